@@ -1,0 +1,1 @@
+"""Tidegate: serverless functions for the Internet of Things on your own machine."""

@@ -1,0 +1,30 @@
+"""Durations as Go and Nuclio write them: 500ms, 10s, 1h30m."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that a duration means.
+
+    Raises:
+        ValueError: the text is not a duration.
+    """
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"should be a duration such as 500ms, 10s or 1h30m, not {text!r}")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def _check(text: str) -> str:
+    if text:
+        parse_duration(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_check)]

@@ -1,0 +1,86 @@
+"""stack.yaml: what the user wants of the whole stack."""
+
+from enum import StrEnum
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from stack.config.document import Document, parse_model, read_mapping
+
+FILE = "stack.yaml"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class ImageSource(StrEnum):
+    """Where base images come from."""
+
+    AUTO = "auto"
+    REGISTRY = "registry"
+    DEBIAN = "debian"
+
+
+class Ports(Document):
+    """Ports of this machine at which the stack answers."""
+
+    amqp: Port = 5672
+    mqtt: Port = 1883
+    management: Port = 9000
+    metrics: Port = 15692
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Ports":
+        numbers = [self.amqp, self.mqtt, self.management, self.metrics]
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("should be different ports")
+        return self
+
+
+class Images(Document):
+    """How images are made.
+
+    `mirror` is put before every image name that is pulled (`mirror.example:5000/`). `ca` is a file of certificates
+    that builds trust, passed as a BuildKit secret; empty means the host's own bundle, if pip or curl are told of one.
+    """
+
+    source: ImageSource = ImageSource.AUTO
+    mirror: str = ""
+    ca: str = ""
+    python: str = "python:3.13-slim"
+    rabbitmq: str = "rabbitmq:4.3-management"
+
+
+class Settings(Document):
+    """Everything in stack.yaml; each key is optional."""
+
+    project: str = "tidegate"
+    namespace: str = "nuclio"
+    bind: IPv4Address = IPv4Address("127.0.0.1")
+    ports: Ports = Ports()
+    images: Images = Images()
+
+    @field_validator("project", "namespace")
+    @classmethod
+    def _compose_name(cls, value: str) -> str:
+        if not value or not value[0].isalnum() or not all(c.isdigit() or c in "-_" or "a" <= c <= "z" for c in value):
+            raise ValueError("should be lower-case letters, digits, - and _, and start with a letter or digit")
+        return value
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether only this machine can reach the published ports."""
+        return self.bind.is_loopback
+
+
+def load_settings(folder: Path) -> Settings:
+    """Read stack.yaml of a workspace; without the file every setting has its default.
+
+    Raises:
+        ConfigError: the file is not YAML or a setting is wrong; every problem is named with its path.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return Settings()
+    return parse_model(Settings, read_mapping(path, FILE), FILE)

@@ -1,0 +1,110 @@
+"""The shape of a model, told in words: which keys it has, and what each should be."""
+
+from collections.abc import Sequence
+from enum import Enum
+from ipaddress import IPv4Address
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, Tag
+from pydantic.fields import FieldInfo
+
+_WORDS: dict[Any, tuple[str, str]] = {
+    str: ("a text", "texts"),
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    bool: ("true or false", "true or false"),
+    IPv4Address: ("an IPv4 address", "IPv4 addresses"),
+}
+
+
+def known_keys(model: type[BaseModel]) -> list[str]:
+    """List the keys of a model as a file spells them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def find_field(model: type[BaseModel], key: str) -> FieldInfo | None:
+    """Find a field by the key that a file uses for it."""
+    fields = model.model_fields
+    return next((field for name, field in fields.items() if key in (name, field.alias)), None)
+
+
+def look_up(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], Any, type[BaseModel] | None]:
+    """Follow a validation error's location into a model.
+
+    Returns the location without the tags of unions, the type expected there, and the model that holds the key.
+    """
+    path: list[str] = []
+    annotation: Any = model
+    parent: type[BaseModel] | None = None
+    for part in location:
+        tagged = _tagged_member(annotation, part)
+        if tagged is not None:
+            annotation = tagged
+            continue
+        path.append(str(part))
+        owner = _model_of(annotation)
+        parent = owner or parent
+        annotation = _step(annotation, part)
+    return path, annotation, parent
+
+
+def describe_type(annotation: Any) -> str:
+    """Say in words what a value should be."""
+    plain = _strip(annotation)
+    origin = get_origin(plain)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, get_args(plain)))
+    if isinstance(plain, type) and issubclass(plain, Enum):
+        return "one of " + ", ".join(str(member.value) for member in plain)
+    if origin in (list, tuple):
+        return f"a list of {_plural(get_args(plain)[0])}"
+    if origin is dict or _model_of(plain):
+        return "a mapping of keys to values"
+    if origin in (Union, UnionType):
+        return " or ".join(describe_type(part) for part in get_args(plain))
+    return _WORDS.get(plain, ("another value", ""))[0]
+
+
+def _plural(annotation: Any) -> str:
+    plain = _strip(annotation)
+    if plain is str:
+        return "strings"
+    return "mappings" if _model_of(plain) or get_origin(plain) is dict else _WORDS.get(plain, ("", "values"))[1]
+
+
+def _strip(annotation: Any) -> Any:
+    """Take Annotated and `| None` away."""
+    if get_origin(annotation) is Annotated:
+        return _strip(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        parts = [part for part in get_args(annotation) if part is not NoneType]
+        if len(parts) == 1:
+            return _strip(parts[0])
+    return annotation
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    plain = _strip(annotation)
+    return plain if isinstance(plain, type) and issubclass(plain, BaseModel) else None
+
+
+def _step(annotation: Any, part: str | int) -> Any:
+    plain = _strip(annotation)
+    model = _model_of(plain)
+    if model is not None:
+        field = find_field(model, str(part))
+        return field.annotation if field else None
+    if get_origin(plain) in (list, tuple, dict):
+        return get_args(plain)[-1] if get_origin(plain) is dict else get_args(plain)[0]
+    return None
+
+
+def _tagged_member(annotation: Any, part: str | int) -> Any:
+    """Return the member of a tagged union that pydantic names in the location."""
+    for member in get_args(_strip(annotation)):
+        if get_origin(member) is Annotated:
+            tags = [item.tag for item in get_args(member)[1:] if isinstance(item, Tag)]
+            if part in tags:
+                return member
+    return None

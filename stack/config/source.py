@@ -1,0 +1,106 @@
+"""A function's folder: its function.yaml and the files beside it."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.config.document import collect, parse_model, read_mapping
+from stack.config.function import FunctionConfig
+from stack.errors import ConfigError, FunctionError
+
+FOLDER = "functions"
+FILE = "function.yaml"
+
+# What never belongs into an image; the same patterns are rendered as the build's .dockerignore.
+IGNORED_FOLDERS = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+IGNORED_SUFFIX = ".pyc"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a function: its path below the folder, and a digest of its content and mode."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function as its author wrote it. `folder` is relative to the workspace, with forward slashes."""
+
+    name: str
+    folder: str
+    config: FunctionConfig
+    files: tuple[SourceFile, ...]
+
+    @property
+    def document(self) -> str:
+        """Return the path by which errors name the function's file."""
+        return f"{self.folder}/{FILE}"
+
+
+def function_folders(workspace: Path) -> dict[str, Path]:
+    """Find the folders of functions/ that hold a function.yaml, by name."""
+    parent = workspace / FOLDER
+    if not parent.is_dir():
+        return {}
+    return {path.parent.name: path.parent for path in sorted(parent.glob(f"*/{FILE}"))}
+
+
+def load_function(folder: Path) -> Function:
+    """Read one function.
+
+    Raises:
+        ConfigError: its function.yaml is wrong; every problem is named with its path.
+    """
+    relative = f"{FOLDER}/{folder.name}"
+    document = f"{relative}/{FILE}"
+    config = parse_model(FunctionConfig, read_mapping(folder / FILE, document), document)
+    name = config.metadata.name or folder.name
+    if name != folder.name:
+        problem = f"should be {folder.name!r}, the name of its folder, not {name!r}"
+        raise ConfigError([f"{document}: metadata.name: {problem}"])
+    return Function(name, relative, config, tuple(_read_files(folder)))
+
+
+def load_functions(workspace: Path) -> tuple[Function, ...]:
+    """Read every function of the workspace.
+
+    Raises:
+        ConfigError: one or more function.yaml are wrong; the problems of all are named together.
+    """
+    functions, errors = [], []
+    for folder in function_folders(workspace).values():
+        try:
+            functions.append(load_function(folder))
+        except ConfigError as error:
+            errors.append(error)
+    if errors:
+        raise collect(errors)
+    return tuple(functions)
+
+
+def find_folder(workspace: Path, name: str) -> Path:
+    """Find the folder of a function.
+
+    Raises:
+        FunctionError: there is none of that name.
+    """
+    folders = function_folders(workspace)
+    if name not in folders:
+        known = ", ".join(folders) or "none yet"
+        raise FunctionError(f"There is no {FOLDER}/{name}/{FILE}. Functions here: {known}.")
+    return folders[name]
+
+
+def _read_files(folder: Path) -> Iterator[SourceFile]:
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if IGNORED_FOLDERS.intersection(parts) or path.suffix == IGNORED_SUFFIX:
+            continue
+        if path.is_symlink():
+            yield SourceFile("/".join(parts), f"link:{path.readlink()}")
+        elif path.is_file():
+            mode = "x" if path.stat().st_mode & 0o100 else "-"
+            yield SourceFile("/".join(parts), f"{mode}:{hashlib.sha256(path.read_bytes()).hexdigest()}")

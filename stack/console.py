@@ -1,0 +1,115 @@
+"""Messages to people: short and calm, in colour on a terminal and plain in a pipe.
+
+Results go to standard output; progress, notes and warnings go to standard error, so that `--json` output stays clean.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from stack.errors import HostError
+
+
+@cache
+def output() -> Console:
+    """Return the console for results: standard output, never wrapped in a pipe."""
+    return Console(soft_wrap=True, highlight=False)
+
+
+@cache
+def progress() -> Console:
+    """Return the console for everything that is not a result: standard error."""
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def say(message: str) -> None:
+    """Tell the user what is being done."""
+    progress().print(message, markup=False)
+
+
+def note(message: str) -> None:
+    """Tell the user something that may be passed over."""
+    progress().print(message, style="dim", markup=False)
+
+
+def warn(message: str) -> None:
+    """Warn the user; the work goes on."""
+    progress().print(f"warning: {message}", style="yellow", markup=False)
+
+
+def success(message: str) -> None:
+    """Say that something is done."""
+    progress().print(message, style="green", markup=False)
+
+
+def show(message: str) -> None:
+    """Print one line of the result."""
+    output().print(message, markup=False)
+
+
+def show_json(document: Any) -> None:
+    """Print one JSON document, and nothing else, on standard output."""
+    print(json.dumps(document, indent=2, default=str))
+
+
+def show_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> None:
+    """Print rows as a table whose headings are the keys of each row."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    names = list(columns)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(row[name] for name in names))
+    output().print(table)
+
+
+def confirm(question: str, *, yes: bool) -> bool:
+    """Ask before something that cannot be undone; `yes` answers at once.
+
+    Raises:
+        HostError: nobody can be asked, because standard input is not a terminal.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise HostError(f"{question} Nobody can be asked here; add --yes to do it.")
+    answer = progress().input(f"{escape(question)} [dim]\\[y/N][/dim] ").strip().lower()
+    if answer not in ("y", "yes"):
+        say("Nothing was changed.")
+        return False
+    return True
+
+
+class Work:
+    """Something that takes a while: a line that moves on a terminal, a line at its end in a pipe."""
+
+    def __init__(self, title: str, status: Status | None) -> None:
+        self._title = title
+        self._status = status
+
+    def follow(self, lines: Iterable[str]) -> None:
+        """Show each line as it comes."""
+        for line in lines:
+            if self._status and line.strip():
+                self._status.update(f"{self._title} … [dim]{escape(line.strip()[:100])}[/dim]")
+
+
+@contextmanager
+def working(title: str) -> Iterator[Work]:
+    """Show that `title` is being done, and at its end how long it took."""
+    start = time.monotonic()
+    if progress().is_terminal:
+        with progress().status(f"{title} …") as status:
+            yield Work(title, status)
+    else:
+        yield Work(title, None)
+    note(f"{title}: {time.monotonic() - start:.1f} s")

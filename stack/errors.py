@@ -1,0 +1,51 @@
+"""Every error that a user can meet; each message says what is wrong, where, and what to type next.
+
+StackError
+├── ConfigError      stack.yaml or a function.yaml is wrong; carries every problem found
+├── HostError        this machine: a port in use, no disk space, an unsupported system
+├── EngineError      Docker is missing, too old, not permitted, or refused a command
+│   └── BuildError   an image could not be built; carries the last lines of the log
+├── BrokerError      RabbitMQ cannot be reached or refused
+├── FunctionError    a function is unknown or does not come up
+└── DemoError        messages were sent and not all came back
+
+A built-in exception that reaches the user is a defect of Tidegate.
+"""
+
+from collections.abc import Sequence
+
+
+class StackError(Exception):
+    """Any failure that is explained to the user instead of shown as a traceback."""
+
+
+class ConfigError(StackError):
+    """One or more settings are wrong."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class HostError(StackError):
+    """This machine cannot do what was asked."""
+
+
+class EngineError(StackError):
+    """Docker is missing, too old, not permitted, or refused a command."""
+
+
+class BuildError(EngineError):
+    """An image could not be built; the message ends with the last lines of the build's log."""
+
+
+class BrokerError(StackError):
+    """RabbitMQ cannot be reached or refused what was asked."""
+
+
+class FunctionError(StackError):
+    """A function is unknown, or its container does not come up."""
+
+
+class DemoError(StackError):
+    """The example did not do what it should."""

@@ -1,0 +1,1 @@
+"""Pure: wishes in, data out. No Docker, no disk, no broker."""

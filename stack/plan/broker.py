@@ -1,0 +1,77 @@
+"""The broker: who may use it, how it is reached, and what it is told at its start."""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urlsplit
+
+from stack.config.secret import Secret
+
+SERVICE = "rabbitmq-mqtt"
+AMQP_PORT = 5672
+MQTT_PORT = 1883
+GUEST = "guest"
+# Hosts that a trigger's url may name to mean the stack's own broker.
+_OWN_HOSTS = frozenset({SERVICE, "rabbitmq"})
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who the stack's own clients log in as."""
+
+    username: str
+    password: Secret
+
+    @property
+    def is_guest(self) -> bool:
+        """Say whether it is the account that everybody knows."""
+        return self.username == GUEST
+
+    def url(self, host: str, port: int) -> str:
+        """Return the AMQP URL of a broker, with the password in it."""
+        user, word = quote(self.username, safe=""), quote(self.password.get_secret_value(), safe="")
+        return f"amqp://{user}:{word}@{host}:{port}/"
+
+
+GUEST_CREDENTIALS = Credentials(GUEST, Secret(GUEST))
+
+
+def hash_password(credentials: Credentials) -> str:
+    """Hash a password as RabbitMQ does: base64 of a 4-byte salt and SHA-256 of salt and password.
+
+    The salt is made of the user's name, so that the same credentials always render to the same file.
+    """
+    salt = hashlib.sha256(credentials.username.encode()).digest()[:4]
+    word = credentials.password.get_secret_value().encode()
+    return base64.b64encode(salt + hashlib.sha256(salt + word).digest()).decode()
+
+
+def definitions(credentials: Credentials) -> str:
+    """Return RabbitMQ's definitions file: one virtual host, and the user of the stack.
+
+    A node with a definitions file makes neither the default user nor the virtual host. With other credentials the guest
+    account is kept without a password, which RabbitMQ refuses to log in, so that an older volume lets nobody in.
+    """
+    users = [_user(credentials.username, hash_password(credentials), ["administrator"])]
+    if not credentials.is_guest:
+        users.append(_user(GUEST, "", []))
+    permission = {"user": credentials.username, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
+    document = {"vhosts": [{"name": "/"}], "users": users, "permissions": [permission]}
+    return json.dumps(document, indent=2) + "\n"
+
+
+def is_own_broker(url: str) -> bool:
+    """Say whether a trigger's url means the stack's broker: it is empty, or names its service."""
+    return not url or urlsplit(url if "://" in url else f"//{url}").hostname in _OWN_HOSTS
+
+
+def has_own_account(url: str) -> bool:
+    """Say whether a url logs in as somebody else than the guest of the tutorial."""
+    parts = urlsplit(url if "://" in url else f"//{url}")
+    return unquote(parts.username or GUEST) != GUEST
+
+
+def _user(name: str, password_hash: str, tags: list[str]) -> dict[str, object]:
+    algorithm = "rabbit_password_hashing_sha256"
+    return {"name": name, "password_hash": password_hash, "hashing_algorithm": algorithm, "tags": tags}

@@ -1,0 +1,207 @@
+"""Functions: what the processor is told, and what their images are made of."""
+
+import posixpath
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, Spec, Variable
+from stack.config.settings import Settings
+from stack.config.source import Function
+from stack.config.trigger import MQTT, RABBITMQ, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
+from stack.errors import ConfigError
+from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, has_own_account, is_own_broker
+from stack.plan.dockerfile import split_commands
+
+IMAGE = "nuclio/processor-"
+# The secret that holds the broker's URL with its password, mounted as the file `broker.url`.
+BROKER_SECRET = ("broker", "url")
+SECRETS = frozenset({BROKER_SECRET})
+
+
+@dataclass(frozen=True)
+class FunctionPlan:
+    """A function, ready to be rendered; every default is filled in."""
+
+    function: Function
+    namespace: str
+    handler: str
+    triggers: dict[str, Trigger]
+
+    @property
+    def name(self) -> str:
+        """Return the function's name."""
+        return self.function.name
+
+    @property
+    def spec(self) -> Spec:
+        """Return what its author wrote."""
+        return self.function.config.spec
+
+    @property
+    def project(self) -> str:
+        """Return the project that the function belongs to."""
+        return self.function.config.metadata.labels.get(PROJECT_LABEL, DEFAULT_PROJECT)
+
+    @property
+    def service(self) -> str:
+        """Return its service's name in Compose."""
+        return service_name(self.name)
+
+    @property
+    def repository(self) -> str:
+        """Return its image's name without a tag."""
+        return image_repository(self.name)
+
+    @property
+    def http(self) -> HttpTrigger | None:
+        """Return its http trigger, if it has one."""
+        return next((trigger for trigger in self.triggers.values() if isinstance(trigger, HttpTrigger)), None)
+
+    @property
+    def secrets(self) -> tuple[tuple[str, str], ...]:
+        """Return the secrets that it needs, each as a name and a key."""
+        wanted = {key for variable in self.spec.env if (key := secret_of(variable))}
+        if any(_uses_stack_account(trigger) for trigger in self.triggers.values()):
+            wanted.add(BROKER_SECRET)
+        return tuple(sorted(wanted))
+
+
+def service_name(name: str) -> str:
+    """Return the Compose service of a function."""
+    return f"function-{name}"
+
+
+def image_repository(name: str) -> str:
+    """Return the image of a function without a tag; image names are lower case."""
+    return f"{IMAGE}{name.lower()}"
+
+
+def secret_of(variable: Variable) -> tuple[str, str] | None:
+    """Return the secret that a variable is taken from, as a name and a key."""
+    reference = variable.value_from.secret_key_ref if variable.value_from else None
+    return (reference.name, reference.key) if reference else None
+
+
+def plan_function(function: Function, settings: Settings) -> FunctionPlan:
+    """Fill in what the author left out.
+
+    Raises:
+        ConfigError: the handler cannot be found, or a secret does not exist.
+    """
+    spec = function.config.spec
+    problems = [
+        f"{function.document}: spec.env.{number}.valueFrom.secretKeyRef: there is no secret {'.'.join(key)!r}; "
+        f"known: {', '.join('.'.join(secret) for secret in sorted(SECRETS))}"
+        for number, variable in enumerate(spec.env)
+        if (key := secret_of(variable)) and key not in SECRETS
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return complete_function(function, _find_handler(function), settings)
+
+
+def complete_function(function: Function, handler: str, settings: Settings) -> FunctionPlan:
+    """Fill in what Nuclio fills in: the namespace, and an http trigger where none is given or refused."""
+    spec = function.config.spec
+    triggers = dict(spec.triggers)
+    if not spec.disable_default_http_trigger and not any(isinstance(t, HttpTrigger) for t in triggers.values()):
+        triggers[DEFAULT_HTTP] = HttpTrigger(kind="http")
+    namespace = function.config.metadata.namespace or settings.namespace
+    return FunctionPlan(function, namespace, handler, triggers)
+
+
+def processor_document(plan: FunctionPlan) -> str:
+    """Return the processor.yaml of a function: Nuclio's document, with every default in it."""
+    metadata = plan.function.config.metadata
+    labels = {PROJECT_LABEL: plan.project, **metadata.labels}
+    spec = plan.spec.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json", exclude={"build"})
+    spec["handler"] = plan.handler
+    spec["triggers"] = {name: _processor_trigger(plan, name, trigger) for name, trigger in plan.triggers.items()}
+    head = {"name": plan.name, "namespace": plan.namespace, "labels": labels, "annotations": metadata.annotations}
+    return yaml.safe_dump({"metadata": head, "spec": spec}, sort_keys=False, allow_unicode=True)
+
+
+def inline_source(plan: FunctionPlan) -> tuple[str, bytes] | None:
+    """Return the file that holds the inline source, relative to /opt/nuclio, and its content."""
+    build = plan.spec.build
+    if not build.function_source_code:
+        return None
+    return f"{_module_of(plan.handler)}.py", build.source
+
+
+def runs_pip(plan: FunctionPlan) -> bool:
+    """Say whether the build runs commands of the author's, which may need certificates to trust."""
+    pre, post = split_commands(plan.spec.build)
+    return any(line.kind.upper() == "RUN" for line in (*pre, *post))
+
+
+def _module_of(handler: str) -> str:
+    return handler.partition(":")[0].replace(".", "/")
+
+
+def _find_handler(function: Function) -> str:
+    """Return the handler: as given, or the only place where it can be."""
+    spec = function.config.spec
+    modules = [path for path in (file.path for file in function.files) if path.endswith(".py")]
+    if spec.build.function_source_code:
+        return spec.handler or "main:handler"
+    if spec.handler:
+        _require_module(function, spec.handler, modules)
+        return spec.handler
+    top = [posixpath.splitext(path)[0] for path in modules if "/" not in path]
+    candidates = [name for name in ("main", function.name) if name in top] or (top if len(top) == 1 else [])
+    if not candidates:
+        raise ConfigError([f"{function.document}: spec.handler: is required, such as main:handler for main.py"])
+    return f"{candidates[0]}:handler"
+
+
+def _require_module(function: Function, handler: str, modules: list[str]) -> None:
+    module = _module_of(handler)
+    if f"{module}.py" in modules or f"{module}/__init__.py" in modules:
+        return
+    found = ", ".join(modules) or "no Python file"
+    problem = f"{handler!r} needs {module}.py, but the folder holds {found}"
+    raise ConfigError([f"{function.document}: spec.handler: {problem}"])
+
+
+def _uses_stack_account(trigger: Trigger) -> bool:
+    if not isinstance(trigger, RabbitTrigger | MqttTrigger):
+        return False
+    return is_own_broker(trigger.url) and not has_own_account(trigger.url)
+
+
+def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[str, Any]:
+    document = trigger.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+    attributes = trigger.attributes.model_dump(by_alias=True, mode="json")
+    document |= {"name": name, "kind": _kind(trigger), "numWorkers": trigger.workers, "attributes": attributes}
+    if _uses_stack_account(trigger):
+        document |= {"url": _public_url(trigger), "secret": ".".join(BROKER_SECRET)}
+    if isinstance(trigger, RabbitTrigger | MqttTrigger) and not attributes["queueName"]:
+        attributes["queueName"] = default_queue(plan, name, trigger)
+    return document
+
+
+def default_queue(plan: FunctionPlan, name: str, trigger: RabbitTrigger | MqttTrigger) -> str:
+    """Return the queue of a trigger that names none; a rabbit-mq trigger's is Nuclio's own."""
+    own = f"nuclio-{plan.namespace}-{plan.name}"
+    return own if isinstance(trigger, RabbitTrigger) else f"{own}-{name}"
+
+
+def own_queues(plan: FunctionPlan) -> tuple[str, ...]:
+    """List the queues on the stack's broker that the function consumes."""
+    return tuple(
+        trigger.attributes.queue_name or default_queue(plan, name, trigger)
+        for name, trigger in plan.triggers.items()
+        if isinstance(trigger, RabbitTrigger | MqttTrigger) and is_own_broker(trigger.url)
+    )
+
+
+def _kind(trigger: Trigger) -> str:
+    return RABBITMQ if isinstance(trigger, RabbitTrigger) else trigger.kind
+
+
+def _public_url(trigger: Trigger) -> str:
+    """Return the address without an account, which the secret holds."""
+    return f"mqtt://{SERVICE}:{MQTT_PORT}" if trigger.kind == MQTT else f"amqp://{SERVICE}:{AMQP_PORT}"

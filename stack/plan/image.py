@@ -1,0 +1,88 @@
+"""Images: what each is made of. A tag is a hash of all that goes into it, so nothing is built twice."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from stack.config.settings import ImageSource, Settings
+
+PROCESSOR = "tidegate/processor"
+RABBITMQ = "tidegate/rabbitmq"
+DEBIAN = "tidegate/debian"
+
+# Ubuntu 22.04's python3 is 3.10; its archive has 3.11 beside it.
+_PYTHON_PACKAGES = {"jammy": "python3.11"}
+# The first RabbitMQ that knows deprecated_features is 3.12; these releases ship an older one.
+_OLD_RABBITMQ = frozenset({"jammy", "bookworm"})
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The apt archive of this machine: its release, and the lines of its sources.list."""
+
+    codename: str
+    sources: tuple[str, ...]
+
+    @property
+    def python(self) -> str:
+        """Return the package of the newest suitable Python."""
+        return _PYTHON_PACKAGES.get(self.codename, "python3")
+
+    @property
+    def has_deprecated_features(self) -> bool:
+        """Say whether its RabbitMQ knows settings named deprecated_features."""
+        return self.codename not in _OLD_RABBITMQ
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What images stand on: the chosen source, and the archive if it is Debian packages.
+
+    `has_ca` says that builds are given certificates to trust; `processor_digest` stands for the processor's own files.
+    """
+
+    source: ImageSource
+    archive: Archive
+    has_ca: bool = False
+    processor_digest: str = ""
+
+    @property
+    def is_registry(self) -> bool:
+        """Say whether bases are pulled."""
+        return self.source is ImageSource.REGISTRY
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One image to build. Paths are relative to the workspace; `contexts` are further named folders."""
+
+    image: str
+    dockerfile: str
+    context: str
+    contexts: tuple[tuple[str, str], ...] = ()
+    aliases: tuple[str, ...] = ()
+    args: tuple[tuple[str, str], ...] = ()
+
+
+def digest(parts: Iterable[str | bytes]) -> str:
+    """Return twelve digits that stand for the parts and their order."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        total.update(len(data).to_bytes(8, "big") + data)
+    return total.hexdigest()[:12]
+
+
+def debian_image(archive: Archive) -> str:
+    """Name the base that is made of the archive's packages."""
+    return f"{DEBIAN}:{digest((archive.codename, *archive.sources))}"
+
+
+def python_base(settings: Settings, ground: Ground) -> str:
+    """Name the image that the processor is built on."""
+    return f"{settings.images.mirror}{settings.images.python}" if ground.is_registry else debian_image(ground.archive)
+
+
+def rabbitmq_base(settings: Settings, ground: Ground) -> str:
+    """Name the image that the broker is, or is built on."""
+    return f"{settings.images.mirror}{settings.images.rabbitmq}" if ground.is_registry else debian_image(ground.archive)

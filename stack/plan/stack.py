@@ -1,0 +1,120 @@
+"""The services of the stack, as data for the Compose template."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+from stack.config.duration import parse_duration
+from stack.config.function import RestartPolicy
+from stack.config.settings import Settings
+from stack.config.trigger import HttpTrigger
+from stack.errors import ConfigError
+from stack.plan.broker import Credentials
+from stack.plan.function import FunctionPlan
+from stack.plan.resource import cpus, memory_bytes
+
+# Labels by which a container is found again, and by which a change is seen that Compose does not see.
+FUNCTION_LABEL = "nuclio.io/function-name"
+FILES_LABEL = "io.tidegate.files"
+SECRETS_LABEL = "io.tidegate.secrets"
+# What Docker waits for after SIGTERM, beyond the longest wait of a worker.
+_GRACE_MARGIN = 5
+
+
+@dataclass(frozen=True)
+class Service:
+    """A function's service."""
+
+    plan: FunctionPlan
+    image: str
+    is_deployed: bool
+    secrets_digest: str
+    port: str = ""
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    cpus: str = ""
+    memory: int = 0
+    grace: int = 15
+    restart: str = "unless-stopped"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def alias(self) -> str:
+        """Return the host name by which Nuclio's call_function reaches it."""
+        return f"nuclio-{self.plan.namespace}-{self.plan.name}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return Nuclio's labels and those that the author gave."""
+        return {
+            "nuclio.io/platform": "local",
+            "nuclio.io/namespace": self.plan.namespace,
+            FUNCTION_LABEL: self.plan.name,
+            "nuclio.io/project-name": self.plan.project,
+            **self.plan.function.config.metadata.labels,
+            SECRETS_LABEL: self.secrets_digest,
+        }
+
+
+def plan_service(
+    plan: FunctionPlan, settings: Settings, *, image: str, secrets_digest: str, is_deployed: bool
+) -> Service:
+    """Turn a function into its service.
+
+    Raises:
+        ConfigError: a limit is not a quantity.
+    """
+    spec = plan.spec
+    limits = spec.resources.limits
+    security = spec.security_context
+    group = f":{security.run_as_group}" if security.run_as_group is not None else ""
+    try:
+        cpu, memory = cpus(limits.get("cpu", "")), memory_bytes(limits.get("memory", ""))
+    except ValueError as error:
+        raise ConfigError([f"{plan.function.document}: spec.resources.limits: {error}"]) from error
+    return Service(
+        plan=plan,
+        image=image,
+        is_deployed=is_deployed,
+        secrets_digest=secrets_digest if plan.secrets else "",
+        port=_published(plan.http, settings.bind) if plan.http else "",
+        user=f"{security.run_as_user}{group}" if security.run_as_user is not None else "",
+        groups=(str(security.fs_group),) if security.fs_group is not None else (),
+        cpus=cpu,
+        memory=memory,
+        grace=_longest_wait(plan) + _GRACE_MARGIN,
+        restart=_restart(spec.platform.attributes.restart_policy),
+        environment={item.name: item.value for item in spec.env if item.value_from is None},
+    )
+
+
+def check_exposure(settings: Settings, credentials: Credentials) -> None:
+    """Refuse to offer the account that everybody knows to other machines.
+
+    Raises:
+        ConfigError: `bind` is wider than this machine and the credentials are guest/guest.
+    """
+    if credentials.is_guest and not settings.is_local:
+        problem = (
+            f"stack.yaml: bind: {settings.bind} lets other machines log in as guest/guest. "
+            "Type `invoke credentials` to make a password, then this again; or set bind to 127.0.0.1."
+        )
+        raise ConfigError([problem])
+
+
+def _published(trigger: HttpTrigger, bind: IPv4Address) -> str:
+    """Return Compose's port mapping; without a port in the attributes Docker picks a free one."""
+    if not trigger.is_published:
+        return ""
+    return f"{bind}:{trigger.attributes.port or ''}:8080"
+
+
+def _restart(policy: RestartPolicy) -> str:
+    counts = policy.name == "on-failure" and policy.maximum_retry_count
+    return f"{policy.name}:{policy.maximum_retry_count}" if counts else policy.name
+
+
+def _longest_wait(plan: FunctionPlan) -> int:
+    waits = (parse_duration(trigger.worker_termination_timeout) for trigger in plan.triggers.values())
+    return math.ceil(max(waits, default=10))

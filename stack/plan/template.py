@@ -1,0 +1,35 @@
+"""Jinja2: one environment, in which a missing value is an error."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+
+
+def fill(path: str, context: dict[str, Any]) -> bytes:
+    """Render one template, named by its path below templates/."""
+    return _environment().get_template(path).render(context).encode()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters["quote"] = lambda value: _quote(value).replace("$", "$$")
+    environment.filters["string"] = lambda value: _quote(value).replace("$", "\\$")
+    return environment
+
+
+def _quote(value: object) -> str:
+    """Write a value as JSON, which is YAML too; `quote` escapes it for Compose, `string` for a Dockerfile."""
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,1 @@
+"""What runs inside a function's container; imports nothing else of stack."""

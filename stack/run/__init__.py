@@ -1,0 +1,1 @@
+"""The only code that touches Docker, the disk or the broker."""

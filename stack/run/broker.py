@@ -1,0 +1,92 @@
+"""The one door to RabbitMQ: where it is, and its management API."""
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from stack import console
+from stack.errors import BrokerError
+from stack.plan.broker import Credentials
+from stack.run.stack import Stack
+
+_TIMEOUT_SECONDS = 10
+_UP = "Type `invoke up`, then this again."
+
+
+@dataclass(frozen=True)
+class Broker:
+    """RabbitMQ, as this machine reaches it."""
+
+    host: str
+    amqp_port: int
+    mqtt_port: int
+    management_port: int
+    credentials: Credentials
+
+    @property
+    def amqp_url(self) -> str:
+        """Return the URL for AMQP clients, with the password in it."""
+        return self.credentials.url(self.host, self.amqp_port)
+
+    @property
+    def management_url(self) -> str:
+        """Return the address of RabbitMQ's own pages."""
+        return f"http://{self.host}:{self.management_port}"
+
+    def queues(self) -> dict[str, int]:
+        """Return how many messages each queue holds.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        found = self._call("GET", "/api/queues?disable_stats=true&enable_queue_totals=true")
+        return {str(queue["name"]): int(queue.get("messages", 0)) for queue in found}
+
+    def delete_queue(self, name: str) -> None:
+        """Delete a queue and what it holds; one that does not exist is no error."""
+        self._call("DELETE", f"/api/queues/%2F/{quote(name, safe='')}")
+
+    def _call(self, method: str, path: str) -> Any:
+        request = urllib.request.Request(self.management_url + path, method=method)
+        word = self.credentials.password.get_secret_value()
+        token = base64.b64encode(f"{self.credentials.username}:{word}".encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
+        try:
+            with _opener().open(request, timeout=_TIMEOUT_SECONDS) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 404 and method == "DELETE":
+                    return None
+                raise BrokerError(f"RabbitMQ refused {method} {path}: {error.code} {error.reason}.") from error
+        except OSError as error:
+            raise BrokerError(f"RabbitMQ does not answer at {self.management_url}: {error}. {_UP}") from error
+        return json.loads(text) if text else None
+
+
+def find_broker(stack: Stack) -> Broker:
+    """Return the stack's broker, as clients on this machine reach it."""
+    ports = stack.settings.ports
+    bind = str(stack.settings.bind)
+    host = "127.0.0.1" if bind == "0.0.0.0" else bind
+    return Broker(host, ports.amqp, ports.mqtt, ports.management, stack.credentials)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Return an opener that asks no proxy: the broker is on this machine."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def delete_queues(stack: Stack, names: Sequence[str]) -> None:
+    """Delete queues that nobody else consumes; where the broker is down there is nothing to do now."""
+    broker = find_broker(stack)
+    try:
+        for name in names:
+            broker.delete_queue(name)
+    except BrokerError as error:
+        console.warn(f"The queues {', '.join(names)} were not deleted: {error}")

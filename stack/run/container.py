@@ -1,0 +1,82 @@
+"""What one `docker ps` tells of the project's containers."""
+
+import json
+import re
+from dataclasses import dataclass
+
+from stack.plan.stack import FUNCTION_LABEL
+
+_PORT = re.compile(r"(?P<host>[0-9.]+):(?P<published>\d+)->(?P<target>\d+)/tcp")
+_HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
+
+_FIELDS = {
+    "id": ".ID",
+    "name": ".Names",
+    "image": ".Image",
+    "state": ".State",
+    "status": ".Status",
+    "ports": ".Ports",
+    "service": '(.Label "com.docker.compose.service")',
+    "config_hash": '(.Label "com.docker.compose.config-hash")',
+    "function": f'(.Label "{FUNCTION_LABEL}")',
+}
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container; `status` is Docker's own sentence, such as `Up 3 minutes (healthy)`."""
+
+    id: str
+    name: str
+    image: str
+    state: str
+    status: str
+    ports: str
+    service: str
+    config_hash: str
+    function: str
+
+    @staticmethod
+    def format() -> tuple[str, str]:
+        """Return the arguments that make `docker ps` print one JSON document a line."""
+        pairs = ", ".join(f'"{name}": {{{{json {expression}}}}}' for name, expression in _FIELDS.items())
+        return ("--format", f"{{{pairs}}}")
+
+    @property
+    def health(self) -> str:
+        """Return healthy, unhealthy, starting, or nothing."""
+        match = _HEALTH.search(self.status)
+        return match[1] if match else ""
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether its process runs."""
+        return self.state == "running"
+
+    @property
+    def is_ready(self) -> bool:
+        """Say whether it does its work."""
+        return self.is_running and self.health == "healthy"
+
+    @property
+    def has_failed(self) -> bool:
+        """Say whether its process ended; Docker may be about to start it again."""
+        return self.state in ("exited", "dead", "restarting")
+
+    @property
+    def condition(self) -> str:
+        """Return one word for a person: its health, or its state."""
+        return self.health if self.is_running and self.health else self.state
+
+    def address(self, target: int) -> str:
+        """Return the address on this machine that leads to a port of the container, such as 127.0.0.1:8080."""
+        for match in _PORT.finditer(self.ports):
+            if int(match["target"]) == target:
+                host = "127.0.0.1" if match["host"] == "0.0.0.0" else match["host"]
+                return f"{host}:{match['published']}"
+        return ""
+
+
+def read_containers(listing: str) -> tuple[Container, ...]:
+    """Read what `docker ps` printed."""
+    return tuple(Container(**json.loads(line)) for line in listing.splitlines())

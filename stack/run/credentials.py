@@ -1,0 +1,50 @@
+"""The stack's credentials: files under .stack/secrets/ that only their owner can read."""
+
+import secrets
+
+from stack import console
+from stack.config.secret import Secret
+from stack.plan.broker import AMQP_PORT, GUEST_CREDENTIALS, SERVICE, Credentials
+from stack.plan.image import digest
+from stack.run.workspace import Workspace, write_file
+
+USERNAME = "tidegate"
+_PRIVATE = 0o600
+
+
+def load_credentials(workspace: Workspace) -> Credentials:
+    """Return the made credentials, or the tutorial's guest/guest where none were made."""
+    path = workspace.secrets / "broker.password"
+    if not path.is_file():
+        return GUEST_CREDENTIALS
+    return Credentials(USERNAME, Secret(path.read_text(encoding="utf-8").strip()))
+
+
+def make_credentials(workspace: Workspace) -> None:
+    """Make a random password for the broker; the next `up` applies it.
+
+    The old one goes on working until then.
+    """
+    password = secrets.token_urlsafe(24)
+    _protect(workspace)
+    write_file(workspace.secrets / "broker.password", password.encode() + b"\n", _PRIVATE)
+    write_environment(workspace, load_credentials(workspace))
+    console.success(f"The broker's user is {USERNAME}; its password is in {workspace.secrets / 'broker.password'}.")
+    console.say("Next: `invoke up` applies it to the broker and to every function.")
+
+
+def write_environment(workspace: Workspace, credentials: Credentials) -> None:
+    """Write the values of the secrets where Compose finds them: .env, beside compose.yaml."""
+    _protect(workspace)
+    url = credentials.url(SERVICE, AMQP_PORT)
+    write_file(workspace.rendered / ".env", f"TIDEGATE_BROKER_URL='{url}'\n".encode(), _PRIVATE)
+
+
+def secrets_digest(credentials: Credentials) -> str:
+    """Return what changes when the credentials do, and does not tell them."""
+    return digest((credentials.username, credentials.password.get_secret_value()))
+
+
+def _protect(workspace: Workspace) -> None:
+    workspace.secrets.mkdir(parents=True, exist_ok=True)
+    workspace.secrets.chmod(0o700)

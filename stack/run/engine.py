@@ -1,0 +1,247 @@
+"""The one door to Docker.
+
+python-on-whales does the work; what it does slowly (an inspect for each container) or not at all (`config --hash`,
+logs that end with their reader) is a call of the same command line here.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stack.errors import BuildError, EngineError
+from stack.run.container import Container, read_containers
+from stack.run.refusal import PROVISION, explain
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+MINIMUM_ENGINE = (25, 0)
+MINIMUM_COMPOSE = (2, 20)
+_LOG_LINES = 20
+# Handed to builds as BuildKit's predefined arguments, which it keeps out of the image's history.
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+@dataclass(frozen=True)
+class Build:
+    """One call of BuildKit; every path is absolute."""
+
+    tags: tuple[str, ...]
+    dockerfile: Path
+    context: Path
+    contexts: Mapping[str, Path]
+    secrets: Mapping[str, Path]
+
+
+@dataclass
+class Engine:
+    """Docker, for one Compose file and project."""
+
+    project: str
+    compose_file: Path
+
+    def check(self) -> dict[str, Any]:
+        """Make sure that Docker can do what is needed; return what `docker version` says of its server.
+
+        Raises:
+            EngineError: Docker, Compose or Buildx is missing, too old, not running, or not permitted.
+        """
+        if shutil.which("docker") is None:
+            raise EngineError(f"Docker is not installed. {PROVISION}")
+        result = _run(["docker", "version", "--format", "{{json .Server}}"])
+        if result.returncode:
+            raise EngineError(explain(result.stderr))
+        server: dict[str, Any] = json.loads(result.stdout)
+        _require("Docker Engine", str(server.get("Version", "")), MINIMUM_ENGINE)
+        _require("Docker Compose", _plugin_version("compose", "--short"), MINIMUM_COMPOSE)
+        return server
+
+    def root_folder(self) -> str:
+        """Return where Docker keeps its images."""
+        return _run(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip()
+
+    def containers(self) -> tuple[Container, ...]:
+        """List the project's containers, running or not, by one call."""
+        return read_containers(self._ask("ps", "--all", "--no-trunc", *self._project_filter(), *Container.format()))
+
+    def config_hashes(self) -> dict[str, str]:
+        """Return Compose's hash of each service of the rendered file, as it labels containers with."""
+        lines = self._ask("compose", *self._compose_arguments(), "config", "--hash", "*").splitlines()
+        return dict(line.split() for line in lines if line.strip())
+
+    def has_image(self, image: str) -> bool:
+        """Say whether an image is here."""
+        return _run(["docker", "image", "inspect", "--format", "{{.Id}}", image]).returncode == 0
+
+    def list_images(self, repository: str) -> tuple[str, ...]:
+        """List the tags of a repository that are here, newest first, each with its name."""
+        form = "{{.Repository}}:{{.Tag}}"
+        return tuple(self._ask("image", "ls", "--format", form, repository).split())
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image another name."""
+        with self._explained():
+            self._client.image.tag(image, name)
+
+    def remove_images(self, images: Sequence[str]) -> None:
+        """Remove names of images; what still has another name stays."""
+        if images:
+            _run(["docker", "image", "rm", *images])
+
+    def up(self, services: Sequence[str], *, scales: Mapping[str, int] | None = None, recreate: bool = True) -> None:
+        """Create and start services; with `recreate=False` older containers of a service go on beside the new.
+
+        Raises:
+            EngineError: Compose refused.
+        """
+        with self._explained():
+            self._client.compose.up(
+                list(services),
+                detach=True,
+                quiet=True,
+                scales=dict(scales or {}),
+                recreate=recreate,
+                dependencies=False,
+                no_build=True,
+                pull="never",
+            )
+
+    def down(self, *, volumes: bool) -> None:
+        """Stop and remove everything of the project."""
+        with self._explained():
+            self._client.compose.down(remove_orphans=True, volumes=volumes, quiet=True)
+
+    def stop(self, containers: Sequence[Container]) -> None:
+        """Stop containers, each within its own grace period, and remove them."""
+        if containers:
+            names = [container.id for container in containers]
+            with self._explained():
+                self._client.container.stop(names)
+                self._client.container.remove(names, force=True)
+
+    def start(self, containers: Sequence[Container]) -> None:
+        """Start containers that were stopped."""
+        with self._explained():
+            self._client.container.start([container.id for container in containers])
+
+    def halt(self, containers: Sequence[Container]) -> None:
+        """Stop containers and keep them."""
+        with self._explained():
+            self._client.container.stop([container.id for container in containers])
+
+    def last_logs(self, container: Container, lines: int = _LOG_LINES) -> str:
+        """Return the last lines that a container printed."""
+        result = subprocess.run(
+            ["docker", "logs", "--tail", str(lines), container.id],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+        )  # fmt: skip
+        return result.stdout.strip()
+
+    def follow_logs(self, services: Sequence[str], *, follow: bool, tail: str = "all") -> int:
+        """Print the logs of services as they are; return the exit status."""
+        command = ["docker", "compose", *self._compose_arguments(), "logs", f"--tail={tail}"]
+        process = subprocess.Popen([*command, *(["--follow"] if follow else []), *services])
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            return process.wait()
+
+    def build(self, build: Build) -> Iterator[str]:
+        """Build an image and yield the lines of the log as they come.
+
+        Raises:
+            BuildError: it failed; the message ends with the last lines.
+        """
+        command = ["docker", "buildx", "build", "--progress=plain", "--load", "--file", str(build.dockerfile)]
+        command += [part for tag in build.tags for part in ("--tag", tag)]
+        command += [part for name, path in build.contexts.items() for part in ("--build-context", f"{name}={path}")]
+        command += [part for name, path in build.secrets.items() for part in ("--secret", f"id={name},src={path}")]
+        command += [part for name in _PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
+        yield from stream([*command, str(build.context)], f"The image {build.tags[0]} could not be built")
+
+    def pull(self, image: str) -> Iterator[str]:
+        """Pull an image and yield the lines of the log.
+
+        Raises:
+            BuildError: it failed.
+        """
+        yield from stream(["docker", "pull", image], f"The image {image} could not be pulled")
+
+    @cached_property
+    def _client(self) -> "DockerClient":
+        from python_on_whales import DockerClient
+
+        return DockerClient(compose_files=[self.compose_file], compose_project_name=self.project)
+
+    def _project_filter(self) -> list[str]:
+        return ["--filter", f"label=com.docker.compose.project={self.project}"]
+
+    def _compose_arguments(self) -> list[str]:
+        return ["--project-name", self.project, "--file", str(self.compose_file)]
+
+    def _ask(self, *arguments: str) -> str:
+        result = _run(["docker", *arguments])
+        if result.returncode:
+            raise EngineError(explain(result.stderr))
+        return result.stdout
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        from python_on_whales.exceptions import DockerException
+
+        try:
+            yield
+        except DockerException as error:
+            raise EngineError(explain(error.stderr or str(error))) from error
+
+
+def stream(command: Sequence[str], failure: str) -> Iterator[str]:
+    """Run a command and yield its lines; its process ends with its reader.
+
+    Raises:
+        BuildError: it failed; the message is `failure` and the last lines.
+    """
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    last: deque[str] = deque(maxlen=_LOG_LINES)
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            last.append(line.rstrip())
+            yield last[-1]
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.stdout.close()
+        status = process.wait()
+    if status:
+        raise BuildError(f"{failure}. The log ends with:\n" + "\n".join(f"  {line}" for line in last))
+
+
+def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+def _plugin_version(plugin: str, *options: str) -> str:
+    result = _run(["docker", plugin, "version", *options])
+    return "" if result.returncode else result.stdout.strip()
+
+
+def _require(name: str, version: str, minimum: tuple[int, int]) -> None:
+    wanted = ".".join(map(str, minimum))
+    if not version:
+        raise EngineError(f"{name} is not installed; {wanted} or newer is needed. {PROVISION}")
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers < minimum:
+        raise EngineError(f"{name} {version} is too old; {wanted} or newer is needed. {PROVISION}")

@@ -1,0 +1,127 @@
+"""This machine: its apt archive, its certificates, its free ports and its free space."""
+
+import hashlib
+import os
+import platform
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from stack.config.settings import Settings
+from stack.errors import HostError
+from stack.plan.image import Archive
+from stack.run.workspace import PROGRAM
+
+# Components of Debian's and Ubuntu's archives that the images need.
+_COMPONENTS = frozenset({"main", "universe"})
+# Variables by which pip, curl and Python are told of a site's own certificates.
+_CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_GIGABYTE = 1024**3
+
+
+def read_archive() -> Archive:
+    """Ask apt for the sources of this machine's own release, third parties left out.
+
+    Raises:
+        HostError: this is no Debian or Ubuntu, or apt has no sources.
+    """
+    codename = _codename()
+    form = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(SIGNED_BY)"
+    command = ["apt-get", "indextargets", "--format", form, "Identifier: Packages"]
+    try:
+        listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise HostError("apt-get does not answer, so images cannot be built from packages on this machine.") from error
+    lines = [line for entry in listing.splitlines() if (line := _source_line(entry.split(), codename))]
+    if not lines:
+        raise HostError(f"apt knows no sources for {codename}; see /etc/apt/sources.list.d.")
+    return Archive(codename, tuple(dict.fromkeys(lines)))
+
+
+def find_ca(settings: Settings) -> Path | None:
+    """Find the certificates that builds should trust: as set, or as pip and curl are told.
+
+    Raises:
+        HostError: images.ca names no file.
+    """
+    if settings.images.ca:
+        path = Path(settings.images.ca).expanduser()
+        if not path.is_file():
+            raise HostError(f"stack.yaml: images.ca: there is no file {path}.")
+        return path
+    told = (Path(os.environ[name]) for name in _CA_VARIABLES if os.environ.get(name))
+    return next((path for path in told if path.is_file()), None)
+
+
+def processor_digest() -> str:
+    """Return a digest of the processor's own files."""
+    total = hashlib.sha256()
+    folder = PROGRAM / "stack"
+    files = [folder / "__init__.py", *sorted((folder / "processor").rglob("*"))]
+    for path in files:
+        if path.is_file() and path.suffix != ".pyc":
+            total.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def check_ports(address: str, ports: Iterable[tuple[str, int]]) -> None:
+    """Make sure that every port is free.
+
+    Raises:
+        HostError: one or more are in use; all are named, with the key of stack.yaml to change.
+    """
+    taken = [f"{port} ({name})" for name, port in ports if not _is_free(address, port)]
+    if taken:
+        word = "Port" if len(taken) == 1 else "Ports"
+        raise HostError(
+            f"{word} {', '.join(taken)} on {address} in use by another program. "
+            "Stop it (`ss -ltnp` shows which), or choose other numbers under `ports` in stack.yaml."
+        )
+
+
+def check_space(folder: str, gigabytes: float) -> None:
+    """Make sure that there is room for images.
+
+    Raises:
+        HostError: there is too little.
+    """
+    path = next((p for p in (Path(folder), *Path(folder).parents) if p.exists()), Path("/"))
+    free = shutil.disk_usage(path).free / _GIGABYTE
+    if free < gigabytes:
+        raise HostError(
+            f"Only {free:.1f} GB are free under {folder}, and {gigabytes:g} GB are needed. "
+            "`docker system prune` frees what Docker no longer uses."
+        )
+
+
+def _codename() -> str:
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError as error:
+        raise HostError(
+            "This system has no /etc/os-release; images are built from packages on Debian and Ubuntu."
+        ) from error
+    return release.get("VERSION_CODENAME", "")
+
+
+def _source_line(entry: list[str], codename: str) -> str:
+    """Return the line of a sources.list, or nothing for another release or a third party's archive."""
+    if len(entry) < 3:
+        return ""
+    uri, release, component = entry[:3]
+    if not release.startswith(codename) or component not in _COMPONENTS or uri.startswith(("file:", "cdrom:")):
+        return ""
+    signed = f"[signed-by={entry[3]}] " if len(entry) > 3 and entry[3].startswith("/") else ""
+    return f"deb {signed}{uri} {release} {component}"
+
+
+def _is_free(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True

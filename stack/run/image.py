@@ -1,0 +1,146 @@
+"""Images: where bases come from, and building what is missing."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import console
+from stack.config.settings import ImageSource, Settings
+from stack.errors import BuildError
+from stack.plan import image
+from stack.plan.function import FunctionPlan
+from stack.plan.image import Archive, Ground
+from stack.plan.render import Inputs, function_image, processor_image, rabbitmq_image
+from stack.run.base import make_base
+from stack.run.engine import Build, Engine
+from stack.run.host import find_ca, processor_digest, read_archive
+from stack.run.workspace import PROGRAM, Workspace, write_file
+
+# How long the registry may take to say that it has an image, before packages are used instead.
+_PATIENCE_SECONDS = 8.0
+_NO_ARCHIVE = Archive("", ())
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Everything that images are built with."""
+
+    workspace: Workspace
+    engine: Engine
+    inputs: Inputs
+
+    def prepare_stack(self) -> None:
+        """Make the broker's and the processor's images, side by side; what is there is not made again.
+
+        Raises:
+            BuildError: one could not be made.
+        """
+        broker, processor = rabbitmq_image(self.inputs), processor_image(self.inputs)
+        jobs: list[tuple[str, str, Callable[[], Iterator[str]]]] = []
+        if not self.engine.has_image(broker):
+            jobs.append(("RabbitMQ", broker, lambda: self._make_broker(broker)))
+        if not self.engine.has_image(processor):
+            jobs.append(("the processor", processor, lambda: self._make_processor(processor)))
+        if jobs:
+            self._make_base()
+            self._make_all(jobs)
+
+    def prepare_function(self, plan: FunctionPlan) -> str:
+        """Make a function's image, if it is not there; return its name.
+
+        Raises:
+            BuildError: it could not be made.
+        """
+        name = function_image(plan, self.inputs)
+        if not self.engine.has_image(name):
+            folder = self.workspace.rendered / "functions" / plan.name
+            build = Build(
+                tags=(name,),
+                dockerfile=folder / "Dockerfile",
+                context=self.workspace.root / plan.function.folder,
+                contexts={"config": folder},
+                secrets=self._secrets(),
+            )
+            with console.working(f"Building the image of {plan.name}") as work:
+                work.follow(self.engine.build(build))
+        return name
+
+    def _make_base(self) -> None:
+        ground = self.inputs.ground
+        base = image.debian_image(ground.archive)
+        if ground.is_registry or self.engine.has_image(base):
+            return
+        with console.working(f"Building a base image from the packages of {ground.archive.codename}") as work:
+            work.follow(make_base(ground.archive, base))
+
+    def _make_all(self, jobs: list[tuple[str, str, Callable[[], Iterator[str]]]]) -> None:
+        with console.working("Building " + " and ".join(title for title, _, _ in jobs)) as work:
+            with ThreadPoolExecutor() as pool:
+                running = [pool.submit(work.follow, make()) for _, _, make in jobs]
+            for job in running:
+                job.result()
+
+    def _make_broker(self, name: str) -> Iterator[str]:
+        if self.inputs.ground.is_registry:
+            return self.engine.pull(name)
+        folder = self.workspace.rendered / "images" / "rabbitmq"
+        return self.engine.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
+
+    def _make_processor(self, name: str) -> Iterator[str]:
+        folder = self.workspace.rendered / "images" / "processor"
+        tags = (name, f"{image.PROCESSOR}:latest")
+        return self.engine.build(
+            Build(tags, folder / "Dockerfile", PROGRAM / "stack", {"config": folder}, self._secrets())
+        )
+
+    def _secrets(self) -> dict[str, Path]:
+        ca = find_ca(self.inputs.settings)
+        return {"ca": ca} if ca else {}
+
+
+def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> Ground:
+    """Decide what images stand on; with `auto` the registry is asked once, and the answer is remembered."""
+    wanted = settings.images.source
+    source = _resolve(workspace, settings, engine) if wanted is ImageSource.AUTO else wanted
+    archive = _NO_ARCHIVE if source is ImageSource.REGISTRY else read_archive()
+    return Ground(source, archive, has_ca=find_ca(settings) is not None, processor_digest=processor_digest())
+
+
+def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageSource:
+    memory = workspace.state / "image-source"
+    if memory.is_file():
+        return ImageSource(memory.read_text().strip())
+    name = f"{settings.images.mirror}{settings.images.rabbitmq}"
+    answers = engine.has_image(name) or _answers(engine, name)
+    source = ImageSource.REGISTRY if answers else ImageSource.DEBIAN
+    if not answers:
+        console.say(
+            f"No registry offers {name} here, so images are built from this system's packages "
+            "(`images.source: registry` in stack.yaml asks again)."
+        )
+    write_file(memory, f"{source}\n".encode())
+    return source
+
+
+def _answers(engine: Engine, name: str) -> bool:
+    """Ask the engine to pull an image; the first line of its answer tells that the registry has it."""
+    answered = threading.Event()
+
+    def pull() -> None:
+        try:
+            for line in engine.pull(name):
+                if "Pulling from" in line:
+                    answered.set()
+        except BuildError:
+            return
+
+    thread = threading.Thread(target=pull, daemon=True)
+    with console.working("Asking the image registry"):
+        thread.start()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while thread.is_alive() and not answered.is_set() and time.monotonic() < deadline:
+            answered.wait(0.05)
+    return answered.is_set()

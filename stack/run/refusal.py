@@ -1,0 +1,34 @@
+"""What Docker says when it refuses, turned into what to do."""
+
+import re
+
+PROVISION = "Type `./bootstrap provision`, which installs what is missing and starts the engine."
+
+_ADVICE = (
+    (
+        re.compile(r"permission denied.*sock", re.IGNORECASE | re.DOTALL),
+        "You may not use Docker's socket. Add yourself to its group with `sudo usermod -aG docker $USER`, "
+        "log in again, and type this once more.",
+    ),
+    (
+        re.compile(r"Cannot connect to the Docker daemon|Is the docker daemon running"),
+        f"Docker is installed and its engine does not run. {PROVISION}",
+    ),
+    (
+        re.compile(r"no space left on device"),
+        "There is no space left on Docker's disk. `docker system prune` frees what Docker no longer uses.",
+    ),
+)
+_PORT = re.compile(r"(?:Bind for|listen tcp4?) (\S+?:\d+)")
+
+
+def explain(text: str) -> str:
+    """Turn what Docker printed into a message that says what to do next."""
+    message = text.strip() or "it said nothing."
+    for pattern, advice in _ADVICE:
+        if pattern.search(message):
+            return advice
+    if match := _PORT.search(message):
+        address = match[1].rstrip(":")
+        return f"Docker cannot publish {address}: another program uses it. Choose another port, or stop that program."
+    return f"Docker refused: {message}"

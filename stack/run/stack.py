@@ -1,0 +1,204 @@
+"""The stack: render it, bring it up, take it down, tell how it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from stack import console
+from stack.config.inert import find_inert
+from stack.config.settings import Settings, load_settings
+from stack.config.source import Function, load_functions
+from stack.errors import EngineError, FunctionError
+from stack.plan.broker import SERVICE, Credentials
+from stack.plan.change import Action, Change, Running, find_changes
+from stack.plan.function import plan_function
+from stack.plan.render import Inputs, function_image, render
+from stack.plan.stack import Service, check_exposure, plan_service
+from stack.run.container import Container
+from stack.run.credentials import load_credentials, secrets_digest, write_environment
+from stack.run.deployment import Deployment, load_deployments
+from stack.run.engine import Engine
+from stack.run.host import check_ports, check_space
+from stack.run.image import Builder, choose_ground
+from stack.run.readiness import wait_ready
+from stack.run.workspace import Workspace, lock, open_workspace, write_tree
+
+# How long the broker may take to start: a slow SD card, a large volume.
+_BROKER_SECONDS = 180
+_SPACE_GIGABYTES = 2.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A workspace, what its user wants, and the Docker that runs it."""
+
+    workspace: Workspace
+    settings: Settings
+    engine: Engine
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """Return the broker's credentials."""
+        return load_credentials(self.workspace)
+
+    @cached_property
+    def functions(self) -> tuple[Function, ...]:
+        """Return every function in functions/.
+
+        Raises:
+            ConfigError: one or more are wrong.
+        """
+        return load_functions(self.workspace.root)
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """Return what the rendered tree depends on."""
+        ground = choose_ground(self.workspace, self.settings, self.engine)
+        bare = Inputs(self.settings, ground, self.credentials)
+        deployments = load_deployments(self.workspace)
+        services = [self.deployed_service(deployment) for deployment in deployments.values()]
+        services += [self.planned_service(one, bare) for one in self.functions if one.name not in deployments]
+        return replace(bare, services=tuple(sorted(services, key=lambda service: service.plan.name)))
+
+    def deployed_service(self, deployment: Deployment) -> Service:
+        """Return the service of a function as it was deployed."""
+        return plan_service(
+            deployment.plan(self.settings),
+            self.settings,
+            image=deployment.image,
+            secrets_digest=secrets_digest(self.credentials),
+            is_deployed=True,
+        )
+
+    def planned_service(self, function: Function, inputs: Inputs, *, is_deployed: bool = False) -> Service:
+        """Return the service of a function as it is in its folder."""
+        plan = plan_function(function, self.settings)
+        return plan_service(
+            plan,
+            self.settings,
+            image=function_image(plan, inputs),
+            secrets_digest=secrets_digest(self.credentials),
+            is_deployed=is_deployed,
+        )
+
+    def write(self, inputs: Inputs) -> tuple[str, ...]:
+        """Write the rendered tree; return the paths that changed."""
+        write_environment(self.workspace, self.credentials)
+        return write_tree(self.workspace, render(inputs))
+
+
+def open_stack() -> Stack:
+    """Return the stack of this workspace.
+
+    Raises:
+        ConfigError: stack.yaml is wrong.
+    """
+    workspace = open_workspace()
+    settings = load_settings(workspace.root)
+    return Stack(workspace, settings, Engine(settings.project, workspace.compose))
+
+
+def render_stack() -> None:
+    """Write .stack/ and start nothing."""
+    stack = open_stack()
+    check_exposure(stack.settings, stack.credentials)
+    _warn_inert(stack.functions)
+    changed = stack.write(stack.inputs)
+    console.say(f"{len(changed)} files changed under {stack.workspace.rendered}.")
+    console.say("Next: `invoke up` starts it, or `docker compose --file .stack/compose.yaml up -d`.")
+
+
+def bring_up() -> Stack:
+    """Start everything that is not as it should be, and wait until it is healthy.
+
+    Raises:
+        StackError: something stands in the way; nothing was started.
+    """
+    stack = open_stack()
+    check_exposure(stack.settings, stack.credentials)
+    stack.engine.check()
+    _warn_inert(stack.functions)
+    with lock(stack.workspace, "stack"):
+        stack.write(stack.inputs)
+        running = stack.engine.containers()
+        changes = find_changes(stack.engine.config_hashes(), map(_as_running, running))
+        if all(change.action is Action.KEEP for change in changes) and all(one.is_ready for one in running):
+            console.say("Everything runs as it should; nothing was changed.")
+        else:
+            _apply(stack, changes, running)
+    return stack
+
+
+def take_down(*, volumes: bool) -> None:
+    """Stop and remove every container; with `volumes` the broker's data too."""
+    stack = open_stack()
+    stack.engine.check()
+    with lock(stack.workspace, "stack"):
+        if not stack.workspace.compose.is_file():
+            stack.write(stack.inputs)
+        with console.working("Stopping"):
+            stack.engine.down(volumes=volumes)
+    console.success("Nothing runs any more." + (" The broker's data is gone." if volumes else " The data is kept."))
+    console.say("Next: `invoke up` starts it again, with the same functions.")
+
+
+def show_logs(name: str, *, follow: bool) -> None:
+    """Print the logs of one function or service, or of all.
+
+    Raises:
+        FunctionError: there is no container of that name.
+    """
+    stack = open_stack()
+    stack.engine.check()
+    services = {container.service for container in stack.engine.containers()}
+    chosen = [service for service in (name, f"function-{name}") if service in services] if name else []
+    if not services or (name and not chosen):
+        known = ", ".join(sorted(service.removeprefix("function-") for service in services)) or "nothing"
+        raise FunctionError(f"There is no container of {name or 'this stack'}. What runs: {known}.")
+    if stack.engine.follow_logs(chosen, follow=follow):
+        raise EngineError("Docker could not show the logs; the lines above say why.")
+
+
+def _apply(stack: Stack, changes: Sequence[Change], running: Sequence[Container]) -> None:
+    _check_host(stack, running)
+    Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
+    _require_function_images(stack)
+    wanted = [change.service for change in changes if change.action is not Action.REMOVE]
+    orphans = [one for one in running if one.service not in wanted]
+    with console.working("Starting " + _name_some([c.service for c in changes if c.action is not Action.KEEP])):
+        stack.engine.stop(orphans)
+        stack.engine.up(wanted)
+        wait_ready(stack.engine, wanted, _BROKER_SECONDS)
+
+
+def _check_host(stack: Stack, running: Sequence[Container]) -> None:
+    """Look for what would make the start fail, before anything is started."""
+    address = str(stack.settings.bind)
+    broker = next((one for one in running if one.service == SERVICE and one.is_running), None)
+    own = broker.ports if broker else ""
+    ports = stack.settings.ports
+    wanted = {"ports.amqp": ports.amqp, "ports.mqtt": ports.mqtt, "ports.management": ports.management}
+    wanted["ports.metrics"] = ports.metrics
+    check_ports(address, [(key, port) for key, port in wanted.items() if f"{address}:{port}->" not in own])
+    check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
+
+
+def _require_function_images(stack: Stack) -> None:
+    for service in stack.inputs.services:
+        if service.is_deployed and not stack.engine.has_image(service.image):
+            name = service.plan.name
+            raise FunctionError(f"The image of {name} is gone. Build it again: invoke deploy-function {name}.")
+
+
+def _warn_inert(functions: Sequence[Function]) -> None:
+    for function in functions:
+        for line in find_inert(function.config):
+            console.warn(f"{function.document}: {line}.")
+
+
+def _as_running(container: Container) -> Running:
+    return Running(container.service, container.config_hash, container.is_running)
+
+
+def _name_some(services: Sequence[str]) -> str:
+    return ", ".join(services) if len(services) <= 3 else f"{len(services)} services"

@@ -1,0 +1,116 @@
+"""What the user is told of the stack and its functions."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from stack import console
+from stack.errors import FunctionError
+from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
+from stack.run.container import Container
+from stack.run.function import FunctionStatus, deploy_functions, list_functions
+from stack.run.stack import Stack, bring_up, open_stack
+
+_HTTP_PORT = 8080
+_MANAGEMENT_PORT = 15672
+
+
+def bring_up_and_tell() -> None:
+    """Bring the stack up, and say what runs where and what to type next."""
+    stack = bring_up()
+    _show_services(stack.engine.containers())
+    _tell_login(stack)
+    console.say("Next: `invoke deploy-function --all`, or `invoke demo` to see it work.")
+
+
+def tell_status(*, as_json: bool) -> None:
+    """Show every container of the stack."""
+    stack = open_stack()
+    stack.engine.check()
+    containers = sorted(stack.engine.containers(), key=lambda one: one.service)
+    if as_json:
+        console.show_json([_describe(one) for one in containers])
+    elif containers:
+        _show_services(containers)
+    else:
+        console.say("Nothing runs. `invoke up` starts the stack.")
+
+
+def tell_functions(*, as_json: bool) -> None:
+    """Show every function."""
+    functions = list_functions()
+    if as_json:
+        console.show_json([asdict(one) for one in functions])
+    elif functions:
+        _show_functions(functions)
+    else:
+        console.say("There is no function yet; functions/NAME/function.yaml describes one.")
+
+
+def deploy_and_tell(name: str, *, everything: bool) -> None:
+    """Deploy one function or all, and say where they answer.
+
+    Raises:
+        FunctionError: neither a name nor `everything` is given, or both.
+    """
+    if bool(name) == everything:
+        raise FunctionError("Name one function, or add --all: invoke deploy-function NAME.")
+    functions = deploy_functions([name] if name else [])
+    _show_functions([one for one in functions if everything or one.name == name])
+    console.say(f"Next: `invoke logs {name} --follow`." if name else "Next: `invoke functions` lists them.")
+
+
+def _show_services(containers: Sequence[Container]) -> None:
+    rows = [
+        {"service": one.service, "state": one.condition, "answers at": _address(one)}
+        for one in sorted(containers, key=lambda one: one.service)
+    ]
+    console.show_table(("service", "state", "answers at"), rows)
+
+
+def _show_functions(functions: Sequence[FunctionStatus]) -> None:
+    rows = [
+        {
+            "name": one.name,
+            "project": one.project,
+            "state": one.state,
+            "url": one.url or "-",
+            "replicas": str(one.replicas),
+            "triggers": ", ".join(trigger["kind"] for trigger in one.triggers),
+        }
+        for one in functions
+    ]
+    console.show_table(("name", "project", "state", "url", "replicas", "triggers"), rows)
+
+
+def _tell_login(stack: Stack) -> None:
+    if stack.credentials.is_guest:
+        console.note("The broker's user and password are guest and guest; only this machine can reach it.")
+    else:
+        console.note(
+            f"The broker's user is {stack.credentials.username}; "
+            f"its password is in {stack.workspace.secrets / 'broker.password'}."
+        )
+
+
+def _describe(container: Container) -> dict[str, str]:
+    return {
+        "service": container.service,
+        "container": container.name,
+        "state": container.state,
+        "health": container.health,
+        "status": container.status,
+        "image": container.image,
+        "address": _address(container),
+    }
+
+
+def _address(container: Container) -> str:
+    if container.service != SERVICE:
+        address = container.address(_HTTP_PORT)
+        return f"http://{address}" if address else ""
+    parts = {
+        "amqp://": container.address(AMQP_PORT),
+        "mqtt://": container.address(MQTT_PORT),
+        "http://": container.address(_MANAGEMENT_PORT),
+    }
+    return "  ".join(scheme + address for scheme, address in parts.items() if address)

@@ -1,0 +1,117 @@
+"""The workspace: a folder with stack.yaml, functions/, and .stack/, where everything rendered goes."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+
+from stack import console
+from stack.config.settings import FILE as SETTINGS
+from stack.errors import HostError
+from stack.plan.render import COMPOSE, Files
+
+PROGRAM = Path(__file__).parents[2]
+# Names another workspace than the program's own folder.
+VARIABLE = "TIDEGATE_WORKSPACE"
+
+# Below .stack/, what is not rendered: never removed as an orphan.
+_KEPT = frozenset({"secrets", "state", ".env", ".gitignore"})
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a stack's files are."""
+
+    root: Path
+
+    @property
+    def rendered(self) -> Path:
+        """Return the folder of everything that is written."""
+        return self.root / ".stack"
+
+    @property
+    def compose(self) -> Path:
+        """Return the rendered Compose file."""
+        return self.rendered / COMPOSE
+
+    @property
+    def secrets(self) -> Path:
+        """Return the folder of secrets, which only its owner can read."""
+        return self.rendered / "secrets"
+
+    @property
+    def state(self) -> Path:
+        """Return the folder of what is remembered between two tasks."""
+        return self.rendered / "state"
+
+
+def open_workspace() -> Workspace:
+    """Return the workspace of this call.
+
+    Raises:
+        HostError: the variable TIDEGATE_WORKSPACE names no folder.
+    """
+    root = Path(os.environ.get(VARIABLE) or PROGRAM).resolve()
+    if not root.is_dir():
+        raise HostError(f"{VARIABLE} names {root}, which is no folder; make it, with a {SETTINGS} in it.")
+    return Workspace(root)
+
+
+def write_tree(workspace: Workspace, files: Files) -> tuple[str, ...]:
+    """Write rendered files, only where they changed, and remove those that are no longer rendered.
+
+    Returns the paths that changed.
+    """
+    changed = tuple(path for path, content in files.items() if write_file(workspace.rendered / path, content))
+    removed = tuple(_remove_orphans(workspace.rendered, set(files)))
+    return changed + removed
+
+
+def write_file(path: Path, content: bytes, mode: int = 0o644) -> bool:
+    """Replace a file in one step, if its content differs; say whether it did.
+
+    Raises:
+        HostError: it cannot be written.
+    """
+    try:
+        if path.is_file() and path.read_bytes() == content and path.stat().st_mode & 0o777 == mode:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except OSError as error:
+        raise HostError(f"{path} cannot be written: {error.strerror}. Check who owns {path.parent}.") from error
+    return True
+
+
+@contextmanager
+def lock(workspace: Workspace, name: str) -> Iterator[None]:
+    """Let one process at a time do what `name` stands for; the others wait and say so."""
+    path = workspace.state / "locks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            console.note(f"Another task is working on {name}; waiting for it.")
+            flock(file, LOCK_EX)
+        yield
+
+
+def _remove_orphans(folder: Path, wanted: set[str]) -> Iterator[str]:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        relative = path.relative_to(folder)
+        if relative.parts[0] in _KEPT:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif relative.as_posix() not in wanted:
+            path.unlink()
+            yield relative.as_posix()

@@ -1,0 +1,92 @@
+"""Invoke's tasks, with what they lack: a name that may be left out, and errors that are messages instead of tracebacks."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from invoke import Context, Exit, Task
+from invoke.parser import Argument
+from invoke.parser.parser import ParseMachine
+
+from stack.errors import StackError
+
+Body = TypeVar("Body", bound=Callable[..., Any])
+
+_complete_context = ParseMachine.complete_context
+
+
+class OptionalPositional(Argument):
+    """A positional argument that may be left out.
+
+    Invoke gives a word to a positional argument only while its value is None, and refuses a task that ends with one;
+    so this one is None until the task's arguments end, and then takes its default.
+    """
+
+    def settle(self) -> None:
+        """Take the default, if no word was given."""
+        if self.raw_value is None:
+            self.set_value("", cast=False)
+
+
+class UserTask(Task[Any]):
+    """A task whose positional arguments with an empty default may be left out."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the task's arguments for Invoke's parser."""
+        return [_loosen(argument) for argument in super().get_arguments(ignore_unknown_help)]
+
+
+def verb(*positional: str, **options: Any) -> Callable[[Body], UserTask]:
+    """Make a task of a function; the named arguments are positional, and optional where their default is empty."""
+
+    def decorate(body: Body) -> UserTask:
+        ParseMachine.complete_context = _settle_context
+        return UserTask(_explain_errors(body), positional=positional, **options)
+
+    return decorate
+
+
+def _loosen(argument: Argument) -> Argument:
+    if not argument.positional or argument.default != "":
+        return argument
+    return OptionalPositional(names=argument.names, kind=argument.kind, help=argument.help, positional=True)
+
+
+def _settle_context(machine: Any) -> None:
+    for argument in machine.context.positional_args if machine.context else ():
+        if isinstance(argument, OptionalPositional):
+            argument.settle()
+    _complete_context(machine)
+
+
+def _explain_errors(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn an error into a message and an exit status; `invoke --debug` shows the traceback too."""
+
+    @wraps(body)
+    def run(context: Context, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return body(context, *args, **kwargs)
+        except StackError as error:
+            if _is_debugging():
+                raise
+            raise Exit(_paint(str(error)), code=1) from None
+        except (Exit, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            if _is_debugging():
+                raise
+            message = f"This is a defect of Tidegate: {type(error).__name__}: {error}\n`invoke --debug …` shows where."
+            raise Exit(_paint(message), code=70) from None
+
+    return run
+
+
+def _is_debugging() -> bool:
+    return logging.getLogger("invoke").isEnabledFor(logging.DEBUG)
+
+
+def _paint(message: str) -> str:
+    from stack.console import progress
+
+    return f"\x1b[31m{message}\x1b[0m" if progress().is_terminal else message

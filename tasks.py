@@ -1,0 +1,85 @@
+"""What Tidegate does for its user, one task for each verb."""
+
+from invoke import Context
+
+from stack.task import verb
+
+_NAME = {"name": "the function's name"}
+_JSON = {"json": "print one JSON document and nothing else"}
+
+
+@verb()
+def render(_: Context) -> None:
+    """Write the stack's files to .stack/ and start nothing."""
+    from stack.run.stack import render_stack
+
+    render_stack()
+
+
+@verb()
+def up(_: Context) -> None:
+    """Start the stack, wait until it is healthy, and say what runs where."""
+    from stack.run.status import bring_up_and_tell
+
+    bring_up_and_tell()
+
+
+@verb(help={"volumes": "forget the broker's data too", "yes": "do not ask"})
+def down(_: Context, volumes: bool = False, yes: bool = False) -> None:
+    """Stop and remove every container of the stack."""
+    from stack.console import confirm
+    from stack.run.stack import take_down
+
+    if not volumes or confirm("Forget every queue and message of the broker?", yes=yes):
+        take_down(volumes=volumes)
+
+
+@verb(help=_JSON)
+def status(_: Context, json: bool = False) -> None:
+    """Tell what runs, how it is, and where it answers."""
+    from stack.run.status import tell_status
+
+    tell_status(as_json=json)
+
+
+@verb("name", help={"name": "a function or service; all if left out", "follow": "go on until Ctrl-C"})
+def logs(_: Context, name: str = "", follow: bool = False) -> None:
+    """Print the logs of a function, a service, or all."""
+    from stack.run.stack import show_logs
+
+    show_logs(name, follow=follow)
+
+
+@verb()
+def credentials(_: Context) -> None:
+    """Make a random password for the broker, which the next `up` applies."""
+    from stack.run.credentials import make_credentials
+    from stack.run.workspace import open_workspace
+
+    make_credentials(open_workspace())
+
+
+@verb("name", help={**_NAME, "all": "deploy every function in functions/"})
+def deploy_function(_: Context, name: str = "", all: bool = False) -> None:
+    """Build a function and put it in the place of its older self, without a gap."""
+    from stack.run.status import deploy_and_tell
+
+    deploy_and_tell(name, everything=all)
+
+
+@verb("name", help={**_NAME, "yes": "do not ask"})
+def delete_function(_: Context, name: str, yes: bool = False) -> None:
+    """Stop a function and remove its container, images and queues; its folder stays."""
+    from stack.console import confirm
+    from stack.run.function import delete_function as delete
+
+    if confirm(f"Remove the container, images and queues of {name}, with the messages that wait for it?", yes=yes):
+        delete(name)
+
+
+@verb(help=_JSON)
+def functions(_: Context, json: bool = False) -> None:
+    """List every function: its state, its address and its triggers."""
+    from stack.run.status import tell_functions
+
+    tell_functions(as_json=json)
