@@ -1,11 +1,28 @@
 """What Tidegate does for its user, one task for each verb."""
 
-from invoke import Context
+from invoke import Context, Exit
 
 from stack.task import verb
 
 _NAME = {"name": "the function's name"}
 _JSON = {"json": "print one JSON document and nothing else"}
+
+
+@verb(
+    help={
+        "source": "auto, docker (Docker's own repository) or distro (the distribution's packages)",
+        "dry_run": "print every step and change nothing",
+        "cloud_init": "print a cloud-config for a new Ubuntu machine",
+        "yes": "do not ask before conflicting packages are removed",
+    }
+)
+def provision(
+    _: Context, source: str = "auto", dry_run: bool = False, cloud_init: bool = False, yes: bool = False
+) -> None:
+    """Install and start Docker Engine, Compose and Buildx, where they are missing."""
+    from stack.run.provision import provision as provision_machine
+
+    provision_machine(source, dry_run=dry_run, cloud_init=cloud_init, yes=yes)
 
 
 @verb()
@@ -83,3 +100,35 @@ def functions(_: Context, json: bool = False) -> None:
     from stack.run.status import tell_functions
 
     tell_functions(as_json=json)
+
+
+@verb(
+    help={
+        "count": "how many readings",
+        "rate": "readings a second; 0 is as fast as it can",
+        "protocol": "amqp or mqtt",
+        "sensors": "how many sensors take turns",
+    }
+)
+def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp", sensors: int = 1) -> None:
+    """Send random temperatures, as a device would."""
+    from stack.plan.device import Order
+    from stack.run.device import send_and_tell
+
+    send_and_tell(Order(count, rate, protocol, sensors))
+
+
+@verb(help={"unit": "only the tests that need no Docker", "docker": "only the tests of the real stack"})
+def test(_: Context, unit: bool = False, docker: bool = False) -> None:
+    """Run Tidegate's own tests."""
+    from stack.run.check import run_tests
+
+    raise Exit(code=run_tests(unit=unit, docker=docker))
+
+
+@verb()
+def lint(_: Context) -> None:
+    """Check Tidegate's own style and types."""
+    from stack.run.check import run_checks
+
+    run_checks()

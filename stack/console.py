@@ -18,11 +18,13 @@ from rich.table import Table
 
 from stack.errors import HostError
 
+_PIPE_WIDTH = 1000
+
 
 @cache
 def output() -> Console:
-    """Return the console for results: standard output, never wrapped in a pipe."""
-    return Console(soft_wrap=True, highlight=False)
+    """Return the console for results: standard output; in a pipe a row is one line, however long."""
+    return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Invoke's tasks, with what they lack: a name that may be left out, and errors that are messages instead of tracebacks."""
+"""Invoke's tasks, with what they lack: names that may be left out, and errors that are messages, not tracebacks."""
 
 import logging
 from collections.abc import Callable
@@ -41,7 +41,8 @@ def verb(*positional: str, **options: Any) -> Callable[[Body], UserTask]:
     """Make a task of a function; the named arguments are positional, and optional where their default is empty."""
 
     def decorate(body: Body) -> UserTask:
-        ParseMachine.complete_context = _settle_context
+        machine: Any = ParseMachine
+        machine.complete_context = _settle_context
         return UserTask(_explain_errors(body), positional=positional, **options)
 
     return decorate

@@ -26,6 +26,18 @@ _RUNTIME = re.compile(r"^python(:3\.(9|1[0-4]))?$")
 Text = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) in (int, float) else value)]
 
 
+def check_name(name: str) -> None:
+    """Make sure that a function can be called so.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not _NAME.match(name):
+        raise ValueError(f"should be at most 63 letters, digits, '-', '_' and '.', not {name!r}")
+    if name in _RESERVED:
+        raise ValueError(f"{name!r} is reserved; choose another name")
+
+
 class SecretKeyRef(NuclioDocument):
     """One value of a secret."""
 
@@ -143,10 +155,8 @@ class Metadata(NuclioDocument):
     @field_validator("name")
     @classmethod
     def _valid(cls, value: str) -> str:
-        if value and not _NAME.match(value):
-            raise ValueError(f"should be at most 63 letters, digits, '-', '_' and '.', not {value!r}")
-        if value in _RESERVED:
-            raise ValueError(f"{value!r} is reserved; choose another name")
+        if value:
+            check_name(value)
         return value
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack.config.document import collect, parse_model, read_mapping
-from stack.config.function import FunctionConfig
+from stack.config.function import FunctionConfig, check_name
 from stack.errors import ConfigError, FunctionError
 
 FOLDER = "functions"
@@ -61,6 +61,10 @@ def load_function(folder: Path) -> Function:
     if name != folder.name:
         problem = f"should be {folder.name!r}, the name of its folder, not {name!r}"
         raise ConfigError([f"{document}: metadata.name: {problem}"])
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise ConfigError([f"{relative}: the folder's name {error}"]) from error
     return Function(name, relative, config, tuple(_read_files(folder)))
 
 

@@ -6,7 +6,7 @@ from stack import console
 from stack.config.secret import Secret
 from stack.plan.broker import AMQP_PORT, GUEST_CREDENTIALS, SERVICE, Credentials
 from stack.plan.image import digest
-from stack.run.workspace import Workspace, write_file
+from stack.run.workspace import Workspace, make_folder, write_file
 
 USERNAME = "tidegate"
 _PRIVATE = 0o600
@@ -46,5 +46,4 @@ def secrets_digest(credentials: Credentials) -> str:
 
 
 def _protect(workspace: Workspace) -> None:
-    workspace.secrets.mkdir(parents=True, exist_ok=True)
-    workspace.secrets.chmod(0o700)
+    make_folder(workspace.secrets, 0o700)

@@ -7,7 +7,6 @@ logs that end with their reader) is a call of the same command line here.
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 20)
+MINIMUM_BUILDX = (0, 10)
 _LOG_LINES = 20
 # Handed to builds as BuildKit's predefined arguments, which it keeps out of the image's history.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -53,10 +53,8 @@ class Engine:
         """Make sure that Docker can do what is needed; return what `docker version` says of its server.
 
         Raises:
-            EngineError: Docker, Compose or Buildx is missing, too old, not running, or not permitted.
+            EngineError: Docker or Compose is missing, too old, not running, or not permitted.
         """
-        if shutil.which("docker") is None:
-            raise EngineError(f"Docker is not installed. {PROVISION}")
         result = _run(["docker", "version", "--format", "{{json .Server}}"])
         if result.returncode:
             raise EngineError(explain(result.stderr))
@@ -64,6 +62,14 @@ class Engine:
         _require("Docker Engine", str(server.get("Version", "")), MINIMUM_ENGINE)
         _require("Docker Compose", _plugin_version("compose", "--short"), MINIMUM_COMPOSE)
         return server
+
+    def check_builder(self) -> None:
+        """Make sure that images can be built.
+
+        Raises:
+            EngineError: Buildx is missing.
+        """
+        _require("Docker Buildx", _plugin_version("buildx"), MINIMUM_BUILDX)
 
     def root_folder(self) -> str:
         """Return where Docker keeps its images."""
@@ -81,11 +87,6 @@ class Engine:
     def has_image(self, image: str) -> bool:
         """Say whether an image is here."""
         return _run(["docker", "image", "inspect", "--format", "{{.Id}}", image]).returncode == 0
-
-    def list_images(self, repository: str) -> tuple[str, ...]:
-        """List the tags of a repository that are here, newest first, each with its name."""
-        form = "{{.Repository}}:{{.Tag}}"
-        return tuple(self._ask("image", "ls", "--format", form, repository).split())
 
     def tag(self, image: str, name: str) -> None:
         """Give an image another name."""
@@ -123,20 +124,11 @@ class Engine:
     def stop(self, containers: Sequence[Container]) -> None:
         """Stop containers, each within its own grace period, and remove them."""
         if containers:
-            names = [container.id for container in containers]
+            there = {one.id for one in self.containers()}
+            names = [one.id for one in containers if one.id in there]
             with self._explained():
                 self._client.container.stop(names)
                 self._client.container.remove(names, force=True)
-
-    def start(self, containers: Sequence[Container]) -> None:
-        """Start containers that were stopped."""
-        with self._explained():
-            self._client.container.start([container.id for container in containers])
-
-    def halt(self, containers: Sequence[Container]) -> None:
-        """Stop containers and keep them."""
-        with self._explained():
-            self._client.container.stop([container.id for container in containers])
 
     def last_logs(self, container: Container, lines: int = _LOG_LINES) -> str:
         """Return the last lines that a container printed."""
@@ -230,7 +222,10 @@ def stream(command: Sequence[str], failure: str) -> Iterator[str]:
 
 
 def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise EngineError(f"Docker is not installed. {PROVISION}") from error
 
 
 def _plugin_version(plugin: str, *options: str) -> str:

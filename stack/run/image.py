@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from stack import console
@@ -21,7 +22,13 @@ from stack.run.workspace import PROGRAM, Workspace, write_file
 
 # How long the registry may take to say that it has an image, before packages are used instead.
 _PATIENCE_SECONDS = 8.0
+# More make each other wait on a small machine.
+_BUILDS_AT_ONCE = 4
 _NO_ARCHIVE = Archive("", ())
+
+
+# What is built, for a person, and what yields the lines of its log.
+Job = tuple[str, Callable[[], Iterator[str]]]
 
 
 @dataclass(frozen=True)
@@ -39,34 +46,30 @@ class Builder:
             BuildError: one could not be made.
         """
         broker, processor = rabbitmq_image(self.inputs), processor_image(self.inputs)
-        jobs: list[tuple[str, str, Callable[[], Iterator[str]]]] = []
+        jobs: list[Job] = []
         if not self.engine.has_image(broker):
-            jobs.append(("RabbitMQ", broker, lambda: self._make_broker(broker)))
+            jobs.append(("RabbitMQ", partial(self._make_broker, broker)))
         if not self.engine.has_image(processor):
-            jobs.append(("the processor", processor, lambda: self._make_processor(processor)))
+            jobs.append(("the processor", partial(self._make_processor, processor)))
         if jobs:
             self._make_base()
             self._make_all(jobs)
 
-    def prepare_function(self, plan: FunctionPlan) -> str:
-        """Make a function's image, if it is not there; return its name.
+    def prepare_functions(self, plans: Sequence[FunctionPlan]) -> list[str]:
+        """Make the images of functions that are not there, side by side; return the names of all.
 
         Raises:
-            BuildError: it could not be made.
+            BuildError: one could not be made.
         """
-        name = function_image(plan, self.inputs)
-        if not self.engine.has_image(name):
-            folder = self.workspace.rendered / "functions" / plan.name
-            build = Build(
-                tags=(name,),
-                dockerfile=folder / "Dockerfile",
-                context=self.workspace.root / plan.function.folder,
-                contexts={"config": folder},
-                secrets=self._secrets(),
-            )
-            with console.working(f"Building the image of {plan.name}") as work:
-                work.follow(self.engine.build(build))
-        return name
+        names = [function_image(plan, self.inputs) for plan in plans]
+        missing = [(plan, name) for plan, name in zip(plans, names, strict=True) if not self.engine.has_image(name)]
+        self._make_all([(plan.name, partial(self._make_function, plan, name)) for plan, name in missing])
+        return names
+
+    def _make_function(self, plan: FunctionPlan, name: str) -> Iterator[str]:
+        folder = self.workspace.rendered / "functions" / plan.name
+        context = self.workspace.root / plan.function.folder
+        return self.engine.build(Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets()))
 
     def _make_base(self) -> None:
         ground = self.inputs.ground
@@ -76,10 +79,14 @@ class Builder:
         with console.working(f"Building a base image from the packages of {ground.archive.codename}") as work:
             work.follow(make_base(ground.archive, base))
 
-    def _make_all(self, jobs: list[tuple[str, str, Callable[[], Iterator[str]]]]) -> None:
-        with console.working("Building " + " and ".join(title for title, _, _ in jobs)) as work:
-            with ThreadPoolExecutor() as pool:
-                running = [pool.submit(work.follow, make()) for _, _, make in jobs]
+    def _make_all(self, jobs: Sequence[Job]) -> None:
+        if not jobs:
+            return
+        self.engine.check_builder()
+        titles = [title for title, _ in jobs]
+        with console.working(f"Building {', '.join(titles)}") as work:
+            with ThreadPoolExecutor(_BUILDS_AT_ONCE) as pool:
+                running = [pool.submit(work.follow, make()) for _, make in jobs]
             for job in running:
                 job.result()
 
@@ -111,9 +118,10 @@ def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> G
 
 def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageSource:
     memory = workspace.state / "image-source"
-    if memory.is_file():
-        return ImageSource(memory.read_text().strip())
     name = f"{settings.images.mirror}{settings.images.rabbitmq}"
+    if memory.is_file() and (known := memory.read_text().split())[1:] == [name]:
+        return ImageSource(known[0])
+    engine.check()
     answers = engine.has_image(name) or _answers(engine, name)
     source = ImageSource.REGISTRY if answers else ImageSource.DEBIAN
     if not answers:
@@ -121,7 +129,7 @@ def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageS
             f"No registry offers {name} here, so images are built from this system's packages "
             "(`images.source: registry` in stack.yaml asks again)."
         )
-    write_file(memory, f"{source}\n".encode())
+    write_file(memory, f"{source} {name}\n".encode())
     return source
 
 

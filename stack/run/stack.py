@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from stack import console
+from stack.config.document import collect
 from stack.config.inert import find_inert
 from stack.config.settings import Settings, load_settings
 from stack.config.source import Function, load_functions
-from stack.errors import EngineError, FunctionError
+from stack.errors import ConfigError, EngineError, FunctionError
 from stack.plan.broker import SERVICE, Credentials
 from stack.plan.change import Action, Change, Running, find_changes
 from stack.plan.function import plan_function
@@ -57,8 +58,12 @@ class Stack:
         bare = Inputs(self.settings, ground, self.credentials)
         deployments = load_deployments(self.workspace)
         services = [self.deployed_service(deployment) for deployment in deployments.values()]
-        services += [self.planned_service(one, bare) for one in self.functions if one.name not in deployments]
+        services += self._planned_services([one for one in self.functions if one.name not in deployments], bare)
         return replace(bare, services=tuple(sorted(services, key=lambda service: service.plan.name)))
+
+    def reread(self) -> "Stack":
+        """Return the same stack with everything read anew: another task may have changed it meanwhile."""
+        return replace(self)
 
     def deployed_service(self, deployment: Deployment) -> Service:
         """Return the service of a function as it was deployed."""
@@ -69,6 +74,17 @@ class Stack:
             secrets_digest=secrets_digest(self.credentials),
             is_deployed=True,
         )
+
+    def _planned_services(self, functions: Sequence[Function], inputs: Inputs) -> list[Service]:
+        services, errors = [], []
+        for function in functions:
+            try:
+                services.append(self.planned_service(function, inputs))
+            except ConfigError as error:
+                errors.append(error)
+        if errors:
+            raise collect(errors)
+        return services
 
     def planned_service(self, function: Function, inputs: Inputs, *, is_deployed: bool = False) -> Service:
         """Return the service of a function as it is in its folder."""
@@ -119,6 +135,7 @@ def bring_up() -> Stack:
     stack.engine.check()
     _warn_inert(stack.functions)
     with lock(stack.workspace, "stack"):
+        stack = stack.reread()
         stack.write(stack.inputs)
         running = stack.engine.containers()
         changes = find_changes(stack.engine.config_hashes(), map(_as_running, running))
@@ -179,7 +196,7 @@ def _check_host(stack: Stack, running: Sequence[Container]) -> None:
     ports = stack.settings.ports
     wanted = {"ports.amqp": ports.amqp, "ports.mqtt": ports.mqtt, "ports.management": ports.management}
     wanted["ports.metrics"] = ports.metrics
-    check_ports(address, [(key, port) for key, port in wanted.items() if f"{address}:{port}->" not in own])
+    check_ports(address, [(key, port) for key, port in wanted.items() if f":{port}->" not in own])
     check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
 
 

@@ -90,11 +90,25 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> bool:
     return True
 
 
+def make_folder(path: Path, mode: int = 0o755) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        HostError: it cannot be made, or belongs to somebody else.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if path.stat().st_mode & 0o777 != mode:
+            path.chmod(mode)
+    except OSError as error:
+        raise HostError(f"{path} cannot be made: {error.strerror}. Check who owns {path.parent}.") from error
+
+
 @contextmanager
 def lock(workspace: Workspace, name: str) -> Iterator[None]:
     """Let one process at a time do what `name` stands for; the others wait and say so."""
     path = workspace.state / "locks" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with path.open("w") as file:
         try:
             flock(file, LOCK_EX | LOCK_NB)

@@ -1,0 +1,35 @@
+"""Tests and checks of Tidegate itself."""
+
+import subprocess
+import sys
+
+from stack import console
+from stack.errors import StackError
+from stack.run.workspace import PROGRAM
+
+_UNIT = ("tests/unit", "tests/render")
+_DOCKER = ("tests/docker",)
+
+
+def run_tests(*, unit: bool, docker: bool) -> int:
+    """Run the tests without Docker, those with it, or all; return pytest's exit status, whose summary is the last line."""
+    chosen = (_UNIT if unit or not docker else ()) + (_DOCKER if docker or not unit else ())
+    options = ["--no-docker-skip"] if _DOCKER[0] in chosen else []
+    return _run(sys.executable, "-m", "pytest", *options, *chosen)
+
+
+def run_checks() -> None:
+    """Check style and types.
+
+    Raises:
+        StackError: something is to be mended.
+    """
+    checks = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",))
+    failed = [" ".join(check) for check in checks if _run(sys.executable, "-m", *check)]
+    if failed:
+        raise StackError(f"To be mended: {', '.join(failed)}; the lines above say what.")
+    console.success("Style and types are right.")
+
+
+def _run(*command: str) -> int:
+    return subprocess.run(command, cwd=PROGRAM, check=False).returncode
