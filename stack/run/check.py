@@ -12,7 +12,7 @@ _DOCKER = ("tests/docker",)
 
 
 def run_tests(*, unit: bool, docker: bool) -> int:
-    """Run the tests without Docker, those with it, or all; return pytest's exit status, whose summary is the last line."""
+    """Run the tests without Docker, those with it, or all; return the exit status of pytest, whose word is the last."""
     chosen = (_UNIT if unit or not docker else ()) + (_DOCKER if docker or not unit else ())
     options = ["--no-docker-skip"] if _DOCKER[0] in chosen else []
     return _run(sys.executable, "-m", "pytest", *options, *chosen)

@@ -1,6 +1,6 @@
 """The stack: render it, bring it up, take it down, tell how it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -124,8 +124,10 @@ def render_stack() -> None:
     console.say("Next: `invoke up` starts it, or `docker compose --file .stack/compose.yaml up -d`.")
 
 
-def bring_up() -> Stack:
+def bring_up(meanwhile: Callable[["Stack"], object] | None = None) -> Stack:
     """Start everything that is not as it should be, and wait until it is healthy.
+
+    `meanwhile` is called once the broker's process was started: its first seconds leave time to build something.
 
     Raises:
         StackError: something stands in the way; nothing was started.
@@ -143,6 +145,9 @@ def bring_up() -> Stack:
             console.say("Everything runs as it should; nothing was changed.")
         else:
             _apply(stack, changes, running)
+            if meanwhile:
+                meanwhile(stack)
+            _wait(stack, changes)
     return stack
 
 
@@ -185,6 +190,11 @@ def _apply(stack: Stack, changes: Sequence[Change], running: Sequence[Container]
     with console.working("Starting " + _name_some([c.service for c in changes if c.action is not Action.KEEP])):
         stack.engine.stop(orphans)
         stack.engine.up(wanted)
+
+
+def _wait(stack: Stack, changes: Sequence[Change]) -> None:
+    wanted = [change.service for change in changes if change.action is not Action.REMOVE]
+    with console.working("Waiting until all is healthy"):
         wait_ready(stack.engine, wanted, _BROKER_SECONDS)
 
 
