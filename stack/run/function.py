@@ -126,7 +126,6 @@ def _forget(stack: Stack, deployment: Deployment) -> None:
 def list_functions() -> tuple[FunctionStatus, ...]:
     """Tell how every function is, deployed or not."""
     stack = open_stack()
-    stack.engine.check()
     containers = stack.engine.containers()
     return tuple(_status(service, containers) for service in stack.inputs.services)
 

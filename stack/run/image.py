@@ -82,7 +82,6 @@ class Builder:
     def _make_all(self, jobs: Sequence[Job]) -> None:
         if not jobs:
             return
-        self.engine.check_builder()
         titles = [title for title, _ in jobs]
         with console.working(f"Building {', '.join(titles)}") as work:
             with ThreadPoolExecutor(_BUILDS_AT_ONCE) as pool:

@@ -7,7 +7,7 @@ from stack.errors import FunctionError
 from stack.run.container import Container
 from stack.run.engine import Engine
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.05
 
 
 def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> None:

@@ -55,6 +55,9 @@ class Rollout:
 
     def _find_pending(self, before: Sequence[Container]) -> list[Service]:
         """Return the functions that do not run as they should already."""
+        images = {one.image for one in before if one.is_ready}
+        if not any(one.image in images for one in self.services):
+            return list(self.services)
         wanted = self.stack.engine.config_hashes()
         current = {one.service for one in before if one.is_ready and one.config_hash == wanted.get(one.service)}
         alone = {name for name in current if _count(name, before) == 1}
