@@ -33,11 +33,10 @@ class Rollout:
         failed = [one for one in self.services if one.plan.name in failures]
         if failed:
             self._restore(failed, before, with_services(self.stack.inputs, ready))
-        for one in ready:
+        started = [one for one in ready if one in pending]
+        for one in started:
             record_deployment(self.stack.workspace, one.plan, one.image)
-        self.stack.engine.stop(
-            [one for one in before if one.service in _names(ready) and one.service in _names(pending)]
-        )
+        self.stack.engine.stop([one for one in before if one.service in _names(started)])
         return failures
 
     def _start(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
