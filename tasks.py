@@ -132,3 +132,16 @@ def lint(_: Context) -> None:
     from stack.run.check import run_checks
 
     run_checks()
+
+
+@verb(
+    help={
+        "count": "how many messages to wait for; 0 goes on until Ctrl-C",
+        "output": "keep them in this file: .jsonl, .csv or .sqlite",
+    }
+)
+def logger(_: Context, count: int = 0, output: str = "") -> None:
+    """Print what the functions say on iot/logs, and keep it if told to."""
+    from stack.run.logger import log_feedback
+
+    log_feedback(count, output)

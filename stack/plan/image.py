@@ -12,8 +12,8 @@ DEBIAN = "tidegate/debian"
 
 # Ubuntu 22.04's python3 is 3.10; its archive has 3.11 beside it.
 _PYTHON_PACKAGES = {"jammy": "python3.11"}
-# The first RabbitMQ that knows deprecated_features is 3.12; these releases ship an older one.
-_OLD_RABBITMQ = frozenset({"jammy", "bookworm"})
+# The first RabbitMQ that knows deprecated_features is 3.13; these releases ship an older one.
+_OLD_RABBITMQ = frozenset({"jammy", "noble", "bookworm"})
 
 
 @dataclass(frozen=True)

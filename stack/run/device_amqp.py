@@ -57,10 +57,7 @@ class AmqpDevice:
         finally:
             self._loop.close()
         if self._failure:
-            reason = str(self._failure) or type(self._failure).__name__
-            raise BrokerError(
-                f"RabbitMQ does not answer at {self._address}: {reason.splitlines()[0]}. Type `invoke up`, then this again."
-            ) from self._failure
+            raise self._explain(self._failure) from self._failure
         return self._outbox.unheard
 
     def _connect(self, loop: Any = None) -> Any:
@@ -137,7 +134,7 @@ class AmqpDevice:
         self._send()
 
     def _on_channel_closed(self, _channel: Any, error: Exception) -> None:
-        """Give up: the broker closes a channel only for what would be refused again, such as another kind of exchange."""
+        """Give up, if the broker refused something: it would do so again."""
         self._channel = None
         if isinstance(error, ChannelClosedByBroker):
             self._failure = error
@@ -164,3 +161,8 @@ class AmqpDevice:
             self._connection.close()
         elif self._connection.is_closed:
             self._loop.stop()
+
+    def _explain(self, error: BaseException) -> BrokerError:
+        if isinstance(error, ChannelClosedByBroker):
+            return BrokerError(f"RabbitMQ refuses the exchange {EXCHANGE}: {error.reply_text}.")
+        return BrokerError(f"RabbitMQ does not answer at {self._address}. Type `invoke up`, then this again.")

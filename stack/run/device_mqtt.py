@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -41,9 +42,8 @@ class MqttDevice:
         self._sent = sent
         self._unacknowledged: dict[int, Reading] = {}
         self._unheard: list[Reading] = []
-        self._changed = threading.Condition()
-        self._answer: ReasonCode | None = None
-        self._last_progress = 0.0
+        self._answers: SimpleQueue[ReasonCode] = SimpleQueue()
+        self._acknowledged: SimpleQueue[tuple[int, ReasonCode]] = SimpleQueue()
 
     def run(self, stop: threading.Event) -> Sequence[Reading]:
         """Send everything until all is acknowledged or `stop` is set; return the readings that no queue took.
@@ -52,74 +52,84 @@ class MqttDevice:
             BrokerError: the broker cannot be reached, or stayed away.
         """
         self._stop = stop
-        client = self._open(MQTTv5) or self._open(MQTTv311)
-        if client is None:
-            raise self._explain(str(self._answer or "it does not answer"))
+        client = self._open()
         try:
             self._publish_all(client)
-            self._wait(lambda: not self._unacknowledged)
+            self._settle(0)
         finally:
             client.disconnect()
             client.loop_stop()
         return self._unheard
 
-    def _open(self, version: MQTTProtocolVersion) -> Client | None:
-        """Connect; return nothing if the broker does not speak this version."""
+    def _open(self) -> Client:
+        """Connect with MQTT 5, or 3.1.1 where the broker does not speak it."""
+        reason = ""
+        for version in (MQTTv5, MQTTv311):
+            client = self._connect(version)
+            try:
+                code = self._answers.get(timeout=_CONNECT_SECONDS)
+            except Empty:
+                reason = "it does not answer"
+            else:
+                if not code.is_failure:
+                    return client
+                reason = str(code)
+            client.disconnect()
+            client.loop_stop()
+            if reason != _UNSUPPORTED_VERSION:
+                break
+        raise self._explain(reason)
+
+    def _connect(self, version: MQTTProtocolVersion) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, protocol=version)
         client.max_inflight_messages_set(_WINDOW)
         credentials = self._broker.credentials
         client.username_pw_set(credentials.username, credentials.password.get_secret_value())
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
-        self._answer = None
         try:
             client.connect(self._broker.host, self._broker.mqtt_port)
         except OSError as error:
-            raise self._explain(str(error)) from error
+            raise self._explain(error.strerror or str(error)) from error
         client.loop_start()
-        with self._changed:
-            self._changed.wait_for(lambda: self._answer is not None, _CONNECT_SECONDS)
-        if self._answer is not None and not self._answer.is_failure:
-            return client
-        client.disconnect()
-        client.loop_stop()
-        if self._answer is None or str(self._answer) != _UNSUPPORTED_VERSION:
-            raise self._explain(str(self._answer or "it does not answer"))
-        return None
+        return client
 
     def _publish_all(self, client: Client) -> None:
         start = monotonic()
         for number, reading in enumerate(self._readings):
-            self._wait(lambda: len(self._unacknowledged) < _WINDOW)
-            if self._rate and self._stop.wait(max(0.0, start + number / self._rate - monotonic())):
-                return
-            if self._stop.is_set():
+            self._settle(_WINDOW - 1)
+            due = start + number / self._rate if self._rate else 0.0
+            if self._stop.wait(max(0.0, due - monotonic())):
                 return
             self._sent(reading)
-            with self._changed:
-                message = client.publish(TOPIC, reading.value, qos=1, properties=_describe(client, reading))
-                self._unacknowledged[message.mid] = reading
+            message = client.publish(TOPIC, reading.value, qos=1, properties=_describe(client, reading))
+            self._unacknowledged[message.mid] = reading
 
-    def _wait(self, is_done: Callable[[], bool]) -> None:
-        with self._changed:
-            self._last_progress = monotonic()
-            while not is_done() and not self._stop.is_set():
-                self._changed.wait(_LOOK)
-                if monotonic() > self._last_progress + _PATIENCE:
-                    raise self._explain(f"{len(self._unacknowledged)} readings were not acknowledged")
-
-    def _on_connect(self, _client: Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
-        with self._changed:
-            self._answer = code
-            self._changed.notify_all()
-
-    def _on_publish(self, _client: Client, _data: Any, mid: int, code: ReasonCode, _properties: Any) -> None:
-        with self._changed:
+    def _settle(self, most: int) -> None:
+        """Take acknowledgements in, and wait until at most so many are missing."""
+        progress = monotonic()
+        while not self._stop.is_set():
+            is_full = len(self._unacknowledged) > most
+            try:
+                mid, code = self._acknowledged.get(is_full, _LOOK)
+            except Empty:
+                if not is_full:
+                    return
+                if monotonic() > progress + _PATIENCE:
+                    reason = f"{len(self._unacknowledged)} readings were not acknowledged"
+                    raise self._explain(reason) from None
+                continue
+            progress = monotonic()
             reading = self._unacknowledged.pop(mid, None)
             if reading and code.value == _NO_SUBSCRIBERS:
                 self._unheard.append(reading)
-            self._last_progress = monotonic()
-            self._changed.notify_all()
+
+    def _on_connect(self, _client: Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
+        self._answers.put(code)
+
+    def _on_publish(self, _client: Client, _data: Any, mid: int, code: ReasonCode, _properties: Any) -> None:
+        # paho calls this with locks held that `publish` wants, so nothing may be waited for here.
+        self._acknowledged.put((mid, code))
 
     def _explain(self, reason: str) -> BrokerError:
         address = f"{self._broker.host}:{self._broker.mqtt_port}"
