@@ -145,3 +145,50 @@ def logger(_: Context, count: int = 0, output: str = "") -> None:
     from stack.run.logger import log_feedback
 
     log_feedback(count, output)
+
+
+@verb(
+    help={
+        "count": "how many readings; over both protocols, so many over each",
+        "rate": "readings a second; 0 is as fast as it can",
+        "protocol": "amqp, mqtt or both",
+        "sensors": "how many sensors take turns",
+        "down": "stop the stack at the end",
+        **_JSON,
+    }
+)
+def demo(
+    _: Context,
+    count: int = 20,
+    rate: float = 5.0,
+    protocol: str = "amqp",
+    sensors: int = 1,
+    down: bool = False,
+    json: bool = False,
+) -> None:
+    """Run the temperature example from end to end, and tell what became of each reading."""
+    from stack.plan.device import Order
+    from stack.run.demo import run_demo
+
+    run_demo(Order(count, rate, protocol, sensors), down=down, as_json=json)
+
+
+@verb(
+    "name",
+    iterable=["header"],
+    help={
+        **_NAME,
+        "body": "what to send; @FILE reads a file, and - standard input",
+        "method": "POST if there is a body, else GET",
+        "path": "what stands behind the function's address",
+        "header": "'Name: value'; may be given several times",
+    },
+)
+def invoke_function(
+    _: Context, name: str, body: str = "", method: str = "", path: str = "/", header: list[str] | None = None
+) -> None:
+    """Call a function over HTTP and print its answer."""
+    from stack.run.invocation import Call
+    from stack.run.invocation import invoke_function as call
+
+    call(name, Call(body, method, path, header or ()))

@@ -70,7 +70,7 @@ def show_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> Non
     for name in names:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(row[name] for name in names))
+        table.add_row(*(escape(row[name]) for name in names))
     output().print(table)
 
 

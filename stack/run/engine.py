@@ -158,7 +158,8 @@ class Engine:
         command += [part for name, path in build.secrets.items() for part in ("--secret", f"id={name},src={path}")]
         command += [part for name in _PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
         self.warm_up()
-        yield from stream([*command, str(build.context)], f"The image {build.tags[0]} could not be built")
+        with _blaming_buildx():
+            yield from stream([*command, str(build.context)], f"The image {build.tags[0]} could not be built")
 
     def pull(self, image: str) -> Iterator[str]:
         """Pull an image and yield the lines of the log.
@@ -216,10 +217,19 @@ def stream(command: Sequence[str], failure: str) -> Iterator[str]:
             process.terminate()
         process.stdout.close()
         status = process.wait()
-    if any("'buildx' is not a docker command" in line for line in last):
-        raise BuildError(f"Docker Buildx is not installed. {PROVISION}")
     if status:
         raise BuildError(f"{failure}. The log ends with:\n" + "\n".join(f"  {line}" for line in last))
+
+
+@contextmanager
+def _blaming_buildx() -> Iterator[None]:
+    """Tell a missing Buildx, which is not asked for before each build, from a build that fails."""
+    try:
+        yield
+    except BuildError:
+        if _run(["docker", "buildx", "version"]).returncode:
+            raise EngineError(f"Docker Buildx, which builds images, is not installed. {PROVISION}") from None
+        raise
 
 
 def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":

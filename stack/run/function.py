@@ -9,7 +9,7 @@ from stack.config.inert import find_inert
 from stack.config.source import find_folder, function_folders, load_function
 from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan, image_repository, own_queues, plan_function
-from stack.plan.render import render_function
+from stack.plan.render import render_function, render_images
 from stack.plan.stack import Service, plan_service
 from stack.run.broker import delete_queues
 from stack.run.container import Container
@@ -63,10 +63,9 @@ def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[Funct
         StackError: a function is wrong, or its image could not be built; nothing that runs was touched.
     """
     plans = [_plan(stack, name) for name in names]
+    _write_recipes(stack, plans)
     builder = Builder(stack.workspace, stack.engine, stack.inputs)
     builder.prepare_stack()
-    for plan in plans:
-        _write_recipe(stack, plan)
     images = builder.prepare_functions(plans)
     return {plan.name: (plan, image) for plan, image in zip(plans, images, strict=True)}
 
@@ -130,9 +129,12 @@ def list_functions() -> tuple[FunctionStatus, ...]:
     return tuple(_status(service, containers) for service in stack.inputs.services)
 
 
-def _write_recipe(stack: Stack, plan: FunctionPlan) -> None:
-    """Write what the image is built with; the rest of the tree changes only once the image is there."""
-    for path, content in render_function(plan, stack.inputs).items():
+def _write_recipes(stack: Stack, plans: Sequence[FunctionPlan]) -> None:
+    """Write what images are built with; the rest of the tree changes only once the images are there."""
+    files = render_images(stack.inputs)
+    for plan in plans:
+        files |= render_function(plan, stack.inputs)
+    for path, content in files.items():
         write_file(stack.workspace.rendered / path, content)
 
 

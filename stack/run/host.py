@@ -74,9 +74,9 @@ def check_ports(address: str, ports: Iterable[tuple[str, int]]) -> None:
     """
     taken = [f"{port} ({name})" for name, port in ports if not _is_free(address, port)]
     if taken:
-        word = "Port" if len(taken) == 1 else "Ports"
+        what = f"Port {taken[0]} on {address} is" if len(taken) == 1 else f"Ports {', '.join(taken)} on {address} are"
         raise HostError(
-            f"{word} {', '.join(taken)} on {address} in use by another program. "
+            f"{what} in use by another program. "
             "Stop it (`ss -ltnp` shows which), or choose other numbers under `ports` in stack.yaml."
         )
 
