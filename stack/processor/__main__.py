@@ -1,0 +1,21 @@
+"""The command `processor`: runs a function as processor.yaml says."""
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the function, or its health check; return the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if list(arguments) == ["--health"]:
+        # The rest of the command takes longer to import than this check takes.
+        from stack.processor.probe import HEALTH_PORT, probe
+
+        return probe(HEALTH_PORT)
+    from stack.processor.command import run
+
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

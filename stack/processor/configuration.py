@@ -1,0 +1,151 @@
+"""What the processor is told to do: processor.yaml, as frozen data.
+
+Unknown keys are passed over: whoever wrote the file has checked it, and Nuclio's files have keys of many kinds.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.processor.attributes import Attributes, ConfigurationError
+
+# Nuclio's names for levels; it writes everything from debug upwards unless loggerSinks says otherwise.
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+_LEVELS["warning"] = logging.WARNING
+# Names that Nuclio gives to one kind of trigger.
+_KIND_ALIASES = {"rabbitmq": "rabbit-mq"}
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """One source of events; times are in seconds."""
+
+    name: str
+    kind: str
+    workers: int
+    url: str
+    username: str
+    password: str
+    attributes: Attributes
+    availability_timeout: float
+    termination_timeout: float
+
+    @property
+    def url_to_show(self) -> str:
+        """The URL without the name and password that it may carry."""
+        scheme, separator, rest = self.url.rpartition("://")
+        return scheme + separator + rest.rpartition("@")[2]
+
+
+@dataclass(frozen=True)
+class Function:
+    """The function that this processor runs; `folder` has the user's files."""
+
+    name: str
+    namespace: str
+    handler: str
+    description: str
+    version: str
+    folder: Path
+    environment: Mapping[str, str]
+    triggers: tuple[Trigger, ...]
+    log_level: int
+
+
+def read_function(path: Path, *, secrets: Path, folder: Path) -> Function:
+    """Read processor.yaml and the secrets that it names.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or says something that cannot be.
+    """
+    import yaml
+
+    try:
+        with path.open("rb") as file:
+            document = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not YAML: {error}") from None
+    return parse_function(document, secrets=secrets, folder=folder)
+
+
+def parse_function(document: object, *, secrets: Path, folder: Path) -> Function:
+    """Build the function from what processor.yaml holds."""
+    if not isinstance(document, Mapping):
+        raise ConfigurationError("processor.yaml: should be a mapping with metadata and spec")
+    metadata = Attributes("metadata", document.get("metadata"))
+    spec = Attributes("spec", document.get("spec"))
+    return Function(
+        name=metadata.text("name", "function"),
+        namespace=metadata.text("namespace", "nuclio"),
+        handler=spec.text("handler"),
+        description=spec.text("description"),
+        version=spec.text("version", "0"),
+        folder=folder,
+        environment=_read_environment(spec.raw("env"), secrets),
+        triggers=_read_triggers(spec.section("triggers"), spec.raw("triggers") or {}, secrets),
+        log_level=_read_level(spec.raw("loggerSinks")),
+    )
+
+
+def _read_environment(entries: object, secrets: Path) -> Mapping[str, str]:
+    environment: dict[str, str] = {}
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        variable = Attributes(f"spec.env[{index}]", entry)
+        reference = variable.section("valueFrom").section("secretKeyRef")
+        name = variable.text("name")
+        if reference.text("name"):
+            environment[name] = _read_secret(f"{reference.text('name')}.{reference.text('key')}", reference, secrets)
+        else:
+            environment[name] = variable.text("value")
+    return environment
+
+
+def _read_triggers(section: Attributes, names: Mapping[object, object], secrets: Path) -> tuple[Trigger, ...]:
+    triggers = [(str(name), section.section(str(name))) for name in names]
+    return tuple(
+        _read_trigger(name, settings, secrets) for name, settings in triggers if not settings.flag("disabled", False)
+    )
+
+
+def _read_trigger(name: str, settings: Attributes, secrets: Path) -> Trigger:
+    kind = settings.text("kind")
+    secret = settings.text("secret")
+    return Trigger(
+        name=name,
+        kind=_KIND_ALIASES.get(kind.lower(), kind),
+        workers=max(1, settings.integer("numWorkers", 0) or settings.integer("maxWorkers", 1)),
+        url=_read_secret(secret, settings, secrets) if secret else settings.text("url"),
+        username=settings.text("username"),
+        password=settings.text("password"),
+        attributes=settings.section("attributes"),
+        availability_timeout=_read_milliseconds(settings, "workerAvailabilityTimeoutMilliseconds", 10.0),
+        termination_timeout=settings.seconds("workerTerminationTimeout", 10.0),
+    )
+
+
+def _read_milliseconds(settings: Attributes, name: str, default: float) -> float:
+    """Return a time-out in seconds; a negative one is the default, as with Nuclio."""
+    value = settings.raw(name)
+    if isinstance(value, int) and value < 0:
+        return default
+    return settings.integer(name, int(default * 1000)) / 1000
+
+
+def _read_secret(file_name: str, settings: Attributes, secrets: Path) -> str:
+    path = secrets / file_name
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{settings.path}: the secret {path} cannot be read: {error}") from None
+
+
+def _read_level(sinks: object) -> int:
+    """Return the level of the first sink that names one."""
+    for sink in sinks if isinstance(sinks, list) else ():
+        level = sink.get("level") if isinstance(sink, Mapping) else None
+        if level:
+            return _LEVELS.get(str(level).lower(), logging.DEBUG)
+    return logging.DEBUG

@@ -1,0 +1,39 @@
+"""What arrived, before it is an event: plain data that a source hands over and that can cross to another process.
+
+Making the event is left to the worker, so that the I/O thread does no work that the handler's thread can do.
+"""
+
+from typing import Any, NamedTuple
+
+
+class HttpMessage(NamedTuple):
+    """One request, its parts as they came over the wire; `received` is in seconds since the epoch."""
+
+    method: bytes
+    target: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    received: float
+
+
+class AmqpMessage(NamedTuple):
+    """One message of an AMQP queue; `properties` are pika's BasicProperties.
+
+    The exchange and the routing key are those that the message was first published with, also after a retry.
+    """
+
+    exchange: str
+    routing_key: str
+    properties: Any
+    body: bytes
+
+
+class MqttMessage(NamedTuple):
+    """One message of an MQTT session; `received` is in seconds since the epoch."""
+
+    topic: str
+    payload: bytes
+    packet_id: int
+    headers: dict[str, Any]
+    content_type: str
+    received: float

@@ -1,0 +1,111 @@
+"""One forked process: its birth, its two pipes, and its end."""
+
+import atexit
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from stack.processor.attributes import ConfigurationError
+from stack.processor.configuration import Function
+from stack.processor.environment import apply_environment
+from stack.processor.front import Front
+from stack.processor.logger import prepare_output
+from stack.processor.post import Post, Role
+from stack.processor.status import State, StatusReader, StatusWriter
+from stack.processor.stop import Stop
+from stack.processor.thread import start_thread
+from stack.processor.worker import Worker
+
+
+@dataclass
+class Process:
+    """A running process, as the supervisor holds it."""
+
+    pid: int
+    status: StatusReader
+    lifeline: int
+    """The end of a pipe whose closing tells the process to stop; the kernel closes it if the supervisor dies."""
+
+    def stop(self) -> None:
+        """Tell the process to take nothing more in, and to end when it is done."""
+        if self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
+
+    def kill(self) -> None:
+        """End the process now."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def release(self) -> None:
+        """Close this side of the pipes."""
+        self.stop()
+        self.status.close()
+
+
+class Duty(Protocol):
+    """What a process does until it is told to stop."""
+
+    def run(self, stop: Stop) -> int:
+        """Do it, and return the exit status."""
+
+
+def start_process(post: Post, function: Function, forget: Callable[[], None]) -> Process:
+    """Fork a process for a post.
+
+    `forget` runs in the new process first: it closes what is the supervisor's alone.
+    """
+    lifeline_reader, lifeline_writer = os.pipe()
+    status_reader, status_writer = os.pipe()
+    # What is there already is never collected, so that the collector does not touch pages that are shared.
+    gc.freeze()
+    pid = os.fork()
+    if not pid:
+        os.close(lifeline_writer)
+        os.close(status_reader)
+        forget()
+        _live(post, function, StatusWriter(status_writer), lifeline_reader)
+    os.close(lifeline_reader)
+    os.close(status_writer)
+    return Process(pid, StatusReader(status_reader), lifeline_writer)
+
+
+def _live(post: Post, function: Function, status: StatusWriter, lifeline: int) -> NoReturn:
+    """Be the process; never returns, since the frames above are the supervisor's."""
+    code = 1
+    try:
+        code = _run(post, function, status, lifeline)
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)
+
+
+def _run(post: Post, function: Function, status: StatusWriter, lifeline: int) -> int:
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    # Ctrl-C reaches every process of a terminal; stopping is the supervisor's to order.
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    prepare_output()
+    apply_environment(function)
+    stop = Stop()
+    start_thread("lifeline", lambda: _await_stop(lifeline, stop))
+    try:
+        return _open_duty(post, function, status).run(stop)
+    except ConfigurationError as error:
+        status.tell(State.BROKEN, str(error))
+        return 1
+
+
+def _open_duty(post: Post, function: Function, status: StatusWriter) -> Duty:
+    return (Front if post.role is Role.FRONT else Worker)(post, function, status)
+
+
+def _await_stop(lifeline: int, stop: Stop) -> None:
+    os.read(lifeline, 1)
+    stop.order()

@@ -1,0 +1,40 @@
+"""Which source serves which post; each is imported only where a trigger of its kind is there."""
+
+from stack.processor.configuration import Function
+from stack.processor.delivery import Intake, Report, Source
+from stack.processor.post import Post, Role, is_on_amqp
+
+
+def open_source(post: Post, function: Function, intake: Intake, report: Report) -> Source:
+    """Return the source of a post, not started yet."""
+    trigger = post.trigger
+    if post.role is Role.BORROWER:
+        from stack.processor.source.loan import LoanSource
+
+        assert post.counter is not None
+        return LoanSource(post.counter.getsockname(), intake, report)
+    if trigger.kind == "http":
+        from stack.processor.source.http.source import HttpSource
+
+        assert post.port is not None
+        return HttpSource(trigger, post.port, intake, report)
+    if trigger.kind == "mqtt" and not is_on_amqp(trigger):
+        from stack.processor.source.mqtt import MqttSource
+
+        return MqttSource(trigger, function, intake, report)
+    from stack.processor.source.rabbitmq.source import RabbitSource
+
+    return RabbitSource(trigger, function, intake, report)
+
+
+def preload(posts: tuple[Post, ...]) -> None:
+    """Import what the sources of these posts need, so that all processes share one copy of it in memory."""
+    for post in posts:
+        if post.role is Role.BORROWER:
+            import stack.processor.source.loan
+        elif post.trigger.kind == "http":
+            import stack.processor.source.http.source
+        elif post.trigger.kind == "mqtt" and not is_on_amqp(post.trigger):
+            import stack.processor.source.mqtt
+        else:
+            import stack.processor.source.rabbitmq.source  # noqa: F401

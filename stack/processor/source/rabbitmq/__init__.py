@@ -1,0 +1,1 @@
+"""Events from the messages of an AMQP queue."""

@@ -1,0 +1,62 @@
+"""Where the broker is, how it is called, and why a call failed."""
+
+from typing import Any
+
+from pika import PlainCredentials, URLParameters
+from pika.exceptions import ConnectionClosedByBroker, ProbableAccessDeniedError, ProbableAuthenticationError
+
+from stack.processor.attributes import ConfigurationError
+from stack.processor.configuration import Function, Trigger
+
+# Seconds between heartbeats where the URL does not say; a dead connection shows after two.
+_HEARTBEAT = 30
+# What the URL may carry, as a query, to say otherwise.
+_HEARTBEAT_KEY = "heartbeat="
+
+
+def plan_connection(trigger: Trigger, function: Function) -> Any:
+    """Return pika's parameters for the broker of a trigger.
+
+    Raises:
+        ConfigurationError: the URL is not one of AMQP.
+    """
+    try:
+        if not trigger.url.startswith(("amqp://", "amqps://")):
+            raise ValueError("it should begin with amqp:// or amqps://")
+        parameters = URLParameters(trigger.url)
+    except (ValueError, KeyError, TypeError) as error:
+        where = f"spec.triggers.{trigger.name}.url"
+        raise ConfigurationError(f"{where}: {trigger.url_to_show!r} is not the URL of a broker: {error}") from None
+    if trigger.username:
+        parameters.credentials = PlainCredentials(trigger.username, trigger.password)
+    if _HEARTBEAT_KEY not in trigger.url:
+        parameters.heartbeat = _HEARTBEAT
+    parameters.client_properties = {"connection_name": f"nuclio-{function.name}-{trigger.name}"}
+    # The source itself tries again, with growing delays.
+    parameters.connection_attempts = 1
+    return parameters
+
+
+def explain_error(error: BaseException, address: str) -> str:
+    """Return in one line why a connection could not be made, or was lost."""
+    cause = _find_cause(error)
+    if isinstance(cause, ProbableAuthenticationError | ProbableAccessDeniedError):
+        return f"the broker {address} refused the name, the password or the virtual host: {_first_line(cause)}"
+    if isinstance(cause, ConnectionClosedByBroker):
+        return f"the broker {address} closed the connection: {cause.reply_text}"
+    return f"no connection to the broker {address}: {_first_line(cause)}"
+
+
+def _find_cause(error: BaseException) -> BaseException:
+    """Return the error at the bottom of those that pika wraps around it."""
+    while True:
+        inner = getattr(error, "exceptions", None) or getattr(error, "exception", None) or error.args[:1]
+        inner = inner[-1] if isinstance(inner, list | tuple) and inner else inner
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,49 @@
+"""How many messages a worker asks for ahead of time, which follows from how long its handler takes.
+
+A fast handler must not wait for the broker between two messages. A slow one must not sit on messages that another
+worker could handle now.
+"""
+
+from time import monotonic
+
+# Seconds of work, and bytes, that may wait in a worker; the most messages, beyond which nothing gets faster.
+_WORK, _BYTES, _MOST = 0.05, 64 * 1024 * 1024, 500
+# A mean is taken of this many events or seconds, whichever is first.
+_EVENTS, _SECONDS = 64, 0.05
+
+
+class Prefetch:
+    """The count, one at first; fixed where the user has set it.
+
+    `begin` and `end` are for the handler's thread, the rest for the I/O thread.
+    """
+
+    def __init__(self, fixed: int) -> None:
+        self.count = fixed or 1
+        self._is_fixed = bool(fixed)
+        self._began = 0.0
+        self._total = (0, 0.0, 0)
+        self._seen = self._total
+
+    def begin(self) -> None:
+        """Note that an event begins."""
+        self._began = monotonic()
+
+    def end(self, size: int) -> None:
+        """Note that the event, whose body has that many bytes, has ended."""
+        events, seconds, bytes_ = self._total
+        self._total = (events + 1, seconds + monotonic() - self._began, bytes_ + size)
+
+    def revise(self) -> bool:
+        """Adapt the count to the events since the last time; tell whether it is another."""
+        events, seconds, bytes_ = (now - then for now, then in zip(self._total, self._seen, strict=True))
+        if self._is_fixed or (events < _EVENTS and seconds < _SECONDS) or not events:
+            return False
+        self._seen = self._total
+        by_time = _WORK / max(seconds / events, 1e-9)
+        by_size = _BYTES / max(bytes_ / events, 1)
+        wish = max(1, min(_MOST, int(by_time), int(by_size)))
+        if self.count / 2 < wish < self.count * 2:
+            return False
+        self.count = wish
+        return True

@@ -1,0 +1,151 @@
+"""Messages from an AMQP queue: pika's SelectConnection on an I/O thread, connected again for ever."""
+
+from typing import Any
+
+from pika import SelectConnection
+from pika.adapters.select_connection import IOLoop
+from pika.exceptions import ChannelClosedByBroker
+
+from stack.processor.configuration import Function, Trigger
+from stack.processor.delivery import Intake, Report
+from stack.processor.source.delay import Delays
+from stack.processor.source.rabbitmq.address import explain_error, plan_connection
+from stack.processor.source.rabbitmq.prefetch import Prefetch
+from stack.processor.source.rabbitmq.retry import read_policy
+from stack.processor.source.rabbitmq.session import Session
+from stack.processor.source.rabbitmq.topology import explain_refusal, plan_topology
+from stack.processor.status import State
+from stack.processor.thread import start_thread
+
+_NOT_FOUND = 404
+# Seconds: the longest delay before the next attempt to connect, unless reconnectInterval says otherwise; and between
+# looks at what the broker has still to confirm.
+_LONGEST_DELAY, _LOOK_AGAIN = 15.0, 0.01
+
+
+class RabbitSource:
+    """Consumes one queue; everything is declared again on each connection."""
+
+    def __init__(self, trigger: Trigger, function: Function, intake: Intake, report: Report) -> None:
+        self.topology = plan_topology(trigger, function)
+        self.policy = read_policy(trigger.attributes)
+        self.prefetch = Prefetch(trigger.attributes.integer("prefetchCount", 0))
+        self.function = function.name
+        self._parameters = plan_connection(trigger, function)
+        self._address = trigger.url_to_show
+        self._intake = intake
+        self._report = report
+        self._delays = Delays(trigger.attributes.seconds("reconnectInterval", _LONGEST_DELAY))
+        self._connection: Any = None
+        self._session: Session | None = None
+        self._is_missing = False
+        self._is_stopping = False
+        self._is_ending = False
+        self._is_waking = False
+        self._why = ""
+
+    def start(self) -> None:
+        """Connect."""
+        self._loop = IOLoop()
+        self._thread = start_thread("amqp", self._run)
+
+    def flush(self) -> None:
+        """Send the outcomes that were told."""
+        session = self._session
+        if session and session.outcomes and not self._is_waking:
+            self._is_waking = True
+            self._loop.add_callback_threadsafe(self._flush)
+
+    def stop(self) -> None:
+        """Cancel the consumer, then close the intake."""
+        self._loop.add_callback_threadsafe(self._stop)
+
+    def close(self, timeout: float) -> None:
+        """Send the last outcomes, wait until the broker has them, and end the I/O thread."""
+        self._loop.add_callback_threadsafe(self._close)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        self._connect()
+        self._loop.start()
+        self._loop.close()
+
+    def _connect(self) -> None:
+        if self._is_stopping:
+            return
+        self._why = ""
+        self._connection = SelectConnection(
+            self._parameters,
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_lost,
+            on_close_callback=self._on_lost,
+            custom_ioloop=self._loop,
+        )
+
+    def _on_open(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._on_channel)
+
+    def _on_channel(self, channel: Any) -> None:
+        channel.add_on_close_callback(self._on_channel_lost)
+        channel.add_on_cancel_callback(lambda _frame: self._give_up(f"the queue {self.topology.queue!r} was deleted"))
+        self._session = session = Session(channel, self, self._intake)
+        session.open(is_missing=self._is_missing, done=self._on_consuming)
+
+    def _on_consuming(self) -> None:
+        self._delays.reset()
+        self._is_missing = False
+        self._report(State.READY, "")
+
+    def _on_channel_lost(self, _channel: Any, error: Exception) -> None:
+        if isinstance(error, ChannelClosedByBroker):
+            self._is_missing = error.reply_code == _NOT_FOUND and not self.topology.keys
+            self._give_up(explain_refusal(error.reply_text))
+
+    def _give_up(self, why: str) -> None:
+        """Close the connection, and so begin anew."""
+        self._why = why
+        if self._session:
+            self._session.is_current = False
+        if self._connection.is_open:
+            self._connection.close()
+
+    def _on_lost(self, _connection: Any, error: BaseException) -> None:
+        if self._session:
+            self._session.is_current = False
+            self._session = None
+        if self._is_ending:
+            self._loop.stop()
+        elif self._is_stopping:
+            self._intake.close()
+        else:
+            self._connect_later(error)
+
+    def _connect_later(self, error: BaseException) -> None:
+        delay = 0.0 if self._is_missing else self._delays.next()
+        if not self._is_missing:
+            self._report(State.WAITING, f"{self._why or explain_error(error, self._address)}; again in {delay:.1f} s")
+        self._loop.call_later(delay, self._connect)
+
+    def _flush(self) -> None:
+        self._is_waking = False
+        if self._session:
+            self._session.flush()
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+        if self._session:
+            self._session.stop(self._intake.close)
+        else:
+            self._intake.close()
+
+    def _close(self) -> None:
+        """Disconnect as soon as the broker has confirmed every copy of a failed message."""
+        self._flush()
+        if self._session and not self._session.is_settled:
+            self._loop.call_later(_LOOK_AGAIN, self._close)
+            return
+        self._is_ending = True
+        if self._connection.is_open:
+            self._connection.close()
+        else:
+            self._loop.stop()

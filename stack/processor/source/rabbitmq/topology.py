@@ -1,0 +1,95 @@
+"""What a trigger needs to be declared at the broker, and how it is declared."""
+
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from stack.processor.configuration import Function, Trigger
+from stack.processor.source.subscription import read_filters, to_key
+
+# Where RabbitMQ publishes what MQTT clients send; it exists in every virtual host.
+_MQTT_EXCHANGE = "amq.topic"
+_INEQUIVALENT = re.compile(
+    r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>\w+) '(?P<name>.*)' in vhost '.*': "
+    r"received '?(?P<wished>.+?)'? but current is '?(?P<found>.+?)'?\.?$"
+)
+# Attributes that say how a queue or exchange is declared.
+_ATTRIBUTES = {("queue", "durable"): "durableQueue", ("exchange", "durable"): "durableExchange"}
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A queue, and what is bound to it; `exchange` is declared here only if `declares_exchange`."""
+
+    queue: str
+    durable_queue: bool
+    exchange: str
+    declares_exchange: bool
+    durable_exchange: bool
+    keys: tuple[str, ...]
+
+
+def plan_topology(trigger: Trigger, function: Function) -> Topology:
+    """Return what a rabbit-mq trigger, or an mqtt trigger on RabbitMQ itself, needs."""
+    attributes = trigger.attributes
+    queue = f"nuclio-{function.namespace}-{function.name}"
+    if trigger.kind == "mqtt":
+        return Topology(
+            queue=attributes.text("queueName") or f"{queue}-{trigger.name}",
+            durable_queue=True,
+            exchange=_MQTT_EXCHANGE,
+            declares_exchange=False,
+            durable_exchange=True,
+            keys=tuple(to_key(topic) for topic in read_filters(trigger)),
+        )
+    topics = attributes.texts("topics")
+    return Topology(
+        queue=attributes.text("queueName") or queue,
+        durable_queue=attributes.flag("durableQueue", True),
+        exchange=attributes.text("exchangeName"),
+        declares_exchange=bool(topics) and bool(attributes.text("exchangeName")),
+        durable_exchange=attributes.flag("durableExchange", False),
+        keys=topics,
+    )
+
+
+def declare(channel: Any, topology: Topology, *, is_missing: bool, done: Callable[[], None]) -> None:
+    """Declare all, one thing after the other, then call `done`; the broker closes the channel at the first refusal.
+
+    A trigger without topics takes a queue as it is, however it was declared; only one that `is_missing` is made.
+    """
+    queue = partial(channel.queue_declare, topology.queue, durable=topology.durable_queue)
+    if not topology.keys and not is_missing:
+        queue = partial(channel.queue_declare, topology.queue, passive=True)
+    steps: deque[Callable[..., object]] = deque([queue])
+    if topology.declares_exchange:
+        declare_exchange = partial(channel.exchange_declare, exchange_type="topic", durable=topology.durable_exchange)
+        steps.appendleft(partial(declare_exchange, topology.exchange))
+    if topology.exchange:
+        bind = partial(channel.queue_bind, topology.queue, topology.exchange)
+        steps.extend(partial(bind, routing_key=key) for key in topology.keys)
+
+    def advance(_frame: object = None) -> None:
+        if steps:
+            steps.popleft()(callback=advance)
+        else:
+            done()
+
+    advance()
+
+
+def explain_refusal(text: str) -> str:
+    """Return what the broker's refusal to declare something means, and how to go on."""
+    match = _INEQUIVALENT.search(text)
+    if not match:
+        return text
+    kind, argument = match["kind"], match["argument"]
+    attribute = _ATTRIBUTES.get((kind, argument))
+    remedy = f"set the attribute {attribute} to {match['found']}, or " if attribute else ""
+    return (
+        f"the {kind} {match['name']!r} is there already, declared with {argument}={match['found']}, while this trigger "
+        f"declares it with {argument}={match['wished']}: {remedy}delete the {kind}"
+    )

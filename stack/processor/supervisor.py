@@ -1,0 +1,185 @@
+"""The supervisor: process 1 of a function's container, which keeps a process in each post.
+
+It runs on one thread, since it forks. It replaces what dies, answers whether all is well, and on SIGTERM lets all that
+is in hand be finished.
+"""
+
+import os
+import selectors
+import signal
+import socket
+from functools import partial
+from time import monotonic
+
+from nuclio_sdk import Logger
+
+from stack.processor.configuration import Function
+from stack.processor.health import HealthServer
+from stack.processor.place import Place
+from stack.processor.post import Post, Role
+from stack.processor.process import Process, start_process
+from stack.processor.status import State, Status
+
+# Seconds that remain for a process to close its connections after its last event, before it is killed.
+_GRACE = 2.0
+# Seconds within which two signals are one: a terminal's reaches the process itself and, from its parent, once more.
+_TWICE = 0.5
+
+
+class Supervisor:
+    """Runs the processes of a function until told to stop."""
+
+    def __init__(self, function: Function, posts: tuple[Post, ...], logger: Logger) -> None:
+        self._function = function
+        self._logger = logger
+        self._places = [Place(post) for post in posts]
+        self._selector = selectors.DefaultSelector()
+        self._health: HealthServer | None = None
+        self._deadline: float | None = None
+        self._exit_code = 0
+        self._was_ready = False
+        self._stopped_at = 0.0
+
+    def run(self, health_port: int) -> int:
+        """Serve; return the exit status."""
+        self._wakeup_reader, self._wakeup_writer = socket.socketpair()
+        self._health = HealthServer(health_port, self._find_trouble)
+        self._health.register(self._selector)
+        self._catch_signals()
+        while self._deadline is None or any(place.process for place in self._places):
+            if self._deadline is None:
+                self._fill_places()
+            else:
+                self._stop_processes()
+            for key, _ in self._selector.select(self._find_wait()):
+                key.data()
+        self._health.close()
+        return self._exit_code
+
+    def stop(self, exit_code: int = 0) -> None:
+        """Stop all processes."""
+        now = self._stopped_at = monotonic()
+        longest = max((place.post.trigger.termination_timeout for place in self._places), default=0.0)
+        self._deadline = now + longest + _GRACE
+        self._exit_code = exit_code
+
+    def _catch_signals(self) -> None:
+        for end in (self._wakeup_reader, self._wakeup_writer):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._wakeup_writer.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            # The number arrives through the wake-up socket; without a handler it would not.
+            signal.signal(number, lambda _number, _frame: None)
+        self._selector.register(self._wakeup_reader, selectors.EVENT_READ, self._take_signals)
+
+    def _take_signals(self) -> None:
+        for number in self._wakeup_reader.recv(1024):
+            if number == signal.SIGCHLD:
+                self._reap()
+            else:
+                self._stop_on(signal.Signals(number))
+
+    def _stop_on(self, number: signal.Signals) -> None:
+        """Stop; a second Ctrl-C kills, unless it is the first that came twice."""
+        if self._deadline is None:
+            self._logger.info_with("Stopping", signal=number.name)
+            self.stop()
+        elif number is signal.SIGINT and monotonic() - self._stopped_at > _TWICE:
+            self._deadline = monotonic()
+
+    def _reap(self) -> None:
+        """Take the exit status of every process that ended, also of those that others left to process 1."""
+        while True:
+            try:
+                pid, wait_status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            for place in self._places:
+                if place.process and place.process.pid == pid:
+                    self._mourn(place, place.process, os.waitstatus_to_exitcode(wait_status))
+
+    def _mourn(self, place: Place, process: Process, code: int) -> None:
+        self._read_status(place, process)
+        self._selector.unregister(process.status.descriptor)
+        reason = f"ended by a signal: {signal.strsignal(-code)}" if code < 0 else f"ended with exit status {code}"
+        delay = place.vacate(reason, monotonic())
+        if self._deadline is None:
+            self._logger.warn_with(f"{place.post.title}: {reason}", pid=process.pid, again_in_seconds=delay)
+
+    def _fill_places(self) -> None:
+        now = monotonic()
+        for place in self._places:
+            if place.process is None and place.start_at <= now:
+                self._fill(place)
+
+    def _fill(self, place: Place) -> None:
+        try:
+            process = start_process(place.post, self._function, self._forget)
+        except OSError as error:
+            delay = place.vacate(f"cannot be started: {error}", monotonic())
+            self._logger.error_with(f"{place.post.title}: cannot be started", error=str(error), again_in_seconds=delay)
+            return
+        place.fill(process, monotonic())
+        read_status = partial(self._read_status, place, process)
+        self._selector.register(process.status.descriptor, selectors.EVENT_READ, read_status)
+
+    def _forget(self) -> None:
+        """Close, in a new process, what is the supervisor's alone: a pipe must end when its one owner does."""
+        signal.set_wakeup_fd(-1)
+        assert self._health is not None
+        self._health.close()
+        self._selector.close()
+        self._wakeup_reader.close()
+        self._wakeup_writer.close()
+        for place in self._places:
+            if place.process:
+                place.process.release()
+
+    def _read_status(self, place: Place, process: Process) -> None:
+        if place.process is not process:
+            return
+        for status in process.status.read() or ():
+            self._take_status(place, status)
+
+    def _take_status(self, place: Place, status: Status) -> None:
+        place.note(status, monotonic())
+        if status.state is State.BROKEN and not place.was_ready and self._deadline is None:
+            self._logger.error(f"{place.post.title}: {status.reason}")
+            self.stop(exit_code=1)
+        elif status.state is State.WAITING and status.reason:
+            self._logger.warn(f"{place.post.title}: {status.reason}")
+        if not self._was_ready and not self._find_trouble():
+            self._was_ready = True
+            self._logger.info_with("Ready", function=self._function.name, workers=len(self._places))
+
+    def _stop_processes(self) -> None:
+        """Order every process to stop, borrowers only when their front, which still lends, is gone."""
+        assert self._deadline is not None
+        late = monotonic() >= self._deadline
+        fronts = {place.post.trigger.name for place in self._places if place.process and place.post.role is Role.FRONT}
+        for place in self._places:
+            if place.process is None:
+                continue
+            if late:
+                self._logger.warn(f"{place.post.title}: still busy, killed")
+                place.process.kill()
+            elif place.post.role is not Role.BORROWER or place.post.trigger.name not in fronts:
+                place.process.stop()
+        if late:
+            self._deadline = monotonic() + _GRACE
+
+    def _find_wait(self) -> float | None:
+        """Return the seconds until something is due without anything happening; None if nothing is."""
+        if self._deadline is not None:
+            return max(0.0, self._deadline - monotonic())
+        due = [place.start_at for place in self._places if place.process is None]
+        return max(0.0, min(due) - monotonic()) if due else None
+
+    def _find_trouble(self) -> str:
+        """Return why the function cannot handle events."""
+        if self._deadline is not None:
+            return "stopping"
+        now = monotonic()
+        return next((trouble for place in self._places if (trouble := place.find_trouble(now))), "")

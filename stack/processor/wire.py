@@ -1,0 +1,88 @@
+"""The wire between a front, which has the source, and the workers that borrow its messages one at a time.
+
+It is a Unix socket between processes of one processor. A frame is its length, in four bytes, and a value of plain
+types written by marshal, which both ends, being the same Python, read alike.
+"""
+
+import marshal
+import os
+import select
+import socket
+import struct
+from typing import Any
+
+from stack.processor.delivery import Failure
+from stack.processor.message import HttpMessage, MqttMessage
+from stack.processor.response import Response
+
+_LENGTH = struct.Struct("!I")
+_CREDENTIALS = struct.Struct("3i")
+# Messages that may cross, by the name under which they do.
+_MESSAGES = {"http": HttpMessage, "mqtt": MqttMessage}
+_NAMES = {kind: name for name, kind in _MESSAGES.items()}
+
+Outcome = tuple[Response, Failure | None]
+
+
+class Wire:
+    """One end of a loan's socket; waits where there is nothing to read."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._reader = connection.makefile("rb")
+
+    def send(self, value: Any) -> None:
+        """Send one frame."""
+        data = marshal.dumps(value)
+        self._connection.sendall(_LENGTH.pack(len(data)) + data)
+
+    def receive(self) -> Any:
+        """Return what the next frame holds; None when the other end is gone."""
+        try:
+            head = self._reader.read(_LENGTH.size)
+            if len(head) < _LENGTH.size:
+                return None
+            data = self._reader.read(size := _LENGTH.unpack(head)[0])
+        except OSError:
+            return None
+        return marshal.loads(data) if len(data) == size else None
+
+    def is_cut(self) -> bool:
+        """Tell whether the other end is gone, where nothing is due to be read."""
+        return bool(select.select([self._connection], [], [], 0)[0])
+
+    def stop(self) -> None:
+        """Take no more frames; what is under way may still be sent."""
+        self._connection.shutdown(socket.SHUT_RD)
+
+    def close(self) -> None:
+        """Close this end."""
+        self._reader.close()
+        self._connection.close()
+
+
+def pack_message(message: Any) -> Any:
+    """Return a message as plain types."""
+    return _NAMES[type(message)], tuple(message)
+
+
+def unpack_message(frame: Any) -> Any:
+    """Return the message that was packed."""
+    return _MESSAGES[frame[0]](*frame[1])
+
+
+def pack_outcome(response: Response, failure: Failure | None) -> Any:
+    """Return what became of a message as plain types."""
+    plain = (response.status, response.content_type, response.body, dict(response.headers))
+    return plain, (failure.error, failure.origin) if failure else None
+
+
+def unpack_outcome(frame: Any) -> Outcome:
+    """Return the outcome that was packed."""
+    return Response(*frame[0]), Failure(*frame[1]) if frame[1] else None
+
+
+def is_own(connection: socket.socket) -> bool:
+    """Tell whether the other end runs as the same user: a name of the kernel's can be called by anyone."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return bool(_CREDENTIALS.unpack(credentials)[1] == os.getuid())

@@ -1,0 +1,11 @@
+import time
+
+
+def init_context(context):
+    context.platform.set_termination_callback(lambda: print("terminated"))
+
+
+def handler(context, event):
+    time.sleep(float(event.body or 0))
+    print("handled")
+    return "done"

@@ -1,0 +1,135 @@
+"""The real processor as a subprocess, on free ports."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FUNCTIONS = Path(__file__).parent / "functions"
+ROOT = Path(__file__).parents[3]
+PATIENCE = 15.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response as a client sees it; header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Processor:
+    """A running processor; what it writes goes to a file."""
+
+    def __init__(self, folder: Path, spec: Mapping[str, Any], function: Path) -> None:
+        self.port = find_port()
+        self.health_port = find_port()
+        self._log = folder / "log.txt"
+        config = folder / "processor.yaml"
+        config.write_text(json.dumps(_complete(spec, self.port)))
+        command = [sys.executable, "-m", "stack.processor", "--config", str(config), "--secrets", str(folder)]
+        command += ["--folder", str(function), "--health-port", str(self.health_port)]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"TZ": "UTC"})
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def ask(self, path: str = "/", body: bytes | str = b"", method: str = "", **headers: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method or ("POST" if body else "GET"), path, body or None, names)
+        return read_answer(connection)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+    def health(self, path: str = "/ready") -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.health_port, timeout=PATIENCE)
+        try:
+            connection.request("GET", path)
+        except OSError:
+            return Answer(0, {}, b"")
+        return read_answer(connection)
+
+    def workers(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
+    def wait_until_ready(self) -> "Processor":
+        wait_for(lambda: self.health().status == 200 or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log
+        return self
+
+    def wait_for_log(self, text: str) -> str:
+        wait_for(lambda: text in self.log)
+        return self.log
+
+    def wait_for_end(self) -> int:
+        return self.process.wait(PATIENCE)
+
+    def stop(self) -> float:
+        """Stop it as Docker does; return the seconds that it took."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        assert self.wait_for_end() == 0, self.log
+        return time.monotonic() - began
+
+
+@contextmanager
+def run_processor(folder: Path, spec: Mapping[str, Any], function: Path) -> Iterator[Processor]:
+    processor = Processor(folder, spec, function)
+    try:
+        yield processor
+    finally:
+        if processor.process.poll() is None:
+            processor.process.terminate()
+            try:
+                processor.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                processor.process.kill()
+                processor.process.wait()
+
+
+def read_answer(connection: http.client.HTTPConnection) -> Answer:
+    try:
+        response = connection.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, headers, response.read())
+    finally:
+        connection.close()
+
+
+def find_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return result
+
+
+def _complete(spec: Mapping[str, Any], port: int) -> dict[str, Any]:
+    """Return a processor.yaml whose http triggers listen on a port."""
+    triggers = spec.get("triggers", {"default-http": {"kind": "http"}})
+    triggers = {
+        name: {"url": f"127.0.0.1:{port}"} | trigger if trigger["kind"] == "http" else trigger
+        for name, trigger in triggers.items()
+    }
+    metadata = {"name": "tested", "namespace": "nuclio"}
+    return {"metadata": metadata, "spec": {"handler": "main:handler", **spec, "triggers": triggers}}

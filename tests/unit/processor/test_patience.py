@@ -1,0 +1,76 @@
+"""Clients that take too long, by time-outs shorter than the real ones."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from stack.processor.attributes import Attributes
+from stack.processor.configuration import Trigger
+from stack.processor.inbox import Inbox
+from stack.processor.response import refuse
+from stack.processor.source.http import connection
+from stack.processor.source.http.source import HttpSource
+from tests.unit.processor.running import wait_for
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+def address(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """The address of a source whose clients must hurry."""
+    for name in ("_HEAD_TIMEOUT", "_BODY_TIMEOUT", "_IDLE_TIMEOUT", "_LINGER_TIMEOUT"):
+        monkeypatch.setattr(connection, name, 0.3)
+    trigger = Trigger("web", "http", 1, "", "", "", Attributes("a", {}), 1.0, 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        states: list[str] = []
+        source = HttpSource(trigger, port, inbox, lambda state, _reason: states.append(state))
+        source.start()
+        wait_for(lambda: states)
+        yield port.getsockname()
+        source.stop()
+        source.close(5.0)
+
+
+def send_and_read(address: tuple[str, int], data: bytes) -> tuple[bytes, float]:
+    """Return all that comes until the source closes the connection, and the seconds that it took."""
+    began = time.monotonic()
+    with socket.create_connection(address, timeout=10) as client:
+        client.sendall(data)
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+    return answer, time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    ("data", "answer"),
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nX-Slow", b"HTTP/1.1 408 Request Timeout\r\n"),
+        (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc", b"HTTP/1.1 408 Request Timeout\r\n"),
+    ],
+)
+def test_client_that_dawdles_is_left(address: tuple[str, int], data: bytes, answer: bytes) -> None:
+    found, seconds = send_and_read(address, data)
+    assert found.startswith(answer)
+    assert bool(found) == bool(answer)
+    assert 0.2 < seconds < 2.0
+
+
+def test_request_being_handled_may_take_longer(address: tuple[str, int], inbox: Inbox) -> None:
+    with socket.create_connection(address, timeout=10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        delivery = inbox.get()
+        assert delivery is not None and delivery.claim()
+        time.sleep(1.0)
+        delivery.done(refuse(200, "late"))
+        delivery.connection.source.flush()  # type: ignore[attr-defined]
+        assert client.recv(65536).endswith(b"late")
+        began = time.monotonic()
+        assert client.recv(1) == b""
+        assert time.monotonic() - began < 2.0
