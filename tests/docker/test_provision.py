@@ -3,7 +3,6 @@
 The tests are one story, told in their order.
 """
 
-import os
 import shlex
 import subprocess
 import uuid
@@ -13,11 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from stack.config.settings import Settings
+from stack.plan.image import debian_image
+from stack.run.base import make_base
+from stack.run.host import find_ca, read_archive
+
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
-BASE = "tidegate-test/debian:trixie"
 FOLDER = "/srv/a tide gate"
+CA = "/srv/ca.pem"
 
 # A package that holds Docker's programs under the name that Docker's own repository gives it.
 FALSE_PACKAGE = """
@@ -42,28 +46,14 @@ subprocess.run(["docker", "run", "--rm", "tiny", "/busybox", "echo", "it went on
 """
 
 
-def make_base() -> str:
-    """The Debian base, from this machine's own archive; made once."""
-    if subprocess.run(["docker", "image", "inspect", BASE], capture_output=True, check=False).returncode:
-        sources = [path for path in find_sources() if "debian" in path.name]
-        command: list[str | Path] = [
-            "mmdebstrap",
-            "--quiet",
-            "--variant=minbase",
-            "--include=ca-certificates",
-            "trixie",
-            "-",
-            *sources,
-        ]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as build:
-            subprocess.run(["docker", "import", "-", BASE], stdin=build.stdout, capture_output=True, check=True)
-        assert build.returncode == 0
-    return BASE
-
-
-def find_sources() -> list[Path]:
-    """This machine's apt sources that a container can reach too."""
-    return [path for path in Path("/etc/apt/sources.list.d").glob("*.sources") if "file:" not in path.read_text()]
+def find_base() -> str:
+    """The base of this machine's own packages, which the project makes for its images too; made once."""
+    archive = read_archive()
+    base = debian_image(archive)
+    if subprocess.run(["docker", "image", "inspect", base], capture_output=True, check=False).returncode:
+        for _ in make_base(archive, base):
+            pass
+    return base
 
 
 def find_settings() -> list[Path]:
@@ -94,12 +84,12 @@ class Container:
 def container(request: pytest.FixtureRequest) -> Iterator[Container]:
     """A container of the base with the project in it; its engine keeps its data in volumes of its own."""
     name = f"tidegate-test-{uuid.uuid4().hex[:8]}"
-    mounts = [Path("/etc/ssl/certs"), *find_settings()]
     command = ["docker", "run", "--detach", "--privileged", "--cgroupns=host", "--name", name]
     command += ["--volume=/var/lib/docker", "--volume=/var/lib/containerd"]
-    command += [f"--volume={path}:{path}:ro" for path in mounts]
-    command += [f"--env={variable}" for variable in ("PIP_CERT", "SSL_CERT_FILE") if variable in os.environ]
-    subprocess.run([*command, make_base(), "sleep", "infinity"], capture_output=True, check=True)
+    command += [f"--volume={path}:{path}:ro" for path in find_settings()]
+    if ca := find_ca(Settings()):
+        command += [f"--volume={ca}:{CA}:ro", f"--env=PIP_CERT={CA}", f"--env=SSL_CERT_FILE={CA}"]
+    subprocess.run([*command, find_base(), "sleep", "infinity"], capture_output=True, check=True)
     failed = request.session.testsfailed
     try:
         copy_project(name)
