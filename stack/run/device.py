@@ -20,17 +20,16 @@ def send_and_tell(order: Order) -> None:
     """
     readings = measure(check_order(order), Random())
     broker = find_broker(open_stack())
-    stop = threading.Event()
+    show = _show if order.rate else _pass_over
     start = monotonic()
     try:
-        unheard = send(broker, order, readings, show=_show if order.rate else _pass_over, stop=stop)
+        unheard = send(broker, order, readings, show=show, stop=threading.Event())
     except KeyboardInterrupt:
-        stop.set()
-        console.say("Stopped.")
-        return
+        console.say("Stopped before all was sent.")
+        raise
     seconds = monotonic() - start
+    _explain_unheard(unheard, order.protocol)
     console.success(f"{len(readings)} readings over {order.protocol.upper()} in {seconds:.1f} s, each confirmed.")
-    explain_unheard(unheard, order.protocol)
     console.say("Next: `invoke logger` shows what the functions say of them.")
 
 
@@ -52,7 +51,7 @@ def send(
     return AmqpDevice(broker, readings, order.rate, show).run(stop)
 
 
-def explain_unheard(unheard: Sequence[Reading], protocol: str) -> None:
+def _explain_unheard(unheard: Sequence[Reading], protocol: str) -> None:
     """Complain of readings that no queue took.
 
     Raises:

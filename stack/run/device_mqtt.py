@@ -23,6 +23,8 @@ _WINDOW = 200
 # Seconds that the broker may take to answer at first, and that it may stay away later on.
 _CONNECT_SECONDS, _PATIENCE = 10.0, 60.0
 _LOOK = 0.1
+# Seconds between attempts to connect again.
+_LONGEST_DELAY = 2
 _UNSUPPORTED_VERSION = "Unsupported protocol version"
 # The reason that MQTT 5 gives for a message which no subscription takes.
 _NO_SUBSCRIBERS = 16
@@ -83,6 +85,7 @@ class MqttDevice:
     def _connect(self, version: MQTTProtocolVersion) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, protocol=version)
         client.max_inflight_messages_set(_WINDOW)
+        client.reconnect_delay_set(max_delay=_LONGEST_DELAY)
         credentials = self._broker.credentials
         client.username_pw_set(credentials.username, credentials.password.get_secret_value())
         client.on_connect = self._on_connect

@@ -1,0 +1,127 @@
+"""Calling a function over HTTP."""
+
+import http.client
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from stack import console
+from stack.errors import FunctionError
+from stack.run.function import FunctionStatus, list_functions
+
+# Nuclio's own limit for a call from its dashboard.
+_TIMEOUT_SECONDS = 60
+_OK, _BAD = 200, 400
+
+
+@dataclass(frozen=True)
+class Call:
+    """What to send; a body of `@file` is the file's content, and `-` is standard input."""
+
+    body: str
+    method: str
+    path: str
+    headers: Sequence[str]
+
+
+def invoke_function(name: str, call: Call) -> None:
+    """Call a function and print the body of its answer, as it came.
+
+    Raises:
+        FunctionError: it cannot be called, it does not answer, or its status is 400 or more.
+    """
+    headers = _read_headers(call.headers)
+    body = _read_body(call.body)
+    address = _find_address(name)
+    answer, content = _send(name, address, call, headers=headers, body=body)
+    _print_body(content)
+    status = f"{answer.status} {answer.reason}".strip()
+    if answer.status >= _BAD:
+        raise FunctionError(f"{name} answered {status}.")
+    if answer.status != _OK:
+        console.say(status)
+
+
+def _find_address(name: str) -> str:
+    """Return host and port of a function.
+
+    Raises:
+        FunctionError: it is not deployed, it is not ready, or no port leads to it.
+    """
+    functions = {one.name: one for one in list_functions()}
+    function = functions.get(name)
+    if function is None:
+        known = ", ".join(functions) or "none"
+        raise FunctionError(f"There is no function {name}. Functions: {known}.")
+    problem = _explain(function)
+    if problem:
+        raise FunctionError(f"{name} {problem}")
+    return urlsplit(function.url).netloc
+
+
+def _explain(function: FunctionStatus) -> str:
+    """Return why a function cannot be called, or nothing."""
+    name = function.name
+    if function.state == "not deployed":
+        return f"is not deployed. Type `invoke deploy-function {name}`, then this again."
+    if not function.replicas:
+        return "does not run. Type `invoke up`, then this again."
+    if function.state != "ready":
+        return f"is {function.state}. `invoke logs {name}` tells why."
+    if not function.url:
+        return "has no http trigger with a published port, so only its other triggers call it."
+    return ""
+
+
+def _send(
+    name: str, address: str, call: Call, *, headers: dict[str, str], body: bytes
+) -> tuple[http.client.HTTPResponse, bytes]:
+    method = call.method.upper() or ("POST" if body else "GET")
+    # What is encoded already stays as it is.
+    path = quote("/" + call.path.removeprefix("/"), safe="/?&=%:@!$'()*+,;~")
+    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request(method, path, body or None, headers)
+        answer = connection.getresponse()
+        return answer, answer.read()
+    except ValueError as error:
+        raise FunctionError(f"The call cannot be made: {error}.") from error
+    except TimeoutError as error:
+        message = f"{name} did not answer within {_TIMEOUT_SECONDS} s. `invoke logs {name}` tells what it does."
+        raise FunctionError(message) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = str(error) or type(error).__name__
+        raise FunctionError(f"{name} broke the call off: {reason}. `invoke logs {name}` tells why.") from error
+    finally:
+        connection.close()
+
+
+def _read_headers(headers: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip():
+            raise FunctionError(f"--header {header!r}: should be like 'Name: value'.")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _read_body(body: str) -> bytes:
+    if body == "-":
+        return sys.stdin.buffer.read()
+    if not body.startswith("@"):
+        return body.encode(errors="surrogateescape")
+    try:
+        return Path(body[1:]).expanduser().read_bytes()
+    except OSError as error:
+        raise FunctionError(f"--body {body}: {error.strerror}.") from error
+
+
+def _print_body(content: bytes) -> None:
+    """Write the answer to standard output byte by byte; on a terminal the prompt begins on a line of its own."""
+    sys.stdout.buffer.write(content)
+    if sys.stdout.isatty() and content and not content.endswith(b"\n"):
+        sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()

@@ -1,0 +1,119 @@
+"""The real Docker: a workspace of its own for the session, and one for each test that breaks things."""
+
+import shutil
+from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.docker.workspace import Broker, Workspace, make_workspace, run_docker
+
+# What uses one of these needs a Docker engine.
+_FIXTURES = frozenset({"workspace", "fresh_workspace", "broker", "deployed"})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if _FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("docker")
+    marked = [item for item in items if item.get_closest_marker("docker")]
+    if marked and not config.getoption("--no-docker-skip") and not _has_engine():
+        for item in marked:
+            item.add_marker(
+                pytest.mark.skip(reason="there is no Docker engine here; ./bootstrap provision installs it")
+            )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the containers' last lines to the report of a failure."""
+    report = yield
+    found = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Workspace)]
+    if report.failed:
+        for workspace in found:
+            report.sections += [(f"docker logs {name}", log) for name, log in workspace.tell_logs()]
+    return report
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A workspace with the repository's functions, whose stack is up; none is deployed."""
+    workspace = make_workspace(tmp_path_factory.mktemp("stack") / "workspace", functions=True)
+    try:
+        workspace.invoke("up", timeout=280)
+        yield workspace
+        workspace.note_images()
+        workspace.invoke("down", "--volumes", "--yes")
+    finally:
+        workspace.clean_up()
+
+
+@pytest.fixture
+def fresh_workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace without functions, where nothing was done yet."""
+    workspace = make_workspace(tmp_path / "workspace", functions=False)
+    stack_yaml = (workspace.root / "stack.yaml").read_text()
+    yield workspace
+    (workspace.root / "stack.yaml").write_text(stack_yaml)
+    workspace.clean_up()
+
+
+@pytest.fixture(scope="session")
+def session_broker(workspace: Workspace) -> Broker:
+    ports = workspace.settings.ports
+    return Broker(
+        workspace=workspace,
+        amqp_url=workspace.amqp_url,
+        mqtt_host="127.0.0.1",
+        mqtt_port=ports.mqtt,
+        management_url=f"http://127.0.0.1:{ports.management}",
+    )
+
+
+@pytest.fixture
+def broker(session_broker: Broker) -> Iterator[Broker]:
+    """RabbitMQ of the session's workspace; it runs again after a test that stopped it."""
+    if not session_broker.is_running:
+        session_broker.start()
+    yield session_broker
+    if not session_broker.is_running:
+        session_broker.start()
+
+
+@pytest.fixture(scope="session")
+def deployed(workspace: Workspace) -> Callable[..., None]:
+    """Deploy functions of the session's workspace, each once."""
+    done: set[str] = set()
+
+    def deploy(*names: str) -> None:
+        for name in names:
+            if name not in done:
+                workspace.invoke("deploy-function", name)
+                done.add(name)
+
+    return deploy
+
+
+@pytest.fixture
+def author(workspace: Workspace) -> Iterator[Callable[..., Path]]:
+    """Write functions into the session's workspace; they are deleted with their containers at the test's end."""
+    written: set[str] = set()
+
+    def write(name: str, code: str, config: str = "", files: Mapping[str, str] | None = None) -> Path:
+        written.add(name)
+        return workspace.write_function(name, code, config, files)
+
+    yield write
+    for name in written:
+        workspace.note_images()
+        workspace.invoke("delete-function", name, "--yes", check=False)
+        for container in workspace.containers(f"function-{name}"):
+            run_docker("rm", "--force", container)
+        shutil.rmtree(workspace.root / "functions" / name)
+
+
+@cache
+def _has_engine() -> bool:
+    return shutil.which("docker") is not None and run_docker("version", check=False).returncode == 0

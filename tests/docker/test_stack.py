@@ -1,0 +1,289 @@
+"""The stack: up, what it offers then, down, and the credentials."""
+
+import json
+import re
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pika
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from stack.run.credentials import USERNAME
+from tests.docker.workspace import Broker, Workspace, fetch, free_ports, run_docker, wait_until
+
+BROKER = "rabbitmq-mqtt"
+
+# Says what it was sent, so that its log tells that it is connected to the broker.
+LISTENER = """
+def handler(context, event):
+    context.logger.info(f"heard {event.body.decode()}")
+"""
+LISTENER_CONFIG = """
+spec:
+  triggers:
+    words:
+      kind: rabbit-mq
+      url: amqp://guest:guest@rabbitmq-mqtt:5672
+      attributes: {exchangeName: words, topics: [word]}
+"""
+
+
+def connect(url: str) -> pika.BlockingConnection:
+    return pika.BlockingConnection(pika.URLParameters(url))
+
+
+def read_management(workspace: Workspace, path: str, user: str = "guest", password: str = "guest") -> tuple[int, Any]:
+    port = workspace.settings.ports.management
+    status, text = fetch(f"http://127.0.0.1:{port}{path}", user=user, password=password)
+    return status, json.loads(text)
+
+
+def connect_mqtt(workspace: Workspace, user: str, password: str) -> str:
+    """Log in over MQTT; return what the broker answers."""
+    answers: list[str] = []
+    answered = threading.Event()
+
+    def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        answers.append(str(reason))
+        answered.set()
+
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="tidegate-test")
+    client.on_connect = on_connect
+    client.username_pw_set(user, password)
+    client.connect("127.0.0.1", workspace.settings.ports.mqtt)
+    client.loop_start()
+    assert answered.wait(10)
+    client.disconnect()
+    client.loop_stop()
+    return answers[0]
+
+
+def test_up_again_changes_nothing(workspace: Workspace) -> None:
+    before = workspace.containers()
+    result = workspace.invoke("up")
+    assert "nothing was changed" in result.stderr
+    assert workspace.containers() == before
+
+
+def test_up_tells_what_runs_where(workspace: Workspace) -> None:
+    ports = workspace.settings.ports
+    text = " ".join(workspace.invoke("up").stdout.split())
+    assert re.search(rf"{BROKER} healthy amqp://127.0.0.1:{ports.amqp} mqtt://127.0.0.1:{ports.mqtt}", text)
+    assert f"http://127.0.0.1:{ports.management}" in text
+
+
+def test_status_as_json(workspace: Workspace) -> None:
+    result = workspace.invoke("status", "--json")
+    (broker,) = [one for one in json.loads(result.stdout) if one["service"] == BROKER]
+    assert (broker["state"], broker["health"]) == ("running", "healthy")
+    assert f"amqp://127.0.0.1:{workspace.settings.ports.amqp}" in broker["address"]
+
+
+def test_status_is_one_line_a_service_in_a_pipe(workspace: Workspace) -> None:
+    lines = workspace.invoke("status").stdout.splitlines()
+    assert len(lines) == 1 + len(workspace.containers())
+
+
+def test_only_this_machine_reaches_the_ports(workspace: Workspace) -> None:
+    bindings = workspace.inspect(BROKER)["NetworkSettings"]["Ports"].values()
+    assert {one["HostIp"] for binding in bindings if binding for one in binding} == {"127.0.0.1"}
+
+
+def test_every_protocol_listens(workspace: Workspace) -> None:
+    status, overview = read_management(workspace, "/api/overview")
+    assert status == 200
+    listeners = {(one["protocol"], one["port"]) for one in overview["listeners"]}
+    assert listeners >= {("amqp", 5672), ("mqtt", 1883), ("http", 15672), ("http/prometheus", 15692)}
+    status, metrics = fetch(f"http://127.0.0.1:{workspace.settings.ports.metrics}/metrics")
+    assert status == 200
+    assert "rabbitmq_identity_info" in metrics
+
+
+def test_guest_logs_in_over_mqtt(workspace: Workspace) -> None:
+    assert connect_mqtt(workspace, "guest", "guest") == "Success"
+    assert connect_mqtt(workspace, "guest", "wrong") != "Success"
+
+
+def test_exchange_and_queue_of_the_tutorial_can_be_declared(workspace: Workspace) -> None:
+    with connect(workspace.amqp_url) as connection:
+        channel = connection.channel()
+        channel.exchange_declare("iot/sensors", "topic", durable=False)
+        channel.queue_declare("iot/logs", durable=False)
+        channel.basic_publish("", "iot/logs", b"a line")
+        wait_until(lambda: channel.basic_get("iot/logs", auto_ack=True)[2] == b"a line")
+        channel.queue_delete("iot/logs")
+
+
+def test_mqtt_topic_is_a_routing_key(workspace: Workspace) -> None:
+    with connect(workspace.amqp_url) as connection:
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(queue, "amq.topic", "iot.sensors.temperature")
+        client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        client.username_pw_set("guest", "guest")
+        client.connect("127.0.0.1", workspace.settings.ports.mqtt)
+        client.loop_start()
+        client.publish("iot/sensors/temperature", "17.3", qos=1).wait_for_publish(10)
+        client.disconnect()
+        client.loop_stop()
+        wait_until(lambda: channel.basic_get(queue, auto_ack=True)[2] == b"17.3")
+
+
+def test_durable_queue_outlives_a_stop_of_the_broker(broker: Broker) -> None:
+    with connect(broker.amqp_url) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_declare("kept", durable=True)
+        channel.basic_publish("", "kept", b"kept", pika.BasicProperties(delivery_mode=2))
+    broker.stop()
+    broker.start()
+    with connect(broker.amqp_url) as connection:
+        channel = connection.channel()
+        assert channel.basic_get("kept", auto_ack=True)[2] == b"kept"
+        channel.queue_delete("kept")
+
+
+def test_up_starts_a_broker_that_was_stopped(broker: Broker, workspace: Workspace) -> None:
+    broker.stop()
+    workspace.invoke("up")
+    assert broker.is_running
+
+
+def test_logs_of_the_broker(workspace: Workspace) -> None:
+    assert BROKER in workspace.invoke("logs", BROKER).stdout
+    assert BROKER in workspace.invoke("logs").stdout
+
+
+def test_logs_follow_until_interrupted(workspace: Workspace) -> None:
+    with workspace.start("logs", BROKER, "--follow") as process:
+        assert process.stdout is not None
+        assert BROKER in process.stdout.readline()
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert "Traceback" not in process.communicate(timeout=15)[0]
+
+
+def test_logs_of_nobody(workspace: Workspace) -> None:
+    result = workspace.invoke("logs", "nobody", check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("There is no container of nobody. What runs: ")
+    assert BROKER in result.stderr
+
+
+def volumes_of(workspace: Workspace) -> list[str]:
+    label = f"label=com.docker.compose.project={workspace.project}"
+    return run_docker("volume", "ls", "--quiet", "--filter", label).stdout.split()
+
+
+def keep_message(workspace: Workspace) -> None:
+    with connect(workspace.amqp_url) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_declare("kept", durable=True)
+        channel.basic_publish("", "kept", b"kept", pika.BasicProperties(delivery_mode=2))
+
+
+def count_kept(workspace: Workspace) -> int:
+    with connect(workspace.amqp_url) as connection:
+        return int(connection.channel().queue_declare("kept", durable=True).method.message_count)
+
+
+def compose(workspace: Workspace, *arguments: str) -> str:
+    """Run Docker Compose on the rendered file alone."""
+    command = ["docker", "compose", "--file", str(workspace.rendered / "compose.yaml"), *arguments]
+    result = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_data_lives_until_volumes_are_forgotten(fresh_workspace: Workspace) -> None:
+    workspace = fresh_workspace
+    workspace.invoke("up")
+    keep_message(workspace)
+
+    (port,) = free_ports(1)
+    workspace.configure(ports=workspace.settings.ports.model_dump() | {"amqp": port})
+    before = workspace.containers(BROKER)
+    workspace.invoke("up")
+    assert workspace.containers(BROKER) != before
+    assert count_kept(workspace) == 1
+
+    workspace.invoke("down")
+    assert workspace.containers() == []
+    compose(workspace, "up", "--detach", "--wait", "--quiet-pull")
+    assert count_kept(workspace) == 1
+
+    refusal = workspace.invoke("down", "--volumes", check=False)
+    assert (refusal.returncode, "--yes" in refusal.stderr) == (1, True)
+    assert len(workspace.containers()) == 1
+
+    workspace.invoke("down", "--volumes", "--yes")
+    assert workspace.containers() == []
+    assert volumes_of(workspace) == []
+
+
+def test_credentials(fresh_workspace: Workspace) -> None:
+    """From guest/guest on this machine to a password of its own, open to others."""
+    workspace = fresh_workspace
+    workspace.write_function("listener", LISTENER, LISTENER_CONFIG)
+    workspace.invoke("up")
+    workspace.invoke("deploy-function", "listener")
+    say_word(workspace, "first")
+
+    before = workspace.containers()
+    workspace.configure(bind="0.0.0.0")
+    refusal = workspace.invoke("up", check=False)
+    assert refusal.returncode == 1
+    assert refusal.stderr.startswith("stack.yaml: bind: 0.0.0.0 ")
+    assert "`invoke credentials`" in refusal.stderr
+    assert workspace.containers() == before
+
+    workspace.invoke("credentials")
+    workspace.invoke("up")
+    password = (workspace.rendered / "secrets" / "broker.password").read_text().strip()
+    assert read_management(workspace, "/api/whoami")[0] == 401
+    assert read_management(workspace, "/api/whoami", USERNAME, password)[1]["name"] == USERNAME
+    assert connect_mqtt(workspace, "guest", "guest") != "Success"
+    assert connect_mqtt(workspace, USERNAME, password) == "Success"
+    with pytest.raises(pika.exceptions.ProbableAuthenticationError):
+        connect(f"amqp://guest:guest@127.0.0.1:{workspace.settings.ports.amqp}/")
+    say_word(workspace, "second")
+    assert_hidden(workspace, password)
+    assert "nothing was changed" in workspace.invoke("up").stderr
+
+
+def say_word(workspace: Workspace, word: str) -> None:
+    """Publish to the listener; wait until it has logged it."""
+    with connect(workspace.amqp_url) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_publish("words", "word", word.encode(), mandatory=True)
+    wait_until(lambda: f"heard {word}" in workspace.invoke("logs", "listener").stdout, what=f"heard {word}")
+
+
+def assert_hidden(workspace: Workspace, password: str) -> None:
+    """Look for the password wherever others can see."""
+    assert len(password) >= 24
+    containers = workspace.containers()
+    for container in containers:
+        assert password not in run_docker("inspect", container).stdout
+        logs = run_docker("logs", container)
+        assert password not in logs.stdout + logs.stderr
+        image = run_docker("inspect", "--format", "{{.Image}}", container).stdout.strip()
+        assert password not in run_docker("history", "--no-trunc", image).stdout
+    holders = {path for path in workspace.rendered.rglob("*") if path.is_file() and password in path.read_text()}
+    assert holders == {workspace.rendered / ".env", workspace.rendered / "secrets" / "broker.password"}
+    assert {mode_of(path) for path in holders} == {0o600}
+    assert mode_of(workspace.rendered / "secrets") == 0o700
+    for task in ("status", "functions", "logs"):
+        result = workspace.invoke(task)
+        assert password not in result.stdout + result.stderr
+
+
+def mode_of(path: Path) -> int:
+    return path.stat().st_mode & 0o777

@@ -1,0 +1,265 @@
+"""A workspace of the tests' own: its project, its ports, its functions; and the command line that runs in it."""
+
+import json
+import os
+import random
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from uuid import uuid4
+
+import yaml
+
+from stack.config.settings import FILE, Settings, load_settings
+from stack.run.credentials import load_credentials
+from stack.run.workspace import Workspace as StackWorkspace
+
+ROOT = Path(__file__).parents[2]
+Result = subprocess.CompletedProcess[str]
+
+# Below the ports that Docker and the system hand out by themselves.
+_PORTS = range(20000, 32000)
+_BROKER = "rabbitmq-mqtt"
+# A request to this machine asks no proxy.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass
+class Workspace:
+    """A folder with a stack.yaml of its own; `invoke` runs Tidegate's tasks in it."""
+
+    root: Path
+    images: set[str] = field(default_factory=set)
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(self.root)
+
+    @property
+    def project(self) -> str:
+        return self.settings.project
+
+    @property
+    def rendered(self) -> Path:
+        return self.root / ".stack"
+
+    @property
+    def amqp_url(self) -> str:
+        credentials = load_credentials(StackWorkspace(self.root))
+        return credentials.url("127.0.0.1", self.settings.ports.amqp)
+
+    def configure(self, **settings: Any) -> None:
+        """Change keys of stack.yaml."""
+        path = self.root / FILE
+        document = yaml.safe_load(path.read_text()) | settings
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *arguments]
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        return {**os.environ, "TIDEGATE_WORKSPACE": str(self.root), **variables}
+
+    def invoke(
+        self,
+        *arguments: str,
+        check: bool = True,
+        timeout: float = 300,
+        input: str | None = None,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> Result:
+        """Run a task to its end; with `check` a failure is the test's failure and shows what was printed."""
+        result = subprocess.run(
+            [*prefix, *self.command(*arguments)],
+            cwd=self.root,
+            env=self.environment(**(env or {})),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}),
+        )
+        if check and result.returncode:
+            raise AssertionError(f"invoke {' '.join(arguments)}: {result.returncode}\n{result.stdout}{result.stderr}")
+        return result
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a task in a process group of its own."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.root,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def docker(self, *arguments: str, check: bool = True) -> Result:
+        return run_docker(*arguments, check=check)
+
+    def containers(self, service: str = "") -> list[str]:
+        """List the ids of the project's containers, or of one service's, running or not."""
+        labels = [f"label=com.docker.compose.project={self.project}"]
+        labels += [f"label=com.docker.compose.service={service}"] if service else []
+        filters = [part for label in labels for part in ("--filter", label)]
+        return self.docker("ps", "--all", "--quiet", "--no-trunc", *filters).stdout.split()
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        """Return what Docker knows of the one container of a service."""
+        (container,) = self.containers(service)
+        (document,) = json.loads(self.docker("inspect", container).stdout)
+        return dict(document)
+
+    def execute(self, service: str, *command: str) -> Result:
+        """Run a command in the one container of a service."""
+        (container,) = self.containers(service)
+        return self.docker("exec", container, *command, check=False)
+
+    def functions(self) -> dict[str, dict[str, Any]]:
+        """Return what `functions --json` says, by name."""
+        return {one["name"]: one for one in json.loads(self.invoke("functions", "--json").stdout)}
+
+    def url(self, name: str) -> str:
+        return str(self.functions()[name]["url"])
+
+    def write_function(self, name: str, code: str, config: str = "", files: Mapping[str, str] | None = None) -> Path:
+        """Write functions/NAME: its function.yaml and main.py, and other files."""
+        folder = self.root / "functions" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in {"function.yaml": config or "{}\n", "main.py": code, **(files or {})}.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        return folder
+
+    def note_images(self) -> None:
+        """Remember which images the deployments of now stand on, to remove them at the end."""
+        for path in (self.rendered / "state" / "functions").glob("*.json"):
+            self.images.update(re.findall(r'"image": ?"([^"]+)"', path.read_text()))
+            self.images.add(f"nuclio/processor-{path.stem.lower()}:latest")
+
+    def tell_logs(self, lines: int = 25) -> Iterator[tuple[str, str]]:
+        """Yield each container's name and the end of its log."""
+        for container in self.containers():
+            name = self.docker("inspect", "--format", "{{.Name}} {{.State.Status}}", container).stdout.strip()
+            log = self.docker("logs", "--tail", str(lines), container, check=False)
+            yield name, log.stdout + log.stderr
+
+    def clean_up(self) -> None:
+        """Remove every trace of the project, whatever state its files are in."""
+        self.note_images()
+        label = f"label=com.docker.compose.project={self.project}"
+        for noun, options in (("container", ["--force", "--volumes"]), ("network", []), ("volume", [])):
+            every = ["--all"] if noun == "container" else []
+            found = run_docker(noun, "ls", *every, "--quiet", "--filter", label).stdout.split()
+            if found:
+                run_docker(noun, "rm", *options, *found, check=False)
+        if self.images:
+            run_docker("image", "rm", *self.images, check=False)
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The workspace's RabbitMQ, which a test may stop and start."""
+
+    workspace: Workspace
+    amqp_url: str
+    mqtt_host: str
+    mqtt_port: int
+    management_url: str
+
+    def stop(self) -> None:
+        (container,) = self.workspace.containers(_BROKER)
+        run_docker("stop", container)
+
+    def start(self) -> None:
+        """Start it and wait until it is healthy."""
+        (container,) = self.workspace.containers(_BROKER)
+        run_docker("start", container)
+        deadline = time.monotonic() + 90
+        while run_docker("inspect", "--format", "{{.State.Health.Status}}", container).stdout.strip() != "healthy":
+            assert time.monotonic() < deadline, "RabbitMQ does not become healthy"
+            time.sleep(0.2)
+
+    @property
+    def is_running(self) -> bool:
+        (container,) = self.workspace.containers(_BROKER)
+        return run_docker("inspect", "--format", "{{.State.Running}}", container).stdout.strip() == "true"
+
+
+def make_workspace(root: Path, *, functions: bool) -> Workspace:
+    """Write a workspace: random project name, free ports, and the repository's functions if asked for."""
+    root.mkdir(parents=True, exist_ok=True)
+    names = ("amqp", "mqtt", "management", "metrics")
+    document = {
+        "project": f"tidegate-test-{uuid4().hex[:8]}",
+        "ports": dict(zip(names, free_ports(len(names)), strict=True)),
+        "images": {"source": "debian"},
+    }
+    (root / FILE).write_text(yaml.safe_dump(document, sort_keys=False))
+    (root / "functions").mkdir()
+    if functions and (ROOT / "functions").is_dir():
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "functions", root / "functions", ignore=ignored, dirs_exist_ok=True)
+    return Workspace(root)
+
+
+def free_ports(count: int) -> list[int]:
+    """Choose ports of this machine that nobody listens on."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                ports.add(port)
+    return sorted(ports)
+
+
+def run_docker(*arguments: str, check: bool = True) -> Result:
+    result = subprocess.run(["docker", *arguments], capture_output=True, text=True, errors="replace", check=False)
+    if check and result.returncode:
+        raise AssertionError(f"docker {' '.join(arguments)}: {result.stderr}")
+    return result
+
+
+def fetch(
+    url: str, body: bytes | None = None, *, timeout: float = 10, user: str = "", password: str = ""
+) -> tuple[int, str]:
+    """Send an HTTP request; return the status and the text of the answer."""
+    request = urllib.request.Request(url, data=body)
+    if user:
+        request.add_header("Authorization", "Basic " + b64encode(f"{user}:{password}".encode()).decode())
+    try:
+        with _OPENER.open(request, timeout=timeout) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def wait_until(condition: Any, *, seconds: float = 15, what: str = "the condition") -> None:
+    """Ask again and again until it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true within {seconds:g} s"
+        time.sleep(0.1)
+
+
+@contextmanager
+def listening(address: str, port: int) -> Iterator[socket.socket]:
+    """Hold a port of this machine."""
+    with socket.create_server((address, port)) as server:
+        yield server

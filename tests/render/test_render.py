@@ -1,0 +1,230 @@
+"""The rendered tree, as files. `pytest --update-golden` writes them anew.
+
+Each case is a folder golden/CASE; its files are what .stack/ would hold.
+"""
+
+import os
+import shutil
+import subprocess
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stack.config.document import parse_model
+from stack.config.function import FunctionConfig
+from stack.config.secret import Secret
+from stack.config.settings import Images, ImageSource, Ports, Settings
+from stack.config.source import Function, SourceFile
+from stack.plan.broker import GUEST_CREDENTIALS, Credentials
+from stack.plan.function import plan_function
+from stack.plan.image import Archive, Ground
+from stack.plan.render import Files, Inputs, function_image, render
+from stack.plan.stack import plan_service
+from stack.run.credentials import secrets_digest, write_environment
+from stack.run.workspace import Workspace, write_tree
+
+GOLDEN = Path(__file__).parent / "golden" / "stack"
+
+TRIXIE = Archive("trixie", ("deb http://deb.example/debian trixie main",))
+JAMMY = Archive(
+    "jammy", ("deb http://apt.example/ubuntu jammy main universe", "deb http://apt.example/ubuntu jammy-updates main")
+)
+PACKAGES = Ground(ImageSource.DEBIAN, TRIXIE, processor_digest="0")
+PASSWORD = "a-Made_password/with+signs"
+MADE = Credentials("tidegate", Secret(PASSWORD))
+
+SOURCE = b"def handler(context: object, event: object) -> int:\r\n    return 1\r\n"
+
+FUNCTIONS: dict[str, dict[str, Any]] = {
+    "page": {"triggers": {"web": {"kind": "http", "numWorkers": 4, "attributes": {"port": 31000}}}},
+    "consumer": {
+        "description": 'Takes\n"readings" for $5',
+        "triggers": {
+            "readings": {
+                "kind": "rabbit-mq",
+                "url": "amqp://guest:guest@rabbitmq-mqtt:5672",
+                "attributes": {
+                    "exchangeName": "iot/sensors",
+                    "queueName": "iot/sensors",
+                    "topics": ["temperature"],
+                },
+            }
+        },
+        "build": {"commands": ["pip install numpy", "@nuclio.postCopy", "python -m compileall ."]},
+    },
+    "subscriber": {
+        "disableDefaultHTTPTrigger": True,
+        "triggers": {
+            "own": {"kind": "mqtt", "attributes": {"subscriptions": [{"topic": "iot/+/temperature", "qos": 1}]}},
+            "far": {
+                "kind": "mqtt",
+                "url": "mqtt://broker.example:1883",
+                "attributes": {"subscriptions": [{"topic": "iot/#"}], "clientID": "me"},
+            },
+        },
+    },
+    "everything": {
+        "runtime": "python:3.13",
+        "env": [
+            {"name": "PLAIN", "value": "a $b ${C} \"quoted\" 'single' #x: ü"},
+            {"name": "URL", "valueFrom": {"secretKeyRef": {"name": "broker", "key": "url"}}},
+        ],
+        "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}},
+        "securityContext": {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1001},
+        "volumes": [
+            {
+                "volume": {"name": "data", "hostPath": {"path": "/srv/data $1"}},
+                "volumeMount": {"name": "data", "mountPath": "/data", "readOnly": True},
+            }
+        ],
+        "devices": ["/dev/ttyUSB0:/dev/ttyUSB0"],
+        "platform": {"attributes": {"restartPolicy": {"name": "on-failure", "maximumRetryCount": 3}}},
+        "build": {
+            "functionSourceCode": b64encode(SOURCE).decode(),
+            "args": {"MIRROR": 'http://"x" $y'},
+            "directives": {
+                "preCopy": [{"kind": "ENV", "value": "A=1"}],
+                "postCopy": [{"kind": "RUN", "value": "echo after"}],
+            },
+        },
+    },
+}
+
+
+DEFAULTS = Settings()
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is rendered: settings, ground and credentials, and the names of functions, deployed or not."""
+
+    settings: Settings = DEFAULTS
+    ground: Ground = PACKAGES
+    credentials: Credentials = GUEST_CREDENTIALS
+    deployed: Sequence[str] = ()
+    undeployed: Sequence[str] = ()
+
+
+CASES = {
+    "bare": Case(),
+    "debian": Case(deployed=["consumer", "everything", "page", "subscriber"]),
+    "undeployed": Case(deployed=["page"], undeployed=["consumer"]),
+    "jammy": Case(ground=Ground(ImageSource.DEBIAN, JAMMY, processor_digest="0")),
+    "registry": Case(
+        settings=Settings(images=Images(source=ImageSource.REGISTRY, mirror="mirror.example:5000/")),
+        ground=Ground(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
+        deployed=["consumer"],
+    ),
+    "certificates": Case(ground=replace(PACKAGES, has_ca=True), deployed=["consumer"]),
+    "credentials": Case(
+        settings=Settings(
+            project="plant-2",
+            namespace="plant",
+            bind=IPv4Address("0.0.0.0"),
+            ports=Ports(amqp=7001, mqtt=7002, management=7003, metrics=7004),
+        ),
+        credentials=MADE,
+        deployed=["everything", "subscriber"],
+    ),
+}
+
+
+def make_inputs(case: Case) -> Inputs:
+    bare = Inputs(case.settings, case.ground, case.credentials)
+    services = []
+    for name in sorted([*case.deployed, *case.undeployed]):
+        config = parse_model(FunctionConfig, {"spec": FUNCTIONS[name]}, name)
+        function = Function(name, f"functions/{name}", config, (SourceFile("main.py", "-:0"),))
+        plan = plan_function(function, case.settings)
+        services.append(
+            plan_service(
+                plan,
+                case.settings,
+                image=function_image(plan, bare),
+                secrets_digest=secrets_digest(case.credentials),
+                is_deployed=name in case.deployed,
+            )
+        )
+    return replace(bare, services=tuple(services))
+
+
+def render_case(name: str) -> Files:
+    return render(make_inputs(CASES[name]))
+
+
+def read_tree(folder: Path) -> Files:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def write_golden(folder: Path, files: Files) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tree_is_the_golden_one(name: str) -> None:
+    files = render_case(name)
+    if os.environ.get("UPDATE_GOLDEN"):
+        write_golden(GOLDEN / name, files)
+    golden = read_tree(GOLDEN / name)
+    assert sorted(files) == sorted(golden)
+    for path, content in files.items():
+        assert content.decode() == golden[path].decode(), path
+
+
+def test_every_golden_tree_has_its_case() -> None:
+    assert sorted(path.name for path in GOLDEN.iterdir()) == sorted(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_same_inputs_give_the_same_bytes(name: str) -> None:
+    assert render_case(name) == render_case(name)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_password_is_in_no_rendered_file(name: str) -> None:
+    files = render(make_inputs(replace(CASES[name], credentials=MADE)))
+    for path, content in files.items():
+        text = content.decode()
+        assert PASSWORD not in text, path
+        assert "a-Made_password" not in text, path
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_yaml_files_are_yaml(name: str) -> None:
+    for path, content in render_case(name).items():
+        if path.endswith(".yaml"):
+            assert isinstance(yaml.safe_load(content), dict), path
+
+
+@pytest.mark.skipif(
+    not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode != 0,
+    reason="Docker Compose is not installed",
+)
+@pytest.mark.parametrize("name", CASES)
+def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
+    """And reads every text as it was meant, whatever signs are in it."""
+    case = CASES[name]
+    workspace = Workspace(tmp_path)
+    write_tree(workspace, render_case(name))
+    write_environment(workspace, case.credentials)
+    command = ["docker", "compose", "--file", str(workspace.compose), "--profile", "*", "config", "--format", "yaml"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    document = yaml.safe_load(result.stdout)
+    assert document["name"] == case.settings.project
+    functions = {f"function-{one}" for one in [*case.deployed, *case.undeployed]}
+    assert set(document["services"]) == {"rabbitmq-mqtt"} | functions
+    if "everything" in case.deployed:
+        service = document["services"]["function-everything"]
+        # What Compose prints can be read by Compose, so a dollar is doubled.
+        assert service["environment"]["PLAIN"].replace("$$", "$") == "a $b ${C} \"quoted\" 'single' #x: ü"
+        assert service["volumes"][0]["source"].replace("$$", "$") == "/srv/data $1"

@@ -1,0 +1,28 @@
+"""Durations as Go writes them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from stack.config.duration import parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("10s", 10), ("500ms", 0.5), ("1h30m", 5400), ("1.5m", 90), (".5s", 0.5), ("1m0.5s", 60.5), ("7µs", 7e-6)],
+)
+def test_duration(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "10", "s", "-5s", "10 s", "1d", "10s!", "ten", "1e3s", "5s5"])
+def test_not_a_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="should be a duration such as"):
+        parse_duration(text)
+
+
+@given(some.lists(some.tuples(some.integers(0, 10**6), some.sampled_from(["h", "m", "s", "ms"])), min_size=1))
+def test_parts_add_up(parts: list[tuple[int, str]]) -> None:
+    factors = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
+    total = sum(number * factors[unit] for number, unit in parts)
+    assert parse_duration("".join(f"{number}{unit}" for number, unit in parts)) == pytest.approx(total)

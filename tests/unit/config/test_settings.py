@@ -1,0 +1,89 @@
+"""stack.yaml: defaults, and every mistake at once."""
+
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from stack.config.settings import FILE, ImageSource, Settings, load_settings
+from stack.errors import ConfigError
+
+
+def load(folder: Path, text: str) -> Settings:
+    (folder / FILE).write_text(text)
+    return load_settings(folder)
+
+
+def problems_of(folder: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, text)
+    return list(caught.value.problems)
+
+
+def test_every_key_is_optional(tmp_path: Path) -> None:
+    assert load_settings(tmp_path) == Settings()
+    assert load(tmp_path, "# nothing\n") == Settings()
+
+
+def test_defaults_are_those_of_the_tutorial() -> None:
+    settings = Settings()
+    assert settings.ports.model_dump() == {"amqp": 5672, "mqtt": 1883, "management": 9000, "metrics": 15692}
+    assert settings.bind == IPv4Address("127.0.0.1")
+    assert settings.images.source is ImageSource.AUTO
+
+
+def test_settings_are_read(tmp_path: Path) -> None:
+    settings = load(tmp_path, "project: plant-2\nbind: 10.0.0.7\nports: {amqp: 7000}\nimages: {source: registry}\n")
+    assert (settings.project, settings.ports.amqp, settings.ports.mqtt) == ("plant-2", 7000, 1883)
+    assert settings.images.source is ImageSource.REGISTRY
+    assert not settings.is_local
+
+
+@pytest.mark.parametrize(("address", "is_local"), [("127.0.0.1", True), ("127.1.2.3", True), ("0.0.0.0", False)])
+def test_local_means_loopback(tmp_path: Path, address: str, is_local: bool) -> None:
+    assert load(tmp_path, f"bind: {address}").is_local is is_local
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Settings().project = "other"  # type: ignore[misc]
+
+
+def test_all_mistakes_are_told_with_their_paths(tmp_path: Path) -> None:
+    text = "bind: 1.2.3\nports: {amqp: many, mqtt: 99999, foo: 1}\nimages: {source: hub, ca: 5}\nprojct: x\n"
+    assert problems_of(tmp_path, text) == [
+        "stack.yaml: bind: should be an IPv4 address, not '1.2.3'",
+        "stack.yaml: ports.amqp: should be a whole number, not 'many'",
+        "stack.yaml: ports.mqtt: should be less than or equal to 65535",
+        "stack.yaml: ports.foo: is not a known key; known here: amqp, management, metrics, mqtt",
+        "stack.yaml: images.source: should be one of auto, registry, debian, not 'hub'",
+        "stack.yaml: images.ca: should be a text, not 5",
+        "stack.yaml: projct: is not a known key; did you mean 'project'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("ports: {amqp: 1883}", "stack.yaml: ports: should be different ports"),
+        ("ports: [1, 2]", "stack.yaml: ports: should be a mapping of keys to values, not [1, 2]"),
+        ("bind: '::1'", "stack.yaml: bind: should be an IPv4 address, not '::1'"),
+        ("project: My Plant", "stack.yaml: project: should be lower-case letters, digits, - and _, and start with"),
+        ("project: ''", "stack.yaml: project: should be lower-case letters"),
+        ("- a list", "stack.yaml: should be a mapping of keys to values, not ['a list']"),
+        ("project: [", "stack.yaml: line 2, column 1: "),
+        ("bind: 127.0.0.1\nbind: 0.0.0.0", "stack.yaml: line 2, column 1: the key 'bind' occurs twice"),
+        ("project: {{ name }}", "stack.yaml: line 1, column 11: "),
+        ("\x00", "stack.yaml: "),
+    ],
+)
+def test_mistake(tmp_path: Path, text: str, problem: str) -> None:
+    (found,) = problems_of(tmp_path, text)
+    assert found.startswith(problem)
+
+
+def test_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ConfigError, match=r"^stack.yaml: cannot be read"):
+        load_settings(tmp_path)

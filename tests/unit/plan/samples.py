@@ -1,0 +1,18 @@
+"""Functions and settings as the plan's tests need them."""
+
+from typing import Any
+
+from stack.config.document import parse_model
+from stack.config.function import FunctionConfig
+from stack.config.settings import Settings
+from stack.config.source import Function, SourceFile
+from stack.plan.function import FunctionPlan, plan_function
+
+
+def make_function(name: str = "thermo", *, files: tuple[str, ...] = ("main.py",), **spec: Any) -> Function:
+    config = parse_model(FunctionConfig, {"spec": spec}, "function.yaml")
+    return Function(name, f"functions/{name}", config, tuple(SourceFile(path, "-:0") for path in files))
+
+
+def make_plan(name: str = "thermo", *, files: tuple[str, ...] = ("main.py",), **spec: Any) -> FunctionPlan:
+    return plan_function(make_function(name, files=files, **spec), Settings())

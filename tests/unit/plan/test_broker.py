@@ -1,0 +1,69 @@
+"""The broker's users, and which triggers are its."""
+
+import base64
+import hashlib
+import json
+
+import pytest
+
+from stack.config.secret import Secret
+from stack.plan.broker import (
+    GUEST_CREDENTIALS,
+    Credentials,
+    definitions,
+    has_own_account,
+    hash_password,
+    is_own_broker,
+)
+
+MADE = Credentials("tidegate", Secret("s3cret/+ word"))
+
+
+def is_password(text: str, password: str) -> bool:
+    """Check a password as RabbitMQ does: salt, and SHA-256 of salt and password."""
+    data = base64.b64decode(text)
+    return hashlib.sha256(data[:4] + password.encode()).digest() == data[4:]
+
+
+def test_password_is_hashed_as_rabbitmq_does() -> None:
+    assert is_password(hash_password(GUEST_CREDENTIALS), "guest")
+    assert is_password(hash_password(MADE), "s3cret/+ word")
+    assert hash_password(MADE) == hash_password(Credentials("tidegate", Secret("s3cret/+ word")))
+
+
+def test_guest_may_do_everything() -> None:
+    document = json.loads(definitions(GUEST_CREDENTIALS))
+    assert [user["name"] for user in document["users"]] == ["guest"]
+    assert document["users"][0]["tags"] == ["administrator"]
+    assert document["permissions"] == [
+        {"user": "guest", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"},
+    ]
+
+
+def test_guest_is_locked_out_by_other_credentials() -> None:
+    document = json.loads(definitions(MADE))
+    guest = next(user for user in document["users"] if user["name"] == "guest")
+    assert (guest["password_hash"], guest["tags"]) == ("", [])
+    assert {permission["user"] for permission in document["permissions"]} == {"tidegate"}
+    assert "s3cret" not in definitions(MADE)
+
+
+def test_url_is_escaped() -> None:
+    assert MADE.url("host", 5672) == "amqp://tidegate:s3cret%2F%2B%20word@host:5672/"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_own", "has_account"),
+    [
+        ("", True, False),
+        ("amqp://guest:guest@rabbitmq-mqtt:5672", True, False),
+        ("mqtt://rabbitmq:1883", True, False),
+        ("rabbitmq-mqtt", True, False),
+        ("rabbitmq-mqtt:5672", True, False),
+        ("amqp://ann:pw@rabbitmq-mqtt", True, True),
+        ("amqp://broker.example:5672", False, False),
+        ("tcp://ann@broker.example", False, True),
+    ],
+)
+def test_whose_broker_a_url_is(url: str, is_own: bool, has_account: bool) -> None:
+    assert (is_own_broker(url), has_own_account(url)) == (is_own, has_account)

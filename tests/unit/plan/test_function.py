@@ -1,0 +1,155 @@
+"""What the processor is told, and what is filled in."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from stack.config.settings import Settings
+from stack.config.trigger import HttpTrigger
+from stack.errors import ConfigError
+from stack.plan.function import image_repository, own_queues, plan_function, processor_document, service_name
+from tests.unit.plan.samples import make_function, make_plan
+
+BROKER_URL = {"name": "URL", "valueFrom": {"secretKeyRef": {"name": "broker", "key": "url"}}}
+
+
+def trigger_document(**trigger: Any) -> dict[str, Any]:
+    document = yaml.safe_load(processor_document(make_plan(triggers={"t": trigger})))
+    found = document["spec"]["triggers"]["t"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("files", "handler", "expected"),
+    [
+        (("main.py",), "", "main:handler"),
+        (("thermo.py", "other.py"), "", "thermo:handler"),
+        (("main.py", "thermo.py"), "", "main:handler"),
+        (("only.py",), "", "only:handler"),
+        (("only.py", "sub/more.py"), "", "only:handler"),
+        (("a.py",), "a:show", "a:show"),
+        (("sub/a.py",), "sub.a:show", "sub.a:show"),
+        (("sub/__init__.py",), "sub:show", "sub:show"),
+    ],
+)
+def test_handler_is_found(files: tuple[str, ...], handler: str, expected: str) -> None:
+    assert make_plan(files=files, handler=handler).handler == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "handler", "problem"),
+    [
+        (("a.py", "b.py"), "", "spec.handler: is required, such as main:handler for main.py"),
+        ((), "", "spec.handler: is required"),
+        (("a.py",), "b:handler", "spec.handler: 'b:handler' needs b.py, but the folder holds a.py"),
+        ((), "b:handler", "spec.handler: 'b:handler' needs b.py, but the folder holds no Python file"),
+    ],
+)
+def test_handler_is_missing(files: tuple[str, ...], handler: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_plan(files=files, handler=handler)
+    (found,) = caught.value.problems
+    assert found.startswith(f"functions/thermo/function.yaml: {problem}")
+
+
+def test_inline_source_needs_no_file() -> None:
+    assert make_plan(files=(), build={"functionSourceCode": "YQ=="}).handler == "main:handler"
+
+
+def test_unknown_secret() -> None:
+    env = [BROKER_URL, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "bank", "key": "pin"}}}]
+    with pytest.raises(ConfigError) as caught:
+        make_plan(env=env)
+    assert caught.value.problems == (
+        "functions/thermo/function.yaml: spec.env.1.valueFrom.secretKeyRef: there is no secret 'bank.pin'; "
+        "known: broker.url",
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "kinds"),
+    [
+        ({}, {"default-http": "http"}),
+        ({"disableDefaultHTTPTrigger": True}, {}),
+        ({"triggers": {"web": {"kind": "http"}}}, {"web": "http"}),
+        ({"triggers": {"in": {"kind": "rabbit-mq"}}}, {"in": "rabbit-mq", "default-http": "http"}),
+    ],
+)
+def test_default_http_trigger(spec: dict[str, Any], kinds: dict[str, str]) -> None:
+    assert {name: trigger.kind for name, trigger in make_plan(**spec).triggers.items()} == kinds
+
+
+def test_names() -> None:
+    assert service_name("Thermo") == "function-Thermo"
+    assert image_repository("Thermo") == "nuclio/processor-thermo"
+
+
+def test_http_trigger_is_found() -> None:
+    assert isinstance(make_plan().http, HttpTrigger)
+    assert make_plan(disableDefaultHTTPTrigger=True).http is None
+
+
+def test_trigger_on_the_stacks_broker_logs_in_with_its_account() -> None:
+    document = trigger_document(kind="rabbit-mq", url="amqp://guest:guest@rabbitmq-mqtt:5672")
+    assert (document["url"], document["secret"]) == ("amqp://rabbitmq-mqtt:5672", "broker.url")
+    document = trigger_document(kind="mqtt", attributes={"subscriptions": [{"topic": "a"}]})
+    assert (document["url"], document["secret"]) == ("mqtt://rabbitmq-mqtt:1883", "broker.url")
+
+
+@pytest.mark.parametrize("url", ["amqp://ann:word@rabbitmq-mqtt", "amqp://guest:guest@broker.example"])
+def test_other_accounts_are_kept(url: str) -> None:
+    document = trigger_document(kind="rabbit-mq", url=url)
+    assert document["url"] == url
+    assert "secret" not in document
+
+
+def test_every_default_is_filled_in() -> None:
+    document = trigger_document(kind="rabbitMq", maxWorkers=3, attributes={"exchangeName": "e", "topics": ["t"]})
+    assert (document["kind"], document["name"], document["numWorkers"]) == ("rabbit-mq", "t", 3)
+    attributes = document["attributes"]
+    assert attributes["queueName"] == "nuclio-nuclio-thermo"
+    assert (attributes["durableExchange"], attributes["durableQueue"]) == (False, True)
+    assert (attributes["onError"], attributes["maxRetries"]) == ("nack", 3)
+    mqtt = trigger_document(kind="mqtt", attributes={"subscriptions": [{"topic": "a"}]})
+    assert mqtt["attributes"]["queueName"] == "nuclio-nuclio-thermo-t"
+    assert mqtt["attributes"]["subscriptions"] == [{"topic": "a", "qos": 0}]
+
+
+def test_metadata_of_the_processor() -> None:
+    document = yaml.safe_load(processor_document(make_plan(description="Grüße")))
+    assert document["metadata"] == {
+        "name": "thermo",
+        "namespace": "nuclio",
+        "labels": {"nuclio.io/project-name": "default"},
+        "annotations": {},
+    }
+    assert document["spec"]["description"] == "Grüße"
+    assert "build" not in document["spec"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "secrets"),
+    [
+        ({}, ()),
+        ({"env": [BROKER_URL]}, (("broker", "url"),)),
+        ({"triggers": {"in": {"kind": "rabbit-mq"}}}, (("broker", "url"),)),
+        ({"triggers": {"in": {"kind": "rabbit-mq", "url": "amqp://elsewhere"}}}, ()),
+    ],
+)
+def test_secrets(spec: dict[str, Any], secrets: tuple[tuple[str, str], ...]) -> None:
+    assert make_plan(**spec).secrets == secrets
+
+
+def test_own_queues() -> None:
+    triggers = {
+        "named": {"kind": "rabbit-mq", "attributes": {"queueName": "q"}},
+        "far": {"kind": "rabbit-mq", "url": "amqp://elsewhere", "attributes": {"queueName": "r"}},
+        "mqtt": {"kind": "mqtt", "attributes": {"subscriptions": [{"topic": "a"}]}},
+    }
+    assert own_queues(make_plan(triggers=triggers)) == ("q", "nuclio-nuclio-thermo-mqtt")
+
+
+def test_namespace_is_the_stacks() -> None:
+    assert plan_function(make_function(), Settings(namespace="plant")).namespace == "plant"

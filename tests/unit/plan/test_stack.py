@@ -1,0 +1,109 @@
+"""Functions as services of Compose."""
+
+from ipaddress import IPv4Address
+from typing import Any
+
+import pytest
+
+from stack.config.secret import Secret
+from stack.config.settings import Settings
+from stack.errors import ConfigError
+from stack.plan.broker import GUEST_CREDENTIALS, Credentials
+from stack.plan.stack import Service, check_exposure, plan_service
+from tests.unit.plan.samples import make_plan
+
+WIDE = Settings(bind=IPv4Address("0.0.0.0"))
+MADE = Credentials("tidegate", Secret("word"))
+
+
+def make_service(settings: Settings | None = None, **spec: Any) -> Service:
+    return plan_service(
+        make_plan(**spec), settings or Settings(), image="image:1", secrets_digest="d", is_deployed=True
+    )
+
+
+def http(**attributes: Any) -> dict[str, Any]:
+    return {"triggers": {"web": {"kind": "http", "attributes": attributes}}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "spec", "port"),
+    [
+        (Settings(), {}, "127.0.0.1::8080"),
+        (Settings(), http(port=31000), "127.0.0.1:31000:8080"),
+        (WIDE, {}, "0.0.0.0::8080"),
+        (Settings(), http(disablePortPublishing=True), ""),
+        (Settings(), {"disableDefaultHTTPTrigger": True}, ""),
+    ],
+)
+def test_published_port(settings: Settings, spec: dict[str, Any], port: str) -> None:
+    assert make_service(settings, **spec).port == port
+
+
+@pytest.mark.parametrize(
+    ("context", "user", "groups"),
+    [
+        ({}, "", ()),
+        ({"runAsUser": 0}, "0", ()),
+        ({"runAsUser": 7, "runAsGroup": 8, "fsGroup": 9}, "7:8", ("9",)),
+    ],
+)
+def test_user(context: dict[str, int], user: str, groups: tuple[str, ...]) -> None:
+    service = make_service(securityContext=context)
+    assert (service.user, service.groups) == (user, groups)
+
+
+def test_limits() -> None:
+    service = make_service(resources={"limits": {"cpu": "500m", "memory": "64Mi"}})
+    assert (service.cpus, service.memory) == ("0.5", 64 * 2**20)
+
+
+def test_limit_that_is_no_quantity() -> None:
+    with pytest.raises(ConfigError, match=r"^functions/thermo/function.yaml: spec.resources.limits: cpu should be"):
+        make_service(resources={"limits": {"cpu": "lots"}})
+
+
+@pytest.mark.parametrize(
+    ("policy", "restart"),
+    [
+        ({}, "unless-stopped"),
+        ({"name": "no"}, "no"),
+        ({"name": "on-failure", "maximumRetryCount": 3}, "on-failure:3"),
+        ({"name": "on-failure"}, "on-failure"),
+        ({"name": "always", "maximumRetryCount": 3}, "always"),
+    ],
+)
+def test_restart(policy: dict[str, Any], restart: str) -> None:
+    assert make_service(platform={"attributes": {"restartPolicy": policy}}).restart == restart
+
+
+def test_grace_is_longer_than_the_longest_wait() -> None:
+    triggers = {
+        "a": {"kind": "rabbit-mq", "workerTerminationTimeout": "1m"},
+        "b": {"kind": "http", "workerTerminationTimeout": "5s"},
+    }
+    assert make_service(triggers=triggers).grace > 60
+    assert make_service().grace > 10
+
+
+def test_secrets_are_not_variables() -> None:
+    reference = {"name": "U", "valueFrom": {"secretKeyRef": {"name": "broker", "key": "url"}}}
+    service = make_service(env=[reference, {"name": "A", "value": "b"}])
+    assert service.environment == {"A": "b"}
+    assert service.labels["io.tidegate.secrets"] == "d"
+    assert make_service().labels["io.tidegate.secrets"] == ""
+
+
+def test_alias_is_nuclios() -> None:
+    assert make_service().alias == "nuclio-nuclio-thermo"
+
+
+@pytest.mark.parametrize("credentials", [GUEST_CREDENTIALS, MADE])
+def test_anything_goes_while_only_this_machine_reaches_it(credentials: Credentials) -> None:
+    check_exposure(Settings(), credentials)
+
+
+def test_everybodys_account_stays_on_this_machine() -> None:
+    check_exposure(WIDE, MADE)
+    with pytest.raises(ConfigError, match=r"^stack.yaml: bind: 0\.0\.0\.0 lets .* `invoke credentials`"):
+        check_exposure(WIDE, GUEST_CREDENTIALS)

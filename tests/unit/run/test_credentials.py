@@ -1,0 +1,55 @@
+"""Credentials: files that only their owner can read."""
+
+from pathlib import Path
+
+import pytest
+
+from stack.plan.broker import GUEST_CREDENTIALS
+from stack.run.credentials import USERNAME, load_credentials, make_credentials, secrets_digest, write_environment
+from stack.run.workspace import Workspace
+
+
+def mode_of(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_guest_until_others_are_made(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert load_credentials(workspace) == GUEST_CREDENTIALS
+    write_environment(workspace, GUEST_CREDENTIALS)
+    environment = workspace.rendered / ".env"
+    assert environment.read_text() == "TIDEGATE_BROKER_URL='amqp://guest:guest@rabbitmq-mqtt:5672/'\n"
+    assert mode_of(environment) == 0o600
+
+
+def test_made_credentials_are_private(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = Workspace(tmp_path)
+    make_credentials(workspace)
+    credentials = load_credentials(workspace)
+    password = credentials.password.get_secret_value()
+    assert credentials.username == USERNAME
+    assert len(password) >= 24
+    assert mode_of(workspace.secrets) == 0o700
+    assert mode_of(workspace.secrets / "broker.password") == 0o600
+    assert mode_of(workspace.rendered / ".env") == 0o600
+    assert password in (workspace.rendered / ".env").read_text()
+    printed = capsys.readouterr()
+    assert password not in printed.out + printed.err
+
+
+def test_every_password_is_new(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    make_credentials(workspace)
+    first = load_credentials(workspace)
+    make_credentials(workspace)
+    second = load_credentials(workspace)
+    assert first != second
+    assert secrets_digest(first) != secrets_digest(second)
+    assert secrets_digest(first) == secrets_digest(first)
+
+
+def test_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.secrets.mkdir(parents=True, mode=0o755)
+    make_credentials(workspace)
+    assert mode_of(workspace.secrets) == 0o700

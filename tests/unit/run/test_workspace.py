@@ -1,0 +1,118 @@
+"""The workspace: writing only what changed, removing what is no longer rendered, taking turns."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from stack.errors import HostError
+from stack.run.workspace import PROGRAM, VARIABLE, Workspace, lock, open_workspace, write_file, write_tree
+
+SHARED = {"compose.yaml": b"a", "rabbitmq/rabbitmq.conf": b"b"}
+
+
+def test_workspace_is_the_programs_own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert open_workspace().root == PROGRAM
+    assert (PROGRAM / "tasks.py").is_file()
+
+
+def test_workspace_of_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert open_workspace().root == tmp_path.resolve()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "missing"))
+    with pytest.raises(HostError, match=r"TIDEGATE_WORKSPACE names .*missing, which is no folder"):
+        open_workspace()
+
+
+def test_only_what_changed_is_written(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert write_tree(workspace, SHARED) == tuple(SHARED)
+    before = {path: (workspace.rendered / path).stat().st_mtime_ns for path in SHARED}
+    assert write_tree(workspace, SHARED) == ()
+    assert {path: (workspace.rendered / path).stat().st_mtime_ns for path in SHARED} == before
+    assert write_tree(workspace, SHARED | {"compose.yaml": b"c"}) == ("compose.yaml",)
+    assert workspace.compose.read_bytes() == b"c"
+
+
+def test_what_is_no_longer_rendered_goes(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    write_tree(workspace, SHARED | {"functions/a/Dockerfile": b"x"})
+    kept = {".env": "1", "secrets/broker.password": "2", "state/functions/a.json": "3", ".gitignore": "*"}
+    for path, text in kept.items():
+        (workspace.rendered / path).parent.mkdir(parents=True, exist_ok=True)
+        (workspace.rendered / path).write_text(text)
+    (workspace.rendered / "link").symlink_to(tmp_path)
+    assert set(write_tree(workspace, SHARED)) == {"functions/a/Dockerfile", "link"}
+    assert not (workspace.rendered / "functions").exists()
+    assert {path: (workspace.rendered / path).read_text() for path in kept} == kept
+    assert tmp_path.is_dir()
+
+
+def test_files_are_replaced_in_one_step(tmp_path: Path) -> None:
+    """Who has the old file open goes on reading the old file; nothing else is left."""
+    path = tmp_path / "a"
+    write_file(path, b"old")
+    with path.open("rb") as reader:
+        assert write_file(path, b"new")
+        assert reader.read() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_mode_is_the_one_asked_for(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a"
+    assert write_file(path, b"x", mode)
+    assert path.stat().st_mode & 0o777 == mode
+    assert not write_file(path, b"x", mode)
+    assert write_file(path, b"x", 0o640)
+
+
+def test_file_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file, no folder")
+    with pytest.raises(HostError, match=r"b cannot be written: .* Check who owns .*a\."):
+        write_file(tmp_path / "a" / "b", b"x")
+
+
+def test_one_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = Workspace(tmp_path)
+    steps: list[str] = []
+
+    def work() -> None:
+        with lock(workspace, "stack"):
+            steps.append("second")
+
+    second = threading.Thread(target=work)
+    with lock(workspace, "stack"):
+        second.start()
+        second.join(0.3)
+        assert second.is_alive()
+        with lock(workspace, "function-a"):
+            steps.append("first")
+    second.join(10)
+    assert steps == ["first", "second"]
+
+
+def test_lock_says_what_it_waits_for(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from stack.run.workspace import Workspace, lock\n"
+        f"with lock(Workspace(Path({str(tmp_path)!r})), 'stack'): print('done')"
+    )
+    with lock(Workspace(tmp_path), "stack"):
+        command = [sys.executable, "-c", code]
+        waiting = subprocess.Popen(command, cwd=PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == "Another task is working on stack; waiting for it.\n"
+    assert waiting.communicate(timeout=10)[0] == "done\n"
+
+
+def test_lock_ends_with_its_process(tmp_path: Path) -> None:
+    code = (
+        "import os; from pathlib import Path; from stack.run.workspace import Workspace, lock\n"
+        f"with lock(Workspace(Path({str(tmp_path)!r})), 'stack'): os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROGRAM, check=False).returncode == -9
+    with lock(Workspace(tmp_path), "stack"):
+        pass

@@ -1,0 +1,143 @@
+"""The examples' own reasoning; what they do with a broker is tested on the real stack."""
+
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from nuclio_sdk import Event, Response
+
+from stack.config.inert import find_inert
+from stack.config.settings import Settings
+from stack.config.source import find_folder, load_function
+from stack.plan.function import plan_function
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ("amqpconsume", "amqpevent", "mqttconsume", "mqttevent", "temperaturealert")
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
+    """Import the main module of an example as the processor does: its folder comes first."""
+    before = set(sys.modules)
+
+    def load(name: str) -> ModuleType:
+        monkeypatch.syspath_prepend(ROOT / "functions" / name)
+        return importlib.import_module("main")
+
+    yield load
+    for name in {"main", "alerts", "feedback"} & (set(sys.modules) - before):
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_configured_as_the_tutorial_says(name: str) -> None:
+    function = load_function(find_folder(ROOT, name))
+    assert not list(find_inert(function.config))
+    plan = plan_function(function, Settings())
+    assert plan.handler == "main:handler"
+    assert plan.secrets == (("broker", "url"),)
+
+
+def test_amqpconsume_listens_where_the_tutorials_device_sends() -> None:
+    plan = plan_function(load_function(find_folder(ROOT, "amqpconsume")), Settings())
+    trigger: Any = plan.triggers["amqp"]
+    attributes = trigger.attributes
+    assert (attributes.exchange_name, attributes.queue_name) == ("iot/sensors", "iot/sensors")
+    assert attributes.topics == ["temperature"]
+    assert not attributes.durable_exchange
+
+
+@pytest.mark.parametrize("name", ["amqpevent", "mqttevent"])
+def test_an_event_function_reads_a_number_as_it_was_written(name: str, load: Callable[[str], ModuleType]) -> None:
+    read = load(name).read_temperature
+    assert [read(body) for body in (b" 20 ", b"21.50", 17.5, 0, b"-3e1")] == ["20", "21.50", "17.5", "0", "-3e1"]
+    assert 15 <= float(read(b"")) <= 30
+    assert 15 <= float(read(None)) <= 30
+    for body in (b"warm", b"nan", b"inf", b"1,5", b"\xff", {"value": 1}, False):
+        with pytest.raises(ValueError, match="should be a number"):
+            read(body)
+
+
+@pytest.mark.parametrize("name", ["amqpevent", "mqttevent"])
+def test_a_body_that_is_no_number_is_a_bad_request(name: str, load: Callable[[str], ModuleType]) -> None:
+    context = SimpleNamespace(Response=Response)
+    response = load(name).handler(context, Event(body=b"warm"))
+    assert response.status_code == 400
+    assert "'warm'" in response.body
+
+
+class Desk:
+    """Takes alerts, or refuses one as a broker that is away does."""
+
+    def __init__(self) -> None:
+        self.alerts: list[dict[str, Any]] = []
+        self.is_away = False
+
+    def send(self, text: str) -> None:
+        if self.is_away:
+            raise ConnectionError
+        self.alerts.append(json.loads(text))
+
+
+@pytest.fixture
+def alert(load: Callable[[str], ModuleType]) -> tuple[Callable[..., Any], Desk]:
+    module, desk = load("temperaturealert"), Desk()
+    logger = SimpleNamespace(warn_with=lambda message, **fields: logging.getLogger("test").info(message))
+    memory = SimpleNamespace(alerts=desk, windows={}, states={})
+    context = SimpleNamespace(user_data=memory, logger=logger)
+
+    def feed(body: bytes, sensor: str = "s") -> Any:
+        return module.handler(context, Event(body=body, headers={"sensor": sensor}, path="iot/sensors/temperature"))
+
+    return feed, desk
+
+
+def test_one_alert_when_the_average_rises_and_one_when_it_is_normal_again(
+    alert: tuple[Callable[..., Any], Desk],
+) -> None:
+    feed, desk = alert
+    for value in (20, 20, 20, 20, 44, 26, 26, 26, 26, 10, 10, 10):
+        feed(str(value).encode())
+    assert [(one["state"], one["average"]) for one in desk.alerts] == [("high", 26.0), ("normal", 22.8)]
+    assert all(set(one) == {"sensor", "state", "average", "threshold", "time"} for one in desk.alerts)
+    assert all(one["threshold"] == 25 and one["sensor"] == "s" for one in desk.alerts)
+
+
+def test_noise_about_the_threshold_rings_once(alert: tuple[Callable[..., Any], Desk]) -> None:
+    feed, desk = alert
+    for value in (25, 25, 25, 25, 25, 25.5, 24.8, 24.6, 24.6, 25.6, 24.7, 25.4):
+        feed(str(value).encode())
+    assert [one["state"] for one in desk.alerts] == ["high"]
+
+
+def test_each_sensor_has_a_window_of_its_own(alert: tuple[Callable[..., Any], Desk]) -> None:
+    feed, desk = alert
+    for _ in range(5):
+        feed(b"30", "hot")
+        feed(b"10", "cold")
+    assert [(one["sensor"], one["state"]) for one in desk.alerts] == [("hot", "high")]
+
+
+@pytest.mark.parametrize("body", [b"warm", b"nan", b"", b"\xff", {"a": 1}, None])
+def test_what_is_no_number_is_passed_over(body: Any, alert: tuple[Callable[..., Any], Desk]) -> None:
+    feed, desk = alert
+    assert feed(body) == "no temperature"
+    feed(b"30")
+    assert [one["average"] for one in desk.alerts] == [30.0]
+
+
+def test_a_reading_that_comes_again_after_a_failure_counts_once(alert: tuple[Callable[..., Any], Desk]) -> None:
+    feed, desk = alert
+    feed(b"20")
+    desk.is_away = True
+    with pytest.raises(ConnectionError):
+        feed(b"32")
+    desk.is_away = False
+    feed(b"32")
+    assert [one["average"] for one in desk.alerts] == [26.0]

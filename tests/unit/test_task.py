@@ -1,0 +1,127 @@
+"""The tasks' own ways: names that may be left out, errors that are messages, a quick start."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TASKS = """
+from stack.errors import ConfigError
+from stack.task import verb
+
+@verb("name")
+def greet(_, name="", loud=False):
+    print(f"[{name}]", "loud" if loud else "soft")
+
+@verb("name")
+def need(_, name):
+    print(f"<{name}>")
+
+@verb("first", "second")
+def pair(_, first, second=""):
+    print(f"{first}+{second}")
+
+@verb()
+def fail(_):
+    raise ConfigError(["a: is wrong", "b: is wrong too"])
+
+@verb()
+def break_down(_):
+    raise KeyError("x")
+"""
+# Slow to import, and of no use to a list of tasks.
+HEAVY = ("pydantic", "python_on_whales", "rich", "jinja2", "pika", "paho")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "tasks.py").write_text(TASKS)
+    return tmp_path
+
+
+def invoke(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "invoke", "--search-root", str(folder), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["greet"], ["[] soft"]),
+        (["greet", "ann"], ["[ann] soft"]),
+        (["greet", "--loud"], ["[] loud"]),
+        (["greet", "ann", "--loud"], ["[ann] loud"]),
+        (["greet", "--loud", "ann"], ["[ann] loud"]),
+        (["greet", "--name", "ann"], ["[ann] soft"]),
+        (["need", "ann"], ["<ann>"]),
+        (["pair", "a"], ["a+"]),
+        (["pair", "a", "b"], ["a+b"]),
+        (["need", "ann", "greet", "bob"], ["<ann>", "[bob] soft"]),
+        (["greet", "ann", "need", "bob"], ["[ann] soft", "<bob>"]),
+    ],
+)
+def test_names_that_may_be_left_out(folder: Path, arguments: list[str], lines: list[str]) -> None:
+    result = invoke(folder, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == lines
+
+
+def test_name_that_is_needed(folder: Path) -> None:
+    result = invoke(folder, "need")
+    assert result.returncode != 0
+    assert "name" in result.stderr
+    assert result.stdout == ""
+
+
+def test_error_is_a_message(folder: Path) -> None:
+    result = invoke(folder, "fail")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "a: is wrong\nb: is wrong too\n"
+
+
+def test_error_is_red_on_a_terminal(folder: Path) -> None:
+    """And only there."""
+    reader, writer = pty.openpty()
+    command = [sys.executable, "-m", "invoke", "--search-root", str(folder), "fail"]
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"}
+    assert subprocess.run(command, cwd=ROOT, env=environment, stdout=writer, stderr=writer, check=False).returncode == 1
+    assert os.read(reader, 1000).startswith(b"\x1b[31ma: is wrong")
+    os.close(reader)
+    os.close(writer)
+
+
+def test_built_in_error_is_a_defect(folder: Path) -> None:
+    result = invoke(folder, "break-down")
+    assert result.returncode == 70
+    assert result.stderr.startswith("This is a defect of Tidegate: KeyError: 'x'\n")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("task", ["fail", "break-down"])
+def test_traceback_shows_with_debug(folder: Path, task: str) -> None:
+    result = invoke(folder, "--debug", task)
+    assert result.returncode != 0
+    assert "Traceback (most recent call last)" in result.stderr
+    assert "tasks.py" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--list"], ["up", "--help"]])
+def test_list_and_help_import_nothing_heavy(arguments: list[str]) -> None:
+    """Only what they show is loaded: a task imports what it needs when it runs."""
+    command = [sys.executable, "-X", "importtime", "-m", "invoke", "--search-root", str(ROOT), *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
+    assert "stack" in imported
+    assert imported.intersection(HEAVY) == set()
+
+
+def test_every_task_is_explained() -> None:
+    document = json.loads(invoke(ROOT, "--list", "--list-format=json").stdout)
+    helps = {task["name"]: task["help"] for task in document["tasks"]}
+    assert helps.keys() >= {"up", "down", "status", "logs", "render", "credentials", "deploy-function", "functions"}
+    assert all(helps.values()), helps
