@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from invoke import Context, Exit, Task
+from invoke import Context, Exit, ParseError, Task
 from invoke.parser import Argument
 from invoke.parser.parser import ParseMachine
 
@@ -29,6 +29,22 @@ class OptionalPositional(Argument):
             self.set_value("", cast=False)
 
 
+class NumberArgument(Argument):
+    """An argument that takes a number, and says so; Invoke's own ends in a traceback."""
+
+    def set_value(self, value: Any, cast: bool = True) -> None:
+        """Take a value.
+
+        Raises:
+            ParseError: it is no number.
+        """
+        try:
+            super().set_value(value, cast)
+        except ValueError:
+            wanted = "a whole number" if self.kind is int else "a number"
+            raise ParseError(f"--{self.name} takes {wanted}, not {value!r}") from None
+
+
 class UserTask(Task[Any]):
     """A task whose positional arguments with an empty default may be left out."""
 
@@ -49,9 +65,12 @@ def verb(*positional: str, **options: Any) -> Callable[[Body], UserTask]:
 
 
 def _loosen(argument: Argument) -> Argument:
-    if not argument.positional or argument.default != "":
-        return argument
-    return OptionalPositional(names=argument.names, kind=argument.kind, help=argument.help, positional=True)
+    given = {"names": argument.names, "kind": argument.kind, "help": argument.help}
+    if argument.kind in (int, float):
+        return NumberArgument(**given, default=argument.default)
+    if argument.positional and argument.default == "":
+        return OptionalPositional(**given, positional=True)
+    return argument
 
 
 def _settle_context(machine: Any) -> None:

@@ -74,7 +74,11 @@ class HttpAttributes(NuclioDocument):
 
 
 class RabbitAttributes(NuclioDocument):
-    """Attributes of a rabbit-mq trigger; the topics are routing keys of a topic exchange."""
+    """Attributes of a rabbit-mq trigger; the topics are routing keys of a topic exchange.
+
+    Without `onError` and `requeueOnError` a failed message is tried again and kept in the end; with them it is treated
+    as newer Nuclio does.
+    """
 
     exchange_name: str = ""
     queue_name: str = ""
@@ -84,8 +88,8 @@ class RabbitAttributes(NuclioDocument):
     prefetch_count: int = Field(0, ge=0, le=65535)
     durable_exchange: bool = False
     durable_queue: bool = True
-    on_error: Literal["ack", "nack"] = "nack"
-    requeue_on_error: bool = False
+    on_error: Literal["", "retry", "ack", "nack"] = ""
+    requeue_on_error: bool | None = None
     max_retries: int = Field(3, ge=0)
 
     @model_validator(mode="after")

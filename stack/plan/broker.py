@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
@@ -61,6 +62,30 @@ def definitions(credentials: Credentials) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
+@dataclass(frozen=True)
+class Bound:
+    """A queue that is bound to a topic exchange, as a function's trigger declares both."""
+
+    exchange: str
+    is_durable_exchange: bool
+    queue: str
+    is_durable_queue: bool
+    topics: tuple[str, ...]
+
+
+def topology(bound: Sequence[Bound]) -> str:
+    """Return the definitions of what functions declare themselves when they connect.
+
+    An exchange that is not durable is gone when the broker restarts, with all that is bound to it. Definitions are
+    imported before the first client is let in, so that no message slips past a function that is not back yet.
+    """
+    exchanges = {one.exchange: _exchange(one) for one in bound}
+    queues = {one.queue: _queue(one) for one in bound}
+    bindings = [_binding(one, topic) for one in bound for topic in one.topics]
+    document = {"exchanges": list(exchanges.values()), "queues": list(queues.values()), "bindings": bindings}
+    return json.dumps(document, indent=2) + "\n"
+
+
 def is_own_broker(url: str) -> bool:
     """Say whether a trigger's url means the stack's broker: it is empty, or names its service."""
     return not url or urlsplit(url if "://" in url else f"//{url}").hostname in _OWN_HOSTS
@@ -75,3 +100,18 @@ def has_own_account(url: str) -> bool:
 def _user(name: str, password_hash: str, tags: list[str]) -> dict[str, object]:
     algorithm = "rabbit_password_hashing_sha256"
     return {"name": name, "password_hash": password_hash, "hashing_algorithm": algorithm, "tags": tags}
+
+
+def _exchange(one: Bound) -> dict[str, object]:
+    flags = {"durable": one.is_durable_exchange, "auto_delete": False, "internal": False}
+    return {"name": one.exchange, "vhost": "/", "type": "topic", **flags, "arguments": {}}
+
+
+def _queue(one: Bound) -> dict[str, object]:
+    flags = {"durable": one.is_durable_queue, "auto_delete": False}
+    return {"name": one.queue, "vhost": "/", **flags, "arguments": {}}
+
+
+def _binding(one: Bound, topic: str) -> dict[str, object]:
+    ends = {"source": one.exchange, "destination": one.queue, "destination_type": "queue"}
+    return {"vhost": "/", **ends, "routing_key": topic, "arguments": {}}

@@ -55,4 +55,6 @@ def write_instruction(line: Directive, *, has_ca: bool) -> str:
     if kind != "RUN" or not has_ca:
         return f"{kind} {line.value}"
     context = ca_context(has_ca)
+    if line.value.lstrip().startswith("["):
+        return f"{kind} {context['ca_mount']}{line.value}"
     return f"{kind} {context['ca_mount']}export {context['ca_env'].rstrip()}; {line.value}"

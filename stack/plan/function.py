@@ -11,13 +11,15 @@ from stack.config.settings import Settings
 from stack.config.source import Function
 from stack.config.trigger import MQTT, RABBITMQ, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
 from stack.errors import ConfigError
-from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, has_own_account, is_own_broker
+from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Bound, has_own_account, is_own_broker
 from stack.plan.dockerfile import split_commands
 
 IMAGE = "nuclio/processor-"
 # The secret that holds the broker's URL with its password, mounted as the file `broker.url`.
 BROKER_SECRET = ("broker", "url")
 SECRETS = frozenset({BROKER_SECRET})
+# The longest pause between attempts to reach the stack's own broker, which is back within seconds of a restart.
+OWN_RECONNECT = "2s"
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def complete_function(function: Function, handler: str, settings: Settings) -> F
 
 
 def processor_document(plan: FunctionPlan) -> str:
-    """Return the processor.yaml of a function: Nuclio's document, with every default in it."""
+    """Return the processor.yaml of a function: what its author wrote, and what the processor cannot know."""
     metadata = plan.function.config.metadata
     labels = {PROJECT_LABEL: plan.project, **metadata.labels}
     spec = plan.spec.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json", exclude={"build"})
@@ -174,11 +176,12 @@ def _uses_stack_account(trigger: Trigger) -> bool:
 
 def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[str, Any]:
     document = trigger.model_dump(by_alias=True, exclude_defaults=True, mode="json")
-    attributes = trigger.attributes.model_dump(by_alias=True, mode="json")
+    attributes = trigger.attributes.model_dump(by_alias=True, mode="json", exclude_unset=True)
     document |= {"name": name, "kind": _kind(trigger), "numWorkers": trigger.workers, "attributes": attributes}
     if _uses_stack_account(trigger):
         document |= {"url": _public_url(trigger), "secret": ".".join(BROKER_SECRET)}
-    if isinstance(trigger, RabbitTrigger | MqttTrigger) and not attributes["queueName"]:
+        attributes.setdefault("reconnectInterval", OWN_RECONNECT)
+    if isinstance(trigger, RabbitTrigger | MqttTrigger) and not attributes.get("queueName"):
         attributes["queueName"] = default_queue(plan, name, trigger)
     return document
 
@@ -196,6 +199,21 @@ def own_queues(plan: FunctionPlan) -> tuple[str, ...]:
         for name, trigger in plan.triggers.items()
         if isinstance(trigger, RabbitTrigger | MqttTrigger) and is_own_broker(trigger.url)
     )
+
+
+def bound_queues(plan: FunctionPlan) -> tuple[Bound, ...]:
+    """List what the function's rabbit-mq triggers declare on the stack's broker."""
+    return tuple(
+        _bound(plan, name, trigger)
+        for name, trigger in plan.triggers.items()
+        if isinstance(trigger, RabbitTrigger) and trigger.attributes.topics and is_own_broker(trigger.url)
+    )
+
+
+def _bound(plan: FunctionPlan, name: str, trigger: RabbitTrigger) -> Bound:
+    given = trigger.attributes
+    queue = given.queue_name or default_queue(plan, name, trigger)
+    return Bound(given.exchange_name, given.durable_exchange, queue, given.durable_queue, tuple(given.topics))
 
 
 def _kind(trigger: Trigger) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from stack.config.settings import Settings
 from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
 from stack.plan import image
-from stack.plan.broker import SERVICE, Credentials, definitions
+from stack.plan.broker import SERVICE, Credentials, definitions, topology
 from stack.plan.dockerfile import ca_context, split_commands, write_instruction
-from stack.plan.function import SECRETS, FunctionPlan, inline_source, processor_document
+from stack.plan.function import SECRETS, FunctionPlan, bound_queues, inline_source, processor_document
 from stack.plan.image import Ground
 from stack.plan.stack import FILES_LABEL, Service
 from stack.plan.template import fill
@@ -18,7 +18,10 @@ COMPOSE = "compose.yaml"
 UNDEPLOYED = "undeployed"
 
 _FUNCTION = "functions/NAME"
-_MOUNTED = ("rabbitmq/enabled_plugins", "rabbitmq/rabbitmq.conf", "rabbitmq/definitions.json")
+_DEFINITIONS = "rabbitmq/definitions"
+# What the broker has to be started anew for when it changes; functions declare the topology themselves.
+_MOUNTED = ("rabbitmq/enabled_plugins", "rabbitmq/rabbitmq.conf", f"{_DEFINITIONS}/10-users.json")
+_TOPOLOGY = f"{_DEFINITIONS}/20-topology.json"
 
 Files = dict[str, bytes]
 
@@ -44,12 +47,14 @@ def render(inputs: Inputs) -> Files:
 
 def render_broker(inputs: Inputs) -> Files:
     """Render the files that the broker mounts."""
+    deployed = [service for service in inputs.services if service.is_deployed]
     context = {
         "settings": inputs.settings,
         "definitions": definitions(inputs.credentials).rstrip(),
+        "topology": topology([one for service in deployed for one in bound_queues(service.plan)]).rstrip(),
         "has_deprecated_features": inputs.ground.is_registry or inputs.ground.archive.has_deprecated_features,
     }
-    return {path: fill(path, context) for path in _MOUNTED}
+    return {path: fill(path, context) for path in (*_MOUNTED, _TOPOLOGY)}
 
 
 def render_images(inputs: Inputs) -> Files:
@@ -113,6 +118,11 @@ def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
     return f"{plan.repository}:{image.digest(parts)}"
 
 
+def files_digest(files: Files) -> str:
+    """Return a digest of the files for which the broker has to be started anew when they change."""
+    return image.digest([files[path] for path in _MOUNTED])
+
+
 def rabbitmq_volume(ground: Ground) -> str:
     """Name the broker's volume; releases of RabbitMQ that are far apart do not read each other's data."""
     return "rabbitmq-data" if ground.is_registry else f"rabbitmq-data-{ground.archive.codename}"
@@ -126,7 +136,7 @@ def _compose(inputs: Inputs, files: Files) -> bytes:
         "rabbitmq_image": rabbitmq_image(inputs),
         "rabbitmq_volume": rabbitmq_volume(inputs.ground),
         "files_label": FILES_LABEL,
-        "files_digest": image.digest([files[path] for path in _MOUNTED]),
+        "files_digest": files_digest(files),
         "secrets": _used_secrets(inputs.services),
         "undeployed": UNDEPLOYED,
     }

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from stack.plan.stack import FUNCTION_LABEL
+from stack.plan.stack import FILES_LABEL, FUNCTION_LABEL
 
 _PORT = re.compile(r"(?P<host>[0-9.]+):(?P<published>\d+)->(?P<target>\d+)/tcp")
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
@@ -18,6 +18,7 @@ _FIELDS = {
     "ports": ".Ports",
     "service": '(.Label "com.docker.compose.service")',
     "config_hash": '(.Label "com.docker.compose.config-hash")',
+    "files": f'(.Label "{FILES_LABEL}")',
     "function": f'(.Label "{FUNCTION_LABEL}")',
 }
 
@@ -34,6 +35,7 @@ class Container:
     ports: str
     service: str
     config_hash: str
+    files: str
     function: str
 
     @staticmethod

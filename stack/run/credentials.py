@@ -28,7 +28,6 @@ def make_credentials(workspace: Workspace) -> None:
     password = secrets.token_urlsafe(24)
     _protect(workspace)
     write_file(workspace.secrets / "broker.password", password.encode() + b"\n", _PRIVATE)
-    write_environment(workspace, load_credentials(workspace))
     console.success(f"The broker's user is {USERNAME}; its password is in {workspace.secrets / 'broker.password'}.")
     console.say("Next: `invoke up` applies it to the broker and to every function.")
 

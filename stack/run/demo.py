@@ -13,7 +13,7 @@ from stack.run.demo_play import Play
 from stack.run.demo_report import open_report
 from stack.run.deployment import load_deployments
 from stack.run.function import build_functions, deploy_functions
-from stack.run.stack import Stack, bring_up, take_down
+from stack.run.stack import Stack, bring_up, prepare_images, take_down
 
 
 def run_demo(order: Order, *, down: bool, as_json: bool) -> None:
@@ -24,8 +24,7 @@ def run_demo(order: Order, *, down: bool, as_json: bool) -> None:
         StackError: an option is wrong, or the stack or a function does not come up.
     """
     check_order(order, (AMQP, MQTT, BOTH))
-    names = [function for part in (CONSUMERS, EVENTS) for one in order.protocols if (function := part[one])]
-    names.append(ALERT)
+    names = [*map(CONSUMERS.__getitem__, order.protocols), *map(EVENTS.__getitem__, order.protocols), ALERT]
     watch = Watch()
     stack = _prepare(names, watch)
     try:
@@ -54,11 +53,6 @@ class Watch:
         finally:
             self._parts[part] += time.monotonic() - start
 
-    def move(self, seconds: float) -> None:
-        """Count seconds of `up` as of `images`."""
-        self._parts["images"] += seconds
-        self._parts["up"] -= seconds
-
     def seconds(self) -> Seconds:
         """Return what was measured."""
         return Seconds(**self._parts)
@@ -66,14 +60,10 @@ class Watch:
 
 def _prepare(names: Sequence[str], watch: Watch) -> Stack:
     """Bring the stack and the functions up; the functions' images are built while the broker starts."""
-    start = time.monotonic()
-
-    def build(stack: Stack) -> None:
-        build_functions(stack, names)
-        watch.move(time.monotonic() - start)
-
+    with watch.measure("images"):
+        prepare_images()
     with watch.measure("up"):
-        stack = bring_up(meanwhile=build)
+        stack = bring_up(meanwhile=lambda stack: build_functions(stack, names))
     with watch.measure("deploy"):
         deploy_functions(names)
     return stack

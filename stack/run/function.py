@@ -8,8 +8,9 @@ from stack import console
 from stack.config.inert import find_inert
 from stack.config.source import find_folder, function_folders, load_function
 from stack.errors import FunctionError
+from stack.plan.broker import SERVICE
 from stack.plan.function import FunctionPlan, image_repository, own_queues, plan_function
-from stack.plan.render import render_function, render_images
+from stack.plan.render import files_digest, render_broker, render_function, render_images
 from stack.plan.stack import Service, plan_service
 from stack.run.broker import delete_queues
 from stack.run.container import Container
@@ -17,7 +18,7 @@ from stack.run.credentials import secrets_digest
 from stack.run.deployment import Deployment, forget_deployment, load_deployments
 from stack.run.image import Builder
 from stack.run.rollout import Rollout
-from stack.run.stack import Stack, open_stack
+from stack.run.stack import Stack, bring_up, open_stack
 from stack.run.workspace import lock, write_file
 
 _HTTP_PORT = 8080
@@ -71,6 +72,7 @@ def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[Funct
 
 
 def _deploy(stack: Stack, names: Sequence[str]) -> None:
+    _require_broker(stack)
     built = build_functions(stack, names)
     services = tuple(_service(stack, plan, image) for plan, image in built.values())
     with lock(stack.workspace, "stack"), console.working("Starting " + ", ".join(names)):
@@ -81,6 +83,14 @@ def _deploy(stack: Stack, names: Sequence[str]) -> None:
     if failures:
         raise FunctionError("\n".join(f"{name} was not deployed: {reason}" for name, reason in failures.items()))
     console.success(f"{', '.join(names)}: ready.")
+
+
+def _require_broker(stack: Stack) -> None:
+    """Bring the stack up first where the broker does not run as it is rendered, such as with a new password."""
+    wanted = files_digest(render_broker(stack.inputs))
+    found = [one for one in stack.engine.containers() if one.service == SERVICE]
+    if not any(one.is_running and one.files == wanted for one in found):
+        bring_up()
 
 
 def _plan(stack: Stack, name: str) -> FunctionPlan:

@@ -132,6 +132,33 @@ def bring_up(meanwhile: Callable[["Stack"], object] | None = None) -> Stack:
     Raises:
         StackError: something stands in the way; nothing was started.
     """
+    stack, changes = _survey()
+    with lock(stack.workspace, "stack"):
+        running = stack.engine.containers()
+        if all(change.action is Action.KEEP for change in changes) and all(one.is_ready for one in running):
+            console.say("Everything runs as it should; nothing was changed.")
+        else:
+            _make_images(stack, running)
+            _apply(stack, changes, running)
+            if meanwhile:
+                meanwhile(stack)
+            _wait(stack, changes)
+    return stack
+
+
+def prepare_images() -> None:
+    """Make the images that `bring_up` needs, and start nothing.
+
+    Raises:
+        StackError: something stands in the way.
+    """
+    stack, changes = _survey()
+    if any(change.action is not Action.KEEP for change in changes):
+        _make_images(stack, stack.engine.containers())
+
+
+def _survey() -> tuple[Stack, tuple[Change, ...]]:
+    """Write the rendered tree, and find what is to be done."""
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials)
     stack.engine.check()
@@ -139,16 +166,7 @@ def bring_up(meanwhile: Callable[["Stack"], object] | None = None) -> Stack:
     with lock(stack.workspace, "stack"):
         stack = stack.reread()
         stack.write(stack.inputs)
-        running = stack.engine.containers()
-        changes = find_changes(stack.engine.config_hashes(), map(_as_running, running))
-        if all(change.action is Action.KEEP for change in changes) and all(one.is_ready for one in running):
-            console.say("Everything runs as it should; nothing was changed.")
-        else:
-            _apply(stack, changes, running)
-            if meanwhile:
-                meanwhile(stack)
-            _wait(stack, changes)
-    return stack
+        return stack, find_changes(stack.engine.config_hashes(), map(_as_running, stack.engine.containers()))
 
 
 def take_down(*, volumes: bool) -> None:
@@ -181,13 +199,18 @@ def show_logs(name: str, *, follow: bool) -> None:
         raise EngineError("Docker could not show the logs; the lines above say why.")
 
 
-def _apply(stack: Stack, changes: Sequence[Change], running: Sequence[Container]) -> None:
+def _make_images(stack: Stack, running: Sequence[Container]) -> None:
     _check_host(stack, running)
-    Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
-    _require_function_images(stack)
+    builder = Builder(stack.workspace, stack.engine, stack.inputs)
+    builder.prepare_stack()
+    _rebuild_functions(stack, builder)
+
+
+def _apply(stack: Stack, changes: Sequence[Change], running: Sequence[Container]) -> None:
     wanted = [change.service for change in changes if change.action is not Action.REMOVE]
     orphans = [one for one in running if one.service not in wanted]
-    with console.working("Starting " + _name_some([c.service for c in changes if c.action is not Action.KEEP])):
+    changing = [change.service for change in changes if change.action is not Action.KEEP]
+    with console.working("Starting " + _name_some(changing or wanted)):
         stack.engine.stop(orphans)
         stack.engine.up(wanted)
 
@@ -210,11 +233,22 @@ def _check_host(stack: Stack, running: Sequence[Container]) -> None:
     check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
 
 
-def _require_function_images(stack: Stack) -> None:
-    for service in stack.inputs.services:
-        if service.is_deployed and not stack.engine.has_image(service.image):
+def _rebuild_functions(stack: Stack, builder: Builder) -> None:
+    """Build again what was deployed and whose image is gone, where its folder still gives the same.
+
+    Raises:
+        FunctionError: a folder has changed since.
+    """
+    missing = [one for one in stack.inputs.services if one.is_deployed and not stack.engine.has_image(one.image)]
+    plans = [
+        plan_function(one, stack.settings) for one in stack.functions if one.name in {m.plan.name for m in missing}
+    ]
+    same = {function_image(plan, stack.inputs): plan for plan in plans}
+    for service in missing:
+        if service.image not in same:
             name = service.plan.name
             raise FunctionError(f"The image of {name} is gone. Build it again: invoke deploy-function {name}.")
+    builder.prepare_functions([same[service.image] for service in missing])
 
 
 def _warn_inert(functions: Sequence[Function]) -> None:

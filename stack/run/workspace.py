@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from typing import TextIO
 
 from stack import console
 from stack.config.settings import FILE as SETTINGS
@@ -109,13 +110,20 @@ def lock(workspace: Workspace, name: str) -> Iterator[None]:
     """Let one process at a time do what `name` stands for; the others wait and say so."""
     path = workspace.state / "locks" / name
     make_folder(path.parent)
-    with path.open("w") as file:
+    with _open_lock(path) as file:
         try:
             flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             console.note(f"Another task is working on {name}; waiting for it.")
             flock(file, LOCK_EX)
         yield
+
+
+def _open_lock(path: Path) -> TextIO:
+    try:
+        return path.open("w")
+    except OSError as error:
+        raise HostError(f"{path} cannot be written: {error.strerror}. Check who owns it.") from error
 
 
 def _remove_orphans(folder: Path, wanted: set[str]) -> Iterator[str]:

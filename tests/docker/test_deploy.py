@@ -401,6 +401,9 @@ def test_functions_survive_down_and_up(workspace: Workspace, author: Author) -> 
     folder = author("returns", answer("one"))
     workspace.invoke("deploy-function", "returns")
     (folder / "main.py").write_text(answer("two"))
+    (container,) = workspace.containers("function-returns")
+    workspace.docker("stop", container)
+    assert workspace.inspect("function-returns")["State"]["ExitCode"] == 0
     workspace.invoke("down")
     assert workspace.containers() == []
     listed = workspace.functions()["returns"]

@@ -17,6 +17,8 @@ from stack.run.credentials import USERNAME
 from tests.docker.workspace import Broker, Workspace, fetch, free_ports, run_docker, wait_until
 
 BROKER = "rabbitmq-mqtt"
+# The exit status of a container that Docker had to kill, because it did not end by itself.
+KILLED = 137
 
 # Says what it was sent, so that its log tells that it is connected to the broker.
 LISTENER = """
@@ -65,6 +67,7 @@ def connect_mqtt(workspace: Workspace, user: str, password: str) -> str:
 
 def test_up_again_changes_nothing(workspace: Workspace) -> None:
     before = workspace.containers()
+    assert workspace.containers(BROKER)
     result = workspace.invoke("up")
     assert "nothing was changed" in result.stderr
     assert workspace.containers() == before
@@ -141,6 +144,7 @@ def test_durable_queue_outlives_a_stop_of_the_broker(broker: Broker) -> None:
         channel.queue_declare("kept", durable=True)
         channel.basic_publish("", "kept", b"kept", pika.BasicProperties(delivery_mode=2))
     broker.stop()
+    assert broker.workspace.inspect(BROKER)["State"]["ExitCode"] != KILLED
     broker.start()
     with connect(broker.amqp_url) as connection:
         channel = connection.channel()
@@ -173,6 +177,12 @@ def test_logs_of_nobody(workspace: Workspace) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("There is no container of nobody. What runs: ")
     assert BROKER in result.stderr
+
+
+def test_registry_is_asked_once(fresh_workspace: Workspace) -> None:
+    fresh_workspace.configure(images={"source": "auto"})
+    assert "Asking the image registry" in fresh_workspace.invoke("render").stderr
+    assert "Asking the image registry" not in fresh_workspace.invoke("render").stderr
 
 
 def volumes_of(workspace: Workspace) -> list[str]:

@@ -41,6 +41,8 @@ class Workspace:
 
     root: Path
     images: set[str] = field(default_factory=set)
+    # The images of written functions that were there before.
+    foreign: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -138,6 +140,8 @@ class Workspace:
 
     def write_function(self, name: str, code: str, config: str = "", files: Mapping[str, str] | None = None) -> Path:
         """Write functions/NAME: its function.yaml and main.py, and other files."""
+        repository = f"nuclio/processor-{name.lower()}"
+        self.foreign.setdefault(repository, list_images(repository))
         folder = self.root / "functions" / name
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in {"function.yaml": config or "{}\n", "main.py": code, **(files or {})}.items():
@@ -167,6 +171,8 @@ class Workspace:
             found = run_docker(noun, "ls", *every, "--quiet", "--filter", label).stdout.split()
             if found:
                 run_docker(noun, "rm", *options, *found, check=False)
+        for repository, foreign in self.foreign.items():
+            self.images |= list_images(repository) - foreign
         if self.images:
             run_docker("image", "rm", *self.images, check=False)
 
@@ -248,6 +254,11 @@ def fetch(
     except HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+def list_images(repository: str) -> set[str]:
+    """List the images of a repository, each as its name and tag."""
+    return set(run_docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).stdout.split())
 
 
 def wait_until(condition: Any, *, seconds: float = 15, what: str = "the condition") -> None:

@@ -116,6 +116,12 @@ def test_noise_about_the_threshold_rings_once(alert: tuple[Callable[..., Any], D
     assert [one["state"] for one in desk.alerts] == ["high"]
 
 
+def test_an_average_of_just_the_threshold_is_not_high(alert: tuple[Callable[..., Any], Desk]) -> None:
+    feed, desk = alert
+    feed(b"25")
+    assert not desk.alerts
+
+
 def test_each_sensor_has_a_window_of_its_own(alert: tuple[Callable[..., Any], Desk]) -> None:
     feed, desk = alert
     for _ in range(5):

@@ -3,17 +3,20 @@
 import base64
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
 from stack.config.secret import Secret
 from stack.plan.broker import (
     GUEST_CREDENTIALS,
+    Bound,
     Credentials,
     definitions,
     has_own_account,
     hash_password,
     is_own_broker,
+    topology,
 )
 
 MADE = Credentials("tidegate", Secret("s3cret/+ word"))
@@ -67,3 +70,17 @@ def test_url_is_escaped() -> None:
 )
 def test_whose_broker_a_url_is(url: str, is_own: bool, has_account: bool) -> None:
     assert (is_own_broker(url), has_own_account(url)) == (is_own, has_account)
+
+
+def test_topology_is_what_functions_declare() -> None:
+    bound = Bound("iot/sensors", is_durable_exchange=False, queue="q", is_durable_queue=True, topics=("a", "b.#"))
+    document = json.loads(topology([bound, replace(bound, queue="r", topics=("a",))]))
+    assert [(one["name"], one["type"], one["durable"]) for one in document["exchanges"]] == [
+        ("iot/sensors", "topic", False)
+    ]
+    assert [(one["name"], one["durable"]) for one in document["queues"]] == [("q", True), ("r", True)]
+    assert [(one["source"], one["routing_key"], one["destination"]) for one in document["bindings"]] == [
+        ("iot/sensors", "a", "q"),
+        ("iot/sensors", "b.#", "q"),
+        ("iot/sensors", "a", "r"),
+    ]

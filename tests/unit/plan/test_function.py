@@ -105,16 +105,17 @@ def test_other_accounts_are_kept(url: str) -> None:
     assert "secret" not in document
 
 
-def test_every_default_is_filled_in() -> None:
+def test_what_the_processor_cannot_know_is_filled_in() -> None:
     document = trigger_document(kind="rabbitMq", maxWorkers=3, attributes={"exchangeName": "e", "topics": ["t"]})
     assert (document["kind"], document["name"], document["numWorkers"]) == ("rabbit-mq", "t", 3)
     attributes = document["attributes"]
     assert attributes["queueName"] == "nuclio-nuclio-thermo"
-    assert (attributes["durableExchange"], attributes["durableQueue"]) == (False, True)
-    assert (attributes["onError"], attributes["maxRetries"]) == ("nack", 3)
+    assert attributes["reconnectInterval"] == "2s"
+    # Absent, it means to try again and to keep what fails in the end; a default written out would mean to drop it.
+    assert "onError" not in attributes
     mqtt = trigger_document(kind="mqtt", attributes={"subscriptions": [{"topic": "a"}]})
     assert mqtt["attributes"]["queueName"] == "nuclio-nuclio-thermo-t"
-    assert mqtt["attributes"]["subscriptions"] == [{"topic": "a", "qos": 0}]
+    assert mqtt["attributes"]["subscriptions"] == [{"topic": "a"}]
 
 
 def test_metadata_of_the_processor() -> None:
