@@ -109,10 +109,10 @@ def delete_function(name: str) -> None:
     stack = open_stack()
     stack.engine.check()
     deployment = load_deployments(stack.workspace).get(name)
-    containers = [one for one in stack.engine.containers() if one.function == name]
+    containers = [one for one in stack.engine.containers() if name and one.function == name]
     if deployment is None and not containers:
         known = ", ".join(load_deployments(stack.workspace)) or "none"
-        raise FunctionError(f"{name} is not deployed. Deployed functions: {known}.")
+        raise FunctionError(f"{name or 'A function without a name'} is not deployed. Deployed functions: {known}.")
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, "stack"), console.working(f"Removing {name}"):
         stack.engine.stop(containers)
         forget_deployment(stack.workspace, name)
