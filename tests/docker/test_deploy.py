@@ -209,6 +209,14 @@ def render_service(workspace: Workspace, name: str) -> str:
     return compose.partition(f"  function-{name}:\n")[2].partition("\n\n")[0]
 
 
+def test_delete_without_a_name_touches_nothing(workspace: Workspace) -> None:
+    before = workspace.containers()
+    refused = workspace.invoke("delete-function", "", "--yes", check=False)
+    assert refused.returncode == 1
+    assert "is not deployed" in refused.stderr
+    assert workspace.containers() == before
+
+
 def test_delete(workspace: Workspace, author: Author) -> None:
     author(
         "leaves",
