@@ -118,12 +118,22 @@ def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp
     send_and_tell(Order(count, rate, protocol, sensors))
 
 
-@verb(help={"unit": "only the tests that need no Docker", "docker": "only the tests of the real stack"})
-def test(_: Context, unit: bool = False, docker: bool = False) -> None:
+@verb(
+    help={
+        "unit": "only the tests that need no Docker",
+        "docker": "only the tests of the real stack",
+        "chaos": "only the proof that nothing is lost, whatever breaks",
+        "minutes": "how long the chaos goes on",
+        "seed": "repeat the chaos that told this number",
+    }
+)
+def test(
+    _: Context, unit: bool = False, docker: bool = False, chaos: bool = False, minutes: float = 1.0, seed: int = 0
+) -> None:
     """Run Tidegate's own tests."""
-    from stack.run.check import run_tests
+    from stack.run.check import run_chaos, run_tests
 
-    raise Exit(code=run_tests(unit=unit, docker=docker))
+    raise Exit(code=run_chaos(minutes=minutes, seed=seed) if chaos else run_tests(unit=unit, docker=docker))
 
 
 @verb()
@@ -192,3 +202,64 @@ def invoke_function(
     from stack.run.invocation import invoke_function as call
 
     call(name, Call(body, method, path, header or ()))
+
+
+@verb(
+    help={
+        "quick": "fewer messages and rounds: two minutes, and figures that are less sure",
+        "row": "only the rows whose name has this text",
+        **_JSON,
+    }
+)
+def bench(_: Context, quick: bool = False, json: bool = False, row: str = "") -> None:
+    """Measure how fast functions are, against what else there is on this machine."""
+    from stack.run.bench.report import run_bench
+
+    run_bench(quick=quick, as_json=json, text=row)
+
+
+@verb(
+    "name",
+    help={
+        "name": "a function; all if left out",
+        "show": "the number of one to show as a whole",
+        "replay": "send them again to the queues that they came from",
+        "purge": "discard them",
+        "count": "only the first so many; 0 is all",
+        "match": "only those whose body, error, routing key or function has this text",
+        "yes": "do not ask",
+        **_JSON,
+    },
+)
+def dead_letters(  # noqa: PLR0913 -- each is an option of the command line
+    _: Context,
+    name: str = "",
+    show: int = 0,
+    replay: bool = False,
+    purge: bool = False,
+    count: int = 0,
+    match: str = "",
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """List the messages that functions could not handle; send them again, or discard them."""
+    from stack.run.dead_letter import Order, see_to_dead_letters
+
+    see_to_dead_letters(name, Order(show, replay, purge, count, match), yes=yes, as_json=json)
+
+
+@verb(
+    "name",
+    help={
+        **_NAME,
+        "port": "where it answers; 0 is the one that it asks for, else 8080 or a free one",
+        "broker": "amqp://user:password@host:port; the stack's own broker, if it is up, where left out",
+        "event": "a JSON file, or - for standard input: handle this one event, print the response, and end",
+    },
+)
+def run_function(_: Context, name: str, port: int = 0, broker: str = "", event: str = "") -> None:
+    """Run a function on this machine without Docker, and again as its files are saved."""
+    from stack.run.local import Rehearsal
+    from stack.run.local import run_function as run
+
+    raise Exit(code=run(name, Rehearsal(port, broker, event)))

@@ -8,6 +8,8 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
     parser.addoption("--no-docker-skip", action="store_true", help="fail, not skip, where there is no Docker engine")
+    parser.addoption("--chaos-minutes", type=float, default=0.0, help="how long things are broken (a minute)")
+    parser.addoption("--chaos-seed", type=int, help="break things as in the run that told this seed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -71,11 +71,23 @@ class Resources(NuclioDocument):
     claims: Annotated[list[Any], KUBERNETES] = []
 
 
+class SinkAttributes(NuclioDocument):
+    """How log lines are written: the attributes of Nuclio's sink `stdout`."""
+
+    encoding: Literal["console", "json"] = "console"
+    time_field_name: str = "time"
+    time_field_encoding: Literal["epoch-millis", "iso8601"] = "epoch-millis"
+    var_group_name: str = ""
+    var_group_mode: Annotated[str, Inert()] = ""
+
+
 class LoggerSink(NuclioDocument):
-    """The level from which on a function's log lines are kept."""
+    """The level from which on a function's log lines are kept, and how they are written."""
 
     level: Literal["debug", "info", "warn", "error"] = "debug"
-    sink: Annotated[str, LATER] = ""
+    sink: Annotated[str, Inert("has no effect: log lines go to the container's standard output")] = ""
+    encoding: Literal["console", "json"] = "console"
+    attributes: SinkAttributes = SinkAttributes()
 
 
 class SecurityContext(NuclioDocument):
@@ -194,7 +206,7 @@ class Spec(NuclioDocument):
     disable_default_http_trigger: bool = Field(False, alias="disableDefaultHTTPTrigger")
     disable_sensitive_fields_masking: Annotated[bool, Inert()] = False
     devices: list[str] = []
-    event_timeout: Annotated[Duration, LATER] = ""
+    event_timeout: Duration = ""
     avatar: Annotated[str, Inert()] = ""
     service_type: Annotated[str, KUBERNETES] = ""
     image_pull_policy: Annotated[str, KUBERNETES] = ""

@@ -1,6 +1,6 @@
 """Triggers: what makes a function run. The facts are Nuclio's; each kind has its own attributes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -9,7 +9,7 @@ from stack.config.duration import Duration
 from stack.config.inert import LATER, Inert
 
 HTTP, RABBITMQ, MQTT, CRON = "http", "rabbit-mq", "mqtt", "cron"
-SUPPORTED = (HTTP, RABBITMQ, MQTT)
+SUPPORTED = (HTTP, RABBITMQ, MQTT, CRON)
 
 # Nuclio's names of the same thing, and the one that the processor is told.
 _ALIASES = {"rabbitMq": RABBITMQ, "rabbitmq": RABBITMQ}
@@ -41,12 +41,12 @@ class _Trigger(NuclioDocument):
     paths: Annotated[list[str], Inert()] = []
     partitions: Annotated[list[Any], Inert()] = []
     annotations: dict[str, str] = {}
-    worker_availability_timeout_milliseconds: Annotated[int | None, LATER] = None
+    worker_availability_timeout_milliseconds: int | None = None
     worker_termination_timeout: Duration = "10s"
-    worker_allocator_name: Annotated[str, LATER] = ""
+    worker_allocator_name: str = ""
     explicit_ack_mode: Annotated[str, Inert("is for Kafka and v3io streams")] = ""
     wait_explicit_ack_during_rebalance_timeout: Annotated[str, Inert("is for Kafka")] = ""
-    batch: Annotated[Batch | None, LATER] = None
+    batch: Batch | None = None
     mode: Annotated[Literal["sync", "async"], LATER] = "sync"
     async_: Annotated[dict[str, Any], LATER] = Field({}, alias="async")
     total_tasks: Annotated[int, Inert()] = Field(0, alias="total_tasks")
@@ -59,21 +59,51 @@ class _Trigger(NuclioDocument):
         return max(1, self.num_workers if given and self.num_workers else self.max_workers or self.num_workers)
 
 
+class Cors(NuclioDocument):
+    """Which pages of other sites may ask; an empty list stands for Nuclio's default."""
+
+    enabled: bool = False
+    allow_origins: list[str] = []
+    allow_methods: list[str] = []
+    allow_headers: list[str] = []
+    expose_headers: list[str] = []
+    allow_credentials: bool = False
+    preflight_max_age_seconds: int | None = Field(None, ge=-1)
+
+
 class HttpAttributes(NuclioDocument):
-    """Attributes of an http trigger; `port` is a port of this machine."""
+    """Attributes of an http trigger; `port` is a port of this machine.
+
+    `hideTraceback`, which is Tidegate's own, keeps what went wrong in a handler out of the body of the response.
+    """
 
     port: int = Field(0, ge=0, le=65535)
-    read_buffer_size: Annotated[int, LATER] = Field(16384, gt=0)
+    read_buffer_size: int = Field(16384, gt=0)
     max_request_body_size: int = Field(4194304, gt=0)
     reduce_memory_usage: Annotated[bool, Inert()] = False
-    cors: Annotated[dict[str, Any], LATER] = {}
+    cors: Cors = Cors()
+    hide_traceback: bool = False
     disable_port_publishing: bool = False
     service_type: Annotated[str, Inert("is for Kubernetes")] = ""
     ingresses: Annotated[dict[str, dict[str, Any]], Inert("is for Kubernetes")] = {}
     mode: Annotated[str, Inert("is parsed and unused, as in Nuclio")] = "sync"
 
 
-class RabbitAttributes(NuclioDocument):
+class _TlsAttributes(NuclioDocument):
+    """How a broker is met over TLS; each is PEM, or the path of a file in the function's container."""
+
+    ca_cert: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.client_key and not self.client_certificate:
+            raise ValueError("a clientKey needs its clientCertificate")
+        return self
+
+
+class RabbitAttributes(_TlsAttributes):
     """Attributes of a rabbit-mq trigger; the topics are routing keys of a topic exchange.
 
     Without `onError` and `requeueOnError` a failed message is tried again and kept in the end; with them it is treated
@@ -106,7 +136,7 @@ class Subscription(NuclioDocument):
     qos: int = Field(0, ge=0, le=2)
 
 
-class MqttAttributes(NuclioDocument):
+class MqttAttributes(_TlsAttributes):
     """Attributes of an mqtt trigger; `queueName` names its queue on the stack's own broker."""
 
     subscriptions: list[Subscription] = Field(min_length=1)
@@ -114,6 +144,32 @@ class MqttAttributes(NuclioDocument):
     protocol_version: Literal[3, 4, 5] = 4
     queue_name: str = ""
     max_retries: int = Field(3, ge=0)
+
+
+class CronEvent(NuclioDocument):
+    """What a cron trigger says each time."""
+
+    body: str = ""
+    headers: dict[str, str | int | float | bool] = {}
+    path: str = ""
+    method: str = ""
+
+
+class CronAttributes(NuclioDocument):
+    """Attributes of a cron trigger; an interval wins over a schedule, as in Nuclio."""
+
+    schedule: str = ""
+    interval: Duration = ""
+    timezone: str = ""
+    event: CronEvent = CronEvent()
+    concurrency_policy: Annotated[str, Inert("is for Kubernetes; one run at a time here")] = ""
+    job_backoff_limit: Annotated[int, Inert("is for Kubernetes")] = 2
+
+    @model_validator(mode="after")
+    def _has_time(self) -> Self:
+        if not self.schedule and not self.interval:
+            raise ValueError("needs a schedule, such as '*/5 * * * *', or an interval, such as 10s")
+        return self
 
 
 class HttpTrigger(_Trigger):
@@ -133,6 +189,8 @@ class RabbitTrigger(_Trigger):
     """A queue of an AMQP broker."""
 
     kind: Literal["rabbit-mq", "rabbitMq", "rabbitmq"] = "rabbit-mq"
+    username: str = ""
+    password: str = ""
     attributes: RabbitAttributes = RabbitAttributes()
 
 
@@ -140,7 +198,16 @@ class MqttTrigger(_Trigger):
     """Topics of an MQTT broker."""
 
     kind: Literal["mqtt"] = "mqtt"
+    username: str = ""
+    password: str = ""
     attributes: MqttAttributes
+
+
+class CronTrigger(_Trigger):
+    """The clock."""
+
+    kind: Literal["cron"] = "cron"
+    attributes: CronAttributes
 
 
 class AnyAttributes(NuclioDocument):
@@ -170,6 +237,7 @@ Trigger = Annotated[
     Annotated[HttpTrigger, Tag(HTTP)]
     | Annotated[RabbitTrigger, Tag(RABBITMQ)]
     | Annotated[MqttTrigger, Tag(MQTT)]
+    | Annotated[CronTrigger, Tag(CRON)]
     | Annotated[OtherTrigger, Tag("other")],
     Discriminator(_kind_of),
 ]

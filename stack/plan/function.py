@@ -9,7 +9,7 @@ import yaml
 from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, Spec, Variable
 from stack.config.settings import Settings
 from stack.config.source import Function
-from stack.config.trigger import MQTT, RABBITMQ, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
+from stack.config.trigger import MQTT, RABBITMQ, CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
 from stack.errors import ConfigError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Bound, has_own_account, is_own_broker
 from stack.plan.dockerfile import split_commands
@@ -65,7 +65,7 @@ class FunctionPlan:
     def secrets(self) -> tuple[tuple[str, str], ...]:
         """Return the secrets that it needs, each as a name and a key."""
         wanted = {key for variable in self.spec.env if (key := secret_of(variable))}
-        if any(_uses_stack_account(trigger) for trigger in self.triggers.values()):
+        if any(_uses_stack_account(trigger) or _falls_back(trigger) for trigger in self.triggers.values()):
             wanted.add(BROKER_SECRET)
         return tuple(sorted(wanted))
 
@@ -171,7 +171,15 @@ def _require_module(function: Function, handler: str, modules: list[str]) -> Non
 def _uses_stack_account(trigger: Trigger) -> bool:
     if not isinstance(trigger, RabbitTrigger | MqttTrigger):
         return False
-    return is_own_broker(trigger.url) and not has_own_account(trigger.url)
+    return is_own_broker(trigger.url) and not has_own_account(trigger.url) and not trigger.username
+
+
+def _falls_back(trigger: Trigger) -> bool:
+    """Say whether a trigger needs the stack's broker beside its own source.
+
+    A cron trigger learns there which replica is on duty, and an mqtt trigger's failed messages are kept there.
+    """
+    return isinstance(trigger, MqttTrigger | CronTrigger)
 
 
 def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[str, Any]:
@@ -181,6 +189,8 @@ def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[
     if _uses_stack_account(trigger):
         document |= {"url": _public_url(trigger), "secret": ".".join(BROKER_SECRET)}
         attributes.setdefault("reconnectInterval", OWN_RECONNECT)
+    elif isinstance(trigger, RabbitTrigger | MqttTrigger) and not trigger.url:
+        document["url"] = f"amqp://{SERVICE}:{AMQP_PORT}"
     if isinstance(trigger, RabbitTrigger | MqttTrigger) and not attributes.get("queueName"):
         attributes["queueName"] = default_queue(plan, name, trigger)
     return document
@@ -193,11 +203,14 @@ def default_queue(plan: FunctionPlan, name: str, trigger: RabbitTrigger | MqttTr
 
 
 def own_queues(plan: FunctionPlan) -> tuple[str, ...]:
-    """List the queues on the stack's broker that the function consumes."""
+    """List the queues on the stack's broker that the function consumes.
+
+    An mqtt trigger has one whatever its broker: its failed messages are kept there.
+    """
     return tuple(
         trigger.attributes.queue_name or default_queue(plan, name, trigger)
         for name, trigger in plan.triggers.items()
-        if isinstance(trigger, RabbitTrigger | MqttTrigger) and is_own_broker(trigger.url)
+        if isinstance(trigger, MqttTrigger) or (isinstance(trigger, RabbitTrigger) and is_own_broker(trigger.url))
     )
 
 

@@ -12,6 +12,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from stack.processor.probe import HEALTH_PORT, probe
 
         return probe(HEALTH_PORT)
+    if arguments[:1] == ["--states"]:
+        from stack.processor.probe import tell_states
+
+        return tell_states(arguments[1:])
     from stack.processor.command import run
 
     return run(arguments)

@@ -5,16 +5,27 @@ Unknown keys are passed over: whoever wrote the file has checked it, and Nuclio'
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.processor.attributes import Attributes, ConfigurationError
 
 # Nuclio's names for levels; it writes everything from debug upwards unless loggerSinks says otherwise.
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
-_LEVELS["warning"] = logging.WARNING
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+LEVELS["warning"] = logging.WARNING
 # Names that Nuclio gives to one kind of trigger.
 _KIND_ALIASES = {"rabbitmq": "rabbit-mq"}
+# The secret that holds the URL of the stack's own broker.
+_BROKER_SECRET = "broker.url"
+_PROJECT_LABEL = "nuclio.io/project-name"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How many events a handler gets at once, and how long, in seconds, the first may wait for the last."""
+
+    size: int
+    timeout: float
 
 
 @dataclass(frozen=True)
@@ -30,12 +41,28 @@ class Trigger:
     attributes: Attributes
     availability_timeout: float
     termination_timeout: float
+    allocator: str = field(default="", kw_only=True)
+    """The name of the pool of workers that it shares with other triggers of the same."""
+    batch: Batch | None = None
 
     @property
     def url_to_show(self) -> str:
         """The URL without the name and password that it may carry."""
         scheme, separator, rest = self.url.rpartition("://")
         return scheme + separator + rest.rpartition("@")[2]
+
+
+@dataclass(frozen=True)
+class Sink:
+    """How log lines are written; the names and forms are those of Nuclio's sink `stdout`."""
+
+    level: int = logging.DEBUG
+    is_json: bool = False
+    time_field: str = "time"
+    is_iso: bool = False
+    """Whether a time is written as ISO 8601 has it, and not as milliseconds since the epoch."""
+    group: str = ""
+    """The field that holds what was logged with a message; nothing if that stands beside the message."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +77,14 @@ class Function:
     folder: Path
     environment: Mapping[str, str]
     triggers: tuple[Trigger, ...]
-    log_level: int
+    sink: Sink
+    project: str
+    event_timeout: float = 0.0
+    """Seconds that an event may take; zero for any."""
+    reloads: bool = False
+    """Whether the processes with the handler are replaced on SIGUSR1, which tells that the user's files changed."""
+    broker_url: str = field(default="", repr=False)
+    """The AMQP URL of the stack's own broker, where the function may use it."""
 
 
 def read_function(path: Path, *, secrets: Path, folder: Path) -> Function:
@@ -86,7 +120,10 @@ def parse_function(document: object, *, secrets: Path, folder: Path) -> Function
         folder=folder,
         environment=_read_environment(spec.raw("env"), secrets),
         triggers=_read_triggers(spec.section("triggers"), spec.raw("triggers") or {}, secrets),
-        log_level=_read_level(spec.raw("loggerSinks")),
+        sink=_read_sink(spec),
+        project=metadata.section("labels").text(_PROJECT_LABEL, "default"),
+        event_timeout=spec.seconds("eventTimeout", 0.0),
+        broker_url=_read_broker_url(secrets),
     )
 
 
@@ -122,8 +159,18 @@ def _read_trigger(name: str, settings: Attributes, secrets: Path) -> Trigger:
         password=settings.text("password"),
         attributes=settings.section("attributes"),
         availability_timeout=_read_milliseconds(settings, "workerAvailabilityTimeoutMilliseconds", 10.0),
+        allocator=settings.text("workerAllocatorName"),
         termination_timeout=settings.seconds("workerTerminationTimeout", 10.0),
+        batch=_read_batch(settings.section("batch")),
     )
+
+
+def _read_batch(settings: Attributes) -> Batch | None:
+    """Return how a trigger batches; None if it does not, which is also the case of a batch of one."""
+    size = settings.integer("batchSize", 10)
+    if settings.text("mode").lower() != "enable" or size < 2:
+        return None
+    return Batch(size, settings.seconds("timeout", 1.0))
 
 
 def _read_milliseconds(settings: Attributes, name: str, default: float) -> float:
@@ -142,10 +189,22 @@ def _read_secret(file_name: str, settings: Attributes, secrets: Path) -> str:
         raise ConfigurationError(f"{settings.path}: the secret {path} cannot be read: {error}") from None
 
 
-def _read_level(sinks: object) -> int:
-    """Return the level of the first sink that names one."""
-    for sink in sinks if isinstance(sinks, list) else ():
-        level = sink.get("level") if isinstance(sink, Mapping) else None
-        if level:
-            return _LEVELS.get(str(level).lower(), logging.DEBUG)
-    return logging.DEBUG
+def _read_broker_url(secrets: Path) -> str:
+    """Return the URL of the stack's broker, which is there where a trigger may need it."""
+    path = secrets / _BROKER_SECRET
+    return path.read_text().strip() if path.is_file() else ""
+
+
+def _read_sink(spec: Attributes) -> Sink:
+    """Return the first sink; all lines go to one place."""
+    if not isinstance(spec.raw("loggerSinks"), list) or not spec.raw("loggerSinks"):
+        return Sink()
+    settings = spec.item("loggerSinks", 0)
+    attributes = settings.section("attributes")
+    return Sink(
+        level=LEVELS.get(settings.text("level").lower(), logging.DEBUG),
+        is_json="json" in (settings.text("encoding").lower(), attributes.text("encoding").lower()),
+        time_field=attributes.text("timeFieldName") or "time",
+        is_iso=attributes.text("timeFieldEncoding").lower() == "iso8601",
+        group=attributes.text("varGroupName"),
+    )

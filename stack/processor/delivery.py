@@ -4,10 +4,10 @@ Sources know nothing of handlers, and the handler's side knows nothing of broker
 I/O thread of its own; a worker takes deliveries on its main thread, in the order in which they came.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from stack.processor.meter import Count
 from stack.processor.response import Response
 from stack.processor.status import State
 
@@ -61,5 +61,11 @@ class Source(Protocol):
         """Send the last outcomes, disconnect, and end the I/O thread, in at most that many seconds."""
 
 
-# Told when a source comes to be, or ceases to be, able to hand over, and why.
-Report = Callable[[State, str], None]
+class Report(Protocol):
+    """What a source tells of itself."""
+
+    def __call__(self, state: State, reason: str) -> None:
+        """Say that the source came to be, or ceased to be, able to hand over, and why."""
+
+    def count(self, what: Count) -> None:
+        """Count something that became of an event, or of the source itself."""

@@ -6,7 +6,7 @@ without one of its own gets a new one, which Nuclio does not give.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from random import getrandbits
@@ -15,8 +15,10 @@ from urllib.parse import parse_qsl, unquote
 
 from nuclio_sdk import Event, TriggerInfo
 
+from stack.processor.cloudevent import is_cloud_event, open_envelope
 from stack.processor.configuration import Trigger
-from stack.processor.message import AmqpMessage, HttpMessage, MqttMessage
+from stack.processor.message import TOPIC, AmqpMessage, CronMessage, HttpMessage, MqttMessage, PooledMessage
+from stack.processor.raw import encode_event, is_decoding
 
 Builder = Callable[[Any], Event]
 
@@ -25,25 +27,44 @@ _NO_TIME = datetime(1, 1, 1)
 
 
 def open_builder(trigger: Trigger) -> Builder:
-    """Return what makes events of a trigger's messages."""
+    """Return what makes events of a trigger's messages, as the environment says that texts are to be given."""
+    if is_decoding():
+        return _open_builder(trigger, "strict")
+    build = _open_builder(trigger, "surrogateescape")
+    return lambda message: encode_event(build(message))
+
+
+def open_pool_builder(triggers: Sequence[Trigger]) -> Builder:
+    """Return what makes events of the messages of several triggers that share their workers."""
+    builders = [open_builder(trigger) for trigger in triggers]
+
+    def build(pooled: PooledMessage) -> Event:
+        return builders[pooled.trigger](pooled.message)
+
+    return build
+
+
+def _open_builder(trigger: Trigger, errors: str) -> Builder:
     info = TriggerInfo(trigger.kind, trigger.name)
     if trigger.kind == "http":
-        return partial(build_http, trigger=info)
+        return partial(build_http, trigger=info, errors=errors)
     if trigger.kind == "mqtt":
         return partial(build_mqtt, trigger=info, url=trigger.url_to_show)
+    if trigger.kind == "cron":
+        return partial(build_cron, trigger=info)
     return partial(build_amqp, trigger=info)
 
 
-def build_http(message: HttpMessage, trigger: TriggerInfo) -> Event:
-    """Make the event of a request.
+def build_http(message: HttpMessage, trigger: TriggerInfo, *, errors: str = "strict") -> Event:
+    """Make the event of a request; `errors` is what str.decode does of headers that are not UTF-8.
 
     Raises:
         UnicodeDecodeError: a header is not UTF-8.
     """
-    headers = {_name_header(name): value.decode() for name, value in message.headers}
+    headers = {_name_header(name): value.decode("utf-8", errors) for name, value in message.headers}
     content_type = headers.get("Content-Type", "")
     path, query = _split_target(message.target)
-    return Event(
+    event = Event(
         body=decode_body(message.body, content_type),
         content_type=content_type,
         trigger=trigger,
@@ -57,13 +78,14 @@ def build_http(message: HttpMessage, trigger: TriggerInfo) -> Event:
         url="",
         **_UNUSED,
     )
+    return open_envelope(event, message.body) if is_cloud_event(event) else event
 
 
 def build_amqp(message: AmqpMessage, trigger: TriggerInfo) -> Event:
     """Make the event of a message of an AMQP queue."""
     properties = message.properties
     content_type = properties.content_type or ""
-    return Event(
+    event = Event(
         body=decode_body(message.body, content_type),
         content_type=content_type,
         trigger=trigger,
@@ -76,6 +98,7 @@ def build_amqp(message: AmqpMessage, trigger: TriggerInfo) -> Event:
         url=properties.reply_to or "",
         **_UNUSED,
     )
+    return open_envelope(event, message.body) if is_cloud_event(event) else event
 
 
 def build_mqtt(message: AmqpMessage | MqttMessage, trigger: TriggerInfo, url: str) -> Event:
@@ -94,6 +117,23 @@ def build_mqtt(message: AmqpMessage | MqttMessage, trigger: TriggerInfo, url: st
         timestamp=to_time(int(message.received)),
         url=url,
         **{**_UNUSED, "topic": message.topic},
+    )
+
+
+def build_cron(message: CronMessage, trigger: TriggerInfo) -> Event:
+    """Make the event of a cron trigger; its time is the epoch, as with Nuclio, and its body stays bytes."""
+    return Event(
+        body=message.body,
+        content_type="",
+        trigger=trigger,
+        headers=dict(message.headers),
+        _id=new_id(),
+        method=message.method,
+        path=message.path,
+        size=len(message.body),
+        timestamp=to_time(0),
+        url="",
+        **_UNUSED,
     )
 
 
@@ -168,13 +208,18 @@ def _normalise_path(path: str) -> str:
 
 
 def _read_topic(message: AmqpMessage) -> MqttMessage:
-    """Return the MQTT message that RabbitMQ made an AMQP message of; it writes `/` as `.`."""
+    """Return the MQTT message that RabbitMQ made an AMQP message of; it writes `/` as `.`.
+
+    It keeps messages of quality 1 on the disk, and gives retained ones to MQTT clients only.
+    """
     properties = message.properties
+    known = {"x-mqtt-publish-qos": 1 if properties.delivery_mode == 2 else 0, "x-mqtt-retain": False}
+    headers = known | (properties.headers or {})
     return MqttMessage(
-        topic=message.routing_key.replace(".", "/"),
+        topic=headers.pop(TOPIC, "") or message.routing_key.replace(".", "/"),
         payload=message.body,
         packet_id=-1,
-        headers=properties.headers or {},
+        headers=headers,
         content_type=properties.content_type or "",
         received=properties.timestamp if properties.timestamp is not None else datetime.now().timestamp(),
     )

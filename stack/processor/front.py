@@ -2,18 +2,22 @@
 
 import socket
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import cast
 
+from stack.processor.allotment import Allotment, Waiter
+from stack.processor.batch import gather
 from stack.processor.configuration import Function
-from stack.processor.delivery import Delivery, Failure
-from stack.processor.inbox import Inbox
+from stack.processor.delivery import Delivery
+from stack.processor.lending import ClaimedDelivery, UnreadError, lend
 from stack.processor.post import Post
-from stack.processor.response import refuse
+from stack.processor.report import SourceReport
 from stack.processor.source.catalogue import open_source
 from stack.processor.status import StatusWriter
 from stack.processor.stop import Stop
 from stack.processor.thread import start_thread
-from stack.processor.wire import Outcome, Wire, is_own, pack_message, unpack_outcome
+from stack.processor.wire import Wire, is_own
 
 # Seconds that the source may take to send the last outcomes.
 _CLOSE_AFTER = 5.0
@@ -22,15 +26,19 @@ _CLOSE_AFTER = 5.0
 class Front:
     """Lends what a source hands over to whichever borrower is free.
 
-    Each borrower has a thread here. All of them wait at one inbox, so that a message is always for one who is free.
+    Each borrower has a thread here. All of them wait at one queue, so that a message is always for one who is free.
     """
 
     def __init__(self, post: Post, function: Function, status: StatusWriter) -> None:
         assert post.counter is not None
         self._counter: socket.socket = post.counter
-        self._inbox = Inbox()
-        self._source = open_source(post, function, self._inbox, status.tell)
+        self._allotment = Allotment(post.meter)
+        self._source = open_source(post, function, self._allotment, SourceReport(status.tell, post.meter))
         self._loans: list[threading.Thread] = []
+        self._batch = post.trigger.batch
+        self._limit = function.event_timeout
+        # Where there are batches, those who are free gather one after the other, so that the first is full first.
+        self._gathering: AbstractContextManager[object] = threading.Lock() if self._batch else nullcontext()
 
     def run(self, stop: Stop) -> int:
         """Lend until told to stop, and until all that was lent is back; return the exit status."""
@@ -54,34 +62,38 @@ class Front:
 
     def _lend(self, wire: Wire) -> None:
         """Lend to one borrower until it is gone or there is nothing more to lend."""
-        while (delivery := self._inbox.get()) is not None:
-            if wire.is_cut():
-                self._inbox.put(delivery)
-                break
-            if delivery.claim() and not self._lend_one(wire, delivery):
-                break
-        else:
-            self._inbox.close()
+        is_alive = True
+        while is_alive:
+            with self._gathering:
+                waiter = self._allotment.take()
+                if waiter is None:
+                    break
+                if wire.is_cut():
+                    self._allotment.put(waiter.delivery)
+                    break
+                deliveries = self._claim(waiter.delivery)
+            is_alive = not deliveries or self._lend_one(wire, waiter, deliveries)
         wire.close()
 
-    def _lend_one(self, wire: Wire, delivery: Delivery) -> bool:
-        """Lend one message and pass on its outcome; tell whether the borrower lives."""
-        outcome = _exchange(wire, delivery)
-        reason = "the worker ended while it handled this event"
-        response, failure = outcome or (refuse(500, reason), Failure(reason, ""))
-        if failure:
-            delivery.failed(response, failure)
-        else:
-            delivery.done(response)
-        self._source.flush()
-        return outcome is not None
+    def _claim(self, first: Delivery) -> list[Delivery]:
+        """Return what is lent at once: one delivery, unless the trigger batches; none if nobody waits any more."""
+        if self._batch:
+            return gather(first, self._take_more, self._batch)
+        return [first] if first.claim() else []
 
+    def _take_more(self, timeout: float) -> Delivery | None:
+        waiter = self._allotment.take(timeout)
+        return waiter.delivery if waiter else None
 
-def _exchange(wire: Wire, delivery: Delivery) -> Outcome | None:
-    """Return what a borrower made of a message; None when it is gone."""
-    try:
-        wire.send(pack_message(delivery.message))
-    except OSError:
-        return None
-    frame = wire.receive()
-    return None if frame is None else unpack_outcome(frame)
+    def _lend_one(self, wire: Wire, waiter: Waiter, deliveries: list[Delivery]) -> bool:
+        """Lend messages and pass on their outcome; tell whether the borrower lives."""
+        self._allotment.begin(waiter, len(self._loans))
+        try:
+            return lend(wire, deliveries, self._limit)
+        except UnreadError:
+            for delivery in deliveries:
+                self._allotment.put(cast(Delivery, ClaimedDelivery(delivery)))
+            return False
+        finally:
+            self._allotment.end()
+            self._source.flush()

@@ -47,8 +47,9 @@ def find_init_context(handler: Handler) -> Callable[[Any], Any] | None:
 
 
 def is_async(handler: Handler) -> bool:
-    """Tell whether calling the handler gives a coroutine."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+    """Tell whether calling the handler gives a coroutine, or an async generator."""
+    functions = (handler, type(handler).__call__)
+    return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in functions)
 
 
 def format_user_traceback(error: BaseException) -> str:

@@ -1,10 +1,10 @@
-"""`/ready` and `/live` on a port of their own, served by the supervisor's loop."""
+"""Pages on ports of their own, such as `/ready`, served by the supervisor's loop."""
 
-import json
 import selectors
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 from stack.processor.attributes import ConfigurationError
 
@@ -13,19 +13,27 @@ _REQUEST_LIMIT = 8192
 _REASONS = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}
 
 
-class HealthServer:
-    """Answers one request for each connection; never waits for a client.
+class Page(NamedTuple):
+    """What is answered to a request."""
 
-    `find_trouble` returns why the function cannot handle events; nothing when it can.
-    """
+    status: int
+    content_type: str
+    body: bytes
 
-    def __init__(self, port: int, find_trouble: Callable[[], str]) -> None:
+
+Pages = Mapping[bytes, Callable[[], Page]]
+
+
+class PageServer:
+    """Answers one request for each connection with the page of its path; never waits for a client."""
+
+    def __init__(self, port: int, pages: Pages) -> None:
         try:
             self._listener = socket.create_server(("", port), backlog=_BACKLOG)
         except OSError as error:
-            raise ConfigurationError(f"the health port {port} cannot be listened on: {error}") from None
+            raise ConfigurationError(f"the port {port} of {_name(pages)} cannot be listened on: {error}") from None
         self._listener.setblocking(False)
-        self._find_trouble = find_trouble
+        self._pages = pages
         self._requests: dict[socket.socket, bytes] = {}
 
     def register(self, selector: selectors.BaseSelector) -> None:
@@ -52,12 +60,27 @@ class HealthServer:
     def _read(self, connection: socket.socket) -> None:
         try:
             data = connection.recv(_REQUEST_LIMIT)
-            request = self._requests[connection] = self._requests[connection] + data
-            if b"\r\n\r\n" in request:
-                connection.send(self._answer(request))
         except OSError:
             data = b""
-        if not data or b"\r\n\r\n" in request or len(request) > _REQUEST_LIMIT:
+        request = self._requests[connection] = self._requests[connection] + data
+        if b"\r\n\r\n" in request:
+            self._selector.unregister(connection)
+            self._selector.register(connection, selectors.EVENT_WRITE, partial(self._write, connection))
+            self._requests[connection] = self._answer(request)
+            self._write(connection)
+        elif not data or len(request) > _REQUEST_LIMIT:
+            self._drop(connection)
+
+    def _write(self, connection: socket.socket) -> None:
+        """Write what is left of the answer, and close the connection after the last of it."""
+        answer = self._requests[connection]
+        try:
+            answer = self._requests[connection] = answer[connection.send(answer) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            answer = b""
+        if not answer:
             self._drop(connection)
 
     def _drop(self, connection: socket.socket) -> None:
@@ -67,11 +90,13 @@ class HealthServer:
 
     def _answer(self, request: bytes) -> bytes:
         path = request.split(b" ", 2)[1].partition(b"?")[0] if request.count(b" ") >= 2 else b""
-        trouble = self._find_trouble() if path == b"/ready" else ""
-        status = 404 if path not in (b"/ready", b"/live") else 503 if trouble else 200
-        body = json.dumps({"error": trouble} if trouble else {}).encode()
+        page = self._pages[path]() if path in self._pages else Page(404, "application/json", b"{}")
         head = (
-            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            f"HTTP/1.1 {page.status} {_REASONS[page.status]}\r\nContent-Type: {page.content_type}\r\n"
+            f"Content-Length: {len(page.body)}\r\nConnection: close\r\n\r\n"
         )
-        return head.encode() + body
+        return head.encode() + page.body
+
+
+def _name(pages: Pages) -> str:
+    return ", ".join(path.decode() for path in pages)

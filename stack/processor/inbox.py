@@ -18,6 +18,18 @@ class Inbox:
         self.put = self._queue.put
         self.get = self._queue.get
         self.is_empty = self._queue.empty
+        self.size = self._queue.qsize
+
+    def take(self, timeout: float) -> Delivery | None:
+        """Take the next delivery; None after the last, and again whenever asked.
+
+        Raises:
+            queue.Empty: none came within that many seconds.
+        """
+        delivery = self._queue.get(timeout=timeout)
+        if delivery is None:
+            self.close()
+        return delivery
 
     def close(self) -> None:
         """Let the one who takes get None after all else."""
@@ -32,6 +44,7 @@ class AsyncInbox:
         self._queue: SimpleQueue[Delivery | None] = SimpleQueue()
         self._waiter: asyncio.Future[None] | None = None
         self.is_empty = self._queue.empty
+        self.size = self._queue.qsize
 
     def put(self, delivery: Delivery | None) -> None:
         """Hand over one delivery; wake the loop only if it waits."""
@@ -43,6 +56,20 @@ class AsyncInbox:
     def close(self) -> None:
         """Let the one who takes get None after all else."""
         self.put(None)
+
+    async def take(self, timeout: float) -> Delivery | None:
+        """Take the next delivery; None after the last, and again whenever asked.
+
+        Raises:
+            queue.Empty: none came within that many seconds.
+        """
+        try:
+            delivery = await asyncio.wait_for(self.get(), timeout)
+        except TimeoutError:
+            raise Empty from None
+        if delivery is None:
+            self.close()
+        return delivery
 
     async def get(self) -> Delivery | None:
         """Take the next delivery; None after the last."""

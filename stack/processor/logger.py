@@ -9,15 +9,27 @@ import json
 import logging
 import sys
 import time
+from datetime import UTC, datetime
 
 from nuclio_sdk import Logger
 from nuclio_sdk.json_encoder import Encoder
 
+from stack.processor.configuration import Sink
+
+# The name under which nuclio-sdk's logger is known to logging.
+ROOT = "nuclio"
+# Nuclio's names of levels.
+LEVEL_NAMES = {
+    logging.DEBUG: "debug",
+    logging.INFO: "info",
+    logging.WARNING: "warn",
+    logging.ERROR: "error",
+    logging.CRITICAL: "error",
+}
 # The field of a record whose text is written below its line, not into it.
 TRACEBACK = "traceback"
 
 _NAME_WIDTH = 25
-_LETTERS = {logging.DEBUG: "D", logging.INFO: "I", logging.WARNING: "W", logging.ERROR: "E", logging.CRITICAL: "E"}
 # ANSI colours of Nuclio's levels: green, blue, yellow, red; and white for the name.
 _COLOURS = {"D": "\x1b[32m", "I": "\x1b[34m", "W": "\x1b[33m", "E": "\x1b[31m"}
 _NAME_COLOUR, _PLAIN = "\x1b[37m", "\x1b[0m"
@@ -35,7 +47,7 @@ class ConsoleFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, without its end; a traceback follows on lines of its own."""
-        letter = _LETTERS.get(record.levelno, "D")
+        letter = LEVEL_NAMES.get(record.levelno, "debug")[0].upper()
         name = self._name
         if self._coloured:
             letter, name = f"{_COLOURS[letter]}{letter}{_PLAIN}", f"{_NAME_COLOUR}{name}{_PLAIN}"
@@ -43,7 +55,7 @@ class ConsoleFormatter(logging.Formatter):
         fields = dict(getattr(record, "with", None) or {})
         trace = fields.pop(TRACEBACK, "")
         if fields:
-            line += " " + self._encode(fields)
+            line += " " + _encode(self._encoder, fields)
         return f"{line}\n{trace.rstrip()}" if trace else line
 
     def _time(self, record: logging.LogRecord) -> str:
@@ -52,24 +64,54 @@ class ConsoleFormatter(logging.Formatter):
             self._second = (second, time.strftime("%y.%m.%d %H:%M:%S", time.localtime(second)))
         return f"{self._second[1]}.{int(record.msecs):03d}"
 
-    def _encode(self, fields: dict[str, object]) -> str:
-        try:
-            return str(self._encoder.encode(fields))
-        except (TypeError, ValueError):
-            return json.dumps({str(name): repr(value) for name, value in fields.items()})
+
+class JsonFormatter(logging.Formatter):
+    """Formats records as JSON documents, one a line, as Nuclio's sink does."""
+
+    def __init__(self, name: str, sink: Sink) -> None:
+        super().__init__()
+        self._name = name
+        self._sink = sink
+        self._encoder = Encoder(separators=(",", ":"))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, without its end; what was logged with it hides none of the line's own fields."""
+        fields = getattr(record, "with", None) or {}
+        line = {
+            self._sink.time_field: self._time(record),
+            "level": LEVEL_NAMES.get(record.levelno, "debug"),
+            "name": self._name,
+            "message": record.getMessage(),
+        }
+        if self._sink.group:
+            return _encode(self._encoder, line | {self._sink.group: fields})
+        return _encode(self._encoder, line | {name: value for name, value in fields.items() if name not in line})
+
+    def _time(self, record: logging.LogRecord) -> float | str:
+        if self._sink.is_iso:
+            return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return record.created * 1000
 
 
-def open_logger(name: str, level: int) -> Logger:
-    """Return a logger of nuclio-sdk that writes the console's lines under a name."""
-    logger = Logger(level, name="nuclio")
-    logger.set_handler("console", sys.stdout, ConsoleFormatter(name, coloured=sys.stdout.isatty()))
-    inner = logging.getLogger("nuclio")
+def open_logger(name: str, sink: Sink) -> Logger:
+    """Return a logger of nuclio-sdk that writes lines under a name, on standard output."""
+    logger = Logger(sink.level, name=ROOT)
+    console = ConsoleFormatter(name, coloured=sys.stdout.isatty())
+    logger.set_handler("console", sys.stdout, JsonFormatter(name, sink) if sink.is_json else console)
+    inner = logging.getLogger(ROOT)
     # nuclio-sdk passes records of every level on to the handlers.
     for handler in inner.handlers:
-        handler.setLevel(level)
+        handler.setLevel(sink.level)
     # Handlers of a user's root logger would print each line a second time.
     inner.propagate = False
     return logger
+
+
+def _encode(encoder: Encoder, fields: dict[str, object]) -> str:
+    try:
+        return str(encoder.encode(fields))
+    except (TypeError, ValueError):
+        return json.dumps({str(name): repr(value) for name, value in fields.items()})
 
 
 def prepare_output() -> None:

@@ -5,6 +5,10 @@ Making the event is left to the worker, so that the I/O thread does no work that
 
 from typing import Any, NamedTuple
 
+# The header under which the topic of an MQTT message travels while the message waits in a queue of AMQP to be tried
+# again: there is no exchange whose routing key would tell it.
+TOPIC = "x-mqtt-topic"
+
 
 class HttpMessage(NamedTuple):
     """One request, its parts as they came over the wire; `received` is in seconds since the epoch."""
@@ -37,3 +41,19 @@ class MqttMessage(NamedTuple):
     headers: dict[str, Any]
     content_type: str
     received: float
+
+
+class PooledMessage(NamedTuple):
+    """A message that came from one of several triggers, by its number, that share their workers."""
+
+    trigger: int
+    message: Any
+
+
+class CronMessage(NamedTuple):
+    """What a cron trigger says each time."""
+
+    body: bytes
+    headers: dict[str, str]
+    path: str
+    method: str

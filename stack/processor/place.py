@@ -20,33 +20,72 @@ class Place:
         self.process: Process | None = None
         self.start_at = 0.0
         self.was_ready = False
+        self.verdict = ""
+        """Why the process was killed, to be said of the messages that it had in hand."""
+        self.leaves_by: float | None = None
+        """When a process that was told to make place for another is to be gone."""
         self._status = Status(State.STARTING, "")
         self._since = 0.0
         self._delay = _FIRST_DELAY
+        self._failing_since: float | None = None
 
     def fill(self, process: Process, now: float) -> None:
         """Note that a process was started."""
         self.process = process
+        self.verdict = ""
         self._note(Status(State.STARTING, ""), now)
 
     def note(self, status: Status, now: float) -> None:
         """Note what the process said of itself."""
         if status.state is State.READY:
             self.was_ready = True
+        if status.state in (State.READY, State.WAITING):
+            self._failing_since = None
         self._note(status, now)
 
-    def vacate(self, reason: str, now: float) -> float:
-        """Note that the process ended; return the seconds until another is to be started."""
-        if self._status.state is State.READY and now - self._since > _WELL_AFTER:
+    def vacate(self, reason: str, now: float, *, is_blamed: bool = False) -> float:
+        """Note that the process ended; return the seconds until another is to be started.
+
+        Where a message `is_blamed` the delay does not grow: that message waits before it comes again, and the others
+        need not.
+        """
+        if is_blamed or (self._status.state is State.READY and now - self._since > _WELL_AFTER):
             self._delay = _FIRST_DELAY
         if self._status.state not in (State.FAILED, State.BROKEN):
             self._note(Status(State.FAILED, reason), now)
+        if self._failing_since is None:
+            self._failing_since = now
         if self.process:
             self.process.release()
             self.process = None
         delay, self._delay = self._delay, min(_LAST_DELAY, self._delay * 2)
         self.start_at = now + delay
         return delay
+
+    def renew(self, leaves_by: float) -> None:
+        """Have the process make place for another, which starts at once; one that is not there starts at once, too."""
+        self._delay = _FIRST_DELAY
+        self.start_at = 0.0
+        if self.process:
+            self.leaves_by = leaves_by
+            self.process.stop()
+
+    def renewed(self) -> bool:
+        """Tell whether the process that ended was told to make place, and let another start now."""
+        was_told, self.leaves_by = self.leaves_by is not None, None
+        if was_told:
+            self._delay = _FIRST_DELAY
+            self.start_at = 0.0
+        return was_told
+
+    @property
+    def is_broken(self) -> bool:
+        """Tell whether the last process ended for a reason that no other start changes."""
+        return self._status.state is State.BROKEN
+
+    def rest(self) -> None:
+        """Start no process until the place is renewed."""
+        self.start_at = float("inf")
 
     def find_trouble(self, now: float) -> str:
         """Return why events cannot be handled here; nothing when they can."""
@@ -56,6 +95,10 @@ class Place:
         if state is State.WAITING and self.was_ready and now - self._since < _PATIENCE:
             return ""
         return f"{self.post.title}: {reason or 'starting'}"
+
+    def failing_seconds(self, now: float) -> float:
+        """Return how long the post has not come up at all; 0 if it ever was ready, or its source merely waits."""
+        return 0.0 if self.was_ready or self._failing_since is None else now - self._failing_since
 
     def _note(self, status: Status, now: float) -> None:
         if status.state is not self._status.state:

@@ -6,13 +6,16 @@ requests on N workers then take the time of one, whatever connections they came 
 """
 
 import socket
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from stack.processor.attributes import ConfigurationError
+from stack.processor.clock import Clock
 from stack.processor.configuration import Function, Trigger
-
-KINDS = ("http", "mqtt", "rabbit-mq")
+from stack.processor.hand import Book, Hand, IdleHand
+from stack.processor.meter import Meter
+from stack.processor.source.kind import check_kind
 
 _HTTP_BACKLOG = 1024
 
@@ -30,13 +33,18 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class Post:
-    """One process to keep running; its sockets are opened once and outlive the processes that use them."""
+    """One process to keep running; its sockets and its memory are made once and outlive the processes that use them."""
 
     trigger: Trigger
     role: Role
     index: int = 0
     port: socket.socket | None = field(default=None, repr=False)
     counter: socket.socket | None = field(default=None, repr=False)
+    pool: tuple["Post", ...] = field(default=(), repr=False)
+    """Where triggers share their workers: one front, which has no process of its own, for each."""
+    hand: Hand = field(default_factory=Hand, repr=False)
+    meter: Meter = field(default_factory=Meter, repr=False)
+    clock: Clock = field(default_factory=Clock, repr=False)
 
     @property
     def title(self) -> str:
@@ -49,6 +57,12 @@ class Post:
         """The name under which Nuclio logs what a handler says here."""
         return f"processor.{self.trigger.kind}.w{self.index}.python.logger"
 
+    def close_port(self) -> None:
+        """Close this process's copy of the port: it must end when the source that serves it closes its own."""
+        for post in (self, *self.pool):
+            if post.port:
+                post.port.close()
+
 
 def plan_posts(function: Function) -> tuple[Post, ...]:
     """Return the posts of a function, the sockets that they need already listening.
@@ -57,11 +71,13 @@ def plan_posts(function: Function) -> tuple[Post, ...]:
         ConfigurationError: a trigger is of a kind that is not supported, or its address cannot be listened on.
     """
     for trigger in function.triggers:
-        if trigger.kind not in KINDS:
-            raise ConfigurationError(
-                f"spec.triggers.{trigger.name}.kind: {trigger.kind!r} is not supported; kinds: {', '.join(KINDS)}"
-            )
-    return tuple(post for trigger in function.triggers for post in _plan_trigger(trigger))
+        check_kind(trigger)
+    pools: dict[str, list[Trigger]] = {}
+    for trigger in function.triggers:
+        pools.setdefault(f"pool {trigger.allocator}" if trigger.allocator else f"own {trigger.name}", []).append(
+            trigger
+        )
+    return tuple(post for triggers in pools.values() for post in _plan_pool(triggers, function))
 
 
 def is_on_amqp(trigger: Trigger) -> bool:
@@ -69,14 +85,40 @@ def is_on_amqp(trigger: Trigger) -> bool:
     return trigger.url.startswith(("amqp://", "amqps://"))
 
 
-def _plan_trigger(trigger: Trigger) -> list[Post]:
-    port = _listen(trigger) if trigger.kind == "http" else None
+def _plan_pool(triggers: Sequence[Trigger], function: Function) -> list[Post]:
+    """Return the posts of triggers that share their workers; as with Nuclio, the first says how many there are.
+
+    All their sources are in one front, so that a message of any is for whichever worker is free.
+    """
+    first = triggers[0]
+    if len(triggers) == 1:
+        return _plan_trigger(first, function)
+    shared = replace(first, name=first.allocator, kind="", batch=None)
+    sources = tuple(Post(trigger, Role.FRONT, port=_open_port(trigger), hand=IdleHand()) for trigger in triggers)
+    labels = tuple(Post(trigger, Role.FRONT) for trigger in triggers)
+    counter = _open_counter()
+    borrowers = [Post(shared, Role.BORROWER, index, counter=counter, pool=labels) for index in range(first.workers)]
+    return [Post(shared, Role.FRONT, counter=counter, pool=sources, hand=IdleHand()), *borrowers]
+
+
+def _open_port(trigger: Trigger) -> socket.socket | None:
+    return _listen(trigger) if trigger.kind == "http" else None
+
+
+def _plan_trigger(trigger: Trigger, function: Function) -> list[Post]:
+    port = _open_port(trigger)
     single_source = trigger.kind == "http" or (trigger.kind == "mqtt" and not is_on_amqp(trigger))
-    if trigger.workers == 1 or not single_source:
-        return [Post(trigger, Role.WORKER, index, port=port) for index in range(trigger.workers)]
+    # A worker that may end at any time must not have the only connection to those who wait for an answer.
+    is_alone = trigger.workers == 1 and not function.event_timeout and not function.reloads
+    if trigger.kind == "cron":
+        # As with Nuclio, one run at a time, whatever numWorkers says.
+        return [Post(trigger, Role.WORKER)]
+    if is_alone or not single_source:
+        book = Book()
+        return [Post(trigger, Role.WORKER, index, port=port, hand=Hand(book)) for index in range(trigger.workers)]
     counter = _open_counter()
     borrowers = [Post(trigger, Role.BORROWER, index, counter=counter) for index in range(trigger.workers)]
-    return [Post(trigger, Role.FRONT, port=port, counter=counter), *borrowers]
+    return [Post(trigger, Role.FRONT, port=port, counter=counter, hand=IdleHand()), *borrowers]
 
 
 def _listen(trigger: Trigger) -> socket.socket:

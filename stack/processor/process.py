@@ -87,7 +87,7 @@ def _live(post: Post, function: Function, status: StatusWriter, lifeline: int) -
 
 
 def _run(post: Post, function: Function, status: StatusWriter, lifeline: int) -> int:
-    for number in (signal.SIGTERM, signal.SIGCHLD):
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
     # Ctrl-C reaches every process of a terminal; stopping is the supervisor's to order.
     signal.signal(signal.SIGINT, lambda _number, _frame: None)

@@ -14,16 +14,20 @@ from time import monotonic
 from nuclio_sdk import Logger
 
 from stack.processor.configuration import Function
-from stack.processor.health import HealthServer
+from stack.processor.health import PageServer
+from stack.processor.pages import Reporter, open_servers
 from stack.processor.place import Place
 from stack.processor.post import Post, Role
 from stack.processor.process import Process, start_process
 from stack.processor.status import State, Status
+from stack.processor.watch import Watch
 
 # Seconds that remain for a process to close its connections after its last event, before it is killed.
 _GRACE = 2.0
 # Seconds within which two signals are one: a terminal's reaches the process itself and, from its parent, once more.
 _TWICE = 0.5
+# Seconds for an event in hand when the handler is loaded anew.
+_RENEWAL = 2.0
 
 
 class Supervisor:
@@ -34,17 +38,20 @@ class Supervisor:
         self._logger = logger
         self._places = [Place(post) for post in posts]
         self._selector = selectors.DefaultSelector()
-        self._health: HealthServer | None = None
+        self._watch = Watch(function.event_timeout)
+        self._reporter = Reporter(function, self._places, self._find_trouble)
+        self._servers: list[PageServer] = []
         self._deadline: float | None = None
         self._exit_code = 0
         self._was_ready = False
         self._stopped_at = 0.0
 
-    def run(self, health_port: int) -> int:
+    def run(self, health_port: int, metrics_port: int) -> int:
         """Serve; return the exit status."""
         self._wakeup_reader, self._wakeup_writer = socket.socketpair()
-        self._health = HealthServer(health_port, self._find_trouble)
-        self._health.register(self._selector)
+        self._servers = open_servers(self._reporter, self._logger, health_port=health_port, metrics_port=metrics_port)
+        for server in self._servers:
+            server.register(self._selector)
         self._catch_signals()
         while self._deadline is None or any(place.process for place in self._places):
             if self._deadline is None:
@@ -53,7 +60,9 @@ class Supervisor:
                 self._stop_processes()
             for key, _ in self._selector.select(self._find_wait()):
                 key.data()
-        self._health.close()
+            self._end_late()
+        for server in self._servers:
+            server.close()
         return self._exit_code
 
     def stop(self, exit_code: int = 0) -> None:
@@ -62,12 +71,15 @@ class Supervisor:
         longest = max((place.post.trigger.termination_timeout for place in self._places), default=0.0)
         self._deadline = now + longest + _GRACE
         self._exit_code = exit_code
+        for place in self._places:
+            place.post.close_port()
 
     def _catch_signals(self) -> None:
         for end in (self._wakeup_reader, self._wakeup_writer):
             end.setblocking(False)
         signal.set_wakeup_fd(self._wakeup_writer.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        renewing = (signal.SIGUSR1,) if self._function.reloads else ()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, *renewing):
             # The number arrives through the wake-up socket; without a handler it would not.
             signal.signal(number, lambda _number, _frame: None)
         self._selector.register(self._wakeup_reader, selectors.EVENT_READ, self._take_signals)
@@ -76,6 +88,8 @@ class Supervisor:
         for number in self._wakeup_reader.recv(1024):
             if number == signal.SIGCHLD:
                 self._reap()
+            elif number == signal.SIGUSR1:
+                self._renew()
             else:
                 self._stop_on(signal.Signals(number))
 
@@ -86,6 +100,12 @@ class Supervisor:
             self.stop()
         elif number is signal.SIGINT and monotonic() - self._stopped_at > _TWICE:
             self._deadline = monotonic()
+
+    def _renew(self) -> None:
+        """Replace every process that has the handler, whose files have changed; fronts and their sockets stay."""
+        for place in self._places:
+            if place.post.role is not Role.FRONT and self._deadline is None:
+                place.renew(monotonic() + _RENEWAL)
 
     def _reap(self) -> None:
         """Take the exit status of every process that ended, also of those that others left to process 1."""
@@ -104,8 +124,16 @@ class Supervisor:
         self._read_status(place, process)
         self._selector.unregister(process.status.descriptor)
         reason = f"ended by a signal: {signal.strsignal(-code)}" if code < 0 else f"ended with exit status {code}"
-        delay = place.vacate(reason, monotonic())
-        if self._deadline is None:
+        reason = place.verdict or reason
+        place.post.clock.stop()
+        is_blamed = place.post.hand.blame(place.verdict or f"the worker died: it {reason}")
+        delay = place.vacate(reason, monotonic(), is_blamed=is_blamed or bool(place.verdict))
+        if place.is_broken and self._function.reloads:
+            place.rest()
+        if place.renewed():
+            self._logger.info(f"{place.post.title}: loads the handler anew")
+        elif self._deadline is None:
+            place.post.meter.bury()
             self._logger.warn_with(f"{place.post.title}: {reason}", pid=process.pid, again_in_seconds=delay)
 
     def _fill_places(self) -> None:
@@ -116,7 +144,7 @@ class Supervisor:
 
     def _fill(self, place: Place) -> None:
         try:
-            process = start_process(place.post, self._function, self._forget)
+            process = start_process(place.post, self._function, partial(self._forget, place.post))
         except OSError as error:
             delay = place.vacate(f"cannot be started: {error}", monotonic())
             self._logger.error_with(f"{place.post.title}: cannot be started", error=str(error), again_in_seconds=delay)
@@ -125,17 +153,19 @@ class Supervisor:
         read_status = partial(self._read_status, place, process)
         self._selector.register(process.status.descriptor, selectors.EVENT_READ, read_status)
 
-    def _forget(self) -> None:
-        """Close, in a new process, what is the supervisor's alone: a pipe must end when its one owner does."""
+    def _forget(self, post: Post) -> None:
+        """Close, in the new process of a post, what is another's: a pipe or a port must end when its one owner does."""
         signal.set_wakeup_fd(-1)
-        assert self._health is not None
-        self._health.close()
+        for server in self._servers:
+            server.close()
         self._selector.close()
         self._wakeup_reader.close()
         self._wakeup_writer.close()
         for place in self._places:
             if place.process:
                 place.process.release()
+            if place.post is not post:
+                place.post.close_port()
 
     def _read_status(self, place: Place, process: Process) -> None:
         if place.process is not process:
@@ -145,14 +175,19 @@ class Supervisor:
 
     def _take_status(self, place: Place, status: Status) -> None:
         place.note(status, monotonic())
-        if status.state is State.BROKEN and not place.was_ready and self._deadline is None:
+        if status.state is State.BROKEN and (not place.was_ready or self._function.reloads) and self._deadline is None:
             self._logger.error(f"{place.post.title}: {status.reason}")
-            self.stop(exit_code=1)
+            self._give_up()
         elif status.state is State.WAITING and status.reason:
             self._logger.warn(f"{place.post.title}: {status.reason}")
         if not self._was_ready and not self._find_trouble():
             self._was_ready = True
             self._logger.info_with("Ready", function=self._function.name, workers=len(self._places))
+
+    def _give_up(self) -> None:
+        """End, since no other start would help; or wait until the handler's file is saved again."""
+        if not self._function.reloads:
+            self.stop(exit_code=1)
 
     def _stop_processes(self) -> None:
         """Order every process to stop, borrowers only when their front, which still lends, is gone."""
@@ -170,12 +205,25 @@ class Supervisor:
         if late:
             self._deadline = monotonic() + _GRACE
 
+    def _end_late(self) -> None:
+        """Kill the workers whose event has taken too long."""
+        for place in self._watch.find_late(self._places, monotonic()):
+            assert place.process is not None
+            place.verdict = self._watch.verdict
+            place.process.kill()
+        for place in self._places:
+            if place.process and place.leaves_by is not None and place.leaves_by <= monotonic():
+                place.process.kill()
+
     def _find_wait(self) -> float | None:
         """Return the seconds until something is due without anything happening; None if nothing is."""
+        due = [self._watch.due]
         if self._deadline is not None:
-            return max(0.0, self._deadline - monotonic())
-        due = [place.start_at for place in self._places if place.process is None]
-        return max(0.0, min(due) - monotonic()) if due else None
+            due.append(self._deadline)
+        else:
+            due += [place.start_at for place in self._places if place.process is None]
+            due += [place.leaves_by for place in self._places if place.process and place.leaves_by is not None]
+        return None if min(due) == float("inf") else max(0.0, min(due) - monotonic())
 
     def _find_trouble(self) -> str:
         """Return why the function cannot handle events."""

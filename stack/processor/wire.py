@@ -6,22 +6,26 @@ types written by marshal, which both ends, being the same Python, read alike.
 
 import marshal
 import os
+import pickle
 import select
 import socket
 import struct
 from typing import Any
 
-from stack.processor.delivery import Failure
-from stack.processor.message import HttpMessage, MqttMessage
+from stack.processor.delivery import Delivery, Failure
+from stack.processor.message import AmqpMessage, CronMessage, HttpMessage, MqttMessage, PooledMessage
 from stack.processor.response import Response
 
 _LENGTH = struct.Struct("!I")
 _CREDENTIALS = struct.Struct("3i")
 # Messages that may cross, by the name under which they do.
-_MESSAGES = {"http": HttpMessage, "mqtt": MqttMessage}
+_MESSAGES = {"http": HttpMessage, "mqtt": MqttMessage, "cron": CronMessage}
 _NAMES = {kind: name for name, kind in _MESSAGES.items()}
 
 Outcome = tuple[Response, Failure | None]
+
+# The frame that tells a borrower that nobody waits for the stream that it sends.
+GONE = "gone"
 
 
 class Wire:
@@ -30,6 +34,8 @@ class Wire:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._reader = connection.makefile("rb")
+        self.is_unread = False
+        """Whether the other end went without having read what was sent to it last."""
 
     def send(self, value: Any) -> None:
         """Send one frame."""
@@ -43,12 +49,20 @@ class Wire:
             if len(head) < _LENGTH.size:
                 return None
             data = self._reader.read(size := _LENGTH.unpack(head)[0])
+        except ConnectionResetError:
+            # What a Unix socket says, instead of its end, where it was closed with data in it.
+            self.is_unread = True
+            return None
         except OSError:
             return None
         return marshal.loads(data) if len(data) == size else None
 
     def is_cut(self) -> bool:
-        """Tell whether the other end is gone, where nothing is due to be read."""
+        """Tell whether the other end is gone or takes no more, where nothing is due to be read."""
+        try:
+            self._connection.send(b"")
+        except OSError:
+            return True
         return bool(select.select([self._connection], [], [], 0)[0])
 
     def stop(self) -> None:
@@ -61,25 +75,49 @@ class Wire:
         self._connection.close()
 
 
+def pack_delivery(delivery: Delivery) -> Any:
+    """Return the message of a delivery as plain types; `pool_index` is there where several triggers share workers."""
+    index = getattr(delivery, "pool_index", None)
+    packed = pack_message(delivery.message)
+    return packed if index is None else ("pool", (index, packed))
+
+
 def pack_message(message: Any) -> Any:
     """Return a message as plain types."""
+    if isinstance(message, AmqpMessage):
+        # The headers of AMQP can hold types that marshal does not know.
+        return "amqp", (message.exchange, message.routing_key, pickle.dumps(message.properties), message.body)
     return _NAMES[type(message)], tuple(message)
 
 
 def unpack_message(frame: Any) -> Any:
     """Return the message that was packed."""
+    if frame[0] == "pool":
+        return PooledMessage(frame[1][0], unpack_message(frame[1][1]))
+    if frame[0] == "amqp":
+        exchange, routing_key, properties, body = frame[1]
+        return AmqpMessage(exchange, routing_key, pickle.loads(properties), body)
     return _MESSAGES[frame[0]](*frame[1])
 
 
 def pack_outcome(response: Response, failure: Failure | None) -> Any:
     """Return what became of a message as plain types."""
-    plain = (response.status, response.content_type, response.body, dict(response.headers))
-    return plain, (failure.error, failure.origin) if failure else None
+    return pack_response(response), (failure.error, failure.origin) if failure else None
 
 
 def unpack_outcome(frame: Any) -> Outcome:
     """Return the outcome that was packed."""
-    return Response(*frame[0]), Failure(*frame[1]) if frame[1] else None
+    return unpack_response(frame[0]), Failure(*frame[1]) if frame[1] else None
+
+
+def pack_response(response: Response) -> Any:
+    """Return a response as plain types."""
+    return response.status, response.content_type, response.body, dict(response.headers)
+
+
+def unpack_response(frame: Any) -> Response:
+    """Return the response that was packed."""
+    return Response(*frame)
 
 
 def is_own(connection: socket.socket) -> bool:

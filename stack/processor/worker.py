@@ -7,14 +7,14 @@ heartbeat of its broker.
 import asyncio
 import inspect
 from time import monotonic
-from types import CoroutineType
 from typing import Any
 
 from nuclio_sdk import Context, Logger, Platform, TriggerInfo
 
+from stack.processor.batch import gather, gather_async
 from stack.processor.configuration import Function
-from stack.processor.delivery import Delivery, Failure
-from stack.processor.event import Builder, open_builder
+from stack.processor.delivery import Source
+from stack.processor.event import Builder, open_builder, open_pool_builder
 from stack.processor.handler import (
     Handler,
     HandlerError,
@@ -24,9 +24,10 @@ from stack.processor.handler import (
     load_handler,
 )
 from stack.processor.inbox import AsyncInbox, Inbox
+from stack.processor.invocation import Invoker, describe_error
 from stack.processor.logger import open_logger
 from stack.processor.post import Post
-from stack.processor.response import Response, refuse, respond
+from stack.processor.report import SourceReport
 from stack.processor.source.catalogue import open_source
 from stack.processor.status import State, StatusWriter
 from stack.processor.stop import Stop
@@ -35,8 +36,6 @@ from stack.processor.stop import Stop
 _FLUSH_AFTER = 0.001
 # Seconds that a source may take to send the last outcomes.
 _CLOSE_AFTER = 5.0
-# Characters of an error that travel in the headers of a message.
-_ERROR_LIMIT = 1000
 
 
 class Worker:
@@ -46,25 +45,27 @@ class Worker:
         self._post = post
         self._function = function
         self._status = status
-        self._logger: Logger = open_logger(post.logger_name, function.log_level)
+        self._meter = post.meter
+        self._report = SourceReport(status.tell, post.meter)
+        self._logger: Logger = open_logger(post.logger_name, function.sink)
         self._logger.bind(worker_id=str(post.index))
         self._context = open_context(post, function, self._logger)
-        self._build: Builder = open_builder(post.trigger)
-        self._handler: Handler = _refuse_all
         # The loop of async functions; it is made when the first is run.
         self._runner = asyncio.Runner()
 
     def run(self, stop: Stop) -> int:
         """Load the handler, and serve until told to stop; return the exit status."""
         try:
-            self._handler = load_handler(self._function.handler, self._function.folder)
+            handler = load_handler(self._function.handler, self._function.folder)
         except HandlerError as error:
             self._status.tell(State.BROKEN, str(error))
             return 1
         try:
-            if not self._prepare():
+            if not self._prepare(handler):
                 return 1
-            if is_async(self._handler):
+            build = _open_builder(self._post)
+            self._invoker = Invoker(handler, self._context, build=build, post=self._post, complete=self._complete)
+            if is_async(handler):
                 self._runner.run(self._serve_async(stop))
             else:
                 self._serve(stop)
@@ -73,24 +74,25 @@ class Worker:
             self._runner.close()
         return 0
 
-    def _prepare(self) -> bool:
+    def _prepare(self, handler: Handler) -> bool:
         """Call the user's init_context; tell whether it went well."""
-        prepare = find_init_context(self._handler)
+        prepare = find_init_context(handler)
         try:
             if prepare:
                 self._complete(prepare(self._context))
         except BaseException as error:
             self._logger.error_with("init_context failed", traceback=format_user_traceback(error))
-            self._status.tell(State.FAILED, f"init_context failed: {_describe(error)}")
+            self._status.tell(State.FAILED, f"init_context failed: {describe_error(error)}")
             return False
         return True
 
     def _end(self) -> None:
-        """Call the user's termination callback."""
-        try:
-            self._complete(self._context.platform._on_signal("termination"))
-        except BaseException as error:
-            self._logger.error_with("the termination callback failed", traceback=format_user_traceback(error))
+        """Call the user's callbacks: no event comes any more, and the process ends."""
+        for which in ("drain", "termination"):
+            try:
+                self._complete(self._context.platform._on_signal(which))
+            except BaseException as error:
+                self._logger.error_with(f"the {which} callback failed", traceback=format_user_traceback(error))
 
     def _complete(self, result: Any) -> Any:
         """Return what a user's function returned, or what that, being awaitable, comes to."""
@@ -98,13 +100,15 @@ class Worker:
 
     def _serve(self, stop: Stop) -> None:
         inbox = Inbox()
-        source = open_source(self._post, self._function, inbox, self._status.tell)
-        source.start()
-        stop.attach(source)
+        source = self._open(inbox, stop)
+        handle, batch = self._invoker.handle, self._post.trigger.batch
         flushed = 0.0
         while (delivery := inbox.get()) is not None:
-            if delivery.claim():
-                self._handle(delivery)
+            if batch:
+                self._invoker.handle_batch(gather(delivery, inbox.take, batch))
+            elif delivery.claim():
+                self._meter.begin()
+                handle(delivery)
             if inbox.is_empty() or monotonic() - flushed > _FLUSH_AFTER:
                 source.flush()
                 flushed = monotonic()
@@ -112,44 +116,27 @@ class Worker:
 
     async def _serve_async(self, stop: Stop) -> None:
         inbox = AsyncInbox(asyncio.get_running_loop())
-        source = open_source(self._post, self._function, inbox, self._status.tell)
-        source.start()
-        stop.attach(source)
+        source = self._open(inbox, stop)
+        handle, batch = self._invoker.handle_async, self._post.trigger.batch
         flushed = 0.0
         while (delivery := await inbox.get()) is not None:
-            if delivery.claim():
-                await self._handle_async(delivery)
+            if batch:
+                await self._invoker.handle_batch_async(await gather_async(delivery, inbox.take, batch))
+            elif delivery.claim():
+                self._meter.begin()
+                await handle(delivery)
             if inbox.is_empty() or monotonic() - flushed > _FLUSH_AFTER:
                 source.flush()
                 flushed = monotonic()
         source.close(_CLOSE_AFTER)
 
-    def _handle(self, delivery: Delivery) -> None:
-        try:
-            result = self._handler(self._context, self._build(delivery.message))
-            if isinstance(result, CoroutineType):
-                # A decorator may hide that the handler is async.
-                result = self._complete(result)
-            response = respond(result)
-        except BaseException as error:
-            self._fail(delivery, error)
-        else:
-            _settle(delivery, response)
-
-    async def _handle_async(self, delivery: Delivery) -> None:
-        try:
-            response = respond(await self._handler(self._context, self._build(delivery.message)))
-        except BaseException as error:
-            self._fail(delivery, error)
-        else:
-            _settle(delivery, response)
-
-    def _fail(self, delivery: Delivery, error: BaseException) -> None:
-        trace = format_user_traceback(error)
-        self._logger.error_with("Exception caught in handler", exc=str(error), traceback=trace)
-        origin = next((line.strip() for line in reversed(trace.splitlines()) if line.startswith("  File")), "")
-        failure = Failure(_describe(error), origin[:_ERROR_LIMIT])
-        delivery.failed(refuse(500, f'Exception caught in handler - "{error}": {trace}'), failure)
+    def _open(self, inbox: Inbox | AsyncInbox, stop: Stop) -> Source:
+        """Start the source, and all that depends on it."""
+        source = open_source(self._post, self._function, inbox, self._report)
+        self._meter.watch(inbox.size)
+        source.start()
+        stop.attach(source)
+        return source
 
 
 def open_context(post: Post, function: Function, logger: Logger) -> Context:
@@ -158,20 +145,11 @@ def open_context(post: Post, function: Function, logger: Logger) -> Context:
     return Context(logger, Platform("local", function.namespace), str(post.index), trigger)
 
 
-def _settle(delivery: Delivery, response: Response) -> None:
-    if response.is_failure:
-        delivery.failed(response, Failure(f"the handler answered with status {response.status}", ""))
-    else:
-        delivery.done(response)
-
-
 async def _wait_for(awaitable: Any) -> Any:
     return await awaitable
 
 
-def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:_ERROR_LIMIT]
-
-
-def _refuse_all(_context: Any, _event: Any) -> None:
-    raise HandlerError("no handler is loaded")
+def _open_builder(post: Post) -> Builder:
+    if post.pool:
+        return open_pool_builder([one.trigger for one in post.pool])
+    return open_builder(post.trigger)

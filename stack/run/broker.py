@@ -12,6 +12,7 @@ from urllib.parse import quote
 from stack import console
 from stack.errors import BrokerError
 from stack.plan.broker import Credentials
+from stack.plan.dead_letter import DEAD, RETRY
 from stack.run.stack import Stack
 
 _TIMEOUT_SECONDS = 10
@@ -83,10 +84,21 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def delete_queues(stack: Stack, names: Sequence[str]) -> None:
-    """Delete queues that nobody else consumes; where the broker is down there is nothing to do now."""
+    """Delete queues that nobody else consumes, with their queues of retries; nothing where the broker is down.
+
+    A queue of dead letters goes too, unless it holds any: they can still be looked at.
+    """
     broker = find_broker(stack)
     try:
-        for name in names:
-            broker.delete_queue(name)
+        for queue, messages in broker.queues().items():
+            if _belongs(queue, messages, names):
+                broker.delete_queue(queue)
     except BrokerError as error:
         console.warn(f"The queues {', '.join(names)} were not deleted: {error}")
+
+
+def _belongs(queue: str, messages: int, names: Sequence[str]) -> bool:
+    source, is_retry, _ = queue.partition(RETRY)
+    if queue in names or (is_retry and source in names):
+        return True
+    return queue.endswith(DEAD) and not messages and queue.removesuffix(DEAD) in names

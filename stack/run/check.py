@@ -9,6 +9,7 @@ from stack.run.workspace import PROGRAM
 
 _UNIT = ("tests/unit", "tests/render")
 _DOCKER = ("tests/docker",)
+_CHAOS = "tests/docker/test_chaos.py"
 
 
 def run_tests(*, unit: bool, docker: bool) -> int:
@@ -16,6 +17,15 @@ def run_tests(*, unit: bool, docker: bool) -> int:
     chosen = (_UNIT if unit or not docker else ()) + (_DOCKER if docker or not unit else ())
     options = ["--no-docker-skip"] if _DOCKER[0] in chosen else []
     return _run(sys.executable, "-m", "pytest", *options, *chosen)
+
+
+def run_chaos(*, minutes: float, seed: int) -> int:
+    """Break things under a function's messages for as long as is wished; return the exit status of pytest.
+
+    A seed of 0 is chosen by chance, and told.
+    """
+    options = [f"--chaos-minutes={minutes}", *([f"--chaos-seed={seed}"] if seed else [])]
+    return _run(sys.executable, "-m", "pytest", "--no-docker-skip", *options, _CHAOS)
 
 
 def run_checks() -> None:

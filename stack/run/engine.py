@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 20)
 _LOG_LINES = 20
+# Of each container, a line with its id and the log of its health checks, if it has one.
+_PROBES = "{{.Id}} {{with .State.Health}}{{json .Log}}{{end}}"
 # Handed to builds as BuildKit's predefined arguments, which it keeps out of the image's history.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
@@ -135,6 +137,19 @@ class Engine:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
         )  # fmt: skip
         return result.stdout.strip()
+
+    def execute(self, container: Container, *command: str) -> str:
+        """Run a command in a container and return what it printed; nothing if it could not be run."""
+        result = _run(["docker", "exec", container.id, *command])
+        return "" if result.returncode else result.stdout
+
+    def last_probes(self, containers: Sequence[Container]) -> dict[str, str]:
+        """Return what the latest health check of each container printed, by the container's id."""
+        if not containers:
+            return {}
+        result = _run(["docker", "inspect", "--format", _PROBES, *(one.id for one in containers)])
+        pairs = [line.partition(" ") for line in result.stdout.splitlines()]
+        return {id_: str(log[-1]["Output"]) for id_, _, text in pairs if (log := json.loads(text or "null"))}
 
     def follow_logs(self, services: Sequence[str], *, follow: bool, tail: str = "all") -> int:
         """Print the logs of services as they are; return the exit status."""

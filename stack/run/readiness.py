@@ -1,13 +1,26 @@
 """Waiting until containers do their work."""
 
+import json
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from stack.errors import FunctionError
 from stack.run.container import Container
 from stack.run.engine import Engine
 
 _POLL_SECONDS = 0.05
+# A function that has failed to start for so long will not be waited for any more; one that only waits for its broker
+# will. By then it was tried some six times.
+_PATIENCE_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+
+
+class Trouble(NamedTuple):
+    """Why a function is not ready, in its processor's words, and for how long it has failed to start."""
+
+    reason: str
+    failing_seconds: float
 
 
 def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> None:
@@ -28,15 +41,20 @@ def find_failures(
 
     Containers whose id is ignored do not count: they are older ones of the same service.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     failures: dict[str, str] = {}
     waiting = set(services)
+    looked = began
     while waiting:
-        is_late = time.monotonic() > deadline
+        is_late = time.monotonic() > began + seconds
         found = [one for one in engine.containers() if one.service in waiting and one.id not in ignored]
+        troubles: dict[str, Trouble] = {}
+        if is_late or time.monotonic() > looked + _LOOK_SECONDS:
+            looked = time.monotonic()
+            troubles = _find_troubles(engine, found)
         for service in sorted(waiting):
             own = [one for one in found if one.service == service]
-            reason = _find_failure(engine, own, late_after=seconds if is_late else None)
+            reason = _find_failure(engine, own, troubles, late_after=seconds if is_late else None)
             if reason:
                 failures[service] = reason
             if reason or (own and all(one.is_ready for one in own)):
@@ -46,12 +64,32 @@ def find_failures(
     return failures
 
 
-def _find_failure(engine: Engine, containers: Sequence[Container], *, late_after: float | None) -> str:
+def _find_troubles(engine: Engine, containers: Sequence[Container]) -> dict[str, Trouble]:
+    """Return why containers are not ready, by id, as far as their health checks have found out."""
+    probes = engine.last_probes([one for one in containers if one.is_running and not one.is_ready])
+    return {id_: _read_trouble(output) for id_, output in probes.items()}
+
+
+def _read_trouble(output: str) -> Trouble:
+    try:
+        document = json.loads(output)
+        return Trouble(str(document["error"]), float(document["failing_seconds"]))
+    except (ValueError, KeyError, TypeError):
+        return Trouble("", 0.0)
+
+
+def _find_failure(
+    engine: Engine, containers: Sequence[Container], troubles: Mapping[str, Trouble], *, late_after: float | None
+) -> str:
     for one in containers:
         if one.has_failed:
             return _tell_failure(engine, one, "ended")
+        trouble = troubles.get(one.id, Trouble("", 0.0))
+        why = f": {trouble.reason}" if trouble.reason else ""
+        if trouble.failing_seconds >= _PATIENCE_SECONDS:
+            return _tell_failure(engine, one, f"does not come up{why}")
         if late_after is not None and not one.is_ready:
-            return _tell_failure(engine, one, f"was not ready within {late_after:g} s")
+            return _tell_failure(engine, one, f"was not ready within {late_after:g} s{why}")
     return "Docker did not start it." if late_after is not None and not containers else ""
 
 

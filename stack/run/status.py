@@ -1,12 +1,14 @@
 """What the user is told of the stack and its functions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from stack import console
 from stack.errors import FunctionError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.run.container import Container
+from stack.run.figures import Figures, read_figures
 from stack.run.function import FunctionStatus, deploy_functions, list_functions
 from stack.run.stack import Stack, bring_up, open_stack
 
@@ -23,14 +25,15 @@ def bring_up_and_tell() -> None:
 
 
 def tell_status(*, as_json: bool) -> None:
-    """Show every container of the stack."""
+    """Show every container of the stack, and what each function has done since its container started."""
     stack = open_stack()
     stack.engine.check()
     containers = sorted(stack.engine.containers(), key=lambda one: one.service)
+    figures = read_figures(stack.engine, containers)
     if as_json:
-        console.show_json([_describe(one) for one in containers])
+        console.show_json([_describe(one, figures.get(one.id)) for one in containers])
     elif containers:
-        _show_services(containers)
+        _show_status(containers, figures)
     else:
         console.say("Nothing runs. `invoke up` starts the stack.")
 
@@ -67,6 +70,23 @@ def _show_services(containers: Sequence[Container]) -> None:
     console.show_table(("service", "state", "answers at"), rows)
 
 
+def _show_status(containers: Sequence[Container], figures: Mapping[str, Figures]) -> None:
+    rows = []
+    for one in containers:
+        found = figures.get(one.id)
+        rows.append(
+            {
+                "service": one.service,
+                "state": f"not ready: {found.reason}" if found and found.reason else one.condition,
+                "answers at": _address(one),
+                "events": str(found.events) if found else "-",
+                "failures": str(found.failures) if found else "-",
+                "per second": f"{found.rate:.1f}" if found else "-",
+            }
+        )
+    console.show_table(("service", "state", "answers at", "events", "failures", "per second"), rows)
+
+
 def _show_functions(functions: Sequence[FunctionStatus]) -> None:
     rows = [
         {
@@ -92,7 +112,7 @@ def _tell_login(stack: Stack) -> None:
         )
 
 
-def _describe(container: Container) -> dict[str, str]:
+def _describe(container: Container, figures: Figures | None) -> dict[str, Any]:
     return {
         "service": container.service,
         "container": container.name,
@@ -101,6 +121,7 @@ def _describe(container: Container) -> dict[str, str]:
         "status": container.status,
         "image": container.image,
         "address": _address(container),
+        **(asdict(figures) if figures else {}),
     }
 
 

@@ -38,13 +38,24 @@ class Bench:
 
     def start(self, *, ready: bool = True, kind: str = "rabbit-mq", workers: int = 1, **attributes: Any) -> Processor:
         url = attributes.pop("url", self.broker.amqp_url)
+        stack_broker = attributes.pop("stack_broker", "")
+        pool = attributes.pop("pool", None)
         trigger = {"kind": kind, "url": url, "numWorkers": workers, "username": "guest", "password": "guest"}
+        trigger["batch"] = attributes.pop("batch", {})
+        spec: Document = {"eventTimeout": attributes.pop("event_timeout", "")}
+        function = FUNCTIONS / attributes.pop("function", "collect")
         trigger["attributes"] = {"queueName": self.queue, **attributes}
         self._count += 1
         home = self._folder / f"processor-{self._count}"
         home.mkdir()
-        spec = {"triggers": {"sensors": trigger}, "env": [{"name": "OUTPUT", "value": str(self.output)}]}
-        processor = self._stack.enter_context(run_processor(home, spec, FUNCTIONS / "collect"))
+        if stack_broker:
+            (home / "broker.url").write_text(stack_broker)
+        triggers = {"sensors": trigger}
+        if pool:
+            shared = trigger | {"workerAllocatorName": "pool"}
+            triggers = {"sensors": shared, "others": shared | {"attributes": pool}}
+        spec |= {"triggers": triggers, "env": [{"name": "OUTPUT", "value": str(self.output)}]}
+        processor = self._stack.enter_context(run_processor(home, spec, function))
         return processor.wait_until_ready() if ready else processor
 
     def events(self) -> list[Document]:
@@ -106,9 +117,10 @@ def bench(broker: Broker, tmp_path: Path) -> Iterator[Bench]:
         bench = Bench(broker, tmp_path, stack)
         yield bench
         channel = bench.channel()
-        for name in ("", ".dead", ".retry.1000ms", ".retry.5000ms", ".retry.25000ms"):
+        for name in ("", ".dead", ".dead.dead", ".retry.1000ms", ".retry.5000ms", ".retry.25000ms"):
             channel.queue_delete(bench.queue + name)
-        channel.queue_delete(f"mqtt-subscription-{bench.queue}qos1")
+        for quality in (0, 1):
+            channel.queue_delete(f"mqtt-subscription-{bench.queue}qos{quality}")
         channel.exchange_delete(bench.exchange)
 
 
@@ -192,6 +204,20 @@ def test_workers_share_the_messages_that_wait(bench: Bench) -> None:
     assert events[-1]["began"] - events[0]["began"] < 1.0
 
 
+def test_triggers_of_one_pool_share_its_workers(bench: Bench) -> None:
+    processor = bench.start(workers=2, maxRetries=0, pool={"queueName": f"{bench.queue}.dead"})
+    assert len(processor.workers()) == 3
+    wait_for(lambda: bench.depth(f"{bench.queue}.dead") is not None)
+    bench.send(*("sleep 0.3" for _ in range(6)), headers={"n": 1}, timestamp=1_700_000_000)
+    bench.send("fail once")
+    wait_for(lambda: {event["trigger"][1] for event in bench.events()} == {"sensors", "others"})
+    events = wait_for(lambda: len(bench.events()) >= 8 and bench.events())
+    assert {event["worker"] for event in events} == {"0", "1"}
+    assert events[0]["timestamp"] == "2023-11-14 22:13:20"
+    assert processor.stop() < 2.0
+    assert bench.depth() == 0
+
+
 def test_thousands_arrive_once_each_and_in_order(bench: Bench) -> None:
     processor = bench.start()
     channel = bench.channel()
@@ -228,8 +254,89 @@ def test_worker_that_exits_is_replaced_and_its_message_comes_again(bench: Bench)
     bench.start()
     bench.send(f"exit-once {mark}", "after")
     bench.wait_for_bodies("after")
-    assert bench.bodies().count(f"exit-once {mark}") == 2
+    wait_for(lambda: bench.bodies().count(f"exit-once {mark}") == 2)
     wait_for(lambda: bench.depth() == 0)
+
+
+@pytest.mark.parametrize(("body", "reason"), [("exit 1", "ended with exit status 4"), ("crash", "Segmentation fault")])
+def test_message_that_kills_its_worker_ends_as_a_dead_letter(bench: Bench, body: str, reason: str) -> None:
+    processor = bench.start(maxRetries=1)
+    bench.send(body, *(f"n {number}" for number in range(50)))
+    began = time.monotonic()
+    bench.wait_for_bodies(*(f"n {number}" for number in range(50)))
+    assert time.monotonic() - began < 3.0
+    found, dead = bench.take_dead()
+    assert dead == body.encode()
+    assert found.headers["x-nuclio-error"].startswith("the worker died")
+    assert reason in found.headers["x-nuclio-error"]
+    assert found.headers["x-nuclio-attempts"] == 2
+    assert bench.bodies().count(body) == 2
+    assert len(bench.events()) == 52
+    processor.stop()
+    assert bench.depth() == 0
+
+
+def test_many_messages_that_kill_keep_no_other_waiting(bench: Bench) -> None:
+    bench.start(maxRetries=0, workers=2)
+    bench.send(*(f"exit {number}" for number in range(10)), "after")
+    bench.wait_for_bodies("after", seconds=8)
+    wait_for(lambda: bench.depth(f"{bench.queue}.dead") == 10)
+    assert bench.depth() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_message_that_takes_too_long_is_tried_again_and_then_kept(bench: Bench, workers: int) -> None:
+    bench.start(maxRetries=1, workers=workers, event_timeout="1s", prefetchCount=10)
+    bench.send("sleep 20", *(f"n {number}" for number in range(20)))
+    bench.wait_for_bodies(*(f"n {number}" for number in range(20)))
+    found, dead = bench.take_dead()
+    assert dead == b"sleep 20"
+    assert found.headers["x-nuclio-error"] == "the handler timed out: it took longer than 1 s"
+    assert found.headers["x-nuclio-attempts"] == 2
+    assert bench.bodies().count("sleep 20") == 2
+    assert bench.depth() == 0
+
+
+def test_mqtt_message_that_takes_too_long_fails_on_another_broker_too(
+    bench: Bench, mqtt_url: Callable[[str], str]
+) -> None:
+    subscriptions = [{"topic": f"{bench.queue}/#", "qos": 1}]
+    attributes: Document = {"clientID": bench.queue, "subscriptions": subscriptions, "maxRetries": 0}
+    attributes |= {"stack_broker": bench.broker.amqp_url, "event_timeout": "500ms"}
+    bench.start(kind="mqtt", url=mqtt_url("mqtt"), **attributes)
+    publish_mqtt(bench.broker, f"{bench.queue}/a", "sleep 20", "after")
+    bench.wait_for_bodies("after")
+    found, _ = bench.take_dead()
+    assert found.headers["x-nuclio-error"] == "the handler timed out: it took longer than 0.5 s"
+
+
+def start_batches(bench: Bench, **attributes: Any) -> Processor:
+    batch = {"mode": "enable", "batchSize": 10, "timeout": "300ms"}
+    return bench.start(function="collect_batches", batch=batch, maxRetries=0, **attributes)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batches_are_full_where_messages_wait(bench: Bench, workers: int) -> None:
+    start_batches(bench).stop()
+    bodies = [f"n{number}" for number in range(100)]
+    bench.send(*bodies)
+    start_batches(bench, workers=workers)
+    wait_for(lambda: sum(event["size"] for event in bench.events()) == 100)
+    assert sorted(body for event in bench.events() for body in event["body"].split()) == sorted(bodies)
+    assert sum(event["size"] == 10 for event in bench.events()) >= 8
+    wait_for(lambda: bench.depth() == 0)
+
+
+def test_failed_batch_is_kept_and_a_refused_message_alone(bench: Bench) -> None:
+    processor = start_batches(bench)
+    bench.send("a", "fail", "c")
+    wait_for(lambda: bench.depth(f"{bench.queue}.dead") == 3)
+    assert [bench.take_dead()[1] for _ in range(3)] == [b"a", b"fail", b"c"]
+    bench.send("d", "refuse", "f")
+    found, dead = bench.take_dead()
+    assert (dead, found.headers["x-nuclio-error"]) == (b"refuse", "the handler answered with status 500")
+    processor.stop()
+    assert (bench.depth(), bench.depth(f"{bench.queue}.dead")) == (0, 0)
 
 
 def test_handler_longer_than_the_heartbeat_keeps_its_connection(bench: Bench) -> None:
@@ -268,7 +375,7 @@ def test_failed_message_is_tried_again_and_then_kept(bench: Bench) -> None:
     assert headers["mine"] == 1
     assert "CC" not in headers and "x-death" not in headers
     assert headers["x-nuclio-error"] == "ValueError: cannot do it"
-    assert headers["x-nuclio-traceback"].endswith("in act")
+    assert headers["x-nuclio-traceback"].endswith("in fail")
     assert (headers["x-nuclio-function"], headers["x-nuclio-attempts"]) == ("tested", 3)
     assert (headers["x-nuclio-exchange"], headers["x-nuclio-routing-key"]) == (bench.exchange, "t")
     assert headers["x-nuclio-first-failed"] < headers["x-nuclio-last-failed"]
@@ -404,8 +511,18 @@ def test_mqtt_event_is_the_same_either_way(
     assert event["trigger"] == ["mqtt", "sensors"]
     assert event["url"] == mqtt_url(way).replace("guest:guest@", "")
     assert (event["method"], event["content_type"]) == ("", "")
+    assert (event["headers"]["x-mqtt-publish-qos"], event["headers"]["x-mqtt-retain"]) == (1, False)
     if version == 5 or way == "amqp":
         assert event["headers"]["unit"] == "C"
+
+
+def test_mqtt_tells_that_a_message_was_retained(bench: Bench, mqtt_url: Callable[[str], str]) -> None:
+    publish_mqtt(bench.broker, f"{bench.queue}/a", "old", retain=True)
+    attributes: Document = {"clientID": bench.queue, "subscriptions": [{"topic": f"{bench.queue}/a", "qos": 0}]}
+    bench.start(kind="mqtt", url=mqtt_url("mqtt"), **attributes)
+    (event,) = wait_for(bench.events)
+    assert (event["headers"]["x-mqtt-publish-qos"], event["headers"]["x-mqtt-retain"]) == (0, True)
+    publish_mqtt(bench.broker, f"{bench.queue}/a", "", retain=True)
 
 
 @pytest.mark.parametrize("way", ["amqp", "mqtt"])
@@ -442,6 +559,56 @@ def test_mqtt_message_of_a_killed_worker_comes_again(bench: Bench, mqtt_url: Cal
     wait_for(lambda: len(bench.events()) == 2)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_mqtt_failure_on_another_broker_is_kept_on_the_stacks(
+    bench: Bench, mqtt_url: Callable[[str], str], workers: int
+) -> None:
+    subscriptions = [{"topic": f"{bench.queue}/#", "qos": 1}]
+    attributes: Document = {"clientID": bench.queue, "subscriptions": subscriptions, "maxRetries": 1}
+    attributes |= {"protocolVersion": 5, "workers": workers}
+    processor = bench.start(kind="mqtt", url=mqtt_url("mqtt"), stack_broker=bench.broker.amqp_url, **attributes)
+    wait_for(lambda: bench.depth() is not None)
+    publish_mqtt(bench.broker, f"{bench.queue}/a/b", "fail it", "after", properties=user_properties())
+    bench.wait_for_bodies("after")
+    found, body = bench.take_dead()
+    assert body == b"fail it"
+    assert (found.headers["x-mqtt-topic"], found.headers["x-nuclio-attempts"]) == (f"{bench.queue}/a/b", 2)
+    assert found.headers["x-nuclio-error"] == "ValueError: cannot do it"
+    failed = [event for event in bench.events() if event["body"] == "fail it"]
+    assert [event["topic"] for event in failed] == [f"{bench.queue}/a/b"] * 2
+    assert [event["headers"]["unit"] for event in failed] == ["C"] * 2
+    assert [event["headers"].get("x-nuclio-attempts", 0) for event in failed] == [0, 1]
+    assert all("x-mqtt-topic" not in event["headers"] for event in failed)
+    processor.stop()
+    assert bench.depth(f"mqtt-subscription-{bench.queue}qos1") == 0
+
+
+def test_mqtt_failure_with_no_other_broker_is_retried_from_memory(bench: Bench, mqtt_url: Callable[[str], str]) -> None:
+    subscriptions = [{"topic": f"{bench.queue}/#", "qos": 1}]
+    attributes: Document = {"clientID": bench.queue, "subscriptions": subscriptions, "maxRetries": 1}
+    processor = bench.start(kind="mqtt", url=mqtt_url("mqtt"), **attributes)
+    publish_mqtt(bench.broker, f"{bench.queue}/a", "fail it", "after")
+    log = processor.wait_for_log("given up after 2 attempts")
+    assert f"a message on {bench.queue}/a: ValueError: cannot do it; it was b'fail it'" in log
+    assert bench.bodies() == ["fail it", "after", "fail it"]
+    assert bench.events()[2]["headers"]["x-nuclio-attempts"] == 1
+    publish_mqtt(bench.broker, f"{bench.queue}/a", "fail again")
+    bench.wait_for_bodies("fail again")
+    processor.stop()
+    assert bench.depth(f"mqtt-subscription-{bench.queue}qos1") == 1
+
+
+def test_mqtt_message_that_kills_its_worker_ends_as_a_dead_letter(bench: Bench, mqtt_url: Callable[[str], str]) -> None:
+    subscriptions = [{"topic": f"{bench.queue}/#", "qos": 1}]
+    attributes: Document = {"clientID": bench.queue, "subscriptions": subscriptions, "maxRetries": 0}
+    bench.start(kind="mqtt", url=mqtt_url("mqtt"), stack_broker=bench.broker.amqp_url, **attributes)
+    publish_mqtt(bench.broker, f"{bench.queue}/a", "exit 1", "after")
+    bench.wait_for_bodies("after")
+    found, _ = bench.take_dead()
+    assert found.headers["x-nuclio-error"].startswith("the worker died")
+    assert bench.bodies().count("exit 1") == 1
+
+
 def test_mqtt_failure_is_retried_with_its_topic(bench: Bench) -> None:
     attributes: Document = {"subscriptions": [{"topic": f"{bench.queue}/#", "qos": 1}], "maxRetries": 1}
     bench.start(kind="mqtt", **attributes)
@@ -470,3 +637,21 @@ def test_mqtt_goes_on_after_a_broker_restart(bench: Bench, mqtt_url: Callable[[s
         return "after" in bench.bodies()
 
     wait_for(arrives, 60)
+
+
+def test_one_of_several_replicas_fires_and_another_takes_over(bench: Bench) -> None:
+    options: Document = {"interval": "200ms", "kind": "cron", "stack_broker": bench.broker.amqp_url}
+    first = bench.start(**options, event={"body": "first"})
+    bench.wait_for_bodies("first")
+    bench.start(**options, event={"body": "second"})
+    seen = len(bench.events())
+    wait_for(lambda: len(bench.events()) > seen + 10)
+    assert set(bench.bodies()) == {"first"}
+    for process in (first.process.pid, *first.workers()):
+        os.kill(process, signal.SIGKILL)
+    bench.wait_for_bodies("second", seconds=5)
+
+
+def test_cron_fires_whether_the_stacks_broker_is_there_or_not(bench: Bench) -> None:
+    bench.start(kind="cron", interval="200ms", stack_broker="amqp://guest:guest@127.0.0.1:1/")
+    wait_for(lambda: len(bench.events()) > 3)

@@ -1,5 +1,7 @@
 """Which source serves which post; each is imported only where a trigger of its kind is there."""
 
+from functools import partial
+
 from stack.processor.configuration import Function
 from stack.processor.delivery import Intake, Report, Source
 from stack.processor.post import Post, Role, is_on_amqp
@@ -13,18 +15,26 @@ def open_source(post: Post, function: Function, intake: Intake, report: Report) 
 
         assert post.counter is not None
         return LoanSource(post.counter.getsockname(), intake, report)
+    if post.pool:
+        from stack.processor.source.pool import PoolSource
+
+        return PoolSource([partial(open_source, one, function) for one in post.pool], intake, report)
     if trigger.kind == "http":
         from stack.processor.source.http.source import HttpSource
 
         assert post.port is not None
         return HttpSource(trigger, post.port, intake, report)
     if trigger.kind == "mqtt" and not is_on_amqp(trigger):
-        from stack.processor.source.mqtt import MqttSource
+        from stack.processor.source.mqtt.source import MqttSource
 
-        return MqttSource(trigger, function, intake, report)
+        return MqttSource(trigger, function, intake, report, hand=post.hand)
+    if trigger.kind == "cron":
+        from stack.processor.source.cron.source import CronSource
+
+        return CronSource(trigger, function, intake, report)
     from stack.processor.source.rabbitmq.source import RabbitSource
 
-    return RabbitSource(trigger, function, intake, report)
+    return RabbitSource(trigger, function, intake, report, hand=post.hand)
 
 
 def preload(posts: tuple[Post, ...]) -> None:
@@ -32,9 +42,13 @@ def preload(posts: tuple[Post, ...]) -> None:
     for post in posts:
         if post.role is Role.BORROWER:
             import stack.processor.source.loan
+        elif post.pool:
+            preload(post.pool)
         elif post.trigger.kind == "http":
             import stack.processor.source.http.source
         elif post.trigger.kind == "mqtt" and not is_on_amqp(post.trigger):
-            import stack.processor.source.mqtt
+            import stack.processor.source.mqtt.source
+        elif post.trigger.kind == "cron":
+            import stack.processor.source.cron.source
         else:
             import stack.processor.source.rabbitmq.source  # noqa: F401

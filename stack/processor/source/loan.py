@@ -7,7 +7,7 @@ from stack.processor.delivery import Failure, Intake, Report
 from stack.processor.response import Response
 from stack.processor.status import State
 from stack.processor.thread import start_thread
-from stack.processor.wire import Wire, pack_outcome, unpack_message
+from stack.processor.wire import GONE, Wire, pack_outcome, pack_response, unpack_message
 
 
 class LoanSource:
@@ -18,6 +18,7 @@ class LoanSource:
         self._intake = intake
         self._report = report
         self._wire: Wire | None = None
+        self._latest: BorrowedDelivery | None = None
         self._stopping = False
 
     def start(self) -> None:
@@ -50,20 +51,64 @@ class LoanSource:
         while not self._stopping:
             assert self._wire is not None
             while (frame := self._wire.receive()) is not None:
-                self._intake.put(BorrowedDelivery(self._wire, unpack_message(frame)))
+                self._take(self._wire, frame)
             if not self._stopping:
                 self._connect()
         self._intake.close()
+
+    def _take(self, wire: Wire, frame: Any) -> None:
+        if frame == GONE:
+            assert self._latest is not None
+            self._latest.is_gone = True
+            return
+        loan = Loan(wire, len(frame))
+        deliveries = [BorrowedDelivery(loan, index, unpack_message(message)) for index, message in enumerate(frame)]
+        self._latest = deliveries[-1]
+        for delivery in deliveries:
+            self._intake.put(delivery)
+
+
+class Loan:
+    """What was lent at once, and is given back at once."""
+
+    def __init__(self, wire: Wire, size: int) -> None:
+        self.size = size
+        self._wire = wire
+        self._outcomes: list[Any] = [None] * size
+
+    def settle(self, index: int, outcome: Any) -> None:
+        """Keep the outcome of one message; send them when there are all."""
+        self._outcomes[index] = outcome
+        if None not in self._outcomes:
+            self.send("done", self._outcomes)
+
+    def send(self, kind: str, value: Any) -> None:
+        """Send one frame to the front."""
+        try:
+            self._wire.send((kind, value))
+        except (OSError, ValueError):
+            # The front is gone and with it whoever waits for the outcome.
+            return
 
 
 class BorrowedDelivery:
     """A message that a front has lent."""
 
-    __slots__ = ("_wire", "message")
+    __slots__ = ("_index", "_loan", "is_gone", "message")
 
-    def __init__(self, wire: Wire, message: Any) -> None:
-        self._wire = wire
+    # Sending waits for the front, which waits for the client.
+    is_full = False
+
+    def __init__(self, loan: Loan, index: int, message: Any) -> None:
+        self._loan = loan
+        self._index = index
         self.message = message
+        self.is_gone = False
+
+    @property
+    def companions(self) -> int:
+        """The number of messages lent at once with this one."""
+        return self._loan.size - 1
 
     def claim(self) -> bool:
         """Tell that it is to be handled: the front has claimed it already."""
@@ -71,15 +116,20 @@ class BorrowedDelivery:
 
     def done(self, response: Response) -> None:
         """Give it back, handled."""
-        self._send(pack_outcome(response, None))
+        self._loan.settle(self._index, pack_outcome(response, None))
 
     def failed(self, response: Response, failure: Failure) -> None:
         """Give it back, failed."""
-        self._send(pack_outcome(response, failure))
+        self._loan.settle(self._index, pack_outcome(response, failure))
 
-    def _send(self, outcome: Any) -> None:
-        try:
-            self._wire.send(outcome)
-        except (OSError, ValueError):
-            # The front is gone and with it whoever waits for the outcome.
-            return
+    def begin(self, response: Response) -> None:
+        """Give back the head of a stream and its first piece."""
+        self._loan.send("begin", pack_response(response))
+
+    def send(self, piece: bytes) -> None:
+        """Give back a piece of a stream."""
+        self._loan.send("piece", piece)
+
+    def end(self, failure: Failure | None) -> None:
+        """Say that the stream has ended."""
+        self._loan.send("end", (failure.error, failure.origin) if failure else None)

@@ -96,6 +96,18 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"spec": {"build": {"codeEntryType": "git"}}}, "spec.build.codeEntryType: 'git' is not supported yet; put"),
         ({"spec": {"build": {"commands": "pip"}}}, "spec.build.commands: should be a list of strings, not 'pip'"),
         (trigger(kind="kafka"), "spec.triggers.t: kind 'kafka' is not supported yet; supported: http, rabbit-mq, mqtt"),
+        (
+            trigger(kind="nats"),
+            "spec.triggers.t: kind 'nats' is not supported yet; supported: http, rabbit-mq, mqtt, cron",
+        ),
+        (
+            trigger(kind="cron", attributes={}),
+            "spec.triggers.t.attributes: needs a schedule, such as '*/5 * * * *', or",
+        ),
+        (
+            trigger(kind="mqtt", attributes={"subscriptions": [{"topic": "a"}], "clientKey": "k"}),
+            "spec.triggers.t.attributes: a clientKey needs its clientCertificate",
+        ),
         (trigger(), "spec.triggers.t.kind: is required"),
         (trigger(kind="mqtt"), "spec.triggers.t.attributes: is required"),
         (
@@ -189,3 +201,24 @@ def test_keys_without_effect_are_told() -> None:
         "spec.triggers.t.attributes.serviceType is for Kubernetes",
         "spec.triggers.t.class is ignored, as in Nuclio",
     ]
+
+
+def test_http_attributes_that_the_processor_reads_are_checked() -> None:
+    cors = {"enabled": True, "allowOrigins": ["http://a"], "preflightMaxAgeSeconds": -1}
+    attributes = {"cors": cors, "readBufferSize": 4096, "hideTraceback": True}
+    batch = {"mode": "enable", "batchSize": 5, "timeout": "200ms"}
+    config = parse(trigger(kind="http", attributes=attributes, batch=batch, workerAvailabilityTimeoutMilliseconds=0))
+    assert list(find_inert(config)) == []
+    http = config.spec.triggers["t"]
+    assert isinstance(http, HttpTrigger) and http.attributes.cors.allow_origins == ["http://a"]
+    path = "spec.triggers.t.attributes.cors.allowOrigin: is not a known key; did you mean 'allowOrigins'?"
+    assert problems_of(trigger(kind="http", attributes={"cors": {"allowOrigin": []}})) == [path]
+
+
+def test_log_sinks_say_level_and_form() -> None:
+    sinks: list[dict[str, Any]] = [{"level": "info", "encoding": "json"}, {"attributes": {"encoding": "json"}}]
+    config = parse({"spec": {"loggerSinks": sinks, "eventTimeout": "2s"}})
+    assert list(find_inert(config)) == []
+    assert config.spec.logger_sinks[1].attributes.encoding == "json"
+    wrong = "spec.loggerSinks.0.encoding: should be one of console, json, not 'xml'"
+    assert problems_of({"spec": {"loggerSinks": [{"encoding": "xml"}]}}) == [wrong]

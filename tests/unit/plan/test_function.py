@@ -105,6 +105,20 @@ def test_other_accounts_are_kept(url: str) -> None:
     assert "secret" not in document
 
 
+def test_triggers_own_account_wins() -> None:
+    document = trigger_document(kind="rabbit-mq", username="ann", password="word")
+    assert (document["url"], document["username"], document["password"]) == ("amqp://rabbitmq-mqtt:5672", "ann", "word")
+    assert "secret" not in document
+
+
+def test_cron_trigger_keeps_all_that_it_says() -> None:
+    attributes = {"schedule": "@hourly", "timezone": "Europe/Rome", "event": {"body": "b", "headers": {"n": 3}}}
+    document = trigger_document(kind="cron", attributes=attributes)
+    assert (document["kind"], document["numWorkers"]) == ("cron", 1)
+    found = document["attributes"]
+    assert (found["schedule"], found["timezone"], found["event"]["headers"]) == ("@hourly", "Europe/Rome", {"n": 3})
+
+
 def test_what_the_processor_cannot_know_is_filled_in() -> None:
     document = trigger_document(kind="rabbitMq", maxWorkers=3, attributes={"exchangeName": "e", "topics": ["t"]})
     assert (document["kind"], document["name"], document["numWorkers"]) == ("rabbit-mq", "t", 3)
@@ -137,6 +151,16 @@ def test_metadata_of_the_processor() -> None:
         ({"env": [BROKER_URL]}, (("broker", "url"),)),
         ({"triggers": {"in": {"kind": "rabbit-mq"}}}, (("broker", "url"),)),
         ({"triggers": {"in": {"kind": "rabbit-mq", "url": "amqp://elsewhere"}}}, ()),
+        ({"triggers": {"in": {"kind": "rabbit-mq", "username": "ann"}}}, ()),
+        ({"triggers": {"in": {"kind": "cron", "attributes": {"interval": "1s"}}}}, (("broker", "url"),)),
+        (
+            {
+                "triggers": {
+                    "in": {"kind": "mqtt", "url": "elsewhere", "attributes": {"subscriptions": [{"topic": "a"}]}}
+                }
+            },
+            (("broker", "url"),),
+        ),
     ],
 )
 def test_secrets(spec: dict[str, Any], secrets: tuple[tuple[str, str], ...]) -> None:

@@ -34,11 +34,13 @@ class Processor:
     def __init__(self, folder: Path, spec: Mapping[str, Any], function: Path) -> None:
         self.port = find_port()
         self.health_port = find_port()
+        self.metrics_port = find_port()
         self._log = folder / "log.txt"
         config = folder / "processor.yaml"
         config.write_text(json.dumps(_complete(spec, self.port)))
         command = [sys.executable, "-m", "stack.processor", "--config", str(config), "--secrets", str(folder)]
         command += ["--folder", str(function), "--health-port", str(self.health_port)]
+        command += ["--metrics-port", str(self.metrics_port)]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"TZ": "UTC"})
 
@@ -55,13 +57,16 @@ class Processor:
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
-    def health(self, path: str = "/ready") -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.health_port, timeout=PATIENCE)
+    def health(self, path: str = "/ready", port: int = 0) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.health_port, timeout=PATIENCE)
         try:
             connection.request("GET", path)
         except OSError:
             return Answer(0, {}, b"")
         return read_answer(connection)
+
+    def metrics(self) -> str:
+        return self.health("/metrics", self.metrics_port).body.decode()
 
     def workers(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stack.processor.attributes import Attributes, ConfigurationError
-from stack.processor.configuration import Function, parse_function, read_function
+from stack.processor.configuration import Function, Sink, parse_function, read_function
 from stack.processor.duration import parse_duration
 
 
@@ -48,7 +48,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 def test_defaults() -> None:
     function = parse({"handler": "main:handler"})
     assert (function.name, function.namespace, function.triggers, function.environment) == ("f", "nuclio", (), {})
-    assert function.log_level == logging.DEBUG
+    assert function.sink == Sink(level=logging.DEBUG)
     trigger = parse_trigger()
     assert (trigger.workers, trigger.availability_timeout, trigger.termination_timeout) == (1, 10.0, 10.0)
 

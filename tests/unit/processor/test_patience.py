@@ -9,6 +9,8 @@ import pytest
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Trigger
 from stack.processor.inbox import Inbox
+from stack.processor.meter import Meter
+from stack.processor.report import SourceReport
 from stack.processor.response import refuse
 from stack.processor.source.http import connection
 from stack.processor.source.http.source import HttpSource
@@ -28,7 +30,7 @@ def address(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str
     trigger = Trigger("web", "http", 1, "", "", "", Attributes("a", {}), 1.0, 1.0)
     with socket.create_server(("127.0.0.1", 0)) as port:
         states: list[str] = []
-        source = HttpSource(trigger, port, inbox, lambda state, _reason: states.append(state))
+        source = HttpSource(trigger, port, inbox, SourceReport(lambda state, _reason: states.append(state), Meter()))
         source.start()
         wait_for(lambda: states)
         yield port.getsockname()

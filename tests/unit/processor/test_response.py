@@ -8,11 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nuclio_sdk import Response as UserResponse
 
-from stack.processor.response import Response, respond
+from stack.processor.response import Response, Stream
+from stack.processor.response import respond as respond_or_stream
 from stack.processor.source.http.wire import ResponseWriter
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
 values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
+
+
+def respond(result: Any) -> Response:
+    response = respond_or_stream(result)
+    assert isinstance(response, Response)
+    return response
 
 
 def write(response: Response) -> bytes:
@@ -41,8 +48,11 @@ def test_any_pair_has_a_response_or_a_bad_status(status: int, body: Any) -> None
         assert respond((status, body)).status == (status or 200)
 
 
-def test_generator_is_joined() -> None:
-    assert respond(part for part in ("a", b"b", 3)).body == b"ab3"
+def test_generator_is_a_stream() -> None:
+    pieces = (part for part in ("a", b"b", 3))
+    assert respond_or_stream(pieces) == Stream(None, pieces)
+    stream = respond_or_stream(UserResponse(body=pieces, status_code=201, content_type="a/b"))
+    assert stream == Stream(Response(201, "a/b", b"", {}), pieces)
 
 
 def test_lone_surrogate_is_an_error_and_not_the_end() -> None:

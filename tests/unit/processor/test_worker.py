@@ -98,3 +98,25 @@ def test_async_handlers_on_several_workers(start: Start) -> None:
     processor = start("async_handler", triggers={"web": {"kind": "http", "numWorkers": 2}})
     assert all(processor.ask().status == 200 for _ in range(10))
     wait_for(lambda: processor.health().status == 200)
+
+
+def test_handler_of_a_package(start: Start, tmp_path: Path) -> None:
+    package = tmp_path / "user" / "sensors"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from sensors.scale import read as handler\n")
+    (package / "scale.py").write_text("def read(context, event):\n    return __name__\n")
+    assert start(str(tmp_path / "user"), handler="sensors:handler").ask().body == b"sensors.scale"
+    assert start(str(tmp_path / "user"), handler="sensors.scale:read").ask().body == b"sensors.scale"
+
+
+def test_callbacks_are_called_after_the_last_event(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(
+        "async def drain():\n    print('drained')\n\n"
+        "def init_context(context):\n    context.platform.set_drain_callback(drain)\n"
+        "    context.platform.set_termination_callback(lambda: print('terminated'))\n\n"
+        "def handler(context, event):\n    print('handled')\n"
+    )
+    processor = start(str(tmp_path))
+    processor.ask()
+    processor.stop()
+    assert re.findall("handled|drained|terminated", processor.log) == ["handled", "drained", "terminated"]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import httptools
 
-from stack.processor.delivery import Failure
 from stack.processor.message import HttpMessage
 from stack.processor.response import Response, refuse
-from stack.processor.source.http.wire import CONTINUE
+from stack.processor.source.http.delivery import Begin, End, HttpDelivery, Outcome, Piece
+from stack.processor.source.http.wire import BODILESS, CONTINUE, LAST_CHUNK, write_chunk
 
 if TYPE_CHECKING:
     from stack.processor.source.http.source import HttpSource
@@ -17,38 +17,11 @@ if TYPE_CHECKING:
 # Requests that one client may send ahead of their answers before no more are read.
 _PIPELINE_LIMIT = 16
 # Seconds for: a whole head; the next piece of a body; the next request of a kept connection; a refused client to read
-# the refusal.
-_HEAD_TIMEOUT, _BODY_TIMEOUT, _IDLE_TIMEOUT, _LINGER_TIMEOUT = 20.0, 30.0, 75.0, 2.0
+# the refusal; and to read some of a stream.
+_HEAD_TIMEOUT, _BODY_TIMEOUT, _IDLE_TIMEOUT, _LINGER_TIMEOUT, _READ_TIMEOUT = 20.0, 30.0, 75.0, 2.0, 60.0
 _NEVER = float("inf")
 # Answered without the handler, as Nuclio does; its path is matched as a prefix.
 _HEALTH_PATH = b"/__internal/health"
-
-
-class HttpDelivery:
-    """One request on its way through a worker; `answer` is the processor's own, where it has one."""
-
-    __slots__ = ("answer", "connection", "deadline", "is_head", "is_old", "keep_alive", "message")
-
-    def __init__(self, connection: "HttpConnection", message: HttpMessage, *, keep_alive: bool, is_old: bool) -> None:
-        self.connection = connection
-        self.message = message
-        self.keep_alive = keep_alive
-        self.is_old = is_old
-        self.is_head = message.method == b"HEAD"
-        self.answer: Response | None = None
-        self.deadline = _NEVER
-
-    def claim(self) -> bool:
-        """Tell whether it still waits for a worker, and has not been answered meanwhile."""
-        return self.connection.source.waiting.pop(self, None) is not None
-
-    def done(self, response: Response) -> None:
-        """Answer the request."""
-        self.connection.source.settle(self, response)
-
-    def failed(self, response: Response, failure: Failure) -> None:
-        """Answer the request; the client is told, and nothing else is left to do."""
-        self.connection.source.settle(self, response)
 
 
 class HttpConnection(asyncio.Protocol):
@@ -61,9 +34,12 @@ class HttpConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._current: HttpDelivery | None = None
         self._pending: deque[HttpDelivery] = deque()
-        self._is_blocked = False
+        self.is_blocked = False
         self._is_refused = False
         self._is_ending = False
+        # Whether the client, while the processor stops, is given a moment to say the request that it came with.
+        self._is_heard = False
+        self._is_new = True
         self._in_head = False
         self._in_body = False
         self._head_size = 0
@@ -74,8 +50,8 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether a request has begun and is not answered yet."""
-        return self._current is not None or bool(self._pending) or self._in_body
+        """Tell whether a request has arrived, or may still, and is not answered yet."""
+        return self._current is not None or bool(self._pending) or self._in_body or self._is_heard
 
     # What asyncio calls.
 
@@ -88,6 +64,8 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the connection; what is being handled is handled, for no one."""
+        if self._current:
+            self._current.is_gone = True
         self.source.forget(self)
         self._pending.clear()
 
@@ -118,11 +96,15 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Handle nothing more while the client does not read its answers."""
-        self._is_blocked = True
+        self.is_blocked = True
+        if self._current:
+            self.deadline = self.source.now + _READ_TIMEOUT
 
     def resume_writing(self) -> None:
         """Go on."""
-        self._is_blocked = False
+        self.is_blocked = False
+        if self._current:
+            self.deadline = _NEVER
         self._advance()
 
     # What the parser calls.
@@ -168,7 +150,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Queue the request."""
-        self._in_head = self._in_body = False
+        self._in_head = self._in_body = self._is_heard = self._is_new = False
         if self._is_refused:
             return
         parser = self._parser
@@ -182,6 +164,8 @@ class HttpConnection(asyncio.Protocol):
         )
         if self._target.startswith(_HEALTH_PATH):
             delivery.answer = refuse(200, "")
+        elif self.source.cors:
+            self.source.check_origin(delivery)
         self._queue(delivery)
 
     # What the source calls.
@@ -190,13 +174,54 @@ class HttpConnection(asyncio.Protocol):
         """Write the answer to the request that is being handled, and go on to the next."""
         if self._current is not delivery or self._transport.is_closing():
             return
-        self._current = None
-        keep_alive = delivery.keep_alive and not self._is_ending and not self.source.is_stopping
+        keep_alive = self._keeps_alive(delivery)
         self._transport.write(
             self.source.writer.write(
                 response, keep_alive=keep_alive, old_client=delivery.is_old, body_allowed=not delivery.is_head
             )
         )
+        self._finish(keep_alive=keep_alive)
+
+    def stream(self, delivery: HttpDelivery, outcome: Outcome) -> None:
+        """Write the next of a response that comes piece by piece."""
+        if self._current is not delivery or self._transport.is_closing():
+            delivery.is_gone = True
+        elif isinstance(outcome, Begin):
+            self._begin_stream(delivery, outcome.response)
+        elif isinstance(outcome, End):
+            self._end_stream(delivery, is_whole=outcome.is_whole)
+        elif isinstance(outcome, Piece):
+            delivery.written += len(outcome.data)
+            self._write_piece(delivery, outcome.data)
+
+    def _begin_stream(self, delivery: HttpDelivery, response: Response) -> None:
+        is_chunked = not delivery.is_old and response.status not in BODILESS
+        delivery.keep_alive = self._keeps_alive(delivery) and not delivery.is_old
+        head = self.source.writer.write_head(response, keep_alive=delivery.keep_alive, is_chunked=is_chunked)
+        self._transport.write(head)
+        # There is nothing to send to who gets the head only.
+        delivery.is_gone = delivery.is_head = delivery.is_head or response.status in BODILESS
+        self._write_piece(delivery, response.body)
+
+    def _write_piece(self, delivery: HttpDelivery, piece: bytes) -> None:
+        if piece and not delivery.is_head:
+            self._transport.write(piece if delivery.is_old else write_chunk(piece))
+
+    def _end_stream(self, delivery: HttpDelivery, *, is_whole: bool) -> None:
+        """End a stream so that the client knows whether it was whole."""
+        if not is_whole:
+            self._transport.abort() if delivery.is_old else self._transport.close()
+            return
+        if not delivery.is_old and not delivery.is_head:
+            self._transport.write(LAST_CHUNK)
+        self._finish(keep_alive=delivery.keep_alive)
+
+    def _keeps_alive(self, delivery: HttpDelivery) -> bool:
+        return delivery.keep_alive and not self._is_ending and not self.source.is_stopping
+
+    def _finish(self, *, keep_alive: bool) -> None:
+        """Go on after an answer."""
+        self._current = None
         if self._is_refused and not self._pending:
             self._linger()
         elif not keep_alive and not (self._is_ending and self._pending):
@@ -211,12 +236,16 @@ class HttpConnection(asyncio.Protocol):
         if self._in_head or self._in_body:
             self._refuse(408, "the request took too long to arrive")
             self._advance()
+        elif self.is_blocked:
+            # What is still to be written will not be read.
+            self._transport.abort()
         else:
             self._transport.close()
         self.deadline = self.source.now + _LINGER_TIMEOUT
 
-    def finish(self) -> None:
-        """Close the connection, unless a request is under way."""
+    def finish(self, *, hear: bool = True) -> None:
+        """Close the connection, unless a request is under way; `hear` whoever has not asked anything yet."""
+        self._is_heard = hear and (self._is_new or self._in_head)
         if not self.is_busy:
             self._transport.close()
 
@@ -235,7 +264,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Hand over the next request, once the one before is answered."""
-        while self._pending and self._current is None and not self._is_blocked and not self._transport.is_closing():
+        while self._pending and self._current is None and not self.is_blocked and not self._transport.is_closing():
             if len(self._pending) == _PIPELINE_LIMIT:
                 self._transport.resume_reading()
             self._current = delivery = self._pending.popleft()
@@ -253,7 +282,7 @@ class HttpConnection(asyncio.Protocol):
         if self._is_refused:
             return
         self._is_refused = True
-        self._in_head = self._in_body = False
+        self._in_head = self._in_body = self._is_heard = False
         self._body = []
         message = HttpMessage(b"", b"", [], b"", self.source.now)
         delivery = HttpDelivery(self, message, keep_alive=False, is_old=False)

@@ -7,8 +7,12 @@ from collections import deque
 
 from stack.processor.configuration import Trigger
 from stack.processor.delivery import Intake, Report
+from stack.processor.meter import Count
 from stack.processor.response import Response, refuse
-from stack.processor.source.http.connection import HttpConnection, HttpDelivery
+from stack.processor.source.http.connection import HttpConnection
+from stack.processor.source.http.cors import read_cors
+from stack.processor.source.http.delivery import Begin, HttpDelivery, Outcome
+from stack.processor.source.http.door import refuse_newcomers
 from stack.processor.source.http.wire import ResponseWriter
 from stack.processor.status import State
 from stack.processor.thread import start_thread
@@ -17,6 +21,12 @@ from stack.processor.thread import start_thread
 _HEAD_LIMIT, _BODY_LIMIT = 16 * 1024, 4 * 1024 * 1024
 # Seconds between looks at the time-outs; a shorter time-out is looked at ten times before it is over.
 _LONGEST_LOOK, _SHORTEST_LOOK = 0.5, 0.01
+# Seconds within which a worker that is free has taken a request, also on a machine that is busy: where nobody is to
+# wait, one that nobody has taken by then is turned away.
+_TAKING = 0.1
+# Seconds of a stop: new connections are still let in, since clients learn late that this container goes; the queue of
+# those who knocked before is emptied; and a connection that has not asked anything yet may still ask.
+_GOODBYE, _LAST_CALL, _HEARING = 0.1, 0.005, 0.25
 
 
 class HttpSource:
@@ -25,19 +35,21 @@ class HttpSource:
     def __init__(self, trigger: Trigger, port: socket.socket, intake: Intake, report: Report) -> None:
         self.head_limit = trigger.attributes.integer("readBufferSize", _HEAD_LIMIT)
         self.body_limit = trigger.attributes.integer("maxRequestBodySize", _BODY_LIMIT)
+        self.cors = read_cors(trigger.attributes)
         self.writer = ResponseWriter()
         self.connections: set[HttpConnection] = set()
         self.waiting: dict[HttpDelivery, bool] = {}
         self.is_stopping = False
         self.now = 0.0
         self.no_transport = asyncio.Transport()
-        self._patience = trigger.availability_timeout
+        self._patience = max(trigger.availability_timeout, _TAKING)
         self._look = min(_LONGEST_LOOK, max(_SHORTEST_LOOK, self._patience / 10))
         self._port = port
         self._intake = intake
         self._report = report
+        self._is_shut = False
         self._is_closed = False
-        self._outcomes: deque[tuple[HttpDelivery, Response]] = deque()
+        self._outcomes: deque[tuple[HttpDelivery, Outcome]] = deque()
         self._is_waking = False
 
     def start(self) -> None:
@@ -52,7 +64,7 @@ class HttpSource:
             self._loop.call_soon_threadsafe(self._respond)
 
     def stop(self) -> None:
-        """Accept no more connections, and close each as soon as nothing is under way on it."""
+        """Close each connection as soon as nothing is under way on it, and, a moment later, the port."""
         self._loop.call_soon_threadsafe(self._stop)
 
     def close(self, timeout: float) -> None:
@@ -63,9 +75,9 @@ class HttpSource:
 
     # For deliveries, from any thread.
 
-    def settle(self, delivery: HttpDelivery, response: Response) -> None:
-        """Keep a response until the next flush."""
-        self._outcomes.append((delivery, response))
+    def settle(self, delivery: HttpDelivery, outcome: Outcome) -> None:
+        """Keep a response, or what is next of it, until the next flush."""
+        self._outcomes.append((delivery, outcome))
 
     # For connections, on the I/O thread.
 
@@ -74,6 +86,22 @@ class HttpSource:
         delivery.deadline = self.now + self._patience
         self.waiting[delivery] = True
         self._intake.put(delivery)
+
+    def check_origin(self, delivery: HttpDelivery) -> None:
+        """Note which page asks; answer a preflight, and the page of an origin that may not ask.
+
+        Who says no origin is no page of another site, and none of this concerns it.
+        """
+        assert self.cors
+        headers = {name.lower(): value for name, value in delivery.message.headers}
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if delivery.message.method == b"OPTIONS" and b"access-control-request-method" in headers:
+            delivery.answer = self.cors.answer_preflight(headers)
+        elif origin and not self.cors.admits(origin):
+            # Nuclio's answer; without the headers of CORS the browser keeps it from the page.
+            delivery.answer = refuse(200, "")
+        else:
+            delivery.origin = origin
 
     def forget(self, connection: HttpConnection) -> None:
         """Forget a connection that is closed."""
@@ -99,6 +127,7 @@ class HttpSource:
             connection.expire()
         for delivery in list(self.waiting):
             if delivery.deadline < self.now and delivery.claim():
+                self._report.count(Count.REFUSED)
                 delivery.connection.respond(delivery, refuse(503, ""))
         self._loop.call_later(self._look, self._tick)
 
@@ -106,25 +135,52 @@ class HttpSource:
         self._is_waking = False
         outcomes = self._outcomes
         while outcomes:
-            delivery, response = outcomes.popleft()
-            delivery.connection.respond(delivery, response)
+            delivery, outcome = outcomes.popleft()
+            if self.cors and delivery.origin:
+                outcome = self._allow(outcome, delivery.origin)
+            if isinstance(outcome, Response):
+                delivery.connection.respond(delivery, outcome)
+            else:
+                delivery.connection.stream(delivery, outcome)
         if self.is_stopping:
             self._close_intake_when_idle()
 
+    def _allow(self, outcome: Outcome, origin: str) -> Outcome:
+        assert self.cors
+        if isinstance(outcome, Response):
+            return self.cors.allow(outcome, origin)
+        return Begin(self.cors.allow(outcome.response, origin)) if isinstance(outcome, Begin) else outcome
+
     def _stop(self) -> None:
+        """Answer from now on with `Connection: close`."""
         self.is_stopping = True
+        self._loop.call_later(_GOODBYE, self._close_door)
+
+    def _close_door(self) -> None:
+        refuse_newcomers(self._port)
+        # Meanwhile the loop accepts those who have knocked.
+        self._loop.call_later(_LAST_CALL, self._leave)
+
+    def _leave(self) -> None:
+        self._is_shut = True
         self._server.close()
         for connection in list(self.connections):
             connection.finish()
+        self._loop.call_later(_HEARING, self._hear_no_more)
+        self._close_intake_when_idle()
+
+    def _hear_no_more(self) -> None:
+        for connection in list(self.connections):
+            connection.finish(hear=False)
         self._close_intake_when_idle()
 
     def _close_intake_when_idle(self) -> None:
-        if self.is_stopping and not self._is_closed and not any(open_.is_busy for open_ in self.connections):
+        if self._is_shut and not self._is_closed and not any(open_.is_busy for open_ in self.connections):
             self._is_closed = True
             self._intake.close()
 
     def _end(self) -> None:
         self._respond()
         for connection in list(self.connections):
-            connection.finish()
+            connection.finish(hear=False)
         self._loop.call_soon(self._loop.stop)

@@ -7,6 +7,9 @@ from http import HTTPStatus
 from stack.processor.response import Response
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# Statuses whose responses have no body.
+BODILESS = frozenset((*range(100, 200), 204, 304))
+LAST_CHUNK = b"0\r\n\r\n"
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 # These the server decides on; a handler's own would contradict them.
@@ -29,18 +32,31 @@ class ResponseWriter:
 
     def write(self, response: Response, *, keep_alive: bool, old_client: bool, body_allowed: bool) -> bytes:
         """Return a whole response; `old_client` speaks HTTP/1.0, and no body is allowed to a HEAD request."""
-        status, content_type, body, headers = response
-        start = self._ok if status == 200 else _write_status(status) + self._common
+        status, content_type, body, _ = response
+        start = self._write_start(response, keep_alive=keep_alive, old_client=old_client)
+        if status in BODILESS:
+            return start + b"\r\n"
+        head = b"%bContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (start, _clean(content_type), len(body))
+        return head + body if body_allowed else head
+
+    def write_head(self, response: Response, *, keep_alive: bool, is_chunked: bool) -> bytes:
+        """Return the head of a response whose body comes in chunks, or else until the connection ends."""
+        start = self._write_start(response, keep_alive=keep_alive, old_client=False)
+        encoding = b"Transfer-Encoding: chunked\r\n" if is_chunked else b""
+        return b"%bContent-Type: %b\r\n%b\r\n" % (start, _clean(response.content_type), encoding)
+
+    def _write_start(self, response: Response, *, keep_alive: bool, old_client: bool) -> bytes:
+        start = self._ok if response.status == 200 else _write_status(response.status) + self._common
         if not keep_alive:
             start += b"Connection: close\r\n"
         elif old_client:
             start += b"Connection: keep-alive\r\n"
-        if headers:
-            start += _write_headers(headers)
-        if status < 200 or status in (204, 304):
-            return start + b"\r\n"
-        head = b"%bContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (start, _clean(content_type), len(body))
-        return head + body if body_allowed else head
+        return start + _write_headers(response.headers) if response.headers else start
+
+
+def write_chunk(piece: bytes) -> bytes:
+    """Return a piece, which is not empty, of a body whose length nobody knows yet."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 def _write_status(status: int) -> bytes:

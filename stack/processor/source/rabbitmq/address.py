@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from pika import PlainCredentials, URLParameters
+from pika import PlainCredentials, SSLOptions, URLParameters
 from pika.exceptions import ConnectionClosedByBroker, ProbableAccessDeniedError, ProbableAuthenticationError
 
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, Trigger
+from stack.processor.source.tls import open_tls
 
 # Seconds between heartbeats where the URL does not say; a dead connection shows after two.
 _HEARTBEAT = 30
@@ -18,7 +19,7 @@ def plan_connection(trigger: Trigger, function: Function) -> Any:
     """Return pika's parameters for the broker of a trigger.
 
     Raises:
-        ConfigurationError: the URL is not one of AMQP.
+        ConfigurationError: the URL is not one of AMQP, or a certificate cannot be read.
     """
     try:
         if not trigger.url.startswith(("amqp://", "amqps://")):
@@ -29,6 +30,8 @@ def plan_connection(trigger: Trigger, function: Function) -> Any:
         raise ConfigurationError(f"{where}: {trigger.url_to_show!r} is not the URL of a broker: {error}") from None
     if trigger.username:
         parameters.credentials = PlainCredentials(trigger.username, trigger.password)
+    if parameters.ssl_options:
+        parameters.ssl_options = SSLOptions(open_tls(trigger.attributes), parameters.host)
     if _HEARTBEAT_KEY not in trigger.url:
         parameters.heartbeat = _HEARTBEAT
     parameters.client_properties = {"connection_name": f"nuclio-{function.name}-{trigger.name}"}

@@ -13,13 +13,14 @@ _EVENTS, _SECONDS = 64, 0.05
 
 
 class Prefetch:
-    """The count, one at first; fixed where the user has set it.
+    """The count, one at first; fixed where the user has set it, and never less than a batch has.
 
     `begin` and `end` are for the handler's thread, the rest for the I/O thread.
     """
 
-    def __init__(self, fixed: int) -> None:
-        self.count = fixed or 1
+    def __init__(self, fixed: int, least: int = 1) -> None:
+        self.count = max(fixed, least)
+        self._least = least
         self._is_fixed = bool(fixed)
         self._began = 0.0
         self._total = (0, 0.0, 0)
@@ -42,7 +43,7 @@ class Prefetch:
         self._seen = self._total
         by_time = _WORK / max(seconds / events, 1e-9)
         by_size = _BYTES / max(bytes_ / events, 1)
-        wish = max(1, min(_MOST, int(by_time), int(by_size)))
+        wish = max(self._least, min(_MOST, int(by_time), int(by_size)))
         if self.count / 2 < wish < self.count * 2:
             return False
         self.count = wish

@@ -80,9 +80,12 @@ def read_policy(attributes: Attributes) -> Policy:
 
 
 def restore_origin(exchange: str, routing_key: str, properties: Any, body: bytes) -> AmqpMessage:
-    """Return a message as it was before it was retried: where it was published, and without what is the broker's."""
+    """Return a message as it was before it was retried, or sent again: where it was published, without our own notes.
+
+    The headers that tell of its failures stay.
+    """
     headers = properties.headers
-    if headers and ATTEMPTS in headers:
+    if headers and EXCHANGE in headers:
         exchange, routing_key = headers.get(EXCHANGE, exchange), headers.get(ROUTING_KEY, routing_key)
         properties.headers = {name: value for name, value in headers.items() if name not in _HIDDEN}
     return AmqpMessage(exchange, routing_key, properties, body)
@@ -92,13 +95,18 @@ def copy_message(message: AmqpMessage, failure: Failure, *, queue: str, retries:
     """Return the copy of a failed message, and where it goes."""
     attempts = _count_attempts(message.properties.headers) + 1
     dead = attempts > retries
-    delay = 0.0 if dead else min(_LONGEST_DELAY, _FIRST_DELAY * _FACTOR ** (attempts - 1))
+    delay = 0.0 if dead else find_delay(attempts)
     return Copy(
         queue=f"{queue}.dead" if dead else f"{queue}.retry.{round(delay * 1000)}ms",
         delay=delay,
         body=message.body,
         properties=_copy_properties(message, _describe(message, failure, attempts=attempts, function=function)),
     )
+
+
+def find_delay(attempts: int) -> float:
+    """Return the seconds to wait after so many failed attempts."""
+    return min(_LONGEST_DELAY, _FIRST_DELAY * float(_FACTOR ** (attempts - 1)))
 
 
 def _count_attempts(headers: Mapping[str, Any] | None) -> int:

@@ -6,12 +6,14 @@ from functools import partial
 from typing import Any, Protocol
 
 from stack.processor.delivery import Failure, Intake
+from stack.processor.hand import Hand, mark_message
 from stack.processor.message import AmqpMessage
+from stack.processor.meter import Count
 from stack.processor.response import Response
 from stack.processor.source.rabbitmq.acknowledgement import Acknowledgements
 from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.publisher import CopyPublisher
-from stack.processor.source.rabbitmq.retry import Policy, copy_message, restore_origin
+from stack.processor.source.rabbitmq.retry import Copy, Policy, copy_message, restore_origin
 from stack.processor.source.rabbitmq.topology import Topology, declare
 
 # The broker takes a channel away whose consumer keeps a message for longer than this, in milliseconds. Its own limit
@@ -25,33 +27,51 @@ class Plan(Protocol):
     topology: Topology
     policy: Policy
     prefetch: Prefetch
+    hand: Hand
     function: str
+
+    def count(self, what: Count) -> None:
+        """Count what became of an event."""
 
 
 class AmqpDelivery:
     """One message on its way through a worker."""
 
-    __slots__ = ("_session", "message", "tag")
+    __slots__ = ("_is_again", "_session", "message", "pool_index", "tag")
 
-    def __init__(self, session: "Session", tag: int, message: AmqpMessage) -> None:
+    def __init__(self, session: "Session", tag: int, message: AmqpMessage, *, is_again: bool) -> None:
         self._session = session
+        self._is_again = is_again
         self.tag = tag
         self.message = message
 
     def claim(self) -> bool:
-        """Tell whether its channel still takes an outcome: the broker delivers again what an ended channel had."""
-        self._session.prefetch.begin()
-        return self._session.is_current
+        """Tell whether it is to be handled.
+
+        It is not when its channel has ended, since the broker delivers it again, nor when a worker died of it.
+        """
+        session = self._session
+        if not session.is_current:
+            return False
+        mark = mark_message(self.message.routing_key, self.message.body)
+        if self._is_again and (reason := session.hand.take_blame(mark)):
+            session.outcomes.append((self, Failure(reason, "")))
+            return False
+        session.hand.hold(mark)
+        session.prefetch.begin()
+        return True
 
     def done(self, response: Response) -> None:
         """Have the message acknowledged."""
-        session = self._session
-        session.prefetch.end(len(self.message.body))
-        session.outcomes.append((self, None))
+        self._settle(None)
 
     def failed(self, response: Response, failure: Failure) -> None:
         """Have the message tried again, or kept as a dead letter."""
+        self._settle(failure)
+
+    def _settle(self, failure: Failure | None) -> None:
         session = self._session
+        session.hand.release()
         session.prefetch.end(len(self.message.body))
         session.outcomes.append((self, failure))
 
@@ -65,6 +85,7 @@ class Session:
         self.outcomes: deque[tuple[AmqpDelivery, Failure | None]] = deque()
         self._channel = channel
         self.prefetch = plan.prefetch
+        self.hand = plan.hand
         self._plan = plan
         self._put = intake.put
         self._acknowledgements = Acknowledgements()
@@ -99,6 +120,10 @@ class Session:
         self._acknowledge(done)
         if self._consumer and self.is_current and self.prefetch.revise():
             self._consume_anew()
+
+    def publish(self, copy: Copy, confirmed: Callable[[], None]) -> None:
+        """Publish a copy of what another source brought, and call `confirmed` when the broker keeps it."""
+        self._publisher.publish(copy, confirmed)
 
     def stop(self, done: Callable[[], None]) -> None:
         """Let the broker deliver nothing more, then call `done`; what is not begun goes back to the queue."""
@@ -138,7 +163,7 @@ class Session:
 
     def _on_message(self, _channel: object, method: Any, properties: Any, body: bytes) -> None:
         message = restore_origin(method.exchange, method.routing_key, properties, body)
-        self._put(AmqpDelivery(self, method.delivery_tag, message))
+        self._put(AmqpDelivery(self, method.delivery_tag, message, is_again=method.redelivered))
 
     def _acknowledge(self, tags: list[int]) -> None:
         if self._channel.is_open:
@@ -161,6 +186,7 @@ class Session:
         self._acknowledgements.hold(tag)
 
         def confirmed() -> None:
+            plan.count(Count.RETRIED if copy.delay else Count.DEAD_LETTERED)
             self._acknowledgements.release(tag)
             if self._channel.is_open:
                 self._channel.basic_ack(tag)

@@ -8,6 +8,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Intake, Report
+from stack.processor.hand import Hand
 from stack.processor.source.delay import Delays
 from stack.processor.source.rabbitmq.address import explain_error, plan_connection
 from stack.processor.source.rabbitmq.prefetch import Prefetch
@@ -26,15 +27,18 @@ _LONGEST_DELAY, _LOOK_AGAIN = 15.0, 0.01
 class RabbitSource:
     """Consumes one queue; everything is declared again on each connection."""
 
-    def __init__(self, trigger: Trigger, function: Function, intake: Intake, report: Report) -> None:
+    def __init__(self, trigger: Trigger, function: Function, intake: Intake, report: Report, *, hand: Hand) -> None:
+        self.hand = hand
         self.topology = plan_topology(trigger, function)
         self.policy = read_policy(trigger.attributes)
-        self.prefetch = Prefetch(trigger.attributes.integer("prefetchCount", 0))
+        batch_size = trigger.batch.size if trigger.batch else 1
+        self.prefetch = Prefetch(trigger.attributes.integer("prefetchCount", 0), batch_size)
         self.function = function.name
         self._parameters = plan_connection(trigger, function)
         self._address = trigger.url_to_show
         self._intake = intake
         self._report = report
+        self.count = report.count
         self._delays = Delays(trigger.attributes.seconds("reconnectInterval", _LONGEST_DELAY))
         self._connection: Any = None
         self._session: Session | None = None
@@ -141,7 +145,7 @@ class RabbitSource:
     def _close(self) -> None:
         """Disconnect as soon as the broker has confirmed every copy of a failed message."""
         self._flush()
-        if self._session and not self._session.is_settled:
+        if not self._is_settled():
             self._loop.call_later(_LOOK_AGAIN, self._close)
             return
         self._is_ending = True
@@ -149,3 +153,7 @@ class RabbitSource:
             self._connection.close()
         else:
             self._loop.stop()
+
+    def _is_settled(self) -> bool:
+        """Tell whether nothing is left to be sent or confirmed on the connection that there is."""
+        return not self._session or self._session.is_settled

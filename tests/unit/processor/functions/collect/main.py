@@ -1,5 +1,6 @@
 """Writes one line of JSON for each event to the file that OUTPUT names; the body says what else to do."""
 
+import ctypes
 import json
 import os
 import time
@@ -15,20 +16,36 @@ def handler(context, event):
     seen["began"] = time.time()
     with OUTPUT.open("a") as file:
         file.write(json.dumps(seen, default=str) + "\n")
-    return act(body, event)
-
-
-def act(body, event):
     word, _, argument = str(body).partition(" ")
+    return act(word, argument, event)
+
+
+def act(word, argument, event):
     if word == "sleep":
         time.sleep(float(argument))
+    elif word == "answer":
+        return (int(argument), "")
+    elif word.startswith("fail"):
+        fail(word, argument, event)
+    elif word in ("exit", "exit-once", "crash"):
+        die(word, argument)
+    return None
+
+
+def fail(word, argument, event):
     if word == "fail":
         raise ValueError(f"cannot do {argument}")
     if word == "fail-twice" and event.headers.get("x-nuclio-attempts", 0) < 2:
         raise ValueError("not yet")
-    if word == "answer":
-        return (int(argument), "")
-    if word == "exit-once" and not Path(argument).exists():
+    if word == "fail-until" and not Path(argument).exists():
+        raise ValueError("not before that file is there")
+
+
+def die(word, argument):
+    if word == "exit":
+        os._exit(4)
+    if word == "crash":
+        ctypes.string_at(0)
+    if not Path(argument).exists():
         Path(argument).touch()
         os._exit(3)
-    return None

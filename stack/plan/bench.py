@@ -1,0 +1,176 @@
+"""The benchmark as data: its rows, what each is measured against, its bound, and what several rounds come to.
+
+A row is a ratio of two figures taken in the same run, so that it says the same on a fast machine and on a slow one.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from stack.errors import StackError
+
+# What one round of one contestant gave, by the name of the figure.
+Figures = Mapping[str, float]
+# The rounds of each contestant of a contest.
+Rounds = Mapping[str, Sequence[Figures]]
+
+# How the function itself is called among the contestants.
+OWN = "tidegate"
+_NOTHING = "-"
+COLUMNS = ("row", "value", "reference", "ratio", "bound", "holds")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: the figure of `subject` divided by that of `rival`, and how large that may be."""
+
+    name: str
+    unit: str
+    contest: str
+    figure: str
+    rival: str
+    bound: float
+    is_limit: bool = False
+    """The ratio should be at most the bound, not at least."""
+    subject: str = OWN
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: messages that wait, seconds of load, rounds."""
+
+    messages: int
+    seconds: float
+    rounds: int
+
+
+FULL = Scale(messages=50_000, seconds=5.0, rounds=5)
+QUICK = Scale(messages=8_000, seconds=1.5, rounds=3)
+
+_LIMIT = True
+_AMQP = "rabbit-mq events/s, one worker, empty handler, against"
+_HTTP = "HTTP requests/s, one worker, echo, 16 connections, against"
+_TRIP = "publish → handler → reply queue at 500/s, {}, against pika's SelectConnection"
+_MQTT = "MQTT QoS 1 events/s, one worker, {}, against paho"
+ROWS = (
+    Row(f"{_AMQP} pika's SelectConnection", "events/s", "amqp", "rate", "pika", 1.0),
+    Row(f"{_AMQP} FastStream", "events/s", "amqp", "rate", "faststream", 4.0),
+    Row(f"{_HTTP} uvicorn", "requests/s", "http", "rate", "uvicorn", 0.9),
+    Row(f"{_HTTP} functions-framework", "requests/s", "http", "rate", "functions-framework", 10.0),
+    Row(_TRIP.format("p50"), "ms", "round-trip", "p50", "pika", 1.4, _LIMIT),
+    Row(_TRIP.format("p99"), "ms", "round-trip", "p99", "pika", 1.6, _LIMIT),
+    Row(_MQTT.format("the stack's broker"), "events/s", "mqtt", "rate", "paho", 0.9),
+    Row(_MQTT.format("any other broker"), "events/s", "mqtt", "rate", "paho", 0.9, subject="session"),
+    Row("memory of an idle function (PSS), against bare Python with pika", "MiB", "memory", "pss", "pika", 2.5, _LIMIT),
+    Row("container start to ready, against importing pika and nuclio_sdk", "s", "start", "time", "import", 2.0, _LIMIT),
+    Row("events/s of 1 ms of Python, 2 workers, against 1", "events/s", "workers", "rate", "one", 1.7, subject="two"),
+    Row(
+        "deploy-function after a change of a line, against docker by hand", "s", "deploy", "time", "docker", 2.5, _LIMIT
+    ),
+    Row("invoke --list, against bare invoke", "s", "command", "time", "invoke", 1.3, _LIMIT),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row as it was measured; one without a value could not be."""
+
+    row: Row
+    value: float | None = None
+    reference: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Return how many times the reference the value is."""
+        return self.value / self.reference if self.value is not None and self.reference else None
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the ratio keeps its bound, as it is shown."""
+        if self.ratio is None:
+            return False
+        ratio = round(self.ratio, 2)
+        return ratio <= self.row.bound if self.row.is_limit else ratio >= self.row.bound
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the row as `--json` prints it."""
+        return {
+            "row": self.row.name,
+            "value": _round(self.value),
+            "unit": self.row.unit,
+            "reference": _round(self.reference),
+            "ratio": None if self.ratio is None else round(self.ratio, 3),
+            "bound": self.row.bound,
+            "holds": self.holds,
+        }
+
+    def as_line(self) -> dict[str, str]:
+        """Return the row as a table shows it."""
+        unit = self.row.unit
+        return {
+            "row": self.row.name,
+            "value": _show(self.value, unit),
+            "reference": _show(self.reference, unit),
+            "ratio": _NOTHING if self.ratio is None else f"{self.ratio:.2f}",
+            "bound": f"{'≤' if self.row.is_limit else '≥'} {self.row.bound:g}",
+            "holds": "yes" if self.holds else "no" if self.ratio is not None else "not measured",
+        }
+
+
+def choose_rows(text: str) -> tuple[Row, ...]:
+    """Return the rows whose name has the text, in capitals or not.
+
+    Raises:
+        StackError: there is none.
+    """
+    rows = tuple(row for row in ROWS if text.lower() in row.name.lower())
+    if not rows:
+        raise StackError(f"--row {text}: no row has this in its name; the rows are:\n" + _list(ROWS))
+    return rows
+
+
+def find_contestants(rows: Collection[Row], contest: str) -> tuple[str, ...]:
+    """Return who takes part in a contest: the subjects first, each once."""
+    own = [row for row in rows if row.contest == contest]
+    return tuple(dict.fromkeys([row.subject for row in own] + [row.rival for row in own]))
+
+
+def order_rounds(contestants: Sequence[str], rounds: int) -> Iterator[str]:
+    """Yield who is measured next: all in each round, and every other round backwards, so that a drift harms none."""
+    for number in range(rounds):
+        yield from contestants if number % 2 == 0 else reversed(contestants)
+
+
+def judge(row: Row, rounds: Rounds) -> Result:
+    """Return what the rounds come to: the median of the subject's, and that of the rival's."""
+    value, reference = (_middle(rounds.get(name, ()), row.figure) for name in (row.subject, row.rival))
+    return Result(row, value, reference)
+
+
+def explain_broken(results: Sequence[Result]) -> str:
+    """Return which bounds do not hold; nothing if all do."""
+    broken = [result for result in results if not result.holds]
+    if not broken:
+        return ""
+    return f"{len(broken)} of {len(results)} bounds do not hold:\n" + _list([result.row for result in broken])
+
+
+def _middle(rounds: Sequence[Figures], figure: str) -> float | None:
+    values = [figures[figure] for figures in rounds]
+    return median(values) if values else None
+
+
+def _list(rows: Sequence[Row]) -> str:
+    return "\n".join(f"  {row.name}" for row in rows)
+
+
+def _round(value: float | None) -> float | None:
+    """Round to four digits that count."""
+    return None if value is None else float(f"{value:.4g}")
+
+
+def _show(value: float | None, unit: str) -> str:
+    if value is None:
+        return _NOTHING
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"

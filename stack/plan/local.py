@@ -1,0 +1,64 @@
+"""A function as it runs on this machine, without Docker: what its processor is told."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
+from stack.plan.broker import is_own_broker
+from stack.plan.function import BROKER_SECRET, FunctionPlan, processor_document, secret_of
+
+
+@dataclass(frozen=True)
+class LocalPlan:
+    """What a processor on this machine is given; `dropped` are the triggers that need a broker which is not there."""
+
+    document: str
+    secrets: dict[str, str]
+    triggers: tuple[str, ...]
+    dropped: tuple[str, ...]
+    has_http: bool
+
+
+def plan_local(plan: FunctionPlan, *, port: int, broker_url: str) -> LocalPlan:
+    """Plan a function for this machine, with the stack's broker at a URL; without one its triggers are left out."""
+    document = yaml.safe_load(processor_document(plan))
+    spec = document["spec"]
+    dropped = tuple(name for name, trigger in plan.triggers.items() if not broker_url and _needs_broker(trigger))
+    spec["triggers"] = {
+        name: _localise(plan.triggers[name], settings, port=port, broker_url=broker_url)
+        for name, settings in spec["triggers"].items()
+        if name not in dropped
+    }
+    spec["env"] = [_variable(plan, index, broker_url) for index in range(len(plan.spec.env))]
+    return LocalPlan(
+        document=yaml.safe_dump(document, sort_keys=False, allow_unicode=True),
+        secrets={".".join(BROKER_SECRET): broker_url} if broker_url else {},
+        triggers=tuple(spec["triggers"]),
+        dropped=dropped,
+        has_http=plan.http is not None,
+    )
+
+
+def _needs_broker(trigger: Trigger) -> bool:
+    return isinstance(trigger, RabbitTrigger | MqttTrigger) and is_own_broker(trigger.url)
+
+
+def _localise(trigger: Trigger, settings: dict[str, Any], *, port: int, broker_url: str) -> dict[str, Any]:
+    if isinstance(trigger, HttpTrigger):
+        return {**settings, "url": f"127.0.0.1:{port}"}
+    if not _needs_broker(trigger) or "secret" in settings:
+        return settings
+    # An account of the trigger's own, at the broker's address on this machine.
+    own, there = urlsplit(settings["url"]), urlsplit(broker_url)
+    account = own.netloc.rpartition("@")[0]
+    address = there.netloc.rpartition("@")[2]
+    return {**settings, "url": there._replace(netloc=f"{account}@{address}" if account else address).geturl()}
+
+
+def _variable(plan: FunctionPlan, index: int, broker_url: str) -> dict[str, str]:
+    """Return a variable; the only secret that there is to take one from is the broker's URL."""
+    variable = plan.spec.env[index]
+    return {"name": variable.name, "value": broker_url if secret_of(variable) else variable.value}

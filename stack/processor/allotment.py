@@ -1,0 +1,64 @@
+"""How events get one of several workers, for the figures."""
+
+import threading
+from collections import deque
+from time import monotonic
+from typing import NamedTuple
+
+from stack.processor.delivery import Delivery
+from stack.processor.inbox import Inbox
+from stack.processor.meter import Meter
+
+
+class Waiter(NamedTuple):
+    """A delivery for which a worker is free, and how long it waited for it."""
+
+    delivery: Delivery
+    seconds: float
+    waited: bool
+
+
+class Allotment:
+    """The queue of a front, where one thread for each worker takes; it counts who waited, and how long."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._inbox = Inbox()
+        self._times: deque[float] = deque()
+        self._lock = threading.Lock()
+        self._busy = 0
+
+    def put(self, delivery: Delivery) -> None:
+        """Hand over one delivery."""
+        self._times.append(monotonic())
+        self._inbox.put(delivery)
+
+    def close(self) -> None:
+        """Let each thread get None after all else."""
+        self._inbox.close()
+
+    def take(self, timeout: float | None = None) -> Waiter | None:
+        """Take the next delivery; None after the last, which is then for the next thread to take.
+
+        Raises:
+            queue.Empty: none came within that many seconds.
+        """
+        waited = not self._inbox.is_empty()
+        delivery = self._inbox.get(timeout=timeout)
+        if delivery is None:
+            self._inbox.close()
+            return None
+        # Of two that are taken at once the times may be mixed up; their sum is right.
+        return Waiter(delivery, monotonic() - self._times.popleft(), waited)
+
+    def begin(self, waiter: Waiter, workers: int) -> None:
+        """Note that one of several workers gets what was taken."""
+        with self._lock:
+            free = max(0.0, 1.0 - self._busy / max(1, workers))
+            self._busy += 1
+            self._meter.allot(waiter.seconds, waited=waiter.waited, free=free)
+
+    def end(self) -> None:
+        """Note that a worker is done."""
+        with self._lock:
+            self._busy -= 1

@@ -1,0 +1,92 @@
+"""What a worker has in hand, noted in memory that outlives it.
+
+A broker delivers again what a dead worker had, and does not say which message was being handled when it died. So a
+worker notes a mark of each message before the handler gets it; when it dies, the supervisor puts the marks down in a
+book that all workers see, and whoever is delivered the message again treats it as failed.
+"""
+
+import mmap
+import struct
+from itertools import takewhile
+
+# Bytes of a body that go into its mark: the rest of a long one would cost more than it tells.
+_BODY_BYTES = 1024
+# Marks that a hand has room for, a power of two; a batch of more messages is noted in part. A page of memory that is
+# not written to takes none.
+_ROOM = 8192
+# One entry of the book: a mark, and the reason in UTF-8. The oldest makes place for a new one.
+_ENTRY = struct.Struct("q120s")
+_ENTRIES = 64
+
+
+class Book:
+    """The messages that workers died of, each with the reason; written by the supervisor, read by all workers."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _ENTRIES * _ENTRY.size)
+        self._next = 0
+
+    def note(self, mark: int, reason: str) -> None:
+        """Write an entry."""
+        text = reason.encode()[:120].decode(errors="ignore").encode()
+        _ENTRY.pack_into(self._memory, self._next * _ENTRY.size, mark, text)
+        self._next = (self._next + 1) % _ENTRIES
+
+    def take(self, mark: int) -> str:
+        """Return the reason noted for a mark, and remove the entry; nothing if there is none."""
+        for offset in range(0, _ENTRIES * _ENTRY.size, _ENTRY.size):
+            found, text = _ENTRY.unpack_from(self._memory, offset)
+            if found == mark:
+                _ENTRY.pack_into(self._memory, offset, 0, b"")
+                return str(text.rstrip(b"\0").decode())
+        return ""
+
+
+class Hand:
+    """The marks of what one worker has in hand: written by the worker, read by the supervisor when it is dead."""
+
+    def __init__(self, book: Book | None = None) -> None:
+        self._book = book or Book()
+        self._marks = memoryview(mmap.mmap(-1, _ROOM * 8)).cast("q")
+        self._count = 0
+
+    def hold(self, mark: int) -> None:
+        """Note that the handler gets a message."""
+        self._marks[self._count & (_ROOM - 1)] = mark
+        self._count += 1
+
+    def release(self) -> None:
+        """Note that the handler is done with a message; a batch is let go as a whole, so any order will do."""
+        self._count -= 1
+        self._marks[self._count & (_ROOM - 1)] = 0
+
+    def take_blame(self, mark: int) -> str:
+        """Return why the worker died that had a message in hand, and forget it; nothing if none did."""
+        return self._book.take(mark)
+
+    def blame(self, reason: str) -> bool:
+        """Blame what the dead worker had in hand; tell whether there was anything."""
+        blamed = list(takewhile(bool, self._marks))
+        for place, mark in enumerate(blamed):
+            self._marks[place] = 0
+            self._book.note(mark, reason)
+        return bool(blamed)
+
+
+class IdleHand(Hand):
+    """The hand of a front, which handles nothing itself: no message is to blame for its end."""
+
+    def hold(self, mark: int) -> None:
+        """Note nothing."""
+
+    def release(self) -> None:
+        """Note nothing."""
+
+
+def mark_message(key: str, body: bytes) -> int:
+    """Return the mark of a message with a routing key or topic.
+
+    Two that are alike have the same, and it does not matter which of them is blamed. All processes agree on it, since
+    they are forked from one and so share the seed of hash().
+    """
+    return hash((key, body[:_BODY_BYTES])) or 1

@@ -1,0 +1,190 @@
+"""Events on their way through the handler: called, judged, and their deliveries told what became of them."""
+
+from collections.abc import Callable, Sequence
+from inspect import isawaitable
+from types import CoroutineType
+from typing import Any
+
+import nuclio_sdk
+
+from stack.processor.batch import match_responses
+from stack.processor.delivery import Delivery, Failure
+from stack.processor.event import Builder
+from stack.processor.handler import Handler, format_user_traceback
+from stack.processor.post import Post
+from stack.processor.raw import is_decoding
+from stack.processor.recording import ASKED, Recording
+from stack.processor.response import Response, Stream, refuse, respond
+from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
+
+# Characters of an error that travel in the headers of a message.
+_ERROR_LIMIT = 1000
+_HIDDEN = "The handler failed; the reason is in the function's log."
+
+
+class Invoker:
+    """Calls the handler of one worker; `complete` returns what an awaitable comes to."""
+
+    def __init__(self, handler: Handler, context: Any, *, build: Builder, post: Post, complete: Callable[[Any], Any]):
+        self._handler = handler
+        self._context = context
+        self._build = build
+        self._complete = complete
+        self._clock = post.clock
+        self._meter = post.meter
+        self._logger_name = post.logger_name
+        self._hides_traceback = post.trigger.attributes.flag("hideTraceback", False)
+        self._recording: Recording | None = None
+        self._asked: str | bytes = ASKED if is_decoding() else ASKED.encode()
+
+    def handle(self, delivery: Delivery) -> None:
+        """Handle one event; the handler's errors end here."""
+        self._clock.start()
+        try:
+            event = self._build(delivery.message)
+            if self._asked in event.headers:
+                self._record(event.headers[self._asked])
+            result = self._handler(self._context, event)
+            if isinstance(result, CoroutineType):
+                # A decorator may hide that the handler is async.
+                result = self._complete(result)
+            response = respond(result)
+            if isinstance(response, Stream):
+                if isinstance(delivery, StreamedDelivery):
+                    self._end_stream(delivery, send(delivery, response, self._complete))
+                    return
+                response = collect(response, self._complete)
+        except BaseException as error:
+            self._fail(delivery, error)
+        else:
+            self._settle(delivery, response)
+
+    async def handle_async(self, delivery: Delivery) -> None:
+        """Do as `handle`, with an async handler."""
+        self._clock.start()
+        try:
+            event = self._build(delivery.message)
+            if self._asked in event.headers:
+                self._record(event.headers[self._asked])
+            response = respond(await _call(self._handler, self._context, event))
+            if isinstance(response, Stream):
+                if isinstance(delivery, StreamedDelivery):
+                    self._end_stream(delivery, await send_async(delivery, response))
+                    return
+                response = await collect_async(response)
+        except BaseException as error:
+            self._fail(delivery, error)
+        else:
+            self._settle(delivery, response)
+
+    def handle_batch(self, deliveries: Sequence[Delivery]) -> None:
+        """Handle several events at once; an error is that of all of them."""
+        pairs = self._build_batch(deliveries)
+        events = [event for _, event in pairs]
+        try:
+            result = self._handler(self._context, events)
+            if isinstance(result, CoroutineType):
+                result = self._complete(result)
+            responses = match_responses(events, result)
+        except BaseException as error:
+            self._fail_batch(pairs, error)
+        else:
+            for (delivery, _), response in zip(pairs, responses, strict=True):
+                self._settle(delivery, response)
+
+    async def handle_batch_async(self, deliveries: Sequence[Delivery]) -> None:
+        """Do as `handle_batch`, with an async handler."""
+        pairs = self._build_batch(deliveries)
+        events = [event for _, event in pairs]
+        try:
+            responses = match_responses(events, await self._handler(self._context, events))
+        except BaseException as error:
+            self._fail_batch(pairs, error)
+        else:
+            for (delivery, _), response in zip(pairs, responses, strict=True):
+                self._settle(delivery, response)
+
+    def _build_batch(self, deliveries: Sequence[Delivery]) -> list[tuple[Delivery, Any]]:
+        """Return the events of a batch; what no event can be made of fails alone."""
+        self._clock.start()
+        pairs: list[tuple[Delivery, Any]] = []
+        for delivery in deliveries:
+            self._meter.begin()
+            try:
+                pairs.append((delivery, self._build(delivery.message)))
+            except Exception as error:
+                self._fail(delivery, error)
+        return pairs
+
+    def _record(self, level: str | bytes) -> None:
+        text = level if isinstance(level, str) else level.decode(errors="replace")
+        self._recording = Recording(text, self._logger_name)
+
+    def _settle(self, delivery: Delivery, response: Response, failure: Failure | None = None) -> None:
+        self._clock.stop()
+        if self._recording:
+            response, self._recording = self._recording.finish(response), None
+        if failure is None and response.is_failure:
+            failure = Failure(f"the handler answered with status {response.status}", "")
+        # Counted before it is told: who gets the answer and then asks for the figures finds it there.
+        self._meter.end(failed=failure is not None)
+        if failure:
+            delivery.failed(response, failure)
+        else:
+            delivery.done(response)
+
+    def _fail(self, delivery: Delivery, error: BaseException) -> None:
+        self._settle(delivery, *self._explain(error))
+
+    def _fail_batch(self, pairs: Sequence[tuple[Delivery, Any]], error: BaseException) -> None:
+        response, failure = self._explain(error)
+        for delivery, _ in pairs:
+            self._settle(delivery, response, failure)
+
+    def _end_stream(self, delivery: StreamedDelivery, error: BaseException | None) -> None:
+        failure = self._explain(error)[1] if error else None
+        self._clock.stop()
+        if self._recording:
+            self._recording.close()
+            self._recording = None
+        self._meter.end(failed=failure is not None)
+        delivery.end(failure)
+
+    def _explain(self, error: BaseException) -> tuple[Response, Failure | None]:
+        """Log an error; return what the client gets and what is said of the message."""
+        if isinstance(error, nuclio_sdk.ExceptionWithResponse):
+            return self._respond_with(error), None
+        trace = format_user_traceback(error)
+        self._context.logger.error_with("Exception caught in handler", exc=show_error(error), traceback=trace)
+        origin = next((line.strip() for line in reversed(trace.splitlines()) if line.startswith("  File")), "")
+        text = _HIDDEN if self._hides_traceback else f'Exception caught in handler - "{show_error(error)}": {trace}'
+        return refuse(500, text), Failure(describe_error(error), origin[:_ERROR_LIMIT])
+
+    def _respond_with(self, error: Any) -> Response:
+        """Return the response that an error carries; Nuclio's SDK has the class, and its processor answers 500."""
+        self._context.logger.warn_with("The handler raised a response", status=error.status_code)
+        body = "" if error.body is None else error.body
+        try:
+            response = respond(nuclio_sdk.Response(None, body, error.content_type, error.status_code))
+        except (TypeError, ValueError) as wrong:
+            return refuse(500, str(wrong))
+        return response if isinstance(response, Response) else refuse(500, "a raised response cannot be a generator")
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an error in a line that fits a message's header."""
+    return f"{type(error).__name__}: {show_error(error)}"[:_ERROR_LIMIT]
+
+
+def show_error(error: BaseException) -> str:
+    """Return an error's text, also where the user's own class fails to make one."""
+    try:
+        return str(error)
+    except Exception:
+        return "(it has no text that can be shown)"
+
+
+async def _call(handler: Handler, context: Any, event: Any) -> Any:
+    """Return what an async handler comes to; an async generator is a result of its own."""
+    result = handler(context, event)
+    return await result if isinstance(result, CoroutineType) or isawaitable(result) else result

@@ -1,0 +1,115 @@
+"""What a processor says of itself: `/ready`, `/live` and `/status` on one port, `/metrics` on another."""
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from time import monotonic
+
+from nuclio_sdk import Logger
+
+from stack.processor.attributes import ConfigurationError
+from stack.processor.configuration import Function
+from stack.processor.health import Page, Pages, PageServer
+from stack.processor.meter import Count
+from stack.processor.metrics import CONTENT_TYPE, Total, render_metrics
+from stack.processor.place import Place
+
+# Seconds over which the rate is told; at least so many lie between two of the looks that it is made of.
+_WINDOW, _STEP = 60.0, 1.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A processor's state in numbers; `reason` is why it cannot handle events, empty when it can."""
+
+    reason: str
+    failing_seconds: float
+    """How long it has failed to start; 0 if it was ready once, or merely waits for a broker."""
+    events: int
+    failures: int
+    rate: float
+    """Events a second, over the last minute or since the start."""
+    in_flight: int
+    retried: int
+    dead_lettered: int
+    reconnects: int
+    restarts: int
+
+
+class Reporter:
+    """Makes the pages."""
+
+    def __init__(self, function: Function, places: Sequence[Place], find_trouble: Callable[[], str]) -> None:
+        self._function = function
+        self._places = places
+        self._find_trouble = find_trouble
+        self._total = Total([place.post.meter for place in places])
+        self._looks: deque[tuple[float, float]] = deque([(monotonic(), 0.0)])
+        self.health_pages: Pages = {b"/ready": self._tell_ready, b"/live": self._tell_live, b"/status": self._tell}
+        self.metric_pages: Pages = {b"/metrics": self._tell_metrics}
+
+    def measure(self) -> Figures:
+        """Return the state of now."""
+        now = monotonic()
+        total = self._total
+        events = total.successes + total.failures
+        return Figures(
+            reason=self._find_trouble(),
+            failing_seconds=max((place.failing_seconds(now) for place in self._places), default=0.0),
+            events=int(events),
+            failures=int(total.failures),
+            rate=self._look(now, events),
+            in_flight=int(total.in_flight),
+            retried=int(total.count(Count.RETRIED)),
+            dead_lettered=int(total.count(Count.DEAD_LETTERED)),
+            reconnects=int(total.count(Count.RECONNECTED)),
+            restarts=int(total.count(Count.RESTARTED)),
+        )
+
+    def _look(self, now: float, events: float) -> float:
+        """Return the rate, and keep this look for later ones: the container's health check looks every few seconds."""
+        looks = self._looks
+        while len(looks) > 1 and looks[1][0] < now - _WINDOW:
+            looks.popleft()
+        then, before = looks[0]
+        if now - looks[-1][0] >= _STEP:
+            looks.append((now, events))
+        return (events - before) / max(now - then, _STEP)
+
+    def _tell_ready(self) -> Page:
+        figures = self.measure()
+        trouble = {"error": figures.reason, "failing_seconds": round(figures.failing_seconds, 1)}
+        return _as_json(503, trouble) if figures.reason else _as_json(200, {})
+
+    def _tell_live(self) -> Page:
+        return _as_json(200, {})
+
+    def _tell(self) -> Page:
+        return _as_json(200, asdict(self.measure()))
+
+    def _tell_metrics(self) -> Page:
+        function = self._function
+        instance = os.environ.get("NUCLIO_FUNCTION_INSTANCE") or f"{function.namespace}-{function.name}"
+        text = render_metrics(function, [place.post for place in self._places], instance)
+        return Page(200, CONTENT_TYPE, text.encode())
+
+
+def open_servers(reporter: Reporter, logger: Logger, *, health_port: int, metrics_port: int) -> list[PageServer]:
+    """Return the servers of both ports; without that of the figures if its port is taken.
+
+    Raises:
+        ConfigurationError: the health port cannot be listened on.
+    """
+    servers = [PageServer(health_port, reporter.health_pages)]
+    try:
+        servers.append(PageServer(metrics_port, reporter.metric_pages))
+    except ConfigurationError as error:
+        # A function does its work without being measured.
+        logger.warn(str(error))
+    return servers
+
+
+def _as_json(status: int, document: object) -> Page:
+    return Page(status, "application/json", json.dumps(document).encode())

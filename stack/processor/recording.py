@@ -1,0 +1,47 @@
+"""The log of one event, returned to the client that asked for it.
+
+A request's header `x-nuclio-log-level` asks for the lines from a level onwards; the response's `x-nuclio-logs` has
+them as a JSON array. As with Nuclio it is left out where it would be too long for a header.
+"""
+
+import logging
+from typing import Any
+
+from nuclio_sdk.json_encoder import Encoder
+
+from stack.processor.configuration import LEVELS
+from stack.processor.logger import LEVEL_NAMES, ROOT
+from stack.processor.response import Response
+
+ASKED = "X-Nuclio-Log-Level"
+_RETURNED = "x-nuclio-logs"
+# Bytes from which on Nuclio leaves the header out.
+_LIMIT = 4096
+
+
+class Recording(logging.Handler):
+    """Keeps the lines that are logged while it is open."""
+
+    def __init__(self, level: str, name: str) -> None:
+        super().__init__(LEVELS.get(level.strip().lower(), logging.DEBUG))
+        self._logger_name = name
+        self._lines: list[dict[str, Any]] = []
+        logging.getLogger(ROOT).addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line."""
+        line = {
+            "time": record.created * 1000,
+            "level": LEVEL_NAMES.get(record.levelno, "debug"),
+            "name": self._logger_name,
+            "message": record.getMessage(),
+        }
+        self._lines.append({**getattr(record, "with", {}), **line})
+
+    def finish(self, response: Response) -> Response:
+        """Stop, and return the response with the lines in its head."""
+        logging.getLogger(ROOT).removeHandler(self)
+        text = Encoder(separators=(",", ":")).encode(self._lines)
+        if len(text) >= _LIMIT:
+            return response
+        return response._replace(headers={**response.headers, _RETURNED: text})

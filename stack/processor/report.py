@@ -1,0 +1,26 @@
+"""What a source tells of itself, on its way to the supervisor."""
+
+from collections.abc import Callable
+
+from stack.processor.meter import Count, Meter
+from stack.processor.status import State
+
+
+class SourceReport:
+    """Passes a source's state on, and counts what it counts, and how often its connection came back."""
+
+    def __init__(self, tell: Callable[[State, str], None], meter: Meter) -> None:
+        self._tell = tell
+        self.count = meter.add
+        self._was_ready = False
+        self._is_lost = False
+
+    def __call__(self, state: State, reason: str) -> None:
+        """Say that the source came to be, or ceased to be, able to hand over, and why."""
+        if state is State.WAITING:
+            self._is_lost = self._was_ready
+        elif state is State.READY:
+            if self._is_lost:
+                self.count(Count.RECONNECTED)
+            self._was_ready, self._is_lost = True, False
+        self._tell(state, reason)

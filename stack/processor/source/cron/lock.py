@@ -1,0 +1,80 @@
+"""Which of several replicas is on duty: the one that has a queue of the stack's broker for itself.
+
+An exclusive queue is bound to its connection: the broker refuses it to all others, and removes it when the connection
+ends, however that comes about.
+"""
+
+import threading
+from typing import Any
+
+from pika import BlockingConnection, URLParameters
+from pika.exceptions import AMQPError, ChannelClosedByBroker
+
+from stack.processor.source.delay import Delays
+from stack.processor.thread import start_thread
+
+# Seconds between two attempts to get the queue, or two looks whether to stop.
+_AGAIN = 0.5
+# Seconds: a holder whose network is cut is off duty, for the broker, after two of these.
+_HEARTBEAT = 5
+_LONGEST_DELAY = 15.0
+
+
+class Lock:
+    """Held by one connection at a time.
+
+    While the broker is away nobody can tell who is there: then whoever held it goes on holding it, and who was refused
+    stays off duty; one that has not reached the broker yet takes itself for the only one.
+    """
+
+    def __init__(self, url: str, queue: str) -> None:
+        self.is_held = True
+        self._queue = queue
+        self._parameters = URLParameters(url)
+        self._parameters.heartbeat = _HEARTBEAT
+        self._parameters.client_properties = {"connection_name": queue}
+        self._is_settled = threading.Event()
+        self._is_stopped = threading.Event()
+        self._delays = Delays(_LONGEST_DELAY)
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Try to get it, again and again."""
+        self._thread = start_thread("lock", self._run)
+
+    def settle(self) -> None:
+        """Wait until it is known whether it is held, as far as that can be known."""
+        self._is_settled.wait()
+
+    def close(self, timeout: float) -> None:
+        """Let go of it."""
+        self._is_stopped.set()
+        if self._thread:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._is_stopped.is_set():
+            try:
+                with BlockingConnection(self._parameters) as connection:
+                    self._delays.reset()
+                    self._hold(connection)
+            except (AMQPError, OSError):
+                self._is_settled.set()
+                self._is_stopped.wait(self._delays.next())
+
+    def _hold(self, connection: Any) -> None:
+        """Get it as soon as it is free, and keep it while the connection lasts."""
+        is_own = False
+        while not self._is_stopped.is_set():
+            is_own = is_own or self._take(connection)
+            self.is_held = is_own
+            self._is_settled.set()
+            connection.process_data_events(_AGAIN)
+
+    def _take(self, connection: Any) -> bool:
+        """Tell whether the broker gives the queue to this connection."""
+        try:
+            connection.channel().queue_declare(self._queue, exclusive=True)
+        except ChannelClosedByBroker:
+            return False
+        return True

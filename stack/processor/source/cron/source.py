@@ -1,0 +1,107 @@
+"""Events when they are due: one at a time, from one of the function's replicas."""
+
+import threading
+
+from stack.processor.configuration import Function, Trigger
+from stack.processor.delivery import Failure, Intake, Report
+from stack.processor.message import CronMessage
+from stack.processor.response import Response
+from stack.processor.source.cron.lock import Lock
+from stack.processor.source.cron.schedule import read_schedule
+from stack.processor.status import State
+from stack.processor.thread import start_thread
+
+# Seconds of the longest wait: a clock that was set, or a machine that slept, is noticed by then.
+_LONGEST_WAIT = 30.0
+
+
+class CronDelivery:
+    """One run."""
+
+    def __init__(self, message: CronMessage) -> None:
+        self.message = message
+        self.is_over = threading.Event()
+
+    def claim(self) -> bool:
+        """Tell that it is to be handled: nobody else has it."""
+        return True
+
+    def done(self, response: Response) -> None:
+        """Note that the run is over."""
+        self.is_over.set()
+
+    def failed(self, response: Response, failure: Failure) -> None:
+        """Note that the run is over: the next comes by the clock, and the log has the error."""
+        self.is_over.set()
+
+
+class CronSource:
+    """Hands over an event whenever one is due.
+
+    However many were due while the last one ran, there is one run for them, at once.
+    """
+
+    def __init__(self, trigger: Trigger, function: Function, intake: Intake, report: Report) -> None:
+        self._schedule = read_schedule(trigger.attributes)
+        self._message = _read_message(trigger)
+        name = f"nuclio-{function.namespace}-{function.name}-{trigger.name}.lock"
+        self._lock = Lock(function.broker_url, name) if function.broker_url else None
+        self._intake = intake
+        self._report = report
+        self._is_stopping = threading.Event()
+
+    def start(self) -> None:
+        """Begin to look at the clock."""
+        if self._lock:
+            self._lock.start()
+        start_thread("cron", self._run)
+
+    def flush(self) -> None:
+        """Do nothing: nobody waits for the outcome."""
+
+    def stop(self) -> None:
+        """Hand over nothing more."""
+        self._is_stopping.set()
+        self._intake.close()
+
+    def close(self, timeout: float) -> None:
+        """Let another replica go on duty."""
+        if self._lock:
+            self._lock.close(timeout)
+
+    def _run(self) -> None:
+        if self._lock:
+            self._lock.settle()
+        self._report(State.READY, "")
+        last = self._schedule.now()
+        while not self._is_stopping.is_set():
+            due = self._schedule.find_next(last)
+            if not self._wait_until(due):
+                return
+            last = max(due, self._schedule.now())
+            if not self._lock or self._lock.is_held:
+                self._fire()
+
+    def _wait_until(self, due: float) -> bool:
+        """Wait for a moment; tell whether it came before the order to stop."""
+        while (wait := due - self._schedule.now()) > 0:
+            if self._is_stopping.wait(min(wait, _LONGEST_WAIT)):
+                return False
+        return not self._is_stopping.is_set()
+
+    def _fire(self) -> None:
+        delivery = CronDelivery(self._message)
+        self._intake.put(delivery)
+        delivery.is_over.wait()
+
+
+def _read_message(trigger: Trigger) -> CronMessage:
+    event = trigger.attributes.section("event")
+    headers = event.section("headers")
+    names = event.raw("headers") or {}
+    return CronMessage(
+        body=event.text("body").encode(),
+        headers={str(name): headers.text(str(name)) for name in names},
+        path=event.text("path") or "/",
+        method=event.text("method"),
+    )

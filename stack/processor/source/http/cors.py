@@ -1,0 +1,80 @@
+"""Cross-origin requests: which pages of other sites may ask, and how browsers are told (the Fetch standard, CORS)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stack.processor.attributes import Attributes
+from stack.processor.response import Response, refuse
+
+# Nuclio's defaults.
+_METHODS = ("HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+_HEADERS = ("Accept", "Content-Length", "Content-Type", "Authorization", "X-Nuclio-Log-Level")
+_ANY = "*"
+
+
+@dataclass(frozen=True)
+class Cors:
+    """What pages of other sites may do; names match whatever their case."""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]
+    exposed: tuple[str, ...]
+    credentials: bool
+    max_age: int | None
+    """Seconds for which a browser may keep the answer to a preflight."""
+
+    def admits(self, origin: str) -> bool:
+        """Tell whether pages of an origin may ask."""
+        return _ANY in self.origins or _is_among(origin, self.origins)
+
+    def answer_preflight(self, headers: Mapping[bytes, bytes]) -> Response:
+        """Answer a browser's question what its page may ask; header names are in lower case."""
+        origin = _text(headers, b"origin")
+        method = _text(headers, b"access-control-request-method")
+        wanted = [name.strip() for name in _text(headers, b"access-control-request-headers").split(",") if name.strip()]
+        is_known = _ANY in self.headers or all(_is_among(name, self.headers) for name in wanted)
+        if not origin or not self.admits(origin) or not _is_among(method, (*self.methods, "OPTIONS")) or not is_known:
+            return refuse(400, "")
+        answer = {
+            "Access-Control-Allow-Methods": ", ".join(self.methods),
+            "Access-Control-Allow-Headers": ", ".join(self.headers),
+        }
+        if self.max_age is not None:
+            answer["Access-Control-Max-Age"] = str(self.max_age)
+        return self.allow(refuse(200, "")._replace(headers=answer), origin)
+
+    def allow(self, response: Response, origin: str) -> Response:
+        """Return a response that pages of an origin may read; what the handler itself says of it stays."""
+        headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+        if self.credentials:
+            headers["Access-Control-Allow-Credentials"] = "true"
+        if self.exposed:
+            headers["Access-Control-Expose-Headers"] = ", ".join(self.exposed)
+        given = tuple(response.headers)
+        added = {name: value for name, value in headers.items() if not _is_among(name, given)}
+        return response._replace(headers={**response.headers, **added})
+
+
+def read_cors(attributes: Attributes) -> Cors | None:
+    """Read a trigger's attributes; None where it does not say that CORS is enabled."""
+    settings = attributes.section("cors")
+    if not settings.flag("enabled", False):
+        return None
+    max_age = settings.raw("preflightMaxAgeSeconds")
+    return Cors(
+        origins=settings.texts("allowOrigins") or (_ANY,),
+        methods=settings.texts("allowMethods") or _METHODS,
+        headers=settings.texts("allowHeaders") or _HEADERS,
+        exposed=settings.texts("exposeHeaders"),
+        credentials=settings.flag("allowCredentials", False),
+        max_age=None if max_age in (None, -1) else settings.integer("preflightMaxAgeSeconds", 0),
+    )
+
+
+def _is_among(name: str, names: Sequence[str]) -> bool:
+    return name.lower() in [one.lower() for one in names]
+
+
+def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:
+    return headers.get(name, b"").decode("latin-1")

@@ -1,0 +1,1 @@
+"""Events from the sessions of an MQTT broker."""

@@ -1,0 +1,196 @@
+"""Messages of an MQTT session, with any broker; paho on an I/O thread.
+
+The session is persistent: its client id stays the same and the broker keeps what arrives while the function is away.
+Messages are acknowledged after the handler.
+"""
+
+import threading
+import time
+from typing import Any
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.reasoncodes import ReasonCode
+
+from stack.processor.configuration import Function, Trigger
+from stack.processor.delivery import Failure, Intake, Report
+from stack.processor.hand import Hand, mark_message
+from stack.processor.message import MqttMessage
+from stack.processor.response import Response
+from stack.processor.source.delay import Delays
+from stack.processor.source.mqtt.address import connect, open_client, read_address
+from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
+from stack.processor.source.rabbitmq.keeper import Keeper
+from stack.processor.source.subscription import read_filters
+from stack.processor.status import State
+from stack.processor.thread import start_thread
+
+_LONGEST_DELAY = 15.0
+# Messages that may wait for the handler: what is acknowledged the broker holds back by itself, but QoS 0 would fill
+# the memory.
+_WAITING_LIMIT = 10_000
+
+
+class MqttDelivery:
+    """One message on its way through a worker."""
+
+    __slots__ = ("_is_again", "_mid", "_qos", "_session", "_source", "attempts", "message", "pool_index")
+
+    def __init__(self, source: "MqttSource", message: MQTTMessage, session: int) -> None:
+        self.message = _read_message(message)
+        self.attempts = 0
+        self._source = source
+        self._mid = message.mid
+        self._qos = message.qos
+        self._is_again = message.dup
+        self._session = session
+
+    def claim(self) -> bool:
+        """Tell whether it is to be handled.
+
+        It is not when its connection is gone, since the broker sends it again, nor when a worker died of it.
+        """
+        source = self._source
+        if not self.attempts:
+            source.note_claim()
+        if self._qos and not source.is_current(self._session):
+            return False
+        mark = mark_message(self.message.topic, self.message.payload)
+        if self._is_again and (reason := source.hand.take_blame(mark)):
+            source.retries.keep(self, Failure(reason, ""))
+            return False
+        source.hand.hold(mark)
+        return True
+
+    def done(self, response: Response) -> None:
+        """Have the message acknowledged."""
+        self._source.hand.release()
+        self.acknowledge()
+
+    def failed(self, response: Response, failure: Failure) -> None:
+        """Have the message tried again, or kept as a dead letter."""
+        self._source.hand.release()
+        self._source.retries.keep(self, failure)
+
+    def acknowledge(self) -> None:
+        """Let the broker forget the message."""
+        if self._qos:
+            self._source.acknowledge(self._mid, self._qos, self._session)
+
+
+class MqttSource:
+    """One session with a broker, and what its subscriptions bring."""
+
+    def __init__(self, trigger: Trigger, function: Function, intake: Intake, report: Report, *, hand: Hand) -> None:
+        self.hand = hand
+        self.retries = _open_retries(trigger, function, intake, report, hand=hand)
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._filters = read_filters(trigger)
+        self._intake = intake
+        self._report = report
+        self._name = trigger.url_to_show
+        self._delays = Delays(_LONGEST_DELAY)
+        self._session = 0
+        self._is_stopping = False
+        self._address = read_address(trigger)
+        self._client = open_client(trigger, function, self._address)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+
+    def start(self) -> None:
+        """Connect, subscribe, and do so again for ever."""
+        self.retries.start()
+        start_thread("mqtt", self._run)
+
+    def flush(self) -> None:
+        """Send the outcomes of retried messages; those of the session are sent as they come."""
+        self.retries.flush()
+
+    def stop(self) -> None:
+        """Take nothing more in; what is not acknowledged stays with the broker."""
+        self._is_stopping = True
+        self.retries.stop()
+
+    def close(self, timeout: float) -> None:
+        """See failed messages to safety, then leave the broker, which keeps the session."""
+        self.retries.close(timeout)
+        self._client.disconnect()
+
+    def is_current(self, session: int) -> bool:
+        """Tell whether a connection is the one that there is now, and its messages are still to be handled."""
+        return session == self._session and not self._is_stopping
+
+    def note_claim(self) -> None:
+        """Note that a message waits no longer."""
+        with self._lock:
+            self._waiting -= 1
+
+    def acknowledge(self, mid: int, qos: int, session: int) -> None:
+        """Acknowledge a message, unless its connection is gone."""
+        if session == self._session:
+            self._client.ack(mid, qos)
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            try:
+                connect(self._client, self._address)
+            except (OSError, ValueError) as error:
+                self._report(State.WAITING, f"no connection to the broker {self._name}: {error}")
+            else:
+                self._client.loop_forever()
+            if not self._is_stopping:
+                time.sleep(self._delays.next())
+
+    def _on_connect(self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _properties: Any) -> None:
+        if code.is_failure:
+            self._report(State.WAITING, f"the broker {self._name} refused the session: {code}")
+            return
+        self._session += 1
+        self._delays.reset()
+        if self._filters:
+            client.subscribe(list(self._filters.items()))
+        else:
+            self._report(State.READY, "")
+
+    def _on_subscribe(self, client: Client, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Any) -> None:
+        refused = [f"{topic}: {code}" for topic, code in zip(self._filters, codes, strict=False) if code.is_failure]
+        if refused:
+            self._report(State.WAITING, f"the broker {self._name} refused the subscription {'; '.join(refused)}")
+        else:
+            self._report(State.READY, "")
+
+    def _on_disconnect(
+        self, client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode, _properties: Any
+    ) -> None:
+        self._session += 1
+        if not self._is_stopping:
+            self._report(State.WAITING, f"the broker {self._name} is gone: {code}")
+
+    def _on_message(self, client: Client, _data: Any, message: MQTTMessage) -> None:
+        with self._lock:
+            if not message.qos and self._waiting >= _WAITING_LIMIT:
+                return
+            self._waiting += 1
+        self._intake.put(MqttDelivery(self, message, self._session))
+
+
+def _open_retries(trigger: Trigger, function: Function, intake: Intake, report: Report, *, hand: Hand) -> Retries:
+    if function.broker_url:
+        return BrokerRetries(Keeper(trigger, function, intake, report, hand=hand))
+    return MemoryRetries(trigger.attributes.integer("maxRetries", 3), intake, report)
+
+
+def _read_message(message: MQTTMessage) -> MqttMessage:
+    properties = message.properties
+    headers: dict[str, Any] = {"x-mqtt-publish-qos": message.qos, "x-mqtt-retain": message.retain}
+    headers.update(getattr(properties, "UserProperty", ()))
+    return MqttMessage(
+        topic=message.topic,
+        payload=bytes(message.payload),
+        packet_id=message.mid,
+        headers=headers,
+        content_type=getattr(properties, "ContentType", ""),
+        received=time.time(),
+    )

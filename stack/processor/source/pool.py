@@ -1,0 +1,95 @@
+"""The sources of triggers that share one pool of workers (Nuclio's workerAllocatorName)."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from stack.processor.delivery import Delivery, Intake, Report, Source
+from stack.processor.meter import Count
+from stack.processor.status import State
+
+Opener = Callable[[Intake, Report], Source]
+
+
+class PoolSource:
+    """Several sources as one: it is ready when all are, and at its end when all are."""
+
+    def __init__(self, openers: Sequence[Opener], intake: Intake, report: Report) -> None:
+        self._intake = intake
+        self._report = report
+        self._lock = threading.Lock()
+        self._open = len(openers)
+        self._states: list[tuple[State, str]] = [(State.STARTING, "")] * len(openers)
+        self._sources = [
+            opener(_PoolIntake(self, index), _PoolReport(self, index)) for index, opener in enumerate(openers)
+        ]
+
+    def start(self) -> None:
+        """Start all."""
+        for source in self._sources:
+            source.start()
+
+    def flush(self) -> None:
+        """Send the outcomes of all."""
+        for source in self._sources:
+            source.flush()
+
+    def stop(self) -> None:
+        """Stop all; the intake is closed when the last has handed over what must be handled."""
+        for source in self._sources:
+            source.stop()
+
+    def close(self, timeout: float) -> None:
+        """Close all, in at most that many seconds each."""
+        for source in self._sources:
+            source.close(timeout)
+
+    def put(self, index: int, delivery: Delivery) -> None:
+        """Hand over what a source brought, and note which it was."""
+        delivery.pool_index = index  # type: ignore[attr-defined]
+        self._intake.put(delivery)
+
+    def end(self) -> None:
+        """Note that a source hands over nothing more."""
+        with self._lock:
+            self._open -= 1
+            if self._open:
+                return
+        self._intake.close()
+
+    def note(self, index: int, state: State, reason: str) -> None:
+        """Note how a source is, and say how all are: as the first that is not ready."""
+        with self._lock:
+            self._states[index] = (state, reason)
+            worst = next((one for one in self._states if one[0] is not State.READY), (State.READY, ""))
+        if worst[0] is not State.STARTING:
+            self._report(*worst)
+
+    def count(self, what: Count) -> None:
+        """Count for all."""
+        self._report.count(what)
+
+
+class _PoolIntake:
+    """Where one of the sources puts what arrives."""
+
+    def __init__(self, pool: PoolSource, index: int) -> None:
+        self._pool = pool
+        self._index = index
+        self.close = pool.end
+
+    def put(self, delivery: Delivery) -> None:
+        """Hand over one delivery."""
+        self._pool.put(self._index, delivery)
+
+
+class _PoolReport:
+    """What one of the sources tells of itself."""
+
+    def __init__(self, pool: PoolSource, index: int) -> None:
+        self._pool = pool
+        self._index = index
+        self.count = pool.count
+
+    def __call__(self, state: State, reason: str) -> None:
+        """Say how the source is."""
+        self._pool.note(self._index, state, reason)

@@ -1,0 +1,196 @@
+"""A handler called as the processor calls it, without sockets, for the tests of a function's author.
+
+For a handler in main.py that compares a reading with a limit a test is:
+
+>>> from main import handler
+>>> from stack.processor.testing import invoke
+>>> def test_alert():
+...     assert invoke(handler, body={"degrees": 31}).body == {"alert": True}
+"""
+
+import asyncio
+import atexit
+import inspect
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import nuclio_sdk
+from nuclio_sdk import Context, Event, Platform, TriggerInfo
+
+from stack.processor.attributes import Attributes
+from stack.processor.configuration import Sink, Trigger
+from stack.processor.delivery import Failure
+from stack.processor.event import new_id, to_time
+from stack.processor.handler import find_init_context, is_async
+from stack.processor.invocation import Invoker
+from stack.processor.logger import ROOT, ConsoleFormatter, open_logger
+from stack.processor.post import Post, Role
+from stack.processor.response import Response
+
+_TRIGGER = Trigger("default-http", "http", 1, "", "", "", Attributes("attributes", {}), 0.0, 0.0)
+_FIELDS = frozenset(inspect.signature(Event).parameters)
+_JSON = "application/json"
+
+_rehearsals: dict[Any, "Rehearsal"] = {}
+
+
+def invoke(
+    handler: Callable[..., Any],
+    event: Event | None = None,
+    *,
+    context: Context | None = None,
+    raises: bool = False,
+    **fields: Any,
+) -> nuclio_sdk.Response:
+    """Call a handler, sync or async, with an event, or one made of keyword arguments; return its response.
+
+    The response is what `context.platform.call_function` would return: its body is the parsed object where the content
+    type is JSON, else bytes. `init_context` of the handler's module is called before the first event of a handler, and
+    not at all where a context is given. An exception becomes the response of status 500, or is raised if asked.
+
+    Raises:
+        TypeError: a keyword argument is no attribute of an event.
+        RuntimeError: an event loop runs already, as in an async test; call it from a plain one.
+    """
+    rehearsal = Rehearsal(handler, context) if context else _rehearsals.get(handler)
+    if rehearsal is None:
+        rehearsal = _rehearsals[handler] = Rehearsal(handler, open_context())
+        rehearsal.prepare()
+    return rehearsal.invoke(make_event(**fields) if event is None else event, raises=raises)
+
+
+def make_event(body: Any = b"", **fields: Any) -> Event:
+    """Return an event as a request over HTTP would make it; fields are the names of an event's attributes.
+
+    Raises:
+        TypeError: a field is no attribute of an event.
+    """
+    fields = {("_id" if name == "id" else "_type" if name == "type" else name): fields[name] for name in fields}
+    unknown = sorted(set(fields) - _FIELDS)
+    if unknown:
+        known = ", ".join(sorted(name.lstrip("_") for name in _FIELDS))
+        raise TypeError(f"an event has no {', '.join(unknown)}; attributes: {known}")
+    is_object = not isinstance(body, str | bytes | bytearray | type(None))
+    text = json.dumps(body, default=str).encode() if is_object else _encode(body)
+    headers = fields.pop("headers", None) or {}
+    content_type = fields.pop("content_type", None) or headers.get("Content-Type", _JSON if is_object else "")
+    defaults = {
+        "trigger": TriggerInfo("http", _TRIGGER.name),
+        "_id": new_id(),
+        "method": "POST" if text else "GET",
+        "path": "/",
+        "size": len(text),
+        "timestamp": to_time(int(time.time())),
+        "url": "",
+        "shard_id": -1,
+        "num_shards": 0,
+        "_type": "",
+        "type_version": "",
+        "version": "",
+        "topic": "",
+    }
+    given = body if is_object else text
+    return Event(**(defaults | fields), body=given, content_type=content_type, headers=headers)
+
+
+def open_context(namespace: str = "nuclio") -> Context:
+    """Return a context like a worker's, whose log goes where standard output goes at the time."""
+    logger = open_logger("processor.http.w0.python.logger", Sink())
+    logger.bind(worker_id="0")
+    for handler in logging.getLogger(ROOT).handlers:
+        if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, ConsoleFormatter):
+            handler.setStream(_Output())
+    return Context(logger, Platform("local", namespace), "0", TriggerInfo("http", _TRIGGER.name))
+
+
+class Rehearsal:
+    """A handler, its context and its event loop, for any number of events."""
+
+    def __init__(self, handler: Callable[..., Any], context: Context) -> None:
+        self._handler = handler
+        self._context = context
+        self._runner: asyncio.Runner | None = None
+
+    def prepare(self) -> None:
+        """Call the handler's init_context, if there is one; its errors are raised."""
+        prepare = find_init_context(self._handler)
+        if prepare:
+            self._complete(prepare(self._context))
+
+    def invoke(self, event: Event, *, raises: bool = False) -> nuclio_sdk.Response:
+        """Return the response to an event."""
+        response = self.respond(event, raises=raises)
+        body = json.loads(response.body) if response.content_type == _JSON else response.body
+        return nuclio_sdk.Response(dict(response.headers), body, response.content_type, response.status)
+
+    def respond(self, event: Event, *, raises: bool = False) -> Response:
+        """Return the response to an event, as it would be written."""
+        kind = _RaisingInvoker if raises else Invoker
+        post = Post(_TRIGGER, Role.WORKER)
+        invoker = kind(self._handler, self._context, build=lambda message: message, post=post, complete=self._complete)
+        delivery = _Delivery(event)
+        if is_async(self._handler):
+            self._complete(invoker.handle_async(delivery))
+        else:
+            invoker.handle(delivery)
+        assert delivery.response is not None
+        return delivery.response
+
+    def _complete(self, result: Any) -> Any:
+        if not inspect.isawaitable(result):
+            return result
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+            atexit.register(self._runner.close)
+        return self._runner.run(_wait_for(result))
+
+
+class _RaisingInvoker(Invoker):
+    """Lets the handler's errors through."""
+
+    def _explain(self, error: BaseException) -> tuple[Response, Failure | None]:
+        raise error
+
+
+class _Delivery:
+    """A message that is an event already, and keeps its response."""
+
+    def __init__(self, event: Event) -> None:
+        self.message = event
+        self.response: Response | None = None
+
+    def claim(self) -> bool:
+        """Tell that it is to be handled."""
+        return True
+
+    def done(self, response: Response) -> None:
+        """Keep the response."""
+        self.response = response
+
+    def failed(self, response: Response, failure: Failure) -> None:
+        """Keep the response."""
+        self.response = response
+
+
+class _Output:
+    """Standard output of the moment: a test runner puts another in its place for each test."""
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        sys.stdout.flush()
+
+
+def _encode(body: str | bytes | bytearray | None) -> bytes:
+    return body.encode() if isinstance(body, str) else bytes(body or b"")
+
+
+async def _wait_for(awaitable: Any) -> Any:
+    return await awaitable

@@ -1,0 +1,96 @@
+"""The time of a deploy after a change of one line, and of the same by hand: docker build, rm -f, run, until ready."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from time import monotonic, sleep
+from uuid import uuid4
+
+import yaml
+
+from stack.errors import StackError
+from stack.plan.bench import OWN, Figures
+from stack.plan.function import image_repository
+from stack.run.bench.bed import Bed
+from stack.run.bench.contest import Contestants
+from stack.run.bench.port import find_port
+from stack.run.bench.processor import http_trigger, is_ready
+from stack.run.bench.program import run_command
+from stack.run.workspace import write_file
+
+# No function of the user's: its images are removed at the end.
+_NAME = "tidegate-bench"
+_READY_SECONDS = 30.0
+_LOOK = 0.01
+
+
+def open_deploy(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare two ways to deploy one function over itself."""
+    folder = bed.stack.workspace.root / "functions" / _NAME
+    hand = ByHand(bed, bed.scratch / "by-hand")
+    stack.callback(hand.remove)
+    numbers = count()
+    _write_code(folder, next(numbers))
+    write_file(folder / "function.yaml", yaml.safe_dump({"spec": {"handler": "main:handler"}}).encode())
+    bed.run_task("deploy-function", _NAME)
+    stack.callback(_forget, bed)
+    _write_code(hand.folder, next(numbers))
+    hand.deploy()
+
+    def deploy() -> None:
+        bed.run_task("deploy-function", _NAME)
+
+    return {
+        OWN: lambda: _measure(folder, next(numbers), deploy),
+        "docker": lambda: _measure(hand.folder, next(numbers), hand.deploy),
+    }
+
+
+class ByHand:
+    """A function in a container that somebody runs without Tidegate."""
+
+    def __init__(self, bed: Bed, folder: Path) -> None:
+        self.folder = folder
+        self._name = f"tidegate-bench-{uuid4().hex[:8]}"
+        self._health = find_port()
+        spec = {"handler": "main:handler", "triggers": {"http": http_trigger(8080)}}
+        write_file(folder / "processor.yaml", yaml.safe_dump({"metadata": {"name": _NAME}, "spec": spec}).encode())
+        lines = [f"FROM {bed.processor_image}", "COPY processor.yaml /etc/nuclio/config/processor/processor.yaml"]
+        write_file(folder / "Dockerfile", "\n".join([*lines, "COPY main.py /opt/nuclio/", ""]).encode())
+
+    def deploy(self) -> None:
+        """Build, remove the older container, start the new one, and wait until it is ready."""
+        run_command(["docker", "build", "--quiet", "--tag", self._name, str(self.folder)])
+        run_command(["docker", "rm", "--force", self._name])
+        ports = ["--publish", "127.0.0.1::8080", "--publish", f"127.0.0.1:{self._health}:8082"]
+        run_command(["docker", "run", "--detach", "--name", self._name, *ports, self._name])
+        deadline = monotonic() + _READY_SECONDS
+        while not is_ready(self._health):
+            if monotonic() > deadline:
+                raise StackError(f"the function that was deployed by hand is not ready after {_READY_SECONDS:g} s")
+            sleep(_LOOK)
+
+    def remove(self) -> None:
+        """Remove its container and its image."""
+        run_command(["docker", "rm", "--force", self._name])
+        run_command(["docker", "image", "rm", "--force", self._name])
+
+
+def _forget(bed: Bed) -> None:
+    """Delete the function, and the images of all its revisions."""
+    bed.run_task("delete-function", _NAME, "--yes")
+    repository = image_repository(_NAME)
+    images = run_command(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository]).split()
+    bed.stack.engine.remove_images(images)
+
+
+def _measure(folder: Path, number: int, deploy: Callable[[], None]) -> Figures:
+    _write_code(folder, number)
+    began = monotonic()
+    deploy()
+    return {"time": monotonic() - began}
+
+
+def _write_code(folder: Path, number: int) -> None:
+    write_file(folder / "main.py", f"def handler(context, event):\n    return {number}\n".encode())

@@ -1,0 +1,82 @@
+"""The benchmark from end to end: every row measured, and shown."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from stack import console
+from stack.config.settings import load_settings
+from stack.errors import HostError, StackError
+from stack.plan.bench import COLUMNS, FULL, QUICK, Result, Row, choose_rows, explain_broken, find_contestants, judge
+from stack.run.bench.amqp import open_amqp, open_workers
+from stack.run.bench.bed import Bed
+from stack.run.bench.command import open_command
+from stack.run.bench.contest import OpenContest, hold_contest
+from stack.run.bench.deploy import open_deploy
+from stack.run.bench.http import open_http
+from stack.run.bench.memory import open_memory
+from stack.run.bench.mqtt import open_mqtt
+from stack.run.bench.round_trip import open_round_trip
+from stack.run.bench.start import open_start
+from stack.run.workspace import lock, make_folder, open_workspace
+
+_CONTESTS: dict[str, OpenContest] = {
+    "amqp": open_amqp,
+    "workers": open_workers,
+    "http": open_http,
+    "round-trip": open_round_trip,
+    "mqtt": open_mqtt,
+    "memory": open_memory,
+    "start": open_start,
+    "deploy": open_deploy,
+    "command": open_command,
+}
+
+
+def run_bench(*, quick: bool, as_json: bool, text: str) -> None:
+    """Measure the rows whose name has the text, and show them.
+
+    Raises:
+        StackError: a bound does not hold, or a row could not be measured.
+    """
+    rows = choose_rows(text)
+    workspace = open_workspace()
+    state = workspace.state / "bench"
+    make_folder(state)
+    with lock(workspace, "bench"), tempfile.TemporaryDirectory(dir=state) as scratch, ExitStack() as exits:
+        # A container's user reads here too.
+        make_folder(Path(scratch))
+        bed = Bed(QUICK if quick else FULL, state, load_settings(workspace.root), exits, Path(scratch))
+        results = list(_measure(bed, rows))
+        _show(results, as_json=as_json)
+    if broken := explain_broken(results):
+        raise StackError(broken)
+
+
+def _measure(bed: Bed, rows: Sequence[Row]) -> Iterator[Result]:
+    for contest, open_contest in _CONTESTS.items():
+        own = [row for row in rows if row.contest == contest]
+        if own:
+            yield from _hold(bed, open_contest, own)
+
+
+def _hold(bed: Bed, open_contest: OpenContest, rows: Sequence[Row]) -> Iterator[Result]:
+    """Yield the results of one contest; rows for which this machine lacks something are left out."""
+    try:
+        with console.working(f"Measuring {rows[0].name}"):
+            rounds = hold_contest(open_contest, bed, find_contestants(rows, rows[0].contest))
+    except HostError as error:
+        console.warn(f"{len(rows)} rows are left out: {error}")
+        return
+    except StackError as error:
+        console.warn(f"{rows[0].name}: {error}")
+        rounds = {}
+    yield from (judge(row, rounds) for row in rows)
+
+
+def _show(results: Sequence[Result], *, as_json: bool) -> None:
+    if as_json:
+        console.show_json({"rows": [result.as_document() for result in results]})
+    else:
+        console.show_table(COLUMNS, [result.as_line() for result in results])

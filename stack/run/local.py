@@ -1,0 +1,213 @@
+"""A function on this machine without Docker: the same processor as a local process, loaded anew as its files change."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from stack import console
+from stack.config.source import FILE, IGNORED_FOLDERS, IGNORED_SUFFIX, find_folder, load_function
+from stack.errors import ConfigError, FunctionError
+from stack.plan.function import FunctionPlan, plan_function
+from stack.plan.local import LocalPlan, plan_local
+from stack.run.broker import find_broker
+from stack.run.stack import Stack, open_stack
+from stack.run.workspace import PROGRAM, write_file
+
+_HOST, _HTTP_PORT = "127.0.0.1", 8080
+_PRIVATE = 0o600
+# Seconds between looks at the function's few files. They cost a thousandth of a core, and being told by the kernel,
+# for which a library would be needed, could not save more than a tenth of a second.
+_LOOK = 0.1
+_KNOCK = 0.5
+_END = 15.0
+
+Snapshot = dict[Path, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """How to run a function here; with an event, a file's name or `-`, it handles that one and ends."""
+
+    port: int
+    """0 is the port that the function asks for, or a free one."""
+    broker: str
+    """Empty is the stack's own, if it is up."""
+    event: str
+
+
+def run_function(name: str, rehearsal: Rehearsal) -> int:
+    """Run a function until Ctrl-C, or for one event; return the exit status.
+
+    Raises:
+        StackError: the function is wrong, or nothing could call it here.
+    """
+    stack = open_stack()
+    folder = find_folder(stack.workspace.root, name)
+    return _handle_one(stack, folder, rehearsal) if rehearsal.event else Stage(stack, folder, rehearsal).run()
+
+
+def _handle_one(stack: Stack, folder: Path, rehearsal: Rehearsal) -> int:
+    plan = plan_function(load_function(folder), stack.settings)
+    event = rehearsal.event if rehearsal.event == "-" else str(Path(rehearsal.event).resolve())
+    broker_url = rehearsal.broker or find_broker(stack).amqp_url
+    with _prepared(plan_local(plan, port=0, broker_url=broker_url)) as home:
+        command = [*_command(home, folder), "--event", event]
+        return subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode
+
+
+class Stage:
+    """A function that runs here, and its files, which are watched."""
+
+    def __init__(self, stack: Stack, folder: Path, rehearsal: Rehearsal) -> None:
+        self._stack = stack
+        self._folder = folder
+        self._port = rehearsal.port
+        self._broker_url = rehearsal.broker or _find_running_broker(stack)
+        self._files: Snapshot = {}
+
+    def run(self) -> int:
+        """Run the function, anew whenever its function.yaml has changed; return the exit status."""
+        # So that what is started here ends with this process.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._files = _look(self._folder)
+        plan = self._plan()
+        self._tell(plan)
+        try:
+            while True:
+                with _prepared(plan) as home, self._started(home) as process:
+                    status = self._follow(process)
+                if status is not None:
+                    return status
+                plan = self._plan_again()
+        except KeyboardInterrupt:
+            return 0
+
+    def _plan(self) -> LocalPlan:
+        plan = plan_function(load_function(self._folder), self._stack.settings)
+        self._port = self._port or _choose_port(plan)
+        return plan_local(plan, port=self._port, broker_url=self._broker_url)
+
+    def _plan_again(self) -> LocalPlan:
+        """Return what the changed function.yaml comes to; wait for its next change while it is wrong."""
+        while True:
+            try:
+                return self._plan()
+            except ConfigError as error:
+                console.warn(str(error))
+            while not self._has_changed():
+                time.sleep(_LOOK)
+
+    def _tell(self, plan: LocalPlan) -> None:
+        name = self._folder.name
+        if plan.dropped:
+            console.warn(
+                f"{', '.join(plan.dropped)}: left out, since the stack's broker is not up. "
+                "`invoke up` starts it; --broker URL names another."
+            )
+        if not plan.triggers:
+            raise FunctionError(f"Nothing could call {name} here: it has no other trigger.")
+        if plan.has_http:
+            console.say(f"{name} answers at http://{_HOST}:{self._port}")
+        console.note(f"It is loaded anew when a file in {self._folder} is saved. Ctrl-C ends it.")
+
+    @contextmanager
+    def _started(self, home: Path) -> Iterator["subprocess.Popen[bytes]"]:
+        command = [*_command(home, self._folder), "--reload", "--health-port", "0", "--metrics-port", "0"]
+        process = subprocess.Popen(command, cwd=self._folder, env=_environment())
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(_END)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _follow(self, process: "subprocess.Popen[bytes]") -> int | None:
+        """Pass changes on; return the exit status, or None where function.yaml has changed."""
+        config = self._folder / FILE
+        while process.poll() is None:
+            time.sleep(_LOOK)
+            before = self._files.get(config)
+            if self._has_changed():
+                if self._files.get(config) != before:
+                    return None
+                process.send_signal(signal.SIGUSR1)
+        return process.returncode
+
+    def _has_changed(self) -> bool:
+        before, self._files = self._files, _look(self._folder)
+        return self._files != before
+
+
+def _command(home: Path, folder: Path) -> list[str]:
+    # With -P no file of the function stands in for a module of the processor's.
+    command = [sys.executable, "-P", "-m", "stack.processor", "--config", str(home / "processor.yaml")]
+    return [*command, "--secrets", str(home), "--folder", str(folder)]
+
+
+def _environment() -> dict[str, str]:
+    """Return the processor's environment.
+
+    A compiled file would be taken for the one that was saved twice in a second.
+    """
+    return {**os.environ, "PYTHONPATH": str(PROGRAM), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@contextmanager
+def _prepared(plan: LocalPlan) -> Iterator[Path]:
+    """Write what the processor reads into a folder that only its owner can read."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-") as name:
+        home = Path(name)
+        for file_name, content in {"processor.yaml": plan.document, **plan.secrets}.items():
+            write_file(home / file_name, content.encode(), _PRIVATE)
+        yield home
+
+
+def _look(folder: Path) -> Snapshot:
+    """Return the time and size of every file that could matter; one that vanishes meanwhile is left out."""
+    found: Snapshot = {}
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in IGNORED_FOLDERS]
+        for name in files:
+            path = Path(parent, name)
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            if path.suffix != IGNORED_SUFFIX:
+                found[path] = (status.st_mtime_ns, status.st_size)
+    return found
+
+
+def _find_running_broker(stack: Stack) -> str:
+    """Return the URL of the stack's broker; nothing if nobody listens there."""
+    url = find_broker(stack).amqp_url
+    address = urlsplit(url)
+    try:
+        with socket.create_connection((address.hostname, address.port or 0), _KNOCK):
+            return url
+    except OSError:
+        return ""
+
+
+def _choose_port(plan: FunctionPlan) -> int:
+    """Return the port that the function asks for, or 8080, or, where that is taken, a free one."""
+    wanted = plan.http.attributes.port if plan.http else None
+    for port in (wanted or _HTTP_PORT, 0):
+        try:
+            with socket.create_server((_HOST, port)) as listener:
+                return int(listener.getsockname()[1])
+        except OSError:
+            continue
+    return _HTTP_PORT

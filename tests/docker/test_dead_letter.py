@@ -1,0 +1,161 @@
+"""`invoke dead-letters` and a real RabbitMQ: nothing is taken away before it is safe elsewhere."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pika
+import pytest
+
+from stack.plan import dead_letter
+from stack.processor.source.rabbitmq import retry
+from tests.docker.test_processor import Bench, bench
+from tests.docker.workspace import Broker, Workspace
+from tests.unit.processor.running import wait_for
+
+__all__ = ["bench"]
+
+FUNCTION = "mqttevent"
+
+
+class Post:
+    """Puts dead letters into a queue, and looks at what is in queues."""
+
+    def __init__(self, broker: Broker, queue: str) -> None:
+        self.queue = queue
+        self.dead = f"{queue}.dead"
+        self._connection = pika.BlockingConnection(pika.URLParameters(broker.amqp_url))
+        self._channel = self._connection.channel()
+        self._channel.confirm_delivery()
+        for name in (self.queue, self.dead):
+            self._channel.queue_delete(name)
+            self._channel.queue_declare(name, durable=True)
+
+    def bury(self, *bodies: str) -> None:
+        headers = {"mine": 1, "x-nuclio-attempts": 4, "x-nuclio-function": "thermo", "x-nuclio-error": "ValueError: no"}
+        headers |= {"x-nuclio-exchange": "iot/sensors", "x-nuclio-routing-key": "temperature"}
+        headers |= {"x-nuclio-first-failed": "2026-01-01T00:00:00Z", "x-nuclio-last-failed": "2026-01-02T00:00:00Z"}
+        properties = pika.BasicProperties(headers=headers, message_id="m1", content_type="text/plain")
+        for body in bodies:
+            self._channel.basic_publish("", self.dead, body.encode(), properties)
+
+    def take(self, queue: str) -> list[tuple[Any, str]]:
+        """Take all that is in a queue; wait for what goes back to it after a connection was cut."""
+        time.sleep(0.3)
+        found = []
+        while (got := self._channel.basic_get(queue, auto_ack=True))[0]:
+            found.append((got[1], got[2].decode()))
+        return found
+
+    def bodies(self, queue: str) -> list[str]:
+        return [body for _, body in self.take(queue)]
+
+    def drop(self, queue: str) -> None:
+        self._channel.queue_delete(queue)
+
+    def depth(self, queue: str) -> int:
+        return int(self._channel.queue_declare(queue, passive=True).method.message_count)
+
+    def close(self) -> None:
+        for name in (self.queue, self.dead):
+            self._channel.queue_delete(name)
+        self._connection.close()
+
+
+@pytest.fixture
+def post(broker: Broker) -> Iterator[Post]:
+    post = Post(broker, f"nuclio-nuclio-{FUNCTION}-sensors")
+    yield post
+    post.close()
+
+
+def list_letters(workspace: Workspace, *arguments: str) -> list[dict[str, Any]]:
+    letters: list[dict[str, Any]] = json.loads(workspace.invoke("dead-letters", *arguments, "--json").stdout)
+    return letters
+
+
+def test_both_sides_mean_the_same_headers() -> None:
+    ours = {retry.ATTEMPTS, retry.FUNCTION, retry.ERROR, retry.TRACEBACK, retry.FIRST_FAILED, retry.LAST_FAILED}
+    assert ours == dead_letter._FORGOTTEN
+    assert (retry.EXCHANGE, retry.ROUTING_KEY) == (dead_letter.EXCHANGE, dead_letter.ROUTING_KEY)
+
+
+def test_letters_are_listed_and_stay(workspace: Workspace, post: Post) -> None:
+    post.bury("21.5", "x" * 200)
+    first, second = [one for one in list_letters(workspace) if one["queue"] == post.dead]
+    assert (first["body"], first["function"], first["error"]) == ("21.5", "thermo", "ValueError: no")
+    assert (first["attempts"], first["exchange"], first["routing_key"]) == (4, "iot/sensors", "temperature")
+    assert (first["headers"], len(second["body"])) == ({"mine": 1}, 200)
+    table = workspace.invoke("dead-letters").stdout
+    assert "ValueError: no" in table and "x" * 61 not in table
+    shown = workspace.invoke("dead-letters", "--show", str(second["number"])).stdout
+    assert "x" * 200 in shown and "header mine: 1" in shown
+    assert post.bodies(post.dead) == ["21.5", "x" * 200]
+
+
+def test_letters_are_sent_again_as_they_were(workspace: Workspace, post: Post) -> None:
+    post.bury("one", "two", "twice")
+    said = workspace.invoke("dead-letters", "--replay", "--match", "TW", "--count", "1").stderr
+    assert "1 dead letter sent again." in said
+    ((properties, body),) = post.take(post.queue)
+    assert (body, properties.message_id, properties.delivery_mode) == ("two", "m1", 2)
+    headers = {"mine": 1, "x-nuclio-exchange": "iot/sensors", "x-nuclio-routing-key": "temperature"}
+    assert properties.headers == headers
+    assert post.bodies(post.dead) == ["one", "twice"]
+
+
+def test_letters_of_a_queue_that_is_gone_stay(workspace: Workspace, post: Post) -> None:
+    post.bury("one")
+    post.drop(post.queue)
+    result = workspace.invoke("dead-letters", "--replay", check=False)
+    assert result.returncode
+    assert f"There is no queue {post.queue}; its letters stay." in result.stderr
+    assert post.bodies(post.dead) == ["one"]
+
+
+def test_interrupted_replay_loses_nothing(workspace: Workspace, post: Post) -> None:
+    bodies = [str(number) for number in range(3000)]
+    post.bury(*bodies)
+    task = workspace.start("dead-letters", "--replay")
+    wait_for(lambda: post.depth(post.queue) > 50, 60)
+    task.send_signal(signal.SIGKILL)
+    task.communicate(timeout=20)
+    sent, left = post.bodies(post.queue), post.bodies(post.dead)
+    assert left
+    assert set(sent) | set(left) == set(bodies)
+    assert len(sent) + len(left) - len(bodies) <= 1
+
+
+def test_letters_are_discarded_only_when_told_so(workspace: Workspace, post: Post) -> None:
+    post.bury("one", "two")
+    refused = workspace.invoke("dead-letters", "--purge", check=False)
+    assert refused.returncode and "add --yes" in refused.stderr
+    said = workspace.invoke("dead-letters", "--purge", "--match", "one", "--yes").stderr
+    assert "1 dead letter discarded." in said
+    assert post.bodies(post.dead) == ["two"]
+
+
+def test_letters_of_one_function_are_told_apart(workspace: Workspace, post: Post) -> None:
+    post.bury("one")
+    functions = {one["queue"] for one in list_letters(workspace, "amqpconsume")}
+    assert post.dead not in functions
+    unknown = workspace.invoke("dead-letters", "nobody", check=False)
+    assert unknown.returncode and "There is no function nobody. Functions: " in unknown.stderr
+    both = workspace.invoke("dead-letters", "--replay", "--purge", "--yes", check=False)
+    assert both.returncode and "Give one of" in both.stderr
+    assert post.bodies(post.dead) == ["one"]
+
+
+def test_event_sent_again_is_what_it_was(workspace: Workspace, bench: Bench) -> None:
+    mark = bench.output.with_suffix(".mark")
+    bench.start(exchangeName=bench.exchange, topics=["t"], maxRetries=0)
+    bench.send(f"fail-until {mark}", exchange=bench.exchange, key="t", headers={"mine": 1})
+    wait_for(lambda: bench.depth(f"{bench.queue}.dead"))
+    mark.touch()
+    workspace.invoke("dead-letters", "--replay", "--match", str(mark))
+    first, again = wait_for(lambda: len(bench.events()) == 2 and bench.events())
+    for name in ("body", "path", "headers", "content_type"):
+        assert again[name] == first[name]
+    assert bench.depth(f"{bench.queue}.dead") == 0

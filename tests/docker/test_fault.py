@@ -1,0 +1,79 @@
+"""The examples in the middle of their work: the broker restarts, a function's container is killed; nothing is lost."""
+
+import json
+import time
+from collections.abc import Callable
+
+from tests.docker.chaos import drain, open_channel
+from tests.docker.workspace import Broker, Workspace, run_docker, wait_until
+
+_FUNCTION = "amqpconsume"
+_SERVICE = f"function-{_FUNCTION}"
+_QUEUE = "iot/sensors"
+_READINGS, _RATE = 400, 50
+# Until half of the readings are sent.
+_MIDDLE = _READINGS / _RATE / 2
+
+
+def test_broker_restarts_in_the_middle_of_a_stream(
+    workspace: Workspace, broker: Broker, deployed: Callable[..., None]
+) -> None:
+    deployed(_FUNCTION)
+    before = count_events(workspace)
+    device = workspace.start("client", "--count", str(_READINGS), "--rate", str(_RATE))
+    time.sleep(_MIDDLE)
+    (container,) = workspace.containers("rabbitmq-mqtt")
+    run_docker("restart", container)
+    wait_for_health(container)
+    output, _ = device.communicate(timeout=90)
+    assert device.returncode == 0, output
+    assert f"{_READINGS} readings over AMQP" in output
+    wait_until(lambda: count_events(workspace) >= before + _READINGS, seconds=60, what="the last event")
+    assert count_waiting(broker) == 0
+    assert find_dead(broker) == []
+    run_demo(workspace)
+
+
+def test_killed_function_goes_on_where_it_was(
+    workspace: Workspace, broker: Broker, deployed: Callable[..., None]
+) -> None:
+    deployed(_FUNCTION)
+    device = workspace.start("client", "--count", str(_READINGS), "--rate", str(_RATE))
+    time.sleep(_MIDDLE)
+    (container,) = workspace.containers(_SERVICE)
+    run_docker("kill", container)
+    output, _ = device.communicate(timeout=90)
+    assert device.returncode == 0, output
+    assert count_waiting(broker) > 0
+    run_docker("start", container)
+    wait_until(lambda: count_waiting(broker) == 0, seconds=60, what="an empty queue")
+    assert find_dead(broker) == []
+    run_demo(workspace)
+
+
+def count_events(workspace: Workspace) -> int:
+    """Return how many events the function has handled without a failure."""
+    containers = json.loads(workspace.invoke("status", "--json").stdout)
+    (found,) = [one for one in containers if one["service"] == _SERVICE]
+    return int(found["events"]) - int(found["failures"])
+
+
+def count_waiting(broker: Broker) -> int:
+    with open_channel(broker.amqp_url) as channel:
+        return int(channel.queue_declare(_QUEUE, passive=True).method.message_count)
+
+
+def find_dead(broker: Broker) -> list[bytes]:
+    with open_channel(broker.amqp_url) as channel:
+        return [body for _, body in drain(channel, f"{_QUEUE}.dead")]
+
+
+def wait_for_health(container: str) -> None:
+    form = "{{.State.Health.Status}}"
+    wait_until(lambda: run_docker("inspect", "--format", form, container).stdout.strip() == "healthy", seconds=90)
+
+
+def run_demo(workspace: Workspace) -> None:
+    """Make sure that every reading has its feedback again."""
+    verdict = json.loads(workspace.invoke("demo", "--count", "10", "--json").stdout)
+    assert (verdict["handled"], verdict["lost"]) == (10, 0)

@@ -1,0 +1,88 @@
+"""What the benchmark makes of its figures."""
+
+import pytest
+
+from stack.errors import StackError
+from stack.plan.bench import (
+    COLUMNS,
+    OWN,
+    ROWS,
+    Result,
+    Row,
+    choose_rows,
+    explain_broken,
+    find_contestants,
+    judge,
+    order_rounds,
+)
+
+LEAST = Row("events, against pika", "events/s", "amqp", "rate", "pika", 0.9)
+MOST = Row("time, against docker", "s", "deploy", "time", "docker", 1.4, is_limit=True)
+
+
+def test_ratio_is_that_of_the_medians() -> None:
+    rounds = {OWN: [{"rate": 1.0}, {"rate": 90.0}, {"rate": 100.0}], "pika": [{"rate": 50.0}, {"rate": 45.0}]}
+    result = judge(LEAST, rounds)
+    assert (result.value, result.reference, result.ratio) == (90.0, 47.5, 90 / 47.5)
+
+
+@pytest.mark.parametrize(
+    ("row", "value", "holds"),
+    [(LEAST, 89, False), (LEAST, 90, True), (LEAST, 500, True), (MOST, 140, True), (MOST, 142, False), (MOST, 1, True)],
+)
+def test_bound_is_a_least_or_a_most(row: Row, value: float, holds: bool) -> None:
+    assert Result(row, value, 100.0).holds is holds
+
+
+@pytest.mark.parametrize("rounds", [{}, {OWN: [{"rate": 1.0}]}, {"pika": [{"rate": 1.0}]}, {OWN: [], "pika": []}])
+def test_row_that_was_not_measured_does_not_hold(rounds: dict[str, list[dict[str, float]]]) -> None:
+    result = judge(LEAST, rounds)
+    assert (result.ratio, result.holds, result.as_line()["holds"]) == (None, False, "not measured")
+
+
+def test_document_has_what_is_promised() -> None:
+    assert Result(LEAST, 12345.678, 10000.0).as_document() == {
+        "row": "events, against pika",
+        "value": 12350.0,
+        "unit": "events/s",
+        "reference": 10000.0,
+        "ratio": 1.235,
+        "bound": 0.9,
+        "holds": True,
+    }
+
+
+def test_line_says_which_way_a_bound_goes() -> None:
+    line = Result(MOST, 1.5, 1.0).as_line()
+    assert set(line) == set(COLUMNS)
+    assert (line["value"], line["ratio"], line["bound"], line["holds"]) == ("1.5 s", "1.50", "≤ 1.4", "no")
+    assert Result(LEAST, 12345.6, 1.0).as_line()["value"] == "12,346 events/s"
+
+
+def test_rounds_alternate_and_turn() -> None:
+    assert list(order_rounds(["a", "b", "c"], 3)) == ["a", "b", "c", "c", "b", "a", "a", "b", "c"]
+
+
+def test_contestants_come_once_each() -> None:
+    rows = choose_rows("rabbit-mq")
+    assert find_contestants(rows, "amqp") == (OWN, "pika", "faststream")
+    assert find_contestants(rows, "http") == ()
+
+
+def test_rows_are_chosen_by_a_part_of_their_name() -> None:
+    assert [row.contest for row in choose_rows("mqtt qos")] == ["mqtt", "mqtt"]
+    assert choose_rows("") == ROWS
+    with pytest.raises(StackError, match="no row has this in its name; the rows are:\n  rabbit-mq"):
+        choose_rows("nothing of the kind")
+
+
+def test_names_of_rows_differ() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_broken_bounds_are_named() -> None:
+    good, bad = Result(LEAST, 1.0, 1.0), Result(MOST, 2.0, 1.0)
+    assert explain_broken([good]) == ""
+    assert explain_broken([good, bad, Result(LEAST)]) == (
+        "2 of 3 bounds do not hold:\n  time, against docker\n  events, against pika"
+    )

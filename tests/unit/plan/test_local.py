@@ -1,0 +1,54 @@
+"""What the processor of a function on this machine is told."""
+
+from typing import Any
+
+import yaml
+
+from stack.config.settings import Settings
+from stack.plan.function import plan_function
+from stack.plan.local import LocalPlan, plan_local
+from tests.unit.plan.samples import make_function
+
+URL = "amqp://user:word@127.0.0.1:25672/"
+RABBIT = {"kind": "rabbit-mq", "attributes": {"exchangeName": "e", "topics": ["a"]}}
+
+
+def plan(broker_url: str = URL, **spec: Any) -> LocalPlan:
+    return plan_local(plan_function(make_function(**spec), Settings()), port=8080, broker_url=broker_url)
+
+
+def read(local: LocalPlan) -> dict[str, Any]:
+    return dict(yaml.safe_load(local.document)["spec"])
+
+
+def test_http_listens_on_this_machine_only() -> None:
+    local = plan()
+    assert local.has_http
+    assert read(local)["triggers"]["default-http"]["url"] == "127.0.0.1:8080"
+
+
+def test_account_of_the_stacks_broker_is_a_secret() -> None:
+    local = plan(triggers={"sensors": RABBIT})
+    assert read(local)["triggers"]["sensors"]["secret"] == "broker.url"
+    assert local.secrets == {"broker.url": URL}
+    assert "word" not in local.document
+
+
+def test_account_of_the_triggers_own_is_used_at_the_brokers_address_here() -> None:
+    local = plan(triggers={"sensors": {**RABBIT, "url": "amqp://me:mine@rabbitmq-mqtt:5672"}})
+    assert read(local)["triggers"]["sensors"]["url"] == "amqp://me:mine@127.0.0.1:25672/"
+
+
+def test_other_brokers_stay_and_the_stacks_is_left_out_where_it_is_not_up() -> None:
+    far = {"kind": "mqtt", "url": "mqtt://far.example:1883", "attributes": {"subscriptions": [{"topic": "t"}]}}
+    local = plan("", triggers={"sensors": RABBIT, "far": far})
+    assert local.dropped == ("sensors",)
+    assert sorted(local.triggers) == ["default-http", "far"]
+    assert local.secrets == {}
+    assert read(local)["triggers"]["far"]["url"] == "mqtt://far.example:1883"
+
+
+def test_variable_that_is_a_secret_has_its_value() -> None:
+    reference = {"secretKeyRef": {"name": "broker", "key": "url"}}
+    env = [{"name": "BROKER", "valueFrom": reference}, {"name": "PLAIN", "value": "x"}]
+    assert read(plan(env=env))["env"] == [{"name": "BROKER", "value": URL}, {"name": "PLAIN", "value": "x"}]

@@ -1,0 +1,57 @@
+"""What is remembered of a worker that died with messages in hand."""
+
+import os
+
+from stack.processor.hand import Book, Hand, IdleHand, mark_message
+
+
+def test_messages_that_differ_have_marks_that_differ() -> None:
+    marks = {mark_message(key, body) for key, body in (("k", b"1"), ("k", b"2"), ("other", b"1"))}
+    assert len(marks) == 3 and 0 not in marks
+    assert mark_message("k", b"1") == mark_message("k", bytes([49]))
+
+
+def test_another_worker_learns_what_a_dead_one_had_in_hand() -> None:
+    book = Book()
+    dead, alive = Hand(book), Hand(book)
+    child = os.fork()
+    if not child:
+        for mark in (1, 2, 3):
+            dead.hold(mark)
+        dead.release()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert dead.blame("it died")
+    assert [alive.take_blame(mark) for mark in (1, 2, 3)] == ["it died", "it died", ""]
+    assert alive.take_blame(1) == ""
+    assert not dead.blame("again")
+
+
+def test_what_was_handled_is_not_blamed() -> None:
+    hand = Hand()
+    hand.hold(1)
+    hand.release()
+    assert not hand.blame("it died")
+
+
+def test_book_keeps_the_newest_and_cuts_what_is_long() -> None:
+    book = Book()
+    for mark in range(1, 100):
+        book.note(mark, "é" * 100)
+    assert book.take(1) == ""
+    assert book.take(99) == "é" * 60
+
+
+def test_batch_beyond_all_bounds_is_noted_in_part() -> None:
+    hand = Hand()
+    for mark in range(1, 10_001):
+        hand.hold(mark)
+    assert hand.blame("it died")
+    for _ in range(10_000):
+        hand.release()
+
+
+def test_front_is_nobodys_victim() -> None:
+    hand = IdleHand()
+    hand.hold(1)
+    assert not hand.blame("it died")

@@ -1,0 +1,76 @@
+"""The benchmark's command line, with the one row that needs no Docker, and the counting that the others share."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from stack.errors import StackError
+from stack.run.bench import count
+from stack.run.bench.program import Program, run_program
+
+ROOT = Path(__file__).parents[3]
+
+
+def bench(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "bench", "--quick", *options]
+    environment = os.environ | {"TIDEGATE_WORKSPACE": str(folder)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
+
+
+def test_json_is_one_document_with_what_is_promised(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--json", "--row", "--list")
+    (row,) = json.loads(result.stdout)["rows"]
+    assert set(row) == {"row", "value", "unit", "reference", "ratio", "bound", "holds"}
+    assert (row["row"], row["unit"], row["bound"]) == ("invoke --list, against bare invoke", "s", 1.3)
+    assert row["ratio"] == pytest.approx(row["value"] / row["reference"], rel=0.01)
+    assert result.returncode == (0 if row["holds"] else 1), result.stderr
+
+
+def test_row_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--row", "steam")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "--row steam: no row has this in its name" in result.stderr
+
+
+def test_events_are_counted_from_the_first_to_the_last(tmp_path: Path) -> None:
+    counted = count.Count(tmp_path / "count")
+    with run_sleeper(tmp_path, **counted.environment) as program:
+        threading.Thread(target=count_events, args=(counted.environment["BENCH_COUNTER"],)).start()
+        assert 10 < counted.measure_rate(51, program) < 101
+
+
+def test_events_that_do_not_come_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(count, "_PATIENCE", 0.2)
+    with (
+        run_sleeper(tmp_path) as program,
+        pytest.raises(StackError, match=r"only 0 of 1 events were handled. sleeper printed:\nasleep"),
+    ):
+        program.wait_for_line("asleep")
+        count.Count(tmp_path / "count").measure_rate(10, program)
+
+
+def test_memory_of_all_processes_counts(tmp_path: Path) -> None:
+    with run_sleeper(tmp_path) as program:
+        program.wait_for_line("asleep")
+        assert len(program.find_processes()) == 2
+        assert program.measure_memory() > 3
+
+
+def run_sleeper(folder: Path, **environment: str) -> AbstractContextManager[Program]:
+    code = "import os, time; os.fork(); print('asleep', flush=True); time.sleep(60)"
+    return run_program([sys.executable, "-c", code], folder / "sleeper.log", **environment)
+
+
+def count_events(path: str) -> None:
+    """Count once, and fifty times more within half a second, as another process would."""
+    for number in range(1, 52):
+        with Path(path).open("r+b") as file:
+            file.write(number.to_bytes(8, sys.byteorder))
+        time.sleep(0.01)

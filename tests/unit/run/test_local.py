@@ -1,0 +1,196 @@
+"""run-function: a function without Docker, as its author works on it."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.unit.processor.running import ROOT, find_port, wait_for
+
+HANDLER = "def handler(context, event):\n    return '{answer}'\n"
+SENSORS = "spec: {triggers: {sensors: {kind: rabbit-mq, attributes: {exchangeName: e, topics: [a]}}}}"
+
+
+@dataclass(frozen=True)
+class Home:
+    """A workspace with one function, thermo, and no stack."""
+
+    root: Path
+    log: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "functions" / "thermo"
+
+    def write(self, code: str, name: str = "main.py") -> None:
+        (self.folder / name).write_text(code)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "run-function", "thermo", *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "TIDEGATE_WORKSPACE": str(self.root)}
+
+    def run(self, *arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.root,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                self.command(*arguments), cwd=self.root, env=self.environment, stdout=log, stderr=log
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(20)
+
+    def ask(self, port: int) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        with closing(connection), suppress(OSError):
+            connection.request("GET", "/")
+            return connection.getresponse().read().decode()
+        return ""
+
+    def wait_for_answer(self, port: int, answer: str) -> None:
+        wait_for(lambda: self.ask(port) == answer)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path, tmp_path / "log.txt")
+    home.folder.mkdir(parents=True)
+    ports = {name: find_port() for name in ("amqp", "mqtt", "management", "metrics")}
+    (tmp_path / "stack.yaml").write_text(json.dumps({"project": "local", "ports": ports}))
+    home.write("{}", "function.yaml")
+    home.write(HANDLER.format(answer="one"))
+    return home
+
+
+def test_handler_is_loaded_anew_within_half_a_second_of_its_saving(home: Home) -> None:
+    port = find_port()
+    seconds = []
+    with home.running("--port", str(port)):
+        wait_for(lambda: home.ask(port) == "one")
+        for answer in ("two", "six", "ten"):
+            time.sleep(0.5)
+            home.write(HANDLER.format(answer=answer))
+            saved = time.monotonic()
+            home.wait_for_answer(port, answer)
+            seconds.append(time.monotonic() - saved)
+    assert min(seconds) < 0.5, seconds
+    assert f"thermo answers at http://127.0.0.1:{port}" in home.log.read_text()
+    assert not list(home.folder.rglob("__pycache__"))
+
+
+def test_request_in_hand_is_finished_when_a_file_is_saved(home: Home) -> None:
+    port = find_port()
+    home.write("import time\ndef handler(context, event):\n    time.sleep(1.0)\n    return 'slow'\n")
+    with home.running("--port", str(port)):
+        wait_for(lambda: home.ask(port))
+        asking = subprocess.Popen(
+            [sys.executable, "-c", f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}').read())"],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "no_proxy": "*"},
+        )
+        time.sleep(0.5)
+        home.write(HANDLER.format(answer="new"))
+        assert asking.communicate(timeout=20)[0] == b"b'slow'\n"
+        wait_for(lambda: home.ask(port) == "new")
+
+
+def test_mistake_is_shown_and_mended_by_the_next_save(home: Home) -> None:
+    port = find_port()
+    with home.running("--port", str(port)) as process:
+        wait_for(lambda: home.ask(port) == "one")
+        home.write("def handler(context, event)\n")
+        wait_for(lambda: "SyntaxError" in home.log.read_text())
+        home.write(HANDLER.format(answer="two"))
+        wait_for(lambda: home.ask(port) == "two")
+        home.write("spec: {handler: 7}", "function.yaml")
+        wait_for(lambda: "functions/thermo/function.yaml: spec.handler" in home.log.read_text())
+        home.write("def entry(context, event):\n    return 'three'\n", "other.py")
+        home.write("spec: {handler: 'other:entry'}", "function.yaml")
+        wait_for(lambda: home.ask(port) == "three")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert home.ask(port) == ""
+
+
+def test_mistake_at_the_start_waits_for_a_save_too(home: Home) -> None:
+    port = find_port()
+    home.write("import module_that_nobody_has\n")
+    with home.running("--port", str(port)):
+        wait_for(lambda: "module_that_nobody_has" in home.log.read_text())
+        home.write(HANDLER.format(answer="mended"))
+        wait_for(lambda: home.ask(port) == "mended")
+
+
+def test_without_a_broker_only_http_is_there(home: Home) -> None:
+    port = find_port()
+    home.write(SENSORS, "function.yaml")
+    with home.running("--port", str(port)):
+        wait_for(lambda: home.ask(port) == "one")
+    assert "sensors: left out, since the stack's broker is not up. `invoke up` starts it" in home.log.read_text()
+    home.write(SENSORS.replace("spec: {", "spec: {disableDefaultHTTPTrigger: true, "), "function.yaml")
+    result = home.run()
+    assert result.returncode == 1
+    assert "Nothing could call thermo here" in result.stderr
+
+
+def test_one_event_from_a_file_or_standard_input(home: Home) -> None:
+    home.write(
+        "def handler(context, event):\n    print('printed')\n    context.logger.info('logged')\n"
+        "    answer = {'got': event.body, 'path': event.path}\n"
+        "    return context.Response(body=answer, status_code=event.fields['status'])\n"
+    )
+    event = {"body": {"n": 1}, "path": "/a", "fields": {"status": 201}}
+    (home.root / "event.json").write_text(json.dumps(event))
+    result = home.run("--event", "event.json")
+    assert (result.returncode, json.loads(result.stdout)) == (0, {"got": {"n": 1}, "path": "/a"})
+    assert re.search(r"printed\n.*logged.*\n(.*\n)?status 201", result.stderr)
+    result = home.run("--event", "-", given=json.dumps(event | {"fields": {"status": 404}}))
+    assert (result.returncode, json.loads(result.stdout)["path"]) == (1, "/a")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("[1]", "should be an object such as"),
+        ("{", "not JSON"),
+        ('{"bdoy": 1}', "an event has no bdoy; attributes: body"),
+        ('{"body_encoding": "base64", "body": "?"}', "-: "),
+    ],
+)
+def test_event_that_is_none_is_refused(home: Home, given: str, message: str) -> None:
+    result = home.run("--event", "-", given=given)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_handler_that_raises_answers_500(home: Home) -> None:
+    home.write("def handler(context, event):\n    raise ValueError('as asked')\n")
+    result = home.run("--event", "-", given="{}")
+    assert result.returncode == 1
+    assert 'Exception caught in handler - "as asked"' in result.stdout
