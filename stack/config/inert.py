@@ -19,7 +19,9 @@ LATER = Inert("has no effect yet")
 
 def find_inert(model: BaseModel, path: str = "") -> Iterator[str]:
     """Yield a line for each key that was given another value than its default and has no effect."""
-    for name in model.model_fields_set & set(type(model).model_fields):
+    for name in type(model).model_fields:
+        if name not in model.model_fields_set:
+            continue
         field = type(model).model_fields[name]
         value = getattr(model, name)
         where = f"{path}.{field.alias or name}".lstrip(".")

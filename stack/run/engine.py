@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 20)
 _LOG_LINES = 20
+# Compose 2.26 erases a terminal's line before each line of a log, also in a pipe.
+_ERASE = "\x1b[2K"
 # Of each container, a line with its id and the log of its health checks, if it has one.
 _PROBES = "{{.Id}} {{with .State.Health}}{{json .Log}}{{end}}"
 # Handed to builds as BuildKit's predefined arguments, which it keeps out of the image's history.
@@ -152,14 +155,22 @@ class Engine:
         return {id_: str(log[-1]["Output"]) for id_, _, text in pairs if (log := json.loads(text or "null"))}
 
     def follow_logs(self, services: Sequence[str], *, follow: bool, tail: str = "all") -> int:
-        """Print the logs of services as they are; return the exit status."""
+        """Print the logs of services as they are; return the exit status, which is 0 if the reader had enough."""
         command = ["docker", "compose", *self._compose_arguments(), "logs", f"--tail={tail}"]
-        process = subprocess.Popen([*command, *(["--follow"] if follow else []), *services])
+        command += [*(["--follow"] if follow else []), *services]
+        target = None if sys.stdout.isatty() else subprocess.PIPE
+        process = subprocess.Popen(command, stdout=target, text=True, errors="replace")
         try:
+            for line in process.stdout or ():
+                print(line.removeprefix(_ERASE), end="", flush=True)
             return process.wait()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, BrokenPipeError) as end:
             process.terminate()
-            return process.wait()
+            process.wait()
+            if isinstance(end, BrokenPipeError):
+                # Python would complain of the lost pipe once more at its own end.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
 
     def build(self, build: Build) -> Iterator[str]:
         """Build an image and yield the lines of the log as they come.

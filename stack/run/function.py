@@ -120,7 +120,8 @@ def delete_function(name: str) -> None:
             _forget(stack, deployment)
         fresh = stack.reread()
         fresh.write(fresh.inputs)
-    console.success(f"{name} is gone; functions/{name} is kept.")
+    kept = f"; functions/{name} is kept" if name in function_folders(stack.workspace.root) else ""
+    console.success(f"{name} is gone{kept}.")
 
 
 def _forget(stack: Stack, deployment: Deployment) -> None:

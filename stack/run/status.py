@@ -36,6 +36,8 @@ def tell_status(*, as_json: bool) -> None:
         _show_status(containers, figures)
     else:
         console.say("Nothing runs. `invoke up` starts the stack.")
+    if containers and not any(one.service == SERVICE for one in containers):
+        console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
 
 
 def tell_functions(*, as_json: bool) -> None:
