@@ -9,6 +9,9 @@ import pytest
 from tests.docker.chaos import CODE, CONFIG, NAME, play
 from tests.docker.workspace import Broker, Workspace
 
+# A message that is lost is lost, however the next run ends.
+pytestmark = pytest.mark.flaky(reruns=0)
+
 # In a moment there is time for each deed once.
 _MINUTES = 1.0
 
