@@ -4,6 +4,7 @@ import secrets
 
 from stack import console
 from stack.config.secret import Secret
+from stack.errors import HostError
 from stack.plan.broker import AMQP_PORT, GUEST_CREDENTIALS, SERVICE, Credentials
 from stack.plan.image import digest
 from stack.run.workspace import Workspace, make_folder, write_file
@@ -13,11 +14,18 @@ _PRIVATE = 0o600
 
 
 def load_credentials(workspace: Workspace) -> Credentials:
-    """Return the made credentials, or the tutorial's guest/guest where none were made."""
+    """Return the made credentials, or the tutorial's guest/guest where none were made.
+
+    Raises:
+        HostError: they belong to somebody else.
+    """
     path = workspace.secrets / "broker.password"
-    if not path.is_file():
+    try:
+        return Credentials(USERNAME, Secret(path.read_text(encoding="utf-8").strip()))
+    except FileNotFoundError:
         return GUEST_CREDENTIALS
-    return Credentials(USERNAME, Secret(path.read_text(encoding="utf-8").strip()))
+    except OSError as error:
+        raise HostError(f"{path} cannot be read: {error.strerror}. It belongs to whoever made the stack.") from error
 
 
 def make_credentials(workspace: Workspace) -> None:

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from stack import console
-from stack.config.inert import find_inert
 from stack.config.source import find_folder, function_folders, load_function
 from stack.errors import FunctionError
 from stack.plan.broker import SERVICE
@@ -19,6 +18,7 @@ from stack.run.deployment import Deployment, forget_deployment, load_deployments
 from stack.run.image import Builder
 from stack.run.rollout import Rollout
 from stack.run.stack import Stack, bring_up, open_stack
+from stack.run.warning import warn_inert
 from stack.run.workspace import lock, write_file
 
 _HTTP_PORT = 8080
@@ -95,8 +95,7 @@ def _require_broker(stack: Stack) -> None:
 
 def _plan(stack: Stack, name: str) -> FunctionPlan:
     function = load_function(find_folder(stack.workspace.root, name))
-    for line in find_inert(function.config):
-        console.warn(f"{function.document}: {line}.")
+    warn_inert([function])
     return plan_function(function, stack.settings)
 
 

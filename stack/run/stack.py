@@ -6,7 +6,6 @@ from functools import cached_property
 
 from stack import console
 from stack.config.document import collect
-from stack.config.inert import find_inert
 from stack.config.settings import Settings, load_settings
 from stack.config.source import Function, load_functions
 from stack.errors import ConfigError, EngineError, FunctionError
@@ -22,6 +21,7 @@ from stack.run.engine import Engine
 from stack.run.host import check_ports, check_space
 from stack.run.image import Builder, choose_ground
 from stack.run.readiness import wait_ready
+from stack.run.warning import warn_inert
 from stack.run.workspace import Workspace, lock, open_workspace, write_tree
 
 # How long the broker may take to start: a slow SD card, a large volume.
@@ -118,10 +118,13 @@ def render_stack() -> None:
     """Write .stack/ and start nothing."""
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials)
-    _warn_inert(stack.functions)
+    warn_inert(stack.functions)
     changed = stack.write(stack.inputs)
     console.say(f"{len(changed)} files changed under {stack.workspace.rendered}.")
-    console.say("Next: `invoke up` starts it, or `docker compose --file .stack/compose.yaml up -d`.")
+    console.say(
+        "Next: `invoke up` makes the images and starts it; `docker compose --file .stack/compose.yaml up -d` does"
+    )
+    console.say("the same with the images that are there.")
 
 
 def bring_up(meanwhile: Callable[["Stack"], object] | None = None) -> Stack:
@@ -162,7 +165,7 @@ def _survey() -> tuple[Stack, tuple[Change, ...]]:
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials)
     stack.engine.check()
-    _warn_inert(stack.functions)
+    warn_inert(stack.functions)
     with lock(stack.workspace, "stack"):
         stack = stack.reread()
         stack.write(stack.inputs)
@@ -249,12 +252,6 @@ def _rebuild_functions(stack: Stack, builder: Builder) -> None:
             name = service.plan.name
             raise FunctionError(f"The image of {name} is gone. Build it again: invoke deploy-function {name}.")
     builder.prepare_functions([same[service.image] for service in missing])
-
-
-def _warn_inert(functions: Sequence[Function]) -> None:
-    for function in functions:
-        for line in find_inert(function.config):
-            console.warn(f"{function.document}: {line}.")
 
 
 def _as_running(container: Container) -> Running:

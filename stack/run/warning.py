@@ -1,0 +1,20 @@
+"""Warnings of what was written and has no effect."""
+
+from collections.abc import Iterable
+from functools import cache
+
+from stack import console
+from stack.config.inert import find_inert
+from stack.config.source import Function
+
+
+def warn_inert(functions: Iterable[Function]) -> None:
+    """Name each key that has no effect, once in a task, however often the task reads the functions."""
+    for function in functions:
+        for line in find_inert(function.config):
+            _warn_once(f"{function.document}: {line}.")
+
+
+@cache
+def _warn_once(message: str) -> None:
+    console.warn(message)
