@@ -1,6 +1,7 @@
 """Options of the whole suite."""
 
 import os
+import signal
 
 import pytest
 
@@ -13,5 +14,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Ctrl-C is tested; a shell ignores it in what runs in its background, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--update-golden"):
         os.environ["UPDATE_GOLDEN"] = "1"

@@ -72,8 +72,8 @@ def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[Funct
 
 
 def _deploy(stack: Stack, names: Sequence[str]) -> None:
-    _require_broker(stack)
     built = build_functions(stack, names)
+    _require_broker(stack)
     services = tuple(_service(stack, plan, image) for plan, image in built.values())
     with lock(stack.workspace, "stack"), console.working("Starting " + ", ".join(names)):
         failures = Rollout(stack.reread(), services).run()

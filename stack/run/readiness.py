@@ -14,6 +14,8 @@ _POLL_SECONDS = 0.05
 # will. By then it was tried some six times.
 _PATIENCE_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
+# How long a function may fail to start that was started together with the broker, once the broker is there.
+_GRACE_SECONDS = 40.0
 
 
 class Trouble(NamedTuple):
@@ -26,20 +28,23 @@ class Trouble(NamedTuple):
 def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> None:
     """Wait until every container of the services is healthy.
 
+    A function that cannot start is given time: what it needs may have been started with it, such as the broker.
+
     Raises:
         FunctionError: one or more ended, or were not healthy in time; the message ends with their last lines.
     """
-    failures = find_failures(engine, services, seconds)
+    failures = find_failures(engine, services, seconds, grace=_GRACE_SECONDS)
     if failures:
         raise FunctionError("\n".join(failures.values()))
 
 
 def find_failures(
-    engine: Engine, services: Collection[str], seconds: float, *, ignored: Collection[str] = ()
+    engine: Engine, services: Collection[str], seconds: float, *, ignored: Collection[str] = (), grace: float = 0.0
 ) -> dict[str, str]:
     """Wait until the containers of each service are healthy or have failed; return why, for those that failed.
 
-    Containers whose id is ignored do not count: they are older ones of the same service.
+    Containers whose id is ignored do not count: they are older ones of the same service. For `grace` seconds a function
+    that fails to start is waited for, because what it needs may not be there yet.
     """
     began = time.monotonic()
     failures: dict[str, str] = {}
@@ -52,9 +57,10 @@ def find_failures(
         if is_late or time.monotonic() > looked + _LOOK_SECONDS:
             looked = time.monotonic()
             troubles = _find_troubles(engine, found)
+        patience = _PATIENCE_SECONDS if time.monotonic() > began + grace else float("inf")
         for service in sorted(waiting):
             own = [one for one in found if one.service == service]
-            reason = _find_failure(engine, own, troubles, late_after=seconds if is_late else None)
+            reason = _find_failure(engine, own, troubles, patience=patience, late_after=seconds if is_late else None)
             if reason:
                 failures[service] = reason
             if reason or (own and all(one.is_ready for one in own)):
@@ -79,14 +85,19 @@ def _read_trouble(output: str) -> Trouble:
 
 
 def _find_failure(
-    engine: Engine, containers: Sequence[Container], troubles: Mapping[str, Trouble], *, late_after: float | None
+    engine: Engine,
+    containers: Sequence[Container],
+    troubles: Mapping[str, Trouble],
+    *,
+    patience: float,
+    late_after: float | None,
 ) -> str:
     for one in containers:
         if one.has_failed:
             return _tell_failure(engine, one, "ended")
         trouble = troubles.get(one.id, Trouble("", 0.0))
         why = f": {trouble.reason}" if trouble.reason else ""
-        if trouble.failing_seconds >= _PATIENCE_SECONDS:
+        if trouble.failing_seconds >= patience:
             return _tell_failure(engine, one, f"does not come up{why}")
         if late_after is not None and not one.is_ready:
             return _tell_failure(engine, one, f"was not ready within {late_after:g} s{why}")

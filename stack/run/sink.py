@@ -84,10 +84,11 @@ class SqliteSink:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._database = sqlite3.connect(path)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.execute("CREATE TABLE IF NOT EXISTS feedback (time TEXT, message TEXT, correlation TEXT)")
-        self._database.commit()
+        try:
+            self._prepare()
+        except sqlite3.Error:
+            self._database.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +97,12 @@ class SqliteSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._database.close()
+
+    def _prepare(self) -> None:
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.execute("CREATE TABLE IF NOT EXISTS feedback (time TEXT, message TEXT, correlation TEXT)")
+        self._database.commit()
 
     def store(self, records: Sequence[Record]) -> None:
         """Insert records, all or none."""

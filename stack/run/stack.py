@@ -221,6 +221,7 @@ def _apply(stack: Stack, changes: Sequence[Change], running: Sequence[Container]
 def _wait(stack: Stack, changes: Sequence[Change]) -> None:
     wanted = [change.service for change in changes if change.action is not Action.REMOVE]
     with console.working("Waiting until all is healthy"):
+        wait_ready(stack.engine, [SERVICE], _BROKER_SECONDS)
         wait_ready(stack.engine, wanted, _BROKER_SECONDS)
 
 

@@ -202,6 +202,7 @@ def test_image_of_a_deployed_function_is_gone(fresh_workspace: Workspace) -> Non
     fresh_workspace.note_images()
     fresh_workspace.invoke("down")
     run_docker("image", "rm", "--force", *fresh_workspace.images, "nuclio/processor-lost:latest")
+    fresh_workspace.write_function("lost", HANDLER + "# changed since\n")
     message = refuse(fresh_workspace, "up").splitlines()[-1]
     assert message == "The image of lost is gone. Build it again: invoke deploy-function lost."
     assert fresh_workspace.containers() == []
