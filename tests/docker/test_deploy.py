@@ -129,7 +129,8 @@ def test_redeploy_leaves_no_gap(workspace: Workspace, author: Author) -> None:
         time.sleep(1)
         polling.kill()
         answers = polling.stdout.read().splitlines()
-    assert set(answers) == {"one", "two"}
+    assert set(answers) <= {"one", "two"}  # while both run, either answers
+    assert answers[-1] == "two"
     assert ask(workspace, "renewed") == "two"
     assert set(workspace.containers("function-renewed")).isdisjoint(old)
 
