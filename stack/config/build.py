@@ -2,12 +2,25 @@
 
 import base64
 import binascii
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from stack.config.code_entry import CodeEntryAttributes, CodeEntryType
 from stack.config.document import NuclioDocument
+from stack.config.image import ImageName, Registry
 from stack.config.inert import KUBERNETES, LATER, Inert
+from stack.config.problem import Problem
+
+# What each code entry type cannot do without: keys of `build`, and keys of its attributes.
+_NEEDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "sourceCode": (("functionSourceCode",), ()),
+    "archive": (("path",), ()),
+    "git": (("path",), ()),
+    "github": (("path",), ("branch",)),
+    "s3": ((), ("s3Bucket", "s3ItemKey")),
+}
 
 
 class Directive(NuclioDocument):
@@ -27,13 +40,16 @@ class Directives(NuclioDocument):
 class Build(NuclioDocument):
     """The build section of Nuclio's function configuration."""
 
+    # nuclio-jupyter's and the documentation's spelling.
+    legacy_keys: ClassVar[dict[str, str]] = {"nobaseimagepull": "noBaseImagesPull"}
+
     path: Annotated[str, LATER] = ""
     function_source_code: str = ""
     function_config_path: Annotated[str, LATER] = ""
     temp_dir: Annotated[str, Inert()] = ""
-    registry: Annotated[str, Inert()] = ""
-    base_image_registry: Annotated[str, LATER] = ""
-    image: str = ""
+    registry: Annotated[Registry, Inert()] = ""
+    base_image_registry: Annotated[Registry, LATER] = ""
+    image: ImageName = ""
     no_base_images_pull: Annotated[bool, Inert("is ignored: a base is pulled or built once")] = False
     no_cache: Annotated[bool, LATER] = False
     no_cleanup: Annotated[bool, Inert()] = False
@@ -44,10 +60,10 @@ class Build(NuclioDocument):
     added_paths: Annotated[list[str], Inert()] = []
     dependencies: Annotated[list[str], Inert("is for Java")] = []
     runtime_attributes: Annotated[dict[str, Any], Inert("is for Java")] = {}
-    onbuild_image: Annotated[str, LATER] = ""
+    onbuild_image: Annotated[ImageName, LATER] = ""
     offline: Annotated[bool, Inert()] = False
-    code_entry_type: Literal["", "sourceCode", "image", "archive", "git", "github", "s3"] = ""
-    code_entry_attributes: Annotated[dict[str, Any], LATER] = {}
+    code_entry_type: CodeEntryType = ""
+    code_entry_attributes: Annotated[CodeEntryAttributes, LATER] = CodeEntryAttributes()
     timestamp: Annotated[int, Inert()] = 0
     build_timeout_seconds: Annotated[int, KUBERNETES] = 3600
     mode: Annotated[Literal["", "neverBuild", "alwaysBuild"], LATER] = ""
@@ -64,14 +80,24 @@ class Build(NuclioDocument):
             raise ValueError(f"should be Python source in base64 ({error})") from error
         return value
 
-    @field_validator("code_entry_type")
-    @classmethod
-    def _local(cls, value: str) -> str:
-        if value not in ("", "sourceCode"):
-            raise ValueError(f"{value!r} is not supported yet; put the files beside function.yaml")
-        return value
-
     @property
     def source(self) -> bytes:
         """Return the inline source with Unix line ends, as Nuclio writes it."""
         return base64.b64decode(self.function_source_code).replace(b"\r\n", b"\n")
+
+
+def check_build(build: Build, image: str) -> Iterator[Problem]:
+    """Find what the code entry type lacks; `image` is the specification's own."""
+    kind, attributes = build.code_entry_type, build.code_entry_attributes
+    in_build, in_attributes = _NEEDED.get(kind, ((), ()))
+    for path, model, keys in (("", build, in_build), ("codeEntryAttributes", attributes, in_attributes)):
+        given = model.model_dump(by_alias=True)
+        for key in keys:
+            if not given[key]:
+                yield Problem(tuple(filter(None, ("build", path, key))), f"is required for codeEntryType {kind}")
+    if kind == "image" and not (image or build.path):
+        yield Problem(("image",), "is required for codeEntryType image")
+    references = [key for key in ("branch", "tag", "reference") if getattr(attributes, key)]
+    if kind == "git" and len(references) > 1:
+        text = f"should have one of branch, tag and reference, not {' and '.join(references)}"
+        yield Problem(("build", "codeEntryAttributes"), text)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from stack.config.document import Document, parse_model, read_mapping
+from stack.config.document import Document, parse_model
+from stack.config.reading import read_mapping
 
 FILE = "stack.yaml"
 

@@ -20,7 +20,7 @@ _WORDS: dict[Any, tuple[str, str]] = {
 
 def known_keys(model: type[BaseModel]) -> list[str]:
     """List the keys of a model as a file spells them."""
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return [str(field.alias or name) for name, field in model.model_fields.items()]
 
 
 def find_field(model: type[BaseModel], key: str) -> FieldInfo | None:
@@ -51,7 +51,7 @@ def look_up(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list
 
 def describe_type(annotation: Any) -> str:
     """Say in words what a value should be."""
-    plain = _strip(annotation)
+    plain = strip_annotation(annotation)
     origin = get_origin(plain)
     if origin is Literal:
         return "one of " + ", ".join(map(str, get_args(plain)))
@@ -67,30 +67,30 @@ def describe_type(annotation: Any) -> str:
 
 
 def _plural(annotation: Any) -> str:
-    plain = _strip(annotation)
+    plain = strip_annotation(annotation)
     if plain is str:
         return "strings"
     return "mappings" if _model_of(plain) or get_origin(plain) is dict else _WORDS.get(plain, ("", "values"))[1]
 
 
-def _strip(annotation: Any) -> Any:
-    """Take Annotated and `| None` away."""
+def strip_annotation(annotation: Any) -> Any:
+    """Take `Annotated` and `| None` away."""
     if get_origin(annotation) is Annotated:
-        return _strip(get_args(annotation)[0])
+        return strip_annotation(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         parts = [part for part in get_args(annotation) if part is not NoneType]
         if len(parts) == 1:
-            return _strip(parts[0])
+            return strip_annotation(parts[0])
     return annotation
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
-    plain = _strip(annotation)
+    plain = strip_annotation(annotation)
     return plain if isinstance(plain, type) and issubclass(plain, BaseModel) else None
 
 
 def _step(annotation: Any, part: str | int) -> Any:
-    plain = _strip(annotation)
+    plain = strip_annotation(annotation)
     model = _model_of(plain)
     if model is not None:
         field = find_field(model, str(part))
@@ -102,7 +102,7 @@ def _step(annotation: Any, part: str | int) -> Any:
 
 def _tagged_member(annotation: Any, part: str | int) -> Any:
     """Return the member of a tagged union that pydantic names in the location."""
-    for member in get_args(_strip(annotation)):
+    for member in get_args(strip_annotation(annotation)):
         if get_origin(member) is Annotated:
             tags = [item.tag for item in get_args(member)[1:] if isinstance(item, Tag)]
             if part in tags:

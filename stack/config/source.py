@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.config.document import collect, parse_model, read_mapping
+from stack.config.document import collect, parse_model
 from stack.config.function import FunctionConfig, check_name
+from stack.config.reading import read_mapping
 from stack.errors import ConfigError, FunctionError
 
 FOLDER = "functions"

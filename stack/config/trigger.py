@@ -1,12 +1,14 @@
 """Triggers: what makes a function run. The facts are Nuclio's; each kind has its own attributes."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from stack.config.document import NuclioDocument
 from stack.config.duration import Duration
-from stack.config.inert import LATER, Inert
+from stack.config.inert import Inert
+from stack.config.problem import Problem
 
 HTTP, RABBITMQ, MQTT, CRON = "http", "rabbit-mq", "mqtt", "cron"
 SUPPORTED = (HTTP, RABBITMQ, MQTT, CRON)
@@ -16,6 +18,8 @@ _ALIASES = {"rabbitMq": RABBITMQ, "rabbitmq": RABBITMQ}
 
 # Nuclio's limit (numWorkers).
 _MOST_WORKERS = 100_000
+_ONE_AT_A_TIME = Inert("has no effect: a worker handles one event at a time; use numWorkers")
+_BATCHES = Inert("is for http and rabbit-mq")
 
 
 class Batch(NuclioDocument):
@@ -31,12 +35,12 @@ class _Trigger(NuclioDocument):
 
     name: str = ""
     class_: Annotated[str, Inert("is ignored, as in Nuclio")] = Field("", alias="class")
-    disabled: Annotated[bool, LATER] = False
+    disabled: bool = False
     num_workers: int = Field(1, ge=0, le=_MOST_WORKERS)
     max_workers: int = Field(0, ge=0, le=_MOST_WORKERS)
     url: str = ""
-    username: Annotated[str, LATER] = ""
-    password: Annotated[str, LATER] = ""
+    username: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""
+    password: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""
     secret: str = ""
     paths: Annotated[list[str], Inert()] = []
     partitions: Annotated[list[Any], Inert()] = []
@@ -44,11 +48,13 @@ class _Trigger(NuclioDocument):
     worker_availability_timeout_milliseconds: int | None = None
     worker_termination_timeout: Duration = "10s"
     worker_allocator_name: str = ""
-    explicit_ack_mode: Annotated[str, Inert("is for Kafka and v3io streams")] = ""
+    explicit_ack_mode: Annotated[
+        Literal["", "enable", "disable", "explicitOnly"], Inert("is for Kafka and v3io streams")
+    ] = ""
     wait_explicit_ack_during_rebalance_timeout: Annotated[str, Inert("is for Kafka")] = ""
     batch: Batch | None = None
-    mode: Annotated[Literal["sync", "async"], LATER] = "sync"
-    async_: Annotated[dict[str, Any], LATER] = Field({}, alias="async")
+    mode: Annotated[Literal["sync", "async"], _ONE_AT_A_TIME] = "sync"
+    async_: Annotated[dict[str, Any], _ONE_AT_A_TIME] = Field({}, alias="async")
     total_tasks: Annotated[int, Inert()] = Field(0, alias="total_tasks")
     max_task_allocation: Annotated[int, Inert()] = Field(0, alias="max_task_allocation")
 
@@ -198,6 +204,7 @@ class MqttTrigger(_Trigger):
     """Topics of an MQTT broker."""
 
     kind: Literal["mqtt"] = "mqtt"
+    batch: Annotated[Batch | None, _BATCHES] = None
     username: str = ""
     password: str = ""
     attributes: MqttAttributes
@@ -207,6 +214,7 @@ class CronTrigger(_Trigger):
     """The clock."""
 
     kind: Literal["cron"] = "cron"
+    batch: Annotated[Batch | None, _BATCHES] = None
     attributes: CronAttributes
 
 
@@ -228,7 +236,10 @@ class OtherTrigger(_Trigger):
 
 
 def _kind_of(value: Any) -> str:
-    kind = value.get("kind", "") if isinstance(value, dict) else getattr(value, "kind", "")
+    if isinstance(value, dict):
+        kind = next((item for key, item in value.items() if str(key).lower() == "kind"), "")
+    else:
+        kind = getattr(value, "kind", "")
     kind = _ALIASES.get(str(kind), str(kind))
     return kind if kind in SUPPORTED else "other"
 
@@ -241,3 +252,15 @@ Trigger = Annotated[
     | Annotated[OtherTrigger, Tag("other")],
     Discriminator(_kind_of),
 ]
+
+
+def check_triggers(triggers: Mapping[str, Trigger]) -> Iterator[Problem]:
+    """Find triggers that are named otherwise than their keys, and a second http trigger."""
+    for key, trigger in triggers.items():
+        if not key:
+            yield Problem(("triggers",), "a trigger needs a name; the key before it is empty")
+        if trigger.name and trigger.name != key:
+            yield Problem(("triggers", key, "name"), f"should be {key!r}, the trigger's key, not {trigger.name!r}")
+    first, *more = [key for key, trigger in triggers.items() if isinstance(trigger, HttpTrigger)] or [""]
+    for key in more:
+        yield Problem(("triggers", key), f"a function can have one http trigger only, and {first!r} is one")

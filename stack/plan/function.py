@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, Spec, Variable
+from stack.config.environment import Variable
+from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, Spec
 from stack.config.settings import Settings
 from stack.config.source import Function
 from stack.config.trigger import MQTT, RABBITMQ, CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
@@ -105,10 +106,13 @@ def plan_function(function: Function, settings: Settings) -> FunctionPlan:
 
 
 def complete_function(function: Function, handler: str, settings: Settings) -> FunctionPlan:
-    """Fill in what Nuclio fills in: the namespace, and an http trigger where none is given or refused."""
+    """Fill in what Nuclio fills in: the namespace, and an http trigger where none is given or refused.
+
+    A trigger that is disabled is left out, which Nuclio forgets.
+    """
     spec = function.config.spec
-    triggers = dict(spec.triggers)
-    if not spec.disable_default_http_trigger and not any(isinstance(t, HttpTrigger) for t in triggers.values()):
+    triggers = {name: trigger for name, trigger in spec.triggers.items() if not trigger.disabled}
+    if not spec.disable_default_http_trigger and not any(isinstance(t, HttpTrigger) for t in spec.triggers.values()):
         triggers[DEFAULT_HTTP] = HttpTrigger(kind="http")
     namespace = function.config.metadata.namespace or settings.namespace
     return FunctionPlan(function, namespace, handler, triggers)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
+from stack.config.container import RestartPolicy
 from stack.config.duration import parse_duration
-from stack.config.function import RestartPolicy
 from stack.config.settings import Settings
 from stack.config.trigger import HttpTrigger
 from stack.errors import ConfigError

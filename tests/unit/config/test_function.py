@@ -4,11 +4,13 @@ import base64
 from typing import Any
 
 import pytest
-import yaml
 
+from stack.config.code_entry import CodeEntryAttributes
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
 from stack.config.inert import find_inert
+from stack.config.reading import parse_mapping
+from stack.config.replica import Bounds
 from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger
 from stack.errors import ConfigError
 
@@ -41,7 +43,7 @@ spec:
 
 
 def parse(document: Any) -> FunctionConfig:
-    document = yaml.safe_load(document) if isinstance(document, str) else document
+    document = parse_mapping(document, "function.yaml") if isinstance(document, str) else document
     return parse_model(FunctionConfig, document, "function.yaml")
 
 
@@ -53,6 +55,21 @@ def problems_of(document: Any) -> list[str]:
 
 def trigger(**content: Any) -> dict[str, Any]:
     return {"spec": {"triggers": {"t": content}}}
+
+
+def build(**content: Any) -> dict[str, Any]:
+    return {"spec": {"build": content}}
+
+
+def volumes(*mounts: tuple[str, str, str]) -> dict[str, Any]:
+    return {
+        "spec": {
+            "volumes": [
+                {"volume": {"name": name, "hostPath": {"path": path}}, "volumeMount": {"name": name, "mountPath": to}}
+                for name, path, to in mounts
+            ]
+        }
+    }
 
 
 def test_tutorials_function_is_understood() -> None:
@@ -83,17 +100,49 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
     [
         ({"spec": {"env": {"A": "b"}}}, "spec.env: should be a list of mappings, not {'A': 'b'}"),
         ({"spec": {"env": [{"value": "b"}]}}, "spec.env.0.name: is required"),
-        ({"spec": {"env": [{"name": "A", "value": True}]}}, "spec.env.0.value: should be a text, not True"),
+        ({"spec": {"env": [{"name": "A", "value": [1]}]}}, "spec.env.0.value: should be a text, not [1]"),
+        (
+            {"spec": {"env": [{"name": "A", "value": "b", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]}},
+            "spec.env.0: A has a value and a valueFrom; leave one out",
+        ),
+        ({"spec": {"env": [{"name": "A", "valueFrom": {}}]}}, "spec.env.0.valueFrom: should have one source, such as"),
+        ({"spec": {"envFrom": [{"prefix": "A"}]}}, "spec.envFrom.0: should have one source, such as secretRef"),
         ({"spec": {"handler": "handler"}}, "spec.handler: should be module:function, such as main:handler"),
         ({"spec": {"runtime": "golang"}}, "spec.runtime: 'golang' is not supported; Tidegate runs python and "),
         ({"spec": {"replicas": -1}}, "spec.replicas: should be greater than or equal to 0"),
-        ({"spec": {"minReplicas": 3, "maxReplicas": 2}}, "spec: minReplicas should be at most maxReplicas"),
+        ({"spec": {"minReplicas": "1"}}, "spec.minReplicas: should be a whole number, not '1'"),
+        ({"spec": {"minReplicas": 3, "maxReplicas": 2}}, "spec.minReplicas: 3 is more than maxReplicas, 2"),
+        ({"spec": {"maxReplicas": 0}}, "spec.maxReplicas: should be at least 1; `disable: true` stops a function"),
+        ({"spec": {"minReplicas": 0}}, "spec.minReplicas: 0 needs a maxReplicas"),
+        ({"spec": {"image": "Tide Gate"}}, "spec.image: should be the name of an image, such as "),
+        ({"spec": {"build": {"registry": "https://a"}}}, "spec.build.registry: should be a registry, such as "),
+        ({"spec": {"Handler": "a:b", "handler": "c:d"}}, "spec: the key 'handler' occurs twice, once as 'handler'"),
+        ({"meta": {"name": "a"}}, "meta: is not a known key; did you mean 'metadata'?"),
         ({"spec": {"eventTimeout": "soon"}}, "spec.eventTimeout: should be a duration such as 500ms, 10s or 1h30m"),
         ({"metadata": {"name": "a b"}}, "metadata.name: should be at most 63 letters, digits, "),
         ({"metadata": {"name": "a" * 64}}, "metadata.name: should be at most 63 letters, digits, "),
         ({"metadata": {"name": "dashboard"}}, "metadata.name: 'dashboard' is reserved; choose another name"),
         ({"spec": {"build": {"functionSourceCode": "a"}}}, "spec.build.functionSourceCode: should be Python source in"),
-        ({"spec": {"build": {"codeEntryType": "git"}}}, "spec.build.codeEntryType: 'git' is not supported yet; put"),
+        (build(codeEntryType="svn"), "spec.build.codeEntryType: should be one of , sourceCode, image, archive, git"),
+        (build(codeEntryType="git"), "spec.build.path: is required for codeEntryType git"),
+        (build(codeEntryType="image"), "spec.image: is required for codeEntryType image"),
+        (build(codeEntryType="sourceCode"), "spec.build.functionSourceCode: is required for codeEntryType sourceCode"),
+        (
+            build(codeEntryType="github", path="https://a"),
+            "spec.build.codeEntryAttributes.branch: is required for codeEntryType github",
+        ),
+        (
+            build(codeEntryType="s3", codeEntryAttributes={"s3Bucket": "a"}),
+            "spec.build.codeEntryAttributes.s3ItemKey: is required for codeEntryType s3",
+        ),
+        (
+            build(codeEntryType="git", path="a", codeEntryAttributes={"branch": "a", "tag": "b"}),
+            "spec.build.codeEntryAttributes: should have one of branch, tag and reference, not branch and tag",
+        ),
+        (
+            build(codeEntryType="git", path="a", codeEntryAttributes={"brunch": "a"}),
+            "spec.build.codeEntryAttributes.brunch: is not a known key; did you mean 'branch'?",
+        ),
         ({"spec": {"build": {"commands": "pip"}}}, "spec.build.commands: should be a list of strings, not 'pip'"),
         (trigger(kind="kafka"), "spec.triggers.t: kind 'kafka' is not supported yet; supported: http, rabbit-mq, mqtt"),
         (
@@ -122,14 +171,25 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
             trigger(kind="rabbit-mq", attributes={"topics": ["temperature"]}),
             "spec.triggers.t.attributes: topics need an exchangeName to be bound to",
         ),
-        (trigger(kind="http", name="u"), "spec.triggers: the trigger 't' is named 'u'; both should be the same"),
+        (trigger(kind="http", name="u"), "spec.triggers.t.name: should be 't', the trigger's key, not 'u'"),
         (
             {"spec": {"triggers": {"a": {"kind": "http"}, "b": {"kind": "http"}}}},
-            "spec.triggers: a function can have one http trigger only",
+            "spec.triggers.b: a function can have one http trigger only, and 'a' is one",
+        ),
+        (volumes(("a", "/x", "")), "spec.volumes.0.volumeMount.mountPath: string should match pattern"),
+        (volumes(("", "/x", "/y")), "spec.volumes.0: volume.name and volumeMount.name should be given, and the same"),
+        (volumes(("a", "x", "/y")), "spec.volumes.0.volume.hostPath.path: string should match pattern"),
+        (
+            volumes(("a", "/x", "/y"), ("a", "/z", "/u")),
+            "spec.volumes.1.volume: the name 'a' already stands for another volume; choose another",
         ),
         (
-            {"spec": {"volumes": [{"volume": {"name": "a", "hostPath": {"path": "/"}}, "volumeMount": {}}]}},
-            "spec.volumes.0.volumeMount.name: is required",
+            volumes(("a", "/x", "/y"), ("b", "/z", "/y")),
+            "spec.volumes.1.volumeMount.mountPath: another volume is mounted at '/y' already",
+        ),
+        (
+            {"spec": {"volumes": [{"volume": {"name": "a"}, "volumeMount": {"name": "a", "mountPath": "/a"}}]}},
+            "spec.volumes.0.volume: needs a source, such as hostPath: {path: ",
         ),
     ],
 )
@@ -140,6 +200,80 @@ def test_mistake(document: dict[str, Any], problem: str) -> None:
 def test_all_mistakes_are_told() -> None:
     found = problems_of({"metadata": {"name": "!"}, "spec": {"env": 5, "handlr": "x"}, "speck": {}})
     assert [one.partition(":")[0] for one in found] == ["metadata.name", "spec.env", "spec.handlr", "speck"]
+
+
+def test_disagreements_are_told_beside_other_mistakes() -> None:
+    found = problems_of(
+        {
+            "spec": {
+                "env": 5,
+                "minReplicas": 3,
+                "maxReplicas": 2,
+                "triggers": {
+                    "a": {"kind": "http"},
+                    "b": {"kind": "http", "name": "c"},
+                    "d": {"kind": "mqtt", "attributes": {"subscriptions": [], "clientKey": "k"}},
+                },
+                **volumes(("a", "/x", "/y"), ("b", "/z", "/y"))["spec"],
+                **build(codeEntryType="git")["spec"],
+            }
+        }
+    )
+    assert sorted(one.partition(":")[0] for one in found) == [
+        "spec.build.path",
+        "spec.env",
+        "spec.minReplicas",
+        "spec.triggers.b",
+        "spec.triggers.b.name",
+        "spec.triggers.d.attributes.subscriptions",
+        "spec.volumes.1.volumeMount.mountPath",
+    ]
+
+
+def test_scalars_are_texts_where_texts_are_asked_for() -> None:
+    config = parse("""
+        metadata: {labels: {a: 1, b: true}, annotations: {c: 1.5}}
+        spec: {description: 2024-01-31, env: [{name: A, value: 1.0}, {name: B, value: no}, {name: C, value: }],
+               build: {args: {X: 3}, commands: [1]}}
+        """)
+    assert config.metadata.labels == {"a": "1", "b": "true"}
+    assert config.metadata.annotations == {"c": "1.5"}
+    assert [one.value for one in config.spec.env] == ["1", "false", ""]
+    assert (config.spec.build.args, config.spec.build.commands) == ({"X": "3"}, ["1"])
+    assert config.spec.description == "2024-01-31"
+
+
+@pytest.mark.parametrize(
+    ("spec", "bounds"),
+    [
+        ({}, Bounds(1, 1)),
+        ({"minReplicas": 2}, Bounds(2, 2)),
+        ({"maxReplicas": 3}, Bounds(3, 3)),
+        ({"minReplicas": 0, "maxReplicas": 3}, Bounds(0, 3)),
+        ({"replicas": 4, "minReplicas": 0, "maxReplicas": 9}, Bounds(4, 4)),
+    ],
+)
+def test_bounds_of_replicas_mirror_each_other(spec: dict[str, Any], bounds: Bounds) -> None:
+    assert parse({"spec": spec}).spec.bounds == bounds
+
+
+def test_older_spellings_are_read() -> None:
+    config = parse(build(noBaseImagePull=True))
+    assert config.spec.build.no_base_images_pull
+    assert config.model_dump(by_alias=True, exclude_unset=True) == build(noBaseImagesPull=True)
+
+
+def test_code_entry_attributes_are_read_whatever_their_case() -> None:
+    config = parse(build(codeEntryType="git", path="https://a", codeEntryAttributes={"WorkDir": "x", "tag": 1.5}))
+    assert config.spec.build.code_entry_attributes == CodeEntryAttributes(workDir="x", tag="1.5")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["python", "a/b:1", "localhost:5000/a/b:1.2-x", "r.io/a@sha256:" + "0" * 64, "quay.io/{{ .Arch }}:{{.Label}}"],
+)
+def test_names_of_images_are_accepted(name: str) -> None:
+    assert parse(build(onbuildImage=name)).spec.build.onbuild_image == name
 
 
 @pytest.mark.parametrize(

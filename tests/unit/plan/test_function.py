@@ -178,3 +178,9 @@ def test_own_queues() -> None:
 
 def test_namespace_is_the_stacks() -> None:
     assert plan_function(make_function(), Settings(namespace="plant")).namespace == "plant"
+
+
+def test_a_disabled_trigger_is_left_out() -> None:
+    web = {"kind": "http", "disabled": True}
+    night = {"kind": "cron", "disabled": False, "attributes": {"interval": "1h"}}
+    assert list(make_plan(triggers={"web": web, "night": night}).triggers) == ["night"]

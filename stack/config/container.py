@@ -1,0 +1,54 @@
+"""What a function's container may use, who it runs as, and what Docker does with it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from stack.config.document import NuclioDocument
+from stack.config.duration import Duration
+from stack.config.inert import KUBERNETES, LATER, Inert
+
+
+class Resources(NuclioDocument):
+    """Limits in Kubernetes' notation: cpu `500m` or `2`, memory `64Mi`."""
+
+    limits: dict[str, str] = {}
+    requests: Annotated[dict[str, str], Inert("has no effect on Docker; use limits")] = {}
+    claims: Annotated[list[Any], KUBERNETES] = []
+
+
+class SecurityContext(NuclioDocument):
+    """Who the function runs as; without it, a user without rights."""
+
+    run_as_user: int | None = Field(None, ge=0)
+    run_as_group: int | None = Field(None, ge=0)
+    fs_group: int | None = Field(None, ge=0)
+    run_as_non_root: Annotated[bool | None, KUBERNETES] = None
+    supplemental_groups: Annotated[list[int], KUBERNETES] = []
+    fs_group_change_policy: Annotated[str, KUBERNETES] = ""
+    se_linux_options: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    seccomp_profile: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    sysctls: Annotated[list[Any], KUBERNETES] = []
+    windows_options: Annotated[dict[str, Any] | None, KUBERNETES] = None
+
+
+class RestartPolicy(NuclioDocument):
+    """What Docker does when the container ends."""
+
+    name: Literal["no", "always", "unless-stopped", "on-failure"] = "unless-stopped"
+    maximum_retry_count: int = Field(0, ge=0)
+
+
+class PlatformAttributes(NuclioDocument):
+    """Docker's part of the specification."""
+
+    network: Annotated[str, Inert("has no effect: functions share the stack's network")] = ""
+    restart_policy: RestartPolicy = RestartPolicy()
+    health_check_interval: Annotated[Duration, LATER] = ""
+    mount_mode: Annotated[str, Inert("is documented by Nuclio and not read")] = ""
+
+
+class Platform(NuclioDocument):
+    """The platform section."""
+
+    attributes: PlatformAttributes = PlatformAttributes()

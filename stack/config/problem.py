@@ -1,0 +1,122 @@
+"""What is wrong with a document: all of it at once, each with its path and what to write instead."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from stack.config.shape import describe_type, known_keys, look_up
+
+_TYPE_ERRORS = ("_type", "_parsing", "int_from_float", "ip_v4_address", "literal_error", "enum", "bool_")
+_OWN = "problem"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A mistake, and the keys that lead to it."""
+
+    path: tuple[str, ...]
+    text: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (".".join(self.path), self.text) if part)
+
+
+def refuse(model: BaseModel, problems: Iterable[Problem]) -> None:
+    """Refuse a model because its parts do not agree; the paths begin at the model.
+
+    Raises:
+        ValidationError: there is a problem.
+    """
+    details = [
+        InitErrorDetails(type=PydanticCustomError(_OWN, "{text}", {"text": one.text}), loc=one.path, input=None)
+        for one in problems
+    ]
+    if details:
+        raise ValidationError.from_exception_data(type(model).__name__, details)
+
+
+def find_problems(model: type[BaseModel], document: object) -> list[Problem]:
+    """List every mistake of a document.
+
+    Whether parts agree is looked at only where each is right in itself. So what was found wrong is taken out, and the
+    rest is looked at again, until it has nothing new.
+    """
+    found: list[Problem] = []
+    while problems := _validate(model, document):
+        known = [problem.path for problem in found]
+        found += [one for one in problems if not any(_overlap(one.path, path) for path in known)]
+        rest = document
+        for problem in problems:
+            rest = _without(rest, problem.path)
+        if rest == document:
+            break
+        document = rest
+    return list(dict.fromkeys(found))
+
+
+def _validate(model: type[BaseModel], document: object) -> list[Problem]:
+    try:
+        model.model_validate(document)
+    except ValidationError as error:
+        return [_explain(model, dict(detail)) for detail in error.errors(include_url=False)]
+    return []
+
+
+def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    length = min(len(one), len(other))
+    return one[:length] == other[:length]
+
+
+def _without(value: Any, path: tuple[str, ...]) -> Any:
+    """Take out what a path leads to, or what lacks it; of a list the whole, so that the others keep their numbers."""
+    key = _find_key(value, path[0]) if path else None
+    if key is None:
+        return value
+    inner = value[key]
+    if len(path) > 1 and _find_key(inner, path[1]) is not None:
+        return value | {key: _without(inner, path[1:])}
+    return {name: item for name, item in value.items() if name != key}
+
+
+def _find_key(value: Any, wanted: str) -> Any:
+    if not isinstance(value, dict):
+        return None
+    return next((key for key in value if str(key).lower() == wanted.lower()), None)
+
+
+def _explain(model: type[BaseModel], detail: dict[str, Any]) -> Problem:
+    location, annotation, parent = look_up(model, detail["loc"])
+    return Problem(tuple(location), _reason(detail, annotation, parent))
+
+
+def _reason(detail: dict[str, Any], annotation: Any, parent: type[BaseModel] | None) -> str:
+    kind, message = str(detail["type"]), str(detail["msg"])
+    if kind == _OWN:
+        return message
+    if kind == "extra_forbidden":
+        return _unknown(str(detail["loc"][-1]), parent)
+    if kind == "missing":
+        return "is required"
+    if kind in ("value_error", "assertion_error"):
+        return message.partition(", ")[2]
+    if kind.startswith("union_tag") or any(part in kind for part in _TYPE_ERRORS):
+        return f"should be {describe_type(annotation)}, not {_quote(detail['input'])}"
+    text = message.replace("Input ", "")
+    return text[:1].lower() + text[1:]
+
+
+def _unknown(key: str, parent: type[BaseModel] | None) -> str:
+    known = known_keys(parent) if parent else []
+    near = get_close_matches(key.lower(), [name.lower() for name in known], n=1, cutoff=0.6)
+    if near:
+        return f"is not a known key; did you mean {next(name for name in known if name.lower() == near[0])!r}?"
+    return f"is not a known key; known here: {', '.join(sorted(known))}"
+
+
+def _quote(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,67 @@
+"""spec.volumes: files and folders of this machine, seen in a function's container."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from stack.config.document import NuclioDocument
+from stack.config.inert import KUBERNETES
+from stack.config.problem import Problem
+
+_SOURCES = "hostPath: {path: /a/folder/of/this/machine}"
+
+
+class HostPath(NuclioDocument):
+    """A file or folder of this machine."""
+
+    path: str = Field(pattern=r"^/")
+    type: Annotated[str, KUBERNETES] = ""
+
+
+class HostVolume(NuclioDocument):
+    """The volume's side of a mount; only a `hostPath` can be mounted here."""
+
+    name: str = ""
+    host_path: HostPath | None = None
+    secret: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    config_map: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    persistent_volume_claim: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    empty_dir: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    flex_volume: Annotated[dict[str, Any] | None, KUBERNETES] = None
+
+
+class VolumeMount(NuclioDocument):
+    """The container's side of a mount."""
+
+    name: str = ""
+    mount_path: str = Field(pattern=r"^/")
+    read_only: bool = False
+    sub_path: Annotated[str, KUBERNETES] = ""
+    sub_path_expr: Annotated[str, KUBERNETES] = ""
+    mount_propagation: Annotated[str, KUBERNETES] = ""
+
+
+class Volume(NuclioDocument):
+    """A volume and where it is seen; both sides have the same name."""
+
+    volume: HostVolume
+    volume_mount: VolumeMount
+
+
+def check_volumes(volumes: list[Volume]) -> Iterator[Problem]:
+    """Find mounts without a name or a source, and those that contradict each other."""
+    known: dict[str, HostVolume] = {}
+    taken: set[str] = set()
+    for number, item in enumerate(volumes):
+        at = ("volumes", str(number))
+        name, path = item.volume.name, item.volume_mount.mount_path
+        if not name or name != item.volume_mount.name:
+            yield Problem(at, "volume.name and volumeMount.name should be given, and the same")
+        elif known.setdefault(name, item.volume) != item.volume:
+            yield Problem((*at, "volume"), f"the name {name!r} already stands for another volume; choose another")
+        if item.volume.model_fields_set <= {"name"}:
+            yield Problem((*at, "volume"), f"needs a source, such as {_SOURCES}")
+        if path in taken:
+            yield Problem((*at, "volumeMount", "mountPath"), f"another volume is mounted at {path!r} already")
+        taken.add(path)
