@@ -45,7 +45,7 @@ class Build(NuclioDocument):
 
     path: Annotated[str, LATER] = ""
     function_source_code: str = ""
-    function_config_path: Annotated[str, LATER] = ""
+    function_config_path: Annotated[str, Inert("has no effect: function.yaml in the function's folder counts")] = ""
     temp_dir: Annotated[str, Inert()] = ""
     registry: Annotated[Registry, Inert()] = ""
     base_image_registry: Annotated[Registry, LATER] = ""

@@ -43,9 +43,9 @@ def look_up(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list
             annotation = tagged
             continue
         path.append(str(part))
-        owner = _model_of(annotation)
+        owner = model_of(annotation)
         parent = owner or parent
-        annotation = _step(annotation, part)
+        annotation = step_into(annotation, part)
     return path, annotation, parent
 
 
@@ -59,7 +59,7 @@ def describe_type(annotation: Any) -> str:
         return "one of " + ", ".join(str(member.value) for member in plain)
     if origin in (list, tuple):
         return f"a list of {_plural(get_args(plain)[0])}"
-    if origin is dict or _model_of(plain):
+    if origin is dict or model_of(plain):
         return "a mapping of keys to values"
     if origin in (Union, UnionType):
         return " or ".join(describe_type(part) for part in get_args(plain))
@@ -70,7 +70,7 @@ def _plural(annotation: Any) -> str:
     plain = strip_annotation(annotation)
     if plain is str:
         return "strings"
-    return "mappings" if _model_of(plain) or get_origin(plain) is dict else _WORDS.get(plain, ("", "values"))[1]
+    return "mappings" if model_of(plain) or get_origin(plain) is dict else _WORDS.get(plain, ("", "values"))[1]
 
 
 def strip_annotation(annotation: Any) -> Any:
@@ -84,14 +84,16 @@ def strip_annotation(annotation: Any) -> Any:
     return annotation
 
 
-def _model_of(annotation: Any) -> type[BaseModel] | None:
+def model_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that a value should be, if it should be one."""
     plain = strip_annotation(annotation)
     return plain if isinstance(plain, type) and issubclass(plain, BaseModel) else None
 
 
-def _step(annotation: Any, part: str | int) -> Any:
+def step_into(annotation: Any, part: str | int) -> Any:
+    """Return what is asked for under a key or number of a value; None where anything is."""
     plain = strip_annotation(annotation)
-    model = _model_of(plain)
+    model = model_of(plain)
     if model is not None:
         field = find_field(model, str(part))
         return field.annotation if field else None

@@ -4,9 +4,12 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stack.config.document import collect, parse_model
 from stack.config.function import FunctionConfig, check_name
+from stack.config.inline import is_source_alone, read_inline
+from stack.config.merge import handler_of, merge_configs
 from stack.config.reading import read_mapping
 from stack.errors import ConfigError, FunctionError
 
@@ -34,30 +37,34 @@ class Function:
     folder: str
     config: FunctionConfig
     files: tuple[SourceFile, ...]
+    inline: str = ""
+    """The file whose `@nuclio.configure` counts, if there is one."""
 
     @property
     def document(self) -> str:
-        """Return the path by which errors name the function's file."""
-        return f"{self.folder}/{FILE}"
+        """Return the path by which errors name the function's configuration."""
+        return _name_document(self.folder, self.inline, any(file.path == FILE for file in self.files))
 
 
 def function_folders(workspace: Path) -> dict[str, Path]:
-    """Find the folders of functions/ that hold a function.yaml, by name."""
+    """Find the folders of functions/ that hold a function, by name."""
     parent = workspace / FOLDER
     if not parent.is_dir():
         return {}
-    return {path.parent.name: path.parent for path in sorted(parent.glob(f"*/{FILE}"))}
+    folders = (path for path in sorted(parent.iterdir()) if path.is_dir())
+    return {path.name: path for path in folders if (path / FILE).is_file() or is_source_alone(path)}
 
 
 def load_function(folder: Path) -> Function:
-    """Read one function.
+    """Read one function: its function.yaml, and what its source says beside it.
 
     Raises:
-        ConfigError: its function.yaml is wrong; every problem is named with its path.
+        ConfigError: its configuration is wrong; every problem is named with its path.
     """
     relative = f"{FOLDER}/{folder.name}"
-    document = f"{relative}/{FILE}"
-    config = parse_model(FunctionConfig, read_mapping(folder / FILE, document), document)
+    given, inline = read_configuration(folder)
+    document = _name_document(relative, inline, (folder / FILE).exists())
+    config = parse_model(FunctionConfig, given, document)
     name = config.metadata.name or folder.name
     if name != folder.name:
         problem = f"should be {folder.name!r}, the name of its folder, not {name!r}"
@@ -66,7 +73,19 @@ def load_function(folder: Path) -> Function:
         check_name(name)
     except ValueError as error:
         raise ConfigError([f"{relative}: the folder's name {error}"]) from error
-    return Function(name, relative, config, tuple(_read_files(folder)))
+    return Function(name, relative, config, tuple(_read_files(folder)), inline)
+
+
+def read_configuration(folder: Path) -> tuple[dict[str, Any], str]:
+    """Read what a function's files say, as it stands there, and the name of the source that says some of it.
+
+    Raises:
+        ConfigError: a file cannot be read, or is not YAML.
+    """
+    path = folder / FILE
+    given = read_mapping(path, f"{FOLDER}/{folder.name}/{FILE}") if path.exists() else {}
+    inline = read_inline(folder, handler_of(given))
+    return (merge_configs(given, inline.document), inline.file) if inline else (given, "")
 
 
 def load_functions(workspace: Path) -> tuple[Function, ...]:
@@ -97,6 +116,10 @@ def find_folder(workspace: Path, name: str) -> Path:
         known = ", ".join(folders) or "none yet"
         raise FunctionError(f"There is no {FOLDER}/{name}/{FILE}. Functions here: {known}.")
     return folders[name]
+
+
+def _name_document(folder: str, inline: str, has_file: bool) -> str:
+    return f"{folder}/{FILE if has_file or not inline else inline}"
 
 
 def _read_files(folder: Path) -> Iterator[SourceFile]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stack import console
-from stack.config.source import FILE, IGNORED_FOLDERS, IGNORED_SUFFIX, find_folder, load_function
+from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX, find_folder, load_function, read_configuration
 from stack.errors import ConfigError, FunctionError
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
@@ -73,9 +73,10 @@ class Stage:
         self._port = rehearsal.port
         self._broker_url = rehearsal.broker or _find_running_broker(stack)
         self._files: Snapshot = {}
+        self._configuration: object = None
 
     def run(self) -> int:
-        """Run the function, anew whenever its function.yaml has changed; return the exit status."""
+        """Run the function, anew whenever its configuration has changed; return the exit status."""
         # So that what is started here ends with this process.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         self._files = _look(self._folder)
@@ -92,6 +93,7 @@ class Stage:
             return 0
 
     def _plan(self) -> LocalPlan:
+        self._configuration = _read_configuration(self._folder)
         plan = plan_function(load_function(self._folder), self._stack.settings)
         self._port = self._port or _choose_port(plan)
         return plan_local(plan, port=self._port, broker_url=self._broker_url)
@@ -134,13 +136,11 @@ class Stage:
                 process.wait()
 
     def _follow(self, process: "subprocess.Popen[bytes]") -> int | None:
-        """Pass changes on; return the exit status, or None where function.yaml has changed."""
-        config = self._folder / FILE
+        """Pass changes on; return the exit status, or None where the configuration has changed."""
         while process.poll() is None:
             time.sleep(_LOOK)
-            before = self._files.get(config)
             if self._has_changed():
-                if self._files.get(config) != before:
+                if _read_configuration(self._folder) != self._configuration:
                     return None
                 process.send_signal(signal.SIGUSR1)
         return process.returncode
@@ -172,6 +172,14 @@ def _prepared(plan: LocalPlan) -> Iterator[Path]:
         for file_name, content in {"processor.yaml": plan.document, **plan.secrets}.items():
             write_file(home / file_name, content.encode(), _PRIVATE)
         yield home
+
+
+def _read_configuration(folder: Path) -> object:
+    """Return what function.yaml and the source say, or what is wrong with it."""
+    try:
+        return read_configuration(folder)
+    except ConfigError as error:
+        return error.problems
 
 
 def _look(folder: Path) -> Snapshot:

@@ -1,0 +1,88 @@
+"""Configuration in the source: a block of comments that Nuclio calls `@nuclio.configure`."""
+
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from stack.config.reading import parse_mapping
+from stack.errors import ConfigError
+
+_MARK = "#@nuclio.configure"
+_KEY = "function.yaml"
+# A handler's name where nothing else is said, as in Nuclio.
+_HANDLER = "handler"
+
+
+@dataclass(frozen=True)
+class Inline:
+    """The block of a source file: the file's name and what the block says."""
+
+    file: str
+    document: dict[str, Any]
+
+
+def find_block(source: str) -> str:
+    """Return the YAML of a source's block, nothing if there is none; its lines and columns are those of the source.
+
+    A block ends with the first line that is no comment, or with the file, where Nuclio would lose it.
+    """
+    lines = source.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if line.replace(" ", "") == _MARK:
+            body = takewhile(lambda one: one.startswith("#"), lines[number:])
+            return "\n" * number + "\n".join(f"  {text[2:]}" for text in body)
+    return ""
+
+
+def read_inline(folder: Path, handler: str) -> Inline | None:
+    """Read the block of a function's source, which says where the handler is if nothing else does.
+
+    Raises:
+        ConfigError: the block is no YAML, or does not hold `function.yaml`.
+    """
+    path = _find_source(folder, handler)
+    block = find_block(_read(path)) if path else ""
+    if not path or not block.strip():
+        return None
+    name = f"{folder.parent.name}/{folder.name}/{path.relative_to(folder).as_posix()}"
+    content = parse_mapping(block, name)
+    document = content.get(_KEY)
+    if set(content) != {_KEY} or not isinstance(document, dict):
+        raise ConfigError([f"{name}: # @nuclio.configure should be a mapping with the one key {_KEY!r}"])
+    spec = document.get("spec")
+    if not handler and isinstance(spec, dict):
+        document = document | {"spec": {"handler": f"{path.stem}:{_HANDLER}"} | spec}
+    return Inline(path.relative_to(folder).as_posix(), document)
+
+
+def is_source_alone(folder: Path) -> bool:
+    """Say whether a folder without function.yaml is a function: one Python file, or one with a block."""
+    sources = _sources(folder)
+    return len(sources) == 1 or len(_with_block(sources)) == 1
+
+
+def _find_source(folder: Path, handler: str) -> Path | None:
+    if handler:
+        module = folder / f"{handler.partition(':')[0].replace('.', '/')}.py"
+        return module if module.is_file() else None
+    sources = _sources(folder)
+    named = [path for path in sources if path.stem in ("main", folder.name)]
+    found = named[:1] or (sources if len(sources) == 1 else _with_block(sources))
+    return found[0] if len(found) == 1 else None
+
+
+def _sources(folder: Path) -> list[Path]:
+    tests = ("test_", "conftest.")
+    return [path for path in sorted(folder.glob("*.py")) if path.is_file() and not path.name.startswith(tests)]
+
+
+def _with_block(sources: list[Path]) -> list[Path]:
+    return [path for path in sources if find_block(_read(path)).strip()]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
