@@ -263,3 +263,11 @@ def run_function(_: Context, name: str, port: int = 0, broker: str = "", event: 
     from stack.run.local import run_function as run
 
     raise Exit(code=run(name, Rehearsal(port, broker, event)))
+
+
+@verb(help={"stack": "that of stack.yaml"})
+def function_schema(_: Context, stack: bool = False) -> None:
+    """Print the JSON Schema of function.yaml, with which an editor completes and checks it."""
+    from stack.run.schema import tell_schema
+
+    tell_schema(of_stack=stack)

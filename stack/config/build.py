@@ -45,6 +45,7 @@ class Build(NuclioDocument):
 
     path: Annotated[str, LATER] = ""
     function_source_code: str = ""
+    """The source in base64; elsewhere than in an export, a file beside function.yaml is easier to read."""
     function_config_path: Annotated[str, Inert("has no effect: function.yaml in the function's folder counts")] = ""
     temp_dir: Annotated[str, Inert()] = ""
     registry: Annotated[Registry, Inert()] = ""
@@ -55,6 +56,7 @@ class Build(NuclioDocument):
     no_cleanup: Annotated[bool, Inert()] = False
     base_image: Annotated[str, LATER] = ""
     commands: list[str] = []
+    """Shell commands, such as pip install pika; run before the files are copied, or after a line @nuclio.postCopy."""
     directives: Directives = Directives()
     script_paths: Annotated[list[str], Inert()] = []
     added_paths: Annotated[list[str], Inert()] = []
@@ -68,6 +70,7 @@ class Build(NuclioDocument):
     build_timeout_seconds: Annotated[int, KUBERNETES] = 3600
     mode: Annotated[Literal["", "neverBuild", "alwaysBuild"], LATER] = ""
     args: dict[str, str] = {}
+    """ARG instructions of the Dockerfile."""
     flags: Annotated[list[str], LATER] = []
     builder_service_account: Annotated[str, KUBERNETES] = ""
 

@@ -64,21 +64,29 @@ class Spec(NuclioDocument):
     """What the function does and how it runs."""
 
     description: str = ""
+    """What the function is for."""
     disable: Annotated[bool, LATER] = False
     publish: Annotated[bool, Inert()] = False
-    handler: str = ""
-    runtime: str = "python"
+    handler: str = Field("", json_schema_extra={"pattern": _HANDLER.pattern})
+    """The function to call, as module:function; main:handler for main.py."""
+    runtime: str = Field("python", json_schema_extra={"pattern": _RUNTIME.pattern})
+    """python, or the version of Python that the function is written for, such as python:3.11."""
     env: list[Variable] = []
+    """The environment that the handler finds."""
     env_from: Annotated[list[VariableSource], LATER] = []
     resources: Resources = Resources()
     image: ImageName = ""
     image_hash: Annotated[str, KUBERNETES] = ""
     replicas: int | None = Field(None, ge=0)
+    """So many containers, always; wins over the two below."""
     min_replicas: int | None = Field(None, ge=0)
+    """The fewest containers; the same as maxReplicas where left out."""
     max_replicas: int | None = Field(None, ge=0)
+    """The most containers; the same as minReplicas where left out."""
     target_cpu: Annotated[int, KUBERNETES] = Field(75, alias="targetCPU")
     data_bindings: Annotated[dict[str, Any], Inert()] = {}
     triggers: dict[str, Trigger] = {}
+    """What makes the function run, by name."""
     volumes: list[Volume] = []
     version: Annotated[int, Inert()] = 0
     alias: Annotated[str, Inert()] = ""
@@ -90,11 +98,15 @@ class Spec(NuclioDocument):
     dealer_uri: Annotated[str, Inert()] = Field("", alias="dealerURI")
     platform: Platform = Platform()
     readiness_timeout_seconds: int = Field(0, ge=0)
+    """How long the function may take to be ready after its start; 0 is 120."""
     security_context: SecurityContext = SecurityContext()
     disable_default_http_trigger: bool = Field(False, alias="disableDefaultHTTPTrigger")
+    """Give the function no http trigger where it names none."""
     disable_sensitive_fields_masking: Annotated[bool, Inert()] = False
     devices: list[str] = []
+    """Devices of this machine, such as /dev/ttyUSB0:/dev/ttyUSB0."""
     event_timeout: Duration = ""
+    """The longest that an event may take, such as 30s; then its worker is replaced."""
     avatar: Annotated[str, Inert()] = ""
     service_type: Annotated[str, KUBERNETES] = ""
     image_pull_policy: Annotated[str, KUBERNETES] = ""

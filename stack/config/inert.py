@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 class Inert:
@@ -11,6 +13,10 @@ class Inert:
 
     def __init__(self, reason: str = "has no effect on Docker") -> None:
         self.reason = reason
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Tell the reader of the JSON Schema too."""
+        return {**handler(schema), "description": f"This key {self.reason}."}
 
 
 KUBERNETES = Inert("is for Kubernetes and has no effect here")

@@ -47,6 +47,7 @@ class Images(Document):
     """
 
     source: ImageSource = ImageSource.AUTO
+    """`registry` pulls, `debian` builds from this system's packages, `auto` asks the registry and falls back."""
     mirror: str = ""
     ca: str = ""
     python: str = "python:3.13-slim"
@@ -57,8 +58,11 @@ class Settings(Document):
     """Everything in stack.yaml; each key is optional."""
 
     project: str = "tidegate"
+    """The Compose project: the name before every container, network and volume."""
     namespace: str = "nuclio"
+    """The namespace that functions see."""
     bind: IPv4Address = IPv4Address("127.0.0.1")
+    """Where ports are published; anything wider needs `invoke credentials` first."""
     ports: Ports = Ports()
     images: Images = Images()
 

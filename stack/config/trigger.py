@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from stack.config.document import NuclioDocument
 from stack.config.duration import Duration
@@ -36,9 +37,13 @@ class _Trigger(NuclioDocument):
     name: str = ""
     class_: Annotated[str, Inert("is ignored, as in Nuclio")] = Field("", alias="class")
     disabled: bool = False
+    """Leave the trigger out."""
     num_workers: int = Field(1, ge=0, le=_MOST_WORKERS)
+    """How many events it handles at once; each worker is a process."""
     max_workers: int = Field(0, ge=0, le=_MOST_WORKERS)
+    """The older name of numWorkers."""
     url: str = ""
+    """The broker's address; empty is the stack's own broker."""
     username: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""
     password: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""
     secret: str = ""
@@ -46,8 +51,11 @@ class _Trigger(NuclioDocument):
     partitions: Annotated[list[Any], Inert()] = []
     annotations: dict[str, str] = {}
     worker_availability_timeout_milliseconds: int | None = None
+    """How long an event waits for a free worker; 10000 where left out, 0 does not wait."""
     worker_termination_timeout: Duration = "10s"
+    """How long a worker may take to finish its event when the function ends."""
     worker_allocator_name: str = ""
+    """Triggers that name the same share their workers."""
     explicit_ack_mode: Annotated[
         Literal["", "enable", "disable", "explicitOnly"], Inert("is for Kafka and v3io streams")
     ] = ""
@@ -84,8 +92,10 @@ class HttpAttributes(NuclioDocument):
     """
 
     port: int = Field(0, ge=0, le=65535)
+    """A port of this machine that leads to the function alone; 0 is none that is fixed."""
     read_buffer_size: int = Field(16384, gt=0)
     max_request_body_size: int = Field(4194304, gt=0)
+    """Bytes; a larger body is refused."""
     reduce_memory_usage: Annotated[bool, Inert()] = False
     cors: Cors = Cors()
     hide_traceback: bool = False
@@ -117,13 +127,17 @@ class RabbitAttributes(_TlsAttributes):
     """
 
     exchange_name: str = ""
+    """The topic exchange that the queue is bound to."""
     queue_name: str = ""
     topics: list[str] = []
+    """Routing keys that bring messages from the exchange; wildcards * and # are allowed."""
     reconnect_duration: Annotated[Duration, Inert("has no effect: a connection is tried again for ever")] = "5m"
     reconnect_interval: Duration = "15s"
     prefetch_count: int = Field(0, ge=0, le=65535)
+    """How many messages a worker holds unacknowledged; 0 follows from how long its handler takes."""
     durable_exchange: bool = False
     durable_queue: bool = True
+    """Keep the queue and its messages when the broker restarts."""
     on_error: Literal["", "retry", "ack", "nack"] = ""
     requeue_on_error: bool | None = None
     max_retries: int = Field(3, ge=0)
@@ -165,8 +179,11 @@ class CronAttributes(NuclioDocument):
     """Attributes of a cron trigger; an interval wins over a schedule, as in Nuclio."""
 
     schedule: str = ""
+    """Five fields, six with the seconds first, @hourly, or @every 90s."""
     interval: Duration = ""
+    """Such as 500ms or 1h30m; wins over the schedule."""
     timezone: str = ""
+    """The schedule's time zone, such as Europe/Rome; UTC where left out."""
     event: CronEvent = CronEvent()
     concurrency_policy: Annotated[str, Inert("is for Kubernetes; one run at a time here")] = ""
     job_backoff_limit: Annotated[int, Inert("is for Kubernetes")] = 2
@@ -181,7 +198,7 @@ class CronAttributes(NuclioDocument):
 class HttpTrigger(_Trigger):
     """An HTTP server on port 8080 of the container."""
 
-    kind: Literal["http"] = "http"
+    kind: Literal["http"]
     attributes: HttpAttributes = HttpAttributes()
 
     @property
@@ -194,7 +211,7 @@ class HttpTrigger(_Trigger):
 class RabbitTrigger(_Trigger):
     """A queue of an AMQP broker."""
 
-    kind: Literal["rabbit-mq", "rabbitMq", "rabbitmq"] = "rabbit-mq"
+    kind: Literal["rabbit-mq", "rabbitMq", "rabbitmq"]
     username: str = ""
     password: str = ""
     attributes: RabbitAttributes = RabbitAttributes()
@@ -203,7 +220,7 @@ class RabbitTrigger(_Trigger):
 class MqttTrigger(_Trigger):
     """Topics of an MQTT broker."""
 
-    kind: Literal["mqtt"] = "mqtt"
+    kind: Literal["mqtt"]
     batch: Annotated[Batch | None, _BATCHES] = None
     username: str = ""
     password: str = ""
@@ -213,7 +230,7 @@ class MqttTrigger(_Trigger):
 class CronTrigger(_Trigger):
     """The clock."""
 
-    kind: Literal["cron"] = "cron"
+    kind: Literal["cron"]
     batch: Annotated[Batch | None, _BATCHES] = None
     attributes: CronAttributes
 
@@ -249,7 +266,7 @@ Trigger = Annotated[
     | Annotated[RabbitTrigger, Tag(RABBITMQ)]
     | Annotated[MqttTrigger, Tag(MQTT)]
     | Annotated[CronTrigger, Tag(CRON)]
-    | Annotated[OtherTrigger, Tag("other")],
+    | Annotated[OtherTrigger, Tag("other"), SkipJsonSchema()],
     Discriminator(_kind_of),
 ]
 

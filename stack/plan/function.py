@@ -187,7 +187,7 @@ def _falls_back(trigger: Trigger) -> bool:
 
 
 def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[str, Any]:
-    document = trigger.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+    document = trigger.model_dump(by_alias=True, exclude_defaults=True, exclude={"kind"}, mode="json")
     attributes = trigger.attributes.model_dump(by_alias=True, mode="json", exclude_unset=True)
     document |= {"name": name, "kind": _kind(trigger), "numWorkers": trigger.workers, "attributes": attributes}
     if _uses_stack_account(trigger):

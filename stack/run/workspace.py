@@ -19,7 +19,7 @@ PROGRAM = Path(__file__).parents[2]
 VARIABLE = "TIDEGATE_WORKSPACE"
 
 # Below .stack/, what is not rendered: never removed as an orphan.
-_KEPT = frozenset({"secrets", "state", ".env", ".gitignore"})
+_KEPT = frozenset({"secrets", "state", ".env", ".gitignore", "function.schema.json", "stack.schema.json"})
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,62 @@
+"""JSON Schema of the files that people write, for editors that complete and check them."""
+
+import ast
+import inspect
+import textwrap
+from itertools import pairwise
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from stack.config.document import Document, NuclioDocument
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def describe_document(model: type[Document]) -> dict[str, Any]:
+    """Return the JSON Schema of a file; keys are spelled as its documentation spells them."""
+    return {"$schema": DIALECT, **model.model_json_schema(by_alias=True, schema_generator=_Generator)}
+
+
+class _Generator(GenerateJsonSchema):
+    """Pydantic's generator, which also takes the docstrings of fields, and knows where a number is read as a text."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Leave out the titles that only repeat a field's name."""
+        return False
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        described = super().model_schema(schema)
+        model = schema["cls"]
+        texts = {name: text for owner in reversed(model.__mro__) for name, text in _field_docstrings(owner).items()}
+        for name, field in model.model_fields.items():
+            content = described.get("properties", {}).get(field.alias or name)
+            if content is not None and name in texts:
+                content["description"] = " ".join([*filter(None, [content.get("description")]), texts[name]])
+            if content is not None and issubclass(model, NuclioDocument):
+                _take_numbers(content)
+        return described
+
+
+def _take_numbers(schema: dict[str, Any]) -> None:
+    """Let a number or a truth value stand wherever a text is asked for, as the models do."""
+    if schema.get("type") == "string" and not schema.keys() & {"enum", "const", "pattern"}:
+        schema["type"] = ["string", "number", "boolean"]
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            _take_numbers(schema[key])
+
+
+def _field_docstrings(model: type) -> dict[str, str]:
+    """Read the texts under a class's fields, which Python itself forgets."""
+    if not (issubclass(model, Document) and model is not Document):
+        return {}
+    body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
+    found: dict[str, str] = {}
+    lines = body.body if isinstance(body, ast.ClassDef) else []
+    for line, after in pairwise(lines):
+        is_field = isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+        if is_field and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            found[line.target.id] = inspect.cleandoc(str(after.value.value))  # type: ignore[attr-defined]
+    return found
