@@ -271,3 +271,27 @@ def function_schema(_: Context, stack: bool = False) -> None:
     from stack.run.schema import tell_schema
 
     tell_schema(of_stack=stack)
+
+
+@verb(
+    "file",
+    help={
+        "file": "a function of Nuclio's, or an export of several; - is standard input",
+        "name": "another name than its own",
+        "force": "overwrite the files of a folder that is there already",
+        "broker": "let its broker addresses name this stack's broker",
+    },
+)
+def import_function(_: Context, file: str, name: str = "", force: bool = False, broker: bool = False) -> None:
+    """Make a folder in functions/ of a function written for Nuclio, its source a readable file."""
+    from stack.run.exchange import import_functions
+
+    import_functions(file, name=name, force=force, to_broker=broker)
+
+
+@verb("name", help={**_NAME, **_JSON})
+def export_function(_: Context, name: str, json: bool = False) -> None:
+    """Print a function as one YAML that Nuclio's own tools accept, its source within."""
+    from stack.run.exchange import export_function as export
+
+    export(name, as_json=json)

@@ -58,6 +58,11 @@ def show(message: str) -> None:
     output().print(message, markup=False)
 
 
+def show_text(text: str) -> None:
+    """Print a document as it is, and nothing else, on standard output."""
+    print(text, end="")
+
+
 def show_json(document: Any) -> None:
     """Print one JSON document, and nothing else, on standard output."""
     print(json.dumps(document, indent=2, default=str))

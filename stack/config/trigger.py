@@ -10,6 +10,7 @@ from stack.config.document import NuclioDocument
 from stack.config.duration import Duration
 from stack.config.inert import Inert
 from stack.config.problem import Problem
+from stack.config.url import Address
 
 HTTP, RABBITMQ, MQTT, CRON = "http", "rabbit-mq", "mqtt", "cron"
 SUPPORTED = (HTTP, RABBITMQ, MQTT, CRON)
@@ -42,7 +43,7 @@ class _Trigger(NuclioDocument):
     """How many events it handles at once; each worker is a process."""
     max_workers: int = Field(0, ge=0, le=_MOST_WORKERS)
     """The older name of numWorkers."""
-    url: str = ""
+    url: Address = ""
     """The broker's address; empty is the stack's own broker."""
     username: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""
     password: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""

@@ -134,7 +134,7 @@ def inline_source(plan: FunctionPlan) -> tuple[str, bytes] | None:
     build = plan.spec.build
     if not build.function_source_code:
         return None
-    return f"{_module_of(plan.handler)}.py", build.source
+    return module_path(plan.handler), build.source
 
 
 def runs_pip(plan: FunctionPlan) -> bool:
@@ -143,8 +143,14 @@ def runs_pip(plan: FunctionPlan) -> bool:
     return any(line.kind.upper() == "RUN" for line in (*pre, *post))
 
 
-def _module_of(handler: str) -> str:
-    return handler.partition(":")[0].replace(".", "/")
+def module_path(handler: str) -> str:
+    """Return the file that a handler's module is, relative to the function's folder."""
+    return f"{handler.partition(':')[0].replace('.', '/')}.py"
+
+
+def package_path(module: str) -> str:
+    """Return the file that a module is if it is a package."""
+    return f"{module.removesuffix('.py')}/__init__.py"
 
 
 def _find_handler(function: Function) -> str:
@@ -164,11 +170,11 @@ def _find_handler(function: Function) -> str:
 
 
 def _require_module(function: Function, handler: str, modules: list[str]) -> None:
-    module = _module_of(handler)
-    if f"{module}.py" in modules or f"{module}/__init__.py" in modules:
+    module = module_path(handler)
+    if module in modules or package_path(module) in modules:
         return
     found = ", ".join(modules) or "no Python file"
-    problem = f"{handler!r} needs {module}.py, but the folder holds {found}"
+    problem = f"{handler!r} needs {module}, but the folder holds {found}"
     raise ConfigError([f"{function.document}: spec.handler: {problem}"])
 
 

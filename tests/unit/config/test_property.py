@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stack.config.document import Document
@@ -63,6 +63,7 @@ def load(**files: str) -> None:
             assert str(error).encode()
 
 
+@settings(deadline=None)
 @given(texts)
 @example("[" * 100_000)
 @example("- " * 5_000)
@@ -76,12 +77,14 @@ def test_any_text_is_a_function_or_an_error(text: str) -> None:
     load(function_yaml=text, main_py="")
 
 
+@settings(deadline=None)
 @given(texts, st.sampled_from(("function.yaml: ", "")))
 def test_any_block_in_a_source_is_a_function_or_an_error(text: str, key: str) -> None:
     block = "\n".join(f"# {line}" for line in (key + text.replace("\n", "\n ")).split("\n"))
     load(function_yaml="spec: {handler: 'main:handler'}", main_py=f"# @nuclio.configure\n{block}")
 
 
+@settings(deadline=None)
 @given(st.text(string.printable, max_size=80))
 def test_any_source_is_a_function_or_an_error(source: str) -> None:
     load(main_py=f"#@nuclio.configure{source}")

@@ -1,0 +1,96 @@
+"""A function's folder as one self-contained document for Nuclio's own tools."""
+
+import base64
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stack.config.compact import write_compact
+from stack.config.source import FILE, Function
+from stack.plan.dockerfile import POST_COPY
+from stack.plan.function import FunctionPlan, module_path, package_path, secret_of
+from stack.plan.function_import import INSTALL, REQUIREMENTS
+from stack.plan.parcel import File, pack_files
+
+API_VERSION, KIND = "nuclio.io/v1", "NuclioFunction"
+
+# What stays on this machine, as in Nuclio's own export.
+_PRIVATE_TRIGGER = ("password", "secret")
+_PRIVATE_ENTRY = ("password", "s3SecretAccessKey", "s3SessionToken")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What Nuclio is told, and what whoever imports it must know."""
+
+    document: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def exported_paths(function: Function) -> list[str]:
+    """List the files that belong into an export: all but the configuration and the tests."""
+    paths = [file.path for file in function.files]
+    return [path for path in paths if path != FILE and not posixpath.basename(path).startswith(("test_", "conftest."))]
+
+
+def plan_export(plan: FunctionPlan, files: Mapping[str, File]) -> Exported:
+    """Join a function's configuration and its files.
+
+    The handler's file is the inline source. The others are unpacked by a command of the build, since Nuclio has no
+    place for them.
+
+    Raises:
+        FunctionError: the other files are too large for a command.
+    """
+    config = write_compact(plan.function.config)
+    spec = {**config.get("spec", {}), "handler": plan.handler, "runtime": plan.spec.runtime}
+    if build := _join_build(plan, spec.get("build", {}), files):
+        spec["build"] = build
+    document = {
+        "apiVersion": config.get("apiVersion", API_VERSION),
+        "kind": config.get("kind", KIND),
+        "metadata": {"name": plan.name, **config.get("metadata", {})},
+        "spec": spec,
+    }
+    return Exported(document, (*_leave_out_secrets(spec), *_name_secrets(plan)))
+
+
+def _join_build(plan: FunctionPlan, build: dict[str, Any], files: Mapping[str, File]) -> dict[str, Any]:
+    module = module_path(plan.handler)
+    source = next((path for path in (module, package_path(module)) if path in files), "")
+    if source:
+        code = base64.b64encode(files[source].content).decode()
+        build = {**build, "functionSourceCode": code, "codeEntryType": "sourceCode"}
+    # Nuclio writes the source to a file of its module's name, which is right only beside nothing else.
+    others = {path: file for path, file in files.items() if path != source or "/" in source}
+    return _join_files(build, others) if others else build
+
+
+def _join_files(build: dict[str, Any], files: Mapping[str, File]) -> dict[str, Any]:
+    """Add the commands that unpack files, before whatever the author runs once the files are there."""
+    commands = list(build.get("commands", []))
+    added = [pack_files(files), *([INSTALL] if REQUIREMENTS in files and INSTALL not in commands else [])]
+    directives = build.get("directives", {})
+    if directives and not commands:
+        after = [*({"kind": "RUN", "value": command} for command in added), *directives.get("postCopy", [])]
+        return {**build, "directives": {**directives, "postCopy": after}}
+    if POST_COPY not in commands:
+        commands.append(POST_COPY)
+    at = commands.index(POST_COPY) + 1
+    return {**build, "commands": [*commands[:at], *added, *commands[at:]]}
+
+
+def _leave_out_secrets(spec: dict[str, Any]) -> Iterator[str]:
+    entry = spec.get("build", {}).get("codeEntryAttributes", {})
+    owners = [(f"triggers.{name}", trigger, _PRIVATE_TRIGGER) for name, trigger in spec.get("triggers", {}).items()]
+    for path, owner, keys in (*owners, ("build.codeEntryAttributes", entry, _PRIVATE_ENTRY)):
+        for key in keys:
+            if owner.pop(key, ""):
+                yield f"spec.{path}.{key}: left out; give it again where this is imported"
+
+
+def _name_secrets(plan: FunctionPlan) -> Iterator[str]:
+    for number, variable in enumerate(plan.spec.env):
+        if secret := secret_of(variable):
+            yield f"spec.env.{number}: {variable.name} is the secret {'.'.join(secret)}, which stays here"

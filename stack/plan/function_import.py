@@ -1,0 +1,190 @@
+"""A function of Nuclio's, taken apart into the files of a folder."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from stack.config.compact import write_compact
+from stack.config.document import collect, parse_model
+from stack.config.function import FunctionConfig, check_name
+from stack.config.source import FILE
+from stack.config.trigger import MQTT
+from stack.config.unknown import drop_unknown
+from stack.errors import ConfigError
+from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
+from stack.plan.dockerfile import POST_COPY
+from stack.plan.function import BROKER_SECRET, module_path
+from stack.plan.parcel import File, unpack_files
+
+_ORDER = ("apiVersion", "kind", "metadata", "spec")
+DEFAULT_HANDLER = "main:handler"
+# What installs a requirements.txt on Nuclio, and goes without saying here.
+REQUIREMENTS = "requirements.txt"
+INSTALL = f"pip install -r /opt/nuclio/{REQUIREMENTS}"
+
+# What Nuclio itself wrote into a function, and writes anew.
+_WRITTEN_METADATA = ("resourceVersion",)
+_WRITTEN_ANNOTATIONS = frozenset({"skip-build", "skip-deploy", "nuclio.io/previous-state"})
+_WRITTEN_SPEC = ("imageHash",)
+_WRITTEN_BUILD = ("timestamp",)
+# What the inline source, which becomes a file, wins over or stands for.
+_SOURCE_BUILD = ("functionSourceCode", "codeEntryType", "path")
+
+_BROKER_URLS = {
+    MQTT: f"mqtt://{SERVICE}:{MQTT_PORT}",
+    **dict.fromkeys(("rabbit-mq", "rabbitMq", "rabbitmq"), f"amqp://{SERVICE}:{AMQP_PORT}"),
+}
+_ADDRESS = re.compile(r"(?:amqp|mqtt)s?://[^\s'\"]+")
+_ACCOUNT = re.compile(r"//[^@/\s]+@")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A function's folder: its files by their paths, and what was changed or cannot be."""
+
+    name: str
+    files: Mapping[str, File]
+    notes: tuple[str, ...]
+
+
+def split_export(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the functions of a file: one, several by their names, or those of a project's export.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if "spec" in document or "metadata" in document:
+        return [document]
+    found = document.get("functions") if {"project", "functions"} & document.keys() else document
+    functions = list(found.values()) if isinstance(found, dict) else found
+    if isinstance(functions, list) and functions and all(isinstance(one, dict) and "spec" in one for one in functions):
+        return functions
+    raise ConfigError([f"{name}: holds no function: neither metadata and spec, nor functions by their names"])
+
+
+def plan_imports(
+    functions: list[dict[str, Any]], document: str, *, name: str = "", to_broker: bool = False
+) -> list[Imported]:
+    """Take functions apart; `name` is another name than its own, `to_broker` points them at the stack's own broker.
+
+    Raises:
+        ConfigError: one or more cannot run here; the problems of all are named together.
+    """
+    imports, errors = [], []
+    for function in functions:
+        try:
+            imports.append(_plan_import(function, document, name=name, to_broker=to_broker))
+        except ConfigError as error:
+            errors.append(error)
+    if errors:
+        raise collect(errors)
+    return imports
+
+
+def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: bool) -> Imported:
+    rest, unknown = drop_unknown(FunctionConfig, given)
+    config = parse_model(FunctionConfig, rest, document)
+    name = _choose_name(name or config.metadata.name, document)
+    if not (config.spec.build.function_source_code or config.spec.build.path or config.spec.image):
+        problem = "is required; if the source is a file, copy its folder to functions/ instead"
+        raise ConfigError([f"{document}: spec.build.functionSourceCode: {problem}"])
+    content = write_compact(config)
+    content["metadata"] = {**content.get("metadata", {}), "name": name}
+    spec = content.setdefault("spec", {})
+    notes = [f"{path}: left out, since Nuclio's model has no such key" for path in unknown]
+    files = dict(_take_files(spec))
+    if config.spec.build.function_source_code:
+        handler = spec.setdefault("handler", DEFAULT_HANDLER)
+        files.setdefault(module_path(handler), File(config.spec.build.source))
+    _clean(content, has_source=bool(config.spec.build.function_source_code))
+    if to_broker:
+        notes += _point_at_broker(spec)
+    notes += _find_addresses(files)
+    ordered = {key: content[key] for key in _ORDER if key in content}
+    text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=120)
+    return Imported(name, {FILE: File(text.encode()), **files}, tuple(notes))
+
+
+def _choose_name(name: str, document: str) -> str:
+    if not name:
+        raise ConfigError([f"{document}: metadata.name: is required; or type --name NAME"])
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise ConfigError([f"{document}: the function's name {error}"]) from error
+    return name
+
+
+def _take_files(spec: dict[str, Any]) -> Iterator[tuple[str, File]]:
+    """Take an export's other files out of the build's instructions, and what these needed."""
+    build = spec.get("build", {})
+    directives = build.get("directives", {})
+    commands, after = build.get("commands", []), directives.get("postCopy", [])
+    texts = {command: unpack_files(command) for command in (*commands, *(one["value"] for one in after))}
+    taken = {text for text, files in texts.items() if files}
+    for files in texts.values():
+        yield from files.items()
+    if not taken:
+        return
+    if any(REQUIREMENTS in files for files in texts.values()):
+        taken.add(INSTALL)
+    build["commands"] = [command for command in commands if command not in taken]
+    if build["commands"][-1:] == [POST_COPY]:
+        build["commands"].pop()
+    directives["postCopy"] = [one for one in after if one["value"] not in taken]
+    _drop_empty(directives, "postCopy")
+    _drop_empty(build, "commands", "directives")
+
+
+def _clean(content: dict[str, Any], *, has_source: bool) -> None:
+    """Leave out what Nuclio wrote, and what the source's file stands for."""
+    metadata, spec = content.get("metadata", {}), content["spec"]
+    for owner, keys in (
+        (metadata, _WRITTEN_METADATA),
+        (metadata.get("annotations", {}), _WRITTEN_ANNOTATIONS),
+        (spec, (*_WRITTEN_SPEC, "image") if has_source else _WRITTEN_SPEC),
+        (spec.get("build", {}), (*_WRITTEN_BUILD, *_SOURCE_BUILD) if has_source else _WRITTEN_BUILD),
+    ):
+        for key in keys:
+            owner.pop(key, None)
+    _drop_empty(metadata, "annotations")
+    _drop_empty(spec, "build")
+
+
+def _drop_empty(owner: dict[str, Any], *keys: str) -> None:
+    for key in keys:
+        if owner.get(key) in ([], {}):
+            del owner[key]
+
+
+def _point_at_broker(spec: dict[str, Any]) -> Iterator[str]:
+    """Let every trigger and variable that names a broker name the stack's own, and say so."""
+    for name, trigger in spec.get("triggers", {}).items():
+        if url := _BROKER_URLS.get(trigger["kind"]):
+            before, trigger["url"] = trigger.get("url", ""), url
+            dropped = [key for key in ("username", "password") if trigger.pop(key, None)]
+            without = f", without {' and '.join(dropped)}" if dropped else ""
+            yield f"spec.triggers.{name}.url: {_hide(before) or 'nothing'} is now {url}{without}"
+    for number, variable in enumerate(spec.get("env", [])):
+        before = variable.get("value", "")
+        if before.startswith(("amqp://", "amqps://")):
+            del variable["value"]
+            secret, key = BROKER_SECRET
+            variable["valueFrom"] = {"secretKeyRef": {"name": secret, "key": key}}
+            yield f"spec.env.{number}: {variable['name']}, {_hide(before)}, is now the secret {secret}.{key}"
+
+
+def _find_addresses(files: Mapping[str, File]) -> Iterator[str]:
+    """Name the brokers that a source names itself, which nobody can change but its author."""
+    for path, file in files.items():
+        lines = file.content.decode(errors="replace").splitlines() if path.endswith(".py") else []
+        for number, line in enumerate(lines, start=1):
+            if match := _ADDRESS.search(line):
+                yield f"{path}, line {number}: names the broker {_hide(match[0])}; change it if it is another one here"
+
+
+def _hide(url: str) -> str:
+    return _ACCOUNT.sub("//…@", url)

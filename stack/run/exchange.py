@@ -1,0 +1,85 @@
+"""Functions from Nuclio and for it: import-function and export-function."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from stack import console
+from stack.config.reading import parse_mapping, read_mapping
+from stack.config.source import FOLDER, find_folder, load_function
+from stack.errors import ConfigError, FunctionError
+from stack.plan.function import plan_function
+from stack.plan.function_export import exported_paths, plan_export
+from stack.plan.function_import import Imported, plan_imports, split_export
+from stack.plan.parcel import File
+from stack.run.stack import open_stack
+from stack.run.warning import warn_inert
+from stack.run.workspace import Workspace, open_workspace, write_file
+
+_STANDARD_INPUT = "-"
+
+
+def import_functions(source: str, *, name: str, force: bool, to_broker: bool) -> None:
+    """Write the functions of a file into functions/, each as a folder.
+
+    Raises:
+        ConfigError: one of them cannot run here; nothing is written then.
+        FunctionError: a folder is there already.
+    """
+    workspace = open_workspace()
+    title = "standard input" if source == _STANDARD_INPUT else source
+    document = (
+        parse_mapping(sys.stdin.read(), title) if source == _STANDARD_INPUT else read_mapping(Path(source), title)
+    )
+    functions = split_export(document, title)
+    if name and len(functions) > 1:
+        raise ConfigError([f"{title}: holds {len(functions)} functions; --name can name one only"])
+    imports = plan_imports(functions, title, name=name, to_broker=to_broker)
+    taken = [one.name for one in imports if (workspace.root / FOLDER / one.name).exists()]
+    if taken and not force:
+        folders = ", ".join(f"{FOLDER}/{one}" for one in taken)
+        raise FunctionError(f"{folders}: there already; --force overwrites its files, --name takes another name.")
+    for one in imports:
+        _write(workspace, one)
+
+
+def export_function(name: str, *, as_json: bool) -> None:
+    """Print a function as one document that Nuclio's own tools accept.
+
+    Raises:
+        FunctionError: there is no such function, or it is too large for one document.
+    """
+    stack = open_stack()
+    folder = find_folder(stack.workspace.root, name)
+    function = load_function(folder)
+    exported = plan_export(plan_function(function, stack.settings), _read(folder, exported_paths(function)))
+    for note in exported.notes:
+        console.warn(f"{note}.")
+    if as_json:
+        console.show_json(exported.document)
+    else:
+        console.show_text(yaml.safe_dump(exported.document, sort_keys=False, allow_unicode=True, width=120))
+
+
+def _write(workspace: Workspace, one: Imported) -> None:
+    folder = workspace.root / FOLDER / one.name
+    for path, file in one.files.items():
+        write_file(folder / path, file.content, 0o755 if file.is_executable else 0o644)
+    for note in one.notes:
+        console.say(f"{FOLDER}/{one.name}: {note}.")
+    warn_inert([load_function(folder)])
+    written = ", ".join(sorted(one.files))
+    console.success(f"{FOLDER}/{one.name} has {written}. `invoke deploy-function {one.name}` starts it.")
+
+
+def _read(folder: Path, paths: list[str]) -> Mapping[str, File]:
+    try:
+        return {path: _read_file(folder / path) for path in paths}
+    except OSError as error:
+        raise FunctionError(f"{error.filename} cannot be read: {error.strerror}.") from error
+
+
+def _read_file(path: Path) -> File:
+    return File(path.read_bytes(), bool(path.stat().st_mode & 0o100))
