@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 def write_compact(model: BaseModel) -> dict[str, Any]:
-    """Return what was given, in the order of the model, a `kind` first, without what is empty and would be so anyhow."""
+    """Return what was given, in the model's order and its kind first, without what is empty and would be so anyhow."""
     written: dict[str, Any] = {}
     for name, field in sorted(type(model).model_fields.items(), key=lambda item: item[0] != "kind"):
         value = getattr(model, name)

@@ -1,0 +1,69 @@
+"""import-function and export-function: what is read, written, and refused."""
+
+import io
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stack.errors import ConfigError, FunctionError
+from stack.run.exchange import export_function, import_functions
+from tests.unit.plan.test_exchange import EXPORT, SOURCE
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TIDEGATE_WORKSPACE", str(tmp_path))
+    (tmp_path / "export.yaml").write_text(EXPORT)
+    return tmp_path
+
+
+def take(root: Path, source: str = "", *, name: str = "", force: bool = False) -> None:
+    import_functions(source or str(root / "export.yaml"), name=name, force=force, to_broker=False)
+
+
+def test_a_folder_is_written(root: Path) -> None:
+    take(root)
+    folder = root / "functions" / "amqpconsume"
+    assert sorted(path.name for path in folder.iterdir()) == ["function.yaml", "main.py"]
+    assert (folder / "main.py").read_text() == SOURCE
+
+
+def test_standard_input_and_another_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(EXPORT))
+    take(root, "-", name="mine")
+    assert yaml.safe_load((root / "functions/mine/function.yaml").read_text())["metadata"]["name"] == "mine"
+
+
+def test_a_folder_that_is_there_is_kept_without_force(root: Path) -> None:
+    take(root)
+    source = root / "functions/amqpconsume/main.py"
+    source.write_text("mine")
+    with pytest.raises(FunctionError, match="functions/amqpconsume: there already; --force overwrites"):
+        take(root)
+    assert source.read_text() == "mine"
+    take(root, force=True)
+    assert source.read_text() == SOURCE
+
+
+def test_nothing_is_written_of_a_project_with_a_function_that_cannot_run(root: Path) -> None:
+    good = yaml.safe_load(EXPORT)
+    bad = good | {"metadata": {"name": "other"}, "spec": good["spec"] | {"runtime": "nodejs"}}
+    (root / "export.yaml").write_text(yaml.safe_dump({"functions": {"good": good, "other": bad}}))
+    with pytest.raises(ConfigError, match="'nodejs' is not supported"):
+        take(root)
+    assert not (root / "functions").exists()
+    with pytest.raises(ConfigError, match="holds 2 functions; --name can name one only"):
+        take(root, name="a")
+
+
+def test_an_exported_function_is_one_document(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    take(root)
+    capsys.readouterr()
+    export_function("amqpconsume", as_json=False)
+    document = yaml.safe_load(capsys.readouterr().out)
+    assert (
+        document["spec"]["build"]["functionSourceCode"] == yaml.safe_load(EXPORT)["spec"]["build"]["functionSourceCode"]
+    )
+    with pytest.raises(FunctionError, match=r"There is no functions/nobody"):
+        export_function("nobody", as_json=False)
