@@ -2,11 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from stack.config.document import NuclioDocument
 from stack.config.duration import Duration
-from stack.config.inert import KUBERNETES, LATER, Inert
+from stack.config.inert import KUBERNETES, Inert
+from stack.config.quantity import cpus, memory_bytes
+
+# Kubernetes' name of a GPU, in limits.
+_GPU = "nvidia.com/gpu"
 
 
 class Resources(NuclioDocument):
@@ -15,6 +19,18 @@ class Resources(NuclioDocument):
     limits: dict[str, str] = {}
     requests: Annotated[dict[str, str], Inert("has no effect on Docker; use limits")] = {}
     claims: Annotated[list[Any], KUBERNETES] = []
+
+    @field_validator("limits")
+    @classmethod
+    def _quantities(cls, value: dict[str, str]) -> dict[str, str]:
+        cpus(value.get("cpu", ""))
+        memory_bytes(value.get("memory", ""))
+        return value
+
+    @property
+    def has_gpus(self) -> bool:
+        """Say whether the function sees the machine's GPUs, which Docker gives all or none of."""
+        return self.limits.get(_GPU, "0") != "0"
 
 
 class SecurityContext(NuclioDocument):
@@ -44,7 +60,8 @@ class PlatformAttributes(NuclioDocument):
 
     network: Annotated[str, Inert("has no effect: functions share the stack's network")] = ""
     restart_policy: RestartPolicy = RestartPolicy()
-    health_check_interval: Annotated[Duration, LATER] = ""
+    health_check_interval: Duration = ""
+    """How often Docker asks a running function whether it is well; 15s where left out."""
     mount_mode: Annotated[str, Inert("is documented by Nuclio and not read")] = ""
 
 

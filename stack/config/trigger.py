@@ -276,7 +276,7 @@ def check_triggers(triggers: Mapping[str, Trigger]) -> Iterator[Problem]:
     """Find triggers that are named otherwise than their keys, and a second http trigger."""
     for key, trigger in triggers.items():
         if not key:
-            yield Problem(("triggers",), "a trigger needs a name; the key before it is empty")
+            yield Problem(("triggers", "''"), "a trigger needs a name; its key is empty")
         if trigger.name and trigger.name != key:
             yield Problem(("triggers", key, "name"), f"should be {key!r}, the trigger's key, not {trigger.name!r}")
     first, *more = [key for key, trigger in triggers.items() if isinstance(trigger, HttpTrigger)] or [""]

@@ -7,12 +7,12 @@ from ipaddress import IPv4Address
 
 from stack.config.container import RestartPolicy
 from stack.config.duration import parse_duration
+from stack.config.quantity import cpus, memory_bytes
 from stack.config.settings import Settings
 from stack.config.trigger import HttpTrigger
 from stack.errors import ConfigError
 from stack.plan.broker import Credentials
 from stack.plan.function import FunctionPlan
-from stack.plan.resource import cpus, memory_bytes
 
 # Labels by which a container is found again, and by which a change is seen that Compose does not see.
 FUNCTION_LABEL = "nuclio.io/function-name"

@@ -69,6 +69,10 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
             },
         },
     },
+    "graphics": {
+        "resources": {"limits": {"nvidia.com/gpu": 1}},
+        "platform": {"attributes": {"healthCheckInterval": "1m30s"}},
+    },
     "everything": {
         "runtime": "python:3.13",
         "env": [
@@ -228,3 +232,11 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
         # What Compose prints can be read by Compose, so a dollar is doubled.
         assert service["environment"]["PLAIN"].replace("$$", "$") == "a $b ${C} \"quoted\" 'single' #x: ü"
         assert service["volumes"][0]["source"].replace("$$", "$") == "/srv/data $1"
+
+
+def test_gpus_and_the_interval_of_health_checks() -> None:
+    document = yaml.safe_load(render(make_inputs(Case(deployed=["graphics", "consumer"])))["compose.yaml"])
+    (gpus,) = document["services"]["function-graphics"]["deploy"]["resources"]["reservations"]["devices"]
+    assert gpus == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
+    assert document["services"]["function-graphics"]["healthcheck"] == {"interval": "1m30s"}
+    assert not {"deploy", "healthcheck"} & set(document["services"]["function-consumer"])

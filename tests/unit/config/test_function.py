@@ -117,6 +117,11 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"spec": {"image": "Tide Gate"}}, "spec.image: should be the name of an image, such as "),
         ({"spec": {"build": {"registry": "https://a"}}}, "spec.build.registry: should be a registry, such as "),
         ({"spec": {"Handler": "a:b", "handler": "c:d"}}, "spec: the key 'handler' occurs twice, once as 'handler'"),
+        (
+            {"spec": {"resources": {"limits": {"memory": "64MB"}}}},
+            "spec.resources.limits: memory should be a quantity such as 500m or 64Mi, not '64MB'",
+        ),
+        ({"spec": {"triggers": {"": {"kind": "http"}}}}, "spec.triggers.'': a trigger needs a name; its key is empty"),
         ({"meta": {"name": "a"}}, "meta: is not a known key; did you mean 'metadata'?"),
         ({"spec": {"eventTimeout": "soon"}}, "spec.eventTimeout: should be a duration such as 500ms, 10s or 1h30m"),
         ({"metadata": {"name": "a b"}}, "metadata.name: should be at most 63 letters, digits, "),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.plan.resource import cpus, memory_bytes
+from stack.config.quantity import cpus, memory_bytes
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", ""), ("500m", "0.5"), ("2", "2"), ("1.5", "1.5"), ("50m", "0.05")])
