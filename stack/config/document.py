@@ -1,6 +1,7 @@
 """Documents that people write: strict models, read from YAML."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -8,7 +9,6 @@ from pydantic.alias_generators import to_camel
 
 from stack.config.problem import find_problems
 from stack.config.scalar import fit_scalars
-from stack.config.shape import find_field, known_keys
 from stack.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -37,16 +37,23 @@ class NuclioDocument(Document):
     def _decode(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        spelling = {key.lower(): key for key in known_keys(cls)} | cls.legacy_keys
+        fields = _fields_by_lower_case(cls)
         decoded: dict[str, Any] = {}
         for given, item in value.items():
-            key = spelling.get(str(given).lower(), str(given))
+            key, annotation = fields.get(str(given).lower(), (str(given), Any))
             if key in decoded:
                 raise ValueError(f"the key {key!r} occurs twice, once as {given!r}")
-            field = find_field(cls, key)
-            if field is None or item is not None:
-                decoded[key] = fit_scalars(field.annotation, item) if field else item
+            if item is not None or annotation is Any:
+                decoded[key] = fit_scalars(annotation, item)
         return decoded
+
+
+@cache
+def _fields_by_lower_case(model: type[NuclioDocument]) -> dict[str, tuple[str, Any]]:
+    """Return each key as the model spells it, and what is asked for under it."""
+    known = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+    fields = {key.lower(): (key, annotation) for key, annotation in known.items()}
+    return fields | {older: (key, known[key]) for older, key in model.legacy_keys.items()}
 
 
 def parse_model(model: type[Model], document: object, name: str) -> Model:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import cache
 from ipaddress import IPv4Address
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -73,6 +74,7 @@ def _plural(annotation: Any) -> str:
     return "mappings" if model_of(plain) or get_origin(plain) is dict else _WORDS.get(plain, ("", "values"))[1]
 
 
+@cache
 def strip_annotation(annotation: Any) -> Any:
     """Take `Annotated` and `| None` away."""
     if get_origin(annotation) is Annotated:
