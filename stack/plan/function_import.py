@@ -1,6 +1,5 @@
 """A function of Nuclio's, taken apart into the files of a folder."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +8,14 @@ import yaml
 
 from stack.config.compact import write_compact
 from stack.config.document import collect, parse_model
-from stack.config.function import FunctionConfig, check_name
+from stack.config.function import FunctionConfig, Spec, check_name
 from stack.config.source import FILE
-from stack.config.trigger import MQTT
 from stack.config.unknown import drop_unknown
 from stack.errors import ConfigError
-from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.dockerfile import POST_COPY
-from stack.plan.function import BROKER_SECRET, module_path
+from stack.plan.function import module_path
 from stack.plan.parcel import File, unpack_files
+from stack.plan.readdress import name_brokers, point_at_broker
 
 _ORDER = ("apiVersion", "kind", "metadata", "spec")
 DEFAULT_HANDLER = "main:handler"
@@ -32,13 +30,6 @@ _WRITTEN_SPEC = ("imageHash",)
 _WRITTEN_BUILD = ("timestamp",)
 # What the inline source, which becomes a file, wins over or stands for.
 _SOURCE_BUILD = ("functionSourceCode", "codeEntryType", "path")
-
-_BROKER_URLS = {
-    MQTT: f"mqtt://{SERVICE}:{MQTT_PORT}",
-    **dict.fromkeys(("rabbit-mq", "rabbitMq", "rabbitmq"), f"amqp://{SERVICE}:{AMQP_PORT}"),
-}
-_ADDRESS = re.compile(r"(?:amqp|mqtt)s?://[^\s'\"]+")
-_ACCOUNT = re.compile(r"//[^@/\s]+@")
 
 
 @dataclass(frozen=True)
@@ -88,24 +79,26 @@ def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: 
     rest, unknown = drop_unknown(FunctionConfig, given)
     config = parse_model(FunctionConfig, rest, document)
     name = _choose_name(name or config.metadata.name, document)
-    if not (config.spec.build.function_source_code or config.spec.build.path or config.spec.image):
-        problem = "is required; if the source is a file, copy its folder to functions/ instead"
-        raise ConfigError([f"{document}: spec.build.functionSourceCode: {problem}"])
+    _require_code(config.spec, document)
     content = write_compact(config)
     content["metadata"] = {**content.get("metadata", {}), "name": name}
-    spec = content.setdefault("spec", {})
-    notes = [f"{path}: left out, since Nuclio's model has no such key" for path in unknown]
+    spec = content["spec"]
     files = dict(_take_files(spec))
-    if config.spec.build.function_source_code:
-        handler = spec.setdefault("handler", DEFAULT_HANDLER)
-        files.setdefault(module_path(handler), File(config.spec.build.source))
-    _clean(content, has_source=bool(config.spec.build.function_source_code))
-    if to_broker:
-        notes += _point_at_broker(spec)
-    notes += _find_addresses(files)
+    if source := config.spec.build.source:
+        files.setdefault(module_path(spec.setdefault("handler", DEFAULT_HANDLER)), File(source))
+    _clean(content, has_source=bool(source))
+    notes = [f"{path}: left out, since Nuclio's model has no such key" for path in unknown]
+    notes += [*(point_at_broker(spec) if to_broker else ()), *name_brokers(spec, files)]
     ordered = {key: content[key] for key in _ORDER if key in content}
     text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=120)
     return Imported(name, {FILE: File(text.encode()), **files}, tuple(notes))
+
+
+def _require_code(spec: Spec, document: str) -> None:
+    build = spec.build
+    if not (build.source or build.path or spec.image or build.code_entry_type == "s3"):
+        problem = "is required; if the source is a file, copy its folder to functions/ instead"
+        raise ConfigError([f"{document}: spec.build.functionSourceCode: {problem}"])
 
 
 def _choose_name(name: str, document: str) -> str:
@@ -158,33 +151,3 @@ def _drop_empty(owner: dict[str, Any], *keys: str) -> None:
     for key in keys:
         if owner.get(key) in ([], {}):
             del owner[key]
-
-
-def _point_at_broker(spec: dict[str, Any]) -> Iterator[str]:
-    """Let every trigger and variable that names a broker name the stack's own, and say so."""
-    for name, trigger in spec.get("triggers", {}).items():
-        if url := _BROKER_URLS.get(trigger["kind"]):
-            before, trigger["url"] = trigger.get("url", ""), url
-            dropped = [key for key in ("username", "password") if trigger.pop(key, None)]
-            without = f", without {' and '.join(dropped)}" if dropped else ""
-            yield f"spec.triggers.{name}.url: {_hide(before) or 'nothing'} is now {url}{without}"
-    for number, variable in enumerate(spec.get("env", [])):
-        before = variable.get("value", "")
-        if before.startswith(("amqp://", "amqps://")):
-            del variable["value"]
-            secret, key = BROKER_SECRET
-            variable["valueFrom"] = {"secretKeyRef": {"name": secret, "key": key}}
-            yield f"spec.env.{number}: {variable['name']}, {_hide(before)}, is now the secret {secret}.{key}"
-
-
-def _find_addresses(files: Mapping[str, File]) -> Iterator[str]:
-    """Name the brokers that a source names itself, which nobody can change but its author."""
-    for path, file in files.items():
-        lines = file.content.decode(errors="replace").splitlines() if path.endswith(".py") else []
-        for number, line in enumerate(lines, start=1):
-            if match := _ADDRESS.search(line):
-                yield f"{path}, line {number}: names the broker {_hide(match[0])}; change it if it is another one here"
-
-
-def _hide(url: str) -> str:
-    return _ACCOUNT.sub("//…@", url)

@@ -114,6 +114,8 @@ def test_an_export_becomes_a_readable_folder() -> None:
     assert written["spec"]["triggers"]["amqp"]["url"] == "amqp://guest:guest@172.16.15.52:5672"
     assert imported.notes == (
         "spec.triggers.amqp.attributes.fromTheFuture: left out, since Nuclio's model has no such key",
+        "spec.triggers.amqp.url: names the broker amqp://…@172.16.15.52:5672; --broker points it at this stack's own",
+        "spec.env.0: URL names the broker amqp://…@172.16.15.52:5672; change it if it is another one here",
         "main.py, line 5: names the broker amqp://…@172.16.15.52:5672; change it if it is another one here",
     )
 
@@ -128,6 +130,15 @@ def test_broker_addresses_are_pointed_at_the_stack() -> None:
         "spec.env.0: URL, amqp://…@172.16.15.52:5672, is now the secret broker.url",
     )
     assert not any("word" in note for note in imported.notes)
+
+
+def test_code_may_be_elsewhere() -> None:
+    s3 = {"codeEntryType": "s3", "codeEntryAttributes": {"s3Bucket": "b", "s3ItemKey": "k"}}
+    git = {"codeEntryType": "git", "path": "https://a", "codeEntryAttributes": {"branch": "b"}}
+    for build in (s3, git):
+        imported = take(yaml.safe_dump(HEAD | {"spec": {"build": build}}))
+        assert list(imported.files) == ["function.yaml"]
+        assert load(imported).config.spec.build.code_entry_type == build["codeEntryType"]
 
 
 def test_another_runtime_is_refused_by_name() -> None:
