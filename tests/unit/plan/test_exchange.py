@@ -2,24 +2,25 @@
 
 import base64
 import random
-import string
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stack.config.build import Build
 from stack.config.document import parse_model
-from stack.config.function import FunctionConfig
+from stack.config.function import FunctionConfig, Metadata, Spec
 from stack.config.reading import parse_mapping
 from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
 from stack.errors import ConfigError, FunctionError
-from stack.plan.function import plan_function
+from stack.plan.function import complete_function, plan_function
 from stack.plan.function_export import Exported, exported_paths, plan_export
 from stack.plan.function_import import Imported, plan_imports, split_export
 from stack.plan.parcel import File, pack_files, unpack_files
+from tests.unit.config.generation import documents
 
 SOURCE = (
     "import pika\n\n\ndef handler(context, event):\n    return pika.connect('amqp://guest:guest@172.16.15.52:5672')\n"
@@ -94,7 +95,7 @@ def load(imported: Imported) -> Function:
 def give(imported: Imported) -> Exported:
     function = load(imported)
     files = {path: imported.files[path] for path in exported_paths(function)}
-    return plan_export(plan_function(function, Settings()), files)
+    return plan_export(complete_function(function, function.config.spec.handler or "main:handler", Settings()), files)
 
 
 def test_an_export_becomes_a_readable_folder() -> None:
@@ -242,99 +243,42 @@ def test_secrets_stay() -> None:
     )
 
 
-texts = st.text(string.ascii_letters + string.digits + " :#{}[]'\"\\\n\tä%@-", max_size=12)
-words = st.from_regex(r"[a-z]([a-z0-9]{0,7}[a-z0-9])?", fullmatch=True)
-mappings = st.dictionaries(words, texts, max_size=3)
-durations = st.sampled_from(("10s", "1h30m", "500ms"))
-trigger_fields: dict[str, st.SearchStrategy[Any]] = {
-    "class": texts,
-    "disabled": st.booleans(),
-    "numWorkers": st.integers(0, 9),
-    "maxWorkers": st.integers(0, 9),
-    "annotations": mappings,
-    "workerAvailabilityTimeoutMilliseconds": st.integers(-1, 9),
-    "workerTerminationTimeout": durations,
-    "workerAllocatorName": texts,
-    "explicitAckMode": st.sampled_from(("enable", "disable", "explicitOnly")),
+sources = st.text("a =1\n#'ä", min_size=1, max_size=30).map(encode)
+# Nuclio's own, what its fields must agree on, and what an import or an export leaves out.
+SPECIAL: dict[str, st.SearchStrategy[Any] | None] = {
+    "FunctionConfig.apiVersion": st.just("nuclio.io/v1"),
+    "FunctionConfig.kind": st.just("NuclioFunction"),
+    "status": None,
+    "Metadata.name": st.sampled_from(("a", "some-function")),
+    "resourceVersion": None,
+    "Spec.handler": st.sampled_from(("main:handler", "a-b:go")),
+    "Spec.runtime": st.sampled_from(("python", "python:3.11")),
+    "imageHash": None,
+    "Spec.image": None,
+    "Spec.build": None,
+    "FunctionConfig.spec": None,
+    "Build.functionSourceCode": sources,
+    "Build.codeEntryType": st.just("sourceCode"),
+    "Build.path": None,
+    "Build.timestamp": None,
+    "password": None,
+    "secret": None,
+    "s3SecretAccessKey": None,
+    "s3SessionToken": None,
+    "HttpTrigger.name": None,
+    "RabbitTrigger.name": None,
+    "MqttTrigger.name": None,
+    "CronTrigger.name": None,
+    "volumes": st.just(
+        [
+            {"volume": {"name": "v", "hostPath": {"path": "/a"}}, "volumeMount": {"name": "v", "mountPath": "/b"}},
+            {"volume": {"name": "w", "emptyDir": {}}, "volumeMount": {"name": "w", "mountPath": "/c", "subPath": "x"}},
+        ]
+    ),
 }
-attributes: dict[str, st.SearchStrategy[Any]] = {
-    "http": st.fixed_dictionaries(
-        {},
-        optional={
-            "port": st.integers(0, 65535),
-            "reduceMemoryUsage": st.booleans(),
-            "cors": st.just({"enabled": True}),
-        },
-    ),
-    "rabbit-mq": st.fixed_dictionaries(
-        {"exchangeName": words}, optional={"topics": st.lists(texts), "durableQueue": st.booleans(), "queueName": texts}
-    ),
-    "mqtt": st.just({"subscriptions": [{"topic": "a/#", "qos": 1}], "clientID": "c"}),
-    "cron": st.fixed_dictionaries(
-        {"interval": durations}, optional={"event": st.just({"headers": {"a": 1, "b": "x"}})}
-    ),
-}
-triggers = st.dictionaries(
-    words,
-    st.sampled_from(("rabbit-mq", "mqtt", "cron")).flatmap(
-        lambda kind: st.fixed_dictionaries(
-            {"kind": st.just(kind), "attributes": attributes[kind]}, optional=trigger_fields
-        )
-    ),
-    max_size=3,
-)
-builds = st.fixed_dictionaries(
-    {
-        "functionSourceCode": st.text("a =1\n#'ä", min_size=1, max_size=30).map(encode),
-        "codeEntryType": st.just("sourceCode"),
-    },
-    optional={
-        "commands": st.lists(texts.filter(str.strip), max_size=3),
-        "directives": st.just({"preCopy": [{"kind": "ENV", "value": "A=b"}]}),
-        "args": mappings,
-        "flags": st.lists(texts, max_size=2),
-        "noCache": st.booleans(),
-        "noBaseImagesPull": st.booleans(),
-        "baseImage": words,
-        "buildTimeoutSeconds": st.integers(0, 9),
-    },
-)
-specs = st.fixed_dictionaries(
-    {"handler": words.map(lambda word: f"{word}:handler"), "runtime": st.just("python:3.11"), "build": builds},
-    optional={
-        "description": texts,
-        "disable": st.booleans(),
-        "env": st.lists(st.fixed_dictionaries({"name": words, "value": texts}), max_size=3),
-        "resources": st.fixed_dictionaries({}, optional={"limits": mappings, "requests": mappings}),
-        "minReplicas": st.just(0),
-        "maxReplicas": st.integers(1, 9),
-        "triggers": triggers,
-        "volumes": st.just(
-            [
-                {"volume": {"name": "v", "hostPath": {"path": "/a"}}, "volumeMount": {"name": "v", "mountPath": "/b"}},
-                {"volume": {"name": "w", "emptyDir": {}}, "volumeMount": {"name": "w", "mountPath": "/c"}},
-            ]
-        ),
-        "loggerSinks": st.just([{"level": "info", "sink": "s"}]),
-        "platform": st.just({"attributes": {"restartPolicy": {"name": "on-failure", "maximumRetryCount": 3}}}),
-        "securityContext": st.just({"runAsUser": 0, "fsGroup": 5}),
-        "disableDefaultHTTPTrigger": st.booleans(),
-        "eventTimeout": durations,
-        "nodeSelector": mappings,
-        "sidecars": st.just([{"name": "s", "image": "i"}]),
-        "tolerations": st.just([{"key": "k"}]),
-        "serviceType": texts,
-        "targetCPU": st.integers(0, 100),
-    },
-).filter(lambda spec: "minReplicas" not in spec or "maxReplicas" in spec)
-functions = st.fixed_dictionaries(
-    {
-        "apiVersion": st.just("nuclio.io/v1"),
-        "kind": st.just("NuclioFunction"),
-        "metadata": st.fixed_dictionaries({"name": words}, optional={"labels": mappings, "annotations": mappings}),
-        "spec": specs,
-    }
-)
+SPECIAL["Spec.build"] = documents(Build, SPECIAL)
+SPECIAL["FunctionConfig.spec"] = documents(Spec, SPECIAL)
+functions = documents(FunctionConfig, SPECIAL | {"FunctionConfig.metadata": documents(Metadata, SPECIAL)})
 
 
 def plain(value: Any) -> Any:
@@ -348,7 +292,7 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(functions)
 def test_import_then_export_gives_back_what_nuclio_defines(document: dict[str, Any]) -> None:
     (imported,) = plan_imports([document], "file.yaml")
