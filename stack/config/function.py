@@ -37,7 +37,7 @@ def check_name(name: str) -> None:
     Raises:
         ValueError: it cannot.
     """
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise ValueError(f"should be at most 63 letters, digits, '-', '_' and '.', not {name!r}")
     if name in _RESERVED:
         raise ValueError(f"{name!r} is reserved; choose another name")
@@ -88,7 +88,8 @@ class Spec(NuclioDocument):
     triggers: dict[str, Trigger] = {}
     """What makes the function run, by name."""
     volumes: list[Volume] = []
-    version: Annotated[int, Inert()] = 0
+    version: int = 0
+    """What the handler finds in NUCLIO_FUNCTION_VERSION."""
     alias: Annotated[str, Inert()] = ""
     build: Build = Build()
     run_registry: Annotated[Registry, Inert()] = ""
@@ -130,14 +131,14 @@ class Spec(NuclioDocument):
     @field_validator("handler")
     @classmethod
     def _handler_form(cls, value: str) -> str:
-        if value and not _HANDLER.match(value):
+        if value and not _HANDLER.fullmatch(value):
             raise ValueError(f"should be module:function, such as main:handler, not {value!r}")
         return value
 
     @field_validator("runtime")
     @classmethod
     def _python_only(cls, value: str) -> str:
-        if not _RUNTIME.match(value):
+        if not _RUNTIME.fullmatch(value):
             raise ValueError(f"{value!r} is not supported; Tidegate runs python and python:3.9 to python:3.14")
         return value
 

@@ -17,13 +17,13 @@ _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
 
 
 def _check_name(text: str) -> str:
-    if text and not _NAME.match(_TEMPLATE.sub("x", text)):
+    if text and not _NAME.fullmatch(_TEMPLATE.sub("x", text)):
         raise ValueError(f"should be the name of an image, such as registry.example:5000/team/name:tag, not {text!r}")
     return text
 
 
 def _check_registry(text: str) -> str:
-    if text and not _REGISTRY.match(text):
+    if text and not _REGISTRY.fullmatch(text):
         raise ValueError(f"should be a registry, such as registry.example:5000/team, not {text!r}")
     return text
 

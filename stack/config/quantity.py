@@ -37,7 +37,7 @@ def memory_bytes(text: str) -> int:
 
 
 def _split(text: str, what: str) -> tuple[str, str | None]:
-    match = _QUANTITY.match(text)
+    match = _QUANTITY.fullmatch(text)
     if not match:
         raise ValueError(f"{what} should be a quantity such as 500m or 64Mi, not {text!r}")
     return match[1], match[2]
