@@ -56,7 +56,8 @@ def read_mapping(path: Path, name: str) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{name}: cannot be read: {error}"]) from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError([f"{name}: cannot be read: {reason}"]) from error
     return parse_mapping(text, name)
 
 

@@ -40,7 +40,13 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
 def test_what_is_no_longer_rendered_goes(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     write_tree(workspace, SHARED | {"functions/a/Dockerfile": b"x"})
-    kept = {".env": "1", "secrets/broker.password": "2", "state/functions/a.json": "3", ".gitignore": "*"}
+    kept = {
+        ".env": "1",
+        "secrets/broker.password": "2",
+        "state/functions/a.json": "3",
+        ".gitignore": "*",
+        "function.schema.json": "{}",
+    }
     for path, text in kept.items():
         (workspace.rendered / path).parent.mkdir(parents=True, exist_ok=True)
         (workspace.rendered / path).write_text(text)
