@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from stack.config.code_entry import CodeEntryAttributes, CodeEntryType
 from stack.config.document import NuclioDocument
+from stack.config.flag import split_flags
 from stack.config.image import ImageName, Registry
 from stack.config.inert import KUBERNETES, LATER, Inert
 from stack.config.problem import Problem
@@ -43,18 +44,18 @@ class Build(NuclioDocument):
     # nuclio-jupyter's and the documentation's spelling.
     legacy_keys: ClassVar[dict[str, str]] = {"nobaseimagepull": "noBaseImagesPull"}
 
-    path: Annotated[str, LATER] = ""
+    path: str = ""
     function_source_code: str = ""
     """The source in base64; elsewhere than in an export, a file beside function.yaml is easier to read."""
     function_config_path: Annotated[str, Inert("has no effect: function.yaml in the function's folder counts")] = ""
     temp_dir: Annotated[str, Inert()] = ""
     registry: Annotated[Registry, Inert()] = ""
-    base_image_registry: Annotated[Registry, LATER] = ""
+    base_image_registry: Registry = ""
     image: ImageName = ""
     no_base_images_pull: Annotated[bool, Inert("is ignored: a base is pulled or built once")] = False
-    no_cache: Annotated[bool, LATER] = False
+    no_cache: bool = False
     no_cleanup: Annotated[bool, Inert()] = False
-    base_image: Annotated[str, LATER] = ""
+    base_image: ImageName = ""
     commands: list[str] = []
     """Shell commands, such as pip install pika; run before the files are copied, or after a line @nuclio.postCopy."""
     directives: Directives = Directives()
@@ -62,16 +63,16 @@ class Build(NuclioDocument):
     added_paths: Annotated[list[str], Inert()] = []
     dependencies: Annotated[list[str], Inert("is for Java")] = []
     runtime_attributes: Annotated[dict[str, Any], Inert("is for Java")] = {}
-    onbuild_image: Annotated[ImageName, LATER] = ""
+    onbuild_image: ImageName = ""
     offline: Annotated[bool, Inert()] = False
     code_entry_type: CodeEntryType = ""
-    code_entry_attributes: Annotated[CodeEntryAttributes, LATER] = CodeEntryAttributes()
+    code_entry_attributes: CodeEntryAttributes = CodeEntryAttributes()
     timestamp: Annotated[int, Inert()] = 0
     build_timeout_seconds: Annotated[int, KUBERNETES] = 3600
     mode: Annotated[Literal["", "neverBuild", "alwaysBuild"], LATER] = ""
     args: dict[str, str] = {}
     """ARG instructions of the Dockerfile."""
-    flags: Annotated[list[str], LATER] = []
+    flags: list[str] = []
     builder_service_account: Annotated[str, KUBERNETES] = ""
 
     @field_validator("function_source_code")
@@ -81,6 +82,12 @@ class Build(NuclioDocument):
             base64.b64decode(value, validate=False)
         except binascii.Error as error:
             raise ValueError(f"should be Python source in base64 ({error})") from error
+        return value
+
+    @field_validator("flags")
+    @classmethod
+    def _permitted(cls, value: list[str]) -> list[str]:
+        split_flags(value)
         return value
 
     @property

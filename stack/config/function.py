@@ -15,12 +15,15 @@ from stack.config.image import ImageName, Registry
 from stack.config.inert import KUBERNETES, LATER, Inert
 from stack.config.problem import refuse
 from stack.config.replica import Bounds, check_bounds, find_bounds
+from stack.config.settings import Processor
 from stack.config.sink import LoggerSink
 from stack.config.trigger import Trigger, check_triggers
 from stack.config.volume import Volume, check_volumes
 
 PROJECT_LABEL = "nuclio.io/project-name"
 DEFAULT_PROJECT = "default"
+# Chooses the processor of one function.
+PROCESSOR_ANNOTATION = "tidegate.io/processor"
 DEFAULT_HTTP = "default-http"
 
 # Kubernetes' qualified name, which Nuclio asks for.
@@ -57,6 +60,13 @@ class Metadata(NuclioDocument):
     def _valid(cls, value: str) -> str:
         if value:
             check_name(value)
+        return value
+
+    @field_validator("annotations")
+    @classmethod
+    def _known_processor(cls, value: dict[str, str]) -> dict[str, str]:
+        if value.get(PROCESSOR_ANNOTATION, Processor.TIDEGATE) not in list(Processor):
+            raise ValueError(f"{PROCESSOR_ANNOTATION} should be one of {', '.join(Processor)}")
         return value
 
 

@@ -23,6 +23,13 @@ class ImageSource(StrEnum):
     DEBIAN = "debian"
 
 
+class Processor(StrEnum):
+    """What runs the handlers."""
+
+    TIDEGATE = "tidegate"
+    NUCLIO = "nuclio"
+
+
 class Ports(Document):
     """Ports of this machine at which the stack answers."""
 
@@ -44,6 +51,7 @@ class Images(Document):
 
     `mirror` is put before every image name that is pulled (`mirror.example:5000/`). `ca` is a file of certificates
     that builds trust, passed as a BuildKit secret; empty means the host's own bundle, if pip or curl are told of one.
+    `nuclio` is the release of Nuclio whose processor is taken where `processor` is nuclio.
     """
 
     source: ImageSource = ImageSource.AUTO
@@ -52,6 +60,7 @@ class Images(Document):
     ca: str = ""
     python: str = "python:3.13-slim"
     rabbitmq: str = "rabbitmq:4.3-management"
+    nuclio: str = "1.13.0"
 
 
 class Settings(Document):
@@ -65,6 +74,7 @@ class Settings(Document):
     """Where ports are published; anything wider needs `invoke credentials` first."""
     ports: Ports = Ports()
     images: Images = Images()
+    processor: Processor = Processor.TIDEGATE
 
     @field_validator("project", "namespace")
     @classmethod

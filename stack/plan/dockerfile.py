@@ -1,11 +1,21 @@
 """Dockerfile instructions of a function's author, in Nuclio's order."""
 
+import re
 from collections.abc import Iterable
 
 from stack.config.build import Build, Directive
 
 # The command that makes those after it run once the function's files are there.
 POST_COPY = "@nuclio.postCopy"
+# A start that lasts as long as a user waits for is seen at once; later a look every 15 s is enough.
+HEALTH_CHECK = (
+    "HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --start-interval=250ms --retries=3 "
+    'CMD ["processor", "--health"]'
+)
+# What pip keeps of its downloads from one build to the next, and out of the image.
+_PIP_CACHE = "--mount=type=cache,target=/root/.cache/pip "
+# Options of a RUN instruction stand before its command.
+_RUN = re.compile(r"(?P<options>(?:--[a-z]+(?:=\S+)?\s+)*)(?P<command>.*)", re.DOTALL)
 # Where a build sees the site's certificates.
 _CA = "/run/secrets/ca.pem"
 
@@ -50,11 +60,15 @@ def ca_context(has_ca: bool) -> dict[str, str]:
 
 
 def write_instruction(line: Directive, *, has_ca: bool) -> str:
-    """Write an author's instruction; commands are given the site's certificates to trust."""
+    """Write an author's instruction; commands are given the site's certificates to trust, and pip its cache."""
     kind = line.kind.upper()
-    if kind != "RUN" or not has_ca:
+    match = _RUN.match(line.value.strip())
+    if kind != "RUN" or not match:
         return f"{kind} {line.value}"
+    options, command = match["options"], match["command"]
     context = ca_context(has_ca)
-    if line.value.lstrip().startswith("["):
-        return f"{kind} {context['ca_mount']}{line.value}"
-    return f"{kind} {context['ca_mount']}export {context['ca_env'].rstrip()}; {line.value}"
+    cache = _PIP_CACHE if "pip" in command else ""
+    # Neither a list of words nor a here-document is a line of the shell's that could be added to.
+    is_line = has_ca and not command.startswith(("[", "<<"))
+    environment = f"export {context['ca_env'].rstrip()}; " if is_line else ""
+    return f"{kind} {context['ca_mount']}{cache}{options}{environment}{command}"

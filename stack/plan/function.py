@@ -13,7 +13,7 @@ from stack.config.source import Function
 from stack.config.trigger import MQTT, RABBITMQ, CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
 from stack.errors import ConfigError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Bound, has_own_account, is_own_broker
-from stack.plan.dockerfile import split_commands
+from stack.plan.image import split_reference
 
 IMAGE = "nuclio/processor-"
 # The secret that holds the broker's URL with its password, mounted as the file `broker.url`.
@@ -54,8 +54,14 @@ class FunctionPlan:
 
     @property
     def repository(self) -> str:
-        """Return its image's name without a tag."""
-        return image_repository(self.name)
+        """Return its image's name without a tag: as build.image says, or Nuclio's own."""
+        given = self.spec.build.image
+        return split_reference(given)[0] if given else image_repository(self.name)
+
+    @property
+    def tag(self) -> str:
+        """Return the name by which others know the image that was deployed last."""
+        return f"{self.repository}:{split_reference(self.spec.build.image)[1]}"
 
     @property
     def http(self) -> HttpTrigger | None:
@@ -135,12 +141,6 @@ def inline_source(plan: FunctionPlan) -> tuple[str, bytes] | None:
     if not build.function_source_code:
         return None
     return module_path(plan.handler), build.source
-
-
-def runs_pip(plan: FunctionPlan) -> bool:
-    """Say whether the build runs commands of the author's, which may need certificates to trust."""
-    pre, post = split_commands(plan.spec.build)
-    return any(line.kind.upper() == "RUN" for line in (*pre, *post))
 
 
 def module_path(handler: str) -> str:

@@ -12,6 +12,8 @@ DEBIAN = "tidegate/debian"
 
 # Ubuntu 22.04's python3 is 3.10; its archive has 3.11 beside it.
 _PYTHON_PACKAGES = {"jammy": "python3.11"}
+# The Python of each release's package.
+_PYTHON_VERSIONS = {"jammy": "3.11", "noble": "3.12", "bookworm": "3.11", "trixie": "3.13"}
 # The first RabbitMQ that knows deprecated_features is 3.13; these releases ship an older one.
 _OLD_RABBITMQ = frozenset({"jammy", "noble", "bookworm"})
 
@@ -27,6 +29,11 @@ class Archive:
     def python(self) -> str:
         """Return the package of the newest suitable Python."""
         return _PYTHON_PACKAGES.get(self.codename, "python3")
+
+    @property
+    def python_version(self) -> str:
+        """Return the version of that Python; nothing for a release that is not known."""
+        return _PYTHON_VERSIONS.get(self.codename, "")
 
     @property
     def has_deprecated_features(self) -> bool:
@@ -52,18 +59,6 @@ class Ground:
         return self.source is ImageSource.REGISTRY
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """One image to build. Paths are relative to the workspace; `contexts` are further named folders."""
-
-    image: str
-    dockerfile: str
-    context: str
-    contexts: tuple[tuple[str, str], ...] = ()
-    aliases: tuple[str, ...] = ()
-    args: tuple[tuple[str, str], ...] = ()
-
-
 def digest(parts: Iterable[str | bytes]) -> str:
     """Return twelve digits that stand for the parts and their order."""
     total = hashlib.sha256()
@@ -86,3 +81,9 @@ def python_base(settings: Settings, ground: Ground) -> str:
 def rabbitmq_base(settings: Settings, ground: Ground) -> str:
     """Name the image that the broker is, or is built on."""
     return f"{settings.images.mirror}{settings.images.rabbitmq}" if ground.is_registry else debian_image(ground.archive)
+
+
+def split_reference(name: str) -> tuple[str, str]:
+    """Split an image's name into its repository and its tag; a colon before a slash is a registry's port."""
+    repository, colon, tag = name.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (name, "latest")

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stack.config.settings import Settings
-from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
 from stack.plan import image
 from stack.plan.broker import SERVICE, Credentials, definitions, topology
-from stack.plan.dockerfile import ca_context, split_commands, write_instruction
-from stack.plan.function import SECRETS, FunctionPlan, bound_queues, inline_source, processor_document
+from stack.plan.dockerfile import HEALTH_CHECK, ca_context
+from stack.plan.foundation import Foundation, lay_foundation
+from stack.plan.function import SECRETS, FunctionPlan, bound_queues
 from stack.plan.image import Ground
+from stack.plan.package import render_package
 from stack.plan.stack import FILES_LABEL, Service
 from stack.plan.template import fill
 
@@ -17,7 +18,6 @@ COMPOSE = "compose.yaml"
 # Compose's profile of functions that are not deployed.
 UNDEPLOYED = "undeployed"
 
-_FUNCTION = "functions/NAME"
 _DEFINITIONS = "rabbitmq/definitions"
 # What the broker has to be started anew for when it changes; functions declare the topology themselves.
 _MOUNTED = ("rabbitmq/enabled_plugins", "rabbitmq/rabbitmq.conf", f"{_DEFINITIONS}/10-users.json")
@@ -63,6 +63,7 @@ def render_images(inputs: Inputs) -> Files:
         "base": image.python_base(inputs.settings, inputs.ground),
         "is_registry": inputs.ground.is_registry,
         "python": inputs.ground.archive.python,
+        "health_check": HEALTH_CHECK,
         **ca_context(inputs.ground.has_ca),
     }
     files = {path: fill(path, context) for path in ("images/processor/Dockerfile", "images/processor/processor")}
@@ -73,34 +74,23 @@ def render_images(inputs: Inputs) -> Files:
 
 def render_function(plan: FunctionPlan, inputs: Inputs) -> Files:
     """Render what a function's image is built with, besides its own files."""
-    folder = f"functions/{plan.name}"
-    before, after = split_commands(plan.spec.build)
-    source = inline_source(plan)
-    context = {
-        "base": processor_image(inputs),
-        "args": plan.spec.build.args,
-        "before": [write_instruction(line, has_ca=inputs.ground.has_ca) for line in before],
-        "after": [write_instruction(line, has_ca=inputs.ground.has_ca) for line in after],
-        "source_path": source[0] if source else "",
-        "title": plan.repository,
-        "description": " ".join(plan.spec.description.split()),
-        "ignored_folders": sorted(IGNORED_FOLDERS),
-        "ignored_suffix": IGNORED_SUFFIX,
-    }
-    files = {
-        f"{folder}/{name}": fill(f"{_FUNCTION}/{name}", context) for name in ("Dockerfile", "Dockerfile.dockerignore")
-    }
-    files[f"{folder}/processor.yaml"] = processor_document(plan).encode()
-    if source:
-        files[f"{folder}/source/{source[0]}"] = source[1]
-    return files
+    foundation = find_foundation(plan, inputs)
+    processor = processor_image(inputs, foundation.python.image)
+    files = render_package(plan, foundation, processor=processor, has_ca=inputs.ground.has_ca)
+    return {f"functions/{plan.name}/{path}": content for path, content in files.items()}
 
 
-def processor_image(inputs: Inputs) -> str:
-    """Name the image of the processor: a hash of its recipe and of its code."""
+def find_foundation(plan: FunctionPlan, inputs: Inputs) -> Foundation:
+    """Return what a function's image stands on."""
+    return lay_foundation(plan.function.config, inputs.settings, inputs.ground)
+
+
+def processor_image(inputs: Inputs, base: str = "") -> str:
+    """Name the image of the processor, on another base than the usual if one is given: a hash of recipe and code."""
     files = render_images(inputs)
+    other = [base] if base not in ("", image.python_base(inputs.settings, inputs.ground)) else []
     parts = (files["images/processor/Dockerfile"], files["images/processor/processor"], inputs.ground.processor_digest)
-    return f"{image.PROCESSOR}:{image.digest(parts)}"
+    return f"{image.PROCESSOR}:{image.digest([*parts, *other])}"
 
 
 def rabbitmq_image(inputs: Inputs) -> str:
@@ -115,6 +105,7 @@ def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
     rendered = render_function(plan, inputs)
     parts: list[str | bytes] = [part for path in sorted(rendered) for part in (path, rendered[path])]
     parts += [text for file in plan.function.files for text in (file.path, file.digest)]
+    parts += plan.spec.build.flags
     return f"{plan.repository}:{image.digest(parts)}"
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from stack.plan.python import PYTHON_LABEL, WANTED_LABEL, Python
 from stack.plan.stack import FILES_LABEL, FUNCTION_LABEL
 
 _PORT = re.compile(r"(?P<host>[0-9.]+):(?P<published>\d+)->(?P<target>\d+)/tcp")
@@ -20,6 +21,8 @@ _FIELDS = {
     "config_hash": '(.Label "com.docker.compose.config-hash")',
     "files": f'(.Label "{FILES_LABEL}")',
     "function": f'(.Label "{FUNCTION_LABEL}")',
+    "wanted_python": f'(.Label "{WANTED_LABEL}")',
+    "python": f'(.Label "{PYTHON_LABEL}")',
 }
 
 
@@ -37,6 +40,8 @@ class Container:
     config_hash: str
     files: str
     function: str
+    wanted_python: str = ""
+    python: str = ""
 
     @staticmethod
     def format() -> tuple[str, str]:
@@ -49,6 +54,11 @@ class Container:
         """Return healthy, unhealthy, starting, or nothing."""
         match = _HEALTH.search(self.status)
         return match[1] if match else ""
+
+    @property
+    def python_of_function(self) -> Python:
+        """Return the Python that a function runs on, and the one that its author asked for."""
+        return Python(self.image, self.python, self.wanted_python)
 
     @property
     def is_running(self) -> bool:

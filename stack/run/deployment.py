@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stack.config.function import FunctionConfig
 from stack.config.settings import Settings
-from stack.config.source import FOLDER, Function
+from stack.config.source import FOLDER, Function, SourceFile
 from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan, complete_function
+from stack.plan.package import find_requirements
 from stack.run.workspace import Workspace, write_file
 
 
@@ -25,10 +26,13 @@ class Deployment(BaseModel):
     revision: int
     time: datetime
     config: FunctionConfig
+    requirements: tuple[str, ...] = ()
+    """What pip installed from: paths below the folder of the code."""
 
     def plan(self, settings: Settings) -> FunctionPlan:
         """Return the plan that was deployed."""
-        function = Function(self.name, f"{FOLDER}/{self.name}", self.config, ())
+        files = tuple(SourceFile(path, "") for path in self.requirements)
+        function = Function(self.name, f"{FOLDER}/{self.name}", self.config, files)
         return complete_function(function, self.handler, settings)
 
 
@@ -47,6 +51,7 @@ def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str) -> D
         revision=before.revision + 1 if before else 1,
         time=datetime.now(UTC),
         config=plan.function.config,
+        requirements=find_requirements(plan),
     )
     document = deployment.model_dump_json(by_alias=True, exclude_unset=True, indent=2)
     write_file(_folder(workspace) / f"{plan.name}.json", document.encode() + b"\n")

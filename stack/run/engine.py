@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Thread
@@ -46,6 +46,8 @@ class Build:
     context: Path
     contexts: Mapping[str, Path]
     secrets: Mapping[str, Path]
+    args: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
 
 
 @dataclass
@@ -182,10 +184,13 @@ class Engine:
         command += [part for tag in build.tags for part in ("--tag", tag)]
         command += [part for name, path in build.contexts.items() for part in ("--build-context", f"{name}={path}")]
         command += [part for name, path in build.secrets.items() for part in ("--secret", f"id={name},src={path}")]
+        command += [part for name, value in build.args.items() for part in ("--build-arg", f"{name}={value}")]
         command += [part for name in _PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
         self.warm_up()
         with _blaming_buildx():
-            yield from stream([*command, str(build.context)], f"The image {build.tags[0]} could not be built")
+            yield from stream(
+                [*command, *build.flags, str(build.context)], f"The image {build.tags[0]} could not be built"
+            )
 
     def pull(self, image: str) -> Iterator[str]:
         """Pull an image and yield the lines of the log.

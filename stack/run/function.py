@@ -8,8 +8,9 @@ from stack import console
 from stack.config.source import find_folder, function_folders, load_function
 from stack.errors import FunctionError
 from stack.plan.broker import SERVICE
-from stack.plan.function import FunctionPlan, image_repository, own_queues, plan_function
-from stack.plan.render import files_digest, render_broker, render_function, render_images
+from stack.plan.function import FunctionPlan, own_queues, plan_function
+from stack.plan.python import explain_python
+from stack.plan.render import files_digest, find_foundation, render_broker
 from stack.plan.stack import Service, plan_service
 from stack.run.broker import delete_queues
 from stack.run.container import Container
@@ -19,7 +20,7 @@ from stack.run.image import Builder
 from stack.run.rollout import Rollout
 from stack.run.stack import Stack, bring_up, open_stack
 from stack.run.warning import warn_inert
-from stack.run.workspace import lock, write_file
+from stack.run.workspace import lock
 
 _HTTP_PORT = 8080
 
@@ -64,7 +65,9 @@ def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[Funct
         StackError: a function is wrong, or its image could not be built; nothing that runs was touched.
     """
     plans = [_plan(stack, name) for name in names]
-    _write_recipes(stack, plans)
+    for plan in plans:
+        if sentence := explain_python(find_foundation(plan, stack.inputs).python):
+            console.warn(f"{plan.name} {sentence}.")
     builder = Builder(stack.workspace, stack.engine, stack.inputs)
     builder.prepare_stack()
     images = builder.prepare_functions(plans)
@@ -79,7 +82,7 @@ def _deploy(stack: Stack, names: Sequence[str]) -> None:
         failures = Rollout(stack.reread(), services).run()
     for name, (plan, image) in built.items():
         if name not in failures:
-            stack.engine.tag(image, f"{plan.repository}:latest")
+            stack.engine.tag(image, plan.tag)
     if failures:
         raise FunctionError("\n".join(f"{name} was not deployed: {reason}" for name, reason in failures.items()))
     console.success(f"{', '.join(names)}: ready.")
@@ -129,7 +132,7 @@ def _forget(stack: Stack, deployment: Deployment) -> None:
     shared = {queue for other in others for queue in own_queues(other.plan(stack.settings))}
     own = own_queues(deployment.plan(stack.settings))
     delete_queues(stack, [queue for queue in own if queue not in shared])
-    stack.engine.remove_images([deployment.image, f"{image_repository(deployment.name)}:latest"])
+    stack.engine.remove_images([deployment.image, deployment.plan(stack.settings).tag])
 
 
 def list_functions() -> tuple[FunctionStatus, ...]:
@@ -137,15 +140,6 @@ def list_functions() -> tuple[FunctionStatus, ...]:
     stack = open_stack()
     containers = stack.engine.containers()
     return tuple(_status(service, containers) for service in stack.inputs.services)
-
-
-def _write_recipes(stack: Stack, plans: Sequence[FunctionPlan]) -> None:
-    """Write what images are built with; the rest of the tree changes only once the images are there."""
-    files = render_images(stack.inputs)
-    for plan in plans:
-        files |= render_function(plan, stack.inputs)
-    for path, content in files.items():
-        write_file(stack.workspace.rendered / path, content)
 
 
 def _service(stack: Stack, plan: FunctionPlan, image: str) -> Service:

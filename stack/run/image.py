@@ -9,12 +9,24 @@ from functools import partial
 from pathlib import Path
 
 from stack import console
+from stack.config.flag import split_flags
 from stack.config.settings import ImageSource, Settings
 from stack.errors import BuildError
 from stack.plan import image
+from stack.plan.advice import advise
+from stack.plan.foundation import Kind
 from stack.plan.function import FunctionPlan
 from stack.plan.image import Archive, Ground
-from stack.plan.render import Inputs, function_image, processor_image, rabbitmq_image
+from stack.plan.render import (
+    Files,
+    Inputs,
+    find_foundation,
+    function_image,
+    processor_image,
+    rabbitmq_image,
+    render_function,
+    render_images,
+)
 from stack.run.base import make_base
 from stack.run.engine import Build, Engine
 from stack.run.host import find_ca, processor_digest, read_archive
@@ -52,6 +64,7 @@ class Builder:
         if not self.engine.has_image(processor):
             jobs.append(("the processor", partial(self._make_processor, processor)))
         if jobs:
+            self._write(render_images(self.inputs))
             self._make_base()
             self._make_all(jobs)
 
@@ -62,14 +75,47 @@ class Builder:
             BuildError: one could not be made.
         """
         names = [function_image(plan, self.inputs) for plan in plans]
-        missing = [(plan, name) for plan, name in zip(plans, names, strict=True) if not self.engine.has_image(name)]
+        missing = [
+            (plan, name)
+            for plan, name in zip(plans, names, strict=True)
+            if plan.spec.build.no_cache or not self.engine.has_image(name)
+        ]
+        self._prepare_processors([plan for plan, _ in missing])
+        for plan, _ in missing:
+            self._write(render_function(plan, self.inputs))
         self._make_all([(plan.name, partial(self._make_function, plan, name)) for plan, name in missing])
         return names
+
+    def _prepare_processors(self, plans: Sequence[FunctionPlan]) -> None:
+        """Make the processor's image for each Python that functions need, where it is not there."""
+        laid = [find_foundation(plan, self.inputs) for plan in plans]
+        bases = dict.fromkeys(one.python.image for one in laid if one.kind is not Kind.NUCLIO)
+        names = {processor_image(self.inputs, base): base for base in bases}
+        missing = {name: base for name, base in names.items() if not self.engine.has_image(name)}
+        if missing:
+            self._make_base()
+            self._write(render_images(self.inputs))
+        jobs = [
+            (f"the processor on {base}", partial(self._make_processor, name, base)) for name, base in missing.items()
+        ]
+        self._make_all(jobs)
+
+    def _write(self, files: Files) -> None:
+        """Write what images are built with; the rest of the tree changes only once the images are there."""
+        for path, content in files.items():
+            write_file(self.workspace.rendered / path, content)
 
     def _make_function(self, plan: FunctionPlan, name: str) -> Iterator[str]:
         folder = self.workspace.rendered / "functions" / plan.name
         context = self.workspace.root / plan.function.folder
-        return self.engine.build(Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets()))
+        build = plan.spec.build
+        flags = (*(("--no-cache",) if build.no_cache else ()), *split_flags(build.flags))
+        try:
+            yield from self.engine.build(
+                Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets(), flags=flags)
+            )
+        except BuildError as error:
+            raise BuildError("\n".join(part for part in (str(error), advise(plan, str(error))) if part)) from error
 
     def _make_base(self) -> None:
         ground = self.inputs.ground
@@ -95,11 +141,12 @@ class Builder:
         folder = self.workspace.rendered / "images" / "rabbitmq"
         return self.engine.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
 
-    def _make_processor(self, name: str) -> Iterator[str]:
+    def _make_processor(self, name: str, base: str = "") -> Iterator[str]:
         folder = self.workspace.rendered / "images" / "processor"
-        tags = (name, f"{image.PROCESSOR}:latest")
+        tags = (name,) if base else (name, f"{image.PROCESSOR}:latest")
+        args = {"BASE": base} if base else {}
         return self.engine.build(
-            Build(tags, folder / "Dockerfile", PROGRAM / "stack", {"config": folder}, self._secrets())
+            Build(tags, folder / "Dockerfile", PROGRAM / "stack", {"config": folder}, self._secrets(), args)
         )
 
     def _secrets(self) -> dict[str, Path]:

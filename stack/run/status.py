@@ -7,6 +7,7 @@ from typing import Any
 from stack import console
 from stack.errors import FunctionError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
+from stack.plan.python import explain_python
 from stack.run.container import Container
 from stack.run.figures import Figures, read_figures
 from stack.run.function import FunctionStatus, deploy_functions, list_functions
@@ -87,6 +88,9 @@ def _show_status(containers: Sequence[Container], figures: Mapping[str, Figures]
             }
         )
     console.show_table(("service", "state", "answers at", "events", "failures", "per second"), rows)
+    for one in containers:
+        if sentence := explain_python(one.python_of_function):
+            console.note(f"{one.function} {sentence}.")
 
 
 def _show_functions(functions: Sequence[FunctionStatus]) -> None:
@@ -123,6 +127,7 @@ def _describe(container: Container, figures: Figures | None) -> dict[str, Any]:
         "status": container.status,
         "image": container.image,
         "address": _address(container),
+        **({"python": container.python, "wanted_python": container.wanted_python} if container.function else {}),
         **(asdict(figures) if figures else {}),
     }
 

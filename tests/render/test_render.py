@@ -19,7 +19,7 @@ import yaml
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
 from stack.config.secret import Secret
-from stack.config.settings import Images, ImageSource, Ports, Settings
+from stack.config.settings import Images, ImageSource, Ports, Processor, Settings
 from stack.config.source import Function, SourceFile
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
@@ -100,6 +100,29 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
     },
 }
 
+# What builds differ in: the processor's base, requirements, commands at either side of the copy.
+FUNCTIONS |= {
+    "required": {"runtime": "python:3.11", "handler": "app.main:handler"},
+    "based": {
+        "build": {
+            "baseImage": "acme/vision:7",
+            "image": "registry.example:5000/acme/based:v2",
+            "commands": ["apt-get update", "@nuclio.postCopy", "pip install -r /opt/nuclio/more.txt"],
+        }
+    },
+    "original": {
+        "runtime": "python:3.11",
+        "build": {
+            "args": {"A": "1", "B": ""},
+            "directives": {
+                "preCopy": [{"kind": "ENV", "value": "A=1"}],
+                "postCopy": [{"kind": "RUN", "value": "echo $NUCLIO_ARCH"}, {"kind": "USER", "value": "1000"}],
+            },
+        },
+    },
+}
+ANNOTATIONS = {"original": {"tidegate.io/processor": "nuclio"}}
+FILES = {"required": ("app/main.py", "app/requirements.txt", "app/constraints.txt", "requirements.txt")}
 
 DEFAULTS = Settings()
 
@@ -126,6 +149,17 @@ CASES = {
         deployed=["consumer"],
     ),
     "certificates": Case(ground=replace(PACKAGES, has_ca=True), deployed=["consumer"]),
+    "builds": Case(ground=replace(PACKAGES, has_ca=True), deployed=["based", "original", "required"]),
+    "builds-registry": Case(
+        settings=Settings(images=Images(source=ImageSource.REGISTRY), processor=Processor.NUCLIO),
+        ground=Ground(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
+        deployed=["based", "consumer", "required"],
+    ),
+    "pythons": Case(
+        settings=Settings(images=Images(source=ImageSource.REGISTRY, mirror="mirror.example:5000/")),
+        ground=Ground(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
+        deployed=["page", "required"],
+    ),
     "credentials": Case(
         settings=Settings(
             project="plant-2",
@@ -143,8 +177,10 @@ def make_inputs(case: Case) -> Inputs:
     bare = Inputs(case.settings, case.ground, case.credentials)
     services = []
     for name in sorted([*case.deployed, *case.undeployed]):
-        config = parse_model(FunctionConfig, {"spec": FUNCTIONS[name]}, name)
-        function = Function(name, f"functions/{name}", config, (SourceFile("main.py", "-:0"),))
+        document = {"metadata": {"annotations": ANNOTATIONS.get(name, {})}, "spec": FUNCTIONS[name]}
+        config = parse_model(FunctionConfig, document, name)
+        files = tuple(SourceFile(path, "-:0") for path in FILES.get(name, ("main.py",)))
+        function = Function(name, f"functions/{name}", config, files)
         plan = plan_function(function, case.settings)
         services.append(
             plan_service(

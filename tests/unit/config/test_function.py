@@ -126,6 +126,10 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"spec": {"eventTimeout": "soon"}}, "spec.eventTimeout: should be a duration such as 500ms, 10s or 1h30m"),
         ({"metadata": {"name": "a b"}}, "metadata.name: should be at most 63 letters, digits, "),
         ({"metadata": {"name": "a" * 64}}, "metadata.name: should be at most 63 letters, digits, "),
+        (
+            {"metadata": {"annotations": {"tidegate.io/processor": "knative"}}},
+            "metadata.annotations: tidegate.io/processor should be one of tidegate, nuclio",
+        ),
         ({"metadata": {"name": "a\n"}}, "metadata.name: should be at most 63 letters, digits, "),
         ({"spec": {"handler": "main:handler\n"}}, "spec.handler: should be module:function, such as main:handler"),
         ({"metadata": {"name": "dashboard"}}, "metadata.name: 'dashboard' is reserved; choose another name"),

@@ -9,8 +9,16 @@ from stack.config.source import Function, SourceFile
 from stack.plan.function import FunctionPlan, plan_function
 
 
-def make_function(name: str = "thermo", *, files: tuple[str, ...] = ("main.py",), **spec: Any) -> Function:
-    config = parse_model(FunctionConfig, {"spec": spec}, "function.yaml")
+def make_function(
+    name: str = "thermo",
+    *,
+    files: tuple[str, ...] = ("main.py",),
+    annotations: dict[str, str] | None = None,
+    **spec: Any,
+) -> Function:
+    config = parse_model(
+        FunctionConfig, {"metadata": {"annotations": annotations or {}}, "spec": spec}, "function.yaml"
+    )
     return Function(name, f"functions/{name}", config, tuple(SourceFile(path, "-:0") for path in files))
 
 

@@ -30,6 +30,26 @@ def test_order(content: dict[str, Any], before: list[str], after: list[str]) -> 
 
 def test_commands_are_given_the_certificates() -> None:
     text = write_instruction(Directive(kind="run", value="pip install x && y"), has_ca=True)
-    assert text.startswith("RUN --mount=type=secret,id=ca,target=/run/secrets/ca.pem export PIP_CERT=")
+    cache = "--mount=type=cache,target=/root/.cache/pip"
+    assert text.startswith(f"RUN --mount=type=secret,id=ca,target=/run/secrets/ca.pem {cache} export PIP_CERT=")
     assert text.endswith("; pip install x && y")
     assert write_instruction(Directive(kind="ENV", value="A=1"), has_ca=True) == "ENV A=1"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("--network=none make", "--network=none export "),
+        ('["pip", "install", "x"]', '["pip", "install", "x"]'),
+        ("<<EOF\nmake\nEOF", "<<EOF\nmake\nEOF"),
+    ],
+)
+def test_certificates_leave_a_command_as_it_is_meant(value: str, text: str) -> None:
+    written = write_instruction(Directive(kind="RUN", value=value), has_ca=True)
+    assert text in written
+    assert ("export" in written) == ("export" in text)
+
+
+def test_pip_keeps_its_downloads_out_of_the_image() -> None:
+    assert "type=cache" in write_instruction(Directive(kind="RUN", value="pip install x"), has_ca=False)
+    assert write_instruction(Directive(kind="RUN", value="make"), has_ca=False) == "RUN make"

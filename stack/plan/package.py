@@ -1,0 +1,79 @@
+"""A function's package: the Dockerfile of its image, and the files that are built with it."""
+
+import posixpath
+from fnmatch import fnmatch
+from typing import Any
+
+from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
+from stack.plan.dockerfile import HEALTH_CHECK, ca_context, split_commands, write_instruction
+from stack.plan.foundation import Foundation, Kind
+from stack.plan.function import FunctionPlan, inline_source, processor_document
+from stack.plan.python import LOWEST, PYTHON_LABEL, WANTED_LABEL
+from stack.plan.template import fill
+
+# What pip installs of itself, and the files beside it that it may refer to.
+REQUIREMENTS = "requirements.txt"
+_REFERRED = ("*requirements*.txt", "*constraints*.txt")
+
+# The user whom functions run as, by number: a base of the author's may not know the name yet.
+_OWNER = "--chown=65532:65532 "
+
+_TEMPLATES = "functions/NAME"
+_NAMES = ("Dockerfile", "Dockerfile.dockerignore")
+
+
+def render_package(plan: FunctionPlan, foundation: Foundation, *, processor: str, has_ca: bool) -> dict[str, bytes]:
+    """Render what an image is built with besides the function's own files: path below the function's folder → content.
+
+    `processor` is the image of the processor that goes with the foundation's Python.
+    """
+    source = inline_source(plan)
+    context = _author_context(plan, has_ca=has_ca) | {
+        "foundation": foundation,
+        "processor": processor,
+        "lowest": LOWEST,
+        "wanted_label": WANTED_LABEL,
+        "python_label": PYTHON_LABEL,
+        "owner": "" if foundation.kind is Kind.NUCLIO else _OWNER,
+        "health_check": HEALTH_CHECK,
+        "source_path": source[0] if source else "",
+        **ca_context(has_ca),
+    }
+    files = {name: fill(f"{_TEMPLATES}/{name}", context) for name in _NAMES}
+    files["processor.yaml"] = processor_document(plan).encode()
+    if source:
+        files[f"source/{source[0]}"] = source[1]
+    return files
+
+
+def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
+    before, after = split_commands(plan.spec.build)
+    return {
+        "args": {name: value for name, value in plan.spec.build.args.items() if value},
+        "before": [write_instruction(line, has_ca=has_ca) for line in before],
+        "after": [write_instruction(line, has_ca=has_ca) for line in after],
+        "sets_user": any(line.kind.upper() == "USER" for line in after),
+        "requirements": find_requirements(plan),
+        "requirements_target": posixpath.join("/opt/nuclio", requirements_folder(plan), ""),
+        "title": plan.repository,
+        "description": " ".join(plan.spec.description.split()),
+        "ignored_folders": sorted(IGNORED_FOLDERS),
+        "ignored_suffix": IGNORED_SUFFIX,
+    }
+
+
+def find_requirements(plan: FunctionPlan) -> tuple[str, ...]:
+    """Return the files that pip needs to install what the function requires; none if it requires nothing."""
+    paths = [file.path for file in plan.function.files]
+    folder = requirements_folder(plan)
+    if posixpath.join(folder, REQUIREMENTS) not in paths:
+        return ()
+    beside = [path for path in paths if posixpath.dirname(path) == folder]
+    return tuple(path for path in beside if any(fnmatch(posixpath.basename(path), name) for name in _REFERRED))
+
+
+def requirements_folder(plan: FunctionPlan) -> str:
+    """Return the folder of requirements.txt: the handler's, or the function's own, which is empty."""
+    folder = posixpath.dirname(plan.handler.partition(":")[0].replace(".", "/"))
+    beside = posixpath.join(folder, REQUIREMENTS)
+    return folder if any(file.path == beside for file in plan.function.files) else ""

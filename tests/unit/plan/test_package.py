@@ -1,0 +1,141 @@
+"""A function's package: its Dockerfile, and what pip installs for it."""
+
+import re
+from typing import Any
+
+import pytest
+
+from stack.config.settings import ImageSource, Processor, Settings
+from stack.plan.advice import advise
+from stack.plan.foundation import Kind, lay_foundation
+from stack.plan.image import Archive, Ground
+from stack.plan.package import find_requirements, render_package, requirements_folder
+from tests.unit.plan.samples import make_function, make_plan
+
+REGISTRY = Ground(ImageSource.REGISTRY, Archive("", ()))
+
+
+def dockerfile(*, files: tuple[str, ...] = ("main.py",), settings: Settings | None = None, **spec: Any) -> str:
+    plan = make_plan(files=files, **spec)
+    foundation = lay_foundation(plan.function.config, settings or Settings(), REGISTRY)
+    return render_package(plan, foundation, processor="tidegate/processor:1", has_ca=False)["Dockerfile"].decode()
+
+
+def order(text: str) -> list[str]:
+    """Return the first word of each instruction."""
+    joined = text.replace("\\\n", " ")
+    return [line.split()[0] for line in joined.splitlines() if line]
+
+
+DIRECTIVES = {
+    "preCopy": [{"kind": "env", "value": "EARLY=1"}],
+    "postCopy": [{"kind": "STOPSIGNAL", "value": "SIGTERM"}],
+}
+
+
+def test_order_is_nuclio_s() -> None:
+    """Base, ARGs, preCopy, artifacts, handler, health check, postCopy, CMD."""
+    build = {"args": {"A": "1"}, "directives": DIRECTIVES, "baseImage": "acme/base"}
+    found = order(dockerfile(build=build))
+    positions = [found.index(word) for word in ("FROM", "ARG", "ENV", "COPY", "HEALTHCHECK", "STOPSIGNAL", "CMD")]
+    assert positions == sorted(positions)
+
+
+def test_nuclio_s_own_processor_in_its_order() -> None:
+    text = dockerfile(settings=Settings(processor=Processor.NUCLIO), build={"directives": DIRECTIVES})
+    assert text.startswith("FROM quay.io/nuclio/handler-builder-python-onbuild:1.13.0-${TARGETARCH} AS onbuild\n")
+    assert "\nFROM python:3.9\n" in text
+    paths = re.findall(r"COPY .*?(\S+)$", text, re.MULTILINE)
+    assert paths == [
+        "/usr/local/bin/processor",
+        "/opt/nuclio/",
+        "/opt/nuclio/whl",
+        "/usr/local/bin/uhttpc",
+        "/opt/nuclio",
+        "/etc/nuclio/config/processor/processor.yaml",
+    ]
+    assert text.index("HEALTHCHECK") < text.index("pip install nuclio-sdk msgpack") < text.index("STOPSIGNAL")
+    assert "USER" not in text
+
+
+def test_annotation_chooses_the_processor_of_one_function() -> None:
+    function = make_function(annotations={"tidegate.io/processor": "tidegate"}, build={})
+    assert lay_foundation(function.config, Settings(processor=Processor.NUCLIO), REGISTRY).kind is Kind.PROCESSOR
+    function = make_function(annotations={"tidegate.io/processor": "nuclio"})
+    assert lay_foundation(function.config, Settings(), REGISTRY).kind is Kind.NUCLIO
+
+
+def test_onbuild_image_is_nuclio_s_template() -> None:
+    build = {"onbuildImage": "acme/onbuild:{{ .Label }}-{{.Arch}}", "baseImageRegistry": "mirror.example"}
+    text = dockerfile(settings=Settings(processor=Processor.NUCLIO), runtime="python:3.11", build=build)
+    assert "FROM acme/onbuild:1.13.0-${TARGETARCH} AS onbuild" in text
+    assert "FROM mirror.example/python:3.11\n" in text
+
+
+def test_empty_argument_is_left_out() -> None:
+    assert "ARG" not in dockerfile(build={"args": {"A": ""}})
+
+
+def test_author_s_user_stays() -> None:
+    assert "USER nuclio" in dockerfile()
+    directives = {"postCopy": [{"kind": "USER", "value": "1000"}]}
+    assert "USER nuclio" not in dockerfile(build={"directives": directives})
+
+
+@pytest.mark.parametrize(
+    ("handler", "files", "found", "folder"),
+    [
+        ("main:handler", ("main.py",), (), ""),
+        ("main:handler", ("main.py", "requirements.txt"), ("requirements.txt",), ""),
+        (
+            "main:handler",
+            ("dev-requirements.txt", "main.py", "notes.txt", "requirements.txt"),
+            ("dev-requirements.txt", "requirements.txt"),
+            "",
+        ),
+        ("a.b:handler", ("a/b.py", "a/requirements.txt", "requirements.txt"), ("a/requirements.txt",), "a"),
+        ("a.b:handler", ("a/b.py", "requirements.txt"), ("requirements.txt",), ""),
+    ],
+)
+def test_requirements_beside_the_handler(
+    handler: str, files: tuple[str, ...], found: tuple[str, ...], folder: str
+) -> None:
+    plan = make_plan(files=files, handler=handler)
+    assert (find_requirements(plan), requirements_folder(plan)) == (found, folder)
+
+
+def test_requirements_are_installed_before_the_code_is_copied() -> None:
+    text = dockerfile(files=("main.py", "requirements.txt"), build={"commands": ["early", "@nuclio.postCopy", "late"]})
+    places = [
+        text.index(part)
+        for part in ("RUN early", "requirements.txt", "pip install", "COPY --chown=65532:65532 .", "RUN late")
+    ]
+    assert places == sorted(places)
+    assert "--mount=type=cache,target=/root/.cache/pip" in text
+
+
+FAILED = 'ERROR: failed to solve: process "/bin/sh -c {}" did not complete successfully: exit code: 1'
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        (
+            "python3 -m pip install --requirement /opt/nuclio/requirements.txt",
+            "Correct functions/thermo/requirements.txt;",
+        ),
+        ("pip install -r /opt/nuclio/requirements.txt", 'put "@nuclio.postCopy" before it'),
+        ('export PIP_CERT=/x; echo \\"a\\"', "runs before the function's files are copied"),
+        (
+            "python3 -m pip install --requirement /opt/tidegate/requirements.lock",
+            "spec.build.baseImage: the processor needs Python 3.11",
+        ),
+        ("late", ""),
+    ],
+)
+def test_advice_for_a_build_that_failed(command: str, advice: str) -> None:
+    commands = ["pip install -r /opt/nuclio/requirements.txt", 'echo "a"', "@nuclio.postCopy", "late"]
+    plan = make_plan(files=("main.py", "requirements.txt"), build={"commands": commands})
+    found = advise(plan, FAILED.format(command))
+    assert advice in found
+    assert bool(found) == bool(advice)
