@@ -63,6 +63,18 @@ class Images(Document):
     nuclio: str = "1.13.0"
 
 
+class Downloads(Document):
+    """How much a function's code may be, fetched and unpacked, and how long it may take to fetch."""
+
+    megabytes: int = Field(200, ge=1)
+    seconds: int = Field(120, ge=1)
+
+    @property
+    def bytes(self) -> int:
+        """Return the size in bytes."""
+        return self.megabytes * 1000 * 1000
+
+
 class Settings(Document):
     """Everything in stack.yaml; each key is optional."""
 
@@ -74,6 +86,7 @@ class Settings(Document):
     """Where ports are published; anything wider needs `invoke credentials` first."""
     ports: Ports = Ports()
     images: Images = Images()
+    downloads: Downloads = Downloads()
     processor: Processor = Processor.TIDEGATE
 
     @field_validator("project", "namespace")

@@ -1,8 +1,9 @@
 """A function's folder: its function.yaml and the files beside it."""
 
 import hashlib
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Function:
-    """A function as its author wrote it. `folder` is relative to the workspace, with forward slashes."""
+    """A function as its author wrote it. Folders are relative to the workspace, with forward slashes.
+
+    `code` is the folder of the files, if they are not beside function.yaml; `is_fetched` says that they are known.
+    """
 
     name: str
     folder: str
@@ -39,11 +43,18 @@ class Function:
     files: tuple[SourceFile, ...]
     inline: str = ""
     """The file whose `@nuclio.configure` counts, if there is one."""
+    code: str = ""
+    is_fetched: bool = True
 
     @property
     def document(self) -> str:
         """Return the path by which errors name the function's configuration."""
         return _name_document(self.folder, self.inline, any(file.path == FILE for file in self.files))
+
+    @property
+    def context(self) -> str:
+        """Return the folder that goes into the image."""
+        return self.code or self.folder
 
 
 def function_folders(workspace: Path) -> dict[str, Path]:
@@ -73,7 +84,7 @@ def load_function(folder: Path) -> Function:
         check_name(name)
     except ValueError as error:
         raise ConfigError([f"{relative}: the folder's name {error}"]) from error
-    return Function(name, relative, config, tuple(_read_files(folder)), inline)
+    return Function(name, relative, config, read_files(folder), inline)
 
 
 def read_configuration(folder: Path) -> tuple[dict[str, Any], str]:
@@ -86,6 +97,22 @@ def read_configuration(folder: Path) -> tuple[dict[str, Any], str]:
     given = read_mapping(path, f"{FOLDER}/{folder.name}/{FILE}") if path.exists() else {}
     inline = read_inline(folder, handler_of(given))
     return (merge_configs(given, inline.document), inline.file) if inline else (given, "")
+
+
+def add_code(function: Function, own: Path, code: Path, workspace: Path) -> Function:
+    """Give a function of the folder `own` its code, which is elsewhere; what is configured there fills what is empty.
+
+    Raises:
+        ConfigError: the configuration beside the code is wrong.
+    """
+    relative = Path(os.path.relpath(code, workspace)).as_posix()
+    there, _ = read_configuration(code)
+    config = function.config
+    if there:
+        given, _ = read_configuration(own)
+        named = merge_configs({"metadata": {"name": function.name}}, given)
+        config = parse_model(FunctionConfig, merge_configs(named, there), f"{relative}/{FILE}")
+    return replace(function, config=config, files=read_files(code), code=relative)
 
 
 def load_functions(workspace: Path) -> tuple[Function, ...]:
@@ -120,6 +147,11 @@ def find_folder(workspace: Path, name: str) -> Path:
 
 def _name_document(folder: str, inline: str, has_file: bool) -> str:
     return f"{folder}/{FILE if has_file or not inline else inline}"
+
+
+def read_files(folder: Path) -> tuple[SourceFile, ...]:
+    """List the files of a folder that go into an image."""
+    return tuple(_read_files(folder))
 
 
 def _read_files(folder: Path) -> Iterator[SourceFile]:

@@ -13,6 +13,7 @@ from stack.config.source import Function
 from stack.config.trigger import MQTT, RABBITMQ, CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
 from stack.errors import ConfigError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Bound, has_own_account, is_own_broker
+from stack.plan.code import runs_as_is
 from stack.plan.image import split_reference
 
 IMAGE = "nuclio/processor-"
@@ -156,6 +157,8 @@ def package_path(module: str) -> str:
 def _find_handler(function: Function) -> str:
     """Return the handler: as given, or the only place where it can be."""
     spec = function.config.spec
+    if not function.is_fetched or runs_as_is(function):
+        return spec.handler or "main:handler"
     modules = [path for path in (file.path for file in function.files) if path.endswith(".py")]
     if spec.build.function_source_code:
         return spec.handler or "main:handler"

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from stack.config.settings import Settings
 from stack.plan import image
 from stack.plan.broker import SERVICE, Credentials, definitions, topology
+from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context
 from stack.plan.foundation import Foundation, lay_foundation
-from stack.plan.function import SECRETS, FunctionPlan, bound_queues
+from stack.plan.function import SECRETS, FunctionPlan, bound_queues, processor_document
 from stack.plan.image import Ground
 from stack.plan.package import render_package
 from stack.plan.stack import FILES_LABEL, Service
@@ -74,6 +75,8 @@ def render_images(inputs: Inputs) -> Files:
 
 def render_function(plan: FunctionPlan, inputs: Inputs) -> Files:
     """Render what a function's image is built with, besides its own files."""
+    if runs_as_is(plan.function):
+        return {f"functions/{plan.name}/processor.yaml": processor_document(plan).encode()}
     foundation = find_foundation(plan, inputs)
     processor = processor_image(inputs, foundation.python.image)
     files = render_package(plan, foundation, processor=processor, has_ca=inputs.ground.has_ca)
@@ -101,7 +104,9 @@ def rabbitmq_image(inputs: Inputs) -> str:
 
 
 def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
-    """Name the image of a function: a hash of its files, its configuration and all that it stands on."""
+    """Name the image of a function: its own, or a hash of its files, its configuration and all that it stands on."""
+    if runs_as_is(plan.function):
+        return plan.spec.image
     rendered = render_function(plan, inputs)
     parts: list[str | bytes] = [part for path in sorted(rendered) for part in (path, rendered[path])]
     parts += [text for file in plan.function.files for text in (file.path, file.digest)]

@@ -12,7 +12,8 @@ from stack.config.settings import Settings
 from stack.config.trigger import HttpTrigger
 from stack.errors import ConfigError
 from stack.plan.broker import Credentials
-from stack.plan.function import FunctionPlan
+from stack.plan.function import FunctionPlan, processor_document
+from stack.plan.image import digest
 
 # Labels by which a container is found again, and by which a change is seen that Compose does not see.
 FUNCTION_LABEL = "nuclio.io/function-name"
@@ -40,6 +41,11 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def runs_as_is(self) -> bool:
+        """Say whether the image was built elsewhere, so that the processor has to be told by a mounted file."""
+        return self.image == self.plan.spec.image
+
+    @property
     def alias(self) -> str:
         """Return the host name by which Nuclio's call_function reaches it."""
         return f"nuclio-{self.plan.namespace}-{self.plan.name}"
@@ -54,6 +60,7 @@ class Service:
             "nuclio.io/project-name": self.plan.project,
             **self.plan.function.config.metadata.labels,
             SECRETS_LABEL: self.secrets_digest,
+            **({FILES_LABEL: digest([processor_document(self.plan)])} if self.runs_as_is else {}),
         }
 
 

@@ -11,7 +11,6 @@ from stack.config.settings import Settings
 from stack.config.source import FOLDER, Function, SourceFile
 from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan, complete_function
-from stack.plan.package import find_requirements
 from stack.run.workspace import Workspace, write_file
 
 
@@ -26,13 +25,15 @@ class Deployment(BaseModel):
     revision: int
     time: datetime
     config: FunctionConfig
-    requirements: tuple[str, ...] = ()
-    """What pip installed from: paths below the folder of the code."""
+    files: tuple[str, ...] = ()
+    """The paths of what went into the image, below the folder of the code."""
+    code: str = ""
+    """The folder of the code, if it is not the function's own."""
 
     def plan(self, settings: Settings) -> FunctionPlan:
         """Return the plan that was deployed."""
-        files = tuple(SourceFile(path, "") for path in self.requirements)
-        function = Function(self.name, f"{FOLDER}/{self.name}", self.config, files)
+        files = tuple(SourceFile(path, "") for path in self.files)
+        function = Function(self.name, f"{FOLDER}/{self.name}", self.config, files, self.code)
         return complete_function(function, self.handler, settings)
 
 
@@ -51,7 +52,8 @@ def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str) -> D
         revision=before.revision + 1 if before else 1,
         time=datetime.now(UTC),
         config=plan.function.config,
-        requirements=find_requirements(plan),
+        files=tuple(file.path for file in plan.function.files),
+        code=plan.function.code,
     )
     document = deployment.model_dump_json(by_alias=True, exclude_unset=True, indent=2)
     write_file(_folder(workspace) / f"{plan.name}.json", document.encode() + b"\n")

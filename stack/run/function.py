@@ -8,6 +8,7 @@ from stack import console
 from stack.config.source import find_folder, function_folders, load_function
 from stack.errors import FunctionError
 from stack.plan.broker import SERVICE
+from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan, own_queues, plan_function
 from stack.plan.python import explain_python
 from stack.plan.render import files_digest, find_foundation, render_broker
@@ -18,6 +19,7 @@ from stack.run.credentials import secrets_digest
 from stack.run.deployment import Deployment, forget_deployment, load_deployments
 from stack.run.image import Builder
 from stack.run.rollout import Rollout
+from stack.run.source import Store, forget_code
 from stack.run.stack import Stack, bring_up, open_stack
 from stack.run.warning import warn_inert
 from stack.run.workspace import lock
@@ -82,10 +84,16 @@ def _deploy(stack: Stack, names: Sequence[str]) -> None:
         failures = Rollout(stack.reread(), services).run()
     for name, (plan, image) in built.items():
         if name not in failures:
-            stack.engine.tag(image, plan.tag)
+            _tag(stack, plan, image)
     if failures:
         raise FunctionError("\n".join(f"{name} was not deployed: {reason}" for name, reason in failures.items()))
     console.success(f"{', '.join(names)}: ready.")
+
+
+def _tag(stack: Stack, plan: FunctionPlan, image: str) -> None:
+    """Give a function's image the name by which others know the latest; one that was built elsewhere has its own."""
+    if not runs_as_is(plan.function):
+        stack.engine.tag(image, plan.tag)
 
 
 def _require_broker(stack: Stack) -> None:
@@ -97,7 +105,8 @@ def _require_broker(stack: Stack) -> None:
 
 
 def _plan(stack: Stack, name: str) -> FunctionPlan:
-    function = load_function(find_folder(stack.workspace.root, name))
+    own = load_function(find_folder(stack.workspace.root, name))
+    function = Store(stack.workspace, stack.settings, own).fetch()
     warn_inert([function])
     return plan_function(function, stack.settings)
 
@@ -118,6 +127,7 @@ def delete_function(name: str) -> None:
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, "stack"), console.working(f"Removing {name}"):
         stack.engine.stop(containers)
         forget_deployment(stack.workspace, name)
+        forget_code(stack.workspace, name)
         if deployment:
             _forget(stack, deployment)
         fresh = stack.reread()
@@ -132,7 +142,9 @@ def _forget(stack: Stack, deployment: Deployment) -> None:
     shared = {queue for other in others for queue in own_queues(other.plan(stack.settings))}
     own = own_queues(deployment.plan(stack.settings))
     delete_queues(stack, [queue for queue in own if queue not in shared])
-    stack.engine.remove_images([deployment.image, deployment.plan(stack.settings).tag])
+    plan = deployment.plan(stack.settings)
+    if not runs_as_is(plan.function):
+        stack.engine.remove_images([deployment.image, plan.tag])
 
 
 def list_functions() -> tuple[FunctionStatus, ...]:

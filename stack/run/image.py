@@ -14,6 +14,7 @@ from stack.config.settings import ImageSource, Settings
 from stack.errors import BuildError
 from stack.plan import image
 from stack.plan.advice import advise
+from stack.plan.code import runs_as_is
 from stack.plan.foundation import Kind
 from stack.plan.function import FunctionPlan
 from stack.plan.image import Archive, Ground
@@ -80,7 +81,7 @@ class Builder:
             for plan, name in zip(plans, names, strict=True)
             if plan.spec.build.no_cache or not self.engine.has_image(name)
         ]
-        self._prepare_processors([plan for plan, _ in missing])
+        self._prepare_processors([plan for plan, _ in missing if not runs_as_is(plan.function)])
         for plan, _ in missing:
             self._write(render_function(plan, self.inputs))
         self._make_all([(plan.name, partial(self._make_function, plan, name)) for plan, name in missing])
@@ -106,8 +107,11 @@ class Builder:
             write_file(self.workspace.rendered / path, content)
 
     def _make_function(self, plan: FunctionPlan, name: str) -> Iterator[str]:
+        if runs_as_is(plan.function):
+            yield from self.engine.pull(name)
+            return
         folder = self.workspace.rendered / "functions" / plan.name
-        context = self.workspace.root / plan.function.folder
+        context = self.workspace.root / plan.function.context
         build = plan.spec.build
         flags = (*(("--no-cache",) if build.no_cache else ()), *split_flags(build.flags))
         try:

@@ -14,11 +14,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stack import console
-from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX, find_folder, load_function, read_configuration
+from stack.config.source import (
+    IGNORED_FOLDERS,
+    IGNORED_SUFFIX,
+    Function,
+    find_folder,
+    load_function,
+    read_configuration,
+)
 from stack.errors import ConfigError, FunctionError
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
 from stack.run.broker import find_broker
+from stack.run.source import Store
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import PROGRAM, write_file
 
@@ -51,12 +59,13 @@ def run_function(name: str, rehearsal: Rehearsal) -> int:
         StackError: the function is wrong, or nothing could call it here.
     """
     stack = open_stack()
-    folder = find_folder(stack.workspace.root, name)
-    return _handle_one(stack, folder, rehearsal) if rehearsal.event else Stage(stack, folder, rehearsal).run()
+    function = Store(stack.workspace, stack.settings, load_function(find_folder(stack.workspace.root, name))).fetch()
+    return _handle_one(stack, function, rehearsal) if rehearsal.event else Stage(stack, function, rehearsal).run()
 
 
-def _handle_one(stack: Stack, folder: Path, rehearsal: Rehearsal) -> int:
-    plan = plan_function(load_function(folder), stack.settings)
+def _handle_one(stack: Stack, function: Function, rehearsal: Rehearsal) -> int:
+    plan = plan_function(function, stack.settings)
+    folder = stack.workspace.root / function.context
     event = rehearsal.event if rehearsal.event == "-" else str(Path(rehearsal.event).resolve())
     broker_url = rehearsal.broker or find_broker(stack).amqp_url
     with _prepared(plan_local(plan, port=0, broker_url=broker_url)) as home:
@@ -67,9 +76,10 @@ def _handle_one(stack: Stack, folder: Path, rehearsal: Rehearsal) -> int:
 class Stage:
     """A function that runs here, and its files, which are watched."""
 
-    def __init__(self, stack: Stack, folder: Path, rehearsal: Rehearsal) -> None:
+    def __init__(self, stack: Stack, function: Function, rehearsal: Rehearsal) -> None:
         self._stack = stack
-        self._folder = folder
+        self._folder = stack.workspace.root / function.folder
+        self._code = stack.workspace.root / function.context
         self._port = rehearsal.port
         self._broker_url = rehearsal.broker or _find_running_broker(stack)
         self._files: Snapshot = {}
@@ -79,7 +89,7 @@ class Stage:
         """Run the function, anew whenever its configuration has changed; return the exit status."""
         # So that what is started here ends with this process.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        self._files = _look(self._folder)
+        self._files = self._look()
         plan = self._plan()
         self._tell(plan)
         try:
@@ -94,7 +104,9 @@ class Stage:
 
     def _plan(self) -> LocalPlan:
         self._configuration = _read_configuration(self._folder)
-        plan = plan_function(load_function(self._folder), self._stack.settings)
+        own = load_function(self._folder)
+        function = Store(self._stack.workspace, self._stack.settings, own).recall()
+        plan = plan_function(function, self._stack.settings)
         self._port = self._port or _choose_port(plan)
         return plan_local(plan, port=self._port, broker_url=self._broker_url)
 
@@ -119,12 +131,12 @@ class Stage:
             raise FunctionError(f"Nothing could call {name} here: it has no other trigger.")
         if plan.has_http:
             console.say(f"{name} answers at http://{_HOST}:{self._port}")
-        console.note(f"It is loaded anew when a file in {self._folder} is saved. Ctrl-C ends it.")
+        console.note(f"It is loaded anew when a file in {self._code} is saved. Ctrl-C ends it.")
 
     @contextmanager
     def _started(self, home: Path) -> Iterator["subprocess.Popen[bytes]"]:
-        command = [*_command(home, self._folder), "--reload", "--health-port", "0", "--metrics-port", "0"]
-        process = subprocess.Popen(command, cwd=self._folder, env=_environment())
+        command = [*_command(home, self._code), "--reload", "--health-port", "0", "--metrics-port", "0"]
+        process = subprocess.Popen(command, cwd=self._code, env=_environment())
         try:
             yield process
         finally:
@@ -146,8 +158,11 @@ class Stage:
         return process.returncode
 
     def _has_changed(self) -> bool:
-        before, self._files = self._files, _look(self._folder)
+        before, self._files = self._files, self._look()
         return self._files != before
+
+    def _look(self) -> Snapshot:
+        return _look(self._folder) | (_look(self._code) if self._code != self._folder else {})
 
 
 def _command(home: Path, folder: Path) -> list[str]:

@@ -21,6 +21,7 @@ from stack.run.engine import Engine
 from stack.run.host import check_ports, check_space
 from stack.run.image import Builder, choose_ground
 from stack.run.readiness import wait_ready
+from stack.run.source import Store
 from stack.run.warning import warn_inert
 from stack.run.workspace import Workspace, lock, open_workspace, write_tree
 
@@ -44,12 +45,13 @@ class Stack:
 
     @cached_property
     def functions(self) -> tuple[Function, ...]:
-        """Return every function in functions/.
+        """Return every function in functions/, with the code that was fetched last where it is elsewhere.
 
         Raises:
             ConfigError: one or more are wrong.
         """
-        return load_functions(self.workspace.root)
+        functions = load_functions(self.workspace.root)
+        return tuple(Store(self.workspace, self.settings, one).recall() for one in functions)
 
     @cached_property
     def inputs(self) -> Inputs:

@@ -121,8 +121,9 @@ FUNCTIONS |= {
         },
     },
 }
+FUNCTIONS["ready"] = {"image": "acme/reader:2", "handler": "reader:handler"}
 ANNOTATIONS = {"original": {"tidegate.io/processor": "nuclio"}}
-FILES = {"required": ("app/main.py", "app/requirements.txt", "app/constraints.txt", "requirements.txt")}
+FILES = {"ready": (), "required": ("app/main.py", "app/requirements.txt", "app/constraints.txt", "requirements.txt")}
 
 DEFAULTS = Settings()
 
@@ -149,7 +150,7 @@ CASES = {
         deployed=["consumer"],
     ),
     "certificates": Case(ground=replace(PACKAGES, has_ca=True), deployed=["consumer"]),
-    "builds": Case(ground=replace(PACKAGES, has_ca=True), deployed=["based", "original", "required"]),
+    "builds": Case(ground=replace(PACKAGES, has_ca=True), deployed=["based", "original", "ready", "required"]),
     "builds-registry": Case(
         settings=Settings(images=Images(source=ImageSource.REGISTRY), processor=Processor.NUCLIO),
         ground=Ground(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),

@@ -1,0 +1,147 @@
+"""Archives: what is in them arrives, and nothing leaves the folder."""
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stack.errors import FunctionError
+from stack.run.archive import unpack
+
+LIMIT = 10_000
+Member = tarfile.TarInfo
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 0o644) -> Member:
+    info = Member(name)
+    info.type, info.linkname, info.mode = kind, link, mode
+    return info
+
+
+def write_tar(path: Path, *members: Member, mode: str = "w:gz", content: bytes = b"x") -> Path:
+    with tarfile.open(path, mode) as bundle:  # type: ignore[call-overload]
+        for info in members:
+            info.size = len(content) if info.isreg() else 0
+            bundle.addfile(info, io.BytesIO(content) if info.isreg() else None)
+    return path
+
+
+def write_zip(path: Path, *names: str, links: dict[str, str] | None = None, content: bytes = b"x") -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name in names:
+            bundle.writestr(name, b"" if name.endswith("/") else content)
+        for name, target in (links or {}).items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o120777 << 16
+            bundle.writestr(info, target)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder, beside which is a file that nobody may reach."""
+    (tmp_path / "outside").write_text("untouched")
+    (tmp_path / "folder").mkdir()
+    return tmp_path / "folder"
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_tar_of_each_compression(folder: Path, tmp_path: Path, mode: str) -> None:
+    members = [member("a", tarfile.DIRTYPE), member("a/main.py"), member("./run.sh", mode=0o755)]
+    unpack(write_tar(tmp_path / "no-suffix", *members, mode=mode), folder, LIMIT)
+    assert tree(folder) == {"a/main.py": "x", "run.sh": "x"}
+    assert (folder / "run.sh").stat().st_mode & 0o777 == 0o755
+    assert (folder / "a/main.py").stat().st_mode & 0o777 == 0o644
+
+
+def test_zip_with_a_link(folder: Path, tmp_path: Path) -> None:
+    unpack(write_zip(tmp_path / "a.zip", "a/", "a/main.py", links={"b/link.py": "../a/main.py"}), folder, LIMIT)
+    assert tree(folder) == {"a/main.py": "x", "b/link.py": "x"}
+    assert (folder / "b/link.py").is_symlink()
+
+
+def test_hard_link_is_a_copy(folder: Path, tmp_path: Path) -> None:
+    members = [member("main.py"), member("again.py", tarfile.LNKTYPE, "main.py")]
+    unpack(write_tar(tmp_path / "a.tgz", *members), folder, LIMIT)
+    assert tree(folder) == {"main.py": "x", "again.py": "x"}
+
+
+EVIL_TARS: dict[str, list[Member]] = {
+    "parent": [member("../outside")],
+    "parent within": [member("a/../../outside")],
+    "absolute": [member("/outside")],
+    "absolute link": [member("link", tarfile.SYMTYPE, "/etc/passwd")],
+    "link to the parent": [member("link", tarfile.SYMTYPE, "../outside")],
+    "chain of links": [
+        member("d", tarfile.DIRTYPE),
+        member("d/up", tarfile.SYMTYPE, ".."),
+        member("out", tarfile.SYMTYPE, "d/up/../outside"),
+    ],
+    "file through a link": [member("link", tarfile.SYMTYPE, ".."), member("link/outside")],
+    "link through a link": [
+        member("d", tarfile.DIRTYPE),
+        member("l", tarfile.SYMTYPE, "d"),
+        member("l/../../outside", tarfile.SYMTYPE, "d"),
+    ],
+    "loop": [member("a", tarfile.SYMTYPE, "b"), member("b", tarfile.SYMTYPE, "a")],
+    "hard link": [member("again", tarfile.LNKTYPE, "../outside")],
+    "hard link, absolute": [member("again", tarfile.LNKTYPE, "/etc/passwd")],
+    "device": [member("null", tarfile.CHRTYPE)],
+    "pipe": [member("pipe", tarfile.FIFOTYPE)],
+}
+
+
+@pytest.mark.parametrize("name", EVIL_TARS)
+def test_tar_that_leaves_its_folder_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    members = [member(one.name, one.type, one.linkname) for one in EVIL_TARS[name]]
+    with pytest.raises(FunctionError, match=r"leads|is no file|cannot be unpacked"):
+        unpack(write_tar(tmp_path / "a.tgz", *members), folder, LIMIT)
+    assert (tmp_path / "outside").read_text() == "untouched"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tgz", "folder", "outside"]
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "a/../../outside"])
+def test_zip_that_leaves_its_folder_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(FunctionError, match="leads out of its folder"):
+        unpack(write_zip(tmp_path / "a.zip", name), folder, LIMIT)
+    assert (tmp_path / "outside").read_text() == "untouched"
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../outside", "a/../../outside"])
+def test_zip_whose_link_leaves_its_folder_is_refused(folder: Path, tmp_path: Path, target: str) -> None:
+    with pytest.raises(FunctionError, match="archive leads to"):
+        unpack(write_zip(tmp_path / "a.zip", "a/b", links={"link": target}), folder, LIMIT)
+
+
+@pytest.mark.parametrize(
+    "write", [write_zip, lambda path, name, content: write_tar(path, member(name), content=content)]
+)
+def test_bomb_is_refused(folder: Path, tmp_path: Path, write: Callable[..., Path]) -> None:
+    bomb = write(tmp_path / "bomb", "zeros", content=bytes(1_000_000))
+    assert bomb.stat().st_size < LIMIT
+    with pytest.raises(FunctionError, match=r"downloads\.megabytes"):
+        unpack(bomb, folder, LIMIT)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(noise=st.binary(max_size=200), cut=st.integers(0, 300), kind=st.sampled_from(["tar", "zip"]))
+def test_whatever_the_bytes_nothing_but_a_refusal(tmp_path: Path, noise: bytes, cut: int, kind: str) -> None:
+    """An archive that is cut off, and has something else behind, is unpacked or refused, without a traceback."""
+    folder = tmp_path / "unpacked"
+    folder.mkdir(exist_ok=True)
+    path = tmp_path / "broken"
+    write_tar(path, member("a")) if kind == "tar" else write_zip(path, "a")
+    path.write_bytes(path.read_bytes()[:cut] + noise)
+    with suppress(FunctionError):
+        unpack(path, folder, LIMIT)
+    assert set(tree(folder)) <= {"a"}

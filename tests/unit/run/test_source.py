@@ -1,0 +1,359 @@
+"""Code that is elsewhere: fetched once, by its digest, from servers on this machine."""
+
+import os
+import shutil
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.config.settings import Downloads, Settings
+from stack.config.source import Function, load_function
+from stack.errors import FunctionError
+from stack.run.source import Store
+from stack.run.workspace import Workspace
+
+CODE = b"def handler(context, event):\n    return 'fetched'\n"
+
+
+@dataclass
+class Site:
+    """A server of files on this machine, and what it was asked."""
+
+    folder: Path
+    url: str = ""
+    paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    redirects: dict[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+
+    def write(self, name: str, content: bytes) -> str:
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).write_bytes(content)
+        return f"{self.url}/{name}"
+
+
+class Answers(SimpleHTTPRequestHandler):
+    """Files; each request is noted."""
+
+    def __init__(self, site: Site, *args: Any, **kwargs: Any) -> None:
+        self.site = site
+        super().__init__(*args, directory=str(site.folder), **kwargs)
+
+    def do_GET(self) -> None:
+        self.site.paths.append(self.path)
+        self.site.headers.append(dict(self.headers))
+        if target := self.site.redirects.get(self.path):
+            self.send_response(302)
+            self.send_header("Location", target)
+            self.end_headers()
+            return
+        if self.site.delay:
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(200):
+                self.wfile.write(b"x" * 100)
+                time.sleep(self.site.delay)
+            return
+        super().do_GET()
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    (tmp_path / "site").mkdir()
+    site = Site(tmp_path / "site")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Answers, site))
+    site.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield site
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+Author = Callable[..., Function]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    (tmp_path / "workspace").mkdir()
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def author(workspace: Workspace) -> Author:
+    def write(kind: str, path: str, extra: str = "", **attributes: Any) -> Function:
+        folder = workspace.root / "functions" / "far"
+        folder.mkdir(parents=True, exist_ok=True)
+        build = {"codeEntryType": kind, "path": path, "codeEntryAttributes": attributes}
+        (folder / "function.yaml").write_text(f"spec:\n  build: {build}\n{extra}")
+        return load_function(folder)
+
+    return write
+
+
+def tarball(**files: bytes) -> bytes:
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as bundle:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name.replace("__", "/") + ".py")
+            info.size = len(content)
+            bundle.addfile(info, BytesIO(content))
+    return buffer.getvalue()
+
+
+def fetch(workspace: Workspace, function: Function, limits: Downloads | None = None) -> Function:
+    return Store(workspace, Settings(downloads=limits or Downloads()), function).fetch()
+
+
+def recall(workspace: Workspace, function: Function) -> Function:
+    return Store(workspace, Settings(), function).recall()
+
+
+def test_archive_is_the_code(workspace: Workspace, author: Author, site: Site) -> None:
+    url = site.write("f.tar.gz", tarball(main=CODE, src__other=CODE))
+    function = author("archive", url, headers={"X-Token": "word"})
+    fetched = fetch(workspace, function)
+    assert [file.path for file in fetched.files] == ["main.py", "src/other.py"]
+    assert (workspace.root / fetched.context / "main.py").read_bytes() == CODE
+    assert site.headers[0]["X-Token"] == "word"
+    assert fetched.context.startswith(".stack/state/sources/far/")
+
+
+def test_same_archive_is_unpacked_once(workspace: Workspace, author: Author, site: Site) -> None:
+    function = author("archive", site.write("f.tgz", tarball(main=CODE)))
+    first = fetch(workspace, function)
+    marked = workspace.root / first.context / "mark"
+    marked.touch()
+    assert fetch(workspace, function).context == first.context
+    assert marked.exists()
+    site.write("f.tgz", tarball(main=CODE + b"# new\n"))
+    second = fetch(workspace, function)
+    assert second.context != first.context
+    assert not marked.exists(), "what is not the latest goes"
+
+
+def test_what_was_fetched_is_recalled_without_the_network(workspace: Workspace, author: Author, site: Site) -> None:
+    function = author("archive", site.write("f.tgz", tarball(main=CODE)))
+    assert not recall(workspace, function).is_fetched
+    fetched = fetch(workspace, function)
+    asked = len(site.paths)
+    assert recall(workspace, function) == fetched
+    assert len(site.paths) == asked
+    assert not recall(workspace, author("archive", f"{site.url}/other.tgz")).is_fetched
+
+
+def test_one_file_behind_a_url(workspace: Workspace, author: Author, site: Site) -> None:
+    fetched = fetch(workspace, author("", site.write("sub/reader.py", CODE)))
+    assert [file.path for file in fetched.files] == ["reader.py"]
+
+
+def test_function_yaml_beside_the_code_fills_what_is_empty(workspace: Workspace, author: Author, site: Site) -> None:
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as bundle:
+        text = b"metadata: {name: another}\nspec: {description: theirs, handler: 'main:other', eventTimeout: 5s}\n"
+        info = tarfile.TarInfo("function.yaml")
+        info.size = len(text)
+        bundle.addfile(info, BytesIO(text))
+    function = author("archive", site.write("f.tar", buffer.getvalue()), "  handler: main:handler\n")
+    spec = fetch(workspace, function).config.spec
+    assert (spec.description, spec.handler, spec.event_timeout) == ("theirs", "main:handler", "5s")
+
+
+def test_work_dir(workspace: Workspace, author: Author, site: Site) -> None:
+    url = site.write("f.tgz", tarball(main=CODE, src__inner=CODE))
+    assert [file.path for file in fetch(workspace, author("archive", url, workDir="/src")).files] == ["inner.py"]
+    for missing in ("nowhere", "../.."):
+        with pytest.raises(FunctionError, match=r"workDir: there is no folder .*; there are main\.py, src"):
+            fetch(workspace, author("archive", url, workDir=missing))
+
+
+def test_github_s_archive(workspace: Workspace, author: Author, site: Site, tmp_path: Path) -> None:
+    (tmp_path / "b-dev").mkdir()
+    (tmp_path / "b-dev" / "main.py").write_bytes(CODE)
+    archive = shutil.make_archive(str(tmp_path / "made"), "zip", tmp_path, "b-dev")
+    site.write("a/b/archive/dev.zip", Path(archive).read_bytes())
+    headers = {"Authorization": "token word"}
+    fetched = fetch(workspace, author("github", f"{site.url}/a/b", branch="dev", headers=headers))
+    assert [file.path for file in fetched.files] == ["main.py"]
+    assert site.headers[0]["Authorization"] == "token word"
+
+
+def test_credentials_follow_no_redirect_to_another_host(workspace: Workspace, author: Author, site: Site) -> None:
+    site.write("f.tgz", tarball(main=CODE))
+    site.redirects["/there"] = site.url.replace("127.0.0.1", "localhost") + "/f.tgz"
+    site.redirects["/here"] = "/f.tgz"
+    for path in ("here", "there"):
+        fetch(workspace, author("archive", f"{site.url}/{path}", headers={"Authorization": "word"}))
+    assert ["Authorization" in headers for headers in site.headers] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp"])
+def test_redirect_to_another_kind_of_address_is_refused(
+    workspace: Workspace, author: Author, site: Site, scheme: str
+) -> None:
+    site.redirects["/f.tgz"] = f"{scheme}://127.0.0.1/etc/passwd"
+    with pytest.raises(FunctionError, match="The code of far could not be fetched"):
+        fetch(workspace, author("archive", f"{site.url}/f.tgz"))
+
+
+def test_s3_from_a_store_of_one_s_own(
+    workspace: Workspace, author: Author, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.write("bucket/f.tgz", tarball(main=CODE))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", site.url)
+    given = {"s3Bucket": "bucket", "s3ItemKey": "f.tgz", "s3AccessKeyId": "me", "s3SecretAccessKey": "word"}
+    assert [file.path for file in fetch(workspace, author("s3", "", **given)).files] == ["main.py"]
+    assert "X-Amz-Signature=" in site.paths[0]
+    assert "word" not in site.paths[0]
+
+
+def test_too_large_a_download(workspace: Workspace, author: Author, site: Site) -> None:
+    url = site.write("f.tgz", os.urandom(1_100_000))
+    with pytest.raises(FunctionError, match=r"larger than 1 MB; `downloads\.megabytes`"):
+        fetch(workspace, author("archive", url), Downloads(megabytes=1))
+    assert not [path for path in (workspace.state / "sources/far").iterdir() if path.is_dir()]
+
+
+def test_too_slow_a_download(workspace: Workspace, author: Author, site: Site) -> None:
+    site.delay = 0.02
+    with pytest.raises(FunctionError, match=r"took longer than 1 s; `downloads\.seconds`"):
+        fetch(workspace, author("archive", f"{site.url}/f.tgz"), Downloads(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/nothing.tgz", "the server answered 404 File not found. Check spec.build.path"),
+        ("/text.tgz?key=word", "that is no archive of a known kind; known: zip"),
+    ],
+)
+def test_what_is_not_there(workspace: Workspace, author: Author, site: Site, path: str, reason: str) -> None:
+    site.write("text.tgz", b"<html>")
+    with pytest.raises(FunctionError) as failure:
+        fetch(workspace, author("archive", site.url + path))
+    assert reason in str(failure.value)
+    assert "word" not in str(failure.value)
+
+
+def test_nobody_there(workspace: Workspace, author: Author, site: Site) -> None:
+    with pytest.raises(FunctionError, match=r"127\.0\.0\.1:1/f\.tgz.*Connection refused"):
+        fetch(workspace, author("archive", "http://me:word@127.0.0.1:1/f.tgz"))
+
+
+def test_path_on_this_machine(workspace: Workspace, author: Author, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "main.py").write_bytes(CODE)
+    (tmp_path / "f.tgz").write_bytes(tarball(packed=CODE))
+    for path, name in ((tmp_path / "shared", "main.py"), (tmp_path / "f.tgz", "packed.py")):
+        assert [file.path for file in fetch(workspace, author("", str(path))).files] == [name]
+    one = author("", "../../../shared/main.py")
+    assert [file.path for file in fetch(workspace, one).files] == ["main.py"]
+    (tmp_path / "shared" / "main.py").write_bytes(CODE + b"# saved\n")
+    assert recall(workspace, one).files != fetch(workspace, author("", str(tmp_path / "f.tgz"))).files
+    with pytest.raises(FunctionError, match=r"spec\.build\.path: there is no 'gone\.py' in functions/far"):
+        fetch(workspace, author("", "gone.py"))
+
+
+# Git
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example", "-c", "init.defaultBranch=main"]
+    return subprocess.run(["git", *identity, *arguments], cwd=cwd, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def repository(site: Site) -> Path:
+    """A repository with a branch, a tag and a commit behind them; plain files, as a web server gives them too."""
+    folder = site.folder / "repository"
+    folder.mkdir()
+    git("init", "--quiet", cwd=folder)
+    for number, tag in enumerate(("v1", "")):
+        (folder / "sub").mkdir(exist_ok=True)
+        (folder / "main.py").write_bytes(CODE + f"# {number}\n".encode())
+        (folder / "sub" / "inner.py").write_bytes(CODE)
+        git("add", ".", cwd=folder)
+        git("commit", "--quiet", "--message", "x", cwd=folder)
+        if tag:
+            git("tag", "--annotate", tag, "--message", "x", cwd=folder)
+    git("update-server-info", cwd=folder)
+    return folder
+
+
+@pytest.mark.parametrize("served", ["file", "http"])
+@pytest.mark.parametrize(("attributes", "line"), [({"branch": "main"}, "# 1"), ({"tag": "v1"}, "# 0")])
+def test_git(
+    workspace: Workspace,
+    author: Author,
+    site: Site,
+    repository: Path,
+    served: str,
+    attributes: dict[str, str],
+    line: str,
+) -> None:
+    url = f"file://{repository}" if served == "file" else f"{site.url}/repository/.git"
+    fetched = fetch(workspace, author("git", url, **attributes))
+    assert [file.path for file in fetched.files] == ["main.py", "sub/inner.py"]
+    assert (workspace.root / fetched.context / "main.py").read_text().endswith(f"{line}\n")
+    assert not (workspace.root / fetched.context / ".git").exists()
+
+
+def test_git_fetches_a_commit_once(workspace: Workspace, author: Author, repository: Path) -> None:
+    function = author("git", f"file://{repository}", reference="refs/heads/main")
+    first = fetch(workspace, function)
+    assert first.context.endswith(git("rev-parse", "main", cwd=repository)[:16])
+    (workspace.root / first.context / "mark").touch()
+    assert (workspace.root / fetch(workspace, function).context / "mark").exists()
+
+
+def test_git_commit_and_work_dir(workspace: Workspace, author: Author, repository: Path) -> None:
+    commit = git("rev-parse", "v1^{commit}", cwd=repository).strip()
+    fetched = fetch(workspace, author("git", f"file://{repository}", reference=commit, workDir="sub"))
+    assert [file.path for file in fetched.files] == ["inner.py"]
+
+
+@pytest.mark.parametrize(
+    ("path", "attributes", "reason"),
+    [
+        ("repository", {"branch": "none"}, "has no refs/heads/none. Check spec.build.codeEntryAttributes"),
+        ("nothing", {"branch": "main"}, "git cannot read file://"),
+    ],
+)
+def test_git_that_is_not_there(
+    workspace: Workspace, author: Author, repository: Path, path: str, attributes: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(FunctionError) as failure:
+        fetch(workspace, author("git", f"file://{repository.parent}/{path}", **attributes))
+    assert reason in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["ext::sh -c 'touch /tmp/tidegate-was-here'", "--upload-pack=touch /tmp/tidegate-was-here"]
+)
+def test_git_runs_nothing_of_an_address(workspace: Workspace, author: Author, url: str) -> None:
+    with pytest.raises(FunctionError):
+        fetch(workspace, author("git", url.replace("'", ""), branch="main"))
+    assert not Path("/tmp/tidegate-was-here").exists()
+
+
+def test_too_large_a_repository(workspace: Workspace, author: Author, repository: Path) -> None:
+    (repository / "large").write_bytes(os.urandom(1_100_000))
+    git("add", ".", cwd=repository)
+    git("commit", "--quiet", "--message", "x", cwd=repository)
+    with pytest.raises(FunctionError, match="git cannot read"):
+        fetch(workspace, author("git", f"file://{repository}", branch="main"), Downloads(megabytes=1))
