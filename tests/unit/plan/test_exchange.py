@@ -246,6 +246,7 @@ def test_secrets_stay() -> None:
 sources = st.text("a =1\n#'ä", min_size=1, max_size=30).map(encode)
 # Nuclio's own, what its fields must agree on, and what an import or an export leaves out.
 SPECIAL: dict[str, st.SearchStrategy[Any] | None] = {
+    "flags": st.lists(st.sampled_from(("--network=host", "--label a=b", "--pull")), max_size=2),
     "FunctionConfig.apiVersion": st.just("nuclio.io/v1"),
     "FunctionConfig.kind": st.just("NuclioFunction"),
     "status": None,

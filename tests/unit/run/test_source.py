@@ -7,6 +7,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -60,9 +61,10 @@ class Answers(SimpleHTTPRequestHandler):
         if self.site.delay:
             self.send_response(200)
             self.end_headers()
-            for _ in range(200):
-                self.wfile.write(b"x" * 100)
-                time.sleep(self.site.delay)
+            with suppress(ConnectionError):
+                for _ in range(200):
+                    self.wfile.write(b"x" * 100)
+                    time.sleep(self.site.delay)
             return
         super().do_GET()
 
