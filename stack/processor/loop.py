@@ -33,8 +33,11 @@ class LoopRunner(Protocol):
     def stop(self) -> None:
         """Stop the loop for good; to be called from a callback of it."""
 
-    def do_now(self, work: Callable[[], None]) -> bool:
-        """Do some work of the loop's at once, if nobody runs it; tell whether it was done."""
+    def do_now(self, work: Callable[[], None], *, turn: bool = False) -> bool:
+        """Do some work of the loop's at once, if nobody runs it; tell whether it was done.
+
+        A `turn` of the loop after it sends what the work left to the loop, and reads what has arrived.
+        """
 
     def release(self) -> None:
         """Say that the handler's thread will not run the loop any more."""
@@ -54,7 +57,7 @@ class ThreadRunner:
         """Stop the loop."""
         self.loop.stop()
 
-    def do_now(self, work: Callable[[], None]) -> bool:
+    def do_now(self, work: Callable[[], None], *, turn: bool = False) -> bool:
         """Do nothing: the loop runs."""
         return False
 
@@ -118,7 +121,7 @@ class LoopInbox:
         """Take the next delivery; None after the last."""
         self._taken += 1
         while True:
-            if self._queue.empty():
+            while self._queue.empty() and not self._is_asked:
                 self._wait()
             delivery = self._queue.get()
             if not isinstance(delivery, LoopInbox):
@@ -133,12 +136,16 @@ class LoopInbox:
         """Tell whether there may be nothing to take."""
         return self._is_asked or self._queue.empty()
 
-    def do_now(self, work: Callable[[], None]) -> bool:
+    def do_now(self, work: Callable[[], None], *, turn: bool = False) -> bool:
         """Do some work of the loop's at once, if nobody runs it; tell whether it was done."""
         if not self._baton.acquire(blocking=False):
             return False
         try:
             work()
+            if turn:
+                self._runs += 1
+                self.loop.call_soon(self.loop.stop)
+                self.loop.run_forever()
         finally:
             self._baton.release()
         return True
@@ -182,3 +189,8 @@ class LoopInbox:
         self._bell.wait(seconds)
         self._bell.clear()
         self._is_watching = True
+
+
+def find_runner(intake: object) -> LoopRunner:
+    """Return what runs the loop of a source: its intake, where that can, or its I/O thread."""
+    return intake if isinstance(intake, LoopInbox) else ThreadRunner()

@@ -8,7 +8,7 @@ from collections import deque
 
 from stack.processor.configuration import Trigger
 from stack.processor.delivery import Intake, Report
-from stack.processor.loop import LoopInbox, LoopRunner, ThreadRunner
+from stack.processor.loop import find_runner
 from stack.processor.meter import Count
 from stack.processor.response import Response, refuse
 from stack.processor.source.http.connection import HttpConnection
@@ -48,7 +48,7 @@ class HttpSource:
         self._look = min(_LONGEST_LOOK, max(_SHORTEST_LOOK, self._patience / 10))
         self._port = port
         self._intake = intake
-        self._runner: LoopRunner = intake if isinstance(intake, LoopInbox) else ThreadRunner()
+        self._runner = find_runner(intake)
         self._loop = self._runner.loop
         self._report = report
         self._is_shut = False
