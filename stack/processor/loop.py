@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from threading import get_ident
 from typing import Protocol
 
 from stack.processor.delivery import Delivery
@@ -78,26 +79,30 @@ class LoopInbox:
         self._baton.acquire()
         self._is_asked = False
         self._is_taker_running = False
+        self._taker = get_ident()
         self._taken = self._runs = 0
         self._bell = threading.Event()
         self._is_watching = True
         self._is_released = False
         self._is_stopped = False
 
-    # For the source, on the thread that runs the loop.
+    # For the source.
 
     def put(self, delivery: Delivery | None) -> None:
-        """Hand over one delivery."""
+        """Hand over one delivery, from any thread."""
         self._queue.put(delivery)
         if self._is_taker_running:
-            self.loop.stop()
+            if get_ident() == self._taker:
+                self.loop.stop()
+            else:
+                self.loop.call_soon_threadsafe(self.loop.stop)
 
     def close(self) -> None:
         """Let the one who takes get None after all else."""
         self.put(None)
 
     def stop(self) -> None:
-        """Stop the loop for good."""
+        """Stop the loop for good; to be called from a callback of it."""
         self._is_stopped = True
         self.loop.stop()
 
@@ -163,7 +168,9 @@ class LoopInbox:
             self._runs += 1
             self._is_taker_running = True
             try:
-                self.loop.run_forever()
+                # Another thread that hands over from now on wakes the loop.
+                if self._queue.empty():
+                    self.loop.run_forever()
             finally:
                 self._is_taker_running = False
                 self._baton.release()

@@ -20,8 +20,8 @@ def find_patience(post: Post) -> float:
 
 def open_inbox(post: Post) -> Inbox | LoopInbox:
     """Return what a sync handler takes its deliveries from: one that runs the source's loop, where it has one."""
-    has_loop = post.trigger.kind in ("http", "rabbit-mq") or is_on_amqp(post.trigger)
-    return LoopInbox() if has_loop and post.role is Role.WORKER else Inbox()
+    has_loop = post.role is Role.WORKER and post.trigger.kind != "cron"
+    return LoopInbox() if has_loop else Inbox()
 
 
 def open_source(post: Post, function: Function, intake: Intake, report: Report) -> Source:
