@@ -12,7 +12,7 @@ from typing import Any
 from nuclio_sdk import Context, Logger, Platform, TriggerInfo
 
 from stack.processor.batch import gather, gather_async
-from stack.processor.configuration import Function
+from stack.processor.configuration import Batch, Function
 from stack.processor.delivery import Source
 from stack.processor.event import Builder, open_builder, open_pool_builder
 from stack.processor.handler import (
@@ -26,14 +26,13 @@ from stack.processor.handler import (
 from stack.processor.inbox import AsyncInbox, Inbox
 from stack.processor.invocation import Invoker, describe_error
 from stack.processor.logger import open_logger
+from stack.processor.loop import LoopInbox
 from stack.processor.post import Post
 from stack.processor.report import SourceReport
-from stack.processor.source.catalogue import open_source
+from stack.processor.source.catalogue import find_patience, open_inbox, open_source
 from stack.processor.status import State, StatusWriter
 from stack.processor.stop import Stop
 
-# Outcomes wait at most this many seconds for more of their kind while the handler is busy with other events.
-_FLUSH_AFTER = 0.001
 # Seconds that a source may take to send the last outcomes.
 _CLOSE_AFTER = 5.0
 
@@ -99,17 +98,29 @@ class Worker:
         return self._runner.run(_wait_for(result)) if inspect.isawaitable(result) else result
 
     def _serve(self, stop: Stop) -> None:
-        inbox = Inbox()
+        if self._post.trigger.batch:
+            self._serve_batches(self._post.trigger.batch, stop)
+            return
+        inbox = open_inbox(self._post)
         source = self._open(inbox, stop)
-        handle, batch = self._invoker.handle, self._post.trigger.batch
-        flushed = 0.0
+        handle = self._invoker.handle
+        patience, flushed = find_patience(self._post), 0.0
         while (delivery := inbox.get()) is not None:
-            if batch:
-                self._invoker.handle_batch(gather(delivery, inbox.take, batch))
-            elif delivery.claim():
+            if delivery.claim():
                 self._meter.begin()
                 handle(delivery)
-            if inbox.is_empty() or monotonic() - flushed > _FLUSH_AFTER:
+            if inbox.is_empty() or monotonic() - flushed > patience:
+                source.flush()
+                flushed = monotonic()
+        source.close(_CLOSE_AFTER)
+
+    def _serve_batches(self, batch: Batch, stop: Stop) -> None:
+        inbox = Inbox()
+        source = self._open(inbox, stop)
+        patience, flushed = find_patience(self._post), 0.0
+        while (delivery := inbox.get()) is not None:
+            self._invoker.handle_batch(gather(delivery, inbox.take, batch))
+            if inbox.is_empty() or monotonic() - flushed > patience:
                 source.flush()
                 flushed = monotonic()
         source.close(_CLOSE_AFTER)
@@ -118,19 +129,19 @@ class Worker:
         inbox = AsyncInbox(asyncio.get_running_loop())
         source = self._open(inbox, stop)
         handle, batch = self._invoker.handle_async, self._post.trigger.batch
-        flushed = 0.0
+        patience, flushed = find_patience(self._post), 0.0
         while (delivery := await inbox.get()) is not None:
             if batch:
                 await self._invoker.handle_batch_async(await gather_async(delivery, inbox.take, batch))
             elif delivery.claim():
                 self._meter.begin()
                 await handle(delivery)
-            if inbox.is_empty() or monotonic() - flushed > _FLUSH_AFTER:
+            if inbox.is_empty() or monotonic() - flushed > patience:
                 source.flush()
                 flushed = monotonic()
         source.close(_CLOSE_AFTER)
 
-    def _open(self, inbox: Inbox | AsyncInbox, stop: Stop) -> Source:
+    def _open(self, inbox: Inbox | LoopInbox | AsyncInbox, stop: Stop) -> Source:
         """Start the source, and all that depends on it."""
         source = open_source(self._post, self._function, inbox, self._report)
         self._meter.watch(inbox.size)

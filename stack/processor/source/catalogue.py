@@ -4,7 +4,24 @@ from functools import partial
 
 from stack.processor.configuration import Function
 from stack.processor.delivery import Intake, Report, Source
+from stack.processor.inbox import Inbox
+from stack.processor.loop import LoopInbox
 from stack.processor.post import Post, Role, is_on_amqp
+
+# Seconds that outcomes may wait for more of their kind while the handler is busy. Nobody waits for the acknowledgement
+# of a message, and a broker has less work with few of them.
+_PATIENCE, _AMQP_PATIENCE = 0.001, 0.01
+
+
+def find_patience(post: Post) -> float:
+    """Return for how many seconds outcomes may wait for more of their kind while the handler is busy."""
+    return _AMQP_PATIENCE if post.role is Role.WORKER and post.trigger.kind in ("rabbit-mq", "mqtt") else _PATIENCE
+
+
+def open_inbox(post: Post) -> Inbox | LoopInbox:
+    """Return what a sync handler takes its deliveries from: one that runs the source's loop, where it has one."""
+    has_loop = post.role is Role.WORKER and post.trigger.kind != "cron"
+    return LoopInbox() if has_loop else Inbox()
 
 
 def open_source(post: Post, function: Function, intake: Intake, report: Report) -> Source:

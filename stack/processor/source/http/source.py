@@ -2,11 +2,13 @@
 
 import asyncio
 import socket
+import threading
 import time
 from collections import deque
 
 from stack.processor.configuration import Trigger
 from stack.processor.delivery import Intake, Report
+from stack.processor.loop import find_runner
 from stack.processor.meter import Count
 from stack.processor.response import Response, refuse
 from stack.processor.source.http.connection import HttpConnection
@@ -46,6 +48,8 @@ class HttpSource:
         self._look = min(_LONGEST_LOOK, max(_SHORTEST_LOOK, self._patience / 10))
         self._port = port
         self._intake = intake
+        self._runner = find_runner(intake)
+        self._loop = self._runner.loop
         self._report = report
         self._is_shut = False
         self._is_closed = False
@@ -53,13 +57,14 @@ class HttpSource:
         self._is_waking = False
 
     def start(self) -> None:
-        """Listen."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = start_thread("http", self._run)
+        """Listen; return once the loop can be run by others."""
+        opened = threading.Event()
+        self._thread = start_thread("http", lambda: self._run(opened))
+        opened.wait()
 
     def flush(self) -> None:
         """Write the responses that were settled."""
-        if self._outcomes and not self._is_waking:
+        if self._outcomes and not self._is_waking and not self._runner.do_now(self._respond):
             self._is_waking = True
             self._loop.call_soon_threadsafe(self._respond)
 
@@ -71,6 +76,7 @@ class HttpSource:
         """Write the last responses and end the I/O thread."""
         self.flush()
         self._loop.call_soon_threadsafe(self._end)
+        self._runner.release()
         self._thread.join(timeout)
 
     # For deliveries, from any thread.
@@ -108,12 +114,13 @@ class HttpSource:
         self.connections.discard(connection)
         self._close_intake_when_idle()
 
-    def _run(self) -> None:
+    def _run(self, opened: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
         self._tick()
         self._server = self._loop.run_until_complete(self._loop.create_server(self._connect, sock=self._port))
         self._report(State.READY, "")
-        self._loop.run_forever()
+        opened.set()
+        self._runner.run()
         self._loop.close()
 
     def _connect(self) -> HttpConnection:
@@ -183,4 +190,4 @@ class HttpSource:
         self._respond()
         for connection in list(self.connections):
             connection.finish(hear=False)
-        self._loop.call_soon(self._loop.stop)
+        self._loop.call_soon(self._runner.stop)

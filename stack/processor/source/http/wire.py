@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 from stack.processor.response import Response
@@ -72,5 +73,6 @@ def _is_free(name: str) -> bool:
     return name.lower() not in _RESERVED and bool(name) and not any(sign in name for sign in " \r\n\0:")
 
 
+@lru_cache(maxsize=128)
 def _clean(text: str) -> bytes:
     return text.translate(_LINE_ENDS).encode() if not text.isalnum() else text.encode()

@@ -1,11 +1,13 @@
-"""Messages of an MQTT session, with any broker; paho on an I/O thread.
+"""Messages of an MQTT session, with any broker; paho on an event loop.
 
 The session is persistent: its client id stays the same and the broker keeps what arrives while the function is away.
 Messages are acknowledged after the handler.
 """
 
+import asyncio
 import threading
 import time
+from collections import deque
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -14,6 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
 from stack.processor.hand import Hand, mark_message
+from stack.processor.loop import find_runner
 from stack.processor.message import MqttMessage
 from stack.processor.response import Response
 from stack.processor.source.delay import Delays
@@ -25,6 +28,10 @@ from stack.processor.status import State
 from stack.processor.thread import start_thread
 
 _LONGEST_DELAY = 15.0
+# Seconds between looks at whether a ping is due, and, at the end, at whether all is written.
+_LOOK_SECONDS, _LAST_LOOK_SECONDS = 1.0, 0.01
+# Messages that are read before the loop sees to anything else.
+_AT_ONCE = 64
 # Messages that may wait for the handler: what is acknowledged the broker holds back by itself, but QoS 0 would fill
 # the memory.
 _WAITING_LIMIT = 10_000
@@ -93,7 +100,15 @@ class MqttSource:
         self._session = 0
         self._is_stopping = False
         self._address = read_address(trigger)
+        self._runner = find_runner(intake)
+        self._loop = self._runner.loop
+        self._done: deque[tuple[int, int, int]] = deque()
+        self._arrived = 0
         self._client = open_client(trigger, function, self._address)
+        self._client.on_socket_open = self._on_socket_open
+        self._client.on_socket_close = self._on_socket_close
+        self._client.on_socket_register_write = self._on_socket_register_write
+        self._client.on_socket_unregister_write = self._on_socket_unregister_write
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
@@ -102,11 +117,13 @@ class MqttSource:
     def start(self) -> None:
         """Connect, subscribe, and do so again for ever."""
         self.retries.start()
-        start_thread("mqtt", self._run)
+        self._thread = start_thread("mqtt", self._run)
 
     def flush(self) -> None:
-        """Send the outcomes of retried messages; those of the session are sent as they come."""
+        """Send the outcomes that were told."""
         self.retries.flush()
+        if self._done and not self._runner.do_now(self._acknowledge):
+            self._loop.call_soon_threadsafe(self._acknowledge)
 
     def stop(self) -> None:
         """Take nothing more in; what is not acknowledged stays with the broker."""
@@ -116,7 +133,9 @@ class MqttSource:
     def close(self, timeout: float) -> None:
         """See failed messages to safety, then leave the broker, which keeps the session."""
         self.retries.close(timeout)
-        self._client.disconnect()
+        self._loop.call_soon_threadsafe(self._end)
+        self._runner.release()
+        self._thread.join(timeout)
 
     def is_current(self, session: int) -> bool:
         """Tell whether a connection is the one that there is now, and its messages are still to be handled."""
@@ -128,20 +147,73 @@ class MqttSource:
             self._waiting -= 1
 
     def acknowledge(self, mid: int, qos: int, session: int) -> None:
-        """Acknowledge a message, unless its connection is gone."""
-        if session == self._session:
-            self._client.ack(mid, qos)
+        """Note that a message is to be acknowledged with the next flush; from any thread."""
+        self._done.append((mid, qos, session))
 
     def _run(self) -> None:
-        while not self._is_stopping:
-            try:
-                connect(self._client, self._address)
-            except (OSError, ValueError) as error:
-                self._report(State.WAITING, f"no connection to the broker {self._name}: {error}")
-            else:
-                self._client.loop_forever()
-            if not self._is_stopping:
-                time.sleep(self._delays.next())
+        self._connect()
+        self._keep_alive()
+        self._runner.run()
+        self._loop.close()
+
+    def _connect(self) -> None:
+        """Connect aside: it takes as long as the network takes to say that nobody is there."""
+        if not self._is_stopping:
+            attempt = self._loop.run_in_executor(None, connect, self._client, self._address)
+            attempt.add_done_callback(self._on_attempt)
+
+    def _on_attempt(self, attempt: asyncio.Future[Any]) -> None:
+        if error := attempt.exception():
+            self._report(State.WAITING, f"no connection to the broker {self._name}: {error}")
+            self._connect_later()
+
+    def _connect_later(self) -> None:
+        self._loop.call_later(self._delays.next(), self._connect)
+
+    def _keep_alive(self) -> None:
+        """Let paho see to its pings."""
+        self._client.loop_misc()
+        self._loop.call_later(_LOOK_SECONDS, self._keep_alive)
+
+    def _read(self, socket: Any) -> None:
+        """Read what has arrived; what TLS has decrypted already, no socket tells of."""
+        for _ in range(_AT_ONCE):
+            arrived = self._arrived
+            self._client.loop_read()
+            if arrived == self._arrived and not (hasattr(socket, "pending") and socket.pending()):
+                break
+
+    def _acknowledge(self) -> None:
+        while self._done:
+            mid, qos, session = self._done.popleft()
+            if session == self._session:
+                self._client.ack(mid, qos)
+        if self._client.want_write():
+            self._client.loop_write()
+
+    def _end(self) -> None:
+        """Disconnect once all is written."""
+        self._acknowledge()
+        self._client.disconnect()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._client.want_write() and self._client.is_connected():
+            self._loop.call_later(_LAST_LOOK_SECONDS, self._leave)
+        else:
+            self._runner.stop()
+
+    def _on_socket_open(self, _client: Client, _data: Any, socket: Any) -> None:
+        self._loop.call_soon_threadsafe(self._loop.add_reader, socket, self._read, socket)
+
+    def _on_socket_close(self, _client: Client, _data: Any, socket: Any) -> None:
+        self._loop.remove_reader(socket)
+
+    def _on_socket_register_write(self, client: Client, _data: Any, socket: Any) -> None:
+        self._loop.call_soon_threadsafe(self._loop.add_writer, socket, client.loop_write)
+
+    def _on_socket_unregister_write(self, _client: Client, _data: Any, socket: Any) -> None:
+        self._loop.remove_writer(socket)
 
     def _on_connect(self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _properties: Any) -> None:
         if code.is_failure:
@@ -167,8 +239,10 @@ class MqttSource:
         self._session += 1
         if not self._is_stopping:
             self._report(State.WAITING, f"the broker {self._name} is gone: {code}")
+            self._connect_later()
 
     def _on_message(self, client: Client, _data: Any, message: MQTTMessage) -> None:
+        self._arrived += 1
         with self._lock:
             if not message.qos and self._waiting >= _WAITING_LIMIT:
                 return

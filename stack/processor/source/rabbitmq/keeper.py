@@ -10,6 +10,7 @@ from stack.processor.attributes import Attributes
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
 from stack.processor.hand import Hand
+from stack.processor.loop import ThreadRunner
 from stack.processor.message import AmqpMessage
 from stack.processor.meter import Count
 from stack.processor.source.rabbitmq.retry import Copy, copy_message
@@ -27,7 +28,9 @@ class Keeper(RabbitSource):
     """
 
     def __init__(self, trigger: Trigger, function: Function, intake: Intake, report: Report, *, hand: Hand) -> None:
-        super().__init__(_plan_queue(trigger, function), function, intake, _Quiet(report), hand=hand)
+        super().__init__(
+            _plan_queue(trigger, function), function, intake, _Quiet(report), hand=hand, runner=ThreadRunner()
+        )
         self._kept: dict[int, tuple[Copy, Confirmed]] = {}
         self._numbers = count()
         self._is_open = False
@@ -37,7 +40,7 @@ class Keeper(RabbitSource):
         """Keep a failed message, and call `confirmed`, on the I/O thread, when the broker has it; from any thread."""
         queue = self.topology.queue
         copy = copy_message(message, failure, queue=queue, retries=self.policy.retries, function=self.function)
-        self._loop.add_callback_threadsafe(partial(self._keep, copy, confirmed))
+        self._loop.call_soon_threadsafe(partial(self._keep, copy, confirmed))
 
     def _keep(self, copy: Copy, confirmed: Confirmed) -> None:
         number = next(self._numbers)

@@ -1,16 +1,16 @@
-"""Messages from an AMQP queue: pika's SelectConnection on an I/O thread, connected again for ever."""
+"""Messages from an AMQP queue: pika on an I/O thread, connected again for ever."""
 
 from typing import Any
 
-from pika import SelectConnection
-from pika.adapters.select_connection import IOLoop
 from pika.exceptions import ChannelClosedByBroker
 
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Intake, Report
 from stack.processor.hand import Hand
+from stack.processor.loop import LoopRunner, find_runner
 from stack.processor.source.delay import Delays
 from stack.processor.source.rabbitmq.address import explain_error, plan_connection
+from stack.processor.source.rabbitmq.connection import Connection
 from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.retry import read_policy
 from stack.processor.source.rabbitmq.session import Session
@@ -27,7 +27,18 @@ _LONGEST_DELAY, _LOOK_AGAIN = 15.0, 0.01
 class RabbitSource:
     """Consumes one queue; everything is declared again on each connection."""
 
-    def __init__(self, trigger: Trigger, function: Function, intake: Intake, report: Report, *, hand: Hand) -> None:
+    def __init__(
+        self,
+        trigger: Trigger,
+        function: Function,
+        intake: Intake,
+        report: Report,
+        *,
+        hand: Hand,
+        runner: LoopRunner | None = None,
+    ) -> None:
+        self._runner = runner or find_runner(intake)
+        self._loop = self._runner.loop
         self.hand = hand
         self.topology = plan_topology(trigger, function)
         self.policy = read_policy(trigger.attributes)
@@ -50,35 +61,35 @@ class RabbitSource:
 
     def start(self) -> None:
         """Connect."""
-        self._loop = IOLoop()
         self._thread = start_thread("amqp", self._run)
 
     def flush(self) -> None:
         """Send the outcomes that were told."""
         session = self._session
-        if session and session.outcomes and not self._is_waking:
+        if session and session.outcomes and not self._is_waking and not self._runner.do_now(self._flush, turn=True):
             self._is_waking = True
-            self._loop.add_callback_threadsafe(self._flush)
+            self._loop.call_soon_threadsafe(self._flush)
 
     def stop(self) -> None:
         """Cancel the consumer, then close the intake."""
-        self._loop.add_callback_threadsafe(self._stop)
+        self._loop.call_soon_threadsafe(self._stop)
 
     def close(self, timeout: float) -> None:
         """Send the last outcomes, wait until the broker has them, and end the I/O thread."""
-        self._loop.add_callback_threadsafe(self._close)
+        self._loop.call_soon_threadsafe(self._close)
+        self._runner.release()
         self._thread.join(timeout)
 
     def _run(self) -> None:
         self._connect()
-        self._loop.start()
+        self._runner.run()
         self._loop.close()
 
     def _connect(self) -> None:
         if self._is_stopping:
             return
         self._why = ""
-        self._connection = SelectConnection(
+        self._connection = Connection(
             self._parameters,
             on_open_callback=self._on_open,
             on_open_error_callback=self._on_lost,
@@ -118,7 +129,7 @@ class RabbitSource:
             self._session.is_current = False
             self._session = None
         if self._is_ending:
-            self._loop.stop()
+            self._runner.stop()
         elif self._is_stopping:
             self._intake.close()
         else:
@@ -152,7 +163,7 @@ class RabbitSource:
         if self._connection.is_open:
             self._connection.close()
         else:
-            self._loop.stop()
+            self._runner.stop()
 
     def _is_settled(self) -> bool:
         """Tell whether nothing is left to be sent or confirmed on the connection that there is."""
