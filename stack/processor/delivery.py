@@ -1,7 +1,8 @@
 """Between a source and a worker: what one hands to the other, and what it is told back.
 
-Sources know nothing of handlers, and the handler's side knows nothing of brokers or sockets. The source runs on an
-I/O thread of its own; a worker takes deliveries on its main thread, in the order in which they came.
+Sources know nothing of handlers, and the handler's side knows nothing of brokers or sockets. A worker takes deliveries
+on its main thread, in the order in which they came; the source runs on an event loop, which that thread runs too while
+it has nothing to handle, and an I/O thread as soon as a handler takes its time.
 """
 
 from dataclasses import dataclass

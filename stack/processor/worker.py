@@ -1,4 +1,4 @@
-"""A worker: the handler on the main thread, fed by a source on an I/O thread.
+"""A worker: the handler on the main thread, fed by a source whose I/O another thread sees to while the handler is busy.
 
 The main thread is the handler's, since signals and some libraries want it; so a handler that takes an hour misses no
 heartbeat of its broker.

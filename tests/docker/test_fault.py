@@ -56,6 +56,43 @@ def test_killed_function_goes_on_where_it_was(
     run_demo(workspace)
 
 
+GREEDY = """\
+def handler(context, event):
+    if event.body == b"eat":
+        eaten = bytearray(400_000_000)
+        return len(eaten)
+    context.logger.info("modest")
+"""
+GREEDY_CONFIG = """\
+spec:
+  resources: {limits: {memory: 128Mi}}
+  triggers:
+    meals: {kind: rabbit-mq, attributes: {queueName: test/meals, maxRetries: 0}}
+"""
+
+
+def test_worker_that_is_out_of_memory_takes_no_other_with_it(
+    workspace: Workspace, broker: Broker, author: Callable[..., object]
+) -> None:
+    author("greedy", GREEDY, GREEDY_CONFIG)
+    workspace.invoke("deploy-function", "greedy")
+    (container,) = workspace.containers("function-greedy")
+    with open_channel(broker.amqp_url) as channel:
+        for body in ("eat", "crumb"):
+            channel.basic_publish("", "test/meals", body.encode(), mandatory=True)
+    wait_until(lambda: "modest" in read_log(container), seconds=60, what="the other message")
+    dead: list[bytes] = []
+
+    def has_died() -> bool:
+        dead.extend(find_dead(broker, "test/meals"))
+        return bool(dead)
+
+    wait_until(has_died, seconds=60, what="the dead letter")
+    assert dead == [b"eat"]
+    assert workspace.containers("function-greedy") == [container]
+    assert run_docker("inspect", "--format", "{{.RestartCount}}", container).stdout.strip() == "0"
+
+
 def count_events(workspace: Workspace) -> int:
     """Return how many events the function has handled without a failure."""
     containers = json.loads(workspace.invoke("status", "--json").stdout)
@@ -68,9 +105,14 @@ def count_waiting(broker: Broker) -> int:
         return int(channel.queue_declare(_QUEUE, passive=True).method.message_count)
 
 
-def find_dead(broker: Broker) -> list[bytes]:
+def find_dead(broker: Broker, queue: str = _QUEUE) -> list[bytes]:
     with open_channel(broker.amqp_url) as channel:
-        return [body for _, body in drain(channel, f"{_QUEUE}.dead")]
+        return [body for _, body in drain(channel, f"{queue}.dead")]
+
+
+def read_log(container: str) -> str:
+    log = run_docker("logs", container)
+    return log.stdout + log.stderr
 
 
 def wait_for_health(container: str) -> None:
