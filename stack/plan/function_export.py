@@ -7,9 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from stack.config.compact import write_compact
+from stack.config.settings import Settings
 from stack.config.source import FILE, Function
+from stack.errors import FunctionError
+from stack.plan.code import Kind, find_origin, runs_as_is
 from stack.plan.dockerfile import POST_COPY
-from stack.plan.function import FunctionPlan, module_path, package_path, secret_of
+from stack.plan.function import (
+    FunctionPlan,
+    complete_function,
+    module_path,
+    package_path,
+    plan_function,
+    secret_of,
+)
 from stack.plan.function_import import INSTALL, REQUIREMENTS
 from stack.plan.parcel import File, pack_files
 
@@ -28,9 +38,27 @@ class Exported:
     notes: tuple[str, ...]
 
 
+def find_plan(function: Function, settings: Settings) -> FunctionPlan:
+    """Return the plan of a function whose code is in its folder, or where Nuclio can fetch it too.
+
+    Raises:
+        ConfigError: the function is wrong.
+        FunctionError: its code is somewhere else on this machine.
+    """
+    origin = find_origin(function)
+    if origin and origin.kind is Kind.LOCAL:
+        raise FunctionError(
+            f"{function.document}: spec.build.path: only this machine has {origin.address}; copy it into "
+            f"{function.folder}, or let the path be a URL, for an export."
+        )
+    if _is_elsewhere(function):
+        return complete_function(function, function.config.spec.handler, settings)
+    return plan_function(function, settings)
+
+
 def exported_paths(function: Function) -> list[str]:
     """List the files that belong into an export: all but the configuration and the tests."""
-    paths = [file.path for file in function.files]
+    paths = [] if _is_elsewhere(function) else [file.path for file in function.files]
     return [path for path in paths if path != FILE and not posixpath.basename(path).startswith(("test_", "conftest."))]
 
 
@@ -44,7 +72,8 @@ def plan_export(plan: FunctionPlan, files: Mapping[str, File]) -> Exported:
         FunctionError: the other files are too large for a command.
     """
     config = write_compact(plan.function.config)
-    spec = {**config.get("spec", {}), "handler": plan.handler, "runtime": plan.spec.runtime}
+    handler = {"handler": plan.handler} if plan.handler else {}
+    spec = {**config.get("spec", {}), **handler, "runtime": plan.spec.runtime}
     if build := _join_build(plan, spec.get("build", {}), files):
         spec["build"] = build
     document = {
@@ -54,6 +83,10 @@ def plan_export(plan: FunctionPlan, files: Mapping[str, File]) -> Exported:
         "spec": spec,
     }
     return Exported(document, (*_leave_out_secrets(spec), *_name_secrets(plan)))
+
+
+def _is_elsewhere(function: Function) -> bool:
+    return find_origin(function) is not None or runs_as_is(function)
 
 
 def _join_build(plan: FunctionPlan, build: dict[str, Any], files: Mapping[str, File]) -> dict[str, Any]:

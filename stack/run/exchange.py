@@ -10,8 +10,7 @@ from stack import console
 from stack.config.reading import parse_mapping, read_mapping
 from stack.config.source import FOLDER, find_folder, load_function
 from stack.errors import ConfigError, FunctionError
-from stack.plan.function import plan_function
-from stack.plan.function_export import exported_paths, plan_export
+from stack.plan.function_export import exported_paths, find_plan, plan_export
 from stack.plan.function_import import Imported, plan_imports, split_export
 from stack.plan.parcel import File
 from stack.run.stack import open_stack
@@ -54,7 +53,8 @@ def export_function(name: str, *, as_json: bool) -> None:
     stack = open_stack()
     folder = find_folder(stack.workspace.root, name)
     function = load_function(folder)
-    exported = plan_export(plan_function(function, stack.settings), _read(folder, exported_paths(function)))
+    plan = find_plan(function, stack.settings)
+    exported = plan_export(plan, _read(folder, exported_paths(function)))
     for note in exported.notes:
         console.warn(f"{note}.")
     if as_json:

@@ -1,6 +1,7 @@
 """import-function and export-function: what is read, written, and refused."""
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,36 @@ def test_an_exported_function_is_one_document(root: Path, capsys: pytest.Capture
     )
     with pytest.raises(FunctionError, match=r"There is no functions/nobody"):
         export_function("nobody", as_json=False)
+
+
+def write(root: Path, text: str) -> None:
+    folder = root / "functions" / "away"
+    folder.mkdir(parents=True)
+    (folder / "function.yaml").write_text(text)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        {"codeEntryType": "git", "path": "https://git.example/a.git", "codeEntryAttributes": {"branch": "main"}},
+        {"path": "https://files.example/a.zip"},
+    ],
+)
+def test_code_that_nuclio_can_fetch_stays_where_it_is(
+    root: Path, build: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, yaml.safe_dump({"spec": {"handler": "main:handler", "build": build}}))
+    export_function("away", as_json=False)
+    assert yaml.safe_load(capsys.readouterr().out)["spec"]["build"] == build
+
+
+def test_an_image_is_exported_by_its_name(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, "spec: {image: 'a/b:1'}")
+    export_function("away", as_json=True)
+    assert json.loads(capsys.readouterr().out)["spec"] == {"image": "a/b:1", "runtime": "python"}
+
+
+def test_code_elsewhere_on_this_machine_is_refused(root: Path) -> None:
+    write(root, "spec: {handler: 'main:handler', build: {path: /srv/code}}")
+    with pytest.raises(FunctionError, match=r"only this machine has /srv/code; copy it into functions/away"):
+        export_function("away", as_json=False)
