@@ -76,12 +76,27 @@ def credentials(_: Context) -> None:
     make_credentials(open_workspace())
 
 
-@verb("name", help={**_NAME, "all": "deploy every function in functions/"})
-def deploy_function(_: Context, name: str = "", all: bool = False) -> None:
+@verb(
+    "name",
+    help={
+        **_NAME,
+        "all": "deploy every function in functions/",
+        "image-file": "deploy what `build-function --output` wrote, and build nothing",
+    },
+)
+def deploy_function(_: Context, name: str = "", all: bool = False, image_file: str = "") -> None:
     """Build a function and put it in the place of its older self, without a gap."""
     from stack.run.status import deploy_and_tell
 
-    deploy_and_tell(name, everything=all)
+    deploy_and_tell(name, everything=all, image_file=image_file)
+
+
+@verb("name", help={**_NAME, "output": "save the image in this file, for a machine that can build nothing"})
+def build_function(_: Context, name: str, output: str = "") -> None:
+    """Build a function's image and deploy nothing."""
+    from stack.run.bundle import build_and_tell
+
+    build_and_tell(name, output)
 
 
 @verb("name", help={**_NAME, "yes": "do not ask"})

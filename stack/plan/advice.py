@@ -7,12 +7,18 @@ from stack.plan.function import FunctionPlan
 from stack.plan.package import REQUIREMENTS, requirements_folder
 from stack.plan.python import LOWEST
 
-# BuildKit's last word on a command.
+# BuildKit's last word on an image, and on a command.
+_MISSING = re.compile(r"failed to resolve source metadata for (\S+): ")
 _PROCESS = re.compile(r'process "/bin/sh -c (?P<command>.*)" did not complete')
 
 
 def advise(plan: FunctionPlan, log: str) -> str:
     """Return what the author can do; nothing where the log says it all."""
+    if missing := _MISSING.search(log):
+        return (
+            f"No registry that can be reached offers {missing[1]}. A function needs none without spec.build.baseImage "
+            "and `processor: nuclio`."
+        )
     match = _PROCESS.search(log)
     command = match["command"] if match else ""
     if "/opt/tidegate/requirements.lock" in command:

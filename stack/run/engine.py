@@ -102,6 +102,22 @@ class Engine:
         if images:
             _run(["docker", "image", "rm", *images])
 
+    def save(self, image: str, file: Path) -> None:
+        """Write an image into a tar.
+
+        Raises:
+            EngineError: there is no such image, or no room for it.
+        """
+        self._ask("save", "--output", str(file), image)
+
+    def load(self, file: Path) -> None:
+        """Read the images of a tar.
+
+        Raises:
+            EngineError: it holds none.
+        """
+        self._ask("load", "--quiet", "--input", str(file))
+
     def up(self, services: Sequence[str], *, scales: Mapping[str, int] | None = None, recreate: bool = True) -> None:
         """Create and start services; with `recreate=False` older containers of a service go on beside the new.
 

@@ -78,13 +78,22 @@ def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[Funct
 
 def _deploy(stack: Stack, names: Sequence[str]) -> None:
     built = build_functions(stack, names)
+    start_services(stack, tuple(_service(stack, plan, image) for plan, image in built.values()))
+
+
+def start_services(stack: Stack, services: Sequence[Service]) -> None:
+    """Put functions whose images are there in the place of their older selves.
+
+    Raises:
+        FunctionError: one does not come up; its older self goes on.
+    """
     _require_broker(stack)
-    services = tuple(_service(stack, plan, image) for plan, image in built.values())
+    names = [one.plan.name for one in services]
     with lock(stack.workspace, "stack"), console.working("Starting " + ", ".join(names)):
-        failures = Rollout(stack.reread(), services).run()
-    for name, (plan, image) in built.items():
-        if name not in failures:
-            _tag(stack, plan, image)
+        failures = Rollout(stack.reread(), tuple(services)).run()
+    for one in services:
+        if one.plan.name not in failures:
+            _tag(stack, one.plan, one.image)
     if failures:
         raise FunctionError("\n".join(f"{name} was not deployed: {reason}" for name, reason in failures.items()))
     console.success(f"{', '.join(names)}: ready.")

@@ -8,6 +8,7 @@ from stack import console
 from stack.errors import FunctionError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.python import explain_python
+from stack.run.bundle import deploy_bundle
 from stack.run.container import Container
 from stack.run.figures import Figures, read_figures
 from stack.run.function import FunctionStatus, deploy_functions, list_functions
@@ -52,14 +53,17 @@ def tell_functions(*, as_json: bool) -> None:
         console.say("There is no function yet; functions/NAME/function.yaml describes one.")
 
 
-def deploy_and_tell(name: str, *, everything: bool) -> None:
-    """Deploy one function or all, and say where they answer.
+def deploy_and_tell(name: str, *, everything: bool, image_file: str = "") -> None:
+    """Deploy one function, all, or one from a file, and say where they answer.
 
     Raises:
-        FunctionError: neither a name nor `everything` is given, or both.
+        FunctionError: none of the three is given, or more than one.
     """
-    if bool(name) == everything:
-        raise FunctionError("Name one function, or add --all: invoke deploy-function NAME.")
+    if (bool(name), everything, bool(image_file)).count(True) != 1:
+        raise FunctionError("Name one function, or add --all or --image-file: invoke deploy-function NAME.")
+    if image_file:
+        _show_functions(deploy_bundle(image_file))
+        return
     functions = deploy_functions([name] if name else [])
     _show_functions([one for one in functions if everything or one.name == name])
     console.say(f"Next: `invoke logs {name} --follow`." if name else "Next: `invoke functions` lists them.")

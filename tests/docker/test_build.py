@@ -140,3 +140,31 @@ def test_python_that_cannot_be_had_is_named(workspace: Workspace, author: Author
     described = listed["function-packedpython"]
     assert described["wanted_python"] == "3.9"
     assert described["python"] not in ("", "3.9")
+
+
+def test_image_is_deployed_from_a_file(workspace: Workspace, author: Author, tmp_path: Path) -> None:
+    """And nothing is built: neither its folder nor the images that it was made of are needed."""
+    folder = author("packedfile", VERSIONS, files={"requirements.txt": "iniconfig==2.1.0\n"})
+    (folder / "function.yaml").write_text("spec: {description: from a file, env: [{name: A, value: b}]}\n")
+    file = tmp_path / "packed.tar"
+    image = workspace.invoke("build-function", "packedfile", "--output", str(file)).stdout.strip()
+    assert workspace.functions()["packedfile"]["state"] == "not deployed"
+    run_docker("image", "rm", image)
+    (folder / "main.py").write_text("raise RuntimeError\n")
+    result = workspace.invoke("deploy-function", "--image-file", str(file))
+    assert "Building" not in result.stderr
+    assert fetch(workspace.url("packedfile"))[1].startswith("2.1.0")
+    assert workspace.functions()["packedfile"]["image"] == image
+    workspace.invoke("up")
+    assert fetch(workspace.url("packedfile"))[0] == 200
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no tar at all" * 100])
+def test_file_that_is_no_image_is_refused(workspace: Workspace, tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "other.tar"
+    if content is not None:
+        file.write_bytes(content)
+    result = workspace.invoke("deploy-function", "--image-file", str(file), check=False)
+    assert result.returncode == 1
+    assert f"{file} " in result.stderr
+    assert re.search("cannot be read|is no function's image", result.stderr)

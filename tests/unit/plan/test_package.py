@@ -139,3 +139,8 @@ def test_advice_for_a_build_that_failed(command: str, advice: str) -> None:
     found = advise(plan, FAILED.format(command))
     assert advice in found
     assert bool(found) == bool(advice)
+
+
+def test_advice_for_an_image_that_is_nowhere() -> None:
+    found = advise(make_plan(), "ERROR: x: failed to resolve source metadata for docker.io/acme/base:1: failed to do")
+    assert found.startswith("No registry that can be reached offers docker.io/acme/base:1. A function needs none")
