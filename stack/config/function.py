@@ -30,7 +30,8 @@ DEFAULT_HTTP = "default-http"
 _NAME = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
 # Nuclio's reserved names.
 _RESERVED = ("dashboard", "controller", "dlx", "scaler")
-_HANDLER = re.compile(r"^[\w|-]+(\.[\w|-]+)*:\w+$")
+# module:function, the module perhaps within packages.
+HANDLER = re.compile(r"^[\w|-]+(\.[\w|-]+)*:\w+$")
 _RUNTIME = re.compile(r"^python(:3\.(9|1[0-4]))?$")
 
 
@@ -77,7 +78,7 @@ class Spec(NuclioDocument):
     """What the function is for."""
     disable: Annotated[bool, LATER] = False
     publish: Annotated[bool, Inert()] = False
-    handler: str = Field("", json_schema_extra={"pattern": _HANDLER.pattern})
+    handler: str = Field("", json_schema_extra={"pattern": HANDLER.pattern})
     """The function to call, as module:function; main:handler for main.py."""
     runtime: str = Field("python", json_schema_extra={"pattern": _RUNTIME.pattern})
     """python, or the version of Python that the function is written for, such as python:3.11."""
@@ -141,7 +142,7 @@ class Spec(NuclioDocument):
     @field_validator("handler")
     @classmethod
     def _handler_form(cls, value: str) -> str:
-        if value and not _HANDLER.fullmatch(value):
+        if value and not HANDLER.fullmatch(value):
             raise ValueError(f"should be module:function, such as main:handler, not {value!r}")
         return value
 

@@ -5,6 +5,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from stack.config.function import HANDLER
 from stack.config.reading import parse_mapping
 from stack.errors import ConfigError
 
@@ -64,10 +65,11 @@ def is_source_alone(folder: Path) -> bool:
 
 def _find_source(folder: Path, handler: str) -> Path | None:
     if handler:
+        # What is no handler is refused later, and must not lead out of the folder now.
         module = folder / f"{handler.partition(':')[0].replace('.', '/')}.py"
-        return module if module.is_file() else None
+        return module if HANDLER.fullmatch(handler) and module.is_file() else None
     sources = _sources(folder)
-    named = [path for path in sources if path.stem in ("main", folder.name)]
+    named = [folder / f"{stem}.py" for stem in ("main", folder.name) if folder / f"{stem}.py" in sources]
     found = named[:1] or (sources if len(sources) == 1 else _with_block(sources))
     return found[0] if len(found) == 1 else None
 

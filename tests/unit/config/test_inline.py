@@ -110,3 +110,15 @@ def test_a_wrong_block_is_refused(tmp_path: Path, block: str, problem: str) -> N
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, main__py=f"# @nuclio.configure\n{block}\n")
     assert str(caught.value).startswith(problem)
+
+
+def test_main_comes_before_the_source_of_the_functions_name(tmp_path: Path) -> None:
+    function = load(tmp_path, a__py=BLOCK + CODE, main__py=BLOCK.replace("in the source", "in main") + CODE)
+    assert (function.inline, function.config.spec.handler) == ("main.py", "main:handler")
+    assert function.config.spec.description == "in main"
+
+
+def test_a_handler_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out.py").write_text(BLOCK)
+    with pytest.raises(ConfigError, match=r"spec\.handler: should be module:function"):
+        load(tmp_path, function__yaml=f"spec: {{handler: '{tmp_path}/out:handler'}}")
