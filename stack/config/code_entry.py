@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from stack.config.document import NuclioDocument
 
 CodeEntryType = Literal["", "sourceCode", "image", "archive", "git", "github", "s3"]
@@ -28,3 +30,5 @@ class CodeEntryAttributes(NuclioDocument):
     s3_access_key_id: str = ""
     s3_secret_access_key: str = ""
     s3_session_token: str = ""
+    secret: str = Field("", pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")
+    """Tidegate's own: a secret whose keys stand in for what is not written here, such as password or a header."""

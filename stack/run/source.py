@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from stack import console
 from stack.config.settings import Settings
 from stack.config.source import Function, add_code
 from stack.errors import FunctionError
-from stack.plan.code import Kind, Origin, find_origin
+from stack.plan.code import Kind, Origin, complete_attributes, find_origin
 from stack.plan.s3 import Account, Item, sign_address
 from stack.run.archive import unpack
 from stack.run.download import download
@@ -47,7 +47,7 @@ class Store:
         if origin is None:
             return self.function
         try:
-            return self._with_code(origin, self._find_tree(origin))
+            return self._with_code(origin, self._find_tree(self._with_secret(origin)))
         except FunctionError as error:
             raise FunctionError(f"The code of {self.function.name} could not be fetched: {error}") from error
 
@@ -56,8 +56,9 @@ class Store:
         origin = find_origin(self.function)
         if origin is None:
             return self.function
-        if origin.kind is Kind.LOCAL and self._local(origin).exists():
-            return self.fetch()
+        if origin.kind is Kind.LOCAL:
+            with suppress(FunctionError):
+                return self.fetch()
         memory = self._folder / _MEMORY
         known = memory.read_text().split() if memory.is_file() else []
         if len(known) == 2 and known[0] == origin.digest and (tree := self._folder / known[1]).is_dir():
@@ -68,13 +69,26 @@ class Store:
         if origin.kind is Kind.LOCAL and (local := self._local(origin)).is_dir():
             return local
         make_folder(self._folder)
-        with console.working(f"Fetching the code of {self.function.name}"):
-            tree = self._fetch_git(origin) if origin.kind is Kind.GIT else self._fetch_file(origin)
+        tree = self._fetch_file(origin) if origin.kind is Kind.LOCAL else self._fetch_far(origin)
         write_file(self._folder / _MEMORY, f"{origin.digest} {tree.name}\n".encode())
         for path in self._folder.iterdir():
             if path.is_dir() and path != tree:
                 shutil.rmtree(path, ignore_errors=True)
         return tree
+
+    def _with_secret(self, origin: Origin) -> Origin:
+        name = origin.attributes.secret
+        if not name:
+            return origin
+        files = list(self.workspace.secrets.glob(f"{name}.*"))
+        if not files:
+            raise FunctionError(f"there is no secret {name}. Type `invoke secret set {name} password`")
+        values = {file.name.partition(".")[2]: file.read_text(encoding="utf-8").strip() for file in files}
+        return replace(origin, attributes=complete_attributes(origin.attributes, values))
+
+    def _fetch_far(self, origin: Origin) -> Path:
+        with console.working(f"Fetching the code of {self.function.name}"):
+            return self._fetch_git(origin) if origin.kind is Kind.GIT else self._fetch_file(origin)
 
     def _fetch_git(self, origin: Origin) -> Path:
         given = origin.attributes

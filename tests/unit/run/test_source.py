@@ -6,6 +6,7 @@ import subprocess
 import tarfile
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class Site:
     headers: list[dict[str, str]] = field(default_factory=list)
     redirects: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    account: str = ""
 
     def write(self, name: str, content: bytes) -> str:
         (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +55,12 @@ class Answers(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         self.site.paths.append(self.path)
         self.site.headers.append(dict(self.headers))
+        wanted = "Basic " + b64encode(self.site.account.encode()).decode()
+        if self.site.account and self.headers.get("Authorization") != wanted:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="site"')
+            self.end_headers()
+            return
         if target := self.site.redirects.get(self.path):
             self.send_response(302)
             self.send_header("Location", target)
@@ -222,6 +230,38 @@ def test_s3_from_a_store_of_one_s_own(
     assert [file.path for file in fetch(workspace, author("s3", "", **given)).files] == ["main.py"]
     assert "X-Amz-Signature=" in site.paths[0]
     assert "word" not in site.paths[0]
+
+
+def test_secret_holds_the_account(workspace: Workspace, author: Author, site: Site) -> None:
+    function = author("archive", site.write("f.tgz", tarball(main=CODE)), secret="plant")
+    with pytest.raises(FunctionError, match=r"there is no secret plant\. Type `invoke secret set plant"):
+        fetch(workspace, function)
+    workspace.secrets.mkdir(parents=True)
+    (workspace.secrets / "plant.Authorization").write_text("token word\n")
+    (workspace.secrets / "planter.Other").write_text("another's")
+    fetched = fetch(workspace, function)
+    assert site.headers[-1]["Authorization"] == "token word"
+    assert "Other" not in site.headers[-1]
+    assert "token word" not in fetched.config.model_dump_json()
+
+
+def test_git_is_given_its_account_by_the_environment(
+    workspace: Workspace, author: Author, site: Site, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not by its command line, which every user of the machine can read."""
+    real = shutil.which("git")
+    (tmp_path / "bin").mkdir()
+    script = f'#!/bin/sh\necho "$@" >> {tmp_path}/words\nexec {real} "$@"\n'
+    (tmp_path / "bin" / "git").write_text(script)
+    (tmp_path / "bin" / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    site.account = "ann:passing"
+    url = f"{site.url}/repository/.git"
+    assert fetch(workspace, author("git", url, branch="main", username="ann", password="passing")).files
+    assert "passing" not in (tmp_path / "words").read_text()
+    with pytest.raises(FunctionError) as failure:
+        fetch(workspace, author("git", url, tag="v1", username="ann", password="other"))
+    assert "other" not in str(failure.value)
 
 
 def test_too_large_a_download(workspace: Workspace, author: Author, site: Site) -> None:
