@@ -64,7 +64,7 @@ def find_origin(function: Function) -> Origin | None:
     """Return where a function's code is to be fetched from; nothing where it is beside function.yaml, or in it."""
     build = function.config.spec.build
     kind, path, attributes = build.code_entry_type, build.path.strip(), build.code_entry_attributes
-    if build.function_source_code or kind == "image":
+    if build.function_source_code or (kind == "image" and function.config.spec.image):
         return None
     if kind == "s3":
         return Origin(Kind.S3, f"s3://{attributes.s3_bucket}/{attributes.s3_item_key}", attributes)

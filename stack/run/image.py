@@ -76,11 +76,7 @@ class Builder:
             BuildError: one could not be made.
         """
         names = [function_image(plan, self.inputs) for plan in plans]
-        missing = [
-            (plan, name)
-            for plan, name in zip(plans, names, strict=True)
-            if plan.spec.build.no_cache or not self.engine.has_image(name)
-        ]
+        missing = [(plan, name) for plan, name in zip(plans, names, strict=True) if not self.engine.has_image(name)]
         self._prepare_processors([plan for plan, _ in missing if not runs_as_is(plan.function)])
         for plan, _ in missing:
             self._write(render_function(plan, self.inputs))

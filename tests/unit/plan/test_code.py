@@ -31,6 +31,7 @@ GIT = "https://git.example/a/b.git"
         ("", "https://a.example/main.py", {}, (Kind.FILE, "https://a.example/main.py", "")),
         ("s3", "", {"s3Bucket": "b", "s3ItemKey": "k/f.zip"}, (Kind.S3, "s3://b/k/f.zip", "")),
         ("", "../shared", {}, (Kind.LOCAL, "../shared", "")),
+        ("image", "../built", {}, (Kind.LOCAL, "../built", "")),
         ("archive", "f.zip", {}, (Kind.LOCAL, "f.zip", "")),
     ],
 )
