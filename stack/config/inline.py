@@ -59,7 +59,7 @@ def read_inline(folder: Path, handler: str) -> Inline | None:
 
 def is_source_alone(folder: Path) -> bool:
     """Say whether a folder without function.yaml is a function: one Python file, or one with a block."""
-    sources = _sources(folder)
+    sources = _sources(folder) if folder.name[0].isalnum() else []
     return len(sources) == 1 or len(_with_block(sources)) == 1
 
 

@@ -63,6 +63,12 @@ def test_several_sources_without_a_block_are_no_function(tmp_path: Path) -> None
     assert list(function_folders(tmp_path)) == []
 
 
+def test_a_hidden_folder_is_no_function(tmp_path: Path) -> None:
+    (tmp_path / "functions" / ".checkpoints").mkdir(parents=True)
+    (tmp_path / "functions" / ".checkpoints" / "main.py").write_text(CODE)
+    assert list(function_folders(tmp_path)) == []
+
+
 def test_function_yaml_wins_and_the_block_fills(tmp_path: Path) -> None:
     document = """
         metadata: {labels: {Team: x}}
