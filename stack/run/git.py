@@ -44,8 +44,10 @@ class Repository:
         # The last of a tag with a message is the commit that it is put on.
         return lines[-1].split()[0]
 
-    def check_out(self, reference: str, folder: Path) -> None:
-        """Write the files of a reference into an empty folder.
+    def check_out(self, reference: str, commit: str, folder: Path) -> None:
+        """Write the files of a commit, which a reference stands for, into an empty folder.
+
+        A server need not give a commit away by its number, so the reference is asked for.
 
         Raises:
             FunctionError: it cannot be fetched, is too large, or takes too long.
@@ -58,7 +60,9 @@ class Repository:
             if _NO_SHALLOW not in str(error):
                 raise
             self._run(*fetch, "--", self.url, reference)
-        self._run("-C", str(folder), "checkout", "--quiet", "--detach", "FETCH_HEAD")
+        if self._run("-C", str(folder), "rev-parse", "FETCH_HEAD^{commit}").strip() != commit:
+            raise FunctionError(f"{reference} of {self._shown} has changed meanwhile. Try again.")
+        self._run("-C", str(folder), "checkout", "--quiet", "--detach", commit)
         shutil.rmtree(folder / ".git")
 
     def _run(self, *arguments: str) -> str:

@@ -84,10 +84,11 @@ class Builder:
         return names
 
     def _prepare_processors(self, plans: Sequence[FunctionPlan]) -> None:
-        """Make the processor's image for each Python that functions need, where it is not there."""
+        """Make the processor's image for each other Python that functions need, where it is not there."""
         laid = [find_foundation(plan, self.inputs) for plan in plans]
         bases = dict.fromkeys(one.python.image for one in laid if one.kind is not Kind.NUCLIO)
         names = {processor_image(self.inputs, base): base for base in bases}
+        names.pop(processor_image(self.inputs), None)
         missing = {name: base for name, base in names.items() if not self.engine.has_image(name)}
         if missing:
             self._make_base()

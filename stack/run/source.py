@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -25,6 +26,9 @@ from stack.run.workspace import Workspace, make_folder, write_file
 # Tells of each origin which tree it was last.
 _MEMORY = "current"
 _DIGITS = 16
+_PARTIAL = ".fetching-"
+# What is older was left behind by a task that was killed.
+_LONGEST_FETCH = 3600.0
 # Amazon's own tools read it: the address of a store that speaks S3.
 _S3_ENDPOINT = "AWS_ENDPOINT_URL_S3"
 
@@ -56,14 +60,18 @@ class Store:
         origin = find_origin(self.function)
         if origin is None:
             return self.function
-        if origin.kind is Kind.LOCAL:
-            with suppress(FunctionError):
+        with suppress(FunctionError):
+            if origin.kind is Kind.LOCAL:
                 return self.fetch()
+            if tree := self._known_tree(origin):
+                return self._with_code(origin, tree)
+        return replace(self.function, files=(), is_fetched=False)
+
+    def _known_tree(self, origin: Origin) -> Path | None:
         memory = self._folder / _MEMORY
         known = memory.read_text().split() if memory.is_file() else []
-        if len(known) == 2 and known[0] == origin.digest and (tree := self._folder / known[1]).is_dir():
-            return self._with_code(origin, tree)
-        return replace(self.function, files=(), is_fetched=False)
+        tree = self._folder / known[1] if len(known) == 2 and known[0] == origin.digest else None
+        return tree if tree and tree.is_dir() else None
 
     def _find_tree(self, origin: Origin) -> Path:
         if origin.kind is Kind.LOCAL and (local := self._local(origin)).is_dir():
@@ -72,7 +80,7 @@ class Store:
         tree = self._fetch_file(origin) if origin.kind is Kind.LOCAL else self._fetch_far(origin)
         write_file(self._folder / _MEMORY, f"{origin.digest} {tree.name}\n".encode())
         for path in self._folder.iterdir():
-            if path.is_dir() and path != tree:
+            if path.is_dir() and path != tree and not _is_being_filled(path):
                 shutil.rmtree(path, ignore_errors=True)
         return tree
 
@@ -95,7 +103,7 @@ class Store:
         ca, limits = find_ca(self.settings), self.settings.downloads
         repository = Repository(origin.address, limits, given.username, given.password, ca)
         commit = repository.resolve(origin.reference)
-        return self._keep(commit, lambda folder: repository.check_out(origin.reference, folder))
+        return self._keep(commit, lambda folder: repository.check_out(origin.reference, commit, folder))
 
     def _fetch_file(self, origin: Origin) -> Path:
         with self._temporary() as folder:
@@ -105,8 +113,7 @@ class Store:
                 download(_address(origin), file, headers=headers, limits=self.settings.downloads, ca=ca)
             elif not file.is_file():
                 raise FunctionError(f"spec.build.path: there is no {origin.address!r} in {self.function.folder}")
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            return self._keep(digest, lambda target: self._lay_out(origin, file, target))
+            return self._keep(_digest(origin, file), lambda target: self._lay_out(origin, file, target))
 
     def _lay_out(self, origin: Origin, file: Path, folder: Path) -> None:
         if origin.is_one_file:
@@ -121,7 +128,7 @@ class Store:
             with self._temporary() as folder:
                 fill(folder)
                 folder.chmod(0o755)
-                folder.rename(tree)
+                _move(folder, tree)
         return tree
 
     def _with_code(self, origin: Origin, tree: Path) -> Function:
@@ -145,7 +152,7 @@ class Store:
 
     @contextmanager
     def _temporary(self) -> Iterator[Path]:
-        folder = Path(tempfile.mkdtemp(prefix=".fetching-", dir=self._folder))
+        folder = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self._folder))
         try:
             yield folder
         finally:
@@ -155,6 +162,27 @@ class Store:
 def forget_code(workspace: Workspace, name: str) -> None:
     """Remove what was fetched of a function's code."""
     shutil.rmtree(workspace.state / "sources" / name, ignore_errors=True)
+
+
+def _is_being_filled(path: Path) -> bool:
+    return path.name.startswith(_PARTIAL) and time.time() - path.stat().st_mtime < _LONGEST_FETCH
+
+
+def _move(folder: Path, tree: Path) -> None:
+    """Rename a folder, unless another task was quicker."""
+    try:
+        folder.rename(tree)
+    except OSError:
+        if not tree.is_dir():
+            raise
+
+
+def _digest(origin: Origin, file: Path) -> str:
+    """Return what stands for a file's content, and for its name where it is not unpacked."""
+    with file.open("rb") as content:
+        total = hashlib.file_digest(content, "sha256")
+    total.update(origin.file_name.encode() if origin.is_one_file else b"")
+    return total.hexdigest()
 
 
 def _find_root(tree: Path) -> Path:

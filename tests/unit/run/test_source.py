@@ -8,6 +8,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -170,6 +171,28 @@ def test_what_was_fetched_is_recalled_without_the_network(workspace: Workspace, 
 def test_one_file_behind_a_url(workspace: Workspace, author: Author, site: Site) -> None:
     fetched = fetch(workspace, author("", site.write("sub/reader.py", CODE)))
     assert [file.path for file in fetched.files] == ["reader.py"]
+
+
+def test_file_of_another_name_is_another_tree(workspace: Workspace, author: Author, site: Site) -> None:
+    for name in ("one.py", "two.py"):
+        assert [file.path for file in fetch(workspace, author("", site.write(name, CODE))).files] == [name]
+
+
+def test_what_another_task_fetches_meanwhile_stays(workspace: Workspace, author: Author, site: Site) -> None:
+    folder = workspace.state / "sources" / "far"
+    for name, age in ((".fetching-now", 0), (".fetching-long-ago", 7200)):
+        (folder / name).mkdir(parents=True)
+        os.utime(folder / name, (time.time() - age,) * 2)
+    fetch(workspace, author("", site.write("one.py", CODE)))
+    assert [path.name for path in folder.glob(".fetching-*")] == [".fetching-now"]
+
+
+def test_two_tasks_fetch_the_same_at_once(workspace: Workspace, author: Author, site: Site) -> None:
+    function = author("archive", site.write("f.tgz", tarball(main=CODE)))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: fetch(workspace, function), range(8)))
+    assert len({one.context for one in found}) == 1
+    assert len({one.files for one in found}) == 1
 
 
 def test_function_yaml_beside_the_code_fills_what_is_empty(workspace: Workspace, author: Author, site: Site) -> None:
