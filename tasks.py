@@ -109,6 +109,14 @@ def delete_function(_: Context, name: str, yes: bool = False) -> None:
         delete(name)
 
 
+@verb("name", "replicas", help={**_NAME, "replicas": "how many containers; 0 stops it"})
+def scale_function(_: Context, name: str, replicas: str) -> None:
+    """Have so many containers of a function share its work, also after the next deploy."""
+    from stack.run.scale import scale_function as scale
+
+    scale(name, replicas)
+
+
 @verb(help=_JSON)
 def functions(_: Context, json: bool = False) -> None:
     """List every function: its state, its address and its triggers."""

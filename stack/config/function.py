@@ -76,7 +76,7 @@ class Spec(NuclioDocument):
 
     description: str = ""
     """What the function is for."""
-    disable: Annotated[bool, LATER] = False
+    disable: bool = False
     publish: Annotated[bool, Inert()] = False
     handler: str = Field("", json_schema_extra={"pattern": HANDLER.pattern})
     """The function to call, as module:function; main:handler for main.py."""

@@ -37,10 +37,11 @@ class Ports(Document):
     mqtt: Port = 1883
     management: Port = 9000
     metrics: Port = 15692
+    gateway: Port = 8080
 
     @model_validator(mode="after")
     def _differ(self) -> "Ports":
-        numbers = [self.amqp, self.mqtt, self.management, self.metrics]
+        numbers = [self.amqp, self.mqtt, self.management, self.metrics, self.gateway]
         if len(set(numbers)) < len(numbers):
             raise ValueError("should be different ports")
         return self
@@ -60,6 +61,7 @@ class Images(Document):
     ca: str = ""
     python: str = "python:3.13-slim"
     rabbitmq: str = "rabbitmq:4.3-management"
+    haproxy: str = "haproxy:3.2"
     nuclio: str = "1.13.0"
 
 

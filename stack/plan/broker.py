@@ -12,6 +12,7 @@ from stack.config.secret import Secret
 SERVICE = "rabbitmq-mqtt"
 AMQP_PORT = 5672
 MQTT_PORT = 1883
+MANAGEMENT_PORT = 15672
 GUEST = "guest"
 # Hosts that a trigger's url may name to mean the stack's own broker.
 _OWN_HOSTS = frozenset({SERVICE, "rabbitmq"})

@@ -8,12 +8,15 @@ from stack.config.settings import ImageSource, Settings
 
 PROCESSOR = "tidegate/processor"
 RABBITMQ = "tidegate/rabbitmq"
+GATEWAY = "tidegate/gateway"
+CONTROL = "tidegate/control"
 DEBIAN = "tidegate/debian"
 
 # Ubuntu 22.04's python3 is 3.10; its archive has 3.11 beside it.
 _PYTHON_PACKAGES = {"jammy": "python3.11"}
 # The Python of each release's package.
 _PYTHON_VERSIONS = {"jammy": "3.11", "noble": "3.12", "bookworm": "3.11", "trixie": "3.13"}
+_DEBIAN_DOCKER, _UBUNTU_DOCKER = "docker-cli docker-compose", "docker.io docker-compose-v2"
 # The first RabbitMQ that knows deprecated_features is 3.13; these releases ship an older one.
 _OLD_RABBITMQ = frozenset({"jammy", "noble", "bookworm"})
 
@@ -34,6 +37,11 @@ class Archive:
     def python_version(self) -> str:
         """Return the version of that Python; nothing for a release that is not known."""
         return _PYTHON_VERSIONS.get(self.codename, "")
+
+    @property
+    def docker(self) -> str:
+        """Return the packages of Docker's command line and of Compose; without an archive those of Debian."""
+        return _UBUNTU_DOCKER if any("universe" in line for line in self.sources) else _DEBIAN_DOCKER
 
     @property
     def has_deprecated_features(self) -> bool:
@@ -87,3 +95,8 @@ def split_reference(name: str) -> tuple[str, str]:
     """Split an image's name into its repository and its tag; a colon before a slash is a registry's port."""
     repository, colon, tag = name.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (name, "latest")
+
+
+def haproxy_base(settings: Settings, ground: Ground) -> str:
+    """Name the image that the gateway is, or is built on."""
+    return f"{settings.images.mirror}{settings.images.haproxy}" if ground.is_registry else debian_image(ground.archive)

@@ -10,12 +10,17 @@ from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context
 from stack.plan.foundation import Foundation, lay_foundation
 from stack.plan.function import SECRETS, FunctionPlan, bound_queues, processor_document
+from stack.plan.gateway import CONTROL_PORT, PORT, render_gateway
+from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
 from stack.plan.image import Ground
 from stack.plan.package import render_package
 from stack.plan.stack import FILES_LABEL, Service
 from stack.plan.template import fill
 
 COMPOSE = "compose.yaml"
+# The service that decides how many containers there are.
+SCALER = "scaler"
 # Compose's profile of functions that are not deployed.
 UNDEPLOYED = "undeployed"
 
@@ -28,6 +33,15 @@ Files = dict[str, bytes]
 
 
 @dataclass(frozen=True)
+class Home:
+    """Where Tidegate's program and its workspace are on this machine, and a digest of the libraries that it needs."""
+
+    program: str = ""
+    workspace: str = ""
+    libraries: str = ""
+
+
+@dataclass(frozen=True)
 class Inputs:
     """Everything that a rendered tree depends on."""
 
@@ -35,11 +49,17 @@ class Inputs:
     ground: Ground
     credentials: Credentials
     services: tuple[Service, ...] = ()
+    home: Home = Home()
+
+    @property
+    def has_scaler(self) -> bool:
+        """Say whether any function leaves it to the scaler how many containers it has."""
+        return any(one.is_deployed and one.limits.is_automatic for one in self.services)
 
 
 def render(inputs: Inputs) -> Files:
     """Render the whole tree: path below .stack/ → content. The same inputs always give the same bytes."""
-    files = render_broker(inputs) | render_images(inputs)
+    files = render_broker(inputs) | render_gateway(inputs.services) | render_images(inputs)
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
     files[COMPOSE] = _compose(inputs, files)
@@ -65,11 +85,13 @@ def render_images(inputs: Inputs) -> Files:
         "is_registry": inputs.ground.is_registry,
         "python": inputs.ground.archive.python,
         "health_check": HEALTH_CHECK,
+        "packages": _control_packages(inputs.ground),
         **ca_context(inputs.ground.has_ca),
     }
-    files = {path: fill(path, context) for path in ("images/processor/Dockerfile", "images/processor/processor")}
+    names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile")
+    files = {path: fill(path, context) for path in (f"images/{name}" for name in names)}
     if not inputs.ground.is_registry:
-        files["images/rabbitmq/Dockerfile"] = fill("images/rabbitmq/Dockerfile", context)
+        files |= {path: fill(path, context) for path in ("images/rabbitmq/Dockerfile", "images/gateway/Dockerfile")}
     return files
 
 
@@ -103,6 +125,19 @@ def rabbitmq_image(inputs: Inputs) -> str:
     return f"{image.RABBITMQ}:{image.digest([render_images(inputs)['images/rabbitmq/Dockerfile']])}"
 
 
+def gateway_image(inputs: Inputs) -> str:
+    """Name the image of the gateway: the registry's, or a hash of its recipe."""
+    if inputs.ground.is_registry:
+        return image.haproxy_base(inputs.settings, inputs.ground)
+    return f"{image.GATEWAY}:{image.digest([render_images(inputs)['images/gateway/Dockerfile']])}"
+
+
+def control_image(inputs: Inputs) -> str:
+    """Name the image in which Tidegate's own programs run: a hash of its recipe and of their libraries."""
+    recipe = render_images(inputs)["images/control/Dockerfile"]
+    return f"{image.CONTROL}:{image.digest([recipe, inputs.home.libraries])}"
+
+
 def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
     """Name the image of a function: its own, or a hash of its files, its configuration and all that it stands on."""
     if runs_as_is(plan.function):
@@ -129,6 +164,15 @@ def _compose(inputs: Inputs, files: Files) -> bytes:
         "settings": inputs.settings,
         "services": inputs.services,
         "broker": SERVICE,
+        "scaler": SCALER,
+        "has_scaler": inputs.has_scaler,
+        "control_image": control_image(inputs),
+        "home": inputs.home,
+        "gateway": GATEWAY,
+        "gateway_image": gateway_image(inputs),
+        "gateway_port": PORT,
+        "gateway_variable": GATEWAY_VARIABLE,
+        "gateway_control": f"{GATEWAY}:{CONTROL_PORT}",
         "rabbitmq_image": rabbitmq_image(inputs),
         "rabbitmq_volume": rabbitmq_volume(inputs.ground),
         "files_label": FILES_LABEL,
@@ -137,6 +181,12 @@ def _compose(inputs: Inputs, files: Files) -> bytes:
         "undeployed": UNDEPLOYED,
     }
     return fill(COMPOSE, context)
+
+
+def _control_packages(ground: Ground) -> str:
+    """Return the packages of the control image; a base that is pulled has Python."""
+    python = "" if ground.is_registry else f" {ground.archive.python} {ground.archive.python}-venv"
+    return ground.archive.docker + python
 
 
 def _used_secrets(services: Sequence[Service]) -> list[tuple[str, str]]:

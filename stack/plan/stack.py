@@ -14,6 +14,7 @@ from stack.errors import ConfigError
 from stack.plan.broker import Credentials
 from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.image import digest
+from stack.plan.scale import Limits, choose_replicas, find_limits
 
 # Labels by which a container is found again, and by which a change is seen that Compose does not see.
 FUNCTION_LABEL = "nuclio.io/function-name"
@@ -39,6 +40,7 @@ class Service:
     grace: int = 15
     restart: str = "unless-stopped"
     environment: Mapping[str, str] = field(default_factory=dict)
+    replicas: int = 1
 
     @property
     def runs_as_is(self) -> bool:
@@ -49,6 +51,16 @@ class Service:
     def alias(self) -> str:
         """Return the host name by which Nuclio's call_function reaches it."""
         return f"nuclio-{self.plan.namespace}-{self.plan.name}"
+
+    @property
+    def is_routed(self) -> bool:
+        """Say whether the gateway leads to it."""
+        return self.plan.http is not None and self.plan.http.is_published
+
+    @property
+    def limits(self) -> Limits:
+        """Return how many containers there may be."""
+        return find_limits(self.plan.spec)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -65,12 +77,18 @@ class Service:
 
 
 def plan_service(
-    plan: FunctionPlan, settings: Settings, *, image: str, secrets_digest: str, is_deployed: bool
+    plan: FunctionPlan,
+    settings: Settings,
+    *,
+    image: str,
+    secrets_digest: str,
+    is_deployed: bool,
+    kept_replicas: int | None = None,
 ) -> Service:
-    """Turn a function into its service.
+    """Turn a function into its service; `kept_replicas` is how many its user, or the scaler, has asked for.
 
     Raises:
-        ConfigError: a limit is not a quantity.
+        ConfigError: a limit is not a quantity, or several containers cannot have what they share.
     """
     spec = plan.spec
     limits = spec.resources.limits
@@ -80,6 +98,7 @@ def plan_service(
         cpu, memory = cpus(limits.get("cpu", "")), memory_bytes(limits.get("memory", ""))
     except ValueError as error:
         raise ConfigError([f"{plan.function.document}: spec.resources.limits: {error}"]) from error
+    _check_port(plan)
     return Service(
         plan=plan,
         image=image,
@@ -93,6 +112,7 @@ def plan_service(
         grace=_longest_wait(plan) + _GRACE_MARGIN,
         restart=_restart(spec.platform.attributes.restart_policy),
         environment={item.name: item.value for item in spec.env if item.value_from is None},
+        replicas=choose_replicas(spec, kept_replicas),
     )
 
 
@@ -111,10 +131,21 @@ def check_exposure(settings: Settings, credentials: Credentials) -> None:
 
 
 def _published(trigger: HttpTrigger, bind: IPv4Address) -> str:
-    """Return Compose's port mapping; without a port in the attributes Docker picks a free one."""
-    if not trigger.is_published:
-        return ""
-    return f"{bind}:{trigger.attributes.port or ''}:8080"
+    """Return Compose's port mapping of the port in the attributes; all other functions are behind the gateway."""
+    port = trigger.attributes.port
+    return f"{bind}:{port}:8080" if port else ""
+
+
+def _check_port(plan: FunctionPlan) -> None:
+    """Refuse several containers with one port of this machine, which only one of them can have.
+
+    Raises:
+        ConfigError: that is what is asked for.
+    """
+    port = plan.http.attributes.port if plan.http else 0
+    if port and (find_limits(plan.spec).is_automatic or choose_replicas(plan.spec, None) > 1):
+        problem = f"only one container can have the port {port}; leave it out, the gateway leads to all of them"
+        raise ConfigError([f"{plan.function.document}: spec.triggers: attributes.port: {problem}"])
 
 
 def _restart(policy: RestartPolicy) -> str:

@@ -27,6 +27,8 @@ class Allotment:
         self._times: deque[float] = deque()
         self._lock = threading.Lock()
         self._busy = 0
+        self.is_served = False
+        """Whether there was a worker yet to take."""
 
     def put(self, delivery: Delivery) -> None:
         """Hand over one delivery."""

@@ -39,6 +39,10 @@ class Delivery(Protocol):
 class Intake(Protocol):
     """Where a source puts what arrives; safe from any thread."""
 
+    @property
+    def is_served(self) -> bool:
+        """Tell whether there is a worker yet who takes what is put."""
+
     def put(self, delivery: Delivery) -> None:
         """Hand over one delivery."""
 

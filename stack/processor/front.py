@@ -59,6 +59,7 @@ class Front:
                 continue
             self._loans = [loan for loan in self._loans if loan.is_alive()]
             self._loans.append(start_thread("loan", partial(self._lend, Wire(connection))))
+            self._allotment.is_served = True
 
     def _lend(self, wire: Wire) -> None:
         """Lend to one borrower until it is gone or there is nothing more to lend."""

@@ -13,6 +13,9 @@ class Inbox:
     queued before the handler's thread wakes.
     """
 
+    # Its worker has made it.
+    is_served = True
+
     def __init__(self) -> None:
         self._queue: SimpleQueue[Delivery | None] = SimpleQueue()
         self.put = self._queue.put
@@ -38,6 +41,8 @@ class Inbox:
 
 class AsyncInbox:
     """A queue for a main thread that waits in an event loop, where the user's tasks go on meanwhile."""
+
+    is_served = True
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

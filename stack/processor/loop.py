@@ -69,6 +69,9 @@ class ThreadRunner:
 class LoopInbox:
     """A queue of deliveries whose taker runs the loop that they come from."""
 
+    # Its worker has made it.
+    is_served = True
+
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         # Itself among the deliveries is the baton, given back.

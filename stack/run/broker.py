@@ -11,12 +11,20 @@ from urllib.parse import quote
 
 from stack import console
 from stack.errors import BrokerError
-from stack.plan.broker import Credentials
+from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE, Credentials
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.run.stack import Stack
 
 _TIMEOUT_SECONDS = 10
 _UP = "Type `invoke up`, then this again."
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How many messages a queue holds, those in hand included, and how many are published to it a second."""
+
+    messages: int
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,17 @@ class Broker:
         found = self._call("GET", "/api/queues?disable_stats=true&enable_queue_totals=true")
         return {str(queue["name"]): int(queue.get("messages", 0)) for queue in found}
 
+    def depths(self) -> dict[str, Depth]:
+        """Return how full each queue is, and how fast it fills.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        return {
+            str(queue["name"]): _read_depth(queue)
+            for queue in self._call("GET", "/api/queues?page=1&page_size=500")["items"]
+        }
+
     def delete_queue(self, name: str) -> None:
         """Delete a queue and what it holds; one that does not exist is no error."""
         self._call("DELETE", f"/api/queues/%2F/{quote(name, safe='')}")
@@ -76,6 +95,16 @@ def find_broker(stack: Stack) -> Broker:
     bind = str(stack.settings.bind)
     host = "127.0.0.1" if bind == "0.0.0.0" else bind
     return Broker(host, ports.amqp, ports.mqtt, ports.management, stack.credentials)
+
+
+def find_inner_broker(stack: Stack) -> Broker:
+    """Return the stack's broker, as other containers of the stack reach it."""
+    return Broker(SERVICE, AMQP_PORT, MQTT_PORT, MANAGEMENT_PORT, stack.credentials)
+
+
+def _read_depth(queue: dict[str, Any]) -> Depth:
+    rate = queue.get("message_stats", {}).get("publish_details", {}).get("rate", 0.0)
+    return Depth(int(queue.get("messages", 0)), float(rate))
 
 
 def _opener() -> urllib.request.OpenerDirector:

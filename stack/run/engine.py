@@ -151,6 +151,14 @@ class Engine:
                 self._client.container.stop(names)
                 self._client.container.remove(names, force=True)
 
+    def signal(self, container: Container, name: str) -> None:
+        """Send a signal to a container's first process, by its own shell.
+
+        After `docker kill`, whatever the signal, Docker takes the container for stopped by hand, and does not start it
+        again when it fails.
+        """
+        self._ask("exec", container.id, "bash", "-c", f"kill -{name} 1")
+
     def last_logs(self, container: Container, lines: int = _LOG_LINES) -> str:
         """Return the last lines that a container printed."""
         result = subprocess.run(

@@ -5,11 +5,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from stack import console
+from stack.config.settings import Settings
 from stack.config.source import find_folder, function_folders, load_function
 from stack.errors import FunctionError
 from stack.plan.broker import SERVICE
 from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan, own_queues, plan_function
+from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
 from stack.plan.render import files_digest, find_foundation, render_broker
 from stack.plan.stack import Service, plan_service
@@ -18,18 +20,17 @@ from stack.run.container import Container
 from stack.run.credentials import secrets_digest
 from stack.run.deployment import Deployment, forget_deployment, load_deployments
 from stack.run.image import Builder
+from stack.run.replicas import forget_replicas, wake
 from stack.run.rollout import Rollout
 from stack.run.source import Store, forget_code
 from stack.run.stack import Stack, bring_up, open_stack
 from stack.run.warning import warn_inert
 from stack.run.workspace import lock
 
-_HTTP_PORT = 8080
-
 
 @dataclass(frozen=True)
 class FunctionStatus:
-    """How one function is; `url` is what curl takes, empty where no port leads to it."""
+    """How one function is; `url` is what curl takes, empty where the gateway does not lead to it."""
 
     name: str
     project: str
@@ -136,6 +137,7 @@ def delete_function(name: str) -> None:
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, "stack"), console.working(f"Removing {name}"):
         stack.engine.stop(containers)
         forget_deployment(stack.workspace, name)
+        forget_replicas(stack.workspace, name)
         forget_code(stack.workspace, name)
         if deployment:
             _forget(stack, deployment)
@@ -160,32 +162,41 @@ def list_functions() -> tuple[FunctionStatus, ...]:
     """Tell how every function is, deployed or not."""
     stack = open_stack()
     containers = stack.engine.containers()
-    return tuple(_status(service, containers) for service in stack.inputs.services)
+    return tuple(_status(service, containers, stack.settings) for service in stack.inputs.services)
 
 
 def _service(stack: Stack, plan: FunctionPlan, image: str) -> Service:
-    digest = secrets_digest(stack.credentials)
-    return plan_service(plan, stack.settings, image=image, secrets_digest=digest, is_deployed=True)
+    return plan_service(
+        plan,
+        stack.settings,
+        image=image,
+        secrets_digest=secrets_digest(stack.credentials),
+        is_deployed=True,
+        kept_replicas=wake(stack.workspace, plan),
+    )
 
 
-def _status(service: Service, containers: Sequence[Container]) -> FunctionStatus:
+def _status(service: Service, containers: Sequence[Container], settings: Settings) -> FunctionStatus:
     own = [one for one in containers if one.service == service.plan.service]
-    address = next((one.address(_HTTP_PORT) for one in own if one.address(_HTTP_PORT)), "")
     return FunctionStatus(
         name=service.plan.name,
         project=service.plan.project,
-        state=_state(service, own),
-        url=f"http://{address}" if address else "",
+        state=_tell_state(service, own),
+        url=find_url(service, settings) if service.is_deployed else "",
         image=service.image if service.is_deployed else "",
         replicas=sum(one.is_running for one in own),
         triggers=tuple({"name": name, "kind": trigger.kind} for name, trigger in service.plan.triggers.items()),
     )
 
 
-def _state(service: Service, containers: Sequence[Container]) -> str:
-    """Return Nuclio's word where it has one: ready, unhealthy."""
+def _tell_state(service: Service, containers: Sequence[Container]) -> str:
+    """Return Nuclio's word where it has one: ready, unhealthy, scaledToZero, standby."""
     if not service.is_deployed and not containers:
         return "not deployed"
     if any(one.is_ready for one in containers):
         return "ready"
+    if service.plan.spec.disable:
+        return "standby"
+    if not service.replicas:
+        return "scaledToZero"
     return containers[0].condition if containers else "stopped"

@@ -13,6 +13,7 @@ from pathlib import Path
 from stack.config.settings import Settings
 from stack.errors import HostError
 from stack.plan.image import Archive
+from stack.plan.render import Home
 from stack.run.workspace import PROGRAM
 
 # Components of Debian's and Ubuntu's archives that the images need.
@@ -20,6 +21,8 @@ _COMPONENTS = frozenset({"main", "universe"})
 # Variables by which pip, curl and Python are told of a site's own certificates.
 _CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _GIGABYTE = 1024**3
+# What Tidegate itself needs in a container.
+LIBRARIES = PROGRAM / "stack" / "run" / "requirements.lock"
 
 
 def read_archive() -> Archive:
@@ -64,6 +67,11 @@ def processor_digest() -> str:
         if path.is_file() and path.suffix != ".pyc":
             total.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
+
+
+def find_home(root: Path) -> Home:
+    """Return where the program and a workspace are."""
+    return Home(str(PROGRAM), str(root), hashlib.sha256(LIBRARIES.read_bytes()).hexdigest())
 
 
 def check_ports(address: str, ports: Iterable[tuple[str, int]]) -> None:

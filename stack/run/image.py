@@ -21,8 +21,10 @@ from stack.plan.image import Archive, Ground
 from stack.plan.render import (
     Files,
     Inputs,
+    control_image,
     find_foundation,
     function_image,
+    gateway_image,
     processor_image,
     rabbitmq_image,
     render_function,
@@ -30,7 +32,7 @@ from stack.plan.render import (
 )
 from stack.run.base import make_base
 from stack.run.engine import Build, Engine
-from stack.run.host import find_ca, processor_digest, read_archive
+from stack.run.host import LIBRARIES, find_ca, processor_digest, read_archive
 from stack.run.workspace import PROGRAM, Workspace, write_file
 
 # How long the registry may take to say that it has an image, before packages are used instead.
@@ -53,17 +55,22 @@ class Builder:
     inputs: Inputs
 
     def prepare_stack(self) -> None:
-        """Make the broker's and the processor's images, side by side; what is there is not made again.
+        """Make the broker's, the gateway's and the processor's images, side by side, where they are missing.
 
         Raises:
             BuildError: one could not be made.
         """
         broker, processor = rabbitmq_image(self.inputs), processor_image(self.inputs)
+        gateway = gateway_image(self.inputs)
         jobs: list[Job] = []
         if not self.engine.has_image(broker):
             jobs.append(("RabbitMQ", partial(self._make_broker, broker)))
         if not self.engine.has_image(processor):
             jobs.append(("the processor", partial(self._make_processor, processor)))
+        if not self.engine.has_image(gateway):
+            jobs.append(("the gateway", partial(self._make_gateway, gateway)))
+        if self.inputs.has_scaler and not self.engine.has_image(control_image(self.inputs)):
+            jobs.append(("the scaler", partial(self._make_control, control_image(self.inputs))))
         if jobs:
             self._write(render_images(self.inputs))
             self._make_base()
@@ -140,6 +147,16 @@ class Builder:
         if self.inputs.ground.is_registry:
             return self.engine.pull(name)
         folder = self.workspace.rendered / "images" / "rabbitmq"
+        return self.engine.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
+
+    def _make_control(self, name: str) -> Iterator[str]:
+        folder = self.workspace.rendered / "images" / "control"
+        return self.engine.build(Build((name,), folder / "Dockerfile", LIBRARIES.parent, {}, self._secrets()))
+
+    def _make_gateway(self, name: str) -> Iterator[str]:
+        if self.inputs.ground.is_registry:
+            return self.engine.pull(name)
+        folder = self.workspace.rendered / "images" / "gateway"
         return self.engine.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
 
     def _make_processor(self, name: str, base: str = "") -> Iterator[str]:

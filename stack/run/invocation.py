@@ -45,10 +45,10 @@ def invoke_function(name: str, call: Call) -> None:
 
 
 def _find_address(name: str) -> str:
-    """Return host and port of a function.
+    """Return the address of a function.
 
     Raises:
-        FunctionError: it is not deployed, it is not ready, or no port leads to it.
+        FunctionError: it is not deployed, it is not ready, or the gateway does not lead to it.
     """
     functions = {one.name: one for one in list_functions()}
     function = functions.get(name)
@@ -58,7 +58,7 @@ def _find_address(name: str) -> str:
     problem = _explain(function)
     if problem:
         raise FunctionError(f"{name} {problem}")
-    return urlsplit(function.url).netloc
+    return function.url
 
 
 def _explain(function: FunctionStatus) -> str:
@@ -66,12 +66,17 @@ def _explain(function: FunctionStatus) -> str:
     name = function.name
     if function.state == "not deployed":
         return f"is not deployed. Type `invoke deploy-function {name}`, then this again."
+    if function.state == "standby":
+        return "is disabled: its function.yaml says `disable: true`."
+    if function.state == "scaledToZero":
+        # Where the scaler has done that, the gateway wakes it.
+        return ""
     if not function.replicas:
         return "does not run. Type `invoke up`, then this again."
     if function.state != "ready":
         return f"is {function.state}. `invoke logs {name}` tells why."
     if not function.url:
-        return "has no http trigger with a published port, so only its other triggers call it."
+        return "has no http trigger that is published, so only its other triggers call it."
     return ""
 
 
@@ -80,8 +85,9 @@ def _send(
 ) -> tuple[http.client.HTTPResponse, bytes]:
     method = call.method.upper() or ("POST" if body else "GET")
     # What is encoded already stays as it is.
-    path = quote("/" + call.path.removeprefix("/"), safe="/?&=%:@!$'()*+,;~")
-    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
+    there = urlsplit(address)
+    path = quote(f"{there.path}/{call.path.removeprefix('/')}", safe="/?&=%:@!$'()*+,;~")
+    connection = http.client.HTTPConnection(there.netloc, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request(method, path, body or None, headers)
         answer = connection.getresponse()

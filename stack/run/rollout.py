@@ -43,13 +43,18 @@ class Rollout:
         if not pending:
             return {}
         in_place = _names(pending) & _holding_ports(pending, before)
-        beside = {name: _count(name, before) + 1 for name in _names(pending) - in_place}
+        beside = {
+            one.plan.service: _count(one.plan.service, before) + one.replicas
+            for one in pending
+            if one.plan.service not in in_place
+        }
         if beside:
             self.stack.engine.up(list(beside), scales=beside, recreate=False)
         if in_place:
             self.stack.engine.up(sorted(in_place))
         seconds = max(one.plan.spec.readiness_timeout_seconds or _READY_SECONDS for one in pending)
-        failures = find_failures(self.stack.engine, _names(pending), seconds, ignored={one.id for one in before})
+        running = {one.plan.service for one in pending if one.replicas}
+        failures = find_failures(self.stack.engine, running, seconds, ignored={one.id for one in before})
         return {one.plan.name: failures[one.plan.service] for one in pending if one.plan.service in failures}
 
     def _find_pending(self, before: Sequence[Container]) -> list[Service]:
@@ -59,8 +64,8 @@ class Rollout:
             return list(self.services)
         wanted = self.stack.engine.config_hashes()
         current = {one.service for one in before if one.is_ready and one.config_hash == wanted.get(one.service)}
-        alone = {name for name in current if _count(name, before) == 1}
-        return [one for one in self.services if one.plan.service not in alone]
+        settled = {one.plan.service for one in self.services if _count(one.plan.service, before) == one.replicas}
+        return [one for one in self.services if one.plan.service not in current & settled]
 
     def _restore(self, failed: Sequence[Service], before: Sequence[Container], inputs: Inputs) -> None:
         """Remove what did not come up, put the rendered tree back, and start again what had to make way."""

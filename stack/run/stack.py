@@ -12,15 +12,18 @@ from stack.errors import ConfigError, EngineError, FunctionError
 from stack.plan.broker import SERVICE, Credentials
 from stack.plan.change import Action, Change, Running, find_changes
 from stack.plan.function import plan_function
+from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import Inputs, function_image, render
 from stack.plan.stack import Service, check_exposure, plan_service
 from stack.run.container import Container
 from stack.run.credentials import load_credentials, secrets_digest, write_environment
 from stack.run.deployment import Deployment, load_deployments
 from stack.run.engine import Engine
-from stack.run.host import check_ports, check_space
+from stack.run.gateway import settle_gateway
+from stack.run.host import check_ports, check_space, find_home
 from stack.run.image import Builder, choose_ground
 from stack.run.readiness import wait_ready
+from stack.run.replicas import load_replicas
 from stack.run.source import Store
 from stack.run.warning import warn_inert
 from stack.run.workspace import Workspace, lock, open_workspace, write_tree
@@ -44,6 +47,11 @@ class Stack:
         return load_credentials(self.workspace)
 
     @cached_property
+    def replicas(self) -> dict[str, int]:
+        """Return how many containers were asked for, by function."""
+        return load_replicas(self.workspace)
+
+    @cached_property
     def functions(self) -> tuple[Function, ...]:
         """Return every function in functions/, with the code that was fetched last where it is elsewhere.
 
@@ -57,7 +65,7 @@ class Stack:
     def inputs(self) -> Inputs:
         """Return what the rendered tree depends on."""
         ground = choose_ground(self.workspace, self.settings, self.engine)
-        bare = Inputs(self.settings, ground, self.credentials)
+        bare = Inputs(self.settings, ground, self.credentials, home=find_home(self.workspace.root))
         deployments = load_deployments(self.workspace)
         services = [self.deployed_service(deployment) for deployment in deployments.values()]
         services += self._planned_services([one for one in self.functions if one.name not in deployments], bare)
@@ -75,6 +83,7 @@ class Stack:
             image=deployment.image,
             secrets_digest=secrets_digest(self.credentials),
             is_deployed=True,
+            kept_replicas=self.replicas.get(deployment.name),
         )
 
     def _planned_services(self, functions: Sequence[Function], inputs: Inputs) -> list[Service]:
@@ -97,12 +106,16 @@ class Stack:
             image=function_image(plan, inputs),
             secrets_digest=secrets_digest(self.credentials),
             is_deployed=is_deployed,
+            kept_replicas=self.replicas.get(function.name),
         )
 
     def write(self, inputs: Inputs) -> tuple[str, ...]:
-        """Write the rendered tree; return the paths that changed."""
+        """Write the rendered tree, and have the gateway go by it; return the paths that changed."""
         write_environment(self.workspace, self.credentials)
-        return write_tree(self.workspace, render(inputs))
+        files = render(inputs)
+        changed = write_tree(self.workspace, files)
+        settle_gateway(self.engine, self.settings, files)
+        return changed
 
 
 def open_stack() -> Stack:
@@ -171,7 +184,9 @@ def _survey() -> tuple[Stack, tuple[Change, ...]]:
     with lock(stack.workspace, "stack"):
         stack = stack.reread()
         stack.write(stack.inputs)
-        return stack, find_changes(stack.engine.config_hashes(), map(_as_running, stack.engine.containers()))
+        idle = {one.plan.service for one in stack.inputs.services if not one.replicas}
+        wanted = {name: text for name, text in stack.engine.config_hashes().items() if name not in idle}
+        return stack, find_changes(wanted, map(_as_running, stack.engine.containers()))
 
 
 def take_down(*, volumes: bool) -> None:
@@ -230,11 +245,10 @@ def _wait(stack: Stack, changes: Sequence[Change]) -> None:
 def _check_host(stack: Stack, running: Sequence[Container]) -> None:
     """Look for what would make the start fail, before anything is started."""
     address = str(stack.settings.bind)
-    broker = next((one for one in running if one.service == SERVICE and one.is_running), None)
-    own = broker.ports if broker else ""
+    own = " ".join(one.ports for one in running if one.service in (SERVICE, GATEWAY) and one.is_running)
     ports = stack.settings.ports
     wanted = {"ports.amqp": ports.amqp, "ports.mqtt": ports.mqtt, "ports.management": ports.management}
-    wanted["ports.metrics"] = ports.metrics
+    wanted |= {"ports.metrics": ports.metrics, "ports.gateway": ports.gateway}
     check_ports(address, [(key, port) for key, port in wanted.items() if f":{port}->" not in own])
     check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
 

@@ -7,11 +7,14 @@ from typing import Any
 from stack import console
 from stack.errors import FunctionError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
+from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
 from stack.run.bundle import deploy_bundle
 from stack.run.container import Container
+from stack.run.deployment import load_deployments
 from stack.run.figures import Figures, read_figures
 from stack.run.function import FunctionStatus, deploy_functions, list_functions
+from stack.run.scale import settle_scaler
 from stack.run.stack import Stack, bring_up, open_stack
 
 _HTTP_PORT = 8080
@@ -21,7 +24,7 @@ _MANAGEMENT_PORT = 15672
 def bring_up_and_tell() -> None:
     """Bring the stack up, and say what runs where and what to type next."""
     stack = bring_up()
-    _show_services(stack.engine.containers())
+    _show_services(stack.engine.containers(), _find_urls(stack))
     _tell_login(stack)
     console.say("Next: `invoke deploy-function --all`, or `invoke demo` to see it work.")
 
@@ -32,10 +35,11 @@ def tell_status(*, as_json: bool) -> None:
     stack.engine.check()
     containers = sorted(stack.engine.containers(), key=lambda one: one.service)
     figures = read_figures(stack.engine, containers)
+    urls = _find_urls(stack)
     if as_json:
-        console.show_json([_describe(one, figures.get(one.id)) for one in containers])
+        console.show_json([_describe(one, figures.get(one.id), urls) for one in containers])
     elif containers:
-        _show_status(containers, figures)
+        _show_status(containers, figures, urls)
     else:
         console.say("Nothing runs. `invoke up` starts the stack.")
     if containers and not any(one.service == SERVICE for one in containers):
@@ -65,19 +69,20 @@ def deploy_and_tell(name: str, *, everything: bool, image_file: str = "") -> Non
         _show_functions(deploy_bundle(image_file))
         return
     functions = deploy_functions([name] if name else [])
+    settle_scaler()
     _show_functions([one for one in functions if everything or one.name == name])
     console.say(f"Next: `invoke logs {name} --follow`." if name else "Next: `invoke functions` lists them.")
 
 
-def _show_services(containers: Sequence[Container]) -> None:
+def _show_services(containers: Sequence[Container], urls: Mapping[str, str]) -> None:
     rows = [
-        {"service": one.service, "state": one.condition, "answers at": _address(one)}
+        {"service": one.service, "state": one.condition, "answers at": _address(one, urls)}
         for one in sorted(containers, key=lambda one: one.service)
     ]
     console.show_table(("service", "state", "answers at"), rows)
 
 
-def _show_status(containers: Sequence[Container], figures: Mapping[str, Figures]) -> None:
+def _show_status(containers: Sequence[Container], figures: Mapping[str, Figures], urls: Mapping[str, str]) -> None:
     rows = []
     for one in containers:
         found = figures.get(one.id)
@@ -85,7 +90,7 @@ def _show_status(containers: Sequence[Container], figures: Mapping[str, Figures]
             {
                 "service": one.service,
                 "state": f"not ready: {found.reason}" if found and found.reason else one.condition,
-                "answers at": _address(one),
+                "answers at": _address(one, urls),
                 "events": str(found.events) if found else "-",
                 "failures": str(found.failures) if found else "-",
                 "per second": f"{found.rate:.1f}" if found else "-",
@@ -122,7 +127,7 @@ def _tell_login(stack: Stack) -> None:
         )
 
 
-def _describe(container: Container, figures: Figures | None) -> dict[str, Any]:
+def _describe(container: Container, figures: Figures | None, urls: Mapping[str, str]) -> dict[str, Any]:
     return {
         "service": container.service,
         "container": container.name,
@@ -130,13 +135,21 @@ def _describe(container: Container, figures: Figures | None) -> dict[str, Any]:
         "health": container.health,
         "status": container.status,
         "image": container.image,
-        "address": _address(container),
+        "address": _address(container, urls),
         **({"python": container.python, "wanted_python": container.wanted_python} if container.function else {}),
         **(asdict(figures) if figures else {}),
     }
 
 
-def _address(container: Container) -> str:
+def _find_urls(stack: Stack) -> dict[str, str]:
+    """Return where the gateway has each function that is deployed, by the name of its service."""
+    services = map(stack.deployed_service, load_deployments(stack.workspace).values())
+    return {one.plan.service: find_url(one, stack.settings) for one in services}
+
+
+def _address(container: Container, urls: Mapping[str, str]) -> str:
+    if container.service in urls:
+        return urls[container.service]
     if container.service != SERVICE:
         address = container.address(_HTTP_PORT)
         return f"http://{address}" if address else ""

@@ -58,10 +58,9 @@ def answer(text: str) -> str:
 
 
 def ask(workspace: Workspace, name: str) -> str:
-    """Return what the one container of a function answers."""
-    (container,) = workspace.containers(f"function-{name}")
-    address = workspace.docker("port", container, "8080/tcp").stdout.split()[0]
-    status, text = fetch(f"http://{address}")
+    """Return what a function, which has one container, answers."""
+    (_,) = workspace.containers(f"function-{name}")
+    status, text = fetch(workspace.url(name), timeout=40)
     assert status == 200, text
     return text
 
@@ -263,8 +262,8 @@ def test_fixed_port(workspace: Workspace, author: Author) -> None:
     config = f"spec: {{triggers: {{web: {{kind: http, attributes: {{port: {port}}}}}}}}}\n"
     folder = author("fixed", answer("one"), config)
     workspace.invoke("deploy-function", "fixed")
-    assert workspace.url("fixed") == f"http://127.0.0.1:{port}"
     assert ask(workspace, "fixed") == "one"
+    assert fetch(f"http://127.0.0.1:{port}") == (200, "one")
     (folder / "main.py").write_text(answer("two"))
     workspace.invoke("deploy-function", "fixed")
     assert fetch(f"http://127.0.0.1:{port}") == (200, "two")

@@ -24,7 +24,7 @@ from stack.config.source import Function, SourceFile
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
 from stack.plan.image import Archive, Ground
-from stack.plan.render import Files, Inputs, function_image, render
+from stack.plan.render import Files, Home, Inputs, function_image, render
 from stack.plan.stack import plan_service
 from stack.run.credentials import secrets_digest, write_environment
 from stack.run.workspace import Workspace, write_tree
@@ -73,6 +73,7 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
         "resources": {"limits": {"nvidia.com/gpu": 1}},
         "platform": {"attributes": {"healthCheckInterval": "1m30s"}},
     },
+    "scaled": {"minReplicas": 0, "maxReplicas": 3},
     "everything": {
         "runtime": "python:3.13",
         "env": [
@@ -149,6 +150,7 @@ CASES = {
         ground=Ground(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
         deployed=["consumer"],
     ),
+    "scaled": Case(deployed=["page", "scaled"]),
     "certificates": Case(ground=replace(PACKAGES, has_ca=True), deployed=["consumer"]),
     "builds": Case(ground=replace(PACKAGES, has_ca=True), deployed=["based", "original", "ready", "required"]),
     "builds-registry": Case(
@@ -175,7 +177,7 @@ CASES = {
 
 
 def make_inputs(case: Case) -> Inputs:
-    bare = Inputs(case.settings, case.ground, case.credentials)
+    bare = Inputs(case.settings, case.ground, case.credentials, home=Home("/srv/tidegate", "/srv/plant", "0"))
     services = []
     for name in sorted([*case.deployed, *case.undeployed]):
         document = {"metadata": {"annotations": ANNOTATIONS.get(name, {})}, "spec": FUNCTIONS[name]}
@@ -263,7 +265,9 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     document = yaml.safe_load(result.stdout)
     assert document["name"] == case.settings.project
     functions = {f"function-{one}" for one in [*case.deployed, *case.undeployed]}
-    assert set(document["services"]) == {"rabbitmq-mqtt"} | functions
+    assert set(document["services"]) == {"rabbitmq-mqtt", "gateway"} | functions | (
+        {"scaler"} if "scaled" in case.deployed else set()
+    )
     if "everything" in case.deployed:
         service = document["services"]["function-everything"]
         # What Compose prints can be read by Compose, so a dollar is doubled.

@@ -43,6 +43,11 @@ class PoolSource:
         for source in self._sources:
             source.close(timeout)
 
+    @property
+    def is_served(self) -> bool:
+        """Tell whether there is a worker yet for what any source brings."""
+        return self._intake.is_served
+
     def put(self, index: int, delivery: Delivery) -> None:
         """Hand over what a source brought, and note which it was."""
         delivery.pool_index = index  # type: ignore[attr-defined]
@@ -76,6 +81,11 @@ class _PoolIntake:
         self._pool = pool
         self._index = index
         self.close = pool.end
+
+    @property
+    def is_served(self) -> bool:
+        """Tell whether there is a worker yet."""
+        return self._pool.is_served
 
     def put(self, delivery: Delivery) -> None:
         """Hand over one delivery."""

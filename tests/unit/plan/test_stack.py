@@ -29,15 +29,22 @@ def http(**attributes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("settings", "spec", "port"),
     [
-        (Settings(), {}, "127.0.0.1::8080"),
+        (Settings(), {}, ""),
         (Settings(), http(port=31000), "127.0.0.1:31000:8080"),
-        (WIDE, {}, "0.0.0.0::8080"),
+        (WIDE, http(port=31000), "0.0.0.0:31000:8080"),
         (Settings(), http(disablePortPublishing=True), ""),
         (Settings(), {"disableDefaultHTTPTrigger": True}, ""),
     ],
 )
 def test_published_port(settings: Settings, spec: dict[str, Any], port: str) -> None:
     assert make_service(settings, **spec).port == port
+
+
+def test_one_port_is_for_one_container() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^functions/thermo/function.yaml: .* only one container can have the port 31000"
+    ):
+        make_service(**http(port=31000), maxReplicas=3, minReplicas=1)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from stack.processor.source.http.connection import HttpConnection
 from stack.processor.source.http.cors import read_cors
 from stack.processor.source.http.delivery import Begin, HttpDelivery, Outcome
 from stack.processor.source.http.door import refuse_newcomers
+from stack.processor.source.http.presence import Presence
 from stack.processor.source.http.wire import ResponseWriter
 from stack.processor.status import State
 from stack.processor.thread import start_thread
@@ -34,7 +35,9 @@ _GOODBYE, _LAST_CALL, _HEARING = 0.1, 0.005, 0.25
 class HttpSource:
     """Serves one port, and hands over each request as a delivery."""
 
-    def __init__(self, trigger: Trigger, port: socket.socket, intake: Intake, report: Report) -> None:
+    def __init__(
+        self, trigger: Trigger, port: socket.socket, intake: Intake, report: Report, *, presence: Presence | None = None
+    ) -> None:
         self.head_limit = trigger.attributes.integer("readBufferSize", _HEAD_LIMIT)
         self.body_limit = trigger.attributes.integer("maxRequestBodySize", _BODY_LIMIT)
         self.cors = read_cors(trigger.attributes)
@@ -51,6 +54,7 @@ class HttpSource:
         self._runner = find_runner(intake)
         self._loop = self._runner.loop
         self._report = report
+        self._presence = presence
         self._is_shut = False
         self._is_closed = False
         self._outcomes: deque[tuple[HttpDelivery, Outcome]] = deque()
@@ -69,7 +73,7 @@ class HttpSource:
             self._loop.call_soon_threadsafe(self._respond)
 
     def stop(self) -> None:
-        """Close each connection as soon as nothing is under way on it, and, a moment later, the port."""
+        """Leave the gateway; close each connection on which nothing is under way and, a moment later, the port."""
         self._loop.call_soon_threadsafe(self._stop)
 
     def close(self, timeout: float) -> None:
@@ -119,6 +123,8 @@ class HttpSource:
         self._tick()
         self._server = self._loop.run_until_complete(self._loop.create_server(self._connect, sock=self._port))
         self._report(State.READY, "")
+        if self._presence:
+            self._loop.call_soon(self._presence.begin)
         opened.set()
         self._runner.run()
         self._loop.close()
@@ -161,7 +167,11 @@ class HttpSource:
     def _stop(self) -> None:
         """Answer from now on with `Connection: close`."""
         self.is_stopping = True
-        self._loop.call_later(_GOODBYE, self._close_door)
+        if self._presence:
+            self._leaving = self._loop.create_task(self._presence.leave())
+            self._leaving.add_done_callback(lambda _: self._loop.call_later(_GOODBYE, self._close_door))
+        else:
+            self._loop.call_later(_GOODBYE, self._close_door)
 
     def _close_door(self) -> None:
         refuse_newcomers(self._port)

@@ -1,0 +1,94 @@
+"""The gateway: one address for all HTTP functions, each at a path that begins with its name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stack.config.settings import Settings
+from stack.plan.image import digest
+from stack.plan.stack import Service
+from stack.plan.template import fill
+
+SERVICE = "gateway"
+PORT = 8080
+# A port inside the stack: processors say there that they take requests, and how many there are is told there.
+CONTROL_PORT = 8403
+# Tells processors where that is.
+VARIABLE = "TIDEGATE_GATEWAY"
+
+# Where it tells which configuration it runs with; no function is called so.
+VERSION_PATH = "/-/version"
+_FILES = ("gateway/haproxy.cfg", "gateway/presence.lua")
+# Two versions of a function, each with all its containers, and a few that come or go.
+_SPARE_SEATS = 4
+# Milliseconds that a request waits for a container: of a function that runs, such as while it starts again; of one
+# that is to be started first.
+_HOLD, _WAKE = 30_000, 120_000
+_CONNECTIONS = 4096
+# Longer than any event may sensibly take.
+_LONGEST = "24h"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One function's place in the gateway; `absence` is told to who asks while nobody answers."""
+
+    name: str
+    is_open: bool
+    hold: int
+    seats: int
+    absence: str
+
+
+def plan_routes(services: Sequence[Service]) -> tuple[Route, ...]:
+    """Return a route for each function that has an HTTP trigger which may be reached from outside."""
+    return tuple(_route(service) for service in services if service.is_routed)
+
+
+def find_url(service: Service, settings: Settings) -> str:
+    """Return where this machine finds a function; nothing if the gateway does not lead to it."""
+    host = "127.0.0.1" if settings.bind.is_unspecified else settings.bind
+    return f"http://{host}:{settings.ports.gateway}/{service.plan.name}" if service.is_routed else ""
+
+
+def render_gateway(services: Sequence[Service]) -> dict[str, bytes]:
+    """Render what the gateway mounts."""
+    context = {
+        "routes": plan_routes(services),
+        "connections": _CONNECTIONS,
+        "longest": _LONGEST,
+        "control_port": CONTROL_PORT,
+        "version_path": VERSION_PATH,
+        "version": "",
+    }
+    unnamed = {path: fill(path, context) for path in _FILES}
+    context["version"] = digest(part for path in _FILES for part in (path, unnamed[path]))
+    return {path: fill(path, context) for path in _FILES}
+
+
+def find_version(files: Mapping[str, bytes]) -> str:
+    """Return what the gateway tells at VERSION_PATH once it runs with these files."""
+    line = next(line for line in files[_FILES[0]].decode().splitlines() if VERSION_PATH in line)
+    return line.split('"')[1]
+
+
+def _route(service: Service) -> Route:
+    name = service.plan.name
+    most = max(service.replicas, service.limits.most if service.limits.is_automatic else 1)
+    is_open = service.is_deployed and (service.replicas > 0 or service.limits.is_automatic)
+    return Route(
+        name=name,
+        is_open=is_open,
+        hold=_WAKE if service.limits.is_automatic else _HOLD,
+        seats=2 * most + _SPARE_SEATS,
+        absence=_explain_absence(service, name),
+    )
+
+
+def _explain_absence(service: Service, name: str) -> str:
+    if not service.is_deployed:
+        return f"{name} is not deployed. Type `invoke deploy-function {name}`, then this again."
+    if service.plan.spec.disable:
+        return f"{name} is disabled: its function.yaml says `disable: true`."
+    if not service.replicas and not service.limits.is_automatic:
+        return f"{name} is scaled to 0. Type `invoke scale-function {name} 1`, then this again."
+    return f"{name} does not run. `invoke logs {name}` tells why; `invoke up` starts what is stopped."

@@ -1,0 +1,37 @@
+"""How many containers of a function run, as far as its author and its user say."""
+
+from dataclasses import dataclass
+
+from stack.config.function import Spec
+
+# More of one function than a machine would carry.
+_MOST = 100
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The fewest and the most containers of a function, and whether the scaler chooses between them."""
+
+    least: int
+    most: int
+    is_automatic: bool
+
+
+def find_limits(spec: Spec) -> Limits:
+    """Return what `minReplicas` and `maxReplicas` allow; without either, its user may have any number."""
+    if spec.disable:
+        return Limits(0, 0, is_automatic=False)
+    if spec.replicas is not None or (spec.min_replicas is None and spec.max_replicas is None):
+        return Limits(0, _MOST, is_automatic=False)
+    bounds = spec.bounds
+    return Limits(bounds.fewest, bounds.most, is_automatic=bounds.most > bounds.fewest)
+
+
+def choose_replicas(spec: Spec, kept: int | None) -> int:
+    """Return how many containers run: as many as were kept since `scale-function` or the scaler, or as written.
+
+    A function that may have none begins with one, so that its first deploy shows that it works.
+    """
+    limits = find_limits(spec)
+    first = spec.replicas if spec.replicas is not None else max(1, spec.bounds.fewest)
+    return min(max(limits.least, first if kept is None else kept), limits.most)

@@ -1,0 +1,74 @@
+"""The gateway: has it read its configuration anew, and tells what it has to do."""
+
+import http.client
+import json
+import time
+from dataclasses import dataclass
+
+from stack import console
+from stack.config.settings import Settings
+from stack.plan.gateway import CONTROL_PORT, SERVICE, VERSION_PATH, find_version
+from stack.plan.render import Files
+from stack.run.engine import Engine
+
+_TIMEOUT_SECONDS = 2.0
+# How long a new configuration may take to be in force, on a busy machine.
+_PATIENCE_SECONDS = 15.0
+_POLL_SECONDS = 0.02
+_REREAD = "USR2"
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """One function's requests: in hand or waiting; all there were; and how many containers take them."""
+
+    requests: int
+    total: int
+    ready: int
+
+
+def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
+    """Have the gateway, if it runs, read its configuration anew where it has another; no request fails by it."""
+    wanted = find_version(files)
+    if _read_version(settings) in ("", wanted):
+        return
+    running = [one for one in engine.containers() if one.service == SERVICE and one.is_running]
+    if not running:
+        return
+    engine.signal(running[0], _REREAD)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while _read_version(settings) != wanted:
+        if time.monotonic() > deadline:
+            console.warn(f"The gateway goes on with its older configuration; `invoke logs {SERVICE}` tells why.")
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def read_traffic() -> dict[str, Traffic]:
+    """Ask the gateway, from within the stack's network, for the figures of every function.
+
+    Raises:
+        OSError: it does not answer.
+    """
+    document = json.loads(_ask(SERVICE, CONTROL_PORT, "/figures"))
+    return {name: Traffic(**figures) for name, figures in document.items()}
+
+
+def _read_version(settings: Settings) -> str:
+    """Return which configuration the gateway runs with; nothing if it does not run."""
+    host = "127.0.0.1" if settings.bind.is_unspecified else str(settings.bind)
+    try:
+        return _ask(host, settings.ports.gateway, VERSION_PATH)
+    except OSError:
+        return ""
+
+
+def _ask(host: str, port: int, path: str) -> str:
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"the gateway's answer is no HTTP: {error}") from error
+    finally:
+        connection.close()

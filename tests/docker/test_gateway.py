@@ -1,0 +1,253 @@
+"""The gateway: one address for every HTTP function, where no request fails, whatever becomes of the containers."""
+
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pika
+import pytest
+
+from tests.docker.workspace import Workspace, fetch, wait_until
+
+pytestmark = pytest.mark.flaky(reruns=0)
+
+Author = Callable[..., Path]
+
+# Says its version, and which container it is.
+ECHO = (
+    "import socket\n\ndef handler(context, event):\n    return f'{VERSION} {socket.gethostname()} {len(event.body)}'\n"
+)
+DESCRIBE = """
+import json
+
+def handler(context, event):
+    return json.dumps({"path": event.path, "method": event.method, "headers": event.headers})
+"""
+
+
+class Load:
+    """Clients that stay connected and ask without a pause, half of them with a body; keeps each answer there was."""
+
+    def __init__(self, url: str, clients: int = 6) -> None:
+        self._url = urlsplit(url)
+        self._done = threading.Event()
+        self.answers: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, number: int) -> None:
+        connection = http.client.HTTPConnection(self._url.netloc, timeout=60)
+        method, body = ("POST", b"x" * 1000) if number % 2 else ("GET", None)
+        while not self._done.is_set():
+            try:
+                connection.request(method, f"{self._url.path}/a/path", body)
+                answer = connection.getresponse()
+                text = answer.read().decode()
+                if answer.status == 200:
+                    self.answers[text] += 1
+                else:
+                    self.failures.append(f"{method}: {answer.status} {text}")
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(f"{method}: {error!r}")
+                connection.close()
+            time.sleep(0.002)
+        connection.close()
+
+
+@contextmanager
+def loading(url: str) -> Iterator[Load]:
+    """Ask while the block runs, and find that nothing failed."""
+    load = Load(url)
+    try:
+        wait_until(lambda: sum(load.answers.values()) > 20, seconds=60, what="answers")
+        yield load
+    finally:
+        load.end()
+    assert load.failures == []
+
+
+def write(author: Author, name: str, version: str, config: str = "{}\n") -> Path:
+    return author(name, f"VERSION = {version!r}\n{ECHO}", config)
+
+
+def containers_of(load: Load) -> set[str]:
+    """Return which containers answer from now on."""
+    load.answers.clear()
+    wait_until(lambda: sum(load.answers.values()) > 60, seconds=60, what="answers")
+    return {answer.split()[1] for answer in list(load.answers)}
+
+
+def test_request_reaches_the_function_as_it_was_sent(workspace: Workspace, author: Author) -> None:
+    author("gw-describes", DESCRIBE)
+    workspace.invoke("deploy-function", "gw-describes")
+    url = workspace.url("gw-describes")
+    assert url == f"http://127.0.0.1:{workspace.settings.ports.gateway}/gw-describes"
+    for path, seen in (("", "/"), ("/", "/"), ("/a/b%20c?d=e", "/a/b c"), ("?x=1", "/")):
+        assert json.loads(fetch(url + path)[1])["path"] == seen
+    shown = workspace.invoke(
+        "invoke-function", "gw-describes", "--path", "/x y", "--header", "x-nuclio-log-level: info"
+    )
+    document = json.loads(shown.stdout)
+    assert document["path"] == "/x y"
+    headers = document["headers"]
+    assert headers["X-Nuclio-Log-Level"] == "info"
+    assert headers["X-Forwarded-Prefix"] == "/gw-describes"
+    assert headers["X-Forwarded-Proto"] == "http"
+    assert headers["X-Forwarded-Host"] == urlsplit(url).netloc
+    assert headers["X-Forwarded-For"]
+
+
+def test_who_does_not_answer_is_said_to_be_what_it_is(workspace: Workspace, author: Author) -> None:
+    gateway = f"http://127.0.0.1:{workspace.settings.ports.gateway}"
+    status, text = fetch(f"{gateway}/no-such-function/x")
+    assert status == 404
+    assert "no-such-function" in json.loads(text)["error"]
+    assert "invoke functions" in json.loads(text)["error"]
+    write(author, "gw-waits", "one")
+    workspace.invoke("render")
+    status, text = fetch(f"{gateway}/gw-waits")
+    assert status == 503
+    assert "invoke deploy-function gw-waits" in json.loads(text)["error"]
+
+
+def test_redeploy_under_load_fails_no_request(workspace: Workspace, author: Author) -> None:
+    write(author, "gw-renewed", "one")
+    workspace.invoke("deploy-function", "gw-renewed")
+    with loading(workspace.url("gw-renewed")) as load:
+        for version in ("two", "three"):
+            write(author, "gw-renewed", version)
+            workspace.invoke("deploy-function", "gw-renewed")
+        write(author, "gw-other", "other")
+        workspace.invoke("deploy-function", "gw-other")
+    assert {answer.split()[0] for answer in load.answers} == {"one", "two", "three"}
+
+
+def test_broken_version_gets_no_request(workspace: Workspace, author: Author) -> None:
+    write(author, "gw-breaks", "one")
+    workspace.invoke("deploy-function", "gw-breaks")
+    broken = "import time\n\ndef init_context(context):\n    time.sleep(1)\n    raise RuntimeError('no sensor')\n"
+    with loading(workspace.url("gw-breaks")) as load:
+        author("gw-breaks", f"VERSION = 'two'\n{broken}{ECHO}", "spec: {readinessTimeoutSeconds: 3}\n")
+        assert workspace.invoke("deploy-function", "gw-breaks", check=False).returncode == 1
+    assert {answer.split()[0] for answer in load.answers} == {"one"}
+
+
+def test_request_waits_for_a_container_that_starts_again(workspace: Workspace, author: Author) -> None:
+    write(author, "gw-restarts", "one")
+    workspace.invoke("deploy-function", "gw-restarts")
+    (container,) = workspace.containers("function-gw-restarts")
+    with loading(workspace.url("gw-restarts")):
+        workspace.docker("restart", container)
+
+
+def test_gateway_that_is_killed_is_back(workspace: Workspace, author: Author) -> None:
+    write(author, "gw-stays", "one")
+    workspace.invoke("deploy-function", "gw-stays")
+    os.kill(workspace.inspect("gateway")["State"]["Pid"], signal.SIGKILL)
+    url = workspace.url("gw-stays")
+
+    def answers() -> bool:
+        try:
+            return fetch(url)[0] == 200
+        except OSError:
+            return False
+
+    wait_until(answers, seconds=60, what="an answer")
+
+
+def test_more_and_fewer_containers_fail_no_request(workspace: Workspace, author: Author) -> None:
+    write(author, "gw-scales", "one")
+    workspace.invoke("deploy-function", "gw-scales")
+    with loading(workspace.url("gw-scales")) as load:
+        workspace.invoke("scale-function", "gw-scales", "3")
+        wait_until(lambda: len(containers_of(load)) == 3, seconds=60, what="answers of three containers")
+        workspace.invoke("scale-function", "gw-scales", "1")
+        assert len(containers_of(load)) == 1
+    assert len(workspace.containers("function-gw-scales")) == 1
+
+
+def test_number_of_containers_is_kept(workspace: Workspace, author: Author) -> None:
+    write(author, "gw-keeps", "one")
+    workspace.invoke("deploy-function", "gw-keeps")
+    workspace.invoke("scale-function", "gw-keeps", "2")
+    before = workspace.containers()
+    assert "nothing was changed" in workspace.invoke("up").stderr
+    assert workspace.containers() == before
+    write(author, "gw-keeps", "two")
+    workspace.invoke("deploy-function", "gw-keeps")
+    assert workspace.functions()["gw-keeps"]["replicas"] == 2
+    assert fetch(workspace.url("gw-keeps"))[1].startswith("two ")
+    workspace.invoke("scale-function", "gw-keeps", "0")
+    assert workspace.containers("function-gw-keeps") == []
+    assert "nothing was changed" in workspace.invoke("up").stderr
+    status, text = fetch(workspace.url("gw-keeps"))
+    assert (status, "scale-function gw-keeps 1" in text) == (503, True)
+
+
+def test_scaling_keeps_to_what_is_allowed(workspace: Workspace, author: Author) -> None:
+    write(author, "gw-bound", "one", "spec: {minReplicas: 1, maxReplicas: 2}\n")
+    workspace.invoke("deploy-function", "gw-bound")
+    for number in ("0", "3"):
+        refused = workspace.invoke("scale-function", "gw-bound", number, check=False)
+        assert refused.returncode == 1
+        assert "gw-bound may have 1 to 2 containers" in refused.stderr
+
+
+SLEEPER = """
+import time
+
+def handler(context, event):
+    time.sleep(0.05)
+    return "done"
+"""
+# To zero and back, with a cool-down that a test can wait for.
+SCALED = """
+metadata: {annotations: {tidegate.io/cool-down: "5", tidegate.io/queue-length: "10"}}
+spec:
+  minReplicas: 0
+  maxReplicas: 3
+  triggers:
+    messages: {kind: rabbit-mq, attributes: {queueName: gw-scaled}}
+"""
+
+
+def count_messages(channel: Any, queue: str) -> int:
+    return int(channel.queue_declare(queue, passive=True).method.message_count)
+
+
+def test_scaler_wakes_and_puts_to_sleep(workspace: Workspace, author: Author) -> None:
+    def count() -> int:
+        return len(workspace.containers("function-gw-scaled"))
+
+    author("gw-scaled", SLEEPER, SCALED)
+    workspace.invoke("deploy-function", "gw-scaled")
+    wait_until(lambda: count() == 0, seconds=90, what="no container without work")
+    assert workspace.functions()["gw-scaled"]["state"] == "scaledToZero"
+    assert "nothing was changed" in workspace.invoke("up").stderr
+    assert fetch(workspace.url("gw-scaled"), timeout=60) == (200, "done")
+    wait_until(lambda: count() == 0, seconds=90, what="no container again")
+    os.kill(workspace.inspect("scaler")["State"]["Pid"], signal.SIGKILL)
+    with pika.BlockingConnection(pika.URLParameters(workspace.amqp_url)) as connection:
+        channel = connection.channel()
+        for _ in range(400):
+            channel.basic_publish("", "gw-scaled", b"a word")
+        wait_until(lambda: count() == 3, seconds=60, what="three containers for the backlog")
+        wait_until(lambda: not count_messages(channel, "gw-scaled"), seconds=90, what="the backlog is handled")
+        wait_until(lambda: count() == 0, seconds=90, what="no container after all")
+        assert count_messages(channel, "gw-scaled") == 0
