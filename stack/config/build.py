@@ -11,7 +11,7 @@ from stack.config.code_entry import CodeEntryAttributes, CodeEntryType
 from stack.config.document import NuclioDocument
 from stack.config.flag import split_flags
 from stack.config.image import ImageName, Registry
-from stack.config.inert import KUBERNETES, LATER, Inert
+from stack.config.inert import KUBERNETES, Inert
 from stack.config.problem import Problem
 
 # What each code entry type cannot do without: keys of `build`, and keys of its attributes.
@@ -69,7 +69,7 @@ class Build(NuclioDocument):
     code_entry_attributes: CodeEntryAttributes = CodeEntryAttributes()
     timestamp: Annotated[int, Inert()] = 0
     build_timeout_seconds: Annotated[int, KUBERNETES] = 3600
-    mode: Annotated[Literal["", "neverBuild", "alwaysBuild"], LATER] = ""
+    mode: Annotated[Literal["", "neverBuild", "alwaysBuild"], Inert("has no effect: only what is new is built")] = ""
     args: dict[str, str] = {}
     """ARG instructions of the Dockerfile."""
     flags: list[str] = []
