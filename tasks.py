@@ -77,6 +77,44 @@ def credentials(_: Context) -> None:
 
 
 @verb(
+    "action",
+    "name",
+    "key",
+    help={
+        "action": "set, list or remove",
+        "name": "the secret's name",
+        "key": "which of its values; to remove, all if left out",
+        "value": "the value itself, which your shell's history keeps; without it you are asked, or a pipe is read",
+        "file": "a file that holds the value, byte for byte",
+        "force": "remove it although a deployed function uses it",
+        **_JSON,
+    },
+)
+def secret(
+    _: Context,
+    action: str,
+    name: str = "",
+    key: str = "",
+    value: str = "",
+    file: str = "",
+    force: bool = False,
+    json: bool = False,
+) -> None:
+    """Set, list or remove passwords, tokens and keys that functions use and nothing shows."""
+    from stack.run.secret import Order, see_to_secrets
+
+    see_to_secrets(Order(action, name, key, value, file, force), as_json=json)
+
+
+@verb("name", help={**_NAME, "trigger": "what makes it run: http, amqp, mqtt or cron"})
+def new_function(_: Context, name: str, trigger: str = "http") -> None:
+    """Write a function that works as it is, with its test, to begin from."""
+    from stack.run.scaffold import new_function as make
+
+    make(name, trigger)
+
+
+@verb(
     "name",
     help={
         **_NAME,

@@ -1,6 +1,9 @@
 """Invoke's tasks, with what they lack: names that may be left out, and errors that are messages, not tracebacks."""
 
+import errno
 import logging
+import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -12,6 +15,9 @@ from invoke.parser.parser import ParseMachine
 from stack.errors import StackError
 
 Body = TypeVar("Body", bound=Callable[..., Any])
+
+# A full disk, a device that fails, a file that grew as long as it may.
+_OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG})
 
 _complete_context = ParseMachine.complete_context
 
@@ -86,7 +92,9 @@ def _explain_errors(body: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(body)
     def run(context: Context, *args: Any, **kwargs: Any) -> Any:
         try:
-            return body(context, *args, **kwargs)
+            result = body(context, *args, **kwargs)
+            sys.stdout.flush()
+            return result
         except StackError as error:
             if _is_debugging():
                 raise
@@ -96,10 +104,23 @@ def _explain_errors(body: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             if _is_debugging():
                 raise
+            if _is_of_output(error):
+                raise Exit(_paint(f"The output cannot be written: {_give_up_output(error)}."), code=1) from None
             message = f"This is a defect of Tidegate: {type(error).__name__}: {error}\n`invoke --debug …` shows where."
             raise Exit(_paint(message), code=70) from None
 
     return run
+
+
+def _is_of_output(error: Exception) -> bool:
+    """Say whether standard output cannot be written to; errors of files are explained where they are met."""
+    return isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS and error.filename is None
+
+
+def _give_up_output(error: Exception) -> str:
+    """Return the reason; what could not be written would else be an error once more at Python's own end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return str(getattr(error, "strerror", error))
 
 
 def _is_debugging() -> bool:

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import hypothesis
 import pytest
 
 
@@ -14,6 +15,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A machine that does something else meanwhile is no reason to fail.
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
     # Ctrl-C is tested; a shell ignores it in what runs in its background, and children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--update-golden"):

@@ -5,24 +5,28 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from stack.config.document import NuclioDocument
-from stack.config.inert import KUBERNETES, LATER
+from stack.config.inert import Inert
+from stack.config.secret import SecretKey, SecretName
+
+_INSTEAD = Inert("is for Kubernetes and sets nothing here; use value, or secretKeyRef and `invoke secret set`")
+_INSTEAD_OF_MAP = Inert("is for Kubernetes and sets nothing here; use env, or secretRef and `invoke secret set`")
 
 
 class SecretKeyRef(NuclioDocument):
     """One value of a secret; an `optional` one may be missing."""
 
-    name: str = Field(min_length=1)
-    key: str = Field(min_length=1)
-    optional: Annotated[bool, LATER] = False
+    name: SecretName
+    key: SecretKey
+    optional: bool = False
 
 
 class ValueFrom(NuclioDocument):
     """Where a variable's value is taken from."""
 
     secret_key_ref: SecretKeyRef | None = None
-    config_map_key_ref: Annotated[dict[str, Any] | None, KUBERNETES] = None
-    field_ref: Annotated[dict[str, Any] | None, KUBERNETES] = None
-    resource_field_ref: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    config_map_key_ref: Annotated[dict[str, Any] | None, _INSTEAD] = None
+    field_ref: Annotated[dict[str, Any] | None, _INSTEAD] = None
+    resource_field_ref: Annotated[dict[str, Any] | None, _INSTEAD] = None
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
@@ -46,18 +50,24 @@ class Variable(NuclioDocument):
 
 
 class SourceRef(NuclioDocument):
-    """A secret or a config map by its name; an `optional` one may be missing."""
+    """A config map by its name; an `optional` one may be missing."""
 
     name: str = Field(min_length=1)
     optional: bool = False
 
 
+class SecretSource(SourceRef):
+    """A secret by its name."""
+
+    name: SecretName
+
+
 class VariableSource(NuclioDocument):
     """Variables taken from every key of a secret, each with the prefix before its name."""
 
-    prefix: str = ""
-    secret_ref: SourceRef | None = None
-    config_map_ref: Annotated[SourceRef | None, KUBERNETES] = None
+    prefix: str = Field("", pattern=r"^[^=\x00]*$")
+    secret_ref: SecretSource | None = None
+    config_map_ref: Annotated[SourceRef | None, _INSTEAD_OF_MAP] = None
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:

@@ -12,7 +12,7 @@ from stack.config.document import NuclioDocument
 from stack.config.duration import Duration
 from stack.config.environment import Variable, VariableSource
 from stack.config.image import ImageName, Registry
-from stack.config.inert import KUBERNETES, LATER, Inert
+from stack.config.inert import KUBERNETES, Inert
 from stack.config.problem import refuse
 from stack.config.replica import Bounds, check_bounds, find_bounds
 from stack.config.settings import Processor
@@ -84,7 +84,7 @@ class Spec(NuclioDocument):
     """python, or the version of Python that the function is written for, such as python:3.11."""
     env: list[Variable] = []
     """The environment that the handler finds."""
-    env_from: Annotated[list[VariableSource], LATER] = []
+    env_from: list[VariableSource] = []
     resources: Resources = Resources()
     image: ImageName = ""
     image_hash: Annotated[str, KUBERNETES] = ""
@@ -171,7 +171,7 @@ class Spec(NuclioDocument):
 
     @property
     def mounts(self) -> list[Volume]:
-        """Return the volumes that can be mounted here."""
+        """Return the volumes that are files or folders of this machine."""
         return [item for item in self.volumes if item.volume.host_path]
 
 

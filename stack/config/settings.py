@@ -41,9 +41,12 @@ class Ports(Document):
 
     @model_validator(mode="after")
     def _differ(self) -> "Ports":
-        numbers = [self.amqp, self.mqtt, self.management, self.metrics, self.gateway]
-        if len(set(numbers)) < len(numbers):
-            raise ValueError("should be different ports")
+        taken: dict[int, str] = {}
+        for key in type(self).model_fields:
+            port = getattr(self, key)
+            if port in taken:
+                raise ValueError(f"{taken[port]} and {key} are both {port}; give one of them another port")
+            taken[port] = key
         return self
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from stack.config.document import NuclioDocument
@@ -155,6 +155,16 @@ class Subscription(NuclioDocument):
 
     topic: str = Field(min_length=1)
     qos: int = Field(0, ge=0, le=2)
+
+    @field_validator("topic")
+    @classmethod
+    def _is_filter(cls, value: str) -> str:
+        levels = value.split("/")
+        if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
+            raise ValueError(f"# should stand alone at the end, as in a/#, not {value!r}")
+        if any("+" in level and level != "+" for level in levels):
+            raise ValueError(f"+ should stand alone between slashes, as in a/+/b, not {value!r}")
+        return value
 
 
 class MqttAttributes(_TlsAttributes):

@@ -1,15 +1,17 @@
-"""spec.volumes: files and folders of this machine, seen in a function's container."""
+"""spec.volumes: files and folders of this machine, and secrets, seen in a function's container."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from stack.config.document import NuclioDocument
-from stack.config.inert import KUBERNETES
+from stack.config.inert import KUBERNETES, Inert
 from stack.config.problem import Problem
+from stack.config.secret import SecretKey, SecretName
 
-_SOURCES = "hostPath: {path: /a/folder/of/this/machine}"
+_SOURCES = "hostPath: {path: /a/folder/of/this/machine}, or secret: {secretName: name}"
+_MODE = Inert("has no effect: a secret's file can be read and not written")
 
 
 class HostPath(NuclioDocument):
@@ -19,12 +21,36 @@ class HostPath(NuclioDocument):
     type: Annotated[str, KUBERNETES] = ""
 
 
+class SecretItem(NuclioDocument):
+    """A key of a secret, and the file that holds its value, below the mount's path."""
+
+    key: SecretKey
+    path: str = Field(min_length=1)
+    mode: Annotated[int | None, _MODE] = None
+
+    @field_validator("path")
+    @classmethod
+    def _stays_below(cls, value: str) -> str:
+        if value.startswith("/") or ".." in value.split("/"):
+            raise ValueError("should be a path below the folder where the volume is mounted")
+        return value
+
+
+class SecretVolume(NuclioDocument):
+    """The values of a secret as files: all, named by their keys, or those of `items`."""
+
+    secret_name: SecretName
+    items: list[SecretItem] = []
+    optional: bool = False
+    default_mode: Annotated[int | None, _MODE] = None
+
+
 class HostVolume(NuclioDocument):
-    """The volume's side of a mount; only a `hostPath` can be mounted here."""
+    """The volume's side of a mount; a `hostPath` or a `secret` can be mounted here."""
 
     name: str = ""
     host_path: HostPath | None = None
-    secret: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    secret: SecretVolume | None = None
     config_map: Annotated[dict[str, Any] | None, KUBERNETES] = None
     persistent_volume_claim: Annotated[dict[str, Any] | None, KUBERNETES] = None
     empty_dir: Annotated[dict[str, Any] | None, KUBERNETES] = None

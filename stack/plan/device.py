@@ -41,6 +41,11 @@ class Order:
         return (AMQP, MQTT) if self.protocol == BOTH else (self.protocol,)
 
 
+def count_readings(count: int) -> str:
+    """Say in words how many readings there are."""
+    return "1 reading" if count == 1 else f"{count} readings"
+
+
 def check_order(order: Order, known: Sequence[str] = (AMQP, MQTT)) -> Order:
     """Return the order, if it makes sense.
 

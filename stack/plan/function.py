@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from stack.config.environment import Variable
 from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, Spec
+from stack.config.secret import SecretRef
 from stack.config.settings import Settings
 from stack.config.source import Function
 from stack.config.trigger import MQTT, RABBITMQ, CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
@@ -18,8 +18,7 @@ from stack.plan.image import split_reference
 
 IMAGE = "nuclio/processor-"
 # The secret that holds the broker's URL with its password, mounted as the file `broker.url`.
-BROKER_SECRET = ("broker", "url")
-SECRETS = frozenset({BROKER_SECRET})
+BROKER_SECRET = SecretRef("broker", "url")
 # The longest pause between attempts to reach the stack's own broker, which is back within seconds of a restart.
 OWN_RECONNECT = "2s"
 
@@ -70,12 +69,9 @@ class FunctionPlan:
         return next((trigger for trigger in self.triggers.values() if isinstance(trigger, HttpTrigger)), None)
 
     @property
-    def secrets(self) -> tuple[tuple[str, str], ...]:
-        """Return the secrets that it needs, each as a name and a key."""
-        wanted = {key for variable in self.spec.env if (key := secret_of(variable))}
-        if any(_uses_stack_account(trigger) or _falls_back(trigger) for trigger in self.triggers.values()):
-            wanted.add(BROKER_SECRET)
-        return tuple(sorted(wanted))
+    def uses_broker_account(self) -> bool:
+        """Say whether a trigger logs in to the stack's broker as the stack's own clients do."""
+        return any(_uses_stack_account(trigger) or _falls_back(trigger) for trigger in self.triggers.values())
 
 
 def service_name(name: str) -> str:
@@ -88,27 +84,12 @@ def image_repository(name: str) -> str:
     return f"{IMAGE}{name.lower()}"
 
 
-def secret_of(variable: Variable) -> tuple[str, str] | None:
-    """Return the secret that a variable is taken from, as a name and a key."""
-    reference = variable.value_from.secret_key_ref if variable.value_from else None
-    return (reference.name, reference.key) if reference else None
-
-
 def plan_function(function: Function, settings: Settings) -> FunctionPlan:
     """Fill in what the author left out.
 
     Raises:
-        ConfigError: the handler cannot be found, or a secret does not exist.
+        ConfigError: the handler cannot be found.
     """
-    spec = function.config.spec
-    problems = [
-        f"{function.document}: spec.env.{number}.valueFrom.secretKeyRef: there is no secret {'.'.join(key)!r}; "
-        f"known: {', '.join('.'.join(secret) for secret in sorted(SECRETS))}"
-        for number, variable in enumerate(spec.env)
-        if (key := secret_of(variable)) and key not in SECRETS
-    ]
-    if problems:
-        raise ConfigError(problems)
     return complete_function(function, _find_handler(function), settings)
 
 
@@ -184,7 +165,12 @@ def _require_module(function: Function, handler: str, modules: list[str]) -> Non
 def _uses_stack_account(trigger: Trigger) -> bool:
     if not isinstance(trigger, RabbitTrigger | MqttTrigger):
         return False
-    return is_own_broker(trigger.url) and not has_own_account(trigger.url) and not trigger.username
+    return is_stack_broker(trigger) and not has_own_account(trigger.url) and not trigger.username
+
+
+def is_stack_broker(trigger: RabbitTrigger | MqttTrigger) -> bool:
+    """Say whether a trigger means the stack's broker; a secret with the URL of another wins over its url."""
+    return not trigger.secret and is_own_broker(trigger.url)
 
 
 def _falls_back(trigger: Trigger) -> bool:
@@ -200,9 +186,9 @@ def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[
     attributes = trigger.attributes.model_dump(by_alias=True, mode="json", exclude_unset=True)
     document |= {"name": name, "kind": _kind(trigger), "numWorkers": trigger.workers, "attributes": attributes}
     if _uses_stack_account(trigger):
-        document |= {"url": _public_url(trigger), "secret": ".".join(BROKER_SECRET)}
+        document |= {"url": _public_url(trigger), "secret": str(BROKER_SECRET)}
         attributes.setdefault("reconnectInterval", OWN_RECONNECT)
-    elif isinstance(trigger, RabbitTrigger | MqttTrigger) and not trigger.url:
+    elif isinstance(trigger, RabbitTrigger | MqttTrigger) and not trigger.url and not trigger.secret:
         document["url"] = f"amqp://{SERVICE}:{AMQP_PORT}"
     if isinstance(trigger, RabbitTrigger | MqttTrigger) and not attributes.get("queueName"):
         attributes["queueName"] = default_queue(plan, name, trigger)
@@ -223,7 +209,7 @@ def own_queues(plan: FunctionPlan) -> tuple[str, ...]:
     return tuple(
         trigger.attributes.queue_name or default_queue(plan, name, trigger)
         for name, trigger in plan.triggers.items()
-        if isinstance(trigger, MqttTrigger) or (isinstance(trigger, RabbitTrigger) and is_own_broker(trigger.url))
+        if isinstance(trigger, MqttTrigger) or (isinstance(trigger, RabbitTrigger) and is_stack_broker(trigger))
     )
 
 
@@ -232,7 +218,7 @@ def bound_queues(plan: FunctionPlan) -> tuple[Bound, ...]:
     return tuple(
         _bound(plan, name, trigger)
         for name, trigger in plan.triggers.items()
-        if isinstance(trigger, RabbitTrigger) and trigger.attributes.topics and is_own_broker(trigger.url)
+        if isinstance(trigger, RabbitTrigger) and trigger.attributes.topics and is_stack_broker(trigger)
     )
 
 

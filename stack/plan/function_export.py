@@ -18,10 +18,10 @@ from stack.plan.function import (
     module_path,
     package_path,
     plan_function,
-    secret_of,
 )
 from stack.plan.function_import import INSTALL, REQUIREMENTS
 from stack.plan.parcel import File, pack_files
+from stack.plan.secret import find_wants
 
 API_VERSION, KIND = "nuclio.io/v1", "NuclioFunction"
 
@@ -124,6 +124,6 @@ def _leave_out_secrets(spec: dict[str, Any]) -> Iterator[str]:
 
 
 def _name_secrets(plan: FunctionPlan) -> Iterator[str]:
-    for number, variable in enumerate(plan.spec.env):
-        if secret := secret_of(variable):
-            yield f"spec.env.{number}: {variable.name} is the secret {'.'.join(secret)}, which stays here"
+    for want in find_wants(plan):
+        if want.in_environment or want.volume:
+            yield f"{want.path}: the secret {want} stays here; make it where this is imported"

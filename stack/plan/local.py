@@ -1,14 +1,15 @@
 """A function as it runs on this machine, without Docker: what its processor is told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
+from stack.config.secret import SecretContent
 from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
-from stack.plan.broker import is_own_broker
-from stack.plan.function import BROKER_SECRET, FunctionPlan, processor_document, secret_of
+from stack.plan.function import BROKER_SECRET, FunctionPlan, is_stack_broker, processor_document
+from stack.plan.secret import FOLDER, Vault, find_mounts
 
 
 @dataclass(frozen=True)
@@ -16,14 +17,17 @@ class LocalPlan:
     """What a processor on this machine is given; `dropped` are the triggers that need a broker which is not there."""
 
     document: str
-    secrets: dict[str, str]
+    secrets: dict[str, SecretContent]
     triggers: tuple[str, ...]
     dropped: tuple[str, ...]
     has_http: bool
 
 
-def plan_local(plan: FunctionPlan, *, port: int, broker_url: str) -> LocalPlan:
-    """Plan a function for this machine, with the stack's broker at a URL; without one its triggers are left out."""
+def plan_local(plan: FunctionPlan, vault: Vault, *, port: int, broker_url: str) -> LocalPlan:
+    """Plan a function for this machine, with the stack's broker at a URL; without one its triggers are left out.
+
+    Secrets that the function wants as files elsewhere than among the processor's are left out too.
+    """
     document = yaml.safe_load(processor_document(plan))
     spec = document["spec"]
     dropped = tuple(name for name, trigger in plan.triggers.items() if not broker_url and _needs_broker(trigger))
@@ -32,10 +36,14 @@ def plan_local(plan: FunctionPlan, *, port: int, broker_url: str) -> LocalPlan:
         for name, settings in spec["triggers"].items()
         if name not in dropped
     }
-    spec["env"] = [_variable(plan, index, broker_url) for index in range(len(plan.spec.env))]
+    vault = replace(vault, contents={**vault.contents, BROKER_SECRET: SecretContent(broker_url.encode())})
     return LocalPlan(
         document=yaml.safe_dump(document, sort_keys=False, allow_unicode=True),
-        secrets={".".join(BROKER_SECRET): broker_url} if broker_url else {},
+        secrets={
+            str(mount.secret): vault.contents[mount.secret]
+            for mount in find_mounts(plan, vault)
+            if mount.target == f"{FOLDER}/{mount.secret}"
+        },
         triggers=tuple(spec["triggers"]),
         dropped=dropped,
         has_http=plan.http is not None,
@@ -43,7 +51,7 @@ def plan_local(plan: FunctionPlan, *, port: int, broker_url: str) -> LocalPlan:
 
 
 def _needs_broker(trigger: Trigger) -> bool:
-    return isinstance(trigger, RabbitTrigger | MqttTrigger) and is_own_broker(trigger.url)
+    return isinstance(trigger, RabbitTrigger | MqttTrigger) and is_stack_broker(trigger)
 
 
 def _localise(trigger: Trigger, settings: dict[str, Any], *, port: int, broker_url: str) -> dict[str, Any]:
@@ -56,9 +64,3 @@ def _localise(trigger: Trigger, settings: dict[str, Any], *, port: int, broker_u
     account = own.netloc.rpartition("@")[0]
     address = there.netloc.rpartition("@")[2]
     return {**settings, "url": there._replace(netloc=f"{account}@{address}" if account else address).geturl()}
-
-
-def _variable(plan: FunctionPlan, index: int, broker_url: str) -> dict[str, str]:
-    """Return a variable; the only secret that there is to take one from is the broker's URL."""
-    variable = plan.spec.env[index]
-    return {"name": variable.name, "value": broker_url if secret_of(variable) else variable.value}

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stack.config.secret import SecretRef
 from stack.config.settings import Settings
 from stack.plan import image
 from stack.plan.broker import SERVICE, Credentials, definitions, topology
 from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context
 from stack.plan.foundation import Foundation, lay_foundation
-from stack.plan.function import SECRETS, FunctionPlan, bound_queues, processor_document
+from stack.plan.function import FunctionPlan, bound_queues, processor_document
 from stack.plan.gateway import CONTROL_PORT, PORT, render_gateway
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
@@ -21,6 +22,8 @@ from stack.plan.template import fill
 COMPOSE = "compose.yaml"
 # The service that decides how many containers there are.
 SCALER = "scaler"
+# Below .stack/, the copies of secrets that containers see.
+MOUNTED = "secrets/mounted"
 # Compose's profile of functions that are not deployed.
 UNDEPLOYED = "undeployed"
 
@@ -177,7 +180,8 @@ def _compose(inputs: Inputs, files: Files) -> bytes:
         "rabbitmq_volume": rabbitmq_volume(inputs.ground),
         "files_label": FILES_LABEL,
         "files_digest": files_digest(files),
-        "secrets": _used_secrets(inputs.services),
+        "secrets": used_secrets(inputs.services),
+        "mounted": MOUNTED,
         "undeployed": UNDEPLOYED,
     }
     return fill(COMPOSE, context)
@@ -189,6 +193,6 @@ def _control_packages(ground: Ground) -> str:
     return ground.archive.docker + python
 
 
-def _used_secrets(services: Sequence[Service]) -> list[tuple[str, str]]:
-    used = {secret for service in services for secret in service.plan.secrets}
-    return sorted(used & SECRETS)
+def used_secrets(services: Sequence[Service]) -> list[SecretRef]:
+    """List the secrets that containers see."""
+    return sorted({mount.secret for service in services for mount in service.mounts})

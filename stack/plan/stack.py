@@ -15,6 +15,7 @@ from stack.plan.broker import Credentials
 from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.image import digest
 from stack.plan.scale import Limits, choose_replicas, find_limits
+from stack.plan.secret import Mount, Vault, find_mounts
 
 # Labels by which a container is found again, and by which a change is seen that Compose does not see.
 FUNCTION_LABEL = "nuclio.io/function-name"
@@ -32,6 +33,7 @@ class Service:
     image: str
     is_deployed: bool
     secrets_digest: str
+    mounts: tuple[Mount, ...] = ()
     port: str = ""
     user: str = ""
     groups: tuple[str, ...] = ()
@@ -81,16 +83,18 @@ def plan_service(
     settings: Settings,
     *,
     image: str,
-    secrets_digest: str,
+    vault: Vault,
     is_deployed: bool,
     kept_replicas: int | None = None,
 ) -> Service:
     """Turn a function into its service; `kept_replicas` is how many its user, or the scaler, has asked for.
 
     Raises:
-        ConfigError: a limit is not a quantity, or several containers cannot have what they share.
+        ConfigError: a limit is not a quantity, or several containers cannot have what they share,
+            or a secret's name is none.
     """
     spec = plan.spec
+    mounts = find_mounts(plan, vault)
     limits = spec.resources.limits
     security = spec.security_context
     group = f":{security.run_as_group}" if security.run_as_group is not None else ""
@@ -103,7 +107,8 @@ def plan_service(
         plan=plan,
         image=image,
         is_deployed=is_deployed,
-        secrets_digest=secrets_digest if plan.secrets else "",
+        secrets_digest=vault.digest(sorted({mount.secret for mount in mounts})),
+        mounts=mounts,
         port=_published(plan.http, settings.bind) if plan.http else "",
         user=f"{security.run_as_user}{group}" if security.run_as_user is not None else "",
         groups=(str(security.fs_group),) if security.fs_group is not None else (),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.processor.attributes import Attributes, ConfigurationError
+from stack.processor.secret import read_environment, read_text
 
 # Nuclio's names for levels; it writes everything from debug upwards unless loggerSinks says otherwise.
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -75,7 +76,7 @@ class Function:
     description: str
     version: str
     folder: Path
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     triggers: tuple[Trigger, ...]
     sink: Sink
     project: str
@@ -118,26 +119,13 @@ def parse_function(document: object, *, secrets: Path, folder: Path) -> Function
         description=spec.text("description"),
         version=spec.text("version", "0"),
         folder=folder,
-        environment=_read_environment(spec.raw("env"), secrets),
+        environment=read_environment(spec, secrets),
         triggers=_read_triggers(spec.section("triggers"), spec.raw("triggers") or {}, secrets),
         sink=_read_sink(spec),
         project=metadata.section("labels").text(_PROJECT_LABEL, "default"),
         event_timeout=spec.seconds("eventTimeout", 0.0),
         broker_url=_read_broker_url(secrets),
     )
-
-
-def _read_environment(entries: object, secrets: Path) -> Mapping[str, str]:
-    environment: dict[str, str] = {}
-    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-        variable = Attributes(f"spec.env[{index}]", entry)
-        reference = variable.section("valueFrom").section("secretKeyRef")
-        name = variable.text("name")
-        if reference.text("name"):
-            environment[name] = _read_secret(f"{reference.text('name')}.{reference.text('key')}", reference, secrets)
-        else:
-            environment[name] = variable.text("value")
-    return environment
 
 
 def _read_triggers(section: Attributes, names: Mapping[object, object], secrets: Path) -> tuple[Trigger, ...]:
@@ -154,7 +142,7 @@ def _read_trigger(name: str, settings: Attributes, secrets: Path) -> Trigger:
         name=name,
         kind=_KIND_ALIASES.get(kind.lower(), kind),
         workers=max(1, settings.integer("numWorkers", 0) or settings.integer("maxWorkers", 1)),
-        url=_read_secret(secret, settings, secrets) if secret else settings.text("url"),
+        url=read_text(secrets, secret, settings) if secret else settings.text("url"),
         username=settings.text("username"),
         password=settings.text("password"),
         attributes=settings.section("attributes"),
@@ -179,14 +167,6 @@ def _read_milliseconds(settings: Attributes, name: str, default: float) -> float
     if isinstance(value, int) and value < 0:
         return default
     return settings.integer(name, int(default * 1000)) / 1000
-
-
-def _read_secret(file_name: str, settings: Attributes, secrets: Path) -> str:
-    path = secrets / file_name
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{settings.path}: the secret {path} cannot be read: {error}") from None
 
 
 def _read_broker_url(secrets: Path) -> str:

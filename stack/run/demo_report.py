@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from stack import console
 from stack.plan.demo import EVENTS, Alert, Answer, Tally, Verdict
-from stack.plan.device import Order
+from stack.plan.device import Order, count_readings
 from stack.run.broker import find_broker
 from stack.run.function import list_functions
 from stack.run.stack import Stack
@@ -101,7 +101,7 @@ class JsonReport(CountReport):
 
 def open_report(order: Order, *, as_json: bool) -> Report:
     """Return what suits the order: a person can follow only so many lines a second."""
-    title = "Sending " + " and ".join(f"{order.count} readings over {one.upper()}" for one in order.protocols)
+    title = "Sending " + " and ".join(f"{count_readings(order.count)} over {one.upper()}" for one in order.protocols)
     if as_json:
         return JsonReport(title)
     return LineReport(title) if 0 < order.rate <= _READABLE else CountReport(title)
@@ -110,7 +110,7 @@ def open_report(order: Order, *, as_json: bool) -> Report:
 def _show_verdict(verdict: Verdict) -> None:
     latency, seconds = verdict.latency_ms, verdict.seconds
     rows = {
-        "sent": f"{verdict.sent} readings",
+        "sent": count_readings(verdict.sent),
         "handled": f"{verdict.handled} have feedback",
         "logged": f"{verdict.logged} lines of feedback on iot/logs",
         "lost": str(verdict.lost),

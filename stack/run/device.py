@@ -7,7 +7,7 @@ from time import monotonic
 
 from stack import console
 from stack.errors import BrokerError
-from stack.plan.device import MQTT, Order, Reading, check_order, measure
+from stack.plan.device import MQTT, Order, Reading, check_order, count_readings, measure
 from stack.run.broker import Broker, find_broker
 from stack.run.stack import open_stack
 
@@ -29,7 +29,8 @@ def send_and_tell(order: Order) -> None:
         raise
     seconds = monotonic() - start
     _explain_unheard(unheard, order.protocol)
-    console.success(f"{len(readings)} readings over {order.protocol.upper()} in {seconds:.1f} s, each confirmed.")
+    count = count_readings(len(readings))
+    console.success(f"{count} over {order.protocol.upper()} in {seconds:.1f} s, each confirmed.")
     console.say("Next: `invoke logger` shows what the functions say of them.")
 
 
@@ -58,9 +59,8 @@ def _explain_unheard(unheard: Sequence[Reading], protocol: str) -> None:
         BrokerError: there are some.
     """
     if unheard:
-        word = "reading reached" if len(unheard) == 1 else "readings reached"
         raise BrokerError(
-            f"{len(unheard)} {word} no queue: no function is listening; deploy one: "
+            f"{count_readings(len(unheard))} reached no queue: no function is listening; deploy one: "
             f"`invoke deploy-function {protocol}consume`."
         )
 

@@ -14,10 +14,10 @@ from stack.plan.function import FunctionPlan, own_queues, plan_function
 from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
 from stack.plan.render import files_digest, find_foundation, render_broker
+from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
 from stack.run.broker import delete_queues
 from stack.run.container import Container
-from stack.run.credentials import secrets_digest
 from stack.run.deployment import Deployment, forget_deployment, load_deployments
 from stack.run.image import Builder
 from stack.run.replicas import forget_replicas, wake
@@ -86,8 +86,10 @@ def start_services(stack: Stack, services: Sequence[Service]) -> None:
     """Put functions whose images are there in the place of their older selves.
 
     Raises:
+        ConfigError: a secret that one asks for is not there.
         FunctionError: one does not come up; its older self goes on.
     """
+    check_secrets([one.plan for one in services], stack.vault)
     _require_broker(stack)
     names = [one.plan.name for one in services]
     with lock(stack.workspace, "stack"), console.working("Starting " + ", ".join(names)):
@@ -170,7 +172,7 @@ def _service(stack: Stack, plan: FunctionPlan, image: str) -> Service:
         plan,
         stack.settings,
         image=image,
-        secrets_digest=secrets_digest(stack.credentials),
+        vault=stack.vault,
         is_deployed=True,
         kept_replicas=wake(stack.workspace, plan),
     )

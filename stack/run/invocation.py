@@ -110,6 +110,13 @@ def _read_headers(headers: Sequence[str]) -> dict[str, str]:
         name, colon, value = header.partition(":")
         if not colon or not name.strip():
             raise FunctionError(f"--header {header!r}: should be like 'Name: value'.")
+        try:
+            header.encode("latin-1")
+        except UnicodeEncodeError as error:
+            sign = error.object[error.start]
+            raise FunctionError(
+                f"--header {header!r}: HTTP has no {sign!r} in a header; send it in the body."
+            ) from error
         pairs[name.strip()] = value.strip()
     return pairs
 

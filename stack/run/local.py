@@ -25,6 +25,7 @@ from stack.config.source import (
 from stack.errors import ConfigError, FunctionError
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
+from stack.plan.secret import check_secrets
 from stack.run.broker import find_broker
 from stack.run.source import Store
 from stack.run.stack import Stack, open_stack
@@ -32,6 +33,7 @@ from stack.run.workspace import PROGRAM, write_file
 
 _HOST, _HTTP_PORT = "127.0.0.1", 8080
 _PRIVATE = 0o600
+_SECRETS = "secrets"
 # Seconds between looks at the function's few files. They cost a thousandth of a core, and being told by the kernel,
 # for which a library would be needed, could not save more than a tenth of a second.
 _LOOK = 0.1
@@ -64,11 +66,11 @@ def run_function(name: str, rehearsal: Rehearsal) -> int:
 
 
 def _handle_one(stack: Stack, function: Function, rehearsal: Rehearsal) -> int:
-    plan = plan_function(function, stack.settings)
+    plan = _plan(stack, function)
     folder = stack.workspace.root / function.context
     event = rehearsal.event if rehearsal.event == "-" else str(Path(rehearsal.event).resolve())
     broker_url = rehearsal.broker or find_broker(stack).amqp_url
-    with _prepared(plan_local(plan, port=0, broker_url=broker_url)) as home:
+    with _prepared(plan_local(plan, stack.vault, port=0, broker_url=broker_url)) as home:
         command = [*_command(home, folder), "--event", event]
         return subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode
 
@@ -106,9 +108,9 @@ class Stage:
         self._configuration = _read_configuration(self._folder)
         own = load_function(self._folder)
         function = Store(self._stack.workspace, self._stack.settings, own).recall()
-        plan = plan_function(function, self._stack.settings)
+        plan = _plan(self._stack, function)
         self._port = self._port or _choose_port(plan)
-        return plan_local(plan, port=self._port, broker_url=self._broker_url)
+        return plan_local(plan, self._stack.vault, port=self._port, broker_url=self._broker_url)
 
     def _plan_again(self) -> LocalPlan:
         """Return what the changed function.yaml comes to; wait for its next change while it is wrong."""
@@ -165,10 +167,16 @@ class Stage:
         return _look(self._folder) | (_look(self._code) if self._code != self._folder else {})
 
 
+def _plan(stack: Stack, function: Function) -> FunctionPlan:
+    plan = plan_function(function, stack.settings)
+    check_secrets([plan], stack.vault)
+    return plan
+
+
 def _command(home: Path, folder: Path) -> list[str]:
     # With -P no file of the function stands in for a module of the processor's.
     command = [sys.executable, "-P", "-m", "stack.processor", "--config", str(home / "processor.yaml")]
-    return [*command, "--secrets", str(home), "--folder", str(folder)]
+    return [*command, "--secrets", str(home / _SECRETS), "--folder", str(folder)]
 
 
 def _environment() -> dict[str, str]:
@@ -184,8 +192,9 @@ def _prepared(plan: LocalPlan) -> Iterator[Path]:
     """Write what the processor reads into a folder that only its owner can read."""
     with tempfile.TemporaryDirectory(prefix="tidegate-") as name:
         home = Path(name)
-        for file_name, content in {"processor.yaml": plan.document, **plan.secrets}.items():
-            write_file(home / file_name, content.encode(), _PRIVATE)
+        write_file(home / "processor.yaml", plan.document.encode(), _PRIVATE)
+        for file_name, content in plan.secrets.items():
+            write_file(home / _SECRETS / file_name, content.get_secret_value(), _PRIVATE)
         yield home
 
 

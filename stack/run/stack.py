@@ -13,10 +13,11 @@ from stack.plan.broker import SERVICE, Credentials
 from stack.plan.change import Action, Change, Running, find_changes
 from stack.plan.function import plan_function
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.plan.render import Inputs, function_image, render
+from stack.plan.render import Inputs, function_image, render, used_secrets
+from stack.plan.secret import Vault, check_secrets
 from stack.plan.stack import Service, check_exposure, plan_service
 from stack.run.container import Container
-from stack.run.credentials import load_credentials, secrets_digest, write_environment
+from stack.run.credentials import load_credentials
 from stack.run.deployment import Deployment, load_deployments
 from stack.run.engine import Engine
 from stack.run.gateway import settle_gateway
@@ -25,6 +26,7 @@ from stack.run.image import Builder, choose_ground
 from stack.run.readiness import wait_ready
 from stack.run.replicas import load_replicas
 from stack.run.source import Store
+from stack.run.vault import mount_secrets, open_vault
 from stack.run.warning import warn_inert
 from stack.run.workspace import Workspace, lock, open_workspace, write_tree
 
@@ -50,6 +52,11 @@ class Stack:
     def replicas(self) -> dict[str, int]:
         """Return how many containers were asked for, by function."""
         return load_replicas(self.workspace)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Return every secret that functions may ask for."""
+        return open_vault(self.workspace, self.credentials)
 
     @cached_property
     def functions(self) -> tuple[Function, ...]:
@@ -81,7 +88,7 @@ class Stack:
             deployment.plan(self.settings),
             self.settings,
             image=deployment.image,
-            secrets_digest=secrets_digest(self.credentials),
+            vault=self.vault,
             is_deployed=True,
             kept_replicas=self.replicas.get(deployment.name),
         )
@@ -104,14 +111,14 @@ class Stack:
             plan,
             self.settings,
             image=function_image(plan, inputs),
-            secrets_digest=secrets_digest(self.credentials),
+            vault=self.vault,
             is_deployed=is_deployed,
             kept_replicas=self.replicas.get(function.name),
         )
 
     def write(self, inputs: Inputs) -> tuple[str, ...]:
         """Write the rendered tree, and have the gateway go by it; return the paths that changed."""
-        write_environment(self.workspace, self.credentials)
+        mount_secrets(self.workspace, self.vault, used_secrets(inputs.services))
         files = render(inputs)
         changed = write_tree(self.workspace, files)
         settle_gateway(self.engine, self.settings, files)
@@ -183,6 +190,7 @@ def _survey() -> tuple[Stack, tuple[Change, ...]]:
     warn_inert(stack.functions)
     with lock(stack.workspace, "stack"):
         stack = stack.reread()
+        check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
         stack.write(stack.inputs)
         idle = {one.plan.service for one in stack.inputs.services if not one.replicas}
         wanted = {name: text for name, text in stack.engine.config_hashes().items() if name not in idle}

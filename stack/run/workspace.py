@@ -12,14 +12,14 @@ from typing import TextIO
 from stack import console
 from stack.config.settings import FILE as SETTINGS
 from stack.errors import HostError
-from stack.plan.render import COMPOSE, Files
+from stack.plan.render import COMPOSE, MOUNTED, Files
 
 PROGRAM = Path(__file__).parents[2]
 # Names another workspace than the program's own folder.
 VARIABLE = "TIDEGATE_WORKSPACE"
 
 # Below .stack/, what is not rendered: never removed as an orphan.
-_KEPT = frozenset({"secrets", "state", ".env", ".gitignore", "function.schema.json", "stack.schema.json"})
+_KEPT = frozenset({"secrets", "state", ".gitignore", "function.schema.json", "stack.schema.json"})
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Workspace:
     def secrets(self) -> Path:
         """Return the folder of secrets, which only its owner can read."""
         return self.rendered / "secrets"
+
+    @property
+    def mounted_secrets(self) -> Path:
+        """Return the folder of the secrets that containers see."""
+        return self.rendered / MOUNTED
 
     @property
     def state(self) -> Path:
@@ -87,7 +92,7 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> bool:
         Path(name).chmod(mode)
         Path(name).replace(path)
     except OSError as error:
-        raise HostError(f"{path} cannot be written: {error.strerror}. Check who owns {path.parent}.") from error
+        raise HostError(f"{path} cannot be written: {error.strerror}. {owner_hint(path)}") from error
     return True
 
 
@@ -102,7 +107,13 @@ def make_folder(path: Path, mode: int = 0o755) -> None:
         if path.stat().st_mode & 0o777 != mode:
             path.chmod(mode)
     except OSError as error:
-        raise HostError(f"{path} cannot be made: {error.strerror}. Check who owns {path.parent}.") from error
+        raise HostError(f"{path} cannot be made: {error.strerror}. {owner_hint(path)}") from error
+
+
+def owner_hint(path: Path) -> str:
+    """Return what to look at when a file or folder cannot be made or written: what there is of its path."""
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    return f"Check who owns {there}."
 
 
 @contextmanager
@@ -123,7 +134,7 @@ def _open_lock(path: Path) -> TextIO:
     try:
         return path.open("w")
     except OSError as error:
-        raise HostError(f"{path} cannot be written: {error.strerror}. Check who owns it.") from error
+        raise HostError(f"{path} cannot be written: {error.strerror}. {owner_hint(path)}") from error
 
 
 def _remove_orphans(folder: Path, wanted: set[str]) -> Iterator[str]:

@@ -24,10 +24,12 @@ from stack.config.source import Function, SourceFile
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
 from stack.plan.image import Archive, Ground
-from stack.plan.render import Files, Home, Inputs, function_image, render
+from stack.plan.render import Files, Home, Inputs, function_image, render, used_secrets
+from stack.plan.secret import Vault
 from stack.plan.stack import plan_service
-from stack.run.credentials import secrets_digest, write_environment
+from stack.run.vault import mount_secrets
 from stack.run.workspace import Workspace, write_tree
+from tests.unit.plan.samples import make_vault
 
 GOLDEN = Path(__file__).parent / "golden" / "stack"
 
@@ -37,6 +39,7 @@ JAMMY = Archive(
 )
 PACKAGES = Ground(ImageSource.DEBIAN, TRIXIE, processor_digest="0")
 PASSWORD = "a-Made_password/with+signs"
+SECRET = "a secret of the user's"
 MADE = Credentials("tidegate", Secret(PASSWORD))
 
 SOURCE = b"def handler(context: object, event: object) -> int:\r\n    return 1\r\n"
@@ -79,14 +82,24 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
         "env": [
             {"name": "PLAIN", "value": "a $b ${C} \"quoted\" 'single' #x: ü"},
             {"name": "URL", "valueFrom": {"secretKeyRef": {"name": "broker", "key": "url"}}},
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "api", "key": "token"}}},
+            {"name": "NONE", "valueFrom": {"secretKeyRef": {"name": "api", "key": "none", "optional": True}}},
         ],
+        "envFrom": [{"prefix": "DB_", "secretRef": {"name": "db"}}],
         "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}},
         "securityContext": {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1001},
         "volumes": [
             {
                 "volume": {"name": "data", "hostPath": {"path": "/srv/data $1"}},
                 "volumeMount": {"name": "data", "mountPath": "/data", "readOnly": True},
-            }
+            },
+            {
+                "volume": {
+                    "name": "db",
+                    "secret": {"secretName": "db", "items": [{"key": "password", "path": "pass.txt"}]},
+                },
+                "volumeMount": {"name": "db", "mountPath": "/etc/db"},
+            },
         ],
         "devices": ["/dev/ttyUSB0:/dev/ttyUSB0"],
         "platform": {"attributes": {"restartPolicy": {"name": "on-failure", "maximumRetryCount": 3}}},
@@ -190,11 +203,15 @@ def make_inputs(case: Case) -> Inputs:
                 plan,
                 case.settings,
                 image=function_image(plan, bare),
-                secrets_digest=secrets_digest(case.credentials),
+                vault=_vault(case),
                 is_deployed=name in case.deployed,
             )
         )
     return replace(bare, services=tuple(services))
+
+
+def _vault(case: Case) -> Vault:
+    return make_vault(case.credentials, db_user=b"ann", db_password=SECRET.encode(), api_token=b"t")
 
 
 def render_case(name: str) -> Files:
@@ -239,6 +256,7 @@ def test_password_is_in_no_rendered_file(name: str) -> None:
         text = content.decode()
         assert PASSWORD not in text, path
         assert "a-Made_password" not in text, path
+        assert SECRET not in text, path
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -258,7 +276,7 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     workspace = Workspace(tmp_path)
     write_tree(workspace, render_case(name))
-    write_environment(workspace, case.credentials)
+    mount_secrets(workspace, _vault(case), used_secrets(make_inputs(case).services))
     command = ["docker", "compose", "--file", str(workspace.compose), "--profile", "*", "config", "--format", "yaml"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")

@@ -16,6 +16,7 @@ from stack.config.inert import find_inert
 from stack.config.settings import Settings
 from stack.config.source import find_folder, load_function
 from stack.plan.function import plan_function
+from stack.plan.secret import find_wants
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ("amqpconsume", "amqpevent", "mqttconsume", "mqttevent", "temperaturealert")
@@ -41,7 +42,7 @@ def test_an_example_is_configured_as_the_tutorial_says(name: str) -> None:
     assert not list(find_inert(function.config))
     plan = plan_function(function, Settings())
     assert plan.handler == "main:handler"
-    assert plan.secrets == (("broker", "url"),)
+    assert {str(want) for want in find_wants(plan)} == {"broker.url"}
 
 
 def test_amqpconsume_listens_where_the_tutorials_device_sends() -> None:

@@ -33,6 +33,15 @@ def fail(_):
 @verb()
 def break_down(_):
     raise KeyError("x")
+
+@verb()
+def open_nothing(_):
+    open("/nowhere")
+
+@verb()
+def say(_):
+    from stack.console import show
+    show("a line")
 """
 # Slow to import, and of no use to a list of tasks.
 HEAVY = ("pydantic", "python_on_whales", "rich", "jinja2", "pika", "paho")
@@ -100,6 +109,18 @@ def test_built_in_error_is_a_defect(folder: Path) -> None:
     assert result.returncode == 70
     assert result.stderr.startswith("This is a defect of Tidegate: KeyError: 'x'\n")
     assert "Traceback" not in result.stderr
+
+
+def test_file_that_a_task_should_have_explained_is_a_defect(folder: Path) -> None:
+    assert invoke(folder, "open-nothing").returncode == 70
+
+
+@pytest.mark.parametrize("task", ["greet", "say"])
+def test_output_that_cannot_be_written_is_told_once(folder: Path, task: str) -> None:
+    command = [sys.executable, "-m", "invoke", "--search-root", str(folder), task]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "The output cannot be written: No space left on device.\n")
 
 
 @pytest.mark.parametrize("task", ["fail", "break-down"])

@@ -198,6 +198,37 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
             volumes(("a", "/x", "/y"), ("b", "/z", "/y")),
             "spec.volumes.1.volumeMount.mountPath: another volume is mounted at '/y' already",
         ),
+        *(
+            (
+                trigger(kind="mqtt", attributes={"subscriptions": [{"topic": topic}]}),
+                f"spec.triggers.t.attributes.subscriptions.0.topic: {rule}, not '{topic}'",
+            )
+            for topic, rule in {
+                "a/#/b": "# should stand alone at the end, as in a/#",
+                "a#": "# should stand alone at the end, as in a/#",
+                "a+/b": "+ should stand alone between slashes, as in a/+/b",
+            }.items()
+        ),
+        (
+            {"spec": {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "My.db", "key": "a"}}}]}},
+            "spec.env.0.valueFrom.secretKeyRef.name: should be at most 63 lower-case letters",
+        ),
+        (
+            {
+                "spec": {
+                    "volumes": [
+                        {
+                            "volume": {
+                                "name": "a",
+                                "secret": {"secretName": "a", "items": [{"key": "a", "path": "../a"}]},
+                            },
+                            "volumeMount": {"name": "a", "mountPath": "/a"},
+                        }
+                    ]
+                }
+            },
+            "spec.volumes.0.volume.secret.items.0.path: should be a path below",
+        ),
         (
             {"spec": {"volumes": [{"volume": {"name": "a"}, "volumeMount": {"name": "a", "mountPath": "/a"}}]}},
             "spec.volumes.0.volume: needs a source, such as hostPath: {path: ",
@@ -341,7 +372,8 @@ def test_keys_without_effect_are_told() -> None:
     )
     assert sorted(find_inert(config)) == [
         "spec.avatar has no effect on Docker",
-        "spec.env.0.valueFrom.fieldRef is for Kubernetes and has no effect here",
+        "spec.env.0.valueFrom.fieldRef is for Kubernetes and sets nothing here; use value, or secretKeyRef and "
+        "`invoke secret set`",
         "spec.resources.requests has no effect on Docker; use limits",
         "spec.triggers.t.attributes.serviceType is for Kubernetes",
         "spec.triggers.t.class is ignored, as in Nuclio",

@@ -19,6 +19,7 @@ from stack.config.trigger import HttpAttributes, HttpTrigger, MqttAttributes, Ra
 from stack.errors import StackError
 from stack.plan.function import plan_function, processor_document
 from stack.plan.stack import plan_service
+from tests.unit.plan.samples import make_vault
 
 MODELS: tuple[type[Document], ...] = (
     *(FunctionConfig, Spec, HttpTrigger, HttpAttributes, RabbitAttributes, MqttAttributes),
@@ -58,7 +59,7 @@ def load(**files: str) -> None:
             list(find_inert(function.config))
             plan = plan_function(function, Settings())
             processor_document(plan)
-            plan_service(plan, Settings(), image="a", secrets_digest="", is_deployed=True)
+            plan_service(plan, Settings(), image="a", vault=make_vault(), is_deployed=True)
         except StackError as error:
             assert str(error).encode()
 

@@ -67,7 +67,7 @@ def test_all_mistakes_are_told_with_their_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("ports: {amqp: 1883}", "stack.yaml: ports: should be different ports"),
+        ("ports: {amqp: 1883}", "stack.yaml: ports: amqp and mqtt are both 1883; give one of them another port"),
         ("ports: [1, 2]", "stack.yaml: ports: should be a mapping of keys to values, not [1, 2]"),
         ("bind: '::1'", "stack.yaml: bind: should be an IPv4 address, not '::1'"),
         ("project: My Plant", "stack.yaml: project: should be lower-case letters, digits, - and _, and start with"),

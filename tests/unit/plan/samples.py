@@ -4,9 +4,12 @@ from typing import Any
 
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
+from stack.config.secret import SecretContent, SecretRef
 from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
-from stack.plan.function import FunctionPlan, plan_function
+from stack.plan.broker import GUEST_CREDENTIALS, Credentials
+from stack.plan.function import BROKER_SECRET, FunctionPlan, plan_function
+from stack.plan.secret import Vault, broker_content
 
 
 def make_function(
@@ -24,3 +27,9 @@ def make_function(
 
 def make_plan(name: str = "thermo", *, files: tuple[str, ...] = ("main.py",), **spec: Any) -> FunctionPlan:
     return plan_function(make_function(name, files=files, **spec), Settings())
+
+
+def make_vault(credentials: Credentials = GUEST_CREDENTIALS, **values: bytes) -> Vault:
+    """Return a vault with the broker's secret and others; `db_user` is the key `user` of `db`."""
+    contents = {SecretRef(*name.split("_", 1)): SecretContent(value) for name, value in values.items()}
+    return Vault({**contents, BROKER_SECRET: broker_content(credentials)}, SecretContent(b"salt"))

@@ -239,7 +239,7 @@ def test_secrets_stay() -> None:
     assert exported.notes == (
         "spec.triggers.t.password: left out; give it again where this is imported",
         "spec.build.codeEntryAttributes.password: left out; give it again where this is imported",
-        "spec.env.0: URL is the secret broker.url, which stays here",
+        "spec.env.0.valueFrom.secretKeyRef: the secret broker.url stays here; make it where this is imported",
     )
 
 

@@ -58,16 +58,6 @@ def test_inline_source_needs_no_file() -> None:
     assert make_plan(files=(), build={"functionSourceCode": "YQ=="}).handler == "main:handler"
 
 
-def test_unknown_secret() -> None:
-    env = [BROKER_URL, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "bank", "key": "pin"}}}]
-    with pytest.raises(ConfigError) as caught:
-        make_plan(env=env)
-    assert caught.value.problems == (
-        "functions/thermo/function.yaml: spec.env.1.valueFrom.secretKeyRef: there is no secret 'bank.pin'; "
-        "known: broker.url",
-    )
-
-
 @pytest.mark.parametrize(
     ("spec", "kinds"),
     [
@@ -142,29 +132,6 @@ def test_metadata_of_the_processor() -> None:
     }
     assert document["spec"]["description"] == "Grüße"
     assert "build" not in document["spec"]
-
-
-@pytest.mark.parametrize(
-    ("spec", "secrets"),
-    [
-        ({}, ()),
-        ({"env": [BROKER_URL]}, (("broker", "url"),)),
-        ({"triggers": {"in": {"kind": "rabbit-mq"}}}, (("broker", "url"),)),
-        ({"triggers": {"in": {"kind": "rabbit-mq", "url": "amqp://elsewhere"}}}, ()),
-        ({"triggers": {"in": {"kind": "rabbit-mq", "username": "ann"}}}, ()),
-        ({"triggers": {"in": {"kind": "cron", "attributes": {"interval": "1s"}}}}, (("broker", "url"),)),
-        (
-            {
-                "triggers": {
-                    "in": {"kind": "mqtt", "url": "elsewhere", "attributes": {"subscriptions": [{"topic": "a"}]}}
-                }
-            },
-            (("broker", "url"),),
-        ),
-    ],
-)
-def test_secrets(spec: dict[str, Any], secrets: tuple[tuple[str, str], ...]) -> None:
-    assert make_plan(**spec).secrets == secrets
 
 
 def test_own_queues() -> None:

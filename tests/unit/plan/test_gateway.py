@@ -8,12 +8,12 @@ import pytest
 from stack.config.settings import Ports, Settings
 from stack.plan.gateway import find_url, find_version, plan_routes, render_gateway
 from stack.plan.stack import Service, plan_service
-from tests.unit.plan.samples import make_plan
+from tests.unit.plan.samples import make_plan, make_vault
 
 
 def make_service(kept: int | None = None, *, is_deployed: bool = True, **spec: Any) -> Service:
     plan = make_plan(**spec)
-    return plan_service(plan, Settings(), image="i:1", secrets_digest="", is_deployed=is_deployed, kept_replicas=kept)
+    return plan_service(plan, Settings(), image="i:1", vault=make_vault(), is_deployed=is_deployed, kept_replicas=kept)
 
 
 @pytest.mark.parametrize(

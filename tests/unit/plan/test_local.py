@@ -7,14 +7,19 @@ import yaml
 from stack.config.settings import Settings
 from stack.plan.function import plan_function
 from stack.plan.local import LocalPlan, plan_local
-from tests.unit.plan.samples import make_function
+from tests.unit.plan.samples import make_function, make_vault
 
 URL = "amqp://user:word@127.0.0.1:25672/"
 RABBIT = {"kind": "rabbit-mq", "attributes": {"exchangeName": "e", "topics": ["a"]}}
 
 
 def plan(broker_url: str = URL, **spec: Any) -> LocalPlan:
-    return plan_local(plan_function(make_function(**spec), Settings()), port=8080, broker_url=broker_url)
+    wanted = plan_function(make_function(**spec), Settings())
+    return plan_local(wanted, make_vault(db_user=b"ann"), port=8080, broker_url=broker_url)
+
+
+def reveal(local: LocalPlan) -> dict[str, bytes]:
+    return {name: content.get_secret_value() for name, content in local.secrets.items()}
 
 
 def read(local: LocalPlan) -> dict[str, Any]:
@@ -30,7 +35,7 @@ def test_http_listens_on_this_machine_only() -> None:
 def test_account_of_the_stacks_broker_is_a_secret() -> None:
     local = plan(triggers={"sensors": RABBIT})
     assert read(local)["triggers"]["sensors"]["secret"] == "broker.url"
-    assert local.secrets == {"broker.url": URL}
+    assert reveal(local) == {"broker.url": URL.encode()}
     assert "word" not in local.document
 
 
@@ -44,11 +49,15 @@ def test_other_brokers_stay_and_the_stacks_is_left_out_where_it_is_not_up() -> N
     local = plan("", triggers={"sensors": RABBIT, "far": far})
     assert local.dropped == ("sensors",)
     assert sorted(local.triggers) == ["default-http", "far"]
-    assert local.secrets == {}
+    assert reveal(local) == {"broker.url": b""}
     assert read(local)["triggers"]["far"]["url"] == "mqtt://far.example:1883"
 
 
-def test_variable_that_is_a_secret_has_its_value() -> None:
+def test_secrets_of_variables_are_files_and_those_of_volumes_are_left_out() -> None:
     reference = {"secretKeyRef": {"name": "broker", "key": "url"}}
     env = [{"name": "BROKER", "valueFrom": reference}, {"name": "PLAIN", "value": "x"}]
-    assert read(plan(env=env))["env"] == [{"name": "BROKER", "value": URL}, {"name": "PLAIN", "value": "x"}]
+    volume = {"volume": {"name": "v", "secret": {"secretName": "db"}}, "volumeMount": {"name": "v", "mountPath": "/db"}}
+    local = plan(env=env, volumes=[volume])
+    assert reveal(local) == {"broker.url": URL.encode()}
+    assert read(local)["env"] == env
+    assert reveal(plan(envFrom=[{"secretRef": {"name": "db"}}])) == {"db.user": b"ann"}

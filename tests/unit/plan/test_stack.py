@@ -10,16 +10,15 @@ from stack.config.settings import Settings
 from stack.errors import ConfigError
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.stack import Service, check_exposure, plan_service
-from tests.unit.plan.samples import make_plan
+from tests.unit.plan.samples import make_plan, make_vault
 
+VAULT = make_vault()
 WIDE = Settings(bind=IPv4Address("0.0.0.0"))
 MADE = Credentials("tidegate", Secret("word"))
 
 
 def make_service(settings: Settings | None = None, **spec: Any) -> Service:
-    return plan_service(
-        make_plan(**spec), settings or Settings(), image="image:1", secrets_digest="d", is_deployed=True
-    )
+    return plan_service(make_plan(**spec), settings or Settings(), image="image:1", vault=VAULT, is_deployed=True)
 
 
 def http(**attributes: Any) -> dict[str, Any]:
@@ -97,7 +96,8 @@ def test_secrets_are_not_variables() -> None:
     reference = {"name": "U", "valueFrom": {"secretKeyRef": {"name": "broker", "key": "url"}}}
     service = make_service(env=[reference, {"name": "A", "value": "b"}])
     assert service.environment == {"A": "b"}
-    assert service.labels["io.tidegate.secrets"] == "d"
+    assert [mount.target for mount in service.mounts] == ["/run/secrets/broker.url"]
+    assert service.labels["io.tidegate.secrets"]
     assert make_service().labels["io.tidegate.secrets"] == ""
 
 

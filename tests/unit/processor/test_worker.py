@@ -12,7 +12,7 @@ from tests.unit.processor.running import FUNCTIONS, wait_for
 def test_environment_is_set_before_anything_of_the_user_is_imported(start: Start, tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     folder.mkdir()
-    (folder / "broker.password").write_text("s3cret\n")
+    (folder / "broker.password").write_text("s3cret")
     reference = {"secretKeyRef": {"name": "broker", "key": "password"}}
     env = [{"name": "PASSWORD", "valueFrom": reference}, {"name": "PLAIN", "value": 5}]
     processor = start("environment", folder=folder, env=env, description="tells", version=3)

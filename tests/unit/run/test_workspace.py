@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stack.errors import HostError
-from stack.run.workspace import PROGRAM, VARIABLE, Workspace, lock, open_workspace, write_file, write_tree
+from stack.run.workspace import PROGRAM, VARIABLE, Workspace, lock, make_folder, open_workspace, write_file, write_tree
 
 SHARED = {"compose.yaml": b"a", "rabbitmq/rabbitmq.conf": b"b"}
 
@@ -41,7 +41,6 @@ def test_what_is_no_longer_rendered_goes(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     write_tree(workspace, SHARED | {"functions/a/Dockerfile": b"x"})
     kept = {
-        ".env": "1",
         "secrets/broker.password": "2",
         "state/functions/a.json": "3",
         ".gitignore": "*",
@@ -80,6 +79,13 @@ def test_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file, no folder")
     with pytest.raises(HostError, match=r"b cannot be written: .* Check who owns .*a\."):
         write_file(tmp_path / "a" / "b", b"x")
+
+
+def test_what_is_there_of_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file, no folder")
+    for path in (tmp_path / "a" / "b" / "c", tmp_path / "a" / "b"):
+        with pytest.raises(HostError, match=rf"Check who owns {tmp_path}/a\.$"):
+            make_folder(path)
 
 
 def test_one_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

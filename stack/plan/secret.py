@@ -1,0 +1,159 @@
+"""Secrets: who asks for which, and where each is mounted."""
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from stack.config.secret import SecretContent, SecretRef
+from stack.config.trigger import MqttTrigger, RabbitTrigger
+from stack.config.volume import SecretVolume
+from stack.errors import ConfigError
+from stack.plan.broker import AMQP_PORT, SERVICE, Credentials
+from stack.plan.function import BROKER_SECRET, FunctionPlan
+from stack.plan.image import digest
+
+FOLDER = "/run/secrets"
+# Linux takes no longer string, of name and value, into the environment of a program (MAX_ARG_STRLEN).
+MOST_ENVIRONMENT = 131_072
+
+
+@dataclass(frozen=True)
+class Vault:
+    """Every secret that functions may ask for; `salt` keeps the digests in labels from telling a short value."""
+
+    contents: Mapping[SecretRef, SecretContent]
+    salt: SecretContent
+
+    def digest(self, refs: Iterable[SecretRef]) -> str:
+        """Return what changes when one of the values does, and does not tell them; nothing for no secrets."""
+        parts = [part for ref in refs for part in (str(ref), self._salt_for(ref), self._read(ref))]
+        return digest(parts) if parts else ""
+
+    def _read(self, ref: SecretRef) -> bytes:
+        return self.contents[ref].get_secret_value()
+
+    def _salt_for(self, ref: SecretRef) -> bytes:
+        # The broker's is known to everybody, or too long to be guessed; and it is there before any salt is.
+        return b"" if ref == BROKER_SECRET else self.salt.get_secret_value()
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A value of a secret as a file of a container; `target` is its absolute path."""
+
+    secret: SecretRef
+    target: str
+
+
+@dataclass(frozen=True)
+class Want:
+    """A place in a function that asks for a value of a secret, or, without a key, for all of them."""
+
+    path: str
+    name: str
+    key: str = ""
+    is_optional: bool = False
+    in_environment: bool = False
+    volume: SecretVolume | None = None
+    folder: str = FOLDER
+
+    def find(self, known: Iterable[SecretRef]) -> list[SecretRef]:
+        """Return what there is of it."""
+        return sorted(filter(self.takes, known))
+
+    def takes(self, ref: SecretRef) -> bool:
+        """Say whether it asks for this value, too."""
+        return ref.name == self.name and self.key in ("", ref.key)
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.key}" if self.key else self.name
+
+
+def find_wants(plan: FunctionPlan) -> tuple[Want, ...]:
+    """List the places of a function that ask for secrets.
+
+    Raises:
+        ConfigError: a trigger's secret has no such name.
+    """
+    wants = [*_wants_of_environment(plan), *_wants_of_triggers(plan), *_wants_of_volumes(plan)]
+    if plan.uses_broker_account:
+        wants.append(Want("spec.triggers", *BROKER_SECRET))
+    return tuple(wants)
+
+
+def find_mounts(plan: FunctionPlan, vault: Vault) -> tuple[Mount, ...]:
+    """List the files that a function's container has of the secrets that there are."""
+    mounts = {mount for want in find_wants(plan) for mount in _mount(want, vault)}
+    return tuple(sorted(mounts, key=lambda mount: (mount.target, mount.secret)))
+
+
+def check_secrets(plans: Iterable[FunctionPlan], vault: Vault) -> None:
+    """Make sure that all that functions ask for is there and can be given.
+
+    Raises:
+        ConfigError: it is not; every place is named.
+    """
+    problems = [
+        f"{plan.function.document}: {want.path}: {problem}"
+        for plan in plans
+        for want in find_wants(plan)
+        for problem in _find_problems(want, vault)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def broker_content(credentials: Credentials) -> SecretContent:
+    """Return the value of the stack's own secret: where the broker is, and its account."""
+    return SecretContent(credentials.url(SERVICE, AMQP_PORT).encode())
+
+
+def _wants_of_environment(plan: FunctionPlan) -> Iterator[Want]:
+    for number, variable in enumerate(plan.spec.env):
+        if variable.value_from and (ref := variable.value_from.secret_key_ref):
+            path = f"spec.env.{number}.valueFrom.secretKeyRef"
+            yield Want(path, ref.name, ref.key, ref.optional, in_environment=True)
+    for number, entry in enumerate(plan.spec.env_from):
+        if source := entry.secret_ref:
+            path = f"spec.envFrom.{number}.secretRef"
+            yield Want(path, source.name, is_optional=source.optional, in_environment=True)
+
+
+def _wants_of_triggers(plan: FunctionPlan) -> Iterator[Want]:
+    for name, trigger in plan.triggers.items():
+        if isinstance(trigger, RabbitTrigger | MqttTrigger) and trigger.secret:
+            path = f"spec.triggers.{name}.secret"
+            try:
+                yield Want(path, *SecretRef.parse(trigger.secret))
+            except ValueError as error:
+                raise ConfigError([f"{plan.function.document}: {path}: {error}"]) from error
+
+
+def _wants_of_volumes(plan: FunctionPlan) -> Iterator[Want]:
+    for number, volume in enumerate(plan.spec.volumes):
+        if source := volume.volume.secret:
+            path, folder = f"spec.volumes.{number}.volume.secret", volume.volume_mount.mount_path
+            for key in [item.key for item in source.items] or [""]:
+                yield Want(path, source.secret_name, key, source.optional, volume=source, folder=folder)
+
+
+def _mount(want: Want, vault: Vault) -> Iterator[Mount]:
+    for ref in want.find(vault.contents):
+        if want.volume is None:
+            yield Mount(ref, posixpath.join(want.folder, str(ref)))
+        else:
+            paths = [item.path for item in want.volume.items if item.key == ref.key] or [ref.key]
+            yield from (Mount(ref, posixpath.join(want.folder, path)) for path in paths)
+
+
+def _find_problems(want: Want, vault: Vault) -> Iterator[str]:
+    found = want.find(vault.contents)
+    if not found and not want.is_optional:
+        known = ", ".join(map(str, sorted(vault.contents)))
+        yield f"there is no secret {want}; known: {known}. Set it: invoke secret set {want.name} {want.key or 'KEY'}"
+    for ref in found if want.in_environment else ():
+        content = vault.contents[ref].get_secret_value()
+        if b"\0" in content:
+            yield f"the secret {ref} holds a zero byte, which no variable can; mount it as a file (spec.volumes)"
+        elif len(content) >= MOST_ENVIRONMENT - 256:
+            yield f"the secret {ref} is longer than a variable can be, 128 KiB; mount it as a file (spec.volumes)"
