@@ -18,9 +18,11 @@ from stack.errors import FunctionError
 from stack.plan.code import Kind, Origin, complete_attributes, find_origin
 from stack.plan.s3 import Account, Item, sign_address
 from stack.run.archive import unpack
+from stack.run.credentials import load_credentials
 from stack.run.download import download
 from stack.run.git import Repository
 from stack.run.host import find_ca
+from stack.run.vault import open_vault
 from stack.run.workspace import Workspace, make_folder, write_file
 
 # Tells of each origin which tree it was last.
@@ -88,10 +90,11 @@ class Store:
         name = origin.attributes.secret
         if not name:
             return origin
-        files = list(self.workspace.secrets.glob(f"{name}.*"))
-        if not files:
+        vault = open_vault(self.workspace, load_credentials(self.workspace))
+        found = {ref.key: content for ref, content in vault.contents.items() if ref.name == name}
+        if not found:
             raise FunctionError(f"there is no secret {name}. Type `invoke secret set {name} password`")
-        values = {file.name.partition(".")[2]: file.read_text(encoding="utf-8").strip() for file in files}
+        values = {key: content.get_secret_value().decode(errors="replace").strip() for key, content in found.items()}
         return replace(origin, attributes=complete_attributes(origin.attributes, values))
 
     def _fetch_far(self, origin: Origin) -> Path:
