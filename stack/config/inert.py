@@ -20,7 +20,6 @@ class Inert:
 
 
 KUBERNETES = Inert("is for Kubernetes and has no effect here")
-LATER = Inert("has no effect yet")
 
 
 def find_inert(model: BaseModel, path: str = "") -> Iterator[str]:

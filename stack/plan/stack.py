@@ -90,18 +90,13 @@ def plan_service(
     """Turn a function into its service; `kept_replicas` is how many its user, or the scaler, has asked for.
 
     Raises:
-        ConfigError: a limit is not a quantity, or several containers cannot have what they share,
-            or a secret's name is none.
+        ConfigError: several containers cannot have what they share, or a secret's name is none.
     """
     spec = plan.spec
     mounts = find_mounts(plan, vault)
     limits = spec.resources.limits
     security = spec.security_context
     group = f":{security.run_as_group}" if security.run_as_group is not None else ""
-    try:
-        cpu, memory = cpus(limits.get("cpu", "")), memory_bytes(limits.get("memory", ""))
-    except ValueError as error:
-        raise ConfigError([f"{plan.function.document}: spec.resources.limits: {error}"]) from error
     _check_port(plan)
     return Service(
         plan=plan,
@@ -112,8 +107,8 @@ def plan_service(
         port=_published(plan.http, settings.bind) if plan.http else "",
         user=f"{security.run_as_user}{group}" if security.run_as_user is not None else "",
         groups=(str(security.fs_group),) if security.fs_group is not None else (),
-        cpus=cpu,
-        memory=memory,
+        cpus=cpus(limits.get("cpu", "")),
+        memory=memory_bytes(limits.get("memory", "")),
         grace=_longest_wait(plan) + _GRACE_MARGIN,
         restart=_restart(spec.platform.attributes.restart_policy),
         environment={item.name: item.value for item in spec.env if item.value_from is None},

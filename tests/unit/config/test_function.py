@@ -118,6 +118,10 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"spec": {"build": {"registry": "https://a"}}}, "spec.build.registry: should be a registry, such as "),
         ({"spec": {"Handler": "a:b", "handler": "c:d"}}, "spec: the key 'handler' occurs twice, once as 'handler'"),
         (
+            {"spec": {"resources": {"limits": {"cpu": "lots"}}}},
+            "spec.resources.limits: cpu should be a quantity such as 500m or 64Mi, not 'lots'",
+        ),
+        (
             {"spec": {"resources": {"limits": {"memory": "64MB"}}}},
             "spec.resources.limits: memory should be a quantity such as 500m or 64Mi, not '64MB'",
         ),

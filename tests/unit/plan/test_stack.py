@@ -64,11 +64,6 @@ def test_limits() -> None:
     assert (service.cpus, service.memory) == ("0.5", 64 * 2**20)
 
 
-def test_limit_that_is_no_quantity() -> None:
-    with pytest.raises(ConfigError, match=r"function.yaml: spec.resources.limits: cpu should be"):
-        make_service(resources={"limits": {"cpu": "lots"}})
-
-
 @pytest.mark.parametrize(
     ("policy", "restart"),
     [
