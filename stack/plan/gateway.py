@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stack.config.settings import Settings
+from stack.config.settings import Processor, Settings
+from stack.plan.foundation import chosen_processor
 from stack.plan.image import digest
 from stack.plan.stack import Service
 from stack.plan.template import fill
@@ -30,18 +31,22 @@ _LONGEST = "24h"
 
 @dataclass(frozen=True)
 class Route:
-    """One function's place in the gateway; `absence` is told to who asks while nobody answers."""
+    """One function's place in the gateway; `absence` is told to who asks while nobody answers.
+
+    Nuclio's own processor says nothing of itself (`is_foreign`), so that the gateway has to find and to ask it.
+    """
 
     name: str
     is_open: bool
+    is_foreign: bool
     hold: int
     seats: int
     absence: str
 
 
-def plan_routes(services: Sequence[Service]) -> tuple[Route, ...]:
+def plan_routes(services: Sequence[Service], settings: Settings) -> tuple[Route, ...]:
     """Return a route for each function that has an HTTP trigger which may be reached from outside."""
-    return tuple(_route(service) for service in services if service.is_routed)
+    return tuple(_route(service, settings) for service in services if service.is_routed)
 
 
 def find_url(service: Service, settings: Settings) -> str:
@@ -50,10 +55,10 @@ def find_url(service: Service, settings: Settings) -> str:
     return f"http://{host}:{settings.ports.gateway}/{service.plan.name}" if service.is_routed else ""
 
 
-def render_gateway(services: Sequence[Service]) -> dict[str, bytes]:
+def render_gateway(services: Sequence[Service], settings: Settings) -> dict[str, bytes]:
     """Render what the gateway mounts."""
     context = {
-        "routes": plan_routes(services),
+        "routes": plan_routes(services, settings),
         "connections": _CONNECTIONS,
         "longest": _LONGEST,
         "control_port": CONTROL_PORT,
@@ -71,13 +76,14 @@ def find_version(files: Mapping[str, bytes]) -> str:
     return line.split('"')[1]
 
 
-def _route(service: Service) -> Route:
+def _route(service: Service, settings: Settings) -> Route:
     name = service.plan.name
     most = max(service.replicas, service.limits.most if service.limits.is_automatic else 1)
     is_open = service.is_deployed and (service.replicas > 0 or service.limits.is_automatic)
     return Route(
         name=name,
         is_open=is_open,
+        is_foreign=chosen_processor(service.plan.function.config, settings) is Processor.NUCLIO,
         hold=_WAKE if service.limits.is_automatic else _HOLD,
         seats=2 * most + _SPARE_SEATS,
         absence=_explain_absence(service, name),

@@ -62,7 +62,7 @@ class Inputs:
 
 def render(inputs: Inputs) -> Files:
     """Render the whole tree: path below .stack/ → content. The same inputs always give the same bytes."""
-    files = render_broker(inputs) | render_gateway(inputs.services) | render_images(inputs)
+    files = render_broker(inputs) | render_gateway(inputs.services, inputs.settings) | render_images(inputs)
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
     files[COMPOSE] = _compose(inputs, files)

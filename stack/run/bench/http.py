@@ -27,8 +27,7 @@ def open_http(bed: Bed, stack: ExitStack) -> Contestants:
     Raises:
         HostError: wrk is not here.
     """
-    if shutil.which("wrk") is None:
-        raise HostError("wrk, which makes the load, is missing. Type `sudo apt-get install wrk`.")
+    require_wrk()
     ports: dict[str, int] = {}
 
     def measure(name: str) -> Figures:
@@ -36,7 +35,7 @@ def open_http(bed: Bed, stack: ExitStack) -> Contestants:
             port = find_port()
             stack.enter_context(_start(bed, name, port)).wait_until(lambda: _listens(port))
             ports[name] = port
-        return {"rate": _load(ports[name], bed.scale.seconds)}
+        return {"rate": load(f"http://127.0.0.1:{ports[name]}/", bed.scale.seconds)}
 
     return {name: partial(measure, name) for name in (OWN, "uvicorn", "functions-framework")}
 
@@ -52,14 +51,24 @@ def _start(bed: Bed, name: str, port: int) -> AbstractContextManager[Program]:
     return run_program([str(bed.references), *module], bed.scratch / f"{name}.log")
 
 
-def _load(port: int, seconds: float) -> float:
-    """Return the requests per second.
+def require_wrk() -> None:
+    """Make sure that there is something that makes the load.
+
+    Raises:
+        HostError: it is not here.
+    """
+    if shutil.which("wrk") is None:
+        raise HostError("wrk, which makes the load, is missing. Type `sudo apt-get install wrk`.")
+
+
+def load(url: str, seconds: float) -> float:
+    """Return the requests per second, of clients that stay connected.
 
     Raises:
         StackError: an answer was an error.
     """
     options = [f"--connections={_CONNECTIONS}", "--threads=1", f"--duration={max(1, round(seconds))}s"]
-    answer = run_command(["wrk", *options, f"http://127.0.0.1:{port}/"])
+    answer = run_command(["wrk", *options, url])
     rate = _RATE.search(answer)
     if not rate or any(trouble in answer for trouble in _TROUBLES):
         raise StackError(f"wrk met errors:\n{answer.strip()}")

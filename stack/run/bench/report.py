@@ -14,6 +14,7 @@ from stack.run.bench.bed import Bed
 from stack.run.bench.command import open_command
 from stack.run.bench.contest import OpenContest, hold_contest
 from stack.run.bench.deploy import open_deploy
+from stack.run.bench.gateway import open_gateway
 from stack.run.bench.http import open_http
 from stack.run.bench.memory import open_memory
 from stack.run.bench.mqtt import open_mqtt
@@ -25,6 +26,7 @@ _CONTESTS: dict[str, OpenContest] = {
     "amqp": open_amqp,
     "workers": open_workers,
     "http": open_http,
+    "gateway": open_gateway,
     "round-trip": open_round_trip,
     "mqtt": open_mqtt,
     "memory": open_memory,

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from stack.config.settings import Ports, Settings
+from stack.config.settings import Ports, Processor, Settings
 from stack.plan.gateway import find_url, find_version, plan_routes, render_gateway
 from stack.plan.stack import Service, plan_service
 from tests.unit.plan.samples import make_plan, make_vault
+
+NUCLIO = Settings(processor=Processor.NUCLIO)
 
 
 def make_service(kept: int | None = None, *, is_deployed: bool = True, **spec: Any) -> Service:
@@ -25,7 +27,7 @@ def make_service(kept: int | None = None, *, is_deployed: bool = True, **spec: A
 )
 def test_function_that_is_not_published_has_no_route(spec: dict[str, Any]) -> None:
     service = make_service(**spec)
-    assert plan_routes([service]) == ()
+    assert plan_routes([service], Settings()) == ()
     assert find_url(service, Settings()) == ""
 
 
@@ -46,18 +48,24 @@ def test_url_is_the_gateways() -> None:
     ],
 )
 def test_who_does_not_run_is_said_to_be_what_it_is(service: Service, is_open: bool, advice: str) -> None:
-    (route,) = plan_routes([service])
+    (route,) = plan_routes([service], Settings())
     assert route.is_open is is_open
     assert advice in route.absence
 
 
 def test_two_versions_have_seats_at_once() -> None:
-    (route,) = plan_routes([make_service(minReplicas=1, maxReplicas=7)])
+    (route,) = plan_routes([make_service(minReplicas=1, maxReplicas=7)], Settings())
     assert route.seats >= 14
 
 
 def test_version_is_in_the_files_and_changes_with_them() -> None:
-    one, two = render_gateway([make_service()]), render_gateway([make_service(0)])
+    one, two = render_gateway([make_service()], Settings()), render_gateway([make_service(0)], Settings())
     assert find_version(one).encode() in one["gateway/haproxy.cfg"]
     assert find_version(one) != find_version(two)
-    assert find_version(one) == find_version(render_gateway([make_service()]))
+    assert find_version(one) == find_version(render_gateway([make_service()], Settings()))
+
+
+def test_nuclios_own_processor_is_asked() -> None:
+    (own,), (foreign,) = (plan_routes([make_service()], settings) for settings in (Settings(), NUCLIO))
+    assert (own.is_foreign, foreign.is_foreign) == (False, True)
+    assert b"httpchk" in render_gateway([make_service()], NUCLIO)["gateway/haproxy.cfg"]
