@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from stack.config.function import Spec
+from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
+from stack.plan.broker import is_own_broker
 
 # More of one function than a machine would carry.
 _MOST = 100
@@ -24,7 +26,15 @@ def find_limits(spec: Spec) -> Limits:
     if spec.replicas is not None or (spec.min_replicas is None and spec.max_replicas is None):
         return Limits(0, _MOST, is_automatic=False)
     bounds = spec.bounds
-    return Limits(bounds.fewest, bounds.most, is_automatic=bounds.most > bounds.fewest)
+    least = bounds.fewest if all(map(_wakes, spec.triggers.values())) else max(1, bounds.fewest)
+    return Limits(least, bounds.most, is_automatic=bounds.most > least)
+
+
+def _wakes(trigger: Trigger) -> bool:
+    """Say whether the scaler sees that there is something to do: neither the clock nor a broker elsewhere tells it."""
+    if isinstance(trigger, RabbitTrigger | MqttTrigger):
+        return is_own_broker(trigger.url)
+    return isinstance(trigger, HttpTrigger)
 
 
 def choose_replicas(spec: Spec, kept: int | None) -> int:

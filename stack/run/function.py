@@ -22,6 +22,7 @@ from stack.run.deployment import Deployment, forget_deployment, load_deployments
 from stack.run.image import Builder
 from stack.run.replicas import forget_replicas, wake
 from stack.run.rollout import Rollout
+from stack.run.scale import settle_scaler
 from stack.run.source import Store, forget_code
 from stack.run.stack import Stack, bring_up, open_stack
 from stack.run.warning import warn_inert
@@ -145,6 +146,7 @@ def delete_function(name: str) -> None:
             _forget(stack, deployment)
         fresh = stack.reread()
         fresh.write(fresh.inputs)
+    settle_scaler()
     kept = f"; functions/{name} is kept" if name in function_folders(stack.workspace.root) else ""
     console.success(f"{name} is gone{kept}.")
 

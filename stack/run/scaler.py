@@ -25,6 +25,8 @@ from stack.run.workspace import lock
 _LOOK_SECONDS = 0.5
 # Its age tells the container's health check that the scaler goes on.
 _ALIVE = Path("/tmp/alive")
+# Between two counts of what really runs.
+_COUNT_SECONDS = 5.0
 # After a failure, such as of a broker that starts.
 _PAUSE_SECONDS = 2.0
 
@@ -35,6 +37,7 @@ class Scaler:
 
     stack: Stack
     _memories: dict[str, Memory] = field(default_factory=dict)
+    _counts_at: float = 0.0
 
     def run(self) -> None:
         """Look again and again, for ever."""
@@ -59,16 +62,25 @@ class Scaler:
         services = _find_services(self.stack)
         traffic = read_traffic()
         depths = find_inner_broker(self.stack).depths()
+        short = self._find_short(services)
         for service in services:
-            self._see_to(service, _weigh(service, traffic, depths))
+            self._see_to(service, _weigh(service, traffic, depths), is_short=service.plan.service in short)
 
-    def _see_to(self, service: Service, load: Load) -> None:
+    def _find_short(self, services: Sequence[Service]) -> set[str]:
+        """Count, now and then, whose containers are not as many as were decided, such as after a loss of power."""
+        if time.monotonic() < self._counts_at:
+            return set()
+        self._counts_at = time.monotonic() + _COUNT_SECONDS
+        found = [one.service for one in self.stack.engine.containers()]
+        return {one.plan.service for one in services if found.count(one.plan.service) != one.replicas}
+
+    def _see_to(self, service: Service, load: Load, *, is_short: bool) -> None:
         name, now = service.plan.name, time.monotonic()
         policy = Policy(read_targets(service.plan.function.config.metadata.annotations), service.limits)
         memory = self._memories.get(name, Memory(since=now))
         decision = decide(service.replicas, load, policy, now=now, memory=memory)
         self._memories[name] = decision.memory
-        if decision.replicas != service.replicas:
+        if decision.replicas != service.replicas or is_short:
             self._scale(service, decision.replicas)
 
     def _scale(self, service: Service, replicas: int) -> None:

@@ -7,6 +7,12 @@ import pytest
 from stack.plan.scale import Limits, choose_replicas, find_limits
 from tests.unit.plan.samples import make_plan
 
+# What comes from the clock, or from a broker elsewhere, wakes nobody.
+CLOCK = {"triggers": {"tick": {"kind": "cron", "attributes": {"interval": "1m"}}}}
+ELSEWHERE = {
+    "triggers": {"far": {"kind": "mqtt", "url": "mqtt://h:1", "attributes": {"subscriptions": [{"topic": "a"}]}}}
+}
+
 
 @pytest.mark.parametrize(
     ("spec", "limits"),
@@ -15,6 +21,9 @@ from tests.unit.plan.samples import make_plan
         ({"replicas": 3}, Limits(0, 100, is_automatic=False)),
         ({"minReplicas": 2}, Limits(2, 2, is_automatic=False)),
         ({"minReplicas": 0, "maxReplicas": 4}, Limits(0, 4, is_automatic=True)),
+        (CLOCK | {"minReplicas": 0, "maxReplicas": 4}, Limits(1, 4, is_automatic=True)),
+        (CLOCK | {"minReplicas": 0, "maxReplicas": 1}, Limits(1, 1, is_automatic=False)),
+        (ELSEWHERE | {"minReplicas": 0, "maxReplicas": 4}, Limits(1, 4, is_automatic=True)),
         ({"minReplicas": 0, "maxReplicas": 4, "disable": True}, Limits(0, 0, is_automatic=False)),
     ],
 )
