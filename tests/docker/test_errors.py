@@ -184,8 +184,10 @@ def test_unknown_function(fresh_workspace: Workspace) -> None:
 
 def test_deploy_of_nothing(fresh_workspace: Workspace) -> None:
     fresh_workspace.write_function("one", HANDLER)
-    assert "add --all: invoke deploy-function NAME" in refuse(fresh_workspace, "deploy-function")
-    assert "add --all: invoke deploy-function NAME" in refuse(fresh_workspace, "deploy-function", "one", "--all")
+    assert "add --all or --image-file: invoke deploy-function NAME" in refuse(fresh_workspace, "deploy-function")
+    assert "add --all or --image-file: invoke deploy-function NAME" in refuse(
+        fresh_workspace, "deploy-function", "one", "--all"
+    )
 
 
 def test_nothing_runs(fresh_workspace: Workspace) -> None:
