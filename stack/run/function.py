@@ -11,13 +11,14 @@ from stack.plan.broker import SERVICE
 from stack.plan.function import FunctionPlan, image_repository, own_queues, plan_function
 from stack.plan.render import files_digest, render_broker, render_function, render_images
 from stack.plan.stack import Service, plan_service
+from stack.run.boot import bring_up
 from stack.run.broker import delete_queues
 from stack.run.container import Container
 from stack.run.credentials import secrets_digest
 from stack.run.deployment import Deployment, forget_deployment, load_deployments
 from stack.run.image import Builder
 from stack.run.rollout import Rollout
-from stack.run.stack import Stack, bring_up, open_stack
+from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
 from stack.run.workspace import lock, write_file
 

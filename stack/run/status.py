@@ -7,10 +7,11 @@ from typing import Any
 from stack import console
 from stack.errors import FunctionError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
+from stack.run.boot import bring_up
 from stack.run.container import Container
 from stack.run.figures import Figures, read_figures
 from stack.run.function import FunctionStatus, deploy_functions, list_functions
-from stack.run.stack import Stack, bring_up, open_stack
+from stack.run.stack import Stack, open_stack
 
 _HTTP_PORT = 8080
 _MANAGEMENT_PORT = 15672
