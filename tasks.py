@@ -76,12 +76,22 @@ def credentials(_: Context) -> None:
     make_credentials(open_workspace())
 
 
-@verb("name", help={**_NAME, "all": "deploy every function in functions/"})
-def deploy_function(_: Context, name: str = "", all: bool = False) -> None:
+@verb(
+    "name", help={**_NAME, "all": "deploy every function in functions/", "message": "why, for `invoke functions NAME`"}
+)
+def deploy_function(_: Context, name: str = "", all: bool = False, message: str = "") -> None:
     """Build a function and put it in the place of its older self, without a gap."""
     from stack.run.status import deploy_and_tell
 
-    deploy_and_tell(name, everything=all)
+    deploy_and_tell(name, everything=all, message=message)
+
+
+@verb("name", help={**_NAME, "to": "the number of a revision; the one before what runs if left out"})
+def rollback_function(_: Context, name: str, to: int = 0) -> None:
+    """Put an older revision of a function in the place of what runs, without a build and without a gap."""
+    from stack.run.status import roll_back_and_tell
+
+    roll_back_and_tell(name, to)
 
 
 @verb("name", help={**_NAME, "yes": "do not ask"})
@@ -94,12 +104,12 @@ def delete_function(_: Context, name: str, yes: bool = False) -> None:
         delete(name)
 
 
-@verb(help=_JSON)
-def functions(_: Context, json: bool = False) -> None:
-    """List every function: its state, its address and its triggers."""
+@verb("name", help={"name": "a function whose revisions to list; all functions if left out", **_JSON})
+def functions(_: Context, name: str = "", json: bool = False) -> None:
+    """List every function: its state, its address and its triggers; or the revisions of one."""
     from stack.run.status import tell_functions
 
-    tell_functions(as_json=json)
+    tell_functions(name, as_json=json)
 
 
 @verb(

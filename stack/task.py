@@ -11,6 +11,9 @@ from invoke.parser.parser import ParseMachine
 
 from stack.errors import StackError
 
+# What a shell says of a program that Ctrl-C ended.
+_INTERRUPTED = 130
+
 Body = TypeVar("Body", bound=Callable[..., Any])
 
 _complete_context = ParseMachine.complete_context
@@ -90,8 +93,10 @@ def _explain_errors(body: Callable[..., Any]) -> Callable[..., Any]:
         except StackError as error:
             if _is_debugging():
                 raise
-            raise Exit(_paint(str(error)), code=1) from None
-        except (Exit, KeyboardInterrupt):
+            raise Exit(_paint(str(error)), code=error.status) from None
+        except KeyboardInterrupt:
+            raise Exit("Interrupted.", code=_INTERRUPTED) from None
+        except Exit:
             raise
         except Exception as error:
             if _is_debugging():

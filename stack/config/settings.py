@@ -65,6 +65,8 @@ class Settings(Document):
     """Where ports are published; anything wider needs `invoke credentials` first."""
     ports: Ports = Ports()
     images: Images = Images()
+    revisions: int = Field(5, ge=1)
+    """How many revisions of a function are kept, the one that runs included."""
 
     @field_validator("project", "namespace")
     @classmethod

@@ -41,8 +41,24 @@ def render(inputs: Inputs) -> Files:
     files = render_broker(inputs) | render_images(inputs)
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
-    files[COMPOSE] = _compose(inputs, files)
+    files[COMPOSE] = render_compose(inputs)
     return files
+
+
+def render_compose(inputs: Inputs) -> bytes:
+    """Render the Compose file alone."""
+    context = {
+        "settings": inputs.settings,
+        "services": inputs.services,
+        "broker": SERVICE,
+        "rabbitmq_image": rabbitmq_image(inputs),
+        "rabbitmq_volume": rabbitmq_volume(inputs.ground),
+        "files_label": FILES_LABEL,
+        "files_digest": files_digest(render_broker(inputs)),
+        "secrets": _used_secrets(inputs.services),
+        "undeployed": UNDEPLOYED,
+    }
+    return fill(COMPOSE, context)
 
 
 def render_broker(inputs: Inputs) -> Files:
@@ -126,21 +142,6 @@ def files_digest(files: Files) -> str:
 def rabbitmq_volume(ground: Ground) -> str:
     """Name the broker's volume; releases of RabbitMQ that are far apart do not read each other's data."""
     return "rabbitmq-data" if ground.is_registry else f"rabbitmq-data-{ground.archive.codename}"
-
-
-def _compose(inputs: Inputs, files: Files) -> bytes:
-    context = {
-        "settings": inputs.settings,
-        "services": inputs.services,
-        "broker": SERVICE,
-        "rabbitmq_image": rabbitmq_image(inputs),
-        "rabbitmq_volume": rabbitmq_volume(inputs.ground),
-        "files_label": FILES_LABEL,
-        "files_digest": files_digest(files),
-        "secrets": _used_secrets(inputs.services),
-        "undeployed": UNDEPLOYED,
-    }
-    return fill(COMPOSE, context)
 
 
 def _used_secrets(services: Sequence[Service]) -> list[tuple[str, str]]:

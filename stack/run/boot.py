@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from stack import console
+from stack.config.source import function_folders, load_function
 from stack.errors import FunctionError
 from stack.plan.broker import SERVICE
 from stack.plan.change import Action, Change, Running, find_changes
@@ -60,11 +61,12 @@ def _survey() -> tuple[Stack, tuple[Change, ...]]:
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials)
     stack.engine.check()
-    warn_inert(stack.functions)
+    warn_inert(one.plan.function for one in stack.undeployed)
     with lock(stack.workspace, "stack"):
         stack = stack.reread()
         stack.write(stack.inputs)
-        return stack, find_changes(stack.engine.config_hashes(), map(_as_running, stack.engine.containers()))
+        hashes = stack.engine.config_hashes(stack.workspace.compose.read_bytes())
+        return stack, find_changes(hashes, map(_as_running, stack.engine.containers()))
 
 
 def _make_images(stack: Stack, running: Sequence[Container]) -> None:
@@ -108,10 +110,12 @@ def _rebuild_functions(stack: Stack, builder: Builder) -> None:
     Raises:
         FunctionError: a folder has changed since.
     """
-    missing = [one for one in stack.inputs.services if one.is_deployed and not stack.engine.has_image(one.image)]
-    plans = [
-        plan_function(one, stack.settings) for one in stack.functions if one.name in {m.plan.name for m in missing}
-    ]
+    deployed = [one for one in stack.inputs.services if one.is_deployed]
+    here = stack.engine.images(one.image for one in deployed)
+    missing = [one for one in deployed if one.image not in here]
+    folders = function_folders(stack.workspace.root)
+    functions = [load_function(folders[m.plan.name]) for m in missing if m.plan.name in folders]
+    plans = [plan_function(one, stack.settings) for one in functions]
     same = {function_image(plan, stack.inputs): plan for plan in plans}
     for service in missing:
         if service.image not in same:

@@ -12,8 +12,9 @@ from stack.run.boot import bring_up, prepare_images
 from stack.run.broker import find_broker
 from stack.run.demo_play import Play
 from stack.run.demo_report import open_report
+from stack.run.deploy import deploy_functions
 from stack.run.deployment import load_deployments
-from stack.run.function import build_functions, deploy_functions
+from stack.run.function import build_functions
 from stack.run.stack import Stack, take_down
 
 

@@ -10,10 +10,10 @@ import re
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Thread
@@ -33,6 +33,9 @@ _LOG_LINES = 20
 _ERASE = "\x1b[2K"
 # Of each container, a line with its id and the log of its health checks, if it has one.
 _PROBES = "{{.Id}} {{with .State.Health}}{{json .Log}}{{end}}"
+# Of each image, a line with its names; Docker leaves out the address and the folder of its own registry.
+_NAMES = "{{json .RepoTags}}"
+_DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
 # Handed to builds as BuildKit's predefined arguments, which it keeps out of the image's history.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
@@ -54,6 +57,12 @@ class Engine:
 
     project: str
     compose_file: Path
+    _running: "set[subprocess.Popen[str]]" = field(default_factory=set)
+
+    @property
+    def candidate_file(self) -> Path:
+        """Return where the Compose file of a deploy is while it is not known whether its functions come up."""
+        return self.compose_file.with_name(f"candidate.{self.compose_file.name}")
 
     def check(self) -> None:
         """Make sure that Docker can do what is needed.
@@ -81,14 +90,28 @@ class Engine:
         """List the project's containers, running or not, by one call."""
         return read_containers(self._ask("ps", "--all", "--no-trunc", *self._project_filter(), *Container.format()))
 
-    def config_hashes(self) -> dict[str, str]:
-        """Return Compose's hash of each service of the rendered file, as it labels containers with."""
-        lines = self._ask("compose", *self._compose_arguments(), "config", "--hash", "*").splitlines()
-        return dict(line.split() for line in lines if line.strip())
+    def config_hashes(self, compose: bytes) -> dict[str, str]:
+        """Return Compose's hash of each service of a Compose file's content, as it labels containers with."""
+        place = ["--project-name", self.project, "--project-directory", str(self.compose_file.parent), "--file", "-"]
+        result = _run(["docker", "compose", *place, "config", "--hash", "*"], text=compose.decode())
+        return dict(line.split() for line in _require_success(result).splitlines() if line.strip())
 
     def has_image(self, image: str) -> bool:
         """Say whether an image is here."""
-        return _run(["docker", "image", "inspect", "--format", "{{.Id}}", image]).returncode == 0
+        return bool(self.images([image]))
+
+    def images(self, names: Iterable[str]) -> set[str]:
+        """Return which of these images are here, by one call."""
+        wanted = sorted(set(names))
+        if not wanted:
+            return set()
+        result = _run(["docker", "image", "inspect", "--format", _NAMES, *wanted])
+        found = {name for line in result.stdout.split("\n") if line for name in json.loads(line) or ()}
+        return set(wanted) if not result.returncode else {name for name in wanted if _shorten(name) in found}
+
+    def used_images(self) -> set[str]:
+        """Return the images of all containers on this machine, of whatever project."""
+        return set(self._ask("ps", "--all", "--no-trunc", "--format", "{{.Image}}").split())
 
     def tag(self, image: str, name: str) -> None:
         """Give an image another name."""
@@ -100,24 +123,21 @@ class Engine:
         if images:
             _run(["docker", "image", "rm", *images])
 
-    def up(self, services: Sequence[str], *, scales: Mapping[str, int] | None = None, recreate: bool = True) -> None:
-        """Create and start services; with `recreate=False` older containers of a service go on beside the new.
+    def up(self, services: Sequence[str], *, scales: Mapping[str, int] | None = None, candidate: bool = False) -> None:
+        """Create and start services, from the rendered file or from the candidate.
 
-        Without `--no-deps`, by which Compose would label containers with another hash than `config --hash` tells.
+        With scales, older containers of a service go on beside the new. Without `--no-deps`, by which Compose would
+        label containers with another hash than `config --hash` tells. Compose inherits the locks of this task: should
+        the task be killed, whoever comes next waits until Compose has ended too.
 
         Raises:
             EngineError: Compose refused.
         """
-        with self._explained():
-            self._client.compose.up(
-                list(services),
-                detach=True,
-                quiet=True,
-                scales=dict(scales or {}),
-                recreate=recreate,
-                no_build=True,
-                pull="never",
-            )
+        command = ["docker", "compose", *self._compose_arguments(candidate=candidate), "up", "--detach", "--no-build"]
+        command += ["--pull", "never", "--quiet-pull"]
+        if scales:
+            command += ["--no-recreate", *(part for name, n in scales.items() for part in ("--scale", f"{name}={n}"))]
+        _require_success(_run([*command, *services], close_fds=False))
 
     def down(self, *, volumes: bool) -> None:
         """Stop and remove everything of the project."""
@@ -127,11 +147,10 @@ class Engine:
     def stop(self, containers: Sequence[Container]) -> None:
         """Stop containers, each within its own grace period, and remove them."""
         if containers:
-            there = {one.id for one in self.containers()}
-            names = [one.id for one in containers if one.id in there]
-            with self._explained():
-                self._client.container.stop(names)
-                self._client.container.remove(names, force=True)
+            names = [one.id for one in containers]
+            # One that is gone already is no failure.
+            _run(["docker", "stop", *names])
+            _require_success(_run(["docker", "rm", "--force", *names]))
 
     def last_logs(self, container: Container, lines: int = _LOG_LINES) -> str:
         """Return the last lines that a container printed."""
@@ -185,7 +204,13 @@ class Engine:
         command += [part for name in _PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
         self.warm_up()
         with _blaming_buildx():
-            yield from stream([*command, str(build.context)], f"The image {build.tags[0]} could not be built")
+            failure = f"The image {build.tags[0]} could not be built"
+            yield from stream([*command, str(build.context)], failure, self._running)
+
+    def cancel_builds(self) -> None:
+        """Make the builds of other threads end."""
+        for process in tuple(self._running):
+            process.terminate()
 
     def pull(self, image: str) -> Iterator[str]:
         """Pull an image and yield the lines of the log.
@@ -204,14 +229,12 @@ class Engine:
     def _project_filter(self) -> list[str]:
         return ["--filter", f"label=com.docker.compose.project={self.project}"]
 
-    def _compose_arguments(self) -> list[str]:
-        return ["--project-name", self.project, "--file", str(self.compose_file)]
+    def _compose_arguments(self, *, candidate: bool = False) -> list[str]:
+        file = self.candidate_file if candidate else self.compose_file
+        return ["--project-name", self.project, "--file", str(file)]
 
     def _ask(self, *arguments: str) -> str:
-        result = _run(["docker", *arguments])
-        if result.returncode:
-            raise EngineError(explain(result.stderr))
-        return result.stdout
+        return _require_success(_run(["docker", *arguments]))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -223,8 +246,8 @@ class Engine:
             raise EngineError(explain(error.stderr or str(error))) from error
 
 
-def stream(command: Sequence[str], failure: str) -> Iterator[str]:
-    """Run a command and yield its lines; its process ends with its reader.
+def stream(command: Sequence[str], failure: str, running: "set[subprocess.Popen[str]] | None" = None) -> Iterator[str]:
+    """Run a command and yield its lines; its process ends with its reader, and is in `running` until then.
 
     Raises:
         BuildError: it failed; the message is `failure` and the last lines.
@@ -233,6 +256,8 @@ def stream(command: Sequence[str], failure: str) -> Iterator[str]:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
     last: deque[str] = deque(maxlen=_LOG_LINES)
+    running = set() if running is None else running
+    running.add(process)
     assert process.stdout is not None
     try:
         for line in process.stdout:
@@ -243,6 +268,7 @@ def stream(command: Sequence[str], failure: str) -> Iterator[str]:
             process.terminate()
         process.stdout.close()
         status = process.wait()
+        running.discard(process)
     if status:
         raise BuildError(f"{failure}. The log ends with:\n" + "\n".join(f"  {line}" for line in last))
 
@@ -258,11 +284,35 @@ def _blaming_buildx() -> Iterator[None]:
         raise
 
 
-def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+def _run(
+    command: Sequence[str], *, text: str | None = None, close_fds: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end; it is asked to end, and waited for, if this task is interrupted meanwhile."""
+    pipe, source = subprocess.PIPE, subprocess.DEVNULL if text is None else subprocess.PIPE
     try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        process = subprocess.Popen(command, stdin=source, stdout=pipe, stderr=pipe, text=True, close_fds=close_fds)
     except FileNotFoundError as error:
         raise EngineError(f"Docker is not installed. {PROVISION}") from error
+    with process:
+        try:
+            output, errors = process.communicate(text)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _require_success(result: "subprocess.CompletedProcess[str]") -> str:
+    if result.returncode:
+        raise EngineError(explain(result.stderr))
+    return result.stdout
+
+
+def _shorten(image: str) -> str:
+    """Return an image's name as Docker tells it."""
+    name = _DEFAULT_REGISTRY.sub("", image)
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _require(name: str, version: str, minimum: tuple[int, int]) -> None:

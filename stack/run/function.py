@@ -1,26 +1,19 @@
-"""Functions: deploy, delete, list."""
+"""Functions: build, delete, list; run/deploy.py deploys them."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from stack import console
 from stack.config.source import find_folder, function_folders, load_function
-from stack.errors import FunctionError
-from stack.plan.broker import SERVICE
 from stack.plan.function import FunctionPlan, image_repository, own_queues, plan_function
-from stack.plan.render import files_digest, render_broker, render_function, render_images
-from stack.plan.stack import Service, plan_service
-from stack.run.boot import bring_up
+from stack.plan.stack import Service
 from stack.run.broker import delete_queues
 from stack.run.container import Container
-from stack.run.credentials import secrets_digest
-from stack.run.deployment import Deployment, forget_deployment, load_deployments
+from stack.run.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
 from stack.run.image import Builder
-from stack.run.rollout import Rollout
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
-from stack.run.workspace import lock, write_file
+from stack.run.workspace import lock
 
 _HTTP_PORT = 8080
 
@@ -38,26 +31,6 @@ class FunctionStatus:
     triggers: tuple[dict[str, str], ...]
 
 
-def deploy_functions(names: Sequence[str]) -> tuple[FunctionStatus, ...]:
-    """Deploy functions together, or all of functions/ if none is named; return how all are then.
-
-    Raises:
-        StackError: one could not be deployed; its older self goes on.
-    """
-    stack = open_stack()
-    stack.engine.check()
-    wanted = list(names) or list(function_folders(stack.workspace.root))
-    if not wanted:
-        raise FunctionError("There is no function yet; functions/NAME/function.yaml describes one.")
-    for name in wanted:
-        find_folder(stack.workspace.root, name)
-    with ExitStack() as locks:
-        for name in sorted(wanted):
-            locks.enter_context(lock(stack.workspace, f"function-{name}"))
-        _deploy(stack, wanted)
-    return list_functions()
-
-
 def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[FunctionPlan, str]]:
     """Build the images of functions; return each one's plan and image.
 
@@ -65,33 +38,10 @@ def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[Funct
         StackError: a function is wrong, or its image could not be built; nothing that runs was touched.
     """
     plans = [_plan(stack, name) for name in names]
-    _write_recipes(stack, plans)
     builder = Builder(stack.workspace, stack.engine, stack.inputs)
     builder.prepare_stack()
     images = builder.prepare_functions(plans)
     return {plan.name: (plan, image) for plan, image in zip(plans, images, strict=True)}
-
-
-def _deploy(stack: Stack, names: Sequence[str]) -> None:
-    built = build_functions(stack, names)
-    _require_broker(stack)
-    services = tuple(_service(stack, plan, image) for plan, image in built.values())
-    with lock(stack.workspace, "stack"), console.working("Starting " + ", ".join(names)):
-        failures = Rollout(stack.reread(), services).run()
-    for name, (plan, image) in built.items():
-        if name not in failures:
-            stack.engine.tag(image, f"{plan.repository}:latest")
-    if failures:
-        raise FunctionError("\n".join(f"{name} was not deployed: {reason}" for name, reason in failures.items()))
-    console.success(f"{', '.join(names)}: ready.")
-
-
-def _require_broker(stack: Stack) -> None:
-    """Bring the stack up first where the broker does not run as it is rendered, such as with a new password."""
-    wanted = files_digest(render_broker(stack.inputs))
-    found = [one for one in stack.engine.containers() if one.service == SERVICE]
-    if not any(one.is_running and one.files == wanted for one in found):
-        bring_up()
 
 
 def _plan(stack: Stack, name: str) -> FunctionPlan:
@@ -108,50 +58,38 @@ def delete_function(name: str) -> None:
     """
     stack = open_stack()
     stack.engine.check()
-    deployment = load_deployments(stack.workspace).get(name)
     containers = [one for one in stack.engine.containers() if name and one.function == name]
-    if deployment is None and not containers:
-        known = ", ".join(load_deployments(stack.workspace)) or "none"
-        raise FunctionError(f"{name or 'A function without a name'} is not deployed. Deployed functions: {known}.")
+    revisions = () if containers and not is_deployed(stack.workspace, name) else load_revisions(stack.workspace, name)
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, "stack"), console.working(f"Removing {name}"):
         stack.engine.stop(containers)
         forget_deployment(stack.workspace, name)
-        if deployment:
-            _forget(stack, deployment)
+        if revisions:
+            _forget(stack, revisions)
         fresh = stack.reread()
         fresh.write(fresh.inputs)
     kept = f"; functions/{name} is kept" if name in function_folders(stack.workspace.root) else ""
     console.success(f"{name} is gone{kept}.")
 
 
-def _forget(stack: Stack, deployment: Deployment) -> None:
-    """Remove a function's images, and its queues where no other function consumes them."""
+def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
+    """Remove the images of all revisions, and a function's queues where no other function consumes them."""
     others = load_deployments(stack.workspace).values()
     shared = {queue for other in others for queue in own_queues(other.plan(stack.settings))}
-    own = own_queues(deployment.plan(stack.settings))
+    own = own_queues(revisions[0].plan(stack.settings))
     delete_queues(stack, [queue for queue in own if queue not in shared])
-    stack.engine.remove_images([deployment.image, f"{image_repository(deployment.name)}:latest"])
+    images = {one.image for one in revisions} - {one.image for one in others}
+    stack.engine.remove_images([*sorted(images), f"{image_repository(revisions[0].name)}:latest"])
 
 
 def list_functions() -> tuple[FunctionStatus, ...]:
     """Tell how every function is, deployed or not."""
     stack = open_stack()
-    containers = stack.engine.containers()
-    return tuple(_status(service, containers) for service in stack.inputs.services)
+    return describe_functions(stack.inputs.services, stack.engine.containers())
 
 
-def _write_recipes(stack: Stack, plans: Sequence[FunctionPlan]) -> None:
-    """Write what images are built with; the rest of the tree changes only once the images are there."""
-    files = render_images(stack.inputs)
-    for plan in plans:
-        files |= render_function(plan, stack.inputs)
-    for path, content in files.items():
-        write_file(stack.workspace.rendered / path, content)
-
-
-def _service(stack: Stack, plan: FunctionPlan, image: str) -> Service:
-    digest = secrets_digest(stack.credentials)
-    return plan_service(plan, stack.settings, image=image, secrets_digest=digest, is_deployed=True)
+def describe_functions(services: Sequence[Service], containers: Sequence[Container]) -> tuple[FunctionStatus, ...]:
+    """Tell how functions are."""
+    return tuple(_status(service, containers) for service in services)
 
 
 def _status(service: Service, containers: Sequence[Container]) -> FunctionStatus:

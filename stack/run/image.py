@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,15 @@ from stack.errors import BuildError
 from stack.plan import image
 from stack.plan.function import FunctionPlan
 from stack.plan.image import Archive, Ground
-from stack.plan.render import Inputs, function_image, processor_image, rabbitmq_image
+from stack.plan.render import (
+    Files,
+    Inputs,
+    function_image,
+    processor_image,
+    rabbitmq_image,
+    render_function,
+    render_images,
+)
 from stack.run.base import make_base
 from stack.run.engine import Build, Engine
 from stack.run.host import find_ca, processor_digest, read_archive
@@ -47,11 +55,13 @@ class Builder:
         """
         broker, processor = rabbitmq_image(self.inputs), processor_image(self.inputs)
         jobs: list[Job] = []
-        if not self.engine.has_image(broker):
+        here = self.engine.images([broker, processor])
+        if broker not in here:
             jobs.append(("RabbitMQ", partial(self._make_broker, broker)))
-        if not self.engine.has_image(processor):
+        if processor not in here:
             jobs.append(("the processor", partial(self._make_processor, processor)))
         if jobs:
+            self._write_recipes(render_images(self.inputs))
             self._make_base()
             self._make_all(jobs)
 
@@ -62,14 +72,27 @@ class Builder:
             BuildError: one could not be made.
         """
         names = [function_image(plan, self.inputs) for plan in plans]
-        missing = [(plan, name) for plan, name in zip(plans, names, strict=True) if not self.engine.has_image(name)]
-        self._make_all([(plan.name, partial(self._make_function, plan, name)) for plan, name in missing])
+        here = self.engine.images(names)
+        missing = [(plan, name) for plan, name in zip(plans, names, strict=True) if name not in here]
+        self._make_all([(plan.name, partial(self.make_function, plan, name)) for plan, name in missing])
         return names
 
-    def _make_function(self, plan: FunctionPlan, name: str) -> Iterator[str]:
+    def make_function(self, plan: FunctionPlan, name: str) -> Iterator[str]:
+        """Make the image of a function and yield the lines of the log.
+
+        Raises:
+            BuildError: it could not be made.
+        """
+        self._write_recipes(render_function(plan, self.inputs))
         folder = self.workspace.rendered / "functions" / plan.name
         context = self.workspace.root / plan.function.folder
-        return self.engine.build(Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets()))
+        build = Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets())
+        yield from self.engine.build(build)
+
+    def _write_recipes(self, files: Files) -> None:
+        """Write what images are built with; the rest of the tree changes only once the images are there."""
+        for path, content in files.items():
+            write_file(self.workspace.rendered / path, content)
 
     def _make_base(self) -> None:
         ground = self.inputs.ground
@@ -84,10 +107,7 @@ class Builder:
             return
         titles = [title for title, _ in jobs]
         with console.working(f"Building {', '.join(titles)}") as work:
-            with ThreadPoolExecutor(_BUILDS_AT_ONCE) as pool:
-                running = [pool.submit(work.follow, make()) for _, make in jobs]
-            for job in running:
-                job.result()
+            build_all(self.engine, [partial(work.follow, make()) for _, make in jobs])
 
     def _make_broker(self, name: str) -> Iterator[str]:
         if self.inputs.ground.is_registry:
@@ -105,6 +125,20 @@ class Builder:
     def _secrets(self) -> dict[str, Path]:
         ca = find_ca(self.inputs.settings)
         return {"ca": ca} if ca else {}
+
+
+def build_all(engine: Engine, jobs: Sequence[Callable[[], object]]) -> None:
+    """Run jobs that build, side by side; if this task is interrupted meanwhile, the builds end too."""
+    with ThreadPoolExecutor(_BUILDS_AT_ONCE) as pool:
+        running = [pool.submit(job) for job in jobs]
+        try:
+            wait(running)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            engine.cancel_builds()
+            raise
+    for job in running:
+        job.result()
 
 
 def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> Ground:

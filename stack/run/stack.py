@@ -1,16 +1,16 @@
 """The stack: render it, take it down, show its logs; run/boot.py brings it up."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from stack import console
 from stack.config.document import collect
 from stack.config.settings import Settings, load_settings
-from stack.config.source import Function, load_functions
+from stack.config.source import Function, function_folders, load_function
 from stack.errors import ConfigError, EngineError, FunctionError
 from stack.plan.broker import Credentials
 from stack.plan.function import plan_function
+from stack.plan.image import Ground
 from stack.plan.render import Inputs, function_image, render
 from stack.plan.stack import Service, check_exposure, plan_service
 from stack.run.credentials import load_credentials, secrets_digest, write_environment
@@ -28,6 +28,8 @@ class Stack:
     workspace: Workspace
     settings: Settings
     engine: Engine
+    is_lenient: bool = False
+    """A function that is wrong and not deployed stands in nobody's way."""
 
     @cached_property
     def credentials(self) -> Credentials:
@@ -35,27 +37,50 @@ class Stack:
         return load_credentials(self.workspace)
 
     @cached_property
-    def functions(self) -> tuple[Function, ...]:
-        """Return every function in functions/.
+    def ground(self) -> Ground:
+        """Return what images stand on."""
+        return choose_ground(self.workspace, self.settings, self.engine)
+
+    @cached_property
+    def deployments(self) -> dict[str, Deployment]:
+        """Return what is deployed, by name."""
+        return load_deployments(self.workspace)
+
+    @cached_property
+    def undeployed(self) -> tuple[Service, ...]:
+        """Return the services of those functions of functions/ that are not deployed.
 
         Raises:
             ConfigError: one or more are wrong.
         """
-        return load_functions(self.workspace.root)
+        services, errors = [], []
+        folders = function_folders(self.workspace.root)
+        for folder in (path for name, path in folders.items() if name not in self.deployments):
+            try:
+                services.append(self.planned_service(load_function(folder)))
+            except ConfigError as error:
+                errors.append(error)
+        if errors and not self.is_lenient:
+            raise collect(errors)
+        return tuple(services)
 
     @cached_property
     def inputs(self) -> Inputs:
         """Return what the rendered tree depends on."""
-        ground = choose_ground(self.workspace, self.settings, self.engine)
-        bare = Inputs(self.settings, ground, self.credentials)
-        deployments = load_deployments(self.workspace)
-        services = [self.deployed_service(deployment) for deployment in deployments.values()]
-        services += self._planned_services([one for one in self.functions if one.name not in deployments], bare)
-        return replace(bare, services=tuple(sorted(services, key=lambda service: service.plan.name)))
+        deployed = [self.deployed_service(deployment) for deployment in self.deployments.values()]
+        services = sorted([*deployed, *self.undeployed], key=lambda service: service.plan.name)
+        return replace(self.bare_inputs, services=tuple(services))
+
+    @property
+    def bare_inputs(self) -> Inputs:
+        """Return what the images depend on: the same without a function."""
+        return Inputs(self.settings, self.ground, self.credentials)
 
     def reread(self) -> "Stack":
-        """Return the same stack with everything read anew: another task may have changed it meanwhile."""
-        return replace(self)
+        """Return the same stack with all state read anew: another task may have changed it meanwhile."""
+        fresh = replace(self)
+        vars(fresh)["ground"] = self.ground
+        return fresh
 
     def deployed_service(self, deployment: Deployment) -> Service:
         """Return the service of a function as it was deployed."""
@@ -67,24 +92,13 @@ class Stack:
             is_deployed=True,
         )
 
-    def _planned_services(self, functions: Sequence[Function], inputs: Inputs) -> list[Service]:
-        services, errors = [], []
-        for function in functions:
-            try:
-                services.append(self.planned_service(function, inputs))
-            except ConfigError as error:
-                errors.append(error)
-        if errors:
-            raise collect(errors)
-        return services
-
-    def planned_service(self, function: Function, inputs: Inputs, *, is_deployed: bool = False) -> Service:
+    def planned_service(self, function: Function, *, is_deployed: bool = False) -> Service:
         """Return the service of a function as it is in its folder."""
         plan = plan_function(function, self.settings)
         return plan_service(
             plan,
             self.settings,
-            image=function_image(plan, inputs),
+            image=function_image(plan, self.bare_inputs),
             secrets_digest=secrets_digest(self.credentials),
             is_deployed=is_deployed,
         )
@@ -95,7 +109,7 @@ class Stack:
         return write_tree(self.workspace, render(inputs))
 
 
-def open_stack() -> Stack:
+def open_stack(*, is_lenient: bool = False) -> Stack:
     """Return the stack of this workspace.
 
     Raises:
@@ -103,14 +117,14 @@ def open_stack() -> Stack:
     """
     workspace = open_workspace()
     settings = load_settings(workspace.root)
-    return Stack(workspace, settings, Engine(settings.project, workspace.compose))
+    return Stack(workspace, settings, Engine(settings.project, workspace.compose), is_lenient)
 
 
 def render_stack() -> None:
     """Write .stack/ and start nothing."""
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials)
-    warn_inert(stack.functions)
+    warn_inert(one.plan.function for one in stack.undeployed)
     changed = stack.write(stack.inputs)
     console.say(f"{len(changed)} files changed under {stack.workspace.rendered}.")
     console.say(

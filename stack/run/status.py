@@ -9,8 +9,10 @@ from stack.errors import FunctionError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.run.boot import bring_up
 from stack.run.container import Container
+from stack.run.deploy import deploy_functions, roll_back
 from stack.run.figures import Figures, read_figures
-from stack.run.function import FunctionStatus, deploy_functions, list_functions
+from stack.run.function import FunctionStatus, list_functions
+from stack.run.revision import tell_revisions
 from stack.run.stack import Stack, open_stack
 
 _HTTP_PORT = 8080
@@ -41,8 +43,11 @@ def tell_status(*, as_json: bool) -> None:
         console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
 
 
-def tell_functions(*, as_json: bool) -> None:
-    """Show every function."""
+def tell_functions(name: str, *, as_json: bool) -> None:
+    """Show every function, or the revisions of one."""
+    if name:
+        tell_revisions(name, as_json=as_json)
+        return
     functions = list_functions()
     if as_json:
         console.show_json([asdict(one) for one in functions])
@@ -52,7 +57,7 @@ def tell_functions(*, as_json: bool) -> None:
         console.say("There is no function yet; functions/NAME/function.yaml describes one.")
 
 
-def deploy_and_tell(name: str, *, everything: bool) -> None:
+def deploy_and_tell(name: str, *, everything: bool, message: str) -> None:
     """Deploy one function or all, and say where they answer.
 
     Raises:
@@ -60,9 +65,15 @@ def deploy_and_tell(name: str, *, everything: bool) -> None:
     """
     if bool(name) == everything:
         raise FunctionError("Name one function, or add --all: invoke deploy-function NAME.")
-    functions = deploy_functions([name] if name else [])
+    functions = deploy_functions([name] if name else [], message=message)
     _show_functions([one for one in functions if everything or one.name == name])
     console.say(f"Next: `invoke logs {name} --follow`." if name else "Next: `invoke functions` lists them.")
+
+
+def roll_back_and_tell(name: str, number: int) -> None:
+    """Go back to an older revision, and say where it answers."""
+    _show_functions([one for one in roll_back(name, number) if one.name == name])
+    console.say(f"Next: `invoke functions {name}` lists the revisions.")
 
 
 def _show_services(containers: Sequence[Container]) -> None:

@@ -107,16 +107,34 @@ def make_folder(path: Path, mode: int = 0o755) -> None:
 
 @contextmanager
 def lock(workspace: Workspace, name: str) -> Iterator[None]:
-    """Let one process at a time do what `name` stands for; the others wait and say so."""
+    """Let one process at a time do what `name` stands for; the others wait and say so.
+
+    A program that is started meanwhile and inherits open files has the lock too, until both have ended.
+    """
     path = workspace.state / "locks" / name
     make_folder(path.parent)
     with _open_lock(path) as file:
+        os.set_inheritable(file.fileno(), True)
         try:
             flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             console.note(f"Another task is working on {name}; waiting for it.")
             flock(file, LOCK_EX)
         yield
+
+
+@contextmanager
+def try_lock(workspace: Workspace, name: str) -> Iterator[bool]:
+    """Take a turn only if nobody else has it; say whether it was taken."""
+    path = workspace.state / "locks" / name
+    make_folder(path.parent)
+    with _open_lock(path) as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def _open_lock(path: Path) -> TextIO:

@@ -1,0 +1,177 @@
+"""A deploy: images are built side by side, and a rollout puts the functions in the place of their older selves."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from stack import console
+from stack.config.document import collect
+from stack.config.source import find_folder, function_folders, load_function
+from stack.errors import ConfigError, FunctionError, StackError
+from stack.plan.broker import SERVICE
+from stack.plan.function import FunctionPlan, plan_function
+from stack.plan.render import files_digest, function_image, render_broker
+from stack.plan.stack import Service, plan_service
+from stack.run.board import Board
+from stack.run.boot import bring_up
+from stack.run.credentials import secrets_digest
+from stack.run.deployment import is_deployed
+from stack.run.function import FunctionStatus, describe_functions
+from stack.run.image import Builder, build_all
+from stack.run.interruption import interruptible
+from stack.run.revision import find_revision, note_attempt, prune_revisions
+from stack.run.rollout import Outcome, Rollout
+from stack.run.stack import Stack, open_stack
+from stack.run.warning import warn_inert
+from stack.run.workspace import lock
+
+
+def deploy_functions(names: Sequence[str], *, message: str = "") -> tuple[FunctionStatus, ...]:
+    """Deploy functions together, or all of functions/ if none is named; return how all are then.
+
+    Raises:
+        StackError: one or more could not be deployed, which run as before; the others are deployed.
+    """
+    stack = open_stack(is_lenient=True)
+    wanted = tuple(names or function_folders(stack.workspace.root))
+    if not wanted:
+        raise FunctionError("There is no function yet; functions/NAME/function.yaml describes one.")
+    for name in wanted:
+        find_folder(stack.workspace.root, name)
+    with _taking_turns(stack, wanted):
+        return Deploy(stack, Board(wanted), message).run()
+
+
+def roll_back(name: str, number: int) -> tuple[FunctionStatus, ...]:
+    """Deploy an older revision of a function, which builds nothing; with 0 the one before what runs.
+
+    Raises:
+        StackError: there is no such revision, its image is gone, or it does not come up; what runs goes on.
+    """
+    stack = open_stack(is_lenient=True)
+    with _taking_turns(stack, (name,)):
+        found = find_revision(stack, name, number)
+        deploy = Deploy(stack, Board((name,)), f"rollback to {found.revision}")
+        return deploy.run_built([stack.deployed_service(found)])
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """Some functions on their way, from their folders to what runs."""
+
+    stack: Stack
+    board: Board
+    message: str
+
+    def run(self) -> tuple[FunctionStatus, ...]:
+        """Build and start what is new; return how all functions are then.
+
+        Raises:
+            StackError: one or more failed.
+        """
+        plans = self._plan()
+        images = {name: function_image(plan, self.stack.inputs) for name, plan in plans.items()}
+        services = [self._service(plan, images[name]) for name, plan in plans.items()]
+        _require_broker(self.stack)
+        Builder(self.stack.workspace, self.stack.engine, self.stack.inputs).prepare_stack()
+        with self.board.shown():
+            self._build(services)
+            outcome = self._roll_out([one for one in services if one.plan.name not in self.board.failures])
+        return self._finish(outcome)
+
+    def run_built(self, services: Sequence[Service]) -> tuple[FunctionStatus, ...]:
+        """Start functions whose images are there; return how all functions are then.
+
+        Raises:
+            StackError: one or more failed.
+        """
+        _require_broker(self.stack)
+        with self.board.shown():
+            outcome = self._roll_out(services)
+        return self._finish(outcome)
+
+    def _plan(self) -> dict[str, FunctionPlan]:
+        plans, errors = {}, []
+        for name in self.board.names:
+            try:
+                function = load_function(find_folder(self.stack.workspace.root, name))
+                plans[name] = plan_function(function, self.stack.settings)
+            except ConfigError as error:
+                self.board.fail(name, str(error))
+                errors.append(error)
+        if not plans:
+            raise collect(errors)
+        warn_inert(plan.function for plan in plans.values())
+        return plans
+
+    def _service(self, plan: FunctionPlan, image: str) -> Service:
+        digest = secrets_digest(self.stack.credentials)
+        return plan_service(plan, self.stack.settings, image=image, secrets_digest=digest, is_deployed=True)
+
+    def _build(self, services: Sequence[Service]) -> None:
+        builder = Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
+        here = self.stack.engine.images(one.image for one in services)
+        missing = [one for one in services if one.image not in here]
+        build_all(self.stack.engine, [partial(self._build_one, builder, one) for one in missing])
+
+    def _build_one(self, builder: Builder, service: Service) -> None:
+        name = service.plan.name
+        note_attempt(self.stack.workspace, name, service.image)
+        self.board.tell(name, "building")
+        try:
+            self.board.follow(name, builder.make_function(service.plan, service.image))
+        except StackError as error:
+            self.board.fail(name, str(error))
+        else:
+            self.board.tell(name, "built")
+
+    def _roll_out(self, services: Sequence[Service]) -> Outcome:
+        with lock(self.stack.workspace, "stack"):
+            return Rollout(self.stack.reread(), tuple(services), self.board, self.message).run()
+
+    def _finish(self, outcome: Outcome) -> tuple[FunctionStatus, ...]:
+        """Say what is ready; then stop what it replaces, which finishes its events, and what nobody needs any more."""
+        failures = self.board.failures
+        ready = [name for name in self.board.names if name not in failures]
+        if ready:
+            console.success(f"{', '.join(ready)}: ready.")
+        with interruptible(f"{_tell_some(ready)} deployed; `invoke up` removes what is left of the older version."):
+            self.stack.engine.stop(outcome.replaced)
+            for one in outcome.services:
+                if one.plan.name in ready:
+                    self.stack.engine.tag(one.image, f"{one.plan.repository}:latest")
+                    prune_revisions(self.stack, one.plan.name)
+        if failures:
+            raise FunctionError("\n".join(f"{name} was not deployed: {why}" for name, why in failures.items()))
+        return describe_functions(outcome.services, self.stack.engine.containers())
+
+
+@contextmanager
+def _taking_turns(stack: Stack, names: Sequence[str]) -> Iterator[None]:
+    """Hold the locks of functions, and look at Docker while the workspace is read."""
+    is_new = not any(is_deployed(stack.workspace, name) for name in names)
+    state = "not deployed, as before." if is_new else "as before."
+    with interruptible(f"{_tell_some(names)} {state}"), ExitStack() as exits:
+        for name in sorted(names):
+            exits.enter_context(lock(stack.workspace, f"function-{name}"))
+        checking = exits.enter_context(ThreadPoolExecutor(1)).submit(stack.engine.check)
+        stack.inputs  # noqa: B018 -- read meanwhile
+        checking.result()
+        yield
+
+
+def _require_broker(stack: Stack) -> None:
+    """Bring the stack up first where the broker does not run as it is rendered, such as with a new password."""
+    wanted = files_digest(render_broker(stack.inputs))
+    found = [one for one in stack.engine.containers() if one.service == SERVICE]
+    if not any(one.is_running and one.files == wanted for one in found):
+        bring_up()
+
+
+def _tell_some(names: Sequence[str]) -> str:
+    """Name functions as the subject of a sentence."""
+    if len(names) == 1:
+        return f"{names[0]} is"
+    return f"{', '.join(names) if len(names) <= 3 else f'{len(names)} functions'} are"
