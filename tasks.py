@@ -33,6 +33,14 @@ def render(_: Context) -> None:
     render_stack()
 
 
+@verb(help=_JSON)
+def plan(_: Context, json: bool = False) -> None:
+    """Say what `up` and `deploy-function --all` would do; exit status 2 if that is anything."""
+    from stack.run.change import tell_plan
+
+    raise Exit(code=tell_plan(as_json=json))
+
+
 @verb()
 def up(_: Context) -> None:
     """Start the stack, wait until it is healthy, and say what runs where."""

@@ -1,26 +1,83 @@
 """Bring the stack up: make what is missing, start what is not as it should be, wait until all is healthy."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
 
 from stack import console
 from stack.config.source import function_folders, load_function
 from stack.errors import FunctionError
 from stack.plan.broker import SERVICE
-from stack.plan.change import Action, Change, Running, find_changes
+from stack.plan.change import Action, Change, Running, find_changes, find_edits, find_wanted
 from stack.plan.function import plan_function
-from stack.plan.render import function_image
+from stack.plan.render import COMPOSE, Files, function_image, render
 from stack.plan.stack import check_exposure
 from stack.run.container import Container
 from stack.run.host import check_ports, check_space
 from stack.run.image import Builder
+from stack.run.interruption import interruptible
 from stack.run.readiness import wait_ready
+from stack.run.revision import prune_attempts
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
-from stack.run.workspace import lock
+from stack.run.workspace import lock, read_tree
 
 # How long the broker may take to start: a slow SD card, a large volume.
 _BROKER_SECONDS = 180
 _SPACE_GIGABYTES = 2.0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What `up` would do to a stack, and the containers there are."""
+
+    stack: Stack
+    files: Files
+    edits: tuple[Change, ...]
+    changes: tuple[Change, ...]
+    containers: tuple[Container, ...]
+
+    @property
+    def is_settled(self) -> bool:
+        """Say whether every container is as it should be."""
+        return all(one.action is Action.KEEP for one in self.changes) and all(one.is_ready for one in self.containers)
+
+    @property
+    def wanted(self) -> list[str]:
+        """Return the services that are to run."""
+        return [one.subject for one in self.changes if one.action is not Action.REMOVE or self._runs_on(one)]
+
+    @property
+    def changing(self) -> list[str]:
+        """Return the services that are to be started."""
+        return [one.subject for one in self.changes if one.action not in (Action.KEEP, Action.REMOVE)]
+
+    @property
+    def surplus(self) -> list[Container]:
+        """Return the containers that are to go."""
+        ids = {id_ for one in self.changes for id_ in one.surplus}
+        return [one for one in self.containers if one.id in ids]
+
+    def _runs_on(self, change: Change) -> bool:
+        """Say whether containers of the service stay when its surplus goes."""
+        return any(one.service == change.subject and one.id not in change.surplus for one in self.containers)
+
+
+def survey(stack: Stack) -> Survey:
+    """Find what `up` would do; change nothing.
+
+    Raises:
+        ConfigError: something that is wished is wrong.
+    """
+    check_exposure(stack.settings, stack.credentials)
+    with ThreadPoolExecutor() as pool:
+        listed = pool.submit(stack.engine.containers)
+        files = render(stack.inputs)
+        hashed = pool.submit(stack.engine.config_hashes, files[COMPOSE])
+        edits = find_edits(files, read_tree(stack.workspace))
+        wanted = find_wanted(stack.inputs, hashed.result())
+        containers = listed.result()
+    return Survey(stack, files, edits, find_changes(wanted, map(_as_running, containers)), containers)
 
 
 def bring_up(meanwhile: Callable[[Stack], object] | None = None) -> Stack:
@@ -31,17 +88,18 @@ def bring_up(meanwhile: Callable[[Stack], object] | None = None) -> Stack:
     Raises:
         StackError: something stands in the way; nothing was started.
     """
-    stack, changes = _survey()
-    with lock(stack.workspace, "stack"):
-        running = stack.engine.containers()
-        if all(change.action is Action.KEEP for change in changes) and all(one.is_ready for one in running):
+    stack = open_stack()
+    with interruptible("what was started runs on; `invoke up` goes on from here."), lock(stack.workspace, "stack"):
+        found = _prepare(stack)
+        if found.is_settled:
             console.say("Everything runs as it should; nothing was changed.")
         else:
-            _make_images(stack, running)
-            _apply(stack, changes, running)
+            _make_images(found)
+            _apply(found)
             if meanwhile:
                 meanwhile(stack)
-            _wait(stack, changes)
+            _wait(found)
+    prune_attempts(stack)
     return stack
 
 
@@ -51,45 +109,46 @@ def prepare_images() -> None:
     Raises:
         StackError: something stands in the way.
     """
-    stack, changes = _survey()
-    if any(change.action is not Action.KEEP for change in changes):
-        _make_images(stack, stack.engine.containers())
-
-
-def _survey() -> tuple[Stack, tuple[Change, ...]]:
-    """Write the rendered tree, and find what is to be done."""
     stack = open_stack()
-    check_exposure(stack.settings, stack.credentials)
+    with interruptible("nothing was started."), lock(stack.workspace, "stack"):
+        found = _prepare(stack)
+        if not found.is_settled:
+            _make_images(found)
+
+
+def _prepare(stack: Stack) -> Survey:
+    """Find what is to be done, and write the rendered tree."""
     stack.engine.check()
     warn_inert(one.plan.function for one in stack.undeployed)
-    with lock(stack.workspace, "stack"):
-        stack = stack.reread()
-        stack.write(stack.inputs)
-        hashes = stack.engine.config_hashes(stack.workspace.compose.read_bytes())
-        return stack, find_changes(hashes, map(_as_running, stack.engine.containers()))
+    is_new = not stack.workspace.compose.exists()
+    found = survey(stack)
+    stack.write(stack.inputs)
+    if found.edits and not is_new:
+        console.note(f"Written again under .stack: {_name_some([one.subject for one in found.edits])}.")
+    for change in found.changes if found.containers else ():
+        if change.action is not Action.KEEP:
+            console.note(f"{change.subject}: {change.action}: {change.reason}.")
+    return found
 
 
-def _make_images(stack: Stack, running: Sequence[Container]) -> None:
-    _check_host(stack, running)
-    builder = Builder(stack.workspace, stack.engine, stack.inputs)
+def _make_images(found: Survey) -> None:
+    _check_host(found.stack, found.containers)
+    builder = Builder(found.stack.workspace, found.stack.engine, found.stack.inputs)
     builder.prepare_stack()
-    _rebuild_functions(stack, builder)
+    _rebuild_functions(found.stack, builder)
 
 
-def _apply(stack: Stack, changes: Sequence[Change], running: Sequence[Container]) -> None:
-    wanted = [change.service for change in changes if change.action is not Action.REMOVE]
-    orphans = [one for one in running if one.service not in wanted]
-    changing = [change.service for change in changes if change.action is not Action.KEEP]
-    with console.working("Starting " + _name_some(changing or wanted)):
-        stack.engine.stop(orphans)
-        stack.engine.up(wanted)
+def _apply(found: Survey) -> None:
+    with console.working("Starting " + _name_some(found.changing or found.wanted)):
+        found.stack.engine.stop(found.surplus)
+        if found.changing:
+            found.stack.engine.up(found.changing)
 
 
-def _wait(stack: Stack, changes: Sequence[Change]) -> None:
-    wanted = [change.service for change in changes if change.action is not Action.REMOVE]
+def _wait(found: Survey) -> None:
     with console.working("Waiting until all is healthy"):
-        wait_ready(stack.engine, [SERVICE], _BROKER_SECONDS)
-        wait_ready(stack.engine, wanted, _BROKER_SECONDS)
+        wait_ready(found.stack.engine, [SERVICE], _BROKER_SECONDS)
+        wait_ready(found.stack.engine, found.wanted, _BROKER_SECONDS)
 
 
 def _check_host(stack: Stack, running: Sequence[Container]) -> None:
@@ -125,8 +184,9 @@ def _rebuild_functions(stack: Stack, builder: Builder) -> None:
 
 
 def _as_running(container: Container) -> Running:
-    return Running(container.service, container.config_hash, container.is_running)
+    names = {field.name for field in fields(Running)}
+    return Running(**{name: getattr(container, name) for name in names})
 
 
-def _name_some(services: Sequence[str]) -> str:
-    return ", ".join(services) if len(services) <= 3 else f"{len(services)} services"
+def _name_some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from stack.plan.stack import FILES_LABEL, FUNCTION_LABEL
+from stack.plan.stack import FILES_LABEL, FUNCTION_LABEL, SECRETS_LABEL
 
 _PORT = re.compile(r"(?P<host>[0-9.]+):(?P<published>\d+)->(?P<target>\d+)/tcp")
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
@@ -19,6 +19,7 @@ _FIELDS = {
     "service": '(.Label "com.docker.compose.service")',
     "config_hash": '(.Label "com.docker.compose.config-hash")',
     "files": f'(.Label "{FILES_LABEL}")',
+    "secrets": f'(.Label "{SECRETS_LABEL}")',
     "function": f'(.Label "{FUNCTION_LABEL}")',
 }
 
@@ -36,6 +37,7 @@ class Container:
     service: str
     config_hash: str
     files: str
+    secrets: str
     function: str
 
     @staticmethod

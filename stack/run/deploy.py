@@ -137,7 +137,7 @@ class Deploy:
         ready = [name for name in self.board.names if name not in failures]
         if ready:
             console.success(f"{', '.join(ready)}: ready.")
-        with interruptible(f"{_tell_some(ready)} deployed; `invoke up` removes what is left of the older version."):
+        with interruptible("what is new runs; `invoke up` removes what is left of the older version."):
             self.stack.engine.stop(outcome.replaced)
             for one in outcome.services:
                 if one.plan.name in ready:
@@ -151,9 +151,10 @@ class Deploy:
 @contextmanager
 def _taking_turns(stack: Stack, names: Sequence[str]) -> Iterator[None]:
     """Hold the locks of functions, and look at Docker while the workspace is read."""
-    is_new = not any(is_deployed(stack.workspace, name) for name in names)
-    state = "not deployed, as before." if is_new else "as before."
-    with interruptible(f"{_tell_some(names)} {state}"), ExitStack() as exits:
+    state = "runs as before" if len(names) == 1 else "run as before"
+    if not any(is_deployed(stack.workspace, name) for name in names):
+        state = "is still not deployed" if len(names) == 1 else "are still not deployed"
+    with interruptible(f"{_name_some(names)} {state}."), ExitStack() as exits:
         for name in sorted(names):
             exits.enter_context(lock(stack.workspace, f"function-{name}"))
         checking = exits.enter_context(ThreadPoolExecutor(1)).submit(stack.engine.check)
@@ -170,8 +171,5 @@ def _require_broker(stack: Stack) -> None:
         bring_up()
 
 
-def _tell_some(names: Sequence[str]) -> str:
-    """Name functions as the subject of a sentence."""
-    if len(names) == 1:
-        return f"{names[0]} is"
-    return f"{', '.join(names) if len(names) <= 3 else f'{len(names)} functions'} are"
+def _name_some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} functions"

@@ -38,6 +38,7 @@ def tell_revisions(name: str, *, as_json: bool) -> None:
         console.show_json([asdict(one) for one in revisions])
     else:
         _show(revisions)
+        console.note(f"* runs. Next: `invoke rollback-function {name} --to REVISION` goes back to another.")
 
 
 def find_revision(stack: Stack, name: str, number: int) -> Deployment:
@@ -123,4 +124,3 @@ def _show(revisions: Sequence[Revision]) -> None:
         for one in revisions
     ]
     console.show_table(("revision", "deployed", "by", "why", "image"), rows)
-    console.note("* runs. Next: `invoke rollback-function NAME --to REVISION` goes back to another.")

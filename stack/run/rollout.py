@@ -52,13 +52,14 @@ class Rollout:
             failures = self._start(pending, before) if pending else {}
         self._restore([one for one in pending if one.plan.service in failures], before)
         ready = [one for one in pending if one.plan.service not in failures]
+        for one in self.services:
+            self._tell(one, failures.get(one.plan.service, ""))
         for one in ready:
             record_deployment(self.stack.workspace, one.plan, one.image, message=self.message)
         inputs = with_services(self.stack.inputs, ready)
-        if ready:
+        if ready or self.board.failures:
+            # A version that failed has left its recipe among the rendered files.
             self.stack.write(inputs)
-        for one in self.services:
-            self._tell(one, failures.get(one.plan.service, ""))
         return Outcome(inputs.services, tuple(one for one in before if one.service in _names(ready)))
 
     @cached_property

@@ -71,6 +71,13 @@ def write_tree(workspace: Workspace, files: Files) -> tuple[str, ...]:
     return changed + removed
 
 
+def read_tree(workspace: Workspace) -> Files:
+    """Read the files that `write_tree` would replace or remove."""
+    folder = workspace.rendered
+    paths = (path for path in sorted(folder.rglob("*")) if path.relative_to(folder).parts[0] not in _KEPT)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+
+
 def write_file(path: Path, content: bytes, mode: int = 0o644) -> bool:
     """Replace a file in one step, if its content differs; say whether it did.
 
