@@ -126,6 +126,11 @@ def rabbitmq_image(inputs: Inputs) -> str:
     return f"{image.RABBITMQ}:{image.digest([render_images(inputs)['images/rabbitmq/Dockerfile']])}"
 
 
+def stack_images(inputs: Inputs) -> tuple[str, str]:
+    """Name the images of the broker and the processor."""
+    return rabbitmq_image(inputs), processor_image(inputs)
+
+
 def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
     """Name the image of a function: a hash of its files, its configuration and all that it stands on."""
     rendered = render_function(plan, inputs)

@@ -12,7 +12,7 @@ from stack.config.source import find_folder, function_folders, load_function
 from stack.errors import ConfigError, FunctionError, StackError
 from stack.plan.broker import SERVICE
 from stack.plan.function import FunctionPlan, plan_function
-from stack.plan.render import files_digest, function_image, render_broker
+from stack.plan.render import files_digest, function_image, render_broker, stack_images
 from stack.plan.stack import Service, plan_service
 from stack.run.board import Board
 from stack.run.boot import bring_up
@@ -74,10 +74,12 @@ class Deploy:
         plans = self._plan()
         images = {name: function_image(plan, self.stack.inputs) for name, plan in plans.items()}
         services = [self._service(plan, images[name]) for name, plan in plans.items()]
-        _require_broker(self.stack)
-        Builder(self.stack.workspace, self.stack.engine, self.stack.inputs).prepare_stack()
+        here = self._look([*images.values(), *stack_images(self.stack.inputs)])
+        builder = Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
+        builder.prepare_stack(here)
         with self.board.shown():
-            self._build(services)
+            missing = [one for one in services if one.image not in here]
+            build_all(self.stack.engine, [partial(self._build, builder, one) for one in missing])
             outcome = self._roll_out([one for one in services if one.plan.name not in self.board.failures])
         return self._finish(outcome)
 
@@ -87,7 +89,7 @@ class Deploy:
         Raises:
             StackError: one or more failed.
         """
-        _require_broker(self.stack)
+        self._look([])
         with self.board.shown():
             outcome = self._roll_out(services)
         return self._finish(outcome)
@@ -110,13 +112,18 @@ class Deploy:
         digest = secrets_digest(self.stack.credentials)
         return plan_service(plan, self.stack.settings, image=image, secrets_digest=digest, is_deployed=True)
 
-    def _build(self, services: Sequence[Service]) -> None:
-        builder = Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
-        here = self.stack.engine.images(one.image for one in services)
-        missing = [one for one in services if one.image not in here]
-        build_all(self.stack.engine, [partial(self._build_one, builder, one) for one in missing])
+    def _look(self, images: Sequence[str]) -> set[str]:
+        """Bring the stack up first where the broker does not run as rendered; return which images are here."""
+        wanted = files_digest(render_broker(self.stack.inputs))
+        with ThreadPoolExecutor(1) as pool:
+            here = pool.submit(self.stack.engine.images, images)
+            found = [one for one in self.stack.engine.containers() if one.service == SERVICE]
+            if not any(one.is_running and one.files == wanted for one in found):
+                bring_up()
+                return self.stack.engine.images(images)
+            return here.result()
 
-    def _build_one(self, builder: Builder, service: Service) -> None:
+    def _build(self, builder: Builder, service: Service) -> None:
         name = service.plan.name
         note_attempt(self.stack.workspace, name, service.image)
         self.board.tell(name, "building")
@@ -138,11 +145,14 @@ class Deploy:
         if ready:
             console.success(f"{', '.join(ready)}: ready.")
         with interruptible("what is new runs; `invoke up` removes what is left of the older version."):
-            self.stack.engine.stop(outcome.replaced)
-            for one in outcome.services:
-                if one.plan.name in ready:
-                    self.stack.engine.tag(one.image, f"{one.plan.repository}:latest")
-                    prune_revisions(self.stack, one.plan.name)
+            with ThreadPoolExecutor(1) as pool:
+                stopped = pool.submit(self.stack.engine.stop, outcome.replaced)
+                for one in outcome.services:
+                    if one.plan.name in ready:
+                        self.stack.engine.tag(one.image, f"{one.plan.repository}:latest")
+                stopped.result()
+            for name in ready:
+                prune_revisions(self.stack, name)
         if failures:
             raise FunctionError("\n".join(f"{name} was not deployed: {why}" for name, why in failures.items()))
         return describe_functions(outcome.services, self.stack.engine.containers())
@@ -161,14 +171,6 @@ def _taking_turns(stack: Stack, names: Sequence[str]) -> Iterator[None]:
         stack.inputs  # noqa: B018 -- read meanwhile
         checking.result()
         yield
-
-
-def _require_broker(stack: Stack) -> None:
-    """Bring the stack up first where the broker does not run as it is rendered, such as with a new password."""
-    wanted = files_digest(render_broker(stack.inputs))
-    found = [one for one in stack.engine.containers() if one.service == SERVICE]
-    if not any(one.is_running and one.files == wanted for one in found):
-        bring_up()
 
 
 def _name_some(names: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -18,10 +18,9 @@ from stack.plan.render import (
     Files,
     Inputs,
     function_image,
-    processor_image,
-    rabbitmq_image,
     render_function,
     render_images,
+    stack_images,
 )
 from stack.run.base import make_base
 from stack.run.engine import Build, Engine
@@ -47,15 +46,15 @@ class Builder:
     engine: Engine
     inputs: Inputs
 
-    def prepare_stack(self) -> None:
-        """Make the broker's and the processor's images, side by side; what is there is not made again.
+    def prepare_stack(self, here: Collection[str] | None = None) -> None:
+        """Make the broker's and the processor's images, side by side, but for those that are known to be here.
 
         Raises:
             BuildError: one could not be made.
         """
-        broker, processor = rabbitmq_image(self.inputs), processor_image(self.inputs)
+        broker, processor = stack_images(self.inputs)
         jobs: list[Job] = []
-        here = self.engine.images([broker, processor])
+        here = self.engine.images([broker, processor]) if here is None else here
         if broker not in here:
             jobs.append(("RabbitMQ", partial(self._make_broker, broker)))
         if processor not in here:

@@ -52,10 +52,10 @@ class Rollout:
             failures = self._start(pending, before) if pending else {}
         self._restore([one for one in pending if one.plan.service in failures], before)
         ready = [one for one in pending if one.plan.service not in failures]
-        for one in self.services:
-            self._tell(one, failures.get(one.plan.service, ""))
         for one in ready:
             record_deployment(self.stack.workspace, one.plan, one.image, message=self.message)
+        for one in self.services:
+            self._tell(one, failures.get(one.plan.service, ""))
         inputs = with_services(self.stack.inputs, ready)
         if ready or self.board.failures:
             # A version that failed has left its recipe among the rendered files.
