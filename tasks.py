@@ -226,14 +226,18 @@ def invoke_function(
     help={
         "quick": "fewer messages and rounds: two minutes, and figures that are less sure",
         "row": "only the rows whose name has this text",
+        "growth": "measure how tasks and memory grow from 1 to 100 functions instead",
         **_JSON,
     }
 )
-def bench(_: Context, quick: bool = False, json: bool = False, row: str = "") -> None:
+def bench(_: Context, quick: bool = False, json: bool = False, row: str = "", growth: bool = False) -> None:
     """Measure how fast functions are, against what else there is on this machine."""
-    from stack.run.bench.report import run_bench
+    from stack.run.bench.report import run_bench, run_growth
 
-    run_bench(quick=quick, as_json=json, text=row)
+    if growth:
+        run_growth(quick=quick, as_json=json)
+    else:
+        run_bench(quick=quick, as_json=json, text=row)
 
 
 @verb(
