@@ -7,6 +7,7 @@ logs that end with their reader) is a call of the same command line here.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import deque
@@ -16,12 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from stack.errors import BuildError, EngineError
 from stack.run.container import Container, read_containers
 from stack.run.refusal import PROVISION, explain
+from stack.run.workspace import write_file
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -65,7 +66,20 @@ class Engine:
         return self.compose_file.with_name(f"candidate.{self.compose_file.name}")
 
     def check(self) -> None:
-        """Make sure that Docker can do what is needed.
+        """Make sure that Docker can do what is needed; asked once for each program that is called docker.
+
+        Raises:
+            EngineError: Docker or Compose is missing or too old.
+        """
+        memory = self.compose_file.parent / "state" / "docker"
+        program = shutil.which("docker")
+        stamp = f"{program} {Path(program).stat().st_mtime_ns if program else 0}\n".encode()
+        if not memory.is_file() or memory.read_bytes() != stamp:
+            self.verify()
+            write_file(memory, stamp)
+
+    def verify(self) -> None:
+        """Ask Docker now whether it can do what is needed.
 
         Raises:
             EngineError: Docker or Compose is missing, too old, not running, or not permitted.
@@ -77,10 +91,6 @@ class Engine:
             raise EngineError(explain(result.stderr))
         _require("Docker Engine", str(json.loads(result.stdout).get("Version", "")), MINIMUM_ENGINE)
         _require("Docker Compose", compose.result().stdout.strip(), MINIMUM_COMPOSE)
-
-    def warm_up(self) -> None:
-        """Import python-on-whales aside, while something else is waited for: it takes a third of a second."""
-        Thread(target=lambda: self._client, daemon=True).start()
 
     def root_folder(self) -> str:
         """Return where Docker keeps its images."""
@@ -115,28 +125,36 @@ class Engine:
 
     def tag(self, image: str, name: str) -> None:
         """Give an image another name."""
-        with self._explained():
-            self._client.image.tag(image, name)
+        self._ask("tag", image, name)
 
     def remove_images(self, images: Sequence[str]) -> None:
         """Remove names of images; what still has another name stays."""
         if images:
             _run(["docker", "image", "rm", *images])
 
-    def up(self, services: Sequence[str], *, scales: Mapping[str, int] | None = None, candidate: bool = False) -> None:
-        """Create and start services, from the rendered file or from the candidate.
+    def up(self, services: Sequence[str]) -> None:
+        """Create and start services of the rendered file; older containers of a service make way first.
 
-        With scales, older containers of a service go on beside the new. Without `--no-deps`, by which Compose would
-        label containers with another hash than `config --hash` tells. Compose inherits the locks of this task: should
-        the task be killed, whoever comes next waits until Compose has ended too.
+        Without `--no-deps`, by which Compose would label containers with another hash than `config --hash` tells.
 
         Raises:
             EngineError: Compose refused.
         """
-        command = ["docker", "compose", *self._compose_arguments(candidate=candidate), "up", "--detach", "--no-build"]
-        command += ["--pull", "never", "--quiet-pull"]
-        if scales:
-            command += ["--no-recreate", *(part for name, n in scales.items() for part in ("--scale", f"{name}={n}"))]
+        with self._explained():
+            self._client.compose.up(list(services), detach=True, quiet=True, no_build=True, pull="never")
+
+    def up_candidate(self, services: Sequence[str], scales: Mapping[str, int]) -> None:
+        """Create and start services of the candidate; with scales, older containers go on beside the new.
+
+        By the command itself, which starts sooner than python-on-whales is imported, and inherits the locks of this
+        task: should the task be killed, whoever comes next waits until Compose has ended too.
+
+        Raises:
+            EngineError: Compose refused.
+        """
+        command = ["docker", "compose", "--project-name", self.project, "--file", str(self.candidate_file)]
+        command += ["up", "--detach", "--no-build", "--pull", "never", *(["--no-recreate"] if scales else [])]
+        command += [part for name, count in scales.items() for part in ("--scale", f"{name}={count}")]
         _require_success(_run([*command, *services], close_fds=False))
 
     def down(self, *, volumes: bool) -> None:
@@ -202,7 +220,6 @@ class Engine:
         command += [part for name, path in build.contexts.items() for part in ("--build-context", f"{name}={path}")]
         command += [part for name, path in build.secrets.items() for part in ("--secret", f"id={name},src={path}")]
         command += [part for name in _PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
-        self.warm_up()
         with _blaming_buildx():
             failure = f"The image {build.tags[0]} could not be built"
             yield from stream([*command, str(build.context)], failure, self._running)
@@ -229,9 +246,8 @@ class Engine:
     def _project_filter(self) -> list[str]:
         return ["--filter", f"label=com.docker.compose.project={self.project}"]
 
-    def _compose_arguments(self, *, candidate: bool = False) -> list[str]:
-        file = self.candidate_file if candidate else self.compose_file
-        return ["--project-name", self.project, "--file", str(file)]
+    def _compose_arguments(self) -> list[str]:
+        return ["--project-name", self.project, "--file", str(self.compose_file)]
 
     def _ask(self, *arguments: str) -> str:
         return _require_success(_run(["docker", *arguments]))

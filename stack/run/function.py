@@ -7,7 +7,6 @@ from stack import console
 from stack.config.source import find_folder, function_folders, load_function
 from stack.plan.function import FunctionPlan, image_repository, own_queues, plan_function
 from stack.plan.stack import Service
-from stack.run.broker import delete_queues
 from stack.run.container import Container
 from stack.run.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
 from stack.run.image import Builder
@@ -73,6 +72,8 @@ def delete_function(name: str) -> None:
 
 def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
     """Remove the images of all revisions, and a function's queues where no other function consumes them."""
+    from stack.run.broker import delete_queues
+
     others = load_deployments(stack.workspace).values()
     shared = {queue for other in others for queue in own_queues(other.plan(stack.settings))}
     own = own_queues(revisions[0].plan(stack.settings))

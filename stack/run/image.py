@@ -1,5 +1,6 @@
 """Images: where bases come from, and building what is missing."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -24,7 +25,7 @@ from stack.plan.render import (
 )
 from stack.run.base import make_base
 from stack.run.engine import Build, Engine
-from stack.run.host import find_ca, processor_digest, read_archive
+from stack.run.host import archive_stamp, find_ca, processor_digest, read_archive
 from stack.run.workspace import PROGRAM, Workspace, write_file
 
 # How long the registry may take to say that it has an image, before packages are used instead.
@@ -144,8 +145,23 @@ def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> G
     """Decide what images stand on; with `auto` the registry is asked once, and the answer is remembered."""
     wanted = settings.images.source
     source = _resolve(workspace, settings, engine) if wanted is ImageSource.AUTO else wanted
-    archive = _NO_ARCHIVE if source is ImageSource.REGISTRY else read_archive()
+    archive = _NO_ARCHIVE if source is ImageSource.REGISTRY else _find_archive(workspace)
     return Ground(source, archive, has_ca=find_ca(settings) is not None, processor_digest=processor_digest())
+
+
+def _find_archive(workspace: Workspace) -> Archive:
+    """Return this machine's archive, remembered for as long as apt's settings stay as they are."""
+    memory, stamp = workspace.state / "archive.json", archive_stamp()
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+        if known["stamp"] == stamp:
+            return Archive(known["codename"], tuple(known["sources"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    archive = read_archive()
+    document = {"stamp": stamp, "codename": archive.codename, "sources": archive.sources}
+    write_file(memory, json.dumps(document).encode())
+    return archive
 
 
 def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageSource:
@@ -153,7 +169,7 @@ def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageS
     name = f"{settings.images.mirror}{settings.images.rabbitmq}"
     if memory.is_file() and (known := memory.read_text().split())[1:] == [name]:
         return ImageSource(known[0])
-    engine.check()
+    engine.verify()
     answers = engine.has_image(name) or _answers(engine, name)
     source = ImageSource.REGISTRY if answers else ImageSource.DEBIAN
     if not answers:

@@ -103,9 +103,9 @@ class Rollout:
         in_place = _names(pending) & _holding_ports(pending, before)
         beside = {name: _count(name, before) + 1 for name in _names(pending) - in_place}
         if beside:
-            engine.up(sorted(beside), scales=beside, candidate=True)
+            engine.up_candidate(sorted(beside), beside)
         if in_place:
-            engine.up(sorted(in_place), candidate=True)
+            engine.up_candidate(sorted(in_place), {})
 
     def _restore(self, failed: Sequence[Service], before: Sequence[Container]) -> None:
         """Remove what did not come up, and start again what had to make way for it."""
