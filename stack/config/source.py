@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stack.config.document import collect, parse_model
+from stack.config.document import parse_model
 from stack.config.function import FunctionConfig, check_name
 from stack.config.inline import is_source_alone, read_inline
 from stack.config.merge import handler_of, merge_configs
@@ -86,23 +86,6 @@ def read_configuration(folder: Path) -> tuple[dict[str, Any], str]:
     given = read_mapping(path, f"{FOLDER}/{folder.name}/{FILE}") if path.exists() else {}
     inline = read_inline(folder, handler_of(given))
     return (merge_configs(given, inline.document), inline.file) if inline else (given, "")
-
-
-def load_functions(workspace: Path) -> tuple[Function, ...]:
-    """Read every function of the workspace.
-
-    Raises:
-        ConfigError: one or more function.yaml are wrong; the problems of all are named together.
-    """
-    functions, errors = [], []
-    for folder in function_folders(workspace).values():
-        try:
-            functions.append(load_function(folder))
-        except ConfigError as error:
-            errors.append(error)
-    if errors:
-        raise collect(errors)
-    return tuple(functions)
 
 
 def find_folder(workspace: Path, name: str) -> Path:

@@ -1,12 +1,9 @@
 """What would happen, told to the user."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from stack import console
-from stack.config.document import collect
-from stack.config.source import function_folders, load_function
-from stack.errors import ConfigError
+from stack.config.source import function_folders
 from stack.plan.change import Action, Change, find_deploys
 from stack.plan.stack import Service
 from stack.run.boot import survey
@@ -46,15 +43,7 @@ def find_plan(stack: Stack) -> tuple[Change, ...]:
     return (*found.changes, *found.edits, *deploys)
 
 
-def _plan_deployed(stack: Stack) -> Sequence[Service]:
+def _plan_deployed(stack: Stack) -> tuple[Service, ...]:
     """Return the services of deployed functions as they are in their folders; one whose folder is gone runs on."""
-    services, errors = [], []
-    for name, folder in function_folders(stack.workspace.root).items():
-        if name in stack.deployments:
-            try:
-                services.append(stack.planned_service(load_function(folder)))
-            except ConfigError as error:
-                errors.append(error)
-    if errors:
-        raise collect(errors)
-    return services
+    folders = function_folders(stack.workspace.root)
+    return stack.planned_services([folder for name, folder in folders.items() if name in stack.deployments])

@@ -1,13 +1,15 @@
 """The stack: render it, take it down, show its logs; run/boot.py brings it up."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from stack import console
-from stack.config.document import collect
+from stack.config.document import attempt_all
 from stack.config.settings import Settings, load_settings
 from stack.config.source import Function, function_folders, load_function
-from stack.errors import ConfigError, EngineError, FunctionError
+from stack.errors import EngineError, FunctionError
 from stack.plan.broker import Credentials
 from stack.plan.function import plan_function
 from stack.plan.image import Ground
@@ -53,16 +55,8 @@ class Stack:
         Raises:
             ConfigError: one or more are wrong.
         """
-        services, errors = [], []
         folders = function_folders(self.workspace.root)
-        for folder in (path for name, path in folders.items() if name not in self.deployments):
-            try:
-                services.append(self.planned_service(load_function(folder)))
-            except ConfigError as error:
-                errors.append(error)
-        if errors and not self.is_lenient:
-            raise collect(errors)
-        return tuple(services)
+        return self.planned_services([folder for name, folder in folders.items() if name not in self.deployments])
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -90,6 +84,16 @@ class Stack:
             image=deployment.image,
             secrets_digest=secrets_digest(self.credentials),
             is_deployed=True,
+        )
+
+    def planned_services(self, folders: Iterable[Path]) -> tuple[Service, ...]:
+        """Return the services of functions as they are in their folders.
+
+        Raises:
+            ConfigError: one or more are wrong.
+        """
+        return attempt_all(
+            lambda folder: self.planned_service(load_function(folder)), folders, is_lenient=self.is_lenient
         )
 
     def planned_service(self, function: Function, *, is_deployed: bool = False) -> Service:
