@@ -34,6 +34,7 @@ _LOG_LINES = 20
 _ERASE = "\x1b[2K"
 # Of each container, a line with its id and the log of its health checks, if it has one.
 _PROBES = "{{.Id}} {{with .State.Health}}{{json .Log}}{{end}}"
+_ADDRESS = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
 # Of each image, a line with its names; Docker leaves out the address and the folder of its own registry.
 _NAMES = "{{json .RepoTags}}"
 _DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
@@ -190,6 +191,12 @@ class Engine:
         result = _run(["docker", "inspect", "--format", _PROBES, *(one.id for one in containers)])
         pairs = [line.partition(" ") for line in result.stdout.splitlines()]
         return {id_: str(log[-1]["Output"]) for id_, _, text in pairs if (log := json.loads(text or "null"))}
+
+    def addresses(self, containers: Sequence[Container]) -> dict[str, str]:
+        """Return the address of each container in Docker's network, by the container's id."""
+        result = _run(["docker", "inspect", "--format", _ADDRESS, *(one.id for one in containers)])
+        pairs = [line.split() for line in result.stdout.splitlines()]
+        return {pair[0]: pair[1] for pair in pairs if len(pair) > 1}
 
     def follow_logs(self, services: Sequence[str], *, follow: bool, tail: str = "all") -> int:
         """Print the logs of services as they are; return the exit status, which is 0 if the reader had enough."""

@@ -1,12 +1,15 @@
 """Interruption: Ctrl-C and SIGTERM end a task in order, with one calm line."""
 
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from stack.errors import InterruptionError
+
+Handler = Callable[[int, FrameType | None], Any] | int
 
 
 @contextmanager
@@ -16,26 +19,33 @@ def interruptible(message: str) -> Iterator[None]:
     Raises:
         InterruptionError: one of the two came; its status is the one that shells give to that signal.
     """
-    before = signal.signal(signal.SIGTERM, _end)
     try:
-        yield
+        with _handling({signal.SIGTERM: _end}):
+            yield
     except _Terminated:
         raise InterruptionError(f"Interrupted; {message}", signal.SIGTERM) from None
     except KeyboardInterrupt:
         raise InterruptionError(f"Interrupted; {message}", signal.SIGINT) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Finish the block whatever comes: it is short, and puts things in order."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    with _handling({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
+        yield
+
+
+@contextmanager
+def _handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    """Handle signals so for the length of the block; only the main thread of a program can, and is sent them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 

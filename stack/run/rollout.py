@@ -64,8 +64,8 @@ class Rollout:
 
     @cached_property
     def _candidate(self) -> bytes:
-        """Return the Compose file with the new functions."""
-        return render_compose(with_services(self.stack.inputs, self.services))
+        """Return a Compose file with the new functions only: Compose reads it sooner, and leaves others alone."""
+        return render_compose(replace(self.stack.inputs, services=self.services))
 
     def _find_pending(self, before: Sequence[Container]) -> list[Service]:
         """Return the functions that do not run as they should already."""

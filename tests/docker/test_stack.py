@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -308,12 +309,25 @@ def read_plan(workspace: Workspace) -> dict[str, str]:
     return pending
 
 
+def assert_one_fails_and_others_do_not(workspace: Workspace) -> None:
+    """Deploy all functions, two of which cannot be: one is wrong, one does not come up."""
+    broken = workspace.write_function("driftbroken", "def handler(:\n")
+    wrong = workspace.write_function("driftwrong", "", "spce: {}\n")
+    result = workspace.invoke("deploy-function", "--all", check=False)
+    assert result.returncode == 1
+    assert "driftcode, driftgone, driftstop: ready." in result.stderr
+    assert "driftbroken was not deployed: function-driftbroken ended." in result.stderr
+    assert "driftwrong was not deployed: functions/driftwrong/function.yaml: spce: is not a known key" in result.stderr
+    for folder in (broken, wrong):
+        shutil.rmtree(folder)
+
+
 def test_plan_finds_drift_and_up_repairs_it(fresh_workspace: Workspace) -> None:
     workspace = fresh_workspace
     for name in ("driftgone", "driftstop", "driftcode"):
         workspace.write_function(name, "def handler(context, event):\n    return 'one'\n")
     assert read_plan(workspace)["driftgone"] == "create: is not deployed"
-    workspace.invoke("deploy-function", "--all")
+    assert_one_fails_and_others_do_not(workspace)
     assert read_plan(workspace) == {}
 
     run_docker("rm", "--force", *workspace.containers("function-driftgone"))
