@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from stack.config.settings import Settings
 from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
@@ -75,16 +76,7 @@ def render_broker(inputs: Inputs) -> Files:
 
 def render_images(inputs: Inputs) -> Files:
     """Render the recipes of the images that all functions, and the broker, stand on."""
-    context = {
-        "base": image.python_base(inputs.settings, inputs.ground),
-        "is_registry": inputs.ground.is_registry,
-        "python": inputs.ground.archive.python,
-        **ca_context(inputs.ground.has_ca),
-    }
-    files = {path: fill(path, context) for path in ("images/processor/Dockerfile", "images/processor/processor")}
-    if not inputs.ground.is_registry:
-        files["images/rabbitmq/Dockerfile"] = fill("images/rabbitmq/Dockerfile", context)
-    return files
+    return dict(_render_images(inputs.settings, inputs.ground))
 
 
 def render_function(plan: FunctionPlan, inputs: Inputs) -> Files:
@@ -147,6 +139,20 @@ def files_digest(files: Files) -> str:
 def rabbitmq_volume(ground: Ground) -> str:
     """Name the broker's volume; releases of RabbitMQ that are far apart do not read each other's data."""
     return "rabbitmq-data" if ground.is_registry else f"rabbitmq-data-{ground.archive.codename}"
+
+
+@cache
+def _render_images(settings: Settings, ground: Ground) -> Files:
+    context = {
+        "base": image.python_base(settings, ground),
+        "is_registry": ground.is_registry,
+        "python": ground.archive.python,
+        **ca_context(ground.has_ca),
+    }
+    files = {path: fill(path, context) for path in ("images/processor/Dockerfile", "images/processor/processor")}
+    if not ground.is_registry:
+        files["images/rabbitmq/Dockerfile"] = fill("images/rabbitmq/Dockerfile", context)
+    return files
 
 
 def _used_secrets(services: Sequence[Service]) -> list[tuple[str, str]]:
