@@ -1,11 +1,7 @@
 """Documents that people write: strict models, read from YAML."""
 
-<<<<<<< HEAD
-from collections.abc import Iterable
-from functools import cache
-=======
 from collections.abc import Callable, Iterable
->>>>>>> c93bc66 (wip7)
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator

@@ -80,7 +80,7 @@ def survey(stack: Stack) -> Survey:
     return Survey(stack, files, edits, find_changes(wanted, map(_as_running, containers)), containers)
 
 
-def bring_up(meanwhile: Callable[[Stack], object] | None = None) -> Stack:
+def bring_up(meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: bool = False) -> Stack:
     """Start everything that is not as it should be, and wait until it is healthy.
 
     `meanwhile` is called once the broker's process was started: its first seconds leave time to build something.
@@ -88,7 +88,7 @@ def bring_up(meanwhile: Callable[[Stack], object] | None = None) -> Stack:
     Raises:
         StackError: something stands in the way; nothing was started.
     """
-    stack = open_stack()
+    stack = open_stack(is_lenient=is_lenient)
     with interruptible("what was started runs on; `invoke up` goes on from here."), lock(stack.workspace, "stack"):
         found = _prepare(stack)
         if found.is_settled:

@@ -119,7 +119,7 @@ class Deploy:
             here = pool.submit(self.stack.engine.images, images)
             found = [one for one in self.stack.engine.containers() if one.service == SERVICE]
             if not any(one.is_running and one.files == wanted for one in found):
-                bring_up()
+                bring_up(is_lenient=True)
                 return self.stack.engine.images(images)
             return here.result()
 
