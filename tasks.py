@@ -33,6 +33,14 @@ def render(_: Context) -> None:
     render_stack()
 
 
+@verb(help=_JSON)
+def plan(_: Context, json: bool = False) -> None:
+    """Say what `up` and `deploy-function --all` would do; exit status 2 if that is anything."""
+    from stack.run.change import tell_plan
+
+    raise Exit(code=tell_plan(as_json=json))
+
+
 @verb()
 def up(_: Context) -> None:
     """Start the stack, wait until it is healthy, and say what runs where."""
@@ -120,13 +128,14 @@ def new_function(_: Context, name: str, trigger: str = "http") -> None:
         **_NAME,
         "all": "deploy every function in functions/",
         "image-file": "deploy what `build-function --output` wrote, and build nothing",
+        "message": "why, for `invoke functions NAME`",
     },
 )
-def deploy_function(_: Context, name: str = "", all: bool = False, image_file: str = "") -> None:
+def deploy_function(_: Context, name: str = "", all: bool = False, image_file: str = "", message: str = "") -> None:
     """Build a function and put it in the place of its older self, without a gap."""
-    from stack.run.status import deploy_and_tell
+    from stack.run.status import Wish, deploy_and_tell
 
-    deploy_and_tell(name, everything=all, image_file=image_file)
+    deploy_and_tell(Wish(name, everything=all, image_file=image_file, message=message))
 
 
 @verb("name", help={**_NAME, "output": "save the image in this file, for a machine that can build nothing"})
@@ -135,6 +144,14 @@ def build_function(_: Context, name: str, output: str = "") -> None:
     from stack.run.bundle import build_and_tell
 
     build_and_tell(name, output)
+
+
+@verb("name", help={**_NAME, "to": "the number of a revision; the one before what runs if left out"})
+def rollback_function(_: Context, name: str, to: int = 0) -> None:
+    """Put an older revision of a function in the place of what runs, without a build and without a gap."""
+    from stack.run.status import roll_back_and_tell
+
+    roll_back_and_tell(name, to)
 
 
 @verb("name", help={**_NAME, "yes": "do not ask"})
@@ -155,12 +172,12 @@ def scale_function(_: Context, name: str, replicas: str) -> None:
     scale(name, replicas)
 
 
-@verb(help=_JSON)
-def functions(_: Context, json: bool = False) -> None:
-    """List every function: its state, its address and its triggers."""
+@verb("name", help={"name": "a function whose revisions to list; all functions if left out", **_JSON})
+def functions(_: Context, name: str = "", json: bool = False) -> None:
+    """List every function: its state, its address and its triggers; or the revisions of one."""
     from stack.run.status import tell_functions
 
-    tell_functions(as_json=json)
+    tell_functions(name, as_json=json)
 
 
 @verb(
@@ -269,14 +286,18 @@ def invoke_function(
     help={
         "quick": "fewer messages and rounds: two minutes, and figures that are less sure",
         "row": "only the rows whose name has this text",
+        "growth": "measure how tasks and memory grow from 1 to 100 functions instead",
         **_JSON,
     }
 )
-def bench(_: Context, quick: bool = False, json: bool = False, row: str = "") -> None:
+def bench(_: Context, quick: bool = False, json: bool = False, row: str = "", growth: bool = False) -> None:
     """Measure how fast functions are, against what else there is on this machine."""
-    from stack.run.bench.report import run_bench
+    from stack.run.bench.report import run_bench, run_growth
 
-    run_bench(quick=quick, as_json=json, text=row)
+    if growth:
+        run_growth(quick=quick, as_json=json)
+    else:
+        run_bench(quick=quick, as_json=json, text=row)
 
 
 @verb(

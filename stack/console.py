@@ -70,13 +70,18 @@ def show_json(document: Any) -> None:
 
 def show_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> None:
     """Print rows as a table whose headings are the keys of each row."""
+    output().print(make_table(columns, rows))
+
+
+def make_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> Table:
+    """Make a table whose headings are the keys of each row."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     names = list(columns)
     for name in names:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(escape(row[name]) for name in names))
-    output().print(table)
+    return table
 
 
 def confirm(question: str, *, yes: bool) -> bool:

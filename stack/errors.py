@@ -7,7 +7,8 @@ StackError
 │   └── BuildError   an image could not be built; carries the last lines of the log
 ├── BrokerError      RabbitMQ cannot be reached or refused
 ├── FunctionError    a function is unknown or does not come up
-└── DemoError        messages were sent and not all came back
+├── DemoError        messages were sent and not all came back
+└── InterruptionError  Ctrl-C or SIGTERM ended the task before its time
 
 A built-in exception that reaches the user is a defect of Tidegate.
 """
@@ -16,7 +17,9 @@ from collections.abc import Sequence
 
 
 class StackError(Exception):
-    """Any failure that is explained to the user instead of shown as a traceback."""
+    """Any failure that is explained to the user instead of shown as a traceback; `status` is the exit status."""
+
+    status = 1
 
 
 class ConfigError(StackError):
@@ -49,3 +52,11 @@ class FunctionError(StackError):
 
 class DemoError(StackError):
     """The example did not do what it should."""
+
+
+class InterruptionError(StackError):
+    """A signal ended the task; it left everything in order, and the message says how."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        self.status = 128 + signal
+        super().__init__(message)

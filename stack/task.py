@@ -14,6 +14,9 @@ from invoke.parser.parser import ParseMachine
 
 from stack.errors import StackError
 
+# What a shell says of a program that Ctrl-C ended.
+_INTERRUPTED = 130
+
 Body = TypeVar("Body", bound=Callable[..., Any])
 
 # A full disk, a device that fails, a file that grew as long as it may.
@@ -98,18 +101,25 @@ def _explain_errors(body: Callable[..., Any]) -> Callable[..., Any]:
         except StackError as error:
             if _is_debugging():
                 raise
-            raise Exit(_paint(str(error)), code=1) from None
-        except (Exit, KeyboardInterrupt):
+            raise Exit(_paint(str(error)), code=error.status) from None
+        except KeyboardInterrupt:
+            raise Exit("Interrupted.", code=_INTERRUPTED) from None
+        except Exit:
             raise
         except Exception as error:
             if _is_debugging():
                 raise
-            if _is_of_output(error):
-                raise Exit(_paint(f"The output cannot be written: {_give_up_output(error)}."), code=1) from None
-            message = f"This is a defect of Tidegate: {type(error).__name__}: {error}\n`invoke --debug …` shows where."
-            raise Exit(_paint(message), code=70) from None
+            raise _explain_surprise(error) from None
 
     return run
+
+
+def _explain_surprise(error: Exception) -> Exit:
+    """Say what nobody saw coming: an output that cannot be written, or a defect."""
+    if _is_of_output(error):
+        return Exit(_paint(f"The output cannot be written: {_give_up_output(error)}."), code=1)
+    message = f"This is a defect of Tidegate: {type(error).__name__}: {error}\n`invoke --debug …` shows where."
+    return Exit(_paint(message), code=70)
 
 
 def _is_of_output(error: Exception) -> bool:

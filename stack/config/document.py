@@ -1,6 +1,6 @@
 """Documents that people write: strict models, read from YAML."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, ClassVar, TypeVar
 
@@ -12,6 +12,8 @@ from stack.config.scalar import fit_scalars
 from stack.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Document(BaseModel):
@@ -67,6 +69,25 @@ def parse_model(model: type[Model], document: object, name: str) -> Model:
     except ValidationError as error:
         problems = [f"{name}: {problem}" for problem in find_problems(model, document)]
         raise ConfigError(list(dict.fromkeys(problems))) from error
+
+
+def attempt_all(
+    make: Callable[[Item], Result], items: Iterable[Item], *, is_lenient: bool = False
+) -> tuple[Result, ...]:
+    """Make something of each item; those of which nothing can be made are left out if that is allowed.
+
+    Raises:
+        ConfigError: one or more items are wrong; the problems of all are named together.
+    """
+    made, errors = [], []
+    for item in items:
+        try:
+            made.append(make(item))
+        except ConfigError as error:
+            errors.append(error)
+    if errors and not is_lenient:
+        raise collect(errors)
+    return tuple(made)
 
 
 def collect(errors: Iterable[ConfigError]) -> ConfigError:

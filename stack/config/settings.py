@@ -93,6 +93,8 @@ class Settings(Document):
     images: Images = Images()
     downloads: Downloads = Downloads()
     processor: Processor = Processor.TIDEGATE
+    revisions: int = Field(5, ge=1)
+    """How many revisions of a function are kept, the one that runs included."""
 
     @field_validator("project", "namespace")
     @classmethod

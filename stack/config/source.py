@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stack.config.document import collect, parse_model
+from stack.config.document import parse_model
 from stack.config.function import FunctionConfig, check_name
 from stack.config.inline import is_source_alone, read_inline
 from stack.config.merge import handler_of, merge_configs
@@ -113,23 +113,6 @@ def add_code(function: Function, own: Path, code: Path, workspace: Path) -> Func
         named = merge_configs({"metadata": {"name": function.name}}, given)
         config = parse_model(FunctionConfig, merge_configs(named, there), f"{relative}/{FILE}")
     return replace(function, config=config, files=read_files(code), code=relative)
-
-
-def load_functions(workspace: Path) -> tuple[Function, ...]:
-    """Read every function of the workspace.
-
-    Raises:
-        ConfigError: one or more function.yaml are wrong; the problems of all are named together.
-    """
-    functions, errors = [], []
-    for folder in function_folders(workspace).values():
-        try:
-            functions.append(load_function(folder))
-        except ConfigError as error:
-            errors.append(error)
-    if errors:
-        raise collect(errors)
-    return tuple(functions)
 
 
 def find_folder(workspace: Path, name: str) -> Path:

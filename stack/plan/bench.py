@@ -76,6 +76,9 @@ ROWS = (
     Row(
         "deploy-function after a change of a line, against docker by hand", "s", "deploy", "time", "docker", 2.5, _LIMIT
     ),
+    Row("rollback-function, against docker run by hand", "s", "rollback", "time", "docker", 2.5, _LIMIT),
+    Row("deploy-function --all of 20 new functions, against one", "s", "all", "time", "one", 6.0, _LIMIT),
+    Row("plan of 50 functions, against config --hash and docker ps", "s", "plan", "time", "docker", 3.0, _LIMIT),
     Row("invoke --list, against bare invoke", "s", "command", "time", "invoke", 1.3, _LIMIT),
 )
 

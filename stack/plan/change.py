@@ -1,52 +1,158 @@
-"""What would happen: the difference between what is rendered and what runs."""
+"""What would happen: the difference between what is wanted, what is rendered and what runs.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+`invoke plan` shows it and `invoke up` does it; what only a deploy would do is said too, and `up` leaves it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from stack.plan.broker import SERVICE
+from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.render import (
+    SCALER,
+    Files,
+    Inputs,
+    control_image,
+    files_digest,
+    gateway_image,
+    rabbitmq_image,
+    render_broker,
+)
+from stack.plan.stack import FILES_LABEL, Service
+
+UP, DEPLOY = "up", "deploy-function --all"
+_ABSENT = "has no container"
 
 
 class Action(StrEnum):
-    """What is done to a service."""
+    """What is done."""
 
     CREATE = "create"
+    START = "start"
     REPLACE = "replace"
     REMOVE = "remove"
+    WRITE = "write"
     KEEP = "keep"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A service as it is rendered: Compose's hash of it, and its inputs that are labels of its containers."""
+
+    service: str
+    config_hash: str
+    image: str = ""
+    files: str = ""
+    secrets: str = ""
+    replicas: int = 1
 
 
 @dataclass(frozen=True)
 class Running:
     """A container, as far as a change depends on it."""
 
+    id: str
     service: str
     config_hash: str
     is_running: bool
+    image: str = ""
+    files: str = ""
+    secrets: str = ""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one service, and why."""
+    """What happens to one service, file or function, by which task, and why; `surplus` are containers that go."""
 
-    service: str
+    subject: str
     action: Action
     reason: str
+    task: str = UP
+    surplus: tuple[str, ...] = ()
+
+    def as_document(self) -> dict[str, str]:
+        """Return it as `--json` prints it."""
+        return {"subject": self.subject, "action": self.action, "task": self.task, "reason": self.reason}
 
 
-def find_changes(wanted: Mapping[str, str], running: Iterable[Running]) -> tuple[Change, ...]:
-    """Compare the wanted services, each with Compose's hash of its configuration, with the containers there are."""
-    found: dict[str, list[Running]] = {}
+def find_wanted(inputs: Inputs, hashes: Mapping[str, str]) -> tuple[Wanted, ...]:
+    """Return the services that Compose has hashed and that are to have containers, with what they are made of."""
+    broker = Wanted(SERVICE, "", rabbitmq_image(inputs), files=files_digest(render_broker(inputs)))
+    own = (broker, Wanted(GATEWAY, "", gateway_image(inputs)), Wanted(SCALER, "", control_image(inputs)))
+    known = {one.service: one for one in (*own, *map(_want, inputs.services))}
+    found = [replace(known.get(name, Wanted(name, "")), config_hash=text) for name, text in hashes.items()]
+    return tuple(one for one in found if one.replicas)
+
+
+def _want(service: Service) -> Wanted:
+    files = service.labels.get(FILES_LABEL, "")
+    return Wanted(
+        service.plan.service, "", service.image, files, secrets=service.secrets_digest, replicas=service.replicas
+    )
+
+
+def find_changes(wanted: Sequence[Wanted], running: Iterable[Running]) -> tuple[Change, ...]:
+    """Compare the wanted services with the containers there are."""
+    found: dict[str, list[Running]] = {one.service: [] for one in wanted}
     for container in running:
         found.setdefault(container.service, []).append(container)
-    changes = [_compare(service, config_hash, found.get(service, [])) for service, config_hash in wanted.items()]
-    orphans = [name for name in found if name not in wanted]
-    return (*changes, *(Change(name, Action.REMOVE, "is no longer wanted") for name in orphans))
+    changes = [_compare(one, found.pop(one.service)) for one in wanted]
+    return (
+        *changes,
+        *(Change(name, Action.REMOVE, "is no longer wanted", surplus=_ids(own)) for name, own in found.items()),
+    )
 
 
-def _compare(service: str, config_hash: str, containers: list[Running]) -> Change:
-    if not containers:
-        return Change(service, Action.CREATE, "does not run yet")
-    if any(container.config_hash != config_hash for container in containers):
-        return Change(service, Action.REPLACE, "its configuration changed")
-    if not all(container.is_running for container in containers):
-        return Change(service, Action.CREATE, "is stopped")
-    return Change(service, Action.KEEP, "runs as rendered")
+def find_edits(rendered: Files, present: Files) -> tuple[Change, ...]:
+    """Compare the files of .stack/ as they are rendered with those that are there."""
+    edited = [path for path, content in rendered.items() if present.get(path, content) != content]
+    writes = [Change(path, Action.WRITE, "differs from what is rendered") for path in edited]
+    writes += [Change(path, Action.WRITE, "is missing") for path in rendered if path not in present]
+    return (*writes, *(Change(path, Action.REMOVE, "is not rendered") for path in present if path not in rendered))
+
+
+def find_deploys(planned: Iterable[Service], deployed: Iterable[Service]) -> tuple[Change, ...]:
+    """Compare functions as they are in their folders with what was deployed of them."""
+    before = {one.plan.name: one for one in deployed}
+    return tuple(_compare_function(one, before.get(one.plan.name)) for one in planned)
+
+
+def _compare(wanted: Wanted, containers: Sequence[Running]) -> Change:
+    right = [one for one in containers if one.config_hash == wanted.config_hash]
+    running = [one for one in right if one.is_running]
+    if len(running) >= wanted.replicas:
+        surplus = _ids([one for one in containers if one not in running[: wanted.replicas]])
+        reason = f"{len(surplus)} more than the {wanted.replicas} wanted" if surplus else "runs as rendered"
+        return Change(wanted.service, Action.REMOVE if surplus else Action.KEEP, reason, surplus=surplus)
+    if len(right) < len(containers):
+        return Change(wanted.service, Action.REPLACE, _tell_inputs(wanted, containers))
+    if running or not right:
+        return Change(wanted.service, Action.CREATE, f"{len(running)} of {wanted.replicas} run" if running else _ABSENT)
+    return Change(wanted.service, Action.START, "is stopped")
+
+
+def _tell_inputs(wanted: Wanted, containers: Sequence[Running]) -> str:
+    """Say which input of a service changed, as far as labels tell it."""
+    pairs = {"image": "its image", "files": "its files", "secrets": "its secrets"}
+    changed = [
+        what
+        for field, what in pairs.items()
+        if any(getattr(one, field) != getattr(wanted, field) for one in containers)
+    ]
+    return f"{' and '.join(changed) or 'its configuration'} changed"
+
+
+def _compare_function(planned: Service, deployed: Service | None) -> Change:
+    name = planned.plan.name
+    if deployed is None:
+        return Change(name, Action.CREATE, "is not deployed", DEPLOY)
+    if planned.plan.function.config != deployed.plan.function.config:
+        return Change(name, Action.REPLACE, "its function.yaml changed", DEPLOY)
+    if planned.image != deployed.image:
+        return Change(name, Action.REPLACE, "its code changed, or what its image stands on", DEPLOY)
+    return Change(name, Action.KEEP, "is deployed as it is", DEPLOY)
+
+
+def _ids(containers: Iterable[Running]) -> tuple[str, ...]:
+    return tuple(one.id for one in containers)

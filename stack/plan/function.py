@@ -114,7 +114,9 @@ def processor_document(plan: FunctionPlan) -> str:
     spec["handler"] = plan.handler
     spec["triggers"] = {name: _processor_trigger(plan, name, trigger) for name, trigger in plan.triggers.items()}
     head = {"name": plan.name, "namespace": plan.namespace, "labels": labels, "annotations": metadata.annotations}
-    return yaml.safe_dump({"metadata": head, "spec": spec}, sort_keys=False, allow_unicode=True)
+    document = {"metadata": head, "spec": spec}
+    # libyaml's is ten times as quick as the one in Python; a plan writes a hundred.
+    return str(yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True))
 
 
 def inline_source(plan: FunctionPlan) -> tuple[str, bytes] | None:

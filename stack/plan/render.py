@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from stack.config.secret import SecretRef
 from stack.config.settings import Settings
@@ -65,8 +66,34 @@ def render(inputs: Inputs) -> Files:
     files = render_broker(inputs) | render_gateway(inputs.services, inputs.settings) | render_images(inputs)
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
-    files[COMPOSE] = _compose(inputs, files)
+    files[COMPOSE] = render_compose(inputs)
     return files
+
+
+def render_compose(inputs: Inputs) -> bytes:
+    """Render the Compose file alone."""
+    context = {
+        "settings": inputs.settings,
+        "services": inputs.services,
+        "broker": SERVICE,
+        "scaler": SCALER,
+        "has_scaler": inputs.has_scaler,
+        "control_image": control_image(inputs),
+        "home": inputs.home,
+        "gateway": GATEWAY,
+        "gateway_image": gateway_image(inputs),
+        "gateway_port": PORT,
+        "gateway_variable": GATEWAY_VARIABLE,
+        "gateway_control": f"{GATEWAY}:{CONTROL_PORT}",
+        "rabbitmq_image": rabbitmq_image(inputs),
+        "rabbitmq_volume": rabbitmq_volume(inputs.ground),
+        "files_label": FILES_LABEL,
+        "files_digest": files_digest(render_broker(inputs)),
+        "secrets": used_secrets(inputs.services),
+        "mounted": MOUNTED,
+        "undeployed": UNDEPLOYED,
+    }
+    return fill(COMPOSE, context)
 
 
 def render_broker(inputs: Inputs) -> Files:
@@ -83,19 +110,7 @@ def render_broker(inputs: Inputs) -> Files:
 
 def render_images(inputs: Inputs) -> Files:
     """Render the recipes of the images that all functions, and the broker, stand on."""
-    context = {
-        "base": image.python_base(inputs.settings, inputs.ground),
-        "is_registry": inputs.ground.is_registry,
-        "python": inputs.ground.archive.python,
-        "health_check": HEALTH_CHECK,
-        "packages": _control_packages(inputs.ground),
-        **ca_context(inputs.ground.has_ca),
-    }
-    names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile")
-    files = {path: fill(path, context) for path in (f"images/{name}" for name in names)}
-    if not inputs.ground.is_registry:
-        files |= {path: fill(path, context) for path in ("images/rabbitmq/Dockerfile", "images/gateway/Dockerfile")}
-    return files
+    return dict(_render_images(inputs.settings, inputs.ground))
 
 
 def render_function(plan: FunctionPlan, inputs: Inputs) -> Files:
@@ -141,6 +156,12 @@ def control_image(inputs: Inputs) -> str:
     return f"{image.CONTROL}:{image.digest([recipe, inputs.home.libraries])}"
 
 
+def stack_images(inputs: Inputs) -> tuple[str, ...]:
+    """Name the images that the stack itself runs, and the one that functions stand on."""
+    scaler = (control_image(inputs),) if inputs.has_scaler else ()
+    return (rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), *scaler)
+
+
 def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
     """Name the image of a function: its own, or a hash of its files, its configuration and all that it stands on."""
     if runs_as_is(plan.function):
@@ -162,29 +183,21 @@ def rabbitmq_volume(ground: Ground) -> str:
     return "rabbitmq-data" if ground.is_registry else f"rabbitmq-data-{ground.archive.codename}"
 
 
-def _compose(inputs: Inputs, files: Files) -> bytes:
+@cache
+def _render_images(settings: Settings, ground: Ground) -> Files:
     context = {
-        "settings": inputs.settings,
-        "services": inputs.services,
-        "broker": SERVICE,
-        "scaler": SCALER,
-        "has_scaler": inputs.has_scaler,
-        "control_image": control_image(inputs),
-        "home": inputs.home,
-        "gateway": GATEWAY,
-        "gateway_image": gateway_image(inputs),
-        "gateway_port": PORT,
-        "gateway_variable": GATEWAY_VARIABLE,
-        "gateway_control": f"{GATEWAY}:{CONTROL_PORT}",
-        "rabbitmq_image": rabbitmq_image(inputs),
-        "rabbitmq_volume": rabbitmq_volume(inputs.ground),
-        "files_label": FILES_LABEL,
-        "files_digest": files_digest(files),
-        "secrets": used_secrets(inputs.services),
-        "mounted": MOUNTED,
-        "undeployed": UNDEPLOYED,
+        "base": image.python_base(settings, ground),
+        "is_registry": ground.is_registry,
+        "python": ground.archive.python,
+        "health_check": HEALTH_CHECK,
+        "packages": _control_packages(ground),
+        **ca_context(ground.has_ca),
     }
-    return fill(COMPOSE, context)
+    names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile")
+    files = {path: fill(path, context) for path in (f"images/{name}" for name in names)}
+    if not ground.is_registry:
+        files |= {path: fill(path, context) for path in ("images/rabbitmq/Dockerfile", "images/gateway/Dockerfile")}
+    return files
 
 
 def _control_packages(ground: Ground) -> str:

@@ -12,8 +12,9 @@ from stack.config.code_entry import CodeEntryAttributes
 from stack.config.function import FunctionConfig
 from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan
+from stack.run.deploy import deploy_built
 from stack.run.deployment import Deployment
-from stack.run.function import FunctionStatus, build_functions, list_functions, start_services
+from stack.run.function import FunctionStatus, build_functions
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import lock
 
@@ -49,13 +50,12 @@ def deploy_bundle(path: str) -> tuple[FunctionStatus, ...]:
     """
     file = Path(path).expanduser()
     deployment = _read(file)
-    stack = open_stack()
+    stack = open_stack(is_lenient=True)
     stack.engine.check()
-    with lock(stack.workspace, f"function-{deployment.name}"):
-        with console.working(f"Loading {deployment.image}"):
-            stack.engine.load(file)
-        start_services(stack, [stack.deployed_service(deployment)])
-    return tuple(one for one in list_functions() if one.name == deployment.name)
+    with console.working(f"Loading {deployment.image}"):
+        stack.engine.load(file)
+    functions = deploy_built(stack, deployment, f"from {file.name}")
+    return tuple(one for one in functions if one.name == deployment.name)
 
 
 def _save(stack: Stack, plan: FunctionPlan, image: str, file: Path) -> None:

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from stack.plan.python import PYTHON_LABEL, WANTED_LABEL, Python
-from stack.plan.stack import FILES_LABEL, FUNCTION_LABEL
+from stack.plan.stack import FILES_LABEL, FUNCTION_LABEL, SECRETS_LABEL
 
 _PORT = re.compile(r"(?P<host>[0-9.]+):(?P<published>\d+)->(?P<target>\d+)/tcp")
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
@@ -20,6 +20,7 @@ _FIELDS = {
     "service": '(.Label "com.docker.compose.service")',
     "config_hash": '(.Label "com.docker.compose.config-hash")',
     "files": f'(.Label "{FILES_LABEL}")',
+    "secrets": f'(.Label "{SECRETS_LABEL}")',
     "function": f'(.Label "{FUNCTION_LABEL}")',
     "wanted_python": f'(.Label "{WANTED_LABEL}")',
     "python": f'(.Label "{PYTHON_LABEL}")',
@@ -39,6 +40,7 @@ class Container:
     service: str
     config_hash: str
     files: str
+    secrets: str
     function: str
     wanted_python: str = ""
     python: str = ""

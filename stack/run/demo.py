@@ -8,12 +8,14 @@ from stack.errors import DemoError
 from stack.plan.demo import ALERT, CONSUMERS, EVENTS, Seconds, Tally
 from stack.plan.device import AMQP, BOTH, MQTT, Order, check_order
 from stack.plan.function import own_queues
+from stack.run.boot import bring_up, prepare_images
 from stack.run.broker import find_broker
 from stack.run.demo_play import Play
 from stack.run.demo_report import open_report
+from stack.run.deploy import deploy_functions
 from stack.run.deployment import load_deployments
-from stack.run.function import build_functions, deploy_functions
-from stack.run.stack import Stack, bring_up, prepare_images, take_down
+from stack.run.function import build_functions
+from stack.run.stack import Stack, take_down
 
 
 def run_demo(order: Order, *, down: bool, as_json: bool) -> None:

@@ -1,5 +1,11 @@
-"""Deployments: which functions run, as what; kept in .stack/state/functions/, one file for each."""
+"""Deployments: which functions run, as what; and their revisions, the older deployments of the same function.
 
+.stack/state/functions/NAME.json is what runs, .stack/state/revisions/NAME/NUMBER.json each older revision that is kept.
+"""
+
+import getpass
+import shutil
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +35,10 @@ class Deployment(BaseModel):
     """The paths of what went into the image, below the folder of the code."""
     code: str = ""
     """The folder of the code, if it is not the function's own."""
+    author: str = ""
+    """Who deployed it: user@host."""
+    message: str = ""
+    """Why."""
 
     def plan(self, settings: Settings) -> FunctionPlan:
         """Return the plan that was deployed."""
@@ -39,12 +49,41 @@ class Deployment(BaseModel):
 
 def load_deployments(workspace: Workspace) -> dict[str, Deployment]:
     """Read which functions are deployed, by name."""
-    return {deployment.name: deployment for deployment in _read_all(workspace)}
+    return {path.stem: _read(path) for path in _find(workspace.state / "functions")}
 
 
-def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str) -> Deployment:
-    """Remember that a function runs as this image from now on."""
-    before = load_deployments(workspace).get(plan.name)
+def is_deployed(workspace: Workspace, name: str) -> bool:
+    """Say whether something runs of a function."""
+    return bool(name) and _current(workspace, name).is_file()
+
+
+def find_deployment(workspace: Workspace, name: str) -> Deployment:
+    """Return what runs of a function.
+
+    Raises:
+        FunctionError: it is not deployed.
+    """
+    if is_deployed(workspace, name):
+        return _read(_current(workspace, name))
+    known = ", ".join(path.stem for path in _find(workspace.state / "functions")) or "none"
+    raise FunctionError(f"{name or 'A function without a name'} is not deployed. Deployed functions: {known}.")
+
+
+def load_revisions(workspace: Workspace, name: str) -> tuple[Deployment, ...]:
+    """Return the revisions of a function that are kept, the newest first, which is what runs.
+
+    Raises:
+        FunctionError: it is not deployed.
+    """
+    current = find_deployment(workspace, name)
+    kept = (_read(path) for path in _find(_history(workspace, name)) if int(path.stem) < current.revision)
+    return (current, *sorted(kept, key=lambda one: -one.revision))
+
+
+def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str, *, message: str = "") -> Deployment:
+    """Remember that a function runs as this image from now on; what ran before stays as a revision."""
+    path = _current(workspace, plan.name)
+    before = _read(path) if is_deployed(workspace, plan.name) else None
     deployment = Deployment(
         name=plan.name,
         image=image,
@@ -54,26 +93,59 @@ def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str) -> D
         config=plan.function.config,
         files=tuple(file.path for file in plan.function.files),
         code=plan.function.code,
+        author=_tell_author(),
+        message=message,
     )
-    document = deployment.model_dump_json(by_alias=True, exclude_unset=True, indent=2)
-    write_file(_folder(workspace) / f"{plan.name}.json", document.encode() + b"\n")
+    if before:
+        _write(_history(workspace, plan.name) / f"{before.revision}.json", before)
+    _write(path, deployment)
     return deployment
 
 
 def forget_deployment(workspace: Workspace, name: str) -> None:
-    """Remember that a function is not deployed."""
-    (_folder(workspace) / f"{name}.json").unlink(missing_ok=True)
+    """Remember that a function is not deployed, and forget its revisions."""
+    _current(workspace, name).unlink(missing_ok=True)
+    shutil.rmtree(_history(workspace, name), ignore_errors=True)
 
 
-def _folder(workspace: Workspace) -> Path:
-    return workspace.state / "functions"
+def forget_revisions(workspace: Workspace, name: str, oldest: int) -> None:
+    """Forget the revisions before a number."""
+    for path in _find(_history(workspace, name)):
+        if int(path.stem) < oldest:
+            path.unlink()
 
 
-def _read_all(workspace: Workspace) -> Iterator[Deployment]:
-    for path in sorted(_folder(workspace).glob("*.json")):
-        try:
-            yield Deployment.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise FunctionError(
-                f"{path} cannot be read. Remove it, and deploy again: invoke deploy-function {path.stem}."
-            ) from error
+def _current(workspace: Workspace, name: str) -> Path:
+    return workspace.state / "functions" / f"{name}.json"
+
+
+def _history(workspace: Workspace, name: str) -> Path:
+    return workspace.state / "revisions" / name
+
+
+def _find(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.glob("*.json"))
+
+
+def _read(path: Path) -> Deployment:
+    try:
+        return Deployment.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        name = path.stem if path.parent.name == "functions" else path.parent.name
+        raise FunctionError(
+            f"{path} cannot be read. Remove it, and deploy again: invoke deploy-function {name}."
+        ) from error
+
+
+def _write(path: Path, deployment: Deployment) -> None:
+    document = deployment.model_dump_json(by_alias=True, exclude_unset=True, indent=2)
+    write_file(path, document.encode() + b"\n")
+
+
+def _tell_author() -> str:
+    """Return user@host; a user without a name is known by a number."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

@@ -7,21 +7,22 @@ logs that end with their reader) is a call of the same command line here.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from stack.errors import BuildError, EngineError
 from stack.run.container import Container, read_containers
 from stack.run.refusal import PROVISION, explain
+from stack.run.workspace import write_file
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -33,6 +34,10 @@ _LOG_LINES = 20
 _ERASE = "\x1b[2K"
 # Of each container, a line with its id and the log of its health checks, if it has one.
 _PROBES = "{{.Id}} {{with .State.Health}}{{json .Log}}{{end}}"
+_ADDRESS = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+# Of each image, a line with its names; Docker leaves out the address and the folder of its own registry.
+_NAMES = "{{json .RepoTags}}"
+_DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
 # Handed to builds as BuildKit's predefined arguments, which it keeps out of the image's history.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
@@ -56,9 +61,28 @@ class Engine:
 
     project: str
     compose_file: Path
+    _running: "set[subprocess.Popen[str]]" = field(default_factory=set)
+
+    @property
+    def candidate_file(self) -> Path:
+        """Return where the Compose file of a deploy is while it is not known whether its functions come up."""
+        return self.compose_file.with_name(f"candidate.{self.compose_file.name}")
 
     def check(self) -> None:
-        """Make sure that Docker can do what is needed.
+        """Make sure that Docker can do what is needed; asked once for each program that is called docker.
+
+        Raises:
+            EngineError: Docker or Compose is missing or too old.
+        """
+        memory = self.compose_file.parent / "state" / "docker"
+        program = shutil.which("docker")
+        stamp = f"{program} {Path(program).stat().st_mtime_ns if program else 0}\n".encode()
+        if not memory.is_file() or memory.read_bytes() != stamp:
+            self.verify()
+            write_file(memory, stamp)
+
+    def verify(self) -> None:
+        """Ask Docker now whether it can do what is needed.
 
         Raises:
             EngineError: Docker or Compose is missing, too old, not running, or not permitted.
@@ -71,10 +95,6 @@ class Engine:
         _require("Docker Engine", str(json.loads(result.stdout).get("Version", "")), MINIMUM_ENGINE)
         _require("Docker Compose", compose.result().stdout.strip(), MINIMUM_COMPOSE)
 
-    def warm_up(self) -> None:
-        """Import python-on-whales aside, while something else is waited for: it takes a third of a second."""
-        Thread(target=lambda: self._client, daemon=True).start()
-
     def root_folder(self) -> str:
         """Return where Docker keeps its images."""
         return _run(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip()
@@ -83,19 +103,32 @@ class Engine:
         """List the project's containers, running or not, by one call."""
         return read_containers(self._ask("ps", "--all", "--no-trunc", *self._project_filter(), *Container.format()))
 
-    def config_hashes(self) -> dict[str, str]:
-        """Return Compose's hash of each service of the rendered file, as it labels containers with."""
-        lines = self._ask("compose", *self._compose_arguments(), "config", "--hash", "*").splitlines()
-        return dict(line.split() for line in lines if line.strip())
+    def config_hashes(self, compose: bytes) -> dict[str, str]:
+        """Return Compose's hash of each service of a Compose file's content, as it labels containers with."""
+        place = ["--project-name", self.project, "--project-directory", str(self.compose_file.parent), "--file", "-"]
+        result = _run(["docker", "compose", *place, "config", "--hash", "*"], text=compose.decode())
+        return dict(line.split() for line in _require_success(result).splitlines() if line.strip())
 
     def has_image(self, image: str) -> bool:
         """Say whether an image is here."""
-        return _run(["docker", "image", "inspect", "--format", "{{.Id}}", image]).returncode == 0
+        return bool(self.images([image]))
+
+    def images(self, names: Iterable[str]) -> set[str]:
+        """Return which of these images are here, by one call."""
+        wanted = sorted(set(names))
+        if not wanted:
+            return set()
+        result = _run(["docker", "image", "inspect", "--format", _NAMES, *wanted])
+        found = {name for line in result.stdout.split("\n") if line for name in json.loads(line) or ()}
+        return set(wanted) if not result.returncode else {name for name in wanted if _shorten(name) in found}
+
+    def used_images(self) -> set[str]:
+        """Return the images of all containers on this machine, of whatever project."""
+        return set(self._ask("ps", "--all", "--no-trunc", "--format", "{{.Image}}").split())
 
     def tag(self, image: str, name: str) -> None:
         """Give an image another name."""
-        with self._explained():
-            self._client.image.tag(image, name)
+        self._ask("tag", image, name)
 
     def remove_images(self, images: Sequence[str]) -> None:
         """Remove names of images; what still has another name stays."""
@@ -118,8 +151,8 @@ class Engine:
         """
         self._ask("load", "--quiet", "--input", str(file))
 
-    def up(self, services: Sequence[str], *, scales: Mapping[str, int] | None = None, recreate: bool = True) -> None:
-        """Create and start services; with `recreate=False` older containers of a service go on beside the new.
+    def up(self, services: Sequence[str], *, scales: Mapping[str, int] | None = None) -> None:
+        """Create and start services of the rendered file; older containers make way first, but with scales go on.
 
         Without `--no-deps`, by which Compose would label containers with another hash than `config --hash` tells.
 
@@ -132,10 +165,24 @@ class Engine:
                 detach=True,
                 quiet=True,
                 scales=dict(scales or {}),
-                recreate=recreate,
+                recreate=not scales,
                 no_build=True,
                 pull="never",
             )
+
+    def up_candidate(self, services: Sequence[str], scales: Mapping[str, int]) -> None:
+        """Create and start services of the candidate; with scales, older containers go on beside the new.
+
+        By the command itself, which starts sooner than python-on-whales is imported, and inherits the locks of this
+        task: should the task be killed, whoever comes next waits until Compose has ended too.
+
+        Raises:
+            EngineError: Compose refused.
+        """
+        command = ["docker", "compose", "--project-name", self.project, "--file", str(self.candidate_file)]
+        command += ["up", "--detach", "--no-build", "--pull", "never", *(["--no-recreate"] if scales else [])]
+        command += [part for name, count in scales.items() for part in ("--scale", f"{name}={count}")]
+        _require_success(_run([*command, *services], close_fds=False))
 
     def down(self, *, volumes: bool) -> None:
         """Stop and remove everything of the project."""
@@ -145,11 +192,10 @@ class Engine:
     def stop(self, containers: Sequence[Container]) -> None:
         """Stop containers, each within its own grace period, and remove them."""
         if containers:
-            there = {one.id for one in self.containers()}
-            names = [one.id for one in containers if one.id in there]
-            with self._explained():
-                self._client.container.stop(names)
-                self._client.container.remove(names, force=True)
+            names = [one.id for one in containers]
+            # One that is gone already is no failure.
+            _run(["docker", "stop", *names])
+            _require_success(_run(["docker", "rm", "--force", *names]))
 
     def signal(self, container: Container, name: str) -> None:
         """Send a signal to a container's first process, by its own shell.
@@ -179,6 +225,12 @@ class Engine:
         result = _run(["docker", "inspect", "--format", _PROBES, *(one.id for one in containers)])
         pairs = [line.partition(" ") for line in result.stdout.splitlines()]
         return {id_: str(log[-1]["Output"]) for id_, _, text in pairs if (log := json.loads(text or "null"))}
+
+    def addresses(self, containers: Sequence[Container]) -> dict[str, str]:
+        """Return the address of each container in Docker's network, by the container's id."""
+        result = _run(["docker", "inspect", "--format", _ADDRESS, *(one.id for one in containers)])
+        pairs = [line.split() for line in result.stdout.splitlines()]
+        return {pair[0]: pair[1] for pair in pairs if len(pair) > 1}
 
     def follow_logs(self, services: Sequence[str], *, follow: bool, tail: str = "all") -> int:
         """Print the logs of services as they are; return the exit status, which is 0 if the reader had enough."""
@@ -210,11 +262,14 @@ class Engine:
         command += [part for name, path in build.secrets.items() for part in ("--secret", f"id={name},src={path}")]
         command += [part for name, value in build.args.items() for part in ("--build-arg", f"{name}={value}")]
         command += [part for name in _PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
-        self.warm_up()
         with _blaming_buildx():
-            yield from stream(
-                [*command, *build.flags, str(build.context)], f"The image {build.tags[0]} could not be built"
-            )
+            failure = f"The image {build.tags[0]} could not be built"
+            yield from stream([*command, *build.flags, str(build.context)], failure, self._running)
+
+    def cancel_builds(self) -> None:
+        """Make the builds of other threads end."""
+        for process in tuple(self._running):
+            process.terminate()
 
     def pull(self, image: str) -> Iterator[str]:
         """Pull an image and yield the lines of the log.
@@ -237,10 +292,7 @@ class Engine:
         return ["--project-name", self.project, "--file", str(self.compose_file)]
 
     def _ask(self, *arguments: str) -> str:
-        result = _run(["docker", *arguments])
-        if result.returncode:
-            raise EngineError(explain(result.stderr))
-        return result.stdout
+        return _require_success(_run(["docker", *arguments]))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -252,8 +304,8 @@ class Engine:
             raise EngineError(explain(error.stderr or str(error))) from error
 
 
-def stream(command: Sequence[str], failure: str) -> Iterator[str]:
-    """Run a command and yield its lines; its process ends with its reader.
+def stream(command: Sequence[str], failure: str, running: "set[subprocess.Popen[str]] | None" = None) -> Iterator[str]:
+    """Run a command and yield its lines; its process ends with its reader, and is in `running` until then.
 
     Raises:
         BuildError: it failed; the message is `failure` and the last lines.
@@ -262,6 +314,8 @@ def stream(command: Sequence[str], failure: str) -> Iterator[str]:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
     last: deque[str] = deque(maxlen=_LOG_LINES)
+    running = set() if running is None else running
+    running.add(process)
     assert process.stdout is not None
     try:
         for line in process.stdout:
@@ -272,6 +326,7 @@ def stream(command: Sequence[str], failure: str) -> Iterator[str]:
             process.terminate()
         process.stdout.close()
         status = process.wait()
+        running.discard(process)
     if status:
         raise BuildError(f"{failure}. The log ends with:\n" + "\n".join(f"  {line}" for line in last))
 
@@ -287,11 +342,35 @@ def _blaming_buildx() -> Iterator[None]:
         raise
 
 
-def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+def _run(
+    command: Sequence[str], *, text: str | None = None, close_fds: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end; it is asked to end, and waited for, if this task is interrupted meanwhile."""
+    pipe, source = subprocess.PIPE, subprocess.DEVNULL if text is None else subprocess.PIPE
     try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        process = subprocess.Popen(command, stdin=source, stdout=pipe, stderr=pipe, text=True, close_fds=close_fds)
     except FileNotFoundError as error:
         raise EngineError(f"Docker is not installed. {PROVISION}") from error
+    with process:
+        try:
+            output, errors = process.communicate(text)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _require_success(result: "subprocess.CompletedProcess[str]") -> str:
+    if result.returncode:
+        raise EngineError(explain(result.stderr))
+    return result.stdout
+
+
+def _shorten(image: str) -> str:
+    """Return an image's name as Docker tells it."""
+    name = _DEFAULT_REGISTRY.sub("", image)
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _require(name: str, version: str, minimum: tuple[int, int]) -> None:

@@ -1,30 +1,24 @@
-"""Functions: deploy, delete, list."""
+"""Functions: build, delete, list; run/deploy.py deploys them."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from stack import console
 from stack.config.settings import Settings
 from stack.config.source import find_folder, function_folders, load_function
-from stack.errors import FunctionError
-from stack.plan.broker import SERVICE
 from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan, own_queues, plan_function
 from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
-from stack.plan.render import files_digest, find_foundation, render_broker
-from stack.plan.secret import check_secrets
-from stack.plan.stack import Service, plan_service
-from stack.run.broker import delete_queues
+from stack.plan.render import find_foundation
+from stack.plan.stack import Service
 from stack.run.container import Container
-from stack.run.deployment import Deployment, forget_deployment, load_deployments
+from stack.run.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
 from stack.run.image import Builder
-from stack.run.replicas import forget_replicas, wake
-from stack.run.rollout import Rollout
+from stack.run.replicas import forget_replicas
 from stack.run.scale import settle_scaler
 from stack.run.source import Store, forget_code
-from stack.run.stack import Stack, bring_up, open_stack
+from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
 from stack.run.workspace import lock
 
@@ -42,86 +36,31 @@ class FunctionStatus:
     triggers: tuple[dict[str, str], ...]
 
 
-def deploy_functions(names: Sequence[str]) -> tuple[FunctionStatus, ...]:
-    """Deploy functions together, or all of functions/ if none is named; return how all are then.
-
-    Raises:
-        StackError: one could not be deployed; its older self goes on.
-    """
-    stack = open_stack()
-    stack.engine.check()
-    wanted = list(names) or list(function_folders(stack.workspace.root))
-    if not wanted:
-        raise FunctionError("There is no function yet; functions/NAME/function.yaml describes one.")
-    for name in wanted:
-        find_folder(stack.workspace.root, name)
-    with ExitStack() as locks:
-        for name in sorted(wanted):
-            locks.enter_context(lock(stack.workspace, f"function-{name}"))
-        _deploy(stack, wanted)
-    return list_functions()
-
-
 def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[FunctionPlan, str]]:
     """Build the images of functions; return each one's plan and image.
 
     Raises:
         StackError: a function is wrong, or its image could not be built; nothing that runs was touched.
     """
-    plans = [_plan(stack, name) for name in names]
-    for plan in plans:
-        if sentence := explain_python(find_foundation(plan, stack.inputs).python):
-            console.warn(f"{plan.name} {sentence}.")
+    plans = [plan_folder(stack, name) for name in names]
+    warn_inert(plan.function for plan in plans)
     builder = Builder(stack.workspace, stack.engine, stack.inputs)
     builder.prepare_stack()
     images = builder.prepare_functions(plans)
     return {plan.name: (plan, image) for plan, image in zip(plans, images, strict=True)}
 
 
-def _deploy(stack: Stack, names: Sequence[str]) -> None:
-    built = build_functions(stack, names)
-    start_services(stack, tuple(_service(stack, plan, image) for plan, image in built.values()))
-
-
-def start_services(stack: Stack, services: Sequence[Service]) -> None:
-    """Put functions whose images are there in the place of their older selves.
+def plan_folder(stack: Stack, name: str) -> FunctionPlan:
+    """Plan a function from its folder, with its code fetched anew where it is elsewhere.
 
     Raises:
-        ConfigError: a secret that one asks for is not there.
-        FunctionError: one does not come up; its older self goes on.
+        StackError: its configuration is wrong, or its code cannot be had.
     """
-    check_secrets([one.plan for one in services], stack.vault)
-    _require_broker(stack)
-    names = [one.plan.name for one in services]
-    with lock(stack.workspace, "stack"), console.working("Starting " + ", ".join(names)):
-        failures = Rollout(stack.reread(), tuple(services)).run()
-    for one in services:
-        if one.plan.name not in failures:
-            _tag(stack, one.plan, one.image)
-    if failures:
-        raise FunctionError("\n".join(f"{name} was not deployed: {reason}" for name, reason in failures.items()))
-    console.success(f"{', '.join(names)}: ready.")
-
-
-def _tag(stack: Stack, plan: FunctionPlan, image: str) -> None:
-    """Give a function's image the name by which others know the latest; one that was built elsewhere has its own."""
-    if not runs_as_is(plan.function):
-        stack.engine.tag(image, plan.tag)
-
-
-def _require_broker(stack: Stack) -> None:
-    """Bring the stack up first where the broker does not run as it is rendered, such as with a new password."""
-    wanted = files_digest(render_broker(stack.inputs))
-    found = [one for one in stack.engine.containers() if one.service == SERVICE]
-    if not any(one.is_running and one.files == wanted for one in found):
-        bring_up()
-
-
-def _plan(stack: Stack, name: str) -> FunctionPlan:
     own = load_function(find_folder(stack.workspace.root, name))
-    function = Store(stack.workspace, stack.settings, own).fetch()
-    warn_inert([function])
-    return plan_function(function, stack.settings)
+    plan = plan_function(Store(stack.workspace, stack.settings, own).fetch(), stack.settings)
+    if sentence := explain_python(find_foundation(plan, stack.inputs).python):
+        console.warn(f"{name} {sentence}.")
+    return plan
 
 
 def delete_function(name: str) -> None:
@@ -132,18 +71,15 @@ def delete_function(name: str) -> None:
     """
     stack = open_stack()
     stack.engine.check()
-    deployment = load_deployments(stack.workspace).get(name)
     containers = [one for one in stack.engine.containers() if name and one.function == name]
-    if deployment is None and not containers:
-        known = ", ".join(load_deployments(stack.workspace)) or "none"
-        raise FunctionError(f"{name or 'A function without a name'} is not deployed. Deployed functions: {known}.")
+    revisions = () if containers and not is_deployed(stack.workspace, name) else load_revisions(stack.workspace, name)
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, "stack"), console.working(f"Removing {name}"):
         stack.engine.stop(containers)
         forget_deployment(stack.workspace, name)
         forget_replicas(stack.workspace, name)
         forget_code(stack.workspace, name)
-        if deployment:
-            _forget(stack, deployment)
+        if revisions:
+            _forget(stack, revisions)
         fresh = stack.reread()
         fresh.write(fresh.inputs)
     settle_scaler()
@@ -151,33 +87,29 @@ def delete_function(name: str) -> None:
     console.success(f"{name} is gone{kept}.")
 
 
-def _forget(stack: Stack, deployment: Deployment) -> None:
-    """Remove a function's images, and its queues where no other function consumes them."""
+def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
+    """Remove the images of all revisions, and a function's queues where no other function consumes them."""
+    from stack.run.broker import delete_queues
+
     others = load_deployments(stack.workspace).values()
     shared = {queue for other in others for queue in own_queues(other.plan(stack.settings))}
-    own = own_queues(deployment.plan(stack.settings))
+    own = own_queues(revisions[0].plan(stack.settings))
     delete_queues(stack, [queue for queue in own if queue not in shared])
-    plan = deployment.plan(stack.settings)
-    if not runs_as_is(plan.function):
-        stack.engine.remove_images([deployment.image, plan.tag])
+    built = [one for one in revisions if not runs_as_is(one.plan(stack.settings).function)]
+    images = {one.image for one in built} - {one.image for one in others}
+    stack.engine.remove_images([*sorted(images), *sorted({one.plan(stack.settings).tag for one in built})])
 
 
 def list_functions() -> tuple[FunctionStatus, ...]:
     """Tell how every function is, deployed or not."""
     stack = open_stack()
+    return describe_functions(stack, stack.inputs.services)
+
+
+def describe_functions(stack: Stack, services: Sequence[Service]) -> tuple[FunctionStatus, ...]:
+    """Tell how functions are."""
     containers = stack.engine.containers()
-    return tuple(_status(service, containers, stack.settings) for service in stack.inputs.services)
-
-
-def _service(stack: Stack, plan: FunctionPlan, image: str) -> Service:
-    return plan_service(
-        plan,
-        stack.settings,
-        image=image,
-        vault=stack.vault,
-        is_deployed=True,
-        kept_replicas=wake(stack.workspace, plan),
-    )
+    return tuple(_status(service, containers, stack.settings) for service in services)
 
 
 def _status(service: Service, containers: Sequence[Container], settings: Settings) -> FunctionStatus:

@@ -1,9 +1,10 @@
 """Images: where bases come from, and building what is missing."""
 
+import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from stack.plan.render import (
 )
 from stack.run.base import make_base
 from stack.run.engine import Build, Engine
-from stack.run.host import LIBRARIES, find_ca, processor_digest, read_archive
+from stack.run.host import LIBRARIES, archive_stamp, find_ca, processor_digest, read_archive
 from stack.run.workspace import PROGRAM, Workspace, write_file
 
 # How long the registry may take to say that it has an image, before packages are used instead.
@@ -42,8 +43,8 @@ _BUILDS_AT_ONCE = 4
 _NO_ARCHIVE = Archive("", ())
 
 
-# What is built, for a person, and what yields the lines of its log.
-Job = tuple[str, Callable[[], Iterator[str]]]
+# What is built, for a person, and what makes an image of a name and yields the lines of the log.
+Job = tuple[str, Callable[[str], Iterator[str]]]
 
 
 @dataclass(frozen=True)
@@ -54,27 +55,25 @@ class Builder:
     engine: Engine
     inputs: Inputs
 
-    def prepare_stack(self) -> None:
-        """Make the broker's, the gateway's and the processor's images, side by side, where they are missing.
+    def prepare_stack(self, here: Collection[str] | None = None) -> None:
+        """Make the images of the stack itself, side by side, but for those that are known to be here.
 
         Raises:
             BuildError: one could not be made.
         """
-        broker, processor = rabbitmq_image(self.inputs), processor_image(self.inputs)
-        gateway = gateway_image(self.inputs)
-        jobs: list[Job] = []
-        if not self.engine.has_image(broker):
-            jobs.append(("RabbitMQ", partial(self._make_broker, broker)))
-        if not self.engine.has_image(processor):
-            jobs.append(("the processor", partial(self._make_processor, processor)))
-        if not self.engine.has_image(gateway):
-            jobs.append(("the gateway", partial(self._make_gateway, gateway)))
-        if self.inputs.has_scaler and not self.engine.has_image(control_image(self.inputs)):
-            jobs.append(("the scaler", partial(self._make_control, control_image(self.inputs))))
-        if jobs:
+        wanted: dict[str, Job] = {
+            rabbitmq_image(self.inputs): ("RabbitMQ", self._make_broker),
+            processor_image(self.inputs): ("the processor", self._make_processor),
+            gateway_image(self.inputs): ("the gateway", self._make_gateway),
+        }
+        if self.inputs.has_scaler:
+            wanted[control_image(self.inputs)] = ("the scaler", self._make_control)
+        here = self.engine.images(wanted) if here is None else here
+        missing = [(title, partial(make, name)) for name, (title, make) in wanted.items() if name not in here]
+        if missing:
             self._write(render_images(self.inputs))
             self._make_base()
-            self._make_all(jobs)
+            self._make_all(missing)
 
     def prepare_functions(self, plans: Sequence[FunctionPlan]) -> list[str]:
         """Make the images of functions that are not there, side by side; return the names of all.
@@ -83,20 +82,24 @@ class Builder:
             BuildError: one could not be made.
         """
         names = [function_image(plan, self.inputs) for plan in plans]
-        missing = [(plan, name) for plan, name in zip(plans, names, strict=True) if not self.engine.has_image(name)]
-        self._prepare_processors([plan for plan, _ in missing if not runs_as_is(plan.function)])
-        for plan, _ in missing:
-            self._write(render_function(plan, self.inputs))
-        self._make_all([(plan.name, partial(self._make_function, plan, name)) for plan, name in missing])
+        here = self.engine.images(names)
+        missing = [(plan, name) for plan, name in zip(plans, names, strict=True) if name not in here]
+        self.prepare_processors([plan for plan, _ in missing])
+        self._make_all([(plan.name, partial(self.make_function, plan, name)) for plan, name in missing])
         return names
 
-    def _prepare_processors(self, plans: Sequence[FunctionPlan]) -> None:
-        """Make the processor's image for each other Python that functions need, where it is not there."""
-        laid = [find_foundation(plan, self.inputs) for plan in plans]
+    def prepare_processors(self, plans: Sequence[FunctionPlan]) -> None:
+        """Make the processor's image for each other Python that functions need, where it is not there.
+
+        Raises:
+            BuildError: one could not be made.
+        """
+        laid = [find_foundation(plan, self.inputs) for plan in plans if not runs_as_is(plan.function)]
         bases = dict.fromkeys(one.python.image for one in laid if one.kind is not Kind.NUCLIO)
         names = {processor_image(self.inputs, base): base for base in bases}
         names.pop(processor_image(self.inputs), None)
-        missing = {name: base for name, base in names.items() if not self.engine.has_image(name)}
+        here = self.engine.images(names)
+        missing = {name: base for name, base in names.items() if name not in here}
         if missing:
             self._make_base()
             self._write(render_images(self.inputs))
@@ -110,10 +113,16 @@ class Builder:
         for path, content in files.items():
             write_file(self.workspace.rendered / path, content)
 
-    def _make_function(self, plan: FunctionPlan, name: str) -> Iterator[str]:
+    def make_function(self, plan: FunctionPlan, name: str) -> Iterator[str]:
+        """Make the image of a function, or pull one that runs as it is, and yield the lines of the log.
+
+        Raises:
+            BuildError: it could not be made.
+        """
         if runs_as_is(plan.function):
             yield from self.engine.pull(name)
             return
+        self._write(render_function(plan, self.inputs))
         folder = self.workspace.rendered / "functions" / plan.name
         context = self.workspace.root / plan.function.context
         build = plan.spec.build
@@ -133,15 +142,12 @@ class Builder:
         with console.working(f"Building a base image from the packages of {ground.archive.codename}") as work:
             work.follow(make_base(ground.archive, base))
 
-    def _make_all(self, jobs: Sequence[Job]) -> None:
+    def _make_all(self, jobs: Sequence[tuple[str, Callable[[], Iterator[str]]]]) -> None:
         if not jobs:
             return
         titles = [title for title, _ in jobs]
         with console.working(f"Building {', '.join(titles)}") as work:
-            with ThreadPoolExecutor(_BUILDS_AT_ONCE) as pool:
-                running = [pool.submit(work.follow, make()) for _, make in jobs]
-            for job in running:
-                job.result()
+            build_all(self.engine, [partial(work.follow, make()) for _, make in jobs])
 
     def _make_broker(self, name: str) -> Iterator[str]:
         if self.inputs.ground.is_registry:
@@ -172,12 +178,41 @@ class Builder:
         return {"ca": ca} if ca else {}
 
 
+def build_all(engine: Engine, jobs: Sequence[Callable[[], object]]) -> None:
+    """Run jobs that build, side by side; if this task is interrupted meanwhile, the builds end too."""
+    with ThreadPoolExecutor(_BUILDS_AT_ONCE) as pool:
+        running = [pool.submit(job) for job in jobs]
+        try:
+            wait(running)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            engine.cancel_builds()
+            raise
+    for job in running:
+        job.result()
+
+
 def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> Ground:
     """Decide what images stand on; with `auto` the registry is asked once, and the answer is remembered."""
     wanted = settings.images.source
     source = _resolve(workspace, settings, engine) if wanted is ImageSource.AUTO else wanted
-    archive = _NO_ARCHIVE if source is ImageSource.REGISTRY else read_archive()
+    archive = _NO_ARCHIVE if source is ImageSource.REGISTRY else _find_archive(workspace)
     return Ground(source, archive, has_ca=find_ca(settings) is not None, processor_digest=processor_digest())
+
+
+def _find_archive(workspace: Workspace) -> Archive:
+    """Return this machine's archive, remembered for as long as apt's settings stay as they are."""
+    memory, stamp = workspace.state / "archive.json", archive_stamp()
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+        if known["stamp"] == stamp:
+            return Archive(known["codename"], tuple(known["sources"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    archive = read_archive()
+    document = {"stamp": stamp, "codename": archive.codename, "sources": archive.sources}
+    write_file(memory, json.dumps(document).encode())
+    return archive
 
 
 def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageSource:
@@ -185,7 +220,7 @@ def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageS
     name = f"{settings.images.mirror}{settings.images.rabbitmq}"
     if memory.is_file() and (known := memory.read_text().split())[1:] == [name]:
         return ImageSource(known[0])
-    engine.check()
+    engine.verify()
     answers = engine.has_image(name) or _answers(engine, name)
     source = ImageSource.REGISTRY if answers else ImageSource.DEBIAN
     if not answers:

@@ -3,13 +3,17 @@
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from stack.errors import FunctionError
 from stack.run.container import Container
 from stack.run.engine import Engine
+from stack.run.probe import Probe
 
-_POLL_SECONDS = 0.05
+# How often functions are asked, and Docker.
+_POLL_SECONDS = 0.02
+_LISTING_SECONDS = 0.2
 # A function that has failed to start for so long will not be waited for any more; one that only waits for its broker
 # will. By then it was tried some six times.
 _PATIENCE_SECONDS = 5.0
@@ -23,6 +27,26 @@ class Trouble(NamedTuple):
 
     reason: str
     failing_seconds: float
+
+
+@dataclass
+class _Watch:
+    """The containers that count; Docker is asked for them no more often than makes sense."""
+
+    engine: Engine
+    ignored: Collection[str]
+    _listed: float = float("-inf")
+    _containers: Sequence[Container] = ()
+
+    def __post_init__(self) -> None:
+        self.probe = Probe(self.engine)
+
+    def look(self, *, is_late: bool) -> Sequence[Container]:
+        """Return the containers as they are, or were a moment ago."""
+        if is_late or time.monotonic() > self._listed + _LISTING_SECONDS:
+            self._containers = [one for one in self.engine.containers() if one.id not in self.ignored]
+            self._listed = time.monotonic()
+        return self._containers
 
 
 def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> None:
@@ -50,20 +74,22 @@ def find_failures(
     failures: dict[str, str] = {}
     waiting = set(services)
     looked = began
+    watch = _Watch(engine, ignored)
     while waiting:
         is_late = time.monotonic() > began + seconds
-        found = [one for one in engine.containers() if one.service in waiting and one.id not in ignored]
+        found = [one for one in watch.look(is_late=is_late) if one.service in waiting]
         troubles: dict[str, Trouble] = {}
         if is_late or time.monotonic() > looked + _LOOK_SECONDS:
             looked = time.monotonic()
             troubles = _find_troubles(engine, found)
         patience = _PATIENCE_SECONDS if time.monotonic() > began + grace else float("inf")
+        ready = watch.probe.find_ready(found)
         for service in sorted(waiting):
             own = [one for one in found if one.service == service]
-            reason = _find_failure(engine, own, troubles, patience=patience, late_after=seconds if is_late else None)
-            if reason:
+            if own and all(one.id in ready for one in own):
+                waiting.discard(service)
+            elif reason := _find_failure(engine, own, troubles, patience, late_after=seconds if is_late else None):
                 failures[service] = reason
-            if reason or (own and all(one.is_ready for one in own)):
                 waiting.discard(service)
         if waiting:
             time.sleep(_POLL_SECONDS)
@@ -88,8 +114,8 @@ def _find_failure(
     engine: Engine,
     containers: Sequence[Container],
     troubles: Mapping[str, Trouble],
-    *,
     patience: float,
+    *,
     late_after: float | None,
 ) -> str:
     for one in containers:

@@ -1,47 +1,105 @@
-"""A rollout: new containers start beside the old, which go only when the new are ready."""
+"""A rollout: new containers start beside the old, which go only when the new are ready.
 
-from collections.abc import Iterator, Sequence
+Until then nothing tells of the new but a candidate of the Compose file, so that whatever ends the rollout, be it a loss
+of power, leaves a stack that is as it was, and a container beside it that the next task removes.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from stack.plan.render import Inputs
+from stack.errors import EngineError
+from stack.plan.render import Inputs, render_compose
 from stack.plan.stack import Service
+from stack.run.board import Board
 from stack.run.container import Container
 from stack.run.deployment import record_deployment
+from stack.run.interruption import uninterrupted
 from stack.run.readiness import find_failures
 from stack.run.stack import Stack
+from stack.run.workspace import write_file
 
 # How long a function may take to be ready when its readinessTimeoutSeconds says nothing, as in Nuclio.
 _READY_SECONDS = 120
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """All functions of the stack after a rollout, and the containers whose place was taken, which still run."""
+
+    services: tuple[Service, ...]
+    replaced: tuple[Container, ...]
+
+
+@dataclass(frozen=True)
 class Rollout:
-    """Functions whose images are there, on their way to run."""
+    """Functions whose images are there, on their way to run. Whoever runs it holds the lock of the stack."""
 
     stack: Stack
     services: tuple[Service, ...]
+    board: Board
+    message: str = ""
 
-    def run(self) -> dict[str, str]:
-        """Replace every function; return why some could not be, by name: those run as before."""
+    def run(self) -> Outcome:
+        """Start what does not run yet, and make it what counts.
+
+        Why a function could not be started is told to the board; it runs as before.
+        """
         before = self._containers()
-        self.stack.write(with_services(self.stack.inputs, self.services))
         pending = self._find_pending(before)
-        with self._undone_on_error(before):
-            failures = self._start(pending, before)
-        ready = [one for one in self.services if one.plan.name not in failures]
-        failed = [one for one in self.services if one.plan.name in failures]
-        if failed:
-            self._restore(failed, before, with_services(self.stack.inputs, ready))
-        started = [one for one in ready if one in pending]
-        for one in started:
-            record_deployment(self.stack.workspace, one.plan, one.image)
-        self.stack.engine.stop([one for one in before if one.service in _names(started)])
-        return failures
+        with self._undone_on_error(pending, before):
+            failures = self._start(pending, before) if pending else {}
+        self._restore([one for one in pending if one.plan.service in failures], before)
+        ready = [one for one in pending if one.plan.service not in failures]
+        for one in ready:
+            record_deployment(self.stack.workspace, one.plan, one.image, message=self.message)
+        for one in self.services:
+            self._tell(one, failures.get(one.plan.service, ""))
+        inputs = with_services(self.stack.inputs, ready)
+        if ready or self.board.failures:
+            # A version that failed has left its recipe among the rendered files.
+            self.stack.write(inputs)
+        return Outcome(inputs.services, tuple(one for one in before if one.service in _names(ready)))
+
+    @cached_property
+    def _candidate(self) -> bytes:
+        """Return a Compose file with the new functions only: Compose reads it sooner, and leaves others alone."""
+        return render_compose(replace(self.stack.inputs, services=self.services))
+
+    def _find_pending(self, before: Sequence[Container]) -> list[Service]:
+        """Return the functions that do not run as they should already."""
+        images = {one.image for one in before if one.is_ready}
+        if not any(one.image in images for one in self.services):
+            return list(self.services)
+        wanted = self.stack.engine.config_hashes(self._candidate)
+        current = {one.service for one in before if one.is_ready and one.config_hash == wanted.get(one.service)}
+        recorded = {one.plan.service for one in self.stack.inputs.services if one.is_deployed}
+        full = {one.plan.service for one in self.services if _count(one.plan.service, before) == one.replicas}
+        return [one for one in self.services if one.plan.service not in current & recorded & full]
 
     def _start(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
-        if not pending:
-            return {}
+        """Start functions and wait until they are ready; return why one is not, by the name of its service."""
+        for one in pending:
+            self.board.tell(one.plan.name, "starting")
+        write_file(self.stack.engine.candidate_file, self._candidate)
+        failures = self._create(pending, before)
+        waiting = _names([one for one in pending if one.replicas]) - set(failures)
+        seconds = max(one.plan.spec.readiness_timeout_seconds or _READY_SECONDS for one in pending)
+        return failures | find_failures(self.stack.engine, waiting, seconds, ignored={one.id for one in before})
+
+    def _create(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
+        """Create containers by one call; only where that fails one by one, to know which it was."""
+        try:
+            self._up(pending, before)
+        except EngineError as error:
+            if len(pending) == 1:
+                return {pending[0].plan.service: str(error)}
+            return {name: reason for one in pending for name, reason in self._create([one], before).items()}
+        return {}
+
+    def _up(self, pending: Sequence[Service], before: Sequence[Container]) -> None:
+        engine = self.stack.engine
         in_place = _names(pending) & _holding_ports(pending, before)
         beside = {
             one.plan.service: _count(one.plan.service, before) + one.replicas
@@ -49,43 +107,39 @@ class Rollout:
             if one.plan.service not in in_place
         }
         if beside:
-            self.stack.engine.up(list(beside), scales=beside, recreate=False)
+            engine.up_candidate(sorted(beside), beside)
         if in_place:
-            self.stack.engine.up(sorted(in_place))
-        seconds = max(one.plan.spec.readiness_timeout_seconds or _READY_SECONDS for one in pending)
-        running = {one.plan.service for one in pending if one.replicas}
-        failures = find_failures(self.stack.engine, running, seconds, ignored={one.id for one in before})
-        return {one.plan.name: failures[one.plan.service] for one in pending if one.plan.service in failures}
+            engine.up_candidate(sorted(in_place), {})
 
-    def _find_pending(self, before: Sequence[Container]) -> list[Service]:
-        """Return the functions that do not run as they should already."""
-        images = {one.image for one in before if one.is_ready}
-        if not any(one.image in images for one in self.services):
-            return list(self.services)
-        wanted = self.stack.engine.config_hashes()
-        current = {one.service for one in before if one.is_ready and one.config_hash == wanted.get(one.service)}
-        settled = {one.plan.service for one in self.services if _count(one.plan.service, before) == one.replicas}
-        return [one for one in self.services if one.plan.service not in current & settled]
+    def _restore(self, failed: Sequence[Service], before: Sequence[Container]) -> None:
+        """Remove what did not come up, and start again what had to make way for it."""
+        if not failed:
+            return
+        with uninterrupted():
+            known = {one.id for one in before}
+            new = [one for one in self._containers() if one.service in _names(failed) and one.id not in known]
+            self.stack.engine.stop(new)
+            if made_way := _holding_ports(failed, before):
+                self.stack.engine.up(sorted(made_way))
 
-    def _restore(self, failed: Sequence[Service], before: Sequence[Container], inputs: Inputs) -> None:
-        """Remove what did not come up, put the rendered tree back, and start again what had to make way."""
-        known = {one.id for one in before}
-        new = [one for one in self._containers() if one.service in _names(failed) and one.id not in known]
-        self.stack.engine.stop(new)
-        self.stack.write(inputs)
-        if made_way := _holding_ports(failed, before):
-            self.stack.engine.up(sorted(made_way))
+    @contextmanager
+    def _undone_on_error(self, pending: Sequence[Service], before: Sequence[Container]) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._restore(pending, before)
+            raise
+        finally:
+            self.stack.engine.candidate_file.unlink(missing_ok=True)
 
     def _containers(self) -> tuple[Container, ...]:
         return tuple(one for one in self.stack.engine.containers() if one.service in _names(self.services))
 
-    @contextmanager
-    def _undone_on_error(self, before: Sequence[Container]) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self._restore(self.services, before, self.stack.inputs)
-            raise
+    def _tell(self, service: Service, failure: str) -> None:
+        if failure:
+            self.board.fail(service.plan.name, failure)
+        else:
+            self.board.tell(service.plan.name, "ready")
 
 
 def with_services(inputs: Inputs, services: Sequence[Service]) -> Inputs:
@@ -95,7 +149,7 @@ def with_services(inputs: Inputs, services: Sequence[Service]) -> Inputs:
     return replace(inputs, services=tuple(sorted([*others, *services], key=lambda one: one.plan.name)))
 
 
-def _names(services: Sequence[Service]) -> set[str]:
+def _names(services: Collection[Service]) -> set[str]:
     return {one.plan.service for one in services}
 
 

@@ -46,7 +46,7 @@ def settle(stack: Stack, service: Service, replicas: int) -> str:
     name = service.plan.service
     before = [one for one in stack.engine.containers() if one.service == name]
     if len(before) < replicas:
-        stack.engine.up([name], scales={name: replicas}, recreate=False)
+        stack.engine.up([name], scales={name: replicas})
         seconds = service.plan.spec.readiness_timeout_seconds or _READY_SECONDS
         failures = find_failures(stack.engine, [name], seconds)
         return failures.get(name, "")

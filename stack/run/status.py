@@ -1,7 +1,7 @@
 """What the user is told of the stack and its functions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from stack import console
@@ -9,13 +9,15 @@ from stack.errors import FunctionError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
+from stack.run.boot import bring_up
 from stack.run.bundle import deploy_bundle
 from stack.run.container import Container
+from stack.run.deploy import deploy_functions, roll_back
 from stack.run.deployment import load_deployments
 from stack.run.figures import Figures, read_figures
-from stack.run.function import FunctionStatus, deploy_functions, list_functions
-from stack.run.scale import settle_scaler
-from stack.run.stack import Stack, bring_up, open_stack
+from stack.run.function import FunctionStatus, list_functions
+from stack.run.revision import tell_revisions
+from stack.run.stack import Stack, open_stack
 
 _HTTP_PORT = 8080
 _MANAGEMENT_PORT = 15672
@@ -46,8 +48,11 @@ def tell_status(*, as_json: bool) -> None:
         console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
 
 
-def tell_functions(*, as_json: bool) -> None:
-    """Show every function."""
+def tell_functions(name: str, *, as_json: bool) -> None:
+    """Show every function, or the revisions of one."""
+    if name:
+        tell_revisions(name, as_json=as_json)
+        return
     functions = list_functions()
     if as_json:
         console.show_json([asdict(one) for one in functions])
@@ -57,21 +62,37 @@ def tell_functions(*, as_json: bool) -> None:
         console.say("There is no function yet; functions/NAME/function.yaml describes one.")
 
 
-def deploy_and_tell(name: str, *, everything: bool, image_file: str = "") -> None:
+@dataclass(frozen=True)
+class Wish:
+    """What is to be deployed: one function, all, or one from a file; and why."""
+
+    name: str = ""
+    everything: bool = False
+    image_file: str = ""
+    message: str = ""
+
+
+def deploy_and_tell(wish: Wish) -> None:
     """Deploy one function, all, or one from a file, and say where they answer.
 
     Raises:
         FunctionError: none of the three is given, or more than one.
     """
-    if (bool(name), everything, bool(image_file)).count(True) != 1:
+    name = wish.name
+    if (bool(name), wish.everything, bool(wish.image_file)).count(True) != 1:
         raise FunctionError("Name one function, or add --all or --image-file: invoke deploy-function NAME.")
-    if image_file:
-        _show_functions(deploy_bundle(image_file))
+    if wish.image_file:
+        _show_functions(deploy_bundle(wish.image_file))
         return
-    functions = deploy_functions([name] if name else [])
-    settle_scaler()
-    _show_functions([one for one in functions if everything or one.name == name])
+    functions = deploy_functions([name] if name else [], message=wish.message)
+    _show_functions([one for one in functions if wish.everything or one.name == name])
     console.say(f"Next: `invoke logs {name} --follow`." if name else "Next: `invoke functions` lists them.")
+
+
+def roll_back_and_tell(name: str, number: int) -> None:
+    """Go back to an older revision, and say where it answers."""
+    _show_functions([one for one in roll_back(name, number) if one.name == name])
+    console.say(f"Next: `invoke functions {name}` lists the revisions.")
 
 
 def _show_services(containers: Sequence[Container], urls: Mapping[str, str]) -> None:

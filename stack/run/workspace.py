@@ -76,6 +76,13 @@ def write_tree(workspace: Workspace, files: Files) -> tuple[str, ...]:
     return changed + removed
 
 
+def read_tree(workspace: Workspace) -> Files:
+    """Read the files that `write_tree` would replace or remove."""
+    folder = workspace.rendered
+    paths = (path for path in sorted(folder.rglob("*")) if path.relative_to(folder).parts[0] not in _KEPT)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+
+
 def write_file(path: Path, content: bytes, mode: int = 0o644) -> bool:
     """Replace a file in one step, if its content differs; say whether it did.
 
@@ -118,16 +125,34 @@ def owner_hint(path: Path) -> str:
 
 @contextmanager
 def lock(workspace: Workspace, name: str) -> Iterator[None]:
-    """Let one process at a time do what `name` stands for; the others wait and say so."""
+    """Let one process at a time do what `name` stands for; the others wait and say so.
+
+    A program that is started meanwhile and inherits open files has the lock too, until both have ended.
+    """
     path = workspace.state / "locks" / name
     make_folder(path.parent)
     with _open_lock(path) as file:
+        os.set_inheritable(file.fileno(), True)
         try:
             flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             console.note(f"Another task is working on {name}; waiting for it.")
             flock(file, LOCK_EX)
         yield
+
+
+@contextmanager
+def try_lock(workspace: Workspace, name: str) -> Iterator[bool]:
+    """Take a turn only if nobody else has it; say whether it was taken."""
+    path = workspace.state / "locks" / name
+    make_folder(path.parent)
+    with _open_lock(path) as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def _open_lock(path: Path) -> TextIO:

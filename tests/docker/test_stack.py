@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -297,3 +298,57 @@ def assert_hidden(workspace: Workspace, password: str) -> None:
 
 def mode_of(path: Path) -> int:
     return path.stat().st_mode & 0o777
+
+
+def read_plan(workspace: Workspace) -> dict[str, str]:
+    """What is not as it should be, and what is done about it; the exit status tells whether there is anything."""
+    result = workspace.invoke("plan", "--json", check=False)
+    found = {one["subject"]: f"{one['action']}: {one['reason']}" for one in json.loads(result.stdout)}
+    pending = {subject: what for subject, what in found.items() if not what.startswith("keep: ")}
+    assert result.returncode == (2 if pending else 0), result.stderr
+    return pending
+
+
+def assert_one_fails_and_others_do_not(workspace: Workspace) -> None:
+    """Deploy all functions, two of which cannot be: one is wrong, one does not come up."""
+    broken = workspace.write_function("driftbroken", "def handler(:\n")
+    wrong = workspace.write_function("driftwrong", "", "spce: {}\n")
+    result = workspace.invoke("deploy-function", "--all", check=False)
+    assert result.returncode == 1
+    assert "driftcode, driftgone, driftstop: ready." in result.stderr
+    assert "driftbroken was not deployed: function-driftbroken ended." in result.stderr
+    assert "driftwrong was not deployed: functions/driftwrong/function.yaml: spce: is not a known key" in result.stderr
+    for folder in (broken, wrong):
+        shutil.rmtree(folder)
+
+
+def test_plan_finds_drift_and_up_repairs_it(fresh_workspace: Workspace) -> None:
+    workspace = fresh_workspace
+    for name in ("driftgone", "driftstop", "driftcode"):
+        workspace.write_function(name, "def handler(context, event):\n    return 'one'\n")
+    assert read_plan(workspace)["driftgone"] == "create: is not deployed"
+    assert_one_fails_and_others_do_not(workspace)
+    assert read_plan(workspace) == {}
+
+    run_docker("rm", "--force", *workspace.containers("function-driftgone"))
+    run_docker("stop", *workspace.containers("function-driftstop"))
+    compose(workspace, "up", "--detach", "--no-recreate", "--scale", "function-driftcode=2", "function-driftcode")
+    (workspace.rendered / "rabbitmq" / "rabbitmq.conf").write_text("# by hand\n")
+    (workspace.root / "functions" / "driftcode" / "main.py").write_text("def handler(context, event):\n    return 2\n")
+    before = workspace.containers()
+    assert read_plan(workspace) == {
+        "function-driftgone": "create: has no container",
+        "function-driftstop": "start: is stopped",
+        "function-driftcode": "remove: 1 more than the 1 wanted",
+        "rabbitmq/rabbitmq.conf": "write: differs from what is rendered",
+        "driftcode": "replace: its code changed, or what its image stands on",
+    }
+    assert workspace.containers() == before
+
+    said = workspace.invoke("up").stderr
+    for line in ("function-driftgone: create: has no container", "function-driftstop: start: is stopped"):
+        assert line in said
+    assert read_plan(workspace) == {"driftcode": "replace: its code changed, or what its image stands on"}
+    assert len(workspace.containers()) == 4
+    workspace.configure(namespace="plant")
+    assert read_plan(workspace)["function-driftgone"] == "replace: its configuration changed"

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from stack.config.settings import FILE, Settings, load_settings
 from stack.plan.bench import Scale
 from stack.plan.render import processor_image
 from stack.run.bench.port import find_port
-from stack.run.bench.program import run_command
+from stack.run.bench.program import run_command, time_line
 from stack.run.bench.reference import make_references
 from stack.run.broker import Broker, find_broker
 from stack.run.engine import Engine
@@ -78,9 +79,21 @@ class Bed:
         Raises:
             StackError: it failed; the message is its own.
         """
-        command = [sys.executable, "-m", "invoke", "--search-root", str(PROGRAM), *arguments]
-        environment = os.environ | {VARIABLE: str(self.state / "workspace")}
-        run_command(command, environment)
+        run_command(self._command(arguments), self._environment())
+
+    def time_task(self, line: str, *arguments: str) -> float:
+        """Run a task to its end; return the seconds until it says a line.
+
+        Raises:
+            StackError: it failed, or did not say it.
+        """
+        return time_line(self._command(arguments), self._environment(), line)
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return [sys.executable, "-m", "invoke", "--search-root", str(PROGRAM), *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {VARIABLE: str(self.state / "workspace")}
 
     def _write(self, root: Path) -> None:
         make_folder(root / "functions")

@@ -1,4 +1,4 @@
-"""The time of a deploy after a change of one line, and of the same by hand: docker build, rm -f, run, until ready."""
+"""The time of a deploy after a change of one line and of a rollback, to ready, and of the same by hand with docker."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,7 +11,6 @@ import yaml
 
 from stack.errors import StackError
 from stack.plan.bench import OWN, Figures
-from stack.plan.function import image_repository
 from stack.run.bench.bed import Bed
 from stack.run.bench.contest import Contestants
 from stack.run.bench.port import find_port
@@ -21,12 +20,40 @@ from stack.run.workspace import write_file
 
 # No function of the user's: its images are removed at the end.
 _NAME = "tidegate-bench"
+# What a task says when requests are answered by the new version; what it does then is to end the older one.
+_READY = f"{_NAME}: ready."
 _READY_SECONDS = 30.0
 _LOOK = 0.01
 
 
 def open_deploy(bed: Bed, stack: ExitStack) -> Contestants:
     """Compare two ways to deploy one function over itself."""
+    folder, hand, numbers = _prepare(bed, stack)
+
+    def deploy() -> float:
+        return bed.time_task(_READY, "deploy-function", _NAME)
+
+    return {
+        OWN: lambda: _measure(folder, next(numbers), deploy),
+        "docker": lambda: _measure(hand.folder, next(numbers), hand.deploy),
+    }
+
+
+def open_rollback(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare a rollback, each of which goes back to where the one before came from, with a start by hand."""
+    folder, hand, numbers = _prepare(bed, stack)
+    _write_code(folder, next(numbers))
+    bed.run_task("deploy-function", _NAME)
+
+    def start() -> Figures:
+        hand.stop()
+        return {"time": hand.start()}
+
+    return {OWN: lambda: {"time": bed.time_task(_READY, "rollback-function", _NAME)}, "docker": start}
+
+
+def _prepare(bed: Bed, stack: ExitStack) -> "tuple[Path, ByHand, count[int]]":
+    """Deploy the same function in both ways; return their folders, and numbers for its next versions."""
     folder = bed.stack.workspace.root / "functions" / _NAME
     hand = ByHand(bed, bed.scratch / "by-hand")
     stack.callback(hand.remove)
@@ -37,14 +64,7 @@ def open_deploy(bed: Bed, stack: ExitStack) -> Contestants:
     stack.callback(_forget, bed)
     _write_code(hand.folder, next(numbers))
     hand.deploy()
-
-    def deploy() -> None:
-        bed.run_task("deploy-function", _NAME)
-
-    return {
-        OWN: lambda: _measure(folder, next(numbers), deploy),
-        "docker": lambda: _measure(hand.folder, next(numbers), hand.deploy),
-    }
+    return folder, hand, numbers
 
 
 class ByHand:
@@ -59,37 +79,42 @@ class ByHand:
         lines = [f"FROM {bed.processor_image}", "COPY processor.yaml /etc/nuclio/config/processor/processor.yaml"]
         write_file(folder / "Dockerfile", "\n".join([*lines, "COPY main.py /opt/nuclio/", ""]).encode())
 
-    def deploy(self) -> None:
-        """Build, remove the older container, start the new one, and wait until it is ready."""
+    def deploy(self) -> float:
+        """Build, remove the older container, start the new one, and return the seconds until it is ready."""
+        began = monotonic()
         run_command(["docker", "build", "--quiet", "--tag", self._name, str(self.folder)])
+        self.stop()
+        self.start()
+        return monotonic() - began
+
+    def stop(self) -> None:
+        """Remove its container."""
         run_command(["docker", "rm", "--force", self._name])
+
+    def start(self) -> float:
+        """Start a container of what was built last; return the seconds until it is ready."""
+        began = monotonic()
         ports = ["--publish", "127.0.0.1::8080", "--publish", f"127.0.0.1:{self._health}:8082"]
         run_command(["docker", "run", "--detach", "--name", self._name, *ports, self._name])
-        deadline = monotonic() + _READY_SECONDS
         while not is_ready(self._health):
-            if monotonic() > deadline:
+            if monotonic() > began + _READY_SECONDS:
                 raise StackError(f"the function that was deployed by hand is not ready after {_READY_SECONDS:g} s")
             sleep(_LOOK)
+        return monotonic() - began
 
     def remove(self) -> None:
         """Remove its container and its image."""
-        run_command(["docker", "rm", "--force", self._name])
+        self.stop()
         run_command(["docker", "image", "rm", "--force", self._name])
 
 
 def _forget(bed: Bed) -> None:
-    """Delete the function, and the images of all its revisions."""
     bed.run_task("delete-function", _NAME, "--yes")
-    repository = image_repository(_NAME)
-    images = run_command(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository]).split()
-    bed.stack.engine.remove_images(images)
 
 
-def _measure(folder: Path, number: int, deploy: Callable[[], None]) -> Figures:
+def _measure(folder: Path, number: int, deploy: Callable[[], float]) -> Figures:
     _write_code(folder, number)
-    began = monotonic()
-    deploy()
-    return {"time": monotonic() - began}
+    return {"time": deploy()}
 
 
 def _write_code(folder: Path, number: int) -> None:

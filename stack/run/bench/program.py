@@ -100,6 +100,24 @@ def run_command(command: list[str], environment: Mapping[str, str] | None = None
     return result.stdout
 
 
+def time_line(command: list[str], environment: Mapping[str, str], line: str) -> float:
+    """Run a command to its end; return the seconds until it printed a line on standard error.
+
+    Raises:
+        StackError: it failed, or never printed it; the message ends with what it said.
+    """
+    began, seconds, said = monotonic(), 0.0, list[str]()
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, env=environment, stdin=nothing, stdout=nothing, stderr=pipe, text=True) as process:
+        for text in process.stderr or ():
+            said.append(text)
+            if text.rstrip("\n") == line:
+                seconds = monotonic() - began
+    if process.returncode or not seconds:
+        raise StackError(f"{' '.join(command)} failed:\n{''.join(said).strip()}")
+    return seconds
+
+
 def _end(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGTERM)
     try:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from stack import console
@@ -13,8 +13,10 @@ from stack.run.bench.amqp import open_amqp, open_workers
 from stack.run.bench.bed import Bed
 from stack.run.bench.command import open_command
 from stack.run.bench.contest import OpenContest, hold_contest
-from stack.run.bench.deploy import open_deploy
+from stack.run.bench.deploy import open_deploy, open_rollback
+from stack.run.bench.fleet import open_all, open_plan
 from stack.run.bench.gateway import open_gateway
+from stack.run.bench.growth import show_growth
 from stack.run.bench.http import open_http
 from stack.run.bench.memory import open_memory
 from stack.run.bench.mqtt import open_mqtt
@@ -32,6 +34,9 @@ _CONTESTS: dict[str, OpenContest] = {
     "memory": open_memory,
     "start": open_start,
     "deploy": open_deploy,
+    "rollback": open_rollback,
+    "all": open_all,
+    "plan": open_plan,
     "command": open_command,
 }
 
@@ -43,17 +48,32 @@ def run_bench(*, quick: bool, as_json: bool, text: str) -> None:
         StackError: a bound does not hold, or a row could not be measured.
     """
     rows = choose_rows(text)
+    with _making_bed(quick=quick) as bed:
+        results = list(_measure(bed, rows))
+        _show(results, as_json=as_json)
+    if broken := explain_broken(results):
+        raise StackError(broken)
+
+
+def run_growth(*, quick: bool, as_json: bool) -> None:
+    """Measure how the stack grows with its functions, and show it.
+
+    Raises:
+        StackError: a task failed.
+    """
+    with _making_bed(quick=quick) as bed:
+        show_growth(bed, quick=quick, as_json=as_json)
+
+
+@contextmanager
+def _making_bed(*, quick: bool) -> Iterator[Bed]:
     workspace = open_workspace()
     state = workspace.state / "bench"
     make_folder(state)
     with lock(workspace, "bench"), tempfile.TemporaryDirectory(dir=state) as scratch, ExitStack() as exits:
         # A container's user reads here too.
         make_folder(Path(scratch))
-        bed = Bed(QUICK if quick else FULL, state, load_settings(workspace.root), exits, Path(scratch))
-        results = list(_measure(bed, rows))
-        _show(results, as_json=as_json)
-    if broken := explain_broken(results):
-        raise StackError(broken)
+        yield Bed(QUICK if quick else FULL, state, load_settings(workspace.root), exits, Path(scratch))
 
 
 def _measure(bed: Bed, rows: Sequence[Row]) -> Iterator[Result]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.config.source import find_folder, load_function, load_functions
+from stack.config.document import attempt_all
+from stack.config.source import Function, find_folder, function_folders, load_function
 from stack.errors import ConfigError, FunctionError
 
 
@@ -14,6 +15,10 @@ def write(workspace: Path, name: str, files: dict[str, str]) -> Path:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
     return folder
+
+
+def load_functions(workspace: Path, *, is_lenient: bool = False) -> tuple[Function, ...]:
+    return attempt_all(load_function, function_folders(workspace).values(), is_lenient=is_lenient)
 
 
 def problems_of(workspace: Path) -> list[str]:
@@ -31,6 +36,17 @@ def test_folders_with_a_function_yaml_are_functions(tmp_path: Path) -> None:
     write(tmp_path, "a", {"function.yaml": "metadata: {name: a}"})
     write(tmp_path, "notes", {"readme.md": ""})
     assert [one.name for one in load_functions(tmp_path)] == ["a", "b"]
+
+
+def test_mistakes_of_all_functions_are_told_together_or_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, "a", {"function.yaml": "spec: {handler: 5}"})
+    write(tmp_path, "b", {"function.yaml": "{}"})
+    write(tmp_path, "c", {"function.yaml": "spce: {}"})
+    assert [problem.partition(":")[0] for problem in problems_of(tmp_path)] == [
+        "functions/a/function.yaml",
+        "functions/c/function.yaml",
+    ]
+    assert [one.name for one in load_functions(tmp_path, is_lenient=True)] == ["b"]
 
 
 def test_what_belongs_to_a_function(tmp_path: Path) -> None:

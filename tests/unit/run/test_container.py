@@ -8,7 +8,7 @@ from stack.run.container import Container, read_containers
 
 
 def make(**content: str) -> Container:
-    keys = ("id", "name", "image", "state", "status", "ports", "service", "config_hash", "files", "function")
+    keys = ("id", "name", "image", "state", "status", "ports", "service", "config_hash", "files", "secrets", "function")
     (container,) = read_containers(json.dumps(dict.fromkeys(keys, "") | content) + "\n")
     return container
 

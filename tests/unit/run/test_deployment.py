@@ -1,5 +1,6 @@
 """Deployments: what runs is remembered, whatever becomes of its folder."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,13 @@ import pytest
 from stack.config.settings import Settings
 from stack.errors import FunctionError
 from stack.plan.function import processor_document
-from stack.run.deployment import forget_deployment, load_deployments, record_deployment
+from stack.run.deployment import (
+    forget_deployment,
+    forget_revisions,
+    load_deployments,
+    load_revisions,
+    record_deployment,
+)
 from stack.run.workspace import Workspace
 from tests.unit.plan.samples import make_plan
 
@@ -38,6 +45,52 @@ def test_revisions_are_counted(tmp_path: Path) -> None:
     forget_deployment(workspace, "a")
     forget_deployment(workspace, "a")
     assert set(load_deployments(workspace)) == {"b"}
+
+
+def test_older_revisions_are_kept(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for number in (1, 2, 3):
+        record_deployment(workspace, make_plan("a"), f"image:{number}", message=f"why {number}")
+    found = load_revisions(workspace, "a")
+    assert [(one.revision, one.image, one.message) for one in found] == [
+        (3, "image:3", "why 3"),
+        (2, "image:2", "why 2"),
+        (1, "image:1", "why 1"),
+    ]
+    assert all("@" in one.author for one in found)
+    forget_revisions(workspace, "a", 2)
+    assert [one.revision for one in load_revisions(workspace, "a")] == [3, 2]
+    forget_deployment(workspace, "a")
+    with pytest.raises(FunctionError, match=r"a is not deployed\. Deployed functions: none\."):
+        load_revisions(workspace, "a")
+    record_deployment(workspace, make_plan("a"), "image:4")
+    assert [one.revision for one in load_revisions(workspace, "a")] == [1]
+
+
+def test_state_of_the_release_before_is_a_revision(tmp_path: Path) -> None:
+    """It knows neither who nor why, and has no folder of revisions."""
+    workspace = Workspace(tmp_path)
+    path = workspace.state / "functions" / "a.json"
+    path.parent.mkdir(parents=True)
+    document = {"name": "a", "image": "image:7", "handler": "main:handler", "revision": 7, "config": {}}
+    path.write_text(json.dumps(document | {"time": "2026-01-02T03:04:05Z"}))
+    record_deployment(workspace, make_plan("a"), "image:8")
+    found = load_revisions(workspace, "a")
+    assert [(one.revision, one.image, bool(one.author)) for one in found] == [
+        (8, "image:8", True),
+        (7, "image:7", False),
+    ]
+
+
+def test_revision_that_was_written_and_did_not_come_to_run_does_not_count(tmp_path: Path) -> None:
+    """Cut short between the copy of what runs and its replacement."""
+    workspace = Workspace(tmp_path)
+    record_deployment(workspace, make_plan("a"), "image:1")
+    current = workspace.state / "functions" / "a.json"
+    copy = workspace.state / "revisions" / "a" / "1.json"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(current.read_bytes())
+    assert [one.revision for one in load_revisions(workspace, "a")] == [1]
 
 
 def test_damaged_file_says_what_to_do(tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""The board: how far each function of a deploy is; a live table on a terminal, a line for each step in a pipe."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stack import console
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+READY, FAILED = "ready", "failed"
+# Times a second that the table is painted anew.
+_PAINTS = 8
+_DETAIL_CHARACTERS = 60
+
+
+@dataclass
+class Progress:
+    """How far one function is; `failure` is why it failed, as a whole."""
+
+    state: str = "waiting"
+    detail: str = ""
+    failure: str = ""
+    seconds: float | None = None
+
+
+@dataclass
+class Board:
+    """The functions of a deploy; threads tell it what they do."""
+
+    names: Sequence[str]
+    _rows: dict[str, Progress] = field(init=False)
+    _began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._rows = {name: Progress() for name in self.names}
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Return why functions failed, by name."""
+        return {name: row.failure for name, row in self._rows.items() if row.failure}
+
+    def tell(self, name: str, state: str) -> None:
+        """Say what is being done with a function, or that it is ready."""
+        row = self._rows[name]
+        row.state, row.detail = state, ""
+        if state in (READY, FAILED):
+            row.seconds = self._seconds()
+        if not console.progress().is_terminal:
+            console.note(f"{name}: {state} ({self._seconds():.1f} s)")
+
+    def follow(self, name: str, lines: Iterator[str]) -> None:
+        """Show the lines of a log beside a function's name as they come."""
+        for line in lines:
+            self._rows[name].detail = line.strip()[:_DETAIL_CHARACTERS] or self._rows[name].detail
+
+    def fail(self, name: str, reason: str) -> None:
+        """Say that a function failed; the whole reason is for the end."""
+        self._rows[name].failure = reason
+        self.tell(name, FAILED)
+        self._rows[name].detail = reason.partition("\n")[0][:_DETAIL_CHARACTERS]
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the table on a terminal while the block runs."""
+        if not console.progress().is_terminal:
+            yield
+            return
+        from rich.live import Live
+
+        with Live(get_renderable=self._paint, console=console.progress(), refresh_per_second=_PAINTS, transient=False):
+            yield
+
+    def _paint(self) -> "Table":
+        return console.make_table(
+            ("function", "state", "step", "seconds"),
+            [
+                {
+                    "function": name,
+                    "state": row.state,
+                    "step": row.detail,
+                    "seconds": f"{self._seconds() if row.seconds is None else row.seconds:.1f}",
+                }
+                for name, row in self._rows.items()
+            ],
+        )
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began

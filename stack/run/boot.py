@@ -1,0 +1,194 @@
+"""Bring the stack up: make what is missing, start what is not as it should be, wait until all is healthy."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+
+from stack import console
+from stack.config.source import function_folders
+from stack.errors import FunctionError
+from stack.plan.broker import SERVICE
+from stack.plan.change import Action, Change, Running, find_changes, find_edits, find_wanted
+from stack.plan.function import plan_function
+from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.render import COMPOSE, Files, function_image, render
+from stack.plan.secret import check_secrets
+from stack.plan.stack import check_exposure
+from stack.run.container import Container
+from stack.run.host import check_ports, check_space
+from stack.run.image import Builder
+from stack.run.interruption import interruptible
+from stack.run.readiness import wait_ready
+from stack.run.revision import prune_attempts
+from stack.run.stack import Stack, open_stack
+from stack.run.warning import warn_inert
+from stack.run.workspace import lock, read_tree
+
+# How long the broker may take to start: a slow SD card, a large volume.
+_BROKER_SECONDS = 180
+_SPACE_GIGABYTES = 2.0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What `up` would do to a stack, and the containers there are."""
+
+    stack: Stack
+    files: Files
+    edits: tuple[Change, ...]
+    changes: tuple[Change, ...]
+    containers: tuple[Container, ...]
+
+    @property
+    def is_settled(self) -> bool:
+        """Say whether every container is as it should be."""
+        return all(one.action is Action.KEEP for one in self.changes) and all(one.is_ready for one in self.containers)
+
+    @property
+    def wanted(self) -> list[str]:
+        """Return the services that are to run."""
+        return [one.subject for one in self.changes if one.action is not Action.REMOVE or self._runs_on(one)]
+
+    @property
+    def changing(self) -> list[str]:
+        """Return the services that are to be started."""
+        return [one.subject for one in self.changes if one.action not in (Action.KEEP, Action.REMOVE)]
+
+    @property
+    def surplus(self) -> list[Container]:
+        """Return the containers that are to go."""
+        ids = {id_ for one in self.changes for id_ in one.surplus}
+        return [one for one in self.containers if one.id in ids]
+
+    def _runs_on(self, change: Change) -> bool:
+        """Say whether containers of the service stay when its surplus goes."""
+        return any(one.service == change.subject and one.id not in change.surplus for one in self.containers)
+
+
+def survey(stack: Stack) -> Survey:
+    """Find what `up` would do; change nothing.
+
+    Raises:
+        ConfigError: something that is wished is wrong.
+    """
+    check_exposure(stack.settings, stack.credentials)
+    check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
+    with ThreadPoolExecutor() as pool:
+        listed = pool.submit(stack.engine.containers)
+        files = render(stack.inputs)
+        hashed = pool.submit(stack.engine.config_hashes, files[COMPOSE])
+        edits = find_edits(files, read_tree(stack.workspace))
+        wanted = find_wanted(stack.inputs, hashed.result())
+        containers = listed.result()
+    return Survey(stack, files, edits, find_changes(wanted, map(_as_running, containers)), containers)
+
+
+def bring_up(meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: bool = False) -> Stack:
+    """Start everything that is not as it should be, and wait until it is healthy.
+
+    `meanwhile` is called once the broker's process was started: its first seconds leave time to build something.
+
+    Raises:
+        StackError: something stands in the way; nothing was started.
+    """
+    stack = open_stack(is_lenient=is_lenient)
+    with interruptible("what was started runs on; `invoke up` goes on from here."), lock(stack.workspace, "stack"):
+        found = _prepare(stack)
+        if found.is_settled:
+            console.say("Everything runs as it should; nothing was changed.")
+        else:
+            _make_images(found)
+            _apply(found)
+            if meanwhile:
+                meanwhile(stack)
+            _wait(found)
+    prune_attempts(stack)
+    return stack
+
+
+def prepare_images() -> None:
+    """Make the images that `bring_up` needs, and start nothing.
+
+    Raises:
+        StackError: something stands in the way.
+    """
+    stack = open_stack()
+    with interruptible("nothing was started."), lock(stack.workspace, "stack"):
+        found = _prepare(stack)
+        if not found.is_settled:
+            _make_images(found)
+
+
+def _prepare(stack: Stack) -> Survey:
+    """Find what is to be done, and write the rendered tree."""
+    stack.engine.check()
+    warn_inert(one.plan.function for one in stack.undeployed)
+    is_new = not stack.workspace.compose.exists()
+    found = survey(stack)
+    stack.write(stack.inputs)
+    if found.edits and not is_new:
+        console.note(f"Written again under .stack: {_name_some([one.subject for one in found.edits])}.")
+    for change in found.changes if found.containers else ():
+        if change.action is not Action.KEEP:
+            console.note(f"{change.subject}: {change.action}: {change.reason}.")
+    return found
+
+
+def _make_images(found: Survey) -> None:
+    _check_host(found.stack, found.containers)
+    builder = Builder(found.stack.workspace, found.stack.engine, found.stack.inputs)
+    builder.prepare_stack()
+    _rebuild_functions(found.stack, builder)
+
+
+def _apply(found: Survey) -> None:
+    with console.working("Starting " + _name_some(found.changing or found.wanted)):
+        found.stack.engine.stop(found.surplus)
+        if found.changing:
+            found.stack.engine.up(found.changing)
+
+
+def _wait(found: Survey) -> None:
+    with console.working("Waiting until all is healthy"):
+        wait_ready(found.stack.engine, [SERVICE], _BROKER_SECONDS)
+        wait_ready(found.stack.engine, found.wanted, _BROKER_SECONDS)
+
+
+def _check_host(stack: Stack, running: Sequence[Container]) -> None:
+    """Look for what would make the start fail, before anything is started."""
+    address = str(stack.settings.bind)
+    own = " ".join(one.ports for one in running if one.service in (SERVICE, GATEWAY) and one.is_running)
+    ports = stack.settings.ports
+    wanted = {"ports.amqp": ports.amqp, "ports.mqtt": ports.mqtt, "ports.management": ports.management}
+    wanted |= {"ports.metrics": ports.metrics, "ports.gateway": ports.gateway}
+    check_ports(address, [(key, port) for key, port in wanted.items() if f":{port}->" not in own])
+    check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
+
+
+def _rebuild_functions(stack: Stack, builder: Builder) -> None:
+    """Build again what was deployed and whose image is gone, where its folder still gives the same.
+
+    Raises:
+        FunctionError: a folder has changed since.
+    """
+    deployed = [one for one in stack.inputs.services if one.is_deployed]
+    here = stack.engine.images(one.image for one in deployed)
+    missing = [one for one in deployed if one.image not in here]
+    folders = function_folders(stack.workspace.root)
+    functions = [stack.recall(folders[m.plan.name]) for m in missing if m.plan.name in folders]
+    plans = [plan_function(one, stack.settings) for one in functions]
+    same = {function_image(plan, stack.inputs): plan for plan in plans}
+    for service in missing:
+        if service.image not in same:
+            name = service.plan.name
+            raise FunctionError(f"The image of {name} is gone. Build it again: invoke deploy-function {name}.")
+    builder.prepare_functions([same[service.image] for service in missing])
+
+
+def _as_running(container: Container) -> Running:
+    names = {field.name for field in fields(Running)}
+    return Running(**{name: getattr(container, name) for name in names})
+
+
+def _name_some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"

@@ -1,0 +1,207 @@
+"""A deploy: images are built side by side, and a rollout puts the functions in the place of their older selves."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from stack import console
+from stack.config.document import collect
+from stack.config.source import find_folder, function_folders
+from stack.errors import ConfigError, FunctionError, StackError
+from stack.plan.broker import SERVICE
+from stack.plan.code import runs_as_is
+from stack.plan.function import FunctionPlan
+from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.render import files_digest, function_image, render_broker, stack_images
+from stack.plan.secret import check_secrets
+from stack.plan.stack import Service, plan_service
+from stack.run.board import Board
+from stack.run.boot import bring_up
+from stack.run.deployment import Deployment, is_deployed
+from stack.run.function import FunctionStatus, describe_functions, plan_folder
+from stack.run.image import Builder, build_all
+from stack.run.interruption import interruptible
+from stack.run.replicas import wake
+from stack.run.revision import find_revision, note_attempt, prune_revisions
+from stack.run.rollout import Outcome, Rollout
+from stack.run.scale import settle_scaler
+from stack.run.stack import Stack, open_stack
+from stack.run.warning import warn_inert
+from stack.run.workspace import lock
+
+
+def deploy_functions(names: Sequence[str], *, message: str = "") -> tuple[FunctionStatus, ...]:
+    """Deploy functions together, or all of functions/ if none is named; return how all are then.
+
+    Raises:
+        StackError: one or more could not be deployed, which run as before; the others are deployed.
+    """
+    stack = open_stack(is_lenient=True)
+    wanted = tuple(names or function_folders(stack.workspace.root))
+    if not wanted:
+        raise FunctionError("There is no function yet; functions/NAME/function.yaml describes one.")
+    for name in wanted:
+        find_folder(stack.workspace.root, name)
+    with _taking_turns(stack, wanted):
+        return Deploy(stack, Board(wanted), message).run()
+
+
+def roll_back(name: str, number: int) -> tuple[FunctionStatus, ...]:
+    """Deploy an older revision of a function, which builds nothing; with 0 the one before what runs.
+
+    Raises:
+        StackError: there is no such revision, its image is gone, or it does not come up; what runs goes on.
+    """
+    stack = open_stack(is_lenient=True)
+    with _taking_turns(stack, (name,)):
+        found = find_revision(stack, name, number)
+        return Deploy(stack, Board((name,)), f"rollback to {found.revision}").run_built(found)
+
+
+def deploy_built(stack: Stack, deployment: Deployment, message: str) -> tuple[FunctionStatus, ...]:
+    """Deploy a function whose image is here, as somebody else built it; return how all are then.
+
+    Raises:
+        StackError: it does not come up; what runs goes on.
+    """
+    with _taking_turns(stack, (deployment.name,)):
+        return Deploy(stack, Board((deployment.name,)), message).run_built(deployment)
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """Some functions on their way, from their folders to what runs."""
+
+    stack: Stack
+    board: Board
+    message: str
+
+    def run(self) -> tuple[FunctionStatus, ...]:
+        """Build and start what is new; return how all functions are then.
+
+        Raises:
+            StackError: one or more failed.
+        """
+        plans = self._plan()
+        images = {name: function_image(plan, self.stack.inputs) for name, plan in plans.items()}
+        services = [self._service(plan, images[name]) for name, plan in plans.items()]
+        here = self._look([*images.values(), *stack_images(self.stack.inputs)])
+        builder = Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
+        builder.prepare_stack(here)
+        missing = [one for one in services if one.image not in here]
+        builder.prepare_processors([one.plan for one in missing])
+        with self.board.shown():
+            build_all(self.stack.engine, [partial(self._build, builder, one) for one in missing])
+            outcome = self._roll_out([one for one in services if one.plan.name not in self.board.failures])
+        return self._finish(outcome)
+
+    def run_built(self, deployment: Deployment) -> tuple[FunctionStatus, ...]:
+        """Start a function whose image is there; return how all functions are then.
+
+        Raises:
+            StackError: it failed.
+        """
+        service = self._service(deployment.plan(self.stack.settings), deployment.image)
+        self._look([])
+        with self.board.shown():
+            outcome = self._roll_out([service])
+        return self._finish(outcome)
+
+    def _plan(self) -> dict[str, FunctionPlan]:
+        plans, errors = {}, []
+        for name in self.board.names:
+            try:
+                plans[name] = plan_folder(self.stack, name)
+                check_secrets([plans[name]], self.stack.vault)
+            except StackError as error:
+                plans.pop(name, None)
+                self.board.fail(name, str(error))
+                errors.append(error)
+        if not plans:
+            raise errors[0] if len(errors) == 1 else _collect(errors)
+        warn_inert(plan.function for plan in plans.values())
+        return plans
+
+    def _service(self, plan: FunctionPlan, image: str) -> Service:
+        return plan_service(
+            plan,
+            self.stack.settings,
+            image=image,
+            vault=self.stack.vault,
+            is_deployed=True,
+            kept_replicas=wake(self.stack.workspace, plan),
+        )
+
+    def _look(self, images: Sequence[str]) -> set[str]:
+        """Bring the stack up first where broker or gateway do not run as rendered; return which images are here."""
+        wanted = files_digest(render_broker(self.stack.inputs))
+        with ThreadPoolExecutor(1) as pool:
+            here = pool.submit(self.stack.engine.images, images)
+            found = [one for one in self.stack.engine.containers() if one.is_running]
+            has_broker = any(one.service == SERVICE and one.files == wanted for one in found)
+            if not has_broker or not any(one.service == GATEWAY for one in found):
+                bring_up(is_lenient=True)
+                return self.stack.engine.images(images)
+            return here.result()
+
+    def _build(self, builder: Builder, service: Service) -> None:
+        name = service.plan.name
+        note_attempt(self.stack.workspace, name, service.image)
+        self.board.tell(name, "building")
+        try:
+            self.board.follow(name, builder.make_function(service.plan, service.image))
+        except StackError as error:
+            self.board.fail(name, str(error))
+        else:
+            self.board.tell(name, "built")
+
+    def _roll_out(self, services: Sequence[Service]) -> Outcome:
+        with lock(self.stack.workspace, "stack"):
+            return Rollout(self.stack.reread(), tuple(services), self.board, self.message).run()
+
+    def _finish(self, outcome: Outcome) -> tuple[FunctionStatus, ...]:
+        """Say what is ready; then stop what it replaces, which finishes its events, and what nobody needs any more."""
+        failures = self.board.failures
+        ready = [name for name in self.board.names if name not in failures]
+        if ready:
+            console.success(f"{', '.join(ready)}: ready.")
+        with interruptible("what is new runs; `invoke up` removes what is left of the older version."):
+            with ThreadPoolExecutor(1) as pool:
+                stopped = pool.submit(self.stack.engine.stop, outcome.replaced)
+                for one in outcome.services:
+                    if one.plan.name in ready and not runs_as_is(one.plan.function):
+                        self.stack.engine.tag(one.image, one.plan.tag)
+                stopped.result()
+            for name in ready:
+                prune_revisions(self.stack, name)
+        settle_scaler()
+        if failures:
+            raise FunctionError("\n".join(f"{name} was not deployed: {why}" for name, why in failures.items()))
+        return describe_functions(self.stack, outcome.services)
+
+
+@contextmanager
+def _taking_turns(stack: Stack, names: Sequence[str]) -> Iterator[None]:
+    """Hold the locks of functions, and look at Docker while the workspace is read."""
+    state = "runs as before" if len(names) == 1 else "run as before"
+    if not any(is_deployed(stack.workspace, name) for name in names):
+        state = "is still not deployed" if len(names) == 1 else "are still not deployed"
+    with interruptible(f"{_name_some(names)} {state}."), ExitStack() as exits:
+        for name in sorted(names):
+            exits.enter_context(lock(stack.workspace, f"function-{name}"))
+        checking = exits.enter_context(ThreadPoolExecutor(1)).submit(stack.engine.check)
+        stack.inputs  # noqa: B018 -- read meanwhile
+        checking.result()
+        yield
+
+
+def _name_some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} functions"
+
+
+def _collect(errors: Sequence[StackError]) -> StackError:
+    """Return one error of several: every mistake of every configuration, or what each says."""
+    wrong = [one for one in errors if isinstance(one, ConfigError)]
+    return collect(wrong) if len(wrong) == len(errors) else FunctionError("\n".join(map(str, errors)))

@@ -1,0 +1,126 @@
+"""Revisions: what a function was before, to list and to go back to; and the images that no revision needs any more."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stack import console
+from stack.errors import FunctionError
+from stack.run.deployment import Deployment, forget_revisions, is_deployed, load_deployments, load_revisions
+from stack.run.stack import Stack, open_stack
+from stack.run.workspace import Workspace, try_lock, write_file
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One revision as it is told; `is_current` marks what runs, and without its image there is no way back to it."""
+
+    revision: int
+    is_current: bool
+    time: str
+    author: str
+    message: str
+    image: str
+    has_image: bool
+
+
+def tell_revisions(name: str, *, as_json: bool) -> None:
+    """Show the revisions of a function, the newest first.
+
+    Raises:
+        FunctionError: it is not deployed.
+    """
+    stack = open_stack()
+    deployments = load_revisions(stack.workspace, name)
+    images = stack.engine.images({one.image for one in deployments})
+    revisions = [_describe(one, deployments[0], images) for one in deployments]
+    if as_json:
+        console.show_json([asdict(one) for one in revisions])
+    else:
+        _show(revisions)
+        console.note(f"* runs. Next: `invoke rollback-function {name} --to REVISION` goes back to another.")
+
+
+def find_revision(stack: Stack, name: str, number: int) -> Deployment:
+    """Return the revision to go back to: a number, or with 0 the one before what runs.
+
+    Raises:
+        FunctionError: there is no such revision, it is what runs, or its image is gone.
+    """
+    current, *older = load_revisions(stack.workspace, name)
+    known = ", ".join(str(one.revision) for one in older) or "none"
+    if number == current.revision:
+        raise FunctionError(f"Revision {number} of {name} is what runs. Older revisions: {known}.")
+    found = next((one for one in older if not number or one.revision == number), None)
+    if found is None:
+        what = f"has no revision {number}" if number else "has no older revision"
+        raise FunctionError(f"{name} {what}. Older revisions that are kept: {known}; `invoke functions {name}` lists.")
+    if not stack.engine.has_image(found.image):
+        raise FunctionError(
+            f"The image of revision {found.revision} of {name}, {found.image}, is gone. "
+            f"`invoke functions {name}` lists what is left; `invoke deploy-function {name}` builds from its folder."
+        )
+    return found
+
+
+def note_attempt(workspace: Workspace, name: str, image: str) -> None:
+    """Remember an image that a deploy is about to make, so that it goes if the deploy does not come to its end."""
+    noted = list(dict.fromkeys([*_attempts(workspace, name), image]))
+    write_file(_attempts_file(workspace, name), "\n".join([*noted, ""]).encode())
+
+
+def prune_revisions(stack: Stack, name: str) -> None:
+    """Forget the revisions beyond those that are kept, and remove the images that only they and lost attempts need.
+
+    Images go first: whoever is interrupted in between finds the same work again.
+    """
+    deployments = load_revisions(stack.workspace, name) if is_deployed(stack.workspace, name) else ()
+    spent = deployments[stack.settings.revisions :]
+    unneeded = {one.image for one in spent} | set(_attempts(stack.workspace, name))
+    if unneeded:
+        needed = {one.image for one in _load_all(stack.workspace) if one not in spent}
+        stack.engine.remove_images(sorted(unneeded - needed - stack.engine.used_images()))
+    if spent:
+        forget_revisions(stack.workspace, name, spent[0].revision + 1)
+    _attempts_file(stack.workspace, name).unlink(missing_ok=True)
+
+
+def prune_attempts(stack: Stack) -> None:
+    """Do the same for every function whose last deploy was cut short; one that is being deployed is left alone."""
+    for path in sorted(_attempts_file(stack.workspace, "").parent.glob("*")):
+        with try_lock(stack.workspace, f"function-{path.name}") as is_free:
+            if is_free:
+                prune_revisions(stack, path.name)
+
+
+def _load_all(workspace: Workspace) -> Iterator[Deployment]:
+    for name in load_deployments(workspace):
+        yield from load_revisions(workspace, name)
+
+
+def _attempts(workspace: Workspace, name: str) -> tuple[str, ...]:
+    path = _attempts_file(workspace, name)
+    return tuple(path.read_text(encoding="utf-8").split()) if path.is_file() else ()
+
+
+def _attempts_file(workspace: Workspace, name: str) -> Path:
+    return workspace.state / "attempts" / name
+
+
+def _describe(one: Deployment, current: Deployment, images: Collection[str]) -> Revision:
+    time = one.time.isoformat(timespec="seconds")
+    return Revision(one.revision, one == current, time, one.author, one.message, one.image, one.image in images)
+
+
+def _show(revisions: Sequence[Revision]) -> None:
+    rows = [
+        {
+            "revision": f"{one.revision} *" if one.is_current else str(one.revision),
+            "deployed": one.time,
+            "by": one.author or "-",
+            "why": one.message or "-",
+            "image": one.image if one.has_image else f"{one.image} (gone)",
+        }
+        for one in revisions
+    ]
+    console.show_table(("revision", "deployed", "by", "why", "image"), rows)

@@ -1,0 +1,180 @@
+"""Revisions: listed, gone back to, pruned; and a deploy that is killed at any moment."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docker.test_deploy import answer, ask
+from tests.docker.workspace import Workspace, list_images, run_docker, wait_until
+
+Author = Callable[..., Path]
+
+
+def revisions(workspace: Workspace, name: str) -> list[dict[str, Any]]:
+    return list(json.loads(workspace.invoke("functions", name, "--json").stdout))
+
+
+def deploy(workspace: Workspace, folder: Path, text: str, *options: str) -> None:
+    (folder / "main.py").write_text(answer(text))
+    workspace.invoke("deploy-function", folder.name, *options)
+
+
+def test_rollback_is_a_deploy_of_an_older_image(workspace: Workspace, author: Author) -> None:
+    folder = author("rolls", answer("one"))
+    for text in ("one", "two"):
+        deploy(workspace, folder, text, "--message", f"says {text}")
+    (folder / "main.py").write_text("def handler(:\n")
+    result = workspace.invoke("rollback-function", "rolls")
+    assert "building" not in result.stderr
+    assert ask(workspace, "rolls") == "one"
+    found = revisions(workspace, "rolls")
+    assert [(one["revision"], one["is_current"], one["message"]) for one in found] == [
+        (3, True, "rollback to 1"),
+        (2, False, "says two"),
+        (1, False, "says one"),
+    ]
+    assert found[0]["image"] == found[2]["image"]
+    assert all(one["has_image"] and "@" in one["author"] for one in found)
+    workspace.invoke("rollback-function", "rolls", "--to", "2")
+    assert ask(workspace, "rolls") == "two"
+    before = workspace.containers()
+    assert "nothing was changed" in workspace.invoke("up").stderr
+    assert workspace.containers() == before
+
+
+def test_rollback_that_cannot_be(workspace: Workspace, author: Author) -> None:
+    folder = author("stuck", answer("one"))
+    for text in ("one", "two"):
+        deploy(workspace, folder, text)
+    run_docker("image", "rm", "--force", revisions(workspace, "stuck")[1]["image"])
+    refusals = {
+        "9": "stuck has no revision 9. Older revisions that are kept: 1;",
+        "2": "Revision 2 of stuck is what runs. Older revisions: 1.",
+        "1": "The image of revision 1 of stuck, nuclio/processor-stuck:",
+    }
+    for number, message in refusals.items():
+        result = workspace.invoke("rollback-function", "stuck", "--to", number, check=False)
+        assert result.returncode == 1
+        assert result.stderr.startswith(message)
+    assert ask(workspace, "stuck") == "two"
+    assert not revisions(workspace, "stuck")[1]["has_image"]
+
+
+@pytest.fixture
+def two_revisions(workspace: Workspace) -> Iterator[None]:
+    """Only two revisions are kept."""
+    before = (workspace.root / "stack.yaml").read_text()
+    workspace.configure(revisions=2)
+    yield
+    (workspace.root / "stack.yaml").write_text(before)
+
+
+@pytest.mark.usefixtures("two_revisions")
+def test_old_images_are_pruned(workspace: Workspace, author: Author) -> None:
+    """Those of dropped revisions go, and those of versions that never ran; what a container uses stays."""
+    folder = author("prunes", answer("one"))
+    deploy(workspace, folder, "one")
+    (first,) = (one["image"] for one in revisions(workspace, "prunes"))
+    user = run_docker("create", first).stdout.strip()
+    try:
+        for text in ("two", "three"):
+            deploy(workspace, folder, text)
+        (folder / "main.py").write_text("def handler(:\n")
+        assert workspace.invoke("deploy-function", "prunes", check=False).returncode == 1
+        deploy(workspace, folder, "four")
+        kept = {one["image"] for one in revisions(workspace, "prunes")}
+        assert len(kept) == 2
+        images = list_images("nuclio/processor-prunes")
+        assert images == kept | {first, "nuclio/processor-prunes:latest"}
+    finally:
+        run_docker("rm", "--force", user)
+    workspace.invoke("delete-function", "prunes", "--yes")
+    assert list_images("nuclio/processor-prunes") <= {first}
+
+
+# Docker's name server goes on naming a container that ends, so a connection may come between its last look at its
+# listener and the end of that; as any client would, it then asks once more.
+ASKER = """
+import sys, time, urllib.request
+
+def ask():
+    with urllib.request.urlopen(sys.argv[1], timeout=9) as answer:
+        return answer.read().decode()
+
+while True:
+    try:
+        try:
+            print(ask(), flush=True)
+        except OSError:
+            print(ask(), flush=True)
+    except OSError as error:
+        print("failed:", error, flush=True)
+    time.sleep(0.01)
+"""
+
+
+@contextmanager
+def asking(workspace: Workspace, name: str) -> Iterator[list[str]]:
+    """Ask a function without a pause from within the stack's network; give every answer, and every failure."""
+    (container,) = workspace.containers(f"function-{name}")
+    command = ["docker", "exec", container, "python3", "-c", ASKER, "http://function-cut:8080"]
+    answers: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        reader = threading.Thread(target=lambda: answers.extend(line.strip() for line in process.stdout or ()))
+        reader.start()
+        wait_until(lambda: answers)
+        yield answers
+        process.kill()
+        reader.join(10)
+
+
+def test_deploy_that_is_killed_at_any_moment(workspace: Workspace, author: Author) -> None:
+    """The old version answers throughout; the next deploy finds its way, and leaves nothing behind."""
+    author("watcher", answer("watcher"))
+    folder = author("cut", answer("0"))
+    for name in ("watcher", "cut"):
+        workspace.invoke("deploy-function", name)
+    seconds = (0.5, 0.9, 1.3, 1.8, 2.4)
+    with asking(workspace, "watcher") as answers:
+        for number, after in enumerate(seconds, start=1):
+            (folder / "main.py").write_text(answer(str(number)))
+            process = workspace.start("deploy-function", "cut")
+            time.sleep(after)
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate(timeout=60)
+        (folder / "main.py").write_text(answer("last"))
+        workspace.invoke("deploy-function", "cut")
+        wait_until(lambda: answers[-1] == "last")
+    assert [one for one in answers if one.startswith("failed")] == []
+    assert len(workspace.containers("function-cut")) == 1
+    assert not (workspace.rendered / "candidate.compose.yaml").exists()
+    kept = {one["image"] for one in revisions(workspace, "cut")}
+    assert list_images("nuclio/processor-cut") == kept | {"nuclio/processor-cut:latest"}
+    assert "nothing was changed" in workspace.invoke("up").stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interruption_is_one_calm_line(
+    workspace: Workspace, author: Author, number: signal.Signals, status: int
+) -> None:
+    folder = author("calm", answer("one"))
+    workspace.invoke("deploy-function", "calm")
+    old = workspace.containers("function-calm")
+    (folder / "main.py").write_text("import time\ntime.sleep(60)\n" + answer("two"))
+    process = workspace.start("deploy-function", "calm")
+    wait_until(lambda: len(workspace.containers("function-calm")) == 2, seconds=60, what="the new container")
+    os.kill(process.pid, number)
+    lines = process.communicate(timeout=60)[0].splitlines()
+    assert (process.returncode, lines[-1]) == (status, "Interrupted; calm runs as before.")
+    assert workspace.containers("function-calm") == old
+    assert "nothing was changed" in workspace.invoke("up").stderr
