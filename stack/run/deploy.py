@@ -192,8 +192,11 @@ def _taking_turns(stack: Stack, names: Sequence[str]) -> Iterator[None]:
         for name in sorted(names):
             exits.enter_context(lock(stack.workspace, f"function-{name}"))
         checking = exits.enter_context(ThreadPoolExecutor(1)).submit(stack.engine.check)
-        stack.inputs  # noqa: B018 -- read meanwhile
-        checking.result()
+        try:
+            stack.inputs  # noqa: B018 -- read meanwhile
+        finally:
+            # What Docker lacks is told before anything else that is missing.
+            checking.result()
         yield
 
 

@@ -103,7 +103,8 @@ def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
 def list_functions() -> tuple[FunctionStatus, ...]:
     """Tell how every function is, deployed or not."""
     stack = open_stack()
-    return describe_functions(stack, stack.inputs.services)
+    containers = stack.engine.containers()
+    return tuple(_status(service, containers, stack.settings) for service in stack.inputs.services)
 
 
 def describe_functions(stack: Stack, services: Sequence[Service]) -> tuple[FunctionStatus, ...]:

@@ -82,6 +82,7 @@ class Rollout:
         """Start functions and wait until they are ready; return why one is not, by the name of its service."""
         for one in pending:
             self.board.tell(one.plan.name, "starting")
+        self.stack.prepare(pending)
         write_file(self.stack.engine.candidate_file, self._candidate)
         failures = self._create(pending, before)
         waiting = _names([one for one in pending if one.replicas]) - set(failures)

@@ -1,6 +1,6 @@
 """The stack: render it, take it down, show its logs; run/boot.py brings it up."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from stack.errors import EngineError, FunctionError
 from stack.plan.broker import Credentials
 from stack.plan.function import plan_function
 from stack.plan.image import Ground
-from stack.plan.render import Inputs, function_image, render, used_secrets
+from stack.plan.render import Inputs, function_image, render, render_function, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, check_exposure, plan_service
 from stack.run.credentials import load_credentials
@@ -26,7 +26,7 @@ from stack.run.replicas import load_replicas
 from stack.run.source import Store
 from stack.run.vault import mount_secrets, open_vault
 from stack.run.warning import warn_inert
-from stack.run.workspace import Workspace, lock, open_workspace, write_tree
+from stack.run.workspace import Workspace, lock, open_workspace, write_file, write_tree
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,14 @@ class Stack:
             is_deployed=is_deployed,
             kept_replicas=self.replicas.get(function.name),
         )
+
+    def prepare(self, services: Collection[Service]) -> None:
+        """Write what containers of these services mount, while nothing else tells of the services yet."""
+        mount_secrets(self.workspace, self.vault, used_secrets([*self.inputs.services, *services]))
+        for service in services:
+            files = render_function(service.plan, self.inputs) if service.runs_as_is else {}
+            for path, content in files.items():
+                write_file(self.workspace.rendered / path, content)
 
     def write(self, inputs: Inputs) -> tuple[str, ...]:
         """Write the rendered tree, and have the gateway go by it; return the paths that changed."""
