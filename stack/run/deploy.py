@@ -87,14 +87,20 @@ class Deploy:
         plans = self._plan()
         images = {name: function_image(plan, self.stack.inputs) for name, plan in plans.items()}
         services = [self._service(plan, images[name]) for name, plan in plans.items()]
-        here = self._look([*images.values(), *stack_images(self.stack.inputs)])
+        is_up, here = self._look([*images.values(), *stack_images(self.stack.inputs)])
         builder = Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
         builder.prepare_stack(here)
         missing = [one for one in services if one.image not in here]
         builder.prepare_processors([one.plan for one in missing])
-        with self.board.shown():
+        with ExitStack() as table:
+            table.enter_context(self.board.shown())
             build_all(self.stack.engine, [partial(self._build, builder, one) for one in missing])
-            outcome = self._roll_out([one for one in services if one.plan.name not in self.board.failures])
+            built = [one for one in services if one.plan.name not in self.board.failures]
+            if built and not is_up:
+                table.close()
+                bring_up(is_lenient=True)
+                table.enter_context(self.board.shown())
+            outcome = self._roll_out(built)
         return self._finish(outcome)
 
     def run_built(self, deployment: Deployment) -> tuple[FunctionStatus, ...]:
@@ -104,7 +110,8 @@ class Deploy:
             StackError: it failed.
         """
         service = self._service(deployment.plan(self.stack.settings), deployment.image)
-        self._look([])
+        if not self._look([])[0]:
+            bring_up(is_lenient=True)
         with self.board.shown():
             outcome = self._roll_out([service])
         return self._finish(outcome)
@@ -134,17 +141,14 @@ class Deploy:
             kept_replicas=wake(self.stack.workspace, plan),
         )
 
-    def _look(self, images: Sequence[str]) -> set[str]:
-        """Bring the stack up first where broker or gateway do not run as rendered; return which images are here."""
+    def _look(self, images: Sequence[str]) -> tuple[bool, set[str]]:
+        """Return whether broker and gateway run as they are rendered, and which images are here."""
         wanted = files_digest(render_broker(self.stack.inputs))
         with ThreadPoolExecutor(1) as pool:
             here = pool.submit(self.stack.engine.images, images)
             found = [one for one in self.stack.engine.containers() if one.is_running]
             has_broker = any(one.service == SERVICE and one.files == wanted for one in found)
-            if not has_broker or not any(one.service == GATEWAY for one in found):
-                bring_up(is_lenient=True)
-                return self.stack.engine.images(images)
-            return here.result()
+            return has_broker and any(one.service == GATEWAY for one in found), here.result()
 
     def _build(self, builder: Builder, service: Service) -> None:
         name = service.plan.name
