@@ -11,7 +11,7 @@ def main() -> None:
     from stack.run.scaler import Scaler
     from stack.run.stack import open_stack
 
-    stack = open_stack()
+    stack = open_stack(is_lenient=True)
     owner = stack.workspace.rendered.stat()
     os.setgroups([_SOCKET.stat().st_gid])
     os.setgid(owner.st_gid)

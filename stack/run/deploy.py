@@ -180,7 +180,7 @@ class Deploy:
                 stopped.result()
             for name in ready:
                 prune_revisions(self.stack, name)
-        settle_scaler()
+        settle_scaler(self.stack.reread())
         if failures:
             raise FunctionError("\n".join(f"{name} was not deployed: {why}" for name, why in failures.items()))
         return describe_functions(self.stack, outcome.services)

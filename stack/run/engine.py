@@ -244,6 +244,9 @@ class Engine:
             return process.wait()
         except (KeyboardInterrupt, BrokenPipeError) as end:
             process.terminate()
+            if process.stdout:
+                # Compose would wait for ever for somebody to read the rest.
+                process.stdout.close()
             process.wait()
             if isinstance(end, BrokenPipeError):
                 # Python would complain of the lost pipe once more at its own end.

@@ -69,7 +69,7 @@ def delete_function(name: str) -> None:
     Raises:
         FunctionError: it is not deployed.
     """
-    stack = open_stack()
+    stack = open_stack(is_lenient=True)
     stack.engine.check()
     containers = [one for one in stack.engine.containers() if name and one.function == name]
     revisions = () if containers and not is_deployed(stack.workspace, name) else load_revisions(stack.workspace, name)
@@ -82,7 +82,7 @@ def delete_function(name: str) -> None:
             _forget(stack, revisions)
         fresh = stack.reread()
         fresh.write(fresh.inputs)
-    settle_scaler()
+    settle_scaler(fresh)
     kept = f"; functions/{name} is kept" if name in function_folders(stack.workspace.root) else ""
     console.success(f"{name} is gone{kept}.")
 

@@ -24,7 +24,7 @@ def scale_function(name: str, text: str) -> None:
     if not text.isdecimal():
         raise FunctionError(f"{text!r} is no number of containers: invoke scale-function {name} 3.")
     replicas = int(text)
-    stack = open_stack()
+    stack = open_stack(is_lenient=True)
     stack.engine.check()
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, "stack"):
         stack = stack.reread()
@@ -98,13 +98,12 @@ def _find(stack: Stack, name: str) -> Service:
     return next(one for one in stack.inputs.services if one.plan.name == name)
 
 
-def settle_scaler() -> None:
+def settle_scaler(stack: Stack) -> None:
     """Have the scaler run where a function leaves it a choice, and only there.
 
     Raises:
         StackError: its image could not be made, or Docker refused.
     """
-    stack = open_stack()
     found = [one for one in stack.engine.containers() if one.service == SCALER]
     if stack.inputs.has_scaler and not found:
         Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
