@@ -308,14 +308,19 @@ class Engine:
 
 
 def stream(command: Sequence[str], failure: str, running: "set[subprocess.Popen[str]] | None" = None) -> Iterator[str]:
-    """Run a command and yield its lines; its process ends with its reader, and is in `running` until then.
+    """Run a command and yield its lines; its process ends with its reader.
+
+    With `running` it is in that set until then, and inherits the locks of this task: should the task be killed, whoever
+    comes next waits until it has ended too.
 
     Raises:
         BuildError: it failed; the message is `failure` and the last lines.
     """
+    pipe = subprocess.PIPE
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
+        command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace",
+        close_fds=running is None,
+    )  # fmt: skip
     last: deque[str] = deque(maxlen=_LOG_LINES)
     running = set() if running is None else running
     running.add(process)

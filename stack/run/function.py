@@ -16,6 +16,7 @@ from stack.run.container import Container
 from stack.run.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
 from stack.run.image import Builder
 from stack.run.replicas import forget_replicas
+from stack.run.revision import prune_revisions
 from stack.run.scale import settle_scaler
 from stack.run.source import Store, forget_code
 from stack.run.stack import Stack, open_stack
@@ -80,6 +81,7 @@ def delete_function(name: str) -> None:
         forget_code(stack.workspace, name)
         if revisions:
             _forget(stack, revisions)
+        prune_revisions(stack, name)
         fresh = stack.reread()
         fresh.write(fresh.inputs)
     settle_scaler(fresh)

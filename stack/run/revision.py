@@ -1,11 +1,12 @@
 """Revisions: what a function was before, to list and to go back to; and the images that no revision needs any more."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stack import console
 from stack.errors import FunctionError
+from stack.plan.code import runs_as_is
 from stack.run.deployment import Deployment, forget_revisions, is_deployed, load_deployments, load_revisions
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import Workspace, try_lock, write_file
@@ -65,24 +66,32 @@ def find_revision(stack: Stack, name: str, number: int) -> Deployment:
 
 def note_attempt(workspace: Workspace, name: str, image: str) -> None:
     """Remember an image that a deploy is about to make, so that it goes if the deploy does not come to its end."""
-    noted = list(dict.fromkeys([*_attempts(workspace, name), image]))
-    write_file(_attempts_file(workspace, name), "\n".join([*noted, ""]).encode())
+    _write_attempts(workspace, name, dict.fromkeys([*list_attempts(workspace, name), image]))
+
+
+def list_attempts(workspace: Workspace, name: str) -> tuple[str, ...]:
+    """Return the images that were noted and not removed since."""
+    path = _attempts_file(workspace, name)
+    return tuple(path.read_text(encoding="utf-8").split()) if path.is_file() else ()
 
 
 def prune_revisions(stack: Stack, name: str) -> None:
     """Forget the revisions beyond those that are kept, and remove the images that only they and lost attempts need.
 
-    Images go first: whoever is interrupted in between finds the same work again.
+    An image that somebody else made, and the function only names, is his. Images go first: whoever is interrupted in
+    between finds the same work again.
     """
     deployments = load_revisions(stack.workspace, name) if is_deployed(stack.workspace, name) else ()
     spent = deployments[stack.settings.revisions :]
-    unneeded = {one.image for one in spent} | set(_attempts(stack.workspace, name))
+    built = [one for one in spent if not runs_as_is(one.plan(stack.settings).function)]
+    unneeded = {one.image for one in built} | set(list_attempts(stack.workspace, name))
     if unneeded:
-        needed = {one.image for one in _load_all(stack.workspace) if one not in spent}
-        stack.engine.remove_images(sorted(unneeded - needed - stack.engine.used_images()))
+        unneeded -= {one.image for one in _load_all(stack.workspace) if one not in spent}
+        used = unneeded & stack.engine.used_images()
+        stack.engine.remove_images(sorted(unneeded - used))
+        _write_attempts(stack.workspace, name, sorted(used))
     if spent:
         forget_revisions(stack.workspace, name, spent[0].revision + 1)
-    _attempts_file(stack.workspace, name).unlink(missing_ok=True)
 
 
 def prune_attempts(stack: Stack) -> None:
@@ -98,9 +107,13 @@ def _load_all(workspace: Workspace) -> Iterator[Deployment]:
         yield from load_revisions(workspace, name)
 
 
-def _attempts(workspace: Workspace, name: str) -> tuple[str, ...]:
-    path = _attempts_file(workspace, name)
-    return tuple(path.read_text(encoding="utf-8").split()) if path.is_file() else ()
+def _write_attempts(workspace: Workspace, name: str, images: Iterable[str]) -> None:
+    """Remember images; those of containers that somebody else has are tried again another time."""
+    text = "".join(f"{image}\n" for image in images)
+    if text:
+        write_file(_attempts_file(workspace, name), text.encode())
+    else:
+        _attempts_file(workspace, name).unlink(missing_ok=True)
 
 
 def _attempts_file(workspace: Workspace, name: str) -> Path:

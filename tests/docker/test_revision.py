@@ -81,6 +81,7 @@ def two_revisions(workspace: Workspace) -> Iterator[None]:
 @pytest.mark.usefixtures("two_revisions")
 def test_old_images_are_pruned(workspace: Workspace, author: Author) -> None:
     """Those of dropped revisions go, and those of versions that never ran; what a container uses stays."""
+    others = list_images("nuclio/processor-prunes")
     folder = author("prunes", answer("one"))
     deploy(workspace, folder, "one")
     (first,) = (one["image"] for one in revisions(workspace, "prunes"))
@@ -94,11 +95,11 @@ def test_old_images_are_pruned(workspace: Workspace, author: Author) -> None:
         kept = {one["image"] for one in revisions(workspace, "prunes")}
         assert len(kept) == 2
         images = list_images("nuclio/processor-prunes")
-        assert images == kept | {first, "nuclio/processor-prunes:latest"}
+        assert images - others <= kept | {first, "nuclio/processor-prunes:latest"} <= images
     finally:
         run_docker("rm", "--force", user)
     workspace.invoke("delete-function", "prunes", "--yes")
-    assert list_images("nuclio/processor-prunes") <= {first}
+    assert list_images("nuclio/processor-prunes") <= others
 
 
 # Docker's name server goes on naming a container that ends, so a connection may come between its last look at its
@@ -141,6 +142,7 @@ def asking(workspace: Workspace, name: str) -> Iterator[list[str]]:
 def test_deploy_that_is_killed_at_any_moment(workspace: Workspace, author: Author) -> None:
     """The old version answers throughout; the next deploy finds its way, and leaves nothing behind."""
     author("watcher", answer("watcher"))
+    others = list_images("nuclio/processor-cut")
     folder = author("cut", answer("0"))
     for name in ("watcher", "cut"):
         workspace.invoke("deploy-function", name)
@@ -159,7 +161,7 @@ def test_deploy_that_is_killed_at_any_moment(workspace: Workspace, author: Autho
     assert len(workspace.containers("function-cut")) == 1
     assert not (workspace.rendered / "candidate.compose.yaml").exists()
     kept = {one["image"] for one in revisions(workspace, "cut")}
-    assert list_images("nuclio/processor-cut") == kept | {"nuclio/processor-cut:latest"}
+    assert list_images("nuclio/processor-cut") - others <= kept | {"nuclio/processor-cut:latest"}
     assert "nothing was changed" in workspace.invoke("up").stderr
 
 
