@@ -209,7 +209,7 @@ def test_a_call_with_method_path_headers_and_a_body_from_anywhere(
     ("options", "message"),
     [
         (("nothere",), "There is no function nothere. Functions: amqpconsume"),
-        (("temperaturealert",), "has no http trigger with a published port"),
+        (("temperaturealert",), "has no http trigger that is published"),
         (("amqpevent", "--header", "nonsense"), "should be like 'Name: value'"),
         (("amqpevent", "--header", "X-Sign: ☃"), "HTTP has no '☃' in a header; send it in the body."),
         (("amqpevent", "--body", "@/nowhere"), "--body @/nowhere: No such file or directory"),
