@@ -5,12 +5,9 @@ logs that end with their reader) is a call of the same command line here.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stack.errors import BuildError, EngineError
+from stack.run.build import Build
+from stack.run.command import relay, require_success, run, stream
 from stack.run.container import Container, read_containers
 from stack.run.refusal import PROVISION, explain
 from stack.run.workspace import write_file
@@ -30,29 +29,12 @@ if TYPE_CHECKING:
 MINIMUM_ENGINE = (25, 0)
 MINIMUM_COMPOSE = (2, 20)
 _LOG_LINES = 20
-# Compose 2.26 erases a terminal's line before each line of a log, also in a pipe.
-_ERASE = "\x1b[2K"
 # Of each container, a line with its id and the log of its health checks, if it has one.
 _PROBES = "{{.Id}} {{with .State.Health}}{{json .Log}}{{end}}"
 _ADDRESS = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
 # Of each image, a line with its names; Docker leaves out the address and the folder of its own registry.
 _NAMES = "{{json .RepoTags}}"
 _DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
-# Handed to builds as BuildKit's predefined arguments, which it keeps out of the image's history.
-_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-
-
-@dataclass(frozen=True)
-class Build:
-    """One call of BuildKit; every path is absolute."""
-
-    tags: tuple[str, ...]
-    dockerfile: Path
-    context: Path
-    contexts: Mapping[str, Path]
-    secrets: Mapping[str, Path]
-    args: Mapping[str, str] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
 
 
 @dataclass
@@ -88,8 +70,8 @@ class Engine:
             EngineError: Docker or Compose is missing, too old, not running, or not permitted.
         """
         with ThreadPoolExecutor() as pool:
-            compose = pool.submit(_run, ["docker", "compose", "version", "--short"])
-            result = _run(["docker", "version", "--format", "{{json .Server}}"])
+            compose = pool.submit(run, ["docker", "compose", "version", "--short"])
+            result = run(["docker", "version", "--format", "{{json .Server}}"])
         if result.returncode:
             raise EngineError(explain(result.stderr))
         _require("Docker Engine", str(json.loads(result.stdout).get("Version", "")), MINIMUM_ENGINE)
@@ -97,7 +79,7 @@ class Engine:
 
     def root_folder(self) -> str:
         """Return where Docker keeps its images."""
-        return _run(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip()
+        return run(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip()
 
     def containers(self) -> tuple[Container, ...]:
         """List the project's containers, running or not, by one call."""
@@ -106,8 +88,8 @@ class Engine:
     def config_hashes(self, compose: bytes) -> dict[str, str]:
         """Return Compose's hash of each service of a Compose file's content, as it labels containers with."""
         place = ["--project-name", self.project, "--project-directory", str(self.compose_file.parent), "--file", "-"]
-        result = _run(["docker", "compose", *place, "config", "--hash", "*"], text=compose.decode())
-        return dict(line.split() for line in _require_success(result).splitlines() if line.strip())
+        result = run(["docker", "compose", *place, "config", "--hash", "*"], text=compose.decode())
+        return dict(line.split() for line in require_success(result).splitlines() if line.strip())
 
     def has_image(self, image: str) -> bool:
         """Say whether an image is here."""
@@ -118,7 +100,7 @@ class Engine:
         wanted = sorted(set(names))
         if not wanted:
             return set()
-        result = _run(["docker", "image", "inspect", "--format", _NAMES, *wanted])
+        result = run(["docker", "image", "inspect", "--format", _NAMES, *wanted])
         found = {name for line in result.stdout.split("\n") if line for name in json.loads(line) or ()}
         return set(wanted) if not result.returncode else {name for name in wanted if _shorten(name) in found}
 
@@ -133,7 +115,7 @@ class Engine:
     def remove_images(self, images: Sequence[str]) -> None:
         """Remove names of images; what still has another name stays."""
         if images:
-            _run(["docker", "image", "rm", *images])
+            run(["docker", "image", "rm", *images])
 
     def save(self, image: str, file: Path) -> None:
         """Write an image into a tar.
@@ -182,7 +164,7 @@ class Engine:
         command = ["docker", "compose", "--project-name", self.project, "--file", str(self.candidate_file)]
         command += ["up", "--detach", "--no-build", "--pull", "never", *(["--no-recreate"] if scales else [])]
         command += [part for name, count in scales.items() for part in ("--scale", f"{name}={count}")]
-        _require_success(_run([*command, *services], close_fds=False))
+        require_success(run([*command, *services], close_fds=False))
 
     def down(self, *, volumes: bool) -> None:
         """Stop and remove everything of the project."""
@@ -194,8 +176,8 @@ class Engine:
         if containers:
             names = [one.id for one in containers]
             # One that is gone already is no failure.
-            _run(["docker", "stop", *names])
-            _require_success(_run(["docker", "rm", "--force", *names]))
+            run(["docker", "stop", *names])
+            require_success(run(["docker", "rm", "--force", *names]))
 
     def signal(self, container: Container, name: str) -> None:
         """Send a signal to a container's first process, by its own shell.
@@ -215,20 +197,20 @@ class Engine:
 
     def execute(self, container: Container, *command: str) -> str:
         """Run a command in a container and return what it printed; nothing if it could not be run."""
-        result = _run(["docker", "exec", container.id, *command])
+        result = run(["docker", "exec", container.id, *command])
         return "" if result.returncode else result.stdout
 
     def last_probes(self, containers: Sequence[Container]) -> dict[str, str]:
         """Return what the latest health check of each container printed, by the container's id."""
         if not containers:
             return {}
-        result = _run(["docker", "inspect", "--format", _PROBES, *(one.id for one in containers)])
+        result = run(["docker", "inspect", "--format", _PROBES, *(one.id for one in containers)])
         pairs = [line.partition(" ") for line in result.stdout.splitlines()]
         return {id_: str(log[-1]["Output"]) for id_, _, text in pairs if (log := json.loads(text or "null"))}
 
     def addresses(self, containers: Sequence[Container]) -> dict[str, str]:
         """Return the address of each container in Docker's network, by the container's id."""
-        result = _run(["docker", "inspect", "--format", _ADDRESS, *(one.id for one in containers)])
+        result = run(["docker", "inspect", "--format", _ADDRESS, *(one.id for one in containers)])
         pairs = [line.split() for line in result.stdout.splitlines()]
         return {pair[0]: pair[1] for pair in pairs if len(pair) > 1}
 
@@ -236,22 +218,7 @@ class Engine:
         """Print the logs of services as they are; return the exit status, which is 0 if the reader had enough."""
         command = ["docker", "compose", *self._compose_arguments(), "logs", f"--tail={tail}"]
         command += [*(["--follow"] if follow else []), *services]
-        target = None if sys.stdout.isatty() else subprocess.PIPE
-        process = subprocess.Popen(command, stdout=target, text=True, errors="replace")
-        try:
-            for line in process.stdout or ():
-                print(line.removeprefix(_ERASE), end="", flush=True)
-            return process.wait()
-        except (KeyboardInterrupt, BrokenPipeError) as end:
-            process.terminate()
-            if process.stdout:
-                # Compose would wait for ever for somebody to read the rest.
-                process.stdout.close()
-            process.wait()
-            if isinstance(end, BrokenPipeError):
-                # Python would complain of the lost pipe once more at its own end.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+        return relay(command)
 
     def build(self, build: Build) -> Iterator[str]:
         """Build an image and yield the lines of the log as they come.
@@ -259,15 +226,9 @@ class Engine:
         Raises:
             BuildError: it failed; the message ends with the last lines.
         """
-        command = ["docker", "buildx", "build", "--progress=plain", "--load", "--file", str(build.dockerfile)]
-        command += [part for tag in build.tags for part in ("--tag", tag)]
-        command += [part for name, path in build.contexts.items() for part in ("--build-context", f"{name}={path}")]
-        command += [part for name, path in build.secrets.items() for part in ("--secret", f"id={name},src={path}")]
-        command += [part for name, value in build.args.items() for part in ("--build-arg", f"{name}={value}")]
-        command += [part for name in _PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
         with _blaming_buildx():
             failure = f"The image {build.tags[0]} could not be built"
-            yield from stream([*command, *build.flags, str(build.context)], failure, self._running)
+            yield from stream(build.command(), failure, self._running)
 
     def cancel_builds(self) -> None:
         """Make the builds of other threads end."""
@@ -295,7 +256,7 @@ class Engine:
         return ["--project-name", self.project, "--file", str(self.compose_file)]
 
     def _ask(self, *arguments: str) -> str:
-        return _require_success(_run(["docker", *arguments]))
+        return require_success(run(["docker", *arguments]))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -307,72 +268,15 @@ class Engine:
             raise EngineError(explain(error.stderr or str(error))) from error
 
 
-def stream(command: Sequence[str], failure: str, running: "set[subprocess.Popen[str]] | None" = None) -> Iterator[str]:
-    """Run a command and yield its lines; its process ends with its reader.
-
-    With `running` it is in that set until then, and inherits the locks of this task: should the task be killed, whoever
-    comes next waits until it has ended too.
-
-    Raises:
-        BuildError: it failed; the message is `failure` and the last lines.
-    """
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace",
-        close_fds=running is None,
-    )  # fmt: skip
-    last: deque[str] = deque(maxlen=_LOG_LINES)
-    running = set() if running is None else running
-    running.add(process)
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            last.append(line.rstrip())
-            yield last[-1]
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.stdout.close()
-        status = process.wait()
-        running.discard(process)
-    if status:
-        raise BuildError(f"{failure}. The log ends with:\n" + "\n".join(f"  {line}" for line in last))
-
-
 @contextmanager
 def _blaming_buildx() -> Iterator[None]:
     """Tell a missing Buildx, which is not asked for before each build, from a build that fails."""
     try:
         yield
     except BuildError:
-        if _run(["docker", "buildx", "version"]).returncode:
+        if run(["docker", "buildx", "version"]).returncode:
             raise EngineError(f"Docker Buildx, which builds images, is not installed. {PROVISION}") from None
         raise
-
-
-def _run(
-    command: Sequence[str], *, text: str | None = None, close_fds: bool = True
-) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end; it is asked to end, and waited for, if this task is interrupted meanwhile."""
-    pipe, source = subprocess.PIPE, subprocess.DEVNULL if text is None else subprocess.PIPE
-    try:
-        process = subprocess.Popen(command, stdin=source, stdout=pipe, stderr=pipe, text=True, close_fds=close_fds)
-    except FileNotFoundError as error:
-        raise EngineError(f"Docker is not installed. {PROVISION}") from error
-    with process:
-        try:
-            output, errors = process.communicate(text)
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)
-
-
-def _require_success(result: "subprocess.CompletedProcess[str]") -> str:
-    if result.returncode:
-        raise EngineError(explain(result.stderr))
-    return result.stdout
 
 
 def _shorten(image: str) -> str:

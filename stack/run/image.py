@@ -32,7 +32,8 @@ from stack.plan.render import (
     render_images,
 )
 from stack.run.base import make_base
-from stack.run.engine import Build, Engine
+from stack.run.build import Build
+from stack.run.engine import Engine
 from stack.run.host import LIBRARIES, archive_stamp, find_ca, processor_digest, read_archive
 from stack.run.workspace import PROGRAM, Workspace, write_file
 
