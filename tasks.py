@@ -284,7 +284,7 @@ def invoke_function(
 
 @verb(
     help={
-        "quick": "fewer messages and rounds: two minutes, and figures that are less sure",
+        "quick": "fewer messages and rounds, and figures that are less sure",
         "row": "only the rows whose name has this text",
         "growth": "measure how tasks and memory grow from 1 to 100 functions instead",
         **_JSON,

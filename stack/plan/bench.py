@@ -46,7 +46,7 @@ class Scale:
 
 
 FULL = Scale(messages=50_000, seconds=5.0, rounds=5)
-QUICK = Scale(messages=5_000, seconds=1.0, rounds=2)
+QUICK = Scale(messages=20_000, seconds=1.0, rounds=2)
 
 _LIMIT = True
 _AMQP = "rabbit-mq events/s, one worker, empty handler, against"
