@@ -21,6 +21,7 @@ from stack.config.trigger import Trigger, check_triggers
 from stack.config.volume import Volume, check_volumes
 
 PROJECT_LABEL = "nuclio.io/project-name"
+FUNCTION_LABEL = "nuclio.io/function-name"
 DEFAULT_PROJECT = "default"
 # Chooses the processor of one function.
 PROCESSOR_ANNOTATION = "tidegate.io/processor"
@@ -41,10 +42,19 @@ def check_name(name: str) -> None:
     Raises:
         ValueError: it cannot.
     """
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"should be at most 63 letters, digits, '-', '_' and '.', not {name!r}")
+    check_qualified_name(name)
     if name in _RESERVED:
         raise ValueError(f"{name!r} is reserved; choose another name")
+
+
+def check_qualified_name(name: str) -> None:
+    """Make sure that a thing can be called so; such a name is that of a file too.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"should be at most 63 letters, digits, '-', '_' and '.', not {name!r}")
 
 
 class Metadata(NuclioDocument):

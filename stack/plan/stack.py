@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 
 from stack.config.container import RestartPolicy
 from stack.config.duration import parse_duration
+from stack.config.function import FUNCTION_LABEL
 from stack.config.quantity import cpus, memory_bytes
 from stack.config.settings import Settings
 from stack.config.trigger import HttpTrigger
@@ -18,7 +19,6 @@ from stack.plan.scale import Limits, choose_replicas, find_limits
 from stack.plan.secret import Mount, Vault, find_mounts
 
 # Labels by which a container is found again, and by which a change is seen that Compose does not see.
-FUNCTION_LABEL = "nuclio.io/function-name"
 FILES_LABEL = "io.tidegate.files"
 SECRETS_LABEL = "io.tidegate.secrets"
 # What Docker waits for after SIGTERM, beyond the longest wait of a worker.
