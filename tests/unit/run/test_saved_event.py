@@ -26,7 +26,7 @@ def make(name: str = "", function: str = "reader", **spec: Any) -> FunctionEvent
 
 
 def test_saved_event_comes_back_as_it_was(workspace: Workspace) -> None:
-    spec = {
+    spec: dict[str, Any] = {
         "displayName": "Überhitzt",
         "triggerName": "web",
         "triggerKind": "http",
