@@ -10,6 +10,7 @@ from enum import StrEnum
 from stack.plan.broker import SERVICE
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import (
+    DASHBOARD,
     SCALER,
     Files,
     Inputs,
@@ -79,8 +80,9 @@ class Change:
 def find_wanted(inputs: Inputs, hashes: Mapping[str, str]) -> tuple[Wanted, ...]:
     """Return the services that Compose has hashed and that are to have containers, with what they are made of."""
     broker = Wanted(SERVICE, "", rabbitmq_image(inputs), files=files_digest(render_broker(inputs)))
-    own = (broker, Wanted(GATEWAY, "", gateway_image(inputs)), Wanted(SCALER, "", control_image(inputs)))
-    known = {one.service: one for one in (*own, *map(_want, inputs.services))}
+    gateway = Wanted(GATEWAY, "", gateway_image(inputs))
+    programs = [Wanted(name, "", control_image(inputs), inputs.home.code) for name in (SCALER, DASHBOARD)]
+    known = {one.service: one for one in (broker, gateway, *programs, *map(_want, inputs.services))}
     found = [replace(known.get(name, Wanted(name, "")), config_hash=text) for name, text in hashes.items()]
     return tuple(one for one in found if one.replicas)
 

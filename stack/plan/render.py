@@ -23,6 +23,9 @@ from stack.plan.template import fill
 COMPOSE = "compose.yaml"
 # The service that decides how many containers there are.
 SCALER = "scaler"
+# The pages and Nuclio's REST API.
+DASHBOARD = "dashboard"
+DASHBOARD_PORT = 8070
 # Below .stack/, the copies of secrets that containers see.
 MOUNTED = "secrets/mounted"
 # Compose's profile of functions that are not deployed.
@@ -38,11 +41,19 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Home:
-    """Where Tidegate's program and its workspace are on this machine, and a digest of the libraries that it needs."""
+    """Where Tidegate's program and its workspace are on this machine, and digests of the program and its libraries.
+
+    `names` are this machine's own; `ca` is the file of certificates that builds trust, and `environment` the variables
+    by which they reach a proxy: whatever builds in a container builds as this machine does.
+    """
 
     program: str = ""
     workspace: str = ""
     libraries: str = ""
+    code: str = ""
+    names: tuple[str, ...] = ()
+    ca: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,8 @@ def render_compose(inputs: Inputs) -> bytes:
         "scaler": SCALER,
         "has_scaler": inputs.has_scaler,
         "control_image": control_image(inputs),
+        "dashboard": DASHBOARD,
+        "dashboard_port": DASHBOARD_PORT,
         "home": inputs.home,
         "gateway": GATEWAY,
         "gateway_image": gateway_image(inputs),
@@ -158,8 +171,7 @@ def control_image(inputs: Inputs) -> str:
 
 def stack_images(inputs: Inputs) -> tuple[str, ...]:
     """Name the images that the stack itself runs, and the one that functions stand on."""
-    scaler = (control_image(inputs),) if inputs.has_scaler else ()
-    return (rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), *scaler)
+    return (rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), control_image(inputs))
 
 
 def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
@@ -203,7 +215,7 @@ def _render_images(settings: Settings, ground: Ground) -> Files:
 def _control_packages(ground: Ground) -> str:
     """Return the packages of the control image; a base that is pulled has Python."""
     python = "" if ground.is_registry else f" {ground.archive.python} {ground.archive.python}-venv"
-    return ground.archive.docker + python
+    return f"{ground.archive.docker} git{python}"
 
 
 def used_secrets(services: Sequence[Service]) -> list[SecretRef]:

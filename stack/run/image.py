@@ -66,9 +66,8 @@ class Builder:
             rabbitmq_image(self.inputs): ("RabbitMQ", self._make_broker),
             processor_image(self.inputs): ("the processor", self._make_processor),
             gateway_image(self.inputs): ("the gateway", self._make_gateway),
+            control_image(self.inputs): ("the dashboard", self._make_control),
         }
-        if self.inputs.has_scaler:
-            wanted[control_image(self.inputs)] = ("the scaler", self._make_control)
         here = self.engine.images(wanted) if here is None else here
         missing = [(title, partial(make, name)) for name, (title, make) in wanted.items() if name not in here]
         if missing:

@@ -84,7 +84,7 @@ class Stack:
     @property
     def bare_inputs(self) -> Inputs:
         """Return what the images depend on: the same without a function."""
-        return Inputs(self.settings, self.ground, self.credentials, home=find_home(self.workspace.root))
+        return Inputs(self.settings, self.ground, self.credentials, home=find_home(self.workspace.root, self.settings))
 
     def reread(self) -> "Stack":
         """Return the same stack with all state read anew: another task may have changed it meanwhile."""

@@ -9,6 +9,7 @@ from stack.errors import FunctionError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
+from stack.plan.render import DASHBOARD_PORT
 from stack.run.boot import bring_up
 from stack.run.bundle import deploy_bundle
 from stack.run.container import Container
@@ -172,7 +173,7 @@ def _address(container: Container, urls: Mapping[str, str]) -> str:
     if container.service in urls:
         return urls[container.service]
     if container.service != SERVICE:
-        address = container.address(_HTTP_PORT)
+        address = container.address(_HTTP_PORT) or container.address(DASHBOARD_PORT)
         return f"http://{address}" if address else ""
     parts = {
         "amqp://": container.address(AMQP_PORT),

@@ -1,0 +1,91 @@
+"""The application: guards in front, pages and API behind, errors in words."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from stack.config.settings import Settings
+from stack.dashboard.desk import Desk
+from stack.dashboard.failure import handlers
+from stack.dashboard.pages import login
+from stack.dashboard.security.csrf import CsrfGuard
+from stack.dashboard.security.gatekeeper import Gatekeeper
+from stack.dashboard.security.host import HostGuard, machine_names
+from stack.dashboard.security.login import LoginGuard
+from stack.dashboard.security.policy import Policy
+from stack.errors import ConfigError
+from stack.run.access import Access, load_access, load_session_key
+from stack.run.workspace import PROGRAM
+
+_STATIC = PROGRAM / "stack" / "dashboard" / "static"
+# How long a session lasts after its last request.
+_SESSION_SECONDS = 12 * 3600
+
+
+def make_app(desk: Desk) -> Starlette:
+    """Make the application of a workspace.
+
+    Raises:
+        ConfigError: other machines can reach it, and no login was made.
+    """
+    settings = desk.stack().settings
+    gatekeeper = Gatekeeper(_find_access(desk, settings))
+    key = load_session_key(desk.workspace)
+    app = Starlette(
+        routes=_routes(),
+        middleware=[
+            Middleware(Policy),
+            Middleware(HostGuard, names=(*machine_names(), *settings.dashboard.hosts)),
+            Middleware(
+                SessionMiddleware,
+                secret_key=key,
+                session_cookie=f"{settings.project}-session",
+                max_age=_SESSION_SECONDS,
+                same_site="strict",
+            ),
+            Middleware(LoginGuard, gatekeeper=gatekeeper),
+            Middleware(CsrfGuard),
+        ],
+        exception_handlers=handlers(),
+        lifespan=_live,
+    )
+    app.state.desk, app.state.gatekeeper = desk, gatekeeper
+    return app
+
+
+def _routes() -> list[BaseRoute]:
+    modules = (login,)
+    found = [route for module in modules for route in module.routes()]
+    return [
+        Route("/healthz", _tell_health),
+        Mount("/static", StaticFiles(directory=_STATIC), name="static"),
+        *found,
+    ]
+
+
+def _find_access(desk: Desk, settings: Settings) -> Access | None:
+    if settings.is_local:
+        return None
+    access = load_access(desk.workspace)
+    if access is None:
+        raise ConfigError([f"stack.yaml: bind: {settings.bind} needs a login; type `invoke credentials`, then again."])
+    return access
+
+
+async def _tell_health(_: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+@asynccontextmanager
+async def _live(app: Starlette) -> AsyncIterator[None]:
+    desk: Desk = app.state.desk
+    await run_in_threadpool(desk.stack)
+    yield

@@ -1,0 +1,35 @@
+"""The desk: what every request is answered from."""
+
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from stack.run.stack import Stack, open_stack
+from stack.run.workspace import Workspace, open_workspace
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The workspace, and what is known of what runs in it."""
+
+    workspace: Workspace
+
+    def stack(self) -> Stack:
+        """Return the stack as its files say now; a function that is wrong stands in nobody's way.
+
+        Raises:
+            ConfigError: stack.yaml is wrong.
+        """
+        return open_stack(is_lenient=True)
+
+
+def open_desk() -> Desk:
+    """Return the desk of this program's workspace."""
+    return Desk(open_workspace())
+
+
+def desk_of(request: HTTPConnection) -> Desk:
+    """Return the desk of a request's application."""
+    desk = request.app.state.desk
+    assert isinstance(desk, Desk)
+    return desk
