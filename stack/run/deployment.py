@@ -4,6 +4,7 @@
 """
 
 import getpass
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from stack.config.source import FOLDER, Function, SourceFile
 from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan, complete_function
 from stack.run.workspace import Workspace, write_file
+
+# Names another author than the user who runs this program, such as who has logged in to the dashboard.
+AUTHOR = "TIDEGATE_AUTHOR"
 
 
 class Deployment(BaseModel):
@@ -93,7 +97,7 @@ def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str, *, m
         config=plan.function.config,
         files=tuple(file.path for file in plan.function.files),
         code=plan.function.code,
-        author=_tell_author(),
+        author=tell_author(),
         message=message,
     )
     if before:
@@ -113,6 +117,17 @@ def forget_revisions(workspace: Workspace, name: str, oldest: int) -> None:
     for path in _find(_history(workspace, name)):
         if int(path.stem) < oldest:
             path.unlink()
+
+
+def tell_author() -> str:
+    """Return user@host; a user without a name is known by a number."""
+    if given := os.environ.get(AUTHOR):
+        return given
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
 
 
 def _current(workspace: Workspace, name: str) -> Path:
@@ -140,12 +155,3 @@ def _read(path: Path) -> Deployment:
 def _write(path: Path, deployment: Deployment) -> None:
     document = deployment.model_dump_json(by_alias=True, exclude_unset=True, indent=2)
     write_file(path, document.encode() + b"\n")
-
-
-def _tell_author() -> str:
-    """Return user@host; a user without a name is known by a number."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"

@@ -13,6 +13,7 @@ from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
 from stack.plan.stack import Service
 from stack.run.container import Container
+from stack.run.deploy_log import forget_log
 from stack.run.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
 from stack.run.image import Builder
 from stack.run.replicas import forget_replicas
@@ -79,6 +80,7 @@ def delete_function(name: str) -> None:
         forget_deployment(stack.workspace, name)
         forget_replicas(stack.workspace, name)
         forget_code(stack.workspace, name)
+        forget_log(stack.workspace, name)
         if revisions:
             _forget(stack, revisions)
         prune_revisions(stack, name)
