@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from stack.config.settings import Settings
 from stack.dashboard.desk import Desk
 from stack.dashboard.failure import handlers
-from stack.dashboard.pages import login
+from stack.dashboard.pages import function, login
 from stack.dashboard.security.csrf import CsrfGuard
 from stack.dashboard.security.gatekeeper import Gatekeeper
 from stack.dashboard.security.host import HostGuard, machine_names
@@ -62,7 +62,7 @@ def make_app(desk: Desk) -> Starlette:
 
 
 def _routes() -> list[BaseRoute]:
-    modules = (login,)
+    modules = (login, function)
     found = [route for module in modules for route in module.routes()]
     return [
         Route("/healthz", _tell_health),
