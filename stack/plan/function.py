@@ -69,6 +69,11 @@ class FunctionPlan:
         return next((trigger for trigger in self.triggers.values() if isinstance(trigger, HttpTrigger)), None)
 
     @property
+    def is_routed(self) -> bool:
+        """Say whether the gateway leads to it once it is deployed."""
+        return self.http is not None and self.http.is_published
+
+    @property
     def uses_broker_account(self) -> bool:
         """Say whether a trigger logs in to the stack's broker as the stack's own clients do."""
         return any(_uses_stack_account(trigger) or _falls_back(trigger) for trigger in self.triggers.values())

@@ -57,7 +57,7 @@ class Service:
     @property
     def is_routed(self) -> bool:
         """Say whether the gateway leads to it."""
-        return self.plan.http is not None and self.plan.http.is_published
+        return self.plan.is_routed
 
     @property
     def limits(self) -> Limits:

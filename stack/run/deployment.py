@@ -56,6 +56,11 @@ def load_deployments(workspace: Workspace) -> dict[str, Deployment]:
     return {path.stem: _read(path) for path in _find(workspace.state / "functions")}
 
 
+def list_deployed(workspace: Workspace) -> tuple[str, ...]:
+    """Return the names of the functions that are deployed."""
+    return tuple(path.stem for path in _find(workspace.state / "functions"))
+
+
 def is_deployed(workspace: Workspace, name: str) -> bool:
     """Say whether something runs of a function."""
     return bool(name) and _current(workspace, name).is_file()

@@ -123,7 +123,7 @@ def _status(service: Service, containers: Sequence[Container], settings: Setting
         name=service.plan.name,
         project=service.plan.project,
         state=_tell_state(service, own),
-        url=find_url(service, settings) if service.is_deployed else "",
+        url=find_url(service.plan, settings) if service.is_deployed else "",
         image=service.image if service.is_deployed else "",
         replicas=sum(one.is_running for one in own),
         triggers=tuple({"name": name, "kind": trigger.kind} for name, trigger in service.plan.triggers.items()),
