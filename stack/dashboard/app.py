@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from stack.config.settings import Settings
+from stack.dashboard import live
 from stack.dashboard.desk import Desk
 from stack.dashboard.failure import handlers
 from stack.dashboard.pages import function, login
@@ -23,6 +24,8 @@ from stack.dashboard.security.login import LoginGuard
 from stack.dashboard.security.policy import Policy
 from stack.errors import ConfigError
 from stack.run.access import Access, load_access, load_session_key
+from stack.run.live.deployed import list_deployed
+from stack.run.live.hub import open_hub
 from stack.run.workspace import PROGRAM
 
 _STATIC = PROGRAM / "stack" / "dashboard" / "static"
@@ -62,7 +65,7 @@ def make_app(desk: Desk) -> Starlette:
 
 
 def _routes() -> list[BaseRoute]:
-    modules = (login, function)
+    modules = (login, function, live)
     found = [route for module in modules for route in module.routes()]
     return [
         Route("/healthz", _tell_health),
@@ -87,5 +90,6 @@ async def _tell_health(_: Request) -> Response:
 @asynccontextmanager
 async def _live(app: Starlette) -> AsyncIterator[None]:
     desk: Desk = app.state.desk
-    await run_in_threadpool(desk.stack)
-    yield
+    stack = await run_in_threadpool(desk.stack)
+    async with open_hub(stack, lambda: list_deployed(desk.stack())) as desk.hub:
+        yield

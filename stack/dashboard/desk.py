@@ -1,18 +1,21 @@
 """The desk: what every request is answered from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from stack.run.live.hub import Hub
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import Workspace, open_workspace
 
 
-@dataclass(frozen=True)
+@dataclass
 class Desk:
     """The workspace, and what is known of what runs in it."""
 
     workspace: Workspace
+    hub: Hub = field(init=False)
+    """It is open while the application runs."""
 
     def stack(self) -> Stack:
         """Return the stack as its files say now; a function that is wrong stands in nobody's way.

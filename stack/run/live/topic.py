@@ -36,9 +36,9 @@ class Tail:
     entries: tuple[Any, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Update:
-    """A topic's value and its JSON; numbers go up with each change."""
+    """A topic's value and its JSON; numbers go up with each change. The same for all, so that it is written once."""
 
     topic: str
     number: int
