@@ -92,7 +92,7 @@ class Dashboard(Document):
     """The dashboard: Tidegate's own, or Nuclio's where its registry can be reached."""
 
     implementation: Implementation = Implementation.TIDEGATE
-    hosts: list[str] = []
+    hosts: tuple[str, ...] = ()
     """More names by which browsers may call this machine; its own name and addresses go without saying."""
 
 

@@ -190,7 +190,10 @@ CASES = {
 
 
 def make_inputs(case: Case) -> Inputs:
-    bare = Inputs(case.settings, case.ground, case.credentials, home=Home("/srv/tidegate", "/srv/plant", "0"))
+    home = Home("/srv/tidegate", "/srv/plant", "0", code="1", names=("plant",))
+    if case.ground.has_ca:
+        home = replace(home, ca="/etc/ssl/plant.pem", environment=(("HTTPS_PROXY", "http://proxy.example:3128"),))
+    bare = Inputs(case.settings, case.ground, case.credentials, home=home)
     services = []
     for name in sorted([*case.deployed, *case.undeployed]):
         document = {"metadata": {"annotations": ANNOTATIONS.get(name, {})}, "spec": FUNCTIONS[name]}
@@ -283,7 +286,7 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     document = yaml.safe_load(result.stdout)
     assert document["name"] == case.settings.project
     functions = {f"function-{one}" for one in [*case.deployed, *case.undeployed]}
-    assert set(document["services"]) == {"rabbitmq-mqtt", "gateway"} | functions | (
+    assert set(document["services"]) == {"rabbitmq-mqtt", "gateway", "dashboard"} | functions | (
         {"scaler"} if "scaled" in case.deployed else set()
     )
     if "everything" in case.deployed:
