@@ -1,5 +1,6 @@
 """The application: guards in front, pages and API behind, errors in words."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,7 +25,6 @@ from stack.dashboard.security.login import LoginGuard
 from stack.dashboard.security.policy import Policy
 from stack.errors import ConfigError
 from stack.run.access import Access, load_access, load_session_key
-from stack.run.live.deployed import list_deployed
 from stack.run.live.hub import open_hub
 from stack.run.workspace import PROGRAM
 
@@ -91,5 +91,13 @@ async def _tell_health(_: Request) -> Response:
 async def _live(app: Starlette) -> AsyncIterator[None]:
     desk: Desk = app.state.desk
     stack = await run_in_threadpool(desk.stack)
-    async with open_hub(stack, lambda: list_deployed(desk.stack())) as desk.hub:
-        yield
+    catalogue = desk.catalogue
+    watching = asyncio.create_task(catalogue.watch(), name="files of functions")
+    async with open_hub(stack, catalogue.records, heard=[lambda _: catalogue.forget_containers()]) as desk.hub:
+        catalogue.is_docker_followed = True
+        try:
+            yield
+        finally:
+            await desk.jobs.stop()
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from stack.run.catalogue import Catalogue
+from stack.run.job import Jobs
 from stack.run.live.hub import Hub
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import Workspace, open_workspace
@@ -14,6 +16,8 @@ class Desk:
     """The workspace, and what is known of what runs in it."""
 
     workspace: Workspace
+    jobs: Jobs
+    catalogue: Catalogue
     hub: Hub = field(init=False)
     """It is open while the application runs."""
 
@@ -28,7 +32,11 @@ class Desk:
 
 def open_desk() -> Desk:
     """Return the desk of this program's workspace."""
-    return Desk(open_workspace())
+    workspace = open_workspace()
+    jobs = Jobs(workspace)
+    catalogue = Catalogue(workspace, jobs)
+    jobs.on_change = catalogue.forget
+    return Desk(workspace, jobs, catalogue)
 
 
 def desk_of(request: HTTPConnection) -> Desk:

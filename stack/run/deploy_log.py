@@ -120,8 +120,8 @@ class DeployLog:
         self._append(_entry(message))
 
     def line(self, text: str) -> None:
-        """Keep a line that a build printed."""
-        if self._room > 0:
+        """Keep a line that a build printed, if it says something."""
+        if text.strip() and self._room > 0:
             entry = _entry(text[:_LONGEST_LINE] if self._room > _LONGEST_LINE else "…", name="build")
             self._room -= len(text) + 1
             self._append(entry)
