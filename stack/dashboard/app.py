@@ -15,6 +15,17 @@ from starlette.staticfiles import StaticFiles
 
 from stack.config.settings import Settings
 from stack.dashboard import live
+from stack.dashboard.api import (
+    api_gateways,
+    external_ip_addresses,
+    frontend_spec,
+    function_events,
+    function_templates,
+    namespaces,
+    v3io_streams,
+    versions,
+)
+from stack.dashboard.api.slash import SlashStripper
 from stack.dashboard.desk import Desk
 from stack.dashboard.failure import handlers
 from stack.dashboard.pages import function, login
@@ -31,6 +42,17 @@ from stack.run.workspace import PROGRAM
 _STATIC = PROGRAM / "stack" / "dashboard" / "static"
 # How long a session lasts after its last request.
 _SESSION_SECONDS = 12 * 3600
+
+_API = (
+    api_gateways,
+    external_ip_addresses,
+    frontend_spec,
+    function_events,
+    function_templates,
+    namespaces,
+    v3io_streams,
+    versions,
+)
 
 
 def make_app(desk: Desk) -> Starlette:
@@ -56,6 +78,7 @@ def make_app(desk: Desk) -> Starlette:
             ),
             Middleware(LoginGuard, gatekeeper=gatekeeper),
             Middleware(CsrfGuard),
+            Middleware(SlashStripper),
         ],
         exception_handlers=handlers(),
         lifespan=_live,
@@ -65,7 +88,7 @@ def make_app(desk: Desk) -> Starlette:
 
 
 def _routes() -> list[BaseRoute]:
-    modules = (login, function, live)
+    modules = (login, function, live, *_API)
     found = [route for module in modules for route in module.routes()]
     return [
         Route("/healthz", _tell_health),
