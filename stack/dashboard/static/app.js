@@ -19,9 +19,12 @@ function explain(text, status) {
     const answer = JSON.parse(text);
     if (answer.error) return answer.error;
   } catch {
-    // No JSON: the text itself, where it is a message and not a page.
+    // No JSON.
   }
-  return text && text.length < 500 && !text.trimStart().startsWith("<") ? text : `The dashboard answered ${status}.`;
+  // A page's error is HTML with the message in an alert.
+  const alert = new DOMParser().parseFromString(text, "text/html").querySelector('[role="alert"]');
+  const words = alert ? alert.textContent.trim() : text.startsWith("<") ? "" : text.trim();
+  return words || `The dashboard answered ${status}.`;
 }
 
 document.addEventListener("htmx:configRequest", (event) => {

@@ -2,8 +2,11 @@
 
 import {
   EditorState, EditorView, HighlightStyle, MergeView, Prec, basicSetup, indentUnit, indentWithTab, keymap, lintGutter,
-  python, setDiagnostics, syntaxHighlighting, tags, yaml,
+  python, setDiagnostics, syntaxHighlighting, tags, unifiedMergeView, yaml,
 } from "./vendor/codemirror/codemirror.js";
+
+// Pixels that two texts side by side need.
+const SIDE_BY_SIDE = 640;
 
 // Every colour is one of app.css; custom properties reach into a shadow root, and so the editor follows the theme.
 const LOOK = EditorView.theme({
@@ -18,6 +21,8 @@ const LOOK = EditorView.theme({
   ".cm-gutters": { backgroundColor: "var(--sunken)", color: "var(--muted)", borderRight: "1px solid var(--line)" },
   ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--accent) 6%, transparent)" },
   ".cm-activeLineGutter": { backgroundColor: "var(--hover)", color: "var(--text)" },
+  ".cm-panel.cm-search": { padding: "0.5rem 2rem 0.5rem 0.75rem", fontFamily: "var(--sans)", fontSize: "0.875rem" },
+  ".cm-panel.cm-search input, .cm-panel.cm-search button, .cm-panel.cm-search label": { fontSize: "inherit", borderRadius: "5px" },
   ".cm-panels, .cm-tooltip": { backgroundColor: "var(--raised)", color: "var(--text)", borderColor: "var(--line)" },
   ".cm-tooltip": { border: "1px solid var(--line)", borderRadius: "6px", boxShadow: "var(--shadow-high)" },
   ".cm-tooltip-autocomplete ul li[aria-selected]": { backgroundColor: "var(--accent)", color: "var(--on-accent)" },
@@ -80,16 +85,18 @@ export function openEditor(host, { text = "", language = "python", readonly = fa
   };
 }
 
-/** Show two texts side by side, what differs in colour and what is the same folded away; nothing can be changed. */
+/** Show two texts side by side, or in one where that is too narrow, what differs in colour and what is the same folded away; nothing can be changed. */
 export function openDiff(host, { before, after, language = "python", labels = ["Before", "After"] }) {
   const side = (doc, label) => ({ doc, extensions: common({ language, readonly: true, label }) });
-  const view = new MergeView({
-    ...mount(host),
-    a: side(before, labels[0]),
-    b: side(after, labels[1]),
-    collapseUnchanged: { margin: 3, minSize: 6 },
-    gutter: true,
-  });
+  const folded = { collapseUnchanged: { margin: 3, minSize: 6 }, gutter: true };
+  const place = mount(host);
+  if (host.clientWidth >= SIDE_BY_SIDE) {
+    const view = new MergeView({ ...place, ...folded, a: side(before, labels[0]), b: side(after, labels[1]) });
+    return { close: () => view.destroy() };
+  }
+  const { doc, extensions } = side(after, labels.join(" and "));
+  const unified = unifiedMergeView({ ...folded, original: before, mergeControls: false });
+  const view = new EditorView({ ...place, state: EditorState.create({ doc, extensions: [extensions, unified] }) });
   return { close: () => view.destroy() };
 }
 
