@@ -11,10 +11,11 @@ from starlette.responses import JSONResponse, Response
 
 from stack.dashboard.page import render
 from stack.dashboard.security.answer import is_api
-from stack.errors import ConfigError, StackError
+from stack.errors import ConfigError, ConflictError, FunctionError, StackError
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
+_STATUSES = {ConfigError: 400, FunctionError: 400, ConflictError: 409}
 _DEFECT = "This is a defect of Tidegate; the dashboard's log tells more: invoke logs dashboard."
 
 
@@ -25,7 +26,7 @@ def handlers() -> Mapping[Any, Handler]:
 
 def answer_failure(request: Request, status: int, message: str) -> Response:
     """Answer that a request failed: as JSON to programs, as words to who looks at a page."""
-    if is_api(request.scope):
+    if is_api(request.scope) or request.headers.get("accept", "").startswith("application/json"):
         return JSONResponse({"error": message.partition("\n")[0], "errorStackTrace": message}, status)
     if request.headers.get("hx-request"):
         return render(request, "_problem.html", status=status, message=message)
@@ -39,7 +40,8 @@ async def _tell_status(request: Request, error: HTTPException) -> Response:
 
 
 async def _tell_error(request: Request, error: StackError) -> Response:
-    return answer_failure(request, 400 if isinstance(error, ConfigError) else 500, str(error))
+    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
+    return answer_failure(request, status, str(error))
 
 
 async def _tell_defect(request: Request, error: Exception) -> Response:
