@@ -75,13 +75,13 @@ def logs(_: Context, name: str = "", follow: bool = False) -> None:
     show_logs(name, follow=follow)
 
 
-@verb()
-def credentials(_: Context) -> None:
-    """Make a random password for the broker, which the next `up` applies."""
+@verb(help={"dashboard": "only the dashboard's login, such as when its password was forgotten"})
+def credentials(_: Context, dashboard: bool = False) -> None:
+    """Make random passwords for the broker and the dashboard, which the next `up` applies."""
     from stack.run.credentials import make_credentials
     from stack.run.workspace import open_workspace
 
-    make_credentials(open_workspace())
+    make_credentials(open_workspace(), is_for_dashboard=dashboard)
 
 
 @verb(
@@ -325,7 +325,7 @@ def dead_letters(  # noqa: PLR0913 -- each is an option of the command line
     json: bool = False,
 ) -> None:
     """List the messages that functions could not handle; send them again, or discard them."""
-    from stack.run.dead_letter import Order, see_to_dead_letters
+    from stack.run.dead_letter_report import Order, see_to_dead_letters
 
     see_to_dead_letters(name, Order(show, replay, purge, count, match), yes=yes, as_json=json)
 

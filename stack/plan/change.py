@@ -81,8 +81,9 @@ def find_wanted(inputs: Inputs, hashes: Mapping[str, str]) -> tuple[Wanted, ...]
     """Return the services that Compose has hashed and that are to have containers, with what they are made of."""
     broker = Wanted(SERVICE, "", rabbitmq_image(inputs), files=files_digest(render_broker(inputs)))
     gateway = Wanted(GATEWAY, "", gateway_image(inputs))
-    programs = [Wanted(name, "", control_image(inputs), inputs.home.code) for name in (SCALER, DASHBOARD)]
-    known = {one.service: one for one in (broker, gateway, *programs, *map(_want, inputs.services))}
+    scaler = Wanted(SCALER, "", control_image(inputs), inputs.home.code)
+    dashboard = replace(scaler, service=DASHBOARD, secrets=inputs.login)
+    known = {one.service: one for one in (broker, gateway, scaler, dashboard, *map(_want, inputs.services))}
     found = [replace(known.get(name, Wanted(name, "")), config_hash=text) for name, text in hashes.items()]
     return tuple(one for one in found if one.replicas)
 

@@ -17,7 +17,7 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
 from stack.plan.image import Ground
 from stack.plan.package import render_package
-from stack.plan.stack import FILES_LABEL, Service
+from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service
 from stack.plan.template import fill
 
 COMPOSE = "compose.yaml"
@@ -65,6 +65,8 @@ class Inputs:
     credentials: Credentials
     services: tuple[Service, ...] = ()
     home: Home = Home()
+    login: str = ""
+    """What changes with the dashboard's password."""
 
     @property
     def has_scaler(self) -> bool:
@@ -101,6 +103,8 @@ def render_compose(inputs: Inputs) -> bytes:
         "rabbitmq_image": rabbitmq_image(inputs),
         "rabbitmq_volume": rabbitmq_volume(inputs.ground),
         "files_label": FILES_LABEL,
+        "secrets_label": SECRETS_LABEL,
+        "login": inputs.login,
         "files_digest": files_digest(render_broker(inputs)),
         "secrets": used_secrets(inputs.services),
         "mounted": MOUNTED,

@@ -116,18 +116,21 @@ def plan_service(
     )
 
 
-def check_exposure(settings: Settings, credentials: Credentials) -> None:
-    """Refuse to offer the account that everybody knows to other machines.
+def check_exposure(settings: Settings, credentials: Credentials, *, has_login: bool) -> None:
+    """Refuse to offer the account that everybody knows, or a dashboard without a login, to other machines.
 
     Raises:
-        ConfigError: `bind` is wider than this machine and the credentials are guest/guest.
+        ConfigError: `bind` is wider than this machine, and the credentials are guest/guest or nobody needs to log in.
     """
-    if credentials.is_guest and not settings.is_local:
-        problem = (
-            f"stack.yaml: bind: {settings.bind} lets other machines log in as guest/guest. "
-            "Type `invoke credentials` to make a password, then this again; or set bind to 127.0.0.1."
-        )
-        raise ConfigError([problem])
+    if settings.is_local or (has_login and not credentials.is_guest):
+        return
+    option = "" if credentials.is_guest else " --dashboard"
+    what = "log in as guest/guest" if credentials.is_guest else "deploy functions without a login"
+    problem = (
+        f"stack.yaml: bind: {settings.bind} lets other machines {what}. "
+        f"Type `invoke credentials{option}` to make a password, then this again; or set bind to 127.0.0.1."
+    )
+    raise ConfigError([problem])
 
 
 def _published(trigger: HttpTrigger, bind: IPv4Address) -> str:

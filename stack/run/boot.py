@@ -71,7 +71,7 @@ def survey(stack: Stack) -> Survey:
     Raises:
         ConfigError: something that is wished is wrong.
     """
-    check_exposure(stack.settings, stack.credentials)
+    check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
     with ThreadPoolExecutor() as pool:
         listed = pool.submit(stack.engine.containers)

@@ -102,10 +102,15 @@ def test_alias_is_nuclios() -> None:
 
 @pytest.mark.parametrize("credentials", [GUEST_CREDENTIALS, MADE])
 def test_anything_goes_while_only_this_machine_reaches_it(credentials: Credentials) -> None:
-    check_exposure(Settings(), credentials)
+    check_exposure(Settings(), credentials, has_login=False)
 
 
 def test_everybodys_account_stays_on_this_machine() -> None:
-    check_exposure(WIDE, MADE)
+    check_exposure(WIDE, MADE, has_login=True)
     with pytest.raises(ConfigError, match=r"^stack.yaml: bind: 0\.0\.0\.0 lets .* `invoke credentials`"):
-        check_exposure(WIDE, GUEST_CREDENTIALS)
+        check_exposure(WIDE, GUEST_CREDENTIALS, has_login=True)
+
+
+def test_dashboard_without_a_login_stays_on_this_machine() -> None:
+    with pytest.raises(ConfigError, match=r"without a login\. Type `invoke credentials --dashboard`"):
+        check_exposure(WIDE, MADE, has_login=False)
