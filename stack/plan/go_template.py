@@ -5,16 +5,14 @@ That is the part of Go's templates that such templates use. There is no code to 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stack.config.reading import parse_mapping
 from stack.errors import ConfigError
 
-# A hyphen at either end takes the white space there with it, as in Go.
-_ACTION = re.compile(r"(?:\s+\{\{-(?=\s)|\{\{(?:-(?=\s))?)\s*(.*?)\s*(?:(?<=\s)-\}\}\s*|\}\})", re.DOTALL)
+_ACTION = re.compile(r"\{\{([^{}]*)\}\}")
 _NAME = re.compile(r"(?:\.[A-Za-z_]\w*)+")
-_COMMENT = re.compile(r"/\*.*\*/", re.DOTALL)
 
 
 def render_template(template: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,19 +21,31 @@ def render_template(template: str, values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: the template asks for a value that is not given, or for more than a value, or is no YAML then.
     """
-    problems: list[str] = []
-
-    def replace(match: re.Match[str]) -> str:
-        try:
-            return _evaluate(match[1], values)
-        except LookupError as error:
-            problems.append(f"template: {{{{ {match[1]} }}}}: {error.args[0]}")
-            return ""
-
-    text = _ACTION.sub(replace, template)
+    pieces = _ACTION.split(template)
+    texts, actions = pieces[::2], pieces[1::2]
+    problems = [*_evaluate_all(actions, values), *("an action has no end" for text in texts if "{{" in text)]
     if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
-    return parse_mapping(text, "template")
+        raise ConfigError([f"template: {problem}" for problem in dict.fromkeys(problems)])
+    return parse_mapping("".join(_join(texts, actions, values)), "template")
+
+
+def _evaluate_all(actions: list[str], values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with actions."""
+    for action in actions:
+        try:
+            _evaluate(action, values)
+        except LookupError as error:
+            yield f"{{{{{action}}}}}: {error.args[0]}"
+
+
+def _join(texts: list[str], actions: list[str], values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield texts and values in turn; a hyphen at an end of an action takes the white space there, as in Go."""
+    is_trimmed = False
+    for text, action in zip(texts, [*actions, ""], strict=True):
+        text = text.lstrip() if is_trimmed else text
+        yield text.rstrip() if action.startswith("- ") else text
+        is_trimmed = action.endswith(" -")
+        yield _evaluate(action, values) if action else ""
 
 
 def _evaluate(action: str, values: Mapping[str, Any]) -> str:
@@ -44,12 +54,13 @@ def _evaluate(action: str, values: Mapping[str, Any]) -> str:
     Raises:
         LookupError: there is no such value.
     """
-    if _COMMENT.fullmatch(action):
+    name = action.removeprefix("- ").removesuffix(" -").strip()
+    if name.startswith("/*") and name.endswith("*/"):
         return ""
-    if not _NAME.fullmatch(action):
+    if not _NAME.fullmatch(name):
         raise LookupError("only the name of a value is understood here, such as {{ .name }}")
     value: Any = values
-    for key in action.split(".")[1:]:
+    for key in name.split(".")[1:]:
         if not isinstance(value, Mapping) or key not in value:
             raise LookupError(f"there is no value {key!r}")
         value = value[key]
