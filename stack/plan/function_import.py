@@ -57,9 +57,11 @@ def split_export(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def plan_imports(
-    functions: list[dict[str, Any]], document: str, *, name: str = "", to_broker: bool = False
+    functions: list[dict[str, Any]], document: str, *, name: str = "", to_broker: bool = False, has_code: bool = False
 ) -> list[Imported]:
     """Take functions apart; `name` is another name than its own, `to_broker` points them at the stack's own broker.
+
+    One that brings no code is refused, unless its folder has some (`has_code`).
 
     Raises:
         ConfigError: one or more cannot run here; the problems of all are named together.
@@ -67,7 +69,7 @@ def plan_imports(
     imports, errors = [], []
     for function in functions:
         try:
-            imports.append(_plan_import(function, document, name=name, to_broker=to_broker))
+            imports.append(_plan_import(function, document, name=name, to_broker=to_broker, has_code=has_code))
         except ConfigError as error:
             errors.append(error)
     if errors:
@@ -75,14 +77,15 @@ def plan_imports(
     return imports
 
 
-def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: bool) -> Imported:
+def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: bool, has_code: bool) -> Imported:
     rest, unknown = drop_unknown(FunctionConfig, given)
     config = parse_model(FunctionConfig, rest, document)
     name = _choose_name(name or config.metadata.name, document)
-    _require_code(config.spec, document)
+    if not has_code:
+        _require_code(config.spec, document)
     content = write_compact(config)
     content["metadata"] = {**content.get("metadata", {}), "name": name}
-    spec = content["spec"]
+    spec = content.setdefault("spec", {})
     files = dict(_take_files(spec))
     if source := config.spec.build.source:
         files.setdefault(module_path(spec.setdefault("handler", DEFAULT_HANDLER)), File(source))

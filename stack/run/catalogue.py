@@ -14,6 +14,7 @@ from stack.config.function import DEFAULT_PROJECT, FunctionConfig
 from stack.config.source import FOLDER
 from stack.config.trigger import Trigger
 from stack.errors import EngineError, FunctionError
+from stack.plan.function_document import Told
 from stack.plan.gateway import find_url
 from stack.run.container import Container
 from stack.run.deploy_log import Attempt, Entry
@@ -66,6 +67,21 @@ class FunctionRecord:
     def logs(self) -> tuple[Entry, ...]:
         """Return what its last deploy said."""
         return self.attempts[-1].entries if self.attempts else ()
+
+    @property
+    def told(self) -> Told:
+        """Return what clients of Nuclio's dashboard are told of it."""
+        is_here = not self.config.spec.build.path and not self.config.spec.image
+        return Told(
+            name=self.name,
+            namespace=self.namespace,
+            project=self.project,
+            config=self.config,
+            handler=self.handler,
+            triggers=self.triggers,
+            source=self.source if is_here else "",
+            image=self.image,
+        )
 
     @property
     def is_deployed(self) -> bool:

@@ -10,7 +10,8 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from stack.run.deploy_log import note_failure
@@ -29,12 +30,18 @@ class Job:
 
     order: Order
     began: float
+    process: Process
     outcome: "asyncio.Task[str]" = field(repr=False)
 
     @property
     def is_deploy(self) -> bool:
         """Say whether the function is being built or started by it."""
         return self.order.verb in _DEPLOYS
+
+    def terminate(self) -> None:
+        """Ask it to end in order."""
+        with suppress(ProcessLookupError):
+            self.process.terminate()
 
     async def wait(self) -> str:
         """Wait until it is done; return why it failed, or nothing."""
@@ -48,7 +55,8 @@ class Jobs:
     workspace: Workspace
     on_change: Callable[[str], object] = lambda _: None
     _running: defaultdict[str, list[Job]] = field(default_factory=lambda: defaultdict(list))
-    _processes: set[Process] = field(default_factory=set)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever looks how a function is and starts a job because of that."""
 
     def running(self, name: str) -> Job | None:
         """Return the job that works on a function, or waits to do so; of several the latest."""
@@ -71,11 +79,23 @@ class Jobs:
         """Have so many containers of a function run; return when that runs."""
         return await self._start(Order(verb="scale", name=name, number=replicas), author)
 
+    async def remove(self, name: str, *, author: str = "") -> Job:
+        """Do the same, and put its folder away; return when that runs."""
+        return await self._start(Order(verb="remove", name=name), author)
+
+    async def cancel(self, name: str) -> None:
+        """Have the jobs of a function end in order, and wait for it."""
+        await self._end(self._running.get(name, ()))
+
     async def stop(self) -> None:
         """Have every job end in order, as Ctrl-C would, and wait for it."""
-        for process in self._processes:
-            process.terminate()
-        await asyncio.gather(*(job.wait() for jobs in list(self._running.values()) for job in jobs))
+        await self._end([job for jobs in self._running.values() for job in jobs])
+
+    async def _end(self, jobs: Sequence[Job]) -> None:
+        waits = [job.wait() for job in jobs]
+        for job in jobs:
+            job.terminate()
+        await asyncio.gather(*waits)
 
     async def _start(self, order: Order, author: str) -> Job:
         began = time.time() * 1000
@@ -85,10 +105,9 @@ class Jobs:
             sys.executable, "-m", "stack.run.order", order.model_dump_json(),
             cwd=PROGRAM, env=environment, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True,
         )  # fmt: skip
-        self._processes.add(process)
-        job = Job(order, began, asyncio.create_task(self._follow(order, began, process)))
+        job = Job(order, began, process, asyncio.create_task(self._follow(order, began, process)))
         self._running[order.name].append(job)
-        job.outcome.add_done_callback(lambda _: self._finish(job, process))
+        job.outcome.add_done_callback(lambda _: self._finish(job))
         self.on_change(order.name)
         return job
 
@@ -104,8 +123,7 @@ class Jobs:
             note_failure(self.workspace, order.name, why, since=began)
         return why
 
-    def _finish(self, job: Job, process: Process) -> None:
-        self._processes.discard(process)
+    def _finish(self, job: Job) -> None:
         self._running[job.order.name].remove(job)
         if not self._running[job.order.name]:
             del self._running[job.order.name]

@@ -16,7 +16,7 @@ class Order(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    verb: Literal["deploy", "roll back", "delete", "scale"]
+    verb: Literal["deploy", "roll back", "scale", "delete", "remove"]
     name: str
     number: int = 0
     message: str = ""
@@ -29,6 +29,7 @@ class Order(BaseModel):
         """
         from stack.run.deploy import deploy_functions, roll_back
         from stack.run.function import delete_function
+        from stack.run.saving import remove_function
         from stack.run.scale import scale_function
 
         match self.verb:
@@ -36,10 +37,12 @@ class Order(BaseModel):
                 deploy_functions([self.name], message=self.message)
             case "roll back":
                 roll_back(self.name, self.number)
-            case "delete":
-                delete_function(self.name)
             case "scale":
                 scale_function(self.name, str(self.number))
+            case "delete":
+                delete_function(self.name)
+            case "remove":
+                remove_function(self.name)
 
 
 def main() -> int:
