@@ -1,7 +1,6 @@
 """The files of a function's folder, for whoever edits them elsewhere than on the disk."""
 
 import hashlib
-import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -120,20 +119,6 @@ def remove_function_file(workspace: Workspace, name: str, path: str) -> None:
     except OSError as error:
         raise HostError(f"{found} cannot be removed: {error.strerror}. {owner_hint(found)}") from error
     _remove_empty(found.parent, _find_folder(workspace, name))
-
-
-def remove_function_folder(workspace: Workspace, name: str) -> None:
-    """Remove the folder of a function with all that is in it.
-
-    Raises:
-        FunctionError: it has no folder.
-        HostError: it cannot be removed.
-    """
-    folder = _find_folder(workspace, name)
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise HostError(f"{folder} cannot be removed: {error.strerror}. {owner_hint(folder)}") from error
 
 
 def digest_content(content: bytes) -> str:

@@ -10,7 +10,6 @@ from stack.run.function_files import (
     list_function_files,
     read_function_file,
     remove_function_file,
-    remove_function_folder,
     rename_function_file,
     write_function_file,
 )
@@ -126,5 +125,3 @@ def test_files_are_renamed_and_removed_with_folders_that_are_empty_then(workspac
         rename_function_file(workspace, "echo", "units.py", "main.py")
     remove_function_file(workspace, "echo", "units.py")
     assert [one.path for one in list_function_files(workspace, "echo")] == ["main.py", "model.bin"]
-    remove_function_folder(workspace, "echo")
-    assert not folder.exists()
