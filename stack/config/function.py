@@ -30,7 +30,7 @@ DEFAULT_HTTP = "default-http"
 # Kubernetes' qualified name, which Nuclio asks for.
 _NAME = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
 # Nuclio's reserved names.
-_RESERVED = ("dashboard", "controller", "dlx", "scaler")
+RESERVED = ("dashboard", "controller", "dlx", "scaler")
 # module:function, the module perhaps within packages.
 HANDLER = re.compile(r"^[\w|-]+(\.[\w|-]+)*:\w+$")
 _RUNTIME = re.compile(r"^python(:3\.(9|1[0-4]))?$")
@@ -43,7 +43,7 @@ def check_name(name: str) -> None:
         ValueError: it cannot.
     """
     check_qualified_name(name)
-    if name in _RESERVED:
+    if name in RESERVED:
         raise ValueError(f"{name!r} is reserved; choose another name")
 
 

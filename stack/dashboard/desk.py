@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from stack.run.catalogue import Catalogue
+from stack.run.catalogue import Catalogue, FunctionRecord
 from stack.run.job import Jobs
 from stack.run.live.hub import Hub
 from stack.run.stack import Stack, open_stack
@@ -20,6 +21,15 @@ class Desk:
     catalogue: Catalogue
     hub: Hub = field(init=False)
     """It is open while the application runs."""
+
+    async def records(self) -> tuple[FunctionRecord, ...]:
+        """Return what is known of every function, read anew in a thread only if something has changed.
+
+        Raises:
+            ConfigError: stack.yaml is wrong.
+        """
+        known = self.catalogue.peek()
+        return await run_in_threadpool(self.catalogue.records) if known is None else known
 
     def stack(self) -> Stack:
         """Return the stack as its files say now; a function that is wrong stands in nobody's way.

@@ -17,11 +17,11 @@ from stack.errors import EngineError, FunctionError
 from stack.plan.function_document import Told
 from stack.plan.gateway import find_url
 from stack.run.container import Container
-from stack.run.deploy_log import Attempt, Entry
+from stack.run.deploy_log import Attempt, Entry, Result
 from stack.run.job import Jobs
 from stack.run.sketch import WATCHED, Sketch, Sketchbook
 from stack.run.stack import Stack, open_stack
-from stack.run.state import State, tell_state
+from stack.run.state import BUILDING, State, tell_state
 from stack.run.workspace import Workspace, make_folder
 
 # For how long something is believed: what is watched, in case that an event was lost; and what nothing tells of, such
@@ -58,6 +58,10 @@ class FunctionRecord:
     url: str = ""
     port: int = 0
     image: str = ""
+    version: str = ""
+    """Changes with its folder, so that a client sees that another was quicker."""
+    is_log_old: bool = False
+    """A deploy has been started and has said nothing yet, so that the log is that of the one before."""
     revision: int = 0
     time: datetime | None = None
     author: str = ""
@@ -187,7 +191,7 @@ class Catalogue:
 
 def _record(stack: Stack, sketch: Sketch, state: State, containers: Sequence[Container]) -> FunctionRecord:
     plan, deployment = sketch.plan or sketch.deployed, sketch.deployment
-    runs = sketch.deployed
+    runs, last = sketch.deployed, sketch.attempts[-1] if sketch.attempts else None
     return FunctionRecord(
         name=sketch.name,
         project=plan.project if plan else DEFAULT_PROJECT,
@@ -207,6 +211,8 @@ def _record(stack: Stack, sketch: Sketch, state: State, containers: Sequence[Con
         url=find_url(runs, stack.settings) if runs else "",
         port=runs.http.attributes.port if runs and runs.http else 0,
         image=deployment.image if deployment else "",
+        version=sketch.version,
+        is_log_old=state.word == BUILDING and not (last and last.result is Result.RUNNING),
         revision=deployment.revision if deployment else 0,
         time=deployment.time if deployment else None,
         author=deployment.author if deployment else "",

@@ -1,5 +1,6 @@
 """Sketches: what files tell of a function, read anew only when one of them is another."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,8 @@ from stack.run.stack import Stack
 # What is watched below .stack/state/.
 WATCHED = ("functions", "deploys", "replicas", "sources")
 
+_DIGITS = 16
+
 # The path, the time and the size of each file.
 _Stamp = tuple[tuple[str, int, int], ...]
 
@@ -37,6 +40,8 @@ class Sketch:
     attempts: tuple[Attempt, ...]
     replicas: int
     """How many containers there should be."""
+    version: str
+    """A digest of its configuration and its files."""
 
 
 @dataclass
@@ -78,6 +83,7 @@ def _draw(stack: Stack, name: str, folder: Path | None) -> Sketch:
         deployment=deployment,
         deployed=deployed,
         attempts=load_attempts(stack.workspace, name),
+        version=_digest(chosen) if chosen else "",
         replicas=choose_replicas(deployed.spec, kept) if deployed else 0,
     )
 
@@ -102,6 +108,11 @@ def _read_source(stack: Stack, plan: FunctionPlan, *, has_folder: bool) -> tuple
         with suppress(OSError):
             return path, (folder / path).read_text(encoding="utf-8", errors="replace")
     return "", ""
+
+
+def _digest(plan: FunctionPlan) -> str:
+    config = plan.function.config.model_dump_json(by_alias=True, exclude_unset=True)
+    return hashlib.sha256(f"{config} {plan.function.files}".encode()).hexdigest()[:_DIGITS]
 
 
 def _take_stamp(stack: Stack, name: str) -> _Stamp:
