@@ -129,13 +129,16 @@ def new_function(_: Context, name: str, trigger: str = "http") -> None:
         "all": "deploy every function in functions/",
         "image-file": "deploy what `build-function --output` wrote, and build nothing",
         "message": "why, for `invoke functions NAME`",
+        "via": "deploy through the dashboard at this URL, Tidegate's or Nuclio's, and not here",
     },
 )
-def deploy_function(_: Context, name: str = "", all: bool = False, image_file: str = "", message: str = "") -> None:
+def deploy_function(
+    _: Context, name: str = "", all: bool = False, image_file: str = "", message: str = "", via: str = ""
+) -> None:
     """Build a function and put it in the place of its older self, without a gap."""
     from stack.run.status import Wish, deploy_and_tell
 
-    deploy_and_tell(Wish(name, everything=all, image_file=image_file, message=message))
+    deploy_and_tell(Wish(name, everything=all, image_file=image_file, message=message, via=via))
 
 
 @verb("name", help={**_NAME, "output": "save the image in this file, for a machine that can build nothing"})

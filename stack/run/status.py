@@ -65,12 +65,13 @@ def tell_functions(name: str, *, as_json: bool) -> None:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be deployed: one function, all, or one from a file; and why."""
+    """What is to be deployed: one function, all, or one from a file; why; and through which dashboard, if not here."""
 
     name: str = ""
     everything: bool = False
     image_file: str = ""
     message: str = ""
+    via: str = ""
 
 
 def deploy_and_tell(wish: Wish) -> None:
@@ -79,9 +80,16 @@ def deploy_and_tell(wish: Wish) -> None:
     Raises:
         FunctionError: none of the three is given, or more than one.
     """
+    from stack.run.remote_deploy import deploy_remotely
+
     name = wish.name
     if (bool(name), wish.everything, bool(wish.image_file)).count(True) != 1:
         raise FunctionError("Name one function, or add --all or --image-file: invoke deploy-function NAME.")
+    if wish.via:
+        if not name:
+            raise FunctionError("--via deploys one function: invoke deploy-function NAME --via URL.")
+        deploy_remotely(name, wish.via)
+        return
     if wish.image_file:
         _show_functions(deploy_bundle(wish.image_file))
         return
