@@ -6,10 +6,11 @@ from urllib.parse import unquote
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.desk import desk_of
+from stack.errors import StackError
 from stack.run.live.hub import Hub
 from stack.run.live.topic import Update
 
@@ -18,6 +19,8 @@ _RETRY = 1000
 _PING_SECONDS = 15
 # Seconds that a page may take to read one event before it counts as gone.
 _SEND_SECONDS = 30
+# Seconds that the stream has to end in order when the dashboard does.
+_GRACE_SECONDS = 1.0
 # Events that are kept as bytes for the next page that wants them.
 _ENCODED = 64
 
@@ -31,8 +34,17 @@ async def _stream(request: Request) -> Response:
     """Stream the topics of `?topics=a,b`, each name quoted for itself."""
     hub = desk_of(request).hub
     topics = read_topics(request.url.query)
-    hub.check(topics)
-    return EventSourceResponse(_encode_all(hub, topics), ping=_PING_SECONDS, send_timeout=_SEND_SECONDS)
+    try:
+        hub.check(topics)
+    except StackError as error:
+        return PlainTextResponse(f"{error}\n", 404)
+    return EventSourceResponse(
+        _encode_all(hub, topics),
+        ping=_PING_SECONDS,
+        send_timeout=_SEND_SECONDS,
+        shutdown_event=hub.ending,
+        shutdown_grace_period=_GRACE_SECONDS,
+    )
 
 
 def read_topics(query: str) -> Sequence[str]:

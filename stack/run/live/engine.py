@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from aiodocker import Docker, DockerError
+from aiodocker.multiplexed import multiplexed_result_stream
 from aiohttp import ClientError, ClientTimeout
 
 from stack.config.function import FUNCTION_LABEL
@@ -20,7 +21,9 @@ from stack.run.live.events import PROJECT_LABEL, SERVICE_LABEL, Event
 # What Docker, or the way to it, may raise.
 FAILURES = (DockerError, ClientError, OSError, TimeoutError)
 
-_TIMEOUT = ClientTimeout(total=5.0)
+_TIMEOUT, _ENDLESS = ClientTimeout(total=5.0), ClientTimeout()
+# What a container with a terminal says comes as it is, of others in frames.
+_RAW = "application/vnd.docker.raw-stream"
 # Seconds between two looks at what a container uses.
 _USAGE_SECONDS = 4.0
 
@@ -36,10 +39,10 @@ class Instance:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a container uses: bytes of memory, the file cache left out, and cores of the processor."""
+    """What a container uses: bytes of memory, the file cache left out, and cores, which two looks tell."""
 
     memory: int
-    cpu: float
+    cpu: float | None
 
 
 @dataclass(frozen=True)
@@ -133,22 +136,35 @@ class AsyncEngine:
 
     async def _sample(self, container: str) -> _Sample | None:
         """Ask once for what a container uses; aiodocker's own call would take Docker two seconds."""
-        docker = self.docker
-        url = f"{docker.docker_host}/{docker.api_version}/containers/{container}/stats?stream=0&one-shot=1"
+        url = self._url(container, "stats?stream=0&one-shot=1")
         try:
-            async with docker.session.get(url, timeout=_TIMEOUT) as answer:
+            async with self.docker.session.get(url, timeout=_TIMEOUT) as answer:
                 return _read_sample(await answer.json())
         except (*FAILURES, ValueError, KeyError):
             return None
 
-    async def lines(self, container: str, *, tail: int) -> AsyncIterator[str]:
-        """Yield a container's last lines, each with its time, and the next as they come."""
-        log = self.docker.containers.container(container).log
+    async def lines(self, container: str, *, tail: int) -> list[str]:
+        """Return a container's last lines, each with its time before it."""
+        log: Any = self.docker.containers.container(container).log
+        return "".join(await log(stdout=True, stderr=True, timestamps=True, tail=tail)).splitlines()
+
+    async def follow(self, container: str, since: float) -> AsyncIterator[str]:
+        """Yield a container's lines from a time on, as they come, each with its time before it.
+
+        Without aiodocker's own call, which leaves its connection open when nobody listens any more.
+        """
+        url = self._url(container, f"logs?stdout=1&stderr=1&follow=1&timestamps=1&since={since:.9f}")
         unfinished = ""
-        async for text in log(stdout=True, stderr=True, follow=True, timestamps=True, tail=tail):
-            *lines, unfinished = (unfinished + text).split("\n")
-            for line in lines:
-                yield line
+        async with self.docker.session.get(url, timeout=_ENDLESS) as answer:
+            answer.raise_for_status()
+            texts: AsyncIterator[str] = multiplexed_result_stream(answer, is_tty=answer.content_type == _RAW)  # type: ignore[no-untyped-call]
+            async for text in texts:
+                *lines, unfinished = (unfinished + text).split("\n")
+                for line in lines:
+                    yield line
+
+    def _url(self, container: str, rest: str) -> str:
+        return f"{self.docker.docker_host}/{self.docker.api_version}/containers/{container}/{rest}"
 
 
 def read_container(document: dict[str, Any]) -> Container:
@@ -192,5 +208,5 @@ def _read_sample(document: dict[str, Any]) -> _Sample:
 
 def _compare(old: _Sample | None, new: _Sample) -> Usage:
     """Round to what a person can see, so that a quiet container says the same twice."""
-    cpu = (new.seconds - old.seconds) / max(new.time - old.time, 0.1) if old else 0.0
-    return Usage(round(new.memory, -5), round(max(cpu, 0.0), 2))
+    cpu = round(max(new.seconds - old.seconds, 0.0) / max(new.time - old.time, 0.1), 2) if old else None
+    return Usage(round(new.memory, -5), cpu)

@@ -4,36 +4,58 @@ Nothing runs for a topic that nobody watches; Docker's event stream alone is fol
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import anyio
 from aiodocker import Docker
 from aiohttp import ClientSession
 
 from stack.errors import StackError
+from stack.run.broker import find_broker
+from stack.run.live.broker import BrokerSource
+from stack.run.live.deploying import DeploySource
+from stack.run.live.devices import DevicesSource
 from stack.run.live.engine import AsyncEngine
 from stack.run.live.events import Event, EventStream
 from stack.run.live.figures import FigureReader
 from stack.run.live.functions import FunctionsSource, Records
 from stack.run.live.history import HistorySource
+from stack.run.live.log import LogSource
+from stack.run.live.management import Management
 from stack.run.live.services import ServicesSource
 from stack.run.live.topic import Source, Topic, Update
+from stack.run.live.traffic import TrafficSource
 from stack.run.stack import Stack
 
+# What a source calls when it has something to tell.
+Touch = Callable[[], None]
 # Makes the source of a topic that has a subject, such as `logs:NAME`.
-Family = Callable[[str], Source]
+Family = Callable[[str, Touch], Source]
 
 
 class Hub:
     """The topics: those with a name of their own, and families, whose topics have a subject behind a colon."""
 
-    def __init__(self, sources: Mapping[str, Source], families: Mapping[str, Family]) -> None:
-        self._topics = {name: Topic(name, source) for name, source in sources.items()}
-        self._permanent = frozenset(sources)
-        self._families = families
+    def __init__(self) -> None:
+        self._topics: dict[str, Topic] = {}
+        self._permanent: set[str] = set()
+        self._families: dict[str, Family] = {}
         self._bells: set[asyncio.Event] = set()
-        self._is_closed = False
+        self.ending = anyio.Event()
+        """Set when the program is about to end, so that those who watch leave."""
+
+    def add(self, name: str, make: Callable[[Touch], Source]) -> None:
+        """Add a topic."""
+        self._topics[name] = Topic(name, make(partial(self.touch, name)))
+        self._permanent.add(name)
+
+    def add_family(self, name: str, make: Family) -> None:
+        """Add all topics whose names begin with a family's."""
+        self._families[name] = make
 
     async def latest(self, topic: str) -> Any:
         """Return the value of a topic; it is looked at now if nobody watches it.
@@ -69,7 +91,7 @@ class Hub:
         for topic in found:
             topic.join(bell)
         try:
-            while not self._is_closed:
+            while not self.ending.is_set():
                 bell.clear()
                 for topic in found:
                     if update := topic.since(known[topic]):
@@ -96,11 +118,14 @@ class Hub:
             if not topics or name in topics:
                 topic.touch()
 
-    async def close(self) -> None:
-        """End all watching."""
-        self._is_closed = True
+    async def end_in_time(self) -> None:
+        """Wait until the program is about to end, and have those who watch leave."""
+        await self.ending.wait()
         for bell in self._bells:
             bell.set()
+
+    async def close(self) -> None:
+        """Stop looking at anything."""
         await asyncio.gather(*(topic.close() for topic in self._topics.values()))
 
     def _find(self, name: str) -> Topic:
@@ -111,7 +136,7 @@ class Hub:
         if not subject or family not in self._families:
             known = ", ".join([*self._topics, *(f"{one}:NAME" for one in self._families)])
             raise StackError(f"There is no topic {name!r}. Topics: {known}.")
-        topic = self._topics[name] = Topic(name, self._families[family](subject))
+        topic = self._topics[name] = Topic(name, self._families[family](subject, partial(self.touch, name)))
         return topic
 
     def _forget_subjects(self) -> None:
@@ -119,6 +144,18 @@ class Hub:
         over = [name for name, one in self._topics.items() if one.is_asleep and name not in self._permanent]
         for name in over:
             del self._topics[name]
+
+
+@dataclass(frozen=True)
+class _Tools:
+    """What sources ask."""
+
+    stack: Stack
+    engine: AsyncEngine
+    stream: EventStream
+    session: ClientSession
+    management: Management
+    records: Records
 
 
 @asynccontextmanager
@@ -129,20 +166,30 @@ async def open_hub(
     project = stack.settings.project
     async with Docker() as docker, ClientSession(trust_env=False) as session:
         stream = EventStream(docker, project)
-        engine = AsyncEngine(docker, project)
-        sources: dict[str, Source] = {
-            "stack": ServicesSource(engine),
-            "functions": FunctionsSource(engine, FigureReader(session), records),
-            "history": HistorySource(stack.workspace, stream),
-        }
-        hub = Hub(sources, {})
-        for listener in (engine.forget, *heard, lambda _: hub.touch(*sources)):
+        management = Management(session, lambda: find_broker(stack.reread()))
+        tools = _Tools(stack, AsyncEngine(docker, project), stream, session, management, records)
+        hub = Hub()
+        _fill(hub, tools)
+        for listener in (tools.engine.forget, *heard, lambda _: hub.touch()):
             stream.listen(listener)
-        task = asyncio.create_task(stream.run(), name="Docker's events")
+        tasks = [asyncio.create_task(stream.run()), asyncio.create_task(hub.end_in_time())]
         try:
             yield hub
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await hub.close()
+
+
+def _fill(hub: Hub, tools: _Tools) -> None:
+    """Give a hub its topics."""
+    engine, management, workspace = tools.engine, tools.management, tools.stack.workspace
+    hub.add("stack", lambda _: ServicesSource(engine))
+    hub.add("functions", lambda _: FunctionsSource(engine, FigureReader(tools.session), tools.records))
+    hub.add("history", lambda _: HistorySource(workspace, tools.stream))
+    hub.add("broker", lambda _: BrokerSource(management, engine))
+    hub.add("devices", lambda touch: DevicesSource(management, engine, touch))
+    hub.add_family("logs", lambda name, touch: LogSource(engine, name, touch))
+    hub.add_family("deploy", lambda name, _: DeploySource(workspace, name))
+    hub.add_family("traffic", lambda subject, touch: TrafficSource(management, subject, touch))

@@ -1,6 +1,6 @@
 """The topic `stack`: each service of the stack, and what is wrong with it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from stack.plan.broker import SERVICE as BROKER
@@ -12,9 +12,6 @@ _PAUSE = 5.0
 _NEEDED = (BROKER, GATEWAY)
 # A processor's answer to its health check may be long.
 _LONGEST = 300
-
-# Which services of functions there have to be.
-Deployed = Callable[[], Iterable[str]]
 
 
 class ServicesSource:
@@ -70,6 +67,7 @@ def _describe(name: str, several: Sequence[Instance], usages: dict[str, Usage]) 
     containers = [one.container for one in several]
     worst = next((one for one in containers if not one.is_ready), containers[0])
     used = [usages[one.id] for one in containers if one.id in usages]
+    cores = [one.cpu for one in used if one.cpu is not None]
     return {
         "service": name,
         "function": worst.function,
@@ -78,7 +76,7 @@ def _describe(name: str, several: Sequence[Instance], usages: dict[str, Usage]) 
         "ready": sum(one.is_ready for one in containers),
         "replicas": len(containers),
         "memory": sum(one.memory for one in used) if used else None,
-        "cpu": round(sum(one.cpu for one in used), 2) if used else None,
+        "cpu": round(sum(cores), 2) if cores else None,
         "since": max((one.since for one in several), default=0.0) or None,
     }
 

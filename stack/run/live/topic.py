@@ -4,7 +4,6 @@ import asyncio
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from time import monotonic
 from typing import Any, Protocol
 
@@ -30,7 +29,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Tail:
-    """The last entries of a log; `count` is how many there have been, so that nobody is told one twice."""
+    """The last entries of a log; `count` is how many there have been, so that nobody is told one twice.
+
+    Watchers are told {"whole", "skipped", "entries"}: first all that are kept, then those that are new; so many of them
+    were skipped.
+    """
 
     count: int
     entries: tuple[Any, ...]
@@ -58,6 +61,7 @@ class Topic:
         self._task: asyncio.Task[None] | None = None
         self._update: Update | None = None
         self._tail: Tail | None = None
+        self._cut: tuple[int, Update] | None = None
         self._is_failing = False
 
     @property
@@ -85,7 +89,7 @@ class Topic:
         update = self._update
         if not update or update.number <= number:
             return None
-        return _cut(update, self._tail, number) if self._tail and number else update
+        return self._write_rest(self._tail, number) if self._tail and number else update
 
     async def close(self) -> None:
         """Stop at once."""
@@ -122,26 +126,34 @@ class Topic:
         self._tell(value)
 
     def _tell(self, value: Any) -> None:
+        self._tail = value if isinstance(value, Tail) else None
         update = self._update
         if isinstance(value, Tail):
-            self._tail = value
-            fresh = Update(self.name, value.count + 1, *_write(value.entries, is_whole=True))
+            fresh = _write_tail(self.name, value, 0)
         else:
-            text = json.dumps(value, separators=(",", ":"))
+            text = _write(value)
             fresh = Update(self.name, update.number + (text != update.text) if update else 1, value, text)
         if not update or fresh.number != update.number:
             self._update = fresh
+            self._cut = None
             for bell in self._bells:
                 bell.set()
 
+    def _write_rest(self, tail: Tail, number: int) -> Update:
+        """Write what came after a number, once for all who know as much."""
+        if not self._cut or self._cut[0] != number:
+            self._cut = number, _write_tail(self.name, tail, number)
+        return self._cut[1]
 
-def _cut(update: Update, tail: Tail, number: int) -> Update:
-    """Leave out what was told before."""
-    new = update.number - number
-    entries = tuple(islice(tail.entries, max(len(tail.entries) - new, 0), None))
-    return Update(update.topic, update.number, *_write(entries, is_whole=False))
+
+def _write_tail(topic: str, tail: Tail, number: int) -> Update:
+    """Write the entries that somebody does not know who knows a number of them, and one more."""
+    new = tail.count + 1 - number
+    entries = tail.entries[max(len(tail.entries) - new, 0) :]
+    skipped = new - len(entries) if number else 0
+    value = {"whole": not number, "skipped": skipped, "entries": list(entries)}
+    return Update(topic, tail.count + 1, value, _write(value))
 
 
-def _write(entries: tuple[Any, ...], *, is_whole: bool) -> tuple[dict[str, Any], str]:
-    value = {"whole": is_whole, "entries": list(entries)}
-    return value, json.dumps(value, separators=(",", ":"))
+def _write(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
