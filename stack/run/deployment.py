@@ -1,6 +1,7 @@
 """Deployments: which functions run, as what; and their revisions, the older deployments of the same function.
 
 .stack/state/functions/NAME.json is what runs, .stack/state/revisions/NAME/NUMBER.json each older revision that is kept.
+run/snapshot.py keeps the files of all of them.
 """
 
 import getpass
@@ -18,6 +19,7 @@ from stack.config.settings import Settings
 from stack.config.source import FOLDER, Function, SourceFile
 from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan, complete_function
+from stack.run.snapshot import copy_snapshot, forget_snapshot, take_snapshot
 from stack.run.workspace import Workspace, write_file
 
 # Names another author than the user who runs this program, such as who has logged in to the dashboard.
@@ -105,6 +107,7 @@ def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str, *, m
         author=tell_author(),
         message=message,
     )
+    _keep_files(workspace, plan.function, deployment)
     if before:
         _write(_history(workspace, plan.name) / f"{before.revision}.json", before)
     _write(path, deployment)
@@ -122,6 +125,7 @@ def forget_revisions(workspace: Workspace, name: str, oldest: int) -> None:
     for path in _find(_history(workspace, name)):
         if int(path.stem) < oldest:
             path.unlink()
+            forget_snapshot(workspace, name, int(path.stem))
 
 
 def tell_author() -> str:
@@ -133,6 +137,16 @@ def tell_author() -> str:
     except (OSError, KeyError):
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
+
+
+def _keep_files(workspace: Workspace, function: Function, deployment: Deployment) -> None:
+    """Keep what the image was built from; of one that runs again, what was kept then."""
+    if any(file.digest for file in function.files):
+        take_snapshot(workspace, function, deployment.revision)
+        return
+    older = load_revisions(workspace, function.name) if is_deployed(workspace, function.name) else ()
+    same = [one.revision for one in older if one.image == deployment.image]
+    copy_snapshot(workspace, function.name, same[0] if same else 0, deployment.revision)
 
 
 def _current(workspace: Workspace, name: str) -> Path:
