@@ -23,6 +23,7 @@ from stack.dashboard.api import (
     function_templates,
     functions,
     namespaces,
+    projects,
     v3io_streams,
     versions,
 )
@@ -52,6 +53,7 @@ _API = (
     function_templates,
     functions,
     namespaces,
+    projects,
     v3io_streams,
     versions,
 )
