@@ -5,6 +5,7 @@ import os
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from http.client import HTTPException, HTTPMessage
 from ipaddress import ip_address
 from typing import IO, Any
@@ -138,6 +139,7 @@ class _Stay(HTTPRedirectHandler):
         """Follow no redirect."""
 
 
+@cache
 def _opener(address: str) -> OpenerDirector:
     """Return what sends requests; those to this machine ask no proxy."""
     handlers = [ProxyHandler({})] if _is_local(urlsplit(address).hostname or "") else []

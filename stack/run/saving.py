@@ -11,6 +11,7 @@ from stack.plan.function_import import Imported, plan_imports
 from stack.run.deploy_log import forget_log
 from stack.run.deployment import is_deployed
 from stack.run.function import delete_function
+from stack.run.saved_event import forget_events
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import Workspace, lock, make_folder, write_file
 
@@ -45,6 +46,7 @@ def remove_function(name: str) -> None:
         if name in function_folders(stack.workspace.root):
             _put_away(stack.workspace, name)
         forget_log(stack.workspace, name)
+        forget_events(stack.workspace, name)
 
 
 def _put_away(workspace: Workspace, name: str) -> None:

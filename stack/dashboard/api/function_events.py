@@ -26,11 +26,11 @@ def routes() -> list[BaseRoute]:
     ]
 
 
-def describe_event(event: FunctionEvent, namespace: str) -> dict[str, Any]:
-    """Return Nuclio's object of an event."""
-    described = event.model_dump(by_alias=True, include={"metadata", "spec"})
-    described["metadata"]["namespace"] = namespace
-    return described
+def describe_event(event: FunctionEvent, namespace: str = "") -> dict[str, Any]:
+    """Return Nuclio's object of an event; an exported one has no namespace."""
+    metadata = {"name": event.metadata.name, "labels": event.metadata.labels}
+    place = {"namespace": namespace} if namespace else {}
+    return {"metadata": {**metadata, **place}, "spec": event.spec.model_dump(by_alias=True)}
 
 
 async def _list(request: Request) -> Response:

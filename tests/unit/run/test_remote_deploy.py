@@ -77,6 +77,8 @@ def nuclio() -> Iterator[Nuclio]:
     nuclio = Nuclio()
 
     class Handler(BaseHTTPRequestHandler):
+        wbufsize = -1
+
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             nuclio.headers = dict(self.headers)
