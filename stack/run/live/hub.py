@@ -85,22 +85,23 @@ class Hub:
             StackError: there is no such topic.
         """
         bell = asyncio.Event()
-        found = [self._find(name) for name in dict.fromkeys(topics)]
-        known = dict.fromkeys(found, 0)
+        known: dict[Topic, int] = {}
         self._bells.add(bell)
-        for topic in found:
-            topic.join(bell)
         try:
+            for name in topics:
+                topic = self._find(name)
+                topic.join(bell)
+                known[topic] = 0
             while not self.ending.is_set():
                 bell.clear()
-                for topic in found:
+                for topic in known:
                     if update := topic.since(known[topic]):
                         known[topic] = update.number
                         yield update
                 await bell.wait()
         finally:
             self._bells.discard(bell)
-            for topic in found:
+            for topic in known:
                 topic.leave(bell)
 
     def check(self, topics: Sequence[str]) -> None:
