@@ -149,19 +149,24 @@ class AsyncEngine:
         return "".join(await log(stdout=True, stderr=True, timestamps=True, tail=tail)).splitlines()
 
     async def follow(self, container: str, since: float) -> AsyncIterator[str]:
-        """Yield a container's lines from a time on, as they come, each with its time before it.
+        """Yield a container's lines from a time on, as they come, each with its time before it."""
+        unfinished = ""
+        async for text in self.texts(container, f"follow=1&timestamps=1&since={since:.9f}"):
+            *lines, unfinished = (unfinished + text).split("\n")
+            for line in lines:
+                yield line
+
+    async def texts(self, container: str, query: str) -> AsyncIterator[str]:
+        """Yield what a container says as it comes, in pieces; the query has Docker's own options.
 
         Without aiodocker's own call, which leaves its connection open when nobody listens any more.
         """
-        url = self._url(container, f"logs?stdout=1&stderr=1&follow=1&timestamps=1&since={since:.9f}")
-        unfinished = ""
+        url = self._url(container, f"logs?stdout=1&stderr=1&{query}")
         async with self.docker.session.get(url, timeout=_ENDLESS) as answer:
             answer.raise_for_status()
             texts: AsyncIterator[str] = multiplexed_result_stream(answer, is_tty=answer.content_type == _RAW)  # type: ignore[no-untyped-call]
             async for text in texts:
-                *lines, unfinished = (unfinished + text).split("\n")
-                for line in lines:
-                    yield line
+                yield text
 
     def _url(self, container: str, rest: str) -> str:
         return f"{self.docker.docker_host}/{self.docker.api_version}/containers/{container}/{rest}"
