@@ -22,7 +22,9 @@ from stack.dashboard.api import (
     function_events,
     function_templates,
     functions,
+    invocations,
     namespaces,
+    replicas,
     projects,
     v3io_streams,
     versions,
@@ -30,7 +32,7 @@ from stack.dashboard.api import (
 from stack.dashboard.api.slash import SlashStripper
 from stack.dashboard.desk import Desk
 from stack.dashboard.failure import handlers
-from stack.dashboard.pages import dead_letters, function, login
+from stack.dashboard.pages import dead_letters, function, login, test
 from stack.dashboard.security.csrf import CsrfGuard
 from stack.dashboard.security.gatekeeper import Gatekeeper
 from stack.dashboard.security.host import HostGuard, machine_names
@@ -52,7 +54,9 @@ _API = (
     function_events,
     function_templates,
     functions,
+    invocations,
     namespaces,
+    replicas,
     projects,
     v3io_streams,
     versions,
@@ -92,7 +96,7 @@ def make_app(desk: Desk) -> Starlette:
 
 
 def _routes() -> list[BaseRoute]:
-    modules = (login, function, dead_letters, live, *_API)
+    modules = (login, function, dead_letters, test, live, *_API)
     found = [route for module in modules for route in module.routes()]
     return [
         Route("/healthz", _tell_health),

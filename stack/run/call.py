@@ -17,7 +17,7 @@ from stack.run.place import is_inside
 # Nuclio's own limit for a call from its dashboard.
 TIMEOUT_SECONDS = 60.0
 LEVELS = ("debug", "info", "warn", "error")
-_ASKED, _RETURNED = "x-nuclio-log-level", "x-nuclio-logs"
+_ASKED, RETURNED = "x-nuclio-log-level", "x-nuclio-logs"
 # The port of a processor inside the stack.
 _HTTP_PORT = 8080
 
@@ -88,7 +88,7 @@ def call_function(name: str, url: str, request: Request) -> Answer:
 
 
 def _read(answer: http.client.HTTPResponse, body: bytes, seconds: float) -> Answer:
-    logs = read_logs(answer.headers.get(_RETURNED, ""))
+    logs = read_logs(answer.headers.get(RETURNED, ""))
     return Answer(answer.status, answer.reason, answer.getheaders(), body, seconds, logs)
 
 
