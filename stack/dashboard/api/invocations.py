@@ -27,9 +27,9 @@ from stack.run.engine import Engine
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 _WITHOUT_BODY = ("GET", "HEAD")
-# Of one connection only, or set anew for the next.
+# Of one connection only, or said anew for the next.
 _OF_CONNECTION = frozenset(
-    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host", "expect")
+    "connection keep-alive proxy-connection te trailer transfer-encoding upgrade host expect date".split()
 )
 # What lets somebody in at the dashboard is not for functions.
 _PRIVATE = frozenset(("authorization", "cookie", "x-csrf-token"))

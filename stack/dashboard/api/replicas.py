@@ -51,6 +51,8 @@ async def _find_containers(request: Request) -> list[Container]:
 async def _follow(project: str, container: Container, query: str) -> AsyncIterator[str]:
     async with Docker() as docker:
         try:
+            # Finds out which of its versions Docker speaks.
+            await docker.version()
             async for text in AsyncEngine(docker, project).texts(container.id, query):
                 yield text
         except FAILURES:
