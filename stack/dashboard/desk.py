@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from stack.run.catalogue import Catalogue, FunctionRecord
 from stack.run.job import Jobs
 from stack.run.live.hub import Hub
+from stack.run.mention import MentionReader
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import Workspace, open_workspace
 
@@ -21,6 +22,10 @@ class Desk:
     catalogue: Catalogue
     hub: Hub = field(init=False)
     """It is open while the application runs."""
+    mentions: MentionReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.mentions = MentionReader(self.workspace)
 
     async def records(self) -> tuple[FunctionRecord, ...]:
         """Return what is known of every function, read anew in a thread only if something has changed.
