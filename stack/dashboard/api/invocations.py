@@ -29,18 +29,8 @@ _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 _WITHOUT_BODY = ("GET", "HEAD")
 # Of one connection only, or said anew for the next.
 _OF_CONNECTION = frozenset(
-    [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "host",
-        "expect",
-        "date",
-    ]
+    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
+    + ("host", "expect", "date")
 )
 # What lets somebody in at the dashboard is not for functions.
 _PRIVATE = frozenset(("authorization", "cookie", "x-csrf-token"))
