@@ -28,10 +28,8 @@ from stack.run.engine import Engine
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 _WITHOUT_BODY = ("GET", "HEAD")
 # Of one connection only, or said anew for the next.
-_OF_CONNECTION = frozenset(
-    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
-    + ("host", "expect", "date")
-)
+_PER_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
+_OF_CONNECTION = frozenset((*_PER_HOP, "host", "expect", "date"))
 # What lets somebody in at the dashboard is not for functions.
 _PRIVATE = frozenset(("authorization", "cookie", "x-csrf-token"))
 # Content that a browser would run.
