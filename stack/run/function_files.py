@@ -4,7 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from stack.config.source import FOLDER, IGNORED_FOLDERS, IGNORED_SUFFIX, read_files
+from stack.config.rewrite import remove_value, set_value
+from stack.config.source import FILE, FOLDER, IGNORED_FOLDERS, IGNORED_SUFFIX, read_files
 from stack.errors import ConflictError, FunctionError, HostError
 from stack.run.workspace import Workspace, owner_hint, write_file
 
@@ -14,6 +15,7 @@ MOST_BYTES = 50_000_000
 _LONGEST_PATH, _LONGEST_NAME = 1000, 255
 # What tells a program's text from anything else, as git does.
 _LOOK_BYTES = 8000
+_DISABLE = ("spec", "disable")
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class FunctionFile:
 
     path: str
     size: int
+    digest: str
     is_text: bool
 
 
@@ -40,8 +43,8 @@ def list_function_files(workspace: Workspace, name: str) -> tuple[FunctionFile, 
         FunctionError: it has no folder.
     """
     folder = _find_folder(workspace, name)
-    paths = (one.path for one in read_files(folder) if (folder / one.path).is_file())
-    return tuple(_describe(folder, path) for path in sorted(paths, key=lambda one: (one.count("/"), one)))
+    files = (_describe(folder, one.path) for one in read_files(folder) if not (folder / one.path).is_symlink())
+    return tuple(sorted(files, key=lambda one: (one.path.count("/"), one.path)))
 
 
 def read_function_file(workspace: Workspace, name: str, path: str) -> FileText:
@@ -50,10 +53,9 @@ def read_function_file(workspace: Workspace, name: str, path: str) -> FileText:
     Raises:
         FunctionError: there is none of that name, or it is no text.
     """
-    found = _find_file(workspace, name, path)
-    if not _describe(_find_folder(workspace, name), path).is_text:
+    content = _find_file(workspace, name, path).read_bytes()
+    if not _is_text(content):
         raise FunctionError(f"{FOLDER}/{name}/{path} is no text, or larger than a megabyte; download it instead.")
-    content = found.read_bytes()
     return FileText(content.decode(), digest_content(content))
 
 
@@ -121,6 +123,19 @@ def remove_function_file(workspace: Workspace, name: str, path: str) -> None:
     _remove_empty(found.parent, _find_folder(workspace, name))
 
 
+def set_disabled(workspace: Workspace, name: str, *, is_disabled: bool) -> None:
+    """Write into a function's configuration whether it is to have no container.
+
+    Raises:
+        ConfigError: the configuration is no YAML.
+        HostError: it cannot be written.
+    """
+    path = _locate(workspace, name, FILE)
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    changed = set_value(text, _DISABLE, True) if is_disabled else remove_value(text, _DISABLE)
+    write_file(path, changed.encode())
+
+
 def digest_content(content: bytes) -> str:
     """Return what tells one content from another."""
     return hashlib.sha256(content).hexdigest()
@@ -172,12 +187,12 @@ def _require_known(target: Path, path: str, known: str) -> None:
 
 
 def _describe(folder: Path, path: str) -> FunctionFile:
-    size = (folder / path).stat().st_size
-    return FunctionFile(path, size, size <= MOST_TEXT_BYTES and _is_text((folder / path).read_bytes()))
+    content = (folder / path).read_bytes()
+    return FunctionFile(path, len(content), digest_content(content), _is_text(content))
 
 
 def _is_text(content: bytes) -> bool:
-    if b"\0" in content[:_LOOK_BYTES]:
+    if len(content) > MOST_TEXT_BYTES or b"\0" in content[:_LOOK_BYTES]:
         return False
     try:
         content.decode()

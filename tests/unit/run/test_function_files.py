@@ -11,6 +11,7 @@ from stack.run.function_files import (
     read_function_file,
     remove_function_file,
     rename_function_file,
+    set_disabled,
     write_function_file,
 )
 from stack.run.workspace import Workspace
@@ -125,3 +126,12 @@ def test_files_are_renamed_and_removed_with_folders_that_are_empty_then(workspac
         rename_function_file(workspace, "echo", "units.py", "main.py")
     remove_function_file(workspace, "echo", "units.py")
     assert [one.path for one in list_function_files(workspace, "echo")] == ["main.py", "model.bin"]
+
+
+def test_a_function_is_disabled_in_its_configuration_and_enabled_again(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "functions" / "echo" / "function.yaml"
+    set_disabled(workspace, "echo", is_disabled=True)
+    assert path.read_text() == "spec:\n  disable: true\n"
+    path.write_text("# Mine.\nspec:\n  handler: main:handler\n  disable: true  # for now\n")
+    set_disabled(workspace, "echo", is_disabled=False)
+    assert path.read_text() == "# Mine.\nspec:\n  handler: main:handler\n"
