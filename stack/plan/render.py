@@ -16,6 +16,7 @@ from stack.plan.gateway import CONTROL_PORT, PORT, render_gateway
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
 from stack.plan.image import Ground
+from stack.plan.nuclio_dashboard import is_nuclio, nuclio_image, render_nuclio
 from stack.plan.package import render_package
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service
 from stack.plan.template import fill
@@ -54,6 +55,7 @@ class Home:
     names: tuple[str, ...] = ()
     ca: str = ""
     environment: tuple[tuple[str, str], ...] = ()
+    architecture: str = "amd64"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Inputs:
 def render(inputs: Inputs) -> Files:
     """Render the whole tree: path below .stack/ → content. The same inputs always give the same bytes."""
     files = render_broker(inputs) | render_gateway(inputs.services, inputs.settings) | render_images(inputs)
+    files |= render_nuclio(inputs.settings)
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
     files[COMPOSE] = render_compose(inputs)
@@ -93,6 +96,8 @@ def render_compose(inputs: Inputs) -> bytes:
         "has_scaler": inputs.has_scaler,
         "control_image": control_image(inputs),
         "dashboard": DASHBOARD,
+        "dashboard_image": dashboard_image(inputs),
+        "is_nuclio": is_nuclio(inputs.settings),
         "dashboard_port": DASHBOARD_PORT,
         "home": inputs.home,
         "gateway": GATEWAY,
@@ -173,9 +178,17 @@ def control_image(inputs: Inputs) -> str:
     return f"{image.CONTROL}:{image.digest([recipe, inputs.home.libraries])}"
 
 
+def dashboard_image(inputs: Inputs) -> str:
+    """Name the image of the dashboard: that of Tidegate's own programs, or Nuclio's."""
+    if is_nuclio(inputs.settings):
+        return nuclio_image(inputs.settings, inputs.home.architecture)
+    return control_image(inputs)
+
+
 def stack_images(inputs: Inputs) -> tuple[str, ...]:
     """Name the images that the stack itself runs, and the one that functions stand on."""
-    return (rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), control_image(inputs))
+    own = (control_image(inputs),) if inputs.has_scaler else ()
+    return (rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), dashboard_image(inputs), *own)
 
 
 def function_image(plan: FunctionPlan, inputs: Inputs) -> str:

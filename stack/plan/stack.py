@@ -15,6 +15,7 @@ from stack.errors import ConfigError
 from stack.plan.broker import Credentials
 from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.image import digest
+from stack.plan.nuclio_dashboard import is_nuclio
 from stack.plan.scale import Limits, choose_replicas, find_limits
 from stack.plan.secret import Mount, Vault, find_mounts
 
@@ -119,10 +120,13 @@ def plan_service(
 def check_exposure(settings: Settings, credentials: Credentials, *, has_login: bool) -> None:
     """Refuse to offer the account that everybody knows, or a dashboard without a login, to other machines.
 
+    Nuclio's dashboard, which has none, is never offered to them.
+
     Raises:
         ConfigError: `bind` is wider than this machine, and the credentials are guest/guest or nobody needs to log in.
     """
-    if settings.is_local or (has_login and not credentials.is_guest):
+    is_guarded = has_login or is_nuclio(settings)
+    if settings.is_local or (is_guarded and not credentials.is_guest):
         return
     option = "" if credentials.is_guest else " --dashboard"
     what = "log in as guest/guest" if credentials.is_guest else "deploy functions without a login"

@@ -96,7 +96,14 @@ def find_home(root: Path, settings: Settings) -> Home:
         names=tuple(os.environ.get(NAMES_VARIABLE, socket.gethostname()).split()),
         ca=str(ca.resolve()) if ca else "",
         environment=tuple((name, os.environ[name]) for name in PROXIES if os.environ.get(name)),
+        architecture=find_architecture(),
     )
+
+
+def find_architecture() -> str:
+    """Return this machine's architecture as Go and images call it."""
+    machine = platform.machine()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
 @cache

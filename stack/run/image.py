@@ -19,10 +19,12 @@ from stack.plan.code import runs_as_is
 from stack.plan.foundation import Kind
 from stack.plan.function import FunctionPlan
 from stack.plan.image import Archive, Ground
+from stack.plan.nuclio_dashboard import is_nuclio
 from stack.plan.render import (
     Files,
     Inputs,
     control_image,
+    dashboard_image,
     find_foundation,
     function_image,
     gateway_image,
@@ -66,8 +68,10 @@ class Builder:
             rabbitmq_image(self.inputs): ("RabbitMQ", self._make_broker),
             processor_image(self.inputs): ("the processor", self._make_processor),
             gateway_image(self.inputs): ("the gateway", self._make_gateway),
-            control_image(self.inputs): ("the dashboard", self._make_control),
+            dashboard_image(self.inputs): ("the dashboard", self._make_dashboard),
         }
+        if self.inputs.has_scaler:
+            wanted[control_image(self.inputs)] = ("the scaler", self._make_control)
         here = self.engine.images(wanted) if here is None else here
         missing = [(title, partial(make, name)) for name, (title, make) in wanted.items() if name not in here]
         if missing:
@@ -154,6 +158,9 @@ class Builder:
             return self.engine.pull(name)
         folder = self.workspace.rendered / "images" / "rabbitmq"
         return self.engine.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
+
+    def _make_dashboard(self, name: str) -> Iterator[str]:
+        return self.engine.pull(name) if is_nuclio(self.inputs.settings) else self._make_control(name)
 
     def _make_control(self, name: str) -> Iterator[str]:
         folder = self.workspace.rendered / "images" / "control"

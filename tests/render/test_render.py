@@ -19,7 +19,7 @@ import yaml
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
 from stack.config.secret import Secret
-from stack.config.settings import Images, ImageSource, Ports, Processor, Settings
+from stack.config.settings import Dashboard, Images, ImageSource, Implementation, Ports, Processor, Settings
 from stack.config.source import Function, SourceFile
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
@@ -164,6 +164,17 @@ CASES = {
         deployed=["consumer"],
     ),
     "scaled": Case(deployed=["page", "scaled"]),
+    "nuclio-dashboard": Case(
+        settings=Settings(
+            project="plant-2",
+            namespace="plant",
+            bind=IPv4Address("0.0.0.0"),
+            images=Images(nuclio="1.13.2"),
+            dashboard=Dashboard(implementation=Implementation.NUCLIO),
+        ),
+        credentials=MADE,
+        deployed=["page"],
+    ),
     "certificates": Case(ground=replace(PACKAGES, has_ca=True), deployed=["consumer"]),
     "builds": Case(ground=replace(PACKAGES, has_ca=True), deployed=["based", "original", "ready", "required"]),
     "builds-registry": Case(
