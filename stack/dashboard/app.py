@@ -32,7 +32,7 @@ from stack.dashboard.api import (
 from stack.dashboard.api.slash import SlashStripper
 from stack.dashboard.desk import Desk
 from stack.dashboard.failure import handlers
-from stack.dashboard.pages import dead_letters, function, login, overview, test
+from stack.dashboard.pages import broker, dead_letters, devices, function, login, logs, overview, test
 from stack.dashboard.security.csrf import CsrfGuard
 from stack.dashboard.security.gatekeeper import Gatekeeper
 from stack.dashboard.security.host import HostGuard, machine_names
@@ -41,6 +41,7 @@ from stack.dashboard.security.policy import Policy
 from stack.errors import ConfigError
 from stack.run.access import Access, load_access, load_session_key
 from stack.run.live.hub import open_hub
+from stack.run.live.simulating import SimulatorSource
 from stack.run.workspace import PROGRAM
 
 _STATIC = PROGRAM / "stack" / "dashboard" / "static"
@@ -96,7 +97,7 @@ def make_app(desk: Desk) -> Starlette:
 
 
 def _routes() -> list[BaseRoute]:
-    modules = (overview, login, function, dead_letters, test, live, *_API)
+    modules = (overview, login, function, dead_letters, test, logs, broker, devices, live, *_API)
     found = [route for module in modules for route in module.routes()]
     return [
         Route("/healthz", _tell_health),
@@ -126,9 +127,11 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
     watching = asyncio.create_task(catalogue.watch(), name="files of functions")
     async with open_hub(stack, catalogue.records, heard=[lambda _: catalogue.forget_containers()]) as desk.hub:
         catalogue.is_docker_followed = True
+        desk.hub.add("simulator", lambda _: SimulatorSource(desk.simulator))
         try:
             yield
         finally:
+            await run_in_threadpool(desk.simulator.stop)
             await desk.jobs.stop()
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)

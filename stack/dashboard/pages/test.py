@@ -17,7 +17,7 @@ from stack.config.trigger import CronTrigger, HttpTrigger
 from stack.dashboard.api.body import read_model
 from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.pages.function import render_tab
-from stack.errors import FunctionError
+from stack.errors import ConflictError, FunctionError
 from stack.plan.entrance import find_entrances
 from stack.plan.function import FunctionPlan
 from stack.run import call
@@ -180,7 +180,9 @@ def _decode(body: str) -> bytes:
 
 def _keep(desk: Desk, function: str, wish: EventWish) -> FunctionEvent:
     known = list_events(desk.workspace)
-    own = {name for name, event in known.items() if event.function == function}
+    own = {name: event.spec.display_name for name, event in known.items() if event.function == function}
+    if wish.title in (title for name, title in own.items() if name != wish.replaces):
+        raise ConflictError(f"There is an event {wish.title!r} already; choose another name, or save over it.")
     name = wish.replaces if wish.replaces in own else choose_name(function, wish.title, taken=set(known))
     spec = EventSpec.model_validate(
         {

@@ -3,20 +3,42 @@
 // Nuclio's console: date, level's letter, the logger's name, message; the time and the level are shown before it anyway.
 const CONSOLE = /^\d\d\.\d\d\.\d\d \d\d:\d\d:\d\d\.\d{3} \([DIWE]\)\s+\S+ /;
 
-/** Make the element of a line {time (seconds since 1970), level, text, container}; `container` is shown if `origin` is. */
+/** Make the element of a record {time (seconds since 1970), level, text, container}; its container is shown if `origin` is. */
 export function logLine({ time, level, text, container }, { origin = false } = {}) {
   const line = document.createElement("span");
   line.className = "log-line";
   line.dataset.level = level || "";
   line.append(makeTime(time), makePart("level", level || ""));
   if (origin) line.append(makePart("origin", container));
-  line.append(`${text}\n`);
+  line.append(makePart("text", text), "\n");
   return line;
 }
 
-/** Return a line of a container's output as one to show: without what its columns say already. */
-export function readLine(entry) {
-  return { ...entry, text: readText(entry.text) };
+/** Reads what containers say, line by line, as records; the lines of a traceback belong to the record before them. */
+export class RecordReader {
+  #last = new Map();
+
+  /** Return the record of a line, and whether it is a new one: else it is one that was returned before, with more text. */
+  read({ time, level, text, container }) {
+    const last = this.#last.get(container);
+    if (last && !level && continues(last, text)) {
+      last.isInside = !last.isInside || /^\s/.test(text);
+      last.record.text += `\n${text}`;
+      return { record: last.record, isNew: false };
+    }
+    const record = { time, level, text: readText(text), container };
+    this.#last.set(container, { record, isInside: false });
+    return { record, isNew: true };
+  }
+
+  forget() {
+    this.#last.clear();
+  }
+}
+
+/** Tell whether a line is of a traceback: the first, those within, and the one without indent that ends it. */
+function continues(last, text) {
+  return last.isInside || text.startsWith("Traceback (most recent call last)");
 }
 
 function readText(text) {
@@ -30,7 +52,7 @@ function readText(text) {
   }
 }
 
-/** Return a line of Nuclio's X-Nuclio-Logs as one to show. */
+/** Return a line of Nuclio's X-Nuclio-Logs as a record. */
 export function readRecord({ time, level, name, message, traceback, worker_id, ...rest }) {
   const fields = Object.keys(rest).length ? ` ${JSON.stringify(rest)}` : "";
   return { time: time / 1000, level, text: `${message}${fields}${traceback ? `\n${traceback.trimEnd()}` : ""}` };

@@ -1,7 +1,7 @@
 // Trying a function: a call over HTTP, or a message into one of its queues; and events that are kept to do it again.
 
 import { bytes, confirm, milliseconds, send, toast } from "./app.js";
-import { logLine, readLine, readRecord } from "./log_line.js";
+import { RecordReader, logLine, readRecord } from "./log_line.js";
 
 // How long the log is watched for what a message brings about, in milliseconds.
 const WATCHED = 30_000;
@@ -176,13 +176,17 @@ function start() {
     stopWatching();
     const log = find("[data-log]");
     log.replaceChildren(makeText("span", "Waiting for what it logs", "muted"));
-    let isEmpty = true;
+    const reader = new RecordReader();
+    const lines = new Map();
+    let latest = start;
     const listen = ({ detail }) => {
-      const fresh = detail.entries.filter((entry) => entry.time >= start);
-      if (!fresh.length) return;
-      if (isEmpty || detail.whole) log.replaceChildren();
-      isEmpty = false;
-      log.append(...fresh.map((entry) => logLine(readLine(entry))));
+      for (const entry of detail.entries) {
+        if (entry.time <= latest) continue;
+        latest = entry.time;
+        const { record } = reader.read(entry);
+        lines.set(record, logLine(record));
+      }
+      if (lines.size) log.replaceChildren(...lines.values());
     };
     const topic = `live:logs:${functionName}`;
     document.addEventListener(topic, listen);
@@ -190,7 +194,7 @@ function start() {
     watching = () => {
       document.removeEventListener(topic, listen);
       clearTimeout(patience);
-      if (isEmpty) log.replaceChildren(makeText("span", "It has logged nothing since.", "muted"));
+      if (!lines.size) log.replaceChildren(makeText("span", "It has logged nothing since.", "muted"));
     };
   }
 
