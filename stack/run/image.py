@@ -37,6 +37,7 @@ from stack.run.base import make_base
 from stack.run.build import Build
 from stack.run.engine import Engine
 from stack.run.host import LIBRARIES, archive_stamp, find_ca, processor_digest, read_archive
+from stack.run.place import is_inside
 from stack.run.workspace import PROGRAM, Workspace, write_file
 
 # How long the registry may take to say that it has an image, before packages are used instead.
@@ -208,11 +209,14 @@ def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> G
 
 
 def _find_archive(workspace: Workspace) -> Archive:
-    """Return this machine's archive, remembered for as long as apt's settings stay as they are."""
+    """Return this machine's archive, remembered for as long as apt's settings stay as they are.
+
+    A container has settings of its own, and goes by what is remembered.
+    """
     memory, stamp = workspace.state / "archive.json", archive_stamp()
     try:
         known = json.loads(memory.read_text(encoding="utf-8"))
-        if known["stamp"] == stamp:
+        if is_inside() or known["stamp"] == stamp:
             return Archive(known["codename"], tuple(known["sources"]))
     except (OSError, ValueError, KeyError, TypeError):
         pass
