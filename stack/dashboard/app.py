@@ -32,7 +32,7 @@ from stack.dashboard.api import (
 from stack.dashboard.api.slash import SlashStripper
 from stack.dashboard.desk import Desk
 from stack.dashboard.failure import handlers
-from stack.dashboard.pages import broker, dead_letters, devices, function, login, logs, overview, test
+from stack.dashboard.pages import broker, code, dead_letters, devices, function, login, logs, overview, test
 from stack.dashboard.security.csrf import CsrfGuard
 from stack.dashboard.security.gatekeeper import Gatekeeper
 from stack.dashboard.security.host import HostGuard, machine_names
@@ -97,7 +97,7 @@ def make_app(desk: Desk) -> Starlette:
 
 
 def _routes() -> list[BaseRoute]:
-    modules = (overview, login, function, dead_letters, test, logs, broker, devices, live, *_API)
+    modules = (overview, login, code, function, dead_letters, test, logs, broker, devices, live, *_API)
     found = [route for module in modules for route in module.routes()]
     return [
         Route("/healthz", _tell_health),

@@ -81,6 +81,11 @@ export function openEditor(host, { text = "", language = "python", readonly = fa
     setText: (value) => view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: value } }),
     setProblems: (problems) => view.dispatch(setDiagnostics(view.state, problems.map((problem) => locate(view.state.doc, problem)))),
     focus: () => view.focus(),
+    goTo: (number) => {
+      const line = view.state.doc.line(Math.min(Math.max(number, 1), view.state.doc.lines));
+      view.dispatch({ selection: { anchor: line.from }, scrollIntoView: true });
+      view.focus();
+    },
     close: () => view.destroy(),
   };
 }
