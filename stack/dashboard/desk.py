@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
+from stack.run.broker import Broker, find_broker
 from stack.run.catalogue import Catalogue, FunctionRecord
 from stack.run.job import Jobs
 from stack.run.live.hub import Hub
 from stack.run.mention import MentionReader
+from stack.run.simulator import Simulator
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import Workspace, open_workspace
 
@@ -23,9 +25,11 @@ class Desk:
     hub: Hub = field(init=False)
     """It is open while the application runs."""
     mentions: MentionReader = field(init=False)
+    simulator: Simulator = field(init=False)
 
     def __post_init__(self) -> None:
         self.mentions = MentionReader(self.workspace)
+        self.simulator = Simulator(self.broker)
 
     async def records(self) -> tuple[FunctionRecord, ...]:
         """Return what is known of every function, read anew in a thread only if something has changed.
@@ -43,6 +47,14 @@ class Desk:
             ConfigError: stack.yaml is wrong.
         """
         return open_stack(is_lenient=True)
+
+    def broker(self) -> Broker:
+        """Return where the broker is, and who may use it.
+
+        Raises:
+            ConfigError: stack.yaml is wrong.
+        """
+        return find_broker(self.stack())
 
 
 def open_desk() -> Desk:

@@ -21,11 +21,21 @@ export function watch(topic, show) {
   const listener = (event) => show(event.detail);
   document.addEventListener(`live:${topic}`, listener);
   if (latest.has(topic)) show(latest.get(topic));
-  if (!topics.has(topic)) {
+  const isOwn = !topics.has(topic);
+  if (isOwn) {
     topics.add(topic);
     if (stream) open();
   }
-  return () => document.removeEventListener(`live:${topic}`, listener);
+  return () => {
+    document.removeEventListener(`live:${topic}`, listener);
+    if (isOwn) leave(topic);
+  };
+}
+
+function leave(topic) {
+  topics.delete(topic);
+  latest.delete(topic);
+  if (stream) open();
 }
 
 function open() {

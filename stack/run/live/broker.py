@@ -8,12 +8,13 @@ from typing import Any
 from stack.errors import BrokerError
 from stack.run.live.engine import FAILURES, AsyncEngine
 from stack.run.live.management import Consumer, Management, Queue
+from stack.run.live.observer import PREFIX
 
 _PAUSE = 2.0
 
 
 class BrokerSource:
-    """What RabbitMQ holds."""
+    """What RabbitMQ holds, but for the queues by which we observe it."""
 
     pause = _PAUSE
 
@@ -32,9 +33,9 @@ class BrokerSource:
             return {"queues": [], "exchanges": [], "bindings": [], "reachable": False, "problem": str(error)}
         functions = await find_functions(self._engine)
         return {
-            "queues": [_describe(queue, consumers, functions) for queue in queues],
+            "queues": [_describe(one, consumers, functions) for one in queues if not one.name.startswith(PREFIX)],
             "exchanges": [asdict(exchange) for exchange in exchanges],
-            "bindings": [asdict(binding) for binding in bindings],
+            "bindings": [asdict(one) for one in bindings if not one.destination.startswith(PREFIX)],
             "reachable": True,
             "problem": "",
         }

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from secrets import token_hex
 from time import time
 from typing import Any
 
@@ -17,6 +18,8 @@ _WAITING, _BATCH, _BATCH_SECONDS = 200, 50, 0.2
 # Seconds until a broker that is lost is tried again.
 _AGAIN = 2.0
 _NAME = "tidegate-dashboard"
+# What the names of our queues begin with.
+PREFIX = f"{_NAME}."
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class Observer:
         channel.add_on_close_callback(self._lose_channel)
         channel.basic_qos(prefetch_count=_BATCH)
         limit = {"x-max-length": _WAITING}
-        channel.queue_declare("", exclusive=True, auto_delete=True, arguments=limit, callback=self._consume)
+        name = PREFIX + token_hex(8)
+        channel.queue_declare(name, exclusive=True, auto_delete=True, arguments=limit, callback=self._consume)
 
     def _consume(self, frame: Any) -> None:
         self.problem = ""
