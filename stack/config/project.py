@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from stack.config.document import NuclioDocument
 from stack.config.inert import KUBERNETES, Inert
@@ -15,7 +15,7 @@ _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 class ProjectMetadata(NuclioDocument):
     """Which project it is."""
 
-    name: str
+    name: str = Field(json_schema_extra={"pattern": _NAME.pattern})
     namespace: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
