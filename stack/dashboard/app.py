@@ -10,11 +10,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Route
 
 from stack.config.settings import Settings
-from stack.dashboard import live
+from stack.dashboard import assets, live
 from stack.dashboard.api import (
     api_gateways,
     external_ip_addresses,
@@ -25,8 +24,8 @@ from stack.dashboard.api import (
     invocations,
     namespaces,
     openapi,
-    replicas,
     projects,
+    replicas,
     v3io_streams,
     versions,
 )
@@ -43,9 +42,7 @@ from stack.errors import ConfigError
 from stack.run.access import Access, load_access, load_session_key
 from stack.run.live.hub import open_hub
 from stack.run.live.simulating import SimulatorSource
-from stack.run.workspace import PROGRAM
 
-_STATIC = PROGRAM / "stack" / "dashboard" / "static"
 # How long a session lasts after its last request.
 _SESSION_SECONDS = 12 * 3600
 
@@ -103,7 +100,7 @@ def _routes() -> list[BaseRoute]:
     found = [route for module in modules for route in module.routes()]
     return [
         Route("/healthz", _tell_health),
-        Mount("/static", StaticFiles(directory=_STATIC), name="static"),
+        assets.mount(),
         *found,
     ]
 
