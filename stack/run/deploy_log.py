@@ -19,10 +19,11 @@ from stack.run.deployment import find_deployment, tell_author
 from stack.run.workspace import Workspace, make_folder, try_lock, write_file
 
 INFO, ERROR = "info", "error"
-# Lines of the build beyond so many bytes are left out; steps and errors never are.
-_MOST_BYTES = 1_000_000
+# Lines of the build beyond so many characters are left out; steps and errors never are.
+_MOST_CHARACTERS = 1_000_000
 _OLDER_DEPLOYS = 20
 _LONGEST_LINE = 4000
+_LEFT_OUT = "… and more, which is left out."
 _INTERRUPTED = "The deploy was interrupted; what ran before runs on. Deploy again."
 
 
@@ -103,7 +104,7 @@ class DeployLog:
 
     workspace: Workspace
     name: str
-    _room: int = _MOST_BYTES
+    _room: int = _MOST_CHARACTERS
     _has_ended: bool = False
 
     def begin(self, reason: str) -> None:
@@ -121,10 +122,10 @@ class DeployLog:
 
     def line(self, text: str) -> None:
         """Keep a line that a build printed, if it says something."""
-        if text.strip() and self._room > 0:
-            entry = _entry(text[:_LONGEST_LINE] if self._room > _LONGEST_LINE else "…", name="build")
-            self._room -= len(text) + 1
-            self._append(entry)
+        if text.strip() and self._room >= 0:
+            kept = text[:_LONGEST_LINE]
+            self._room -= len(kept)
+            self._append(_entry(kept if self._room >= 0 else _LEFT_OUT, name="build"))
 
     def end(self, result: Result, message: str) -> None:
         """Say how it ended, if that was not said."""
