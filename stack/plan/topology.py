@@ -13,6 +13,8 @@ from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.function import Named, default_queue, is_stack_broker
 
 SOURCE, EXCHANGE, QUEUE, FUNCTION, OUTPUT = "source", "exchange", "queue", "function", "output"
+# From left to right.
+COLUMNS = (SOURCE, EXCHANGE, QUEUE, FUNCTION, OUTPUT)
 AMQP, MQTT, HTTP, CLOCK, ELSEWHERE = "AMQP", "MQTT", "HTTP", "Clock", "Other brokers"
 
 # The exchange through which RabbitMQ takes what devices publish over MQTT.
@@ -94,7 +96,7 @@ def draw_topology(members: Sequence[Member], broker: BrokerFacts, mentions: Mapp
     )
     alone = [*(Node(FUNCTION, one.name) for one in members), *(Node(OUTPUT, name) for name in sorted(outputs))]
     nodes = dict.fromkeys([node for edge in edges for node in (edge.source, edge.target)] + alone)
-    return Topology(tuple(nodes), tuple(edges), {one.name: one.state for one in members})
+    return Topology(tuple(nodes), tuple(sorted(edges, key=_place)), {one.name: one.state for one in members})
 
 
 def output_names(members: Sequence[Member], broker: BrokerFacts) -> tuple[str, ...]:
@@ -106,6 +108,10 @@ def output_names(members: Sequence[Member], broker: BrokerFacts) -> tuple[str, .
         for queue in broker.queues
         if queue.name not in consumed and not queue.functions and not _is_internal(queue.name)
     )
+
+
+def _place(edge: Edge) -> tuple[int, Node, Node]:
+    return COLUMNS.index(edge.source.kind), edge.source, edge.target
 
 
 def _feed(member: Member) -> Iterator[Edge]:

@@ -84,8 +84,14 @@ class Visit:
 
     def _picture(self, name: str) -> None:
         self.pictures.mkdir(parents=True, exist_ok=True)
+        size = self.page.viewport_size
+        assert size
+        # As high as the page, so that what stays at the screen's edge covers nothing.
+        height = self.page.evaluate("document.documentElement.scrollHeight")
+        self.page.set_viewport_size({"width": size["width"], "height": max(size["height"], height)})
         self.page.wait_for_timeout(150)
-        self.page.screenshot(path=self.pictures / f"{name}.png", full_page=True, animations="disabled")
+        self.page.screenshot(path=self.pictures / f"{name}.png", animations="disabled")
+        self.page.set_viewport_size(size)
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not _REFUSAL.match(message.text):

@@ -76,7 +76,7 @@ function showMap(queues) {
   for (const one of queues) meters.set(`queue-in:${one.name}`, one.publish_rate).set(`queue-out:${one.name}`, one.deliver_rate);
   for (const place of document.querySelectorAll("[data-part='map'] [data-meter]")) showMeter(place, meters.get(place.dataset.meter));
   const byName = new Map(queues.map((queue) => [queue.name, queue]));
-  for (const node of document.querySelectorAll(".map-node")) showNode(node, byName.get(node.dataset.name));
+  for (const node of document.querySelectorAll(".map-node")) showNode(node, byName);
 }
 
 function showMeter(place, value) {
@@ -85,8 +85,9 @@ function showMeter(place, value) {
   else place.textContent = place.tagName === "text" && !value ? "" : rate(value);
 }
 
-function showNode(node, queue) {
+function showNode(node, queues) {
   const { kind, name } = node.dataset;
+  const queue = kind === "queue" || kind === "output" ? queues.get(name) : null;
   const own = latest.functions?.[name];
   if (kind === "function" && own) {
     node.dataset.state = own.state;
@@ -103,7 +104,8 @@ function say(node, words) {
   const place = node.querySelector(".sub");
   if (place.textContent === text) return;
   place.textContent = text;
-  node.setAttribute("aria-label", `${node.dataset.kind} ${node.dataset.name}, ${text}`);
+  const { kind, name, state } = node.dataset;
+  node.setAttribute("aria-label", [`${kind[0].toUpperCase()}${kind.slice(1)} ${name}`, state, text].filter(Boolean).join(", "));
 }
 
 // --- Map or table ---------------------------------------------------------------------------------------------------
