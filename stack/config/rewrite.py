@@ -1,5 +1,6 @@
 """Changes to a YAML text that leave the rest of it as its author wrote it, comments too."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -35,11 +36,66 @@ def remove_value(source: str, path: tuple[str, ...]) -> str:
     if not is_there:
         return source
     owner = _find(_compose(source), path[:-1])
-    if owner is None or owner.flow_style or len(owner.value) == 1:
+    if owner is None:
         return _check("", wanted)
+    if owner.flow_style or len(owner.value) == 1:
+        rest = {key: item for key, item in _reach(content, path[:-1]).items() if key != path[-1]}
+        return set_value(source, path[:-1], rest) if len(path) > 1 else _check("", wanted)
     key, item = next(pair for pair in owner.value if pair[0].value == path[-1])
     start = source.rfind("\n", 0, key.start_mark.index) + 1
     return _check(source[:start] + source[_end(source, item) :], wanted)
+
+
+def rename_key(source: str, path: tuple[str, ...], name: str) -> str:
+    """Return a text in which the last key of a path, which is there, is called otherwise.
+
+    Raises:
+        ConfigError: the text is no YAML that holds a mapping.
+    """
+    content = parse_mapping(source, FILE)
+    path = _spell(content, path)
+    owner = {(name if key == path[-1] else key): item for key, item in _reach(content, path[:-1]).items()}
+    wanted = _put(content, path[:-1], owner) if len(path) > 1 else owner
+    node = _find(_compose(source), path[:-1])
+    key = next((key for key, _ in node.value if key.value == path[-1]), None) if node else None
+    if key is None:
+        return _check("", wanted)
+    word = _write({name: 0}).removesuffix(": 0\n")
+    return _check(source[: key.start_mark.index] + word + source[key.end_mark.index :], wanted)
+
+
+def find_line(source: str, path: Sequence[str]) -> int:
+    """Return the number of the line, from 1 on, to which a path leads; of what is not there, that of what lacks it.
+
+    Raises:
+        ConfigError: the text is no YAML that holds a mapping.
+    """
+    parse_mapping(source, FILE)
+    node: yaml.Node | None = _compose(source)
+    line = 1
+    for name in path:
+        pair = next((pair for pair in _pairs(node) if pair[0].value.lower() == name.lower()), None)
+        if pair is None:
+            break
+        line, node = pair[0].start_mark.line + 1, pair[1]
+    return line
+
+
+def _pairs(node: yaml.Node | None) -> Iterable[tuple[yaml.Node, yaml.Node]]:
+    """Return the keys and values of a mapping; of a list, its numbers and items."""
+    if isinstance(node, yaml.MappingNode):
+        return [(key, item) for key, item in node.value]
+    if isinstance(node, yaml.SequenceNode):
+        marks = ((item.start_mark, item.end_mark) for item in node.value)
+        numbers = [yaml.ScalarNode("", str(place), *pair) for place, pair in enumerate(marks)]
+        return list(zip(numbers, node.value, strict=True))
+    return ()
+
+
+def _reach(content: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    for name in path:
+        content = content[name]
+    return content
 
 
 def _check(changed: str, wanted: dict[str, Any]) -> str:

@@ -51,7 +51,7 @@ class _Trigger(NuclioDocument):
     username: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""
     password: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""
     secret: str = ""
-    """A secret, as name/key, that holds the broker's address with its account; wins over url."""
+    """A secret, as NAME.KEY, that holds the broker's address with its account; wins over url."""
     paths: Annotated[list[str], Inert()] = []
     partitions: Annotated[list[Any], Inert()] = []
     annotations: dict[str, str] = {}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from stack.config.reading import parse_mapping
-from stack.config.rewrite import remove_value, set_value
+from stack.config.rewrite import find_line, remove_value, rename_key, set_value
 from stack.errors import ConfigError
 
 _SOURCE = """\
@@ -104,3 +104,23 @@ def test_a_changed_text_says_what_it_should(
     for key in path[:-1]:
         removed = removed[key]
     assert path[-1] not in removed
+
+
+def test_the_only_key_of_a_mapping_and_one_in_braces_go_without_the_comments_of_others() -> None:
+    changed = remove_value(_SOURCE, ("spec", "triggers", "web"))
+    assert changed == _SOURCE.replace("  triggers:\n    web:\n      kind: http\n", "  triggers: {}\n")
+    inner = remove_value("# A\na: {b: 1, c: 2}\n# B\n", ("a", "b"))
+    assert inner == "# A\na:\n  c: 2\n# B\n"
+
+
+def test_a_key_is_renamed_where_it_is() -> None:
+    changed = rename_key(_SOURCE, ("spec", "triggers", "web"), "a: b")
+    assert changed == _SOURCE.replace("web:", "'a: b':")
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [(("metadata", "name"), 3), (("spec", "env", "0", "value"), 7), (("spec", "triggers", "other"), 8), ((), 1)],
+)
+def test_lines_are_found(path: tuple[str, ...], line: int) -> None:
+    assert find_line(_SOURCE, path) == line
