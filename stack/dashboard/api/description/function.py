@@ -29,7 +29,7 @@ _FUNCTION = Body(
     },
 )
 _INVOCATION = (
-    Parameter("X-Nuclio-Function-Name", "The function to call; required."),
+    Parameter("X-Nuclio-Function-Name", "The function to call.", is_required=True),
     Parameter("X-Nuclio-Path", "The path, with its query."),
     Parameter("X-Nuclio-Invoke-Url", "One of the function's own addresses."),
     Parameter("X-Nuclio-Invoke-Timeout", "How long to wait; 60s if left out.", schema=_DURATION),

@@ -19,10 +19,10 @@ OPERATIONS = (
     ),
     Operation(
         "POST", "/api/function_events", "Save an event; without a name it is given one", {201: "Event"}, _WRONG,
-        Body("FunctionEvent", _EVENT),
+        Body("NewEvent", _EVENT),
     ),
     Operation(
-        "PUT", "/api/function_events", "Update an event", {204: ""}, _WRONG | _MISSING, Body("FunctionEvent", _EVENT)
+        "PUT", "/api/function_events", "Update an event", {204: ""}, _WRONG | _MISSING, Body("NamedEvent", _EVENT)
     ),
     Operation("DELETE", "/api/function_events", "Delete an event", {204: ""}, _WRONG | _MISSING, Body("Named")),
     Operation("GET", "/api/function_events/{name}", "Tell of an event", {200: "Event"}, _MISSING),

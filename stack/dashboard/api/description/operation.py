@@ -18,6 +18,7 @@ class Parameter:
     description: str
     place: str = "header"
     schema: Mapping[str, Any] | None = None
+    is_required: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,5 +95,6 @@ def _describe_parameter(parameter: Parameter) -> dict[str, Any]:
         "name": parameter.name,
         "in": parameter.place,
         "description": parameter.description,
+        "required": parameter.is_required,
         "schema": dict(parameter.schema or {"type": "string"}),
     }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stack.config.function import FunctionConfig
+from stack.config.function import FUNCTION_LABEL, FunctionConfig
 from stack.config.function_event import FunctionEvent
 from stack.config.project import Project
 from stack.config.schema import describe_models
@@ -13,7 +13,8 @@ _TEXT: dict[str, Any] = {"type": "string"}
 _OBJECT: dict[str, Any] = {"type": "object"}
 _TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
-_NAME: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 63}
+_NAME: dict[str, Any] = {"type": "string", "minLength": 1}
+_QUALIFIED: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"}
 
 
 def describe_schemas() -> dict[str, Any]:
@@ -93,7 +94,10 @@ _ANSWERS: dict[str, Any] = {
     "Namespaces": _record("namespaces", namespaces=_record("names", names=_TEXTS)),
 }
 
+_OF_FUNCTION = _record("labels", labels=_record(FUNCTION_LABEL, **{FUNCTION_LABEL: _QUALIFIED}))
 _BODIES: dict[str, Any] = {
+    "NewEvent": {"allOf": [refer("FunctionEvent"), _record("metadata", metadata=_OF_FUNCTION)]},
+    "NamedEvent": {"allOf": [refer("FunctionEvent"), _record("metadata", metadata=_record("name", name=_QUALIFIED))]},
     "Named": _record("metadata", metadata=_record("name", name=_NAME, resourceVersion=_TEXT)),
     "Desire": _record("", desiredState={"type": "string", "enum": ["ready", "scaledToZero"]}) | {"required": []},
     "ProjectBody": {"anyOf": [refer("Project"), refer("ProjectExport")]},
