@@ -15,9 +15,8 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, Unrouta
 from stack.errors import BrokerError
 from stack.plan.publication import AmqpMessage, MqttMessage
 from stack.run.broker import Broker
-from stack.run.live.observer import Observed
+from stack.run.live.observer import NAME, Observed
 
-_NAME = "tidegate-dashboard"
 # Seconds that the broker may take for each answer.
 _PATIENCE = 10.0
 # MQTT's reason for a message which no subscription takes.
@@ -110,7 +109,7 @@ def _open_channel(broker: Broker) -> Iterator[Any]:
         BrokerError: the broker cannot be reached, or refused what was done.
     """
     parameters = URLParameters(broker.amqp_url)
-    parameters.client_properties = {"connection_name": _NAME}
+    parameters.client_properties = {"connection_name": NAME}
     try:
         connection = BlockingConnection(parameters)
     except AMQPError as error:

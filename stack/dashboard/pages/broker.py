@@ -78,10 +78,9 @@ async def _publish(
         return render(request, "_wrong.html", status=422, message="\n".join(error.problems))
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
-    level = "warn" if is_taken is False else "ok"
-    return render(
-        request, "_published.html", level=level, message={True: _TAKEN, False: _UNHEARD}.get(is_taken, _UNKNOWN)
-    )
+    outcomes = {True: ("ok", _TAKEN), False: ("warn", _UNHEARD), None: ("ok", _UNKNOWN)}
+    level, message = outcomes[is_taken]
+    return render(request, "_published.html", level=level, message=message)
 
 
 async def _read_form(request: Request) -> Mapping[str, str]:

@@ -185,13 +185,13 @@ function note(text) {
   return element("div", text, { class: "log-line", "data-level": "debug" });
 }
 
-function message({ time, exchange, key, size, body: text, headers, properties }) {
+function message({ time, topic, exchange, key, size, body: text, headers, properties }) {
   const when = new Date(time * 1000);
   const details = element("details", "", { class: "log-line watched" });
   const summary = element("summary", element("time", when.toLocaleTimeString(), { datetime: when.toISOString() }));
-  summary.append(element("span", key || name(exchange), { class: "watched-key" }), " ", element("span", text.split("\n", 1)[0] || "(empty)"));
+  summary.append(element("span", topic || key || name(exchange), { class: "watched-key" }), " ", element("span", text.split("\n", 1)[0] || "(empty)"));
   const list = element("dl", "", { class: "kv" });
-  const facts = [["exchange", name(exchange)], ["key", key], ["size", bytes(size)], ...Object.entries(headers), ...Object.entries(properties)];
+  const facts = [...(topic ? [["topic", topic]] : []), ["exchange", name(exchange)], ["key", key], ["size", bytes(size)], ...Object.entries(headers), ...Object.entries(properties)];
   for (const [term, value] of facts) list.append(element("dt", term), element("dd", value));
   if (text.includes("\n") || text.length > 80) list.append(element("dt", "body"), element("dd", text));
   details.append(summary, list);

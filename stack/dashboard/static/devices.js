@@ -16,7 +16,7 @@ watch("devices", (devices) => {
   show("topics", Object.entries(devices.topics), { key: ([topic]) => topic, make: makeTopic, fill: fillTopic });
   showConnections();
 });
-find("[data-show-functions]").addEventListener("change", () => latest && showConnections());
+find("[data-show-own]").addEventListener("change", () => latest && showConnections());
 watch("simulator", showSimulator);
 
 function show(part, items, rows) {
@@ -45,8 +45,8 @@ function fillTopic(row, [, { value, time: when, points }]) {
 // --- Connections ----------------------------------------------------------------------------------------------------
 
 function showConnections() {
-  const showsFunctions = find("[data-show-functions]").checked;
-  const shown = latest.connections.filter((one) => showsFunctions || !one.node_is_function);
+  const showsOwn = find("[data-show-own]").checked;
+  const shown = latest.connections.filter((one) => showsOwn || !one.is_own);
   const order = (one) => `${one.connected ? 0 : 1} ${one.client || one.function || one.peer}`;
   shown.sort((one, other) => order(one).localeCompare(order(other)));
   show("connections", shown, { key: (one) => one.name, make: makeConnection, fill: fillConnection });

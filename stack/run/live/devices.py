@@ -11,7 +11,8 @@ from stack.plan.topic import read_number, read_text, to_topic
 from stack.run.live.broker import find_functions
 from stack.run.live.engine import AsyncEngine
 from stack.run.live.management import Connection, Management
-from stack.run.live.observer import Observed, Observer
+from stack.run.live.observer import NAME, Observed, Observer
+from stack.run.live.speed import Speedometer
 
 MQTT_EXCHANGE = "amq.topic"
 # RabbitMQ's own events and traces go through topic exchanges, too.
@@ -45,6 +46,7 @@ class DevicesSource:
         self._observer: Observer | None = None
         self._topics: dict[str, dict[str, Any]] = {}
         self._clients: dict[str, Client] = {}
+        self._speedometer = Speedometer()
         self._looked_at = float("-inf")
         self._problem = ""
 
@@ -53,9 +55,10 @@ class DevicesSource:
         if monotonic() >= self._looked_at + _PAUSE:
             await self._ask()
             self._looked_at = monotonic()
+            self._speedometer.forget(self._looked_at)
         functions = await find_functions(self._engine)
         return {
-            "connections": [describe_client(one, functions) for one in self._clients.values()],
+            "connections": [self._describe(one, functions) for one in self._clients.values()],
             "topics": dict(sorted(self._topics.items())),
             "reachable": not self._problem,
             "problem": self._problem,
@@ -95,17 +98,29 @@ class DevicesSource:
             del self._topics[next(iter(self._topics))]
         self._touch()
 
+    def _describe(self, client: Client, functions: Mapping[str, str]) -> dict[str, Any]:
+        connection, now = client.connection, monotonic()
+        rates = [
+            self._speedometer.measure((connection.name, way), flow.total, now, otherwise=flow.rate)
+            for way, flow in (("received", connection.received), ("sent", connection.sent))
+        ]
+        return describe_client(client, functions) | dict(zip(("receive_rate", "send_rate"), rates, strict=True))
+
 
 def follow_clients(before: Mapping[str, Client], now: Sequence[Connection], time: float) -> dict[str, Client]:
-    """Return who is connected now, and who left of late; a client is seen when bytes come from it."""
+    """Return who is connected now, and who left of late and is not back under the same name.
+
+    A client is seen when bytes come from it.
+    """
     there = {one.name: Client(one, _find_last_seen(before.get(one.name), one, time)) for one in now}
-    gone = [replace(one, is_there=False) for name, one in before.items() if name not in there]
+    names = {one.client for one in now} - {""}
+    gone = [one for name, one in before.items() if name not in there and one.connection.client not in names]
     kept = [one for one in gone if time - (one.last_seen or one.connection.since) < _GONE_SECONDS][-_GONE:]
-    return there | {one.connection.name: one for one in kept}
+    return there | {one.connection.name: replace(one, is_there=False) for one in kept}
 
 
 def describe_client(client: Client, functions: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the pages are told of a client; rates are bytes a second."""
+    """Return what the pages are told of a client, without how much it sends."""
     connection = client.connection
     return {
         "name": connection.name,
@@ -115,15 +130,14 @@ def describe_client(client: Client, functions: Mapping[str, str]) -> dict[str, A
         "peer": f"{connection.host}:{connection.port}",
         "since": connection.since,
         "last_seen": client.last_seen,
-        "receive_rate": connection.receive_rate if client.is_there else 0.0,
-        "send_rate": connection.send_rate if client.is_there else 0.0,
         "connected": client.is_there,
         "function": functions.get(connection.host, ""),
         "node_is_function": connection.host in functions,
+        "is_own": connection.host in functions or connection.client == NAME,
     }
 
 
 def _find_last_seen(before: Client | None, now: Connection, time: float) -> float | None:
-    if now.receive_rate or (before and before.connection.received != now.received):
+    if now.received.rate or (before and before.connection.received.total != now.received.total):
         return round(time)
     return before.last_seen if before else None

@@ -20,14 +20,16 @@ _TIMEOUT = ClientTimeout(total=8.0)
 
 _QUEUE_COLUMNS = (
     "name,durable,exclusive,messages,messages_ready,messages_unacknowledged,consumers,"
-    "message_stats.publish_details.rate,message_stats.deliver_get_details.rate"
+    "message_stats.publish,message_stats.publish_details.rate,"
+    "message_stats.deliver_get,message_stats.deliver_get_details.rate"
 )
 _EXCHANGE_COLUMNS = (
-    "name,type,durable,internal,message_stats.publish_in_details.rate,message_stats.publish_out_details.rate"
+    "name,type,durable,internal,message_stats.publish_in,message_stats.publish_in_details.rate,"
+    "message_stats.publish_out,message_stats.publish_out_details.rate"
 )
 _CONNECTION_COLUMNS = (
     "name,protocol,user,peer_host,peer_port,connected_at,client_properties,user_provided_name,"
-    "recv_oct,recv_oct_details.rate,send_oct_details.rate"
+    "recv_oct,recv_oct_details.rate,send_oct,send_oct_details.rate"
 )
 _QUEUES = f"/api/queues/%2F?page=1&page_size={_ROWS}&columns={_QUEUE_COLUMNS}"
 _EXCHANGES = f"/api/exchanges/%2F?page=1&page_size={_ROWS}&columns={_EXCHANGE_COLUMNS}"
@@ -37,8 +39,16 @@ _CONNECTIONS = f"/api/connections?page=1&page_size={_ROWS}&columns={_CONNECTION_
 
 
 @dataclass(frozen=True)
+class Flow:
+    """What has passed in all, and how much a second, as RabbitMQ says."""
+
+    total: int
+    rate: float
+
+
+@dataclass(frozen=True)
 class Queue:
-    """A queue; rates are messages a second."""
+    """A queue, and the messages that passed it."""
 
     name: str
     durable: bool
@@ -47,20 +57,20 @@ class Queue:
     ready: int
     unacked: int
     consumers: int
-    publish_rate: float
-    deliver_rate: float
+    published: Flow
+    delivered: Flow
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """An exchange; rates are messages a second."""
+    """An exchange, and the messages that passed it."""
 
     name: str
     type: str
     durable: bool
     internal: bool
-    in_rate: float
-    out_rate: float
+    taken: Flow
+    given: Flow
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class Consumer:
 
 @dataclass(frozen=True)
 class Connection:
-    """A client; `received` is how many bytes came from it, and rates are bytes a second."""
+    """A client, and the bytes that came from it and went to it."""
 
     name: str
     protocol: str
@@ -93,9 +103,8 @@ class Connection:
     host: str
     port: int
     since: float
-    received: int
-    receive_rate: float
-    send_rate: float
+    received: Flow
+    sent: Flow
 
 
 class Management:
@@ -205,8 +214,8 @@ def read_queue(document: dict[str, Any]) -> Queue:
         ready=int(document.get("messages_ready", 0)),
         unacked=int(document.get("messages_unacknowledged", 0)),
         consumers=int(document.get("consumers", 0)),
-        publish_rate=_rate(document, "publish"),
-        deliver_rate=_rate(document, "deliver_get"),
+        published=_read_flow(document.get("message_stats"), "publish"),
+        delivered=_read_flow(document.get("message_stats"), "deliver_get"),
     )
 
 
@@ -217,8 +226,8 @@ def read_exchange(document: dict[str, Any]) -> Exchange:
         type=document["type"],
         durable=bool(document.get("durable")),
         internal=bool(document.get("internal")),
-        in_rate=_rate(document, "publish_in"),
-        out_rate=_rate(document, "publish_out"),
+        taken=_read_flow(document.get("message_stats"), "publish_in"),
+        given=_read_flow(document.get("message_stats"), "publish_out"),
     )
 
 
@@ -245,15 +254,12 @@ def read_connection(document: dict[str, Any]) -> Connection:
         host=document.get("peer_host", ""),
         port=int(document.get("peer_port", 0)),
         since=document.get("connected_at", 0) / 1000,
-        received=int(document.get("recv_oct", 0)),
-        receive_rate=_detail(document, "recv_oct_details"),
-        send_rate=_detail(document, "send_oct_details"),
+        received=_read_flow(document, "recv_oct"),
+        sent=_read_flow(document, "send_oct"),
     )
 
 
-def _rate(document: dict[str, Any], name: str) -> float:
-    return _detail(document.get("message_stats") or {}, f"{name}_details")
-
-
-def _detail(document: dict[str, Any], name: str) -> float:
-    return round(float((document.get(name) or {}).get("rate", 0.0)), 2)
+def _read_flow(document: dict[str, Any] | None, name: str) -> Flow:
+    """Read a counter and its rate, both of which are left out where nothing has passed yet."""
+    figures = document or {}
+    return Flow(int(figures.get(name, 0)), float((figures.get(f"{name}_details") or {}).get("rate", 0.0)))

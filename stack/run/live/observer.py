@@ -17,9 +17,9 @@ from stack.run.broker import Broker
 _WAITING, _BATCH, _BATCH_SECONDS = 200, 50, 0.2
 # Seconds until a broker that is lost is tried again.
 _AGAIN = 2.0
-_NAME = "tidegate-dashboard"
+NAME = "tidegate-dashboard"
 # What the names of our queues begin with.
-PREFIX = f"{_NAME}."
+PREFIX = f"{NAME}."
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Observer:
 
     def __init__(self, broker: Broker, heard: Callable[[Observed], None]) -> None:
         self._parameters = URLParameters(broker.amqp_url)
-        self._parameters.client_properties = {"connection_name": _NAME}
+        self._parameters.client_properties = {"connection_name": NAME}
         self._heard = heard
         self._places: set[Place] = set()
         self._connection: Any = None

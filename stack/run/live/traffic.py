@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stack.errors import BrokerError, StackError
-from stack.plan.topic import read_text, to_key
+from stack.plan.topic import read_text, to_key, to_topic
 from stack.run.live.devices import MQTT_EXCHANGE
 from stack.run.live.management import Management
 from stack.run.live.observer import Observed, Observer, Place
@@ -45,7 +45,7 @@ class TrafficSource:
             places = await self._find_places()
             observer = self._observer = self._observer or Observer(await self._management.broker(), self._hear)
             observer.observe(places)
-            self._note(observer.problem or _tell(places))
+            self._note(observer.problem or self._tell(places))
         except BrokerError as error:
             self._note(str(error))
         return Tail(self._count, tuple(self._entries))
@@ -65,6 +65,15 @@ class TrafficSource:
             return [(self._name, "#")]
         bindings = await self._management.bindings_of(self._name)
         return [(one.source, one.key) for one in bindings]
+
+    def _tell(self, places: Sequence[Place]) -> str:
+        """Say what is watched."""
+        if self._kind != "queue":
+            return f"Watching the {self._kind} {self._name}."
+        if not places:
+            return "No binding leads to this queue: all its messages are sent to it by name, and cannot be watched."
+        bindings = ", ".join(f"{exchange} {key}".strip() for exchange, key in places)
+        return f"Watching what is bound to {self._name}: {bindings}."
 
     def _hear(self, message: Observed) -> None:
         self._add(describe_message(message))
@@ -86,6 +95,7 @@ def describe_message(message: Observed) -> dict[str, Any]:
     headers = given.pop("headers", None) or {}
     return {
         "time": round(message.time, 3),
+        "topic": to_topic(message.key) if message.exchange == MQTT_EXCHANGE else "",
         "exchange": message.exchange,
         "key": message.key,
         "size": len(message.body),
@@ -93,9 +103,3 @@ def describe_message(message: Observed) -> dict[str, Any]:
         "headers": {name: str(value) for name, value in headers.items()},
         "properties": {name: str(value) for name, value in given.items()},
     }
-
-
-def _tell(places: Sequence[Place]) -> str:
-    if not places:
-        return "No binding leads to this queue: all its messages are sent to it by name, and cannot be watched."
-    return "Watching " + ", ".join(f"{exchange} {key}".strip() for exchange, key in places) + "."
