@@ -32,7 +32,20 @@ from stack.dashboard.api import (
 from stack.dashboard.api.slash import SlashStripper
 from stack.dashboard.desk import Desk
 from stack.dashboard.failure import handlers
-from stack.dashboard.pages import broker, code, dead_letters, devices, function, login, logs, overview, test
+from stack.dashboard.pages import (
+    broker,
+    code,
+    creation,
+    dead_letters,
+    demo,
+    devices,
+    function,
+    login,
+    logs,
+    overview,
+    revisions,
+    test,
+)
 from stack.dashboard.security.csrf import CsrfGuard
 from stack.dashboard.security.gatekeeper import Gatekeeper
 from stack.dashboard.security.host import HostGuard, machine_names
@@ -40,6 +53,7 @@ from stack.dashboard.security.login import LoginGuard
 from stack.dashboard.security.policy import Policy
 from stack.errors import ConfigError
 from stack.run.access import Access, load_access, load_session_key
+from stack.run.live.demo import DemoSource
 from stack.run.live.hub import open_hub
 from stack.run.live.simulating import SimulatorSource
 
@@ -96,7 +110,23 @@ def make_app(desk: Desk) -> Starlette:
 
 
 def _routes() -> list[BaseRoute]:
-    modules = (overview, login, code, function, dead_letters, test, logs, broker, devices, live, *_API)
+    modules = (
+        overview,
+        demo,
+        login,
+        functions,
+        creation,
+        code,
+        revisions,
+        function,
+        dead_letters,
+        test,
+        logs,
+        broker,
+        devices,
+        live,
+        *_API,
+    )
     found = [route for module in modules for route in module.routes()]
     return [
         Route("/healthz", _tell_health),
@@ -127,10 +157,12 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
     async with open_hub(stack, catalogue.records, heard=[lambda _: catalogue.forget_containers()]) as desk.hub:
         catalogue.is_docker_followed = True
         desk.hub.add("simulator", lambda _: SimulatorSource(desk.simulator))
+        desk.hub.add(demo.TOPIC, lambda _: DemoSource(desk.stage))
         try:
             yield
         finally:
             await run_in_threadpool(desk.simulator.stop)
+            await desk.stage.close()
             await desk.jobs.stop()
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)

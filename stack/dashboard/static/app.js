@@ -5,8 +5,8 @@ const token = () => document.querySelector('meta[name="csrf-token"]').content;
 // --- Requests -------------------------------------------------------------------------------------------------------
 
 /** Send a change to the server; `body` is sent as JSON. Returns the answer's JSON or text, throws an Error that says why not. */
-export async function send(method, address, body) {
-  const headers = { "X-CSRF-Token": token(), Accept: "application/json" };
+export async function send(method, address, body, more = {}) {
+  const headers = { "X-CSRF-Token": token(), Accept: "application/json", ...more };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const response = await fetch(address, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   const text = await response.text();

@@ -94,7 +94,7 @@ function mark(sign, meaning, kind) {
 
 // --- Open files -----------------------------------------------------------------------------------------------------
 
-async function openFile(path) {
+async function openFile(path, { focuses = true } = {}) {
   const file = files.find((one) => one.path === path);
   if (!file) return;
   if (file.is_text && !opened.has(path)) await load(path);
@@ -105,7 +105,7 @@ async function openFile(path) {
   find("editors").querySelector("[data-binary]")?.remove();
   if (!file.is_text) find("editors").append(binaryNote(file));
   show();
-  opened.get(path)?.editor.focus();
+  if (focuses) opened.get(path)?.editor.focus();
 }
 
 async function load(path) {
@@ -322,6 +322,6 @@ if (root) {
   await attempt(async () => {
     take(await request("GET", `${base}/files`));
     const first = [root.dataset.first, "main.py", CONFIGURATION].find((path) => files.some((file) => file.path === path));
-    await openFile(first ?? files[0]?.path);
+    await openFile(first ?? files[0]?.path, { focuses: false });
   });
 }

@@ -156,7 +156,7 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-act]");
   if (!button) return;
   const body = JSON.parse(button.dataset.body ?? "{}");
-  if (await confirm(button.dataset.confirmText, { yes: button.textContent.trim() })) act(button.dataset.act, body);
+  if (await confirm(button.dataset.confirmText, { yes: button.dataset.yes ?? button.textContent.trim() })) act(button.dataset.act, body);
 });
 
 document.addEventListener("submit", async (event) => {
