@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 
 from stack.run.broker import Broker, find_broker
 from stack.run.catalogue import Catalogue, FunctionRecord
+from stack.run.demo_stage import Stage
 from stack.run.job import Jobs
 from stack.run.live.hub import Hub
 from stack.run.mention import MentionReader
@@ -26,10 +27,13 @@ class Desk:
     """It is open while the application runs."""
     mentions: MentionReader = field(init=False)
     simulator: Simulator = field(init=False)
+    stage: Stage = field(init=False)
+    """Where the demo is played."""
 
     def __post_init__(self) -> None:
         self.mentions = MentionReader(self.workspace)
         self.simulator = Simulator(self.broker)
+        self.stage = Stage(self.stack, self.catalogue, self.jobs)
 
     async def records(self) -> tuple[FunctionRecord, ...]:
         """Return what is known of every function, read anew in a thread only if something has changed.
