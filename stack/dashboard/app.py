@@ -45,6 +45,7 @@ from stack.dashboard.pages import (
     overview,
     revisions,
     test,
+    triggers,
 )
 from stack.dashboard.security.csrf import CsrfGuard
 from stack.dashboard.security.gatekeeper import Gatekeeper
@@ -114,13 +115,14 @@ def _routes() -> list[BaseRoute]:
         overview,
         demo,
         login,
-        functions,
+        function_list,
         creation,
         code,
         revisions,
         function,
         dead_letters,
         test,
+        triggers,
         logs,
         broker,
         devices,
