@@ -40,6 +40,7 @@ from stack.dashboard.pages import (
     demo,
     devices,
     function,
+    function_list,
     login,
     logs,
     overview,
