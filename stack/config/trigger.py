@@ -291,7 +291,8 @@ class OtherTrigger(_Trigger):
         raise ValueError(f"kind {self.kind!r} is not supported yet; supported: {', '.join(SUPPORTED)}")
 
 
-def _kind_of(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """Return the kind of a trigger, parsed or as it stands in a file; `other` if it is none of those supported."""
     if isinstance(value, dict):
         kind = next((item for key, item in value.items() if str(key).lower() == "kind"), "")
     else:
@@ -306,7 +307,7 @@ Trigger = Annotated[
     | Annotated[MqttTrigger, Tag(MQTT)]
     | Annotated[CronTrigger, Tag(CRON)]
     | Annotated[OtherTrigger, Tag("other"), SkipJsonSchema()],
-    Discriminator(_kind_of),
+    Discriminator(kind_of),
 ]
 
 
