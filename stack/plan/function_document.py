@@ -18,7 +18,7 @@ IMPORT_MARKS = ("skip-build", "skip-deploy")
 
 @dataclass(frozen=True)
 class Told:
-    """What a document is made of; `source` is empty where the code is elsewhere."""
+    """What a document is made of; `source` is empty where the code is elsewhere, `handler` where nothing is yet."""
 
     name: str
     namespace: str
@@ -27,6 +27,7 @@ class Told:
     handler: str
     triggers: Mapping[str, Trigger]
     source: str = ""
+    source_path: str = ""
     image: str = ""
 
 
@@ -90,7 +91,7 @@ def _leave_out_triggers(spec: dict[str, Any]) -> None:
         return
     for name, trigger in list(triggers.items()):
         if isinstance(trigger, dict):
-            _leave_out(trigger, {"name": name, "class": "", **({} if trigger.get("maxWorkers") else {"numWorkers": 1})})
+            _leave_out(trigger, {"name": name, "class": "", "numWorkers": trigger.get("maxWorkers") or 1})
             if name == DEFAULT_HTTP and trigger == {"kind": HTTP} and not spec.get("disableDefaultHTTPTrigger"):
                 del triggers[name]
 

@@ -84,6 +84,7 @@ class FunctionRecord:
             handler=self.handler,
             triggers=self.triggers,
             source=self.source if is_here else "",
+            source_path=self.source_path if is_here else "",
             image=self.image,
         )
 

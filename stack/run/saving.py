@@ -6,6 +6,7 @@ from typing import Any
 from stack.config.compact import write_compact
 from stack.config.source import FILE, FOLDER, function_folders, load_function
 from stack.errors import StackError
+from stack.plan.function import module_path
 from stack.plan.function_document import Told, leave_out_derived
 from stack.plan.function_import import Imported, plan_imports
 from stack.run.deploy_log import forget_log
@@ -28,7 +29,7 @@ def save_function(stack: Stack, document: dict[str, Any], told: Told) -> tuple[s
     imported = _write(document, told)
     for path, file in imported.files.items():
         if path != FILE or not _says_the_same(stack, told, file.content):
-            write_file(folder / path, file.content, 0o755 if file.is_executable else 0o644)
+            write_file(folder / _find_place(told, path), file.content, 0o755 if file.is_executable else 0o644)
     return imported.notes
 
 
@@ -47,6 +48,11 @@ def remove_function(name: str) -> None:
             _put_away(stack.workspace, name)
         forget_log(stack.workspace, name)
         forget_events(stack.workspace, name)
+
+
+def _find_place(told: Told, path: str) -> str:
+    """Return where a file is written: the handler's module stays a package if it is one."""
+    return told.source_path if told.source_path and path == module_path(told.handler) else path
 
 
 def _put_away(workspace: Workspace, name: str) -> None:
@@ -73,5 +79,5 @@ def _says_the_same(stack: Stack, told: Told, content: bytes) -> bool:
 
 
 def _write(document: dict[str, Any], told: Told) -> Imported:
-    (imported,) = plan_imports([leave_out_derived(document, told)], "body", name=told.name, has_code=bool(told.source))
+    (imported,) = plan_imports([leave_out_derived(document, told)], "body", name=told.name, handler=told.handler)
     return imported

@@ -12,7 +12,7 @@ from stack.config.source import FOLDER, IGNORED_FOLDERS, function_folders
 from stack.errors import StackError
 from stack.plan.function import FunctionPlan, inline_source, module_path, package_path, plan_function
 from stack.plan.scale import choose_replicas
-from stack.run.deploy_log import Attempt, load_attempts
+from stack.run.deploy_log import Attempt, Result, load_attempts
 from stack.run.deployment import Deployment, find_deployment, list_deployed
 from stack.run.replicas import load_replicas
 from stack.run.stack import Stack
@@ -43,6 +43,11 @@ class Sketch:
     version: str
     """A digest of its configuration and its files."""
 
+    @property
+    def is_being_deployed(self) -> bool:
+        """Say whether a deploy goes on, of which no file tells when it is killed."""
+        return bool(self.attempts) and self.attempts[-1].result is Result.RUNNING
+
 
 @dataclass
 class Sketchbook:
@@ -57,7 +62,7 @@ class Sketchbook:
         for name in sorted({*folders, *list_deployed(stack.workspace)}):
             stamp = _take_stamp(stack, name)
             before = known.get(name)
-            same = before if before and before[0] == stamp else None
+            same = before if before and before[0] == stamp and not before[1].is_being_deployed else None
             self._known[name] = same or (stamp, _draw(stack, name, folders.get(name)))
         return tuple(sketch for _, sketch in self._known.values())
 

@@ -30,7 +30,7 @@ class State:
 def tell_state(sketch: Sketch, containers: Sequence[Container], job: Job | None) -> State:
     """Say how a function is. A deploy that failed counts until the next, although what ran before runs on."""
     last = sketch.attempts[-1] if sketch.attempts else None
-    if _is_building(last, job):
+    if _is_building(sketch, job):
         return State(BUILDING, is_settled=job is not None)
     if last and last.end and last.result is not Result.READY:
         return State(ERROR, last.end.message)
@@ -43,10 +43,9 @@ def tell_state(sketch: Sketch, containers: Sequence[Container], job: Job | None)
     return _tell_health(last, containers)
 
 
-def _is_building(last: Attempt | None, job: Job | None) -> bool:
-    if job and job.is_deploy and (last is None or last.begin.time < job.began):
-        return True
-    return last is not None and last.result is Result.RUNNING
+def _is_building(sketch: Sketch, job: Job | None) -> bool:
+    begun = sketch.attempts[-1].begin.time if sketch.attempts else 0.0
+    return sketch.is_being_deployed or (job is not None and job.is_deploy and begun < job.began)
 
 
 def _tell_health(last: Attempt | None, containers: Sequence[Container]) -> State:
