@@ -1,7 +1,6 @@
 """Deploying through a dashboard elsewhere: `deploy-function NAME --via URL`."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,8 @@ from stack.run.workspace import open_workspace
 # A function's states in which nothing more happens by itself.
 _GOOD = frozenset({"ready", "scaledToZero", "standby", "imported"})
 _BAD = frozenset({"error", "unhealthy"})
+# What Tidegate calls the logger of a build's own lines.
+_BUILD = "build"
 _INTERVAL_SECONDS = 1.0
 # A build that downloads a lot takes minutes.
 _PATIENCE_SECONDS = 1800.0
@@ -47,7 +48,7 @@ def deploy_remotely(name: str, url: str) -> None:
         outcome = _follow(dashboard, name, work)
     if outcome.state in _BAD:
         why = outcome.message.strip() or "its dashboard does not say why"
-        raise FunctionError(f"{name} is {outcome.state} at {dashboard.address}: {why}")
+        raise FunctionError(f"{name} did not come up at {dashboard.address}, it is {outcome.state}: {why}")
     console.success(f"{name} is {outcome.state} at {dashboard.address}.")
     for address in outcome.addresses:
         console.show(f"http://{address}")
@@ -76,10 +77,7 @@ def _follow(dashboard: RemoteDashboard, name: str, work: console.Work) -> Outcom
         logs = status.get("logs") or []
         # A log that is shorter than before is that of another deploy.
         shown = shown if shown <= len(logs) else 0
-        lines = list(_tell(logs[shown:]))
-        for line in lines:
-            console.note(line)
-        work.follow(lines)
+        _show(logs[shown:], work)
         shown = len(logs)
         state = str(status.get("state", ""))
         if state in _GOOD | _BAD:
@@ -90,11 +88,15 @@ def _follow(dashboard: RemoteDashboard, name: str, work: console.Work) -> Outcom
         time.sleep(_INTERVAL_SECONDS)
 
 
-def _tell(logs: list[Any]) -> Iterator[str]:
-    """Yield a line for each entry of a log."""
+def _show(logs: list[Any], work: console.Work) -> None:
+    """Show the new entries of a log; a build's own lines, which are many, only in passing."""
     for entry in logs:
         if not isinstance(entry, dict):
             continue
-        moment = entry.get("time")
+        moment, message = entry.get("time"), str(entry.get("message", ""))
         seconds = moment / 1000 if isinstance(moment, int | float) else time.time()
-        yield f"{time.strftime('%H:%M:%S', time.localtime(seconds))} {entry.get('message', '')}".rstrip()
+        work.follow([message])
+        # A failure's whole message is told at the end.
+        message = message.partition("\n")[0]
+        if entry.get("name") != _BUILD:
+            console.note(f"{time.strftime('%H:%M:%S', time.localtime(seconds))} {message}".rstrip())

@@ -64,8 +64,12 @@ class Nuclio:
         if name not in self.functions:
             return 404, {"error": "Function not found", "errorStackTrace": ""}
         self.polls += 1
-        logs = [{"time": 1.7e12, "level": "info", "name": "d", "message": text} for text in STEPS[: self.polls]]
-        is_done = self.polls > len(STEPS)
+        names = ("deploy", "build", "deploy", "deploy")
+        logs = [
+            {"time": 1.7e12, "level": "info", "name": name, "message": text}
+            for name, text in list(zip(names, (STEPS[0], "#1 DONE", *STEPS[1:]), strict=True))[: self.polls]
+        ]
+        is_done = self.polls > len(names)
         status = {"state": self.state if is_done else "building", "logs": logs}
         if is_done:
             status |= {"message": self.message, "externalInvocationUrls": ["0.0.0.0:32768"]}
@@ -137,6 +141,7 @@ def test_function_is_created_with_its_project(nuclio: Nuclio, capsys: pytest.Cap
     captured = capsys.readouterr()
     assert captured.out == "http://0.0.0.0:32768\n"
     assert [line.partition(" ")[2] for line in captured.err.splitlines()[:3]] == list(STEPS)
+    assert "#1 DONE" not in captured.err
     assert f"reader is ready at {nuclio.url}" in captured.err
 
 
@@ -154,7 +159,7 @@ def test_function_that_is_there_is_replaced(nuclio: Nuclio) -> None:
 @pytest.mark.parametrize("state", ["error", "unhealthy"])
 def test_deploy_that_fails_says_why(nuclio: Nuclio, state: str) -> None:
     nuclio.state, nuclio.message = state, "pip found no such package"
-    with pytest.raises(FunctionError, match=f"reader is {state} at .*: pip found no such package"):
+    with pytest.raises(FunctionError, match=f"reader did not come up at .*, it is {state}: pip found no such package"):
         deploy_remotely("reader", nuclio.url)
 
 
