@@ -15,8 +15,9 @@ from stack.run.device import send
 
 # What a person may ask for.
 MOST_SENSORS, FASTEST, SLOWEST = 50, 100.0, 0.1
-# Readings are sent in rounds of about so many seconds, each a whole number of the sensors' waves.
-_ROUND_SECONDS, _WAVE = 60.0, 20
+# Readings are sent in rounds, each of whole waves of all sensors: a short one first, which tells soon whether anybody
+# listens, then longer ones of about so many seconds, and of not more readings than memory has room for.
+_FIRST_SECONDS, _ROUND_SECONDS, _MOST, _WAVE = 10.0, 600.0, 10_000, 20
 # Seconds until a broker that cannot be reached is tried again; and that a device has to end.
 _AGAIN, _PATIENCE = 3.0, 5.0
 
@@ -29,11 +30,11 @@ class Wish:
     sensors: int
     rate: float
 
-    @property
-    def order(self) -> Order:
-        """Return one round of it."""
+    def order(self, seconds: float) -> Order:
+        """Return a round of about so many seconds."""
         wave = _WAVE * self.sensors
-        return Order(wave * max(1, round(self.rate * _ROUND_SECONDS / wave)), self.rate, self.protocol, self.sensors)
+        waves = max(1, round(min(self.rate * seconds, _MOST) / wave))
+        return Order(wave * waves, self.rate, self.protocol, self.sensors)
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Simulator:
         self._find = find
         self._run: _Run | None = None
         self._lock = threading.Lock()
+        self._counting = threading.Lock()
 
     def start(self, wish: Wish) -> None:
         """Begin to send readings.
@@ -72,7 +74,7 @@ class Simulator:
             if self._run and self._run.is_running:
                 raise StackError("The simulator runs already; stop it first.")
             run = self._run = _Run(wish)
-            for protocol in wish.order.protocols:
+            for protocol in wish.order(_FIRST_SECONDS).protocols:
                 arguments = (run, replace(wish, protocol=protocol))
                 run.threads.append(threading.Thread(target=self._send, args=arguments, daemon=True))
             for thread in run.threads:
@@ -97,13 +99,16 @@ class Simulator:
 
     def _send(self, run: _Run, wish: Wish) -> None:
         def count(_reading: Reading) -> None:
-            run.sent += 1
+            with self._counting:
+                run.sent += 1
             run.problem = ""
 
+        seconds = _FIRST_SECONDS
         while not run.stop.is_set():
+            order = wish.order(seconds)
             try:
-                readings = measure(wish.order, Random())
-                run.unheard += len(send(self._find(), wish.order, readings, show=count, stop=run.stop))
+                run.unheard += len(send(self._find(), order, measure(order, Random()), show=count, stop=run.stop))
+                seconds = _ROUND_SECONDS
             except StackError as error:
                 run.problem = str(error)
                 run.stop.wait(_AGAIN)
@@ -119,4 +124,4 @@ def check_wish(wish: Wish) -> None:
         raise StackError(f"Sensors: should be 1 to {MOST_SENSORS}.")
     if not (math.isfinite(wish.rate) and SLOWEST <= wish.rate <= FASTEST):
         raise StackError(f"Rate: should be {SLOWEST:g} to {FASTEST:g} readings a second.")
-    check_order(wish.order, (AMQP, MQTT, BOTH))
+    check_order(wish.order(_FIRST_SECONDS), (AMQP, MQTT, BOTH))

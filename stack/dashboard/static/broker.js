@@ -16,16 +16,6 @@ const name = (exchange) => exchange || "(default)";
 
 let latest = null;
 
-watch("broker", (broker) => {
-  latest = broker;
-  find("[data-broker-problem]").hidden = broker.reachable;
-  find("[data-problem-text]").textContent = broker.problem;
-  showStats(broker.queues);
-  showQueues(broker.queues);
-  showExchanges(broker);
-  showBindings(broker.bindings);
-  offerNames(broker);
-});
 find("[data-show-unused]").addEventListener("change", () => latest && showExchanges(latest));
 
 function showStats(queues) {
@@ -231,3 +221,16 @@ function openPeek(queue) {
   find("#peeked").replaceChildren();
   find("#peek").showModal();
 }
+
+// --- The stream -----------------------------------------------------------------------------------------------------
+
+watch("broker", (broker) => {
+  latest = broker;
+  find("[data-broker-problem]").hidden = broker.reachable;
+  find("[data-problem-text]").textContent = broker.problem;
+  showStats(broker.queues);
+  showQueues(broker.queues);
+  showExchanges(broker);
+  showBindings(broker.bindings);
+  offerNames(broker);
+});

@@ -9,16 +9,6 @@ const time = (seconds) => new Date(seconds * 1000).toISOString();
 
 let latest = null;
 
-watch("devices", (devices) => {
-  latest = devices;
-  find("[data-devices-problem]").hidden = devices.reachable;
-  find("[data-problem-text]").textContent = devices.problem;
-  show("topics", Object.entries(devices.topics), { key: ([topic]) => topic, make: makeTopic, fill: fillTopic });
-  showConnections();
-});
-find("[data-show-own]").addEventListener("change", () => latest && showConnections());
-watch("simulator", showSimulator);
-
 function show(part, items, rows) {
   keepRows(find(`[data-rows="${part}"]`), items, rows);
   find(`[data-count="${part}"]`).textContent = items.length;
@@ -28,11 +18,13 @@ function show(part, items, rows) {
 
 // --- Topics ---------------------------------------------------------------------------------------------------------
 
-function makeTopic(row, [topic, { protocol }]) {
-  addCell(row, "topic", { tag: "th" }).append(element("span", topic, { class: "mono" }));
+function makeTopic(row, [name, { topic, sensor, protocol }]) {
+  const head = addCell(row, "topic", { tag: "th" });
+  head.append(element("span", topic, { class: "mono" }));
+  if (sensor) head.append(" ", element("span", sensor, { class: "tag" }));
   addCell(row, "protocol", { label: "Over" }).textContent = protocol;
   addCell(row, "value", { className: "mono last-value", label: "Value" });
-  addCell(row, "chart", { label: "Of late" }).append(svgElement("svg", { class: "spark", role: "img", "aria-label": `The last values of ${topic}` }));
+  addCell(row, "chart", { label: "Of late" }).append(svgElement("svg", { class: "spark", role: "img", "aria-label": `The last values of ${name}` }));
   addCell(row, "when", { className: "nowrap", label: "When" }).append(element("time", "", { "data-ago": "" }));
 }
 
@@ -113,3 +105,15 @@ function tell({ running, sent, unheard, problem, since }) {
   const lost = unheard ? `, ${count(unheard)} of them reached no queue` : "";
   return `${count(sent)} reading${sent === 1 ? "" : "s"} sent${lost}${running ? ` since ${new Date(since * 1000).toLocaleTimeString()}` : ""}`;
 }
+
+// --- The stream -----------------------------------------------------------------------------------------------------
+
+watch("devices", (devices) => {
+  latest = devices;
+  find("[data-devices-problem]").hidden = devices.reachable;
+  find("[data-problem-text]").textContent = devices.problem;
+  show("topics", Object.entries(devices.topics), { key: ([topic]) => topic, make: makeTopic, fill: fillTopic });
+  showConnections();
+});
+find("[data-show-own]").addEventListener("change", () => latest && showConnections());
+watch("simulator", showSimulator);

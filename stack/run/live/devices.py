@@ -84,16 +84,12 @@ class DevicesSource:
         observer.observe([(name, "#") for name in places])
 
     def _hear(self, message: Observed) -> None:
-        is_mqtt = message.exchange == MQTT_EXCHANGE
-        name = to_topic(message.key) if is_mqtt else f"{message.exchange} {message.key}"
-        text, number = read_text(message.body, _LONGEST), read_number(message.body)
-        points = self._topics.pop(name, {}).get("points", [])[1 - _POINTS :]
-        self._topics[name] = {
-            "protocol": "MQTT" if is_mqtt else "AMQP",
-            "value": text,
-            "time": round(message.time, 3),
-            "points": points if number is None else [*points, [round(message.time, 3), number]],
-        }
+        entry = describe_value(message)
+        name = " ".join(filter(None, (entry["topic"], entry["sensor"])))
+        number = read_number(message.body)
+        before = self._topics.pop(name, {}).get("points", [])
+        new = [] if number is None else [[entry["time"], number]]
+        self._topics[name] = entry | {"points": [*before, *new][-_POINTS:]}
         if len(self._topics) > _TOPICS:
             del self._topics[next(iter(self._topics))]
         self._touch()
@@ -104,7 +100,20 @@ class DevicesSource:
             self._speedometer.measure((connection.name, way), flow.total, now, otherwise=flow.rate)
             for way, flow in (("received", connection.received), ("sent", connection.sent))
         ]
-        return describe_client(client, functions) | dict(zip(("receive_rate", "send_rate"), rates, strict=True))
+        received, sent = rates if client.is_there else (0.0, 0.0)
+        return describe_client(client, functions) | {"receive_rate": received, "send_rate": sent}
+
+
+def describe_value(message: Observed) -> dict[str, Any]:
+    """Return what the pages are told of a message; `sensor` is the header of that name, as `invoke client` gives it."""
+    is_mqtt = message.exchange == MQTT_EXCHANGE
+    return {
+        "topic": to_topic(message.key) if is_mqtt else f"{message.exchange} {message.key}",
+        "sensor": str((message.properties.headers or {}).get("sensor", "")),
+        "protocol": "MQTT" if is_mqtt else "AMQP",
+        "value": read_text(message.body, _LONGEST),
+        "time": round(message.time, 3),
+    }
 
 
 def follow_clients(before: Mapping[str, Client], now: Sequence[Connection], time: float) -> dict[str, Client]:

@@ -21,7 +21,7 @@ _TIMEOUT = ClientTimeout(total=8.0)
 _QUEUE_COLUMNS = (
     "name,durable,exclusive,messages,messages_ready,messages_unacknowledged,consumers,"
     "message_stats.publish,message_stats.publish_details.rate,"
-    "message_stats.deliver_get,message_stats.deliver_get_details.rate"
+    "message_stats.deliver_get,message_stats.deliver_get_details.rate,message_stats.redeliver"
 )
 _EXCHANGE_COLUMNS = (
     "name,type,durable,internal,message_stats.publish_in,message_stats.publish_in_details.rate,"
@@ -48,7 +48,10 @@ class Flow:
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue, and the messages that passed it."""
+    """A queue, and the messages that passed it.
+
+    `arrived` counts those that were there or are, since RabbitMQ does not count those as published that come over MQTT.
+    """
 
     name: str
     durable: bool
@@ -57,6 +60,7 @@ class Queue:
     ready: int
     unacked: int
     consumers: int
+    arrived: int
     published: Flow
     delivered: Flow
 
@@ -206,16 +210,19 @@ async def _read(answer: ClientResponse) -> bytes:
 
 def read_queue(document: dict[str, Any]) -> Queue:
     """Read one queue; a new one has no figures yet."""
+    figures = document.get("message_stats") or {}
+    ready = int(document.get("messages_ready", 0))
     return Queue(
         name=document["name"],
         durable=bool(document.get("durable")),
         exclusive=bool(document.get("exclusive")),
         messages=int(document.get("messages", 0)),
-        ready=int(document.get("messages_ready", 0)),
+        ready=ready,
         unacked=int(document.get("messages_unacknowledged", 0)),
         consumers=int(document.get("consumers", 0)),
-        published=_read_flow(document.get("message_stats"), "publish"),
-        delivered=_read_flow(document.get("message_stats"), "deliver_get"),
+        arrived=int(figures.get("deliver_get", 0)) - int(figures.get("redeliver", 0)) + ready,
+        published=_read_flow(figures, "publish"),
+        delivered=_read_flow(figures, "deliver_get"),
     )
 
 
