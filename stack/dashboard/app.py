@@ -48,6 +48,7 @@ from stack.dashboard.pages import (
     test,
     triggers,
 )
+from stack.dashboard.security.cors import Cors
 from stack.dashboard.security.csrf import CsrfGuard
 from stack.dashboard.security.gatekeeper import Gatekeeper
 from stack.dashboard.security.host import HostGuard, machine_names
@@ -93,12 +94,13 @@ def make_app(desk: Desk) -> Starlette:
         middleware=[
             Middleware(Policy),
             Middleware(HostGuard, names=(*machine_names(), *settings.dashboard.hosts)),
+            Middleware(Cors, origins=settings.dashboard.origins),
             Middleware(
                 SessionMiddleware,
                 secret_key=key,
                 session_cookie=f"{settings.project}-session",
                 max_age=_SESSION_SECONDS,
-                same_site="strict",
+                same_site="lax",
             ),
             Middleware(LoginGuard, gatekeeper=gatekeeper),
             Middleware(CsrfGuard),

@@ -106,7 +106,7 @@ def test_change_with_the_sessions_token(client: Client) -> None:
 def test_cookies_are_closed(client: Client) -> None:
     cookie = client.send("GET", "/functions").headers["set-cookie"].lower()
     assert "httponly" in cookie
-    assert "samesite=strict" in cookie
+    assert "samesite=lax" in cookie
 
 
 def test_policy_of_pages_and_of_what_functions_answer(client: Client) -> None:
