@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from stack import console
 from stack.plan.demo import EVENTS, Alert, Answer, Tally, Verdict
 from stack.plan.device import Order, Reading, count_readings
+from stack.plan.nuclio_dashboard import is_nuclio
 from stack.run.broker import find_broker
 from stack.run.function import list_functions
 from stack.run.stack import Stack
@@ -159,7 +160,10 @@ def _format(latency: float | None) -> str:
 
 
 def _show_addresses(stack: Stack, names: Sequence[str]) -> None:
-    addresses = {"RabbitMQ": find_broker(stack).management_url}
+    broker, settings = find_broker(stack), stack.settings
+    addresses = {"RabbitMQ": broker.management_url}
+    if not is_nuclio(settings):
+        addresses["live page"] = f"http://{broker.host}:{settings.ports.dashboard}/demo"
     addresses |= {one.name: one.url for one in list_functions() if one.name in names and one.url}
     console.show("")
     for name, address in addresses.items():

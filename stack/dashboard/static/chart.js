@@ -11,6 +11,7 @@ import { colour } from "./app.js";
  */
 export function timeChart(host, { series, height = 240, format = String, threshold, min, seconds }) {
   const axis = { stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false } };
+  const surface = () => colour("--surface");
   const font = () => `12px ${getComputedStyle(document.body).fontFamily}`;
   const chart = new uPlot(
     {
@@ -24,10 +25,10 @@ export function timeChart(host, { series, height = 240, format = String, thresho
         y: { range: (_, low, high) => frame(low, high, min, threshold?.value) },
       },
       axes: [
-        { ...axis, font: font(), space: 70 },
+        { ...axis, font: font(), space: 80, values: (_, ticks) => ticks.map(clock) },
         { ...axis, font: font(), size: 64, values: (_, ticks) => ticks.map(format) },
       ],
-      series: [{ value: (_, time) => (time == null ? "–" : new Date(time * 1000).toLocaleTimeString()) }, ...series.map(plan)],
+      series: [{ label: "Time", value: (_, time) => (time == null ? "–" : clock(time)) }, ...series.map(plan)],
       hooks: { draw: threshold ? [(drawn) => drawThreshold(drawn, threshold)] : [] },
     },
     [[], ...series.map(() => [])],
@@ -40,7 +41,7 @@ export function timeChart(host, { series, height = 240, format = String, thresho
       stroke: () => colour(name),
       fill: fill ? () => colour(name).replace(/^rgb\((.*)\)$/, "rgba($1, 0.12)") : undefined,
       width: 1.75,
-      points: { show: points, size: 5 },
+      points: { show: points, size: 5, fill: surface },
       spanGaps: true,
       value: (_, value) => (value == null ? "–" : format(value)),
     };
@@ -48,7 +49,14 @@ export function timeChart(host, { series, height = 240, format = String, thresho
 
   const fit = new ResizeObserver(() => host.clientWidth && chart.setSize({ width: host.clientWidth, height }));
   fit.observe(host);
-  const repaint = () => chart.redraw(false);
+  // A legend's colours are set once; the lines take theirs at each drawing.
+  const repaint = () => {
+    const [, ...rows] = host.querySelectorAll(".u-legend .u-series");
+    rows.forEach((row, place) => {
+      row.querySelector(".u-marker").style.borderColor = colour(series[place].colour ?? "--accent");
+    });
+    chart.redraw(false);
+  };
   document.addEventListener("theme", repaint);
 
   return {
@@ -59,6 +67,10 @@ export function timeChart(host, { series, height = 240, format = String, thresho
       chart.destroy();
     },
   };
+}
+
+function clock(time) {
+  return new Date(time * 1000).toLocaleTimeString([], { hourCycle: "h23" });
 }
 
 /** Show so many seconds at least, up to the latest. */

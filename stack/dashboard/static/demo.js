@@ -15,8 +15,8 @@ let drawn = "";
 
 watch("demo", (scene) => {
   const isRunning = scene.phase === "deploying" || scene.phase === "playing";
-  place("demo-start").hidden = isRunning;
-  place("demo-stop").hidden = scene.phase !== "playing";
+  show("start", !isRunning);
+  show("stop", scene.phase === "playing");
   place("demo-dot").dataset.level = scene.lost ? "error" : (LEVELS[scene.phase] ?? "");
   place("demo-message").textContent = describe(scene);
   place("threshold").textContent = scene.threshold;
@@ -28,13 +28,21 @@ watch("demo", (scene) => {
   tell("p99", milliseconds(scene.p99));
   draw(scene);
   list("answers", scene.answers, (one) => [one.sensor, `${one.value} °C`, one.function, milliseconds(one.latency)]);
-  list("alerts", scene.alerts, (one) => [one.sensor, one.state, `${one.average.toFixed(1)} °C`, new Date(one.time * 1000).toLocaleTimeString()]);
+  list("alerts", scene.alerts, (one) => [one.sensor, one.state, `${one.average.toFixed(1)} °C`, new Date(one.time * 1000).toLocaleTimeString([], { hourCycle: "h23" })]);
 });
 
 function describe(scene) {
   if (scene.message) return scene.message;
   if (scene.phase === "playing") return scene.sent < scene.total ? "Sending." : "All is sent; waiting for the last answers.";
   return scene.phase === "deploying" ? "Getting ready." : "Nothing is sent yet.";
+}
+
+/** Show or hide a button; the focus goes from one to the other. */
+function show(name, isShown) {
+  const button = place(`demo-${name}`);
+  const hadFocus = !button.hidden && button === document.activeElement;
+  button.hidden = !isShown;
+  if (hadFocus && !isShown) (name === "start" ? place("demo-message") : place("demo-start")).focus();
 }
 
 function tell(name, text, level = "") {
