@@ -7,7 +7,7 @@ import { watch } from "./live.js";
 // Points that are kept: half an hour; and the least time that a chart shows, in seconds.
 const KEPT = 900;
 const SPAN = 120;
-const HEIGHT = 190;
+const HEIGHT = 170;
 
 const name = document.querySelector("[data-function]").dataset.function;
 const cores = (value) => (value == null ? "–" : value.toFixed(2));

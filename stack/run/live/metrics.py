@@ -118,6 +118,7 @@ def describe_point(
     """Return the figures of now: of all containers together, and of each under `replicas`."""
     found = [tracks[one.container.id] for one in instances if one.container.id in tracks]
     used = [usages[one.container.id] for one in instances if one.container.id in usages]
+    cores = [one.cpu for one in used if one.cpu is not None]
     timed = sum((one.recent for one in found), _NOTHING)
     measured = [one for one in found if one.is_measured]
     return {
@@ -128,7 +129,7 @@ def describe_point(
         "p99": _milliseconds(timed, 0.99),
         "in_flight": int(sum(one.latest.condition.in_flight for one in found)) if found else None,
         "memory": sum(one.memory for one in used) if used else None,
-        "cpu": round(sum(one.cpu for one in used), 2) if used else None,
+        "cpu": round(sum(cores), 2) if cores else None,
         "ready": sum(one.container.is_ready for one in instances),
         "replicas": [_describe(one, tracks.get(one.container.id), usages.get(one.container.id)) for one in instances],
     }
