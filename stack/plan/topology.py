@@ -1,8 +1,9 @@
 """The stack as a graph: from where messages come, through which exchange and queue, to which function, and where to."""
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, starmap
 from typing import Protocol
 
@@ -17,6 +18,9 @@ SOURCE, EXCHANGE, QUEUE, FUNCTION, OUTPUT = "source", "exchange", "queue", "func
 COLUMNS = (SOURCE, EXCHANGE, QUEUE, FUNCTION, OUTPUT)
 AMQP, MQTT, HTTP, CLOCK, ELSEWHERE = "AMQP", "MQTT", "HTTP", "Clock", "Other brokers"
 
+# So many functions are drawn one by one. Beyond that, so many that are alike become one node, but those of some states.
+_READABLE, _CROWD = 16, 3
+_BAD = ("error", "unhealthy", "building")
 # The exchange through which RabbitMQ takes what devices publish over MQTT.
 MQTT_EXCHANGE = "amq.topic"
 # Queues that the broker names itself, for one connection, and those of Tidegate's own programs.
@@ -97,6 +101,38 @@ def draw_topology(members: Sequence[Member], broker: BrokerFacts, mentions: Mapp
     alone = [*(Node(FUNCTION, one.name) for one in members), *(Node(OUTPUT, name) for name in sorted(outputs))]
     nodes = dict.fromkeys([node for edge in edges for node in (edge.source, edge.target)] + alone)
     return Topology(tuple(nodes), tuple(sorted(edges, key=_place)), {one.name: one.state for one in members})
+
+
+def gather(topology: Topology) -> Topology:
+    """Put functions of one state that are called straight from the same sources into one node, where there are many.
+
+    Its name begins with how many they are, and so is no function's.
+    """
+    if len(topology.states) <= _READABLE:
+        return topology
+    groups: defaultdict[tuple[str, tuple[str, ...]], list[Node]] = defaultdict(list)
+    for node, arrows in _list_arrows(topology).items():
+        if topology.states[node.name] not in _BAD and all(edge.source.kind == SOURCE for edge in arrows):
+            groups[topology.states[node.name], tuple(sorted(edge.source.name for edge in arrows))].append(node)
+    crowds = {key: group for key, group in groups.items() if len(group) >= _CROWD}
+    names = {key: f"{len(group)} {key[0]}, {' and '.join(key[1]) or 'no trigger'}" for key, group in crowds.items()}
+    stands_for = {node: Node(FUNCTION, names[key]) for key, group in crowds.items() for node in group}
+    edges = dict.fromkeys(replace(one, target=stands_for.get(one.target, one.target)) for one in topology.edges)
+    return Topology(
+        tuple(dict.fromkeys(stands_for.get(node, node) for node in topology.nodes)),
+        tuple(edges),
+        {**topology.states, **{names[key]: key[0] for key in crowds}},
+    )
+
+
+def _list_arrows(topology: Topology) -> dict[Node, list[Edge]]:
+    """Return each function's arrows, both ways."""
+    arrows: dict[Node, list[Edge]] = {node: [] for node in topology.nodes if node.kind == FUNCTION}
+    for edge in topology.edges:
+        for node in (edge.source, edge.target):
+            if node.kind == FUNCTION:
+                arrows[node].append(edge)
+    return arrows
 
 
 def output_names(members: Sequence[Member], broker: BrokerFacts) -> tuple[str, ...]:
