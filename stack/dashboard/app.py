@@ -29,6 +29,7 @@ from stack.dashboard.api import (
     v3io_streams,
     versions,
 )
+from stack.dashboard.api.resource import join_methods
 from stack.dashboard.api.slash import SlashStripper
 from stack.dashboard.desk import Desk
 from stack.dashboard.failure import handlers
@@ -132,13 +133,13 @@ def _routes() -> list[BaseRoute]:
         broker,
         devices,
         live,
-        *_API,
     )
     found = [route for module in modules for route in module.routes()]
     return [
         Route("/healthz", _tell_health),
         assets.mount(),
         *found,
+        *join_methods(route for module in _API for route in module.routes()),
     ]
 
 
