@@ -104,25 +104,29 @@ def draw_topology(members: Sequence[Member], broker: BrokerFacts, mentions: Mapp
 
 
 def gather(topology: Topology) -> Topology:
-    """Put functions of one state that are called straight from the same sources into one node, where there are many.
+    """Put functions that are called straight from the same sources into one node, where there are many.
 
     Its name begins with how many they are, and so is no function's.
     """
     if len(topology.states) <= _READABLE:
         return topology
-    groups: defaultdict[tuple[str, tuple[str, ...]], list[Node]] = defaultdict(list)
+    groups: defaultdict[tuple[str, ...], list[Node]] = defaultdict(list)
     for node, arrows in _list_arrows(topology).items():
         if topology.states[node.name] not in _BAD and all(edge.source.kind == SOURCE for edge in arrows):
-            groups[topology.states[node.name], tuple(sorted(edge.source.name for edge in arrows))].append(node)
-    crowds = {key: group for key, group in groups.items() if len(group) >= _CROWD}
-    names = {key: f"{len(group)} {key[0]}, {' and '.join(key[1]) or 'no trigger'}" for key, group in crowds.items()}
-    stands_for = {node: Node(FUNCTION, names[key]) for key, group in crowds.items() for node in group}
+            groups[tuple(sorted(edge.source.name for edge in arrows))].append(node)
+    crowds = {_name_crowd(sources, group): group for sources, group in groups.items() if len(group) >= _CROWD}
+    stands_for = {node: Node(FUNCTION, name) for name, group in crowds.items() for node in group}
+    states = {name: {topology.states[node.name] for node in group} for name, group in crowds.items()}
     edges = dict.fromkeys(replace(one, target=stands_for.get(one.target, one.target)) for one in topology.edges)
     return Topology(
         tuple(dict.fromkeys(stands_for.get(node, node) for node in topology.nodes)),
         tuple(edges),
-        {**topology.states, **{names[key]: key[0] for key in crowds}},
+        {**topology.states, **{name: found.pop() if len(found) == 1 else "" for name, found in states.items()}},
     )
+
+
+def _name_crowd(sources: Sequence[str], group: Sequence[Node]) -> str:
+    return f"{len(group)} over {' and '.join(sources)}" if sources else f"{len(group)} without triggers"
 
 
 def _list_arrows(topology: Topology) -> dict[Node, list[Edge]]:
