@@ -110,7 +110,7 @@ async def find_record(request: Request) -> FunctionRecord:
         HTTPException: there is no such function.
     """
     try:
-        return await run_in_threadpool(desk_of(request).catalogue.find, request.path_params["name"])
+        return await run_in_threadpool(_find, desk_of(request), request.path_params["name"])
     except FunctionError as error:
         raise HTTPException(404, str(error)) from error
 
@@ -185,6 +185,13 @@ async def _finish(job: Job) -> Response:
     if why := await job.wait():
         raise StackError(why)
     return JSONResponse({})
+
+
+def _find(desk: Desk, name: str) -> FunctionRecord:
+    """Find a function, perhaps one that somebody has made this moment."""
+    if not any(one.name == name for one in desk.catalogue.records()):
+        desk.catalogue.forget()
+    return desk.catalogue.find(name)
 
 
 def _export(desk: Desk, name: str) -> str:

@@ -64,6 +64,7 @@ function clear() {
   find("busy").hidden = false;
   find("close").hidden = true;
   find("title").textContent = "Deploying";
+  find("title").classList.remove("text-bad");
   find("seconds").textContent = "";
 }
 
@@ -117,6 +118,7 @@ async function finish(entry) {
   find("busy").hidden = true;
   find("close").hidden = false;
   find("seconds").textContent = `${seconds} s`;
+  find("title").classList.toggle("text-bad", !isReady);
   find("title").textContent = isReady ? `Revision ${entry.revision} is ready` : "The deploy failed";
   find("outcome").replaceChildren(...(isReady ? tellAddress() : tellRest()));
   find("outcome").hidden = false;
@@ -136,6 +138,7 @@ async function refresh() {
     document.querySelector(place).replaceWith(fresh.querySelector(place));
   }
   Object.assign(head.dataset, fresh.querySelector("[data-function]").dataset);
+  document.dispatchEvent(new Event("htmx:load"));
 }
 
 function link(address) {
