@@ -18,6 +18,7 @@ from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.page import render
 from stack.dashboard.security.login import user_of
 from stack.errors import ConflictError, FunctionError, StackError
+from stack.plan.scale import find_limits
 from stack.run.catalogue import FunctionRecord
 from stack.run.exchange import make_export
 from stack.run.function_files import set_disabled
@@ -100,7 +101,8 @@ async def render_tab(request: Request, template: str, *, status: int = 200, **co
     record = await find_record(request)
     here = request.url.path.split("/")[3]
     tab = next(tab for tab in TABS if tab.path == here)
-    return render(request, template, status=status, function=record, tabs=TABS, tab=tab, **context)
+    frame = {"function": record, "limits": find_limits(record.config.spec), "tabs": TABS, "tab": tab}
+    return render(request, template, status=status, **frame, **context)
 
 
 async def find_record(request: Request) -> FunctionRecord:
