@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from tests.browser.visit import Visit
 from tests.docker.workspace import Workspace, fetch
@@ -108,7 +108,16 @@ def test_a_mistake_is_shown_where_it_is(visit: Visit, workspace: Workspace) -> N
     problem = page.get_by_role("button", name="function.yaml:3")
     expect(problem).to_have_text("function.yaml:3  spec.runtim: is not a known key; did you mean 'runtime'?")
     visit.look("function-mistake")
-    page.on("dialog", lambda dialog: dialog.accept())
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.once("dialog", stay)
+    page.get_by_role("link", name="Overview").click()
+    assert asked == ["beforeunload"]
+    expect(problem).to_be_visible()
 
 
 def test_files_are_made_renamed_and_deleted(visit: Visit, workspace: Workspace) -> None:

@@ -29,14 +29,14 @@ let isWanted = false;
 let ticking = 0;
 
 /** Deploy the function as its folder is; whoever has something to save first adds a promise to `before`. */
-export async function deploy() {
+export async function deploy(message = "") {
   const before = [];
   document.dispatchEvent(new CustomEvent("before-deploy", { detail: before }));
   const button = head.querySelector("[data-deploy]");
   button.setAttribute("aria-busy", "true");
   try {
     if ((await Promise.all(before)).includes(false)) return;
-    await order("deploy", {});
+    await order("deploy", { message });
   } catch (error) {
     toast(error.message, "error");
   } finally {
@@ -149,6 +149,13 @@ function link(address) {
 }
 
 document.addEventListener("click", (event) => event.target.closest("[data-deploy]") && deploy());
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-deploy-form]")) return;
+  event.preventDefault();
+  event.target.closest("dialog").close();
+  deploy(new FormData(event.target).get("message"));
+  event.target.reset();
+});
 find("close").addEventListener("click", () => (panel.hidden = true));
 
 // --- What else can be done ------------------------------------------------------------------------------------------
