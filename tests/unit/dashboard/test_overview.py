@@ -10,8 +10,8 @@ from stack.run.catalogue import FunctionRecord
 def _make(name: str, **given: Any) -> FunctionRecord:
     nothing: dict[str, Any] = {
         "project": "default", "namespace": "nuclio", "config": FunctionConfig(), "handler": "", "triggers": {},
-        "files": (), "source": "", "source_path": "", "problem": "", "state": "ready", "message": "", "attempts": (), "replicas": 1,
-        "ready": 1,
+        "files": (), "source": "", "source_path": "", "problem": "", "state": "ready", "message": "",
+        "attempts": (), "replicas": 1, "ready": 1,
     }  # fmt: skip
     return FunctionRecord(name=name, **nothing | given)
 
