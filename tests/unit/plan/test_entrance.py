@@ -8,7 +8,7 @@ from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
 from stack.config.settings import Settings
 from stack.config.source import Function
-from stack.plan.entrance import Entrance, fill_wildcards, find_entrances
+from stack.plan.entrance import Entrance, Trial, fill_wildcards, find_entrances
 from stack.plan.function import complete_function
 
 
@@ -26,12 +26,21 @@ def test_a_queue_of_an_exchange_is_entered_by_a_key_that_fits() -> None:
 def test_a_queue_alone_is_entered_by_its_name() -> None:
     (entrance,) = find(q={"kind": "rabbit-mq", "attributes": {"queueName": "mine"}})
     assert (entrance.queue, entrance.exchange, entrance.address) == ("mine", "", "mine")
+    assert entrance.enclose(Trial("mine")).headers == {}
 
 
 def test_an_mqtt_trigger_is_entered_by_a_topic() -> None:
     (entrance,) = find(m={"kind": "mqtt", "attributes": {"subscriptions": [{"topic": "a/+"}]}})
     assert (entrance.queue, entrance.exchange, entrance.address) == ("nuclio-nuclio-f-m", "amq.topic", "a/test")
-    assert entrance.find_key("a/b") == "a.b"
+    message = entrance.enclose(Trial("a/b", b"21", {"mine": "1"}, "text/plain"))
+    assert (message.exchange, message.key, message.body, message.content_type) == (
+        "",
+        entrance.queue,
+        b"21",
+        "text/plain",
+    )
+    origin = {"x-nuclio-exchange": "amq.topic", "x-nuclio-routing-key": "a.b"}
+    assert message.headers == {"mine": "1", **origin}
 
 
 @pytest.mark.parametrize(
