@@ -140,13 +140,14 @@ def test_a_mistake_in_a_trigger_is_told_beside_its_field(tabs: Visit, function: 
 
     page.get_by_label("Exchange name").fill(_EXCHANGE)
     page.get_by_label("Number of workers").fill("2")
-    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="Save and deploy").click()
     say(page, "Saved in functions/tabs/function.yaml.")
     saved = (function / "function.yaml").read_text()
     assert "  # What makes it run.\n" in saved and "numWorkers: 2" in saved and "# at once" in saved
     page.get_by_role("button", name="YAML").click()
     expect(page.locator(".cm-content")).to_contain_text("numWorkers: 2")
     tabs.look("function-triggers-yaml")
+    expect(page.locator("[data-deploy-panel]")).to_contain_text("Revision 2 is ready", timeout=6 * _PATIENCE)
 
 
 def test_the_log_is_live_and_can_be_filtered_and_held(tabs: Visit, workspace: Workspace) -> None:
