@@ -12,14 +12,17 @@ _DOCKER = ("tests/docker",)
 # A test that waits for real processes may wait in vain once while the machine is busy; twice is a failure. pytest's
 # summary counts such reruns, and the proofs that nothing is lost allow none.
 _PATIENCE = ("--reruns=1",)
+# Most tests wait for processes rather than compute. A file's tests stay together, in their order; those of the stack
+# take longest, so they begin.
+_WORKERS = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 _CHAOS = "tests/docker/test_chaos.py"
 
 
 def run_tests(*, unit: bool, docker: bool) -> int:
     """Run the tests without Docker, those with it, or all; return the exit status of pytest, whose word is the last."""
-    chosen = (_UNIT if unit or not docker else ()) + (_DOCKER if docker or not unit else ())
+    chosen = (_DOCKER if docker or not unit else ()) + (_UNIT if unit or not docker else ())
     options = ["--no-docker-skip"] if _DOCKER[0] in chosen else []
-    return _run(sys.executable, "-m", "pytest", *_PATIENCE, *options, *chosen)
+    return _run(sys.executable, "-m", "pytest", *_WORKERS, *_PATIENCE, *options, *chosen)
 
 
 def run_chaos(*, minutes: float, seed: int) -> int:

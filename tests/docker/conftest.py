@@ -1,22 +1,24 @@
 """The real Docker: a workspace of its own for the session, and one for each test that breaks things."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.docker.workspace import Broker, Workspace, make_workspace, run_docker
+from tests.docker.share import Share, open_share
+from tests.docker.workspace import ROOT, Broker, Workspace, make_workspace, run_docker
 
-# What uses one of these needs a Docker engine.
-_FIXTURES = frozenset({"workspace", "fresh_workspace", "broker", "deployed"})
+_PREPARE = "from stack.run.boot import prepare_images; prepare_images()"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if _FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        if "foundation" in getattr(item, "fixturenames", ()):
             item.add_marker("docker")
     marked = [item for item in items if item.get_closest_marker("docker")]
     if marked and not config.getoption("--no-docker-skip") and not _has_engine():
@@ -38,7 +40,36 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def share(tmp_path_factory: pytest.TempPathFactory) -> Share:
+    return open_share(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def foundation(tmp_path_factory: pytest.TempPathFactory, share: Share) -> None:
+    """The images that every stack stands on; the first worker makes them while the others wait."""
+    workspace = make_workspace(tmp_path_factory.mktemp("foundation") / "workspace", functions=False)
+    with share.turn("foundation"):
+        done = subprocess.run(
+            [sys.executable, "-c", _PREPARE],
+            cwd=ROOT,
+            env=workspace.environment(),
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def used_images(share: Share) -> Iterator[set[str]]:
+    """Names of images to remove once no worker uses them any more: two may deploy the same."""
+    with share.collecting("images", lambda names: names and run_docker("image", "rm", *names, check=False)) as images:
+        yield images
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory, foundation: None, used_images: set[str]) -> Iterator[Workspace]:
     """A workspace with the repository's functions, whose stack is up; none is deployed."""
     workspace = make_workspace(tmp_path_factory.mktemp("stack") / "workspace", functions=True)
     try:
@@ -47,17 +78,17 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         workspace.note_images()
         workspace.invoke("down", "--volumes", "--yes")
     finally:
-        workspace.clean_up()
+        used_images |= workspace.clean_up()
 
 
 @pytest.fixture
-def fresh_workspace(tmp_path: Path) -> Iterator[Workspace]:
+def fresh_workspace(tmp_path: Path, foundation: None, used_images: set[str]) -> Iterator[Workspace]:
     """A workspace without functions, where nothing was done yet."""
     workspace = make_workspace(tmp_path / "workspace", functions=False)
     stack_yaml = (workspace.root / "stack.yaml").read_text()
     yield workspace
     (workspace.root / "stack.yaml").write_text(stack_yaml)
-    workspace.clean_up()
+    used_images |= workspace.clean_up()
 
 
 @pytest.fixture(scope="session")

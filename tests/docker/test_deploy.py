@@ -13,7 +13,8 @@ from pathlib import Path
 import pika
 import pytest
 
-from tests.docker.workspace import Workspace, fetch, free_ports, wait_until
+from tests.docker.workspace import Workspace, fetch, wait_until
+from tests.ports import free_port
 
 Author = Callable[..., Path]
 
@@ -258,7 +259,7 @@ def test_function_without_http(workspace: Workspace, author: Author) -> None:
 
 
 def test_fixed_port(workspace: Workspace, author: Author) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     config = f"spec: {{triggers: {{web: {{kind: http, attributes: {{port: {port}}}}}}}}}\n"
     folder = author("fixed", answer("one"), config)
     workspace.invoke("deploy-function", "fixed")

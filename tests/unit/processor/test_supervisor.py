@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import ROOT, Processor, find_port, wait_for
+from tests.unit.processor.running import ROOT, Processor, wait_for
 
 
 def run_health_check(port: int) -> subprocess.CompletedProcess[str]:
@@ -224,7 +225,7 @@ def test_children_left_by_others_are_reaped(start: Start, tmp_path: Path) -> Non
 
 
 def test_function_without_http_listens_nowhere(start: Start) -> None:
-    trigger = {"kind": "rabbit-mq", "url": f"amqp://127.0.0.1:{find_port()}"}
+    trigger = {"kind": "rabbit-mq", "url": f"amqp://127.0.0.1:{free_port()}"}
     processor = start("echo", ready=False, triggers={"sensors": trigger})
     processor.wait_for_log("no connection to the broker amqp://127.0.0.1:")
     with pytest.raises(ConnectionRefusedError):
