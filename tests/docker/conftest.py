@@ -12,6 +12,9 @@ import pytest
 from tests.docker.share import Share, open_share
 from tests.docker.workspace import ROOT, Broker, Workspace, make_workspace, run_docker
 
+_FOLDER = Path(__file__).parent
+# It takes longest.
+_FIRST = "test_deploy.py"
 _PREPARE = "from stack.run.boot import prepare_images; prepare_images()"
 
 
@@ -20,6 +23,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "foundation" in getattr(item, "fixturenames", ()):
             item.add_marker("docker")
+    items.sort(key=_place)
     marked = [item for item in items if item.get_closest_marker("docker")]
     if marked and not config.getoption("--no-docker-skip") and not _has_engine():
         for item in marked:
@@ -143,6 +147,13 @@ def author(workspace: Workspace) -> Iterator[Callable[..., Path]]:
         for container in workspace.containers(f"function-{name}"):
             run_docker("rm", "--force", container)
         shutil.rmtree(workspace.root / "functions" / name)
+
+
+def _place(item: pytest.Item) -> int:
+    """Put the tests without Docker behind one file: other workers run them while its worker makes the images."""
+    if not item.path.is_relative_to(_FOLDER):
+        return 1
+    return 0 if item.path.name == _FIRST else 2
 
 
 @cache
