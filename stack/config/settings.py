@@ -30,6 +30,13 @@ class Processor(StrEnum):
     NUCLIO = "nuclio"
 
 
+class Implementation(StrEnum):
+    """Whose dashboard it is."""
+
+    TIDEGATE = "tidegate"
+    NUCLIO = "nuclio"
+
+
 class Ports(Document):
     """Ports of this machine at which the stack answers."""
 
@@ -38,6 +45,7 @@ class Ports(Document):
     management: Port = 9000
     metrics: Port = 15692
     gateway: Port = 8080
+    dashboard: Port = 8070
 
     @model_validator(mode="after")
     def _differ(self) -> "Ports":
@@ -80,6 +88,14 @@ class Downloads(Document):
         return self.megabytes * 1000 * 1000
 
 
+class Dashboard(Document):
+    """The dashboard: Tidegate's own, or Nuclio's where its registry can be reached."""
+
+    implementation: Implementation = Implementation.TIDEGATE
+    hosts: tuple[str, ...] = ()
+    """More names by which browsers may call this machine; its own name and addresses go without saying."""
+
+
 class Settings(Document):
     """Everything in stack.yaml; each key is optional."""
 
@@ -92,6 +108,7 @@ class Settings(Document):
     ports: Ports = Ports()
     images: Images = Images()
     downloads: Downloads = Downloads()
+    dashboard: Dashboard = Dashboard()
     processor: Processor = Processor.TIDEGATE
     revisions: int = Field(5, ge=1)
     """How many revisions of a function are kept, the one that runs included."""
