@@ -1,21 +1,19 @@
 """The real Docker: a workspace of its own for the session, and one for each test that breaks things."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.docker.share import Share, open_share
-from tests.docker.workspace import ROOT, Broker, Workspace, make_workspace, run_docker
+from tests.docker.foundation import foundation, share, used_images
+from tests.docker.workspace import Broker, Workspace, make_workspace, run_docker
 
-_FOLDER = Path(__file__).parent
+__all__ = ["foundation", "share", "used_images"]
+
 # It takes longest.
 _FIRST = "test_deploy.py"
-_PREPARE = "from stack.run.boot import prepare_images; prepare_images()"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -41,35 +39,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for workspace in found:
             report.sections += [(f"docker logs {name}", log) for name, log in workspace.tell_logs()]
     return report
-
-
-@pytest.fixture(scope="session")
-def share(tmp_path_factory: pytest.TempPathFactory) -> Share:
-    return open_share(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="session")
-def foundation(tmp_path_factory: pytest.TempPathFactory, share: Share) -> None:
-    """The images that every stack stands on; the first worker makes them while the others wait."""
-    workspace = make_workspace(tmp_path_factory.mktemp("foundation") / "workspace", functions=False)
-    with share.turn("foundation"):
-        done = subprocess.run(
-            [sys.executable, "-c", _PREPARE],
-            cwd=ROOT,
-            env=workspace.environment(),
-            capture_output=True,
-            text=True,
-            timeout=280,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="session")
-def used_images(share: Share) -> Iterator[set[str]]:
-    """Names of images to remove once no worker uses them any more: two may deploy the same."""
-    with share.collecting("images", lambda names: names and run_docker("image", "rm", *names, check=False)) as images:
-        yield images
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +120,7 @@ def author(workspace: Workspace) -> Iterator[Callable[..., Path]]:
 
 def _place(item: pytest.Item) -> int:
     """Put the tests without Docker behind one file: other workers run them while its worker makes the images."""
-    if not item.path.is_relative_to(_FOLDER):
+    if item.path.parent.name not in ("docker", "browser"):
         return 1
     return 0 if item.path.name == _FIRST else 2
 
