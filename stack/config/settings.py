@@ -1,5 +1,6 @@
 """stack.yaml: what the user wants of the whole stack."""
 
+import re
 from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -11,6 +12,9 @@ from stack.config.document import Document, parse_model
 from stack.config.reading import read_mapping
 
 FILE = "stack.yaml"
+
+# What browsers tell of the page that sends a request.
+_ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -94,6 +98,17 @@ class Dashboard(Document):
     implementation: Implementation = Implementation.TIDEGATE
     hosts: tuple[str, ...] = ()
     """More names by which browsers may call this machine; its own name and addresses go without saying."""
+    origins: tuple[str, ...] = ()
+    """Other sites whose pages may use the API, such as http://localhost:3000."""
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [one for one in value if not _ORIGIN.fullmatch(one)]:
+            raise ValueError(
+                f"should be a site's scheme, name and port, such as http://localhost:3000, not {wrong[0]!r}"
+            )
+        return value
 
 
 class Settings(Document):

@@ -1,5 +1,6 @@
 """Pages and their parts, rendered from templates/dashboard."""
 
+import re
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from stack.dashboard.security.login import is_login_needed, user_of
 from stack.run.workspace import PROGRAM
 
 _FOLDER = PROGRAM / "templates" / "dashboard"
+_CODE = re.compile("`([^`]*)`")
 
 
 def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
@@ -30,9 +32,17 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
     return HTMLResponse(_environment().get_template(template).render(shared | context), status)
 
 
+def mark_code(text: str) -> Markup:
+    """Write what stands in backticks, as commands do in messages, as code."""
+    parts = _CODE.split(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
 @cache
 def _environment() -> Environment:
     undefined: type[Undefined] = StrictUndefined
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["mark_code"] = mark_code
+    return environment

@@ -57,6 +57,27 @@ class Counters:
         return None
 
 
+@dataclass(frozen=True)
+class Condition:
+    """What a processor tells of itself: the events that it has in hand, and how often something began anew."""
+
+    in_flight: float = 0.0
+    reconnects: float = 0.0
+    restarts: float = 0.0
+
+
+def read_condition(text: str) -> Condition:
+    """Sum a processor's page over its triggers; what it does not tell is 0."""
+    sums: dict[str, float] = {}
+    for match in _SAMPLE.finditer(text):
+        sums[match["name"]] = sums.get(match["name"], 0.0) + float(match["value"])
+    return Condition(
+        in_flight=sums.get("events_in_flight", 0.0),
+        reconnects=sums.get("reconnects_total", 0.0),
+        restarts=sums.get("worker_restarts_total", 0.0),
+    )
+
+
 def read_counters(text: str) -> Counters:
     """Sum a processor's page over its triggers; what it does not tell, such as Nuclio's own retries, is 0."""
     sums: dict[str, float] = {}

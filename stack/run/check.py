@@ -5,23 +5,30 @@ import sys
 
 from stack import console
 from stack.errors import StackError
+from stack.run.test_tools import install_test_tools
 from stack.run.workspace import PROGRAM
 
 _UNIT = ("tests/unit", "tests/render")
-_DOCKER = ("tests/docker",)
+_DOCKER = ("tests/docker", "tests/browser")
 # A test that waits for real processes may wait in vain once while the machine is busy; twice is a failure. pytest's
 # summary counts such reruns, and the proofs that nothing is lost allow none.
 _PATIENCE = ("--reruns=1",)
-# Most tests wait for processes rather than compute. A file's tests stay together, in their order; those of the stack
-# take longest, so they begin.
+# Most tests wait for processes rather than compute. The tests of a file stay together; tests/docker/conftest.py says
+# which files begin.
 _WORKERS = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 _CHAOS = "tests/docker/test_chaos.py"
 
 
 def run_tests(*, unit: bool, docker: bool) -> int:
-    """Run the tests without Docker, those with it, or all; return the exit status of pytest, whose word is the last."""
-    chosen = (_DOCKER if docker or not unit else ()) + (_UNIT if unit or not docker else ())
+    """Run the tests without Docker, those with it, or all; return the exit status of pytest, whose word is the last.
+
+    Raises:
+        HostError: what the tests of the dashboard need cannot be installed.
+    """
+    chosen = (_UNIT if unit or not docker else ()) + (_DOCKER if docker or not unit else ())
     options = ["--no-docker-skip"] if _DOCKER[0] in chosen else []
+    if options:
+        install_test_tools()
     return _run(sys.executable, "-m", "pytest", *_WORKERS, *_PATIENCE, *options, *chosen)
 
 

@@ -27,7 +27,9 @@ _THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _EDITOR = "/static/vendor/codemirror/"
 _GRAVE = ("serious", "critical")
 # A refusal that the page itself shows is no fault of the page; what is missing or breaks is.
-_REFUSAL = re.compile(r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)")
+_REFUSAL = re.compile(
+    r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)"
+)
 
 
 @dataclass

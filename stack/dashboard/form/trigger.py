@@ -1,5 +1,6 @@
 """The triggers of a function.yaml as a form, and back: the text stays the one document, comments and all."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -205,7 +206,7 @@ def _lay_out(number: int, key: str, content: Any, told: _Told) -> Card:
     kind = find_kind(content)
     fields = [one for one in list_fields(MODELS[kind]) if _is_shown(one, content)] if kind in MODELS else []
     cells = [_show(one, f"t.{number}", content, told) for one in fields]
-    beside = {one for one in told.problems if any(_is_of(one, cell.field) for cell in cells)}
+    beside = {one for one in told.problems if any(_concerns(one, cell.field, cell.value) for cell in cells)}
     names = [one for one in told.problems if one.path[3:] == ("name",)]
     return Card(
         number,
@@ -226,15 +227,19 @@ def _is_shown(field: Field, content: Any) -> bool:
 def _show(field: Field, prefix: str, content: Any, told: _Told) -> Cell:
     name = ".".join((prefix, *field.path))
     value, is_there = look_up(content, field.path)
-    error = "; ".join(_tell_within(one, field) for one in told.problems if _is_of(one, field))
     shown = show_value(field, value if is_there else field.default)
+    error = "; ".join(_tell_within(one, field) for one in told.problems if _concerns(one, field, shown))
     if error and isinstance(shown, str) and name in told.typed:
         shown = told.typed[name][0]
     return Cell(field, name, shown, error)
 
 
-def _is_of(problem: Problem, field: Field) -> bool:
-    return problem.path[3 : 3 + len(field.path)] == field.path
+def _concerns(problem: Problem, field: Field, shown: Any) -> bool:
+    """Say whether a problem is told beside a field: it is the field's, or that of its owner for want of the field."""
+    path = problem.path[3:]
+    if path and path == field.path[:-1] and not shown:
+        return re.search(rf"\b{re.escape(field.key)}\b", problem.text) is not None
+    return path[: len(field.path)] == field.path
 
 
 def _tell_within(problem: Problem, field: Field) -> str:

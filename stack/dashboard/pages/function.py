@@ -22,6 +22,7 @@ from stack.run.catalogue import FunctionRecord
 from stack.run.exchange import make_export
 from stack.run.function_files import set_disabled
 from stack.run.job import Job
+from stack.run.state import BUILDING
 
 _PATH = "/functions/{name}"
 _MOST_REPLICAS = 100
@@ -168,15 +169,15 @@ async def delete_function(request: Request) -> Response:
 
 
 async def find_free_record(request: Request) -> FunctionRecord:
-    """Return what is known of the function, with which nothing is being done.
+    """Return what is known of the function, which is not being deployed.
 
     Raises:
-        ConflictError: something is.
+        ConflictError: it is.
         HTTPException: there is no such function.
     """
     record = await find_record(request)
-    if job := desk_of(request).jobs.running(record.name):
-        raise ConflictError(f"{record.name} is busy: {job.order.verb} is under way. Try again when that has ended.")
+    if record.state == BUILDING:
+        raise ConflictError(f"{record.name} is being deployed; try again when that has ended.")
     return record
 
 

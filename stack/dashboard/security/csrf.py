@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stack.dashboard.security.answer import refuse
+from stack.dashboard.security.cors import WELCOME
 
 FIELD, HEADER = "csrf_token", "x-csrf-token"
 
@@ -56,11 +57,15 @@ class CsrfGuard:
 
 
 def _is_of_program(scope: Scope) -> bool:
-    """Say whether no browser sends this: it shows a credential or, where none is needed, tells no origin."""
+    """Say whether no browser sends this: it shows a credential or, where none is needed, tells no origin.
+
+    A page of a site that stack.yaml lists counts as a program.
+    """
     headers = Headers(scope=scope)
     if scope.get("credential") == "header":
-        return _is_own_origin(headers)
-    return scope.get("credential") == "none" and not any(name in headers for name in _OF_BROWSERS)
+        return scope.get(WELCOME, False) or _is_own_origin(headers)
+    is_welcome = scope.get(WELCOME, False) or not any(name in headers for name in _OF_BROWSERS)
+    return scope.get("credential") == "none" and is_welcome
 
 
 def _is_own_origin(headers: Headers) -> bool:

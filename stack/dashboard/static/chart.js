@@ -19,7 +19,7 @@ export function timeChart(host, { series, height = 240, format = String, thresho
       height,
       cursor: { y: false, points: { size: 7 } },
       legend: { live: true },
-      padding: [12, 12, 0, 0],
+      padding: [12, 32, 0, 0],
       scales: {
         x: { range: (_, low, high) => stretch(low, high, seconds) },
         y: { range: (_, low, high) => frame(low, high, min, threshold?.value) },

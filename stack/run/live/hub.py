@@ -26,6 +26,7 @@ from stack.run.live.functions import FunctionsSource, Records
 from stack.run.live.history import HistorySource
 from stack.run.live.log import LogSource
 from stack.run.live.management import Management
+from stack.run.live.metrics import MetricsSource
 from stack.run.live.services import ServicesSource
 from stack.run.live.topic import Source, Topic, Update
 from stack.run.live.traffic import TrafficSource
@@ -192,5 +193,6 @@ def _fill(hub: Hub, tools: _Tools) -> None:
     hub.add("broker", lambda _: BrokerSource(management, engine))
     hub.add("devices", lambda touch: DevicesSource(management, engine, touch))
     hub.add_family("logs", lambda name, touch: LogSource(engine, name, touch))
+    hub.add_family("metrics", lambda name, _: MetricsSource(engine, tools.session, name))
     hub.add_family("deploy", lambda name, _: DeploySource(workspace, name))
     hub.add_family("traffic", lambda subject, touch: TrafficSource(management, subject, touch))

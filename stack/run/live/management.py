@@ -194,8 +194,7 @@ class Management:
                     raise BrokerError(f"RabbitMQ answered {answer.status} {answer.reason}.")
                 return json.loads(await _read(answer))
         except (ClientError, OSError, TimeoutError, ValueError) as error:
-            what = str(error) or "it takes too long"
-            raise BrokerError(f"RabbitMQ does not answer at {broker.management_url}: {what}.") from error
+            raise BrokerError(f"RabbitMQ does not answer at {broker.management_url}.") from error
 
 
 async def _read(answer: ClientResponse) -> bytes:
