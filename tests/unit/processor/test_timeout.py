@@ -70,7 +70,7 @@ def test_none_waits_without_a_free_worker_if_it_must_not(start: Start) -> None:
     processor = start("stuck", triggers={"web": trigger})
     assert all(processor.ask().status == 200 for _ in range(50))
     with ThreadPoolExecutor(2) as pool:
-        busy = [pool.submit(processor.ask, f"/for{number}", body="0.8") for number in range(2)]
+        busy = [pool.submit(processor.ask, f"/for{number}", body="2") for number in range(2)]
         for number in range(2):
             processor.wait_for_log(f"began /for{number}")
         answer, seconds = ask_timed(processor, "/late")
