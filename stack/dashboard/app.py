@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -29,6 +30,7 @@ from stack.dashboard.api import (
     v3io_streams,
     versions,
 )
+from stack.dashboard.api.resource import join_methods
 from stack.dashboard.api.slash import SlashStripper
 from stack.dashboard.desk import Desk
 from stack.dashboard.failure import handlers
@@ -132,13 +134,13 @@ def _routes() -> list[BaseRoute]:
         broker,
         devices,
         live,
-        *_API,
     )
     found = [route for module in modules for route in module.routes()]
     return [
         Route("/healthz", _tell_health),
         assets.mount(),
         *found,
+        *join_methods(route for module in _API for route in module.routes()),
     ]
 
 
@@ -160,9 +162,10 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
     desk: Desk = app.state.desk
     stack = await run_in_threadpool(desk.stack)
     catalogue = desk.catalogue
-    watching = asyncio.create_task(catalogue.watch(), name="files of functions")
     async with open_hub(stack, catalogue.records, heard=[lambda _: catalogue.forget_containers()]) as desk.hub:
         catalogue.is_docker_followed = True
+        show = partial(desk.hub.touch, "functions", "history")
+        watching = asyncio.create_task(catalogue.watch(show), name="files of functions")
         desk.hub.add("simulator", lambda _: SimulatorSource(desk.simulator))
         desk.hub.add(demo.TOPIC, lambda _: DemoSource(desk.stage))
         try:

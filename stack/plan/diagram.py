@@ -85,21 +85,32 @@ def _find_rows(nodes: Sequence[Node], routes: Sequence[Sequence[Node]], columns:
     neighbours: defaultdict[Node, dict[Node, None]] = defaultdict(dict)
     for one, other in (pair for route in routes for pair in pairwise(route)):
         neighbours[one][other] = neighbours[other][one] = None
-    every = dict.fromkeys([*nodes, *neighbours])
-    members = {kind: sorted(node for node in every if node.kind == kind) for kind in columns}
-    rows = {node: float(row) for column in members.values() for row, node in enumerate(column)}
+    every = sorted(dict.fromkeys([*nodes, *neighbours]))
+    members = {kind: [node for node in every if node.kind == kind] for kind in columns}
+    rows: dict[Node, float] = {}
+    for column in members.values():
+        rows |= _order(column, neighbours, rows)
     for sweep in range(_SWEEPS):
         for kind in columns if sweep % 2 == 0 else reversed(columns):
             rows |= _settle(members[kind], neighbours, rows)
-    lowest = min(rows.values(), default=0.0)
-    return {node: row - lowest for node, row in rows.items()}
+    return _close_gaps(rows)
+
+
+def _order(
+    nodes: Sequence[Node], neighbours: Mapping[Node, Mapping[Node, None]], rows: Mapping[Node, float]
+) -> dict[Node, float]:
+    """Give a column's nodes a row each, in the order of their neighbours to the left."""
+    left = {node: [rows[one] for one in neighbours.get(node, ()) if one in rows] for node in nodes}
+    ordered = sorted(nodes, key=lambda one: (fmean(left[one]) if left[one] else float("inf"), one))
+    return {node: float(row) for row, node in enumerate(ordered)}
 
 
 def _settle(
     nodes: Sequence[Node], neighbours: Mapping[Node, Mapping[Node, None]], rows: Mapping[Node, float]
 ) -> dict[Node, float]:
     """Lay a column's nodes beside the middle of their neighbours, in that order, each a row below the one before."""
-    wished = {node: fmean(map(rows.__getitem__, neighbours.get(node) or [node])) for node in nodes}
+    last = max(rows.values(), default=0.0)
+    wished = {node: fmean(map(rows.__getitem__, neighbours[node])) if node in neighbours else last for node in nodes}
     placed: dict[Node, float] = {}
     free = float("-inf")
     for node in sorted(nodes, key=lambda one: (wished[one], one)):
@@ -108,6 +119,17 @@ def _settle(
     # All were only pushed down: on average they shall stand where they wished to.
     excess = fmean(placed[node] - wished[node] for node in placed) if placed else 0.0
     return {node: row - excess for node, row in placed.items()}
+
+
+def _close_gaps(rows: Mapping[Node, float]) -> dict[Node, float]:
+    """Begin with row 0, and leave no row empty in all columns: parts that nothing joins drift apart."""
+    closed: dict[Node, float] = {}
+    shift = before = min(rows.values(), default=0.0)
+    for node in sorted(rows, key=rows.__getitem__):
+        shift += max(0.0, rows[node] - before - 1)
+        before = rows[node]
+        closed[node] = rows[node] - shift
+    return closed
 
 
 def _draw(edge: Edge, source: Box, target: Box) -> Arrow:

@@ -1,14 +1,27 @@
 """Where a message enters a function: the queues of its triggers on the stack's broker."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from stack.config.trigger import MQTT, RABBITMQ, MqttTrigger, RabbitTrigger
+from stack.plan.dead_letter import EXCHANGE, ROUTING_KEY
 from stack.plan.function import FunctionPlan, default_queue, is_stack_broker
+from stack.plan.publication import AmqpMessage
 from stack.plan.topic import to_key
 
 _MQTT_EXCHANGE = "amq.topic"
 # Stands for what a wildcard leaves open.
 _ANY = "test"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a function is tried with; `address` is the topic or routing key that its event tells."""
+
+    address: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,12 @@ class Entrance:
     def find_key(self, address: str) -> str:
         """Return the routing key of an address."""
         return to_key(address) if self.kind == MQTT else address
+
+    def enclose(self, trial: Trial) -> AmqpMessage:
+        """Return the message for the queue alone; the processor reads from its headers where it was published."""
+        origin = {EXCHANGE: self.exchange, ROUTING_KEY: self.find_key(trial.address)} if self.exchange else {}
+        headers = {**trial.headers, **origin}
+        return AmqpMessage("", self.queue, trial.body, headers, trial.content_type, is_persistent=False)
 
 
 def find_entrances(plan: FunctionPlan) -> tuple[Entrance, ...]:

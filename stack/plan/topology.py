@@ -1,8 +1,9 @@
 """The stack as a graph: from where messages come, through which exchange and queue, to which function, and where to."""
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, starmap
 from typing import Protocol
 
@@ -17,6 +18,9 @@ SOURCE, EXCHANGE, QUEUE, FUNCTION, OUTPUT = "source", "exchange", "queue", "func
 COLUMNS = (SOURCE, EXCHANGE, QUEUE, FUNCTION, OUTPUT)
 AMQP, MQTT, HTTP, CLOCK, ELSEWHERE = "AMQP", "MQTT", "HTTP", "Clock", "Other brokers"
 
+# So many functions are drawn one by one. Beyond that, so many that are alike become one node, but those of some states.
+_READABLE, _CROWD = 16, 3
+_BAD = ("error", "unhealthy", "building")
 # The exchange through which RabbitMQ takes what devices publish over MQTT.
 MQTT_EXCHANGE = "amq.topic"
 # Queues that the broker names itself, for one connection, and those of Tidegate's own programs.
@@ -97,6 +101,42 @@ def draw_topology(members: Sequence[Member], broker: BrokerFacts, mentions: Mapp
     alone = [*(Node(FUNCTION, one.name) for one in members), *(Node(OUTPUT, name) for name in sorted(outputs))]
     nodes = dict.fromkeys([node for edge in edges for node in (edge.source, edge.target)] + alone)
     return Topology(tuple(nodes), tuple(sorted(edges, key=_place)), {one.name: one.state for one in members})
+
+
+def gather(topology: Topology) -> Topology:
+    """Put functions that are called straight from the same sources into one node, where there are many.
+
+    Its name begins with how many they are, and so is no function's.
+    """
+    if len(topology.states) <= _READABLE:
+        return topology
+    groups: defaultdict[tuple[str, ...], list[Node]] = defaultdict(list)
+    for node, arrows in _list_arrows(topology).items():
+        if topology.states[node.name] not in _BAD and all(edge.source.kind == SOURCE for edge in arrows):
+            groups[tuple(sorted(edge.source.name for edge in arrows))].append(node)
+    crowds = {_name_crowd(sources, group): group for sources, group in groups.items() if len(group) >= _CROWD}
+    stands_for = {node: Node(FUNCTION, name) for name, group in crowds.items() for node in group}
+    states = {name: {topology.states[node.name] for node in group} for name, group in crowds.items()}
+    edges = dict.fromkeys(replace(one, target=stands_for.get(one.target, one.target)) for one in topology.edges)
+    return Topology(
+        tuple(dict.fromkeys(stands_for.get(node, node) for node in topology.nodes)),
+        tuple(edges),
+        {**topology.states, **{name: found.pop() if len(found) == 1 else "" for name, found in states.items()}},
+    )
+
+
+def _name_crowd(sources: Sequence[str], group: Sequence[Node]) -> str:
+    return f"{len(group)} over {' and '.join(sources)}" if sources else f"{len(group)} without triggers"
+
+
+def _list_arrows(topology: Topology) -> dict[Node, list[Edge]]:
+    """Return each function's arrows, both ways."""
+    arrows: dict[Node, list[Edge]] = {node: [] for node in topology.nodes if node.kind == FUNCTION}
+    for edge in topology.edges:
+        for node in (edge.source, edge.target):
+            if node.kind == FUNCTION:
+                arrows[node].append(edge)
+    return arrows
 
 
 def output_names(members: Sequence[Member], broker: BrokerFacts) -> tuple[str, ...]:

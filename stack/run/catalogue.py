@@ -6,7 +6,7 @@ says so by `forget` and `forget_containers`.
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -151,8 +151,8 @@ class Catalogue:
         self._containers_until = 0.0
         self.forget()
 
-    async def watch(self) -> None:
-        """Watch the files for ever."""
+    async def watch(self, told: Callable[[], object] = lambda: None) -> None:
+        """Watch the files for ever; `told` is called when some have changed."""
         from watchfiles import awatch
 
         folders = [self.workspace.root / FOLDER, *(self.workspace.state / name for name in WATCHED)]
@@ -162,6 +162,7 @@ class Catalogue:
         try:
             async for _ in awatch(*folders, debounce=_DEBOUNCE_MILLISECONDS, step=_STEP_MILLISECONDS):
                 self.forget()
+                told()
         finally:
             self._is_watched = False
 

@@ -155,7 +155,7 @@ def _open_channel(stack: Stack) -> Iterator[tuple[Broker, Any]]:
     try:
         with lock(stack.workspace, "dead-letters"), BlockingConnection(parameters) as connection:
             yield broker, connection.channel()
-    except AMQPError as error:
+    except (AMQPError, OSError) as error:
         address = f"{broker.host}:{broker.amqp_port}"
         reason = str(error) or type(error).__name__
         raise BrokerError(f"RabbitMQ at {address}: {reason}. Type `invoke up`, then this again.") from error

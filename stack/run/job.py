@@ -71,16 +71,16 @@ class Jobs:
         """Deploy an older revision of a function; return when that runs."""
         return await self._start(Order(verb="roll back", name=name, number=number), author)
 
-    async def delete(self, name: str, *, author: str = "") -> Job:
-        """Stop a function and remove what it has but its folder; return when that runs."""
-        return await self._start(Order(verb="delete", name=name), author)
-
     async def scale(self, name: str, replicas: int, *, author: str = "") -> Job:
         """Have so many containers of a function run; return when that runs."""
         return await self._start(Order(verb="scale", name=name, number=replicas), author)
 
+    async def delete(self, name: str, *, author: str = "") -> Job:
+        """Stop a function and remove what it has but its folder; return when that runs."""
+        return await self._start(Order(verb="delete", name=name), author)
+
     async def remove(self, name: str, *, author: str = "") -> Job:
-        """Do the same, and put its folder away; return when that runs."""
+        """Do that, and put its folder away; return when that runs."""
         return await self._start(Order(verb="remove", name=name), author)
 
     async def cancel(self, name: str) -> None:

@@ -112,7 +112,7 @@ def _open_channel(broker: Broker) -> Iterator[Any]:
     parameters.client_properties = {"connection_name": NAME}
     try:
         connection = BlockingConnection(parameters)
-    except AMQPError as error:
+    except (AMQPError, OSError) as error:
         address = f"{broker.host}:{broker.amqp_port}"
         raise BrokerError(f"RabbitMQ does not answer at {address}. Type `invoke up`, then this again.") from error
     try:

@@ -17,8 +17,8 @@ from stack.run.deployment import Deployment, find_deployment, list_deployed
 from stack.run.replicas import load_replicas
 from stack.run.stack import Stack
 
-# What is watched below .stack/state/.
-WATCHED = ("functions", "deploys", "replicas", "sources")
+# What is watched below .stack/state/; code that is fetched is so by a deploy, which has a log.
+WATCHED = ("functions", "deploys", "replicas")
 
 _DIGITS = 16
 

@@ -53,7 +53,25 @@ def test_login_lets_in_who_knows_the_password_and_out_again(guarded: tuple[Visit
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
     expect(page).to_have_url(re.compile("/functions"))
+    expect(page.locator("html[data-live=on]")).to_be_attached()
     page.get_by_role("button", name="Log out").click()
     expect(page).to_have_title(re.compile("Log in"))
     visit.open("/functions")
     expect(page).to_have_title(re.compile("Log in"))
+
+
+def test_page_that_is_open_says_that_its_login_is_over(guarded: tuple[Visit, str]) -> None:
+    visit, password = guarded
+    page = visit.open("/demo")
+    page.get_by_label("User").fill(USER)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("html[data-live=on]")).to_be_attached()
+    page.context.clear_cookies()
+    # As a page that comes back from the Back button does.
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    expect(page.get_by_text("You are logged out")).to_be_visible()
+    page.get_by_role("link", name="Log in again").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    # The stream that was refused.
+    visit.troubles.clear()

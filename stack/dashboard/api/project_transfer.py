@@ -24,10 +24,11 @@ Failures = dict[str, str]
 
 
 def export_project(desk: Desk, project: Project) -> dict[str, Any]:
-    """Return a project with its functions and their events, as Nuclio exports it; what is wrong is left out.
+    """Return a project with its functions and their events, as Nuclio exports it; a function that is wrong is left out.
 
     Raises:
         ConfigError: stack.yaml is wrong.
+        FunctionError: a function is too large for a document, or only this machine has its code.
     """
     settings = desk.stack().settings
     name = project.metadata.name

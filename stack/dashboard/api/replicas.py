@@ -14,7 +14,8 @@ from stack.config.duration import parse_duration
 from stack.dashboard.api.function_wish import find_record
 from stack.dashboard.desk import desk_of
 from stack.run.container import Container
-from stack.run.live.engine import FAILURES, AsyncEngine
+from stack.run.live.engine import AsyncEngine
+from stack.run.live.events import FAILURES
 
 
 def routes() -> list[BaseRoute]:

@@ -17,9 +17,12 @@ from stack.run.broker import Broker
 from stack.run.live.traffic import describe_message
 from stack.run.publication import peek, publish_amqp, publish_mqtt
 
+# Topics for which messages are copied into a queue of our own.
+_OBSERVERS = ("devices", "traffic:")
 # How many messages of a queue are shown.
 _PEEKED = 10
 _TAKEN = "Published: a queue took it."
+_COPIED = "Published: a queue took it, if only the one of a page that watches messages or devices now."
 _UNHEARD = "Published, but no queue took it: nothing is bound to where it went."
 _UNKNOWN = "Published at QoS 0, which the broker does not confirm."
 
@@ -78,7 +81,9 @@ async def _publish(
         return render(request, "_wrong.html", status=422, message="\n".join(error.problems))
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
-    outcomes = {True: ("ok", _TAKEN), False: ("warn", _UNHEARD), None: ("ok", _UNKNOWN)}
+    is_observing = any(topic.startswith(_OBSERVERS) for topic in desk_of(request).hub.watched)
+    taken = _COPIED if is_observing else _TAKEN
+    outcomes = {True: ("ok", taken), False: ("warn", _UNHEARD), None: ("ok", _UNKNOWN)}
     level, message = outcomes[is_taken]
     return render(request, "_published.html", level=level, message=message)
 

@@ -27,7 +27,7 @@ from stack.run.function_files import (
 )
 
 _PATH = "/functions/{name}"
-_FILE = f"{_PATH}/files/{{path:path}}"
+_FILE = f"{_PATH}/file"
 
 
 class Renaming(Document):
@@ -127,7 +127,8 @@ def _find_problems(desk: Desk, name: str) -> tuple[Finding, ...]:
 
 
 def _read_target(request: Request) -> tuple[str, str]:
-    return request.path_params["name"], request.path_params["path"]
+    """Return the function's name, and the path of the file, which no browser shortens in a query."""
+    return request.path_params["name"], request.query_params.get("path", "")
 
 
 async def _read_body(request: Request) -> bytes:

@@ -18,6 +18,7 @@ from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.page import render
 from stack.dashboard.security.login import user_of
 from stack.errors import ConflictError, FunctionError, StackError
+from stack.plan.scale import find_limits
 from stack.run.catalogue import FunctionRecord
 from stack.run.exchange import make_export
 from stack.run.function_files import set_disabled
@@ -100,7 +101,8 @@ async def render_tab(request: Request, template: str, *, status: int = 200, **co
     record = await find_record(request)
     here = request.url.path.split("/")[3]
     tab = next(tab for tab in TABS if tab.path == here)
-    return render(request, template, status=status, function=record, tabs=TABS, tab=tab, **context)
+    frame = {"function": record, "limits": find_limits(record.config.spec), "tabs": TABS, "tab": tab}
+    return render(request, template, status=status, **frame, **context)
 
 
 async def find_record(request: Request) -> FunctionRecord:
@@ -110,9 +112,14 @@ async def find_record(request: Request) -> FunctionRecord:
         HTTPException: there is no such function.
     """
     try:
-        return await run_in_threadpool(desk_of(request).catalogue.find, request.path_params["name"])
+        return await run_in_threadpool(_find, desk_of(request), request.path_params["name"])
     except FunctionError as error:
         raise HTTPException(404, str(error)) from error
+
+
+def author_of(request: Request) -> str:
+    """Return who is to be named as the one who deploys: who is logged in, or the dashboard where nobody has to be."""
+    return user_of(request) or "dashboard"
 
 
 async def lead_to_code(request: Request) -> Response:
@@ -132,21 +139,21 @@ async def export_function(request: Request) -> Response:
 async def deploy_function(request: Request) -> Response:
     """Begin to deploy the function; its log tells the rest."""
     record, wish = await find_free_record(request), await read_model(request, Reason)
-    await desk_of(request).jobs.deploy(record.name, message=wish.message, author=user_of(request))
+    await desk_of(request).jobs.deploy(record.name, message=wish.message, author=author_of(request))
     return JSONResponse({}, _ACCEPTED)
 
 
 async def roll_back_function(request: Request) -> Response:
     """Begin to go back to an older revision; its log tells the rest."""
     record, wish = await find_free_record(request), await read_model(request, Target)
-    await desk_of(request).jobs.roll_back(record.name, wish.number, author=user_of(request))
+    await desk_of(request).jobs.roll_back(record.name, wish.number, author=author_of(request))
     return JSONResponse({}, _ACCEPTED)
 
 
 async def scale_function(request: Request) -> Response:
     """Have so many containers run."""
     record, wish = await find_free_record(request), await read_model(request, Size)
-    return await _finish(await desk_of(request).jobs.scale(record.name, wish.replicas, author=user_of(request)))
+    return await _finish(await desk_of(request).jobs.scale(record.name, wish.replicas, author=author_of(request)))
 
 
 async def switch_function(request: Request) -> Response:
@@ -156,7 +163,7 @@ async def switch_function(request: Request) -> Response:
     await run_in_threadpool(set_disabled, desk.workspace, record.name, is_disabled=wish.disable)
     desk.catalogue.forget()
     message = "disabled" if wish.disable else "enabled"
-    await desk.jobs.deploy(record.name, message=message, author=user_of(request))
+    await desk.jobs.deploy(record.name, message=message, author=author_of(request))
     return JSONResponse({}, _ACCEPTED)
 
 
@@ -165,7 +172,7 @@ async def delete_function(request: Request) -> Response:
     record, wish = await find_free_record(request), await read_model(request, Deletion)
     jobs = desk_of(request).jobs
     remove = jobs.delete if wish.keep_folder else jobs.remove
-    return await _finish(await remove(record.name, author=user_of(request)))
+    return await _finish(await remove(record.name, author=author_of(request)))
 
 
 async def find_free_record(request: Request) -> FunctionRecord:
@@ -185,6 +192,13 @@ async def _finish(job: Job) -> Response:
     if why := await job.wait():
         raise StackError(why)
     return JSONResponse({})
+
+
+def _find(desk: Desk, name: str) -> FunctionRecord:
+    """Find a function, perhaps one that somebody has made this moment."""
+    if not any(one.name == name for one in desk.catalogue.records()):
+        desk.catalogue.forget()
+    return desk.catalogue.find(name)
 
 
 def _export(desk: Desk, name: str) -> str:

@@ -15,8 +15,7 @@ from stack.config.function import DEFAULT_PROJECT
 from stack.dashboard.api.body import read_model
 from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.page import render
-from stack.dashboard.pages.function import find_record
-from stack.dashboard.security.login import user_of
+from stack.dashboard.pages.function import author_of, find_record
 from stack.run.catalogue import FunctionRecord
 from stack.run.creation import create_project
 from stack.run.project import list_projects
@@ -67,7 +66,7 @@ async def show_functions(request: Request) -> Response:
 
 async def deploy_all(request: Request) -> Response:
     """Begin to deploy every function of functions/, a few at a time."""
-    desk, author = desk_of(request), user_of(request)
+    desk, author = desk_of(request), author_of(request)
     records = await run_in_threadpool(desk.catalogue.records)
     names = [one.name for one in records if one.files and not one.problem and not desk.jobs.running(one.name)]
     task = asyncio.create_task(_deploy_in_turn(desk, names, author))

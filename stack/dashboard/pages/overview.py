@@ -15,7 +15,7 @@ from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.page import render
 from stack.errors import StackError
 from stack.plan.diagram import HEIGHT, WIDTH, lay_out
-from stack.plan.topology import BrokerFacts, draw_topology, output_names
+from stack.plan.topology import BrokerFacts, draw_topology, gather, output_names
 from stack.run.catalogue import FunctionRecord
 
 _TOPICS = ("stack", "functions", "broker", "history")
@@ -91,7 +91,7 @@ async def _ask(desk: Desk, topic: str) -> Any:
 def _draw(desk: Desk, records: Sequence[FunctionRecord], broker: Mapping[str, Any]) -> dict[str, Any]:
     facts = BrokerFacts.model_validate(broker)
     mentions = desk.mentions.find({one.name: one.files for one in records}, output_names(records, facts))
-    topology = draw_topology(records, facts, mentions)
+    topology = gather(draw_topology(records, facts, mentions))
     return {"topology": topology, "diagram": lay_out(topology), "box": (WIDTH, HEIGHT)}
 
 

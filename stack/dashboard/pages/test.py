@@ -18,13 +18,13 @@ from stack.dashboard.api.body import read_model
 from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.pages.function import render_tab
 from stack.errors import ConflictError, FunctionError
-from stack.plan.entrance import find_entrances
+from stack.plan.entrance import Trial, find_entrances
 from stack.plan.function import FunctionPlan
 from stack.run import call
 from stack.run.catalogue import FunctionRecord
 from stack.run.saved_event import list_events, remove_event, save_event
 from stack.run.stack import Stack
-from stack.run.trial import Message, put_message
+from stack.run.trial import put_message
 
 _PATH = "/functions/{name}/test"
 # The most of an answer that a page is given, in bytes.
@@ -162,8 +162,8 @@ def _put(stack: Stack, name: str, wish: CallWish) -> None:
     if wish.trigger not in entrances:
         raise FunctionError(f"{name} has no trigger {wish.trigger!r} on the stack's broker.")
     entrance = entrances[wish.trigger]
-    message = Message(wish.path or entrance.address, _decode(wish.body), wish.headers, wish.content_type)
-    put_message(stack, entrance, message)
+    trial = Trial(wish.path or entrance.address, _decode(wish.body), wish.headers, wish.content_type)
+    put_message(stack, entrance, trial)
 
 
 def _decode(body: str) -> bytes:

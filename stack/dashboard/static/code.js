@@ -10,7 +10,7 @@ const root = document.querySelector("[data-code]");
 const name = document.querySelector("[data-function]").dataset.function;
 const find = (part) => root.querySelector(`[data-${part}]`);
 const base = `/functions/${name}`;
-const fileAddress = (path) => `${base}/files/${path.split("/").map(encodeURIComponent).join("/")}`;
+const fileAddress = (path) => `${base}/file?path=${encodeURIComponent(path)}`;
 const languageOf = (path) => (path.endsWith(".py") ? "python" : /\.ya?ml$/.test(path) ? "yaml" : "text");
 
 // What is known of the folder; of each open file {host, editor, text, digest, problems}: as it was read, and what is wrong.
@@ -32,7 +32,7 @@ async function request(method, address, body) {
   throw Object.assign(new Error(content.error ?? `The dashboard answered ${answer.status}.`), { status: answer.status });
 }
 
-const putFile = (path, body, known) => request("PUT", `${fileAddress(path)}?known=${known}`, body);
+const putFile = (path, body, known) => request("PUT", `${fileAddress(path)}&known=${known}`, body);
 
 /** Do something, and say in the corner why it could not be done; returns whether it was. */
 async function attempt(work) {
@@ -100,7 +100,7 @@ async function openFile(path, { focuses = true } = {}) {
   if (file.is_text && !opened.has(path)) await load(path);
   current = path;
   find("path").textContent = path;
-  find("download").href = `${fileAddress(path)}?download`;
+  find("download").href = `${fileAddress(path)}&download`;
   for (const host of find("editors").children) host.hidden = host.dataset.path !== path;
   find("editors").querySelector("[data-binary]")?.remove();
   if (!file.is_text) find("editors").append(binaryNote(file));
@@ -167,7 +167,7 @@ function showProblems() {
   for (const [path, { editor }] of opened) {
     editor.setProblems(problemsOf(path).map(({ line, column, path: key, text }) => ({ line, column, message: join(key, text) })));
   }
-  const shown = [...new Set([current, CONFIGURATION])].flatMap((path) => problemsOf(path).map((problem) => ({ path, ...problem, key: problem.path })));
+  const shown = [...new Set([current, CONFIGURATION])].flatMap((path) => problemsOf(path).map((problem) => ({ ...problem, file: path })));
   const list = document.createElement("ul");
   list.className = "plain";
   list.append(...shown.map(problemItem));
@@ -177,12 +177,12 @@ function showProblems() {
 
 const join = (key, text) => (key ? `${key}: ${text}` : text);
 
-function problemItem({ path, key, line, text }) {
+function problemItem({ file, path, line, text }) {
   const item = document.createElement("li");
   const button = document.createElement("button");
   button.type = "button";
-  button.textContent = `${path}:${line}  ${join(key, text)}`;
-  button.addEventListener("click", () => attempt(() => openAt(path, line)));
+  button.textContent = `${file}:${line}  ${join(path, text)}`;
+  button.addEventListener("click", () => attempt(() => openAt(file, line)));
   item.append(button);
   return item;
 }

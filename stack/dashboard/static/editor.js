@@ -111,7 +111,7 @@ function common({ language, readonly, label }) {
     LANGUAGES[language](),
     LOOK,
     COLOURS,
-    EditorView.contentAttributes.of({ "aria-label": label }),
+    EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
     readonly ? [EditorState.readOnly.of(true), EditorView.editable.of(false)] : [],
   ];
 }

@@ -29,14 +29,14 @@ let isWanted = false;
 let ticking = 0;
 
 /** Deploy the function as its folder is; whoever has something to save first adds a promise to `before`. */
-export async function deploy() {
+export async function deploy(message = "") {
   const before = [];
   document.dispatchEvent(new CustomEvent("before-deploy", { detail: before }));
   const button = head.querySelector("[data-deploy]");
   button.setAttribute("aria-busy", "true");
   try {
     if ((await Promise.all(before)).includes(false)) return;
-    await order("deploy", {});
+    await order("deploy", { message });
   } catch (error) {
     toast(error.message, "error");
   } finally {
@@ -64,6 +64,7 @@ function clear() {
   find("busy").hidden = false;
   find("close").hidden = true;
   find("title").textContent = "Deploying";
+  find("title").classList.remove("text-bad");
   find("seconds").textContent = "";
 }
 
@@ -117,6 +118,7 @@ async function finish(entry) {
   find("busy").hidden = true;
   find("close").hidden = false;
   find("seconds").textContent = `${seconds} s`;
+  find("title").classList.toggle("text-bad", !isReady);
   find("title").textContent = isReady ? `Revision ${entry.revision} is ready` : "The deploy failed";
   find("outcome").replaceChildren(...(isReady ? tellAddress() : tellRest()));
   find("outcome").hidden = false;
@@ -136,6 +138,7 @@ async function refresh() {
     document.querySelector(place).replaceWith(fresh.querySelector(place));
   }
   Object.assign(head.dataset, fresh.querySelector("[data-function]").dataset);
+  document.dispatchEvent(new Event("htmx:load"));
 }
 
 function link(address) {
@@ -146,6 +149,13 @@ function link(address) {
 }
 
 document.addEventListener("click", (event) => event.target.closest("[data-deploy]") && deploy());
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-deploy-form]")) return;
+  event.preventDefault();
+  event.target.closest("dialog").close();
+  deploy(new FormData(event.target).get("message"));
+  event.target.reset();
+});
 find("close").addEventListener("click", () => (panel.hidden = true));
 
 // --- What else can be done ------------------------------------------------------------------------------------------

@@ -32,19 +32,19 @@ function fillRow(row, one) {
   if (badge.dataset.state !== one.state) badge.dataset.state = badge.textContent = one.state;
   const isDeployed = one.revision > 0;
   const texts = {
-    revision: one.revision || "–",
-    ready: isDeployed ? `${one.ready}/${one.replicas}` : "–",
-    rate: rate(one.rate),
-    failures: count(one.failures),
+    Revision: one.revision || "–",
+    Ready: isDeployed ? `${one.ready}/${one.replicas}` : "–",
+    Rate: rate(one.rate),
+    Failures: count(one.failures),
     p50: milliseconds(one.p50),
     p99: milliseconds(one.p99),
-    memory: bytes(one.memory),
+    Memory: bytes(one.memory),
   };
   for (const [name, text] of Object.entries(texts)) {
-    const cell = row.querySelector(`[data-cell="${name}"]`);
+    const cell = row.querySelector(`[data-label="${name}"]`);
     if (cell.textContent !== String(text)) cell.textContent = text;
   }
-  row.querySelector('[data-cell="failures"]').classList.toggle("text-bad", one.failures > 0);
+  row.querySelector('[data-label="Failures"]').classList.toggle("text-bad", one.failures > 0);
 }
 
 /** Read the list anew: functions or projects have come or gone. */
@@ -86,6 +86,21 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   search?.focus();
 });
+
+// --- Menus ----------------------------------------------------------------------------------------------------------
+
+// A hundred functions would else bring a hundred menus that nobody opens. The event does not bubble.
+document.addEventListener("toggle", (event) => fillMenu(event.target), true);
+
+function fillMenu(menu) {
+  const name = menu.dataset.menu;
+  const items = menu.querySelector(".menu-items");
+  if (!name || items.children.length) return;
+  items.append(document.getElementById("function-menu").content.cloneNode(true));
+  for (const item of items.children) {
+    for (const attribute of item.attributes) attribute.value = attribute.value.replace("NAME", name);
+  }
+}
 
 // --- What can be done -----------------------------------------------------------------------------------------------
 

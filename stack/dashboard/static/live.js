@@ -70,8 +70,17 @@ function lose() {
   if (stream?.readyState !== EventSource.CLOSED) return;
   // The server refused: the browser gives up, and so we try again ourselves.
   clearTimeout(retrying);
-  retrying = setTimeout(open, retry);
+  retrying = setTimeout(tryAgain, retry);
   retry = Math.min(retry * 2, LAST_RETRY);
+}
+
+/** Open the stream again, and see whether it is the login that is missing. */
+async function tryAgain() {
+  open();
+  const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" }).catch(() => null);
+  const isLoggedOut = answer?.type === "opaqueredirect";
+  for (const place of document.querySelectorAll("[data-live-lost]")) place.hidden = isLoggedOut;
+  for (const place of document.querySelectorAll("[data-live-login]")) place.hidden = !isLoggedOut;
 }
 
 function show(isConnected) {

@@ -24,4 +24,5 @@ document.addEventListener("deployed", async () => {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const own = document.querySelector("[aria-labelledby=revisions-title]");
   own.replaceWith(fresh.querySelector("[aria-labelledby=revisions-title]"));
+  document.dispatchEvent(new Event("htmx:load"));
 });

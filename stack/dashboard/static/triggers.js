@@ -36,7 +36,7 @@ function noteChange() {
 
 /** Save; resolves to whether it went well. */
 async function save() {
-  await htmx.ajax("POST", form().action, { source: form(), target: form(), swap: "outerHTML", values: { action: "save" } });
+  await htmx.ajax("POST", form().getAttribute("action"), { source: form(), target: form(), swap: "outerHTML", values: { action: "save" } });
   return form().dataset.changed === "no";
 }
 

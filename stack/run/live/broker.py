@@ -7,7 +7,8 @@ from time import monotonic
 from typing import Any
 
 from stack.errors import BrokerError
-from stack.run.live.engine import FAILURES, AsyncEngine
+from stack.run.live.engine import AsyncEngine
+from stack.run.live.events import FAILURES
 from stack.run.live.management import Binding, Consumer, Exchange, Flow, Management, Queue
 from stack.run.live.observer import PREFIX
 from stack.run.live.speed import Speedometer

@@ -10,20 +10,19 @@ from typing import Any
 
 from aiodocker import Docker, DockerError
 from aiodocker.multiplexed import multiplexed_result_stream
-from aiohttp import ClientError, ClientTimeout
+from aiohttp import ClientTimeout
 
 from stack.config.function import FUNCTION_LABEL
 from stack.plan.python import PYTHON_LABEL, WANTED_LABEL
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
 from stack.run.container import Container
-from stack.run.live.events import PROJECT_LABEL, SERVICE_LABEL, Event
-
-# What Docker, or the way to it, may raise.
-FAILURES = (DockerError, ClientError, OSError, TimeoutError)
+from stack.run.live.events import FAILURES, PROJECT_LABEL, SERVICE_LABEL, Event
 
 _TIMEOUT, _ENDLESS = ClientTimeout(total=5.0), ClientTimeout()
 # What a container with a terminal says comes as it is, of others in frames.
 _RAW = "application/vnd.docker.raw-stream"
+# For how long a listing is believed that no event has changed, in case that one was lost.
+_BELIEVED_SECONDS = 30.0
 # Seconds between two looks at what a container uses.
 _USAGE_SECONDS = 4.0
 
@@ -60,6 +59,7 @@ class AsyncEngine:
         self._project = project
         self._instances: tuple[Instance, ...] = ()
         self._is_stale = True
+        self._listed_at = 0.0
         self._starts: dict[str, float] = {}
         self._samples: dict[str, _Sample] = {}
         self._usages: dict[str, Usage] = {}
@@ -81,11 +81,12 @@ class AsyncEngine:
             DockerError: Docker does not answer.
         """
         async with self._lock:
-            if self._is_stale:
+            if self._is_stale or monotonic() > self._listed_at + _BELIEVED_SECONDS:
                 # An event that comes meanwhile makes the next call ask again.
                 self._is_stale = False
                 try:
                     self._instances = await self._list()
+                    self._listed_at = monotonic()
                 except BaseException:
                     self._is_stale = True
                     raise

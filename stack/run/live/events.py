@@ -10,8 +10,12 @@ from time import time
 from typing import Any
 
 from aiodocker import Docker, DockerError
+from aiohttp import ClientError
 
 from stack.config.function import FUNCTION_LABEL
+
+# What Docker, or the way to it, may raise.
+FAILURES = (DockerError, ClientError, OSError, TimeoutError)
 
 PROJECT_LABEL, SERVICE_LABEL = "com.docker.compose.project", "com.docker.compose.service"
 
@@ -53,10 +57,10 @@ class EventStream:
     async def run(self) -> None:
         """Follow for ever, whatever becomes of Docker."""
         while True:
-            with suppress(DockerError, OSError, TimeoutError):
+            with suppress(*FAILURES, ValueError):
                 await self._follow()
-            await asyncio.sleep(_AGAIN)
             self._tell(None)
+            await asyncio.sleep(_AGAIN)
 
     async def _follow(self) -> None:
         labels = [f"{PROJECT_LABEL}={self._project}"]

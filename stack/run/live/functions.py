@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
-from stack.run.live.engine import FAILURES, AsyncEngine, Instance, Usage
+from stack.run.live.engine import AsyncEngine, Instance, Usage
+from stack.run.live.events import FAILURES
 from stack.run.live.figures import FigureReader, Figures
 
 # Seconds between two looks; more where there are so many functions that a look takes long.

@@ -1,51 +1,70 @@
 """The topic `history`: the latest deploys, and what became of containers."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from stack.run.deployment import Deployment, load_deployments, load_revisions
+from stack.run.deploy_log import Attempt, Result, list_logs, load_attempts
 from stack.run.live.events import Event, EventStream
 from stack.run.workspace import Workspace
 
 _SHOWN = 50
-_PAUSE = 60.0
-# The exit status of a process that was told to end, by SIGKILL or SIGTERM.
+_PAUSE = 3.0
+# The exit statuses of a process that was told to end, by SIGKILL or SIGTERM.
 _TOLD_TO_END = ("0", "137", "143")
+# Words for what became of a deploy, and how grave that is.
+_RESULTS = {
+    Result.RUNNING: ("is being deployed", "info"),
+    Result.READY: ("deployed as revision {revision}", "info"),
+    Result.ERROR: ("could not be deployed", "error"),
+    Result.INTERRUPTED: ("had its deploy interrupted", "warn"),
+}
 
 
 class HistorySource:
-    """Deploys of the kept revisions, and Docker's events."""
+    """Deploys by whomever, as their logs tell, and Docker's events."""
 
     pause = _PAUSE
 
     def __init__(self, workspace: Workspace, stream: EventStream) -> None:
         self._workspace = workspace
         self._stream = stream
+        self._stamps: dict[str, int] = {}
+        self._deploys: dict[str, Sequence[dict[str, Any]]] = {}
 
     async def look(self) -> list[dict[str, Any]]:
         """Return the latest of both, the newest first."""
-        deployments = await asyncio.to_thread(_load, self._workspace)
-        entries = [*map(describe_deployment, deployments), *describe_events(self._stream.events)]
+        await asyncio.to_thread(self._read)
+        deploys = [entry for entries in self._deploys.values() for entry in entries]
+        entries = [*deploys, *describe_events(self._stream.events)]
         return sorted(entries, key=lambda one: -one["time"])[:_SHOWN]
 
     async def rest(self) -> None:
         """Do nothing: nothing is open."""
 
+    def _read(self) -> None:
+        """Read the logs that have changed."""
+        logs = list_logs(self._workspace)
+        stamps = {name: _stamp(path) for name, path in logs.items()}
+        new = [name for name, stamp in stamps.items() if self._stamps.get(name) != stamp]
+        kept = {name: entries for name, entries in self._deploys.items() if name in logs}
+        fresh = {name: [describe_attempt(name, one) for one in load_attempts(self._workspace, name)] for name in new}
+        self._deploys = kept | fresh
+        self._stamps = stamps
 
-def _load(workspace: Workspace) -> Sequence[Deployment]:
-    return [one for name in load_deployments(workspace) for one in load_revisions(workspace, name)]
 
-
-def describe_deployment(deployment: Deployment) -> dict[str, Any]:
+def describe_attempt(name: str, attempt: Attempt) -> dict[str, Any]:
     """Return what the pages are told of a deploy."""
-    message = f": {deployment.message}" if deployment.message else ""
+    begin, end = attempt.begin, attempt.end
+    words, level = _RESULTS[attempt.result]
+    reason = f": {begin.reason}" if begin.reason else ""
     return {
-        "time": deployment.time.timestamp(),
+        "time": (end or begin).time / 1000,
         "kind": "deploy",
-        "subject": deployment.name,
-        "text": f"revision {deployment.revision} by {deployment.author}{message}",
-        "level": "info",
+        "subject": name,
+        "text": words.format(revision=end.revision if end else 0) + f" by {begin.author}{reason}",
+        "level": level,
     }
 
 
@@ -60,24 +79,24 @@ def describe_events(events: Iterable[Event]) -> list[dict[str, Any]]:
             "level": level,
         }
         for event in events
-        for text, level in [_tell(event)]
+        for text, level in [tell_event(event)]
         if text
     ]
 
 
-def _tell(event: Event) -> tuple[str, str]:
-    """Return the words for an event, and how grave it is."""
-    words: dict[str, Callable[[Event], tuple[str, str]]] = {
-        "start": lambda _: ("started", "info"),
-        "die": _tell_end,
-        "oom": lambda _: ("ran out of memory", "error"),
-        "destroy": lambda _: ("removed", "info"),
-        "health_status": lambda one: (one.detail, "error" if one.detail == "unhealthy" else "info"),
-    }
-    return words[event.action](event) if event.action in words else ("", "")
+def tell_event(event: Event) -> tuple[str, str]:
+    """Return the words for an event, and how grave it is; no words for one that another tells better."""
+    if event.action == "die":
+        is_calm = event.detail in _TOLD_TO_END
+        return ("ended", "info") if is_calm else (f"ended with status {event.detail}", "error")
+    if event.action == "health_status":
+        return event.detail, "error" if event.detail == "unhealthy" else "info"
+    words = {"start": ("started", "info"), "oom": ("ran out of memory", "error"), "destroy": ("removed", "info")}
+    return words.get(event.action, ("", ""))
 
 
-def _tell_end(event: Event) -> tuple[str, str]:
-    if event.detail in _TOLD_TO_END:
-        return "ended", "info"
-    return f"ended with status {event.detail}", "error"
+def _stamp(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -114,6 +114,11 @@ class Hub:
         for name in topics:
             self._find(name)
 
+    @property
+    def watched(self) -> frozenset[str]:
+        """Return the topics that are being looked at."""
+        return frozenset(name for name, topic in self._topics.items() if not topic.is_asleep)
+
     def touch(self, *topics: str) -> None:
         """Look again soon at some topics, or at all: something changed."""
         for name, topic in self._topics.items():

@@ -10,7 +10,8 @@ from typing import Any
 
 from stack.plan.function import service_name
 from stack.run.container import Container
-from stack.run.live.engine import FAILURES, AsyncEngine
+from stack.run.live.engine import AsyncEngine
+from stack.run.live.events import FAILURES
 from stack.run.live.topic import Tail
 
 _KEPT = 500

@@ -6,7 +6,8 @@ from typing import Any
 from stack.plan.broker import SERVICE as BROKER
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.run.container import Container
-from stack.run.live.engine import FAILURES, AsyncEngine, Instance, Usage
+from stack.run.live.engine import AsyncEngine, Instance, Usage
+from stack.run.live.events import FAILURES
 
 _PAUSE = 5.0
 _NEEDED = (BROKER, GATEWAY)
@@ -27,8 +28,8 @@ class ServicesSource:
         try:
             instances = await self._engine.instances()
             usages = await self._engine.usages()
-        except FAILURES as error:
-            problem = _problem("Docker", f"does not answer: {error}", "It is tried again every second.")
+        except FAILURES:
+            problem = _problem("Docker", "does not answer.", "It is tried again every second.")
             return {"services": [], "problems": [problem]}
         return {
             "services": describe_services(instances, usages),

@@ -79,6 +79,8 @@ class Topic:
         """Watch no longer."""
         self._bells.discard(bell)
         self._until = monotonic() + _LINGER
+        if not self._bells:
+            asyncio.get_running_loop().call_later(_LINGER, self._woken.set)
 
     def touch(self) -> None:
         """Look again soon: something changed."""

@@ -11,7 +11,8 @@ from aiodocker import Docker
 
 from stack.errors import EngineError
 from stack.run.container import Container
-from stack.run.live.engine import FAILURES, AsyncEngine
+from stack.run.live.engine import AsyncEngine
+from stack.run.live.events import FAILURES
 from stack.run.live.log import read_line
 
 # The most lines of one container that are read at once: about 10 MB.

@@ -82,3 +82,16 @@ def test_body_that_is_no_object(client: Client, body: bytes) -> None:
     answer = client.send("POST", "/api/function_events", body)
     assert (answer.status, sorted(answer.json)) == (400, ["error", "errorStackTrace"])
     assert answer.json["error"].startswith("Failed to parse JSON body")
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/api/projects", "DELETE GET HEAD POST PUT"),
+        ("/api/functions/x", "GET HEAD PATCH PUT"),
+        ("/api/versions", "GET HEAD"),
+    ],
+)
+def test_method_that_there_is_not_is_told_those_that_there_are(client: Client, path: str, methods: str) -> None:
+    answer = client.send("TRACE", path)
+    assert (answer.status, sorted(answer.headers["allow"].split(", "))) == (405, methods.split())

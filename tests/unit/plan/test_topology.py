@@ -1,12 +1,22 @@
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from pydantic import TypeAdapter
 
 from stack.config.trigger import Trigger
 from stack.plan.diagram import HEIGHT, STEP, STRIDE, lay_out
-from stack.plan.topology import BindingFacts, BrokerFacts, Edge, Node, QueueFacts, Topology, draw_topology, output_names
+from stack.plan.topology import (
+    BindingFacts,
+    BrokerFacts,
+    Edge,
+    Node,
+    QueueFacts,
+    Topology,
+    draw_topology,
+    gather,
+    output_names,
+)
 
 _NOTHING = BrokerFacts()
 
@@ -104,3 +114,29 @@ def test_column_without_nodes_takes_no_room() -> None:
 
 def test_nothing_is_drawn_of_nothing() -> None:
     assert lay_out(draw_topology([], _NOTHING, {})).boxes == ()
+
+
+def test_many_functions_that_are_alike_become_one() -> None:
+    many = [_make(f"f{number}", web={"kind": "http"}) for number in range(50)]
+    broken = replace(many[7], state="error")
+    topology = gather(draw_topology([*many[:7], broken, *many[8:], _RABBIT], _NOTHING, {}))
+    assert _show(topology) == {
+        "HTTP > 49 over HTTP",
+        "HTTP > f7",
+        "AMQP > sensors",
+        "sensors > warm",
+        "warm > taker",
+    }
+    assert topology.states["49 over HTTP"] == "ready"
+
+
+def test_few_functions_are_drawn_one_by_one() -> None:
+    topology = draw_topology([_make(f"f{number}", web={"kind": "http"}) for number in range(10)], _NOTHING, {})
+    assert gather(topology) == topology
+
+
+def test_parts_that_nothing_joins_stay_together() -> None:
+    many = [_make(f"f{number}", web={"kind": "http"}) for number in range(15)]
+    diagram = lay_out(draw_topology([*many, _make("alone"), _RABBIT], _NOTHING, {}))
+    heights = sorted(box.y for box in diagram.boxes)
+    assert all(lower - upper <= STEP + 0.01 for upper, lower in pairwise(heights))

@@ -18,6 +18,7 @@ from stack.run.deployment import record_deployment
 from stack.run.job import Jobs
 from stack.run.replicas import keep_replicas
 from stack.run.sketch import Sketch
+from stack.run.stack import Stack, open_stack
 from stack.run.state import State, tell_state
 from stack.run.workspace import VARIABLE, Workspace, lock
 from tests.unit.plan.samples import make_plan
@@ -93,6 +94,19 @@ def test_records_are_the_same_until_something_is_said_to_have_changed(
     second = catalogue.find(NAME)
     assert "return 1" in second.source
     assert second.version != first[0].version
+
+
+def test_change_while_the_files_are_read_is_not_missed(
+    workspace: Workspace, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_late(**given: Any) -> Stack:
+        catalogue.forget()
+        return open_stack(**given)
+
+    write(workspace)
+    monkeypatch.setattr("stack.run.catalogue.open_stack", open_late)
+    assert [one.name for one in catalogue.records()] == [NAME]
+    assert catalogue.peek() is None
 
 
 def test_change_of_a_file_is_seen(workspace: Workspace, catalogue: Catalogue) -> None:

@@ -1,8 +1,8 @@
 """Functions, their containers and calls of them."""
 
-from stack.dashboard.api.description.operation import Body, Operation, Parameter, flag
+from stack.dashboard.api.description.operation import QUALIFIED, Body, Operation, Parameter, flag
 
-_DURATION = {"type": "string", "examples": ["30s", "1m"]}
+_DURATION = {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$", "examples": ["30s", "1m"]}
 _NAMESPACE = Parameter("X-Nuclio-Function-Namespace", "Accepted; there is one namespace.")
 _PROJECT = Parameter("X-Nuclio-Project-Name", "The project; wins over the label.")
 _EXPORT = flag("export", "As Nuclio exports it: without a status and without secrets.", "query")
@@ -18,7 +18,7 @@ _REFUSALS = {
 }
 _MISSING = {404: "There is no such function."}
 _FUNCTION = Body(
-    "FunctionConfig",
+    "NamedFunction",
     {
         "metadata": {"name": "reader", "annotations": {"skip-build": "true", "skip-deploy": "true"}},
         "spec": {
@@ -29,7 +29,7 @@ _FUNCTION = Body(
     },
 )
 _INVOCATION = (
-    Parameter("X-Nuclio-Function-Name", "The function to call.", is_required=True),
+    Parameter("X-Nuclio-Function-Name", "The function to call.", schema=QUALIFIED, is_required=True),
     Parameter("X-Nuclio-Path", "The path, with its query."),
     Parameter("X-Nuclio-Invoke-Url", "One of the function's own addresses."),
     Parameter("X-Nuclio-Invoke-Timeout", "How long to wait; 60s if left out.", schema=_DURATION),

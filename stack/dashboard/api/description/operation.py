@@ -7,6 +7,8 @@ from http import HTTPStatus
 from typing import Any
 
 SCHEMAS = "#/components/schemas/"
+# The name of a function or an event.
+QUALIFIED: Mapping[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"}
 _JSON = "application/json"
 
 
@@ -86,8 +88,8 @@ def refer(schema: str) -> dict[str, str]:
 
 
 def flag(name: str, description: str, place: str = "header") -> Parameter:
-    """Return a parameter that is `true` or left out."""
-    return Parameter(name, description, place, {"type": "string", "enum": ["true", "false"]})
+    """Return a parameter that counts if it is `true`, and else says nothing."""
+    return Parameter(name, description, place, {"type": "string", "examples": ["true"]})
 
 
 def _describe_parameter(parameter: Parameter) -> dict[str, Any]:

@@ -22,7 +22,7 @@ OPERATIONS = (
     ),
     Operation(
         "DELETE", "/api/projects", "Delete a project", {204: ""},
-        {**_WRONG, **_MISSING, 412: "It has functions, or is the default one."}, Body("Named"),
+        {**_WRONG, **_MISSING, 412: "It has functions, or is the default one."}, Body("NamedProject"),
         (
             Parameter(
                 "X-Nuclio-Delete-Project-Strategy",

@@ -6,7 +6,7 @@ from stack.config.function import FUNCTION_LABEL, FunctionConfig
 from stack.config.function_event import FunctionEvent
 from stack.config.project import Project
 from stack.config.schema import describe_models
-from stack.dashboard.api.description.operation import SCHEMAS, refer
+from stack.dashboard.api.description.operation import QUALIFIED, SCHEMAS, refer
 from stack.dashboard.api.function_templates import Rendering
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -14,7 +14,6 @@ _OBJECT: dict[str, Any] = {"type": "object"}
 _TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _NAME: dict[str, Any] = {"type": "string", "minLength": 1}
-_QUALIFIED: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"}
 
 
 def describe_schemas() -> dict[str, Any]:
@@ -94,11 +93,14 @@ _ANSWERS: dict[str, Any] = {
     "Namespaces": _record("namespaces", namespaces=_record("names", names=_TEXTS)),
 }
 
-_OF_FUNCTION = _record("labels", labels=_record(FUNCTION_LABEL, **{FUNCTION_LABEL: _QUALIFIED}))
+_IS_NAMED = _record("name", name=dict(QUALIFIED))
+_OF_FUNCTION = _record("labels", labels=_record(FUNCTION_LABEL, **{FUNCTION_LABEL: dict(QUALIFIED)}))
 _BODIES: dict[str, Any] = {
     "NewEvent": {"allOf": [refer("FunctionEvent"), _record("metadata", metadata=_OF_FUNCTION)]},
-    "NamedEvent": {"allOf": [refer("FunctionEvent"), _record("metadata", metadata=_record("name", name=_QUALIFIED))]},
-    "Named": _record("metadata", metadata=_record("name", name=_NAME, resourceVersion=_TEXT)),
-    "Desire": _record("", desiredState={"type": "string", "enum": ["ready", "scaledToZero"]}) | {"required": []},
+    "NamedEvent": {"allOf": [refer("FunctionEvent"), _record("metadata", metadata=_IS_NAMED)]},
+    "NamedFunction": {"allOf": [refer("FunctionConfig"), _record("metadata spec", metadata=_IS_NAMED)]},
+    "Named": _record("metadata", metadata=_IS_NAMED),
+    "NamedProject": _record("metadata", metadata=_record("name", name=_NAME)),
+    "Desire": _record("", desiredState={"enum": ["ready", "scaledToZero", None]}),
     "ProjectBody": {"anyOf": [refer("Project"), refer("ProjectExport")]},
 }
