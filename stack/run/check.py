@@ -27,8 +27,7 @@ def run_tests(*, unit: bool, docker: bool) -> int:
     """
     chosen = (_UNIT if unit or not docker else ()) + (_DOCKER if docker or not unit else ())
     options = ["--no-docker-skip"] if _DOCKER[0] in chosen else []
-    if options:
-        install_test_tools()
+    install_test_tools(browser=bool(options))
     return _run(sys.executable, "-m", "pytest", *_WORKERS, *_PATIENCE, *options, *chosen)
 
 
