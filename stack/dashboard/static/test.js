@@ -167,12 +167,17 @@ function start() {
   }
 
   async function publish(wish) {
-    const start = Date.now() / 1000;
     const { trigger } = way();
-    await send("POST", `${base}/message`, { ...wish, trigger, path: find("#test-address").value });
+    // The log may tell of the message before the answer does that it was sent.
+    watchLog(Date.now() / 1000);
+    try {
+      await send("POST", `${base}/message`, { ...wish, trigger, path: find("#test-address").value });
+    } catch (error) {
+      stopWatching();
+      throw error;
+    }
     show("[data-result]", { isMessage: true });
     find("[data-outcome]").replaceChildren(makeBadge("ok", "Published"));
-    watchLog(start);
   }
 
   function show(selector, { isMessage = false } = {}) {
