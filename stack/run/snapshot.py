@@ -59,7 +59,9 @@ def restore_snapshot(workspace: Workspace, name: str, number: int, left_out: fro
         if one.path not in files and one.path not in left_out:
             (folder / one.path).unlink()
     for path, file in files.items():
-        write_file(folder / path, file.content, 0o755 if file.is_executable else 0o644)
+        target = folder / path
+        mode = target.stat().st_mode & 0o777 if target.is_file() else 0o644
+        write_file(target, file.content, mode | 0o111 if file.is_executable else mode & ~0o111)
 
 
 def forget_snapshot(workspace: Workspace, name: str, number: int) -> None:
@@ -88,9 +90,10 @@ def _digest(file: File) -> str:
 
 
 def _write(workspace: Workspace, name: str, number: int, files: Mapping[str, File]) -> None:
+    """Write the files so that only their owner can read them, since some may be kept from others in the folder."""
     forget_snapshot(workspace, name, number)
     for path, file in files.items():
-        write_file(_folder(workspace, name, number) / path, file.content, 0o755 if file.is_executable else 0o644)
+        write_file(_folder(workspace, name, number) / path, file.content, 0o700 if file.is_executable else 0o600)
 
 
 def _folder(workspace: Workspace, name: str, number: int) -> Path:

@@ -202,5 +202,7 @@ def _find(desk: Desk, name: str) -> FunctionRecord:
 
 
 def _export(desk: Desk, name: str) -> str:
-    document = make_export(find_folder(desk.workspace.root, name), desk.stack().settings).document
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    """Return the YAML; what it leaves out, such as passwords, is told at its head."""
+    exported = make_export(find_folder(desk.workspace.root, name), desk.stack().settings)
+    notes = "".join(f"# {note}.\n" for note in exported.notes)
+    return notes + yaml.safe_dump(exported.document, sort_keys=False, allow_unicode=True, width=120)

@@ -181,7 +181,8 @@ function problemItem({ file, path, line, text }) {
   const item = document.createElement("li");
   const button = document.createElement("button");
   button.type = "button";
-  button.textContent = `${file}:${line}  ${join(path, text)}`;
+  // What is wrong with the folder as a whole names it itself.
+  button.textContent = text.startsWith("functions/") ? text : `${file}:${line}  ${join(path, text)}`;
   button.addEventListener("click", () => attempt(() => openAt(file, line)));
   item.append(button);
   return item;

@@ -72,6 +72,24 @@ def test_a_folder_gets_the_files_of_a_revision_back(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["function.yaml", "main.py"]
 
 
+def test_what_only_its_owner_may_read_stays_so(folder: Path) -> None:
+    (folder / "main.py").chmod(0o600)
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o755)
+    workspace = _deploy(folder, "echo:1")
+    kept = workspace.state / "revisions/echo/1"
+    assert {path.name: path.stat().st_mode & 0o777 for path in kept.iterdir()} == {
+        "function.yaml": 0o600,
+        "main.py": 0o600,
+        "run.sh": 0o700,
+    }
+    (folder / "main.py").write_text("")
+    (folder / "run.sh").unlink()
+    restore_revision(workspace, "echo", 1)
+    assert (folder / "main.py").stat().st_mode & 0o777 == 0o600
+    assert (folder / "run.sh").stat().st_mode & 0o777 == 0o755
+
+
 def test_large_files_are_left_out_and_left_alone(folder: Path) -> None:
     (folder / "model.bin").write_bytes(b"\1" * (LARGEST_FILE_BYTES + 1))
     workspace = _deploy(folder, "echo:1")
