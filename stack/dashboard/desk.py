@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
+from stack.config.settings import load_settings
 from stack.run.broker import Broker, find_broker
 from stack.run.catalogue import Catalogue, FunctionRecord
 from stack.run.demo_stage import Stage
@@ -21,6 +22,8 @@ class Desk:
     """The workspace, and what is known of what runs in it."""
 
     workspace: Workspace
+    project: str
+    """The Compose project, which stays as long as the dashboard runs in it."""
     jobs: Jobs
     catalogue: Catalogue
     hub: Hub = field(init=False)
@@ -50,7 +53,7 @@ class Desk:
         Raises:
             ConfigError: stack.yaml is wrong.
         """
-        return open_stack(is_lenient=True)
+        return open_stack(self.workspace, is_lenient=True)
 
     def broker(self) -> Broker:
         """Return where the broker is, and who may use it.
@@ -62,12 +65,16 @@ class Desk:
 
 
 def open_desk() -> Desk:
-    """Return the desk of this program's workspace."""
+    """Return the desk of this program's workspace.
+
+    Raises:
+        ConfigError: stack.yaml is wrong.
+    """
     workspace = open_workspace()
     jobs = Jobs(workspace)
     catalogue = Catalogue(workspace, jobs)
     jobs.on_change = catalogue.forget
-    return Desk(workspace, jobs, catalogue)
+    return Desk(workspace, load_settings(workspace.root).project, jobs, catalogue)
 
 
 def desk_of(request: HTTPConnection) -> Desk:

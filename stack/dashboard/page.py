@@ -23,7 +23,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
     token = give_token(request)
     shared = {
         "request": request,
-        "project": desk_of(request).stack().settings.project,
+        "project": desk_of(request).project,
         "user": user_of(request),
         "is_login_needed": is_login_needed(request),
         "csrf_token": token,

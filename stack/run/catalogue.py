@@ -168,7 +168,7 @@ class Catalogue:
 
     def _read(self) -> tuple[tuple[FunctionRecord, ...], float]:
         """Return every function, and for how many seconds that holds if nobody says otherwise."""
-        stack = open_stack(is_lenient=True)
+        stack = open_stack(self.workspace, is_lenient=True)
         containers = self._list_containers(stack)
         found = []
         is_settled = self._is_watched and self.is_docker_followed

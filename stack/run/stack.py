@@ -154,13 +154,13 @@ class Stack:
         return changed
 
 
-def open_stack(*, is_lenient: bool = False) -> Stack:
-    """Return the stack of this workspace.
+def open_stack(workspace: Workspace | None = None, *, is_lenient: bool = False) -> Stack:
+    """Return the stack of a workspace: that of this call, if none is given.
 
     Raises:
         ConfigError: stack.yaml is wrong.
     """
-    workspace = open_workspace()
+    workspace = workspace or open_workspace()
     settings = load_settings(workspace.root)
     return Stack(workspace, settings, Engine(settings.project, workspace.compose), is_lenient)
 

@@ -1,7 +1,7 @@
 """Wrong passwords are slowed down, each address on its own, so that nobody guesses many and nobody is locked out."""
 
-import asyncio
 import time
+from asyncio import Lock, sleep
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ class TooManyAttempts(Exception):  # noqa: N818 -- it is what HTTP calls its ans
 
 @dataclass
 class _Record:
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    turn: Lock = field(default_factory=Lock)
     waiting: int = 0
     failures: int = 0
     last: float = 0.0
@@ -52,7 +52,7 @@ class Throttle:
             return True
         record.failures += 1
         record.last = time.monotonic()
-        await asyncio.sleep(min(_FIRST_SECONDS * 2 ** (record.failures - 1), _MOST_SECONDS))
+        await sleep(min(_FIRST_SECONDS * 2 ** (record.failures - 1), _MOST_SECONDS))
         return False
 
     def _find(self, address: str) -> _Record:

@@ -12,6 +12,7 @@ import pytest
 
 from stack.dashboard.app import make_app
 from stack.dashboard.desk import open_desk
+from stack.dashboard.security import throttle
 from stack.dashboard.security.throttle import Throttle, TooManyAttempts
 from stack.errors import ConfigError
 from stack.run.access import USER, Made, load_access, make_access
@@ -209,13 +210,13 @@ def test_wrong_passwords_are_slowed_down(monkeypatch: pytest.MonkeyPatch) -> Non
         return is_right
 
     async def try_many() -> None:
-        throttle = Throttle()
+        slow = Throttle()
         for _ in range(7):
-            assert not await throttle.attempt("10.0.0.7", lambda: say(False))
-        assert await throttle.attempt("10.0.0.7", lambda: say(True))
-        assert not await throttle.attempt("10.0.0.7", lambda: say(False))
+            assert not await slow.attempt("10.0.0.7", lambda: say(False))
+        assert await slow.attempt("10.0.0.7", lambda: say(True))
+        assert not await slow.attempt("10.0.0.7", lambda: say(False))
 
-    monkeypatch.setattr(asyncio, "sleep", note)
+    monkeypatch.setattr(throttle, "sleep", note)
     asyncio.run(try_many())
     assert waits == [0.5, 1, 2, 4, 8, 16, 16, 0.5]
 
@@ -226,11 +227,23 @@ def test_many_attempts_at_once_are_refused() -> None:
         return True
 
     async def try_many() -> list[bool | BaseException]:
-        throttle = Throttle()
-        attempts = [throttle.attempt("10.0.0.7", wait) for _ in range(10)]
-        other = throttle.attempt("10.0.0.8", wait)
+        slow = Throttle()
+        attempts = [slow.attempt("10.0.0.7", wait) for _ in range(10)]
+        other = slow.attempt("10.0.0.8", wait)
         return await asyncio.wait_for(asyncio.gather(*attempts, other, return_exceptions=True), 5)
 
     *results, other = asyncio.run(try_many())
     assert sum(isinstance(one, TooManyAttempts) for one in results) == 2
     assert other is True
+
+
+def test_wrong_settings_are_told_on_a_page(client: Client, workspace: Workspace) -> None:
+    path = workspace.root / "stack.yaml"
+    text = path.read_text()
+    path.write_text("ports: {amqp: no}\n")
+    try:
+        answer = client.send("GET", "/broker")
+    finally:
+        path.write_text(text)
+    assert answer.status == 400
+    assert "stack.yaml: ports.amqp" in answer.body.decode()
