@@ -17,8 +17,6 @@ from stack.run.live.topic import Update
 # Milliseconds after which a browser tries a lost connection again; seconds between two comments that keep it.
 _RETRY = 1000
 _PING_SECONDS = 15
-# Seconds that a page may take to read one event before it counts as gone.
-_SEND_SECONDS = 30
 # Seconds that the stream has to end in order when the dashboard does.
 _GRACE_SECONDS = 1.0
 # Events that are kept as bytes for the next page that wants them.
@@ -41,7 +39,6 @@ async def _stream(request: Request) -> Response:
     return EventSourceResponse(
         _encode_all(hub, topics),
         ping=_PING_SECONDS,
-        send_timeout=_SEND_SECONDS,
         shutdown_event=hub.ending,
         shutdown_grace_period=_GRACE_SECONDS,
     )

@@ -14,6 +14,7 @@ from stack.errors import BrokerError, ConfigError, StackError
 from stack.plan.device import EXCHANGE, ROUTING_KEY, TOPIC
 from stack.plan.publication import read_amqp, read_mqtt
 from stack.run.broker import Broker
+from stack.run.live.management import ROWS
 from stack.run.live.traffic import describe_message
 from stack.run.publication import peek, publish_amqp, publish_mqtt
 
@@ -22,7 +23,7 @@ _OBSERVERS = ("devices", "traffic:")
 # How many messages of a queue are shown.
 _PEEKED = 10
 _TAKEN = "Published: a queue took it."
-_COPIED = "Published: a queue took it, if only the one of a page that watches messages or devices now."
+_COPIED = "Published: a queue took it, though perhaps only the one that copies messages for an open page."
 _UNHEARD = "Published, but no queue took it: nothing is bound to where it went."
 _UNKNOWN = "Published at QoS 0, which the broker does not confirm."
 
@@ -44,7 +45,7 @@ async def show_broker(request: Request) -> Response:
     settings = desk_of(request).stack().settings
     address = f"http://{request.url.hostname}:{settings.ports.management}/"
     sample = {"exchange": EXCHANGE, "key": ROUTING_KEY, "topic": TOPIC}
-    return render(request, "broker.html", management=address, sample=sample, peeked=_PEEKED)
+    return render(request, "broker.html", management=address, sample=sample, peeked=_PEEKED, most=ROWS)
 
 
 async def send_amqp(request: Request) -> Response:

@@ -228,6 +228,8 @@ watch("broker", (broker) => {
   latest = broker;
   find("[data-broker-problem]").hidden = broker.reachable;
   find("[data-problem-text]").textContent = broker.problem;
+  const most = find("[data-most]");
+  most.hidden = Math.max(broker.queues.length, broker.exchanges.length, broker.bindings.length) < Number(most.dataset.most);
   showStats(broker.queues);
   showQueues(broker.queues);
   showExchanges(broker);

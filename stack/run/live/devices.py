@@ -20,7 +20,7 @@ _INTERNAL = "amq.rabbitmq."
 
 _PAUSE = 2.0
 # How many topics are kept, how many values of each, and how many characters of one.
-_TOPICS, _POINTS, _LONGEST = 200, 60, 200
+_TOPICS, _POINTS, _LONGEST = 100, 40, 200
 # For how long, in seconds, a client is shown that left, and how many of them.
 _GONE_SECONDS, _GONE = 600.0, 50
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
-from aiodocker import Docker, DockerError
+from aiodocker import Docker
 from aiodocker.multiplexed import multiplexed_result_stream
 from aiohttp import ClientTimeout
 
@@ -25,6 +25,13 @@ _RAW = "application/vnd.docker.raw-stream"
 _BELIEVED_SECONDS = 30.0
 # Seconds between two looks at what a container uses.
 _USAGE_SECONDS = 4.0
+
+
+class Listed(Protocol):
+    """One container of Docker's listing: what JSON has, by its name there."""
+
+    def __getitem__(self, key: str, /) -> Any:
+        """Return a part of it."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +121,10 @@ class AsyncEngine:
     async def _list(self) -> tuple[Instance, ...]:
         filters = json.dumps({"label": [f"{PROJECT_LABEL}={self._project}"]})
         found = await self.docker.containers.list(all=True, filters=filters)
-        instances = await asyncio.gather(*(self._read(one._container) for one in found))
+        instances = await asyncio.gather(*(self._read(one) for one in found))
         return tuple(sorted(instances, key=lambda one: one.container.name))
 
-    async def _read(self, document: dict[str, Any]) -> Instance:
+    async def _read(self, document: Listed) -> Instance:
         container = read_container(document)
         if not container.is_running:
             return Instance(container, "", 0.0)
@@ -128,7 +135,7 @@ class AsyncEngine:
     async def _find_start(self, container: str) -> float:
         try:
             text = (await self._inspect(container))["State"]["StartedAt"]
-        except DockerError:
+        except FAILURES:
             return 0.0
         return datetime.fromisoformat(text).timestamp()
 
@@ -146,8 +153,8 @@ class AsyncEngine:
 
     async def lines(self, container: str, *, tail: int) -> list[str]:
         """Return a container's last lines, each with its time before it."""
-        log: Any = self.docker.containers.container(container).log
-        return "".join(await log(stdout=True, stderr=True, timestamps=True, tail=tail)).splitlines()
+        pieces = [piece async for piece in self.texts(container, f"timestamps=1&tail={tail}")]
+        return "".join(pieces).splitlines()
 
     async def follow(self, container: str, since: float) -> AsyncIterator[str]:
         """Yield a container's lines from a time on, as they come, each with its time before it."""
@@ -173,7 +180,7 @@ class AsyncEngine:
         return f"{self.docker.docker_host}/{self.docker.api_version}/containers/{container}/{rest}"
 
 
-def read_container(document: dict[str, Any]) -> Container:
+def read_container(document: Listed) -> Container:
     """Read one container of Docker's listing."""
     labels = document["Labels"]
     return Container(
@@ -182,7 +189,7 @@ def read_container(document: dict[str, Any]) -> Container:
         image=document["Image"],
         state=document["State"],
         status=document["Status"],
-        ports=", ".join(_write_ports(document.get("Ports", ()))),
+        ports=", ".join(_write_ports(document["Ports"])),
         service=labels.get(SERVICE_LABEL, ""),
         config_hash=labels.get("com.docker.compose.config-hash", ""),
         files=labels.get(FILES_LABEL, ""),
@@ -193,9 +200,9 @@ def read_container(document: dict[str, Any]) -> Container:
     )
 
 
-def find_address(document: dict[str, Any]) -> str:
+def find_address(document: Listed) -> str:
     """Return the address of a container of Docker's listing on the first of its networks that has one."""
-    networks = document.get("NetworkSettings", {}).get("Networks", {}).values()
+    networks = document["NetworkSettings"]["Networks"].values()
     return next((one["IPAddress"] for one in networks if one.get("IPAddress")), "")
 
 

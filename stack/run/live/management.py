@@ -15,7 +15,7 @@ from stack.run.broker import Broker
 
 # Bytes that an answer may have, and how many rows of each kind are asked for: a page shows no more.
 _MOST_BYTES = 2_000_000
-_ROWS = 300
+ROWS = 300
 _TIMEOUT = ClientTimeout(total=8.0)
 
 _QUEUE_COLUMNS = (
@@ -31,11 +31,11 @@ _CONNECTION_COLUMNS = (
     "name,protocol,user,peer_host,peer_port,connected_at,client_properties,user_provided_name,"
     "recv_oct,recv_oct_details.rate,send_oct,send_oct_details.rate"
 )
-_QUEUES = f"/api/queues/%2F?page=1&page_size={_ROWS}&columns={_QUEUE_COLUMNS}"
-_EXCHANGES = f"/api/exchanges/%2F?page=1&page_size={_ROWS}&columns={_EXCHANGE_COLUMNS}"
+_QUEUES = f"/api/queues/%2F?page=1&page_size={ROWS}&columns={_QUEUE_COLUMNS}"
+_EXCHANGES = f"/api/exchanges/%2F?page=1&page_size={ROWS}&columns={_EXCHANGE_COLUMNS}"
 _BINDINGS = "/api/bindings/%2F?columns=source,destination,destination_type,routing_key"
 _CONSUMERS = "/api/consumers/%2F?columns=queue.name,channel_details"
-_CONNECTIONS = f"/api/connections?page=1&page_size={_ROWS}&columns={_CONNECTION_COLUMNS}"
+_CONNECTIONS = f"/api/connections?page=1&page_size={ROWS}&columns={_CONNECTION_COLUMNS}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Management:
         Raises:
             BrokerError: the broker does not answer.
         """
-        return [read_binding(one) for one in await self._get(_BINDINGS) if one["source"]]
+        return [read_binding(one) for one in await self._get(_BINDINGS) if one["source"]][:ROWS]
 
     async def bindings_of(self, queue: str) -> Sequence[Binding]:
         """List the bindings of one queue.

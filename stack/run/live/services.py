@@ -11,6 +11,8 @@ from stack.run.live.events import FAILURES
 
 _PAUSE = 5.0
 _NEEDED = (BROKER, GATEWAY)
+# States of a container that comes or goes.
+_PASSING = ("created", "removing")
 # A processor's answer to its health check may be long.
 _LONGEST = 300
 
@@ -83,7 +85,7 @@ def _describe(name: str, several: Sequence[Instance], usages: dict[str, Usage]) 
 
 
 def _is_bad(container: Container) -> bool:
-    return container.health == "unhealthy" if container.is_running else container.state != "created"
+    return container.health == "unhealthy" if container.is_running else container.state not in _PASSING
 
 
 def _advise(container: Container) -> str:
