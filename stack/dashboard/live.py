@@ -1,6 +1,7 @@
 """Live parts of the pages: one stream of server-sent events for each page, with the topics that it shows."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -52,8 +53,9 @@ def read_topics(query: str) -> Sequence[str]:
 
 async def _encode_all(hub: Hub, topics: Sequence[str]) -> AsyncIterator[bytes]:
     yield ServerSentEvent(comment="live", retry=_RETRY).encode()
-    async for update in hub.follow(topics):
-        yield _encode(update)
+    async with aclosing(hub.follow(topics)) as updates:
+        async for update in updates:
+            yield _encode(update)
 
 
 @lru_cache(_ENCODED)
