@@ -133,7 +133,7 @@ def set_disabled(workspace: Workspace, name: str, *, is_disabled: bool) -> None:
     path = _locate(workspace, name, FILE)
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     changed = set_value(text, _DISABLE, True) if is_disabled else remove_value(text, _DISABLE)
-    write_file(path, changed.encode())
+    write_function_file(workspace, name, FILE, changed.encode())
 
 
 def digest_content(content: bytes) -> str:

@@ -83,6 +83,12 @@ def test_the_tutorials_walk(walker: Visit, workspace: Workspace) -> None:
     page.get_by_role("button", name="Restore these files").click()
     page.get_by_role("dialog").get_by_role("button", name="Restore").click()
     expect(page.locator(".cm-content")).to_contain_text('return "two"')
+
+    page.get_by_label("More", exact=True).click()
+    page.get_by_role("button", name="Disable").click()
+    page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    expect(panel.get_by_role("heading")).to_have_text("Revision 4 is ready", timeout=60_000)
+    expect(page.get_by_role("heading", name=_NAME)).to_contain_text("standby")
     _delete_project(page, workspace)
 
 
