@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -21,11 +21,11 @@ _NOTHING = Counters()
 
 @dataclass(frozen=True)
 class Figures:
-    """A function's figures: since its containers started, and a second over the last minute; times in seconds."""
+    """A function's figures: since its containers started, and of the last minute; rates a second need two looks."""
 
     total: Counters
-    rate: float
-    failure_rate: float
+    rate: float | None
+    failure_rate: float | None
     recent: Counters
 
     @property
@@ -35,12 +35,13 @@ class Figures:
 
 
 @dataclass
-class _Track:
+class Track:
     """The looks at one container over the last minute."""
 
     looks: deque[tuple[float, Counters]] = field(default_factory=deque)
 
     def note(self, now: float, counters: Counters) -> None:
+        """Keep a look, and forget those that are too old."""
         looks = self.looks
         if looks and looks[-1][1].events > counters.events:
             # It was started again.
@@ -53,8 +54,11 @@ class _Track:
             looks[-1] = (now, counters)
 
     def measure(self) -> Figures:
+        """Return what the looks tell."""
         (then, before), (now, counters) = self.looks[0], self.looks[-1]
         recent, seconds = counters - before, max(now - then, 1.0)
+        if len(self.looks) == 1:
+            return Figures(counters, None, None, recent)
         return Figures(counters, recent.events / seconds, recent.failures / seconds, recent)
 
 
@@ -63,7 +67,7 @@ class FigureReader:
 
     def __init__(self, session: ClientSession) -> None:
         self._session = session
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: dict[str, Track] = {}
 
     async def read(self, instances: Sequence[Instance]) -> dict[str, Figures]:
         """Ask every running container of a function; return the figures by function, of those that answered."""
@@ -73,7 +77,7 @@ class FigureReader:
         found: dict[str, list[Figures]] = {}
         for one, counters in zip(asked, answers, strict=True):
             if counters is not None:
-                track = self._tracks.setdefault(one.container.id, _Track())
+                track = self._tracks.setdefault(one.container.id, Track())
                 track.note(now, counters)
                 found.setdefault(one.container.function, []).append(track.measure())
         self._tracks = {
@@ -93,7 +97,12 @@ class FigureReader:
 def _sum(several: Sequence[Figures]) -> Figures:
     return Figures(
         sum((one.total for one in several), _NOTHING),
-        sum(one.rate for one in several),
-        sum(one.failure_rate for one in several),
+        _sum_rates(one.rate for one in several),
+        _sum_rates(one.failure_rate for one in several),
         sum((one.recent for one in several), _NOTHING),
     )
+
+
+def _sum_rates(rates: Iterable[float | None]) -> float | None:
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known else None

@@ -85,9 +85,9 @@ def describe_function(record: Record, figures: Figures | None, memory: int | Non
         "revision": record.revision,
         "replicas": record.replicas,
         "ready": record.ready,
-        "rate": round(figures.rate, 2) if figures else None,
+        "rate": _round(figures.rate) if figures else None,
         "failures": int(total.failures) if total else None,
-        "failure_rate": round(figures.failure_rate, 2) if figures else None,
+        "failure_rate": _round(figures.failure_rate) if figures else None,
         "p50": _milliseconds(figures, 0.5),
         "p99": _milliseconds(figures, 0.99),
         "memory": memory,
@@ -95,6 +95,10 @@ def describe_function(record: Record, figures: Figures | None, memory: int | Non
         "retried": int(total.retried) if total else None,
         "dead": int(total.dead) if total else None,
     }
+
+
+def _round(rate: float | None) -> float | None:
+    return None if rate is None else round(rate, 2)
 
 
 def _milliseconds(figures: Figures | None, share: float) -> float | None:

@@ -10,7 +10,7 @@ from stack.run.container import Container
 from stack.run.deploy_log import Attempt, Entry
 from stack.run.live.engine import Instance, Usage, find_address, read_container
 from stack.run.live.events import Event, read_event
-from stack.run.live.figures import Figures
+from stack.run.live.figures import Figures, Track
 from stack.run.live.functions import describe_function
 from stack.run.live.history import describe_attempt, describe_events
 from stack.run.live.log import read_level, read_line
@@ -109,6 +109,28 @@ def test_durations_are_those_of_the_last_minute_or_else_of_all() -> None:
     assert (busy["p50"], busy["rate"], busy["events"], busy["failures"]) == (0.5, 1.23, 100, 4)
     idle = describe_function(Record(), Figures(total, 0.0, 0.0, Counters()), 7)
     assert (idle["p50"], idle["retried"], idle["dead"], idle["memory"]) == (50.0, 2, 1, 7)
+
+
+def make_track(*looks: tuple[float, float]) -> Track:
+    track = Track()
+    for time, events in looks:
+        track.note(time, Counters(events, events / 10))
+    return track
+
+
+def test_a_rate_needs_two_looks() -> None:
+    assert make_track((0, 50)).measure().rate is None
+    figures = make_track((0, 50), (10, 70)).measure()
+    assert (figures.rate, figures.failure_rate, figures.total.events) == (2.0, 0.2, 70)
+
+
+def test_only_the_last_minute_counts() -> None:
+    figures = make_track((0, 0), (30, 1000), (70, 1040)).measure()
+    assert (figures.rate, figures.recent.events) == (1.0, 40)
+
+
+def test_a_container_that_started_again_begins_anew() -> None:
+    assert make_track((0, 500), (10, 3)).measure().rate is None
 
 
 @pytest.mark.parametrize(
