@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +42,8 @@ class Load:
         self._url = urlsplit(url)
         self._done = threading.Event()
         self.answers: Counter[str] = Counter()
+        # When each answer came last.
+        self.times: dict[str, float] = {}
         self.failures: list[str] = []
         self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
         for thread in self._threads:
@@ -61,6 +64,7 @@ class Load:
                 text = answer.read().decode()
                 if answer.status == 200:
                     self.answers[text] += 1
+                    self.times[text] = time.time()
                 else:
                     self.failures.append(f"{method}: {answer.status} {text}")
             except (OSError, http.client.HTTPException) as error:
@@ -84,6 +88,11 @@ def loading(url: str) -> Iterator[Load]:
 
 def write(author: Author, name: str, version: str, config: str = "{}\n") -> Path:
     return author(name, f"VERSION = {version!r}\n{ECHO}", config)
+
+
+def started_at(workspace: Workspace, service: str) -> float:
+    """Return when the one container of a service was started."""
+    return datetime.fromisoformat(workspace.inspect(service)["State"]["StartedAt"]).timestamp()
 
 
 def containers_of(load: Load) -> set[str]:
@@ -146,6 +155,41 @@ def test_broken_version_gets_no_request(workspace: Workspace, author: Author) ->
         author("gw-breaks", f"VERSION = 'two'\n{broken}{ECHO}", "spec: {readinessTimeoutSeconds: 3}\n")
         assert workspace.invoke("deploy-function", "gw-breaks", check=False).returncode == 1
     assert {answer.split()[0] for answer in load.answers} == {"one"}
+
+
+# Ends its container if it is given the wrong word.
+RENEWED = """
+import os, signal, time
+
+if os.environ["WORD"] == "wrong":
+    os.kill(1, signal.SIGTERM)
+    time.sleep(60)
+
+def handler(context, event):
+    return os.environ["WORD"]
+"""
+WORD = "spec: {env: [{name: WORD, valueFrom: {secretKeyRef: {name: gw-secret, key: word}}}]}\n"
+
+
+def test_changed_secret_fails_no_request(workspace: Workspace, author: Author) -> None:
+    def keep(word: str) -> None:
+        workspace.invoke("secret", "set", "gw-secret", "word", "--value", word)
+
+    try:
+        keep("one")
+        author("gw-renewed-up", RENEWED, WORD)
+        workspace.invoke("deploy-function", "gw-renewed-up")
+        with loading(workspace.url("gw-renewed-up")) as load:
+            keep("two")
+            workspace.invoke("up")
+            assert load.times["one"] > started_at(workspace, "function-gw-renewed-up")
+            keep("wrong")
+            refused = workspace.invoke("up", check=False)
+            assert (refused.returncode, "function-gw-renewed-up ended" in refused.stderr) == (1, True)
+            assert len(workspace.containers("function-gw-renewed-up")) == 1
+        assert set(load.answers) == {"one", "two"}
+    finally:
+        workspace.invoke("secret", "remove", "gw-secret", "--force")
 
 
 def test_request_waits_for_a_container_that_starts_again(workspace: Workspace, author: Author) -> None:
