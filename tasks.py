@@ -75,13 +75,13 @@ def logs(_: Context, name: str = "", follow: bool = False) -> None:
     show_logs(name, follow=follow)
 
 
-@verb()
-def credentials(_: Context) -> None:
-    """Make a random password for the broker, which the next `up` applies."""
+@verb(help={"dashboard": "only the dashboard's login, such as when its password was forgotten"})
+def credentials(_: Context, dashboard: bool = False) -> None:
+    """Make random passwords for the broker and the dashboard, which the next `up` applies."""
     from stack.run.credentials import make_credentials
     from stack.run.workspace import open_workspace
 
-    make_credentials(open_workspace())
+    make_credentials(open_workspace(), is_for_dashboard=dashboard)
 
 
 @verb(
@@ -129,13 +129,16 @@ def new_function(_: Context, name: str, trigger: str = "http") -> None:
         "all": "deploy every function in functions/",
         "image-file": "deploy what `build-function --output` wrote, and build nothing",
         "message": "why, for `invoke functions NAME`",
+        "via": "deploy through the dashboard at this URL, Tidegate's or Nuclio's, and not here",
     },
 )
-def deploy_function(_: Context, name: str = "", all: bool = False, image_file: str = "", message: str = "") -> None:
+def deploy_function(
+    _: Context, name: str = "", all: bool = False, image_file: str = "", message: str = "", via: str = ""
+) -> None:
     """Build a function and put it in the place of its older self, without a gap."""
     from stack.run.status import Wish, deploy_and_tell
 
-    deploy_and_tell(Wish(name, everything=all, image_file=image_file, message=message))
+    deploy_and_tell(Wish(name, everything=all, image_file=image_file, message=message, via=via))
 
 
 @verb("name", help={**_NAME, "output": "save the image in this file, for a machine that can build nothing"})
@@ -325,7 +328,7 @@ def dead_letters(  # noqa: PLR0913 -- each is an option of the command line
     json: bool = False,
 ) -> None:
     """List the messages that functions could not handle; send them again, or discard them."""
-    from stack.run.dead_letter import Order, see_to_dead_letters
+    from stack.run.dead_letter_report import Order, see_to_dead_letters
 
     see_to_dead_letters(name, Order(show, replay, purge, count, match), yes=yes, as_json=json)
 

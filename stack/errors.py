@@ -7,6 +7,7 @@ StackError
 │   └── BuildError   an image could not be built; carries the last lines of the log
 ├── BrokerError      RabbitMQ cannot be reached or refused
 ├── FunctionError    a function is unknown or does not come up
+├── ConflictError    something is there already, or is not as whoever wants to change it has seen it
 ├── DemoError        messages were sent and not all came back
 └── InterruptionError  Ctrl-C or SIGTERM ended the task before its time
 
@@ -48,6 +49,10 @@ class BrokerError(StackError):
 
 class FunctionError(StackError):
     """A function is unknown, or its container does not come up."""
+
+
+class ConflictError(StackError):
+    """Something is there already, or is not any more as whoever wants to change it has seen it."""
 
 
 class DemoError(StackError):

@@ -2,14 +2,18 @@
 
 import os
 import signal
+from pathlib import Path
 
 import hypothesis
 import pytest
+
+_PICTURES = Path(__file__).parent / "browser" / ".screenshots"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
     parser.addoption("--no-docker-skip", action="store_true", help="fail, not skip, where there is no Docker engine")
+    parser.addoption("--pictures", default=str(_PICTURES), help="where the tests of the dashboard leave pictures")
     parser.addoption("--chaos-minutes", type=float, default=0.0, help="how long things are broken (a minute)")
     parser.addoption("--chaos-seed", type=int, help="break things as in the run that told this seed")
 

@@ -22,6 +22,7 @@ from stack.config.trigger import Trigger, check_triggers
 from stack.config.volume import Volume, check_volumes
 
 PROJECT_LABEL = "nuclio.io/project-name"
+FUNCTION_LABEL = "nuclio.io/function-name"
 DEFAULT_PROJECT = "default"
 # Chooses the processor of one function.
 PROCESSOR_ANNOTATION = "tidegate.io/processor"
@@ -30,7 +31,7 @@ DEFAULT_HTTP = "default-http"
 # Kubernetes' qualified name, which Nuclio asks for.
 _NAME = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
 # Nuclio's reserved names.
-_RESERVED = ("dashboard", "controller", "dlx", "scaler")
+RESERVED = ("dashboard", "controller", "dlx", "scaler")
 # module:function, the module perhaps within packages.
 HANDLER = re.compile(r"^[\w|-]+(\.[\w|-]+)*:\w+$")
 _RUNTIME = re.compile(r"^python(:3\.(9|1[0-4]))?$")
@@ -42,10 +43,19 @@ def check_name(name: str) -> None:
     Raises:
         ValueError: it cannot.
     """
+    check_qualified_name(name)
+    if name in RESERVED:
+        raise ValueError(f"{name!r} is reserved; choose another name")
+
+
+def check_qualified_name(name: str) -> None:
+    """Make sure that a thing can be called so; such a name is that of a file too.
+
+    Raises:
+        ValueError: it cannot.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError(f"should be at most 63 letters, digits, '-', '_' and '.', not {name!r}")
-    if name in _RESERVED:
-        raise ValueError(f"{name!r} is reserved; choose another name")
 
 
 class Metadata(NuclioDocument):

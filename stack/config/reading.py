@@ -68,7 +68,7 @@ def parse_mapping(text: str, name: str) -> dict[str, Any]:
         ConfigError: it is not YAML, or holds something else.
     """
     try:
-        _check_depth(text)
+        check_depth(text)
         document = yaml.load(text, _Loader)
         _check_size(document)
     except yaml.MarkedYAMLError as error:
@@ -84,7 +84,12 @@ def parse_mapping(text: str, name: str) -> dict[str, Any]:
     return document
 
 
-def _check_depth(text: str) -> None:
+def check_depth(text: str) -> None:
+    """Make sure that libyaml can compose a text.
+
+    Raises:
+        yaml.YAMLError: it is too deep, or no YAML.
+    """
     depth = 0
     for event in yaml.parse(text, yaml.CSafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

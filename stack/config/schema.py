@@ -3,10 +3,11 @@
 import ast
 import inspect
 import textwrap
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
 from stack.config.document import Document, NuclioDocument
@@ -17,6 +18,16 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def describe_document(model: type[Document]) -> dict[str, Any]:
     """Return the JSON Schema of a file; keys are spelled as its documentation spells them."""
     return {"$schema": DIALECT, **model.model_json_schema(by_alias=True, schema_generator=_Generator)}
+
+
+def describe_models(models: Iterable[type[Document]], reference: str) -> dict[str, Any]:
+    """Return the JSON Schemas of documents and of all their parts, by name; `reference` is put before a name.
+
+    Such as `#/components/schemas/`, where OpenAPI keeps them.
+    """
+    wanted: list[tuple[type[Document], JsonSchemaMode]] = [(model, "validation") for model in models]
+    _, schema = models_json_schema(wanted, ref_template=f"{reference}{{model}}", schema_generator=_Generator)
+    return dict(schema["$defs"])
 
 
 class _Generator(GenerateJsonSchema):

@@ -1,5 +1,6 @@
 """stack.yaml: what the user wants of the whole stack."""
 
+import re
 from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -11,6 +12,9 @@ from stack.config.document import Document, parse_model
 from stack.config.reading import read_mapping
 
 FILE = "stack.yaml"
+
+# What browsers tell of the page that sends a request.
+_ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -30,6 +34,13 @@ class Processor(StrEnum):
     NUCLIO = "nuclio"
 
 
+class Implementation(StrEnum):
+    """Whose dashboard it is."""
+
+    TIDEGATE = "tidegate"
+    NUCLIO = "nuclio"
+
+
 class Ports(Document):
     """Ports of this machine at which the stack answers."""
 
@@ -38,6 +49,7 @@ class Ports(Document):
     management: Port = 9000
     metrics: Port = 15692
     gateway: Port = 8080
+    dashboard: Port = 8070
 
     @model_validator(mode="after")
     def _differ(self) -> "Ports":
@@ -80,6 +92,25 @@ class Downloads(Document):
         return self.megabytes * 1000 * 1000
 
 
+class Dashboard(Document):
+    """The dashboard: Tidegate's own, or Nuclio's where its registry can be reached."""
+
+    implementation: Implementation = Implementation.TIDEGATE
+    hosts: tuple[str, ...] = ()
+    """More names by which browsers may call this machine; its own name and addresses go without saying."""
+    origins: tuple[str, ...] = ()
+    """Other sites whose pages may use the API, such as http://localhost:3000."""
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [one for one in value if not _ORIGIN.fullmatch(one)]:
+            raise ValueError(
+                f"should be a site's scheme, name and port, such as http://localhost:3000, not {wrong[0]!r}"
+            )
+        return value
+
+
 class Settings(Document):
     """Everything in stack.yaml; each key is optional."""
 
@@ -92,6 +123,7 @@ class Settings(Document):
     ports: Ports = Ports()
     images: Images = Images()
     downloads: Downloads = Downloads()
+    dashboard: Dashboard = Dashboard()
     processor: Processor = Processor.TIDEGATE
     revisions: int = Field(5, ge=1)
     """How many revisions of a function are kept, the one that runs included."""

@@ -58,11 +58,11 @@ class Function:
 
 
 def function_folders(workspace: Path) -> dict[str, Path]:
-    """Find the folders of functions/ that hold a function, by name."""
+    """Find the folders of functions/ that hold a function, by name; hidden ones are of something else."""
     parent = workspace / FOLDER
     if not parent.is_dir():
         return {}
-    folders = (path for path in sorted(parent.iterdir()) if path.is_dir())
+    folders = (path for path in sorted(parent.iterdir()) if path.is_dir() and not path.name.startswith("."))
     return {path.name: path for path in folders if (path / FILE).is_file() or is_source_alone(path)}
 
 

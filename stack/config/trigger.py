@@ -28,8 +28,11 @@ class Batch(NuclioDocument):
     """Several events handed over at once."""
 
     mode: Literal["enable", "disable"] = "disable"
+    """enable hands over several events at once, as a list."""
     batch_size: int = Field(10, gt=0)
+    """How many events at most."""
     timeout: Duration = "1s"
+    """How long the first of them waits for more."""
 
 
 class _Trigger(NuclioDocument):
@@ -48,9 +51,11 @@ class _Trigger(NuclioDocument):
     username: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""
     password: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""
     secret: str = ""
+    """A secret, as NAME.KEY, that holds the broker's address with its account; wins over url."""
     paths: Annotated[list[str], Inert()] = []
     partitions: Annotated[list[Any], Inert()] = []
     annotations: dict[str, str] = {}
+    """Notes of yours, as key: value."""
     worker_availability_timeout_milliseconds: int | None = None
     """How long an event waits for a free worker; 10000 where left out, 0 does not wait."""
     worker_termination_timeout: Duration = "10s"
@@ -62,6 +67,7 @@ class _Trigger(NuclioDocument):
     ] = ""
     wait_explicit_ack_during_rebalance_timeout: Annotated[str, Inert("is for Kafka")] = ""
     batch: Batch | None = None
+    """Hand over several events at once."""
     mode: Annotated[Literal["sync", "async"], _ONE_AT_A_TIME] = "sync"
     async_: Annotated[dict[str, Any], _ONE_AT_A_TIME] = Field({}, alias="async")
     total_tasks: Annotated[int, Inert()] = Field(0, alias="total_tasks")
@@ -78,6 +84,7 @@ class Cors(NuclioDocument):
     """Which pages of other sites may ask; an empty list stands for Nuclio's default."""
 
     enabled: bool = False
+    """Let pages of other sites ask."""
     allow_origins: list[str] = []
     allow_methods: list[str] = []
     allow_headers: list[str] = []
@@ -95,12 +102,16 @@ class HttpAttributes(NuclioDocument):
     port: int = Field(0, ge=0, le=65535)
     """A port of this machine that leads to the function alone; 0 is none that is fixed."""
     read_buffer_size: int = Field(16384, gt=0)
+    """Bytes; the headers of a request may not be longer."""
     max_request_body_size: int = Field(4194304, gt=0)
     """Bytes; a larger body is refused."""
     reduce_memory_usage: Annotated[bool, Inert()] = False
     cors: Cors = Cors()
+    """Which pages of other sites may ask."""
     hide_traceback: bool = False
+    """Keep what went wrong in a handler out of the response; it is in the log."""
     disable_port_publishing: bool = False
+    """Only other services of the stack reach it."""
     service_type: Annotated[str, Inert("is for Kubernetes")] = ""
     ingresses: Annotated[dict[str, dict[str, Any]], Inert("is for Kubernetes")] = {}
     mode: Annotated[str, Inert("is parsed and unused, as in Nuclio")] = "sync"
@@ -110,8 +121,11 @@ class _TlsAttributes(NuclioDocument):
     """How a broker is met over TLS; each is PEM, or the path of a file in the function's container."""
 
     ca_cert: str = ""
+    """Who vouches for the broker."""
     client_certificate: str = ""
+    """Who the function is to the broker."""
     client_key: str = ""
+    """The key of that certificate."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -130,18 +144,24 @@ class RabbitAttributes(_TlsAttributes):
     exchange_name: str = ""
     """The topic exchange that the queue is bound to."""
     queue_name: str = ""
+    """The queue that is consumed; where left out, one of the function's own."""
     topics: list[str] = []
     """Routing keys that bring messages from the exchange; wildcards * and # are allowed."""
     reconnect_duration: Annotated[Duration, Inert("has no effect: a connection is tried again for ever")] = "5m"
     reconnect_interval: Duration = "15s"
+    """The longest pause between two attempts to reach the broker."""
     prefetch_count: int = Field(0, ge=0, le=65535)
     """How many messages a worker holds unacknowledged; 0 follows from how long its handler takes."""
     durable_exchange: bool = False
+    """Keep the exchange when the broker restarts."""
     durable_queue: bool = True
     """Keep the queue and its messages when the broker restarts."""
     on_error: Literal["", "retry", "ack", "nack"] = ""
+    """What becomes of a failed message: tried again, forgotten, or refused."""
     requeue_on_error: bool | None = None
+    """Put a refused message back into its queue."""
     max_retries: int = Field(3, ge=0)
+    """How often a failed message is tried again before it is kept as a dead letter."""
 
     @model_validator(mode="after")
     def _bindable(self) -> "RabbitAttributes":
@@ -154,7 +174,9 @@ class Subscription(NuclioDocument):
     """A topic filter of MQTT, wildcards included."""
 
     topic: str = Field(min_length=1)
+    """Wildcards: + for one level, # for all that follow."""
     qos: int = Field(0, ge=0, le=2)
+    """Quality of service."""
 
     @field_validator("topic")
     @classmethod
@@ -171,10 +193,15 @@ class MqttAttributes(_TlsAttributes):
     """Attributes of an mqtt trigger; `queueName` names its queue on the stack's own broker."""
 
     subscriptions: list[Subscription] = Field(min_length=1)
+    """Which topics make it run."""
     client_id: str = Field("", alias="clientID")
+    """What it calls itself on a broker other than the stack's own."""
     protocol_version: Literal[3, 4, 5] = 4
+    """Of MQTT: 3 is 3.1, 4 is 3.1.1."""
     queue_name: str = ""
+    """Its queue on the stack's own broker; where left out, one of the function's own."""
     max_retries: int = Field(3, ge=0)
+    """How often a failed message is tried again before it is kept as a dead letter."""
 
 
 class CronEvent(NuclioDocument):
@@ -196,6 +223,7 @@ class CronAttributes(NuclioDocument):
     timezone: str = ""
     """The schedule's time zone, such as Europe/Rome; UTC where left out."""
     event: CronEvent = CronEvent()
+    """What the handler is given."""
     concurrency_policy: Annotated[str, Inert("is for Kubernetes; one run at a time here")] = ""
     job_backoff_limit: Annotated[int, Inert("is for Kubernetes")] = 2
 
@@ -263,7 +291,8 @@ class OtherTrigger(_Trigger):
         raise ValueError(f"kind {self.kind!r} is not supported yet; supported: {', '.join(SUPPORTED)}")
 
 
-def _kind_of(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """Return the kind of a trigger, parsed or as it stands in a file; `other` if it is none of those supported."""
     if isinstance(value, dict):
         kind = next((item for key, item in value.items() if str(key).lower() == "kind"), "")
     else:
@@ -278,7 +307,7 @@ Trigger = Annotated[
     | Annotated[MqttTrigger, Tag(MQTT)]
     | Annotated[CronTrigger, Tag(CRON)]
     | Annotated[OtherTrigger, Tag("other"), SkipJsonSchema()],
-    Discriminator(_kind_of),
+    Discriminator(kind_of),
 ]
 
 

@@ -9,11 +9,14 @@ from enum import StrEnum
 
 from stack.plan.broker import SERVICE
 from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.nuclio_dashboard import is_nuclio
 from stack.plan.render import (
+    DASHBOARD,
     SCALER,
     Files,
     Inputs,
     control_image,
+    dashboard_image,
     files_digest,
     gateway_image,
     rabbitmq_image,
@@ -83,8 +86,12 @@ class Change:
 def find_wanted(inputs: Inputs, hashes: Mapping[str, str]) -> tuple[Wanted, ...]:
     """Return the services that Compose has hashed and that are to have containers, with what they are made of."""
     broker = Wanted(SERVICE, "", rabbitmq_image(inputs), files=files_digest(render_broker(inputs)))
-    own = (broker, Wanted(GATEWAY, "", gateway_image(inputs)), Wanted(SCALER, "", control_image(inputs)))
-    known = {one.service: one for one in (*own, *map(_want, inputs.services))}
+    gateway = Wanted(GATEWAY, "", gateway_image(inputs))
+    scaler = Wanted(SCALER, "", control_image(inputs), inputs.home.code)
+    dashboard = replace(scaler, service=DASHBOARD, secrets=inputs.login)
+    if is_nuclio(inputs.settings):
+        dashboard = Wanted(DASHBOARD, "", dashboard_image(inputs))
+    known = {one.service: one for one in (broker, gateway, scaler, dashboard, *map(_want, inputs.services))}
     found = [replace(known.get(name, Wanted(name, "")), config_hash=text) for name, text in hashes.items()]
     return tuple(one for one in found if one.replicas)
 

@@ -1,5 +1,6 @@
 """Dead letters: messages that a function failed to handle as often as it may."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ EXCHANGE = "x-nuclio-exchange"
 ROUTING_KEY = "x-nuclio-routing-key"
 _ATTEMPTS, _FUNCTION, _ERROR = "x-nuclio-attempts", "x-nuclio-function", "x-nuclio-error"
 _TRACEBACK = "x-nuclio-traceback"
+_KEY_LENGTH = 24
 _FIRST_FAILED, _LAST_FAILED = "x-nuclio-first-failed", "x-nuclio-last-failed"
 # Where it was first published is told again, so that its event is what it was; the rest is forgotten.
 _FORGOTTEN = frozenset((_ATTEMPTS, _FUNCTION, _ERROR, _TRACEBACK, _FIRST_FAILED, _LAST_FAILED))
@@ -23,6 +25,14 @@ class Letter:
     queue: str
     headers: Mapping[str, Any]
     body: bytes
+    properties: str = ""
+    """What else tells it from others: the ids and the time that its publisher gave it."""
+
+    @property
+    def key(self) -> str:
+        """Return what it is addressed by, wherever it is in its queue; letters with one key are the same in all."""
+        parts = (self.queue, self.properties, repr(sorted(self.headers.items())), self.body.hex())
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_KEY_LENGTH]
 
     @property
     def text(self) -> str:

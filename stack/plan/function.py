@@ -2,7 +2,7 @@
 
 import posixpath
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -21,6 +21,18 @@ IMAGE = "nuclio/processor-"
 BROKER_SECRET = SecretRef("broker", "url")
 # The longest pause between attempts to reach the stack's own broker, which is back within seconds of a restart.
 OWN_RECONNECT = "2s"
+
+
+class Named(Protocol):
+    """What has the names of a function."""
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that it is in."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,11 @@ class FunctionPlan:
     def http(self) -> HttpTrigger | None:
         """Return its http trigger, if it has one."""
         return next((trigger for trigger in self.triggers.values() if isinstance(trigger, HttpTrigger)), None)
+
+    @property
+    def is_routed(self) -> bool:
+        """Say whether the gateway leads to it once it is deployed."""
+        return self.http is not None and self.http.is_published
 
     @property
     def uses_broker_account(self) -> bool:
@@ -197,9 +214,9 @@ def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[
     return document
 
 
-def default_queue(plan: FunctionPlan, name: str, trigger: RabbitTrigger | MqttTrigger) -> str:
+def default_queue(function: Named, name: str, trigger: RabbitTrigger | MqttTrigger) -> str:
     """Return the queue of a trigger that names none; a rabbit-mq trigger's is Nuclio's own."""
-    own = f"nuclio-{plan.namespace}-{plan.name}"
+    own = f"nuclio-{function.namespace}-{function.name}"
     return own if isinstance(trigger, RabbitTrigger) else f"{own}-{name}"
 
 

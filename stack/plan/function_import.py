@@ -57,9 +57,11 @@ def split_export(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def plan_imports(
-    functions: list[dict[str, Any]], document: str, *, name: str = "", to_broker: bool = False
+    functions: list[dict[str, Any]], document: str, *, name: str = "", to_broker: bool = False, handler: str = ""
 ) -> list[Imported]:
     """Take functions apart; `name` is another name than its own, `to_broker` points them at the stack's own broker.
+
+    One that brings no code is refused, unless its folder has some, for which `handler` stands.
 
     Raises:
         ConfigError: one or more cannot run here; the problems of all are named together.
@@ -67,7 +69,7 @@ def plan_imports(
     imports, errors = [], []
     for function in functions:
         try:
-            imports.append(_plan_import(function, document, name=name, to_broker=to_broker))
+            imports.append(_plan_import(function, document, name=name, to_broker=to_broker, handler=handler))
         except ConfigError as error:
             errors.append(error)
     if errors:
@@ -75,17 +77,19 @@ def plan_imports(
     return imports
 
 
-def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: bool) -> Imported:
+def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: bool, handler: str) -> Imported:
     rest, unknown = drop_unknown(FunctionConfig, given)
     config = parse_model(FunctionConfig, rest, document)
     name = _choose_name(name or config.metadata.name, document)
-    _require_code(config.spec, document)
+    if not handler:
+        _require_code(config.spec, document)
     content = write_compact(config)
     content["metadata"] = {**content.get("metadata", {}), "name": name}
-    spec = content["spec"]
+    spec = content.setdefault("spec", {})
     files = dict(_take_files(spec))
     if source := config.spec.build.source:
-        files.setdefault(module_path(spec.setdefault("handler", DEFAULT_HANDLER)), File(source))
+        handler = spec.get("handler") or handler or spec.setdefault("handler", DEFAULT_HANDLER)
+        files.setdefault(module_path(handler), File(source))
     _clean(content, has_source=bool(source))
     notes = [f"{path}: left out, since Nuclio's model has no such key" for path in unknown]
     notes += [*(point_at_broker(spec) if to_broker else ()), *name_brokers(spec, files)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from stack.config.settings import Processor, Settings
 from stack.plan.foundation import chosen_processor
+from stack.plan.function import FunctionPlan
 from stack.plan.image import digest
 from stack.plan.stack import Service
 from stack.plan.template import fill
@@ -49,10 +50,10 @@ def plan_routes(services: Sequence[Service], settings: Settings) -> tuple[Route,
     return tuple(_route(service, settings) for service in services if service.is_routed)
 
 
-def find_url(service: Service, settings: Settings) -> str:
+def find_url(plan: FunctionPlan, settings: Settings) -> str:
     """Return where this machine finds a function; nothing if the gateway does not lead to it."""
     host = "127.0.0.1" if settings.bind.is_unspecified else settings.bind
-    return f"http://{host}:{settings.ports.gateway}/{service.plan.name}" if service.is_routed else ""
+    return f"http://{host}:{settings.ports.gateway}/{plan.name}" if plan.is_routed else ""
 
 
 def render_gateway(services: Sequence[Service], settings: Settings) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ DEBIAN = "tidegate/debian"
 _PYTHON_PACKAGES = {"jammy": "python3.11"}
 # The Python of each release's package.
 _PYTHON_VERSIONS = {"jammy": "3.11", "noble": "3.12", "bookworm": "3.11", "trixie": "3.13"}
-_DEBIAN_DOCKER, _UBUNTU_DOCKER = "docker-cli docker-compose", "docker.io docker-compose-v2"
+_DEBIAN_DOCKER, _UBUNTU_DOCKER = "docker-cli docker-compose docker-buildx", "docker.io docker-compose-v2 docker-buildx"
 # The first RabbitMQ that knows deprecated_features is 3.13; these releases ship an older one.
 _OLD_RABBITMQ = frozenset({"jammy", "noble", "bookworm"})
 
@@ -40,7 +40,7 @@ class Archive:
 
     @property
     def docker(self) -> str:
-        """Return the packages of Docker's command line and of Compose; without an archive those of Debian."""
+        """Return the packages of Docker's command line and its plugins; without an archive those of Debian."""
         return _UBUNTU_DOCKER if any("universe" in line for line in self.sources) else _DEBIAN_DOCKER
 
     @property

@@ -16,13 +16,17 @@ from stack.plan.gateway import CONTROL_PORT, PORT, render_gateway
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
 from stack.plan.image import Ground
+from stack.plan.nuclio_dashboard import is_nuclio, nuclio_image, render_nuclio
 from stack.plan.package import render_package
-from stack.plan.stack import FILES_LABEL, Service
+from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service
 from stack.plan.template import fill
 
 COMPOSE = "compose.yaml"
 # The service that decides how many containers there are.
 SCALER = "scaler"
+# The pages and Nuclio's REST API.
+DASHBOARD = "dashboard"
+DASHBOARD_PORT = 8070
 # Below .stack/, the copies of secrets that containers see.
 MOUNTED = "secrets/mounted"
 # Compose's profile of functions that are not deployed.
@@ -38,11 +42,20 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Home:
-    """Where Tidegate's program and its workspace are on this machine, and a digest of the libraries that it needs."""
+    """Where Tidegate's program and its workspace are on this machine, and digests of the program and its libraries.
+
+    `names` are this machine's own; `ca` is the file of certificates that builds trust, and `environment` the variables
+    by which they reach a proxy: whatever builds in a container builds as this machine does.
+    """
 
     program: str = ""
     workspace: str = ""
     libraries: str = ""
+    code: str = ""
+    names: tuple[str, ...] = ()
+    ca: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    architecture: str = "amd64"
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,8 @@ class Inputs:
     credentials: Credentials
     services: tuple[Service, ...] = ()
     home: Home = Home()
+    login: str = ""
+    """What changes with the dashboard's password."""
 
     @property
     def has_scaler(self) -> bool:
@@ -64,6 +79,7 @@ class Inputs:
 def render(inputs: Inputs) -> Files:
     """Render the whole tree: path below .stack/ → content. The same inputs always give the same bytes."""
     files = render_broker(inputs) | render_gateway(inputs.services, inputs.settings) | render_images(inputs)
+    files |= render_nuclio(inputs.settings)
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
     files[COMPOSE] = render_compose(inputs)
@@ -79,6 +95,10 @@ def render_compose(inputs: Inputs) -> bytes:
         "scaler": SCALER,
         "has_scaler": inputs.has_scaler,
         "control_image": control_image(inputs),
+        "dashboard": DASHBOARD,
+        "dashboard_image": dashboard_image(inputs),
+        "is_nuclio": is_nuclio(inputs.settings),
+        "dashboard_port": DASHBOARD_PORT,
         "home": inputs.home,
         "gateway": GATEWAY,
         "gateway_image": gateway_image(inputs),
@@ -88,6 +108,8 @@ def render_compose(inputs: Inputs) -> bytes:
         "rabbitmq_image": rabbitmq_image(inputs),
         "rabbitmq_volume": rabbitmq_volume(inputs.ground),
         "files_label": FILES_LABEL,
+        "secrets_label": SECRETS_LABEL,
+        "login": inputs.login,
         "files_digest": files_digest(render_broker(inputs)),
         "secrets": used_secrets(inputs.services),
         "mounted": MOUNTED,
@@ -156,10 +178,17 @@ def control_image(inputs: Inputs) -> str:
     return f"{image.CONTROL}:{image.digest([recipe, inputs.home.libraries])}"
 
 
+def dashboard_image(inputs: Inputs) -> str:
+    """Name the image of the dashboard: that of Tidegate's own programs, or Nuclio's."""
+    if is_nuclio(inputs.settings):
+        return nuclio_image(inputs.settings, inputs.home.architecture)
+    return control_image(inputs)
+
+
 def stack_images(inputs: Inputs) -> tuple[str, ...]:
     """Name the images that the stack itself runs, and the one that functions stand on."""
-    scaler = (control_image(inputs),) if inputs.has_scaler else ()
-    return (rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), *scaler)
+    own = (control_image(inputs),) if inputs.has_scaler else ()
+    return (rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), dashboard_image(inputs), *own)
 
 
 def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
@@ -203,7 +232,7 @@ def _render_images(settings: Settings, ground: Ground) -> Files:
 def _control_packages(ground: Ground) -> str:
     """Return the packages of the control image; a base that is pulled has Python."""
     python = "" if ground.is_registry else f" {ground.archive.python} {ground.archive.python}-venv"
-    return ground.archive.docker + python
+    return f"{ground.archive.docker} git{python}"
 
 
 def used_secrets(services: Sequence[Service]) -> list[SecretRef]:

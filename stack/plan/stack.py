@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 
 from stack.config.container import RestartPolicy
 from stack.config.duration import parse_duration
+from stack.config.function import FUNCTION_LABEL
 from stack.config.quantity import cpus, memory_bytes
 from stack.config.settings import Settings
 from stack.config.trigger import HttpTrigger
@@ -14,11 +15,11 @@ from stack.errors import ConfigError
 from stack.plan.broker import Credentials
 from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.image import digest
+from stack.plan.nuclio_dashboard import is_nuclio
 from stack.plan.scale import Limits, choose_replicas, find_limits
 from stack.plan.secret import Mount, Vault, find_mounts
 
 # Labels by which a container is found again, and by which a change is seen that Compose does not see.
-FUNCTION_LABEL = "nuclio.io/function-name"
 FILES_LABEL = "io.tidegate.files"
 SECRETS_LABEL = "io.tidegate.secrets"
 # What Docker waits for after SIGTERM, beyond the longest wait of a worker.
@@ -57,7 +58,7 @@ class Service:
     @property
     def is_routed(self) -> bool:
         """Say whether the gateway leads to it."""
-        return self.plan.http is not None and self.plan.http.is_published
+        return self.plan.is_routed
 
     @property
     def limits(self) -> Limits:
@@ -116,18 +117,24 @@ def plan_service(
     )
 
 
-def check_exposure(settings: Settings, credentials: Credentials) -> None:
-    """Refuse to offer the account that everybody knows to other machines.
+def check_exposure(settings: Settings, credentials: Credentials, *, has_login: bool) -> None:
+    """Refuse to offer the account that everybody knows, or a dashboard without a login, to other machines.
+
+    Nuclio's dashboard, which has none, is never offered to them.
 
     Raises:
-        ConfigError: `bind` is wider than this machine and the credentials are guest/guest.
+        ConfigError: `bind` is wider than this machine, and the credentials are guest/guest or nobody needs to log in.
     """
-    if credentials.is_guest and not settings.is_local:
-        problem = (
-            f"stack.yaml: bind: {settings.bind} lets other machines log in as guest/guest. "
-            "Type `invoke credentials` to make a password, then this again; or set bind to 127.0.0.1."
-        )
-        raise ConfigError([problem])
+    is_guarded = has_login or is_nuclio(settings)
+    if settings.is_local or (is_guarded and not credentials.is_guest):
+        return
+    option = "" if credentials.is_guest else " --dashboard"
+    what = "log in as guest/guest" if credentials.is_guest else "deploy functions without a login"
+    problem = (
+        f"stack.yaml: bind: {settings.bind} lets other machines {what}. "
+        f"Type `invoke credentials{option}` to make a password, then this again; or set bind to 127.0.0.1."
+    )
+    raise ConfigError([problem])
 
 
 def _published(trigger: HttpTrigger, bind: IPv4Address) -> str:

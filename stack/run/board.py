@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stack import console
+from stack.errors import StackError
+from stack.run.deploy_log import DeployLog, Result
+from stack.run.workspace import Workspace
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,9 +32,10 @@ class Progress:
 
 @dataclass
 class Board:
-    """The functions of a deploy; threads tell it what they do."""
+    """The functions of a deploy; threads tell it what they do, and their logs keep it."""
 
     names: Sequence[str]
+    logs: Mapping[str, DeployLog]
     _rows: dict[str, Progress] = field(init=False)
     _began: float = field(default_factory=time.monotonic)
 
@@ -49,12 +53,14 @@ class Board:
         row.state, row.detail = state, ""
         if state in (READY, FAILED):
             row.seconds = self._seconds()
+        self._keep(name, row)
         if not console.progress().is_terminal:
             console.note(f"{name}: {state} ({self._seconds():.1f} s)")
 
     def follow(self, name: str, lines: Iterator[str]) -> None:
         """Show the lines of a log beside a function's name as they come."""
         for line in lines:
+            self.logs[name].line(line)
             self._rows[name].detail = line.strip()[:_DETAIL_CHARACTERS] or self._rows[name].detail
 
     def fail(self, name: str, reason: str) -> None:
@@ -74,6 +80,15 @@ class Board:
         with Live(get_renderable=self._paint, console=console.progress(), refresh_per_second=_PAINTS, transient=False):
             yield
 
+    def _keep(self, name: str, row: Progress) -> None:
+        log, after = self.logs[name], f"after {self._seconds():.1f} s"
+        if row.state == READY:
+            log.end(Result.READY, f"{name} is ready {after}")
+        elif row.state == FAILED:
+            log.end(Result.ERROR, row.failure)
+        else:
+            log.step(f"{name}: {row.state}")
+
     def _paint(self) -> "Table":
         return console.make_table(
             ("function", "state", "step", "seconds"),
@@ -90,3 +105,23 @@ class Board:
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
+
+
+@contextmanager
+def keep_board(workspace: Workspace, names: Sequence[str], *, reason: str) -> Iterator[Board]:
+    """Yield the board of a deploy whose logs are kept; whatever ends the block ends them too."""
+    logs = {name: DeployLog(workspace, name) for name in names}
+    for log in logs.values():
+        log.begin(reason)
+    why = "The deploy did not come to this function."
+    try:
+        yield Board(names, logs)
+    except StackError as error:
+        why = str(error)
+        raise
+    except KeyboardInterrupt:
+        why = "The deploy was interrupted; what ran before runs on."
+        raise
+    finally:
+        for log in logs.values():
+            log.end(Result.ERROR, why)

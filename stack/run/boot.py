@@ -12,7 +12,7 @@ from stack.plan.broker import SERVICE
 from stack.plan.change import Action, Change, Running, find_changes, find_edits, find_wanted
 from stack.plan.function import plan_function
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.plan.render import COMPOSE, Files, function_image, render
+from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import check_exposure
 from stack.run.container import Container
@@ -78,7 +78,7 @@ def survey(stack: Stack) -> Survey:
     Raises:
         ConfigError: something that is wished is wrong.
     """
-    check_exposure(stack.settings, stack.credentials)
+    check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
     with ThreadPoolExecutor() as pool:
         listed = pool.submit(stack.engine.containers)
@@ -175,10 +175,10 @@ def _wait(found: Survey) -> None:
 def _check_host(stack: Stack, running: Sequence[Container]) -> None:
     """Look for what would make the start fail, before anything is started."""
     address = str(stack.settings.bind)
-    own = " ".join(one.ports for one in running if one.service in (SERVICE, GATEWAY) and one.is_running)
+    own = " ".join(one.ports for one in running if one.service in (SERVICE, GATEWAY, DASHBOARD) and one.is_running)
     ports = stack.settings.ports
     wanted = {"ports.amqp": ports.amqp, "ports.mqtt": ports.mqtt, "ports.management": ports.management}
-    wanted |= {"ports.metrics": ports.metrics, "ports.gateway": ports.gateway}
+    wanted |= {"ports.metrics": ports.metrics, "ports.gateway": ports.gateway, "ports.dashboard": ports.dashboard}
     check_ports(address, [(key, port) for key, port in wanted.items() if f":{port}->" not in own])
     check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
 

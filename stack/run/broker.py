@@ -13,6 +13,7 @@ from stack import console
 from stack.errors import BrokerError
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE, Credentials
 from stack.plan.dead_letter import DEAD, RETRY
+from stack.run.place import is_inside
 from stack.run.stack import Stack
 
 _TIMEOUT_SECONDS = 10
@@ -90,7 +91,9 @@ class Broker:
 
 
 def find_broker(stack: Stack) -> Broker:
-    """Return the stack's broker, as clients on this machine reach it."""
+    """Return the stack's broker, as this program reaches it."""
+    if is_inside():
+        return find_inner_broker(stack)
     ports = stack.settings.ports
     bind = str(stack.settings.bind)
     host = "127.0.0.1" if bind == "0.0.0.0" else bind

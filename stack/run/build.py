@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # Handed to builds as BuildKit's predefined arguments, which it keeps out of the image's history.
-_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 @dataclass(frozen=True)
@@ -28,5 +28,5 @@ class Build:
         command += [part for name, path in self.contexts.items() for part in ("--build-context", f"{name}={path}")]
         command += [part for name, path in self.secrets.items() for part in ("--secret", f"id={name},src={path}")]
         command += [part for name, value in self.args.items() for part in ("--build-arg", f"{name}={value}")]
-        command += [part for name in _PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
+        command += [part for name in PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
         return [*command, *self.flags, str(self.context)]

@@ -5,10 +5,11 @@ import sys
 
 from stack import console
 from stack.errors import StackError
+from stack.run.test_tools import install_test_tools
 from stack.run.workspace import PROGRAM
 
 _UNIT = ("tests/unit", "tests/render")
-_DOCKER = ("tests/docker",)
+_DOCKER = ("tests/docker", "tests/browser")
 # A test that waits for real processes may wait in vain once while the machine is busy; twice is a failure. pytest's
 # summary counts such reruns, and the proofs that nothing is lost allow none.
 _PATIENCE = ("--reruns=1",)
@@ -16,9 +17,15 @@ _CHAOS = "tests/docker/test_chaos.py"
 
 
 def run_tests(*, unit: bool, docker: bool) -> int:
-    """Run the tests without Docker, those with it, or all; return the exit status of pytest, whose word is the last."""
+    """Run the tests without Docker, those with it, or all; return the exit status of pytest, whose word is the last.
+
+    Raises:
+        HostError: what the tests of the dashboard need cannot be installed.
+    """
     chosen = (_UNIT if unit or not docker else ()) + (_DOCKER if docker or not unit else ())
     options = ["--no-docker-skip"] if _DOCKER[0] in chosen else []
+    if options:
+        install_test_tools()
     return _run(sys.executable, "-m", "pytest", *_PATIENCE, *options, *chosen)
 
 

@@ -4,8 +4,9 @@ import json
 import re
 from dataclasses import dataclass
 
+from stack.config.function import FUNCTION_LABEL
 from stack.plan.python import PYTHON_LABEL, WANTED_LABEL, Python
-from stack.plan.stack import FILES_LABEL, FUNCTION_LABEL, SECRETS_LABEL
+from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
 
 _PORT = re.compile(r"(?P<host>[0-9.]+):(?P<published>\d+)->(?P<target>\d+)/tcp")
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")

@@ -6,6 +6,7 @@ from stack import console
 from stack.config.secret import Secret
 from stack.errors import HostError
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
+from stack.run.access import USER, make_access
 from stack.run.workspace import Workspace, make_folder, write_file
 
 USERNAME = "tidegate"
@@ -27,13 +28,18 @@ def load_credentials(workspace: Workspace) -> Credentials:
         raise HostError(f"{path} cannot be read: {error.strerror}. It belongs to whoever made the stack.") from error
 
 
-def make_credentials(workspace: Workspace) -> None:
-    """Make a random password for the broker; the next `up` applies it.
+def make_credentials(workspace: Workspace, *, is_for_dashboard: bool = False) -> None:
+    """Make random passwords for the broker and the dashboard, or for the dashboard alone; the next `up` applies them.
 
-    The old one goes on working until then.
+    The old ones go on working until then.
     """
-    password = secrets.token_urlsafe(24)
-    make_folder(workspace.secrets, 0o700)
-    write_file(workspace.secrets / "broker.password", password.encode() + b"\n", _PRIVATE)
-    console.success(f"The broker's user is {USERNAME}; its password is in {workspace.secrets / 'broker.password'}.")
-    console.say("Next: `invoke up` applies it to the broker and to every function.")
+    if not is_for_dashboard:
+        password = secrets.token_urlsafe(24)
+        make_folder(workspace.secrets, 0o700)
+        write_file(workspace.secrets / "broker.password", password.encode() + b"\n", _PRIVATE)
+        console.success(f"The broker's user is {USERNAME}; its password is in {workspace.secrets / 'broker.password'}.")
+    made = make_access(workspace)
+    console.success("The dashboard's login, which is shown this once and kept as hashes:")
+    console.show_table(("user", "password", "token"), [{"user": USER, "password": made.password, "token": made.token}])
+    console.say("Programs send user and password (HTTP basic), or the token (Authorization: Bearer).")
+    console.say("Next: `invoke up` applies it. The dashboard asks for it where `bind` lets other machines in.")

@@ -1,89 +1,105 @@
-"""Dead letters on the stack's broker: shown, sent again, or discarded.
+"""Dead letters on the stack's broker: read, sent again, or discarded.
 
 A letter is taken off its queue only when it is discarded on purpose, or when the broker has confirmed that it keeps it
-elsewhere; whatever interrupts this, what was not taken off stays.
+elsewhere; whatever interrupts this, what was not taken off stays. Who reads has the letters in hand for a moment, and
+so one at a time does anything with them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any
 
 from pika import BlockingConnection, DeliveryMode, URLParameters
 from pika.exceptions import AMQPError, NackError, UnroutableError
 
-from stack import console
 from stack.errors import BrokerError, FunctionError
 from stack.plan.dead_letter import DEAD, Letter
 from stack.plan.function import own_queues
 from stack.run.broker import Broker, find_broker
-from stack.run.stack import Stack, open_stack
+from stack.run.stack import Stack
+from stack.run.workspace import lock
 
-# How many letters are listed unless told otherwise, and how much of a body or an error a table shows.
-_LISTED, _SHOWN = 50, 60
+_GONE = "This dead letter is gone: it was sent again or discarded meanwhile."
+_CHANGED = "The dead letters are others than those shown; nothing was done. Look at the list again."
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be done, and with which: the first so many, those that hold a text."""
+class Choice:
+    """Which letters: of one function or of all, that hold a text, the first so many."""
 
-    show: int = 0
-    replay: bool = False
-    purge: bool = False
-    count: int = 0
+    function: str = ""
     match: str = ""
+    count: int = 0
+    key: str = ""
+    """The one letter that has this key."""
+    through: frozenset[str] = frozenset()
+    """The keys of the last letter of each queue that somebody has seen; what came after them is left alone."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The chosen letters, and how many there are in all, chosen or not."""
+
+    letters: tuple[Letter, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How many letters were sent again, and the queues that are gone, whose letters stay."""
+
+    sent: int
+    missing: tuple[str, ...]
+
+    @property
+    def problem(self) -> str:
+        """Return what is to be done about those that stay; nothing if none does."""
+        names = ", ".join(self.missing)
+        return f"There is no queue {names}; its letters stay. Deploy the function, then do this again." if names else ""
 
 
 # Does something with a letter, the channel and the properties that it came with; tells whether it may go.
 _Deed = Callable[[Any, Letter, Any], bool]
 
 
-def see_to_dead_letters(name: str, order: Order, *, yes: bool, as_json: bool) -> None:
-    """List, show, send again or discard the dead letters of a function, or of all.
+@dataclass(frozen=True)
+class _Held:
+    """A letter in hand: until it is acknowledged it goes back to its place when the channel closes."""
+
+    letter: Letter
+    properties: Any
+    tag: int
+
+
+def list_letters(stack: Stack, choice: Choice) -> Listing:
+    """Read dead letters; they stay where they are.
 
     Raises:
-        FunctionError: the order contradicts itself, or there is no such function or letter.
-        BrokerError: RabbitMQ does not answer, or letters could not be sent.
+        FunctionError: there is no such function, or the one letter is gone.
+        BrokerError: RabbitMQ does not answer.
     """
-    if sum((bool(order.show), order.replay, order.purge)) > 1:
-        raise FunctionError("Give one of --show, --replay and --purge.")
-    if order.replay:
-        _replay(name, order, as_json=as_json)
-    elif not order.purge:
-        _tell(name, order, as_json=as_json)
-    elif console.confirm(f"Discard {_name(order)} of {name or 'all functions'}?", yes=yes):
-        _report("discarded", _do(name, order, lambda _channel, _letter, _properties: True), as_json=as_json)
-
-
-def _tell(name: str, order: Order, *, as_json: bool) -> None:
     letters: list[Letter] = []
 
     def note(_channel: Any, letter: Letter, _properties: Any) -> bool:
         letters.append(letter)
         return False
 
-    _do(name, order, note)
-    if order.show:
-        letters = [letter for letter in letters if letter.number == order.show]
-        if not letters:
-            raise FunctionError(f"There is no dead letter {order.show}. `invoke dead-letters` lists them.")
-    if as_json:
-        console.show_json([letter.describe() for letter in letters])
-    elif order.show:
-        _show(letters[0])
-    else:
-        _list(letters)
+    total = _do(stack, choice, note).total
+    return Listing(tuple(letters), total)
 
 
-def _replay(name: str, order: Order, *, as_json: bool) -> None:
+def replay_letters(stack: Stack, choice: Choice) -> Replay:
     """Send dead letters to the queues that they came from, as if they had never been tried.
 
     They do not pass through the exchange again, whose other queues have had them.
 
     Raises:
-        BrokerError: a queue is gone; what could be sent is sent, and the rest stays.
+        FunctionError: there is no such function, or the letters are not those that were meant.
+        BrokerError: RabbitMQ does not answer; what was sent is sent, and the rest stays.
     """
-    lost: set[str] = set()
+    missing: set[str] = set()
 
     def send(channel: Any, letter: Letter, properties: Any) -> bool:
         properties.headers = letter.fresh_headers
@@ -91,44 +107,55 @@ def _replay(name: str, order: Order, *, as_json: bool) -> None:
         try:
             channel.basic_publish("", letter.target, letter.body, properties, mandatory=True)
         except (UnroutableError, NackError):
-            lost.add(letter.target)
+            missing.add(letter.target)
             return False
         return True
 
-    _report("sent_again", _do(name, order, send), as_json=as_json)
-    if lost:
-        missing = ", ".join(sorted(lost))
-        raise BrokerError(f"There is no queue {missing}; its letters stay. Deploy the function, then type this again.")
+    return Replay(_do(stack, choice, send).taken, tuple(sorted(missing)))
 
 
-def _do(name: str, order: Order, deed: _Deed) -> int:
-    with _open_channel() as (stack, broker, channel):
+def discard_letters(stack: Stack, choice: Choice) -> int:
+    """Discard dead letters; return how many.
+
+    Raises:
+        FunctionError: there is no such function, or the letters are not those that were meant.
+        BrokerError: RabbitMQ does not answer.
+    """
+    return _do(stack, choice, lambda _channel, _letter, _properties: True).taken
+
+
+@dataclass(frozen=True)
+class _Done:
+    taken: int
+    total: int
+
+
+def _do(stack: Stack, choice: Choice, deed: _Deed) -> _Done:
+    with _open_channel(stack) as (broker, channel):
         channel.confirm_delivery()
-        return _visit(channel, _find_queues(stack, broker, name), order, deed)
-
-
-def _report(deed: str, count: int, *, as_json: bool) -> None:
-    if as_json:
-        console.show_json({deed: count})
-    else:
-        console.success(f"{count} dead letter{'' if count == 1 else 's'} {deed.replace('_', ' ')}.")
+        queues = _find_queues(stack, broker, choice.function)
+        if choice.through:
+            queues = _find_seen(channel, queues, choice.through)
+        total = sum(_count(channel, queue) for queue in queues)
+        taken = _visit(channel, queues, choice, deed)
+        _give_back(channel, queues)
+        return _Done(taken, total)
 
 
 @contextmanager
-def _open_channel() -> Iterator[tuple[Stack, Broker, Any]]:
+def _open_channel(stack: Stack) -> Iterator[tuple[Broker, Any]]:
     """Yield a channel; what it has not acknowledged goes back to its place when it closes.
 
     Raises:
         BrokerError: RabbitMQ does not answer, or the connection broke.
     """
-    stack = open_stack()
     broker = find_broker(stack)
     parameters = URLParameters(broker.amqp_url)
     parameters.client_properties = {"connection_name": "tidegate-dead-letters"}
     try:
-        with BlockingConnection(parameters) as connection:
-            yield stack, broker, connection.channel()
-    except AMQPError as error:
+        with lock(stack.workspace, "dead-letters"), BlockingConnection(parameters) as connection:
+            yield broker, connection.channel()
+    except (AMQPError, OSError) as error:
         address = f"{broker.host}:{broker.amqp_port}"
         reason = str(error) or type(error).__name__
         raise BrokerError(f"RabbitMQ at {address}: {reason}. Type `invoke up`, then this again.") from error
@@ -150,60 +177,64 @@ def _find_queues(stack: Stack, broker: Broker, name: str) -> list[str]:
     return [queue for queue in found if queue in own]
 
 
-def _visit(channel: Any, queues: Sequence[str], order: Order, deed: _Deed) -> int:
-    """Do something with each chosen letter; return how many were taken off their queues.
-
-    Only what is there at the beginning is visited: a letter that is sent again may soon be dead again.
-    """
-    number = chosen = taken = 0
-    for queue in queues:
-        for _ in range(channel.queue_declare(queue, passive=True).method.message_count):
-            method, properties, body = channel.basic_get(queue)
-            if method is None or (order.count and chosen >= order.count):
-                break
-            number += 1
-            letter = Letter(number, queue, properties.headers or {}, body)
-            if not letter.matches(order.match):
-                continue
-            chosen += 1
-            if deed(channel, letter, properties):
-                channel.basic_ack(method.delivery_tag)
-                taken += 1
+def _visit(channel: Any, queues: Sequence[str], choice: Choice, deed: _Deed) -> int:
+    """Do something with each chosen letter; return how many were taken off their queues."""
+    numbers = count(1)
+    held = (one for queue in queues for one in _hold(channel, queue, numbers, choice.through))
+    chosen = (one for one in held if choice.key in ("", one.letter.key) and one.letter.matches(choice.match))
+    visited = taken = 0
+    for one in islice(chosen, 1 if choice.key else choice.count or None):
+        visited += 1
+        if deed(channel, one.letter, one.properties):
+            channel.basic_ack(one.tag)
+            taken += 1
+    if choice.key and not visited:
+        raise FunctionError(_GONE)
     return taken
 
 
-def _list(letters: Sequence[Letter]) -> None:
-    if not letters:
-        console.say("There are no dead letters.")
-        return
-    console.show_table(
-        ("number", "function", "failed", "attempts", "error", "body"),
-        [
-            {
-                "number": str(letter.number),
-                "function": about["function"] or letter.target,
-                "failed": about["last_failed"],
-                "attempts": str(about["attempts"]),
-                "error": about["error"][:_SHOWN],
-                "body": about["body"][:_SHOWN],
-            }
-            for letter in letters[:_LISTED]
-            for about in [letter.describe()]
-        ],
-    )
-    if len(letters) > _LISTED:
-        console.note(f"{len(letters) - _LISTED} more; --json prints all.")
-    console.say("Next: --show N shows one; --replay sends them again, --purge discards them.")
+def _hold(channel: Any, queue: str, numbers: Iterator[int], through: frozenset[str]) -> Iterator[_Held]:
+    """Yield the letters of a queue in their order.
+
+    Only what is there at the beginning is visited: a letter that is sent again may soon be dead again.
+    """
+    for _ in range(_count(channel, queue)):
+        method, properties, body = channel.basic_get(queue)
+        if method is None:
+            return
+        letter = Letter(next(numbers), queue, properties.headers or {}, body, _identify(properties))
+        yield _Held(letter, properties, method.delivery_tag)
+        if letter.key in through:
+            return
 
 
-def _show(letter: Letter) -> None:
-    about = letter.describe()
-    body, headers = about.pop("body"), about.pop("headers")
-    for name, value in (about | {f"header {name}": value for name, value in headers.items()}).items():
-        console.show(f"{name.replace('_', ' ')}: {value}")
-    console.show(f"\n{body}")
+def _identify(properties: Any) -> str:
+    return " ".join(str(one) for one in (properties.message_id, properties.correlation_id, properties.timestamp))
 
 
-def _name(order: Order) -> str:
-    which = f"the first {order.count}" if order.count else "all"
-    return f"{which} dead letters" + (f" with {order.match!r}" if order.match else "")
+def _find_seen(channel: Any, queues: Sequence[str], through: frozenset[str]) -> list[str]:
+    """Return the queues that hold a letter that somebody has seen as the last.
+
+    Raises:
+        FunctionError: one of these letters is not there any more.
+    """
+    seen = [queue for queue in queues if _has_one(channel, queue, through)]
+    _give_back(channel, queues)
+    if len(seen) != len(through):
+        raise FunctionError(_CHANGED)
+    return seen
+
+
+def _has_one(channel: Any, queue: str, keys: frozenset[str]) -> bool:
+    return any(one.letter.key in keys for one in _hold(channel, queue, count(1), frozenset()))
+
+
+def _give_back(channel: Any, queues: Sequence[str]) -> None:
+    """Put what is in hand back, and wait until it is there: who looks next must find it."""
+    channel.basic_nack(0, multiple=True, requeue=True)
+    for queue in queues:
+        _count(channel, queue)
+
+
+def _count(channel: Any, queue: str) -> int:
+    return int(channel.queue_declare(queue, passive=True).method.message_count)

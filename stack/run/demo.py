@@ -32,7 +32,7 @@ def run_demo(order: Order, *, down: bool, as_json: bool) -> None:
     try:
         report = open_report(order, as_json=as_json)
         play = Play(find_broker(stack), order, report)
-        tally = play.run(_alert_queues(stack), watch)
+        tally = play.run(find_alert_queues(stack), watch)
         report.tell(tally.verdict(watch.seconds()), stack, names, stays=not down)
         _judge(tally)
     finally:
@@ -71,7 +71,7 @@ def _prepare(names: Sequence[str], watch: Watch) -> Stack:
     return stack
 
 
-def _alert_queues(stack: Stack) -> tuple[str, ...]:
+def find_alert_queues(stack: Stack) -> tuple[str, ...]:
     """Return the queues that feed the alerts: when they are empty, no alert is to come any more."""
     return own_queues(load_deployments(stack.workspace)[ALERT].plan(stack.settings))
 

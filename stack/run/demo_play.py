@@ -63,6 +63,10 @@ class Play:
             self._wait_for_alerts(listener, alert_queues)
         return self._tally
 
+    def stop(self) -> None:
+        """Have the devices send no more; what they sent is waited for. Any thread may ask."""
+        self._stop.set()
+
     def _exchange(self, listener: Listener) -> None:
         self._progress = time.monotonic()
         with ThreadPoolExecutor(thread_name_prefix="device") as pool:
@@ -88,6 +92,7 @@ class Play:
     def _note_sent(self, reading: Reading) -> None:
         self._progress = time.monotonic()
         self._tally.note_sent(reading, self._progress)
+        self._report.show_sent(reading)
 
     def _take(self, listener: Listener, seconds: float) -> int:
         """Take in what arrived; return how many messages of this demo that were."""

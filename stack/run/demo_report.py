@@ -7,7 +7,8 @@ from typing import Protocol, Self
 
 from stack import console
 from stack.plan.demo import EVENTS, Alert, Answer, Tally, Verdict
-from stack.plan.device import Order, count_readings
+from stack.plan.device import Order, Reading, count_readings
+from stack.plan.nuclio_dashboard import is_nuclio
 from stack.run.broker import find_broker
 from stack.run.function import list_functions
 from stack.run.stack import Stack
@@ -18,6 +19,9 @@ _READABLE = 20.0
 
 class Report(AbstractContextManager["Report"], Protocol):
     """Shows the demo; the context is the time while readings are sent."""
+
+    def show_sent(self, reading: Reading) -> None:
+        """Show a reading that goes out; each device calls from a thread of its own."""
 
     def show_answer(self, answer: Answer) -> None:
         """Show a reading that a function answered."""
@@ -32,7 +36,34 @@ class Report(AbstractContextManager["Report"], Protocol):
         """Show the verdict, and where to look next."""
 
 
-class CountReport:
+class SilentReport:
+    """Shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Do nothing: nothing is open."""
+
+    def show_sent(self, reading: Reading) -> None:
+        """Show nothing."""
+
+    def show_answer(self, answer: Answer) -> None:
+        """Show nothing."""
+
+    def show_alert(self, alert: Alert) -> None:
+        """Show nothing."""
+
+    def show_progress(self, tally: Tally) -> None:
+        """Show nothing."""
+
+    def tell(self, verdict: Verdict, stack: Stack, names: Sequence[str], *, stays: bool) -> None:
+        """Show nothing."""
+
+
+class CountReport(SilentReport):
     """Shows only counts: there are too many readings to follow."""
 
     def __init__(self, title: str) -> None:
@@ -47,12 +78,6 @@ class CountReport:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exit.close()
-
-    def show_answer(self, answer: Answer) -> None:
-        """Show nothing: the count does."""
-
-    def show_alert(self, alert: Alert) -> None:
-        """Show nothing: the count does."""
 
     def show_progress(self, tally: Tally) -> None:
         """Show how many are sent, and how many have feedback."""
@@ -135,7 +160,10 @@ def _format(latency: float | None) -> str:
 
 
 def _show_addresses(stack: Stack, names: Sequence[str]) -> None:
-    addresses = {"RabbitMQ": find_broker(stack).management_url}
+    broker, settings = find_broker(stack), stack.settings
+    addresses = {"RabbitMQ": broker.management_url}
+    if not is_nuclio(settings):
+        addresses["live page"] = f"http://{broker.host}:{settings.ports.dashboard}/demo"
     addresses |= {one.name: one.url for one in list_functions() if one.name in names and one.url}
     console.show("")
     for name, address in addresses.items():

@@ -17,7 +17,7 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import files_digest, function_image, render_broker, stack_images
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
-from stack.run.board import Board
+from stack.run.board import Board, keep_board
 from stack.run.boot import bring_up
 from stack.run.deployment import Deployment, is_deployed
 from stack.run.function import FunctionStatus, describe_functions, plan_folder
@@ -44,8 +44,8 @@ def deploy_functions(names: Sequence[str], *, message: str = "") -> tuple[Functi
         raise FunctionError("There is no function yet; functions/NAME/function.yaml describes one.")
     for name in wanted:
         find_folder(stack.workspace.root, name)
-    with _taking_turns(stack, wanted):
-        return Deploy(stack, Board(wanted), message).run()
+    with _taking_turns(stack, wanted), keep_board(stack.workspace, wanted, reason=message) as board:
+        return Deploy(stack, board, message).run()
 
 
 def roll_back(name: str, number: int) -> tuple[FunctionStatus, ...]:
@@ -57,7 +57,9 @@ def roll_back(name: str, number: int) -> tuple[FunctionStatus, ...]:
     stack = open_stack(is_lenient=True)
     with _taking_turns(stack, (name,)):
         found = find_revision(stack, name, number)
-        return Deploy(stack, Board((name,)), f"rollback to {found.revision}").run_built(found)
+        message = f"rollback to {found.revision}"
+        with keep_board(stack.workspace, (name,), reason=message) as board:
+            return Deploy(stack, board, message).run_built(found)
 
 
 def deploy_built(stack: Stack, deployment: Deployment, message: str) -> tuple[FunctionStatus, ...]:
@@ -66,8 +68,9 @@ def deploy_built(stack: Stack, deployment: Deployment, message: str) -> tuple[Fu
     Raises:
         StackError: it does not come up; what runs goes on.
     """
-    with _taking_turns(stack, (deployment.name,)):
-        return Deploy(stack, Board((deployment.name,)), message).run_built(deployment)
+    names = (deployment.name,)
+    with _taking_turns(stack, names), keep_board(stack.workspace, names, reason=message) as board:
+        return Deploy(stack, board, message).run_built(deployment)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Deployments: which functions run, as what; and their revisions, the older deployments of the same function.
 
 .stack/state/functions/NAME.json is what runs, .stack/state/revisions/NAME/NUMBER.json each older revision that is kept.
+run/snapshot.py keeps the files of all of them.
 """
 
 import getpass
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -17,7 +19,11 @@ from stack.config.settings import Settings
 from stack.config.source import FOLDER, Function, SourceFile
 from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan, complete_function
+from stack.run.snapshot import copy_snapshot, forget_snapshot, take_snapshot
 from stack.run.workspace import Workspace, write_file
+
+# Names another author than the user who runs this program, such as who has logged in to the dashboard.
+AUTHOR = "TIDEGATE_AUTHOR"
 
 
 class Deployment(BaseModel):
@@ -50,6 +56,11 @@ class Deployment(BaseModel):
 def load_deployments(workspace: Workspace) -> dict[str, Deployment]:
     """Read which functions are deployed, by name."""
     return {path.stem: _read(path) for path in _find(workspace.state / "functions")}
+
+
+def list_deployed(workspace: Workspace) -> tuple[str, ...]:
+    """Return the names of the functions that are deployed."""
+    return tuple(path.stem for path in _find(workspace.state / "functions"))
 
 
 def is_deployed(workspace: Workspace, name: str) -> bool:
@@ -93,9 +104,10 @@ def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str, *, m
         config=plan.function.config,
         files=tuple(file.path for file in plan.function.files),
         code=plan.function.code,
-        author=_tell_author(),
+        author=tell_author(),
         message=message,
     )
+    _keep_files(workspace, plan.function, deployment)
     if before:
         _write(_history(workspace, plan.name) / f"{before.revision}.json", before)
     _write(path, deployment)
@@ -113,6 +125,28 @@ def forget_revisions(workspace: Workspace, name: str, oldest: int) -> None:
     for path in _find(_history(workspace, name)):
         if int(path.stem) < oldest:
             path.unlink()
+            forget_snapshot(workspace, name, int(path.stem))
+
+
+def tell_author() -> str:
+    """Return user@host; a user without a name is known by a number."""
+    if given := os.environ.get(AUTHOR):
+        return given
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _keep_files(workspace: Workspace, function: Function, deployment: Deployment) -> None:
+    """Keep what the image was built from; of one that runs again, what was kept then."""
+    if any(file.digest for file in function.files):
+        take_snapshot(workspace, function, deployment.revision)
+        return
+    older = load_revisions(workspace, function.name) if is_deployed(workspace, function.name) else ()
+    same = [one.revision for one in older if one.image == deployment.image]
+    copy_snapshot(workspace, function.name, same[0] if same else 0, deployment.revision)
 
 
 def _current(workspace: Workspace, name: str) -> Path:
@@ -140,12 +174,3 @@ def _read(path: Path) -> Deployment:
 def _write(path: Path, deployment: Deployment) -> None:
     document = deployment.model_dump_json(by_alias=True, exclude_unset=True, indent=2)
     write_file(path, document.encode() + b"\n")
-
-
-def _tell_author() -> str:
-    """Return user@host; a user without a name is known by a number."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"

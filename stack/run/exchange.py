@@ -8,9 +8,10 @@ import yaml
 
 from stack import console
 from stack.config.reading import parse_mapping, read_mapping
+from stack.config.settings import Settings
 from stack.config.source import FOLDER, find_folder, load_function
 from stack.errors import ConfigError, FunctionError
-from stack.plan.function_export import exported_paths, find_plan, plan_export
+from stack.plan.function_export import Exported, exported_paths, find_plan, plan_export
 from stack.plan.function_import import Imported, plan_imports, split_export
 from stack.plan.parcel import File
 from stack.run.stack import open_stack
@@ -53,16 +54,25 @@ def export_function(name: str, *, as_json: bool) -> None:
         FunctionError: there is no such function, or it is too large for one document.
     """
     stack = open_stack()
-    folder = find_folder(stack.workspace.root, name)
-    function = load_function(folder)
-    plan = find_plan(function, stack.settings)
-    exported = plan_export(plan, _read(folder, exported_paths(function)))
+    exported = make_export(find_folder(stack.workspace.root, name), stack.settings)
     for note in exported.notes:
         console.warn(f"{note}.")
     if as_json:
         console.show_json(exported.document)
     else:
         console.show_text(yaml.safe_dump(exported.document, sort_keys=False, allow_unicode=True, width=120))
+
+
+def make_export(folder: Path, settings: Settings) -> Exported:
+    """Return a function's folder as one document.
+
+    Raises:
+        ConfigError: the function is wrong.
+        FunctionError: it is too large for one document, or a file cannot be read.
+    """
+    function = load_function(folder)
+    plan = find_plan(function, settings)
+    return plan_export(plan, _read(folder, exported_paths(function)))
 
 
 def _write(workspace: Workspace, one: Imported) -> None:

@@ -13,6 +13,7 @@ from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
 from stack.plan.stack import Service
 from stack.run.container import Container
+from stack.run.deploy_log import forget_log
 from stack.run.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
 from stack.run.image import Builder
 from stack.run.replicas import forget_replicas
@@ -79,6 +80,7 @@ def delete_function(name: str) -> None:
         forget_deployment(stack.workspace, name)
         forget_replicas(stack.workspace, name)
         forget_code(stack.workspace, name)
+        forget_log(stack.workspace, name)
         if revisions:
             _forget(stack, revisions)
         prune_revisions(stack, name)
@@ -121,7 +123,7 @@ def _status(service: Service, containers: Sequence[Container], settings: Setting
         name=service.plan.name,
         project=service.plan.project,
         state=_tell_state(service, own),
-        url=find_url(service, settings) if service.is_deployed else "",
+        url=find_url(service.plan, settings) if service.is_deployed else "",
         image=service.image if service.is_deployed else "",
         replicas=sum(one.is_running for one in own),
         triggers=tuple({"name": name, "kind": trigger.kind} for name, trigger in service.plan.triggers.items()),

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from stack import console
 from stack.config.settings import Settings
-from stack.plan.gateway import CONTROL_PORT, SERVICE, VERSION_PATH, find_version
+from stack.plan.gateway import CONTROL_PORT, PORT, SERVICE, VERSION_PATH, find_version
 from stack.plan.render import Files
 from stack.run.engine import Engine
+from stack.run.place import is_inside
 
 _TIMEOUT_SECONDS = 2.0
 # How long a new configuration may take to be in force, on a busy machine.
@@ -57,8 +58,9 @@ def read_traffic() -> dict[str, Traffic]:
 def _read_version(settings: Settings) -> str:
     """Return which configuration the gateway runs with; nothing if it does not run."""
     host = "127.0.0.1" if settings.bind.is_unspecified else str(settings.bind)
+    place = (SERVICE, PORT) if is_inside() else (host, settings.ports.gateway)
     try:
-        return _ask(host, settings.ports.gateway, VERSION_PATH)
+        return _ask(*place, VERSION_PATH)
     except OSError:
         return ""
 

@@ -8,12 +8,15 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from stack.config.settings import Settings
 from stack.errors import HostError
 from stack.plan.image import Archive
 from stack.plan.render import Home
+from stack.run.build import PROXIES
+from stack.run.place import NAMES_VARIABLE, is_inside
 from stack.run.workspace import PROGRAM
 
 # Components of Debian's and Ubuntu's archives that the images need.
@@ -22,6 +25,8 @@ _COMPONENTS = frozenset({"main", "universe"})
 _CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _APT, _RELEASE = Path("/etc/apt"), Path("/etc/os-release")
 _GIGABYTE = 1024**3
+# What neither the dashboard nor the scaler is made of.
+_OTHERS = ("stack/processor/", "templates/bench/", "templates/provision/", "stack/run/bench/")
 # What Tidegate itself needs in a container.
 LIBRARIES = PROGRAM / "stack" / "run" / "requirements.lock"
 
@@ -52,12 +57,12 @@ def archive_stamp() -> str:
 
 
 def find_ca(settings: Settings) -> Path | None:
-    """Find the certificates that builds should trust: as set, or as pip and curl are told.
+    """Find the certificates that builds should trust: as set, or as pip and curl are told, and containers always are.
 
     Raises:
         HostError: images.ca names no file.
     """
-    if settings.images.ca:
+    if settings.images.ca and not is_inside():
         path = Path(settings.images.ca).expanduser()
         if not path.is_file():
             raise HostError(f"stack.yaml: images.ca: there is no file {path}.")
@@ -77,9 +82,40 @@ def processor_digest() -> str:
     return total.hexdigest()
 
 
-def find_home(root: Path) -> Home:
-    """Return where the program and a workspace are."""
-    return Home(str(PROGRAM), str(root), hashlib.sha256(LIBRARIES.read_bytes()).hexdigest())
+def find_home(root: Path, settings: Settings) -> Home:
+    """Return where the program and a workspace are, and what containers need to work as this machine does.
+
+    A container of the stack is told its machine's names, since it has another of its own.
+    """
+    ca = find_ca(settings)
+    return Home(
+        str(PROGRAM),
+        str(root),
+        hashlib.sha256(LIBRARIES.read_bytes()).hexdigest(),
+        code=program_digest(),
+        names=tuple(os.environ.get(NAMES_VARIABLE, socket.gethostname()).split()),
+        ca=str(ca.resolve()) if ca else "",
+        environment=tuple((name, os.environ[name]) for name in PROXIES if os.environ.get(name)),
+        architecture=find_architecture(),
+    )
+
+
+def find_architecture() -> str:
+    """Return this machine's architecture as Go and images call it."""
+    machine = platform.machine()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
+@cache
+def program_digest() -> str:
+    """Return a digest of the program's own files, but for the processor's."""
+    total = hashlib.sha256()
+    for folder in (PROGRAM / "stack", PROGRAM / "templates"):
+        for path in sorted(folder.rglob("*")):
+            relative = path.relative_to(PROGRAM).as_posix()
+            if path.is_file() and path.suffix != ".pyc" and not relative.startswith(_OTHERS):
+                total.update(relative.encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:12]
 
 
 def check_ports(address: str, ports: Iterable[tuple[str, int]]) -> None:

@@ -19,10 +19,12 @@ from stack.plan.code import runs_as_is
 from stack.plan.foundation import Kind
 from stack.plan.function import FunctionPlan
 from stack.plan.image import Archive, Ground
+from stack.plan.nuclio_dashboard import is_nuclio
 from stack.plan.render import (
     Files,
     Inputs,
     control_image,
+    dashboard_image,
     find_foundation,
     function_image,
     gateway_image,
@@ -35,6 +37,7 @@ from stack.run.base import make_base
 from stack.run.build import Build
 from stack.run.engine import Engine
 from stack.run.host import LIBRARIES, archive_stamp, find_ca, processor_digest, read_archive
+from stack.run.place import is_inside
 from stack.run.workspace import PROGRAM, Workspace, write_file
 
 # How long the registry may take to say that it has an image, before packages are used instead.
@@ -66,6 +69,7 @@ class Builder:
             rabbitmq_image(self.inputs): ("RabbitMQ", self._make_broker),
             processor_image(self.inputs): ("the processor", self._make_processor),
             gateway_image(self.inputs): ("the gateway", self._make_gateway),
+            dashboard_image(self.inputs): ("the dashboard", self._make_dashboard),
         }
         if self.inputs.has_scaler:
             wanted[control_image(self.inputs)] = ("the scaler", self._make_control)
@@ -156,6 +160,9 @@ class Builder:
         folder = self.workspace.rendered / "images" / "rabbitmq"
         return self.engine.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
 
+    def _make_dashboard(self, name: str) -> Iterator[str]:
+        return self.engine.pull(name) if is_nuclio(self.inputs.settings) else self._make_control(name)
+
     def _make_control(self, name: str) -> Iterator[str]:
         folder = self.workspace.rendered / "images" / "control"
         return self.engine.build(Build((name,), folder / "Dockerfile", LIBRARIES.parent, {}, self._secrets()))
@@ -202,11 +209,14 @@ def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> G
 
 
 def _find_archive(workspace: Workspace) -> Archive:
-    """Return this machine's archive, remembered for as long as apt's settings stay as they are."""
+    """Return this machine's archive, remembered for as long as apt's settings stay as they are.
+
+    A container has settings of its own, and goes by what is remembered.
+    """
     memory, stamp = workspace.state / "archive.json", archive_stamp()
     try:
         known = json.loads(memory.read_text(encoding="utf-8"))
-        if known["stamp"] == stamp:
+        if is_inside() or known["stamp"] == stamp:
             return Archive(known["codename"], tuple(known["sources"]))
     except (OSError, ValueError, KeyError, TypeError):
         pass

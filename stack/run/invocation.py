@@ -1,19 +1,16 @@
-"""Calling a function over HTTP."""
+"""`invoke invoke-function`: a call as the command line asks for it, and its answer printed."""
 
-import http.client
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit
 
 from stack import console
 from stack.errors import FunctionError
+from stack.run.call import Request, call_function
 from stack.run.function import FunctionStatus, list_functions
 
-# Nuclio's own limit for a call from its dashboard.
-_TIMEOUT_SECONDS = 60
 _OK, _BAD = 200, 400
 
 
@@ -36,8 +33,8 @@ def invoke_function(name: str, call: Call) -> None:
     headers = _read_headers(call.headers)
     body = _read_body(call.body)
     address = _find_address(name)
-    answer, content = _send(name, address, call, headers=headers, body=body)
-    _print_body(content, is_last=answer.status == _OK)
+    answer = call_function(name, address, Request(call.path, call.method, headers, body))
+    _print_body(answer.body, is_last=answer.status == _OK)
     status = f"{answer.status} {answer.reason}".strip()
     if answer.status >= _BAD:
         raise FunctionError(f"{name} answered {status}.")
@@ -79,30 +76,6 @@ def _explain(function: FunctionStatus) -> str:
     if not function.url:
         return "has no http trigger that is published, so only its other triggers call it."
     return ""
-
-
-def _send(
-    name: str, address: str, call: Call, *, headers: dict[str, str], body: bytes
-) -> tuple[http.client.HTTPResponse, bytes]:
-    method = call.method.upper() or ("POST" if body else "GET")
-    # What is encoded already stays as it is.
-    there = urlsplit(address)
-    path = quote(f"{there.path}/{call.path.removeprefix('/')}", safe="/?&=%:@!$'()*+,;~")
-    connection = http.client.HTTPConnection(there.netloc, timeout=_TIMEOUT_SECONDS)
-    try:
-        connection.request(method, path, body or None, headers)
-        answer = connection.getresponse()
-        return answer, answer.read()
-    except ValueError as error:
-        raise FunctionError(f"The call cannot be made: {error}.") from error
-    except TimeoutError as error:
-        message = f"{name} did not answer within {_TIMEOUT_SECONDS} s. `invoke logs {name}` tells what it does."
-        raise FunctionError(message) from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(error) or type(error).__name__
-        raise FunctionError(f"{name} broke the call off: {reason}. `invoke logs {name}` tells why.") from error
-    finally:
-        connection.close()
 
 
 def _read_headers(headers: Sequence[str]) -> dict[str, str]:

@@ -31,15 +31,23 @@ def tell_revisions(name: str, *, as_json: bool) -> None:
     Raises:
         FunctionError: it is not deployed.
     """
-    stack = open_stack()
-    deployments = load_revisions(stack.workspace, name)
-    images = stack.engine.images({one.image for one in deployments})
-    revisions = [_describe(one, deployments[0], images) for one in deployments]
+    revisions = list_revisions(open_stack(), name)
     if as_json:
         console.show_json([asdict(one) for one in revisions])
     else:
         _show(revisions)
         console.note(f"* runs. Next: `invoke rollback-function {name} --to REVISION` goes back to another.")
+
+
+def list_revisions(stack: Stack, name: str) -> tuple[Revision, ...]:
+    """Return the revisions of a function, the newest first, which is what runs.
+
+    Raises:
+        FunctionError: it is not deployed.
+    """
+    deployments = load_revisions(stack.workspace, name)
+    images = stack.engine.images({one.image for one in deployments})
+    return tuple(_describe(one, deployments[0], images) for one in deployments)
 
 
 def find_revision(stack: Stack, name: str, number: int) -> Deployment:

@@ -54,12 +54,13 @@ class Rollout:
         ready = [one for one in pending if one.plan.service not in failures]
         for one in ready:
             record_deployment(self.stack.workspace, one.plan, one.image, message=self.message)
-        for one in self.services:
-            self._tell(one, failures.get(one.plan.service, ""))
         inputs = with_services(self.stack.inputs, ready)
-        if ready or self.board.failures:
+        if ready or failures or self.board.failures:
             # A version that failed has left its recipe among the rendered files.
             self.stack.write(inputs)
+        # Whoever is told that a function is ready calls it, so the gateway has to lead there by now.
+        for one in self.services:
+            self._tell(one, failures.get(one.plan.service, ""))
         return Outcome(inputs.services, tuple(one for one in before if one.service in _names(ready)))
 
     @cached_property

@@ -16,6 +16,7 @@ from stack.plan.image import Ground
 from stack.plan.render import Inputs, function_image, render, render_function, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, check_exposure, plan_service
+from stack.run.access import Access, load_access
 from stack.run.credentials import load_credentials
 from stack.run.deployment import Deployment, load_deployments
 from stack.run.engine import Engine
@@ -43,6 +44,11 @@ class Stack:
     def credentials(self) -> Credentials:
         """Return the broker's credentials."""
         return load_credentials(self.workspace)
+
+    @cached_property
+    def access(self) -> Access | None:
+        """Return who may come in to the dashboard, if a login was made."""
+        return load_access(self.workspace)
 
     @cached_property
     def replicas(self) -> dict[str, int]:
@@ -84,7 +90,9 @@ class Stack:
     @property
     def bare_inputs(self) -> Inputs:
         """Return what the images depend on: the same without a function."""
-        return Inputs(self.settings, self.ground, self.credentials, home=find_home(self.workspace.root))
+        home = find_home(self.workspace.root, self.settings)
+        login = self.access.generation if self.access else ""
+        return Inputs(self.settings, self.ground, self.credentials, home=home, login=login)
 
     def reread(self) -> "Stack":
         """Return the same stack with all state read anew: another task may have changed it meanwhile."""
@@ -160,7 +168,7 @@ def open_stack(*, is_lenient: bool = False) -> Stack:
 def render_stack() -> None:
     """Write .stack/ and start nothing."""
     stack = open_stack()
-    check_exposure(stack.settings, stack.credentials)
+    check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     warn_inert(one.plan.function for one in stack.undeployed)
     changed = stack.write(stack.inputs)
     console.say(f"{len(changed)} files changed under {stack.workspace.rendered}.")

@@ -9,6 +9,7 @@ from stack.errors import FunctionError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
+from stack.plan.render import DASHBOARD_PORT
 from stack.run.boot import bring_up
 from stack.run.bundle import deploy_bundle
 from stack.run.container import Container
@@ -64,12 +65,13 @@ def tell_functions(name: str, *, as_json: bool) -> None:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be deployed: one function, all, or one from a file; and why."""
+    """What is to be deployed: one function, all, or one from a file; why; and through which dashboard, if not here."""
 
     name: str = ""
     everything: bool = False
     image_file: str = ""
     message: str = ""
+    via: str = ""
 
 
 def deploy_and_tell(wish: Wish) -> None:
@@ -78,9 +80,16 @@ def deploy_and_tell(wish: Wish) -> None:
     Raises:
         FunctionError: none of the three is given, or more than one.
     """
+    from stack.run.remote_deploy import deploy_remotely
+
     name = wish.name
     if (bool(name), wish.everything, bool(wish.image_file)).count(True) != 1:
         raise FunctionError("Name one function, or add --all or --image-file: invoke deploy-function NAME.")
+    if wish.via:
+        if not name:
+            raise FunctionError("--via deploys one function: invoke deploy-function NAME --via URL.")
+        deploy_remotely(name, wish.via)
+        return
     if wish.image_file:
         _show_functions(deploy_bundle(wish.image_file))
         return
@@ -165,14 +174,14 @@ def _describe(container: Container, figures: Figures | None, urls: Mapping[str, 
 def _find_urls(stack: Stack) -> dict[str, str]:
     """Return where the gateway has each function that is deployed, by the name of its service."""
     services = map(stack.deployed_service, load_deployments(stack.workspace).values())
-    return {one.plan.service: find_url(one, stack.settings) for one in services}
+    return {one.plan.service: find_url(one.plan, stack.settings) for one in services}
 
 
 def _address(container: Container, urls: Mapping[str, str]) -> str:
     if container.service in urls:
         return urls[container.service]
     if container.service != SERVICE:
-        address = container.address(_HTTP_PORT)
+        address = container.address(_HTTP_PORT) or container.address(DASHBOARD_PORT)
         return f"http://{address}" if address else ""
     parts = {
         "amqp://": container.address(AMQP_PORT),

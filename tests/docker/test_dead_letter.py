@@ -9,8 +9,12 @@ from typing import Any
 import pika
 import pytest
 
+from stack.errors import FunctionError
 from stack.plan import dead_letter
 from stack.processor.source.rabbitmq import retry
+from stack.run.dead_letter import Choice, discard_letters, list_letters, replay_letters
+from stack.run.stack import Stack, open_stack
+from stack.run.workspace import VARIABLE
 from tests.docker.test_processor import Bench, bench
 from tests.docker.workspace import Broker, Workspace
 from tests.unit.processor.running import wait_for
@@ -71,7 +75,13 @@ def post(broker: Broker) -> Iterator[Post]:
     post.close()
 
 
-def list_letters(workspace: Workspace, *arguments: str) -> list[dict[str, Any]]:
+@pytest.fixture
+def stack(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    monkeypatch.setenv(VARIABLE, str(workspace.root))
+    return open_stack()
+
+
+def tell(workspace: Workspace, *arguments: str) -> list[dict[str, Any]]:
     letters: list[dict[str, Any]] = json.loads(workspace.invoke("dead-letters", *arguments, "--json").stdout)
     return letters
 
@@ -84,7 +94,7 @@ def test_both_sides_mean_the_same_headers() -> None:
 
 def test_letters_are_listed_and_stay(workspace: Workspace, post: Post) -> None:
     post.bury("21.5", "x" * 200)
-    first, second = [one for one in list_letters(workspace) if one["queue"] == post.dead]
+    first, second = [one for one in tell(workspace) if one["queue"] == post.dead]
     assert (first["body"], first["function"], first["error"]) == ("21.5", "thermo", "ValueError: no")
     assert (first["attempts"], first["exchange"], first["routing_key"]) == (4, "iot/sensors", "temperature")
     assert (first["headers"], len(second["body"])) == ({"mine": 1}, 200)
@@ -139,13 +149,38 @@ def test_letters_are_discarded_only_when_told_so(workspace: Workspace, post: Pos
 
 def test_letters_of_one_function_are_told_apart(workspace: Workspace, post: Post) -> None:
     post.bury("one")
-    functions = {one["queue"] for one in list_letters(workspace, "amqpconsume")}
+    functions = {one["queue"] for one in tell(workspace, "amqpconsume")}
     assert post.dead not in functions
     unknown = workspace.invoke("dead-letters", "nobody", check=False)
     assert unknown.returncode and "There is no function nobody. Functions: " in unknown.stderr
     both = workspace.invoke("dead-letters", "--replay", "--purge", "--yes", check=False)
     assert both.returncode and "Give one of" in both.stderr
     assert post.bodies(post.dead) == ["one"]
+
+
+def find_keys(stack: Stack, post: Post) -> list[str]:
+    return [letter.key for letter in list_letters(stack, Choice()).letters if letter.queue == post.dead]
+
+
+def test_a_letter_is_addressed_wherever_it_is_in_its_queue(stack: Stack, post: Post) -> None:
+    post.bury("one", "two", "three")
+    _, second, third = find_keys(stack, post)
+    assert discard_letters(stack, Choice(key=second)) == 1
+    assert replay_letters(stack, Choice(key=third)).sent == 1
+    with pytest.raises(FunctionError, match="is gone"):
+        replay_letters(stack, Choice(key=third))
+    assert (post.bodies(post.queue), post.bodies(post.dead)) == (["three"], ["one"])
+
+
+def test_what_nobody_has_seen_is_not_discarded(stack: Stack, post: Post) -> None:
+    post.bury("one", "two")
+    first, last = find_keys(stack, post)
+    post.bury("new")
+    assert discard_letters(stack, Choice(through=frozenset({last}), match="ONE")) == 1
+    with pytest.raises(FunctionError, match="others than those shown; nothing was done"):
+        discard_letters(stack, Choice(through=frozenset({first})))
+    assert discard_letters(stack, Choice(through=frozenset({last}))) == 1
+    assert post.bodies(post.dead) == ["new"]
 
 
 def test_event_sent_again_is_what_it_was(workspace: Workspace, bench: Bench) -> None:

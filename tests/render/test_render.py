@@ -19,7 +19,7 @@ import yaml
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
 from stack.config.secret import Secret
-from stack.config.settings import Images, ImageSource, Ports, Processor, Settings
+from stack.config.settings import Dashboard, Images, ImageSource, Implementation, Ports, Processor, Settings
 from stack.config.source import Function, SourceFile
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
@@ -164,6 +164,17 @@ CASES = {
         deployed=["consumer"],
     ),
     "scaled": Case(deployed=["page", "scaled"]),
+    "nuclio-dashboard": Case(
+        settings=Settings(
+            project="plant-2",
+            namespace="plant",
+            bind=IPv4Address("0.0.0.0"),
+            images=Images(nuclio="1.13.2"),
+            dashboard=Dashboard(implementation=Implementation.NUCLIO),
+        ),
+        credentials=MADE,
+        deployed=["page"],
+    ),
     "certificates": Case(ground=replace(PACKAGES, has_ca=True), deployed=["consumer"]),
     "builds": Case(ground=replace(PACKAGES, has_ca=True), deployed=["based", "original", "ready", "required"]),
     "builds-registry": Case(
@@ -190,7 +201,10 @@ CASES = {
 
 
 def make_inputs(case: Case) -> Inputs:
-    bare = Inputs(case.settings, case.ground, case.credentials, home=Home("/srv/tidegate", "/srv/plant", "0"))
+    home = Home("/srv/tidegate", "/srv/plant", "0", code="1", names=("plant",))
+    if case.ground.has_ca:
+        home = replace(home, ca="/etc/ssl/plant.pem", environment=(("HTTPS_PROXY", "http://proxy.example:3128"),))
+    bare = Inputs(case.settings, case.ground, case.credentials, home=home)
     services = []
     for name in sorted([*case.deployed, *case.undeployed]):
         document = {"metadata": {"annotations": ANNOTATIONS.get(name, {})}, "spec": FUNCTIONS[name]}
@@ -283,7 +297,7 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     document = yaml.safe_load(result.stdout)
     assert document["name"] == case.settings.project
     functions = {f"function-{one}" for one in [*case.deployed, *case.undeployed]}
-    assert set(document["services"]) == {"rabbitmq-mqtt", "gateway"} | functions | (
+    assert set(document["services"]) == {"rabbitmq-mqtt", "gateway", "dashboard"} | functions | (
         {"scaler"} if "scaled" in case.deployed else set()
     )
     if "everything" in case.deployed:

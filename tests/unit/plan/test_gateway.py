@@ -28,13 +28,13 @@ def make_service(kept: int | None = None, *, is_deployed: bool = True, **spec: A
 def test_function_that_is_not_published_has_no_route(spec: dict[str, Any]) -> None:
     service = make_service(**spec)
     assert plan_routes([service], Settings()) == ()
-    assert find_url(service, Settings()) == ""
+    assert find_url(service.plan, Settings()) == ""
 
 
 def test_url_is_the_gateways() -> None:
     settings = Settings(bind=IPv4Address("10.0.0.7"), ports=Ports(gateway=81))
-    assert find_url(make_service(), settings) == "http://10.0.0.7:81/thermo"
-    assert find_url(make_service(), Settings(bind=IPv4Address("0.0.0.0"))) == "http://127.0.0.1:8080/thermo"
+    assert find_url(make_service().plan, settings) == "http://10.0.0.7:81/thermo"
+    assert find_url(make_service().plan, Settings(bind=IPv4Address("0.0.0.0"))) == "http://127.0.0.1:8080/thermo"
 
 
 @pytest.mark.parametrize(

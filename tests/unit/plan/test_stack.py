@@ -4,11 +4,14 @@ from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
+import yaml
 
 from stack.config.secret import Secret
-from stack.config.settings import Settings
+from stack.config.settings import Dashboard, ImageSource, Implementation, Settings
 from stack.errors import ConfigError
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
+from stack.plan.image import Archive, Ground
+from stack.plan.render import Inputs, render_compose
 from stack.plan.stack import Service, check_exposure, plan_service
 from tests.unit.plan.samples import make_plan, make_vault
 
@@ -102,10 +105,24 @@ def test_alias_is_nuclios() -> None:
 
 @pytest.mark.parametrize("credentials", [GUEST_CREDENTIALS, MADE])
 def test_anything_goes_while_only_this_machine_reaches_it(credentials: Credentials) -> None:
-    check_exposure(Settings(), credentials)
+    check_exposure(Settings(), credentials, has_login=False)
 
 
 def test_everybodys_account_stays_on_this_machine() -> None:
-    check_exposure(WIDE, MADE)
+    check_exposure(WIDE, MADE, has_login=True)
     with pytest.raises(ConfigError, match=r"^stack.yaml: bind: 0\.0\.0\.0 lets .* `invoke credentials`"):
-        check_exposure(WIDE, GUEST_CREDENTIALS)
+        check_exposure(WIDE, GUEST_CREDENTIALS, has_login=True)
+
+
+def test_dashboard_without_a_login_stays_on_this_machine() -> None:
+    with pytest.raises(ConfigError, match=r"without a login\. Type `invoke credentials --dashboard`"):
+        check_exposure(WIDE, MADE, has_login=False)
+
+
+def test_nuclios_dashboard_is_never_offered_to_others() -> None:
+    nuclio = Dashboard(implementation=Implementation.NUCLIO)
+    check_exposure(WIDE.model_copy(update={"dashboard": nuclio}), MADE, has_login=False)
+    inputs = Inputs(WIDE.model_copy(update={"dashboard": nuclio}), Ground(ImageSource.REGISTRY, Archive("", ())), MADE)
+    document = yaml.safe_load(render_compose(inputs))
+    assert document["services"]["dashboard"]["ports"] == ["127.0.0.1:8070:8070"]
+    assert document["services"]["gateway"]["ports"] == ["0.0.0.0:8080:8080"]

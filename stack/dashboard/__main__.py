@@ -1,0 +1,49 @@
+"""The dashboard's program: `python -m stack.dashboard`."""
+
+import argparse
+import sys
+
+from stack.errors import StackError
+
+_PORT = 8070
+# How long open pages may take to end when the dashboard does.
+_GRACE_SECONDS = 3
+
+
+def main() -> int:
+    """Serve the dashboard until a signal ends it; return the exit status."""
+    parser = argparse.ArgumentParser(prog="stack.dashboard")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=_PORT)
+    options = parser.parse_args()
+    try:
+        serve(options.host, options.port)
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return error.status
+    return 0
+
+
+def serve(host: str, port: int) -> None:
+    """Serve the dashboard at an address.
+
+    Raises:
+        StackError: the workspace's settings do not allow it.
+    """
+    import uvicorn
+
+    from stack.dashboard.app import make_app
+    from stack.dashboard.desk import open_desk
+    from stack.run.place import become_owner, is_inside
+
+    desk = open_desk()
+    if is_inside():
+        become_owner(desk.workspace)
+    uvicorn.run(
+        make_app(desk), host=host, port=port, log_level="warning", server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS, proxy_headers=False,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

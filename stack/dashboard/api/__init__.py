@@ -1,0 +1,1 @@
+"""Nuclio's REST API, one module for each of its resources."""

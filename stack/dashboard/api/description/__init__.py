@@ -1,0 +1,1 @@
+"""What the API's OpenAPI document says, one module for each resource."""

@@ -1,0 +1,108 @@
+"""Functions, their containers and calls of them."""
+
+from stack.dashboard.api.description.operation import QUALIFIED, Body, Operation, Parameter, flag
+
+_DURATION = {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$", "examples": ["30s", "1m"]}
+_NAMESPACE = Parameter("X-Nuclio-Function-Namespace", "Accepted; there is one namespace.")
+_PROJECT = Parameter("X-Nuclio-Project-Name", "The project; wins over the label.")
+_EXPORT = flag("export", "As Nuclio exports it: without a status and without secrets.", "query")
+_WAIT = (
+    flag("X-Nuclio-Wait-Function-Action", "Answer only when the deploy has ended, in whatever way."),
+    Parameter("X-Nuclio-Creation-State-Updated-Timeout", "Accepted; the state is known at once.", schema=_DURATION),
+    flag("X-Nuclio-Autofix-Function-Configuration", "Accepted; there is nothing of that kind here."),
+)
+_REFUSALS = {
+    400: "The document is wrong.",
+    409: "It exists already, or has changed since it was read.",
+    412: "It is being deployed, its name is reserved, or its project does not exist.",
+}
+_MISSING = {404: "There is no such function."}
+_FUNCTION = Body(
+    "NamedFunction",
+    {
+        "metadata": {"name": "reader", "annotations": {"skip-build": "true", "skip-deploy": "true"}},
+        "spec": {
+            "runtime": "python",
+            "handler": "main:handler",
+            "build": {"functionSourceCode": "ZGVmIGhhbmRsZXIoY29udGV4dCwgZXZlbnQpOgogICAgcmV0dXJuIDEK"},
+        },
+    },
+)
+_INVOCATION = (
+    Parameter("X-Nuclio-Function-Name", "The function to call.", schema=QUALIFIED, is_required=True),
+    Parameter("X-Nuclio-Path", "The path, with its query."),
+    Parameter("X-Nuclio-Invoke-Url", "One of the function's own addresses."),
+    Parameter("X-Nuclio-Invoke-Timeout", "How long to wait; 60s if left out.", schema=_DURATION),
+    Parameter("X-Nuclio-Log-Level", "Have the log of this call come back in X-Nuclio-Logs, from this level on."),
+    flag("X-Nuclio-Sanitize-Response", "Have nothing in the answer run in a browser."),
+)
+
+
+def _invoke(method: str, path: str) -> Operation:
+    failures = {
+        400: "A header is wrong.",
+        404: "There is no such function.",
+        412: "It has no http trigger, or is not deployed.",
+    }
+    return Operation(
+        method, path, "Call a function; the answer is its own", {200: "Anything"}, failures,
+        parameters=_INVOCATION, media="*/*",
+    )  # fmt: skip
+
+
+OPERATIONS = (
+    Operation(
+        "GET", "/api/functions", "List functions by name", {200: "Functions"},
+        parameters=(
+            _NAMESPACE,
+            Parameter("X-Nuclio-Function-Name", "Only this one."),
+            Parameter("X-Nuclio-Project-Name", "Only those of this project."),
+            _EXPORT,
+        ),
+    ),
+    Operation(
+        "POST", "/api/functions", "Create a function and deploy it", {202: ""}, _REFUSALS, _FUNCTION,
+        parameters=(_NAMESPACE, _PROJECT, *_WAIT),
+    ),
+    Operation(
+        "DELETE", "/api/functions", "Delete a function with its containers, images and queues", {204: ""},
+        {400: "No function is named.", 409: "It has changed since it was read.", 412: "It is being deployed."},
+        Body("Named"),
+        parameters=(
+            _NAMESPACE,
+            flag("X-Nuclio-Delete-Function-Ignore-State-Validation", "Also while it is being deployed."),
+            flag("X-Nuclio-Delete-Function-With-Api-Gateways", "Accepted; there are none."),
+        ),
+    ),
+    Operation(
+        "GET", "/api/functions/{name}", "Tell how a function is", {200: "Function"}, _MISSING,
+        parameters=(_NAMESPACE, _EXPORT),
+    ),
+    Operation(
+        "PUT", "/api/functions/{name}", "Replace a function, or create it, and deploy it", {202: ""}, _REFUSALS,
+        _FUNCTION, parameters=(_NAMESPACE, _PROJECT, *_WAIT),
+    ),
+    Operation(
+        "PATCH", "/api/functions/{name}", "Deploy a function again, or scale it to zero", {202: "", 204: ""},
+        {400: "There is no such state.", **_MISSING, 412: "It is being deployed, or did not come up."},
+        Body("Desire"),
+        parameters=(_NAMESPACE, flag("X-Nuclio-Imported-Function-Only", "Only if it was never deployed.")),
+    ),
+    Operation("GET", "/api/functions/{name}/replicas", "List its containers", {200: "Replicas"}, _MISSING),
+    Operation(
+        "GET", "/api/functions/{name}/logs/{replica}", "Send what a container says", {200: "Text"},
+        {400: "It is no container of this function's.", **_MISSING},
+        parameters=(
+            flag("follow", "Go on as it grows; true if left out.", "query"),
+            Parameter("since", "How far back.", "query", _DURATION),
+            Parameter("tailLines", "How many of the last lines.", "query", {"type": "integer", "minimum": 0}),
+            Parameter("containerName", "Accepted; a replica is one container.", "query"),
+        ),
+        media="text/plain",
+    ),
+    *(
+        _invoke(method, path)
+        for path in ("/api/function_invocations", "/api/function_invocations/{path}")
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+    ),
+)  # fmt: skip

@@ -1,0 +1,178 @@
+"""The application: guards in front, pages and API behind, errors in words."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from stack.config.settings import Settings
+from stack.dashboard import assets, live
+from stack.dashboard.api import (
+    api_gateways,
+    external_ip_addresses,
+    frontend_spec,
+    function_events,
+    function_templates,
+    functions,
+    invocations,
+    namespaces,
+    openapi,
+    projects,
+    replicas,
+    v3io_streams,
+    versions,
+)
+from stack.dashboard.api.resource import join_methods
+from stack.dashboard.api.slash import SlashStripper
+from stack.dashboard.desk import Desk
+from stack.dashboard.failure import handlers
+from stack.dashboard.pages import (
+    broker,
+    code,
+    creation,
+    dead_letters,
+    demo,
+    devices,
+    function,
+    function_list,
+    login,
+    logs,
+    metrics,
+    overview,
+    revisions,
+    test,
+    triggers,
+)
+from stack.dashboard.security.cors import Cors
+from stack.dashboard.security.csrf import CsrfGuard
+from stack.dashboard.security.gatekeeper import Gatekeeper
+from stack.dashboard.security.host import HostGuard, machine_names
+from stack.dashboard.security.login import LoginGuard
+from stack.dashboard.security.policy import Policy
+from stack.errors import ConfigError
+from stack.run.access import Access, load_access, load_session_key
+from stack.run.live.demo import DemoSource
+from stack.run.live.hub import open_hub
+from stack.run.live.simulating import SimulatorSource
+
+# How long a session lasts after its last request.
+_SESSION_SECONDS = 12 * 3600
+
+_API = (
+    api_gateways,
+    external_ip_addresses,
+    frontend_spec,
+    function_events,
+    function_templates,
+    functions,
+    invocations,
+    namespaces,
+    openapi,
+    replicas,
+    projects,
+    v3io_streams,
+    versions,
+)
+
+
+def make_app(desk: Desk) -> Starlette:
+    """Make the application of a workspace.
+
+    Raises:
+        ConfigError: other machines can reach it, and no login was made.
+    """
+    settings = desk.stack().settings
+    gatekeeper = Gatekeeper(_find_access(desk, settings))
+    key = load_session_key(desk.workspace)
+    app = Starlette(
+        routes=_routes(),
+        middleware=[
+            Middleware(Policy),
+            Middleware(HostGuard, names=(*machine_names(), *settings.dashboard.hosts)),
+            Middleware(Cors, origins=settings.dashboard.origins),
+            Middleware(
+                SessionMiddleware,
+                secret_key=key,
+                session_cookie=f"{settings.project}-session",
+                max_age=_SESSION_SECONDS,
+                same_site="lax",
+            ),
+            Middleware(LoginGuard, gatekeeper=gatekeeper),
+            Middleware(CsrfGuard),
+            Middleware(SlashStripper),
+        ],
+        exception_handlers=handlers(),
+        lifespan=_live,
+    )
+    app.state.desk, app.state.gatekeeper = desk, gatekeeper
+    return app
+
+
+def _routes() -> list[BaseRoute]:
+    modules = (
+        overview,
+        demo,
+        login,
+        function_list,
+        creation,
+        code,
+        revisions,
+        function,
+        dead_letters,
+        test,
+        triggers,
+        logs,
+        metrics,
+        broker,
+        devices,
+        live,
+    )
+    found = [route for module in modules for route in module.routes()]
+    return [
+        Route("/healthz", _tell_health),
+        assets.mount(),
+        *found,
+        *join_methods(route for module in _API for route in module.routes()),
+    ]
+
+
+def _find_access(desk: Desk, settings: Settings) -> Access | None:
+    if settings.is_local:
+        return None
+    access = load_access(desk.workspace)
+    if access is None:
+        raise ConfigError([f"stack.yaml: bind: {settings.bind} needs a login; type `invoke credentials`, then again."])
+    return access
+
+
+async def _tell_health(_: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+@asynccontextmanager
+async def _live(app: Starlette) -> AsyncIterator[None]:
+    desk: Desk = app.state.desk
+    stack = await run_in_threadpool(desk.stack)
+    catalogue = desk.catalogue
+    async with open_hub(stack, catalogue.records, heard=[lambda _: catalogue.forget_containers()]) as desk.hub:
+        catalogue.is_docker_followed = True
+        show = partial(desk.hub.touch, "functions", "history")
+        watching = asyncio.create_task(catalogue.watch(show), name="files of functions")
+        desk.hub.add("simulator", lambda _: SimulatorSource(desk.simulator))
+        desk.hub.add(demo.TOPIC, lambda _: DemoSource(desk.stage))
+        try:
+            yield
+        finally:
+            await run_in_threadpool(desk.simulator.stop)
+            await desk.stage.close()
+            await desk.jobs.stop()
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""Forms for parts of function.yaml, made of the models' own JSON Schema."""

@@ -1,0 +1,93 @@
+"""The broker's page: what it holds, live; messages published by hand, watched, and looked at in their queue."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from stack.dashboard.desk import desk_of
+from stack.dashboard.page import render
+from stack.errors import BrokerError, ConfigError, StackError
+from stack.plan.device import EXCHANGE, ROUTING_KEY, TOPIC
+from stack.plan.publication import read_amqp, read_mqtt
+from stack.run.broker import Broker
+from stack.run.live.traffic import describe_message
+from stack.run.publication import peek, publish_amqp, publish_mqtt
+
+# Topics for which messages are copied into a queue of our own.
+_OBSERVERS = ("devices", "traffic:")
+# How many messages of a queue are shown.
+_PEEKED = 10
+_TAKEN = "Published: a queue took it."
+_COPIED = "Published: a queue took it, if only the one of a page that watches messages or devices now."
+_UNHEARD = "Published, but no queue took it: nothing is bound to where it went."
+_UNKNOWN = "Published at QoS 0, which the broker does not confirm."
+
+Message = TypeVar("Message")
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of the page and of its parts."""
+    return [
+        Route("/broker", show_broker),
+        Route("/broker/amqp", send_amqp, methods=["POST"]),
+        Route("/broker/mqtt", send_mqtt, methods=["POST"]),
+        Route("/broker/peek", peek_queue, methods=["POST"]),
+    ]
+
+
+async def show_broker(request: Request) -> Response:
+    """Show the page; its figures come by the stream."""
+    settings = desk_of(request).stack().settings
+    address = f"http://{request.url.hostname}:{settings.ports.management}/"
+    sample = {"exchange": EXCHANGE, "key": ROUTING_KEY, "topic": TOPIC}
+    return render(request, "broker.html", management=address, sample=sample, peeked=_PEEKED)
+
+
+async def send_amqp(request: Request) -> Response:
+    """Publish a message to an exchange."""
+    return await _publish(request, read_amqp, publish_amqp)
+
+
+async def send_mqtt(request: Request) -> Response:
+    """Publish a message to a topic."""
+    return await _publish(request, read_mqtt, publish_mqtt)
+
+
+async def peek_queue(request: Request) -> Response:
+    """Show the first messages of a queue, which go back to it."""
+    queue = (await _read_form(request)).get("queue", "")
+    broker = await run_in_threadpool(desk_of(request).broker)
+    try:
+        found = await run_in_threadpool(peek, broker, queue, _PEEKED)
+    except BrokerError as error:
+        return render(request, "_wrong.html", status=422, message=str(error))
+    messages = [describe_message(one) for one in found]
+    return render(request, "_peeked.html", queue=queue, messages=messages, most=_PEEKED)
+
+
+async def _publish(
+    request: Request, read: Callable[[Mapping[str, str]], Message], publish: Callable[[Broker, Message], bool | None]
+) -> Response:
+    """Read a message from the form and publish it; say in the page what became of it."""
+    form = await _read_form(request)
+    broker = await run_in_threadpool(desk_of(request).broker)
+    try:
+        is_taken = await run_in_threadpool(publish, broker, read(form))
+    except ConfigError as error:
+        return render(request, "_wrong.html", status=422, message="\n".join(error.problems))
+    except StackError as error:
+        return render(request, "_wrong.html", status=422, message=str(error))
+    is_observing = any(topic.startswith(_OBSERVERS) for topic in desk_of(request).hub.watched)
+    taken = _COPIED if is_observing else _TAKEN
+    outcomes = {True: ("ok", taken), False: ("warn", _UNHEARD), None: ("ok", _UNKNOWN)}
+    level, message = outcomes[is_taken]
+    return render(request, "_published.html", level=level, message=message)
+
+
+async def _read_form(request: Request) -> Mapping[str, str]:
+    async with request.form() as form:
+        return {name: value for name, value in form.items() if isinstance(value, str)}

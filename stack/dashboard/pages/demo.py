@@ -1,0 +1,54 @@
+"""The demo: the temperature example as a live page."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from stack.dashboard.desk import desk_of
+from stack.dashboard.page import render
+from stack.errors import FunctionError
+from stack.plan.device import Order
+
+TOPIC = "demo"
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of the page."""
+    return [
+        Route("/demo", show_demo),
+        Route("/demo/start", start_demo, methods=["POST"]),
+        Route("/demo/stop", stop_demo, methods=["POST"]),
+    ]
+
+
+async def show_demo(request: Request) -> Response:
+    """Show the page; what there is to see comes by the stream of events."""
+    return render(request, "demo.html")
+
+
+async def start_demo(request: Request) -> Response:
+    """Begin a demo.
+
+    Raises:
+        StackError: one is on, or the order makes no sense.
+    """
+    desk = desk_of(request)
+    form = await request.form()
+    try:
+        order = Order(
+            count=int(str(form.get("count", ""))),
+            rate=float(str(form.get("rate", ""))),
+            protocol=str(form.get("protocol", "")),
+            sensors=int(str(form.get("sensors", ""))),
+        )
+    except ValueError as error:
+        raise FunctionError("Readings, rate and sensors should be numbers.") from error
+    desk.stage.start(order)
+    desk.hub.touch(TOPIC)
+    return Response(status_code=204)
+
+
+async def stop_demo(request: Request) -> Response:
+    """Have no more readings sent."""
+    desk_of(request).stage.stop()
+    return Response(status_code=204)

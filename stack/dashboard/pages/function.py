@@ -1,0 +1,206 @@
+"""One function: the frame that its tabs share, and what its head lets a person do with it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from stack.config.document import Document
+from stack.config.source import find_folder
+from stack.dashboard.api.body import read_model
+from stack.dashboard.desk import Desk, desk_of
+from stack.dashboard.page import render
+from stack.dashboard.security.login import user_of
+from stack.errors import ConflictError, FunctionError, StackError
+from stack.plan.scale import find_limits
+from stack.run.catalogue import FunctionRecord
+from stack.run.exchange import make_export
+from stack.run.function_files import set_disabled
+from stack.run.job import Job
+from stack.run.state import BUILDING
+
+_PATH = "/functions/{name}"
+_MOST_REPLICAS = 100
+_ACCEPTED = 202
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A page of a function: the last part of its address, and its title."""
+
+    path: str
+    title: str
+
+
+TABS = (
+    Tab("code", "Code"),
+    Tab("test", "Test"),
+    Tab("triggers", "Triggers"),
+    Tab("logs", "Logs"),
+    Tab("metrics", "Metrics"),
+    Tab("dead-letters", "Dead letters"),
+    Tab("revisions", "Revisions"),
+)
+
+
+class Reason(Document):
+    """Why a function is deployed."""
+
+    message: str = Field("", max_length=200)
+
+
+class Target(Document):
+    """The revision to go back to; 0 is the one before what runs."""
+
+    number: int = Field(0, ge=0)
+
+
+class Size(Document):
+    """How many containers there are to be."""
+
+    replicas: int = Field(ge=0, le=_MOST_REPLICAS)
+
+
+class Switch(Document):
+    """Whether a function is to have no container."""
+
+    disable: bool
+
+
+class Deletion(Document):
+    """What of a function goes; its folder too, or all but that."""
+
+    keep_folder: bool = False
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of the frame."""
+    return [
+        Route(_PATH, lead_to_code),
+        Route(f"{_PATH}/export", export_function),
+        Route(f"{_PATH}/deploy", deploy_function, methods=["POST"]),
+        Route(f"{_PATH}/roll-back", roll_back_function, methods=["POST"]),
+        Route(f"{_PATH}/scale", scale_function, methods=["POST"]),
+        Route(f"{_PATH}/switch", switch_function, methods=["POST"]),
+        Route(f"{_PATH}/delete", delete_function, methods=["POST"]),
+    ]
+
+
+async def render_tab(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+    """Return a tab of the function that the address names; its template extends function.html.
+
+    Raises:
+        HTTPException: there is no such function.
+    """
+    record = await find_record(request)
+    here = request.url.path.split("/")[3]
+    tab = next(tab for tab in TABS if tab.path == here)
+    frame = {"function": record, "limits": find_limits(record.config.spec), "tabs": TABS, "tab": tab}
+    return render(request, template, status=status, **frame, **context)
+
+
+async def find_record(request: Request) -> FunctionRecord:
+    """Return what is known of the function that the address names.
+
+    Raises:
+        HTTPException: there is no such function.
+    """
+    try:
+        return await run_in_threadpool(_find, desk_of(request), request.path_params["name"])
+    except FunctionError as error:
+        raise HTTPException(404, str(error)) from error
+
+
+def author_of(request: Request) -> str:
+    """Return who is to be named as the one who deploys: who is logged in, or the dashboard where nobody has to be."""
+    return user_of(request) or "dashboard"
+
+
+async def lead_to_code(request: Request) -> Response:
+    """Lead to the first tab."""
+    record = await find_record(request)
+    return RedirectResponse(f"/functions/{record.name}/{TABS[0].path}", 303)
+
+
+async def export_function(request: Request) -> Response:
+    """Send the function as one YAML that Nuclio's own tools accept."""
+    record = await find_record(request)
+    text = await run_in_threadpool(_export, desk_of(request), record.name)
+    headers = {"Content-Disposition": f'attachment; filename="{record.name}.yaml"'}
+    return Response(text, media_type="application/yaml", headers=headers)
+
+
+async def deploy_function(request: Request) -> Response:
+    """Begin to deploy the function; its log tells the rest."""
+    record, wish = await find_free_record(request), await read_model(request, Reason)
+    await desk_of(request).jobs.deploy(record.name, message=wish.message, author=author_of(request))
+    return JSONResponse({}, _ACCEPTED)
+
+
+async def roll_back_function(request: Request) -> Response:
+    """Begin to go back to an older revision; its log tells the rest."""
+    record, wish = await find_free_record(request), await read_model(request, Target)
+    await desk_of(request).jobs.roll_back(record.name, wish.number, author=author_of(request))
+    return JSONResponse({}, _ACCEPTED)
+
+
+async def scale_function(request: Request) -> Response:
+    """Have so many containers run."""
+    record, wish = await find_free_record(request), await read_model(request, Size)
+    return await _finish(await desk_of(request).jobs.scale(record.name, wish.replicas, author=author_of(request)))
+
+
+async def switch_function(request: Request) -> Response:
+    """Write into the function's configuration that it is to have no container, or the reverse, and deploy it so."""
+    desk = desk_of(request)
+    record, wish = await find_free_record(request), await read_model(request, Switch)
+    await run_in_threadpool(set_disabled, desk.workspace, record.name, is_disabled=wish.disable)
+    desk.catalogue.forget()
+    message = "disabled" if wish.disable else "enabled"
+    await desk.jobs.deploy(record.name, message=message, author=author_of(request))
+    return JSONResponse({}, _ACCEPTED)
+
+
+async def delete_function(request: Request) -> Response:
+    """Remove the function, its folder too unless that is to stay."""
+    record, wish = await find_free_record(request), await read_model(request, Deletion)
+    jobs = desk_of(request).jobs
+    remove = jobs.delete if wish.keep_folder else jobs.remove
+    return await _finish(await remove(record.name, author=author_of(request)))
+
+
+async def find_free_record(request: Request) -> FunctionRecord:
+    """Return what is known of the function, which is not being deployed.
+
+    Raises:
+        ConflictError: it is.
+        HTTPException: there is no such function.
+    """
+    record = await find_record(request)
+    if record.state == BUILDING:
+        raise ConflictError(f"{record.name} is being deployed; try again when that has ended.")
+    return record
+
+
+async def _finish(job: Job) -> Response:
+    if why := await job.wait():
+        raise StackError(why)
+    return JSONResponse({})
+
+
+def _find(desk: Desk, name: str) -> FunctionRecord:
+    """Find a function, perhaps one that somebody has made this moment."""
+    if not any(one.name == name for one in desk.catalogue.records()):
+        desk.catalogue.forget()
+    return desk.catalogue.find(name)
+
+
+def _export(desk: Desk, name: str) -> str:
+    document = make_export(find_folder(desk.workspace.root, name), desk.stack().settings).document
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)

@@ -1,0 +1,111 @@
+"""The functions, by project."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from stack.config.document import Document
+from stack.config.function import DEFAULT_PROJECT
+from stack.dashboard.api.body import read_model
+from stack.dashboard.desk import Desk, desk_of
+from stack.dashboard.page import render
+from stack.dashboard.pages.function import author_of, find_record
+from stack.run.catalogue import FunctionRecord
+from stack.run.creation import create_project
+from stack.run.project import list_projects
+
+# How many functions are deployed side by side; each is a program of its own.
+_SIDE_BY_SIDE = 2
+_ACCEPTED = 202
+_tasks: set[asyncio.Task[None]] = set()
+
+
+@dataclass(frozen=True)
+class Group:
+    """A project and its functions."""
+
+    name: str
+    description: str
+    functions: tuple[FunctionRecord, ...]
+
+    @property
+    def is_removable(self) -> bool:
+        """Say whether the project can be deleted."""
+        return self.name != DEFAULT_PROJECT
+
+
+class NewProject(Document):
+    """A project that is to be made."""
+
+    name: str
+    description: str = Field("", max_length=200)
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of the page."""
+    return [
+        Route("/functions", show_functions),
+        Route("/functions/deploy", deploy_all, methods=["POST"]),
+        Route("/functions/{name}/delete", ask_to_delete, methods=["GET"]),
+        Route("/projects", make_project, methods=["POST"]),
+    ]
+
+
+async def show_functions(request: Request) -> Response:
+    """Show every function."""
+    groups = await run_in_threadpool(list_groups, desk_of(request))
+    count = sum(len(group.functions) for group in groups)
+    return render(request, "functions.html", groups=groups, count=count)
+
+
+async def deploy_all(request: Request) -> Response:
+    """Begin to deploy every function of functions/, a few at a time."""
+    desk, author = desk_of(request), author_of(request)
+    records = await run_in_threadpool(desk.catalogue.records)
+    names = [one.name for one in records if one.files and not one.problem and not desk.jobs.running(one.name)]
+    task = asyncio.create_task(_deploy_in_turn(desk, names, author))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return JSONResponse({"names": names}, _ACCEPTED)
+
+
+async def ask_to_delete(request: Request) -> Response:
+    """Show what goes when a function is deleted."""
+    return render(request, "_delete_function.html", function=await find_record(request))
+
+
+async def make_project(request: Request) -> Response:
+    """Make a project."""
+    desk, wish = desk_of(request), await read_model(request, NewProject)
+    used = {one.project for one in await run_in_threadpool(desk.catalogue.records)}
+    await run_in_threadpool(create_project, desk.workspace, wish.name, wish.description, used=used)
+    return JSONResponse({}, 201)
+
+
+def list_groups(desk: Desk) -> tuple[Group, ...]:
+    """Return every project with its functions; the default one only if it has some, or there is no other."""
+    records = desk.catalogue.records()
+    projects = list_projects(desk.workspace, {one.project for one in records})
+    groups = [
+        Group(name, project.spec.description, tuple(one for one in records if one.project == name))
+        for name, project in projects.items()
+    ]
+    others = [group for group in groups if group.functions or group.is_removable]
+    return tuple(others or groups)
+
+
+async def _deploy_in_turn(desk: Desk, names: Sequence[str], author: str) -> None:
+    turn = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+    async def deploy(name: str) -> None:
+        async with turn:
+            job = await desk.jobs.deploy(name, author=author)
+            await job.wait()
+
+    await asyncio.gather(*map(deploy, names))

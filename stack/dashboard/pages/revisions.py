@@ -1,0 +1,98 @@
+"""The tab with a function's revisions: what was deployed, what differs, and the way back."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from stack.config.source import FOLDER
+from stack.dashboard.desk import Desk, desk_of
+from stack.dashboard.pages.function import find_free_record, find_record, render_tab
+from stack.errors import StackError
+from stack.run.catalogue import FunctionRecord
+from stack.run.comparison import FOLDER_NUMBER, Comparison, compare_revisions, restore_revision
+from stack.run.deploy_log import Attempt
+from stack.run.revision import Revision, list_revisions
+from stack.run.snapshot import find_snapshot
+
+_PATH = "/functions/{name}/revisions"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The two sides of a comparison; 0 is the folder."""
+
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class View:
+    """What the tab shows; `problem` is why there is no comparison."""
+
+    revisions: tuple[Revision, ...]
+    kept: frozenset[int]
+    has_folder: bool
+    choice: Choice | None = None
+    comparison: Comparison | None = None
+    problem: str = ""
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of this tab."""
+    return [
+        Route(_PATH, show_tab),
+        Route(f"{_PATH}/{{number:int}}/restore", restore_files, methods=["POST"]),
+    ]
+
+
+async def show_tab(request: Request) -> Response:
+    """Show the tab, with a comparison if one is asked for."""
+    record = await find_record(request)
+    view = await run_in_threadpool(_look, desk_of(request), record, _read_choice(request))
+    deploys = [(_write_time(one), one) for one in reversed(record.attempts)]
+    return await render_tab(request, "revisions.html", view=view, deploys=deploys)
+
+
+async def restore_files(request: Request) -> Response:
+    """Give the function's folder the files of a revision."""
+    desk, record, number = desk_of(request), await find_free_record(request), request.path_params["number"]
+    await run_in_threadpool(restore_revision, desk.workspace, record.name, number)
+    desk.catalogue.forget()
+    return JSONResponse({})
+
+
+def _read_choice(request: Request) -> Choice | None:
+    query = request.query_params
+    try:
+        return Choice(int(query["before"]), int(query["after"])) if "before" in query else None
+    except (ValueError, KeyError) as error:
+        raise HTTPException(400, "before and after should be numbers of revisions.") from error
+
+
+def _write_time(attempt: Attempt) -> str:
+    return datetime.fromtimestamp(attempt.begin.time / 1000, UTC).isoformat(timespec="seconds")
+
+
+def _look(desk: Desk, record: FunctionRecord, choice: Choice | None) -> View:
+    workspace, name = desk.workspace, record.name
+    has_folder = (workspace.root / FOLDER / name).is_dir()
+    revisions = list_revisions(desk.stack(), name) if record.is_deployed else ()
+    kept = frozenset(one.revision for one in revisions if find_snapshot(workspace, name, one.revision))
+    choice = choice or _choose(revisions, has_folder=has_folder)
+    if choice is None:
+        return View(revisions, kept, has_folder)
+    try:
+        comparison = compare_revisions(workspace, name, choice.before, choice.after)
+    except StackError as error:
+        return View(revisions, kept, has_folder, choice, problem=str(error))
+    return View(revisions, kept, has_folder, choice, comparison)
+
+
+def _choose(revisions: tuple[Revision, ...], *, has_folder: bool) -> Choice | None:
+    """Compare at first what runs with the folder, which says what the next deploy would change."""
+    return Choice(revisions[0].revision, FOLDER_NUMBER) if revisions and has_folder else None

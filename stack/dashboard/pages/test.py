@@ -1,0 +1,209 @@
+"""The tab that tries a function: a call or a message, what comes back, and events that are kept to do it again."""
+
+import base64
+import re
+from typing import Any
+
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from stack.config.document import Document
+from stack.config.function import FUNCTION_LABEL
+from stack.config.function_event import EventMetadata, EventSpec, FunctionEvent
+from stack.config.trigger import CronTrigger, HttpTrigger
+from stack.dashboard.api.body import read_model
+from stack.dashboard.desk import Desk, desk_of
+from stack.dashboard.pages.function import render_tab
+from stack.errors import ConflictError, FunctionError
+from stack.plan.entrance import Trial, find_entrances
+from stack.plan.function import FunctionPlan
+from stack.run import call
+from stack.run.catalogue import FunctionRecord
+from stack.run.saved_event import list_events, remove_event, save_event
+from stack.run.stack import Stack
+from stack.run.trial import put_message
+
+_PATH = "/functions/{name}/test"
+# The most of an answer that a page is given, in bytes.
+_SHOWN_BYTES = 10_000_000
+_NAME_LENGTH = 63
+
+
+class CallWish(Document):
+    """What the page wants to have sent; the body is base64."""
+
+    trigger: str = ""
+    """The trigger whose queue gets it; none for a call over HTTP."""
+    method: str = ""
+    path: str = ""
+    headers: dict[str, str] = Field({})
+    body: str = ""
+    content_type: str = ""
+    log_level: str = ""
+
+
+class EventWish(Document):
+    """An event that is to be kept under a name, perhaps in the place of another."""
+
+    title: str = Field(min_length=1, max_length=100)
+    replaces: str = ""
+    trigger_name: str = ""
+    trigger_kind: str = "http"
+    body: str = ""
+    attributes: dict[str, Any] = Field({})
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of this tab."""
+    return [
+        Route(_PATH, show_tab),
+        Route(f"{_PATH}/call", send_call, methods=["POST"]),
+        Route(f"{_PATH}/message", send_message, methods=["POST"]),
+        Route(f"{_PATH}/events", keep_event, methods=["POST"]),
+        Route(f"{_PATH}/events/{{event}}", drop_event, methods=["DELETE"]),
+    ]
+
+
+async def show_tab(request: Request) -> Response:
+    """Show the tab."""
+    desk, name = desk_of(request), request.path_params["name"]
+    found = await run_in_threadpool(_describe, desk, name)
+    return await render_tab(request, "test.html", name=name, levels=call.LEVELS, **found)
+
+
+async def send_call(request: Request) -> Response:
+    """Call the function over HTTP."""
+    wish = await read_model(request, CallWish)
+    record = await run_in_threadpool(desk_of(request).catalogue.find, request.path_params["name"])
+    headers = ({"Content-Type": wish.content_type} if wish.content_type else {}) | wish.headers
+    wanted = call.Request(wish.path, wish.method, headers, _decode(wish.body), wish.log_level)
+    answer = await run_in_threadpool(call.call_function, record.name, _find_url(record), wanted)
+    return JSONResponse(
+        {
+            "status": answer.status,
+            "reason": answer.reason,
+            "seconds": answer.seconds,
+            "headers": [pair for pair in answer.headers if pair[0].lower() != call.RETURNED],
+            "body": base64.b64encode(answer.body[:_SHOWN_BYTES]).decode(),
+            "size": len(answer.body),
+            "logs": answer.logs,
+        }
+    )
+
+
+async def send_message(request: Request) -> Response:
+    """Put a message into the queue of one of the function's triggers."""
+    wish, stack = await read_model(request, CallWish), desk_of(request).stack()
+    await run_in_threadpool(_put, stack, request.path_params["name"], wish)
+    return JSONResponse({"sent": True})
+
+
+async def keep_event(request: Request) -> Response:
+    """Keep an event."""
+    wish = await read_model(request, EventWish)
+    saved = await run_in_threadpool(_keep, desk_of(request), request.path_params["name"], wish)
+    return JSONResponse(_tell_event(saved), 201)
+
+
+async def drop_event(request: Request) -> Response:
+    """Forget an event."""
+    await run_in_threadpool(remove_event, desk_of(request).workspace, request.path_params["event"])
+    return Response(status_code=204)
+
+
+def _describe(desk: Desk, name: str) -> dict[str, Any]:
+    plan = _find_plan(desk.stack(), name)
+    triggers = plan.triggers.items() if plan else ()
+    ways = [{"trigger": "", "kind": "http"} for _, one in triggers if isinstance(one, HttpTrigger)]
+    entrances = find_entrances(plan) if plan else ()
+    ways += [
+        {"trigger": one.trigger, "kind": one.kind, "address": one.address, "exchange": one.exchange, "queue": one.queue}
+        for one in entrances
+    ]
+    queued = {one.trigger for one in entrances}
+    return {
+        "ways": ways,
+        "clocks": [trigger for trigger, one in triggers if isinstance(one, CronTrigger)],
+        "elsewhere": [
+            trigger
+            for trigger, one in triggers
+            if trigger not in queued and not isinstance(one, HttpTrigger | CronTrigger)
+        ],
+        "events": [_tell_event(event) for event in list_events(desk.workspace, name).values()],
+    }
+
+
+def _find_plan(stack: Stack, name: str) -> FunctionPlan | None:
+    return next((service.plan for service in stack.inputs.services if service.plan.name == name), None)
+
+
+def _find_url(record: FunctionRecord) -> str:
+    """Return the address that is called.
+
+    Raises:
+        FunctionError: there is nothing to call.
+    """
+    if not record.is_deployed:
+        raise FunctionError(f"{record.name} is not deployed. Deploy it, then send this again.")
+    if record.config.spec.disable:
+        raise FunctionError(f"{record.name} is disabled: its function.yaml says `disable: true`.")
+    url = call.find_call_url(record.name, record.url)
+    if not url:
+        raise FunctionError(f"{record.name} publishes no port, so that only the stack's own services reach it.")
+    return url
+
+
+def _put(stack: Stack, name: str, wish: CallWish) -> None:
+    plan = _find_plan(stack, name)
+    entrances = {one.trigger: one for one in find_entrances(plan)} if plan else {}
+    if wish.trigger not in entrances:
+        raise FunctionError(f"{name} has no trigger {wish.trigger!r} on the stack's broker.")
+    entrance = entrances[wish.trigger]
+    trial = Trial(wish.path or entrance.address, _decode(wish.body), wish.headers, wish.content_type)
+    put_message(stack, entrance, trial)
+
+
+def _decode(body: str) -> bytes:
+    """Return a body's bytes.
+
+    Raises:
+        FunctionError: it is no base64.
+    """
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError as error:
+        raise FunctionError("The body should be base64.") from error
+
+
+def _keep(desk: Desk, function: str, wish: EventWish) -> FunctionEvent:
+    known = list_events(desk.workspace)
+    own = {name: event.spec.display_name for name, event in known.items() if event.function == function}
+    if wish.title in (title for name, title in own.items() if name != wish.replaces):
+        raise ConflictError(f"There is an event {wish.title!r} already; choose another name, or save over it.")
+    name = wish.replaces if wish.replaces in own else choose_name(function, wish.title, taken=set(known))
+    spec = EventSpec.model_validate(
+        {
+            "displayName": wish.title,
+            "triggerName": wish.trigger_name,
+            "triggerKind": wish.trigger_kind,
+            "body": wish.body,
+            "attributes": wish.attributes,
+        }
+    )
+    metadata = EventMetadata(name=name, labels={FUNCTION_LABEL: function})
+    return save_event(desk.workspace, FunctionEvent(metadata=metadata, spec=spec))
+
+
+def choose_name(function: str, title: str, *, taken: set[str]) -> str:
+    """Return a name for an event's file that no event of any function has: names count for all functions together."""
+    word = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "event"
+    stem = f"{function}-{word}"[: _NAME_LENGTH - 4].strip("-")
+    numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
+    return next(name for name in (stem, *numbered) if name not in taken)
+
+
+def _tell_event(event: FunctionEvent) -> dict[str, Any]:
+    return {"name": event.metadata.name, **event.spec.model_dump(by_alias=True)}

@@ -1,0 +1,1 @@
+"""Who may come in, and from where: hosts, logins, sessions and what browsers may do."""

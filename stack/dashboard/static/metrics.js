@@ -1,0 +1,103 @@
+// The figures of a function: charts from the server's points, the sums, and a row for each replica.
+
+import { ago, bytes, count, milliseconds, rate } from "./app.js";
+import { timeChart } from "./chart.js";
+import { watch } from "./live.js";
+
+// Points that are kept: half an hour; and the least time that a chart shows, in seconds.
+const KEPT = 900;
+const SPAN = 120;
+const HEIGHT = 170;
+
+const name = document.querySelector("[data-function]").dataset.function;
+const cores = (value) => (value == null ? "–" : value.toFixed(2));
+const whole = (value) => (value == null ? "–" : Number.isInteger(value) ? count(value) : "");
+
+const CHARTS = {
+  rate: { format: rate, now: ({ rate: all }) => rate(all), series: [["rate", "handled", "--accent", true], ["failure_rate", "failed", "--bad"]] },
+  time: { format: milliseconds, now: ({ p50, p99 }) => (p50 == null ? "no events" : `${milliseconds(p50)} · ${milliseconds(p99)}`), series: [["p50", "p50", "--accent"], ["p99", "p99", "--warn"]] },
+  flight: { format: whole, now: ({ in_flight: some }) => whole(some), series: [["in_flight", "in flight", "--accent", true]] },
+  memory: { format: bytes, now: ({ memory }) => bytes(memory), series: [["memory", "memory", "--accent", true]] },
+  cpu: { format: cores, now: ({ cpu }) => cores(cpu), series: [["cpu", "cores", "--accent", true]] },
+  replicas: { format: whole, now: ({ ready }) => whole(ready), series: [["ready", "ready", "--ok", true]] },
+};
+const COLUMNS = [
+  ["Events", "events", count], ["Failures", "failures", count], ["Retries", "retried", count], ["Dead letters", "dead", count],
+  ["In flight", "in_flight", count], ["Reconnects", "reconnects", count], ["Restarts", "restarts", count], ["Memory", "memory", bytes], ["CPU", "cpu", cores],
+];
+// The sums in which something else than none is worth a look.
+const WORRIES = { failures: "error", dead: "error", retried: "warn", restarts: "warn" };
+
+const charts = new Map();
+let points = [];
+
+function makeCharts() {
+  for (const host of document.querySelectorAll("[data-chart]")) {
+    const { series, format } = CHARTS[host.dataset.chart];
+    const wishes = series.map(([, label, colour, fill = false]) => ({ label, colour, fill }));
+    charts.set(host.dataset.chart, timeChart(host, { series: wishes, height: HEIGHT, format, min: 0, seconds: SPAN }));
+  }
+}
+
+function draw() {
+  const times = points.map((point) => point.time);
+  for (const [key, chart] of charts) {
+    const { series, now } = CHARTS[key];
+    chart.set([times, ...series.map(([field]) => points.map((point) => point[field] ?? null))]);
+    document.querySelector(`[data-now="${key}"]`).textContent = now(points.at(-1));
+  }
+}
+
+function showTotals(replicas) {
+  for (const stat of document.querySelectorAll("[data-total]")) {
+    const key = stat.dataset.total;
+    const known = replicas.map((one) => one[key]).filter((value) => value != null);
+    const sum = known.length ? known.reduce((one, other) => one + other, 0) : null;
+    stat.querySelector("dd").textContent = key === "memory" ? bytes(sum) : count(sum);
+    stat.dataset.level = sum && WORRIES[key] ? WORRIES[key] : "";
+  }
+}
+
+function showReplicas(replicas) {
+  document.querySelector("[data-none]").hidden = replicas.length > 0;
+  document.querySelector("[data-replicas]").replaceChildren(...replicas.map(makeRow));
+}
+
+function makeRow(one) {
+  const row = document.createElement("tr");
+  const head = makeCell("th", "Container", one.container);
+  head.scope = "row";
+  const state = makeCell("td", "State", "");
+  const badge = document.createElement("span");
+  badge.className = "badge";
+  badge.dataset.state = badge.textContent = one.state;
+  state.append(badge);
+  const figures = COLUMNS.map(([title, key, format]) => {
+    const cell = makeCell("td", title, format(one[key]));
+    cell.className = "num";
+    return cell;
+  });
+  row.append(head, state, makeCell("td", "Since", ago(one.since)), ...figures);
+  return row;
+}
+
+function makeCell(tag, label, text) {
+  const cell = document.createElement(tag);
+  cell.dataset.label = label;
+  cell.textContent = text;
+  return cell;
+}
+
+makeCharts();
+watch(`metrics:${name}`, ({ entries }) => {
+  const last = points.at(-1)?.time ?? 0;
+  points.push(...entries.filter((entry) => entry.time > last));
+  points = points.slice(-KEPT);
+  const replicas = entries.at(-1)?.replicas;
+  if (!points.length) return;
+  draw();
+  if (replicas) {
+    showTotals(replicas);
+    showReplicas(replicas);
+  }
+});

@@ -1,0 +1,419 @@
+// Trying a function: a call over HTTP, or a message into one of its queues; and events that are kept to do it again.
+
+import { bytes, confirm, milliseconds, send, toast } from "./app.js";
+import { RecordReader, logLine, readRecord } from "./log_line.js";
+
+// How long the log is watched for what a message brings about, in milliseconds.
+const WATCHED = 30_000;
+const TYPES = { text: "text/plain", json: "application/json" };
+const HEX_BYTES = 4096;
+
+const page = document.querySelector("[data-test]");
+const find = (selector) => document.querySelector(selector);
+const functionName = find("[data-function]").dataset.function;
+const base = `/functions/${encodeURIComponent(functionName)}/test`;
+
+if (page) start();
+
+function start() {
+  const { ways, events } = JSON.parse(page.dataset.test);
+  const kept = new Map(events.map((event) => [event.name, event]));
+  const form = find("#test-form");
+  let file = null;
+  let watching = null;
+
+  const way = () => ways.find((one) => one.trigger === (find("#test-way")?.value ?? ways[0].trigger));
+  const isHttp = () => way().kind === "http";
+  const bodyKind = () => form.elements["body-kind"].value;
+
+  // --- The form ---------------------------------------------------------------------------------------------------
+
+  function showWay() {
+    const { kind, address, exchange } = way();
+    for (const part of page.querySelectorAll("[data-for]")) part.hidden = (part.dataset.for === "http") !== isHttp();
+    find("[data-send-text]").textContent = isHttp() ? "Send" : "Publish";
+    find("#answer-title").textContent = isHttp() ? "Response" : "What follows";
+    if (isHttp()) return showBody();
+    find("[data-address-label]").textContent = kind === "mqtt" ? "Topic" : "Routing key";
+    find("#test-address").value ||= address;
+    find("#test-address").disabled = kind !== "mqtt" && !exchange;
+    find("[data-address-hint]").textContent = exchange || kind === "mqtt"
+      ? `Goes into the queue of this function alone, as if published${kind === "mqtt" ? "" : ` to ${exchange}`}.`
+      : "Goes straight into the trigger’s queue.";
+    showBody();
+  }
+
+  function showBody() {
+    const hasBody = !isHttp() || !["GET", "HEAD"].includes(find("#test-method").value);
+    find("[data-body]").hidden = !hasBody;
+    find("#test-body").hidden = bodyKind() === "file";
+    find("#test-file").hidden = bodyKind() !== "file";
+    checkBody();
+  }
+
+  function checkBody() {
+    const text = find("#test-body").value;
+    let problem = "";
+    if (bodyKind() === "json" && text.trim()) {
+      try {
+        JSON.parse(text);
+      } catch (error) {
+        problem = `No JSON: ${error.message}`;
+      }
+    }
+    find("[data-body-error]").textContent = problem;
+    find("[data-body]").classList.toggle("has-error", Boolean(problem));
+  }
+
+  function addHeader(name = "", value = "") {
+    const row = document.createElement("div");
+    row.className = "header-row";
+    row.append(makeInput("Name of the header", name, "Name"), makeInput("Value of the header", value, "Value"), makeRemover(row));
+    find("[data-headers]").append(row);
+    return row;
+  }
+
+  function readHeaders() {
+    const pairs = [...page.querySelectorAll(".header-row")].map((row) => [...row.querySelectorAll("input")].map((one) => one.value.trim()));
+    return Object.fromEntries(pairs.filter(([name]) => name));
+  }
+
+  async function readBody() {
+    if (find("[data-body]").hidden) return "";
+    if (bodyKind() !== "file") return encode(new TextEncoder().encode(find("#test-body").value));
+    return file ? encode(new Uint8Array(await file.arrayBuffer())) : "";
+  }
+
+  for (const one of form.elements["body-kind"]) {
+    one.addEventListener("change", () => {
+      if (TYPES[one.value]) find("#test-type").value = TYPES[one.value];
+      showBody();
+    });
+  }
+  find("#test-way")?.addEventListener("change", () => {
+    find("#test-address").value = "";
+    showWay();
+  });
+  find("#test-method").addEventListener("change", showBody);
+  find("#test-body").addEventListener("input", checkBody);
+  find("#test-file").addEventListener("change", (event) => {
+    [file] = event.target.files;
+    if (file) find("#test-type").value = file.type || "application/octet-stream";
+  });
+  find("[data-add-header]").addEventListener("click", () => addHeader().querySelector("input").focus());
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  });
+
+  // --- Sending ----------------------------------------------------------------------------------------------------
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = find("[data-send]");
+    if (button.getAttribute("aria-busy")) return;
+    button.setAttribute("aria-busy", "true");
+    find("[data-outcome]").replaceChildren(makeElement("span", "spinner"), isHttp() ? "Waiting" : "Publishing");
+    try {
+      const wish = { headers: readHeaders(), body: await readBody(), contentType: find("[data-body]").hidden ? "" : find("#test-type").value.trim() };
+      await (isHttp() ? callFunction(wish) : publish(wish));
+    } catch (error) {
+      show("[data-problem]");
+      find("[data-problem-text]").textContent = error.message;
+      find("[data-outcome]").replaceChildren();
+    } finally {
+      button.removeAttribute("aria-busy");
+    }
+  });
+
+  async function callFunction(wish) {
+    stopWatching();
+    const answer = await send("POST", `${base}/call`, {
+      ...wish, method: find("#test-method").value, path: find("#test-path").value, logLevel: find("#test-level").value,
+    });
+    show("[data-result]");
+    showOutcome(answer);
+    showAnswerBody(answer);
+    find("[data-header-count]").textContent = answer.headers.length;
+    find("[data-answer-headers]").replaceChildren(...answer.headers.flatMap(([name, value]) => [makeText("dt", name), makeText("dd", value)]));
+    showLogs(answer.logs);
+  }
+
+  async function publish(wish) {
+    const start = Date.now() / 1000;
+    const { trigger } = way();
+    await send("POST", `${base}/message`, { ...wish, trigger, path: find("#test-address").value });
+    show("[data-result]", { isMessage: true });
+    find("[data-outcome]").replaceChildren(makeBadge("ok", "Published"));
+    watchLog(start);
+  }
+
+  function show(selector, { isMessage = false } = {}) {
+    for (const one of ["[data-empty]", "[data-problem]", "[data-result]"]) find(one).hidden = one !== selector;
+    for (const one of ["[data-body-part]", "[data-headers-part]"]) find(one).hidden = isMessage;
+    find("[data-log-title]").textContent = isMessage ? "The function’s log since then" : "Log of this call";
+  }
+
+  function showOutcome({ status, reason, seconds, size }) {
+    const level = status < 300 ? "ok" : status < 500 ? "warn" : "error";
+    find("[data-outcome]").replaceChildren(
+      makeBadge(level, `${status} ${reason}`), makeText("span", milliseconds(seconds * 1000)), makeText("span", bytes(size), "muted"),
+    );
+  }
+
+  function showLogs(logs) {
+    const lines = (logs ?? []).map((record) => logLine(readRecord(record)));
+    if (!lines.length) lines.push(makeText("span", explainLogs(logs), "muted"));
+    find("[data-log]").replaceChildren(...lines);
+  }
+
+  function explainLogs(logs) {
+    if (!find("#test-level").value) return "The log was not asked for.";
+    return logs ? "It logged nothing at this level." : "No log came back: it is longer than 4 kB, or the function never got the call. The Logs tab has all lines.";
+  }
+
+  /** Show what the function logs from a time on: which lines are due to the message alone, nobody can tell. */
+  function watchLog(start) {
+    stopWatching();
+    const log = find("[data-log]");
+    log.replaceChildren(makeText("span", "Waiting for what it logs", "muted"));
+    const reader = new RecordReader();
+    const lines = new Map();
+    let latest = start;
+    const listen = ({ detail }) => {
+      for (const entry of detail.entries) {
+        if (entry.time <= latest) continue;
+        latest = entry.time;
+        const { record } = reader.read(entry);
+        lines.set(record, logLine(record));
+      }
+      if (lines.size) log.replaceChildren(...lines.values());
+    };
+    const topic = `live:logs:${functionName}`;
+    document.addEventListener(topic, listen);
+    const patience = setTimeout(() => stopWatching(), WATCHED);
+    watching = () => {
+      document.removeEventListener(topic, listen);
+      clearTimeout(patience);
+      if (!lines.size) log.replaceChildren(makeText("span", "It has logged nothing since.", "muted"));
+    };
+  }
+
+  function stopWatching() {
+    watching?.();
+    watching = null;
+  }
+
+  // --- The answer's body ------------------------------------------------------------------------------------------
+
+  let shown = null;
+
+  function showAnswerBody({ body, headers, size }) {
+    const content = Uint8Array.from(atob(body), (one) => one.charCodeAt(0));
+    const type = headers.find(([name]) => name.toLowerCase() === "content-type")?.[1] ?? "";
+    if (shown) URL.revokeObjectURL(shown.address);
+    const text = decode(content);
+    // As bytes and not by its own type: a page of a function must never become a page of the dashboard.
+    const address = URL.createObjectURL(new Blob([content], { type: "application/octet-stream" }));
+    shown = { content, text, pretty: text === null ? null : prettify(text), size, address };
+    const link = find("[data-download]");
+    link.href = address;
+    link.download = `${functionName}${suffix(type)}`;
+    find('[data-view="text"]').disabled = find('[data-view="pretty"]').disabled = text === null;
+    find('[data-view="pretty"]').hidden = shown.pretty === null;
+    view(text === null ? "hex" : shown.pretty === null ? "text" : "pretty");
+  }
+
+  function view(kind) {
+    const { content, text, pretty, size } = shown;
+    find("#answer-body").textContent = { pretty, text, hex: dump(content.subarray(0, HEX_BYTES)) }[kind];
+    const notes = [];
+    if (!size) notes.push("The body is empty.");
+    if (text === null) notes.push("The body is no text.");
+    if (kind === "hex" && size > HEX_BYTES) notes.push(`The first ${HEX_BYTES} of ${size} bytes.`);
+    if (content.length < size) notes.push(`Only the first ${bytes(content.length)} are shown.`);
+    find("[data-body-note]").textContent = notes.join(" ");
+    find("[data-body-note]").hidden = !notes.length;
+    find("#answer-body").hidden = !size;
+    for (const button of page.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", String(button.dataset.view === kind));
+  }
+
+  for (const button of page.querySelectorAll("[data-view]")) button.addEventListener("click", () => view(button.dataset.view));
+
+  // --- Kept events ------------------------------------------------------------------------------------------------
+
+  const select = find("#test-event");
+  const dialog = find("#event-dialog");
+
+  function listEvents(chosen = "") {
+    const names = [...kept.values()].sort((one, other) => title(one).localeCompare(title(other)));
+    select.replaceChildren(new Option("Saved events", ""), ...names.map((event) => new Option(title(event), event.name)));
+    select.hidden = !kept.size;
+    select.value = chosen;
+    find("[data-event-menu]").hidden = !chosen;
+  }
+
+  function load(event) {
+    const attributes = Object.fromEntries(Object.entries(event.attributes ?? {}).map(([key, value]) => [key.toLowerCase(), value]));
+    const trigger = event.triggerKind === "http" ? "" : event.triggerName;
+    if (find("#test-way") && ways.some((one) => one.trigger === trigger)) find("#test-way").value = trigger;
+    if (attributes.method) find("#test-method").value = String(attributes.method).toUpperCase();
+    find(trigger ? "#test-address" : "#test-path").value = attributes.path ?? "";
+    find("[data-headers]").replaceChildren();
+    let type = "";
+    for (const [name, value] of Object.entries(attributes.headers ?? {})) {
+      if (name.toLowerCase() === "content-type") type = String(value);
+      else addHeader(name, String(value));
+    }
+    find("#test-body").value = event.body;
+    find("#test-type").value = type;
+    form.elements["body-kind"].value = type.includes("json") ? "json" : "text";
+    showWay();
+  }
+
+  async function keep(name, replaces = "") {
+    if (bodyKind() === "file") throw new Error("A file cannot be kept with an event: choose Text or JSON.");
+    const type = find("#test-type").value.trim();
+    const headers = type ? { "Content-Type": type, ...readHeaders() } : readHeaders();
+    const path = isHttp() ? { method: find("#test-method").value, path: find("#test-path").value } : { path: find("#test-address").value };
+    const event = await send("POST", `${base}/events`, {
+      title: name, replaces, triggerName: way().trigger, triggerKind: way().kind, body: find("#test-body").value, attributes: { ...path, headers },
+    });
+    kept.set(event.name, event);
+    listEvents(event.name);
+    toast(`Saved as “${name}”.`, "ok");
+  }
+
+  async function ask(heading, value) {
+    find("#event-title").textContent = heading;
+    find("#event-name").value = value;
+    dialog.returnValue = "";
+    dialog.showModal();
+    find("#event-name").select();
+    await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
+    return dialog.returnValue === "save" ? find("#event-name").value.trim() : "";
+  }
+
+  const tell = (action) => async () => {
+    try {
+      await action();
+    } catch (error) {
+      toast(error.message, "error");
+    }
+  };
+
+  async function saveAs(heading = "Save this event") {
+    const name = await ask(heading, "");
+    if (name) await keep(name);
+  }
+
+  select.addEventListener("change", () => {
+    find("[data-event-menu]").hidden = !select.value;
+    if (select.value) load(kept.get(select.value));
+  });
+  find("[data-save]").addEventListener("click", tell(() => (select.value ? keep(title(kept.get(select.value)), select.value) : saveAs())));
+  find("[data-save-as]").addEventListener("click", tell(() => saveAs("Save as another event")));
+  find("[data-rename]").addEventListener("click", tell(async () => {
+    const event = kept.get(select.value);
+    const name = await ask("Rename this event", title(event));
+    if (!name) return;
+    const { triggerName, triggerKind, body, attributes } = event;
+    const renamed = await send("POST", `${base}/events`, { title: name, replaces: event.name, triggerName, triggerKind, body, attributes });
+    kept.set(renamed.name, renamed);
+    listEvents(renamed.name);
+  }));
+  find("[data-delete]").addEventListener("click", tell(async () => {
+    const event = kept.get(select.value);
+    if (!(await confirm(`Delete the event “${title(event)}”?`, { yes: "Delete", danger: true }))) return;
+    await send("DELETE", `${base}/events/${encodeURIComponent(event.name)}`);
+    kept.delete(event.name);
+    listEvents();
+  }));
+
+  find("#test-type").value = TYPES[bodyKind()] ?? "";
+  listEvents();
+  showWay();
+}
+
+function title(event) {
+  return event.displayName || event.name;
+}
+
+// --- Bodies -----------------------------------------------------------------------------------------------------------
+
+function encode(content) {
+  let text = "";
+  for (let place = 0; place < content.length; place += 0x8000) text += String.fromCharCode(...content.subarray(place, place + 0x8000));
+  return btoa(text);
+}
+
+/** Return bytes as text; null if they are none. */
+function decode(content) {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(content);
+  } catch {
+    return null;
+  }
+}
+
+/** Return JSON with indents; null if it is none. */
+function prettify(text) {
+  if (!/^\s*[[{]/.test(text)) return null;
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return null;
+  }
+}
+
+function dump(content) {
+  const rows = [];
+  for (let place = 0; place < content.length; place += 16) {
+    const row = [...content.subarray(place, place + 16)];
+    const numbers = row.map((one) => one.toString(16).padStart(2, "0")).join(" ");
+    const characters = row.map((one) => (one >= 32 && one < 127 ? String.fromCharCode(one) : ".")).join("");
+    rows.push(`${place.toString(16).padStart(8, "0")}  ${numbers.padEnd(47)}  ${characters}`);
+  }
+  return rows.join("\n");
+}
+
+function suffix(type) {
+  const known = { "application/json": ".json", "text/plain": ".txt", "text/html": ".html", "text/csv": ".csv", "image/png": ".png", "image/jpeg": ".jpg" };
+  return known[type.split(";")[0].trim()] ?? ".bin";
+}
+
+// --- Elements ---------------------------------------------------------------------------------------------------------
+
+function makeElement(tag, className = "") {
+  const made = document.createElement(tag);
+  made.className = className;
+  return made;
+}
+
+function makeText(tag, text, className = "") {
+  const made = makeElement(tag, className);
+  made.textContent = text;
+  return made;
+}
+
+function makeBadge(state, text) {
+  const made = makeText("span", text, "badge");
+  made.dataset.state = state;
+  return made;
+}
+
+function makeInput(label, value, placeholder) {
+  const made = makeElement("input", "input-small mono");
+  made.setAttribute("aria-label", label);
+  made.value = value;
+  made.placeholder = placeholder;
+  made.autocomplete = "off";
+  return made;
+}
+
+function makeRemover(row) {
+  const made = makeText("button", "×", "btn small quiet icon-only");
+  made.type = "button";
+  made.setAttribute("aria-label", "Remove this header");
+  made.addEventListener("click", () => row.remove());
+  return made;
+}

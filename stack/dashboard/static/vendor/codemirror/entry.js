@@ -1,0 +1,12 @@
+// What our editor needs of CodeMirror; esbuild makes codemirror.js of it.
+export { autocompletion } from "@codemirror/autocomplete";
+export { indentWithTab } from "@codemirror/commands";
+export { python } from "@codemirror/lang-python";
+export { yaml } from "@codemirror/lang-yaml";
+export { HighlightStyle, indentUnit, syntaxHighlighting } from "@codemirror/language";
+export { lintGutter, setDiagnostics } from "@codemirror/lint";
+export { MergeView, unifiedMergeView } from "@codemirror/merge";
+export { Compartment, EditorState, Prec } from "@codemirror/state";
+export { EditorView, keymap } from "@codemirror/view";
+export { tags } from "@lezer/highlight";
+export { basicSetup } from "codemirror";

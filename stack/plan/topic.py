@@ -1,0 +1,52 @@
+"""Topics and messages: MQTT's names in AMQP's, and what a person is shown of a body."""
+
+import json
+import math
+from typing import Any
+
+_TO_KEY = str.maketrans("/.+", "./*")
+_TO_TOPIC = str.maketrans("/.*", "./+")
+# Names of a field that holds a reading, in the order in which they are looked for.
+_FIELDS = ("value", "temperature", "reading")
+
+
+def to_key(topic: str) -> str:
+    """Return the routing key, or the binding key of a filter, that RabbitMQ makes of a topic."""
+    return topic.translate(_TO_KEY)
+
+
+def to_topic(key: str) -> str:
+    """Return the topic that RabbitMQ makes of a routing key."""
+    return key.translate(_TO_TOPIC)
+
+
+def read_text(body: bytes, longest: int) -> str:
+    """Return the first so many characters of a body; of bytes that are no text, their number."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return f"{len(body)} bytes that are no text"
+    return text if len(text) <= longest else text[:longest] + "…"
+
+
+def read_number(body: bytes) -> float | None:
+    """Return the number that a body is, or that is the reading of its JSON object; None if there is none."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(document, dict):
+        document = _find_reading(document)
+    if isinstance(document, bool) or not isinstance(document, int | float):
+        return None
+    try:
+        number = float(document)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _find_reading(document: dict[str, Any]) -> Any:
+    named = (document[name] for name in _FIELDS if name in document)
+    numbers = [value for value in document.values() if isinstance(value, int | float)]
+    return next(named, numbers[0] if len(numbers) == 1 else None)

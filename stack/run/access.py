@@ -1,0 +1,87 @@
+"""Access to the dashboard: its one user, whose password and token are kept as hashes that only their owner can read."""
+
+import hashlib
+import json
+import secrets
+from dataclasses import asdict, dataclass
+
+from stack.errors import HostError
+from stack.run.workspace import Workspace, make_folder, owner_hint, write_file
+
+USER = "admin"
+_PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
+# No name of a secret of the user's begins with a dot.
+_FILE, _SESSION_KEY = ".dashboard", ".session-key"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may come in: an argon2 hash of the password, and a SHA-256 digest of the token, which is long and random."""
+
+    user: str
+    password_hash: str
+    token_digest: str
+
+    @property
+    def generation(self) -> str:
+        """Return what changes with the password, so that older sessions end."""
+        return hashlib.sha256(self.password_hash.encode()).hexdigest()[:16]
+
+    def takes_token(self, token: str) -> bool:
+        """Say whether this is the token."""
+        return secrets.compare_digest(digest_token(token), self.token_digest)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made, to be shown this once."""
+
+    password: str
+    token: str
+
+
+def load_access(workspace: Workspace) -> Access | None:
+    """Return who may come in, or nothing where no login was made.
+
+    Raises:
+        HostError: the file belongs to somebody else, or is broken.
+    """
+    path = workspace.secrets / _FILE
+    try:
+        return Access(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise HostError(f"{path} cannot be read: {error}. `invoke credentials` makes it anew.") from error
+
+
+def make_access(workspace: Workspace) -> Made:
+    """Make a random password and token for the dashboard; only their hashes are kept."""
+    from argon2 import PasswordHasher
+
+    made = Made(secrets.token_urlsafe(15), secrets.token_urlsafe(32))
+    access = Access(USER, PasswordHasher().hash(made.password), digest_token(made.token))
+    make_folder(workspace.secrets, _PRIVATE_FOLDER)
+    write_file(workspace.secrets / _FILE, json.dumps(asdict(access)).encode() + b"\n", _PRIVATE)
+    return made
+
+
+def load_session_key(workspace: Workspace) -> str:
+    """Return the key that sessions are signed with; it is made the first time.
+
+    Raises:
+        HostError: the file belongs to somebody else.
+    """
+    path = workspace.secrets / _SESSION_KEY
+    if not path.exists():
+        make_folder(workspace.secrets, _PRIVATE_FOLDER)
+        write_file(path, secrets.token_urlsafe(32).encode(), _PRIVATE)
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise HostError(f"{path} cannot be read: {error.strerror}. {owner_hint(path)}") from error
+
+
+def digest_token(token: str) -> str:
+    """Return what is kept of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()

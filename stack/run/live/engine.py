@@ -1,0 +1,218 @@
+"""Docker, asked without waiting: containers, what they use, and what they say."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+from aiodocker import Docker, DockerError
+from aiodocker.multiplexed import multiplexed_result_stream
+from aiohttp import ClientTimeout
+
+from stack.config.function import FUNCTION_LABEL
+from stack.plan.python import PYTHON_LABEL, WANTED_LABEL
+from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
+from stack.run.container import Container
+from stack.run.live.events import FAILURES, PROJECT_LABEL, SERVICE_LABEL, Event
+
+_TIMEOUT, _ENDLESS = ClientTimeout(total=5.0), ClientTimeout()
+# What a container with a terminal says comes as it is, of others in frames.
+_RAW = "application/vnd.docker.raw-stream"
+# For how long a listing is believed that no event has changed, in case that one was lost.
+_BELIEVED_SECONDS = 30.0
+# Seconds between two looks at what a container uses.
+_USAGE_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A container, where it is on the stack's network, and since when it runs; both are empty if it does not."""
+
+    container: Container
+    address: str
+    since: float
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a container uses: bytes of memory, the file cache left out, and cores, which two looks tell."""
+
+    memory: int
+    cpu: float | None
+
+
+@dataclass(frozen=True)
+class _Sample:
+    time: float
+    seconds: float
+    memory: int
+
+
+class AsyncEngine:
+    """Docker, for one project; what no event has changed is not asked for again."""
+
+    def __init__(self, docker: Docker, project: str) -> None:
+        self.docker = docker
+        self._project = project
+        self._instances: tuple[Instance, ...] = ()
+        self._is_stale = True
+        self._listed_at = 0.0
+        self._starts: dict[str, float] = {}
+        self._samples: dict[str, _Sample] = {}
+        self._usages: dict[str, Usage] = {}
+        self._used_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    def forget(self, event: Event | None) -> None:
+        """Ask again for what an event may have changed; without one, for everything."""
+        self._is_stale = True
+        if event:
+            self._starts.pop(event.container, None)
+        else:
+            self._starts.clear()
+
+    async def instances(self) -> tuple[Instance, ...]:
+        """List the project's containers, running or not.
+
+        Raises:
+            DockerError: Docker does not answer.
+        """
+        async with self._lock:
+            if self._is_stale or monotonic() > self._listed_at + _BELIEVED_SECONDS:
+                # An event that comes meanwhile makes the next call ask again.
+                self._is_stale = False
+                try:
+                    self._instances = await self._list()
+                    self._listed_at = monotonic()
+                except BaseException:
+                    self._is_stale = True
+                    raise
+        return self._instances
+
+    async def usages(self) -> dict[str, Usage]:
+        """Tell what each running container uses, by id; of a new one only from the second look on."""
+        if monotonic() < self._used_at + _USAGE_SECONDS:
+            return self._usages
+        self._used_at = monotonic()
+        running = [one.container.id for one in await self.instances() if one.container.is_running]
+        samples = dict(zip(running, await asyncio.gather(*map(self._sample, running)), strict=True))
+        self._usages = {key: _compare(self._samples.get(key), new) for key, new in samples.items() if new}
+        self._samples = {key: new for key, new in samples.items() if new}
+        return self._usages
+
+    async def health(self, container: str) -> str:
+        """Return what the last health check of a container said."""
+        try:
+            checks = (await self._inspect(container))["State"].get("Health", {}).get("Log") or []
+        except FAILURES:
+            return ""
+        return str(checks[-1]["Output"]) if checks else ""
+
+    async def _list(self) -> tuple[Instance, ...]:
+        filters = json.dumps({"label": [f"{PROJECT_LABEL}={self._project}"]})
+        found = await self.docker.containers.list(all=True, filters=filters)
+        instances = await asyncio.gather(*(self._read(one._container) for one in found))
+        return tuple(sorted(instances, key=lambda one: one.container.name))
+
+    async def _read(self, document: dict[str, Any]) -> Instance:
+        container = read_container(document)
+        if not container.is_running:
+            return Instance(container, "", 0.0)
+        if container.id not in self._starts:
+            self._starts[container.id] = await self._find_start(container.id)
+        return Instance(container, find_address(document), self._starts[container.id])
+
+    async def _find_start(self, container: str) -> float:
+        try:
+            text = (await self._inspect(container))["State"]["StartedAt"]
+        except DockerError:
+            return 0.0
+        return datetime.fromisoformat(text).timestamp()
+
+    async def _inspect(self, container: str) -> dict[str, Any]:
+        return await self.docker.containers.container(container).show()
+
+    async def _sample(self, container: str) -> _Sample | None:
+        """Ask once for what a container uses; aiodocker's own call would take Docker two seconds."""
+        url = self._url(container, "stats?stream=0&one-shot=1")
+        try:
+            async with self.docker.session.get(url, timeout=_TIMEOUT) as answer:
+                return _read_sample(await answer.json())
+        except (*FAILURES, ValueError, KeyError):
+            return None
+
+    async def lines(self, container: str, *, tail: int) -> list[str]:
+        """Return a container's last lines, each with its time before it."""
+        log: Any = self.docker.containers.container(container).log
+        return "".join(await log(stdout=True, stderr=True, timestamps=True, tail=tail)).splitlines()
+
+    async def follow(self, container: str, since: float) -> AsyncIterator[str]:
+        """Yield a container's lines from a time on, as they come, each with its time before it."""
+        unfinished = ""
+        async for text in self.texts(container, f"follow=1&timestamps=1&since={since:.9f}"):
+            *lines, unfinished = (unfinished + text).split("\n")
+            for line in lines:
+                yield line
+
+    async def texts(self, container: str, query: str) -> AsyncIterator[str]:
+        """Yield what a container says as it comes, in pieces; the query has Docker's own options.
+
+        Without aiodocker's own call, which leaves its connection open when nobody listens any more.
+        """
+        url = self._url(container, f"logs?stdout=1&stderr=1&{query}")
+        async with self.docker.session.get(url, timeout=_ENDLESS) as answer:
+            answer.raise_for_status()
+            texts: AsyncIterator[str] = multiplexed_result_stream(answer, is_tty=answer.content_type == _RAW)  # type: ignore[no-untyped-call]
+            async for text in texts:
+                yield text
+
+    def _url(self, container: str, rest: str) -> str:
+        return f"{self.docker.docker_host}/{self.docker.api_version}/containers/{container}/{rest}"
+
+
+def read_container(document: dict[str, Any]) -> Container:
+    """Read one container of Docker's listing."""
+    labels = document["Labels"]
+    return Container(
+        id=document["Id"],
+        name=document["Names"][0].lstrip("/"),
+        image=document["Image"],
+        state=document["State"],
+        status=document["Status"],
+        ports=", ".join(_write_ports(document.get("Ports", ()))),
+        service=labels.get(SERVICE_LABEL, ""),
+        config_hash=labels.get("com.docker.compose.config-hash", ""),
+        files=labels.get(FILES_LABEL, ""),
+        secrets=labels.get(SECRETS_LABEL, ""),
+        function=labels.get(FUNCTION_LABEL, ""),
+        wanted_python=labels.get(WANTED_LABEL, ""),
+        python=labels.get(PYTHON_LABEL, ""),
+    )
+
+
+def find_address(document: dict[str, Any]) -> str:
+    """Return the address of a container of Docker's listing on the first of its networks that has one."""
+    networks = document.get("NetworkSettings", {}).get("Networks", {}).values()
+    return next((one["IPAddress"] for one in networks if one.get("IPAddress")), "")
+
+
+def _write_ports(ports: Iterable[dict[str, Any]]) -> list[str]:
+    """Write ports as `docker ps` does."""
+    return [
+        f"{one['IP']}:{one['PublicPort']}->{one['PrivatePort']}/{one['Type']}" for one in ports if "PublicPort" in one
+    ]
+
+
+def _read_sample(document: dict[str, Any]) -> _Sample:
+    memory = document["memory_stats"]
+    cache = memory.get("stats", {}).get("inactive_file", 0)
+    return _Sample(monotonic(), document["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, memory["usage"] - cache)
+
+
+def _compare(old: _Sample | None, new: _Sample) -> Usage:
+    """Round to what a person can see, so that a quiet container says the same twice."""
+    cpu = round(max(new.seconds - old.seconds, 0.0) / max(new.time - old.time, 0.1), 2) if old else None
+    return Usage(round(new.memory, -5), cpu)

@@ -1,0 +1,39 @@
+"""What the tests of the dashboard need besides: Chromium, and the packages of tests/requirements.lock."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from stack import console
+from stack.errors import HostError
+from stack.run.workspace import PROGRAM
+
+_LOCK = PROGRAM / "tests" / "requirements.lock"
+_MODULES = ("playwright", "axe_playwright_python", "schemathesis")
+_CHROMIUM = "chromium"
+
+
+def install_test_tools() -> None:
+    """Install what is missing.
+
+    Raises:
+        HostError: it cannot be installed; the message says what to type.
+    """
+    if not all(map(find_spec, _MODULES)):
+        console.say("Installing what the tests of the dashboard need.")
+        _run(sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", str(_LOCK))
+    if not shutil.which(_CHROMIUM):
+        console.say("Installing Chromium, in which the dashboard is tested.")
+        root = () if os.geteuid() == 0 else ("sudo",)
+        _run(*root, "apt-get", "update", "--quiet=2")
+        _run(*root, "apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends", _CHROMIUM)
+
+
+def _run(*command: str) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    except (subprocess.CalledProcessError, FileNotFoundError) as error:
+        raise HostError(f"The tests of the dashboard need what could not be installed: {' '.join(command)}") from error

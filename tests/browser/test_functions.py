@@ -1,0 +1,235 @@
+"""The functions' pages, as the tutorial goes through Nuclio's: a project, a function, Deploy; then a change, a mistake,
+and the way back."""
+
+import re
+import shutil
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Dialog, Page, expect
+
+from tests.browser.visit import Visit
+from tests.docker.workspace import Workspace, fetch
+
+_NAME, _PROJECT = "tutorialwalk", "tutorial"
+_CODE = 'def handler(context, event):\n    return "one"\n'
+# As the tutorial's own, which is for Node.js.
+_YAML = """\
+apiVersion: "nuclio.io/v1"
+kind: Function
+metadata:
+  name: {name}
+  namespace: nuclio
+spec:
+  handler: "main:handler"
+  runtime: {runtime}
+  image: "nuclio/processor-{name}:latest"
+  minReplicas: 1
+  maxReplicas: 1
+  targetCPU: 75
+  build:
+    functionSourceCode: {code}
+    codeEntryType: sourceCode
+  platform: {{}}
+"""
+
+
+@pytest.fixture
+def walker(visit: Visit, workspace: Workspace) -> Iterator[Visit]:
+    """A visit whose function and project are gone at the end."""
+    yield visit
+    if _NAME in workspace.functions():
+        workspace.invoke("delete-function", _NAME, "--yes", check=False)
+        shutil.rmtree(workspace.root / "functions" / _NAME, ignore_errors=True)
+    (workspace.root / "functions/.projects" / f"{_PROJECT}.yaml").unlink(missing_ok=True)
+
+
+def test_the_tutorials_walk(walker: Visit, workspace: Workspace) -> None:
+    page = walker.open("/functions")
+    _make_project(page)
+    _import(page, runtime="nodejs")
+    expect(page.get_by_role("alert")).to_contain_text("spec.runtime: 'nodejs' is not supported; Tidegate runs python")
+    _import(page, runtime="python")
+    expect(page.get_by_role("heading", name=_NAME)).to_be_visible()
+    expect(page.get_by_role("link", name=_PROJECT, exact=True)).to_be_visible()
+    expect(page.locator(".cm-content")).to_contain_text('return "one"')
+    _deploy(page, "Revision 1 is ready")
+    address = page.get_by_label("Deploy", exact=True).get_by_role("link").inner_text()
+    assert fetch(address) == (200, "one")
+
+    _write(page, _CODE.replace("one", "two"))
+    _deploy(page, "Revision 2 is ready", button="Save & deploy")
+    assert fetch(address) == (200, "two")
+
+    _write(page, f"import nothing_of_that_name\n\n\n{_CODE}")
+    _deploy(page, "The deploy failed", button="Save & deploy")
+    panel = page.get_by_label("Deploy", exact=True)
+    expect(panel).to_contain_text("nothing_of_that_name")
+    expect(panel).to_contain_text("Revision 2 runs on as before.")
+    assert fetch(address) == (200, "two")
+
+    walker.look("function-broken")
+    page.get_by_role("link", name="Revisions").click()
+    expect(page.get_by_label("What differs").locator("ins").first).to_contain_text("import nothing_of_that_name")
+    walker.look("function-revisions")
+    page.get_by_role("row", name=re.compile("^1 ")).get_by_role("button", name="Roll back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    expect(panel.get_by_role("heading")).to_have_text("Revision 3 is ready", timeout=60_000)
+    assert fetch(address) == (200, "one")
+
+    page.get_by_role("combobox", name="From").select_option("2")
+    page.get_by_role("button", name="Compare").last.click()
+    page.get_by_role("button", name="Restore these files").click()
+    page.get_by_role("dialog").get_by_role("button", name="Restore").click()
+    expect(page.locator(".cm-content")).to_contain_text('return "two"')
+    _delete_project(page, workspace)
+
+
+def test_what_others_write_is_not_lost(visit: Visit, workspace: Workspace) -> None:
+    folder = workspace.write_function("editedtwice", _CODE)
+    page = visit.open("/functions/editedtwice/code")
+    _write(page, _CODE.replace("one", "mine"))
+    (folder / "main.py").write_text(_CODE.replace("one", "theirs"))
+    page.keyboard.press("Control+s")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Somebody else changed main.py")
+    expect(dialog).to_contain_text("theirs")
+    visit.look("function-conflict")
+    dialog.get_by_role("button", name="Save mine over it").click()
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()
+    assert "mine" in (folder / "main.py").read_text()
+
+
+def test_a_mistake_is_shown_where_it_is(visit: Visit, workspace: Workspace) -> None:
+    workspace.write_function("mistaken", _CODE, "spec:\n  handler: main:handler\n")
+    page = visit.open("/functions/mistaken/code?file=function.yaml")
+    _write(page, "spec:\n  handler: main:handler\n  runtim: python\n")
+    problem = page.get_by_role("button", name="function.yaml:3")
+    expect(problem).to_have_text("function.yaml:3  spec.runtim: is not a known key; did you mean 'runtime'?")
+    visit.look("function-mistake")
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.once("dialog", stay)
+    page.get_by_role("link", name="Overview").click()
+    assert asked == ["beforeunload"]
+    expect(problem).to_be_visible()
+
+
+def test_files_are_made_renamed_and_deleted(visit: Visit, workspace: Workspace) -> None:
+    folder = workspace.write_function("filed", _CODE)
+    page = visit.open("/functions/filed/code")
+    page.get_by_role("button", name="New file").click()
+    page.get_by_label("Path", exact=True).fill("../outside.py")
+    page.get_by_role("button", name="Make it").click()
+    expect(page.locator("[data-toasts]")).to_contain_text("is no path of a file below the function's folder")
+    page.get_by_label("Path", exact=True).fill("lib/units.py")
+    page.get_by_role("button", name="Make it").click()
+    expect(page.get_by_role("heading", name="lib/units.py")).to_be_visible()
+    page.get_by_label("More about this file").click()
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_label("New path").fill("units.py")
+    page.get_by_role("dialog").get_by_role("button", name="Rename").click()
+    expect(page.get_by_role("heading", name="units.py", exact=True)).to_be_visible()
+    page.get_by_label("More about this file").click()
+    page.get_by_role("button", name="Delete").last.click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("button", name="units.py")).to_have_count(0)
+    page.locator("[data-upload-input]").set_input_files({"name": "a.bin", "mimeType": "", "buffer": b"\0\1"})
+    expect(page.locator("[data-editors]")).to_contain_text("a.bin is no text")
+    assert sorted(path.name for path in folder.iterdir()) == ["a.bin", "function.yaml", "main.py"]
+
+
+def test_functions_are_found(visit: Visit, deployed: Callable[..., None]) -> None:
+    deployed("mqttevent")
+    page = visit.open("/functions")
+    row = page.get_by_role("row", name=re.compile("mqttevent"))
+    expect(row.locator("[data-label=State]")).to_have_text("ready")
+    expect(row.locator("[data-label=Memory]")).to_contain_text("MB", timeout=15_000)
+    visit.check_weight()
+    visit.look("functions")
+    page.keyboard.press("/")
+    page.keyboard.type("mqttev")
+    expect(page.get_by_role("row").filter(has_text="amqp")).to_have_count(0)
+    expect(row).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("row", name=re.compile("amqpevent"))).to_be_visible()
+    visit.open("/functions/new")
+    visit.check_weight()
+    visit.look("function-new")
+    visit.open("/functions/new?from=yaml")
+    visit.look("function-import")
+
+
+def test_a_function_is_made_of_a_template_and_deleted(visit: Visit, workspace: Workspace) -> None:
+    page = visit.open("/functions/new")
+    page.get_by_text("MQTT topic").click()
+    page.get_by_label("Name").fill("fromtemplate")
+    page.get_by_role("button", name="Make it").click()
+    expect(page.get_by_role("heading", name="fromtemplate")).to_contain_text("not deployed")
+    expect(page.locator(".cm-content")).to_contain_text("def handler")
+    visit.check_weight()
+    visit.look("function-code")
+    page.get_by_label("More", exact=True).click()
+    page.get_by_role("button", name="Delete").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text(".stack/state/removed/fromtemplate")
+    page.get_by_role("button", name="Cancel").click()
+    visit.open("/functions")
+    page.get_by_label("More about fromtemplate").click()
+    visit.page.screenshot(path=visit.pictures / "functions-menu.png")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("link", name="fromtemplate")).to_have_count(0)
+    assert not (workspace.root / "functions/fromtemplate").exists()
+
+
+def _make_project(page: Page) -> None:
+    page.get_by_label("More", exact=True).click()
+    page.get_by_role("button", name="New project").click()
+    page.get_by_label("Name").fill(_PROJECT)
+    page.get_by_label("What it is for").fill("As Nuclio's tutorial has it")
+    page.get_by_role("button", name="Make it").click()
+    expect(page.get_by_role("heading", name=_PROJECT)).to_be_visible()
+
+
+def _import(page: Page, *, runtime: str) -> None:
+    """Import the YAML into the project, beginning from its card in the list if that is shown."""
+    if page.url.endswith("/functions"):
+        page.get_by_label(f"More about {_PROJECT}", exact=True).click()
+        page.get_by_role("link", name="New function here").click()
+        page.get_by_role("link", name="Nuclio’s YAML").click()  # noqa: RUF001 -- as it is written
+    code = b64encode(_CODE.encode()).decode()
+    page.get_by_role("textbox", name="YAML").fill(_YAML.format(name=_NAME, runtime=runtime, code=code))
+    expect(page.get_by_label("Project")).to_have_value(_PROJECT)
+    page.get_by_role("button", name="Import").click()
+
+
+def _write(page: Page, text: str) -> None:
+    """Write over the whole text of the editor."""
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    page.keyboard.insert_text(text)
+
+
+def _deploy(page: Page, outcome: str, *, button: str = "Deploy") -> None:
+    page.get_by_role("button", name=button, exact=True).click()
+    panel = page.get_by_label("Deploy", exact=True)
+    expect(panel.get_by_role("log")).to_contain_text("building")
+    expect(panel.get_by_role("heading")).to_have_text(outcome, timeout=90_000)
+
+
+def _delete_project(page: Page, workspace: Workspace) -> None:
+    page.get_by_role("link", name="Functions").first.click()
+    page.get_by_label(f"More about {_PROJECT}", exact=True).click()
+    page.get_by_role("button", name="Delete project").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(_NAME)
+    dialog.get_by_role("checkbox").check()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name=_PROJECT)).to_have_count(0, timeout=60_000)
+    assert _NAME not in workspace.functions()

@@ -1,0 +1,76 @@
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from stack.run.access import USER, make_access
+from stack.run.workspace import Workspace as StackWorkspace
+from tests.browser.visit import DESKTOP, Visit
+from tests.docker.workspace import ROOT, fetch, free_ports, make_workspace, wait_until
+
+
+@pytest.fixture
+def guarded(chromium: Browser, tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[tuple[Visit, str]]:
+    """A dashboard as other machines would meet it, and its password; it listens to this machine alone."""
+    workspace = make_workspace(tmp_path / "workspace", functions=False)
+    workspace.configure(bind="0.0.0.0")
+    password = make_access(StackWorkspace(workspace.root)).password
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "stack.dashboard", "--port", str(port)]
+    address = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(command, cwd=ROOT, env=workspace.environment()) as process:
+        wait_until(lambda: _answers(address), what="the dashboard's answer")
+        context = chromium.new_context(viewport=DESKTOP, reduced_motion="reduce")
+        visit = Visit(context.new_page(), address, Path(pytestconfig.getoption("--pictures")))
+        yield visit, password
+        context.close()
+        process.terminate()
+    assert not visit.troubles, "\n".join(visit.troubles)
+
+
+def _answers(address: str) -> bool:
+    try:
+        return fetch(f"{address}/healthz")[0] == 200
+    except OSError:
+        return False
+
+
+def test_login_lets_in_who_knows_the_password_and_out_again(guarded: tuple[Visit, str]) -> None:
+    visit, password = guarded
+    page = visit.open("/functions?q=a")
+    expect(page).to_have_title(re.compile("Log in"))
+    page.get_by_label("User").fill(USER)
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("User or password is wrong")
+    visit.look("login")
+    page.get_by_label("User").fill(USER)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    expect(page).to_have_url(re.compile("/functions"))
+    expect(page.locator("html[data-live=on]")).to_be_attached()
+    page.get_by_role("button", name="Log out").click()
+    expect(page).to_have_title(re.compile("Log in"))
+    visit.open("/functions")
+    expect(page).to_have_title(re.compile("Log in"))
+
+
+def test_page_that_is_open_says_that_its_login_is_over(guarded: tuple[Visit, str]) -> None:
+    visit, password = guarded
+    page = visit.open("/demo")
+    page.get_by_label("User").fill(USER)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("html[data-live=on]")).to_be_attached()
+    page.context.clear_cookies()
+    # As a page that comes back from the Back button does.
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    expect(page.get_by_text("You are logged out")).to_be_visible()
+    page.get_by_role("link", name="Log in again").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    # The stream that was refused.
+    visit.troubles.clear()

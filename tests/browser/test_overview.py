@@ -1,0 +1,58 @@
+import re
+import shutil
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.browser.visit import Visit
+from tests.docker.workspace import Workspace
+
+# Milliseconds until something is to be seen; the best of a few, since the machine may be busy.
+_FIRST_PAINT = 300
+_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+
+
+def test_stack_is_drawn_as_it_is(visit: Visit, deployed: Callable[..., None], workspace: Workspace) -> None:
+    deployed("amqpconsume", "temperaturealert")
+    workspace.invoke("client", "--count", "3", "--rate", "0")
+    page = visit.open("/")
+    for name in ("Exchange iot/sensors", "Queue iot/sensors/alert", "Function amqpconsume, ready", "Output iot/logs"):
+        expect(page.get_by_role("link", name=name)).to_be_visible()
+    expect(page.locator("[data-stat=ready]")).to_have_text(re.compile(r"[2-5] of 5"))
+    visit.check_weight()
+    visit.look("overview")
+
+
+def test_rates_stand_on_the_arrows_and_in_the_table(
+    visit: Visit, deployed: Callable[..., None], workspace: Workspace
+) -> None:
+    deployed("amqpconsume", "temperaturealert")
+    page = visit.open("/")
+    with workspace.start("client", "--count", "2000", "--rate", "20") as client:
+        rate = re.compile(r"^[1-9][\d.]*/s$")
+        expect(page.locator("text[data-meter='exchange-in:iot/sensors']")).to_have_text(rate, timeout=30_000)
+        expect(page.locator("path.map-edge.busy[data-meter='queue-out:iot/sensors']")).to_have_count(1)
+        visit.look("overview-busy")
+        page.get_by_role("button", name="Table").click()
+        row = page.get_by_role("row", name="queue iot/sensors function amqpconsume")
+        expect(row.get_by_role("cell").last).to_have_text(rate)
+        visit.look("overview-table")
+        client.terminate()
+
+
+def test_what_is_wrong_comes_and_goes_by_itself(visit: Visit, workspace: Workspace) -> None:
+    page = visit.open("/")
+    expect(page.locator("[data-stat=ready]")).to_contain_text("of")
+    folder = workspace.write_function("crooked", "", "spec: {triggers: {a: {kind: telepathy}}}\n")
+    try:
+        trouble = page.get_by_text("kind 'telepathy' is not supported yet")
+        expect(trouble).to_be_visible(timeout=15_000)
+        visit.look("overview-trouble")
+    finally:
+        shutil.rmtree(folder)
+    expect(trouble).to_be_hidden(timeout=15_000)
+
+
+def test_first_paint_is_quick(visit: Visit) -> None:
+    paints = [visit.open("/").evaluate(_PAINT) for _ in range(5)]
+    assert min(filter(None, paints)) < _FIRST_PAINT

@@ -1,0 +1,57 @@
+from playwright.sync_api import expect
+
+from tests.browser.visit import Visit
+
+
+def test_theme_is_switched_and_kept(visit: Visit) -> None:
+    page = visit.open("/demo")
+    switch = page.get_by_role("button", name="Colours")
+    background = "getComputedStyle(document.body).backgroundColor"
+    expect(switch).to_have_accessible_name("Colours: as the system")
+    light = page.evaluate(background)
+    switch.click()
+    expect(switch).to_have_accessible_name("Colours: light")
+    switch.click()
+    expect(switch).to_have_accessible_name("Colours: dark")
+    assert page.evaluate(background) != light
+    page.reload()
+    expect(switch).to_have_accessible_name("Colours: dark")
+    assert page.evaluate(background) != light
+    switch.click()
+    expect(switch).to_have_accessible_name("Colours: as the system")
+    assert page.evaluate(background) == light
+
+
+def test_keyboard_skips_to_the_content_and_goes_along_the_map(visit: Visit) -> None:
+    page = visit.open("/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    page.get_by_role("region", name="Map of the stack").focus()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('data-name')") == "amqpconsume":
+            break
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{visit.address}/functions/amqpconsume/code")
+
+
+def test_lost_connection_is_told_and_comes_back(visit: Visit) -> None:
+    page = visit.page
+    page.route("**/live?**", lambda route: route.abort())
+    visit.open("/demo")
+    banner = page.get_by_text("What you see may be out of date")
+    expect(banner).to_be_visible()
+    page.unroute_all()
+    expect(banner).to_be_hidden()
+    expect(page.locator("[data-health-text]")).to_have_text("Healthy")
+    # The broken requests themselves are in the console.
+    visit.troubles.clear()
+
+
+def test_page_that_does_not_exist_says_so(visit: Visit) -> None:
+    page = visit.open("/nowhere")
+    expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
+    visit.check_accessible("404")
+    visit.troubles.clear()

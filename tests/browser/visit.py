@@ -1,0 +1,121 @@
+"""A visit to the dashboard with a real Chromium: what a test checks of every page, and the pictures that it leaves."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import ConsoleMessage, Page, ViewportSize
+
+CHROMIUM = "/usr/bin/chromium"
+OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 375, "height": 812}
+# Bytes that a page may weigh on its way to an empty cache, the code editor left out.
+HEAVIEST = 150_000
+
+_THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+_EDITOR = "/static/vendor/codemirror/"
+_GRAVE = ("serious", "critical")
+# A refusal that the page itself shows is no fault of the page; what is missing or breaks is.
+_REFUSAL = re.compile(
+    r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)"
+)
+
+
+@dataclass
+class Visit:
+    """A page of a browser of its own; `address` is the dashboard's, and `pictures` the folder where they are kept."""
+
+    page: Page
+    address: str
+    pictures: Path
+    troubles: list[str] = field(default_factory=list)
+    """Errors of the console, violations of the policy among them; whatever is left here fails the test."""
+    weights: dict[str, int] = field(default_factory=dict)
+    """Bytes that came over the wire since the last `open`, by path."""
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self._weigh()
+
+    def open(self, path: str) -> Page:
+        """Go to a page of the dashboard."""
+        self.weights.clear()
+        self.page.goto(f"{self.address}{path}")
+        return self.page
+
+    def look(self, name: str) -> None:
+        """Take pictures of the page, light and dark, wide and narrow, and check what every page has to hold."""
+        for theme in _THEMES:
+            self.page.emulate_media(color_scheme=theme)
+            self._picture(f"{name}-{theme}")
+            self.check_accessible(f"{name}, {theme}")
+            self.page.set_viewport_size(PHONE)
+            self._picture(f"{name}-{theme}-phone")
+            self.check_width(name)
+            self.page.set_viewport_size(DESKTOP)
+        self.page.emulate_media(color_scheme="light")
+
+    def check_accessible(self, what: str) -> None:
+        """Fail on what axe calls serious or critical."""
+        found = Axe().run(self.page).response["violations"]
+        grave = [_describe(one) for one in found if one["impact"] in _GRAVE]
+        assert not grave, f"{what}:\n" + "\n".join(grave)
+
+    def check_width(self, what: str) -> None:
+        """Fail if the page scrolls sideways."""
+        excess = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert excess <= 0, f"{what} is {excess} pixels too wide"
+
+    def check_weight(self) -> None:
+        """Fail if what was loaded since `open` is too heavy."""
+        weights = {path: size for path, size in self.weights.items() if not path.startswith(_EDITOR)}
+        total = sum(weights.values())
+        assert total < HEAVIEST, f"{total} bytes: {weights}"
+
+    def _picture(self, name: str) -> None:
+        self.pictures.mkdir(parents=True, exist_ok=True)
+        size = self.page.viewport_size
+        assert size
+        # As high as the page, so that what stays at the screen's edge covers nothing.
+        height = self.page.evaluate("document.documentElement.scrollHeight")
+        self.page.set_viewport_size({"width": size["width"], "height": max(size["height"], height)})
+        self.page.wait_for_timeout(150)
+        self.page.screenshot(path=self.pictures / f"{name}.png", animations="disabled")
+        self.page.set_viewport_size(size)
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not _REFUSAL.match(message.text):
+            self.troubles.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def _weigh(self) -> None:
+        """Count bytes as they come; a stream that stays open is never done, and so not counted."""
+        client = self.page.context.new_cdp_session(self.page)
+        client.send("Network.enable")
+        paths: dict[str, str] = {}
+
+        def note(event: dict[str, Any]) -> None:
+            paths[event["requestId"]] = event["response"]["url"].removeprefix(self.address)
+
+        def count(event: dict[str, Any]) -> None:
+            path = paths.get(event["requestId"], "")
+            self.weights[path] = self.weights.get(path, 0) + int(event["encodedDataLength"])
+
+        client.on("Network.responseReceived", note)
+        client.on("Network.loadingFinished", count)
+
+
+def _describe(violation: dict[str, Any]) -> str:
+    places = "\n".join(f"  {node['html'][:200]}\n    {node['failureSummary']}" for node in violation["nodes"][:5])
+    return f"{violation['id']}: {violation['help']}\n{places}"

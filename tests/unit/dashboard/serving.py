@@ -1,0 +1,73 @@
+"""The dashboard served on a port of this machine, and a client that takes its answers apart."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from stack.dashboard.app import make_app
+from stack.dashboard.desk import open_desk
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Client:
+    """Sends requests as a program does, which tells no origin."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Send a request; a body that is no bytes is JSON, and an underscore in a header's name a hyphen."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        connection.request(method, path, content, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        found = Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        connection.close()
+        return found
+
+
+@contextmanager
+def serving() -> Iterator[Client]:
+    """Serve the dashboard of the workspace that the environment names."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(make_app(open_desk()), log_level="warning", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            yield Client(listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def wait_until(condition: Callable[[], bool], *, what: str = "it", seconds: float = 10) -> None:
+    """Ask again and again until it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true within {seconds:g} s"
+        time.sleep(0.02)

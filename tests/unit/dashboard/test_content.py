@@ -1,0 +1,35 @@
+"""Bodies as the pages show them."""
+
+import pytest
+
+from stack.dashboard.content import dump, excerpt, present
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "text"),
+    [
+        (b'{"a":[1,"\xc3\xa9"]}', "json", '{\n  "a": [\n    1,\n    "é"\n  ]\n}'),
+        (b"21.5", "text", "21.5"),
+        (b"{no json", "text", "{no json"),
+        (b"", "text", ""),
+        (b"A\xff", "binary", f"00000000  {'41 ff':<47}  A."),
+    ],
+)
+def test_bodies_become_text(body: bytes, kind: str, text: str) -> None:
+    content = present(body)
+    assert (content.kind, content.text, content.size, content.is_cut) == (kind, text, len(body), False)
+
+
+def test_long_bodies_are_cut() -> None:
+    assert present(b"x" * 200_000).is_cut
+    assert present(b"\xff" * 5000).is_cut
+
+
+def test_an_excerpt_is_one_line() -> None:
+    assert excerpt(b"a\n  b", 10) == "a b"
+    assert excerpt(b"abcdef", 4) == "abc…"
+    assert excerpt(b"\xff\x00", 10) == "ff 00"
+
+
+def test_rows_have_sixteen_bytes() -> None:
+    assert [line[:8] for line in dump(bytes(40)).splitlines()] == ["00000000", "00000010", "00000020"]

@@ -1,0 +1,125 @@
+"""The functions' pages, as far as nothing has to run: the list, new functions, their files, their revisions."""
+
+from urllib.parse import urlencode
+
+import pytest
+
+from stack.config.settings import Settings
+from stack.config.source import load_function
+from stack.plan.function import plan_function
+from stack.run.deployment import forget_deployment, record_deployment
+from stack.run.workspace import Workspace
+from tests.unit.dashboard.serving import Answer, Client
+from tests.unit.plan.test_exchange import EXPORT
+
+_JSON = "application/json"
+_CODE = "def handler(context, event):\n    return 'one'\n"
+
+
+def create(client: Client, **fields: str) -> Answer:
+    return send_form(client, "/functions/new", {"name": "echo", "template": "blank", **fields})
+
+
+def send_form(client: Client, path: str, fields: dict[str, str]) -> Answer:
+    body = urlencode(fields).encode()
+    return client.send("POST", path, body, content_type="application/x-www-form-urlencoded", hx_request="true")
+
+
+def put(client: Client, path: str, text: str, *, known: str | None = None) -> Answer:
+    query = urlencode({"path": path} | ({} if known is None else {"known": known}))
+    return client.send("PUT", f"/functions/echo/file?{query}", text.encode(), accept=_JSON)
+
+
+def test_a_function_is_made_of_a_template_in_a_project(workspace: Workspace, client: Client) -> None:
+    answer = create(client, project="iot")
+    assert (answer.status, answer.headers["hx-redirect"]) == (204, "/functions/echo/code")
+    page = client.send("GET", "/functions").body.decode()
+    assert 'id="project-iot"' in page
+    assert 'data-row="echo"' in page
+    assert (workspace.root / "functions/.projects/iot.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "a/b"}, "A function&#39;s name should be"),
+        ({"template": "kafka"}, "There is no template"),
+        ({"project": "No Good"}, "lower-case letters"),
+    ],
+)
+def test_what_cannot_be_made_is_said_in_the_form(
+    fields: dict[str, str], message: str, workspace: Workspace, client: Client
+) -> None:
+    answer = create(client, **fields)
+    assert (answer.status, message in answer.body.decode()) == (422, True), answer.body
+    assert not (workspace.root / "functions/echo").exists()
+
+
+def test_a_function_is_made_of_a_document(client: Client) -> None:
+    answer = send_form(client, "/functions/new/yaml", {"text": EXPORT, "to_broker": "on"})
+    assert (answer.status, "Open amqpconsume" in answer.body.decode()) == (200, True)
+    again = send_form(client, "/functions/new/yaml", {"text": EXPORT})
+    assert (again.status, "there already" in again.body.decode()) == (422, True)
+    nodejs = send_form(client, "/functions/new/yaml", {"text": EXPORT.replace("python", "nodejs")})
+    assert "&#39;nodejs:3.9&#39; is not supported; Tidegate runs python" in nodejs.body.decode()
+    exported = client.send("GET", "/functions/amqpconsume/export")
+    assert exported.headers["content-disposition"] == 'attachment; filename="amqpconsume.yaml"'
+    assert b"functionSourceCode" in exported.body
+
+
+def test_a_project_is_made_once(client: Client) -> None:
+    wish = {"name": "iot", "description": "What measures"}
+    assert client.send("POST", "/projects", wish).status == 201
+    assert client.send("POST", "/projects", wish, accept=_JSON).status == 409
+    assert client.send("POST", "/projects", {"name": "No"}, accept=_JSON).json["error"].startswith("project: metadata")
+    assert "What measures" in client.send("GET", "/functions").body.decode()
+
+
+def test_files_are_read_and_written(workspace: Workspace, client: Client) -> None:
+    create(client)
+    listed = client.send("GET", "/functions/echo/files").json
+    assert [one["path"] for one in listed["files"]] == ["function.yaml", "main.py", "test_main.py"]
+    read = client.send("GET", "/functions/echo/file?path=main.py").json
+    (workspace.root / "functions/echo/main.py").write_text("theirs")
+    refused = put(client, "main.py", _CODE, known=read["digest"])
+    assert (refused.status, "was changed by somebody else" in refused.json["error"]) == (409, True)
+    now = client.send("GET", "/functions/echo/file?path=main.py").json
+    assert put(client, "main.py", _CODE, known=now["digest"]).status == 200
+    assert (workspace.root / "functions/echo/main.py").read_text() == _CODE
+    assert put(client, "../out.py", "").status == 400
+    assert client.send("GET", "/functions/echo/file?path=../../stack.yaml", accept=_JSON).status == 400
+    sent = client.send("GET", "/functions/echo/file?path=main.py&download")
+    assert (sent.body.decode(), sent.headers["content-type"]) == (_CODE, "application/octet-stream")
+
+
+def test_a_save_tells_what_is_wrong_with_the_folder_as_a_whole(client: Client) -> None:
+    create(client)
+    answer = put(client, "function.yaml", "spec:\n  handler: other:handler\n")
+    assert [(one["path"], one["line"]) for one in answer.json["problems"]] == [("spec.handler", 2)]
+    draft = {"path": "main.py", "text": "def ("}
+    assert client.send("POST", "/functions/echo/check", draft).json[0]["line"] == 1
+
+
+def test_revisions_are_compared_and_restored(workspace: Workspace, client: Client) -> None:
+    create(client)
+    folder = workspace.root / "functions/echo"
+    (folder / "main.py").write_text(_CODE)
+    record_deployment(workspace, plan_function(load_function(folder), Settings()), "echo:1", message="the first")
+    try:
+        (folder / "main.py").write_text(_CODE.replace("one", "two"))
+        page = client.send("GET", "/functions/echo/revisions?before=1&after=0").body.decode()
+        assert "<ins>+     return &#39;two&#39;</ins>" in page
+        assert "the first" in page
+        assert client.send("POST", "/functions/echo/revisions/1/restore").status == 200
+        assert (folder / "main.py").read_text() == _CODE
+        assert client.send("POST", "/functions/echo/revisions/7/restore", accept=_JSON).status == 400
+        assert client.send("GET", "/functions/echo/revisions?before=x&after=0").status == 400
+    finally:
+        forget_deployment(workspace, "echo")
+
+
+def test_what_is_not_there_is_not_found(client: Client) -> None:
+    for path in ("code", "revisions", "export", "delete"):
+        assert client.send("GET", f"/functions/nobody/{path}").status == 404
+    for path in ("deploy", "scale", "switch", "delete", "roll-back"):
+        assert client.send("POST", f"/functions/nobody/{path}", {"replicas": 1, "disable": True}).status == 404

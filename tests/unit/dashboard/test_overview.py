@@ -1,0 +1,44 @@
+from typing import Any
+
+import pytest
+
+from stack.config.function import FunctionConfig
+from stack.dashboard.pages.overview import Trouble, find_troubles
+from stack.run.catalogue import FunctionRecord
+
+
+def _make(name: str, **given: Any) -> FunctionRecord:
+    nothing: dict[str, Any] = {
+        "project": "default", "namespace": "nuclio", "config": FunctionConfig(), "handler": "", "triggers": {},
+        "files": (), "source": "", "source_path": "", "problem": "", "state": "ready", "message": "",
+        "attempts": (), "replicas": 1, "ready": 1,
+    }  # fmt: skip
+    return FunctionRecord(name=name, **nothing | given)
+
+
+def test_nothing_is_wrong_with_what_is_ready() -> None:
+    assert find_troubles([_make("fine")], {"problems": []}, {"fine": {"dead": 0}}) == []
+
+
+def test_function_that_a_service_complains_of_is_named_once() -> None:
+    stack = {"problems": [{"subject": "ill", "what": "is unhealthy.", "next": "`invoke logs ill` shows more."}]}
+    (trouble,) = find_troubles([_make("ill", state="unhealthy")], stack, {})
+    assert trouble == Trouble("ill", "is unhealthy.", "`invoke logs ill` shows more.", "/functions/ill/logs")
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"state": "error", "message": "The build failed."}, "The build failed."),
+        ({"state": "error", "problem": "functions/a: no handler"}, "functions/a: no handler"),
+    ],
+)
+def test_function_that_failed_leads_to_its_code(given: dict[str, Any], what: str) -> None:
+    (trouble,) = find_troubles([_make("a", **given)], {}, {})
+    assert (trouble.what, trouble.address) == (what, "/functions/a/code")
+
+
+def test_dead_letters_lead_to_where_they_are_seen_to() -> None:
+    (trouble,) = find_troubles([_make("a")], {}, {"a": {"dead": 1}})
+    assert trouble.what == "could not handle 1 message."
+    assert (trouble.address, trouble.level) == ("/functions/a/dead-letters", "warn")

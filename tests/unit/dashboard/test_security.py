@@ -1,0 +1,236 @@
+"""Who may come in: hosts, changes, logins, and what browsers may do with answers."""
+
+import asyncio
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from stack.dashboard.app import make_app
+from stack.dashboard.desk import open_desk
+from stack.dashboard.security.throttle import Throttle, TooManyAttempts
+from stack.errors import ConfigError
+from stack.run.access import USER, Made, load_access, make_access
+from stack.run.workspace import VARIABLE, Workspace
+from tests.unit.dashboard.serving import Answer, Client, serving
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A dashboard that asks for a login."""
+
+    client: Client
+    made: Made
+
+    def basic(self, password: str, user: str = USER) -> str:
+        return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+
+    def log_in(self, password: str, next: str = "/") -> tuple[Answer, str]:
+        """Log in as a browser does; return the answer and the cookie."""
+        page = self.client.send("GET", "/login")
+        cookie = page.headers["set-cookie"].partition(";")[0]
+        form = {"user": USER, "password": password, "csrf_token": find_token(page)}
+        path = f"/login?{urlencode({'next': next})}"
+        body = urlencode(form).encode()
+        answer = self.client.send("POST", path, body, Cookie=cookie, Content_Type=FORM, Origin=self.client.url)
+        return answer, answer.headers.get("set-cookie", "").partition(";")[0]
+
+
+def find_token(page: Answer) -> str:
+    match = re.search(r'name="csrf-token" content="([^"]+)"', page.body.decode())
+    assert match
+    return match[1]
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    workspace = Workspace(tmp_path_factory.mktemp("guarded"))
+    (workspace.root / "stack.yaml").write_text("project: guarded\nbind: 0.0.0.0\nimages: {source: debian}\n")
+    made = make_access(workspace)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(workspace.root))
+        with serving() as client:
+            yield Guarded(client, made)
+
+
+@pytest.mark.parametrize("host", ["localhost:8070", "127.0.0.1", "[::1]:8070", "10.0.0.7:8070", "plant.localhost"])
+def test_own_names_and_addresses_are_answered(client: Client, host: str) -> None:
+    assert client.send("GET", "/healthz", Host=host).status == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8070", "localhost.evil.example", "127.0.0.1.evil", ""])
+def test_other_names_are_refused_also_on_this_machine(client: Client, host: str) -> None:
+    answer = client.send("GET", "/api/functions", Host=host)
+    assert answer.status == 421
+    assert b"dashboard.hosts" in answer.body
+
+
+def test_change_of_a_program_needs_no_token_where_no_login_is_needed(client: Client) -> None:
+    body = {"metadata": {"name": "plant"}, "spec": {}}
+    assert client.send("POST", "/api/projects", body).status == 201
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Referer": "http://evil.example/page"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Cookie": "a=b"},
+    ],
+)
+def test_change_that_a_browser_sends_for_another_site_is_refused(client: Client, headers: dict[str, str]) -> None:
+    body = {"metadata": {"name": "theirs"}, "spec": {}}
+    answer = client.send("POST", "/api/projects", body, **headers)
+    assert answer.status == 403
+    assert "load the page again" in answer.json["error"]
+    assert "theirs" not in client.send("GET", "/api/projects").json
+
+
+def test_change_with_the_sessions_token(client: Client) -> None:
+    page = client.send("GET", "/functions")
+    cookie, token = page.headers["set-cookie"].partition(";")[0], find_token(page)
+    body = {"metadata": {"name": "ours"}, "spec": {}}
+    sent = {"Cookie": cookie, "Origin": client.url}
+    assert client.send("POST", "/api/projects", body, **sent, X_CSRF_Token="wrong").status == 403
+    assert client.send("POST", "/api/projects", body, **sent, X_CSRF_Token=token).status == 201
+
+
+def test_cookies_are_closed(client: Client) -> None:
+    cookie = client.send("GET", "/functions").headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+
+
+def test_policy_of_pages_and_of_what_functions_answer(client: Client) -> None:
+    page = client.send("GET", "/functions").headers
+    assert "script-src 'self'" in page["content-security-policy"]
+    assert "unsafe" not in page["content-security-policy"]
+    assert "frame-ancestors 'none'" in page["content-security-policy"]
+    assert page["x-content-type-options"] == "nosniff"
+    answer = client.send("GET", "/api/function_invocations", X_Nuclio_Function_Name="none").headers
+    assert "sandbox" in answer["content-security-policy"]
+
+
+def test_no_other_site_reads_answers(client: Client) -> None:
+    headers = client.send("GET", "/api/functions", Origin="http://evil.example").headers
+    assert not any(name.startswith("access-control") for name in headers)
+
+
+def test_without_a_login_nothing_is_told(guarded: Guarded) -> None:
+    answer = guarded.client.send("GET", "/api/functions")
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"].startswith("Basic")
+    assert "invoke credentials" in answer.json["error"]
+    page = guarded.client.send("GET", "/functions?project=plant")
+    assert (page.status, page.headers["location"]) == (303, "/login?next=%2Ffunctions%3Fproject%3Dplant")
+    assert guarded.client.send("GET", "/live?topics=stack", Accept="text/event-stream").status == 401
+    assert guarded.client.send("GET", "/healthz").status == 200
+    assert guarded.client.send("GET", "/static/app.css").status == 200
+
+
+def test_credentials_of_programs(guarded: Guarded) -> None:
+    send, made = guarded.client.send, guarded.made
+    assert send("GET", "/api/functions", Authorization=guarded.basic(made.password)).status == 200
+    assert send("GET", "/api/functions", Authorization=f"Bearer {made.token}").status == 200
+    body = {"metadata": {"name": "plant"}, "spec": {}}
+    assert send("POST", "/api/projects", body, Authorization=f"Bearer {made.token}").status == 201
+    foreign = {"Authorization": guarded.basic(made.password), "Origin": "http://evil.example"}
+    assert send("POST", "/api/projects", body, **foreign).status == 403
+
+
+@pytest.mark.parametrize("kind", ["Bearer wrong", "Basic wrong", "Basic", "Negotiate abc"])
+def test_wrong_credentials_are_refused(guarded: Guarded, kind: str) -> None:
+    assert guarded.client.send("GET", "/api/functions", Authorization=kind).status == 401
+
+
+def test_login_and_its_end(guarded: Guarded) -> None:
+    wrong, _ = guarded.log_in("wrong")
+    assert (wrong.status, "invoke credentials" in wrong.body.decode()) == (401, True)
+    answer, cookie = guarded.log_in(guarded.made.password, next="/broker?queue=a")
+    assert (answer.status, answer.headers["location"]) == (303, "/broker?queue=a")
+    page = guarded.client.send("GET", "/functions", Cookie=cookie)
+    assert page.status == 200
+    form = urlencode({"csrf_token": find_token(page)}).encode()
+    fresh = page.headers.get("set-cookie", cookie).partition(";")[0]
+    ended = guarded.client.send("POST", "/logout", form, Cookie=fresh, Content_Type=FORM, Origin=guarded.client.url)
+    assert (ended.status, ended.headers["location"]) == (303, "/login")
+    assert "expires=thu, 01 jan 1970" in ended.headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize("next", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"])
+def test_login_leads_to_no_other_site(guarded: Guarded, next: str) -> None:
+    answer, _ = guarded.log_in(guarded.made.password, next=next)
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+
+
+def test_session_of_another_password_is_none(guarded: Guarded) -> None:
+    _, cookie = guarded.log_in(guarded.made.password)
+    name, _, value = cookie.partition("=")
+    assert guarded.client.send("GET", "/api/functions", Cookie=f"{name}={value[:-2]}xx").status == 401
+
+
+def test_no_login_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stack.yaml").write_text("bind: 0.0.0.0\n")
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with pytest.raises(ConfigError, match="invoke credentials"):
+        make_app(open_desk())
+
+
+def test_login_is_kept_as_hashes_that_only_its_owner_reads(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    made = make_access(workspace)
+    (path,) = workspace.secrets.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    text = path.read_text()
+    assert made.password not in text
+    assert made.token not in text
+    access = load_access(workspace)
+    assert access
+    assert (access.takes_token(made.token), access.takes_token("wrong")) == (True, False)
+    make_access(workspace)
+    assert load_access(workspace) != access
+
+
+def test_wrong_passwords_are_slowed_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def say(is_right: bool) -> bool:
+        return is_right
+
+    async def try_many() -> None:
+        throttle = Throttle()
+        for _ in range(7):
+            assert not await throttle.attempt("10.0.0.7", lambda: say(False))
+        assert await throttle.attempt("10.0.0.7", lambda: say(True))
+        assert not await throttle.attempt("10.0.0.7", lambda: say(False))
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    asyncio.run(try_many())
+    assert waits == [0.5, 1, 2, 4, 8, 16, 16, 0.5]
+
+
+def test_many_attempts_at_once_are_refused() -> None:
+    async def wait() -> bool:
+        await asyncio.sleep(0.2)
+        return True
+
+    async def try_many() -> list[bool | BaseException]:
+        throttle = Throttle()
+        attempts = [throttle.attempt("10.0.0.7", wait) for _ in range(10)]
+        other = throttle.attempt("10.0.0.8", wait)
+        return await asyncio.wait_for(asyncio.gather(*attempts, other, return_exceptions=True), 5)
+
+    *results, other = asyncio.run(try_many())
+    assert sum(isinstance(one, TooManyAttempts) for one in results) == 2
+    assert other is True

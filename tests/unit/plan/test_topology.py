@@ -1,0 +1,142 @@
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from pydantic import TypeAdapter
+
+from stack.config.trigger import Trigger
+from stack.plan.diagram import HEIGHT, STEP, STRIDE, lay_out
+from stack.plan.topology import (
+    BindingFacts,
+    BrokerFacts,
+    Edge,
+    Node,
+    QueueFacts,
+    Topology,
+    draw_topology,
+    gather,
+    output_names,
+)
+
+_NOTHING = BrokerFacts()
+
+
+@dataclass(frozen=True)
+class Member:
+    name: str
+    triggers: Mapping[str, Trigger] = field(default_factory=dict)
+    state: str = "ready"
+    namespace: str = "nuclio"
+
+
+def _make(name: str, **triggers: object) -> Member:
+    return Member(name, TypeAdapter(dict[str, Trigger]).validate_python(triggers))
+
+
+_RABBIT = _make(
+    "taker",
+    amqp={"kind": "rabbit-mq", "attributes": {"exchangeName": "sensors", "queueName": "warm", "topics": ["heat"]}},
+)
+_MQTT = _make("listener", mqtt={"kind": "mqtt", "attributes": {"subscriptions": [{"topic": "a/b"}]}})
+
+
+def _show(topology: Topology) -> set[str]:
+    return {f"{one.source.name} > {one.target.name}{' ?' if one.is_guess else ''}" for one in topology.edges}
+
+
+def test_messages_go_from_devices_through_exchange_and_queue_to_the_function() -> None:
+    assert _show(draw_topology([_RABBIT], _NOTHING, {})) == {"AMQP > sensors", "sensors > warm", "warm > taker"}
+
+
+def test_mqtt_comes_through_the_exchange_that_rabbitmq_has_for_it() -> None:
+    assert _show(draw_topology([_MQTT], _NOTHING, {})) == {
+        "MQTT > amq.topic",
+        "amq.topic > nuclio-nuclio-listener-mqtt",
+        "nuclio-nuclio-listener-mqtt > listener",
+    }
+
+
+def test_http_clock_and_other_brokers_lead_straight_to_the_function() -> None:
+    function = _make(
+        "busy",
+        web={"kind": "http"},
+        clock={"kind": "cron", "attributes": {"interval": "1s"}},
+        far={"kind": "mqtt", "url": "mqtt://elsewhere.example:1883", "attributes": {"subscriptions": [{"topic": "a"}]}},
+    )
+    assert _show(draw_topology([function], _NOTHING, {})) == {"HTTP > busy", "Clock > busy", "Other brokers > busy"}
+
+
+def test_disabled_trigger_feeds_nothing() -> None:
+    assert _show(draw_topology([_make("idle", web={"kind": "http", "disabled": True})], _NOTHING, {})) == set()
+
+
+def test_outputs_are_queues_that_nobody_consumes_and_no_exchange_fills() -> None:
+    names = ("results", "warm", "bound", "warm.dead", "warm.retry.1", "amq.gen-x", "taken")
+    queues = [QueueFacts(name=name, functions=["other"] if name == "taken" else []) for name in names]
+    bindings = [
+        BindingFacts(source="sensors", destination="bound", destination_type="queue"),
+        BindingFacts(source="", destination="results", destination_type="queue"),
+    ]
+    broker = BrokerFacts(queues=queues, bindings=bindings)
+    assert output_names([_RABBIT], broker) == ("results",)
+    topology = draw_topology([_RABBIT], broker, {"taker": ["results", "unknown"]})
+    assert {"taker > results ?", "sensors > bound"} <= _show(topology)
+    assert not any("unknown" in edge for edge in _show(topology))
+
+
+def test_function_and_output_without_arrows_are_there_too() -> None:
+    topology = draw_topology([_make("alone")], BrokerFacts(queues=[QueueFacts(name="results")]), {})
+    assert set(topology.nodes) == {Node("function", "alone"), Node("output", "results")}
+
+
+def test_boxes_of_a_column_do_not_touch_and_all_are_on_the_paper() -> None:
+    many = [_make(f"f{number}", web={"kind": "http"}) for number in range(50)]
+    diagram = lay_out(draw_topology([*many, _RABBIT, _MQTT], _NOTHING, {}))
+    for kind, _ in diagram.columns:
+        heights = sorted(box.y for box in diagram.boxes if box.node.kind == kind)
+        assert all(lower - upper >= STEP - 0.01 for upper, lower in pairwise(heights))
+    assert all(0 <= box.y <= diagram.height - HEIGHT and 0 <= box.x <= diagram.width for box in diagram.boxes)
+
+
+def test_column_is_ordered_by_its_neighbours() -> None:
+    sources, targets = [Node("queue", name) for name in "ab"], [Node("function", name) for name in "ab"]
+    crossed = Topology((*sources, *targets), (Edge(sources[0], targets[1]), Edge(sources[1], targets[0])))
+    y = {box.node: box.y for box in lay_out(crossed).boxes}
+    assert (y[sources[0]] < y[sources[1]]) == (y[targets[1]] < y[targets[0]])
+
+
+def test_column_without_nodes_takes_no_room() -> None:
+    assert lay_out(draw_topology([_make("alone", web={"kind": "http"})], _NOTHING, {})).columns == (
+        ("source", 0),
+        ("function", STRIDE),
+    )
+
+
+def test_nothing_is_drawn_of_nothing() -> None:
+    assert lay_out(draw_topology([], _NOTHING, {})).boxes == ()
+
+
+def test_many_functions_that_are_alike_become_one() -> None:
+    many = [_make(f"f{number}", web={"kind": "http"}) for number in range(50)]
+    broken = replace(many[7], state="error")
+    topology = gather(draw_topology([*many[:7], broken, *many[8:], _RABBIT], _NOTHING, {}))
+    assert _show(topology) == {
+        "HTTP > 49 over HTTP",
+        "HTTP > f7",
+        "AMQP > sensors",
+        "sensors > warm",
+        "warm > taker",
+    }
+    assert topology.states["49 over HTTP"] == "ready"
+
+
+def test_few_functions_are_drawn_one_by_one() -> None:
+    topology = draw_topology([_make(f"f{number}", web={"kind": "http"}) for number in range(10)], _NOTHING, {})
+    assert gather(topology) == topology
+
+
+def test_parts_that_nothing_joins_stay_together() -> None:
+    many = [_make(f"f{number}", web={"kind": "http"}) for number in range(15)]
+    diagram = lay_out(draw_topology([*many, _make("alone"), _RABBIT], _NOTHING, {}))
+    heights = sorted(box.y for box in diagram.boxes)
+    assert all(lower - upper <= STEP + 0.01 for upper, lower in pairwise(heights))
