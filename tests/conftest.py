@@ -20,7 +20,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # A machine that does something else meanwhile is no reason to fail.
-    hypothesis.settings.register_profile("patient", deadline=None)
+    patient = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=patient)
     hypothesis.settings.load_profile("patient")
     # Ctrl-C is tested; a shell ignores it in what runs in its background, and children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

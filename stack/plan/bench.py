@@ -79,6 +79,9 @@ ROWS = (
     Row("rollback-function, against docker run by hand", "s", "rollback", "time", "docker", 2.5, _LIMIT),
     Row("deploy-function --all of 20 new functions, against one", "s", "all", "time", "one", 6.0, _LIMIT),
     Row("plan of 50 functions, against config --hash and docker ps", "s", "plan", "time", "docker", 3.0, _LIMIT),
+    Row("GET /api/functions of 100, against a static file of the dashboard", "ms", "list", "time", "file", 5.0, _LIMIT),
+    Row("cores for 100 live pages when nothing happens, against a tenth", "", "pages", "cores", "limit", 1.0, _LIMIT),
+    Row("memory of the dashboard after use (PSS), against 120 MB", "MiB", "pages", "pss", "limit", 1.0, _LIMIT),
     Row("invoke --list, against bare invoke", "s", "command", "time", "invoke", 1.3, _LIMIT),
 )
 

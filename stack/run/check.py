@@ -13,6 +13,9 @@ _DOCKER = ("tests/docker", "tests/browser")
 # A test that waits for real processes may wait in vain once while the machine is busy; twice is a failure. pytest's
 # summary counts such reruns, and the proofs that nothing is lost allow none.
 _PATIENCE = ("--reruns=1",)
+# Most tests wait for processes rather than compute. The tests of a file stay together; tests/docker/conftest.py says
+# which files begin.
+_WORKERS = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 _CHAOS = "tests/docker/test_chaos.py"
 
 
@@ -24,9 +27,8 @@ def run_tests(*, unit: bool, docker: bool) -> int:
     """
     chosen = (_UNIT if unit or not docker else ()) + (_DOCKER if docker or not unit else ())
     options = ["--no-docker-skip"] if _DOCKER[0] in chosen else []
-    if options:
-        install_test_tools()
-    return _run(sys.executable, "-m", "pytest", *_PATIENCE, *options, *chosen)
+    install_test_tools(browser=bool(options))
+    return _run(sys.executable, "-m", "pytest", *_WORKERS, *_PATIENCE, *options, *chosen)
 
 
 def run_chaos(*, minutes: float, seed: int) -> int:

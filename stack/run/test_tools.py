@@ -15,8 +15,8 @@ _MODULES = ("playwright", "axe_playwright_python", "schemathesis")
 _CHROMIUM = "chromium"
 
 
-def install_test_tools() -> None:
-    """Install what is missing.
+def install_test_tools(*, browser: bool) -> None:
+    """Install what is missing; Chromium only where a browser is wanted.
 
     Raises:
         HostError: it cannot be installed; the message says what to type.
@@ -24,7 +24,7 @@ def install_test_tools() -> None:
     if not all(map(find_spec, _MODULES)):
         console.say("Installing what the tests of the dashboard need.")
         _run(sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", str(_LOCK))
-    if not shutil.which(_CHROMIUM):
+    if browser and not shutil.which(_CHROMIUM):
         console.say("Installing Chromium, in which the dashboard is tested.")
         root = () if os.geteuid() == 0 else ("sudo",)
         _run(*root, "apt-get", "update", "--quiet=2")

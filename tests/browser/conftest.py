@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docker.foundation import foundation, share, used_images
 from tests.docker.workspace import Workspace, fetch, make_workspace, run_docker, wait_until
 
 # `invoke test` installs both.
@@ -15,6 +16,8 @@ pytest.importorskip("playwright", reason="there is no Playwright here; `invoke t
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.visit import CHROMIUM, DESKTOP, OPTIONS, Visit
+
+__all__ = ["foundation", "share", "used_images"]
 
 _HERE = Path(__file__).parent
 
@@ -30,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def workspace(tmp_path_factory: pytest.TempPathFactory, foundation: None, used_images: set[str]) -> Iterator[Workspace]:
     """A workspace with the repository's functions, whose stack is up, the dashboard with it; none is deployed.
 
     TIDEGATE_BROWSER_WORKSPACE names one that is up already, and stays: quicker while a page is being written.
@@ -46,7 +49,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         workspace.note_images()
         workspace.invoke("down", "--volumes", "--yes")
     finally:
-        workspace.clean_up()
+        used_images |= workspace.clean_up()
 
 
 @pytest.fixture(scope="session")

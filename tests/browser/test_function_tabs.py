@@ -128,9 +128,9 @@ def test_a_message_is_followed_by_what_the_function_logs(tabs: Visit) -> None:
 def test_a_mistake_in_a_trigger_is_told_beside_its_field(tabs: Visit, function: Path) -> None:
     page = open_tab(tabs, "triggers")
     page.get_by_label("Exchange name").fill("")
-    page.get_by_label("Number of workers").fill("many")
-    page.get_by_label("Number of workers").press("Tab")
-    expect(page.locator("[data-field='t.0.numWorkers'] .error")).to_have_text("should be a whole number, not 'many'")
+    page.get_by_label("Prefetch count").fill("many")
+    page.get_by_label("Prefetch count").press("Tab")
+    expect(page.locator("[data-field='t.0.attributes.prefetchCount'] .error")).to_have_text("should be a whole number, not 'many'")
     missing = page.locator("[data-field='t.0.attributes.exchangeName'] .error")
     expect(missing).to_have_text("topics need an exchangeName to be bound to")
     tabs.look("function-triggers")
@@ -139,13 +139,13 @@ def test_a_mistake_in_a_trigger_is_told_beside_its_field(tabs: Visit, function: 
     assert (function / "function.yaml").read_text() == _CONFIG
 
     page.get_by_label("Exchange name").fill(_EXCHANGE)
-    page.get_by_label("Number of workers").fill("2")
+    page.get_by_label("Prefetch count").fill("2")
     page.get_by_role("button", name="Save and deploy").click()
     say(page, "Saved in functions/tabs/function.yaml.")
     saved = (function / "function.yaml").read_text()
-    assert "  # What makes it run.\n" in saved and "numWorkers: 2" in saved and "# at once" in saved
+    assert "  # What makes it run.\n" in saved and "prefetchCount: 2" in saved and "# at once" in saved
     page.get_by_role("button", name="YAML").click()
-    expect(page.locator(".cm-content")).to_contain_text("numWorkers: 2")
+    expect(page.locator(".cm-content")).to_contain_text("prefetchCount: 2")
     tabs.look("function-triggers-yaml")
     expect(page.locator("[data-deploy-panel]")).to_contain_text("Revision 2 is ready", timeout=6 * _PATIENCE)
 

@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, expect
 from stack.run.access import USER, make_access
 from stack.run.workspace import Workspace as StackWorkspace
 from tests.browser.visit import DESKTOP, Visit
-from tests.docker.workspace import ROOT, fetch, free_ports, make_workspace, wait_until
+from tests.docker.workspace import ROOT, fetch, make_workspace, wait_until
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def guarded(chromium: Browser, tmp_path: Path, pytestconfig: pytest.Config) -> I
     workspace = make_workspace(tmp_path / "workspace", functions=False)
     workspace.configure(bind="0.0.0.0")
     password = make_access(StackWorkspace(workspace.root)).password
-    (port,) = free_ports(1)
+    port = free_port()
     command = [sys.executable, "-m", "stack.dashboard", "--port", str(port)]
     address = f"http://127.0.0.1:{port}"
     with subprocess.Popen(command, cwd=ROOT, env=workspace.environment()) as process:

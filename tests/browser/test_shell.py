@@ -41,7 +41,7 @@ def test_lost_connection_is_told_and_comes_back(visit: Visit) -> None:
     page = visit.page
     page.route("**/live?**", lambda route: route.abort())
     visit.open("/demo")
-    banner = page.get_by_text("What you see may be out of date")
+    banner = page.get_by_text("Connection lost")
     expect(banner).to_be_visible()
     page.unroute_all()
     expect(banner).to_be_hidden()

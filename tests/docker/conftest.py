@@ -7,17 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.docker.foundation import foundation, share, used_images
 from tests.docker.workspace import Broker, Workspace, make_workspace, run_docker
 
-# What uses one of these needs a Docker engine.
-_FIXTURES = frozenset({"workspace", "fresh_workspace", "broker", "deployed"})
+__all__ = ["foundation", "share", "used_images"]
+
+# It takes longest.
+_FIRST = "test_deploy.py"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if _FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        if "foundation" in getattr(item, "fixturenames", ()):
             item.add_marker("docker")
+    items.sort(key=_place)
     marked = [item for item in items if item.get_closest_marker("docker")]
     if marked and not config.getoption("--no-docker-skip") and not _has_engine():
         for item in marked:
@@ -38,7 +42,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def workspace(tmp_path_factory: pytest.TempPathFactory, foundation: None, used_images: set[str]) -> Iterator[Workspace]:
     """A workspace with the repository's functions, whose stack is up; none is deployed."""
     workspace = make_workspace(tmp_path_factory.mktemp("stack") / "workspace", functions=True)
     try:
@@ -47,17 +51,17 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         workspace.note_images()
         workspace.invoke("down", "--volumes", "--yes")
     finally:
-        workspace.clean_up()
+        used_images |= workspace.clean_up()
 
 
 @pytest.fixture
-def fresh_workspace(tmp_path: Path) -> Iterator[Workspace]:
+def fresh_workspace(tmp_path: Path, foundation: None, used_images: set[str]) -> Iterator[Workspace]:
     """A workspace without functions, where nothing was done yet."""
     workspace = make_workspace(tmp_path / "workspace", functions=False)
     stack_yaml = (workspace.root / "stack.yaml").read_text()
     yield workspace
     (workspace.root / "stack.yaml").write_text(stack_yaml)
-    workspace.clean_up()
+    used_images |= workspace.clean_up()
 
 
 @pytest.fixture(scope="session")
@@ -112,6 +116,13 @@ def author(workspace: Workspace) -> Iterator[Callable[..., Path]]:
         for container in workspace.containers(f"function-{name}"):
             run_docker("rm", "--force", container)
         shutil.rmtree(workspace.root / "functions" / name)
+
+
+def _place(item: pytest.Item) -> int:
+    """Put the tests without Docker behind one file: other workers run them while its worker makes the images."""
+    if item.path.parent.name not in ("docker", "browser"):
+        return 1
+    return 0 if item.path.name == _FIRST else 2
 
 
 @cache

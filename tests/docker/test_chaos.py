@@ -1,6 +1,7 @@
 """Nothing is lost, whatever breaks: `invoke test --chaos --minutes M` runs this for as long as one likes."""
 
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,9 +31,10 @@ def test_every_message_is_handled_or_kept_with_its_reason(
     author(NAME, CODE, CONFIG)
     workspace.invoke("deploy-function", NAME)
     with capsys.disabled():
-        print(f"\nchaos for {minutes:g} minutes, seed {seed}")
+        # A worker of pytest-xdist has no other output that is seen.
+        print(f"\nchaos for {minutes:g} minutes, seed {seed}", file=sys.stderr)
         account = play(workspace, broker, seconds=minutes * 60, seed=seed)
-        print(account.tell())
+        print(account.tell(), file=sys.stderr)
     assert len(account.published) > 100
     assert not account.lost, f"seed {seed}: {sorted(account.lost)}"
     assert len(account.deeds) == 5

@@ -94,6 +94,7 @@ def test_a_person_sees_each_reading_the_verdict_and_where_to_look_next(quiet: Wo
     assert "is high, on average" in shown
     assert "lost     0" in shown
     assert f"http://127.0.0.1:{quiet.settings.ports.management}" in shown
+    assert f"http://127.0.0.1:{quiet.settings.ports.dashboard}/demo" in shown
     assert quiet.url("amqpevent") in shown
     assert "invoke invoke-function amqpevent" in shown
 

@@ -113,7 +113,7 @@ def containers_of(load: Load) -> set[str]:
 def test_request_reaches_the_function_as_it_was_sent(workspace: Workspace, author: Author) -> None:
     author("gw-describes", DESCRIBE)
     workspace.invoke("deploy-function", "gw-describes")
-    url = workspace.url("gw-describes")
+    url = workspace.functions()["gw-describes"]["url"]
     assert url == f"http://127.0.0.1:{workspace.settings.ports.gateway}/gw-describes"
     for path, seen in (("", "/"), ("/", "/"), ("/a/b%20c?d=e", "/a/b c"), ("?x=1", "/")):
         assert json.loads(fetch(url + path)[1])["path"] == seen

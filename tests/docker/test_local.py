@@ -11,7 +11,8 @@ import pika
 import pytest
 
 from tests.docker.workspace import Broker, Workspace
-from tests.unit.processor.running import find_port, wait_for
+from tests.ports import free_port
+from tests.unit.processor.running import wait_for
 
 CODE = """
 import os
@@ -44,7 +45,7 @@ def test_message_of_the_stacks_broker_reaches_a_local_process(
     author("nearby", CODE, json.dumps({"spec": spec}))
     arguments = ["--broker", broker.amqp_url] if is_named else []
     with (
-        running(workspace, "nearby", "--port", str(find_port()), *arguments),
+        running(workspace, "nearby", "--port", str(free_port()), *arguments),
         pika.BlockingConnection(pika.URLParameters(broker.amqp_url)) as connection,
     ):
         channel = connection.channel()

@@ -81,7 +81,7 @@ class Container:
 
 
 @pytest.fixture(scope="module")
-def container(request: pytest.FixtureRequest) -> Iterator[Container]:
+def container(request: pytest.FixtureRequest, foundation: None) -> Iterator[Container]:
     """A container of the base with the project in it; its engine keeps its data in volumes of its own."""
     name = f"tidegate-test-{uuid.uuid4().hex[:8]}"
     command = ["docker", "run", "--detach", "--privileged", "--cgroupns=host", "--name", name]

@@ -127,7 +127,7 @@ while True:
 def asking(workspace: Workspace, name: str) -> Iterator[list[str]]:
     """Ask a function without a pause from within the stack's network; give every answer, and every failure."""
     (container,) = workspace.containers(f"function-{name}")
-    command = ["docker", "exec", container, "python3", "-c", ASKER, "http://function-cut:8080"]
+    command = ["docker", "exec", container, "python3", "-c", ASKER, "http://function-killed:8080"]
     answers: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -142,26 +142,26 @@ def asking(workspace: Workspace, name: str) -> Iterator[list[str]]:
 def test_deploy_that_is_killed_at_any_moment(workspace: Workspace, author: Author) -> None:
     """The old version answers throughout; the next deploy finds its way, and leaves nothing behind."""
     author("watcher", answer("watcher"))
-    others = list_images("nuclio/processor-cut")
-    folder = author("cut", answer("0"))
-    for name in ("watcher", "cut"):
+    others = list_images("nuclio/processor-killed")
+    folder = author("killed", answer("0"))
+    for name in ("watcher", "killed"):
         workspace.invoke("deploy-function", name)
     seconds = (0.5, 0.9, 1.3, 1.8, 2.4)
     with asking(workspace, "watcher") as answers:
         for number, after in enumerate(seconds, start=1):
             (folder / "main.py").write_text(answer(str(number)))
-            process = workspace.start("deploy-function", "cut")
+            process = workspace.start("deploy-function", "killed")
             time.sleep(after)
             os.kill(process.pid, signal.SIGKILL)
             process.communicate(timeout=60)
         (folder / "main.py").write_text(answer("last"))
-        workspace.invoke("deploy-function", "cut")
+        workspace.invoke("deploy-function", "killed")
         wait_until(lambda: answers[-1] == "last")
     assert [one for one in answers if one.startswith("failed")] == []
-    assert len(workspace.containers("function-cut")) == 1
+    assert len(workspace.containers("function-killed")) == 1
     assert not (workspace.rendered / "candidate.compose.yaml").exists()
-    kept = {one["image"] for one in revisions(workspace, "cut")}
-    assert list_images("nuclio/processor-cut") - others <= kept | {"nuclio/processor-cut:latest"}
+    kept = {one["image"] for one in revisions(workspace, "killed")}
+    assert list_images("nuclio/processor-killed") - others <= kept | {"nuclio/processor-killed:latest"}
     assert "nothing was changed" in workspace.invoke("up").stderr
 
 

@@ -15,7 +15,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from stack.run.credentials import USERNAME
-from tests.docker.workspace import Broker, Workspace, fetch, free_ports, run_docker, wait_until
+from tests.docker.workspace import Broker, Workspace, fetch, run_docker, wait_until
+from tests.ports import free_port
 
 BROKER = "rabbitmq-mqtt"
 # The exit status of a container that Docker had to kill, because it did not end by itself.
@@ -221,7 +222,7 @@ def test_data_lives_until_volumes_are_forgotten(fresh_workspace: Workspace) -> N
     workspace.invoke("up")
     keep_message(workspace)
 
-    (port,) = free_ports(1)
+    port = free_port()
     workspace.configure(ports=workspace.settings.ports.model_dump() | {"amqp": port})
     before = workspace.containers(BROKER)
     workspace.invoke("up")

@@ -14,7 +14,8 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.docker.workspace import Workspace, free_ports, run_docker
+from tests.docker.workspace import Workspace, run_docker
+from tests.ports import free_ports
 from tests.unit.processor.running import FUNCTIONS, run_processor, wait_for
 
 _CONF = """

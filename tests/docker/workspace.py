@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import re
 import shutil
 import socket
@@ -24,12 +23,11 @@ import yaml
 from stack.config.settings import FILE, Settings, load_settings
 from stack.run.credentials import load_credentials
 from stack.run.workspace import Workspace as StackWorkspace
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 Result = subprocess.CompletedProcess[str]
 
-# Below the ports that Docker and the system hand out by themselves.
-_PORTS = range(20000, 32000)
 _BROKER = "rabbitmq-mqtt"
 # A request to this machine asks no proxy.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -136,7 +134,8 @@ class Workspace:
         return {one["name"]: one for one in json.loads(self.invoke("functions", "--json").stdout)}
 
     def url(self, name: str) -> str:
-        return str(self.functions()[name]["url"])
+        """Return where the gateway has a function; what `functions` lists is compared with it elsewhere."""
+        return f"http://127.0.0.1:{self.settings.ports.gateway}/{name}"
 
     def write_function(self, name: str, code: str, config: str = "", files: Mapping[str, str] | None = None) -> Path:
         """Write functions/NAME: its function.yaml and main.py, and other files."""
@@ -162,8 +161,8 @@ class Workspace:
             log = self.docker("logs", "--tail", str(lines), container, check=False)
             yield name, log.stdout + log.stderr
 
-    def clean_up(self) -> None:
-        """Remove every trace of the project, whatever state its files are in."""
+    def clean_up(self) -> set[str]:
+        """Remove every trace of the project, whatever state its files are in; return its images, which stay."""
         self.note_images()
         label = f"label=com.docker.compose.project={self.project}"
         for noun, options in (("container", ["--force", "--volumes"]), ("network", []), ("volume", [])):
@@ -173,8 +172,7 @@ class Workspace:
                 run_docker(noun, "rm", *options, *found, check=False)
         for repository, foreign in self.foreign.items():
             self.images |= list_images(repository) - foreign
-        if self.images:
-            run_docker("image", "rm", *self.images, check=False)
+        return self.images
 
 
 @dataclass(frozen=True)
@@ -221,17 +219,6 @@ def make_workspace(root: Path, *, functions: bool) -> Workspace:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "functions", root / "functions", ignore=ignored, dirs_exist_ok=True)
     return Workspace(root)
-
-
-def free_ports(count: int) -> list[int]:
-    """Choose ports of this machine that nobody listens on."""
-    ports: set[int] = set()
-    while len(ports) < count:
-        port = random.choice(_PORTS)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                ports.add(port)
-    return sorted(ports)
 
 
 def run_docker(*arguments: str, check: bool = True) -> Result:

@@ -54,6 +54,8 @@ function close() {
 }
 
 function tell(topic, value) {
+  // Nothing is known yet, since the first look failed; the next one may not.
+  if (value === null) return;
   latest.set(topic, value);
   document.dispatchEvent(new CustomEvent(`live:${topic}`, { detail: value }));
 }

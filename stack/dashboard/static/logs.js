@@ -128,7 +128,7 @@ function tell() {
   const parts = [records.length ? `${count(records.length)} ${records.length === 1 ? "record" : "records"}` : "Nothing logged yet"];
   if (records.length && shown !== records.length) parts.push(`${count(shown)} shown`);
   if (replicas.size > 1) parts.push(`${replicas.size} containers`);
-  if (skipped) parts.push(`${count(skipped)} lines came too fast`);
+  if (skipped) parts.push(`${count(skipped)} lines came too fast to be shown; look back for them`);
   find("count").textContent = parts.join(" · ");
   find("note").textContent = isPaused ? `Paused; ${count(fresh)} new` : "";
   find("latest").hidden = isFollowing;

@@ -1,12 +1,13 @@
 // Trying a function: a call over HTTP, or a message into one of its queues; and events that are kept to do it again.
 
-import { bytes, confirm, milliseconds, send, toast } from "./app.js";
+import { bytes, milliseconds, send } from "./app.js";
+import { bodyView, encode } from "./body_view.js";
 import { RecordReader, logLine, readRecord } from "./log_line.js";
+import { manageEvents } from "./saved_events.js";
 
 // How long the log is watched for what a message brings about, in milliseconds.
 const WATCHED = 30_000;
 const TYPES = { text: "text/plain", json: "application/json" };
-const HEX_BYTES = 4096;
 
 const page = document.querySelector("[data-test]");
 const find = (selector) => document.querySelector(selector);
@@ -17,8 +18,8 @@ if (page) start();
 
 function start() {
   const { ways, events } = JSON.parse(page.dataset.test);
-  const kept = new Map(events.map((event) => [event.name, event]));
   const form = find("#test-form");
+  const showBodyOf = bodyView(page, functionName);
   let file = null;
   let watching = null;
 
@@ -105,6 +106,33 @@ function start() {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
 
+  function load(event) {
+    const attributes = Object.fromEntries(Object.entries(event.attributes ?? {}).map(([key, value]) => [key.toLowerCase(), value]));
+    const trigger = event.triggerKind === "http" ? "" : event.triggerName;
+    if (find("#test-way") && ways.some((one) => one.trigger === trigger)) find("#test-way").value = trigger;
+    if (attributes.method) find("#test-method").value = String(attributes.method).toUpperCase();
+    find(trigger ? "#test-address" : "#test-path").value = attributes.path ?? "";
+    find("[data-headers]").replaceChildren();
+    let type = "";
+    for (const [name, value] of Object.entries(attributes.headers ?? {})) {
+      if (name.toLowerCase() === "content-type") type = String(value);
+      else addHeader(name, String(value));
+    }
+    find("#test-body").value = event.body;
+    find("#test-type").value = type;
+    form.elements["body-kind"].value = type.includes("json") ? "json" : "text";
+    showWay();
+  }
+
+  /** Return what the form says as an event that can be kept. */
+  function read() {
+    if (bodyKind() === "file") throw new Error("A file cannot be kept with an event: choose Text or JSON.");
+    const type = find("#test-type").value.trim();
+    const headers = type ? { "Content-Type": type, ...readHeaders() } : readHeaders();
+    const path = isHttp() ? { method: find("#test-method").value, path: find("#test-path").value } : { path: find("#test-address").value };
+    return { triggerName: way().trigger, triggerKind: way().kind, body: find("#test-body").value, attributes: { ...path, headers } };
+  }
+
   // --- Sending ----------------------------------------------------------------------------------------------------
 
   form.addEventListener("submit", async (event) => {
@@ -132,7 +160,7 @@ function start() {
     });
     show("[data-result]");
     showOutcome(answer);
-    showAnswerBody(answer);
+    showBodyOf(answer);
     find("[data-header-count]").textContent = answer.headers.length;
     find("[data-answer-headers]").replaceChildren(...answer.headers.flatMap(([name, value]) => [makeText("dt", name), makeText("dd", value)]));
     showLogs(answer.logs);
@@ -203,182 +231,9 @@ function start() {
     watching = null;
   }
 
-  // --- The answer's body ------------------------------------------------------------------------------------------
-
-  let shown = null;
-
-  function showAnswerBody({ body, headers, size }) {
-    const content = Uint8Array.from(atob(body), (one) => one.charCodeAt(0));
-    const type = headers.find(([name]) => name.toLowerCase() === "content-type")?.[1] ?? "";
-    if (shown) URL.revokeObjectURL(shown.address);
-    const text = decode(content);
-    // As bytes and not by its own type: a page of a function must never become a page of the dashboard.
-    const address = URL.createObjectURL(new Blob([content], { type: "application/octet-stream" }));
-    shown = { content, text, pretty: text === null ? null : prettify(text), size, address };
-    const link = find("[data-download]");
-    link.href = address;
-    link.download = `${functionName}${suffix(type)}`;
-    find('[data-view="text"]').disabled = find('[data-view="pretty"]').disabled = text === null;
-    find('[data-view="pretty"]').hidden = shown.pretty === null;
-    view(text === null ? "hex" : shown.pretty === null ? "text" : "pretty");
-  }
-
-  function view(kind) {
-    const { content, text, pretty, size } = shown;
-    find("#answer-body").textContent = { pretty, text, hex: dump(content.subarray(0, HEX_BYTES)) }[kind];
-    const notes = [];
-    if (!size) notes.push("The body is empty.");
-    if (text === null) notes.push("The body is no text.");
-    if (kind === "hex" && size > HEX_BYTES) notes.push(`The first ${HEX_BYTES} of ${size} bytes.`);
-    if (content.length < size) notes.push(`Only the first ${bytes(content.length)} are shown.`);
-    find("[data-body-note]").textContent = notes.join(" ");
-    find("[data-body-note]").hidden = !notes.length;
-    find("#answer-body").hidden = !size;
-    for (const button of page.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", String(button.dataset.view === kind));
-  }
-
-  for (const button of page.querySelectorAll("[data-view]")) button.addEventListener("click", () => view(button.dataset.view));
-
-  // --- Kept events ------------------------------------------------------------------------------------------------
-
-  const select = find("#test-event");
-  const dialog = find("#event-dialog");
-
-  function listEvents(chosen = "") {
-    const names = [...kept.values()].sort((one, other) => title(one).localeCompare(title(other)));
-    select.replaceChildren(new Option("Saved events", ""), ...names.map((event) => new Option(title(event), event.name)));
-    select.hidden = !kept.size;
-    select.value = chosen;
-    find("[data-event-menu]").hidden = !chosen;
-  }
-
-  function load(event) {
-    const attributes = Object.fromEntries(Object.entries(event.attributes ?? {}).map(([key, value]) => [key.toLowerCase(), value]));
-    const trigger = event.triggerKind === "http" ? "" : event.triggerName;
-    if (find("#test-way") && ways.some((one) => one.trigger === trigger)) find("#test-way").value = trigger;
-    if (attributes.method) find("#test-method").value = String(attributes.method).toUpperCase();
-    find(trigger ? "#test-address" : "#test-path").value = attributes.path ?? "";
-    find("[data-headers]").replaceChildren();
-    let type = "";
-    for (const [name, value] of Object.entries(attributes.headers ?? {})) {
-      if (name.toLowerCase() === "content-type") type = String(value);
-      else addHeader(name, String(value));
-    }
-    find("#test-body").value = event.body;
-    find("#test-type").value = type;
-    form.elements["body-kind"].value = type.includes("json") ? "json" : "text";
-    showWay();
-  }
-
-  async function keep(name, replaces = "") {
-    if (bodyKind() === "file") throw new Error("A file cannot be kept with an event: choose Text or JSON.");
-    const type = find("#test-type").value.trim();
-    const headers = type ? { "Content-Type": type, ...readHeaders() } : readHeaders();
-    const path = isHttp() ? { method: find("#test-method").value, path: find("#test-path").value } : { path: find("#test-address").value };
-    const event = await send("POST", `${base}/events`, {
-      title: name, replaces, triggerName: way().trigger, triggerKind: way().kind, body: find("#test-body").value, attributes: { ...path, headers },
-    });
-    kept.set(event.name, event);
-    listEvents(event.name);
-    toast(`Saved as “${name}”.`, "ok");
-  }
-
-  async function ask(heading, value) {
-    find("#event-title").textContent = heading;
-    find("#event-name").value = value;
-    dialog.returnValue = "";
-    dialog.showModal();
-    find("#event-name").select();
-    await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
-    return dialog.returnValue === "save" ? find("#event-name").value.trim() : "";
-  }
-
-  const tell = (action) => async () => {
-    try {
-      await action();
-    } catch (error) {
-      toast(error.message, "error");
-    }
-  };
-
-  async function saveAs(heading = "Save this event") {
-    const name = await ask(heading, "");
-    if (name) await keep(name);
-  }
-
-  select.addEventListener("change", () => {
-    find("[data-event-menu]").hidden = !select.value;
-    if (select.value) load(kept.get(select.value));
-  });
-  find("[data-save]").addEventListener("click", tell(() => (select.value ? keep(title(kept.get(select.value)), select.value) : saveAs())));
-  find("[data-save-as]").addEventListener("click", tell(() => saveAs("Save as another event")));
-  find("[data-rename]").addEventListener("click", tell(async () => {
-    const event = kept.get(select.value);
-    const name = await ask("Rename this event", title(event));
-    if (!name) return;
-    const { triggerName, triggerKind, body, attributes } = event;
-    const renamed = await send("POST", `${base}/events`, { title: name, replaces: event.name, triggerName, triggerKind, body, attributes });
-    kept.set(renamed.name, renamed);
-    listEvents(renamed.name);
-  }));
-  find("[data-delete]").addEventListener("click", tell(async () => {
-    const event = kept.get(select.value);
-    if (!(await confirm(`Delete the event “${title(event)}”?`, { yes: "Delete", danger: true }))) return;
-    await send("DELETE", `${base}/events/${encodeURIComponent(event.name)}`);
-    kept.delete(event.name);
-    listEvents();
-  }));
-
   find("#test-type").value = TYPES[bodyKind()] ?? "";
-  listEvents();
+  manageEvents({ events, base, read, load });
   showWay();
-}
-
-function title(event) {
-  return event.displayName || event.name;
-}
-
-// --- Bodies -----------------------------------------------------------------------------------------------------------
-
-function encode(content) {
-  let text = "";
-  for (let place = 0; place < content.length; place += 0x8000) text += String.fromCharCode(...content.subarray(place, place + 0x8000));
-  return btoa(text);
-}
-
-/** Return bytes as text; null if they are none. */
-function decode(content) {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(content);
-  } catch {
-    return null;
-  }
-}
-
-/** Return JSON with indents; null if it is none. */
-function prettify(text) {
-  if (!/^\s*[[{]/.test(text)) return null;
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return null;
-  }
-}
-
-function dump(content) {
-  const rows = [];
-  for (let place = 0; place < content.length; place += 16) {
-    const row = [...content.subarray(place, place + 16)];
-    const numbers = row.map((one) => one.toString(16).padStart(2, "0")).join(" ");
-    const characters = row.map((one) => (one >= 32 && one < 127 ? String.fromCharCode(one) : ".")).join("");
-    rows.push(`${place.toString(16).padStart(8, "0")}  ${numbers.padEnd(47)}  ${characters}`);
-  }
-  return rows.join("\n");
-}
-
-function suffix(type) {
-  const known = { "application/json": ".json", "text/plain": ".txt", "text/html": ".html", "text/csv": ".csv", "image/png": ".png", "image/jpeg": ".jpg" };
-  return known[type.split(";")[0].trim()] ?? ".bin";
 }
 
 // --- Elements ---------------------------------------------------------------------------------------------------------

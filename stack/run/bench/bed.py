@@ -23,7 +23,7 @@ from stack.run.image import Builder
 from stack.run.stack import Stack
 from stack.run.workspace import PROGRAM, VARIABLE, Workspace, make_folder, write_file
 
-_PORTS = ("amqp", "mqtt", "management", "metrics", "gateway")
+_PORTS = ("amqp", "mqtt", "management", "metrics", "gateway", "dashboard")
 
 
 @dataclass(frozen=True)

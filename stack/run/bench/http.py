@@ -33,7 +33,7 @@ def open_http(bed: Bed, stack: ExitStack) -> Contestants:
     def measure(name: str) -> Figures:
         if name not in ports:
             port = find_port()
-            stack.enter_context(_start(bed, name, port)).wait_until(lambda: _listens(port))
+            stack.enter_context(_start(bed, name, port)).wait_until(lambda: listens(port))
             ports[name] = port
         return {"rate": load(f"http://127.0.0.1:{ports[name]}/", bed.scale.seconds)}
 
@@ -75,6 +75,7 @@ def load(url: str, seconds: float) -> float:
     return float(rate[1])
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Say whether somebody listens on a port of this machine."""
     with socket.socket() as probe:
         return not probe.connect_ex(("127.0.0.1", port))

@@ -13,6 +13,7 @@ from stack.run.bench.amqp import open_amqp, open_workers
 from stack.run.bench.bed import Bed
 from stack.run.bench.command import open_command
 from stack.run.bench.contest import OpenContest, hold_contest
+from stack.run.bench.dashboard import open_list, open_pages
 from stack.run.bench.deploy import open_deploy, open_rollback
 from stack.run.bench.fleet import open_all, open_plan
 from stack.run.bench.gateway import open_gateway
@@ -38,6 +39,8 @@ _CONTESTS: dict[str, OpenContest] = {
     "all": open_all,
     "plan": open_plan,
     "command": open_command,
+    "list": open_list,
+    "pages": open_pages,
 }
 
 

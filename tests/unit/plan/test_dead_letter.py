@@ -10,7 +10,7 @@ LETTER = Letter(1, "q.dead", {"x-nuclio-error": "ValueError: no", "mine": 1}, b"
 
 
 def test_key_stays_wherever_the_letter_is_in_its_queue() -> None:
-    moved = replace(LETTER, number=7, headers=dict(reversed(LETTER.headers.items())))
+    moved = replace(LETTER, number=7, headers=dict(reversed(list(LETTER.headers.items()))))
     assert moved.key == LETTER.key
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
+
 FUNCTIONS = Path(__file__).parent / "functions"
 ROOT = Path(__file__).parents[3]
 PATIENCE = 15.0
@@ -32,9 +34,9 @@ class Processor:
     """A running processor; what it writes goes to a file."""
 
     def __init__(self, folder: Path, spec: Mapping[str, Any], function: Path) -> None:
-        self.port = find_port()
-        self.health_port = find_port()
-        self.metrics_port = find_port()
+        self.port = free_port()
+        self.health_port = free_port()
+        self.metrics_port = free_port()
         self._log = folder / "log.txt"
         config = folder / "processor.yaml"
         config.write_text(json.dumps(_complete(spec, self.port)))
@@ -114,11 +116,6 @@ def read_answer(connection: http.client.HTTPConnection) -> Answer:
         return Answer(response.status, headers, response.read())
     finally:
         connection.close()
-
-
-def find_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:

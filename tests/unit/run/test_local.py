@@ -15,9 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.processor.running import ROOT, find_port, wait_for
+from tests.ports import free_port
+from tests.unit.processor.running import ROOT, wait_for
 
 HANDLER = "def handler(context, event):\n    return '{answer}'\n"
+# Tells in a file that it has begun.
+SLOW = """
+import pathlib, time
+
+def handler(context, event):
+    pathlib.Path("{path}").touch()
+    time.sleep(1.0)
+    return "slow"
+"""
 SENSORS = "spec: {triggers: {sensors: {kind: rabbit-mq, attributes: {exchangeName: e, topics: [a]}}}}"
 
 
@@ -80,7 +90,7 @@ class Home:
 def home(tmp_path: Path) -> Home:
     home = Home(tmp_path, tmp_path / "log.txt")
     home.folder.mkdir(parents=True)
-    ports = {name: find_port() for name in ("amqp", "mqtt", "management", "metrics")}
+    ports = {name: free_port() for name in ("amqp", "mqtt", "management", "metrics")}
     (tmp_path / "stack.yaml").write_text(json.dumps({"project": "local", "ports": ports}))
     home.write("{}", "function.yaml")
     home.write(HANDLER.format(answer="one"))
@@ -88,7 +98,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_handler_is_loaded_anew_within_half_a_second_of_its_saving(home: Home) -> None:
-    port = find_port()
+    port = free_port()
     seconds = []
     with home.running("--port", str(port)):
         wait_for(lambda: home.ask(port) == "one")
@@ -104,23 +114,25 @@ def test_handler_is_loaded_anew_within_half_a_second_of_its_saving(home: Home) -
 
 
 def test_request_in_hand_is_finished_when_a_file_is_saved(home: Home) -> None:
-    port = find_port()
-    home.write("import time\ndef handler(context, event):\n    time.sleep(1.0)\n    return 'slow'\n")
+    port = free_port()
+    began = home.root / "began"
+    home.write(SLOW.format(path=str(began)))
     with home.running("--port", str(port)):
         wait_for(lambda: home.ask(port))
+        began.unlink()
         asking = subprocess.Popen(
             [sys.executable, "-c", f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}').read())"],
             stdout=subprocess.PIPE,
             env={**os.environ, "no_proxy": "*"},
         )
-        time.sleep(0.5)
+        wait_for(began.exists)
         home.write(HANDLER.format(answer="new"))
         assert asking.communicate(timeout=20)[0] == b"b'slow'\n"
         wait_for(lambda: home.ask(port) == "new")
 
 
 def test_mistake_is_shown_and_mended_by_the_next_save(home: Home) -> None:
-    port = find_port()
+    port = free_port()
     with home.running("--port", str(port)) as process:
         wait_for(lambda: home.ask(port) == "one")
         home.write("def handler(context, event)\n")
@@ -138,7 +150,7 @@ def test_mistake_is_shown_and_mended_by_the_next_save(home: Home) -> None:
 
 
 def test_mistake_at_the_start_waits_for_a_save_too(home: Home) -> None:
-    port = find_port()
+    port = free_port()
     home.write("import module_that_nobody_has\n")
     with home.running("--port", str(port)):
         wait_for(lambda: "module_that_nobody_has" in home.log.read_text())
@@ -147,7 +159,7 @@ def test_mistake_at_the_start_waits_for_a_save_too(home: Home) -> None:
 
 
 def test_without_a_broker_only_http_is_there(home: Home) -> None:
-    port = find_port()
+    port = free_port()
     home.write(SENSORS, "function.yaml")
     with home.running("--port", str(port)):
         wait_for(lambda: home.ask(port) == "one")

@@ -1,0 +1,76 @@
+"""The pages of the broker and of the devices, against the real broker."""
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.browser.visit import Visit
+from tests.docker.workspace import Workspace
+
+
+def test_broker_is_shown_watched_and_published_to(visit: Visit, deployed: Callable[..., None]) -> None:
+    deployed("amqpconsume")
+    page = visit.open("/broker")
+    row = page.get_by_role("row", name="iot/sensors").filter(has=page.get_by_role("link", name="amqpconsume"))
+    expect(row).to_be_visible()
+    visit.check_weight()
+    visit.look("broker")
+    page.get_by_role("button", name="Watch iot/sensors", exact=True).first.click()
+    log = page.get_by_role("log", name="Watched messages")
+    expect(log).to_contain_text("Watching what is bound to iot/sensors: iot/sensors temperature.")
+    page.get_by_role("button", name="Publish").click()
+    dialog = page.get_by_role("dialog", name="Publish a message")
+    dialog.get_by_label("Body").first.fill("18.75")
+    dialog.get_by_label("Headers").fill("- no mapping")
+    dialog.get_by_role("button", name="Publish").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("headers")
+    dialog.get_by_label("Headers").fill("room: hall")
+    dialog.get_by_role("button", name="Publish").click()
+    expect(dialog.get_by_text("a queue took it")).to_be_visible()
+    visit.look("broker-publish")
+    dialog.get_by_role("button", name="Close").click()
+    message = log.locator("details", has_text="18.75").first
+    message.locator("summary").click()
+    expect(message).to_contain_text("hall")
+    visit.look("broker-watch")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("live", exact=True)).to_be_hidden()
+
+
+def test_queue_is_looked_into_only_after_a_warning(
+    visit: Visit, deployed: Callable[..., None], workspace: Workspace
+) -> None:
+    deployed("amqpconsume")
+    workspace.invoke("client", "--count", "2", "--rate", "0")
+    page = visit.open("/broker")
+    page.get_by_role("button", name="Look into iot/logs").click()
+    dialog = page.get_by_role("dialog", name="Look into a queue")
+    expect(dialog).to_contain_text("marked as delivered before")
+    dialog.get_by_role("button", name="Peek").click()
+    expect(dialog.get_by_text("Invoked Function amqpconsume").first).to_be_visible()
+    visit.look("broker-peek")
+    dialog.get_by_role("button", name="Close").click()
+
+
+def test_devices_are_simulated_and_seen(visit: Visit) -> None:
+    page = visit.open("/devices")
+    expect(page.get_by_role("button", name="Start")).to_be_visible()
+    visit.check_weight()
+    page.get_by_label("Sensors").fill("51")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_label("Sensors")).to_be_focused()
+    page.get_by_label("Sensors").fill("2")
+    page.get_by_label("Readings a second").fill("10")
+    page.get_by_role("button", name="Start").click()
+    for sensor in ("sensor-1", "sensor-2"):
+        row = page.get_by_role("row", name=f"iot/sensors/temperature {sensor}")
+        expect(row).to_contain_text(re.compile(r"MQTT.*\d"))
+        expect(row.locator("svg path").first).to_be_attached()
+    expect(page.get_by_role("row", name="MQTT 5.0").first).to_contain_text("guest")
+    expect(page.get_by_text(re.compile(r"\d+ readings sent since"))).to_be_visible()
+    visit.look("devices")
+    page.reload()
+    expect(page.get_by_text("running", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Start")).to_be_visible()
