@@ -15,6 +15,7 @@ from stack.config.image import ImageName, Registry
 from stack.config.inert import KUBERNETES, Inert
 from stack.config.problem import refuse
 from stack.config.replica import Bounds, check_bounds, find_bounds
+from stack.config.scaling import TARGETS, AutoScaleMetric, ScaleToZero, read_target
 from stack.config.settings import Processor
 from stack.config.sink import LoggerSink
 from stack.config.trigger import Trigger, check_triggers
@@ -75,9 +76,11 @@ class Metadata(NuclioDocument):
 
     @field_validator("annotations")
     @classmethod
-    def _known_processor(cls, value: dict[str, str]) -> dict[str, str]:
+    def _well_annotated(cls, value: dict[str, str]) -> dict[str, str]:
         if value.get(PROCESSOR_ANNOTATION, Processor.TIDEGATE) not in list(Processor):
             raise ValueError(f"{PROCESSOR_ANNOTATION} should be one of {', '.join(Processor)}")
+        for name in TARGETS:
+            read_target(value, name)
         return value
 
 
@@ -133,7 +136,8 @@ class Spec(NuclioDocument):
     service_type: Annotated[str, KUBERNETES] = ""
     image_pull_policy: Annotated[str, KUBERNETES] = ""
     service_account: Annotated[str, KUBERNETES] = ""
-    scale_to_zero: Annotated[dict[str, Any], KUBERNETES] = {}
+    scale_to_zero: ScaleToZero = ScaleToZero()
+    """When no container is left, where minReplicas is 0."""
     affinity: Annotated[dict[str, Any], KUBERNETES] = {}
     node_selector: Annotated[dict[str, str], KUBERNETES] = {}
     node_name: Annotated[str, KUBERNETES] = ""
@@ -144,7 +148,8 @@ class Spec(NuclioDocument):
     deployment_strategy: Annotated[dict[str, Any], KUBERNETES] = {}
     host_ipc: Annotated[bool, KUBERNETES] = Field(False, alias="hostIPC")
     custom_scaling_metric_specs: Annotated[list[Any], KUBERNETES] = []
-    auto_scale_metrics: Annotated[list[Any], KUBERNETES] = []
+    auto_scale_metrics: list[AutoScaleMetric] = []
+    """What one container is to carry, where maxReplicas is above minReplicas."""
     wait_readiness_timeout_before_failure: Annotated[bool, KUBERNETES] = False
     sidecars: Annotated[list[Any], KUBERNETES] = []
     init_containers: Annotated[list[Any], KUBERNETES] = []

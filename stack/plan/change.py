@@ -66,13 +66,17 @@ class Running:
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one service, file or function, by which task, and why; `surplus` are containers that go."""
+    """What happens to one service, file or function, by which task, and why.
+
+    `surplus` are containers that go, `older` those that others take the places of.
+    """
 
     subject: str
     action: Action
     reason: str
     task: str = UP
     surplus: tuple[str, ...] = ()
+    older: tuple[str, ...] = ()
 
     def as_document(self) -> dict[str, str]:
         """Return it as `--json` prints it."""
@@ -133,7 +137,8 @@ def _compare(wanted: Wanted, containers: Sequence[Running]) -> Change:
         reason = f"{len(surplus)} more than the {wanted.replicas} wanted" if surplus else "runs as rendered"
         return Change(wanted.service, Action.REMOVE if surplus else Action.KEEP, reason, surplus=surplus)
     if len(right) < len(containers):
-        return Change(wanted.service, Action.REPLACE, _tell_inputs(wanted, containers))
+        older = _ids([one for one in containers if one not in right])
+        return Change(wanted.service, Action.REPLACE, _tell_inputs(wanted, containers), older=older)
     if running or not right:
         return Change(wanted.service, Action.CREATE, f"{len(running)} of {wanted.replicas} run" if running else _ABSENT)
     return Change(wanted.service, Action.START, "is stopped")

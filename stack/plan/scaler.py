@@ -5,13 +5,14 @@ once, fewer only when none of the last seconds, the cool-down, asked for more, s
 not make containers come and go.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from stack.config.function import FunctionConfig
+from stack.config.scaling import COOL_DOWN, MESSAGE_RATE, QUEUE_LENGTH, REQUESTS, read_target
 from stack.plan.scale import Limits
 
-PREFIX = "tidegate.io/"
 # What one container is to have at once: messages that wait or are in hand, as with KEDA's rabbitmq scaler; requests.
 _QUEUE_LENGTH, _REQUESTS = 20.0, 10.0
 _COOL_DOWN_SECONDS = 60.0
@@ -19,12 +20,16 @@ _COOL_DOWN_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Targets:
-    """What one container is to carry; a rate of 0 is not looked at. The cool-down is in seconds."""
+    """What one container is to carry; a rate of 0 is not looked at.
+
+    Times are in seconds: the cool-down, and how long there is nothing to do before the last container goes.
+    """
 
     queue_length: float = _QUEUE_LENGTH
     message_rate: float = 0.0
     requests: float = _REQUESTS
     cool_down: float = _COOL_DOWN_SECONDS
+    inactivity: float = _COOL_DOWN_SECONDS
 
 
 @dataclass(frozen=True)
@@ -68,18 +73,24 @@ class Policy:
     limits: Limits
 
 
-def read_targets(annotations: Mapping[str, str]) -> Targets:
-    """Return a function's targets: the annotations `tidegate.io/queue-length`, `message-rate`, `requests`, `cool-down`.
+def read_targets(config: FunctionConfig) -> Targets:
+    """Return a function's targets: of its annotations, of Nuclio's `autoScaleMetrics` and `scaleToZero`, or the usual.
 
-    Raises:
-        ValueError: one is no number above 0.
+    Of several metrics that mean the same the lowest threshold counts, as it asks for most.
     """
-    defaults = Targets()
+    annotations, spec, usual = config.metadata.annotations, config.spec, Targets()
+
+    def find(name: str, default: float) -> float:
+        given = [float(metric.threshold) for metric in spec.auto_scale_metrics if metric.target == name]
+        return read_target(annotations, name) or min(given, default=default)
+
+    cool_down = find(COOL_DOWN, usual.cool_down)
     return Targets(
-        _read(annotations, "queue-length", defaults.queue_length),
-        _read(annotations, "message-rate", defaults.message_rate),
-        _read(annotations, "requests", defaults.requests),
-        _read(annotations, "cool-down", defaults.cool_down),
+        find(QUEUE_LENGTH, usual.queue_length),
+        find(MESSAGE_RATE, usual.message_rate),
+        find(REQUESTS, usual.requests),
+        cool_down,
+        spec.scale_to_zero.window or cool_down,
     )
 
 
@@ -96,23 +107,21 @@ def decide(current: int, load: Load, policy: Policy, *, now: float, memory: Memo
 
     Who has only begun to look does not know what was asked for before, and takes none away yet.
     """
-    cool_down, limits = policy.targets.cool_down, policy.limits
-    asked = ask_for(load, policy.targets, limits)
-    wishes = (*(one for one in memory.wishes if now - one.time < cool_down), Wish(now, asked))
-    needed = max(one.replicas for one in wishes)
-    kept = min(current, needed) if now - memory.since >= cool_down else current
+    targets, limits = policy.targets, policy.limits
+    asked = ask_for(load, targets, limits)
+    longest = max(targets.cool_down, targets.inactivity)
+    wishes = (*(one for one in memory.wishes if now - one.time < longest), Wish(now, asked))
+    kept = min(current, _need(wishes, targets, now=now, since=memory.since, current=current))
     replicas = min(max(asked, kept, limits.least), limits.most)
     return Decision(replicas, Memory(memory.since, wishes))
 
 
-def _read(annotations: Mapping[str, str], name: str, default: float) -> float:
-    text = annotations.get(PREFIX + name, "")
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise ValueError(f"metadata.annotations.{PREFIX}{name}: should be a number above 0, not {text!r}")
-    return value
+def _need(wishes: Sequence[Wish], targets: Targets, *, now: float, since: float, current: int) -> int:
+    """Return how many containers were asked for of late; none after a time without any need, the inactivity."""
+    if now - since >= targets.inactivity and not _most(wishes, now - targets.inactivity):
+        return 0
+    return max(1, _most(wishes, now - targets.cool_down)) if now - since >= targets.cool_down else current
+
+
+def _most(wishes: Sequence[Wish], since: float) -> int:
+    return max(one.replicas for one in wishes if one.time > since)

@@ -11,10 +11,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from stack.errors import FunctionError
+from stack.run.conversion import KINDS, find_kind, open_converted
 
 _MOST_ENTRIES = 20_000
 _CHUNK_BYTES = 1 << 20
-_FORMATS = "zip, jar, tar, tar.gz, tar.bz2 and tar.xz"
+# Of a tar: headers of an entry with a long name, and what pads it.
+_ENTRY_BYTES = 4096
+_FORMATS = f"zip, jar, tar, tar.gz, tar.bz2, tar.xz, {', '.join(KINDS[:-1])} and {KINDS[-1]}"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def unpack(archive: Path, folder: Path, limit: int) -> None:
 
 def _unpack_files(archive: Path, folder: Path, limit: int) -> list[tuple[Path, str]]:
     left, links = limit, []
-    for number, entry in enumerate(_read_entries(archive)):
+    for number, entry in enumerate(_read_entries(archive, limit)):
         place = folder / _check_name(entry.name)
         if number >= _MOST_ENTRIES:
             raise FunctionError(f"the archive has more than {_MOST_ENTRIES} entries")
@@ -96,15 +99,18 @@ def _write(entry: Entry, place: Path, limit: int) -> int:
     return written
 
 
-def _read_entries(archive: Path) -> Iterator[Entry]:
+def _read_entries(archive: Path, limit: int) -> Iterator[Entry]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as bundle:
             yield from map(_Zipped(bundle), bundle.infolist())
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as bundle:
             yield from map(_Taped(bundle), bundle)
+    elif kind := find_kind(archive):
+        with open_converted(archive, kind, limit + _MOST_ENTRIES * _ENTRY_BYTES) as bundle:
+            yield from map(_Taped(bundle), bundle)
     else:
-        raise FunctionError(f"that is no archive of a known kind; known: {_FORMATS}")
+        raise FunctionError(f"that is no archive of a known kind; make it one of {_FORMATS}")
 
 
 @dataclass(frozen=True)

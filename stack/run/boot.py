@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 from stack import console
 from stack.config.source import function_folders
@@ -18,7 +19,8 @@ from stack.run.container import Container
 from stack.run.host import check_ports, check_space
 from stack.run.image import Builder
 from stack.run.interruption import interruptible
-from stack.run.readiness import wait_ready
+from stack.run.readiness import START_GRACE_SECONDS, find_failures, wait_ready
+from stack.run.renewal import Renewal, find_renewal
 from stack.run.revision import prune_attempts
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
@@ -59,6 +61,11 @@ class Survey:
         """Return the containers that are to go."""
         ids = {id_ for one in self.changes for id_ in one.surplus}
         return [one for one in self.containers if one.id in ids]
+
+    @cached_property
+    def renewal(self) -> Renewal:
+        """Return which functions get new containers beside those that run."""
+        return find_renewal(self.stack.engine, self.changes, self.stack.inputs.services, self.containers)
 
     def _runs_on(self, change: Change) -> bool:
         """Say whether containers of the service stay when its surplus goes."""
@@ -144,14 +151,25 @@ def _make_images(found: Survey) -> None:
 def _apply(found: Survey) -> None:
     with console.working("Starting " + _name_some(found.changing or found.wanted)):
         found.stack.engine.stop(found.surplus)
-        if found.changing:
-            found.stack.engine.up(found.changing)
+        if in_place := [name for name in found.changing if name not in found.renewal.older]:
+            found.stack.engine.up(in_place)
+        found.renewal.start()
 
 
 def _wait(found: Survey) -> None:
+    """Wait for all; then what was renewed takes the place of what it was.
+
+    Raises:
+        FunctionError: something is not healthy; what was to be renewed runs as before.
+    """
+    engine, ignored = found.stack.engine, found.renewal.older_ids
     with console.working("Waiting until all is healthy"):
-        wait_ready(found.stack.engine, [SERVICE], _BROKER_SECONDS)
-        wait_ready(found.stack.engine, found.wanted, _BROKER_SECONDS)
+        wait_ready(engine, [SERVICE], _BROKER_SECONDS)
+        failures = find_failures(engine, found.wanted, _BROKER_SECONDS, ignored=ignored, grace=START_GRACE_SECONDS)
+        if found.renewal.older:
+            found.renewal.finish(failures)
+    if failures:
+        raise FunctionError("\n".join(failures.values()))
 
 
 def _check_host(stack: Stack, running: Sequence[Container]) -> None:

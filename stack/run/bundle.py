@@ -89,7 +89,7 @@ def _read(file: Path) -> Deployment:
             content = bundle.extractfile(_MEMBER)
             return Deployment.model_validate_json(content.read() if content else b"")
     except OSError as error:
-        raise FunctionError(f"{file} cannot be read: {error.strerror}.") from error
+        raise FunctionError(f"{file} cannot be read: {error.strerror}. Name another --image-file.") from error
     except (tarfile.TarError, KeyError, ValidationError) as error:
         message = f"{file} is no function's image; `invoke build-function NAME --output {file.name}` makes one."
         raise FunctionError(message) from error

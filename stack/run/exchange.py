@@ -26,9 +26,11 @@ def import_functions(source: str, *, name: str, force: bool, to_broker: bool) ->
 
     Raises:
         ConfigError: one of them cannot run here; nothing is written then.
-        FunctionError: a folder is there already.
+        FunctionError: there is no such file, or a folder is there already.
     """
     workspace = open_workspace()
+    if source != _STANDARD_INPUT and not Path(source).exists():
+        raise FunctionError(f"There is no file {source}. Name a function.yaml, or - for standard input.")
     title = "standard input" if source == _STANDARD_INPUT else source
     document = (
         parse_mapping(sys.stdin.read(), title) if source == _STANDARD_INPUT else read_mapping(Path(source), title)

@@ -1,5 +1,6 @@
 """`invoke invoke-function`: a call as the command line asks for it, and its answer printed."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ def invoke_function(name: str, call: Call) -> None:
     body = _read_body(call.body)
     address = _find_address(name)
     answer = call_function(name, address, Request(call.path, call.method, headers, body))
-    _print_body(answer.body)
+    _print_body(answer.body, is_last=answer.status == _OK)
     status = f"{answer.status} {answer.reason}".strip()
     if answer.status >= _BAD:
         raise FunctionError(f"{name} answered {status}.")
@@ -102,12 +103,21 @@ def _read_body(body: str) -> bytes:
     try:
         return Path(body[1:]).expanduser().read_bytes()
     except OSError as error:
-        raise FunctionError(f"--body {body}: {error.strerror}.") from error
+        raise FunctionError(f"--body {body}: {error.strerror}. Name a file that can be read.") from error
 
 
-def _print_body(content: bytes) -> None:
-    """Write the answer to standard output byte by byte; on a terminal the prompt begins on a line of its own."""
+def _print_body(content: bytes, *, is_last: bool) -> None:
+    """Write the answer to standard output byte by byte; what follows it there begins on a line of its own.
+
+    On a terminal that is the prompt, at least, and where messages go to the same place the status.
+    """
     sys.stdout.buffer.write(content)
-    if sys.stdout.isatty() and content and not content.endswith(b"\n"):
+    is_open = bool(content) and not content.endswith(b"\n")
+    if is_open and (sys.stdout.isatty() or (not is_last and _go_together())):
         sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
+
+
+def _go_together() -> bool:
+    """Say whether standard output and messages go to the same place, such as by `2>&1`."""
+    return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())

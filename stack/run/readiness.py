@@ -19,7 +19,7 @@ _LISTING_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 # How long a function may fail to start that was started together with the broker, once the broker is there.
-_GRACE_SECONDS = 40.0
+START_GRACE_SECONDS = 40.0
 
 
 class Trouble(NamedTuple):
@@ -57,7 +57,7 @@ def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> Non
     Raises:
         FunctionError: one or more ended, or were not healthy in time; the message ends with their last lines.
     """
-    failures = find_failures(engine, services, seconds, grace=_GRACE_SECONDS)
+    failures = find_failures(engine, services, seconds, grace=START_GRACE_SECONDS)
     if failures:
         raise FunctionError("\n".join(failures.values()))
 

@@ -76,7 +76,7 @@ class Scaler:
 
     def _see_to(self, service: Service, load: Load, *, is_short: bool) -> None:
         name, now = service.plan.name, time.monotonic()
-        policy = Policy(read_targets(service.plan.function.config.metadata.annotations), service.limits)
+        policy = Policy(read_targets(service.plan.function.config), service.limits)
         memory = self._memories.get(name, Memory(since=now))
         decision = decide(service.replicas, load, policy, now=now, memory=memory)
         self._memories[name] = decision.memory

@@ -35,7 +35,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Usage:
-    """A secret and the functions that ask for it; those in `deployed` run with it."""
+    """A secret and the functions that ask for it; those in `deployed` run with it, or were built with it."""
 
     secret: SecretRef
     functions: tuple[str, ...]
@@ -74,7 +74,7 @@ def _set(stack: Stack, order: Order) -> None:
         console.say(f"{ref} was so already.")
         return
     console.success(f"{ref} is set.")
-    if users := _find_usage(ref, (), _deployed_plans(stack)).deployed:
+    if users := sorted(plan.name for plan in _deployed_plans(stack) if _runs_with(plan, ref)):
         console.say(f"Next: `invoke up` replaces {', '.join(users)}, so that it is used.")
     else:
         console.say(f"Next: in function.yaml, valueFrom: {{secretKeyRef: {{name: {ref.name}, key: {ref.key}}}}}.")
@@ -89,7 +89,8 @@ def _remove(stack: Stack, order: Order) -> None:
     used = [usage for ref in found if (usage := _find_usage(ref, (), _deployed_plans(stack))).deployed]
     if used and not order.force:
         lines = [f"{usage.secret} is used by {', '.join(usage.deployed)}." for usage in used]
-        raise HostError("\n".join([*lines, "Nothing was removed; --force does it, and they cannot start again."]))
+        lines.append("Nothing was removed; --force does it, and they cannot start or be built again.")
+        raise HostError("\n".join(lines))
     for ref in found:
         delete_secret(stack.workspace, ref)
     console.success(f"{', '.join(map(str, found))}: removed.")
@@ -116,6 +117,10 @@ def _find_usage(ref: SecretRef, written: Sequence[FunctionPlan], deployed: Seque
 
 
 def _uses(plan: FunctionPlan, ref: SecretRef) -> bool:
+    return _runs_with(plan, ref) or plan.spec.build.code_entry_attributes.secret == ref.name
+
+
+def _runs_with(plan: FunctionPlan, ref: SecretRef) -> bool:
     return any(want.takes(ref) for want in find_wants(plan))
 
 
@@ -172,7 +177,7 @@ def _read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise HostError(f"{path} cannot be read: {error.strerror}.") from error
+        raise HostError(f"{path} cannot be read: {error.strerror}. Name another --file.") from error
 
 
 def _ask(ref: SecretRef) -> bytes:

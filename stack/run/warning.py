@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable
 from functools import cache
+from itertools import chain
 
 from stack import console
 from stack.config.inert import find_inert
+from stack.config.scaling import find_unheeded
 from stack.config.source import Function
 
 
 def warn_inert(functions: Iterable[Function]) -> None:
     """Name each key that has no effect, once in a task, however often the task reads the functions."""
     for function in functions:
-        for line in find_inert(function.config):
+        spec = function.config.spec
+        unheeded = find_unheeded(spec.scale_to_zero, spec.auto_scale_metrics, spec.bounds)
+        for line in chain(find_inert(function.config), unheeded):
             _warn_once(f"{function.document}: {line}.")
 
 

@@ -143,6 +143,8 @@ def test_a_body_that_is_no_number_is_refused_with_a_status(workspace: Workspace,
     assert result.returncode == 1
     assert result.stdout == "the body should be a number such as 21.5, not 'warm'"
     assert result.stderr.strip() == "amqpevent answered 400 Bad Request."
+    both = workspace.start("invoke-function", "amqpevent", "--body", "warm").communicate()[0]
+    assert both.splitlines()[-2:] == [result.stdout, result.stderr.strip()]
 
 
 def test_a_sensor_that_gets_hot_and_cools_down_gives_two_alerts(

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +42,8 @@ class Load:
         self._url = urlsplit(url)
         self._done = threading.Event()
         self.answers: Counter[str] = Counter()
+        # When each answer came last.
+        self.times: dict[str, float] = {}
         self.failures: list[str] = []
         self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
         for thread in self._threads:
@@ -61,6 +64,7 @@ class Load:
                 text = answer.read().decode()
                 if answer.status == 200:
                     self.answers[text] += 1
+                    self.times[text] = time.time()
                 else:
                     self.failures.append(f"{method}: {answer.status} {text}")
             except (OSError, http.client.HTTPException) as error:
@@ -84,6 +88,19 @@ def loading(url: str) -> Iterator[Load]:
 
 def write(author: Author, name: str, version: str, config: str = "{}\n") -> Path:
     return author(name, f"VERSION = {version!r}\n{ECHO}", config)
+
+
+def started_at(workspace: Workspace, service: str) -> float:
+    """Return when the one container of a service was started."""
+    (container,) = workspace.containers(service)
+    return read_time(workspace, container, "State.StartedAt")
+
+
+def read_time(workspace: Workspace, container: str, field: str) -> float:
+    """Return one of the times that Docker tells of a container."""
+    return datetime.fromisoformat(
+        workspace.docker("inspect", "--format", f"{{{{.{field}}}}}", container).stdout.strip()
+    ).timestamp()
 
 
 def containers_of(load: Load) -> set[str]:
@@ -148,6 +165,41 @@ def test_broken_version_gets_no_request(workspace: Workspace, author: Author) ->
     assert {answer.split()[0] for answer in load.answers} == {"one"}
 
 
+# Ends its container if it is given the wrong word.
+RENEWED = """
+import os, signal, time
+
+if os.environ["WORD"] == "wrong":
+    os.kill(1, signal.SIGTERM)
+    time.sleep(60)
+
+def handler(context, event):
+    return os.environ["WORD"]
+"""
+WORD = "spec: {env: [{name: WORD, valueFrom: {secretKeyRef: {name: gw-secret, key: word}}}]}\n"
+
+
+def test_changed_secret_fails_no_request(workspace: Workspace, author: Author) -> None:
+    def keep(word: str) -> None:
+        workspace.invoke("secret", "set", "gw-secret", "word", "--value", word)
+
+    try:
+        keep("one")
+        author("gw-renewed-up", RENEWED, WORD)
+        workspace.invoke("deploy-function", "gw-renewed-up")
+        with loading(workspace.url("gw-renewed-up")) as load:
+            keep("two")
+            workspace.invoke("up")
+            assert load.times["one"] > started_at(workspace, "function-gw-renewed-up")
+            keep("wrong")
+            refused = workspace.invoke("up", check=False)
+            assert (refused.returncode, "function-gw-renewed-up ended" in refused.stderr) == (1, True)
+            assert len(workspace.containers("function-gw-renewed-up")) == 1
+        assert set(load.answers) == {"one", "two"}
+    finally:
+        workspace.invoke("secret", "remove", "gw-secret", "--force")
+
+
 def test_request_waits_for_a_container_that_starts_again(workspace: Workspace, author: Author) -> None:
     write(author, "gw-restarts", "one")
     workspace.invoke("deploy-function", "gw-restarts")
@@ -209,6 +261,73 @@ def test_scaling_keeps_to_what_is_allowed(workspace: Workspace, author: Author) 
         assert "gw-bound may have 1 to 2 containers" in refused.stderr
 
 
+# Tells when it handled which message, of which each says when it was sent.
+KEEPER = """
+import time
+
+def handler(context, event):
+    with open("/data/handled", "a") as file:
+        file.write(f"{event.body.decode()} {time.time()} {VERSION}\\n")
+"""
+KEPT = """
+spec:
+  triggers: {{messages: {{kind: rabbit-mq, attributes: {{queueName: gw-messages}}}}}}
+  volumes:
+    - {{volume: {{name: data, hostPath: {{path: "{folder}"}}}}, volumeMount: {{name: data, mountPath: /data}}}}
+"""
+
+
+@contextmanager
+def sending(url: str, queue: str) -> Iterator[list[float]]:
+    """Send a message fifty times a second while the block runs; give when each was sent."""
+    sent: list[float] = []
+    done = threading.Event()
+
+    def send() -> None:
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            channel = connection.channel()
+            while not done.wait(0.02):
+                sent.append(time.time())
+                channel.basic_publish("", queue, str(sent[-1]).encode())
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        done.set()
+        thread.join()
+
+
+def read_waits(path: Path) -> tuple[dict[float, float], set[str]]:
+    """Return how long each message waited, by when it was sent, and which versions handled them."""
+    lines = [line.split() for line in path.read_text().splitlines()]
+    # A message that comes twice waited until it came first.
+    return {float(sent): float(handled) - float(sent) for sent, handled, _ in reversed(lines)}, {v for *_, v in lines}
+
+
+def test_message_waits_no_more_than_a_second_for_a_redeploy(
+    workspace: Workspace, author: Author, tmp_path: Path
+) -> None:
+    """Beyond what it waits for another function's deploy, which makes the machine as busy."""
+    tmp_path.chmod(0o777)
+    config = KEPT.format(folder=tmp_path)
+    author("gw-messages", f"VERSION = 'one'\n{KEEPER}", config)
+    workspace.invoke("deploy-function", "gw-messages")
+    with sending(workspace.amqp_url, "gw-messages") as sent:
+        write(author, "gw-neighbour", "one")
+        workspace.invoke("deploy-function", "gw-neighbour")
+        began = time.time()
+        author("gw-messages", f"VERSION = 'two'\n{KEEPER}", config)
+        workspace.invoke("deploy-function", "gw-messages")
+    handled = tmp_path / "handled"
+    wait_until(lambda: read_waits(handled)[0].keys() == set(sent), seconds=60, what="every message")
+    waits, versions = read_waits(handled)
+    usual = max(wait for time_, wait in waits.items() if time_ < began)
+    assert max(waits.values()) < 1 + usual
+    assert versions == {"one", "two"}
+
+
 SLEEPER = """
 import time
 
@@ -240,14 +359,22 @@ def test_scaler_wakes_and_puts_to_sleep(workspace: Workspace, author: Author) ->
     wait_until(lambda: count() == 0, seconds=90, what="no container without work")
     assert workspace.functions()["gw-scaled"]["state"] == "scaledToZero"
     assert "nothing was changed" in workspace.invoke("up").stderr
-    assert fetch(workspace.url("gw-scaled"), timeout=60) == (200, "done")
+    url, began = workspace.url("gw-scaled"), time.time()
+    assert fetch(url, timeout=60) == (200, "done")
+    # As long as the machine takes for a start, however busy it is.
+    woken = time.time() - began
     wait_until(lambda: count() == 0, seconds=90, what="no container again")
-    os.kill(workspace.inspect("scaler")["State"]["Pid"], signal.SIGKILL)
+    killed = workspace.inspect("scaler")["State"]["Pid"]
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: workspace.inspect("scaler")["State"]["Pid"] not in (0, killed), seconds=60, what="the scaler")
     with pika.BlockingConnection(pika.URLParameters(workspace.amqp_url)) as connection:
         channel = connection.channel()
+        began = time.time()
         for _ in range(400):
             channel.basic_publish("", "gw-scaled", b"a word")
         wait_until(lambda: count() == 3, seconds=60, what="three containers for the backlog")
+        created = [read_time(workspace, one, "Created") for one in workspace.containers("function-gw-scaled")]
+        assert max(created) - began < 5 + woken
         wait_until(lambda: not count_messages(channel, "gw-scaled"), seconds=90, what="the backlog is handled")
         wait_until(lambda: count() == 0, seconds=90, what="no container after all")
         assert count_messages(channel, "gw-scaled") == 0

@@ -11,6 +11,7 @@ from stack.config.function import FunctionConfig
 from stack.config.inert import find_inert
 from stack.config.reading import parse_mapping
 from stack.config.replica import Bounds
+from stack.config.scaling import find_unheeded
 from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger
 from stack.errors import ConfigError
 
@@ -59,6 +60,10 @@ def trigger(**content: Any) -> dict[str, Any]:
 
 def build(**content: Any) -> dict[str, Any]:
     return {"spec": {"build": content}}
+
+
+def metric(**content: Any) -> dict[str, Any]:
+    return {"spec": {"autoScaleMetrics": [content]}}
 
 
 def volumes(*mounts: tuple[str, str, str]) -> dict[str, Any]:
@@ -133,6 +138,18 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         (
             {"metadata": {"annotations": {"tidegate.io/processor": "knative"}}},
             "metadata.annotations: tidegate.io/processor should be one of tidegate, nuclio",
+        ),
+        (
+            {"metadata": {"annotations": {"tidegate.io/cool-down": "soon"}}},
+            "metadata.annotations: tidegate.io/cool-down should be a number above 0, not 'soon'",
+        ),
+        (metric(kind="Pods", threshold=1), "spec.autoScaleMetrics.0.metricName: is required"),
+        (metric(metricName="cpu", threshold=1), "spec.autoScaleMetrics.0.kind: is required, such as Pods"),
+        (metric(metricName="cpu", kind="Pods"), "spec.autoScaleMetrics.0.threshold: is required"),
+        (metric(metricName="cpu", kind="Pods", threshold=0), "spec.autoScaleMetrics.0.threshold: should be greater"),
+        (
+            {"spec": {"scaleToZero": {"scaleResources": [{"windowSize": "long"}]}}},
+            "spec.scaleToZero.scaleResources.0.windowSize: should be a duration such as 500ms, 10s or 1h30m",
         ),
         ({"metadata": {"name": "a\n"}}, "metadata.name: should be at most 63 letters, digits, "),
         ({"spec": {"handler": "main:handler\n"}}, "spec.handler: should be module:function, such as main:handler"),
@@ -382,6 +399,25 @@ def test_keys_without_effect_are_told() -> None:
         "spec.triggers.t.attributes.serviceType is for Kubernetes",
         "spec.triggers.t.class is ignored, as in Nuclio",
     ]
+
+
+def test_wishes_to_the_scaler_without_effect_are_told() -> None:
+    def find(**spec: Any) -> list[str]:
+        read = parse({"spec": spec}).spec
+        return list(find_unheeded(read.scale_to_zero, read.auto_scale_metrics, read.bounds))
+
+    metrics = [{"metricName": name, "kind": "Pods", "threshold": 5} for name in ("queue-length", "gpu")]
+    resources = {"scaleResources": [{"windowSize": "1m"}, {"metricName": "gpu", "windowSize": "1m"}]}
+    assert find(autoScaleMetrics=metrics, scaleToZero=resources, minReplicas=0, maxReplicas=2) == [
+        "spec.autoScaleMetrics.1 has no effect: the scaler does not see gpu; "
+        "it sees queue-length, message-rate and requests",
+        "spec.scaleToZero.scaleResources.1 has no effect: only nuclio_processor_handled_events_total is looked at",
+    ]
+    assert find(autoScaleMetrics=metrics, scaleToZero=resources) == [
+        "spec.scaleToZero has no effect without minReplicas 0",
+        "spec.autoScaleMetrics has no effect without a maxReplicas above minReplicas",
+    ]
+    assert find(minReplicas=0, maxReplicas=2) == []
 
 
 def test_http_attributes_that_the_processor_reads_are_checked() -> None:

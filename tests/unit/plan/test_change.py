@@ -36,6 +36,7 @@ def test_change_of_a_service(running: list[Running], action: Action, reason: str
     (change,) = find_changes([A], running)
     assert (change.subject, change.action, change.reason, change.surplus) == ("a", action, reason, surplus)
     assert change.task == UP
+    assert change.older == (("w",) if action is Action.REPLACE else ())
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,18 @@
 """The scaler's decisions: never out of bounds, up at once, down gently, and no back and forth."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stack.config.function import FunctionConfig
 from stack.plan.scale import Limits
 from stack.plan.scaler import Load, Memory, Policy, Targets, ask_for, decide, read_targets
 
-ANY = Policy(Targets(cool_down=10), Limits(0, 5, is_automatic=True))
+ANY = Policy(Targets(cool_down=10, inactivity=10), Limits(0, 5, is_automatic=True))
 IDLE, BUSY = Load(), Load(messages=90)
 
 loads = st.builds(Load, messages=st.integers(0, 10**6), rate=st.floats(0, 10**6), requests=st.integers(0, 10**4))
@@ -79,12 +81,39 @@ def test_rate_counts_where_it_has_a_target() -> None:
     assert ask_for(Load(rate=101), Targets(message_rate=50), ANY.limits) == 3
 
 
+def configure(annotations: dict[str, str], **spec: object) -> FunctionConfig:
+    return FunctionConfig.model_validate({"metadata": {"annotations": annotations}, "spec": spec})
+
+
 def test_targets_are_annotations() -> None:
     annotations = {"tidegate.io/queue-length": "5", "tidegate.io/cool-down": "2.5", "other": "x"}
-    assert read_targets(annotations) == Targets(queue_length=5, cool_down=2.5)
+    assert read_targets(configure(annotations)) == Targets(queue_length=5, cool_down=2.5, inactivity=2.5)
+
+
+def test_targets_are_nuclios_metrics_too() -> None:
+    metrics = [
+        {"metricName": "QueueLength", "kind": "External", "threshold": 9},
+        {"metricName": "nuclio_processor_stream_high_water_mark_processed_lag", "kind": "Pods", "threshold": 7},
+        {"metricName": "nuclio_processor_handled_events_total", "sourceType": "Pods", "threshold": 50},
+        {"metricName": "nuclio_processor_worker_pending_allocation_current", "kind": "Pods", "threshold": 3},
+        {"metricName": "cpu", "kind": "Resource", "threshold": 75},
+    ]
+    windows = [{"metricName": "nuclio_processor_handled_events_total", "windowSize": "5m", "threshold": 0}]
+    spec = {"autoScaleMetrics": metrics, "scaleToZero": {"scaleResources": windows}}
+    targets = Targets(queue_length=7, message_rate=50, requests=3, inactivity=300)
+    assert read_targets(configure({}, **spec)) == targets
+    annotations = {"tidegate.io/queue-length": "40", "tidegate.io/cool-down": "5"}
+    assert read_targets(configure(annotations, **spec)) == replace(targets, queue_length=40, cool_down=5)
 
 
 @pytest.mark.parametrize("text", ["many", "0", "-1", "inf", "nan"])
 def test_target_that_is_no_number(text: str) -> None:
-    with pytest.raises(ValueError, match=r"tidegate\.io/requests: should be a number above 0"):
-        read_targets({"tidegate.io/requests": text})
+    with pytest.raises(ValueError, match=r"tidegate\.io/requests should be a number above 0"):
+        configure({"tidegate.io/requests": text})
+
+
+@pytest.mark.parametrize(("inactivity", "end"), [(4, [*[3] * 3, 0, 0, 0]), (8, [*[3] * 4, *[1] * 3, 0])])
+def test_last_container_goes_after_the_inactivity(inactivity: float, end: list[int]) -> None:
+    policy = replace(ANY, targets=Targets(cool_down=5, inactivity=inactivity))
+    course = [*[(5.0, IDLE)] * 2, (1.0, Load(messages=45)), *[(1.0, IDLE)] * len(end)]
+    assert run(policy, course)[3:] == end

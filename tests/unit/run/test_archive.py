@@ -1,8 +1,12 @@
 """Archives: what is in them arrives, and nothing leaves the folder."""
 
+import base64
 import io
+import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -74,6 +78,62 @@ def test_hard_link_is_a_copy(folder: Path, tmp_path: Path) -> None:
     members = [member("main.py"), member("again.py", tarfile.LNKTYPE, "main.py")]
     unpack(write_tar(tmp_path / "a.tgz", *members), folder, LIMIT)
     assert tree(folder) == {"main.py": "x", "again.py": "x"}
+
+
+def write_rar(path: Path, name: str, content: bytes = b"x") -> Path:
+    """Write an archive of RAR 4 in which one file is stored as it is."""
+
+    def head(kind: int, flags: int, rest: bytes) -> bytes:
+        block = struct.pack("<BHH", kind, flags, 7 + len(rest)) + rest
+        return struct.pack("<H", zlib.crc32(block) & 0xFFFF) + block
+
+    sizes = struct.pack("<IIBII", len(content), len(content), 3, zlib.crc32(content), 0x5A210000)
+    entry = sizes + struct.pack("<BBHI", 20, 0x30, len(name), 0o100644) + name.encode()
+    parts = head(0x73, 0, bytes(6)), head(0x74, 0x8000, entry) + content, head(0x7B, 0x4000, b"")
+    path.write_bytes(b"Rar!\x1a\x07\x00" + b"".join(parts))
+    return path
+
+
+# A tar of main.py, whose content is an x, as the programs zstd and lz4 compress it.
+COMPRESSED = {
+    "zst": "KLUv/QRo/QEAhAJtYWluLnB5ADA2NDQAMDEAMAAwMDcyMzIAIDAAAHVzdGFyADAwAHgACSDQD/uFx3Pq/Ex7MIAHDAqwnFgcZmXwdA==",
+    "lz4": "BCJNGGRAp3AAAACPbWFpbi5weQABAEmSMDAwMDY0NAAwAQAMCABHMDAwMQwA"
+    "ABgAjzcyMzIAIDAAAQBQn3VzdGFyADAwAAEA4y94AAEA//////////////////////////////////////////////////8MUAAAAAAAAAAAAOhTcto=",
+}
+needs_bsdtar = pytest.mark.skipif(not shutil.which("bsdtar"), reason="bsdtar is not installed")
+
+
+def write_foreign(path: Path, kind: str) -> Path:
+    if kind == "rar":
+        return write_rar(path, "main.py")
+    path.write_bytes(base64.b64decode(COMPRESSED[kind]))
+    return path
+
+
+@needs_bsdtar
+@pytest.mark.parametrize("kind", ["zst", "lz4", "rar"])
+def test_kinds_that_python_does_not_read(folder: Path, tmp_path: Path, kind: str) -> None:
+    unpack(write_foreign(tmp_path / "no-suffix", kind), folder, LIMIT)
+    assert tree(folder) == {"main.py": "x"}
+
+
+@needs_bsdtar
+def test_rar_is_as_suspect_as_any(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FunctionError, match="leads out of its folder"):
+        unpack(write_rar(tmp_path / "a.rar", "../outside"), folder, LIMIT)
+    with pytest.raises(FunctionError, match=r"downloads\.megabytes"):
+        unpack(write_rar(tmp_path / "b.rar", "zeros", bytes(LIMIT + 1)), folder, LIMIT)
+    with pytest.raises(FunctionError, match="the archive is broken: bsdtar: "):
+        cut = write_rar(tmp_path / "c.rar", "main.py")
+        cut.write_bytes(cut.read_bytes()[:30])
+        unpack(cut, folder, LIMIT)
+    assert (tmp_path / "outside").read_text() == "untouched"
+
+
+def test_who_reads_other_kinds_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(FunctionError, match=r"bsdtar, which reads rar, is missing\. Type `sudo apt-get install "):
+        unpack(write_rar(tmp_path / "a.rar", "main.py"), folder, LIMIT)
 
 
 EVIL_TARS: dict[str, list[Member]] = {

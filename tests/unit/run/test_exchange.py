@@ -23,6 +23,11 @@ def take(root: Path, source: str = "", *, name: str = "", force: bool = False) -
     import_functions(source or str(root / "export.yaml"), name=name, force=force, to_broker=False)
 
 
+def test_a_file_that_is_not_there(root: Path) -> None:
+    with pytest.raises(FunctionError, match=r"There is no file nothere\.yaml\. Name a function\.yaml, or - for"):
+        take(root, "nothere.yaml")
+
+
 def test_a_folder_is_written(root: Path) -> None:
     take(root)
     folder = root / "functions" / "amqpconsume"

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from stack.errors import StackError
+from stack.run.deployment import record_deployment
 from stack.run.secret import Order, see_to_secrets
-from stack.run.workspace import PROGRAM
+from stack.run.workspace import PROGRAM, Workspace
+from tests.unit.plan.samples import make_plan
 
 COMMAND = [sys.executable, "-m", "invoke", "--search-root", str(PROGRAM), "secret"]
 
@@ -75,6 +77,18 @@ def test_list_names_the_functions_and_no_value(workspace: Path, capsys: pytest.C
     ]
     assert "functions/wrong/function.yaml: spec.envFrom" in printed.err
     assert "hunter2" not in printed.err
+
+
+def test_secret_for_fetching_code_is_a_use(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build = {"path": "https://git.example/a.git", "codeEntryType": "git", "codeEntryAttributes": {"secret": "db"}}
+    order("set", "db", "password", value="x")
+    record_deployment(Workspace(workspace), make_plan("fetched", build=build), "image:1")
+    with pytest.raises(StackError, match=r"db\.password is used by fetched\.\nNothing was removed"):
+        order("remove", "db")
+    capsys.readouterr()
+    order("set", "db", "password", value="y")
+    assert "invoke up" not in capsys.readouterr().err
+    order("remove", "db", force=True)
 
 
 def test_remove_takes_one_key_or_all(workspace: Path) -> None:

@@ -304,7 +304,7 @@ def test_too_slow_a_download(workspace: Workspace, author: Author, site: Site) -
     ("path", "reason"),
     [
         ("/nothing.tgz", "the server answered 404 File not found. Check spec.build.path"),
-        ("/text.tgz?key=word", "that is no archive of a known kind; known: zip"),
+        ("/text.tgz?key=word", "that is no archive of a known kind; make it one of zip"),
     ],
 )
 def test_what_is_not_there(workspace: Workspace, author: Author, site: Site, path: str, reason: str) -> None:
