@@ -17,6 +17,7 @@ from stack.run.broker import Broker
 _WAITING, _BATCH, _BATCH_SECONDS = 200, 50, 0.2
 # Seconds until a broker that is lost is tried again.
 _AGAIN = 2.0
+_LOST = "RabbitMQ cannot be reached; it is tried again every two seconds."
 NAME = "tidegate-dashboard"
 # What the names of our queues begin with.
 PREFIX = f"{NAME}."
@@ -91,6 +92,8 @@ class Observer:
             connection.close()
 
     def _declare(self, channel: Any) -> None:
+        if channel.connection is not self._connection:
+            return
         self._channel = channel
         channel.add_on_close_callback(self._lose_channel)
         channel.basic_qos(prefetch_count=_BATCH)
@@ -99,6 +102,8 @@ class Observer:
         channel.queue_declare(name, exclusive=True, auto_delete=True, arguments=limit, callback=self._consume)
 
     def _consume(self, frame: Any) -> None:
+        if self._channel is None:
+            return
         self.problem = ""
         self._queue = frame.method.queue
         self._bind(self._places)
@@ -126,9 +131,9 @@ class Observer:
             self._places.clear()
             self._connection.close()
 
-    def _lose(self, connection: Any, error: BaseException | str) -> None:
+    def _lose(self, connection: Any, _error: BaseException) -> None:
         if connection is not self._connection:
             return
-        self.problem = str(error)
+        self.problem = _LOST
         self._channel, self._queue, self._taken = None, "", 0
         self._retry = asyncio.get_running_loop().call_later(_AGAIN, self._connect)
