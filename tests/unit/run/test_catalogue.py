@@ -99,9 +99,9 @@ def test_records_are_the_same_until_something_is_said_to_have_changed(
 def test_change_while_the_files_are_read_is_not_missed(
     workspace: Workspace, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def open_late(**given: Any) -> Stack:
+    def open_late(*given: Any, **options: Any) -> Stack:
         catalogue.forget()
-        return open_stack(**given)
+        return open_stack(*given, **options)
 
     write(workspace)
     monkeypatch.setattr("stack.run.catalogue.open_stack", open_late)
