@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, islice
+from time import monotonic, sleep
 from typing import Any
 
 from pika import BlockingConnection, DeliveryMode, URLParameters
@@ -21,6 +22,8 @@ from stack.run.broker import Broker, find_broker
 from stack.run.stack import Stack
 from stack.run.workspace import lock
 
+# Seconds that letters may take on their way back into their queue, and between two looks whether they are there.
+_PATIENCE, _PAUSE = 5.0, 0.02
 _GONE = "This dead letter is gone: it was sent again or discarded meanwhile."
 _CHANGED = "The dead letters are others than those shown; nothing was done. Look at the list again."
 
@@ -133,13 +136,15 @@ class _Done:
 def _do(stack: Stack, choice: Choice, deed: _Deed) -> _Done:
     with _open_channel(stack) as (broker, channel):
         channel.confirm_delivery()
+        hand = _Hand(channel)
         queues = _find_queues(stack, broker, choice.function)
-        if choice.through:
-            queues = _find_seen(channel, queues, choice.through)
-        total = sum(_count(channel, queue) for queue in queues)
-        taken = _visit(channel, queues, choice, deed)
-        _give_back(channel, queues)
-        return _Done(taken, total)
+        try:
+            if choice.through:
+                queues = _find_seen(hand, queues, choice.through)
+            total = sum(hand.count(queue) for queue in queues)
+            return _Done(_visit(hand, queues, choice, deed), total)
+        finally:
+            hand.give_back()
 
 
 @contextmanager
@@ -177,64 +182,81 @@ def _find_queues(stack: Stack, broker: Broker, name: str) -> list[str]:
     return [queue for queue in found if queue in own]
 
 
-def _visit(channel: Any, queues: Sequence[str], choice: Choice, deed: _Deed) -> int:
+class _Hand:
+    """The letters that a channel has in hand."""
+
+    def __init__(self, channel: Any) -> None:
+        self.channel = channel
+        self._held: dict[str, int] = {}
+
+    def count(self, queue: str) -> int:
+        """Return how many letters a queue holds, but those in hand."""
+        return int(self.channel.queue_declare(queue, passive=True).method.message_count)
+
+    def take(self, queue: str, numbers: Iterator[int], through: frozenset[str] = frozenset()) -> Iterator[_Held]:
+        """Yield the letters of a queue in their order.
+
+        Only what is there at the beginning is visited: a letter that is sent again may soon be dead again.
+        """
+        for _ in range(self.count(queue)):
+            method, properties, body = self.channel.basic_get(queue)
+            if method is None:
+                return
+            self._held[queue] = self._held.get(queue, 0) + 1
+            letter = Letter(next(numbers), queue, properties.headers or {}, body, _identify(properties))
+            yield _Held(letter, properties, method.delivery_tag)
+            if letter.key in through:
+                return
+
+    def take_off(self, held: _Held) -> None:
+        """Take a letter off its queue for good."""
+        self.channel.basic_ack(held.tag)
+        self._held[held.letter.queue] -= 1
+
+    def give_back(self) -> None:
+        """Put what is in hand back, and wait until it is there, or who looks next would miss it.
+
+        Where the channel is closed, that is done already.
+        """
+        if not self.channel.is_open:
+            return
+        wanted = {queue: self.count(queue) + number for queue, number in self._held.items() if number}
+        self._held.clear()
+        if wanted:
+            self.channel.basic_nack(0, multiple=True, requeue=True)
+        deadline = monotonic() + _PATIENCE
+        while any(self.count(queue) < number for queue, number in wanted.items()) and monotonic() < deadline:
+            sleep(_PAUSE)
+
+
+def _visit(hand: _Hand, queues: Sequence[str], choice: Choice, deed: _Deed) -> int:
     """Do something with each chosen letter; return how many were taken off their queues."""
     numbers = count(1)
-    held = (one for queue in queues for one in _hold(channel, queue, numbers, choice.through))
+    held = (one for queue in queues for one in hand.take(queue, numbers, choice.through))
     chosen = (one for one in held if choice.key in ("", one.letter.key) and one.letter.matches(choice.match))
     visited = taken = 0
     for one in islice(chosen, 1 if choice.key else choice.count or None):
         visited += 1
-        if deed(channel, one.letter, one.properties):
-            channel.basic_ack(one.tag)
+        if deed(hand.channel, one.letter, one.properties):
+            hand.take_off(one)
             taken += 1
     if choice.key and not visited:
         raise FunctionError(_GONE)
     return taken
 
 
-def _hold(channel: Any, queue: str, numbers: Iterator[int], through: frozenset[str]) -> Iterator[_Held]:
-    """Yield the letters of a queue in their order.
-
-    Only what is there at the beginning is visited: a letter that is sent again may soon be dead again.
-    """
-    for _ in range(_count(channel, queue)):
-        method, properties, body = channel.basic_get(queue)
-        if method is None:
-            return
-        letter = Letter(next(numbers), queue, properties.headers or {}, body, _identify(properties))
-        yield _Held(letter, properties, method.delivery_tag)
-        if letter.key in through:
-            return
-
-
 def _identify(properties: Any) -> str:
     return " ".join(str(one) for one in (properties.message_id, properties.correlation_id, properties.timestamp))
 
 
-def _find_seen(channel: Any, queues: Sequence[str], through: frozenset[str]) -> list[str]:
+def _find_seen(hand: _Hand, queues: Sequence[str], through: frozenset[str]) -> list[str]:
     """Return the queues that hold a letter that somebody has seen as the last.
 
     Raises:
         FunctionError: one of these letters is not there any more.
     """
-    seen = [queue for queue in queues if _has_one(channel, queue, through)]
-    _give_back(channel, queues)
+    seen = [queue for queue in queues if any(one.letter.key in through for one in hand.take(queue, count(1)))]
+    hand.give_back()
     if len(seen) != len(through):
         raise FunctionError(_CHANGED)
     return seen
-
-
-def _has_one(channel: Any, queue: str, keys: frozenset[str]) -> bool:
-    return any(one.letter.key in keys for one in _hold(channel, queue, count(1), frozenset()))
-
-
-def _give_back(channel: Any, queues: Sequence[str]) -> None:
-    """Put what is in hand back, and wait until it is there: who looks next must find it."""
-    channel.basic_nack(0, multiple=True, requeue=True)
-    for queue in queues:
-        _count(channel, queue)
-
-
-def _count(channel: Any, queue: str) -> int:
-    return int(channel.queue_declare(queue, passive=True).method.message_count)

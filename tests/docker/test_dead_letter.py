@@ -183,6 +183,16 @@ def test_what_nobody_has_seen_is_not_discarded(stack: Stack, post: Post) -> None
     assert post.bodies(post.dead) == ["new"]
 
 
+def test_who_looks_right_after_another_sees_all(stack: Stack, post: Post) -> None:
+    post.bury(*(str(number) for number in range(800)))
+    with pytest.raises(FunctionError, match="is gone"):
+        list_letters(stack, Choice(key="none"))
+    for _ in range(3):
+        assert len(find_keys(stack, post)) == 800
+    bodies = [letter.text for letter in list_letters(stack, Choice()).letters if letter.queue == post.dead]
+    assert bodies == [str(number) for number in range(800)]
+
+
 def test_event_sent_again_is_what_it_was(workspace: Workspace, bench: Bench) -> None:
     mark = bench.output.with_suffix(".mark")
     bench.start(exchangeName=bench.exchange, topics=["t"], maxRetries=0)
