@@ -17,9 +17,6 @@ from stack.run.workspace import write_file
 # No function of the user's: its images are removed at the end.
 _NAME = "tidegate-bench-gateway"
 _CODE = b"def handler(context, event):\n    return event.body\n"
-# The worker's share of a core, by which it is the worker that bounds both ways on a machine of two cores too: there
-# client and worker have a core each, and with the gateway three would share the two, which tells of the machine.
-_CORE = "250m"
 
 
 def open_gateway(bed: Bed, stack: ExitStack) -> Contestants:
@@ -32,11 +29,7 @@ def open_gateway(bed: Bed, stack: ExitStack) -> Contestants:
     """
     require_wrk()
     root = bed.stack.workspace.root
-    spec = {
-        "handler": "main:handler",
-        "triggers": {"web": http_trigger(gateway.PORT)},
-        "resources": {"limits": {"cpu": _CORE}},
-    }
+    spec = {"handler": "main:handler", "triggers": {"web": http_trigger(gateway.PORT)}}
     write_file(root / "functions" / _NAME / "function.yaml", yaml.safe_dump({"spec": spec}).encode())
     write_file(root / "functions" / _NAME / "main.py", _CODE)
     bed.run_task("deploy-function", _NAME)
