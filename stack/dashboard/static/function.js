@@ -9,6 +9,10 @@ const panel = head.querySelector("[data-deploy-panel]");
 const log = panel.querySelector("[data-deploy-log]");
 const find = (part) => panel.querySelector(`[data-deploy-${part}]`);
 
+// On a phone the tabs are wider than the screen.
+const tab = head.querySelector(".tabs [aria-current]");
+if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
+
 // --- State ----------------------------------------------------------------------------------------------------------
 
 watch("functions", (functions) => {
