@@ -22,6 +22,8 @@ from stack.run.workspace import PROGRAM, VARIABLE, Workspace
 # Of what a child says besides its log, for the case that it ends without an explanation.
 _LAST_LINES = 20
 _DEPLOYS = ("deploy", "roll back")
+# How many functions are deployed at the same time where all are; each deploy is a process.
+_SIDE_BY_SIDE = 2
 
 
 @dataclass(eq=False)
@@ -55,6 +57,7 @@ class Jobs:
     workspace: Workspace
     on_change: Callable[[str], object] = lambda _: None
     _running: defaultdict[str, list[Job]] = field(default_factory=lambda: defaultdict(list))
+    _series: "set[asyncio.Task[None]]" = field(default_factory=set)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever looks how a function is and starts a job because of that."""
 
@@ -66,6 +69,12 @@ class Jobs:
     async def deploy(self, name: str, *, message: str = "", author: str = "") -> Job:
         """Deploy a function from its folder; return when that runs."""
         return await self._start(Order(verb="deploy", name=name, message=message), author)
+
+    def deploy_all(self, names: Sequence[str], *, author: str = "") -> None:
+        """Begin to deploy functions from their folders, a few at a time."""
+        series = asyncio.create_task(self._deploy_in_turn(names, author))
+        self._series.add(series)
+        series.add_done_callback(self._series.discard)
 
     async def roll_back(self, name: str, number: int, *, author: str = "") -> Job:
         """Deploy an older revision of a function; return when that runs."""
@@ -89,7 +98,19 @@ class Jobs:
 
     async def stop(self) -> None:
         """Have every job end in order, as Ctrl-C would, and wait for it."""
+        for series in self._series:
+            series.cancel()
         await self._end([job for jobs in self._running.values() for job in jobs])
+
+    async def _deploy_in_turn(self, names: Sequence[str], author: str) -> None:
+        place = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+        async def deploy(name: str) -> None:
+            async with place:
+                job = await self.deploy(name, author=author)
+                await job.wait()
+
+        await asyncio.gather(*map(deploy, names))
 
     async def _end(self, jobs: Sequence[Job]) -> None:
         waits = [job.wait() for job in jobs]

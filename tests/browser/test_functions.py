@@ -5,6 +5,7 @@ import re
 import shutil
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Dialog, Page, expect
@@ -43,6 +44,20 @@ def walker(visit: Visit, workspace: Workspace) -> Iterator[Visit]:
         workspace.invoke("delete-function", _NAME, "--yes", check=False)
         shutil.rmtree(workspace.root / "functions" / _NAME, ignore_errors=True)
     (workspace.root / "functions/.projects" / f"{_PROJECT}.yaml").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def write(workspace: Workspace) -> Iterator[Callable[..., Path]]:
+    """Write functions that are gone at the end."""
+    written: list[Path] = []
+
+    def write_one(name: str, code: str, config: str = "") -> Path:
+        written.append(workspace.write_function(name, code, config))
+        return written[-1]
+
+    yield write_one
+    for folder in written:
+        shutil.rmtree(folder)
 
 
 def test_the_tutorials_walk(walker: Visit, workspace: Workspace) -> None:
@@ -92,8 +107,8 @@ def test_the_tutorials_walk(walker: Visit, workspace: Workspace) -> None:
     _delete_project(page, workspace)
 
 
-def test_what_others_write_is_not_lost(visit: Visit, workspace: Workspace) -> None:
-    folder = workspace.write_function("editedtwice", _CODE)
+def test_what_others_write_is_not_lost(visit: Visit, write: Callable[..., Path]) -> None:
+    folder = write("editedtwice", _CODE)
     page = visit.open("/functions/editedtwice/code")
     _write(page, _CODE.replace("one", "mine"))
     (folder / "main.py").write_text(_CODE.replace("one", "theirs"))
@@ -107,8 +122,8 @@ def test_what_others_write_is_not_lost(visit: Visit, workspace: Workspace) -> No
     assert "mine" in (folder / "main.py").read_text()
 
 
-def test_a_mistake_is_shown_where_it_is(visit: Visit, workspace: Workspace) -> None:
-    workspace.write_function("mistaken", _CODE, "spec:\n  handler: main:handler\n")
+def test_a_mistake_is_shown_where_it_is(visit: Visit, write: Callable[..., Path]) -> None:
+    write("mistaken", _CODE, "spec:\n  handler: main:handler\n")
     page = visit.open("/functions/mistaken/code?file=function.yaml")
     _write(page, "spec:\n  handler: main:handler\n  runtim: python\n")
     problem = page.get_by_role("button", name="function.yaml:3")
@@ -126,8 +141,8 @@ def test_a_mistake_is_shown_where_it_is(visit: Visit, workspace: Workspace) -> N
     expect(problem).to_be_visible()
 
 
-def test_files_are_made_renamed_and_deleted(visit: Visit, workspace: Workspace) -> None:
-    folder = workspace.write_function("filed", _CODE)
+def test_files_are_made_renamed_and_deleted(visit: Visit, write: Callable[..., Path]) -> None:
+    folder = write("filed", _CODE)
     page = visit.open("/functions/filed/code")
     page.get_by_role("button", name="New file").click()
     page.get_by_label("Path", exact=True).fill("../outside.py")

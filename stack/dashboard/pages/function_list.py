@@ -1,7 +1,5 @@
 """The functions, by project."""
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -20,10 +18,7 @@ from stack.run.catalogue import FunctionRecord
 from stack.run.creation import create_project
 from stack.run.project import list_projects
 
-# How many functions are deployed side by side; each is a program of its own.
-_SIDE_BY_SIDE = 2
 _ACCEPTED = 202
-_tasks: set[asyncio.Task[None]] = set()
 
 
 @dataclass(frozen=True)
@@ -66,12 +61,10 @@ async def show_functions(request: Request) -> Response:
 
 async def deploy_all(request: Request) -> Response:
     """Begin to deploy every function of functions/, a few at a time."""
-    desk, author = desk_of(request), author_of(request)
+    desk = desk_of(request)
     records = await run_in_threadpool(desk.catalogue.records)
     names = [one.name for one in records if one.files and not one.problem and not desk.jobs.running(one.name)]
-    task = asyncio.create_task(_deploy_in_turn(desk, names, author))
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
+    desk.jobs.deploy_all(names, author=author_of(request))
     return JSONResponse({"names": names}, _ACCEPTED)
 
 
@@ -98,14 +91,3 @@ def list_groups(desk: Desk) -> tuple[Group, ...]:
     ]
     others = [group for group in groups if group.functions or group.is_removable]
     return tuple(others or groups)
-
-
-async def _deploy_in_turn(desk: Desk, names: Sequence[str], author: str) -> None:
-    turn = asyncio.Semaphore(_SIDE_BY_SIDE)
-
-    async def deploy(name: str) -> None:
-        async with turn:
-            job = await desk.jobs.deploy(name, author=author)
-            await job.wait()
-
-    await asyncio.gather(*map(deploy, names))

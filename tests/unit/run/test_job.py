@@ -67,6 +67,26 @@ def test_cancelled_job_ends_in_order(workspace: Workspace) -> None:
     assert left is None
 
 
+def test_many_are_deployed_a_few_at_a_time_until_the_dashboard_ends(workspace: Workspace) -> None:
+    names = [f"nothing-{number}" for number in range(6)]
+    begun: list[str] = []
+
+    async def act() -> tuple[int, list[str]]:
+        jobs = Jobs(workspace, begun.append)
+        jobs.deploy_all(names, author="ann@desk")
+        while not begun:
+            await asyncio.sleep(0.01)
+        side_by_side = sum(jobs.running(name) is not None for name in names)
+        await jobs.stop()
+        await asyncio.sleep(0.1)
+        return side_by_side, [name for name in names if jobs.running(name)]
+
+    side_by_side, left = run(act())
+    assert side_by_side in (1, 2)
+    assert not left
+    assert set(begun) < set(names)
+
+
 def is_at_lock(job: Job) -> bool:
     opened = Path(f"/proc/{job.process.pid}/fd")
     return any(path.exists() and path.resolve().name == "function-slow" for path in opened.iterdir())
