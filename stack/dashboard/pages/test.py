@@ -125,6 +125,7 @@ def _describe(desk: Desk, name: str) -> dict[str, Any]:
     ]
     queued = {one.trigger for one in entrances}
     return {
+        "is_readable": plan is not None,
         "ways": ways,
         "clocks": [trigger for trigger, one in triggers if isinstance(one, CronTrigger)],
         "elsewhere": [
