@@ -72,8 +72,10 @@ def routes() -> list[BaseRoute]:
 async def show_tab(request: Request) -> Response:
     """Show the tab."""
     name, workspace = request.path_params["name"], desk_of(request).workspace
-    sheet, source = await run_in_threadpool(_open, workspace, name)
-    return await render_tab(request, "triggers.html", name=name, sheet=sheet, source=source, kinds=SUPPORTED)
+    folder = workspace.root / FOLDER / name
+    sheet = await run_in_threadpool(_open, workspace, name) if (folder / FILE).is_file() else None
+    has_source = sheet is None and folder.is_dir() and is_source_alone(folder)
+    return await render_tab(request, "triggers.html", name=name, sheet=sheet, has_source=has_source, kinds=SUPPORTED)
 
 
 async def edit(request: Request) -> Response:
@@ -110,20 +112,17 @@ async def _save(request: Request, name: str, taken: Taken) -> Response:
     return _toast(_render(request, name, saved), f"Saved in {FOLDER}/{name}/{FILE}.", "ok")
 
 
-def _open(workspace: Workspace, name: str) -> tuple[Sheet | None, str]:
-    """Return what is shown; of a function that is configured in its source, nothing and the source's name."""
-    folder = workspace.root / FOLDER / name
-    if not (folder / FILE).is_file():
-        return None, "its source" if folder.is_dir() and is_source_alone(folder) else ""
+def _open(workspace: Workspace, name: str) -> Sheet:
+    """Return what is shown at first."""
     try:
         file = read_function_file(workspace, name, FILE)
     except FunctionError as error:
-        return Sheet("", "", failure=str(error)), ""
+        return Sheet("", "", failure=str(error))
     taken = Taken(file.text, file.digest, _FORM, ())
     try:
-        return _show(taken), ""
+        return _show(taken)
     except ConfigError:
-        return _judge(Taken(file.text, file.digest, _YAML, ())), ""
+        return _judge(Taken(file.text, file.digest, _YAML, ()))
 
 
 def _write(workspace: Workspace, name: str, sheet: Sheet) -> str:
