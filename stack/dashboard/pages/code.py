@@ -61,8 +61,7 @@ async def show_tab(request: Request) -> Response:
     """Show the tab."""
     record = await find_record(request)
     first = request.query_params.get("file") or record.source_path
-    has_folder = (desk_of(request).workspace.root / FOLDER / record.name).is_dir()
-    return await render_tab(request, "code.html", first=first, has_folder=has_folder)
+    return await render_tab(request, "code.html", first=first)
 
 
 async def list_files(request: Request) -> Response:

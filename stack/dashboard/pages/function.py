@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Route
 
 from stack.config.document import Document
-from stack.config.source import find_folder
+from stack.config.source import FOLDER, find_folder
 from stack.dashboard.api.body import read_model
 from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.page import render
@@ -101,7 +101,13 @@ async def render_tab(request: Request, template: str, *, status: int = 200, **co
     record = await find_record(request)
     here = request.url.path.split("/")[3]
     tab = next(tab for tab in TABS if tab.path == here)
-    frame = {"function": record, "limits": find_limits(record.config.spec), "tabs": TABS, "tab": tab}
+    frame = {
+        "function": record,
+        "has_folder": has_folder(desk_of(request), record.name),
+        "limits": find_limits(record.config.spec),
+        "tabs": TABS,
+        "tab": tab,
+    }
     return render(request, template, status=status, **frame, **context)
 
 
@@ -115,6 +121,11 @@ async def find_record(request: Request) -> FunctionRecord:
         return await run_in_threadpool(_find, desk_of(request), request.path_params["name"])
     except FunctionError as error:
         raise HTTPException(404, str(error)) from error
+
+
+def has_folder(desk: Desk, name: str) -> bool:
+    """Say whether a function has a folder; what runs may have lost it."""
+    return (desk.workspace.root / FOLDER / name).is_dir()
 
 
 def author_of(request: Request) -> str:

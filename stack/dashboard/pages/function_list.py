@@ -10,10 +10,11 @@ from starlette.routing import BaseRoute, Route
 
 from stack.config.document import Document
 from stack.config.function import DEFAULT_PROJECT
+from stack.config.source import function_folders
 from stack.dashboard.api.body import read_model
 from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.page import render
-from stack.dashboard.pages.function import author_of, find_record
+from stack.dashboard.pages.function import author_of, find_record, has_folder
 from stack.run.catalogue import FunctionRecord
 from stack.run.creation import create_project
 from stack.run.project import list_projects
@@ -63,14 +64,17 @@ async def deploy_all(request: Request) -> Response:
     """Begin to deploy every function of functions/, a few at a time."""
     desk = desk_of(request)
     records = await run_in_threadpool(desk.catalogue.records)
-    names = [one.name for one in records if one.files and not one.problem and not desk.jobs.running(one.name)]
+    folders = function_folders(desk.workspace.root)
+    names = [one.name for one in records if one.name in folders and not one.problem and not desk.jobs.running(one.name)]
     desk.jobs.deploy_all(names, author=author_of(request))
     return JSONResponse({"names": names}, _ACCEPTED)
 
 
 async def ask_to_delete(request: Request) -> Response:
     """Show what goes when a function is deleted."""
-    return render(request, "_delete_function.html", function=await find_record(request))
+    record = await find_record(request)
+    has_own = has_folder(desk_of(request), record.name)
+    return render(request, "_delete_function.html", function=record, has_folder=has_own)
 
 
 async def make_project(request: Request) -> Response:

@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from stack.config.source import FOLDER
 from stack.dashboard.desk import Desk, desk_of
-from stack.dashboard.pages.function import find_free_record, find_record, render_tab
+from stack.dashboard.pages.function import find_free_record, find_record, has_folder, render_tab
 from stack.errors import StackError
 from stack.run.catalogue import FunctionRecord
 from stack.run.comparison import FOLDER_NUMBER, Comparison, compare_revisions, restore_revision
@@ -79,18 +78,17 @@ def _write_time(attempt: Attempt) -> str:
 
 
 def _look(desk: Desk, record: FunctionRecord, choice: Choice | None) -> View:
-    workspace, name = desk.workspace, record.name
-    has_folder = (workspace.root / FOLDER / name).is_dir()
+    workspace, name, is_there = desk.workspace, record.name, has_folder(desk, record.name)
     revisions = list_revisions(desk.stack(), name) if record.is_deployed else ()
     kept = frozenset(one.revision for one in revisions if find_snapshot(workspace, name, one.revision))
-    choice = choice or _choose(revisions, has_folder=has_folder)
+    choice = choice or _choose(revisions, has_folder=is_there)
     if choice is None:
-        return View(revisions, kept, has_folder)
+        return View(revisions, kept, is_there)
     try:
         comparison = compare_revisions(workspace, name, choice.before, choice.after)
     except StackError as error:
-        return View(revisions, kept, has_folder, choice, problem=str(error))
-    return View(revisions, kept, has_folder, choice, comparison)
+        return View(revisions, kept, is_there, choice, problem=str(error))
+    return View(revisions, kept, is_there, choice, comparison)
 
 
 def _choose(revisions: tuple[Revision, ...], *, has_folder: bool) -> Choice | None:
