@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -110,12 +110,20 @@ def find_architecture() -> str:
 def program_digest() -> str:
     """Return a digest of the program's own files, but for the processor's."""
     total = hashlib.sha256()
-    for folder in (PROGRAM / "stack", PROGRAM / "templates"):
-        for path in sorted(folder.rglob("*")):
-            relative = path.relative_to(PROGRAM).as_posix()
-            if path.is_file() and path.suffix != ".pyc" and not relative.startswith(_OTHERS):
-                total.update(relative.encode() + b"\0" + path.read_bytes())
+    for name in sorted(_list_program()):
+        total.update(name.encode() + b"\0" + (PROGRAM / name).read_bytes())
     return total.hexdigest()[:12]
+
+
+def _list_program() -> Iterator[str]:
+    """Yield the program's files, by their paths below its folder."""
+    start = len(str(PROGRAM)) + 1
+    for top in ("stack", "templates"):
+        for folder, below, files in os.walk(PROGRAM / top):
+            below[:] = [one for one in below if one != "__pycache__"]
+            place = folder[start:]
+            if not f"{place}/".startswith(_OTHERS):
+                yield from (f"{place}/{file}" for file in files)
 
 
 def check_ports(address: str, ports: Iterable[tuple[str, int]]) -> None:
