@@ -27,6 +27,8 @@ _THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _EDITOR = "/static/vendor/codemirror/"
 _GRAVE = ("serious", "critical")
 # A refusal that the page itself shows is no fault of the page; what is missing or breaks is.
+# Chromium breaks off what is under way when a network of this machine comes or goes, as those of other tests do.
+_NETWORKS = "net::ERR_NETWORK_CHANGED"
 _REFUSAL = re.compile(
     r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)"
 )
@@ -96,7 +98,7 @@ class Visit:
         self.page.set_viewport_size(size)
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not _REFUSAL.match(message.text):
+        if message.type in ("error", "warning") and not _REFUSAL.match(message.text) and _NETWORKS not in message.text:
             self.troubles.append(f"{message.text} ({message.location.get('url', '')})")
 
     def _weigh(self) -> None:
