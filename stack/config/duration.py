@@ -1,5 +1,6 @@
 """Durations as Go and Nuclio write them: 500ms, 10s, 1h30m."""
 
+import math
 import re
 from typing import Annotated
 
@@ -13,12 +14,15 @@ def parse_duration(text: str) -> float:
     """Return the seconds that a duration means.
 
     Raises:
-        ValueError: the text is not a duration.
+        ValueError: the text is not a duration, or a longer one than any number can say.
     """
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"should be a duration such as 500ms, 10s or 1h30m, not {text!r}")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if math.isinf(seconds):
+        raise ValueError(f"should be a duration that can be waited for, not {text:.40}…")
+    return seconds
 
 
 def _check(text: str) -> str:

@@ -21,6 +21,11 @@ def test_not_a_duration(text: str) -> None:
         parse_duration(text)
 
 
+def test_too_long_a_duration() -> None:
+    with pytest.raises(ValueError, match="should be a duration that can be waited for, not 999"):
+        parse_duration(f"{'9' * 400}h")
+
+
 @given(some.lists(some.tuples(some.integers(0, 10**6), some.sampled_from(["h", "m", "s", "ms"])), min_size=1))
 def test_parts_add_up(parts: list[tuple[int, str]]) -> None:
     factors = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
