@@ -19,12 +19,14 @@ _ADVICE = (
         "There is no space left on Docker's disk. `docker system prune` frees what Docker no longer uses.",
     ),
 )
+# What Compose tells besides: warnings, and how far each container got.
+_CHATTER = re.compile(r'^(?:time="[^"]*" level=warning | (?:Container|Image|Network|Volume) ).*\n?', re.MULTILINE)
 _PORT = re.compile(r"(?:Bind for|listen tcp4?) (\S+?:\d+)")
 
 
 def explain(text: str) -> str:
     """Turn what Docker printed into a message that says what to do next."""
-    message = text.strip() or "it said nothing."
+    message = _CHATTER.sub("", text).strip() or text.strip() or "it said nothing."
     for pattern, advice in _ADVICE:
         if pattern.search(message):
             return advice

@@ -32,6 +32,12 @@ from stack.run.refusal import explain
             "Docker cannot publish 0.0.0.0:1883: another program uses it.",
         ),
         ("no such thing\n", "Docker refused: no such thing"),
+        (
+            'time="2026-11-24T19:37:20Z" level=warning msg="Found orphan containers ([t-function-a-1]) for this '
+            'project."\n Container t-rabbitmq-mqtt-1  Running\n Container t-function-b-1  Creating\n'
+            'Error response from daemon: invalid mount config for type "bind"',
+            'Docker refused: Error response from daemon: invalid mount config for type "bind"',
+        ),
         ("", "Docker refused: it said nothing."),
     ],
 )
