@@ -35,6 +35,8 @@ _PRIVATE = frozenset(("authorization", "cookie", "x-csrf-token"))
 # Content that a browser would run.
 _ACTIVE = ("html", "xml", "javascript", "ecmascript")
 _PORT = 8080
+# Of the numbers that a function may answer, up to 999, the server here can say those that HTTP has a meaning for.
+_HIGHEST_STATUS = 599
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ async def _pass_on(call: _Call) -> Response:
     """Call the function; its answer goes on as it comes, and both connections end together.
 
     Raises:
-        ClientError: it cannot be reached.
+        ClientError: it cannot be reached, or answers what cannot be passed on.
         TimeoutError: it has not answered in time.
     """
     opened = AsyncExitStack()
@@ -105,6 +107,8 @@ async def _pass_on(call: _Call) -> Response:
             call.request.method, call.url, headers=call.headers, data=call.body, allow_redirects=False
         )
         answer: ClientResponse = await opened.enter_async_context(calling)
+        if answer.status > _HIGHEST_STATUS:
+            raise ClientError(f"it answered with status {answer.status}, which HTTP does not know")
     except BaseException:
         await opened.aclose()
         raise

@@ -18,6 +18,7 @@ from tests.unit.dashboard.serving import Answer, Client, serving
 from tests.unit.plan.samples import make_plan
 
 PATH = "/api/function_invocations"
+STATUSES = {"missing": 404, "strange": 999}
 
 
 class Gateway(http.server.BaseHTTPRequestHandler):
@@ -31,7 +32,7 @@ class Gateway(http.server.BaseHTTPRequestHandler):
             time.sleep(1.0)
         sent = {"method": self.command, "path": self.path, "headers": dict(self.headers.items()), "body": body}
         content = json.dumps(sent).encode()
-        self.send_response(404 if "missing" in self.path else 200)
+        self.send_response(next((status for word, status in STATUSES.items() if word in self.path), 200))
         for name, value in (
             ("Content-Type", "text/html" if "page" in self.path else "application/json"),
             ("Content-Length", str(len(content))),
@@ -108,6 +109,11 @@ def test_page_is_told_as_text_where_the_client_wants_nothing_to_run(caller: Clie
 def test_function_that_takes_too_long(caller: Client) -> None:
     answer = call(caller, X_Nuclio_Path="slow", X_Nuclio_Invoke_Timeout="200ms")
     assert (answer.status, answer.json) == (504, {"error": "Failed to invoke function: it did not answer within 0.2 s"})
+
+
+def test_status_that_http_does_not_know(caller: Client) -> None:
+    answer = call(caller, X_Nuclio_Path="strange")
+    assert (answer.status, "it answered with status 999" in answer.json["error"]) == (502, True)
 
 
 def test_gateway_that_is_not_there(caller: Client, monkeypatch: pytest.MonkeyPatch) -> None:
