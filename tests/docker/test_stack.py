@@ -119,6 +119,8 @@ def test_exchange_and_queue_of_the_tutorial_can_be_declared(workspace: Workspace
         channel = connection.channel()
         channel.exchange_declare("iot/sensors", "topic", durable=False)
         channel.queue_declare("iot/logs", durable=False)
+        # What functions of other tests have said.
+        channel.queue_purge("iot/logs")
         channel.basic_publish("", "iot/logs", b"a line")
         wait_until(lambda: channel.basic_get("iot/logs", auto_ack=True)[2] == b"a line")
         channel.queue_delete("iot/logs")
