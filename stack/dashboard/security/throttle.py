@@ -20,7 +20,8 @@ class TooManyAttempts(Exception):  # noqa: N818 -- it is what HTTP calls its ans
 class _Record:
     turn: Lock = field(default_factory=Lock)
     waiting: int = 0
-    failures: int = 0
+    delay: float = 0.0
+    """Seconds that the last wrong password waited."""
     last: float = 0.0
 
 
@@ -48,11 +49,11 @@ class Throttle:
 
     async def _take_turn(self, record: _Record, check: Callable[[], Awaitable[bool]]) -> bool:
         if await check():
-            record.failures = 0
+            record.delay = 0.0
             return True
-        record.failures += 1
+        record.delay = min(2 * record.delay, _MOST_SECONDS) or _FIRST_SECONDS
         record.last = time.monotonic()
-        await sleep(min(_FIRST_SECONDS * 2 ** (record.failures - 1), _MOST_SECONDS))
+        await sleep(record.delay)
         return False
 
     def _find(self, address: str) -> _Record:
@@ -63,5 +64,5 @@ class Throttle:
             self._records = kept
         record = self._records.setdefault(address, _Record())
         if not record.waiting and now - record.last > _FORGET_SECONDS:
-            record.failures = 0
+            record.delay = 0.0
         return record

@@ -221,6 +221,25 @@ def test_wrong_passwords_are_slowed_down(monkeypatch: pytest.MonkeyPatch) -> Non
     assert waits == [0.5, 1, 2, 4, 8, 16, 16, 0.5]
 
 
+def test_wrong_passwords_are_slowed_down_however_many_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def refuse() -> bool:
+        return False
+
+    async def try_many() -> None:
+        slow = Throttle()
+        for _ in range(1100):
+            assert not await slow.attempt("10.0.0.7", refuse)
+
+    monkeypatch.setattr(throttle, "sleep", note)
+    asyncio.run(try_many())
+    assert waits[-1] == 16
+
+
 def test_many_attempts_at_once_are_refused() -> None:
     async def wait() -> bool:
         await asyncio.sleep(0.2)
