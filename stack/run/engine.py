@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from stack.errors import BuildError, EngineError
 from stack.run.build import Build
 from stack.run.command import relay, require_success, run, stream
+from stack.run.config_hash import HashMemory, make_key
 from stack.run.container import Container, read_containers
 from stack.run.refusal import PROVISION, explain
 from stack.run.workspace import write_file
@@ -88,8 +89,9 @@ class Engine:
     def config_hashes(self, compose: bytes) -> dict[str, str]:
         """Return Compose's hash of each service of a Compose file's content, as it labels containers with."""
         place = ["--project-name", self.project, "--project-directory", str(self.compose_file.parent), "--file", "-"]
-        result = run(["docker", "compose", *place, "config", "--hash", "*"], text=compose.decode())
-        return dict(line.split() for line in require_success(result).splitlines() if line.strip())
+        command = ["docker", "compose", *place, "config", "--hash", "*"]
+        memory = HashMemory(self.compose_file.parent / "state" / "hashes.json")
+        return memory.find(make_key(command, compose), lambda: require_success(run(command, text=compose.decode())))
 
     def has_image(self, image: str) -> bool:
         """Say whether an image is here."""
