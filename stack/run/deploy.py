@@ -1,7 +1,7 @@
 """A deploy: images are built side by side, and a rollout puts the functions in the place of their older selves."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import files_digest, function_image, render_broker, stack_images
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
-from stack.run.board import Board, keep_board
+from stack.run.board import READY, Board, keep_board
 from stack.run.boot import bring_up
 from stack.run.deployment import Deployment, is_deployed
 from stack.run.function import FunctionStatus, describe_functions, plan_folder
@@ -30,6 +30,10 @@ from stack.run.scale import settle_scaler
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
 from stack.run.workspace import lock
+
+# How long an older version may take to say goodbye to the gateway and the broker; its events are its own matter.
+_GOODBYE_SECONDS = 1.0
+_LEFT_OVER = "what is new runs; `invoke up` removes what is left of the older version."
 
 
 def deploy_functions(names: Sequence[str], *, message: str = "") -> tuple[FunctionStatus, ...]:
@@ -104,7 +108,8 @@ class Deploy:
                 bring_up(is_lenient=True)
                 table.enter_context(self.board.shown())
             outcome = self._roll_out(built)
-        return self._finish(outcome)
+            stopping = self._relieve(outcome)
+        return self._finish(outcome, stopping)
 
     def run_built(self, deployment: Deployment) -> tuple[FunctionStatus, ...]:
         """Start a function whose image is there; return how all functions are then.
@@ -117,7 +122,12 @@ class Deploy:
             bring_up(is_lenient=True)
         with self.board.shown():
             outcome = self._roll_out([service])
-        return self._finish(outcome)
+            stopping = self._relieve(outcome)
+        return self._finish(outcome, stopping)
+
+    @property
+    def _ready(self) -> list[str]:
+        return [name for name in self.board.names if name not in self.board.failures]
 
     def _plan(self) -> dict[str, FunctionPlan]:
         plans, errors = {}, []
@@ -168,19 +178,32 @@ class Deploy:
         with lock(self.stack.workspace, "stack"):
             return Rollout(self.stack.reread(), tuple(services), self.board, self.message).run()
 
-    def _finish(self, outcome: Outcome) -> tuple[FunctionStatus, ...]:
-        """Say what is ready; then stop what it replaces, which finishes its events, and what nobody needs any more."""
-        failures = self.board.failures
-        ready = [name for name in self.board.names if name not in failures]
+    def _relieve(self, outcome: Outcome) -> "Future[None]":
+        """Have what is replaced stop, and say what is ready once that takes nothing new, whenever its events end.
+
+        Whoever is told that a function is ready calls it, and is not to be answered by its older self.
+        """
+        pool = ThreadPoolExecutor(1)
+        stopping = pool.submit(self.stack.engine.stop, outcome.replaced)
+        pool.shutdown(wait=False)
+        with interruptible(_LEFT_OVER):
+            try:
+                wait([stopping], timeout=_GOODBYE_SECONDS)
+            finally:
+                for name in self._ready:
+                    self.board.tell(name, READY)
+        return stopping
+
+    def _finish(self, outcome: Outcome, stopping: "Future[None]") -> tuple[FunctionStatus, ...]:
+        """Wait until what is replaced has finished its events, and remove what nobody needs any more."""
+        failures, ready = self.board.failures, self._ready
         if ready:
             console.success(f"{', '.join(ready)}: ready.")
-        with interruptible("what is new runs; `invoke up` removes what is left of the older version."):
-            with ThreadPoolExecutor(1) as pool:
-                stopped = pool.submit(self.stack.engine.stop, outcome.replaced)
-                for one in outcome.services:
-                    if one.plan.name in ready and not runs_as_is(one.plan.function):
-                        self.stack.engine.tag(one.image, one.plan.tag)
-                stopped.result()
+        with interruptible(_LEFT_OVER):
+            for one in outcome.services:
+                if one.plan.name in ready and not runs_as_is(one.plan.function):
+                    self.stack.engine.tag(one.image, one.plan.tag)
+            stopping.result()
             for name in ready:
                 prune_revisions(self.stack, name)
         settle_scaler(self.stack.reread())

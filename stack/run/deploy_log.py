@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from stack.run.deployment import find_deployment, tell_author
+from stack.run.deployment import find_deployment, is_deployed, tell_author
 from stack.run.workspace import Workspace, make_folder, try_lock, write_file
 
 INFO, ERROR = "info", "error"
@@ -24,6 +24,7 @@ _MOST_CHARACTERS = 1_000_000
 _OLDER_DEPLOYS = 20
 _LONGEST_LINE = 4000
 _LEFT_OUT = "… and more, which is left out."
+_OVERTAKEN = "The deploy was interrupted at its very end; what is new runs."
 _INTERRUPTED = "The deploy was interrupted; what ran before runs on. Deploy again."
 
 
@@ -199,7 +200,11 @@ def _close(workspace: Workspace, name: str) -> bool:
     """End a log that nobody writes any more; say whether its deploy has ended, in whatever way."""
     with try_lock(workspace, f"function-{name}") as is_free:
         if is_free and (attempts := _read_attempts(workspace, name)) and not attempts[-1].end:
-            DeployLog(workspace, name).end(Result.INTERRUPTED, _INTERRUPTED)
+            began = attempts[-1].begin.time
+            if is_deployed(workspace, name) and find_deployment(workspace, name).time.timestamp() * 1000 >= began:
+                DeployLog(workspace, name).end(Result.READY, _OVERTAKEN)
+            else:
+                DeployLog(workspace, name).end(Result.INTERRUPTED, _INTERRUPTED)
         return is_free
 
 

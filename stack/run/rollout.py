@@ -58,9 +58,9 @@ class Rollout:
         if ready or failures or self.board.failures:
             # A version that failed has left its recipe among the rendered files.
             self.stack.write(inputs)
-        # Whoever is told that a function is ready calls it, so the gateway has to lead there by now.
         for one in self.services:
-            self._tell(one, failures.get(one.plan.service, ""))
+            if failure := failures.get(one.plan.service, ""):
+                self.board.fail(one.plan.name, failure)
         return Outcome(inputs.services, tuple(one for one in before if one.service in _names(ready)))
 
     @cached_property
@@ -136,12 +136,6 @@ class Rollout:
 
     def _containers(self) -> tuple[Container, ...]:
         return tuple(one for one in self.stack.engine.containers() if one.service in _names(self.services))
-
-    def _tell(self, service: Service, failure: str) -> None:
-        if failure:
-            self.board.fail(service.plan.name, failure)
-        else:
-            self.board.tell(service.plan.name, "ready")
 
 
 def with_services(inputs: Inputs, services: Sequence[Service]) -> Inputs:

@@ -99,6 +99,21 @@ def test_killed_deploy_is_seen_by_its_lock(tmp_path: Path) -> None:
     assert killed == find_attempt(workspace, NAME)
 
 
+def test_deploy_that_was_killed_when_what_is_new_ran_is_ready(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    record_deployment(workspace, make_plan(NAME), "image:1")
+    DeployLog(workspace, NAME).begin("before it was recorded")
+    before = find_attempt(workspace, NAME)
+    assert before
+    assert before.result is Result.INTERRUPTED
+    DeployLog(workspace, NAME).begin("recorded")
+    deployment = record_deployment(workspace, make_plan(NAME), "image:2")
+    after = find_attempt(workspace, NAME)
+    assert after
+    assert after.end
+    assert (after.result, after.end.revision) == (Result.READY, deployment.revision)
+
+
 def test_half_a_line_is_passed_over(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     write_failure(workspace, "first")
