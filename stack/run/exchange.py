@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -72,7 +73,11 @@ def make_export(folder: Path, settings: Settings) -> Exported:
     """
     function = load_function(folder)
     plan = find_plan(function, settings)
-    return plan_export(plan, _read(folder, exported_paths(function)))
+    paths = exported_paths(function)
+    left_out = [path for path in paths if not _is_own_file(folder, path)]
+    exported = plan_export(plan, _read(folder, [path for path in paths if path not in left_out]))
+    notes = [f"{path}: left out, since it is a link that leads out of the folder, or to no file" for path in left_out]
+    return replace(exported, notes=(*exported.notes, *notes))
 
 
 def _write(workspace: Workspace, one: Imported) -> None:
@@ -84,6 +89,12 @@ def _write(workspace: Workspace, one: Imported) -> None:
     warn_inert([load_function(folder)])
     written = ", ".join(sorted(one.files))
     console.success(f"{FOLDER}/{one.name} has {written}. `invoke deploy-function {one.name}` starts it.")
+
+
+def _is_own_file(folder: Path, path: str) -> bool:
+    """Say whether a path is a file of the folder; a link may lead anywhere."""
+    target = (folder / path).resolve()
+    return target.is_relative_to(folder.resolve()) and target.is_file()
 
 
 def _read(folder: Path, paths: list[str]) -> Mapping[str, File]:

@@ -106,3 +106,22 @@ def test_code_elsewhere_on_this_machine_is_refused(root: Path) -> None:
     write(root, "spec: {handler: 'main:handler', build: {path: /srv/code}}")
     with pytest.raises(FunctionError, match=r"only this machine has /srv/code; copy it into functions/away"):
         export_function("away", as_json=False)
+
+
+def test_links_that_lead_out_of_the_folder_are_left_out(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    take(root)
+    folder = root / "functions" / "amqpconsume"
+    (root / "private").write_text("a password")
+    (folder / "out").symlink_to(root / "private")
+    (folder / "etc").symlink_to("/etc")
+    (folder / "same.py").symlink_to("main.py")
+    capsys.readouterr()
+    export_function("amqpconsume", as_json=True)
+    printed = capsys.readouterr()
+    for name in ("out", "etc"):
+        assert f"{name}: left out, since it is a link" in printed.err
+    assert "same.py: left out" not in printed.err
+    take_again = root / "again.json"
+    take_again.write_text(printed.out)
+    take(root, str(take_again), name="again")
+    assert sorted(path.name for path in (root / "functions/again").iterdir()) == ["function.yaml", "main.py", "same.py"]
