@@ -34,6 +34,7 @@ from stack.dashboard.api.resource import join_methods
 from stack.dashboard.api.slash import SlashStripper
 from stack.dashboard.desk import Desk
 from stack.dashboard.failure import handlers
+from stack.dashboard.page import compile_pages
 from stack.dashboard.pages import (
     broker,
     code,
@@ -166,6 +167,7 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
         catalogue.is_docker_followed = True
         show = partial(desk.hub.touch, "functions", "history")
         watching = asyncio.create_task(catalogue.watch(show), name="files of functions")
+        compiling = asyncio.create_task(run_in_threadpool(compile_pages), name="templates")
         desk.hub.add("simulator", lambda _: SimulatorSource(desk.simulator))
         desk.hub.add(demo.TOPIC, lambda _: DemoSource(desk.stage))
         try:
@@ -175,4 +177,4 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
             await desk.stage.close()
             await desk.jobs.stop()
             watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await asyncio.gather(watching, compiling, return_exceptions=True)

@@ -32,6 +32,13 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
     return HTMLResponse(_environment().get_template(template).render(shared | context), status)
 
 
+def compile_pages() -> None:
+    """Compile every template, so that nobody's first page waits for it."""
+    environment = _environment()
+    for name in environment.list_templates(extensions=["html"]):
+        environment.get_template(name)
+
+
 def mark_code(text: str) -> Markup:
     """Write what stands in backticks, as commands do in messages, as code."""
     parts = _CODE.split(text)
