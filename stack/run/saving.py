@@ -48,6 +48,15 @@ def remove_function(name: str) -> None:
             _put_away(stack.workspace, name)
         forget_log(stack.workspace, name)
         forget_events(stack.workspace, name)
+        _write_rendered(stack)
+
+
+def _write_rendered(stack: Stack) -> None:
+    """Have nothing rendered tell of a folder that is gone; what was never rendered stays so."""
+    if stack.workspace.compose.is_file():
+        with lock(stack.workspace, "stack"):
+            fresh = stack.reread()
+            fresh.write(fresh.inputs)
 
 
 def _find_place(told: Told, path: str) -> str:

@@ -78,6 +78,7 @@ def test_function_from_its_first_deploy_to_its_end(
         assert client.send("PATCH", f"{PATH}/{name}", {"desiredState": desired}).status == 202
         assert tell(client, name)["status"]["state"] == state
     assert client.send("DELETE", PATH, {"metadata": {"name": name}}).status == 204
+    assert not (workspace.rendered / "functions" / name).exists()
     assert client.send("GET", f"{PATH}/{name}").status == 404
     assert workspace.containers(f"function-{name}") == []
     assert not (workspace.root / "functions" / name).exists()
