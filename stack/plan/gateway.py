@@ -16,6 +16,8 @@ PORT = 8080
 CONTROL_PORT = 8403
 # Tells processors where that is.
 VARIABLE = "TIDEGATE_GATEWAY"
+# The folder, in all their containers, of the sockets by which it reaches processors; what tells them; its volume.
+SOCKETS, SOCKETS_VARIABLE, SOCKETS_VOLUME = "/run/tidegate", "TIDEGATE_SOCKETS", "gateway-sockets"
 
 # Where it tells which configuration it runs with; no function is called so.
 VERSION_PATH = "/-/version"
@@ -62,7 +64,9 @@ def render_gateway(services: Sequence[Service], settings: Settings) -> dict[str,
         "routes": plan_routes(services, settings),
         "connections": _CONNECTIONS,
         "longest": _LONGEST,
+        "port": PORT,
         "control_port": CONTROL_PORT,
+        "sockets": SOCKETS,
         "version_path": VERSION_PATH,
         "version": "",
     }

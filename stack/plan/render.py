@@ -12,7 +12,7 @@ from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context
 from stack.plan.foundation import Foundation, lay_foundation
 from stack.plan.function import FunctionPlan, bound_queues, processor_document
-from stack.plan.gateway import CONTROL_PORT, PORT, render_gateway
+from stack.plan.gateway import CONTROL_PORT, PORT, SOCKETS, SOCKETS_VARIABLE, SOCKETS_VOLUME, render_gateway
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
 from stack.plan.image import Ground
@@ -103,8 +103,9 @@ def render_compose(inputs: Inputs) -> bytes:
         "gateway": GATEWAY,
         "gateway_image": gateway_image(inputs),
         "gateway_port": PORT,
-        "gateway_variable": GATEWAY_VARIABLE,
-        "gateway_control": f"{GATEWAY}:{CONTROL_PORT}",
+        "gateway_environment": {GATEWAY_VARIABLE: f"{GATEWAY}:{CONTROL_PORT}", SOCKETS_VARIABLE: SOCKETS},
+        "sockets": SOCKETS,
+        "sockets_volume": SOCKETS_VOLUME,
         "rabbitmq_image": rabbitmq_image(inputs),
         "rabbitmq_volume": rabbitmq_volume(inputs.ground),
         "files_label": FILES_LABEL,

@@ -15,9 +15,8 @@ from stack.processor.clock import Clock
 from stack.processor.configuration import Function, Trigger
 from stack.processor.hand import Book, Hand, IdleHand
 from stack.processor.meter import Meter
+from stack.processor.source.http.entry import BACKLOG, open_entry
 from stack.processor.source.kind import check_kind
-
-_HTTP_BACKLOG = 1024
 
 
 class Role(Enum):
@@ -38,7 +37,7 @@ class Post:
     trigger: Trigger
     role: Role
     index: int = 0
-    port: socket.socket | None = field(default=None, repr=False)
+    ports: tuple[socket.socket, ...] = field(default=(), repr=False)
     counter: socket.socket | None = field(default=None, repr=False)
     pool: tuple["Post", ...] = field(default=(), repr=False)
     """Where triggers share their workers: one front, which has no process of its own, for each."""
@@ -57,11 +56,10 @@ class Post:
         """The name under which Nuclio logs what a handler says here."""
         return f"processor.{self.trigger.kind}.w{self.index}.python.logger"
 
-    def close_port(self) -> None:
-        """Close this process's copy of the port: it must end when the source that serves it closes its own."""
-        for post in (self, *self.pool):
-            if post.port:
-                post.port.close()
+    def close_ports(self) -> None:
+        """Close this process's copies of the ports: they must end when the source that serves them closes its own."""
+        for port in (port for post in (self, *self.pool) for port in post.ports):
+            port.close()
 
 
 def plan_posts(function: Function) -> tuple[Post, ...]:
@@ -94,19 +92,19 @@ def _plan_pool(triggers: Sequence[Trigger], function: Function) -> list[Post]:
     if len(triggers) == 1:
         return _plan_trigger(first, function)
     shared = replace(first, name=first.allocator, kind="", batch=None)
-    sources = tuple(Post(trigger, Role.FRONT, port=_open_port(trigger), hand=IdleHand()) for trigger in triggers)
+    sources = tuple(Post(trigger, Role.FRONT, ports=_open_ports(trigger), hand=IdleHand()) for trigger in triggers)
     labels = tuple(Post(trigger, Role.FRONT) for trigger in triggers)
     counter = _open_counter()
     borrowers = [Post(shared, Role.BORROWER, index, counter=counter, pool=labels) for index in range(first.workers)]
     return [Post(shared, Role.FRONT, counter=counter, pool=sources, hand=IdleHand()), *borrowers]
 
 
-def _open_port(trigger: Trigger) -> socket.socket | None:
-    return _listen(trigger) if trigger.kind == "http" else None
+def _open_ports(trigger: Trigger) -> tuple[socket.socket, ...]:
+    return _listen(trigger) if trigger.kind == "http" else ()
 
 
 def _plan_trigger(trigger: Trigger, function: Function) -> list[Post]:
-    port = _open_port(trigger)
+    ports = _open_ports(trigger)
     single_source = trigger.kind == "http" or (trigger.kind == "mqtt" and not is_on_amqp(trigger))
     # A worker that may end at any time must not have the only connection to those who wait for an answer.
     is_alone = trigger.workers == 1 and not function.event_timeout and not function.reloads
@@ -115,21 +113,24 @@ def _plan_trigger(trigger: Trigger, function: Function) -> list[Post]:
         return [Post(trigger, Role.WORKER)]
     if is_alone or not single_source:
         book = Book()
-        return [Post(trigger, Role.WORKER, index, port=port, hand=Hand(book)) for index in range(trigger.workers)]
+        return [Post(trigger, Role.WORKER, index, ports=ports, hand=Hand(book)) for index in range(trigger.workers)]
     counter = _open_counter()
     borrowers = [Post(trigger, Role.BORROWER, index, counter=counter) for index in range(trigger.workers)]
-    return [Post(trigger, Role.FRONT, port=port, counter=counter, hand=IdleHand()), *borrowers]
+    return [Post(trigger, Role.FRONT, ports=ports, counter=counter, hand=IdleHand()), *borrowers]
 
 
-def _listen(trigger: Trigger) -> socket.socket:
+def _listen(trigger: Trigger) -> tuple[socket.socket, ...]:
+    """Return the trigger's port and, where there is one, the gateway's way in beside it."""
     host, _, port = trigger.url.rpartition(":")
     if not port.isdigit():
         host, port = trigger.url, "8080"
     try:
-        return socket.create_server((host, int(port)), backlog=_HTTP_BACKLOG)
+        own = socket.create_server((host, int(port)), backlog=BACKLOG)
     except OSError as error:
         address = f"{host}:{port}"
         raise ConfigurationError(f"spec.triggers.{trigger.name}.url: cannot listen on {address}: {error}") from None
+    entry = open_entry(int(port))
+    return (own, entry) if entry else (own,)
 
 
 def _open_counter() -> socket.socket:

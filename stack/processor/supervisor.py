@@ -72,7 +72,7 @@ class Supervisor:
         self._deadline = now + longest + _GRACE
         self._exit_code = exit_code
         for place in self._places:
-            place.post.close_port()
+            place.post.close_ports()
 
     def _catch_signals(self) -> None:
         for end in (self._wakeup_reader, self._wakeup_writer):
@@ -165,7 +165,7 @@ class Supervisor:
             if place.process:
                 place.process.release()
             if place.post is not post:
-                place.post.close_port()
+                place.post.close_ports()
 
     def _read_status(self, place: Place, process: Process) -> None:
         if place.process is not process:

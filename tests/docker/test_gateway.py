@@ -208,6 +208,27 @@ def test_request_waits_for_a_container_that_starts_again(workspace: Workspace, a
         workspace.docker("restart", container)
 
 
+def ways(workspace: Workspace, name: str) -> list[str]:
+    """Return by which way the gateway reaches each container of a function."""
+    seats = workspace.docker("exec", f"{workspace.project}-gateway-1", "cat", "/run/tidegate/seats").stdout
+    return [fields[2] for line in seats.splitlines() if (fields := line.split())[0] == name]
+
+
+def test_container_is_reached_by_its_socket_and_otherwise_by_its_port(workspace: Workspace, author: Author) -> None:
+    write(author, "gw-local", "one")
+    workspace.invoke("deploy-function", "gw-local")
+    assert ways(workspace, "gw-local") == ["unix"]
+    with loading(workspace.url("gw-local")) as load:
+        # Its command sees no folder of sockets, as a container on another machine would not.
+        write(author, "gw-local", "two", "spec: {env: [{name: TIDEGATE_SOCKETS, value: ''}]}\n")
+        workspace.invoke("deploy-function", "gw-local")
+        wait_until(lambda: ways(workspace, "gw-local") == ["tcp"], seconds=20, what="the port")
+        write(author, "gw-local", "three")
+        workspace.invoke("deploy-function", "gw-local")
+        wait_until(lambda: ways(workspace, "gw-local") == ["unix"], seconds=20, what="the socket")
+    assert {answer.split()[0] for answer in load.answers} == {"one", "two", "three"}
+
+
 def test_gateway_that_is_killed_is_back(workspace: Workspace, author: Author) -> None:
     write(author, "gw-stays", "one")
     workspace.invoke("deploy-function", "gw-stays")

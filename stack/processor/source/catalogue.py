@@ -40,9 +40,8 @@ def open_source(post: Post, function: Function, intake: Intake, report: Report) 
         from stack.processor.source.http.presence import open_presence
         from stack.processor.source.http.source import HttpSource
 
-        assert post.port is not None
         presence = open_presence(function.name, lambda: intake.is_served)
-        return HttpSource(trigger, post.port, intake, report, presence=presence)
+        return HttpSource(trigger, post.ports, intake, report, presence=presence)
     if trigger.kind == "mqtt" and not is_on_amqp(trigger):
         from stack.processor.source.mqtt.source import MqttSource
 

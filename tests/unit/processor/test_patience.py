@@ -30,7 +30,7 @@ def address(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str
     trigger = Trigger("web", "http", 1, "", "", "", Attributes("a", {}), 1.0, 1.0)
     with socket.create_server(("127.0.0.1", 0)) as port:
         states: list[str] = []
-        source = HttpSource(trigger, port, inbox, SourceReport(lambda state, _reason: states.append(state), Meter()))
+        source = HttpSource(trigger, [port], inbox, SourceReport(lambda state, _reason: states.append(state), Meter()))
         source.start()
         wait_for(lambda: states)
         yield port.getsockname()

@@ -10,6 +10,8 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+from stack.processor.source.http.entry import offer_entry
+
 # Holds the gateway's host and port; where it is not set there is no gateway.
 VARIABLE = "TIDEGATE_GATEWAY"
 # Seconds between two signs of life; before a gateway that hung up is tried again; between looks whether a worker is
@@ -62,6 +64,7 @@ class Presence:
             OSError: nobody is there.
             ValueError: there is no place for the function, or not yet.
         """
+        offer_entry()
         reader, writer = await asyncio.wait_for(asyncio.open_connection(self._host, self._port), _PATIENCE)
         try:
             while True:

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from stack.processor.configuration import Trigger
 from stack.processor.delivery import Intake, Report
@@ -15,6 +16,7 @@ from stack.processor.source.http.connection import HttpConnection
 from stack.processor.source.http.cors import read_cors
 from stack.processor.source.http.delivery import Begin, HttpDelivery, Outcome
 from stack.processor.source.http.door import refuse_newcomers
+from stack.processor.source.http.entry import BACKLOG
 from stack.processor.source.http.presence import Presence
 from stack.processor.source.http.wire import ResponseWriter
 from stack.processor.status import State
@@ -33,10 +35,16 @@ _GOODBYE, _LAST_CALL, _HEARING = 0.1, 0.005, 0.25
 
 
 class HttpSource:
-    """Serves one port, and hands over each request as a delivery."""
+    """Serves one port, and what else listens beside it, and hands over each request as a delivery."""
 
     def __init__(
-        self, trigger: Trigger, port: socket.socket, intake: Intake, report: Report, *, presence: Presence | None = None
+        self,
+        trigger: Trigger,
+        ports: Sequence[socket.socket],
+        intake: Intake,
+        report: Report,
+        *,
+        presence: Presence | None = None,
     ) -> None:
         self.head_limit = trigger.attributes.integer("readBufferSize", _HEAD_LIMIT)
         self.body_limit = trigger.attributes.integer("maxRequestBodySize", _BODY_LIMIT)
@@ -49,7 +57,7 @@ class HttpSource:
         self.no_transport = asyncio.Transport()
         self._patience = max(trigger.availability_timeout, _TAKING)
         self._look = min(_LONGEST_LOOK, max(_SHORTEST_LOOK, self._patience / 10))
-        self._port = port
+        self._ports = ports
         self._intake = intake
         self._runner = find_runner(intake)
         self._loop = self._runner.loop
@@ -121,7 +129,10 @@ class HttpSource:
     def _run(self, opened: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
         self._tick()
-        self._server = self._loop.run_until_complete(self._loop.create_server(self._connect, sock=self._port))
+        self._servers = [
+            self._loop.run_until_complete(self._loop.create_server(self._connect, sock=port, backlog=BACKLOG))
+            for port in self._ports
+        ]
         self._report(State.READY, "")
         if self._presence:
             self._loop.call_soon(self._presence.begin)
@@ -174,13 +185,14 @@ class HttpSource:
             self._loop.call_later(_GOODBYE, self._close_door)
 
     def _close_door(self) -> None:
-        refuse_newcomers(self._port)
+        refuse_newcomers(self._ports[0])
         # Meanwhile the loop accepts those who have knocked.
         self._loop.call_later(_LAST_CALL, self._leave)
 
     def _leave(self) -> None:
         self._is_shut = True
-        self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self.connections):
             connection.finish()
         self._loop.call_later(_HEARING, self._hear_no_more)

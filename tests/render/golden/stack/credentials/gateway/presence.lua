@@ -5,9 +5,11 @@
 -- at once. Before it stops it says goodbye (GET /bye/FUNCTION/CONTAINER), and is answered when no further request will
 -- come.
 --
--- A server of a backend is a seat: it is taken by one container, or out of use. When the configuration is read anew, a
--- new process takes over: it learns from a file who sits where, the old one hangs up on the processors, which come to the
--- new one, and passes on to it what it is still asked (haproxy.cfg).
+-- Each backend has numbered seats: one is taken by one container, or out of use. There are two ways to who sits there,
+-- each a server of HAProxy's. A processor on this machine offers a Unix socket, CONTAINER.offer, which becomes
+-- FUNCTION.SEAT; any other is reached over the network. When the configuration is read anew, a new process takes over: it
+-- learns from a file who sits where, the old one hangs up on the processors, which come to the new one, and passes on to
+-- it what it is still asked (haproxy.cfg).
 
 local PREFIX = "function-"
 -- Milliseconds between two looks of a request that waits for a container, and of the keeper of the seats.
@@ -15,10 +17,12 @@ local LOOK, KEEP = 20, 250
 -- Seconds without a sign of life after which a container is taken to be gone; a handler that keeps Python's lock gives
 -- none.
 local SILENCE = 10
--- Who sits where, for the process that comes after this one.
-local MEMORY = "/tmp/seats"
+-- Where the sockets are, and who sits where, for the process that comes after this one.
+local SOCKETS = "/run/tidegate/"
+local MEMORY = SOCKETS .. "seats"
+local UNIX, TCP, OFFER = "unix", "tcp", ".offer"
 
-local seats = {}        -- function → server → {container, address, seen}
+local seats = {}        -- function → number → {container, address, way, seen}
 local is_stopping = false
 
 local function find_backend(name)
@@ -42,8 +46,8 @@ local function remember()
   if look_if_stopping() then return end
   local lines = {}
   for name, taken in pairs(seats) do
-    for server, seat in pairs(taken) do
-      lines[#lines + 1] = table.concat({ name, server, seat.container, seat.address }, " ") .. "\n"
+    for number, seat in pairs(taken) do
+      lines[#lines + 1] = table.concat({ name, number, seat.way, seat.container, seat.address }, " ") .. "\n"
     end
   end
   table.sort(lines)
@@ -56,28 +60,49 @@ local function remember()
 end
 
 local function find_seat(name, container)
-  for server, seat in pairs(seats[name] or {}) do
-    if seat.container == container then return server, seat end
+  for number, seat in pairs(seats[name] or {}) do
+    if seat.container == container then return number, seat end
   end
 end
 
 local function find_free_seat(name)
-  for server in pairs(find_backend(name).servers) do
-    if not (seats[name] and seats[name][server]) then return server end
+  local servers, number = find_backend(name).servers, 1
+  while servers[TCP .. number] do
+    if not (seats[name] and seats[name][number]) then return number end
+    number = number + 1
   end
 end
 
-local function take_seat(name, server, container, address)
-  local place = find_backend(name).servers[server]
-  seats[name] = seats[name] or {}
-  seats[name][server] = { container = container, address = address, seen = core.now().sec }
-  place:set_addr(address, 8080)
-  place:set_ready()
+local function find_socket(name, number)
+  return SOCKETS .. name .. "." .. number
 end
 
-local function leave_seat(name, server)
-  seats[name][server] = nil
-  find_backend(name).servers[server]:set_maint()
+-- Return by which way a container is reached at a seat: its socket, if it has offered one.
+local function take_offer(name, number, container)
+  local offer = SOCKETS .. container .. OFFER
+  if not os.rename(offer, find_socket(name, number)) then return nil end
+  -- Where both names are of the same socket already, rename leaves both.
+  os.remove(offer)
+  return UNIX
+end
+
+local function take_seat(name, number, seat)
+  local servers = find_backend(name).servers
+  local other = seat.way == UNIX and TCP or UNIX
+  seats[name] = seats[name] or {}
+  seats[name][number] = seat
+  seat.seen = core.now().sec
+  if seat.way == TCP then servers[TCP .. number]:set_addr(seat.address, 8080) end
+  servers[seat.way .. number]:set_ready()
+  servers[other .. number]:set_maint()
+end
+
+local function leave_seat(name, number)
+  local servers = find_backend(name).servers
+  seats[name][number] = nil
+  servers[TCP .. number]:set_maint()
+  servers[UNIX .. number]:set_maint()
+  os.remove(find_socket(name, number))
 end
 
 local function answer(applet, status, body)
@@ -92,23 +117,26 @@ core.register_service("here", "http", function(applet)
   local name, container = applet.path:match("^/here/([^/]+)/([^/]+)$")
   if not name or not find_backend(name) then return answer(applet, 404, "{}\n") end
   local address = applet.f:src()
-  local server, seat = find_seat(name, container)
-  if seat and seat.address == address then
+  local number, seat = find_seat(name, container)
+  number = number or find_free_seat(name)
+  if not number then return answer(applet, 503, "{}\n") end
+  local way = take_offer(name, number, container)
+  if seat and seat.address == address and not way then
     seat.seen = core.now().sec
-    return answer(applet, 200, "{}\n")
+  else
+    take_seat(name, number, { container = container, address = address, way = way or TCP })
+    remember()
   end
-  server = server or find_free_seat(name)
-  if not server then return answer(applet, 503, "{}\n") end
-  take_seat(name, server, container, address)
-  remember()
   answer(applet, 200, "{}\n")
 end)
 
 core.register_service("bye", "http", function(applet)
   local name, container = applet.path:match("^/bye/([^/]+)/([^/]+)$")
-  local server = name and find_seat(name, container)
-  if server then
-    leave_seat(name, server)
+  local number = name and find_seat(name, container)
+  if number then
+    leave_seat(name, number)
+    os.remove(SOCKETS .. container .. OFFER)
+    os.remove(SOCKETS .. container)
     remember()
   end
   answer(applet, 200, "{}\n")
@@ -138,16 +166,18 @@ end)
 
 -- Seat those who sat before this process came.
 local function recall()
-  for name, server, container, address in read_memory():gmatch("(%S+) (%S+) (%S+) (%S+)\n") do
-    local backend = find_backend(name)
-    if backend and backend.servers[server] then take_seat(name, server, container, address) end
+  for name, number, way, container, address in read_memory():gmatch("(%S+) (%d+) (%S+) (%S+) (%S+)\n") do
+    local backend, seat = find_backend(name), tonumber(number)
+    if backend and backend.servers[way .. seat] then
+      take_seat(name, seat, { container = container, address = address, way = way })
+    end
   end
 end
 
 local function unseat_silent()
   for name, taken in pairs(seats) do
-    for server, seat in pairs(taken) do
-      if core.now().sec - seat.seen > SILENCE then leave_seat(name, server) end
+    for number, seat in pairs(taken) do
+      if core.now().sec - seat.seen > SILENCE then leave_seat(name, number) end
     end
   end
 end
