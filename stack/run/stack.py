@@ -87,7 +87,7 @@ class Stack:
         services = sorted([*deployed, *self.undeployed], key=lambda service: service.plan.name)
         return replace(self.bare_inputs, services=tuple(services))
 
-    @property
+    @cached_property
     def bare_inputs(self) -> Inputs:
         """Return what the images depend on: the same without a function."""
         home = find_home(self.workspace.root, self.settings)
