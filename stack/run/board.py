@@ -1,7 +1,7 @@
 """The board: how far each function of a deploy is; a live table on a terminal, a line for each step in a pipe."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -57,7 +57,7 @@ class Board:
         if not console.progress().is_terminal:
             console.note(f"{name}: {state} ({self._seconds():.1f} s)")
 
-    def follow(self, name: str, lines: Iterator[str]) -> None:
+    def follow(self, name: str, lines: Iterable[str]) -> None:
         """Show the lines of a log beside a function's name as they come."""
         for line in lines:
             self.logs[name].line(line)

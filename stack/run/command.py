@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from stack.errors import BuildError, EngineError
 from stack.run.refusal import PROVISION, explain
@@ -50,8 +51,14 @@ def require_success(result: "subprocess.CompletedProcess[str]") -> str:
     return result.stdout
 
 
-def stream(command: Sequence[str], failure: str, running: "set[subprocess.Popen[str]] | None" = None) -> Iterator[str]:
-    """Run a command and yield its lines; its process ends with its reader.
+def stream(
+    command: Sequence[str],
+    failure: str,
+    running: "set[subprocess.Popen[str]] | None" = None,
+    *,
+    text: str = "",
+) -> Iterator[str]:
+    """Run a command, which may read a text, and yield its lines; its process ends with its reader.
 
     With `running` it is in that set until then, and inherits the locks of this task: should the task be killed, whoever
     comes next waits until it has ended too.
@@ -61,14 +68,17 @@ def stream(command: Sequence[str], failure: str, running: "set[subprocess.Popen[
     """
     pipe = subprocess.PIPE
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace",
-        close_fds=running is None,
+        command, stdin=pipe if text else subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT, text=True,
+        errors="replace", close_fds=running is None,
     )  # fmt: skip
     last: deque[str] = deque(maxlen=_LOG_LINES)
     running = set() if running is None else running
     running.add(process)
     assert process.stdout is not None
     try:
+        if process.stdin:
+            with suppress(BrokenPipeError), process.stdin:
+                process.stdin.write(text)
         for line in process.stdout:
             last.append(line.rstrip())
             yield last[-1]

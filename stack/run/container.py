@@ -45,6 +45,8 @@ class Container:
     function: str
     wanted_python: str = ""
     python: str = ""
+    answers: bool = False
+    """Whether the function itself said that it is ready, which Docker may find out only later."""
 
     @staticmethod
     def format() -> tuple[str, str]:
@@ -56,7 +58,7 @@ class Container:
     def health(self) -> str:
         """Return healthy, unhealthy, starting, or nothing."""
         match = _HEALTH.search(self.status)
-        return match[1] if match else ""
+        return "healthy" if self.answers else match[1] if match else ""
 
     @property
     def python_of_function(self) -> Python:
@@ -67,6 +69,11 @@ class Container:
     def is_running(self) -> bool:
         """Say whether its process runs."""
         return self.state == "running"
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Say whether it is a function that may do its work although Docker's checks have not found that it does."""
+        return bool(self.function) and self.is_running and not self.is_ready
 
     @property
     def is_ready(self) -> bool:

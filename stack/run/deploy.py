@@ -17,11 +17,12 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import files_digest, function_image, render_broker, stack_images
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
+from stack.run.bake import Bake
 from stack.run.board import READY, Board, keep_board
 from stack.run.boot import bring_up
 from stack.run.deployment import Deployment, is_deployed
 from stack.run.function import FunctionStatus, describe_functions, plan_folder
-from stack.run.image import Builder, build_all
+from stack.run.image import Builder, build_all, is_plain
 from stack.run.interruption import interruptible
 from stack.run.replicas import wake
 from stack.run.revision import find_revision, note_attempt, prune_revisions
@@ -33,6 +34,8 @@ from stack.run.workspace import lock
 
 # How long an older version may take to say goodbye to the gateway and the broker; its events are its own matter.
 _GOODBYE_SECONDS = 1.0
+# So many images are made together: the steps of fewer are told apart more clearly, and gain little.
+_MANY = 3
 _LEFT_OVER = "what is new runs; `invoke up` removes what is left of the older version."
 
 
@@ -101,7 +104,7 @@ class Deploy:
         builder.prepare_processors([one.plan for one in missing])
         with ExitStack() as table:
             table.enter_context(self.board.shown())
-            build_all(self.stack.engine, [partial(self._build, builder, one) for one in missing])
+            self._make_images(builder, missing)
             built = [one for one in services if one.plan.name not in self.board.failures]
             if built and not is_up:
                 table.close()
@@ -163,10 +166,31 @@ class Deploy:
             has_broker = any(one.service == SERVICE and one.files == wanted for one in found)
             return has_broker and any(one.service == GATEWAY for one in found), here.result()
 
+    def _make_images(self, builder: Builder, services: Sequence[Service]) -> None:
+        for one in services:
+            note_attempt(self.stack.workspace, one.plan.name, one.image)
+            self.board.tell(one.plan.name, "building")
+        made = self._bake(builder, services)
+        left = [one for one in services if one.image not in made]
+        build_all(self.stack.engine, [partial(self._build, builder, one) for one in left])
+
+    def _bake(self, builder: Builder, services: Sequence[Service]) -> set[str]:
+        """Make many images together, and return them; what is not among them is to be made alone, which tells why."""
+        plain = [one for one in services if is_plain(one.plan)]
+        if len(plain) < _MANY:
+            return set()
+        try:
+            bake = Bake({one.plan.name: builder.plan_build(one.plan, one.image) for one in plain})
+            for name, line in self.stack.engine.buildkit.bake(bake):
+                self.board.follow(name, [line])
+        except StackError:
+            return set()
+        for one in plain:
+            self.board.tell(one.plan.name, "built")
+        return {one.image for one in plain}
+
     def _build(self, builder: Builder, service: Service) -> None:
         name = service.plan.name
-        note_attempt(self.stack.workspace, name, service.image)
-        self.board.tell(name, "building")
         try:
             self.board.follow(name, builder.make_function(service.plan, service.image))
         except StackError as error:
@@ -200,12 +224,11 @@ class Deploy:
         if ready:
             console.success(f"{', '.join(ready)}: ready.")
         with interruptible(_LEFT_OVER):
-            for one in outcome.services:
-                if one.plan.name in ready and not runs_as_is(one.plan.function):
-                    self.stack.engine.tag(one.image, one.plan.tag)
+            built = [one for one in outcome.started if not runs_as_is(one.plan.function)]
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(lambda one: self.stack.engine.tag(one.image, one.plan.tag), built))
             stopping.result()
-            for name in ready:
-                prune_revisions(self.stack, name)
+            prune_revisions(self.stack, ready)
         settle_scaler(self.stack.reread())
         if failures:
             raise FunctionError("\n".join(f"{name} was not deployed: {why}" for name, why in failures.items()))

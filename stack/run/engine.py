@@ -11,16 +11,17 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stack.errors import BuildError, EngineError
-from stack.run.build import Build
+from stack.errors import EngineError
+from stack.run.buildkit import BuildKit
 from stack.run.command import relay, require_success, run, stream
 from stack.run.config_hash import HashMemory, make_key
 from stack.run.container import Container, read_containers
+from stack.run.probe import find_ready
 from stack.run.refusal import PROVISION, explain
 from stack.run.workspace import write_file
 
@@ -44,7 +45,7 @@ class Engine:
 
     project: str
     compose_file: Path
-    _running: "set[subprocess.Popen[str]]" = field(default_factory=set)
+    buildkit: BuildKit = field(default_factory=BuildKit)
 
     @property
     def candidate_file(self) -> Path:
@@ -83,7 +84,15 @@ class Engine:
         return run(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip()
 
     def containers(self) -> tuple[Container, ...]:
-        """List the project's containers, running or not, by one call."""
+        """List the project's containers, running or not; where Docker's word may be old, functions are asked."""
+        listed = self.listed()
+        if not (doubtful := [one for one in listed if one.is_doubtful]):
+            return listed
+        ready = find_ready(self.addresses(doubtful))
+        return tuple(replace(one, answers=True) if one.id in ready else one for one in listed)
+
+    def listed(self) -> tuple[Container, ...]:
+        """List the project's containers, running or not, as Docker tells of them, by one call."""
         return read_containers(self._ask("ps", "--all", "--no-trunc", *self._project_filter(), *Container.format()))
 
     def config_hashes(self, compose: bytes) -> dict[str, str]:
@@ -222,21 +231,6 @@ class Engine:
         command += [*(["--follow"] if follow else []), *services]
         return relay(command)
 
-    def build(self, build: Build) -> Iterator[str]:
-        """Build an image and yield the lines of the log as they come.
-
-        Raises:
-            BuildError: it failed; the message ends with the last lines.
-        """
-        with _blaming_buildx():
-            failure = f"The image {build.tags[0]} could not be built"
-            yield from stream(build.command(), failure, self._running)
-
-    def cancel_builds(self) -> None:
-        """Make the builds of other threads end."""
-        for process in tuple(self._running):
-            process.terminate()
-
     def pull(self, image: str) -> Iterator[str]:
         """Pull an image and yield the lines of the log.
 
@@ -268,17 +262,6 @@ class Engine:
             yield
         except DockerException as error:
             raise EngineError(explain(error.stderr or str(error))) from error
-
-
-@contextmanager
-def _blaming_buildx() -> Iterator[None]:
-    """Tell a missing Buildx, which is not asked for before each build, from a build that fails."""
-    try:
-        yield
-    except BuildError:
-        if run(["docker", "buildx", "version"]).returncode:
-            raise EngineError(f"Docker Buildx, which builds images, is not installed. {PROVISION}") from None
-        raise
 
 
 def _shorten(image: str) -> str:

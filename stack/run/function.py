@@ -83,7 +83,7 @@ def delete_function(name: str) -> None:
         forget_log(stack.workspace, name)
         if revisions:
             _forget(stack, revisions)
-        prune_revisions(stack, name)
+        prune_revisions(stack, [name])
         fresh = stack.reread()
         fresh.write(fresh.inputs)
     settle_scaler(fresh)

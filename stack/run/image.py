@@ -127,17 +127,19 @@ class Builder:
         if runs_as_is(plan.function):
             yield from self.engine.pull(name)
             return
+        try:
+            yield from self.engine.buildkit.build(self.plan_build(plan, name))
+        except BuildError as error:
+            raise BuildError("\n".join(part for part in (str(error), advise(plan, str(error))) if part)) from error
+
+    def plan_build(self, plan: FunctionPlan, name: str) -> Build:
+        """Write what a function's image is built with, and return what builds it."""
         self._write(render_function(plan, self.inputs))
         folder = self.workspace.rendered / "functions" / plan.name
         context = self.workspace.root / plan.function.context
         build = plan.spec.build
         flags = (*(("--no-cache",) if build.no_cache else ()), *split_flags(build.flags))
-        try:
-            yield from self.engine.build(
-                Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets(), flags=flags)
-            )
-        except BuildError as error:
-            raise BuildError("\n".join(part for part in (str(error), advise(plan, str(error))) if part)) from error
+        return Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets(), flags=flags)
 
     def _make_base(self) -> None:
         ground = self.inputs.ground
@@ -158,32 +160,38 @@ class Builder:
         if self.inputs.ground.is_registry:
             return self.engine.pull(name)
         folder = self.workspace.rendered / "images" / "rabbitmq"
-        return self.engine.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
+        return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
 
     def _make_dashboard(self, name: str) -> Iterator[str]:
         return self.engine.pull(name) if is_nuclio(self.inputs.settings) else self._make_control(name)
 
     def _make_control(self, name: str) -> Iterator[str]:
         folder = self.workspace.rendered / "images" / "control"
-        return self.engine.build(Build((name,), folder / "Dockerfile", LIBRARIES.parent, {}, self._secrets()))
+        return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", LIBRARIES.parent, {}, self._secrets()))
 
     def _make_gateway(self, name: str) -> Iterator[str]:
         if self.inputs.ground.is_registry:
             return self.engine.pull(name)
         folder = self.workspace.rendered / "images" / "gateway"
-        return self.engine.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
+        return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
 
     def _make_processor(self, name: str, base: str = "") -> Iterator[str]:
         folder = self.workspace.rendered / "images" / "processor"
         tags = (name,) if base else (name, f"{image.PROCESSOR}:latest")
         args = {"BASE": base} if base else {}
-        return self.engine.build(
+        return self.engine.buildkit.build(
             Build(tags, folder / "Dockerfile", PROGRAM / "stack", {"config": folder}, self._secrets(), args)
         )
 
     def _secrets(self) -> dict[str, Path]:
         ca = find_ca(self.inputs.settings)
         return {"ca": ca} if ca else {}
+
+
+def is_plain(plan: FunctionPlan) -> bool:
+    """Say whether a function's image is built by nothing but its Dockerfile."""
+    build = plan.spec.build
+    return not (runs_as_is(plan.function) or build.no_cache or build.flags)
 
 
 def build_all(engine: Engine, jobs: Sequence[Callable[[], object]]) -> None:
@@ -194,7 +202,7 @@ def build_all(engine: Engine, jobs: Sequence[Callable[[], object]]) -> None:
             wait(running)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            engine.cancel_builds()
+            engine.buildkit.cancel()
             raise
     for job in running:
         job.result()

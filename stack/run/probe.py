@@ -1,36 +1,22 @@
-"""Whether functions are ready, asked of their processors themselves: Docker asks only a few times a second."""
+"""Whether functions are ready, asked of their processors themselves: Docker's own checks cost much, and are rare."""
 
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-from stack.run.container import Container
-from stack.run.engine import Engine
+from collections.abc import Mapping
 
 _HEALTH_PORT = 8082
 _TIMEOUT_SECONDS = 0.2
 _REQUEST = b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n"
 
 
-@dataclass
-class Probe:
-    """Asks containers at their addresses, where this machine reaches them; elsewhere Docker's word is waited for."""
+def find_ready(addresses: Mapping[str, str]) -> set[str]:
+    """Return the ids of those containers that are ready, of a mapping from ids to addresses.
 
-    engine: Engine
-    _addresses: dict[str, str] = field(default_factory=dict)
-
-    def find_ready(self, containers: Sequence[Container]) -> set[str]:
-        """Return the ids of those containers that are ready."""
-        functions = [one for one in containers if one.function and one.is_running and not one.is_ready]
-        if unknown := [one for one in functions if one.id not in self._addresses]:
-            self._addresses |= dict.fromkeys((one.id for one in unknown), "") | self.engine.addresses(unknown)
-        answering = {one.id for one in functions if _is_ready(self._addresses[one.id])}
-        return answering | {one.id for one in containers if one.is_ready}
+    Where this machine does not reach them none is, and Docker's word is waited for.
+    """
+    return {id_ for id_, address in addresses.items() if _is_ready(address)}
 
 
 def _is_ready(address: str) -> bool:
-    if not address:
-        return False
     try:
         with socket.create_connection((address, _HEALTH_PORT), _TIMEOUT_SECONDS) as connection:
             connection.sendall(_REQUEST)

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from stack.errors import FunctionError
 from stack.run.container import Container
 from stack.run.engine import Engine
-from stack.run.probe import Probe
+from stack.run.probe import find_ready
 
-# How often functions are asked, and Docker.
+# How often functions are asked, and Docker, which takes a hundred times as much of the machine.
 _POLL_SECONDS = 0.02
-_LISTING_SECONDS = 0.2
+_LISTING_SECONDS = 0.5
 # A function that has failed to start for so long will not be waited for any more; one that only waits for its broker
 # will. By then it was tried some six times.
 _PATIENCE_SECONDS = 5.0
@@ -39,14 +39,22 @@ class _Watch:
     _containers: Sequence[Container] = ()
 
     def __post_init__(self) -> None:
-        self.probe = Probe(self.engine)
+        self._addresses: dict[str, str] = {}
 
     def look(self, *, is_late: bool) -> Sequence[Container]:
         """Return the containers as they are, or were a moment ago."""
         if is_late or time.monotonic() > self._listed + _LISTING_SECONDS:
-            self._containers = [one for one in self.engine.containers() if one.id not in self.ignored]
+            self._containers = [one for one in self.engine.listed() if one.id not in self.ignored]
             self._listed = time.monotonic()
         return self._containers
+
+    def find_ready(self, containers: Sequence[Container]) -> set[str]:
+        """Return the ids of those containers that are ready; a function's address is asked for once."""
+        doubtful = [one for one in containers if one.is_doubtful]
+        if unknown := [one for one in doubtful if one.id not in self._addresses]:
+            self._addresses |= dict.fromkeys((one.id for one in unknown), "") | self.engine.addresses(unknown)
+        ready = find_ready({one.id: self._addresses[one.id] for one in doubtful if self._addresses[one.id]})
+        return ready | {one.id for one in containers if one.is_ready}
 
 
 def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> None:
@@ -83,7 +91,7 @@ def find_failures(
             looked = time.monotonic()
             troubles = _find_troubles(engine, found)
         patience = _PATIENCE_SECONDS if time.monotonic() > began + grace else float("inf")
-        ready = watch.probe.find_ready(found)
+        ready = watch.find_ready(found)
         for service in sorted(waiting):
             own = [one for one in found if one.service == service]
             if own and all(one.id in ready for one in own):

@@ -1,6 +1,6 @@
 """Revisions: what a function was before, to list and to go back to; and the images that no revision needs any more."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,23 +83,22 @@ def list_attempts(workspace: Workspace, name: str) -> tuple[str, ...]:
     return tuple(path.read_text(encoding="utf-8").split()) if path.is_file() else ()
 
 
-def prune_revisions(stack: Stack, name: str) -> None:
+def prune_revisions(stack: Stack, names: Sequence[str]) -> None:
     """Forget the revisions beyond those that are kept, and remove the images that only they and lost attempts need.
 
-    An image that somebody else made, and the function only names, is his. Images go first: whoever is interrupted in
+    An image that somebody else made, and a function only names, is his. Images go first: whoever is interrupted in
     between finds the same work again.
     """
-    deployments = load_revisions(stack.workspace, name) if is_deployed(stack.workspace, name) else ()
-    spent = deployments[stack.settings.revisions :]
-    built = [one for one in spent if not runs_as_is(one.plan(stack.settings).function)]
-    unneeded = {one.image for one in built} | set(list_attempts(stack.workspace, name))
-    if unneeded:
-        unneeded -= {one.image for one in _load_all(stack.workspace) if one not in spent}
-        used = unneeded & stack.engine.used_images()
-        stack.engine.remove_images(sorted(unneeded - used))
-        _write_attempts(stack.workspace, name, sorted(used))
-    if spent:
-        forget_revisions(stack.workspace, name, spent[0].revision + 1)
+    spent = {name: _find_spent(stack, name) for name in names}
+    needed = _find_needed(stack, spent)
+    unneeded = {name: _find_built(stack, name, spent[name]) - needed for name in names}
+    images = set().union(*unneeded.values())
+    used = images & stack.engine.used_images() if images else set()
+    stack.engine.remove_images(sorted(images - used))
+    for name in names:
+        _write_attempts(stack.workspace, name, sorted(unneeded[name] & used))
+        if spent[name]:
+            forget_revisions(stack.workspace, name, spent[name][0].revision + 1)
 
 
 def prune_attempts(stack: Stack) -> None:
@@ -107,7 +106,24 @@ def prune_attempts(stack: Stack) -> None:
     for path in sorted(_attempts_file(stack.workspace, "").parent.glob("*")):
         with try_lock(stack.workspace, f"function-{path.name}") as is_free:
             if is_free:
-                prune_revisions(stack, path.name)
+                prune_revisions(stack, [path.name])
+
+
+def _find_spent(stack: Stack, name: str) -> Sequence[Deployment]:
+    """Return the revisions beyond those that are kept, the newest first."""
+    deployments = load_revisions(stack.workspace, name) if is_deployed(stack.workspace, name) else ()
+    return deployments[stack.settings.revisions :]
+
+
+def _find_built(stack: Stack, name: str, spent: Sequence[Deployment]) -> set[str]:
+    """Return the images that were made for these revisions, and for attempts, of which one may have come to be used."""
+    built = {one.image for one in spent if not runs_as_is(one.plan(stack.settings).function)}
+    return built | set(list_attempts(stack.workspace, name))
+
+
+def _find_needed(stack: Stack, spent: Mapping[str, Sequence[Deployment]]) -> set[str]:
+    """Return the images of all revisions of all functions that stay."""
+    return {one.image for one in _load_all(stack.workspace) if one not in spent.get(one.name, ())}
 
 
 def _load_all(workspace: Workspace) -> Iterator[Deployment]:

@@ -26,10 +26,14 @@ _READY_SECONDS = 120
 
 @dataclass(frozen=True)
 class Outcome:
-    """All functions of the stack after a rollout, and the containers whose place was taken, which still run."""
+    """What a rollout left behind."""
 
     services: tuple[Service, ...]
+    """All functions of the stack."""
+    started: tuple[Service, ...]
+    """Those of them that got new containers."""
     replaced: tuple[Container, ...]
+    """The containers whose place was taken, which still run."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Rollout:
         for one in self.services:
             if failure := failures.get(one.plan.service, ""):
                 self.board.fail(one.plan.name, failure)
-        return Outcome(inputs.services, tuple(one for one in before if one.service in _names(ready)))
+        return Outcome(inputs.services, tuple(ready), tuple(one for one in before if one.service in _names(ready)))
 
     @cached_property
     def _candidate(self) -> bytes:

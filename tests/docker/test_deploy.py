@@ -205,6 +205,22 @@ def test_one_of_several_broken(workspace: Workspace, author: Author) -> None:
     assert rendered == {"good": False, "bad": True, "better": False}
 
 
+def test_images_that_are_made_together(workspace: Workspace, author: Author) -> None:
+    """Each log tells of its own image, and one that cannot be made is no other's matter."""
+    names = [f"many-{number}" for number in range(4)]
+    for name in names:
+        author(name, answer(name))
+    author("many-bad", answer("bad"), "spec: {build: {commands: [exit 7]}}\n")
+    result = workspace.invoke("deploy-function", "--all", check=False)
+    assert result.returncode == 1
+    assert re.search("many-bad was not deployed.*exit code: 7", result.stderr, re.DOTALL)
+    (workspace.root / "functions/many-bad/function.yaml").write_text("spec: {}\n")
+    workspace.invoke("deploy-function", "many-bad")
+    assert [ask(workspace, name) for name in [*names, "many-bad"]] == [*names, "bad"]
+    told = [(workspace.root / f".stack/state/deploys/{name}.jsonl").read_text() for name in names]
+    assert [[name for name in names if f"[{name} " in text] for text in told] == [[name] for name in names]
+
+
 def render_service(workspace: Workspace, name: str) -> str:
     compose = (workspace.rendered / "compose.yaml").read_text()
     return compose.partition(f"  function-{name}:\n")[2].partition("\n\n")[0]

@@ -20,7 +20,8 @@ def test_nothing_runs() -> None:
 def test_format_asks_for_every_field() -> None:
     option, form = Container.format()
     assert option == "--format"
-    for field in Container.__dataclass_fields__:
+    # What a function says itself Docker does not know.
+    for field in Container.__dataclass_fields__.keys() - {"answers"}:
         assert f'"{field}": {{{{json ' in form
 
 
