@@ -4,17 +4,19 @@ Results go to standard output; progress, notes and warnings go to standard error
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
-from rich.table import Table
+if TYPE_CHECKING:
+    # Rich is imported where there is something to paint: most tasks of scripts end sooner than that takes.
+    from rich.console import Console
+    from rich.status import Status
+    from rich.table import Table
 
 from stack.errors import HostError
 
@@ -22,35 +24,39 @@ _PIPE_WIDTH = 1000
 
 
 @cache
-def output() -> Console:
+def output() -> "Console":
     """Return the console for results: standard output; in a pipe a row is one line, however long."""
+    from rich.console import Console
+
     return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 @cache
-def progress() -> Console:
+def progress() -> "Console":
     """Return the console for everything that is not a result: standard error."""
+    from rich.console import Console
+
     return Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def say(message: str) -> None:
     """Tell the user what is being done."""
-    progress().print(message, markup=False)
+    _tell(message)
 
 
 def note(message: str) -> None:
     """Tell the user something that may be passed over."""
-    progress().print(message, style="dim", markup=False)
+    _tell(message, "dim")
 
 
 def warn(message: str) -> None:
     """Warn the user; the work goes on."""
-    progress().print(f"warning: {message}", style="yellow", markup=False)
+    _tell(f"warning: {message}", "yellow")
 
 
 def success(message: str) -> None:
     """Say that something is done."""
-    progress().print(message, style="green", markup=False)
+    _tell(message, "green")
 
 
 def show(message: str) -> None:
@@ -73,8 +79,11 @@ def show_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> Non
     output().print(make_table(columns, rows))
 
 
-def make_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> Table:
+def make_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> "Table":
     """Make a table whose headings are the keys of each row."""
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     names = list(columns)
     for name in names:
@@ -94,6 +103,8 @@ def confirm(question: str, *, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise HostError(f"{question} Nobody can be asked here; add --yes to do it.")
+    from rich.markup import escape
+
     answer = progress().input(f"{escape(question)} [dim]\\[y/N][/dim] ").strip().lower()
     if answer not in ("y", "yes"):
         say("Nothing was changed.")
@@ -104,12 +115,14 @@ def confirm(question: str, *, yes: bool) -> bool:
 class Work:
     """Something that takes a while: a line that moves on a terminal, a line at its end in a pipe."""
 
-    def __init__(self, title: str, status: Status | None) -> None:
+    def __init__(self, title: str, status: "Status | None") -> None:
         self._title = title
         self._status = status
 
     def follow(self, lines: Iterable[str]) -> None:
         """Show each line as it comes."""
+        from rich.markup import escape
+
         for line in lines:
             if self._status and line.strip():
                 self._status.update(f"{self._title} … [dim]{escape(line.strip()[:100])}[/dim]")
@@ -125,3 +138,10 @@ def working(title: str) -> Iterator[Work]:
     else:
         yield Work(title, None)
     note(f"{title}: {time.monotonic() - start:.1f} s")
+
+
+def _tell(message: str, style: str = "") -> None:
+    if sys.stderr.isatty() or os.environ.get("FORCE_COLOR"):
+        progress().print(message, style=style, markup=False)
+    else:
+        print(message, file=sys.stderr)

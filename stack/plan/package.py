@@ -21,12 +21,27 @@ _OWNER = "--chown=65532:65532 "
 _TEMPLATES = "functions/NAME"
 _NAMES = ("Dockerfile", "Dockerfile.dockerignore")
 
+# By a function's name: all that its package depends on, and the package.
+_rendered: dict[str, tuple[tuple[object, ...], dict[str, bytes]]] = {}
+
 
 def render_package(plan: FunctionPlan, foundation: Foundation, *, processor: str, has_ca: bool) -> dict[str, bytes]:
     """Render what an image is built with besides the function's own files: path below the function's folder → content.
 
-    `processor` is the image of the processor that goes with the foundation's Python.
+    `processor` is the image of the processor that goes with the foundation's Python. What was rendered last of a
+    function is remembered: most are asked for as they were deployed, and then as they are in their folders.
     """
+    paths = [file.path for file in plan.function.files]
+    # The text, since to Python 1 equals true, and two mappings are equal in whatever order.
+    config = plan.function.config.model_dump_json(exclude_unset=True)
+    key = (config, plan.handler, plan.namespace, paths, foundation, processor, has_ca)
+    known = _rendered.get(plan.name)
+    if known is None or known[0] != key:
+        _rendered[plan.name] = known = (key, _render(plan, foundation, processor=processor, has_ca=has_ca))
+    return known[1].copy()
+
+
+def _render(plan: FunctionPlan, foundation: Foundation, *, processor: str, has_ca: bool) -> dict[str, bytes]:
     source = inline_source(plan)
     context = _author_context(plan, has_ca=has_ca) | {
         "foundation": foundation,

@@ -21,6 +21,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         # Compiled once for all tasks, in the user's own temporary folder: a third of what a plan takes otherwise.
         bytecode_cache=FileSystemBytecodeCache(),
+        auto_reload=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,7 +1,5 @@
 """What would happen, told to the user."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 from stack import console
 from stack.config.source import function_folders
 from stack.plan.change import Action, Change, find_deploys
@@ -34,12 +32,9 @@ def tell_plan(*, as_json: bool) -> int:
 
 def find_plan(stack: Stack) -> tuple[Change, ...]:
     """Find what `up` and a deploy of all functions would do; change nothing."""
-    stack.inputs  # noqa: B018 -- read once, for both
-    with ThreadPoolExecutor(1) as pool:
-        surveyed = pool.submit(survey, stack)
-        deployed = [one for one in stack.inputs.services if one.is_deployed]
-        deploys = find_deploys([*_plan_deployed(stack), *stack.undeployed], deployed)
-        found = surveyed.result()
+    found = survey(stack)
+    deployed = [one for one in stack.inputs.services if one.is_deployed]
+    deploys = find_deploys([*_plan_deployed(stack), *stack.undeployed], deployed)
     return (*found.changes, *found.edits, *deploys)
 
 

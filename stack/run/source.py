@@ -17,10 +17,7 @@ from stack.config.source import Function, add_code
 from stack.errors import FunctionError
 from stack.plan.code import Kind, Origin, complete_attributes, find_origin
 from stack.plan.s3 import Account, Item, sign_address
-from stack.run.archive import unpack
 from stack.run.credentials import load_credentials
-from stack.run.download import download
-from stack.run.git import Repository
 from stack.run.host import find_ca
 from stack.run.vault import open_vault
 from stack.run.workspace import Workspace, make_folder, write_file
@@ -101,7 +98,11 @@ class Store:
         with console.working(f"Fetching the code of {self.function.name}"):
             return self._fetch_git(origin) if origin.kind is Kind.GIT else self._fetch_file(origin)
 
+    # What fetches is imported only where something is fetched: every task asks what was.
+
     def _fetch_git(self, origin: Origin) -> Path:
+        from stack.run.git import Repository
+
         given = origin.attributes
         ca, limits = find_ca(self.settings), self.settings.downloads
         repository = Repository(origin.address, limits, given.username, given.password, ca)
@@ -109,6 +110,8 @@ class Store:
         return self._keep(commit, lambda folder: repository.check_out(origin.reference, commit, folder))
 
     def _fetch_file(self, origin: Origin) -> Path:
+        from stack.run.download import download
+
         with self._temporary() as folder:
             file = self._local(origin) if origin.kind is Kind.LOCAL else folder / "download"
             if origin.kind is not Kind.LOCAL:
@@ -119,6 +122,8 @@ class Store:
             return self._keep(_digest(origin, file), lambda target: self._lay_out(origin, file, target))
 
     def _lay_out(self, origin: Origin, file: Path, folder: Path) -> None:
+        from stack.run.archive import unpack
+
         if origin.is_one_file:
             shutil.copy(file, folder / origin.file_name)
         else:

@@ -54,8 +54,9 @@ def test_what_belongs_to_a_function(tmp_path: Path) -> None:
     folder = write(tmp_path, "a", files)
     (folder / "link").symlink_to("main.py")
     (folder / "gone").symlink_to("nowhere")
+    (folder / "tables").symlink_to("data")
     found = [file.path for file in load_function(folder).files]
-    assert found == ["data/x.csv", "function.yaml", "gone", "link", "main.py"]
+    assert found == ["data/x.csv", "function.yaml", "gone", "link", "main.py", "tables"]
 
 
 def test_digest_follows_content_and_mode(tmp_path: Path) -> None:

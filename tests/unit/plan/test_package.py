@@ -8,6 +8,7 @@ import pytest
 from stack.config.settings import ImageSource, Processor, Settings
 from stack.plan.advice import advise
 from stack.plan.foundation import Kind, lay_foundation
+from stack.plan.function import processor_document
 from stack.plan.image import Archive, Ground
 from stack.plan.package import find_requirements, render_package, requirements_folder
 from tests.unit.plan.samples import make_function, make_plan
@@ -39,6 +40,19 @@ def test_order_is_nuclio_s() -> None:
     found = order(dockerfile(build=build))
     positions = [found.index(word) for word in ("FROM", "ARG", "ENV", "COPY", "HEALTHCHECK", "STOPSIGNAL", "CMD")]
     assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, True), ({"a": 1, "b": 2}, {"b": 2, "a": 1}), (1, 1)])
+def test_what_is_remembered_is_what_is_written(first: object, second: object) -> None:
+    """Also where Python takes two values for the same."""
+    foundation = lay_foundation(make_plan().function.config, Settings(), REGISTRY)
+    documents = []
+    for value in (first, second):
+        plan = make_plan(handler="main:handler", affinity={"own": value})
+        files = render_package(plan, foundation, processor="tidegate/processor:1", has_ca=False)
+        documents.append(files["processor.yaml"])
+        assert documents[-1] == processor_document(plan).encode()
+    assert (documents[0] == documents[1]) == (repr(first) == repr(second))
 
 
 def test_nuclio_s_own_processor_in_its_order() -> None:
