@@ -132,7 +132,7 @@ class Work:
 def working(title: str) -> Iterator[Work]:
     """Show that `title` is being done, and at its end how long it took."""
     start = time.monotonic()
-    if progress().is_terminal:
+    if is_terminal():
         with progress().status(f"{title} …") as status:
             yield Work(title, status)
     else:
@@ -140,8 +140,13 @@ def working(title: str) -> Iterator[Work]:
     note(f"{title}: {time.monotonic() - start:.1f} s")
 
 
+def is_terminal() -> bool:
+    """Say whether progress is shown to a person, or to a program that wants what a person sees."""
+    return bool(sys.stderr.isatty() or os.environ.get("FORCE_COLOR"))
+
+
 def _tell(message: str, style: str = "") -> None:
-    if sys.stderr.isatty() or os.environ.get("FORCE_COLOR"):
+    if is_terminal():
         progress().print(message, style=style, markup=False)
     else:
         print(message, file=sys.stderr)

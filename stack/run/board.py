@@ -54,7 +54,7 @@ class Board:
         if state in (READY, FAILED):
             row.seconds = self._seconds()
         self._keep(name, row)
-        if not console.progress().is_terminal:
+        if not console.is_terminal():
             console.note(f"{name}: {state} ({self._seconds():.1f} s)")
 
     def follow(self, name: str, lines: Iterable[str]) -> None:
@@ -72,7 +72,7 @@ class Board:
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show the table on a terminal while the block runs."""
-        if not console.progress().is_terminal:
+        if not console.is_terminal():
             yield
             return
         from rich.live import Live

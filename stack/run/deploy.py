@@ -162,7 +162,7 @@ class Deploy:
         wanted = files_digest(render_broker(self.stack.inputs))
         with ThreadPoolExecutor(1) as pool:
             here = pool.submit(self.stack.engine.images, images)
-            found = [one for one in self.stack.engine.containers() if one.is_running]
+            found = [one for one in self.stack.engine.listed() if one.is_running]
             has_broker = any(one.service == SERVICE and one.files == wanted for one in found)
             return has_broker and any(one.service == GATEWAY for one in found), here.result()
 

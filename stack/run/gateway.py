@@ -33,7 +33,7 @@ def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
     wanted = find_version(files)
     if _read_version(settings) in ("", wanted):
         return
-    running = [one for one in engine.containers() if one.service == SERVICE and one.is_running]
+    running = [one for one in engine.listed() if one.service == SERVICE and one.is_running]
     if not running:
         return
     engine.signal(running[0], _REREAD)

@@ -104,7 +104,7 @@ def settle_scaler(stack: Stack) -> None:
     Raises:
         StackError: its image could not be made, or Docker refused.
     """
-    found = [one for one in stack.engine.containers() if one.service == SCALER]
+    found = [one for one in stack.engine.listed() if one.service == SCALER]
     if stack.inputs.has_scaler and not found:
         Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
         with lock(stack.workspace, "stack"):

@@ -71,7 +71,7 @@ class Scaler:
         if time.monotonic() < self._counts_at:
             return set()
         self._counts_at = time.monotonic() + _COUNT_SECONDS
-        found = [one.service for one in self.stack.engine.containers()]
+        found = [one.service for one in self.stack.engine.listed()]
         return {one.plan.service for one in services if found.count(one.plan.service) != one.replicas}
 
     def _see_to(self, service: Service, load: Load, *, is_short: bool) -> None:
