@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stack.config.settings import Processor, Settings
+from stack.config.trigger import HttpTrigger
 from stack.plan.foundation import chosen_processor
 from stack.plan.function import FunctionPlan
 from stack.plan.image import digest
@@ -52,6 +53,12 @@ def plan_routes(services: Sequence[Service], settings: Settings) -> tuple[Route,
     return tuple(_route(service, settings) for service in services if service.is_routed)
 
 
+def is_fully_routed(service: Service, settings: Settings) -> bool:
+    """Say whether all events of a function come by the gateway, which knows the containers that take them."""
+    is_http = all(isinstance(trigger, HttpTrigger) for trigger in service.plan.triggers.values())
+    return service.is_routed and is_http and not _is_foreign(service, settings)
+
+
 def find_url(plan: FunctionPlan, settings: Settings) -> str:
     """Return where this machine finds a function; nothing if the gateway does not lead to it."""
     host = "127.0.0.1" if settings.bind.is_unspecified else settings.bind
@@ -88,11 +95,15 @@ def _route(service: Service, settings: Settings) -> Route:
     return Route(
         name=name,
         is_open=is_open,
-        is_foreign=chosen_processor(service.plan.function.config, settings) is Processor.NUCLIO,
+        is_foreign=_is_foreign(service, settings),
         hold=_WAKE if service.limits.is_automatic else _HOLD,
         seats=2 * most + _SPARE_SEATS,
         absence=_explain_absence(service, name),
     )
+
+
+def _is_foreign(service: Service, settings: Settings) -> bool:
+    return chosen_processor(service.plan.function.config, settings) is Processor.NUCLIO
 
 
 def _explain_absence(service: Service, name: str) -> str:

@@ -1,7 +1,7 @@
 """A deploy: images are built side by side, and a rollout puts the functions in the place of their older selves."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,20 +20,20 @@ from stack.plan.stack import Service, plan_service
 from stack.run.bake import Bake
 from stack.run.board import READY, Board, keep_board
 from stack.run.boot import bring_up
+from stack.run.container import Container
 from stack.run.deployment import Deployment, is_deployed
+from stack.run.farewell import Farewell, open_farewell
 from stack.run.function import FunctionStatus, describe_functions, plan_folder
 from stack.run.image import Builder, build_all, is_plain
 from stack.run.interruption import interruptible
 from stack.run.replicas import wake
-from stack.run.revision import find_revision, note_attempt, prune_revisions
+from stack.run.revision import explain_loss, find_revision, note_attempt, prune_revisions
 from stack.run.rollout import Outcome, Rollout
 from stack.run.scale import settle_scaler
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
 from stack.run.workspace import lock
 
-# How long an older version may take to say goodbye to the gateway and the broker; its events are its own matter.
-_GOODBYE_SECONDS = 1.0
 # So many images are made together: the steps of fewer are told apart more clearly, and gain little.
 _MANY = 3
 _LEFT_OVER = "what is new runs; `invoke up` removes what is left of the older version."
@@ -63,7 +63,7 @@ def roll_back(name: str, number: int) -> tuple[FunctionStatus, ...]:
     """
     stack = open_stack(is_lenient=True)
     with _taking_turns(stack, (name,)):
-        found = find_revision(stack, name, number)
+        found = find_revision(stack.workspace, name, number)
         message = f"rollback to {found.revision}"
         with keep_board(stack.workspace, (name,), reason=message) as board:
             return Deploy(stack, board, message).run_built(found)
@@ -97,21 +97,20 @@ class Deploy:
         plans = self._plan()
         images = {name: function_image(plan, self.stack.inputs) for name, plan in plans.items()}
         services = [self._service(plan, images[name]) for name, plan in plans.items()]
-        is_up, here = self._look([*images.values(), *stack_images(self.stack.inputs)])
+        sight = self._look([*images.values(), *stack_images(self.stack.inputs)])
         builder = Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
-        builder.prepare_stack(here)
-        missing = [one for one in services if one.image not in here]
+        builder.prepare_stack(sight.images)
+        missing = [one for one in services if one.image not in sight.images]
         builder.prepare_processors([one.plan for one in missing])
         with ExitStack() as table:
             table.enter_context(self.board.shown())
             self._make_images(builder, missing)
             built = [one for one in services if one.plan.name not in self.board.failures]
-            if built and not is_up:
+            if built and not sight.is_up:
                 table.close()
                 bring_up(is_lenient=True)
                 table.enter_context(self.board.shown())
-            outcome = self._roll_out(built)
-            stopping = self._relieve(outcome)
+            outcome, stopping = self._replace(built, sight)
         return self._finish(outcome, stopping)
 
     def run_built(self, deployment: Deployment) -> tuple[FunctionStatus, ...]:
@@ -121,11 +120,13 @@ class Deploy:
             StackError: it failed.
         """
         service = self._service(deployment.plan(self.stack.settings), deployment.image)
-        if not self._look([])[0]:
+        sight = self._look([service.image])
+        if service.image not in sight.images:
+            raise FunctionError(explain_loss(deployment))
+        if not sight.is_up:
             bring_up(is_lenient=True)
         with self.board.shown():
-            outcome = self._roll_out([service])
-            stopping = self._relieve(outcome)
+            outcome, stopping = self._replace([service], sight)
         return self._finish(outcome, stopping)
 
     @property
@@ -157,14 +158,15 @@ class Deploy:
             kept_replicas=wake(self.stack.workspace, plan),
         )
 
-    def _look(self, images: Sequence[str]) -> tuple[bool, set[str]]:
-        """Return whether broker and gateway run as they are rendered, and which images are here."""
+    def _look(self, images: Sequence[str]) -> "_Sight":
+        """Look whether broker and gateway run as they are rendered, and which images are here."""
         wanted = files_digest(render_broker(self.stack.inputs))
         with ThreadPoolExecutor(1) as pool:
             here = pool.submit(self.stack.engine.images, images)
             found = [one for one in self.stack.engine.listed() if one.is_running]
             has_broker = any(one.service == SERVICE and one.files == wanted for one in found)
-            return has_broker and any(one.service == GATEWAY for one in found), here.result()
+            gateway = next((one for one in found if one.service == GATEWAY), None)
+            return _Sight(has_broker and gateway is not None, here.result(), gateway)
 
     def _make_images(self, builder: Builder, services: Sequence[Service]) -> None:
         for one in services:
@@ -198,11 +200,15 @@ class Deploy:
         else:
             self.board.tell(name, "built")
 
-    def _roll_out(self, services: Sequence[Service]) -> Outcome:
-        with lock(self.stack.workspace, "stack"):
-            return Rollout(self.stack.reread(), tuple(services), self.board, self.message).run()
+    def _replace(self, services: Sequence[Service], sight: "_Sight") -> "tuple[Outcome, Future[None]]":
+        """Put functions in the place of their older selves, which may still be finishing their events."""
+        with ThreadPoolExecutor(1) as pool:
+            farewell = pool.submit(open_farewell, self.stack, services, sight.gateway)
+            with lock(self.stack.workspace, "stack"):
+                outcome = Rollout(self.stack.reread(), tuple(services), self.board, self.message).run()
+            return outcome, self._relieve(outcome, farewell.result())
 
-    def _relieve(self, outcome: Outcome) -> "Future[None]":
+    def _relieve(self, outcome: Outcome, farewell: Farewell) -> "Future[None]":
         """Have what is replaced stop, and say what is ready once that takes nothing new, whenever its events end.
 
         Whoever is told that a function is ready calls it, and is not to be answered by its older self.
@@ -212,7 +218,7 @@ class Deploy:
         pool.shutdown(wait=False)
         with interruptible(_LEFT_OVER):
             try:
-                wait([stopping], timeout=_GOODBYE_SECONDS)
+                farewell.wait(outcome.replaced, stopping)
             finally:
                 for name in self._ready:
                     self.board.tell(name, READY)
@@ -233,6 +239,15 @@ class Deploy:
         if failures:
             raise FunctionError("\n".join(f"{name} was not deployed: {why}" for name, why in failures.items()))
         return describe_functions(self.stack, outcome.services)
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What a deploy saw before it began: whether the stack is up, which of its images are here, and its gateway."""
+
+    is_up: bool
+    images: set[str]
+    gateway: Container | None
 
 
 @contextmanager

@@ -85,10 +85,12 @@ class Engine:
 
     def containers(self) -> tuple[Container, ...]:
         """List the project's containers, running or not; where Docker's word may be old, functions are asked."""
-        listed = self.listed()
-        if not (doubtful := [one for one in listed if one.is_doubtful]):
-            return listed
-        ready = find_ready(self.addresses(doubtful))
+        return self.confirmed(self.listed())
+
+    def confirmed(self, listed: Sequence[Container]) -> tuple[Container, ...]:
+        """Return containers that were listed with the word of those functions of which Docker's may be old."""
+        doubtful = [one for one in listed if one.is_doubtful]
+        ready = find_ready(self.addresses(doubtful)) if doubtful else ()
         return tuple(replace(one, answers=True) if one.id in ready else one for one in listed)
 
     def listed(self) -> tuple[Container, ...]:

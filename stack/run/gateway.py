@@ -1,6 +1,5 @@
 """The gateway: has it read its configuration anew, and tells what it has to do."""
 
-import http.client
 import json
 import time
 from dataclasses import dataclass
@@ -9,8 +8,10 @@ from stack import console
 from stack.config.settings import Settings
 from stack.plan.gateway import CONTROL_PORT, PORT, SERVICE, VERSION_PATH, find_version
 from stack.plan.render import Files
+from stack.run.container import Container
 from stack.run.engine import Engine
 from stack.run.place import is_inside
+from stack.run.probe import ask
 
 _TIMEOUT_SECONDS = 2.0
 # How long a new configuration may take to be in force, on a busy machine.
@@ -55,6 +56,20 @@ def read_traffic() -> dict[str, Traffic]:
     return {name: Traffic(**figures) for name, figures in document.items()}
 
 
+def find_host(engine: Engine, gateway: Container) -> str:
+    """Return where the gateway is within Docker's network; nothing if it is not there any more."""
+    return SERVICE if is_inside() else engine.addresses([gateway]).get(gateway.id, "")
+
+
+def find_seated(host: str) -> set[str]:
+    """Return the host names of the containers that the gateway sends requests to.
+
+    Raises:
+        OSError: it does not answer.
+    """
+    return set(json.loads(_ask(host, CONTROL_PORT, "/seats")))
+
+
 def _read_version(settings: Settings) -> str:
     """Return which configuration the gateway runs with; nothing if it does not run."""
     host = "127.0.0.1" if settings.bind.is_unspecified else str(settings.bind)
@@ -66,11 +81,4 @@ def _read_version(settings: Settings) -> str:
 
 
 def _ask(host: str, port: int, path: str) -> str:
-    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().read().decode()
-    except http.client.HTTPException as error:
-        raise ConnectionError(f"the gateway's answer is no HTTP: {error}") from error
-    finally:
-        connection.close()
+    return ask((host, port), path, _TIMEOUT_SECONDS).body.decode()

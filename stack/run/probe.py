@@ -1,11 +1,39 @@
-"""Whether functions are ready, asked of their processors themselves: Docker's own checks cost much, and are rare."""
+"""Short questions to processors and to the gateway, such as whether a function is ready.
+
+They are asked by hand since importing http.client takes longer than all of them; Docker's own checks cost much more,
+and are rare.
+"""
 
 import socket
 from collections.abc import Mapping
+from typing import NamedTuple
 
 _HEALTH_PORT = 8082
 _TIMEOUT_SECONDS = 0.2
-_REQUEST = b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n"
+_PIECE_BYTES = 65536
+
+
+class Answer(NamedTuple):
+    """What was answered."""
+
+    status: int
+    body: bytes
+
+
+def ask(place: tuple[str, int], path: str, timeout: float) -> Answer:
+    """Ask a host's port for a page by HTTP/1.0, whose answer ends with the connection.
+
+    Raises:
+        OSError: nobody answers, or not in HTTP.
+    """
+    with socket.create_connection(place, timeout) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {place[0]}\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(_PIECE_BYTES), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = head.split(b" ", 2)[1:2]
+    if not head.startswith(b"HTTP/") or not status or not status[0].isdigit():
+        raise ConnectionError(f"{place[0]} does not answer in HTTP")
+    return Answer(int(status[0]), body)
 
 
 def find_ready(addresses: Mapping[str, str]) -> set[str]:
@@ -18,8 +46,6 @@ def find_ready(addresses: Mapping[str, str]) -> set[str]:
 
 def _is_ready(address: str) -> bool:
     try:
-        with socket.create_connection((address, _HEALTH_PORT), _TIMEOUT_SECONDS) as connection:
-            connection.sendall(_REQUEST)
-            return connection.recv(64).split(b" ", 2)[1:2] == [b"200"]
+        return ask((address, _HEALTH_PORT), "/ready", _TIMEOUT_SECONDS).status == 200
     except OSError:
         return False

@@ -50,13 +50,13 @@ def list_revisions(stack: Stack, name: str) -> tuple[Revision, ...]:
     return tuple(_describe(one, deployments[0], images) for one in deployments)
 
 
-def find_revision(stack: Stack, name: str, number: int) -> Deployment:
+def find_revision(workspace: Workspace, name: str, number: int) -> Deployment:
     """Return the revision to go back to: a number, or with 0 the one before what runs.
 
     Raises:
-        FunctionError: there is no such revision, it is what runs, or its image is gone.
+        FunctionError: there is no such revision, or it is what runs.
     """
-    current, *older = load_revisions(stack.workspace, name)
+    current, *older = load_revisions(workspace, name)
     known = ", ".join(str(one.revision) for one in older) or "none"
     if number == current.revision:
         raise FunctionError(f"Revision {number} of {name} is what runs. Older revisions: {known}.")
@@ -64,12 +64,16 @@ def find_revision(stack: Stack, name: str, number: int) -> Deployment:
     if found is None:
         what = f"has no revision {number}" if number else "has no older revision"
         raise FunctionError(f"{name} {what}. Older revisions that are kept: {known}; `invoke functions {name}` lists.")
-    if not stack.engine.has_image(found.image):
-        raise FunctionError(
-            f"The image of revision {found.revision} of {name}, {found.image}, is gone. "
-            f"`invoke functions {name}` lists what is left; `invoke deploy-function {name}` builds from its folder."
-        )
     return found
+
+
+def explain_loss(revision: Deployment) -> str:
+    """Say that the image of a revision is gone, and what there is instead."""
+    name = revision.name
+    return (
+        f"The image of revision {revision.revision} of {name}, {revision.image}, is gone. "
+        f"`invoke functions {name}` lists what is left; `invoke deploy-function {name}` builds from its folder."
+    )
 
 
 def note_attempt(workspace: Workspace, name: str, image: str) -> None:

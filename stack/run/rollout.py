@@ -74,11 +74,12 @@ class Rollout:
 
     def _find_pending(self, before: Sequence[Container]) -> list[Service]:
         """Return the functions that do not run as they should already."""
-        images = {one.image for one in before if one.is_ready}
+        images = {one.image for one in before if one.is_running}
         if not any(one.image in images for one in self.services):
             return list(self.services)
         wanted = self.stack.engine.config_hashes(self._candidate)
-        current = {one.service for one in before if one.is_ready and one.config_hash == wanted.get(one.service)}
+        ready = [one for one in self.stack.engine.confirmed(before) if one.is_ready]
+        current = {one.service for one in ready if one.config_hash == wanted.get(one.service)}
         recorded = {one.plan.service for one in self.stack.inputs.services if one.is_deployed}
         full = {one.plan.service for one in self.services if _count(one.plan.service, before) == one.replicas}
         return [one for one in self.services if one.plan.service not in current & recorded & full]
@@ -139,7 +140,7 @@ class Rollout:
             self.stack.engine.candidate_file.unlink(missing_ok=True)
 
     def _containers(self) -> tuple[Container, ...]:
-        return tuple(one for one in self.stack.engine.containers() if one.service in _names(self.services))
+        return tuple(one for one in self.stack.engine.listed() if one.service in _names(self.services))
 
 
 def with_services(inputs: Inputs, services: Sequence[Service]) -> Inputs:
