@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,9 @@ from urllib.parse import urlsplit
 import pika
 import pytest
 
+from stack.run.farewell import open_farewell
+from stack.run.stack import open_stack
+from stack.run.workspace import Workspace as RunWorkspace
 from tests.docker.workspace import Workspace, fetch, wait_until
 
 pytestmark = pytest.mark.flaky(reruns=0)
@@ -153,6 +157,46 @@ def test_redeploy_under_load_fails_no_request(workspace: Workspace, author: Auth
         write(author, "gw-other", "other")
         workspace.invoke("deploy-function", "gw-other")
     assert {answer.split()[0] for answer in load.answers} == {"one", "two", "three"}
+
+
+def test_older_version_answers_nobody_who_was_told_that_the_new_one_is_ready(
+    workspace: Workspace, author: Author
+) -> None:
+    write(author, "gw-ready", "0")
+    workspace.invoke("deploy-function", "gw-ready")
+    for version in "123":
+        write(author, "gw-ready", version)
+        with workspace.start("deploy-function", "gw-ready") as process:
+            assert process.stdout
+            next(line for line in process.stdout if "gw-ready: ready" in line)
+            answers = [fetch(workspace.url("gw-ready"))[1].split()[0] for _ in range(40)]
+            process.stdout.read()
+        assert process.returncode == 0
+        assert set(answers) == {version}
+
+
+def test_what_the_gateway_does_not_know_of_is_waited_for(
+    workspace: Workspace, author: Author, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container is waited for while requests come to it; one that nobody can ask about, until it is stopped."""
+    monkeypatch.setattr("stack.run.farewell._PATIENCE_SECONDS", 120)
+    write(author, "gw-bye", "one")
+    workspace.invoke("deploy-function", "gw-bye")
+    stack = open_stack(RunWorkspace(workspace.root))
+    containers = {one.service: one for one in stack.engine.listed()}
+    (service,) = [one for one in stack.inputs.services if one.plan.name == "gw-bye"]
+    replaced, gateway = [containers["function-gw-bye"]], containers["gateway"]
+    by_gateway, by_end = open_farewell(stack, [service], gateway), open_farewell(stack, [service], None)
+    stopping: Future[None] = Future()
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(one.wait, replaced, stopping) for one in (by_gateway, by_end)]
+        time.sleep(0.5)
+        assert not any(one.done() for one in waiting)
+        workspace.docker("stop", replaced[0].id)
+        waiting[0].result(timeout=60)
+        assert not waiting[1].done()
+        stopping.set_result(None)
+        waiting[1].result(timeout=60)
 
 
 def test_broken_version_gets_no_request(workspace: Workspace, author: Author) -> None:

@@ -164,6 +164,17 @@ core.register_service("figures", "http", function(applet)
   answer(applet, 200, "{" .. table.concat(rows, ", ") .. "}\n")
 end)
 
+-- Tell which containers get requests.
+core.register_service("seats", "http", function(applet)
+  local containers = {}
+  for _, taken in pairs(seats) do
+    for _, seat in pairs(taken) do
+      containers[#containers + 1] = '"' .. seat.container .. '"'
+    end
+  end
+  answer(applet, 200, "[" .. table.concat(containers, ", ") .. "]\n")
+end)
+
 -- Seat those who sat before this process came.
 local function recall()
   for name, number, way, container, address in read_memory():gmatch("(%S+) (%d+) (%S+) (%S+) (%S+)\n") do
