@@ -29,8 +29,12 @@ class Farewell:
         """Wait until they are stopped, or the gateway sends them nothing more and nobody else does, or for so long."""
         names = {one.id[:_NAME_LETTERS] for one in replaced}
         deadline = time.monotonic() + _PATIENCE_SECONDS
+        host = self.host
         while names and not stopping.done() and time.monotonic() < deadline:
-            if self.host and not names & _find_seated(self.host, names):
+            seated = _find_seated(host) if host else None
+            if seated is None:
+                host = ""
+            elif not names & seated:
                 return
             wait([stopping], timeout=_POLL_SECONDS)
 
@@ -42,9 +46,9 @@ def open_farewell(stack: Stack, services: Sequence[Service], gateway: Container 
     return Farewell("")
 
 
-def _find_seated(host: str, names: set[str]) -> set[str]:
-    """Return who is sent requests; all of those who are asked for, if the gateway does not answer."""
+def _find_seated(host: str) -> set[str] | None:
+    """Return who is sent requests; None if this machine does not reach the gateway there."""
     try:
         return find_seated(host)
     except OSError:
-        return names
+        return None

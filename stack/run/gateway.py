@@ -14,6 +14,8 @@ from stack.run.place import is_inside
 from stack.run.probe import ask
 
 _TIMEOUT_SECONDS = 2.0
+# For what is in a hurry, at an address that not every machine reaches.
+_NEAR_SECONDS = 0.3
 # How long a new configuration may take to be in force, on a busy machine.
 _PATIENCE_SECONDS = 15.0
 _POLL_SECONDS = 0.02
@@ -67,7 +69,7 @@ def find_seated(host: str) -> set[str]:
     Raises:
         OSError: it does not answer.
     """
-    return set(json.loads(_ask(host, CONTROL_PORT, "/seats")))
+    return set(json.loads(_ask(host, CONTROL_PORT, "/seats", _NEAR_SECONDS)))
 
 
 def _read_version(settings: Settings) -> str:
@@ -80,5 +82,5 @@ def _read_version(settings: Settings) -> str:
         return ""
 
 
-def _ask(host: str, port: int, path: str) -> str:
-    return ask((host, port), path, _TIMEOUT_SECONDS).body.decode()
+def _ask(host: str, port: int, path: str, timeout: float = _TIMEOUT_SECONDS) -> str:
+    return ask((host, port), path, timeout).body.decode()
