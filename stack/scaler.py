@@ -4,7 +4,7 @@
 def main() -> None:
     """Scale functions for ever, as the user whose workspace it is, who may use Docker's socket besides."""
     from stack.run.place import become_owner
-    from stack.run.scaler import Scaler
+    from stack.run.scale.scaler import Scaler
     from stack.run.stack import open_stack
 
     stack = open_stack(is_lenient=True)

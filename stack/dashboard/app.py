@@ -59,10 +59,10 @@ from stack.dashboard.security.host import HostGuard, machine_names
 from stack.dashboard.security.login import LoginGuard
 from stack.dashboard.security.policy import Policy
 from stack.errors import ConfigError
-from stack.run.access import Access, load_access, load_session_key
 from stack.run.live.demo import DemoSource
 from stack.run.live.hub import open_hub
 from stack.run.live.simulating import SimulatorSource
+from stack.run.secret.access import Access, load_access, load_session_key
 
 # How long a session lasts after its last request.
 _SESSION_SECONDS = 12 * 3600

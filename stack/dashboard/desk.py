@@ -6,13 +6,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from stack.config.settings import load_settings
-from stack.run.broker import Broker, find_broker
-from stack.run.catalogue import Catalogue, FunctionRecord
-from stack.run.demo_stage import Stage
-from stack.run.job import Jobs
+from stack.run.broker.broker import Broker, find_broker
+from stack.run.catalogue.catalogue import Catalogue, FunctionRecord
+from stack.run.demo.stage import Stage
+from stack.run.device.simulator import Simulator
+from stack.run.job.job import Jobs
 from stack.run.live.hub import Hub
 from stack.run.mention import MentionReader
-from stack.run.simulator import Simulator
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import Workspace, open_workspace
 

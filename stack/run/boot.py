@@ -15,13 +15,13 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import check_exposure
-from stack.run.container import Container
+from stack.run.deploy.renewal import Renewal, find_renewal
+from stack.run.deploy.revision import prune_attempts
+from stack.run.docker.container import Container
+from stack.run.docker.readiness import START_GRACE_SECONDS, find_failures, wait_ready
 from stack.run.host import check_ports, check_space
 from stack.run.image import Builder
 from stack.run.interruption import interruptible
-from stack.run.readiness import START_GRACE_SECONDS, find_failures, wait_ready
-from stack.run.renewal import Renewal, find_renewal
-from stack.run.revision import prune_attempts
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
 from stack.run.workspace import lock, read_tree

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from stack.run.container import Container
-from stack.run.engine import Engine
+from stack.run.docker.container import Container
+from stack.run.docker.engine import Engine
 
 # Characters of a container's id, by which Docker's network knows it too.
 _SHORT_ID = 12

@@ -1,4 +1,4 @@
-"""Functions: build, delete, list; run/deploy.py deploys them."""
+"""Functions: build, delete, list; run/deploy/ deploys them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
 from stack.plan.stack import Service
-from stack.run.container import Container
-from stack.run.deploy_log import forget_log
-from stack.run.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
+from stack.run.deploy.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
+from stack.run.deploy.log import forget_log
+from stack.run.deploy.revision import prune_revisions
+from stack.run.docker.container import Container
 from stack.run.image import Builder
-from stack.run.replicas import forget_replicas
-from stack.run.revision import prune_revisions
-from stack.run.scale import settle_scaler
-from stack.run.source import Store, forget_code
+from stack.run.scale.replicas import forget_replicas
+from stack.run.scale.scale import settle_scaler
+from stack.run.source.source import Store, forget_code
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
 from stack.run.workspace import lock
@@ -93,7 +93,7 @@ def delete_function(name: str) -> None:
 
 def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
     """Remove the images of all revisions, and a function's queues where no other function consumes them."""
-    from stack.run.broker import delete_queues
+    from stack.run.broker.broker import delete_queues
 
     others = load_deployments(stack.workspace).values()
     shared = {queue for other in others for queue in own_queues(other.plan(stack.settings))}

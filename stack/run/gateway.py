@@ -8,10 +8,10 @@ from stack import console
 from stack.config.settings import Settings
 from stack.plan.gateway import CONTROL_PORT, PORT, SERVICE, VERSION_PATH, find_version
 from stack.plan.render import Files
-from stack.run.container import Container
-from stack.run.engine import Engine
+from stack.run.docker.container import Container
+from stack.run.docker.engine import Engine
+from stack.run.docker.probe import ask
 from stack.run.place import is_inside
-from stack.run.probe import ask
 
 _TIMEOUT_SECONDS = 2.0
 # For what is in a hurry, at an address that not every machine reaches.

@@ -15,7 +15,7 @@ from stack.config.settings import Settings
 from stack.errors import HostError
 from stack.plan.image import Archive
 from stack.plan.render import Home
-from stack.run.build import PROXIES
+from stack.run.docker.build import PROXIES
 from stack.run.place import NAMES_VARIABLE, is_inside
 from stack.run.workspace import PROGRAM
 

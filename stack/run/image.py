@@ -34,8 +34,8 @@ from stack.plan.render import (
     render_images,
 )
 from stack.run.base import make_base
-from stack.run.build import Build
-from stack.run.engine import Engine
+from stack.run.docker.build import Build
+from stack.run.docker.engine import Engine
 from stack.run.host import LIBRARIES, archive_stamp, find_ca, processor_digest, read_archive
 from stack.run.place import is_inside
 from stack.run.workspace import PROGRAM, Workspace, write_file

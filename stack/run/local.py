@@ -26,8 +26,8 @@ from stack.errors import ConfigError, FunctionError
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
 from stack.plan.secret import check_secrets
-from stack.run.broker import find_broker
-from stack.run.source import Store
+from stack.run.broker.broker import find_broker
+from stack.run.source.source import Store
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import PROGRAM, write_file
 

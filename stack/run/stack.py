@@ -16,16 +16,16 @@ from stack.plan.image import Ground
 from stack.plan.render import Inputs, function_image, render, render_function, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, check_exposure, plan_service
-from stack.run.access import Access, load_access
-from stack.run.credentials import load_credentials
-from stack.run.deployment import Deployment, load_deployments
-from stack.run.engine import Engine
+from stack.run.deploy.deployment import Deployment, load_deployments
+from stack.run.docker.engine import Engine
 from stack.run.gateway import settle_gateway
 from stack.run.host import find_home
 from stack.run.image import choose_ground
-from stack.run.replicas import load_replicas
-from stack.run.source import Store
-from stack.run.vault import mount_secrets, open_vault
+from stack.run.scale.replicas import load_replicas
+from stack.run.secret.access import Access, load_access
+from stack.run.secret.credentials import load_credentials
+from stack.run.secret.vault import mount_secrets, open_vault
+from stack.run.source.source import Store
 from stack.run.warning import warn_inert
 from stack.run.workspace import Workspace, lock, open_workspace, write_file, write_tree
 

@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stack.run.container import Container
-from stack.run.deploy_log import Attempt, Result
-from stack.run.job import Job
-from stack.run.sketch import Sketch
+from stack.run.catalogue.sketch import Sketch
+from stack.run.deploy.log import Attempt, Result
+from stack.run.docker.container import Container
+from stack.run.job.job import Job
 
 BUILDING, READY, ERROR, UNHEALTHY = "building", "ready", "error", "unhealthy"
 SCALED_TO_ZERO, STANDBY = "scaledToZero", "standby"

@@ -11,13 +11,13 @@ from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
 from stack.plan.render import DASHBOARD_PORT
 from stack.run.boot import bring_up
-from stack.run.bundle import deploy_bundle
-from stack.run.container import Container
-from stack.run.deploy import deploy_functions, roll_back
-from stack.run.deployment import load_deployments
+from stack.run.deploy.bundle import deploy_bundle
+from stack.run.deploy.deploy import deploy_functions, roll_back
+from stack.run.deploy.deployment import load_deployments
+from stack.run.deploy.revision import tell_revisions
+from stack.run.docker.container import Container
 from stack.run.figures import Figures, read_figures
 from stack.run.function import FunctionStatus, list_functions
-from stack.run.revision import tell_revisions
 from stack.run.stack import Stack, open_stack
 
 _HTTP_PORT = 8080
@@ -80,7 +80,7 @@ def deploy_and_tell(wish: Wish) -> None:
     Raises:
         FunctionError: none of the three is given, or more than one.
     """
-    from stack.run.remote_deploy import deploy_remotely
+    from stack.run.remote.deploy import deploy_remotely
 
     name = wish.name
     if (bool(name), wish.everything, bool(wish.image_file)).count(True) != 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from stack.run.access import USER, make_access
+from stack.run.secret.access import USER, make_access
 from stack.run.workspace import Workspace as StackWorkspace
 from tests.browser.visit import DESKTOP, Visit
 from tests.docker.workspace import ROOT, fetch, make_workspace, wait_until

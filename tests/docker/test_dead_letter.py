@@ -12,7 +12,7 @@ import pytest
 from stack.errors import FunctionError
 from stack.plan import dead_letter
 from stack.processor.source.rabbitmq import retry
-from stack.run.dead_letter import Choice, discard_letters, list_letters, replay_letters
+from stack.run.broker.dead_letter import Choice, discard_letters, list_letters, replay_letters
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import VARIABLE
 from tests.docker.test_processor import Bench, bench

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pika
 import pytest
 
-from stack.run.farewell import open_farewell
+from stack.run.deploy.farewell import open_farewell
 from stack.run.stack import open_stack
 from stack.run.workspace import Workspace as RunWorkspace
 from tests.docker.workspace import Workspace, fetch, wait_until
@@ -179,7 +179,7 @@ def test_what_the_gateway_does_not_know_of_is_waited_for(
     workspace: Workspace, author: Author, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A container is waited for while requests come to it; one that nobody can ask about, until it is stopped."""
-    monkeypatch.setattr("stack.run.farewell._PATIENCE_SECONDS", 120)
+    monkeypatch.setattr("stack.run.deploy.farewell._PATIENCE_SECONDS", 120)
     write(author, "gw-bye", "one")
     workspace.invoke("deploy-function", "gw-bye")
     stack = open_stack(RunWorkspace(workspace.root))

@@ -40,7 +40,7 @@ docker run --rm tiny /busybox echo it runs
 
 PROVISION_AND_GO_ON = """
 import subprocess
-from stack.run.provision import provision
+from stack.run.provision.provision import provision
 provision("auto", dry_run=False, cloud_init=False)
 subprocess.run(["docker", "run", "--rm", "tiny", "/busybox", "echo", "it went on"], check=True)
 """

@@ -21,7 +21,7 @@ from uuid import uuid4
 import yaml
 
 from stack.config.settings import FILE, Settings, load_settings
-from stack.run.credentials import load_credentials
+from stack.run.secret.credentials import load_credentials
 from stack.run.workspace import Workspace as StackWorkspace
 from tests.ports import free_ports
 

@@ -11,7 +11,7 @@ from stack.errors import HostError
 from stack.plan.provision import HOST, PACKAGES, Machine, Source, plan_provision, render_cloud_config
 from stack.plan.provision_release import RELEASES, find_release, parse_os_release
 from stack.plan.provision_step import describe_step
-from stack.run.provision import CLOUD_CONFIG
+from stack.run.provision.provision import CLOUD_CONFIG
 
 GOLDEN = Path(__file__).parent / "golden/provision"
 SUPPORTED = sorted(path.parent.name for path in GOLDEN.glob("*/os-release"))

@@ -27,7 +27,7 @@ from stack.plan.image import Archive, Ground
 from stack.plan.render import Files, Home, Inputs, function_image, render, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import plan_service
-from stack.run.vault import mount_secrets
+from stack.run.secret.vault import mount_secrets
 from stack.run.workspace import Workspace, write_tree
 from tests.unit.plan.samples import make_vault
 

@@ -11,8 +11,8 @@ from stack.errors import BrokerError, StackError
 from stack.plan.broker import GUEST_CREDENTIALS
 from stack.plan.device import AMQP, BOTH, MQTT, Order, Reading, check_order, measure
 from stack.plan.outbox import Outbox
-from stack.run.broker import Broker
-from stack.run.device import send
+from stack.run.broker.broker import Broker
+from stack.run.device.device import send
 
 
 def order(count: int = 10, rate: float = 0, protocol: str = AMQP, sensors: int = 1) -> Order:

@@ -14,7 +14,7 @@ from stack.plan.provision_step import (
     Step,
     describe_step,
 )
-from stack.run.provision import provision
+from stack.run.provision.provision import provision
 
 TRIXIE = RELEASES[-1]
 

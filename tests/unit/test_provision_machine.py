@@ -13,8 +13,8 @@ from stack.errors import HostError
 from stack.plan.provision import HOST, Machine, Source
 from stack.plan.provision_release import RELEASES
 from stack.plan.provision_step import Command, FileExists, Step
-from stack.run.provision_machine import choose_source, find_problem
-from stack.run.provision_step import apply_step
+from stack.run.provision.machine import choose_source, find_problem
+from stack.run.provision.step import apply_step
 
 BOOKWORM, TRIXIE = RELEASES[-2:]
 
@@ -79,7 +79,7 @@ def test_something_else_than_a_key(site: str, tmp_path: Path, page: str, complai
 
 
 def test_a_site_that_answers(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stack.run.provision_machine._ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("stack.run.provision.machine._ANSWER_SECONDS", 0.3)
     assert find_problem(f"{site}/page") == ""
     assert find_problem(f"{site}/none") == "Not Found"
     assert "timed out" in find_problem(f"{site}/slow")

@@ -13,8 +13,8 @@ from stack.plan.provision_step import (
     FileExists,
     Step,
 )
-from stack.run.provision_check import holds
-from stack.run.provision_step import apply_step
+from stack.run.provision.check import holds
+from stack.run.provision.step import apply_step
 
 
 def make_step(path: Path, *commands: str, wait: float = 0, diagnosis: Command | None = None) -> Step:

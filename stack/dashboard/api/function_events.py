@@ -12,7 +12,7 @@ from stack.config.function_event import FunctionEvent
 from stack.dashboard.api.body import read_model
 from stack.dashboard.api.namespaces import find_namespace
 from stack.dashboard.desk import desk_of
-from stack.run.saved_event import list_events, remove_event, save_event
+from stack.run.catalogue.saved_event import list_events, remove_event, save_event
 
 
 def routes() -> list[BaseRoute]:

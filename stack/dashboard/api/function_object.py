@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from stack.config.settings import Settings
 from stack.config.source import find_folder
 from stack.plan.function_document import IMPORT_MARKS, describe_function
-from stack.run.catalogue import FunctionRecord
-from stack.run.exchange import make_export
+from stack.run.catalogue.catalogue import FunctionRecord
+from stack.run.catalogue.exchange import make_export
 from stack.run.state import NOT_DEPLOYED, READY, STANDBY
 from stack.run.workspace import Workspace
 

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from stack.config.document import NuclioDocument
 from stack.dashboard.api.body import read_model
 from stack.plan.go_template import render_template
-from stack.run.gallery import list_patterns
+from stack.run.catalogue.gallery import list_patterns
 
 
 class Rendering(NuclioDocument):

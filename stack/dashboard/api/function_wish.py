@@ -9,9 +9,9 @@ from starlette.exceptions import HTTPException
 from stack.config.function import DEFAULT_PROJECT, PROJECT_LABEL, RESERVED, FunctionConfig, check_name
 from stack.dashboard.desk import Desk
 from stack.plan.function_document import Told, is_import
-from stack.run.catalogue import FunctionRecord
-from stack.run.project import list_projects
-from stack.run.saving import save_function
+from stack.run.catalogue.catalogue import FunctionRecord
+from stack.run.catalogue.project import list_projects
+from stack.run.catalogue.saving import save_function
 from stack.run.state import BUILDING
 
 

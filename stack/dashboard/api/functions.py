@@ -21,8 +21,8 @@ from stack.dashboard.api.function_wish import (
 from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.security.login import user_of
 from stack.errors import StackError
-from stack.run.catalogue import FunctionRecord
-from stack.run.job import Job
+from stack.run.catalogue.catalogue import FunctionRecord
+from stack.run.job.job import Job
 from stack.run.state import BUILDING
 
 _JSON = "application/json"

@@ -22,8 +22,8 @@ from stack.dashboard.api.function_object import find_addresses
 from stack.dashboard.api.function_wish import find_record
 from stack.dashboard.desk import Desk, desk_of
 from stack.run.call import TIMEOUT_SECONDS, find_call_url
-from stack.run.catalogue import FunctionRecord
-from stack.run.engine import Engine
+from stack.run.catalogue.catalogue import FunctionRecord
+from stack.run.docker.engine import Engine
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 _WITHOUT_BODY = ("GET", "HEAD")

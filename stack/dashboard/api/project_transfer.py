@@ -15,8 +15,8 @@ from stack.dashboard.api.function_object import export_object
 from stack.dashboard.api.function_wish import find_record, keep_wish, read_wish
 from stack.dashboard.desk import Desk
 from stack.errors import StackError
-from stack.run.project import list_projects, save_project
-from stack.run.saved_event import list_events, save_event
+from stack.run.catalogue.project import list_projects, save_project
+from stack.run.catalogue.saved_event import list_events, save_event
 
 _AUTHOR, _REASON = "dashboard", "imported with its project"
 # Why something was not imported, by its name.

@@ -16,7 +16,7 @@ from stack.dashboard.api.namespaces import find_namespace
 from stack.dashboard.api.project_transfer import export_project, import_project
 from stack.dashboard.desk import Desk, desk_of
 from stack.errors import StackError
-from stack.run.project import list_projects, remove_project, save_project
+from stack.run.catalogue.project import list_projects, remove_project, save_project
 
 _RESTRICTED, _CASCADING, _CHECK = "restricted", "cascading", "check"
 _DEPRECATION = {"Deprecation": "true", "Link": '</api/projects/{name}>; rel="alternate"'}

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from stack.config.duration import parse_duration
 from stack.dashboard.api.function_wish import find_record
 from stack.dashboard.desk import desk_of
-from stack.run.container import Container
+from stack.run.docker.container import Container
 from stack.run.live.engine import AsyncEngine
 from stack.run.live.events import FAILURES
 

@@ -13,10 +13,10 @@ from stack.dashboard.page import render
 from stack.errors import BrokerError, ConfigError, StackError
 from stack.plan.device import EXCHANGE, ROUTING_KEY, TOPIC
 from stack.plan.publication import read_amqp, read_mqtt
-from stack.run.broker import Broker
+from stack.run.broker.broker import Broker
+from stack.run.broker.publication import peek, publish_amqp, publish_mqtt
 from stack.run.live.management import ROWS
 from stack.run.live.traffic import describe_message
-from stack.run.publication import peek, publish_amqp, publish_mqtt
 
 # Topics for which messages are copied into a queue of our own.
 _OBSERVERS = ("devices", "traffic:")

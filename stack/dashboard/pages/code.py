@@ -16,7 +16,7 @@ from stack.dashboard.api.body import read_model
 from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.pages.function import find_record, render_tab
 from stack.plan.function_check import check_text
-from stack.run.function_files import (
+from stack.run.catalogue.files import (
     MOST_BYTES,
     find_function_file,
     list_function_files,

@@ -18,7 +18,7 @@ from stack.dashboard.pages.function import render_tab
 from stack.errors import BrokerError, FunctionError, StackError
 from stack.plan.dead_letter import Letter
 from stack.plan.function import own_queues
-from stack.run.dead_letter import Choice, Listing, discard_letters, list_letters, replay_letters
+from stack.run.broker.dead_letter import Choice, Listing, discard_letters, list_letters, replay_letters
 from stack.run.stack import Stack
 
 _PATH = "/functions/{name}/dead-letters"

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 from stack.dashboard.desk import desk_of
 from stack.dashboard.page import render
 from stack.errors import StackError
-from stack.run.simulator import FASTEST, MOST_SENSORS, SLOWEST, Wish
+from stack.run.device.simulator import FASTEST, MOST_SENSORS, SLOWEST, Wish
 
 
 def routes() -> list[BaseRoute]:

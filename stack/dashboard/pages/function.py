@@ -19,10 +19,10 @@ from stack.dashboard.page import render
 from stack.dashboard.security.login import user_of
 from stack.errors import ConflictError, FunctionError, StackError
 from stack.plan.scale import find_limits
-from stack.run.catalogue import FunctionRecord
-from stack.run.exchange import make_export
-from stack.run.function_files import set_disabled
-from stack.run.job import Job
+from stack.run.catalogue.catalogue import FunctionRecord
+from stack.run.catalogue.exchange import make_export
+from stack.run.catalogue.files import set_disabled
+from stack.run.job.job import Job
 from stack.run.state import BUILDING
 
 _PATH = "/functions/{name}"

@@ -16,7 +16,7 @@ from stack.dashboard.page import render
 from stack.errors import StackError
 from stack.plan.diagram import HEIGHT, WIDTH, lay_out
 from stack.plan.topology import BrokerFacts, draw_topology, gather, output_names
-from stack.run.catalogue import FunctionRecord
+from stack.run.catalogue.catalogue import FunctionRecord
 
 _TOPICS = ("stack", "functions", "broker", "history")
 # Seconds that the page waits for what is not known yet; the rest comes by the stream of events.

@@ -21,10 +21,10 @@ from stack.errors import ConflictError, FunctionError
 from stack.plan.entrance import Trial, find_entrances
 from stack.plan.function import FunctionPlan
 from stack.run import call
-from stack.run.catalogue import FunctionRecord
-from stack.run.saved_event import list_events, remove_event, save_event
+from stack.run.broker.trial import put_message
+from stack.run.catalogue.catalogue import FunctionRecord
+from stack.run.catalogue.saved_event import list_events, remove_event, save_event
 from stack.run.stack import Stack
-from stack.run.trial import put_message
 
 _PATH = "/functions/{name}/test"
 # The most of an answer that a page is given, in bytes.

@@ -22,7 +22,7 @@ from stack.dashboard.form.value import Sent
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import render_tab
 from stack.errors import ConfigError, FunctionError, StackError
-from stack.run.function_files import digest_content, read_function_file, write_function_file
+from stack.run.catalogue.files import digest_content, read_function_file, write_function_file
 from stack.run.workspace import Workspace
 
 _PATH = "/functions/{name}/triggers"

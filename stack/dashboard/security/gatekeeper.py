@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from stack.dashboard.security.throttle import Throttle
-from stack.run.access import Access
+from stack.run.secret.access import Access
 
 # Credentials that were right are remembered, as keyed digests, since argon2 takes a twentieth of a second on purpose.
 _MOST_REMEMBERED = 16

@@ -17,8 +17,8 @@ from stack.plan.render import processor_image
 from stack.run.bench.port import find_port
 from stack.run.bench.program import run_command, time_line
 from stack.run.bench.reference import make_references
-from stack.run.broker import Broker, find_broker
-from stack.run.engine import Engine
+from stack.run.broker.broker import Broker, find_broker
+from stack.run.docker.engine import Engine
 from stack.run.image import Builder
 from stack.run.stack import Stack
 from stack.run.workspace import PROGRAM, VARIABLE, Workspace, make_folder, write_file

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from stack.run.demo_stage import Stage
+from stack.run.demo.stage import Stage
 
 # Seconds between two looks, while a demo is on and while none is.
 _PLAYING, _IDLE = 1.0, 30.0

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import asdict
 from typing import Any
 
-from stack.run.deploy_log import Cursor, read_on
+from stack.run.deploy.log import Cursor, read_on
 from stack.run.live.topic import Tail
 from stack.run.workspace import Workspace
 

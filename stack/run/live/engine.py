@@ -15,7 +15,7 @@ from aiohttp import ClientTimeout
 from stack.config.function import FUNCTION_LABEL
 from stack.plan.python import PYTHON_LABEL, WANTED_LABEL
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
-from stack.run.container import Container
+from stack.run.docker.container import Container
 from stack.run.live.events import FAILURES, PROJECT_LABEL, SERVICE_LABEL, Event
 
 _TIMEOUT, _ENDLESS = ClientTimeout(total=5.0), ClientTimeout()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from stack.run.deploy_log import Attempt, Result, list_logs, load_attempts
+from stack.run.deploy.log import Attempt, Result, list_logs, load_attempts
 from stack.run.live.events import Event, EventStream
 from stack.run.workspace import Workspace
 

@@ -15,7 +15,7 @@ from aiodocker import Docker
 from aiohttp import ClientSession
 
 from stack.errors import StackError
-from stack.run.broker import find_broker
+from stack.run.broker.broker import find_broker
 from stack.run.live.broker import BrokerSource
 from stack.run.live.deploying import DeploySource
 from stack.run.live.devices import DevicesSource

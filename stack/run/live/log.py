@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from stack.plan.function import service_name
-from stack.run.container import Container
+from stack.run.docker.container import Container
 from stack.run.live.engine import AsyncEngine
 from stack.run.live.events import FAILURES
 from stack.run.live.topic import Tail

@@ -11,7 +11,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, e
 from yarl import URL
 
 from stack.errors import BrokerError
-from stack.run.broker import Broker
+from stack.run.broker.broker import Broker
 
 # Bytes that an answer may have, and how many rows of each kind are asked for: a page shows no more.
 _MOST_BYTES = 2_000_000

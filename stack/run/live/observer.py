@@ -10,7 +10,7 @@ from typing import Any
 from pika import URLParameters
 from pika.adapters.asyncio_connection import AsyncioConnection
 
-from stack.run.broker import Broker
+from stack.run.broker.broker import Broker
 
 # Messages that wait for us at most, older ones make way; and how many are taken at once, and how often: a flood is
 # seen in part, and costs little.

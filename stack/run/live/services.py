@@ -5,7 +5,7 @@ from typing import Any
 
 from stack.plan.broker import SERVICE as BROKER
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.run.container import Container
+from stack.run.docker.container import Container
 from stack.run.live.engine import AsyncEngine, Instance, Usage
 from stack.run.live.events import FAILURES
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stack.run.simulator import Simulator
+from stack.run.device.simulator import Simulator
 
 _PAUSE = 1.0
 

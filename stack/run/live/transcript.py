@@ -10,7 +10,7 @@ from typing import Any
 from aiodocker import Docker
 
 from stack.errors import EngineError
-from stack.run.container import Container
+from stack.run.docker.container import Container
 from stack.run.live.engine import AsyncEngine
 from stack.run.live.events import FAILURES
 from stack.run.live.log import read_line

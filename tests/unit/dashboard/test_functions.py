@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack.run.deploy_log import DeployLog
+from stack.run.deploy.log import DeployLog
 from stack.run.workspace import Workspace, lock
 from tests.unit.dashboard.serving import Client
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stack.run.deployment import record_deployment
+from stack.run.deploy.deployment import record_deployment
 from stack.run.workspace import VARIABLE, Workspace
 from tests.unit.dashboard.serving import Answer, Client, serving
 from tests.unit.plan.samples import make_plan

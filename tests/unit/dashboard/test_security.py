@@ -15,7 +15,7 @@ from stack.dashboard.desk import open_desk
 from stack.dashboard.security import throttle
 from stack.dashboard.security.throttle import Throttle, TooManyAttempts
 from stack.errors import ConfigError
-from stack.run.access import USER, Made, load_access, make_access
+from stack.run.secret.access import USER, Made, load_access, make_access
 from stack.run.workspace import VARIABLE, Workspace
 from tests.unit.dashboard.serving import Answer, Client, serving
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stack.errors import FunctionError
-from stack.run.archive import unpack
+from stack.run.source.archive import unpack
 
 LIMIT = 10_000
 Member = tarfile.TarInfo

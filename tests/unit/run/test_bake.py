@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.run.bake import Bake
-from stack.run.build import Build
+from stack.run.docker.bake import Bake
+from stack.run.docker.build import Build
 
 
 def make_build() -> Build:

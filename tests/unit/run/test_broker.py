@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.run.broker import _belongs
+from stack.run.broker.broker import _belongs
 
 
 @pytest.mark.parametrize(

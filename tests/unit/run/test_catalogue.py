@@ -11,13 +11,13 @@ import pytest
 
 from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan
-from stack.run.catalogue import Catalogue
-from stack.run.container import Container
-from stack.run.deploy_log import DeployLog, Result, find_attempt, note_failure
-from stack.run.deployment import record_deployment
-from stack.run.job import Jobs
-from stack.run.replicas import keep_replicas
-from stack.run.sketch import Sketch
+from stack.run.catalogue.catalogue import Catalogue
+from stack.run.catalogue.sketch import Sketch
+from stack.run.deploy.deployment import record_deployment
+from stack.run.deploy.log import DeployLog, Result, find_attempt, note_failure
+from stack.run.docker.container import Container
+from stack.run.job.job import Jobs
+from stack.run.scale.replicas import keep_replicas
 from stack.run.stack import Stack, open_stack
 from stack.run.state import State, tell_state
 from stack.run.workspace import VARIABLE, Workspace, lock
@@ -104,7 +104,7 @@ def test_change_while_the_files_are_read_is_not_missed(
         return open_stack(*given, **options)
 
     write(workspace)
-    monkeypatch.setattr("stack.run.catalogue.open_stack", open_late)
+    monkeypatch.setattr("stack.run.catalogue.catalogue.open_stack", open_late)
     assert [one.name for one in catalogue.records()] == [NAME]
     assert catalogue.peek() is None
 

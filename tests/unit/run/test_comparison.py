@@ -9,9 +9,9 @@ from stack.config.settings import Settings
 from stack.config.source import load_function
 from stack.errors import FunctionError
 from stack.plan.function import plan_function
-from stack.run.comparison import compare_revisions, restore_revision
-from stack.run.deployment import find_deployment, forget_deployment, forget_revisions, record_deployment
-from stack.run.snapshot import LARGEST_FILE_BYTES, find_snapshot
+from stack.run.deploy.comparison import compare_revisions, restore_revision
+from stack.run.deploy.deployment import find_deployment, forget_deployment, forget_revisions, record_deployment
+from stack.run.deploy.snapshot import LARGEST_FILE_BYTES, find_snapshot
 from stack.run.workspace import Workspace
 
 _CODE = "def handler(context, event):\n    return 'one'\n"

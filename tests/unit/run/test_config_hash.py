@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.run import config_hash
-from stack.run.config_hash import HashMemory, make_key
+from stack.run.docker import config_hash
+from stack.run.docker.config_hash import HashMemory, make_key
 
 
 def test_hashes_are_recalled_by_their_key(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stack.run.container import Container, read_containers
+from stack.run.docker.container import Container, read_containers
 
 
 def make(**content: str) -> Container:

@@ -9,8 +9,8 @@ from stack.config.settings import Settings
 from stack.config.source import find_folder, load_function
 from stack.errors import ConfigError, ConflictError, FunctionError
 from stack.plan.function import plan_function
-from stack.run.creation import Wish, create_function, create_functions, create_project, list_templates
-from stack.run.project import list_projects
+from stack.run.catalogue.creation import Wish, create_function, create_functions, create_project, list_templates
+from stack.run.catalogue.project import list_projects
 from stack.run.workspace import Workspace
 from tests.unit.plan.test_exchange import EXPORT
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stack.plan.broker import GUEST_CREDENTIALS
-from stack.run.credentials import USERNAME, load_credentials, make_credentials
+from stack.run.secret.credentials import USERNAME, load_credentials, make_credentials
 from stack.run.workspace import Workspace
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from stack.errors import ConflictError, FunctionError, StackError
 from stack.plan.device import AMQP, Order
-from stack.run.catalogue import Catalogue
-from stack.run.demo_stage import DEPLOYING, FAILED, IDLE, Stage
-from stack.run.job import Jobs
+from stack.run.catalogue.catalogue import Catalogue
+from stack.run.demo.stage import DEPLOYING, FAILED, IDLE, Stage
+from stack.run.job.job import Jobs
 from stack.run.stack import open_stack
 from stack.run.workspace import VARIABLE, Workspace
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from stack.errors import FunctionError
-from stack.run import deploy_log
-from stack.run.board import keep_board
-from stack.run.deploy_log import (
+from stack.run.deploy import log as deploy_log
+from stack.run.deploy.board import keep_board
+from stack.run.deploy.deployment import AUTHOR, record_deployment
+from stack.run.deploy.log import (
     Cursor,
     DeployLog,
     Event,
@@ -18,7 +19,6 @@ from stack.run.deploy_log import (
     note_failure,
     read_on,
 )
-from stack.run.deployment import AUTHOR, record_deployment
 from stack.run.workspace import Workspace, lock
 from tests.unit.plan.samples import make_plan
 

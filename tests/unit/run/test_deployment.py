@@ -8,7 +8,7 @@ import pytest
 from stack.config.settings import Settings
 from stack.errors import FunctionError
 from stack.plan.function import processor_document
-from stack.run.deployment import (
+from stack.run.deploy.deployment import (
     forget_deployment,
     forget_revisions,
     load_deployments,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from stack.errors import ConfigError, FunctionError
-from stack.run.exchange import export_function, import_functions
+from stack.run.catalogue.exchange import export_function, import_functions
 from tests.unit.plan.test_exchange import EXPORT, SOURCE
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stack.errors import ConflictError, FunctionError
-from stack.run.function_files import (
+from stack.run.catalogue.files import (
     digest_content,
     list_function_files,
     read_function_file,

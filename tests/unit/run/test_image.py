@@ -6,7 +6,7 @@ import pytest
 
 from stack.config.settings import Images, ImageSource, Settings
 from stack.errors import EngineError
-from stack.run.engine import Engine
+from stack.run.docker.engine import Engine
 from stack.run.image import choose_ground
 from stack.run.workspace import Workspace
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from stack.run.deploy_log import Result, find_attempt
-from stack.run.job import Job, Jobs
+from stack.run.deploy.log import Result, find_attempt
+from stack.run.job.job import Job, Jobs
 from stack.run.workspace import VARIABLE, Workspace, lock
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from stack.plan.metrics import Condition, Counters, read_condition
-from stack.run.container import Container
+from stack.run.docker.container import Container
 from stack.run.live.engine import Instance, Usage
 from stack.run.live.metrics import Look, Track, describe_point
 

@@ -8,7 +8,7 @@ from stack.config.document import parse_model
 from stack.config.project import Project
 from stack.config.source import function_folders
 from stack.errors import ConfigError
-from stack.run.project import list_projects, remove_project, save_project
+from stack.run.catalogue.project import list_projects, remove_project, save_project
 from stack.run.workspace import Workspace
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.run.refusal import explain
+from stack.run.docker.refusal import explain
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from stack.errors import FunctionError, HostError
-from stack.run import remote_deploy
-from stack.run.remote_dashboard import open_dashboard
-from stack.run.remote_deploy import deploy_remotely
+from stack.run.remote import deploy as remote_deploy
+from stack.run.remote.dashboard import open_dashboard
+from stack.run.remote.deploy import deploy_remotely
 from stack.run.workspace import VARIABLE
 
 STEPS = ("Deploying function", "Building processor image", "Function deploy complete")

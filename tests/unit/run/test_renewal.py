@@ -6,9 +6,9 @@ from typing import Any
 from stack.config.settings import Settings
 from stack.plan.change import Action, Change
 from stack.plan.stack import Service, plan_service
-from stack.run.container import Container
-from stack.run.engine import Engine
-from stack.run.renewal import find_renewal
+from stack.run.deploy.renewal import find_renewal
+from stack.run.docker.container import Container
+from stack.run.docker.engine import Engine
 from tests.unit.plan.samples import make_plan, make_vault
 
 ENGINE = Engine("p", Path("compose.yaml"))

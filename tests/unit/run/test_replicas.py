@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stack.run.replicas import forget_replicas, keep_replicas, load_replicas, wake
+from stack.run.scale.replicas import forget_replicas, keep_replicas, load_replicas, wake
 from stack.run.workspace import Workspace
 from tests.unit.plan.samples import make_plan
 

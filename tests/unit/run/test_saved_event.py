@@ -9,7 +9,7 @@ import yaml
 from stack.config.document import parse_model
 from stack.config.function_event import FunctionEvent
 from stack.errors import ConfigError, FunctionError
-from stack.run.saved_event import forget_events, list_events, remove_event, save_event
+from stack.run.catalogue.saved_event import forget_events, list_events, remove_event, save_event
 from stack.run.workspace import Workspace
 
 LABEL = "nuclio.io/function-name"

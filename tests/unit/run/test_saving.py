@@ -10,9 +10,9 @@ import yaml
 from stack.config.function import FunctionConfig
 from stack.errors import ConfigError
 from stack.plan.function_document import Told, describe_function
-from stack.run.catalogue import Catalogue
-from stack.run.job import Jobs
-from stack.run.saving import save_function
+from stack.run.catalogue.catalogue import Catalogue
+from stack.run.catalogue.saving import save_function
+from stack.run.job.job import Jobs
 from stack.run.stack import open_stack
 from stack.run.workspace import VARIABLE, Workspace
 

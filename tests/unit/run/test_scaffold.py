@@ -14,7 +14,7 @@ from stack.errors import FunctionError
 from stack.plan.function import plan_function
 from stack.plan.scaffold import TRIGGERS
 from stack.plan.secret import check_secrets
-from stack.run.scaffold import new_function
+from stack.run.catalogue.scaffold import new_function
 from tests.unit.plan.samples import make_vault
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stack.errors import StackError
-from stack.run.deployment import record_deployment
-from stack.run.secret import Order, see_to_secrets
+from stack.run.deploy.deployment import record_deployment
+from stack.run.secret.secret import Order, see_to_secrets
 from stack.run.workspace import PROGRAM, Workspace
 from tests.unit.plan.samples import make_plan
 

@@ -3,8 +3,8 @@
 import pytest
 
 from stack.errors import BrokerError, StackError
-from stack.run.broker import Broker
-from stack.run.simulator import Simulator, Wish, check_wish
+from stack.run.broker.broker import Broker
+from stack.run.device.simulator import Simulator, Wish, check_wish
 
 
 @pytest.mark.parametrize(

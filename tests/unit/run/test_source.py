@@ -22,7 +22,7 @@ import pytest
 from stack.config.settings import Downloads, Settings
 from stack.config.source import Function, load_function
 from stack.errors import FunctionError
-from stack.run.source import Store
+from stack.run.source.source import Store
 from stack.run.workspace import Workspace
 
 CODE = b"def handler(context, event):\n    return 'fetched'\n"

@@ -7,7 +7,7 @@ import pytest
 from stack.config.secret import SecretRef
 from stack.errors import HostError
 from stack.plan.broker import GUEST_CREDENTIALS
-from stack.run.vault import delete_secret, mount_secrets, open_vault, write_secret
+from stack.run.secret.vault import delete_secret, mount_secrets, open_vault, write_secret
 from stack.run.workspace import Workspace
 
 REF = SecretRef("db", "user.name")

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from stack.plan.metrics import Counters
-from stack.run.container import Container
-from stack.run.deploy_log import Attempt, Entry
+from stack.run.deploy.log import Attempt, Entry
+from stack.run.docker.container import Container
 from stack.run.live.engine import Instance, Usage, find_address, read_container
 from stack.run.live.events import Event, read_event
 from stack.run.live.figures import Figures, Track

@@ -1,0 +1,1 @@
+"""RabbitMQ: its management, and messages that are sent, heard, tried and kept."""

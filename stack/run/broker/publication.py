@@ -1,0 +1,126 @@
+"""Messages published by hand, and a look at those that wait in a queue."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from time import time
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+from pika import BasicProperties, BlockingConnection, DeliveryMode, URLParameters
+from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
+
+from stack.errors import BrokerError
+from stack.plan.publication import AmqpMessage, MqttMessage
+from stack.run.broker.broker import Broker
+from stack.run.live.observer import NAME, Observed
+
+# Seconds that the broker may take for each answer.
+_PATIENCE = 10.0
+# MQTT's reason for a message which no subscription takes.
+_NO_SUBSCRIBERS = 16
+
+
+def publish_amqp(broker: Broker, message: AmqpMessage) -> bool:
+    """Publish a message; say whether a queue took it.
+
+    Raises:
+        BrokerError: the broker cannot be reached, or refused it, such as for want of the exchange.
+    """
+    properties = BasicProperties(
+        headers=dict(message.headers) or None,
+        content_type=message.content_type or None,
+        correlation_id=message.correlation_id or None,
+        reply_to=message.reply_to or None,
+        message_id=message.message_id or None,
+        delivery_mode=(DeliveryMode.Persistent if message.is_persistent else DeliveryMode.Transient).value,
+    )
+    with _open_channel(broker) as channel:
+        channel.confirm_delivery()
+        try:
+            channel.basic_publish(message.exchange, message.key, message.body, properties, mandatory=True)
+        except UnroutableError:
+            return False
+        except NackError as error:
+            raise BrokerError("RabbitMQ did not take the message: its queue is full.") from error
+    return True
+
+
+def publish_mqtt(broker: Broker, message: MqttMessage) -> bool | None:
+    """Publish a message; say whether a queue took it, which the broker tells of QoS 1 alone: else None.
+
+    Raises:
+        BrokerError: the broker cannot be reached, or refused it.
+    """
+    answers: SimpleQueue[ReasonCode] = SimpleQueue()
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+    credentials = broker.credentials
+    client.username_pw_set(credentials.username, credentials.password.get_secret_value())
+    client.on_connect = lambda _client, _data, _flags, code, _properties: answers.put(code)
+    client.on_publish = lambda _client, _data, _mid, code, _properties: answers.put(code)
+    address = f"{broker.host}:{broker.mqtt_port}"
+    try:
+        client.connect(broker.host, broker.mqtt_port)
+        client.loop_start()
+        _await(answers, address)
+        client.publish(message.topic, message.body, message.qos, message.is_retained)
+        is_taken = _await(answers, address).value != _NO_SUBSCRIBERS
+        return is_taken if message.qos else None
+    except OSError as error:
+        raise BrokerError(f"RabbitMQ does not take MQTT at {address}: {error.strerror or error}.") from error
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def peek(broker: Broker, queue: str, count: int) -> Sequence[Observed]:
+    """Take the first so many messages of a queue and put them back; they are marked as delivered before from then on.
+
+    Raises:
+        BrokerError: there is no such queue, another client has it for itself, or the broker cannot be reached.
+    """
+    found: list[Observed] = []
+    with _open_channel(broker) as channel:
+        while len(found) < count:
+            method, properties, body = channel.basic_get(queue)
+            if method is None:
+                break
+            found.append(Observed(time(), method.exchange, method.routing_key, body, properties))
+    return found
+
+
+def _await(answers: "SimpleQueue[ReasonCode]", address: str) -> ReasonCode:
+    try:
+        code = answers.get(timeout=_PATIENCE)
+    except Empty:
+        raise BrokerError(f"RabbitMQ does not answer MQTT at {address}.") from None
+    if code.is_failure:
+        raise BrokerError(f"RabbitMQ refused: {code}.")
+    return code
+
+
+@contextmanager
+def _open_channel(broker: Broker) -> Iterator[Any]:
+    """Open a channel; what it did not acknowledge goes back when it closes.
+
+    Raises:
+        BrokerError: the broker cannot be reached, or refused what was done.
+    """
+    parameters = URLParameters(broker.amqp_url)
+    parameters.client_properties = {"connection_name": NAME}
+    try:
+        connection = BlockingConnection(parameters)
+    except (AMQPError, OSError) as error:
+        address = f"{broker.host}:{broker.amqp_port}"
+        raise BrokerError(f"RabbitMQ does not answer at {address}. Type `invoke up`, then this again.") from error
+    try:
+        yield connection.channel()
+    except ChannelClosedByBroker as error:
+        raise BrokerError(f"RabbitMQ refused: {error.reply_text}.") from error
+    except AMQPError as error:
+        raise BrokerError(f"RabbitMQ was lost: {error or 'the connection broke'}.") from error
+    finally:
+        if connection.is_open:
+            connection.close()

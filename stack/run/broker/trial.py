@@ -1,0 +1,18 @@
+"""A message put into one function's queue, to try it: no other function is given it."""
+
+from stack.errors import FunctionError
+from stack.plan.entrance import Entrance, Trial
+from stack.run.broker.broker import find_broker
+from stack.run.broker.publication import publish_amqp
+from stack.run.stack import Stack
+
+
+def put_message(stack: Stack, entrance: Entrance, trial: Trial) -> None:
+    """Put a message into the queue of an entrance, as if it had been published; the broker has it when this returns.
+
+    Raises:
+        FunctionError: the queue is not there, since the function does not run.
+        BrokerError: RabbitMQ does not answer.
+    """
+    if not publish_amqp(find_broker(stack), entrance.enclose(trial)):
+        raise FunctionError(f"There is no queue {entrance.queue}. Deploy the function, then do this again.")

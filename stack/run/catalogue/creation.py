@@ -1,0 +1,139 @@
+"""New functions: from a template, or from a document of Nuclio's; each is a new folder in functions/."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from stack.config.document import parse_model
+from stack.config.function import DEFAULT_PROJECT, PROJECT_LABEL, check_name
+from stack.config.project import Project
+from stack.config.reading import parse_mapping
+from stack.config.rewrite import set_value
+from stack.config.source import FILE, FOLDER
+from stack.errors import ConfigError, ConflictError, FunctionError
+from stack.plan.function_import import Imported, plan_imports, split_export
+from stack.plan.parcel import File
+from stack.plan.scaffold import TRIGGERS, plan_scaffold
+from stack.run.catalogue.gallery import list_patterns
+from stack.run.catalogue.project import list_projects, save_project
+from stack.run.workspace import Workspace, write_file
+
+BLANK = "blank"
+_DOCUMENT = "YAML"
+
+
+@dataclass(frozen=True)
+class Template:
+    """What a new function can begin from; an example is one of the functions of Tidegate's own example."""
+
+    name: str
+    description: str
+    triggers: tuple[str, ...]
+    is_example: bool
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a new function is to be called, and where it belongs; both may be left to a document that says so."""
+
+    name: str = ""
+    project: str = ""
+
+
+@cache
+def list_templates() -> tuple[Template, ...]:
+    """Return what there is to begin from: the kinds of triggers, nothing much, and the examples.
+
+    Raises:
+        StackError: one of them is wrong.
+    """
+    scaffolds = {name: parse_mapping(plan_scaffold(name, name)[FILE].decode(), FILE) for name in (*TRIGGERS, BLANK)}
+    examples = {one.name: one.function for one in list_patterns() if one.function}
+    return (
+        *(_describe(name, document, is_example=False) for name, document in scaffolds.items()),
+        *(_describe(name, document, is_example=True) for name, document in examples.items()),
+    )
+
+
+def create_function(workspace: Workspace, wish: Wish, template: str) -> None:
+    """Make the folder of a function that begins from a template.
+
+    Raises:
+        FunctionError: the name cannot be, or there is no such template.
+        ConflictError: there is a folder of that name.
+    """
+    _require_free(workspace, [wish.name])
+    examples = {one.name: one.function for one in list_patterns() if one.function}
+    if template in (*TRIGGERS, BLANK):
+        files = {path: File(content) for path, content in plan_scaffold(wish.name, template).items()}
+        _write(workspace, Imported(wish.name, files, ()), wish.project)
+    elif template in examples:
+        (imported,) = plan_imports([examples[template]], template, name=wish.name)
+        _write(workspace, imported, wish.project)
+    else:
+        raise FunctionError(f"There is no template {template!r}.")
+
+
+def create_functions(workspace: Workspace, wish: Wish, text: str, *, to_broker: bool) -> tuple[Imported, ...]:
+    """Make the folders of the functions that a document of Nuclio's holds; return what was made.
+
+    `to_broker` lets their broker addresses name the stack's own broker.
+
+    Raises:
+        ConfigError: one of them cannot run here; nothing is written then.
+        ConflictError: there is a folder of that name.
+    """
+    functions = split_export(parse_mapping(text, _DOCUMENT), _DOCUMENT)
+    if wish.name and len(functions) > 1:
+        raise ConfigError(
+            [f"{_DOCUMENT}: holds {len(functions)} functions; leave the name empty, and each keeps its own"]
+        )
+    imports = plan_imports(functions, _DOCUMENT, name=wish.name, to_broker=to_broker)
+    _require_free(workspace, [one.name for one in imports])
+    for one in imports:
+        _write(workspace, one, wish.project)
+    return tuple(imports)
+
+
+def create_project(workspace: Workspace, name: str, description: str = "", *, used: Iterable[str] = ()) -> None:
+    """Make a project; `used` are those that functions name.
+
+    Raises:
+        ConfigError: the name cannot be.
+        ConflictError: there is a project of that name.
+    """
+    document = {"metadata": {"name": name}, "spec": {"description": description}}
+    project = parse_model(Project, document, "project")
+    if name in list_projects(workspace, used):
+        raise ConflictError(f"There is a project {name} already.")
+    save_project(workspace, project)
+
+
+def _describe(name: str, document: Mapping[str, Any], *, is_example: bool) -> Template:
+    spec = document["spec"]
+    kinds = dict.fromkeys(str(one["kind"]) for one in spec.get("triggers", {}).values())
+    return Template(name, str(spec.get("description", "")), tuple(kinds) or ("http",), is_example)
+
+
+def _require_free(workspace: Workspace, names: Iterable[str]) -> None:
+    for name in names:
+        try:
+            check_name(name)
+        except ValueError as error:
+            raise FunctionError(f"A function's name {error}.") from error
+        folder = workspace.root / FOLDER / name
+        if folder.exists() or folder.is_symlink():
+            raise ConflictError(f"{FOLDER}/{name} is there already; choose another name.")
+
+
+def _write(workspace: Workspace, function: Imported, project: str) -> None:
+    files = dict(function.files)
+    if project:
+        text = set_value(files[FILE].content.decode(), ("metadata", "labels", PROJECT_LABEL), project)
+        files[FILE] = File(text.encode())
+        if project not in list_projects(workspace) and project != DEFAULT_PROJECT:
+            create_project(workspace, project)
+    for path, file in files.items():
+        mode = 0o755 if file.is_executable else 0o644
+        write_file(workspace.root / FOLDER / function.name / path, file.content, mode)

@@ -1,0 +1,1 @@
+"""The demo: the tutorial's example from end to end."""

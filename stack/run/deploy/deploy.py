@@ -1,0 +1,278 @@
+"""A deploy: images are built side by side, and a rollout puts the functions in the place of their older selves."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from stack import console
+from stack.config.document import collect
+from stack.config.source import find_folder, function_folders
+from stack.errors import ConfigError, FunctionError, StackError
+from stack.plan.broker import SERVICE
+from stack.plan.code import runs_as_is
+from stack.plan.function import FunctionPlan
+from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.render import files_digest, function_image, render_broker, stack_images
+from stack.plan.secret import check_secrets
+from stack.plan.stack import Service, plan_service
+from stack.run.boot import bring_up
+from stack.run.deploy.board import READY, Board, keep_board
+from stack.run.deploy.deployment import Deployment, is_deployed
+from stack.run.deploy.farewell import Farewell, open_farewell
+from stack.run.deploy.revision import explain_loss, find_revision, note_attempt, prune_revisions
+from stack.run.deploy.rollout import Outcome, Rollout
+from stack.run.docker.bake import Bake
+from stack.run.docker.container import Container
+from stack.run.function import FunctionStatus, describe_functions, plan_folder
+from stack.run.image import Builder, build_all, is_plain
+from stack.run.interruption import interruptible
+from stack.run.scale.replicas import wake
+from stack.run.scale.scale import settle_scaler
+from stack.run.stack import Stack, open_stack
+from stack.run.warning import warn_inert
+from stack.run.workspace import lock
+
+# So many images are made together: the steps of fewer are told apart more clearly, and gain little.
+_MANY = 3
+_LEFT_OVER = "what is new runs; `invoke up` removes what is left of the older version."
+
+
+def deploy_functions(names: Sequence[str], *, message: str = "") -> tuple[FunctionStatus, ...]:
+    """Deploy functions together, or all of functions/ if none is named; return how all are then.
+
+    Raises:
+        StackError: one or more could not be deployed, which run as before; the others are deployed.
+    """
+    stack = open_stack(is_lenient=True)
+    wanted = tuple(names or function_folders(stack.workspace.root))
+    if not wanted:
+        raise FunctionError("There is no function yet; functions/NAME/function.yaml describes one.")
+    for name in wanted:
+        find_folder(stack.workspace.root, name)
+    with _taking_turns(stack, wanted), keep_board(stack.workspace, wanted, reason=message) as board:
+        return Deploy(stack, board, message).run()
+
+
+def roll_back(name: str, number: int) -> tuple[FunctionStatus, ...]:
+    """Deploy an older revision of a function, which builds nothing; with 0 the one before what runs.
+
+    Raises:
+        StackError: there is no such revision, its image is gone, or it does not come up; what runs goes on.
+    """
+    stack = open_stack(is_lenient=True)
+    with _taking_turns(stack, (name,)):
+        found = find_revision(stack.workspace, name, number)
+        message = f"rollback to {found.revision}"
+        with keep_board(stack.workspace, (name,), reason=message) as board:
+            return Deploy(stack, board, message).run_built(found)
+
+
+def deploy_built(stack: Stack, deployment: Deployment, message: str) -> tuple[FunctionStatus, ...]:
+    """Deploy a function whose image is here, as somebody else built it; return how all are then.
+
+    Raises:
+        StackError: it does not come up; what runs goes on.
+    """
+    names = (deployment.name,)
+    with _taking_turns(stack, names), keep_board(stack.workspace, names, reason=message) as board:
+        return Deploy(stack, board, message).run_built(deployment)
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """Some functions on their way, from their folders to what runs."""
+
+    stack: Stack
+    board: Board
+    message: str
+
+    def run(self) -> tuple[FunctionStatus, ...]:
+        """Build and start what is new; return how all functions are then.
+
+        Raises:
+            StackError: one or more failed.
+        """
+        plans = self._plan()
+        images = {name: function_image(plan, self.stack.inputs) for name, plan in plans.items()}
+        services = [self._service(plan, images[name]) for name, plan in plans.items()]
+        sight = self._look([*images.values(), *stack_images(self.stack.inputs)])
+        builder = Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
+        builder.prepare_stack(sight.images)
+        missing = [one for one in services if one.image not in sight.images]
+        builder.prepare_processors([one.plan for one in missing])
+        with ExitStack() as table:
+            table.enter_context(self.board.shown())
+            self._make_images(builder, missing)
+            built = [one for one in services if one.plan.name not in self.board.failures]
+            if built and not sight.is_up:
+                table.close()
+                bring_up(is_lenient=True)
+                table.enter_context(self.board.shown())
+            outcome, stopping = self._replace(built, sight)
+        return self._finish(outcome, stopping)
+
+    def run_built(self, deployment: Deployment) -> tuple[FunctionStatus, ...]:
+        """Start a function whose image is there; return how all functions are then.
+
+        Raises:
+            StackError: it failed.
+        """
+        service = self._service(deployment.plan(self.stack.settings), deployment.image)
+        sight = self._look([service.image])
+        if service.image not in sight.images:
+            raise FunctionError(explain_loss(deployment))
+        if not sight.is_up:
+            bring_up(is_lenient=True)
+        with self.board.shown():
+            outcome, stopping = self._replace([service], sight)
+        return self._finish(outcome, stopping)
+
+    @property
+    def _ready(self) -> list[str]:
+        return [name for name in self.board.names if name not in self.board.failures]
+
+    def _plan(self) -> dict[str, FunctionPlan]:
+        plans, errors = {}, []
+        for name in self.board.names:
+            try:
+                plans[name] = plan_folder(self.stack, name)
+                check_secrets([plans[name]], self.stack.vault)
+            except StackError as error:
+                plans.pop(name, None)
+                self.board.fail(name, str(error))
+                errors.append(error)
+        if not plans:
+            raise errors[0] if len(errors) == 1 else _collect(errors)
+        warn_inert(plan.function for plan in plans.values())
+        return plans
+
+    def _service(self, plan: FunctionPlan, image: str) -> Service:
+        return plan_service(
+            plan,
+            self.stack.settings,
+            image=image,
+            vault=self.stack.vault,
+            is_deployed=True,
+            kept_replicas=wake(self.stack.workspace, plan),
+        )
+
+    def _look(self, images: Sequence[str]) -> "_Sight":
+        """Look whether broker and gateway run as they are rendered, and which images are here."""
+        wanted = files_digest(render_broker(self.stack.inputs))
+        with ThreadPoolExecutor(1) as pool:
+            here = pool.submit(self.stack.engine.images, images)
+            found = [one for one in self.stack.engine.listed() if one.is_running]
+            has_broker = any(one.service == SERVICE and one.files == wanted for one in found)
+            gateway = next((one for one in found if one.service == GATEWAY), None)
+            return _Sight(has_broker and gateway is not None, here.result(), gateway)
+
+    def _make_images(self, builder: Builder, services: Sequence[Service]) -> None:
+        for one in services:
+            note_attempt(self.stack.workspace, one.plan.name, one.image)
+            self.board.tell(one.plan.name, "building")
+        made = self._bake(builder, services)
+        left = [one for one in services if one.image not in made]
+        build_all(self.stack.engine, [partial(self._build, builder, one) for one in left])
+
+    def _bake(self, builder: Builder, services: Sequence[Service]) -> set[str]:
+        """Make many images together, and return them; what is not among them is to be made alone, which tells why."""
+        plain = [one for one in services if is_plain(one.plan)]
+        if len(plain) < _MANY:
+            return set()
+        try:
+            bake = Bake({one.plan.name: builder.plan_build(one.plan, one.image) for one in plain})
+            for name, line in self.stack.engine.buildkit.bake(bake):
+                self.board.follow(name, [line])
+        except StackError:
+            return set()
+        for one in plain:
+            self.board.tell(one.plan.name, "built")
+        return {one.image for one in plain}
+
+    def _build(self, builder: Builder, service: Service) -> None:
+        name = service.plan.name
+        try:
+            self.board.follow(name, builder.make_function(service.plan, service.image))
+        except StackError as error:
+            self.board.fail(name, str(error))
+        else:
+            self.board.tell(name, "built")
+
+    def _replace(self, services: Sequence[Service], sight: "_Sight") -> "tuple[Outcome, Future[None]]":
+        """Put functions in the place of their older selves, which may still be finishing their events."""
+        with ThreadPoolExecutor(1) as pool:
+            farewell = pool.submit(open_farewell, self.stack, services, sight.gateway)
+            with lock(self.stack.workspace, "stack"):
+                outcome = Rollout(self.stack.reread(), tuple(services), self.board, self.message).run()
+            return outcome, self._relieve(outcome, farewell.result())
+
+    def _relieve(self, outcome: Outcome, farewell: Farewell) -> "Future[None]":
+        """Have what is replaced stop, and say what is ready once that takes nothing new, whenever its events end.
+
+        Whoever is told that a function is ready calls it, and is not to be answered by its older self.
+        """
+        pool = ThreadPoolExecutor(1)
+        stopping = pool.submit(self.stack.engine.stop, outcome.replaced)
+        pool.shutdown(wait=False)
+        with interruptible(_LEFT_OVER):
+            try:
+                farewell.wait(outcome.replaced, stopping)
+            finally:
+                for name in self._ready:
+                    self.board.tell(name, READY)
+        return stopping
+
+    def _finish(self, outcome: Outcome, stopping: "Future[None]") -> tuple[FunctionStatus, ...]:
+        """Wait until what is replaced has finished its events, and remove what nobody needs any more."""
+        failures, ready = self.board.failures, self._ready
+        if ready:
+            console.success(f"{', '.join(ready)}: ready.")
+        with interruptible(_LEFT_OVER):
+            built = [one for one in outcome.started if not runs_as_is(one.plan.function)]
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(lambda one: self.stack.engine.tag(one.image, one.plan.tag), built))
+            stopping.result()
+            prune_revisions(self.stack, ready)
+        settle_scaler(self.stack.reread())
+        if failures:
+            raise FunctionError("\n".join(f"{name} was not deployed: {why}" for name, why in failures.items()))
+        return describe_functions(self.stack, outcome.services)
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What a deploy saw before it began: whether the stack is up, which of its images are here, and its gateway."""
+
+    is_up: bool
+    images: set[str]
+    gateway: Container | None
+
+
+@contextmanager
+def _taking_turns(stack: Stack, names: Sequence[str]) -> Iterator[None]:
+    """Hold the locks of functions, and look at Docker while the workspace is read."""
+    state = "runs as before" if len(names) == 1 else "run as before"
+    if not any(is_deployed(stack.workspace, name) for name in names):
+        state = "is still not deployed" if len(names) == 1 else "are still not deployed"
+    with interruptible(f"{_name_some(names)} {state}."), ExitStack() as exits:
+        for name in sorted(names):
+            exits.enter_context(lock(stack.workspace, f"function-{name}"))
+        checking = exits.enter_context(ThreadPoolExecutor(1)).submit(stack.engine.check)
+        try:
+            stack.inputs  # noqa: B018 -- read meanwhile
+        finally:
+            # What Docker lacks is told before anything else that is missing.
+            checking.result()
+        yield
+
+
+def _name_some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} functions"
+
+
+def _collect(errors: Sequence[StackError]) -> StackError:
+    """Return one error of several: every mistake of every configuration, or what each says."""
+    wrong = [one for one in errors if isinstance(one, ConfigError)]
+    return collect(wrong) if len(wrong) == len(errors) else FunctionError("\n".join(map(str, errors)))

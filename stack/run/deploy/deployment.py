@@ -1,0 +1,176 @@
+"""Deployments: which functions run, as what; and their revisions, the older deployments of the same function.
+
+.stack/state/functions/NAME.json is what runs, .stack/state/revisions/NAME/NUMBER.json each older revision that is kept.
+snapshot.py keeps the files of all of them.
+"""
+
+import getpass
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from stack.config.function import FunctionConfig
+from stack.config.settings import Settings
+from stack.config.source import FOLDER, Function, SourceFile
+from stack.errors import FunctionError
+from stack.plan.function import FunctionPlan, complete_function
+from stack.run.deploy.snapshot import copy_snapshot, forget_snapshot, take_snapshot
+from stack.run.workspace import Workspace, write_file
+
+# Names another author than the user who runs this program, such as who has logged in to the dashboard.
+AUTHOR = "TIDEGATE_AUTHOR"
+
+
+class Deployment(BaseModel):
+    """A function as it was deployed, whatever became of its folder since."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    image: str
+    handler: str
+    revision: int
+    time: datetime
+    config: FunctionConfig
+    files: tuple[str, ...] = ()
+    """The paths of what went into the image, below the folder of the code."""
+    code: str = ""
+    """The folder of the code, if it is not the function's own."""
+    author: str = ""
+    """Who deployed it: user@host."""
+    message: str = ""
+    """Why."""
+
+    def plan(self, settings: Settings) -> FunctionPlan:
+        """Return the plan that was deployed."""
+        files = tuple(SourceFile(path, "") for path in self.files)
+        function = Function(self.name, f"{FOLDER}/{self.name}", self.config, files, self.code)
+        return complete_function(function, self.handler, settings)
+
+
+def load_deployments(workspace: Workspace) -> dict[str, Deployment]:
+    """Read which functions are deployed, by name."""
+    return {path.stem: _read(path) for path in _find(workspace.state / "functions")}
+
+
+def list_deployed(workspace: Workspace) -> tuple[str, ...]:
+    """Return the names of the functions that are deployed."""
+    return tuple(path.stem for path in _find(workspace.state / "functions"))
+
+
+def is_deployed(workspace: Workspace, name: str) -> bool:
+    """Say whether something runs of a function."""
+    return bool(name) and _current(workspace, name).is_file()
+
+
+def find_deployment(workspace: Workspace, name: str) -> Deployment:
+    """Return what runs of a function.
+
+    Raises:
+        FunctionError: it is not deployed.
+    """
+    if is_deployed(workspace, name):
+        return _read(_current(workspace, name))
+    known = ", ".join(path.stem for path in _find(workspace.state / "functions")) or "none"
+    raise FunctionError(f"{name or 'A function without a name'} is not deployed. Deployed functions: {known}.")
+
+
+def load_revisions(workspace: Workspace, name: str) -> tuple[Deployment, ...]:
+    """Return the revisions of a function that are kept, the newest first, which is what runs.
+
+    Raises:
+        FunctionError: it is not deployed.
+    """
+    current = find_deployment(workspace, name)
+    kept = (_read(path) for path in _find(_history(workspace, name)) if int(path.stem) < current.revision)
+    return (current, *sorted(kept, key=lambda one: -one.revision))
+
+
+def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str, *, message: str = "") -> Deployment:
+    """Remember that a function runs as this image from now on; what ran before stays as a revision."""
+    path = _current(workspace, plan.name)
+    before = _read(path) if is_deployed(workspace, plan.name) else None
+    deployment = Deployment(
+        name=plan.name,
+        image=image,
+        handler=plan.handler,
+        revision=before.revision + 1 if before else 1,
+        time=datetime.now(UTC),
+        config=plan.function.config,
+        files=tuple(file.path for file in plan.function.files),
+        code=plan.function.code,
+        author=tell_author(),
+        message=message,
+    )
+    _keep_files(workspace, plan.function, deployment)
+    if before:
+        _write(_history(workspace, plan.name) / f"{before.revision}.json", before)
+    _write(path, deployment)
+    return deployment
+
+
+def forget_deployment(workspace: Workspace, name: str) -> None:
+    """Remember that a function is not deployed, and forget its revisions."""
+    _current(workspace, name).unlink(missing_ok=True)
+    shutil.rmtree(_history(workspace, name), ignore_errors=True)
+
+
+def forget_revisions(workspace: Workspace, name: str, oldest: int) -> None:
+    """Forget the revisions before a number."""
+    for path in _find(_history(workspace, name)):
+        if int(path.stem) < oldest:
+            path.unlink()
+            forget_snapshot(workspace, name, int(path.stem))
+
+
+def tell_author() -> str:
+    """Return user@host; a user without a name is known by a number."""
+    if given := os.environ.get(AUTHOR):
+        return given
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _keep_files(workspace: Workspace, function: Function, deployment: Deployment) -> None:
+    """Keep what the image was built from; of one that runs again, what was kept then."""
+    if any(file.digest for file in function.files):
+        take_snapshot(workspace, function, deployment.revision)
+        return
+    older = load_revisions(workspace, function.name) if is_deployed(workspace, function.name) else ()
+    same = [one.revision for one in older if one.image == deployment.image]
+    copy_snapshot(workspace, function.name, same[0] if same else 0, deployment.revision)
+
+
+def _current(workspace: Workspace, name: str) -> Path:
+    return workspace.state / "functions" / f"{name}.json"
+
+
+def _history(workspace: Workspace, name: str) -> Path:
+    return workspace.state / "revisions" / name
+
+
+def _find(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.glob("*.json"))
+
+
+def _read(path: Path) -> Deployment:
+    try:
+        return Deployment.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        name = path.stem if path.parent.name == "functions" else path.parent.name
+        raise FunctionError(
+            f"{path} cannot be read. Remove it, and deploy again: invoke deploy-function {name}."
+        ) from error
+
+
+def _write(path: Path, deployment: Deployment) -> None:
+    document = deployment.model_dump_json(by_alias=True, exclude_unset=True, indent=2)
+    write_file(path, document.encode() + b"\n")

@@ -1,0 +1,167 @@
+"""Revisions: what a function was before, to list and to go back to; and the images that no revision needs any more."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stack import console
+from stack.errors import FunctionError
+from stack.plan.code import runs_as_is
+from stack.run.deploy.deployment import Deployment, forget_revisions, is_deployed, load_deployments, load_revisions
+from stack.run.stack import Stack, open_stack
+from stack.run.workspace import Workspace, try_lock, write_file
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One revision as it is told; `is_current` marks what runs, and without its image there is no way back to it."""
+
+    revision: int
+    is_current: bool
+    time: str
+    author: str
+    message: str
+    image: str
+    has_image: bool
+
+
+def tell_revisions(name: str, *, as_json: bool) -> None:
+    """Show the revisions of a function, the newest first.
+
+    Raises:
+        FunctionError: it is not deployed.
+    """
+    revisions = list_revisions(open_stack(), name)
+    if as_json:
+        console.show_json([asdict(one) for one in revisions])
+    else:
+        _show(revisions)
+        console.note(f"* runs. Next: `invoke rollback-function {name} --to REVISION` goes back to another.")
+
+
+def list_revisions(stack: Stack, name: str) -> tuple[Revision, ...]:
+    """Return the revisions of a function, the newest first, which is what runs.
+
+    Raises:
+        FunctionError: it is not deployed.
+    """
+    deployments = load_revisions(stack.workspace, name)
+    images = stack.engine.images({one.image for one in deployments})
+    return tuple(_describe(one, deployments[0], images) for one in deployments)
+
+
+def find_revision(workspace: Workspace, name: str, number: int) -> Deployment:
+    """Return the revision to go back to: a number, or with 0 the one before what runs.
+
+    Raises:
+        FunctionError: there is no such revision, or it is what runs.
+    """
+    current, *older = load_revisions(workspace, name)
+    known = ", ".join(str(one.revision) for one in older) or "none"
+    if number == current.revision:
+        raise FunctionError(f"Revision {number} of {name} is what runs. Older revisions: {known}.")
+    found = next((one for one in older if not number or one.revision == number), None)
+    if found is None:
+        what = f"has no revision {number}" if number else "has no older revision"
+        raise FunctionError(f"{name} {what}. Older revisions that are kept: {known}; `invoke functions {name}` lists.")
+    return found
+
+
+def explain_loss(revision: Deployment) -> str:
+    """Say that the image of a revision is gone, and what there is instead."""
+    name = revision.name
+    return (
+        f"The image of revision {revision.revision} of {name}, {revision.image}, is gone. "
+        f"`invoke functions {name}` lists what is left; `invoke deploy-function {name}` builds from its folder."
+    )
+
+
+def note_attempt(workspace: Workspace, name: str, image: str) -> None:
+    """Remember an image that a deploy is about to make, so that it goes if the deploy does not come to its end."""
+    _write_attempts(workspace, name, dict.fromkeys([*list_attempts(workspace, name), image]))
+
+
+def list_attempts(workspace: Workspace, name: str) -> tuple[str, ...]:
+    """Return the images that were noted and not removed since."""
+    path = _attempts_file(workspace, name)
+    return tuple(path.read_text(encoding="utf-8").split()) if path.is_file() else ()
+
+
+def prune_revisions(stack: Stack, names: Sequence[str]) -> None:
+    """Forget the revisions beyond those that are kept, and remove the images that only they and lost attempts need.
+
+    An image that somebody else made, and a function only names, is his. Images go first: whoever is interrupted in
+    between finds the same work again.
+    """
+    spent = {name: _find_spent(stack, name) for name in names}
+    needed = _find_needed(stack, spent)
+    unneeded = {name: _find_built(stack, name, spent[name]) - needed for name in names}
+    images = set().union(*unneeded.values())
+    used = images & stack.engine.used_images() if images else set()
+    stack.engine.remove_images(sorted(images - used))
+    for name in names:
+        _write_attempts(stack.workspace, name, sorted(unneeded[name] & used))
+        if spent[name]:
+            forget_revisions(stack.workspace, name, spent[name][0].revision + 1)
+
+
+def prune_attempts(stack: Stack) -> None:
+    """Do the same for every function whose last deploy was cut short; one that is being deployed is left alone."""
+    for path in sorted(_attempts_file(stack.workspace, "").parent.glob("*")):
+        with try_lock(stack.workspace, f"function-{path.name}") as is_free:
+            if is_free:
+                prune_revisions(stack, [path.name])
+
+
+def _find_spent(stack: Stack, name: str) -> Sequence[Deployment]:
+    """Return the revisions beyond those that are kept, the newest first."""
+    deployments = load_revisions(stack.workspace, name) if is_deployed(stack.workspace, name) else ()
+    return deployments[stack.settings.revisions :]
+
+
+def _find_built(stack: Stack, name: str, spent: Sequence[Deployment]) -> set[str]:
+    """Return the images that were made for these revisions, and for attempts, of which one may have come to be used."""
+    built = {one.image for one in spent if not runs_as_is(one.plan(stack.settings).function)}
+    return built | set(list_attempts(stack.workspace, name))
+
+
+def _find_needed(stack: Stack, spent: Mapping[str, Sequence[Deployment]]) -> set[str]:
+    """Return the images of all revisions of all functions that stay."""
+    return {one.image for one in _load_all(stack.workspace) if one not in spent.get(one.name, ())}
+
+
+def _load_all(workspace: Workspace) -> Iterator[Deployment]:
+    for name in load_deployments(workspace):
+        yield from load_revisions(workspace, name)
+
+
+def _write_attempts(workspace: Workspace, name: str, images: Iterable[str]) -> None:
+    """Remember images; those of containers that somebody else has are tried again another time."""
+    text = "".join(f"{image}\n" for image in images)
+    if text:
+        write_file(_attempts_file(workspace, name), text.encode())
+    else:
+        _attempts_file(workspace, name).unlink(missing_ok=True)
+
+
+def _attempts_file(workspace: Workspace, name: str) -> Path:
+    return workspace.state / "attempts" / name
+
+
+def _describe(one: Deployment, current: Deployment, images: Collection[str]) -> Revision:
+    time = one.time.isoformat(timespec="seconds")
+    return Revision(one.revision, one == current, time, one.author, one.message, one.image, one.image in images)
+
+
+def _show(revisions: Sequence[Revision]) -> None:
+    rows = [
+        {
+            "revision": f"{one.revision} *" if one.is_current else str(one.revision),
+            "deployed": one.time,
+            "by": one.author or "-",
+            "why": one.message or "-",
+            "image": one.image if one.has_image else f"{one.image} (gone)",
+        }
+        for one in revisions
+    ]
+    console.show_table(("revision", "deployed", "by", "why", "image"), rows)

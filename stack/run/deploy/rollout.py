@@ -1,0 +1,167 @@
+"""A rollout: new containers start beside the old, which go only when the new are ready.
+
+Until then nothing tells of the new but a candidate of the Compose file, so that whatever ends the rollout, be it a loss
+of power, leaves a stack that is as it was, and a container beside it that the next task removes.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from stack.errors import EngineError
+from stack.plan.render import Inputs, render_compose
+from stack.plan.stack import Service
+from stack.run.deploy.board import Board
+from stack.run.deploy.deployment import record_deployment
+from stack.run.docker.container import Container
+from stack.run.docker.readiness import find_failures
+from stack.run.interruption import uninterrupted
+from stack.run.stack import Stack
+from stack.run.workspace import write_file
+
+# How long a function may take to be ready when its readinessTimeoutSeconds says nothing, as in Nuclio.
+_READY_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rollout left behind."""
+
+    services: tuple[Service, ...]
+    """All functions of the stack."""
+    started: tuple[Service, ...]
+    """Those of them that got new containers."""
+    replaced: tuple[Container, ...]
+    """The containers whose place was taken, which still run."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Functions whose images are there, on their way to run. Whoever runs it holds the lock of the stack."""
+
+    stack: Stack
+    services: tuple[Service, ...]
+    board: Board
+    message: str = ""
+
+    def run(self) -> Outcome:
+        """Start what does not run yet, and make it what counts.
+
+        Why a function could not be started is told to the board; it runs as before.
+        """
+        before = self._containers()
+        pending = self._find_pending(before)
+        with self._undone_on_error(pending, before):
+            failures = self._start(pending, before) if pending else {}
+        self._restore([one for one in pending if one.plan.service in failures], before)
+        ready = [one for one in pending if one.plan.service not in failures]
+        for one in ready:
+            record_deployment(self.stack.workspace, one.plan, one.image, message=self.message)
+        inputs = with_services(self.stack.inputs, ready)
+        if ready or failures or self.board.failures:
+            # A version that failed has left its recipe among the rendered files.
+            self.stack.write(inputs)
+        for one in self.services:
+            if failure := failures.get(one.plan.service, ""):
+                self.board.fail(one.plan.name, failure)
+        return Outcome(inputs.services, tuple(ready), tuple(one for one in before if one.service in _names(ready)))
+
+    @cached_property
+    def _candidate(self) -> bytes:
+        """Return a Compose file with the new functions only: Compose reads it sooner, and leaves others alone."""
+        return render_compose(replace(self.stack.inputs, services=self.services))
+
+    def _find_pending(self, before: Sequence[Container]) -> list[Service]:
+        """Return the functions that do not run as they should already."""
+        images = {one.image for one in before if one.is_running}
+        if not any(one.image in images for one in self.services):
+            return list(self.services)
+        wanted = self.stack.engine.config_hashes(self._candidate)
+        ready = [one for one in self.stack.engine.confirmed(before) if one.is_ready]
+        current = {one.service for one in ready if one.config_hash == wanted.get(one.service)}
+        recorded = {one.plan.service for one in self.stack.inputs.services if one.is_deployed}
+        full = {one.plan.service for one in self.services if _count(one.plan.service, before) == one.replicas}
+        return [one for one in self.services if one.plan.service not in current & recorded & full]
+
+    def _start(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
+        """Start functions and wait until they are ready; return why one is not, by the name of its service."""
+        for one in pending:
+            self.board.tell(one.plan.name, "starting")
+        self.stack.prepare(pending)
+        write_file(self.stack.engine.candidate_file, self._candidate)
+        failures = self._create(pending, before)
+        waiting = _names([one for one in pending if one.replicas]) - set(failures)
+        seconds = max(one.plan.spec.readiness_timeout_seconds or _READY_SECONDS for one in pending)
+        return failures | find_failures(self.stack.engine, waiting, seconds, ignored={one.id for one in before})
+
+    def _create(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
+        """Create containers by one call; only where that fails one by one, to know which it was."""
+        try:
+            self._up(pending, before)
+        except EngineError as error:
+            if len(pending) == 1:
+                return {pending[0].plan.service: str(error)}
+            return {name: reason for one in pending for name, reason in self._create([one], before).items()}
+        return {}
+
+    def _up(self, pending: Sequence[Service], before: Sequence[Container]) -> None:
+        engine = self.stack.engine
+        in_place = _names(pending) & _holding_ports(pending, before)
+        beside = {
+            one.plan.service: _count(one.plan.service, before) + one.replicas
+            for one in pending
+            if one.plan.service not in in_place
+        }
+        if beside:
+            engine.up_candidate(sorted(beside), beside)
+        if in_place:
+            engine.up_candidate(sorted(in_place), {})
+
+    def _restore(self, failed: Sequence[Service], before: Sequence[Container]) -> None:
+        """Remove what did not come up, and start again what had to make way for it."""
+        if not failed:
+            return
+        with uninterrupted():
+            known = {one.id for one in before}
+            new = [one for one in self._containers() if one.service in _names(failed) and one.id not in known]
+            self.stack.engine.stop(new)
+            if made_way := _holding_ports(failed, before):
+                self.stack.engine.up(sorted(made_way))
+
+    @contextmanager
+    def _undone_on_error(self, pending: Sequence[Service], before: Sequence[Container]) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._restore(pending, before)
+            raise
+        finally:
+            self.stack.engine.candidate_file.unlink(missing_ok=True)
+
+    def _containers(self) -> tuple[Container, ...]:
+        return tuple(one for one in self.stack.engine.listed() if one.service in _names(self.services))
+
+
+def with_services(inputs: Inputs, services: Sequence[Service]) -> Inputs:
+    """Put services in the place of those of the same name."""
+    names = {one.plan.name for one in services}
+    others = [one for one in inputs.services if one.plan.name not in names]
+    return replace(inputs, services=tuple(sorted([*others, *services], key=lambda one: one.plan.name)))
+
+
+def _names(services: Collection[Service]) -> set[str]:
+    return {one.plan.service for one in services}
+
+
+def _count(service: str, containers: Sequence[Container]) -> int:
+    return sum(one.service == service for one in containers)
+
+
+def _holding_ports(services: Sequence[Service], before: Sequence[Container]) -> set[str]:
+    """Return the services whose older container holds the port of this machine that the new one needs.
+
+    Two containers cannot publish one port, so here the older one has to make way first.
+    """
+    fixed = {one.plan.service for one in services if one.plan.http and one.plan.http.attributes.port}
+    return fixed & {one.service for one in before}

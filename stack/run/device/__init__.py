@@ -1,0 +1,1 @@
+"""Devices: readings sent to the broker, as sensors would."""

@@ -1,0 +1,73 @@
+"""The device: readings sent to the broker, as a sensor would."""
+
+import threading
+from collections.abc import Callable, Sequence
+from random import Random
+from time import monotonic
+
+from stack import console
+from stack.errors import BrokerError
+from stack.plan.device import MQTT, Order, Reading, check_order, count_readings, measure
+from stack.run.broker.broker import Broker, find_broker
+from stack.run.stack import open_stack
+
+
+def send_and_tell(order: Order) -> None:
+    """Send readings, and show each as it goes; of many only the count.
+
+    Raises:
+        StackError: an option is out of its range, the broker cannot be reached, or no queue took a reading.
+    """
+    readings = measure(check_order(order), Random())
+    broker = find_broker(open_stack())
+    show = _show if order.rate else _pass_over
+    start = monotonic()
+    try:
+        unheard = send(broker, order, readings, show=show, stop=threading.Event())
+    except KeyboardInterrupt:
+        console.say("Stopped before all was sent.")
+        raise
+    seconds = monotonic() - start
+    _explain_unheard(unheard, order.protocol)
+    count = count_readings(len(readings))
+    console.success(f"{count} over {order.protocol.upper()} in {seconds:.1f} s, each confirmed.")
+    console.say("Next: `invoke logger` shows what the functions say of them.")
+
+
+def send(
+    broker: Broker, order: Order, readings: Sequence[Reading], *, show: Callable[[Reading], None], stop: threading.Event
+) -> Sequence[Reading]:
+    """Send readings over the order's protocol; return those that no queue took.
+
+    Raises:
+        BrokerError: the broker cannot be reached.
+    """
+    # Each client library takes a tenth of a second to import.
+    if order.protocol == MQTT:
+        from stack.run.device.mqtt import MqttDevice
+
+        return MqttDevice(broker, readings, order.rate, show).run(stop)
+    from stack.run.device.amqp import AmqpDevice
+
+    return AmqpDevice(broker, readings, order.rate, show).run(stop)
+
+
+def _explain_unheard(unheard: Sequence[Reading], protocol: str) -> None:
+    """Complain of readings that no queue took.
+
+    Raises:
+        BrokerError: there are some.
+    """
+    if unheard:
+        raise BrokerError(
+            f"{count_readings(len(unheard))} reached no queue: no function is listening; deploy one: "
+            f"`invoke deploy-function {protocol}consume`."
+        )
+
+
+def _show(reading: Reading) -> None:
+    console.show(f" [x] Sent {reading.sensor}: '{reading.value}'")
+
+
+def _pass_over(_reading: Reading) -> None:
+    return

@@ -1,0 +1,1 @@
+"""Docker: its engine, its builds, its containers."""

@@ -1,0 +1,281 @@
+"""The one door to Docker.
+
+python-on-whales does the work; what it does slowly (an inspect for each container) or not at all (`config --hash`,
+logs that end with their reader) is a call of the same command line here.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stack.errors import EngineError
+from stack.run.docker.buildkit import BuildKit
+from stack.run.docker.command import relay, require_success, run, stream
+from stack.run.docker.config_hash import HashMemory, make_key
+from stack.run.docker.container import Container, read_containers
+from stack.run.docker.probe import find_ready
+from stack.run.docker.refusal import PROVISION, explain
+from stack.run.workspace import write_file
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+MINIMUM_ENGINE = (25, 0)
+MINIMUM_COMPOSE = (2, 20)
+_LOG_LINES = 20
+# Of each container, a line with its id and the log of its health checks, if it has one.
+_PROBES = "{{.Id}} {{with .State.Health}}{{json .Log}}{{end}}"
+_ADDRESS = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+# Of each image, a line with its names; Docker leaves out the address and the folder of its own registry.
+_NAMES = "{{json .RepoTags}}"
+_DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
+
+
+@dataclass
+class Engine:
+    """Docker, for one Compose file and project."""
+
+    project: str
+    compose_file: Path
+    buildkit: BuildKit = field(default_factory=BuildKit)
+
+    @property
+    def candidate_file(self) -> Path:
+        """Return where the Compose file of a deploy is while it is not known whether its functions come up."""
+        return self.compose_file.with_name(f"candidate.{self.compose_file.name}")
+
+    def check(self) -> None:
+        """Make sure that Docker can do what is needed; asked once for each program that is called docker.
+
+        Raises:
+            EngineError: Docker or Compose is missing or too old.
+        """
+        memory = self.compose_file.parent / "state" / "docker"
+        program = shutil.which("docker")
+        stamp = f"{program} {Path(program).stat().st_mtime_ns if program else 0}\n".encode()
+        if not memory.is_file() or memory.read_bytes() != stamp:
+            self.verify()
+            write_file(memory, stamp)
+
+    def verify(self) -> None:
+        """Ask Docker now whether it can do what is needed.
+
+        Raises:
+            EngineError: Docker or Compose is missing, too old, not running, or not permitted.
+        """
+        with ThreadPoolExecutor() as pool:
+            compose = pool.submit(run, ["docker", "compose", "version", "--short"])
+            result = run(["docker", "version", "--format", "{{json .Server}}"])
+        if result.returncode:
+            raise EngineError(explain(result.stderr))
+        _require("Docker Engine", str(json.loads(result.stdout).get("Version", "")), MINIMUM_ENGINE)
+        _require("Docker Compose", compose.result().stdout.strip(), MINIMUM_COMPOSE)
+
+    def root_folder(self) -> str:
+        """Return where Docker keeps its images."""
+        return run(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip()
+
+    def containers(self) -> tuple[Container, ...]:
+        """List the project's containers, running or not; where Docker's word may be old, functions are asked."""
+        return self.confirmed(self.listed())
+
+    def confirmed(self, listed: Sequence[Container]) -> tuple[Container, ...]:
+        """Return containers that were listed with the word of those functions of which Docker's may be old."""
+        doubtful = [one for one in listed if one.is_doubtful]
+        ready = find_ready(self.addresses(doubtful)) if doubtful else ()
+        return tuple(replace(one, answers=True) if one.id in ready else one for one in listed)
+
+    def listed(self) -> tuple[Container, ...]:
+        """List the project's containers, running or not, as Docker tells of them, by one call."""
+        return read_containers(self._ask("ps", "--all", "--no-trunc", *self._project_filter(), *Container.format()))
+
+    def config_hashes(self, compose: bytes) -> dict[str, str]:
+        """Return Compose's hash of each service of a Compose file's content, as it labels containers with."""
+        place = ["--project-name", self.project, "--project-directory", str(self.compose_file.parent), "--file", "-"]
+        command = ["docker", "compose", *place, "config", "--hash", "*"]
+        memory = HashMemory(self.compose_file.parent / "state" / "hashes.json")
+        return memory.find(make_key(command, compose), lambda: require_success(run(command, text=compose.decode())))
+
+    def has_image(self, image: str) -> bool:
+        """Say whether an image is here."""
+        return bool(self.images([image]))
+
+    def images(self, names: Iterable[str]) -> set[str]:
+        """Return which of these images are here, by one call."""
+        wanted = sorted(set(names))
+        if not wanted:
+            return set()
+        result = run(["docker", "image", "inspect", "--format", _NAMES, *wanted])
+        found = {name for line in result.stdout.split("\n") if line for name in json.loads(line) or ()}
+        return set(wanted) if not result.returncode else {name for name in wanted if _shorten(name) in found}
+
+    def used_images(self) -> set[str]:
+        """Return the images of all containers on this machine, of whatever project."""
+        return set(self._ask("ps", "--all", "--no-trunc", "--format", "{{.Image}}").split())
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image another name."""
+        self._ask("tag", image, name)
+
+    def remove_images(self, images: Sequence[str]) -> None:
+        """Remove names of images; what still has another name stays."""
+        if images:
+            run(["docker", "image", "rm", *images])
+
+    def save(self, image: str, file: Path) -> None:
+        """Write an image into a tar.
+
+        Raises:
+            EngineError: there is no such image, or no room for it.
+        """
+        self._ask("save", "--output", str(file), image)
+
+    def load(self, file: Path) -> None:
+        """Read the images of a tar.
+
+        Raises:
+            EngineError: it holds none.
+        """
+        self._ask("load", "--quiet", "--input", str(file))
+
+    def up(self, services: Sequence[str], *, scales: Mapping[str, int] | None = None) -> None:
+        """Create and start services of the rendered file; older containers make way first, but with scales go on.
+
+        Without `--no-deps`, by which Compose would label containers with another hash than `config --hash` tells.
+
+        Raises:
+            EngineError: Compose refused.
+        """
+        with self._explained():
+            self._client.compose.up(
+                list(services),
+                detach=True,
+                quiet=True,
+                scales=dict(scales or {}),
+                recreate=not scales,
+                no_build=True,
+                pull="never",
+            )
+
+    def up_candidate(self, services: Sequence[str], scales: Mapping[str, int]) -> None:
+        """Create and start services of the candidate; with scales, older containers go on beside the new.
+
+        By the command itself, which starts sooner than python-on-whales is imported, and inherits the locks of this
+        task: should the task be killed, whoever comes next waits until Compose has ended too.
+
+        Raises:
+            EngineError: Compose refused.
+        """
+        command = ["docker", "compose", "--project-name", self.project, "--file", str(self.candidate_file)]
+        command += ["up", "--detach", "--no-build", "--pull", "never", *(["--no-recreate"] if scales else [])]
+        command += [part for name, count in scales.items() for part in ("--scale", f"{name}={count}")]
+        require_success(run([*command, *services], close_fds=False))
+
+    def down(self, *, volumes: bool) -> None:
+        """Stop and remove everything of the project."""
+        with self._explained():
+            self._client.compose.down(remove_orphans=True, volumes=volumes, quiet=True)
+
+    def stop(self, containers: Sequence[Container]) -> None:
+        """Stop containers, each within its own grace period, and remove them."""
+        if containers:
+            names = [one.id for one in containers]
+            # One that is gone already is no failure.
+            run(["docker", "stop", *names])
+            require_success(run(["docker", "rm", "--force", *names]))
+
+    def signal(self, container: Container, name: str) -> None:
+        """Send a signal to a container's first process, by its own shell.
+
+        After `docker kill`, whatever the signal, Docker takes the container for stopped by hand, and does not start it
+        again when it fails.
+        """
+        self._ask("exec", container.id, "bash", "-c", f"kill -{name} 1")
+
+    def last_logs(self, container: Container, lines: int = _LOG_LINES) -> str:
+        """Return the last lines that a container printed."""
+        result = subprocess.run(
+            ["docker", "logs", "--tail", str(lines), container.id],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+        )  # fmt: skip
+        return result.stdout.strip()
+
+    def execute(self, container: Container, *command: str) -> str:
+        """Run a command in a container and return what it printed; nothing if it could not be run."""
+        result = run(["docker", "exec", container.id, *command])
+        return "" if result.returncode else result.stdout
+
+    def last_probes(self, containers: Sequence[Container]) -> dict[str, str]:
+        """Return what the latest health check of each container printed, by the container's id."""
+        if not containers:
+            return {}
+        result = run(["docker", "inspect", "--format", _PROBES, *(one.id for one in containers)])
+        pairs = [line.partition(" ") for line in result.stdout.splitlines()]
+        return {id_: str(log[-1]["Output"]) for id_, _, text in pairs if (log := json.loads(text or "null"))}
+
+    def addresses(self, containers: Sequence[Container]) -> dict[str, str]:
+        """Return the address of each container in Docker's network, by the container's id."""
+        result = run(["docker", "inspect", "--format", _ADDRESS, *(one.id for one in containers)])
+        pairs = [line.split() for line in result.stdout.splitlines()]
+        return {pair[0]: pair[1] for pair in pairs if len(pair) > 1}
+
+    def follow_logs(self, services: Sequence[str], *, follow: bool, tail: str = "all") -> int:
+        """Print the logs of services as they are; return the exit status, which is 0 if the reader had enough."""
+        command = ["docker", "compose", *self._compose_arguments(), "logs", f"--tail={tail}"]
+        command += [*(["--follow"] if follow else []), *services]
+        return relay(command)
+
+    def pull(self, image: str) -> Iterator[str]:
+        """Pull an image and yield the lines of the log.
+
+        Raises:
+            BuildError: it failed.
+        """
+        yield from stream(["docker", "pull", image], f"The image {image} could not be pulled")
+
+    @cached_property
+    def _client(self) -> "DockerClient":
+        from python_on_whales import DockerClient
+
+        return DockerClient(compose_files=[self.compose_file], compose_project_name=self.project)
+
+    def _project_filter(self) -> list[str]:
+        return ["--filter", f"label=com.docker.compose.project={self.project}"]
+
+    def _compose_arguments(self) -> list[str]:
+        return ["--project-name", self.project, "--file", str(self.compose_file)]
+
+    def _ask(self, *arguments: str) -> str:
+        return require_success(run(["docker", *arguments]))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        from python_on_whales.exceptions import DockerException
+
+        try:
+            yield
+        except DockerException as error:
+            raise EngineError(explain(error.stderr or str(error))) from error
+
+
+def _shorten(image: str) -> str:
+    """Return an image's name as Docker tells it."""
+    name = _DEFAULT_REGISTRY.sub("", image)
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def _require(name: str, version: str, minimum: tuple[int, int]) -> None:
+    wanted = ".".join(map(str, minimum))
+    if not version:
+        raise EngineError(f"{name} is not installed; {wanted} or newer is needed. {PROVISION}")
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers < minimum:
+        raise EngineError(f"{name} {version} is too old; {wanted} or newer is needed. {PROVISION}")

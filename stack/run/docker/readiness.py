@@ -1,0 +1,144 @@
+"""Waiting until containers do their work."""
+
+import json
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from stack.errors import FunctionError
+from stack.run.docker.container import Container
+from stack.run.docker.engine import Engine
+from stack.run.docker.probe import find_ready
+
+# How often functions are asked, and Docker, which takes a hundred times as much of the machine.
+_POLL_SECONDS = 0.02
+_LISTING_SECONDS = 0.5
+# A function that has failed to start for so long will not be waited for any more; one that only waits for its broker
+# will. By then it was tried some six times.
+_PATIENCE_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+# How long a function may fail to start that was started together with the broker, once the broker is there.
+START_GRACE_SECONDS = 40.0
+
+
+class Trouble(NamedTuple):
+    """Why a function is not ready, in its processor's words, and for how long it has failed to start."""
+
+    reason: str
+    failing_seconds: float
+
+
+@dataclass
+class _Watch:
+    """The containers that count; Docker is asked for them no more often than makes sense."""
+
+    engine: Engine
+    ignored: Collection[str]
+    _listed: float = float("-inf")
+    _containers: Sequence[Container] = ()
+
+    def __post_init__(self) -> None:
+        self._addresses: dict[str, str] = {}
+
+    def look(self, *, is_late: bool) -> Sequence[Container]:
+        """Return the containers as they are, or were a moment ago."""
+        if is_late or time.monotonic() > self._listed + _LISTING_SECONDS:
+            self._containers = [one for one in self.engine.listed() if one.id not in self.ignored]
+            self._listed = time.monotonic()
+        return self._containers
+
+    def find_ready(self, containers: Sequence[Container]) -> set[str]:
+        """Return the ids of those containers that are ready; a function's address is asked for once."""
+        doubtful = [one for one in containers if one.is_doubtful]
+        if unknown := [one for one in doubtful if one.id not in self._addresses]:
+            self._addresses |= dict.fromkeys((one.id for one in unknown), "") | self.engine.addresses(unknown)
+        ready = find_ready({one.id: self._addresses[one.id] for one in doubtful if self._addresses[one.id]})
+        return ready | {one.id for one in containers if one.is_ready}
+
+
+def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> None:
+    """Wait until every container of the services is healthy.
+
+    A function that cannot start is given time: what it needs may have been started with it, such as the broker.
+
+    Raises:
+        FunctionError: one or more ended, or were not healthy in time; the message ends with their last lines.
+    """
+    failures = find_failures(engine, services, seconds, grace=START_GRACE_SECONDS)
+    if failures:
+        raise FunctionError("\n".join(failures.values()))
+
+
+def find_failures(
+    engine: Engine, services: Collection[str], seconds: float, *, ignored: Collection[str] = (), grace: float = 0.0
+) -> dict[str, str]:
+    """Wait until the containers of each service are healthy or have failed; return why, for those that failed.
+
+    Containers whose id is ignored do not count: they are older ones of the same service. For `grace` seconds a function
+    that fails to start is waited for, because what it needs may not be there yet.
+    """
+    began = time.monotonic()
+    failures: dict[str, str] = {}
+    waiting = set(services)
+    looked = began
+    watch = _Watch(engine, ignored)
+    while waiting:
+        is_late = time.monotonic() > began + seconds
+        found = [one for one in watch.look(is_late=is_late) if one.service in waiting]
+        troubles: dict[str, Trouble] = {}
+        if is_late or time.monotonic() > looked + _LOOK_SECONDS:
+            looked = time.monotonic()
+            troubles = _find_troubles(engine, found)
+        patience = _PATIENCE_SECONDS if time.monotonic() > began + grace else float("inf")
+        ready = watch.find_ready(found)
+        for service in sorted(waiting):
+            own = [one for one in found if one.service == service]
+            if own and all(one.id in ready for one in own):
+                waiting.discard(service)
+            elif reason := _find_failure(engine, own, troubles, patience, late_after=seconds if is_late else None):
+                failures[service] = reason
+                waiting.discard(service)
+        if waiting:
+            time.sleep(_POLL_SECONDS)
+    return failures
+
+
+def _find_troubles(engine: Engine, containers: Sequence[Container]) -> dict[str, Trouble]:
+    """Return why containers are not ready, by id, as far as their health checks have found out."""
+    probes = engine.last_probes([one for one in containers if one.is_running and not one.is_ready])
+    return {id_: _read_trouble(output) for id_, output in probes.items()}
+
+
+def _read_trouble(output: str) -> Trouble:
+    try:
+        document = json.loads(output)
+        return Trouble(str(document["error"]), float(document["failing_seconds"]))
+    except (ValueError, KeyError, TypeError):
+        return Trouble("", 0.0)
+
+
+def _find_failure(
+    engine: Engine,
+    containers: Sequence[Container],
+    troubles: Mapping[str, Trouble],
+    patience: float,
+    *,
+    late_after: float | None,
+) -> str:
+    for one in containers:
+        if one.has_failed:
+            return _tell_failure(engine, one, "ended")
+        trouble = troubles.get(one.id, Trouble("", 0.0))
+        why = f": {trouble.reason}" if trouble.reason else ""
+        if trouble.failing_seconds >= patience:
+            return _tell_failure(engine, one, f"does not come up{why}")
+        if late_after is not None and not one.is_ready:
+            return _tell_failure(engine, one, f"was not ready within {late_after:g} s{why}")
+    return "Docker did not start it." if late_after is not None and not containers else ""
+
+
+def _tell_failure(engine: Engine, container: Container, what: str) -> str:
+    log = engine.last_logs(container) or "(it printed nothing)"
+    indented = "\n".join(f"  {line}" for line in log.splitlines())
+    return f"{container.service} {what}. Its last lines:\n{indented}"

@@ -1,0 +1,1 @@
+"""Jobs: what the dashboard has done by child processes."""

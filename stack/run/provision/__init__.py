@@ -1,0 +1,1 @@
+"""Provisioning: bringing a machine to where the stack can run."""

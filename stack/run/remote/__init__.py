@@ -1,0 +1,1 @@
+"""Dashboards elsewhere, over Nuclio's REST API."""

@@ -1,0 +1,1 @@
+"""Scaling: how many containers of a function run."""

@@ -1,0 +1,113 @@
+"""Scaling: how many containers of a function run, by its user's word or the scaler's."""
+
+from stack import console
+from stack.errors import FunctionError
+from stack.plan.render import SCALER
+from stack.plan.stack import Service
+from stack.run.deploy.deployment import load_deployments
+from stack.run.docker.container import Container
+from stack.run.docker.readiness import find_failures
+from stack.run.image import Builder
+from stack.run.scale.replicas import forget_replicas, keep_replicas
+from stack.run.stack import Stack, open_stack
+from stack.run.workspace import lock
+
+_READY_SECONDS = 120
+
+
+def scale_function(name: str, text: str) -> None:
+    """Have so many containers of a function run, and remember it.
+
+    Raises:
+        FunctionError: it is not deployed, may not have so many, or a new container does not come up.
+    """
+    if not text.isdecimal():
+        raise FunctionError(f"{text!r} is no number of containers: invoke scale-function {name} 3.")
+    replicas = int(text)
+    stack = open_stack(is_lenient=True)
+    stack.engine.check()
+    with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, "stack"):
+        stack = stack.reread()
+        _check(stack, name, replicas)
+        before = stack.replicas.get(name)
+        keep_replicas(stack.workspace, name, replicas)
+        stack = stack.reread()
+        stack.write(stack.inputs)
+        with console.working(f"Scaling {name} to {replicas}"):
+            problem = _apply(stack, _find(stack, name))
+        if problem:
+            _put_back(stack, name, before)
+            raise FunctionError(problem)
+    console.success(f"{name}: {replicas} {'container' if replicas == 1 else 'containers'}.")
+
+
+def settle(stack: Stack, service: Service, replicas: int) -> str:
+    """Start what is missing and remove the surplus, which finishes its events; return why that failed, or nothing."""
+    name = service.plan.service
+    before = [one for one in stack.engine.containers() if one.service == name]
+    if len(before) < replicas:
+        stack.engine.up([name], scales={name: replicas})
+        seconds = service.plan.spec.readiness_timeout_seconds or _READY_SECONDS
+        failures = find_failures(stack.engine, [name], seconds)
+        return failures.get(name, "")
+    stack.engine.stop(_surplus(before, len(before) - replicas))
+    return ""
+
+
+def _apply(stack: Stack, service: Service) -> str:
+    return settle(stack, service, service.replicas)
+
+
+def _surplus(containers: list[Container], count: int) -> list[Container]:
+    """Choose which containers go: those that do not work first."""
+    return sorted(containers, key=lambda one: one.is_ready)[:count]
+
+
+def _put_back(stack: Stack, name: str, replicas: int | None) -> None:
+    if replicas is None:
+        forget_replicas(stack.workspace, name)
+    else:
+        keep_replicas(stack.workspace, name, replicas)
+    stack = stack.reread()
+    stack.write(stack.inputs)
+    _apply(stack, _find(stack, name))
+
+
+def _check(stack: Stack, name: str, replicas: int) -> None:
+    deployments = load_deployments(stack.workspace)
+    if name not in deployments:
+        known = ", ".join(deployments) or "none"
+        raise FunctionError(f"{name} is not deployed. Deployed functions: {known}.")
+    service = _find(stack, name)
+    limits = service.limits
+    if service.plan.spec.disable:
+        raise FunctionError(f"{name} is disabled; take `disable: true` out of its function.yaml, and deploy it again.")
+    if not limits.least <= replicas <= limits.most:
+        raise FunctionError(
+            f"{name} may have {limits.least} to {limits.most} containers, not {replicas}; "
+            f"minReplicas and maxReplicas in functions/{name}/function.yaml say so."
+        )
+    if service.port and replicas > 1:
+        raise FunctionError(
+            f"Only one container of {name} can have its port {service.port.split(':')[1]}. "
+            f"Leave `port` out of functions/{name}/function.yaml: the gateway leads to all of them."
+        )
+
+
+def _find(stack: Stack, name: str) -> Service:
+    return next(one for one in stack.inputs.services if one.plan.name == name)
+
+
+def settle_scaler(stack: Stack) -> None:
+    """Have the scaler run where a function leaves it a choice, and only there.
+
+    Raises:
+        StackError: its image could not be made, or Docker refused.
+    """
+    found = [one for one in stack.engine.listed() if one.service == SCALER]
+    if stack.inputs.has_scaler and not found:
+        Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
+        with lock(stack.workspace, "stack"):
+            stack.engine.up([SCALER])
+    elif found and not stack.inputs.has_scaler:
+        stack.engine.stop(found)

@@ -1,0 +1,106 @@
+"""The scaler: looks at the load of functions and has as many containers run as it asks for.
+
+It runs in a container of the stack, beside the broker and the gateway. What it did is written down as
+`invoke scale-function` writes it, so that it may end at any time, and everything goes on as it is.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack import console
+from stack.errors import StackError
+from stack.plan.function import own_queues
+from stack.plan.scaler import Load, Memory, Policy, decide, read_targets
+from stack.plan.stack import Service
+from stack.run.broker.broker import Depth, find_inner_broker
+from stack.run.deploy.deployment import load_deployments
+from stack.run.gateway import Traffic, read_traffic
+from stack.run.scale.replicas import keep_replicas
+from stack.run.scale.scale import settle
+from stack.run.stack import Stack
+from stack.run.workspace import lock
+
+_LOOK_SECONDS = 0.5
+# Its age tells the container's health check that the scaler goes on.
+_ALIVE = Path("/tmp/alive")
+# Between two counts of what really runs.
+_COUNT_SECONDS = 5.0
+# After a failure, such as of a broker that starts.
+_PAUSE_SECONDS = 2.0
+
+
+@dataclass
+class Scaler:
+    """Decides for every function that leaves it a choice."""
+
+    stack: Stack
+    _memories: dict[str, Memory] = field(default_factory=dict)
+    _counts_at: float = 0.0
+
+    def run(self) -> None:
+        """Look again and again, for ever."""
+        while True:
+            pause = _LOOK_SECONDS
+            try:
+                self.look()
+                _ALIVE.touch()
+            except (StackError, OSError) as error:
+                console.warn(str(error))
+                pause = _PAUSE_SECONDS
+            time.sleep(pause)
+
+    def look(self) -> None:
+        """Decide once for every function, and do it.
+
+        Raises:
+            StackError: the broker does not answer, or Docker refused.
+            OSError: the gateway does not answer.
+        """
+        self.stack = self.stack.reread()
+        services = _find_services(self.stack)
+        traffic = read_traffic()
+        depths = find_inner_broker(self.stack).depths()
+        short = self._find_short(services)
+        for service in services:
+            self._see_to(service, _weigh(service, traffic, depths), is_short=service.plan.service in short)
+
+    def _find_short(self, services: Sequence[Service]) -> set[str]:
+        """Count, now and then, whose containers are not as many as were decided, such as after a loss of power."""
+        if time.monotonic() < self._counts_at:
+            return set()
+        self._counts_at = time.monotonic() + _COUNT_SECONDS
+        found = [one.service for one in self.stack.engine.listed()]
+        return {one.plan.service for one in services if found.count(one.plan.service) != one.replicas}
+
+    def _see_to(self, service: Service, load: Load, *, is_short: bool) -> None:
+        name, now = service.plan.name, time.monotonic()
+        policy = Policy(read_targets(service.plan.function.config), service.limits)
+        memory = self._memories.get(name, Memory(since=now))
+        decision = decide(service.replicas, load, policy, now=now, memory=memory)
+        self._memories[name] = decision.memory
+        if decision.replicas != service.replicas or is_short:
+            self._scale(service, decision.replicas)
+
+    def _scale(self, service: Service, replicas: int) -> None:
+        name = service.plan.name
+        with lock(self.stack.workspace, "stack"):
+            if name not in load_deployments(self.stack.workspace):
+                return
+            keep_replicas(self.stack.workspace, name, replicas)
+            problem = settle(self.stack, service, replicas)
+        console.say(f"{name}: {service.replicas} → {replicas}")
+        if problem:
+            console.warn(problem)
+
+
+def _find_services(stack: Stack) -> list[Service]:
+    services = map(stack.deployed_service, load_deployments(stack.workspace).values())
+    return [one for one in services if one.limits.is_automatic]
+
+
+def _weigh(service: Service, traffic: dict[str, Traffic], depths: dict[str, Depth]) -> Load:
+    queues: Sequence[Depth] = [depths[queue] for queue in own_queues(service.plan) if queue in depths]
+    requests = traffic[service.plan.name].requests if service.plan.name in traffic else 0
+    return Load(sum(one.messages for one in queues), sum(one.rate for one in queues), requests)

@@ -1,0 +1,1 @@
+"""Secrets, credentials, and who may come in."""

@@ -1,0 +1,1 @@
+"""Code that is elsewhere than in a function's folder."""

@@ -1,0 +1,141 @@
+"""Archives: unpacked into a folder that no entry leaves."""
+
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from stack.errors import FunctionError
+from stack.run.source.conversion import KINDS, find_kind, open_converted
+
+_MOST_ENTRIES = 20_000
+_CHUNK_BYTES = 1 << 20
+# Of a tar: headers of an entry with a long name, and what pads it.
+_ENTRY_BYTES = 4096
+_FORMATS = f"zip, jar, tar, tar.gz, tar.bz2, tar.xz, {', '.join(KINDS[:-1])} and {KINDS[-1]}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of an archive: a folder, a link to `target`, or else a file."""
+
+    name: str
+    is_folder: bool = False
+    is_executable: bool = False
+    target: str = ""
+    open: Callable[[], IO[bytes] | None] = lambda: None
+
+
+def unpack(archive: Path, folder: Path, limit: int) -> None:
+    """Unpack an archive, whatever its name, into an empty folder; `limit` is the most that may come of it, in bytes.
+
+    Files come first and links last, so that nothing is ever written through a link.
+
+    Raises:
+        FunctionError: it is no archive, is broken or too large, or an entry leads out of the folder.
+    """
+    try:
+        links = _unpack_files(archive, folder, limit)
+        for place, target in links:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(target)
+        for place, target in links:
+            if not _stays_within(place, folder):
+                raise FunctionError(f"the link {place.name!r} in the archive leads to {target!r}, out of its folder")
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError) as error:
+        raise FunctionError(f"the archive is broken: {error}") from error
+    except (OSError, KeyError) as error:
+        raise FunctionError(f"the archive cannot be unpacked: {error}") from error
+
+
+def _unpack_files(archive: Path, folder: Path, limit: int) -> list[tuple[Path, str]]:
+    left, links = limit, []
+    for number, entry in enumerate(_read_entries(archive, limit)):
+        place = folder / _check_name(entry.name)
+        if number >= _MOST_ENTRIES:
+            raise FunctionError(f"the archive has more than {_MOST_ENTRIES} entries")
+        if entry.is_folder:
+            place.mkdir(parents=True, exist_ok=True)
+        elif entry.target:
+            links.append((place, entry.target))
+        else:
+            left -= _write(entry, place, left)
+    return links
+
+
+def _stays_within(link: Path, folder: Path) -> bool:
+    """Say whether a link leads to something in the folder, by whatever other links."""
+    try:
+        return link.resolve(strict=True).is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
+        return False
+
+
+def _check_name(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise FunctionError(f"the entry {name!r} of the archive leads out of its folder")
+    return path
+
+
+def _write(entry: Entry, place: Path, limit: int) -> int:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    source = entry.open()
+    if source is None:
+        raise FunctionError(f"the entry {entry.name!r} of the archive is no file")
+    written = 0
+    with source, place.open("wb") as file:
+        while chunk := source.read(_CHUNK_BYTES):
+            written += len(chunk)
+            if written > limit:
+                raise FunctionError("what is in the archive is larger than `downloads.megabytes` in stack.yaml permits")
+            file.write(chunk)
+    place.chmod(0o755 if entry.is_executable else 0o644)
+    return written
+
+
+def _read_entries(archive: Path, limit: int) -> Iterator[Entry]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as bundle:
+            yield from map(_Zipped(bundle), bundle.infolist())
+    elif tarfile.is_tarfile(archive):
+        with tarfile.open(archive) as bundle:
+            yield from map(_Taped(bundle), bundle)
+    elif kind := find_kind(archive):
+        with open_converted(archive, kind, limit + _MOST_ENTRIES * _ENTRY_BYTES) as bundle:
+            yield from map(_Taped(bundle), bundle)
+    else:
+        raise FunctionError(f"that is no archive of a known kind; make it one of {_FORMATS}")
+
+
+@dataclass(frozen=True)
+class _Zipped:
+    bundle: zipfile.ZipFile
+
+    def __call__(self, info: zipfile.ZipInfo) -> Entry:
+        mode = info.external_attr >> 16
+        if stat.S_ISLNK(mode):
+            return Entry(info.filename, target=_check_target(self.bundle.read(info).decode(errors="replace")))
+        return Entry(info.filename, info.is_dir(), bool(mode & 0o100), open=lambda: self.bundle.open(info))
+
+
+@dataclass(frozen=True)
+class _Taped:
+    bundle: tarfile.TarFile
+
+    def __call__(self, info: tarfile.TarInfo) -> Entry:
+        if info.issym():
+            return Entry(info.name, target=_check_target(info.linkname))
+        # A hard link is read as the entry of the archive that it names, and never as a file of this machine.
+        return Entry(info.name, info.isdir(), bool(info.mode & 0o100), open=lambda: self.bundle.extractfile(info))
+
+
+def _check_target(target: str) -> str:
+    if not target or target.startswith("/") or "\0" in target:
+        raise FunctionError(f"a link in the archive leads to {target!r}, out of its folder")
+    return target
