@@ -1,11 +1,12 @@
 """Triggers: what makes a function run. The facts are Nuclio's; each kind has its own attributes."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from stack.config.attributes import AnyAttributes, CronAttributes, HttpAttributes, MqttAttributes, RabbitAttributes
 from stack.config.document import NuclioDocument
 from stack.config.duration import Duration
 from stack.config.inert import Inert
@@ -80,160 +81,6 @@ class _Trigger(NuclioDocument):
         return max(1, self.num_workers if given and self.num_workers else self.max_workers or self.num_workers)
 
 
-class Cors(NuclioDocument):
-    """Which pages of other sites may ask; an empty list stands for Nuclio's default."""
-
-    enabled: bool = False
-    """Let pages of other sites ask."""
-    allow_origins: list[str] = []
-    allow_methods: list[str] = []
-    allow_headers: list[str] = []
-    expose_headers: list[str] = []
-    allow_credentials: bool = False
-    preflight_max_age_seconds: int | None = Field(None, ge=-1)
-
-
-class HttpAttributes(NuclioDocument):
-    """Attributes of an http trigger; `port` is a port of this machine.
-
-    `hideTraceback`, which is Tidegate's own, keeps what went wrong in a handler out of the body of the response.
-    """
-
-    port: int = Field(0, ge=0, le=65535)
-    """A port of this machine that leads to the function alone; 0 is none that is fixed."""
-    read_buffer_size: int = Field(16384, gt=0)
-    """Bytes; the headers of a request may not be longer."""
-    max_request_body_size: int = Field(4194304, gt=0)
-    """Bytes; a larger body is refused."""
-    reduce_memory_usage: Annotated[bool, Inert()] = False
-    cors: Cors = Cors()
-    """Which pages of other sites may ask."""
-    hide_traceback: bool = False
-    """Keep what went wrong in a handler out of the response; it is in the log."""
-    disable_port_publishing: bool = False
-    """Only other services of the stack reach it."""
-    service_type: Annotated[str, Inert("is for Kubernetes")] = ""
-    ingresses: Annotated[dict[str, dict[str, Any]], Inert("is for Kubernetes")] = {}
-    mode: Annotated[str, Inert("is parsed and unused, as in Nuclio")] = "sync"
-
-
-class _TlsAttributes(NuclioDocument):
-    """How a broker is met over TLS; each is PEM, or the path of a file in the function's container."""
-
-    ca_cert: str = ""
-    """Who vouches for the broker."""
-    client_certificate: str = ""
-    """Who the function is to the broker."""
-    client_key: str = ""
-    """The key of that certificate."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.client_key and not self.client_certificate:
-            raise ValueError("a clientKey needs its clientCertificate")
-        return self
-
-
-class RabbitAttributes(_TlsAttributes):
-    """Attributes of a rabbit-mq trigger; the topics are routing keys of a topic exchange.
-
-    Without `onError` and `requeueOnError` a failed message is tried again and kept in the end; with them it is treated
-    as newer Nuclio does.
-    """
-
-    exchange_name: str = ""
-    """The topic exchange that the queue is bound to."""
-    queue_name: str = ""
-    """The queue that is consumed; where left out, one of the function's own."""
-    topics: list[str] = []
-    """Routing keys that bring messages from the exchange; wildcards * and # are allowed."""
-    reconnect_duration: Annotated[Duration, Inert("has no effect: a connection is tried again for ever")] = "5m"
-    reconnect_interval: Duration = "15s"
-    """The longest pause between two attempts to reach the broker."""
-    prefetch_count: int = Field(0, ge=0, le=65535)
-    """How many messages a worker holds unacknowledged; 0 follows from how long its handler takes."""
-    durable_exchange: bool = False
-    """Keep the exchange when the broker restarts."""
-    durable_queue: bool = True
-    """Keep the queue and its messages when the broker restarts."""
-    on_error: Literal["", "retry", "ack", "nack"] = ""
-    """What becomes of a failed message: tried again, forgotten, or refused."""
-    requeue_on_error: bool | None = None
-    """Put a refused message back into its queue."""
-    max_retries: int = Field(3, ge=0)
-    """How often a failed message is tried again before it is kept as a dead letter."""
-
-    @model_validator(mode="after")
-    def _bindable(self) -> "RabbitAttributes":
-        if self.topics and not self.exchange_name:
-            raise ValueError("topics need an exchangeName to be bound to")
-        return self
-
-
-class Subscription(NuclioDocument):
-    """A topic filter of MQTT, wildcards included."""
-
-    topic: str = Field(min_length=1)
-    """Wildcards: + for one level, # for all that follow."""
-    qos: int = Field(0, ge=0, le=2)
-    """Quality of service."""
-
-    @field_validator("topic")
-    @classmethod
-    def _is_filter(cls, value: str) -> str:
-        levels = value.split("/")
-        if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
-            raise ValueError(f"# should stand alone at the end, as in a/#, not {value!r}")
-        if any("+" in level and level != "+" for level in levels):
-            raise ValueError(f"+ should stand alone between slashes, as in a/+/b, not {value!r}")
-        return value
-
-
-class MqttAttributes(_TlsAttributes):
-    """Attributes of an mqtt trigger; `queueName` names its queue on the stack's own broker."""
-
-    subscriptions: list[Subscription] = Field(min_length=1)
-    """Which topics make it run."""
-    client_id: str = Field("", alias="clientID")
-    """What it calls itself on a broker other than the stack's own."""
-    protocol_version: Literal[3, 4, 5] = 4
-    """Of MQTT: 3 is 3.1, 4 is 3.1.1."""
-    queue_name: str = ""
-    """Its queue on the stack's own broker; where left out, one of the function's own."""
-    max_retries: int = Field(3, ge=0)
-    """How often a failed message is tried again before it is kept as a dead letter."""
-
-
-class CronEvent(NuclioDocument):
-    """What a cron trigger says each time."""
-
-    body: str = ""
-    headers: dict[str, str | int | float | bool] = {}
-    path: str = ""
-    method: str = ""
-
-
-class CronAttributes(NuclioDocument):
-    """Attributes of a cron trigger; an interval wins over a schedule, as in Nuclio."""
-
-    schedule: str = ""
-    """Five fields, six with the seconds first, @hourly, or @every 90s."""
-    interval: Duration = ""
-    """Such as 500ms or 1h30m; wins over the schedule."""
-    timezone: str = ""
-    """The schedule's time zone, such as Europe/Rome; UTC where left out."""
-    event: CronEvent = CronEvent()
-    """What the handler is given."""
-    concurrency_policy: Annotated[str, Inert("is for Kubernetes; one run at a time here")] = ""
-    job_backoff_limit: Annotated[int, Inert("is for Kubernetes")] = 2
-
-    @model_validator(mode="after")
-    def _has_time(self) -> Self:
-        if not self.schedule and not self.interval:
-            raise ValueError("needs a schedule, such as '*/5 * * * *', or an interval, such as 10s")
-        return self
-
-
 class HttpTrigger(_Trigger):
     """An HTTP server on port 8080 of the container."""
 
@@ -272,12 +119,6 @@ class CronTrigger(_Trigger):
     kind: Literal["cron"]
     batch: Annotated[Batch | None, _BATCHES] = None
     attributes: CronAttributes
-
-
-class AnyAttributes(NuclioDocument):
-    """Attributes of a kind that is not known here."""
-
-    model_config = ConfigDict(extra="allow")
 
 
 class OtherTrigger(_Trigger):
