@@ -66,30 +66,42 @@ def stream(
     Raises:
         BuildError: it failed; the message is `failure` and the last lines.
     """
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        command, stdin=pipe if text else subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT, text=True,
-        errors="replace", close_fds=running is None,
-    )  # fmt: skip
-    last: deque[str] = deque(maxlen=_LOG_LINES)
+    process = _start(command, reads=bool(text), close_fds=running is None)
     running = set() if running is None else running
     running.add(process)
-    assert process.stdout is not None
+    last: deque[str] = deque(maxlen=_LOG_LINES)
     try:
-        if process.stdin:
-            with suppress(BrokenPipeError), process.stdin:
-                process.stdin.write(text)
-        for line in process.stdout:
+        _feed(process, text)
+        for line in process.stdout or ():
             last.append(line.rstrip())
             yield last[-1]
     finally:
-        if process.poll() is None:
-            process.terminate()
-        process.stdout.close()
-        status = process.wait()
+        status = _end(process)
         running.discard(process)
     if status:
         raise BuildError(f"{failure}. The log ends with:\n" + "\n".join(f"  {line}" for line in last))
+
+
+def _start(command: Sequence[str], *, reads: bool, close_fds: bool) -> "subprocess.Popen[str]":
+    source, pipe = subprocess.PIPE if reads else subprocess.DEVNULL, subprocess.PIPE
+    return subprocess.Popen(
+        command, stdin=source, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace", close_fds=close_fds
+    )
+
+
+def _feed(process: "subprocess.Popen[str]", text: str) -> None:
+    if process.stdin:
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(text)
+
+
+def _end(process: "subprocess.Popen[str]") -> int:
+    """End a process, unless it has ended, and return its exit status."""
+    if process.poll() is None:
+        process.terminate()
+    if process.stdout:
+        process.stdout.close()
+    return process.wait()
 
 
 def relay(command: Sequence[str]) -> int:
