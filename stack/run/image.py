@@ -1,10 +1,12 @@
 """Images: where bases come from, and building what is missing."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,7 @@ from stack.plan.advice import advise
 from stack.plan.code import runs_as_is
 from stack.plan.foundation import Kind
 from stack.plan.function import FunctionPlan
-from stack.plan.image import Archive, Ground
+from stack.plan.image import Archive, Ground, digest
 from stack.plan.nuclio_dashboard import is_nuclio
 from stack.plan.render import (
     Files,
@@ -128,18 +130,27 @@ class Builder:
             yield from self.engine.pull(name)
             return
         try:
-            yield from self.engine.buildkit.build(self.plan_build(plan, name))
+            with self.prepared(plan, name) as build:
+                yield from self.engine.buildkit.build(build)
         except BuildError as error:
             raise BuildError("\n".join(part for part in (str(error), advise(plan, str(error))) if part)) from error
 
-    def plan_build(self, plan: FunctionPlan, name: str) -> Build:
-        """Write what a function's image is built with, and return what builds it."""
-        self._write(render_function(plan, self.inputs))
-        folder = self.workspace.rendered / "functions" / plan.name
+    @contextmanager
+    def prepared(self, plan: FunctionPlan, name: str) -> Iterator[Build]:
+        """Yield what builds a function's image, in a folder of its own for as long as the block runs.
+
+        What is rendered tells of the function as it is deployed, and is written again by whatever else ends meanwhile.
+        """
+        folder = self.workspace.state / "builds" / plan.name / digest([name])
+        for path, content in render_function(plan, self.inputs).items():
+            write_file(folder / path.removeprefix(f"functions/{plan.name}/"), content)
         context = self.workspace.root / plan.function.context
         build = plan.spec.build
         flags = (*(("--no-cache",) if build.no_cache else ()), *split_flags(build.flags))
-        return Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets(), flags=flags)
+        try:
+            yield Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets(), flags=flags)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _make_base(self) -> None:
         ground = self.inputs.ground

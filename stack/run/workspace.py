@@ -21,6 +21,9 @@ VARIABLE = "TIDEGATE_WORKSPACE"
 # Below .stack/, what is not rendered: never removed as an orphan.
 _KEPT = frozenset({"secrets", "state", ".gitignore", "function.schema.json", "stack.schema.json"})
 
+# How the name of a file begins until all of it is written.
+_UNFINISHED = ".writing-"
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -102,14 +105,27 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> bool:
         if path.is_file() and path.read_bytes() == content and path.stat().st_mode & 0o777 == mode:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        _replace(path, content, mode)
+    except OSError as error:
+        raise HostError(f"{path} cannot be written: {error.strerror}. {owner_hint(path)}") from error
+    return True
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
+    try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(name).chmod(mode)
         Path(name).replace(path)
-    except OSError as error:
-        raise HostError(f"{path} cannot be written: {error.strerror}. {owner_hint(path)}") from error
-    return True
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def list_files(folder: Path) -> list[Path]:
+    """List the files of a folder, which may not be there, but for those that are just being written."""
+    return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith(_UNFINISHED))
 
 
 def make_folder(path: Path, mode: int = 0o755) -> None:

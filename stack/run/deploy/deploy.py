@@ -182,9 +182,10 @@ class Deploy:
         if len(plain) < _MANY:
             return set()
         try:
-            bake = Bake({one.plan.name: builder.plan_build(one.plan, one.image) for one in plain})
-            for name, line in self.stack.engine.buildkit.bake(bake):
-                self.board.follow(name, [line])
+            with ExitStack() as exits:
+                builds = {one.plan.name: exits.enter_context(builder.prepared(one.plan, one.image)) for one in plain}
+                for name, line in self.stack.engine.buildkit.bake(Bake(builds)):
+                    self.board.follow(name, [line])
         except StackError:
             return set()
         for one in plain:

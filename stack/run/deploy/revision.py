@@ -9,7 +9,7 @@ from stack.errors import FunctionError
 from stack.plan.code import runs_as_is
 from stack.run.deploy.deployment import Deployment, forget_revisions, is_deployed, load_deployments, load_revisions
 from stack.run.stack import Stack, open_stack
-from stack.run.workspace import Workspace, try_lock, write_file
+from stack.run.workspace import Workspace, list_files, try_lock, write_file
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def prune_revisions(stack: Stack, names: Sequence[str]) -> None:
 
 def prune_attempts(stack: Stack) -> None:
     """Do the same for every function whose last deploy was cut short; one that is being deployed is left alone."""
-    for path in sorted(_attempts_file(stack.workspace, "").parent.glob("*")):
+    for path in list_files(_attempts_file(stack.workspace, "").parent):
         with try_lock(stack.workspace, f"function-{path.name}") as is_free:
             if is_free:
                 prune_revisions(stack, [path.name])

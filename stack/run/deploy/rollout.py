@@ -59,8 +59,8 @@ class Rollout:
         for one in ready:
             record_deployment(self.stack.workspace, one.plan, one.image, message=self.message)
         inputs = with_services(self.stack.inputs, ready)
-        if ready or failures or self.board.failures:
-            # A version that failed has left its recipe among the rendered files.
+        if ready or failures:
+            # What a version that failed was to mount goes again.
             self.stack.write(inputs)
         for one in self.services:
             if failure := failures.get(one.plan.service, ""):

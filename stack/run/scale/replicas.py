@@ -1,15 +1,21 @@
 """How many containers of each function were asked for; kept in .stack/state/replicas/, one file for each."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from stack.plan.function import FunctionPlan
 from stack.plan.scale import find_limits
-from stack.run.workspace import Workspace, write_file
+from stack.run.workspace import Workspace, list_files, write_file
 
 
 def load_replicas(workspace: Workspace) -> dict[str, int]:
     """Read how many containers were asked for, by the name of the function, where that was ever done."""
-    return {path.name: int(path.read_text()) for path in _folder(workspace).glob("*") if path.is_file()}
+    found = {}
+    for path in list_files(_folder(workspace)):
+        # A function may be deleted meanwhile.
+        with suppress(FileNotFoundError):
+            found[path.name] = int(path.read_text())
+    return found
 
 
 def keep_replicas(workspace: Workspace, name: str, replicas: int) -> None:

@@ -6,9 +6,13 @@ import pytest
 
 from stack.config.settings import Images, ImageSource, Settings
 from stack.errors import EngineError
+from stack.plan.broker import GUEST_CREDENTIALS
+from stack.plan.image import Archive, Ground
+from stack.plan.render import Inputs, function_image, render
 from stack.run.docker.engine import Engine
-from stack.run.image import choose_ground
-from stack.run.workspace import Workspace
+from stack.run.image import Builder, choose_ground
+from stack.run.workspace import Workspace, write_tree
+from tests.unit.plan.samples import make_plan
 
 
 @pytest.fixture
@@ -42,3 +46,19 @@ def test_engine_that_is_down_is_no_answer(tmp_path: Path, engine: Engine, text: 
     with pytest.raises(EngineError):
         choose_ground(workspace, Settings(), engine)
     assert (workspace.state / "image-source").read_text() == text
+
+
+def test_build_is_of_what_is_wished_whatever_is_rendered_meanwhile(tmp_path: Path, engine: Engine) -> None:
+    """Tasks that end while an image is made write what is deployed of its function."""
+    inputs = Inputs(Settings(), Ground(ImageSource.REGISTRY, Archive("", ())), GUEST_CREDENTIALS)
+    builder = Builder(Workspace(tmp_path), engine, inputs)
+    first, second = (make_plan(env=[{"name": "VERSION", "value": value}]) for value in ("one", "two"))
+    with (
+        builder.prepared(first, function_image(first, inputs)) as one,
+        builder.prepared(second, function_image(second, inputs)) as two,
+    ):
+        write_tree(builder.workspace, render(inputs))
+        for build, value in ((one, "one"), (two, "two")):
+            assert value in (build.contexts["config"] / "processor.yaml").read_text()
+            assert build.dockerfile.is_file()
+    assert not one.dockerfile.exists()

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from stack.errors import HostError
-from stack.run.workspace import PROGRAM, VARIABLE, Workspace, lock, make_folder, open_workspace, write_file, write_tree
+from stack.run.workspace import (
+    PROGRAM,
+    VARIABLE,
+    Workspace,
+    list_files,
+    lock,
+    make_folder,
+    open_workspace,
+    write_file,
+    write_tree,
+)
 
 SHARED = {"compose.yaml": b"a", "rabbitmq/rabbitmq.conf": b"b"}
 
@@ -79,6 +89,29 @@ def test_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file, no folder")
     with pytest.raises(HostError, match=r"b cannot be written: .* Check who owns .*a\."):
         write_file(tmp_path / "a" / "b", b"x")
+
+
+def test_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(HostError, match="a cannot be written"):
+        write_file(tmp_path / "a", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_is_just_being_written_is_not_listed(tmp_path: Path) -> None:
+    assert list_files(tmp_path / "missing") == []
+    written = threading.Event()
+
+    def write() -> None:
+        for number in range(2000):
+            write_file(tmp_path / "a", str(number).encode())
+        written.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    while not written.is_set():
+        assert [path.name for path in list_files(tmp_path)] in ([], ["a"])
+    thread.join()
 
 
 def test_what_is_there_of_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
