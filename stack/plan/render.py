@@ -1,5 +1,6 @@
 """Render templates/ into the files of .stack/; a template's path is its output's path."""
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -91,6 +92,7 @@ def render_compose(inputs: Inputs) -> bytes:
     context = {
         "settings": inputs.settings,
         "services": inputs.services,
+        "dockerfiles": {one.plan.name: _find_dockerfile(one.plan, inputs.home) for one in inputs.services},
         "broker": SERVICE,
         "scaler": SCALER,
         "has_scaler": inputs.has_scaler,
@@ -117,6 +119,13 @@ def render_compose(inputs: Inputs) -> bytes:
         "undeployed": UNDEPLOYED,
     }
     return fill(COMPOSE, context)
+
+
+def _find_dockerfile(plan: FunctionPlan, home: Home) -> str:
+    """Return where a function's Dockerfile is, seen from the folder of its code, wherever that is."""
+    root = home.workspace or "/"
+    file = f"{root}/.stack/functions/{plan.name}/Dockerfile"
+    return posixpath.relpath(file, f"{root}/{plan.function.context}")
 
 
 def render_broker(inputs: Inputs) -> Files:

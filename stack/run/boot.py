@@ -102,7 +102,8 @@ def bring_up(meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: 
     with interruptible("what was started runs on; `invoke up` goes on from here."), lock(stack.workspace, "stack"):
         found = _prepare(stack)
         if found.is_settled:
-            console.say("Everything runs as it should; nothing was changed.")
+            changed = "no container" if found.edits else "nothing"
+            console.say(f"Everything runs as it should; {changed} was changed.")
         else:
             _make_images(found)
             _apply(found)

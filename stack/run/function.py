@@ -73,9 +73,10 @@ def delete_function(name: str) -> None:
     """
     stack = open_stack(is_lenient=True)
     stack.engine.check()
-    containers = [one for one in stack.engine.containers() if name and one.function == name]
-    revisions = () if containers and not is_deployed(stack.workspace, name) else load_revisions(stack.workspace, name)
+    _find_traces(stack, name)
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, "stack"), console.working(f"Removing {name}"):
+        # A deploy may have ended meanwhile.
+        containers, revisions = _find_traces(stack, name)
         stack.engine.stop(containers)
         forget_deployment(stack.workspace, name)
         forget_replicas(stack.workspace, name)
@@ -89,6 +90,18 @@ def delete_function(name: str) -> None:
     settle_scaler(fresh)
     kept = f"; functions/{name} is kept" if name in function_folders(stack.workspace.root) else ""
     console.success(f"{name} is gone{kept}.")
+
+
+def _find_traces(stack: Stack, name: str) -> tuple[Sequence[Container], Sequence[Deployment]]:
+    """Return the containers and revisions of a function.
+
+    Raises:
+        FunctionError: there are none.
+    """
+    containers = [one for one in stack.engine.listed() if name and one.function == name]
+    if containers and not is_deployed(stack.workspace, name):
+        return containers, ()
+    return containers, load_revisions(stack.workspace, name)
 
 
 def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:

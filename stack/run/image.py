@@ -256,7 +256,7 @@ def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageS
     if not answers:
         console.say(
             f"No registry offers {name} here, so images are built from this system's packages "
-            "(`images.source: registry` in stack.yaml asks again)."
+            "(`images.source: registry` in stack.yaml has them pulled all the same)."
         )
     write_file(memory, f"{source} {name}\n".encode())
     return source

@@ -170,7 +170,9 @@ def render_stack() -> None:
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     warn_inert(one.plan.function for one in stack.undeployed)
-    changed = stack.write(stack.inputs)
+    with lock(stack.workspace, "stack"):
+        fresh = stack.reread()
+        changed = fresh.write(fresh.inputs)
     console.say(f"{len(changed)} files changed under {stack.workspace.rendered}.")
     console.say(
         "Next: `invoke up` makes the images and starts it; `docker compose --file .stack/compose.yaml up -d` does"

@@ -80,22 +80,28 @@ def deploy_and_tell(wish: Wish) -> None:
     Raises:
         FunctionError: none of the three is given, or more than one.
     """
-    from stack.run.remote.deploy import deploy_remotely
-
     name = wish.name
     if (bool(name), wish.everything, bool(wish.image_file)).count(True) != 1:
         raise FunctionError("Name one function, or add --all or --image-file: invoke deploy-function NAME.")
     if wish.via:
-        if not name:
-            raise FunctionError("--via deploys one function: invoke deploy-function NAME --via URL.")
-        deploy_remotely(name, wish.via)
+        _deploy_elsewhere(wish)
         return
     if wish.image_file:
-        _show_functions(deploy_bundle(wish.image_file))
+        _show_functions(deploy_bundle(wish.image_file, message=wish.message))
         return
     functions = deploy_functions([name] if name else [], message=wish.message)
     _show_functions([one for one in functions if wish.everything or one.name == name])
     console.say(f"Next: `invoke logs {name} --follow`." if name else "Next: `invoke functions` lists them.")
+
+
+def _deploy_elsewhere(wish: Wish) -> None:
+    from stack.run.remote.deploy import deploy_remotely
+
+    if not wish.name:
+        raise FunctionError("--via deploys one function: invoke deploy-function NAME --via URL.")
+    if wish.message:
+        raise FunctionError("Nuclio's API has no place for a message; leave out --message, or --via.")
+    deploy_remotely(wish.name, wish.via)
 
 
 def roll_back_and_tell(name: str, number: int) -> None:

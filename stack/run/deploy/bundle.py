@@ -42,7 +42,7 @@ def build_and_tell(name: str, output: str) -> None:
     console.say(f"Next, on the other machine: `invoke deploy-function --image-file {file.name}`.")
 
 
-def deploy_bundle(path: str) -> tuple[FunctionStatus, ...]:
+def deploy_bundle(path: str, *, message: str = "") -> tuple[FunctionStatus, ...]:
     """Deploy a function from a file, which builds nothing; return how all functions are then.
 
     Raises:
@@ -54,7 +54,7 @@ def deploy_bundle(path: str) -> tuple[FunctionStatus, ...]:
     stack.engine.check()
     with console.working(f"Loading {deployment.image}"):
         stack.engine.load(file)
-    functions = deploy_built(stack, deployment, f"from {file.name}")
+    functions = deploy_built(stack, deployment, message or f"from {file.name}")
     return tuple(one for one in functions if one.name == deployment.name)
 
 

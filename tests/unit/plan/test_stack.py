@@ -1,5 +1,6 @@
 """Functions as services of Compose."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -10,10 +11,11 @@ from stack.config.secret import Secret
 from stack.config.settings import Dashboard, ImageSource, Implementation, Settings
 from stack.errors import ConfigError
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
+from stack.plan.function import plan_function
 from stack.plan.image import Archive, Ground
-from stack.plan.render import Inputs, render_compose
+from stack.plan.render import Home, Inputs, render_compose
 from stack.plan.stack import Service, check_exposure, plan_service
-from tests.unit.plan.samples import make_plan, make_vault
+from tests.unit.plan.samples import make_function, make_plan, make_vault
 
 VAULT = make_vault()
 WIDE = Settings(bind=IPv4Address("0.0.0.0"))
@@ -126,3 +128,23 @@ def test_nuclios_dashboard_is_never_offered_to_others() -> None:
     document = yaml.safe_load(render_compose(inputs))
     assert document["services"]["dashboard"]["ports"] == ["127.0.0.1:8070:8070"]
     assert document["services"]["gateway"]["ports"] == ["0.0.0.0:8080:8080"]
+
+
+@pytest.mark.parametrize(
+    ("code", "dockerfile"),
+    [
+        ("", "../../.stack/functions/thermo/Dockerfile"),
+        ("code", "../.stack/functions/thermo/Dockerfile"),
+        (".stack/state/sources/thermo/1f", "../../../../functions/thermo/Dockerfile"),
+        ("../elsewhere", "../home of mine/.stack/functions/thermo/Dockerfile"),
+    ],
+)
+def test_dockerfile_is_found_from_the_folder_of_the_code(code: str, dockerfile: str) -> None:
+    """Compose looks for it below that folder."""
+    plan = plan_function(replace(make_function(), code=code), Settings())
+    service = plan_service(plan, Settings(), image="i", vault=make_vault(), is_deployed=True)
+    ground = Ground(ImageSource.REGISTRY, Archive("", ()))
+    inputs = Inputs(Settings(), ground, MADE, (service,), home=Home(workspace="/a/home of mine"))
+    build = yaml.safe_load(render_compose(inputs))["services"]["function-thermo"]["build"]
+    assert build["dockerfile"] == dockerfile
+    assert build["context"] == f"../{code or 'functions/thermo'}"
