@@ -15,7 +15,7 @@ from stack.errors import ConfigError, ConflictError, FunctionError
 from stack.plan.function_import import Imported, plan_imports, split_export
 from stack.plan.parcel import File
 from stack.plan.scaffold import TRIGGERS, plan_scaffold
-from stack.run.catalogue.gallery import list_patterns
+from stack.run.catalogue.gallery import find_examples
 from stack.run.catalogue.project import list_projects, save_project
 from stack.run.workspace import Workspace, write_file
 
@@ -41,19 +41,10 @@ class Wish:
     project: str = ""
 
 
-@cache
 def list_templates() -> tuple[Template, ...]:
-    """Return what there is to begin from: the kinds of triggers, nothing much, and the examples.
-
-    Raises:
-        StackError: one of them is wrong.
-    """
-    scaffolds = {name: parse_mapping(plan_scaffold(name, name)[FILE].decode(), FILE) for name in (*TRIGGERS, BLANK)}
-    examples = {one.name: one.function for one in list_patterns() if one.function}
-    return (
-        *(_describe(name, document, is_example=False) for name, document in scaffolds.items()),
-        *(_describe(name, document, is_example=True) for name, document in examples.items()),
-    )
+    """Return what there is to begin from: the kinds of triggers, nothing much, and the examples."""
+    examples = (_describe(name, document, is_example=True) for name, document in find_examples().items())
+    return (*_list_scaffolds(), *examples)
 
 
 def create_function(workspace: Workspace, wish: Wish, template: str) -> None:
@@ -64,15 +55,15 @@ def create_function(workspace: Workspace, wish: Wish, template: str) -> None:
         ConflictError: there is a folder of that name.
     """
     _require_free(workspace, [wish.name])
-    examples = {one.name: one.function for one in list_patterns() if one.function}
     if template in (*TRIGGERS, BLANK):
         files = {path: File(content) for path, content in plan_scaffold(wish.name, template).items()}
         _write(workspace, Imported(wish.name, files, ()), wish.project)
-    elif template in examples:
-        (imported,) = plan_imports([examples[template]], template, name=wish.name)
+    elif example := find_examples().get(template):
+        (imported,) = plan_imports([example], template, name=wish.name)
         _write(workspace, imported, wish.project)
     else:
-        raise FunctionError(f"There is no template {template!r}.")
+        known = ", ".join(one.name for one in list_templates())
+        raise FunctionError(f"There is no template {template!r}. Templates: {known}.")
 
 
 def create_functions(workspace: Workspace, wish: Wish, text: str, *, to_broker: bool) -> tuple[Imported, ...]:
@@ -108,6 +99,12 @@ def create_project(workspace: Workspace, name: str, description: str = "", *, us
     if name in list_projects(workspace, used):
         raise ConflictError(f"There is a project {name} already.")
     save_project(workspace, project)
+
+
+@cache
+def _list_scaffolds() -> tuple[Template, ...]:
+    scaffolds = {name: parse_mapping(plan_scaffold(name, name)[FILE].decode(), FILE) for name in (*TRIGGERS, BLANK)}
+    return tuple(_describe(name, document, is_example=False) for name, document in scaffolds.items())
 
 
 def _describe(name: str, document: Mapping[str, Any], *, is_example: bool) -> Template:

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,10 +11,13 @@ import yaml
 from stack.config.reading import parse_mapping
 from stack.config.settings import Settings
 from stack.config.source import FILE, function_folders
+from stack.errors import StackError
+from stack.plan.demo import ALERT, CONSUMERS, EVENTS
 from stack.plan.scaffold import TRIGGERS, plan_scaffold
 from stack.run.catalogue.exchange import make_export
 from stack.run.workspace import PROGRAM
 
+_EXAMPLES = (*CONSUMERS.values(), *EVENTS.values(), ALERT)
 _VALUES = {
     "name": {
         "displayName": "Name",
@@ -45,18 +49,32 @@ class Pattern:
         return text in self.name or text in yaml.safe_dump(self.describe(), allow_unicode=True)
 
 
-@cache
 def list_patterns() -> tuple[Pattern, ...]:
-    """Return one template for each kind of trigger, and the functions of Tidegate's own example.
+    """Return one template for each kind of trigger, and the functions of Tidegate's own example."""
+    examples = (Pattern(name, function=document) for name, document in find_examples().items())
+    return (*_list_templates(), *examples)
 
-    Raises:
-        StackError: one of them is wrong.
+
+def find_examples() -> dict[str, dict[str, Any]]:
+    """Return the functions of Tidegate's own example, by name, as they are now.
+
+    They lie where a user may change them and add others: the others are left out, and so is what is wrong or gone.
     """
-    examples = (make_export(folder, Settings()).document for folder in function_folders(PROGRAM).values())
-    return (
-        *(Pattern(trigger, template=_write_template(trigger)) for trigger in TRIGGERS),
-        *(Pattern(one["metadata"]["name"], function=one) for one in examples),
-    )
+    folders = function_folders(PROGRAM)
+    found = ((name, _export(folders[name])) for name in _EXAMPLES if name in folders)
+    return {name: document for name, document in found if document}
+
+
+def _export(folder: Path) -> dict[str, Any] | None:
+    try:
+        return make_export(folder, Settings()).document
+    except (StackError, OSError):
+        return None
+
+
+@cache
+def _list_templates() -> tuple[Pattern, ...]:
+    return tuple(Pattern(trigger, template=_write_template(trigger)) for trigger in TRIGGERS)
 
 
 def _write_template(trigger: str) -> str:

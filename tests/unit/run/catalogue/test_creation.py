@@ -103,3 +103,20 @@ def test_a_project_is_made_once(workspace: Workspace) -> None:
             create_project(workspace, used[0] if used else "iot", used=used)
     with pytest.raises(ConfigError, match="lower-case letters"):
         create_project(workspace, "No good")
+
+
+def test_examples_are_tidegates_own_as_they_are_now(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program"
+    monkeypatch.setattr("stack.run.catalogue.gallery.PROGRAM", program)
+    for name in ("mine", "amqpevent", "mqttevent"):
+        folder = program / "functions" / name
+        folder.mkdir(parents=True)
+        (folder / "main.py").write_text("def handler(context, event): pass\n")
+        (folder / "function.yaml").write_text("spec: {handler: 'main:handler'}\n")
+    assert [one.name for one in list_templates() if one.is_example] == ["amqpevent", "mqttevent"]
+    (program / "functions/amqpevent/function.yaml").write_text("spec: {colour: blue}\n")
+    assert [one.name for one in list_templates() if one.is_example] == ["mqttevent"]
+    create_function(workspace, Wish("begin"), "http")
+    create_function(workspace, Wish("other"), "mqttevent")
