@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from stack.config.function import Spec
 from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
-from stack.plan.broker import is_own_broker
+from stack.plan.function import is_stack_broker
 
 # More of one function than a machine would carry.
 _MOST = 100
@@ -26,14 +26,15 @@ def find_limits(spec: Spec) -> Limits:
     if spec.replicas is not None or (spec.min_replicas is None and spec.max_replicas is None):
         return Limits(0, _MOST, is_automatic=False)
     bounds = spec.bounds
-    least = bounds.fewest if all(map(_wakes, spec.triggers.values())) else max(1, bounds.fewest)
+    enabled = (trigger for trigger in spec.triggers.values() if not trigger.disabled)
+    least = bounds.fewest if all(map(_wakes, enabled)) else max(1, bounds.fewest)
     return Limits(least, bounds.most, is_automatic=bounds.most > least)
 
 
 def _wakes(trigger: Trigger) -> bool:
     """Say whether the scaler sees that there is something to do: neither the clock nor a broker elsewhere tells it."""
     if isinstance(trigger, RabbitTrigger | MqttTrigger):
-        return is_own_broker(trigger.url)
+        return is_stack_broker(trigger)
     return isinstance(trigger, HttpTrigger)
 
 

@@ -8,10 +8,12 @@ from stack.plan.scale import Limits, choose_replicas, find_limits
 from tests.unit.plan.samples import make_plan
 
 # What comes from the clock, or from a broker elsewhere, wakes nobody.
-CLOCK = {"triggers": {"tick": {"kind": "cron", "attributes": {"interval": "1m"}}}}
+CLOCK: dict[str, Any] = {"triggers": {"tick": {"kind": "cron", "attributes": {"interval": "1m"}}}}
 ELSEWHERE = {
     "triggers": {"far": {"kind": "mqtt", "url": "mqtt://h:1", "attributes": {"subscriptions": [{"topic": "a"}]}}}
 }
+SECRET = {"triggers": {"far": {"kind": "rabbit-mq", "secret": "far", "attributes": {"queueName": "q"}}}}
+DISABLED = {"triggers": {"tick": CLOCK["triggers"]["tick"] | {"disabled": True}, "web": {"kind": "http"}}}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +26,8 @@ ELSEWHERE = {
         (CLOCK | {"minReplicas": 0, "maxReplicas": 4}, Limits(1, 4, is_automatic=True)),
         (CLOCK | {"minReplicas": 0, "maxReplicas": 1}, Limits(1, 1, is_automatic=False)),
         (ELSEWHERE | {"minReplicas": 0, "maxReplicas": 4}, Limits(1, 4, is_automatic=True)),
+        (SECRET | {"minReplicas": 0, "maxReplicas": 4}, Limits(1, 4, is_automatic=True)),
+        (DISABLED | {"minReplicas": 0, "maxReplicas": 4}, Limits(0, 4, is_automatic=True)),
         ({"minReplicas": 0, "maxReplicas": 4, "disable": True}, Limits(0, 0, is_automatic=False)),
     ],
 )
