@@ -140,6 +140,11 @@ class Settings(Document):
         """Say whether only this machine can reach the published ports."""
         return self.bind.is_loopback
 
+    @property
+    def host(self) -> str:
+        """Return the address at which this machine itself reaches the published ports."""
+        return "127.0.0.1" if self.bind.is_unspecified else str(self.bind)
+
 
 def load_settings(folder: Path) -> Settings:
     """Read stack.yaml of a workspace; without the file every setting has its default.

@@ -61,8 +61,7 @@ def is_fully_routed(service: Service, settings: Settings) -> bool:
 
 def find_url(plan: FunctionPlan, settings: Settings) -> str:
     """Return where this machine finds a function; nothing if the gateway does not lead to it."""
-    host = "127.0.0.1" if settings.bind.is_unspecified else settings.bind
-    return f"http://{host}:{settings.ports.gateway}/{plan.name}" if plan.is_routed else ""
+    return f"http://{settings.host}:{settings.ports.gateway}/{plan.name}" if plan.is_routed else ""
 
 
 def render_gateway(services: Sequence[Service], settings: Settings) -> dict[str, bytes]:

@@ -74,8 +74,7 @@ def find_seated(host: str) -> set[str]:
 
 def _read_version(settings: Settings) -> str:
     """Return which configuration the gateway runs with; nothing if it does not run."""
-    host = "127.0.0.1" if settings.bind.is_unspecified else str(settings.bind)
-    place = (SERVICE, PORT) if is_inside() else (host, settings.ports.gateway)
+    place = (SERVICE, PORT) if is_inside() else (settings.host, settings.ports.gateway)
     try:
         return _ask(*place, VERSION_PATH)
     except OSError:

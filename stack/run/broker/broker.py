@@ -93,16 +93,9 @@ class Broker:
 def find_broker(stack: Stack) -> Broker:
     """Return the stack's broker, as this program reaches it."""
     if is_inside():
-        return find_inner_broker(stack)
+        return Broker(SERVICE, AMQP_PORT, MQTT_PORT, MANAGEMENT_PORT, stack.credentials)
     ports = stack.settings.ports
-    bind = str(stack.settings.bind)
-    host = "127.0.0.1" if bind == "0.0.0.0" else bind
-    return Broker(host, ports.amqp, ports.mqtt, ports.management, stack.credentials)
-
-
-def find_inner_broker(stack: Stack) -> Broker:
-    """Return the stack's broker, as other containers of the stack reach it."""
-    return Broker(SERVICE, AMQP_PORT, MQTT_PORT, MANAGEMENT_PORT, stack.credentials)
+    return Broker(stack.settings.host, ports.amqp, ports.mqtt, ports.management, stack.credentials)
 
 
 def _read_depth(queue: dict[str, Any]) -> Depth:

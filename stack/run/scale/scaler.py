@@ -14,7 +14,7 @@ from stack.errors import StackError
 from stack.plan.function import own_queues
 from stack.plan.scaler import Load, Memory, Policy, decide, read_targets
 from stack.plan.stack import Service
-from stack.run.broker.broker import Depth, find_inner_broker
+from stack.run.broker.broker import Depth, find_broker
 from stack.run.deploy.deployment import load_deployments
 from stack.run.gateway import Traffic, read_traffic
 from stack.run.scale.replicas import keep_replicas
@@ -61,7 +61,7 @@ class Scaler:
         self.stack = self.stack.reread()
         services = _find_services(self.stack)
         traffic = read_traffic()
-        depths = find_inner_broker(self.stack).depths()
+        depths = find_broker(self.stack).depths()
         short = self._find_short(services)
         for service in services:
             self._see_to(service, _weigh(service, traffic, depths), is_short=service.plan.service in short)

@@ -46,6 +46,11 @@ def test_local_means_loopback(tmp_path: Path, address: str, is_local: bool) -> N
     assert load(tmp_path, f"bind: {address}").is_local is is_local
 
 
+@pytest.mark.parametrize(("bind", "host"), [("127.1.2.3", "127.1.2.3"), ("0.0.0.0", "127.0.0.1")])
+def test_this_machine_reaches_the_ports_wherever_they_are_published(tmp_path: Path, bind: str, host: str) -> None:
+    assert load(tmp_path, f"bind: {bind}").host == host
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         Settings().project = "other"  # type: ignore[misc]

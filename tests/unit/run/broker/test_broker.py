@@ -1,8 +1,14 @@
 """Which queues go with a function."""
 
+from pathlib import Path
+
 import pytest
 
-from stack.run.broker.broker import _belongs
+from stack.plan.broker import SERVICE
+from stack.run.broker.broker import _belongs, find_broker
+from stack.run.place import STACK, VARIABLE
+from stack.run.stack import open_stack
+from stack.run.workspace import Workspace
 
 
 @pytest.mark.parametrize(
@@ -19,3 +25,13 @@ from stack.run.broker.broker import _belongs
 )
 def test_queues_of_retries_go_and_dead_letters_stay(queue: str, messages: int, belongs: bool) -> None:
     assert _belongs(queue, messages, ["q"]) is belongs
+
+
+def test_containers_of_the_stack_find_the_broker_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stack.yaml").write_text("bind: 0.0.0.0\nports: {amqp: 7001}\n")
+    stack = open_stack(Workspace(tmp_path))
+    broker = find_broker(stack)
+    assert (broker.host, broker.amqp_port) == ("127.0.0.1", 7001)
+    monkeypatch.setenv(VARIABLE, STACK)
+    broker = find_broker(stack)
+    assert (broker.host, broker.amqp_port) == (SERVICE, 5672)
