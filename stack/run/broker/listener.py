@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker
@@ -20,6 +20,8 @@ _PREFETCH = 500
 _AGAIN = 0.5
 # AMQP's codes: another consumer has the queue for itself; a queue is there, declared otherwise.
 _EXCLUSIVE, _INEQUIVALENT = 403, 406
+# What pika raises: of the second kind where there is nobody of the broker's name, as in a container while it is down.
+_Loss: TypeAlias = AMQPError | OSError
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Listener:
     def __enter__(self) -> Self:
         try:
             self.waiting = self._connect()
-        except AMQPError as error:
+        except (AMQPError, OSError) as error:
             self.__exit__(None, None, None)
             raise self._explain(error) from error
         return self
@@ -76,7 +78,7 @@ class Listener:
         try:
             if self._connection and self._connection.is_open:
                 self._connection.close()
-        except AMQPError:
+        except (AMQPError, OSError):
             return
 
     def receive(self, seconds: float) -> list[Message]:
@@ -88,7 +90,7 @@ class Listener:
                 self._told("RabbitMQ is there again.")
             if not self._arrived:
                 self._connection.process_data_events(seconds)
-        except AMQPError as error:
+        except (AMQPError, OSError) as error:
             self._lose(error)
         found = list(self._arrived)
         self._arrived.clear()
@@ -100,7 +102,7 @@ class Listener:
             for message in messages:
                 if message.session == self._session:
                     self._channel.basic_ack(message.tag)
-        except AMQPError as error:
+        except (AMQPError, OSError) as error:
             self._lose(error)
 
     def _connect(self) -> dict[str, int]:
@@ -122,7 +124,7 @@ class Listener:
         correlation = properties.correlation_id or ""
         self._arrived.append(Message(queue, text, correlation, time.monotonic(), session, method.delivery_tag))
 
-    def _lose(self, error: AMQPError) -> None:
+    def _lose(self, error: _Loss) -> None:
         """Tell, once, that the connection is lost.
 
         Raises:
@@ -137,10 +139,10 @@ class Listener:
         self.__exit__(None, None, None)
         self._is_connected = False
 
-    def _explain(self, error: AMQPError) -> BrokerError:
+    def _explain(self, error: _Loss) -> BrokerError:
         return BrokerError(self._describe(error))
 
-    def _describe(self, error: AMQPError) -> str:
+    def _describe(self, error: _Loss) -> str:
         code = _code(error)
         if code == _EXCLUSIVE:
             return f"Another program takes what arrives on {self._names}: a logger, or another demo? Stop it first."
@@ -149,5 +151,5 @@ class Listener:
         return f"RabbitMQ does not answer at {self._address}. Type `invoke up`, then this again."
 
 
-def _code(error: AMQPError) -> int:
+def _code(error: _Loss) -> int:
     return error.reply_code if isinstance(error, ChannelClosedByBroker) else 0

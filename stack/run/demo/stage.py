@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from stack import console
 from stack.errors import ConflictError, FunctionError, StackError
 from stack.plan.demo import ALERT, CONSUMERS, Alert, Answer, Seconds, Tally
 from stack.plan.device import AMQP, BOTH, MQTT, Order, Reading, check_order, count_readings
@@ -146,6 +147,10 @@ class Stage:
         except asyncio.CancelledError:
             scene.phase, scene.message = FAILED, "The dashboard ended meanwhile."
             raise
+        except Exception as error:
+            # Whatever it is, nobody may wait for the end of what has ended.
+            console.warn(f"The demo broke off: {error!r}")
+            scene.phase, scene.message = FAILED, "The demo broke off; `invoke logs dashboard` tells why."
         finally:
             self._play = None
 

@@ -1,5 +1,6 @@
 import asyncio
 from pathlib import Path
+from socket import gaierror
 
 import pytest
 
@@ -43,6 +44,29 @@ def test_more_than_a_person_can_follow_is_refused(stage: Stage, order: Order) ->
 def test_order_without_sense_is_refused(stage: Stage) -> None:
     with pytest.raises(StackError, match="--protocol carrier-pigeon"):
         stage.start(Order(10, 5, "carrier-pigeon", 1))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (StackError("It cannot be."), "It cannot be."),
+        (gaierror("no such name"), "The demo broke off; `invoke logs dashboard` tells why."),
+    ],
+)
+def test_whatever_breaks_a_demo_off_ends_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    async def break_off(*_: object) -> None:
+        raise error
+
+    async def play() -> None:
+        monkeypatch.setattr(stage, "_prepare", break_off)
+        stage.start(_ORDER)
+        await asyncio.sleep(0)
+
+    asyncio.run(play())
+    scene = stage.describe()
+    assert (scene["phase"], scene["message"]) == (FAILED, message)
 
 
 def test_second_demo_waits_for_the_first_whose_failure_is_told(stage: Stage) -> None:
