@@ -63,11 +63,18 @@ class AmqpDevice:
     def _connect(self, loop: Any = None) -> Any:
         return SelectConnection(
             self._parameters,
-            on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
+            on_open_callback=self._on_open,
             on_open_error_callback=self._on_lost,
             on_close_callback=self._on_lost,
             custom_ioloop=loop,
         )
+
+    def _on_open(self, connection: Any) -> None:
+        """Open a channel, unless all was over before the connection came about: it could not be closed then."""
+        if self._is_over:
+            connection.close()
+        else:
+            connection.channel(on_open_callback=self._on_channel)
 
     def _on_channel(self, channel: Any) -> None:
         channel.add_on_return_callback(
@@ -164,5 +171,8 @@ class AmqpDevice:
 
     def _explain(self, error: BaseException) -> BrokerError:
         if isinstance(error, ChannelClosedByBroker):
-            return BrokerError(f"RabbitMQ refuses the exchange {EXCHANGE}: {error.reply_text}.")
+            return BrokerError(
+                f"RabbitMQ refuses the exchange {EXCHANGE}: {error.reply_text}. "
+                "If somebody declared it otherwise, delete it on RabbitMQ's own pages, then this again."
+            )
         return BrokerError(f"RabbitMQ does not answer at {self._address}. Type `invoke up`, then this again.")

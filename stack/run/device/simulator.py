@@ -107,7 +107,9 @@ class Simulator:
         while not run.stop.is_set():
             order = wish.order(seconds)
             try:
-                run.unheard += len(send(self._find(), order, measure(order, Random()), show=count, stop=run.stop))
+                unheard = send(self._find(), order, measure(order, Random()), show=count, stop=run.stop)
+                with self._counting:
+                    run.unheard += len(unheard)
                 seconds = _ROUND_SECONDS
             except StackError as error:
                 run.problem = str(error)

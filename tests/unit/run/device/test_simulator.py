@@ -1,8 +1,14 @@
 """What the simulator may be asked for."""
 
+import threading
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from stack.errors import BrokerError, StackError
+from stack.plan.broker import GUEST_CREDENTIALS
+from stack.plan.device import Order, Reading
 from stack.run.broker.broker import Broker
 from stack.run.device.simulator import Simulator, Wish, check_wish
 
@@ -42,3 +48,20 @@ def test_a_broker_that_is_away_is_told_and_tried_until_it_is_stopped() -> None:
     simulator.stop()
     told = simulator.describe()
     assert (told["running"], told["sent"], told["problem"]) == (False, 0, "RabbitMQ does not answer.")
+
+
+def test_what_nobody_took_is_counted_for_each_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)
+
+    def send(_: object, order: Order, readings: Sequence[Reading], *, stop: threading.Event, **__: Any) -> Any:
+        both.wait(5)
+        if order.protocol == "amqp":
+            stop.wait(0.05)
+        stop.set()
+        return readings[:3]
+
+    monkeypatch.setattr("stack.run.device.simulator.send", send)
+    simulator = Simulator(lambda: Broker("here", 1, 1, 1, GUEST_CREDENTIALS))
+    simulator.start(Wish("both", 1, 1))
+    simulator.stop()
+    assert simulator.describe()["unheard"] == 6
