@@ -71,6 +71,11 @@ class Container:
         return self.state == "running"
 
     @property
+    def is_stopped(self) -> bool:
+        """Say whether it does nothing until somebody starts it, unlike one that Docker is about to start again."""
+        return self.state in ("created", "exited", "dead")
+
+    @property
     def is_doubtful(self) -> bool:
         """Say whether it is a function that may do its work although Docker's checks have not found that it does."""
         return bool(self.function) and self.is_running and not self.is_ready

@@ -1,5 +1,7 @@
 """Scaling: how many containers of a function run, by its user's word or the scaler's."""
 
+from collections.abc import Sequence
+
 from stack import console
 from stack.errors import FunctionError
 from stack.plan.render import SCALER
@@ -34,7 +36,7 @@ def scale_function(name: str, text: str) -> None:
         stack = stack.reread()
         stack.write(stack.inputs)
         with console.working(f"Scaling {name} to {replicas}"):
-            problem = _apply(stack, _find(stack, name))
+            problem = settle(stack, _find(stack, name), replicas)
         if problem:
             _put_back(stack, name, before)
             raise FunctionError(problem)
@@ -42,25 +44,23 @@ def scale_function(name: str, text: str) -> None:
 
 
 def settle(stack: Stack, service: Service, replicas: int) -> str:
-    """Start what is missing and remove the surplus, which finishes its events; return why that failed, or nothing."""
+    """Start what is missing and remove the surplus, which finishes its events; return why that failed, or nothing.
+
+    What is stopped is started before another container is made.
+    """
     name = service.plan.service
     before = [one for one in stack.engine.containers() if one.service == name]
-    if len(before) < replicas:
-        stack.engine.up([name], scales={name: replicas})
-        seconds = service.plan.spec.readiness_timeout_seconds or _READY_SECONDS
-        failures = find_failures(stack.engine, [name], seconds)
-        return failures.get(name, "")
     stack.engine.stop(_surplus(before, len(before) - replicas))
-    return ""
+    if sum(not one.is_stopped for one in before) >= replicas:
+        return ""
+    stack.engine.up([name], scales={name: replicas})
+    seconds = service.plan.spec.readiness_timeout_seconds or _READY_SECONDS
+    return find_failures(stack.engine, [name], seconds).get(name, "")
 
 
-def _apply(stack: Stack, service: Service) -> str:
-    return settle(stack, service, service.replicas)
-
-
-def _surplus(containers: list[Container], count: int) -> list[Container]:
-    """Choose which containers go: those that do not work first."""
-    return sorted(containers, key=lambda one: one.is_ready)[:count]
+def _surplus(containers: Sequence[Container], count: int) -> list[Container]:
+    """Choose which containers go: first those that are stopped, then those that do not work."""
+    return sorted(containers, key=lambda one: (not one.is_stopped, one.is_ready))[: max(0, count)]
 
 
 def _put_back(stack: Stack, name: str, replicas: int | None) -> None:
@@ -70,7 +70,8 @@ def _put_back(stack: Stack, name: str, replicas: int | None) -> None:
         keep_replicas(stack.workspace, name, replicas)
     stack = stack.reread()
     stack.write(stack.inputs)
-    _apply(stack, _find(stack, name))
+    service = _find(stack, name)
+    settle(stack, service, service.replicas)
 
 
 def _check(stack: Stack, name: str, replicas: int) -> None:
