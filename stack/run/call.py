@@ -80,6 +80,8 @@ def call_function(name: str, url: str, request: Request) -> Answer:
     except TimeoutError as error:
         message = f"{name} did not answer within {request.timeout:g} s. `invoke logs {name}` tells what it does."
         raise FunctionError(message) from error
+    except ConnectionRefusedError as error:
+        raise FunctionError(f"Nothing answers at {there.netloc}. Type `invoke up`, then this again.") from error
     except (OSError, http.client.HTTPException) as error:
         reason = str(error) or type(error).__name__
         raise FunctionError(f"{name} broke the call off: {reason}. `invoke logs {name}` tells why.") from error

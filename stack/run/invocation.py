@@ -66,6 +66,8 @@ def _explain(function: FunctionStatus) -> str:
         return f"is not deployed. Type `invoke deploy-function {name}`, then this again."
     if function.state == "standby":
         return "is disabled: its function.yaml says `disable: true`."
+    if not function.url:
+        return "has no http trigger that is published, so only its other triggers call it."
     if function.state == "scaledToZero":
         # Where the scaler has done that, the gateway wakes it.
         return ""
@@ -73,8 +75,6 @@ def _explain(function: FunctionStatus) -> str:
         return "does not run. Type `invoke up`, then this again."
     if function.state != "ready":
         return f"is {function.state}. `invoke logs {name}` tells why."
-    if not function.url:
-        return "has no http trigger that is published, so only its other triggers call it."
     return ""
 
 

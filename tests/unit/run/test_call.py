@@ -1,6 +1,7 @@
 """Calls over HTTP, against a server of this machine."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -74,6 +75,13 @@ def test_the_method_follows_from_the_body(url: str) -> None:
 def test_what_does_not_work_is_said(url: str, request_: Request, message: str) -> None:
     with pytest.raises(FunctionError, match=message):
         call_function("thermo", url, request_)
+
+
+def test_a_stack_that_is_down_is_to_be_brought_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        place = f"127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(FunctionError, match=f"Nothing answers at {place}. Type `invoke up`"):
+        call_function("thermo", f"http://{place}/thermo", Request())
 
 
 @pytest.mark.parametrize(
