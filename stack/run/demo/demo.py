@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from stack.errors import DemoError
+from stack.plan.broker import SERVICE
 from stack.plan.demo import ALERT, CONSUMERS, EVENTS, Seconds, Tally
 from stack.plan.device import AMQP, BOTH, MQTT, Order, check_order
 from stack.plan.function import own_queues
@@ -22,7 +23,7 @@ def run_demo(order: Order, *, down: bool, as_json: bool) -> None:
     """Bring everything up, send readings, and tell what became of each.
 
     Raises:
-        DemoError: a reading has no feedback.
+        DemoError: a reading was not sent, or has no feedback.
         StackError: an option is wrong, or the stack or a function does not come up.
     """
     check_order(order, (AMQP, MQTT, BOTH))
@@ -77,12 +78,31 @@ def find_alert_queues(stack: Stack) -> tuple[str, ...]:
 
 
 def _judge(tally: Tally) -> None:
+    """Complain of readings that were not sent, and of those that have no feedback.
+
+    Raises:
+        DemoError: there are some.
+    """
+    problems = [problem for problem in (_explain_unsent(tally), _explain_missing(tally)) if problem]
+    if problems:
+        raise DemoError("\n".join(problems))
+
+
+def _explain_unsent(tally: Tally) -> str:
+    unsent = tally.total - tally.sent
+    if not unsent:
+        return ""
+    why = f"RabbitMQ took nothing for a while. Look at `invoke status` and `invoke logs {SERVICE}`, then try again."
+    return f"{unsent} of {tally.total} readings were not sent: {why}"
+
+
+def _explain_missing(tally: Tally) -> str:
     missing = tally.missing()
     if not missing:
-        return
+        return ""
     owed = " and ".join(f"{count} from {function}" for function, count in missing.items())
     logs = " and ".join(f"`invoke logs {function}`" for function in missing)
-    raise DemoError(
+    return (
         f"{sum(missing.values())} of {tally.sent} readings have no feedback ({owed}). Look at {logs}; "
         "a restart of the broker, or another consumer of iot/logs, takes feedback away too."
     )

@@ -72,16 +72,17 @@ class Play:
         with ThreadPoolExecutor(thread_name_prefix="device") as pool:
             try:
                 devices = [pool.submit(self._send, protocol) for protocol in self._readings]
-                unheard = 0
-                while not self._is_over(devices, unheard):
+                while not self._is_over(devices):
                     self._take(listener, _LOOK)
-                    unheard = sum(_count_unheard(device) for device in devices)
             finally:
                 self._stop.set()
 
-    def _is_over(self, devices: Sequence["Future[Sequence[Reading]]"], unheard: int) -> bool:
+    def _is_over(self, devices: Sequence["Future[Sequence[Reading]]"]) -> bool:
         """Say whether there is nothing to wait for; an error of a device is raised here."""
-        if all(device.done() for device in devices) and self._tally.owed <= unheard:
+        # Asked first, so that none of those that count as done fails without being looked at.
+        are_done = all(device.done() for device in devices)
+        unheard = sum(_count_unheard(device) for device in devices)
+        if are_done and self._tally.owed <= unheard:
             return True
         return time.monotonic() > self._progress + _PATIENCE
 

@@ -199,6 +199,7 @@ def _count(scene: Scene, tally: Tally) -> None:
 
 def _judge(tally: Tally) -> str:
     if not tally.owed:
-        return f"{count_readings(tally.sent)} sent, and each was answered."
+        part = f"{tally.sent} of " if tally.sent < tally.total else ""
+        return f"{part}{count_readings(tally.total)} sent, and each was answered."
     owed = ", ".join(f"{count} from {function}" for function, count in tally.missing().items())
     return f"{tally.owed} of {tally.sent} readings have no feedback: {owed}. The functions' logs may tell why."
