@@ -74,6 +74,9 @@ def plan_imports(
             errors.append(error)
     if errors:
         raise collect(errors)
+    names = [one.name for one in imports]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError([f"{document}: holds several functions called {name}; rename all but one" for name in twice])
     return imports
 
 

@@ -95,6 +95,13 @@ def test_one_name_is_for_one_function(workspace: Workspace) -> None:
         create_functions(workspace, Wish("mine"), several, to_broker=False)
 
 
+def test_two_functions_of_one_name_are_refused(workspace: Workspace) -> None:
+    document = yaml.safe_load(EXPORT)
+    with pytest.raises(ConfigError, match="YAML: holds several functions called amqpconsume; rename all but one"):
+        create_functions(workspace, Wish(), yaml.safe_dump({"a": document, "b": document}), to_broker=False)
+    assert not (workspace.root / "functions").exists()
+
+
 def test_a_project_is_made_once(workspace: Workspace) -> None:
     create_project(workspace, "iot", "What measures")
     assert list_projects(workspace)["iot"].spec.description == "What measures"
