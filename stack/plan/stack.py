@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 from stack.config.container import RestartPolicy
 from stack.config.duration import parse_duration
-from stack.config.function import FUNCTION_LABEL
+from stack.config.function import FUNCTION_LABEL, PROJECT_LABEL
 from stack.config.quantity import cpus, memory_bytes
 from stack.config.settings import Settings
 from stack.config.trigger import HttpTrigger
@@ -20,8 +20,9 @@ from stack.plan.scale import Limits, choose_replicas, find_limits
 from stack.plan.secret import Mount, Vault, find_mounts
 
 # Labels by which a container is found again, and by which a change is seen that Compose does not see.
-FILES_LABEL = "io.tidegate.files"
-SECRETS_LABEL = "io.tidegate.secrets"
+_LABELS = "io.tidegate."
+FILES_LABEL = f"{_LABELS}files"
+SECRETS_LABEL = f"{_LABELS}secrets"
 # What Docker waits for after SIGTERM, beyond the longest wait of a worker.
 _GRACE_MARGIN = 5
 
@@ -67,13 +68,17 @@ class Service:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Return Nuclio's labels and those that the author gave."""
-        return {
+        """Return Nuclio's labels, the author's, and Tidegate's; by the first and the last containers are found."""
+        own = {
             "nuclio.io/platform": "local",
             "nuclio.io/namespace": self.plan.namespace,
             FUNCTION_LABEL: self.plan.name,
-            "nuclio.io/project-name": self.plan.project,
-            **self.plan.function.config.metadata.labels,
+            PROJECT_LABEL: self.plan.project,
+        }
+        given = self.plan.function.config.metadata.labels.items()
+        return {
+            **own,
+            **{name: value for name, value in given if name not in own and not name.startswith(_LABELS)},
             SECRETS_LABEL: self.secrets_digest,
             **({FILES_LABEL: digest([processor_document(self.plan)])} if self.runs_as_is else {}),
         }

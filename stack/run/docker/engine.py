@@ -34,8 +34,9 @@ _LOG_LINES = 20
 # Of each container, a line with its id and the log of its health checks, if it has one.
 _PROBES = "{{.Id}} {{with .State.Health}}{{json .Log}}{{end}}"
 _ADDRESS = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
-# Of each image, a line with its names; Docker leaves out the address and the folder of its own registry.
-_NAMES = "{{json .RepoTags}}"
+# Of each image, two lines with its names, by tag and by digest; Docker leaves out the address and the folder of its own
+# registry.
+_NAMES = "{{json .RepoTags}}\n{{json .RepoDigests}}"
 _DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
 
 
@@ -268,8 +269,10 @@ class Engine:
 
 def _shorten(image: str) -> str:
     """Return an image's name as Docker tells it."""
-    name = _DEFAULT_REGISTRY.sub("", image)
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    name, _, digest = _DEFAULT_REGISTRY.sub("", image).partition("@")
+    folder, slash, last = name.rpartition("/")
+    last, _, tag = last.partition(":")
+    return f"{folder}{slash}{last}@{digest}" if digest else f"{folder}{slash}{last}:{tag or 'latest'}"
 
 
 def _require(name: str, version: str, minimum: tuple[int, int]) -> None:

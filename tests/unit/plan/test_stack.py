@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
+from stack.config.function import FUNCTION_LABEL, Metadata
 from stack.config.secret import Secret
 from stack.config.settings import Dashboard, ImageSource, Implementation, Settings
 from stack.errors import ConfigError
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
 from stack.plan.image import Archive, Ground
+from stack.plan.python import PYTHON_LABEL
 from stack.plan.render import Home, Inputs, render_compose
-from stack.plan.stack import Service, check_exposure, plan_service
+from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, check_exposure, plan_service
 from tests.unit.plan.samples import make_function, make_plan, make_vault
 
 VAULT = make_vault()
@@ -99,6 +101,22 @@ def test_secrets_are_not_variables() -> None:
     assert [mount.target for mount in service.mounts] == ["/run/secrets/broker.url"]
     assert service.labels["io.tidegate.secrets"]
     assert make_service().labels["io.tidegate.secrets"] == ""
+
+
+def test_labels_by_which_containers_are_found_are_not_the_authors() -> None:
+    labels = {FUNCTION_LABEL: "other", FILES_LABEL: "mine", SECRETS_LABEL: "mine", PYTHON_LABEL: "3", "own": "kept"}
+    function = make_function()
+    config = function.config.model_copy(update={"metadata": Metadata(labels=labels)})
+    plan = plan_function(replace(function, config=config), Settings())
+    service = plan_service(plan, Settings(), image="image:1", vault=VAULT, is_deployed=True)
+    assert service.labels == {
+        "nuclio.io/platform": "local",
+        "nuclio.io/namespace": "nuclio",
+        "nuclio.io/function-name": "thermo",
+        "nuclio.io/project-name": "default",
+        "own": "kept",
+        "io.tidegate.secrets": "",
+    }
 
 
 def test_alias_is_nuclios() -> None:
