@@ -4,8 +4,9 @@ import base64
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,8 @@ from stack.run.place import is_inside
 from stack.run.stack import Stack
 
 _TIMEOUT_SECONDS = 10
+# As much as RabbitMQ tells at once.
+_PAGE = 500
 _UP = "Type `invoke up`, then this again."
 
 
@@ -63,14 +66,19 @@ class Broker:
         Raises:
             BrokerError: the broker does not answer.
         """
-        return {
-            str(queue["name"]): _read_depth(queue)
-            for queue in self._call("GET", "/api/queues?page=1&page_size=500")["items"]
-        }
+        return {str(queue["name"]): _read_depth(queue) for queue in self._pages("/api/queues")}
 
     def delete_queue(self, name: str) -> None:
         """Delete a queue and what it holds; one that does not exist is no error."""
         self._call("DELETE", f"/api/queues/%2F/{quote(name, safe='')}")
+
+    def _pages(self, path: str) -> Iterator[Any]:
+        """Yield all that there is at a path, of which RabbitMQ tells a page at a time."""
+        for number in count(1):
+            page = self._call("GET", f"{path}?page={number}&page_size={_PAGE}")
+            yield from page["items"]
+            if number >= page["page_count"]:
+                return
 
     def _call(self, method: str, path: str) -> Any:
         request = urllib.request.Request(self.management_url + path, method=method)

@@ -34,6 +34,8 @@ def see_to_dead_letters(name: str, order: Order, *, yes: bool, as_json: bool) ->
     choice = Choice(name, match=order.match, count=order.count)
     if sum((bool(order.show), order.replay, order.purge)) > 1:
         raise FunctionError("Give one of --show, --replay and --purge.")
+    if order.count < 0:
+        raise FunctionError(f"--count {order.count}: should be 1 or more, or 0 for all.")
     if order.replay:
         _replay(choice, as_json=as_json)
     elif not order.purge:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.plan.broker import SERVICE
-from stack.run.broker.broker import _belongs, find_broker
+from stack.plan.broker import GUEST_CREDENTIALS, SERVICE
+from stack.run.broker.broker import Broker, Depth, _belongs, find_broker
 from stack.run.place import STACK, VARIABLE
 from stack.run.stack import open_stack
 from stack.run.workspace import Workspace
@@ -35,3 +35,17 @@ def test_containers_of_the_stack_find_the_broker_by_its_name(tmp_path: Path, mon
     monkeypatch.setenv(VARIABLE, STACK)
     broker = find_broker(stack)
     assert (broker.host, broker.amqp_port) == (SERVICE, 5672)
+
+
+def test_queues_are_asked_for_until_all_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"q{number}" for number in range(1201)]
+
+    def answer(_: Broker, method: str, path: str) -> dict[str, object]:
+        page = int(path.split("page=")[1].split("&")[0])
+        items = [{"name": name, "messages": 1} for name in names[(page - 1) * 500 : page * 500]]
+        return {"items": items, "page_count": 3, "page": page}
+
+    monkeypatch.setattr(Broker, "_call", answer)
+    depths = Broker("here", 1, 1, 1, GUEST_CREDENTIALS).depths()
+    assert list(depths) == names
+    assert depths["q1200"] == Depth(1, 0.0)
