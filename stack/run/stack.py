@@ -125,7 +125,7 @@ class Stack:
         """Return a function with the code that was fetched last, where it is elsewhere."""
         return Store(self.workspace, self.settings, load_function(folder)).recall()
 
-    def planned_service(self, function: Function, *, is_deployed: bool = False) -> Service:
+    def planned_service(self, function: Function) -> Service:
         """Return the service of a function as it is in its folder."""
         plan = plan_function(function, self.settings)
         return plan_service(
@@ -133,7 +133,7 @@ class Stack:
             self.settings,
             image=function_image(plan, self.bare_inputs),
             vault=self.vault,
-            is_deployed=is_deployed,
+            is_deployed=False,
             kept_replicas=self.replicas.get(function.name),
         )
 

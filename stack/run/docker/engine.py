@@ -201,10 +201,10 @@ class Engine:
         """
         self._ask("exec", container.id, "bash", "-c", f"kill -{name} 1")
 
-    def last_logs(self, container: Container, lines: int = _LOG_LINES) -> str:
+    def last_logs(self, container: Container) -> str:
         """Return the last lines that a container printed."""
         result = subprocess.run(
-            ["docker", "logs", "--tail", str(lines), container.id],
+            ["docker", "logs", "--tail", str(_LOG_LINES), container.id],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
         )  # fmt: skip
         return result.stdout.strip()
@@ -228,9 +228,9 @@ class Engine:
         pairs = [line.split() for line in result.stdout.splitlines()]
         return {pair[0]: pair[1] for pair in pairs if len(pair) > 1}
 
-    def follow_logs(self, services: Sequence[str], *, follow: bool, tail: str = "all") -> int:
+    def follow_logs(self, services: Sequence[str], *, follow: bool) -> int:
         """Print the logs of services as they are; return the exit status, which is 0 if the reader had enough."""
-        command = ["docker", "compose", *self._compose_arguments(), "logs", f"--tail={tail}"]
+        command = ["docker", "compose", *self._compose_arguments(), "logs"]
         command += [*(["--follow"] if follow else []), *services]
         return relay(command)
 
