@@ -36,4 +36,5 @@ def _run(*command: str) -> None:
     try:
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
-        raise HostError(f"The tests of the dashboard need what could not be installed: {' '.join(command)}") from error
+        problem = f"The tests of the dashboard need what could not be installed. To see why, type: {' '.join(command)}"
+        raise HostError(problem) from error

@@ -52,6 +52,11 @@ def test_sqlite_keeps_a_table_that_others_can_read_meanwhile(tmp_path: Path) -> 
         database.close()
 
 
+def test_a_file_that_cannot_be_written_is_to_be_another(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match=r"cannot be written: No such file or directory\. Choose another --output"):
+        open_sink(str(tmp_path / "none" / "a.jsonl"))
+
+
 def test_nothing_is_kept_where_no_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with open_sink("") as sink:

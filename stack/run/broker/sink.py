@@ -151,4 +151,4 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise HostError(f"--output {path} cannot be written: {reason}.") from error
+        raise HostError(f"--output {path} cannot be written: {reason}. Choose another --output.") from error

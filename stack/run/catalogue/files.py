@@ -53,7 +53,7 @@ def read_function_file(workspace: Workspace, name: str, path: str) -> FileText:
     Raises:
         FunctionError: there is none of that name, or it is no text.
     """
-    content = _find_file(workspace, name, path).read_bytes()
+    content = find_function_file(workspace, name, path).read_bytes()
     if not _is_text(content):
         raise FunctionError(f"{FOLDER}/{name}/{path} is no text, or larger than a megabyte; download it instead.")
     return FileText(content.decode(), digest_content(content))
@@ -65,7 +65,10 @@ def find_function_file(workspace: Workspace, name: str, path: str) -> Path:
     Raises:
         FunctionError: there is none of that name.
     """
-    return _find_file(workspace, name, path)
+    found = _locate(workspace, name, path)
+    if not found.is_file():
+        raise FunctionError(f"There is no file {FOLDER}/{name}/{path}.")
+    return found
 
 
 def write_function_file(workspace: Workspace, name: str, path: str, content: bytes, *, known: str | None = None) -> str:
@@ -97,7 +100,7 @@ def rename_function_file(workspace: Workspace, name: str, path: str, new: str) -
         FunctionError: there is no such file, or a path leads elsewhere.
         HostError: it cannot be moved.
     """
-    source, target = _find_file(workspace, name, path), _locate(workspace, name, new)
+    source, target = find_function_file(workspace, name, path), _locate(workspace, name, new)
     if target.exists():
         raise ConflictError(f"{FOLDER}/{name}/{new} is there already; choose another name.")
     try:
@@ -115,7 +118,7 @@ def remove_function_file(workspace: Workspace, name: str, path: str) -> None:
         FunctionError: there is no such file.
         HostError: it cannot be removed.
     """
-    found = _find_file(workspace, name, path)
+    found = find_function_file(workspace, name, path)
     try:
         found.unlink()
     except OSError as error:
@@ -148,13 +151,6 @@ def _find_folder(workspace: Workspace, name: str) -> Path:
     return folder
 
 
-def _find_file(workspace: Workspace, name: str, path: str) -> Path:
-    found = _locate(workspace, name, path)
-    if not found.is_file():
-        raise FunctionError(f"There is no file {FOLDER}/{name}/{path}.")
-    return found
-
-
 def _locate(workspace: Workspace, name: str, path: str) -> Path:
     """Return where a path leads, which is within the function's folder and to nothing that is kept out of images."""
     folder = _find_folder(workspace, name)
@@ -171,8 +167,9 @@ def _check_path(path: str) -> PurePosixPath:
     is_plain = all(part not in ("", ".", "..") and len(part.encode()) <= _LONGEST_NAME for part in parts)
     if not is_plain or len(path.encode()) > _LONGEST_PATH or not path.isprintable() or "\\" in path:
         raise FunctionError(f"{path!r:.80} is no path of a file below the function's folder, such as lib/units.py.")
-    if IGNORED_FOLDERS.intersection(parts) or path.endswith(IGNORED_SUFFIX):
-        raise FunctionError(f"{path!r:.80} would not go into the image: {', '.join(sorted(IGNORED_FOLDERS))} never do.")
+    suffixes = [f"what ends in {IGNORED_SUFFIX}"] if path.endswith(IGNORED_SUFFIX) else []
+    if ignored := sorted(IGNORED_FOLDERS.intersection(parts)) or suffixes:
+        raise FunctionError(f"{path!r:.80} would not go into the image: {ignored[0]} never does. Choose another name.")
     return PurePosixPath(path)
 
 

@@ -54,7 +54,7 @@ def remove_event(workspace: Workspace, name: str) -> None:
     """
     found = [path for path in _files(workspace) if path.stem == name]
     if not found:
-        raise FunctionError(f"There is no function event {name}.")
+        raise FunctionError(f"There is no function event {name}; it may be gone since. Look at the list again.")
     for path in found:
         remove_record(path)
 

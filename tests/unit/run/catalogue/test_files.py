@@ -61,6 +61,15 @@ def test_a_path_stays_within_the_folder(workspace: Workspace, path: str) -> None
         write_function_file(workspace, "echo", path, b"x")
 
 
+@pytest.mark.parametrize(
+    ("path", "ignored"),
+    [("a/.git/config", r"\.git"), ("a/b.pyc", r"what ends in \.pyc"), (".venv/a", r"\.venv")],
+)
+def test_what_never_goes_into_an_image_is_named(workspace: Workspace, path: str, ignored: str) -> None:
+    with pytest.raises(FunctionError, match=f"would not go into the image: {ignored} never does. Choose another name"):
+        write_function_file(workspace, "echo", path, b"x")
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", ".projects", "echo/lib", "other"])
 def test_only_functions_have_files(workspace: Workspace, name: str) -> None:
     with pytest.raises(FunctionError, match="no folder"):
