@@ -17,6 +17,8 @@ _MOST_ENTRIES = 20_000
 _CHUNK_BYTES = 1 << 20
 # Of a tar: headers of an entry with a long name, and what pads it.
 _ENTRY_BYTES = 4096
+# The longest path of Linux.
+_TARGET_BYTES = 4096
 _FORMATS = f"zip, jar, tar, tar.gz, tar.bz2, tar.xz, {', '.join(KINDS[:-1])} and {KINDS[-1]}"
 
 
@@ -42,7 +44,7 @@ def unpack(archive: Path, folder: Path, limit: int) -> None:
     try:
         links = _unpack_files(archive, folder, limit)
         for place, target in links:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(place.parent, folder)
             place.symlink_to(target)
         for place, target in links:
             if not _stays_within(place, folder):
@@ -60,18 +62,27 @@ def _unpack_files(archive: Path, folder: Path, limit: int) -> list[tuple[Path, s
         if number >= _MOST_ENTRIES:
             raise FunctionError(f"the archive has more than {_MOST_ENTRIES} entries")
         if entry.is_folder:
-            place.mkdir(parents=True, exist_ok=True)
+            _make_folder(place, folder)
         elif entry.target:
             links.append((place, entry.target))
         else:
+            _make_folder(place.parent, folder)
             left -= _write(entry, place, left)
     return links
 
 
-def _stays_within(link: Path, folder: Path) -> bool:
-    """Say whether a link leads to something in the folder, by whatever other links."""
+def _make_folder(place: Path, folder: Path) -> None:
+    """Make a folder and those above it, unless a link of the archive leads any of them out of its own folder."""
+    there = next(path for path in (place, *place.parents) if path.exists() or path.is_symlink())
+    if not _stays_within(there, folder):
+        raise FunctionError(f"the archive has an entry below the link {there.name!r}, which leads out of its folder")
+    place.mkdir(parents=True, exist_ok=True)
+
+
+def _stays_within(place: Path, folder: Path) -> bool:
+    """Say whether a place is, or leads to, something in the folder, by whatever links."""
     try:
-        return link.resolve(strict=True).is_relative_to(folder.resolve())
+        return place.resolve(strict=True).is_relative_to(folder.resolve())
     except (OSError, RuntimeError):
         return False
 
@@ -84,7 +95,6 @@ def _check_name(name: str) -> PurePosixPath:
 
 
 def _write(entry: Entry, place: Path, limit: int) -> int:
-    place.parent.mkdir(parents=True, exist_ok=True)
     source = entry.open()
     if source is None:
         raise FunctionError(f"the entry {entry.name!r} of the archive is no file")
@@ -120,8 +130,15 @@ class _Zipped:
     def __call__(self, info: zipfile.ZipInfo) -> Entry:
         mode = info.external_attr >> 16
         if stat.S_ISLNK(mode):
-            return Entry(info.filename, target=_check_target(self.bundle.read(info).decode(errors="replace")))
+            return Entry(info.filename, target=_check_target(self._read_target(info)))
         return Entry(info.filename, info.is_dir(), bool(mode & 0o100), open=lambda: self.bundle.open(info))
+
+    def _read_target(self, info: zipfile.ZipInfo) -> str:
+        with self.bundle.open(info) as file:
+            target = file.read(_TARGET_BYTES + 1)
+        if len(target) > _TARGET_BYTES:
+            raise FunctionError(f"the link {info.filename!r} in the archive has a target longer than any path")
+        return target.decode(errors="replace")
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,38 @@ def test_zip_that_leaves_its_folder_is_refused(folder: Path, tmp_path: Path, nam
     assert (tmp_path / "outside").read_text() == "untouched"
 
 
+THROUGH_A_LINK = ("a/planted", "a/dir/deep/x")
+
+
+@pytest.mark.parametrize("name", THROUGH_A_LINK)
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_nothing_is_made_through_a_link_that_leaves(folder: Path, tmp_path: Path, name: str, kind: str) -> None:
+    (tmp_path / "victim").mkdir()
+    links = {"a": "../victim", name: "b"}
+    if kind == "tar":
+        members = (member(one, tarfile.SYMTYPE, target) for one, target in links.items())
+        path = write_tar(tmp_path / "a.tar", *members, mode="w")
+    else:
+        path = write_zip(tmp_path / "a.zip", links=links)
+    with pytest.raises(FunctionError, match="below the link 'a', which leads out of its folder"):
+        unpack(path, folder, LIMIT)
+    assert list((tmp_path / "victim").iterdir()) == []
+
+
+def test_link_below_a_link_that_stays_is_made(folder: Path, tmp_path: Path) -> None:
+    unpack(write_zip(tmp_path / "a.zip", "d/main.py", links={"l": "d", "l/again.py": "main.py"}), folder, LIMIT)
+    assert tree(folder)["d/again.py"] == "x"
+
+
+def test_zip_whose_link_is_long_is_refused_unread(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_zip(tmp_path / "a.zip", links={"link": "x" * 5000})
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("the target was read"))
+    with pytest.raises(FunctionError, match="the link 'link' in the archive has a target longer than any path"):
+        unpack(path, folder, LIMIT)
+
+
 @pytest.mark.parametrize("target", ["/etc/passwd", "../outside", "a/../../outside"])
 def test_zip_whose_link_leaves_its_folder_is_refused(folder: Path, tmp_path: Path, target: str) -> None:
     with pytest.raises(FunctionError, match="archive leads to"):
