@@ -13,6 +13,7 @@ from stack.config.flag import split_flags
 from stack.config.image import ImageName, Registry
 from stack.config.inert import KUBERNETES, Inert
 from stack.config.problem import Problem
+from stack.config.url import Place
 
 # What each code entry type cannot do without: keys of `build`, and keys of its attributes.
 _NEEDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -44,7 +45,7 @@ class Build(NuclioDocument):
     # nuclio-jupyter's and the documentation's spelling.
     legacy_keys: ClassVar[dict[str, str]] = {"nobaseimagepull": "noBaseImagesPull"}
 
-    path: str = ""
+    path: Place = ""
     function_source_code: str = ""
     """The source in base64; elsewhere than in an export, a file beside function.yaml is easier to read."""
     function_config_path: Annotated[str, Inert("has no effect: function.yaml in the function's folder counts")] = ""

@@ -1,4 +1,4 @@
-"""Addresses of brokers."""
+"""Addresses of brokers and of code."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -15,3 +15,15 @@ def _check(text: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_check)]
+
+
+def _check_place(text: str) -> str:
+    try:
+        urlsplit(text)
+    except ValueError as error:
+        raise ValueError(f"should be an address such as https://code.example/function.zip ({error})") from error
+    return text
+
+
+Place = Annotated[str, AfterValidator(_check_place)]
+"""A URL, or a path of this machine."""

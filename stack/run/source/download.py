@@ -4,7 +4,7 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError, URLError
@@ -45,10 +45,9 @@ def download(url: str, target: Path, *, headers: Mapping[str, str], limits: Down
     """Write what is behind an http or https URL into a file.
 
     Raises:
-        FunctionError: it is not there, is too large, or takes too long.
+        FunctionError: it is no address, is not there, is too large, or takes too long.
     """
-    shown = _hide_secrets(url)
-    deadline = time.monotonic() + limits.seconds
+    shown, deadline = _hide_secrets(url), time.monotonic() + limits.seconds
     try:
         with _opener(ca).open(_ask(url, headers), timeout=min(_SILENCE, limits.seconds)) as answer:
             _receive(answer, target, limits, deadline)
@@ -62,10 +61,11 @@ def download(url: str, target: Path, *, headers: Mapping[str, str], limits: Down
         raise FunctionError(f"{shown}: {reason}. Check the address, and that this machine can reach it.") from error
 
 
-def _receive(answer: IO[bytes], target: Path, limits: Downloads, deadline: float) -> None:
+def _receive(answer: HTTPResponse, target: Path, limits: Downloads, deadline: float) -> None:
     received = 0
     with target.open("wb") as file:
-        while chunk := answer.read(_CHUNK_BYTES):
+        # What is there by now: `read` waits, for longer than the limit, until there is a whole chunk.
+        while chunk := answer.read1(_CHUNK_BYTES):
             received += len(chunk)
             if received > limits.bytes:
                 raise FunctionError(
@@ -105,6 +105,13 @@ def _ask(url: str, headers: Mapping[str, str]) -> Request:
 
 
 def _hide_secrets(url: str) -> str:
-    """Return a URL without what may be a secret in it."""
-    parts = urlsplit(url)
+    """Return a URL without what may be a secret in it.
+
+    Raises:
+        FunctionError: it is none.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise FunctionError(f"what should be its address is none: {error}. Check spec.build.path.") from error
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -121,6 +121,10 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"spec": {"minReplicas": 0}}, "spec.minReplicas: 0 needs a maxReplicas"),
         ({"spec": {"image": "Tide Gate"}}, "spec.image: should be the name of an image, such as "),
         ({"spec": {"build": {"registry": "https://a"}}}, "spec.build.registry: should be a registry, such as "),
+        (
+            {"spec": {"build": {"path": "http://[bad"}}},
+            "spec.build.path: should be an address such as https://code.example/function.zip (Invalid IPv6 URL)",
+        ),
         ({"spec": {"Handler": "a:b", "handler": "c:d"}}, "spec: the key 'handler' occurs twice, once as 'handler'"),
         (
             {"spec": {"resources": {"limits": {"cpu": "lots"}}}},

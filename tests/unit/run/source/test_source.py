@@ -22,6 +22,7 @@ import pytest
 from stack.config.settings import Downloads, Settings
 from stack.config.source import Function, load_function
 from stack.errors import FunctionError
+from stack.run.source.download import download
 from stack.run.source.source import Store
 from stack.run.workspace import Workspace
 
@@ -296,8 +297,15 @@ def test_too_large_a_download(workspace: Workspace, author: Author, site: Site) 
 
 def test_too_slow_a_download(workspace: Workspace, author: Author, site: Site) -> None:
     site.delay = 0.02
+    start = time.monotonic()
     with pytest.raises(FunctionError, match=r"took longer than 1 s; `downloads\.seconds`"):
         fetch(workspace, author("archive", f"{site.url}/f.tgz"), Downloads(seconds=1))
+    assert time.monotonic() - start < 3, "the server takes four seconds for all of it"
+
+
+def test_what_is_no_address(tmp_path: Path) -> None:
+    with pytest.raises(FunctionError, match=r"address is none: .*\. Check spec\.build\.path\.$"):
+        download("http://[bad", tmp_path / "file", headers={}, limits=Downloads(), ca=None)
 
 
 @pytest.mark.parametrize(
