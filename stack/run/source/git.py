@@ -7,27 +7,49 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from stack.config.settings import Downloads
 from stack.errors import FunctionError
 
 _COMMIT = re.compile(r"^[0-9a-f]{40}([0-9a-f]{24})?$")
-_USERNAME, _PASSWORD = "TIDEGATE_GIT_USERNAME", "TIDEGATE_GIT_PASSWORD"
-# Gives git the account by its environment: on its command line every user of this machine could read it.
-_HELPER = f'!f() {{ echo "username=${_USERNAME}"; echo "password=${_PASSWORD}"; }}; f'
+# Give git the account by its environment: on its command line every user of this machine could read it.
+_USERNAME, _PASSWORD, _HELPER = "TIDEGATE_GIT_USERNAME", "TIDEGATE_GIT_PASSWORD", "TIDEGATE_GIT_HELPER"
+_HELP = f'!f() {{ echo "username=${_USERNAME}"; echo "password=${_PASSWORD}"; }}; f'
+# A name alone may be a secret too: a token.
+_ACCOUNT = re.compile(r"(?<=://)[^\s/@]+@")
+# Where git looks for a reference that is not written in full, in its own order.
+_RULES = ("{}", "refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")
 # Some servers, plain files behind HTTP for one, cannot give a commit without its history.
 _NO_SHALLOW = "shallow"
 
 
 @dataclass(frozen=True)
+class Account:
+    """Who asks; what is not given is git's own affair, as for ssh."""
+
+    username: str = ""
+    password: str | None = None
+
+
+def open_repository(url: str, limits: Downloads, account: Account, ca: Path | None = None) -> "Repository":
+    """Return a repository, by an address that may stand on a command line: an account in the URL is taken out of it."""
+    parts = urlsplit(url)
+    written, _, host = parts.netloc.rpartition("@")
+    if parts.scheme not in ("http", "https") or not written:
+        return Repository(url, limits, account, ca)
+    name, colon, password = map(unquote, written.partition(":"))
+    own = Account(name, password) if colon else Account(account.username or name, account.password)
+    return Repository(urlunsplit(parts._replace(netloc=host)), limits, own, ca)
+
+
+@dataclass(frozen=True)
 class Repository:
-    """A repository and who asks; an account that is not given is git's own affair, as for ssh."""
+    """A repository and who asks."""
 
     url: str
     limits: Downloads
-    username: str = ""
-    password: str = ""
+    account: Account = Account()
     ca: Path | None = None
 
     def resolve(self, reference: str) -> str:
@@ -38,11 +60,10 @@ class Repository:
         """
         if _COMMIT.match(reference):
             return reference
-        lines = self._run("ls-remote", "--", self.url, reference, f"{reference}^{{}}").splitlines()
-        if not lines:
+        commit = _find_commit(self._run("ls-remote", "--", self.url, reference, f"{reference}^{{}}"), reference)
+        if not commit:
             raise FunctionError(f"{self._shown} has no {reference}. Check spec.build.codeEntryAttributes.")
-        # The last of a tag with a message is the commit that it is put on.
-        return lines[-1].split()[0]
+        return commit
 
     def check_out(self, reference: str, commit: str, folder: Path) -> None:
         """Write the files of a commit, which a reference stands for, into an empty folder.
@@ -67,10 +88,16 @@ class Repository:
 
     def _run(self, *arguments: str) -> str:
         # No file that git writes, such as a pack of objects, may be larger than the limit, in blocks of 512 bytes.
-        account = ["-c", "credential.helper=", "-c", f"credential.helper={_HELPER}"] if self.password else []
         try:
             result = subprocess.run(
-                ["sh", "-c", f'ulimit -f {self.limits.bytes // 512}; exec git "$@"', "git", *account, *arguments],
+                [
+                    "sh",
+                    "-c",
+                    f'ulimit -f {self.limits.bytes // 512}; exec git "$@"',
+                    "git",
+                    *self._options(),
+                    *arguments,
+                ],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -85,19 +112,34 @@ class Repository:
             message = f"git took longer than {self.limits.seconds} s; `downloads.seconds` in stack.yaml permits more"
             raise FunctionError(message) from error
         if result.returncode:
-            reason = result.stderr.strip().replace(self.url, self._shown) or _too_large(self.limits)
+            reason = _ACCOUNT.sub("", result.stderr.strip()) or _too_large(self.limits)
             raise FunctionError(f"git cannot read {self._shown}: {reason}")
         return result.stdout
 
+    def _options(self) -> tuple[str, ...]:
+        """Have the account for this server alone: not for another one that it leads to."""
+        parts = urlsplit(self.url)
+        scope = f"credential.{parts.scheme}://{parts.netloc}"
+        if self.account.password is not None:
+            return "-c", "credential.helper=", f"--config-env={scope}.helper={_HELPER}"
+        return (f"--config-env={scope}.username={_USERNAME}",) if self.account.username else ()
+
     def _environment(self) -> Mapping[str, str]:
         own = {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "LC_ALL": "C"}
-        account = {_USERNAME: self.username or "git", _PASSWORD: self.password} if self.password else {}
+        account = {_USERNAME: self.account.username or "git", _PASSWORD: self.account.password or "", _HELPER: _HELP}
         return {**os.environ, **own, **account, **({"GIT_SSL_CAINFO": str(self.ca)} if self.ca else {})}
 
     @property
     def _shown(self) -> str:
-        parts = urlsplit(self.url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.scheme else self.url
+        return _ACCOUNT.sub("", self.url)
+
+
+def _find_commit(listing: str, reference: str) -> str:
+    """Return the commit of what git would fetch by a reference, among all whose names end with it."""
+    found = {name: commit for commit, name in (line.split("\t") for line in listing.splitlines())}
+    names = [rule.format(reference) for rule in _RULES]
+    # Of a tag with a message, the commit that it is put on.
+    return next((found.get(f"{name}^{{}}", found[name]) for name in names if name in found), "")
 
 
 def _too_large(limits: Downloads) -> str:

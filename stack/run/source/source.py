@@ -101,11 +101,12 @@ class Store:
     # What fetches is imported only where something is fetched: every task asks what was.
 
     def _fetch_git(self, origin: Origin) -> Path:
-        from stack.run.source.git import Repository
+        from stack.run.source.git import Account as GitAccount
+        from stack.run.source.git import open_repository
 
         given = origin.attributes
         ca, limits = find_ca(self.settings), self.settings.downloads
-        repository = Repository(origin.address, limits, given.username, given.password, ca)
+        repository = open_repository(origin.address, limits, GitAccount(given.username, given.password or None), ca)
         commit = repository.resolve(origin.reference)
         return self._keep(commit, lambda folder: repository.check_out(origin.reference, commit, folder))
 

@@ -1,6 +1,7 @@
 """Code that is elsewhere: fetched once, by its digest, from servers on this machine."""
 
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -269,23 +270,64 @@ def test_secret_holds_the_account(workspace: Workspace, author: Author, site: Si
     assert "token word" not in fetched.config.model_dump_json()
 
 
-def test_git_is_given_its_account_by_the_environment(
-    workspace: Workspace, author: Author, site: Site, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And not by its command line, which every user of the machine can read."""
+@pytest.fixture
+def spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The command lines of git, which every user of the machine can read."""
     real = shutil.which("git")
     (tmp_path / "bin").mkdir()
     script = f'#!/bin/sh\necho "$@" >> {tmp_path}/words\nexec {real} "$@"\n'
     (tmp_path / "bin" / "git").write_text(script)
     (tmp_path / "bin" / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    return tmp_path / "words"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "attributes"),
+    [
+        ("", {"username": "ann", "password": "pass/ing"}),
+        ("ann:pass%2Fing@", {}),
+        ("ann@", {"password": "pass/ing"}),
+    ],
+)
+def test_git_is_given_its_account_by_the_environment(
+    workspace: Workspace,
+    author: Author,
+    site: Site,
+    repository: Path,
+    spoken: Path,
+    prefix: str,
+    attributes: dict[str, str],
+) -> None:
+    site.account = "ann:pass/ing"
+    url = f"{site.url}/repository/.git".replace("//", f"//{prefix}")
+    assert fetch(workspace, author("git", url, branch="main", **attributes)).files
+    assert not re.search("ann|pass", spoken.read_text())
+
+
+def test_git_does_not_tell_a_wrong_password(
+    workspace: Workspace, author: Author, site: Site, repository: Path, spoken: Path
+) -> None:
     site.account = "ann:passing"
-    url = f"{site.url}/repository/.git"
-    assert fetch(workspace, author("git", url, branch="main", username="ann", password="passing")).files
-    assert "passing" not in (tmp_path / "words").read_text()
-    with pytest.raises(FunctionError) as failure:
-        fetch(workspace, author("git", url, tag="v1", username="ann", password="other"))
-    assert "other" not in str(failure.value)
+    for prefix, given in (("", {"username": "ann", "password": "other"}), ("ann:other@", {}), ("other@", {})):
+        url = f"{site.url}/repository/.git".replace("//", f"//{prefix}")
+        with pytest.raises(FunctionError) as failure:
+            fetch(workspace, author("git", url, tag="v1", **given))
+        assert "other" not in str(failure.value) + spoken.read_text()
+
+
+def test_git_gives_its_account_to_no_other_host(
+    workspace: Workspace, author: Author, site: Site, repository: Path
+) -> None:
+    site.account = "ann:passing"
+    site.redirects["/moved/info/refs?service=git-upload-pack"] = (
+        site.url.replace("127.0.0.1", "localhost") + "/repository/.git/info/refs?service=git-upload-pack"
+    )
+    with pytest.raises(FunctionError):
+        fetch(workspace, author("git", f"{site.url}/moved", branch="main", username="ann", password="passing"))
+    told = {headers["Host"].partition(":")[0] for headers in site.headers if "Authorization" in headers}
+    assert told == {"127.0.0.1"}
+    assert any(headers["Host"].startswith("localhost") for headers in site.headers)
 
 
 def test_too_large_a_download(workspace: Workspace, author: Author, site: Site) -> None:
@@ -398,6 +440,17 @@ def test_git_commit_and_work_dir(workspace: Workspace, author: Author, repositor
     commit = git("rev-parse", "v1^{commit}", cwd=repository).strip()
     fetched = fetch(workspace, author("git", f"file://{repository}", reference=commit, workDir="sub"))
     assert [file.path for file in fetched.files] == ["inner.py"]
+
+
+def test_git_of_a_clone_takes_the_reference_itself(workspace: Workspace, author: Author, repository: Path) -> None:
+    """And none of those whose names end with it: a clone has those of where it comes from."""
+    git("clone", "--quiet", str(repository), "clone", cwd=repository.parent)
+    clone = repository.parent / "clone"
+    git("commit", "--quiet", "--allow-empty", "--message", "own", cwd=clone)
+    git("tag", "inner/v1", cwd=clone)
+    for reference, commit in (("", "HEAD"), ("main", "HEAD"), ("v1", "v1^{commit}"), ("inner/v1", "HEAD")):
+        fetched = fetch(workspace, author("git", f"file://{clone}", reference=reference))
+        assert fetched.context.endswith(git("rev-parse", commit, cwd=clone)[:16])
 
 
 @pytest.mark.parametrize(
