@@ -1,5 +1,6 @@
 """This machine: its apt archive, its certificates, its free ports and its free space."""
 
+import errno
 import hashlib
 import os
 import platform
@@ -130,10 +131,15 @@ def check_ports(address: str, ports: Iterable[tuple[str, int]]) -> None:
     """Make sure that every port is free.
 
     Raises:
-        HostError: one or more are in use; all are named, with the key of stack.yaml to change.
+        HostError: one or more are in use; all are named, with the key of stack.yaml to change. Or the address is not
+            this machine's.
     """
-    taken = [f"{port} ({name})" for name, port in ports if not _is_free(address, port)]
-    if taken:
+    found = [(f"{port} ({name})", _find_hindrance(address, port)) for name, port in ports]
+    if any(hindrance == errno.EADDRNOTAVAIL for _, hindrance in found):
+        raise HostError(
+            f"stack.yaml: bind: this machine has no address {address}. `ip -brief address` shows those that it has."
+        )
+    if taken := [port for port, hindrance in found if hindrance == errno.EADDRINUSE]:
         what = f"Port {taken[0]} on {address} is" if len(taken) == 1 else f"Ports {', '.join(taken)} on {address} are"
         raise HostError(
             f"{what} in use by another program. "
@@ -183,11 +189,12 @@ def _source_line(entry: list[str], codename: str) -> str:
     return f"deb {uri} {release} {component}"
 
 
-def _is_free(address: str, port: int) -> bool:
+def _find_hindrance(address: str, port: int) -> int:
+    """Return why a port cannot be listened on, as an error number; a port for root alone is none: Docker is root."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error.errno or 0
+    return 0

@@ -1,5 +1,6 @@
 """This machine: ports, space, certificates, apt's archive."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,19 @@ def test_ports_in_use_are_named(address: str, taken: int, free: int) -> None:
         check_ports(address, [("ports.amqp", free), ("ports.mqtt", taken)])
     assert str(caught.value).startswith(f"Port {taken} (ports.mqtt) on {address} is in use by another program.")
     assert str(free) not in str(caught.value)
+
+
+def test_port_for_root_alone_is_docker_s_affair(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    check_ports("127.0.0.1", [("ports.gateway", 80)])
+
+
+def test_address_of_another_machine() -> None:
+    with pytest.raises(HostError, match=r"^stack\.yaml: bind: this machine has no address 192\.0\.2\.1\. `ip "):
+        check_ports("192.0.2.1", [("ports.amqp", 5672)])
 
 
 def test_space(tmp_path: Path) -> None:
