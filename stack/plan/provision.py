@@ -138,13 +138,11 @@ def _install_docker(machine: Machine, packages: tuple[str, ...], origin: str) ->
 
 
 def _install_mmdebstrap(machine: Machine) -> Step:
-    """Without root, mmdebstrap needs uidmap for the user ids of the base that it builds."""
-    names = ("mmdebstrap", "uidmap") if machine.user else ("mmdebstrap",)
-    update, install = _install(machine, names)
+    update, install = _install(machine, ("mmdebstrap",))
     return Step(
         "install mmdebstrap",
         "it builds base images where no image registry can be reached",
-        PackagesInstalled(names),
+        PackagesInstalled(("mmdebstrap",)),
         # Docker's own step has brought apt's lists up to date a moment ago.
         (update, install) if machine.has_docker else (install,),
     )
@@ -158,6 +156,8 @@ def _remove_packages(machine: Machine, names: tuple[str, ...]) -> Step:
         PackagesAbsent(names),
         (_apt(machine, "remove", "--yes", *present),) if present else (),
         removes=present,
+        # Anybody outside group docker is told of none.
+        running=_as_root(machine, "docker", "ps", "--format", "{{.Names}}"),
     )
 
 

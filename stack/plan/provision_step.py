@@ -113,7 +113,8 @@ class Step:
     """Something that this machine needs.
 
     Commands run only while the check does not hold, and `wait` seconds after them it has to. `removes` names packages
-    that go, so that the user is asked first. `diagnosis` shows why, where the check still does not hold.
+    that go, so that the user is asked first, and `running` lists the containers that end with them. `diagnosis` shows
+    why, where the check still does not hold.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Step:
     check: Check
     commands: tuple[Command, ...]
     removes: tuple[str, ...] = ()
+    running: Command | None = None
     wait: float = 0
     diagnosis: Command | None = None
 

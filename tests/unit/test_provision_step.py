@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from stack.errors import HostError
+from stack.plan.provision import Source, plan_provision
 from stack.plan.provision_step import (
     Command,
     FileExists,
@@ -15,6 +16,9 @@ from stack.plan.provision_step import (
 )
 from stack.run.provision.check import holds
 from stack.run.provision.step import apply_step
+from tests.unit import test_provision
+
+MACHINE = replace(test_provision.MACHINE, prefix=("sudo",), user="ann", installed=("runc",))
 
 
 def make_step(path: Path, *commands: str, wait: float = 0, diagnosis: Command | None = None) -> Step:
@@ -74,8 +78,11 @@ def test_a_step_waits_for_its_effect(tmp_path: Path) -> None:
 
 @pytest.fixture
 def removal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
-    """A step that removes a package; apt, asked to simulate, says that another one goes with it."""
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    """The step that removes a package; apt, asked to simulate, says that another one goes with it."""
+    nobody = tmp_path / "sudo"
+    nobody.write_text("#!/bin/sh\n")
+    nobody.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     script = tmp_path / "apt"
     script.write_text(
         '#!/bin/sh\ncase "$*" in\n'
@@ -83,7 +90,12 @@ def removal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
         f'*) touch "{tmp_path}/gone";;\nesac\n'
     )
     script.chmod(0o755)
-    return replace(make_step(tmp_path / "gone"), commands=(Command((str(script), "remove")),), removes=("runc",))
+    (step,) = (step for step in plan_provision(MACHINE, Source.DOCKER) if step.removes)
+    return replace(
+        step,
+        check=FileExists(PurePosixPath(tmp_path / "gone")),
+        commands=(Command((str(script), "remove")),),
+    )
 
 
 def test_removal_is_refused_where_nobody_can_be_asked(removal: Step, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,10 +130,10 @@ def test_removal_is_asked_for_on_a_terminal(
 def test_running_containers_are_not_stopped_unasked(
     removal: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text("#!/bin/sh\necho web; echo db\n")
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    """Though only root is told of them, as where the user is not in group docker."""
+    for name, script in (("docker", '[ "$ROOT" ] && echo web && echo db'), ("sudo", 'ROOT=1 exec "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
     with pytest.raises(
         HostError, match=r"stops the running containers web, db\. Stop them yourself \(docker stop web db\)"
     ):

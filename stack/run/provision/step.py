@@ -84,9 +84,9 @@ def _shorten(output: str) -> str:
 
 
 def _agree_to_removal(step: Step, *, yes: bool) -> None:
-    """Ask first; without a person at the terminal not even `--yes` stops somebody's containers."""
+    """Ask first; only a person's answer at the terminal stops somebody's containers, and `--yes` does not."""
     question = f"These packages have to go first: {', '.join(_find_removals(step))}."
-    containers = read_output("docker", "ps", "--format", "{{.Names}}").split()
+    containers = read_output(*step.running.arguments).split() if step.running else []
     if containers:
         question += f" That stops the running containers {', '.join(containers)}."
         if yes or not sys.stdin.isatty():
