@@ -18,11 +18,13 @@ def make_base(archive: Archive, name: str) -> Iterator[str]:
     """Make the base image of an archive's packages and yield the lines of the log.
 
     Raises:
-        HostError: mmdebstrap is not here.
+        HostError: mmdebstrap is not here, or sudo, without which only root runs it.
         BuildError: it failed; the message ends with the log.
     """
     if shutil.which("mmdebstrap") is None:
         raise HostError("mmdebstrap, which makes base images from packages, is missing. Type `./bootstrap provision`.")
+    if _prefix() and shutil.which("sudo") is None:
+        raise HostError("sudo is missing, and mmdebstrap makes base images as root. Install sudo, or do this as root.")
     with tempfile.TemporaryFile("w+") as log:
         maker = subprocess.Popen(_command(archive), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         yield f"mmdebstrap {archive.codename}"
@@ -41,9 +43,8 @@ def make_base(archive: Archive, name: str) -> Iterator[str]:
 
 def _command(archive: Archive) -> Sequence[str]:
     packages = ["--include=ca-certificates"] if any("https:" in line for line in archive.sources) else []
-    prefix = [] if os.geteuid() == 0 else ["sudo"]
     return [
-        *prefix,
+        *_prefix(),
         "mmdebstrap",
         "--variant=minbase",
         *packages,
@@ -55,6 +56,10 @@ def _command(archive: Archive) -> Sequence[str]:
         "-",
         *archive.sources,
     ]
+
+
+def _prefix() -> Sequence[str]:
+    return () if os.geteuid() == 0 else ("sudo",)
 
 
 def _forget(name: str) -> None:
