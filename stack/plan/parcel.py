@@ -18,7 +18,7 @@ from stack.errors import FunctionError
 _COMMAND = re.compile(r"^echo ([A-Za-z0-9+/=]+) \| base64 -d \| tar -xzC /opt/nuclio$")
 # Docker refuses a Dockerfile with a line of more than 65535 bytes.
 _MOST = 60_000
-# What one command may unpack to, so that a small one cannot fill the memory.
+# What one file of a command may unpack to, so that a small one cannot fill the memory.
 _BYTES = 16 * 1024 * 1024
 
 

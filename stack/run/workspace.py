@@ -1,5 +1,6 @@
 """The workspace: a folder with stack.yaml, functions/, and .stack/, where everything rendered goes."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ _KEPT = frozenset({"secrets", "state", ".gitignore", "function.schema.json", "st
 
 # How the name of a file begins until all of it is written.
 _UNFINISHED = ".writing-"
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, content, mode)
     except OSError as error:
-        raise HostError(f"{path} cannot be written: {error.strerror}. {owner_hint(path)}") from error
+        raise HostError(f"{path} cannot be written: {error.strerror}. {advise(error, path)}") from error
     return True
 
 
@@ -139,12 +141,14 @@ def make_folder(path: Path, mode: int = 0o755) -> None:
         if path.stat().st_mode & 0o777 != mode:
             path.chmod(mode)
     except OSError as error:
-        raise HostError(f"{path} cannot be made: {error.strerror}. {owner_hint(path)}") from error
+        raise HostError(f"{path} cannot be made: {error.strerror}. {advise(error, path)}") from error
 
 
-def owner_hint(path: Path) -> str:
+def advise(error: OSError, path: Path) -> str:
     """Return what to look at when a file or folder cannot be made or written: what there is of its path."""
     there = next(parent for parent in path.absolute().parents if parent.exists())
+    if error.errno in _NO_SPACE:
+        return f"Make room there; `df -h {there}` shows how much there is."
     return f"Check who owns {there}."
 
 
@@ -184,7 +188,7 @@ def _open_lock(path: Path) -> TextIO:
     try:
         return path.open("w")
     except OSError as error:
-        raise HostError(f"{path} cannot be written: {error.strerror}. {owner_hint(path)}") from error
+        raise HostError(f"{path} cannot be written: {error.strerror}. {advise(error, path)}") from error
 
 
 def _remove_orphans(folder: Path, wanted: set[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from stack.config.rewrite import remove_value, set_value
 from stack.config.source import FILE, FOLDER, IGNORED_FOLDERS, IGNORED_SUFFIX, read_files
 from stack.errors import ConflictError, FunctionError, HostError
-from stack.run.workspace import Workspace, owner_hint, write_file
+from stack.run.workspace import Workspace, advise, write_file
 
 # What an editor opens, and what may be put into a folder from afar; larger files are copied on the machine.
 MOST_TEXT_BYTES = 1_000_000
@@ -107,7 +107,7 @@ def rename_function_file(workspace: Workspace, name: str, path: str, new: str) -
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)
     except OSError as error:
-        raise HostError(f"{source} cannot be moved: {error.strerror}. {owner_hint(source)}") from error
+        raise HostError(f"{source} cannot be moved: {error.strerror}. {advise(error, source)}") from error
     _remove_empty(source.parent, _find_folder(workspace, name))
 
 
@@ -122,7 +122,7 @@ def remove_function_file(workspace: Workspace, name: str, path: str) -> None:
     try:
         found.unlink()
     except OSError as error:
-        raise HostError(f"{found} cannot be removed: {error.strerror}. {owner_hint(found)}") from error
+        raise HostError(f"{found} cannot be removed: {error.strerror}. {advise(error, found)}") from error
     _remove_empty(found.parent, _find_folder(workspace, name))
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from stack.config.reading import parse_mapping
 from stack.errors import HostError
-from stack.run.workspace import owner_hint, write_file
+from stack.run.workspace import advise, write_file
 
 SUFFIX = ".yaml"
 
@@ -35,4 +35,4 @@ def remove_record(path: Path) -> None:
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
     except OSError as error:
-        raise HostError(f"{path} cannot be removed: {error.strerror}. {owner_hint(path)}") from error
+        raise HostError(f"{path} cannot be removed: {error.strerror}. {advise(error, path)}") from error

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import asdict, dataclass
 
 from stack.errors import HostError
-from stack.run.workspace import Workspace, make_folder, owner_hint, write_file
+from stack.run.workspace import Workspace, advise, make_folder, write_file
 
 USER = "admin"
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
@@ -79,7 +79,7 @@ def load_session_key(workspace: Workspace) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise HostError(f"{path} cannot be read: {error.strerror}. {owner_hint(path)}") from error
+        raise HostError(f"{path} cannot be read: {error.strerror}. {advise(error, path)}") from error
 
 
 def digest_token(token: str) -> str:

@@ -9,7 +9,7 @@ from stack.errors import HostError
 from stack.plan.broker import Credentials
 from stack.plan.function import BROKER_SECRET
 from stack.plan.secret import Vault, broker_content
-from stack.run.workspace import Workspace, make_folder, owner_hint, write_file
+from stack.run.workspace import Workspace, advise, make_folder, write_file
 
 _PRIVATE = 0o600
 _READABLE = 0o444
@@ -63,7 +63,7 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise HostError(f"{path} cannot be removed: {error.strerror}. {owner_hint(path)}") from error
+        raise HostError(f"{path} cannot be removed: {error.strerror}. {advise(error, path)}") from error
 
 
 def _list_files(workspace: Workspace) -> Iterator[SecretRef]:

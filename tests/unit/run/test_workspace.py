@@ -1,5 +1,7 @@
 """The workspace: writing only what changed, removing what is no longer rendered, taking turns."""
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -112,6 +114,16 @@ def test_what_is_just_being_written_is_not_listed(tmp_path: Path) -> None:
     while not written.is_set():
         assert [path.name for path in list_files(tmp_path)] in ([], ["a"])
     thread.join()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_nobody_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    with pytest.raises(HostError, match=rf"/a cannot be written: .*\. Make room there; `df -h {tmp_path}` shows"):
+        write_file(tmp_path / "a", b"x")
 
 
 def test_what_is_there_of_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
