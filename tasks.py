@@ -55,8 +55,9 @@ def down(_: Context, volumes: bool = False, yes: bool = False) -> None:
     from stack.console import confirm
     from stack.run.stack import take_down
 
-    if not volumes or confirm("Forget every queue and message of the broker?", yes=yes):
-        take_down(volumes=volumes)
+    if volumes:
+        confirm("Forget every queue and message of the broker?", yes=yes)
+    take_down(volumes=volumes)
 
 
 @verb(help=_JSON)
@@ -163,8 +164,8 @@ def delete_function(_: Context, name: str, yes: bool = False) -> None:
     from stack.console import confirm
     from stack.run.function import delete_function as delete
 
-    if confirm(f"Remove the container, images and queues of {name}, with the messages that wait for it?", yes=yes):
-        delete(name)
+    confirm(f"Remove the container, images and queues of {name}, with the messages that wait for it?", yes=yes)
+    delete(name)
 
 
 @verb("name", "replicas", help={**_NAME, "replicas": "how many containers; 0 stops it"})

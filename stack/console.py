@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.status import Status
     from rich.table import Table
 
-from stack.errors import HostError
+from stack.errors import DeclinedError, HostError
 
 _PIPE_WIDTH = 1000
 
@@ -28,7 +28,7 @@ def output() -> "Console":
     """Return the console for results: standard output; in a pipe a row is one line, however long."""
     from rich.console import Console
 
-    return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    return Console(soft_wrap=True, highlight=False, emoji=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 @cache
@@ -36,7 +36,7 @@ def progress() -> "Console":
     """Return the console for everything that is not a result: standard error."""
     from rich.console import Console
 
-    return Console(stderr=True, soft_wrap=True, highlight=False)
+    return Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def say(message: str) -> None:
@@ -81,20 +81,31 @@ def show_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> Non
 
 def make_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> "Table":
     """Make a table whose headings are the keys of each row."""
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     names = list(columns)
     for name in names:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(row[name]) for name in names))
+        table.add_row(*(Text(row[name]) for name in names))
     return table
 
 
-def confirm(question: str, *, yes: bool) -> bool:
+def confirm(question: str, *, yes: bool) -> None:
     """Ask before something that cannot be undone; `yes` answers at once.
+
+    Raises:
+        DeclinedError: the answer is no.
+        HostError: nobody can be asked, because standard input is not a terminal.
+    """
+    if not ask(question, yes=yes):
+        raise DeclinedError("Nothing was changed.")
+
+
+def ask(question: str, *, yes: bool) -> bool:
+    """Return the answer to a question that cannot be taken back; `yes` answers at once, and Ctrl-D is a no.
 
     Raises:
         HostError: nobody can be asked, because standard input is not a terminal.
@@ -103,13 +114,14 @@ def confirm(question: str, *, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise HostError(f"{question} Nobody can be asked here; add --yes to do it.")
-    from rich.markup import escape
+    from rich.text import Text
 
-    answer = progress().input(f"{escape(question)} [dim]\\[y/N][/dim] ").strip().lower()
-    if answer not in ("y", "yes"):
-        say("Nothing was changed.")
+    try:
+        answer = progress().input(Text.assemble(question, " ", ("[y/N]", "dim"), " "))
+    except EOFError:
+        say("")
         return False
-    return True
+    return answer.strip().lower() in ("y", "yes")
 
 
 class Work:
@@ -121,11 +133,11 @@ class Work:
 
     def follow(self, lines: Iterable[str]) -> None:
         """Show each line as it comes."""
-        from rich.markup import escape
+        from rich.text import Text
 
         for line in lines:
             if self._status and line.strip():
-                self._status.update(f"{self._title} … [dim]{escape(line.strip()[:100])}[/dim]")
+                self._status.update(Text.assemble(f"{self._title} … ", (line.strip()[:100], "dim")))
 
 
 @contextmanager
@@ -133,7 +145,9 @@ def working(title: str) -> Iterator[Work]:
     """Show that `title` is being done, and at its end how long it took."""
     start = time.monotonic()
     if is_terminal():
-        with progress().status(f"{title} …") as status:
+        from rich.text import Text
+
+        with progress().status(Text(f"{title} …")) as status:
             yield Work(title, status)
     else:
         yield Work(title, None)

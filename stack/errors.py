@@ -8,6 +8,7 @@ StackError
 ├── BrokerError      RabbitMQ cannot be reached or refused
 ├── FunctionError    a function is unknown or does not come up
 ├── ConflictError    something is there already, or is not as whoever wants to change it has seen it
+├── DeclinedError    somebody was asked, and said no
 ├── DemoError        messages were sent and not all came back
 └── InterruptionError  Ctrl-C or SIGTERM ended the task before its time
 
@@ -53,6 +54,10 @@ class FunctionError(StackError):
 
 class ConflictError(StackError):
     """Something is there already, or is not any more as whoever wants to change it has seen it."""
+
+
+class DeclinedError(StackError):
+    """Somebody was asked, and said no."""
 
 
 class DemoError(StackError):

@@ -1,6 +1,8 @@
 """What is printed where."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +15,12 @@ from stack.errors import HostError
 ROOT = Path(__file__).parents[2]
 
 
-def run(code: str) -> "subprocess.CompletedProcess[str]":
+def run(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-c", f"from stack.console import *\n{code}"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    environment = {**os.environ, **environment}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
 
 
 @pytest.mark.parametrize("verb", ["say", "note", "success", "warn"])
@@ -46,6 +51,23 @@ def test_pipe_is_told_without_what_paints() -> None:
     assert result.stdout.splitlines()[-1] == "[]"
 
 
+TIMES = "a :x: 12:100:30 [b] \\\\"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("code", ["show({0!r})", "say({0!r})", "show_table(('a',), [{{'a': {0!r}}}])"])
+def test_what_looks_like_an_emoji_or_a_style_is_none(terminal: bool, code: str) -> None:
+    color = {"FORCE_COLOR": "1", "NO_COLOR": "1"} if terminal else {}
+    result = run(code.format(TIMES), **color)
+    assert TIMES in result.stdout + result.stderr
+
+
+def test_work_shows_lines_as_they_are() -> None:
+    code = f"with working('a [b] :x:') as work: work.follow([{TIMES!r}]); work._status.stop()"
+    shown = run(code, FORCE_COLOR="1", NO_COLOR="1", TERM="xterm").stderr
+    assert f"a [b] :x: … {TIMES}" in re.sub(r"\x1b\[\d+m", "", shown)
+
+
 def test_work_says_how_long_it_took() -> None:
     result = run("with working('Building') as work: work.follow(['a line'])")
     assert result.stderr.startswith("Building: 0.")
@@ -53,7 +75,7 @@ def test_work_says_how_long_it_took() -> None:
 
 
 def test_nobody_can_be_asked_in_a_pipe() -> None:
-    assert console.confirm("Really?", yes=True)
+    assert console.ask("Really?", yes=True)
     assert (
         "HostError: Really? Nobody can be asked here; add --yes to do it."
         in run("confirm('Really?', yes=False)").stderr
@@ -64,7 +86,22 @@ def test_nobody_can_be_asked_in_a_pipe() -> None:
 def test_question(answer: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda *_: answer)
-    assert console.confirm("Really?", yes=False) is expected
+    assert console.ask("Really?", yes=False) is expected
+
+
+@pytest.mark.parametrize("keys", ["n\n", "\x04"])
+def test_who_says_no_is_told_that_nothing_was_changed(keys: str) -> None:
+    """And so is who presses Ctrl-D; what was asked for is not done, and the exit status says so."""
+    keyboard, terminal = os.openpty()
+    os.write(keyboard, keys.encode())
+    code = "from stack.console import confirm; confirm('Really [bold] :x:?', yes=False)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=terminal, capture_output=True, text=True, check=False
+    )
+    os.close(keyboard)
+    os.close(terminal)
+    assert result.stderr.startswith("Really [bold] :x:? [y/N] ")
+    assert result.stderr.endswith("DeclinedError: Nothing was changed.\n")
 
 
 def test_unasked_question_changes_nothing() -> None:

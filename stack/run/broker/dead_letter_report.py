@@ -30,6 +30,7 @@ def see_to_dead_letters(name: str, order: Order, *, yes: bool, as_json: bool) ->
     Raises:
         FunctionError: the order contradicts itself, or there is no such function or letter.
         BrokerError: RabbitMQ does not answer, or letters could not be sent.
+        DeclinedError: they are not to be discarded after all.
     """
     choice = Choice(name, match=order.match, count=order.count)
     if sum((bool(order.show), order.replay, order.purge)) > 1:
@@ -40,7 +41,8 @@ def see_to_dead_letters(name: str, order: Order, *, yes: bool, as_json: bool) ->
         _replay(choice, as_json=as_json)
     elif not order.purge:
         _tell(choice, order.show, as_json=as_json)
-    elif console.confirm(f"Discard {_name(order)} of {name or 'all functions'}?", yes=yes):
+    else:
+        console.confirm(f"Discard {_name(order)} of {name or 'all functions'}?", yes=yes)
         _report("discarded", discard_letters(open_stack(), choice), as_json=as_json)
 
 

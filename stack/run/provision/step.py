@@ -93,7 +93,7 @@ def _agree_to_removal(step: Step, *, yes: bool) -> None:
             raise HostError(f"{question} Stop them yourself (docker stop {' '.join(containers)}). {_AGAIN}")
     if yes:
         console.say(f"  {question}")
-    if not console.confirm(f"{question} Remove them?", yes=yes):
+    if not console.ask(f"{question} Remove them?", yes=yes):
         raise HostError(
             "Docker cannot be installed beside them. To see all that would be done: invoke provision --dry-run"
         )
