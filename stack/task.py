@@ -4,6 +4,7 @@ import errno
 import gc
 import logging
 import os
+import select
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -131,7 +132,10 @@ def _hurry() -> None:
 
 
 def _explain_surprise(error: Exception) -> Exit:
-    """Say what nobody saw coming: an output that cannot be written, or a defect."""
+    """Say what nobody saw coming: an output that cannot be written, or a defect; nothing where nobody reads on."""
+    if isinstance(error, BrokenPipeError) and _is_unread():
+        _give_up_output(error)
+        return Exit(code=1)
     if _is_of_output(error):
         return Exit(_paint(f"The output cannot be written: {_give_up_output(error)}."), code=1)
     message = f"This is a defect of Tidegate: {type(error).__name__}: {error}\n`invoke --debug …` shows where."
@@ -141,6 +145,13 @@ def _explain_surprise(error: Exception) -> Exit:
 def _is_of_output(error: Exception) -> bool:
     """Say whether standard output cannot be written to; errors of files are explained where they are met."""
     return isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS and error.filename is None
+
+
+def _is_unread() -> bool:
+    """Say whether whoever read standard output has ended, as `head` does; a server may hang up too."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(events & select.POLLERR for _, events in output.poll(0))
 
 
 def _give_up_output(error: Exception) -> str:
@@ -156,4 +167,5 @@ def _is_debugging() -> bool:
 def _paint(message: str) -> str:
     from stack.console import progress
 
-    return f"\x1b[31m{message}\x1b[0m" if progress().is_terminal else message
+    console = progress()
+    return f"\x1b[31m{message}\x1b[0m" if console.color_system and not console.no_color else message

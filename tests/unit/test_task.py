@@ -39,6 +39,10 @@ def open_nothing(_):
     open("/nowhere")
 
 @verb()
+def hang_up(_):
+    raise BrokenPipeError(32, "Broken pipe")
+
+@verb()
 def say(_):
     from stack.console import show
     show("a line")
@@ -102,6 +106,28 @@ def test_error_is_red_on_a_terminal(folder: Path) -> None:
     assert os.read(reader, 1000).startswith(b"\x1b[31ma: is wrong")
     os.close(reader)
     os.close(writer)
+
+
+@pytest.mark.parametrize("environment", [{"FORCE_COLOR": "1", "NO_COLOR": "1"}, {"FORCE_COLOR": "1", "TERM": "dumb"}])
+def test_error_is_plain_where_colours_are_not_wanted(folder: Path, environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "invoke", "--search-root", str(folder), "fail"]
+    result = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, check=False)
+    assert result.stderr == b"a: is wrong\nb: is wrong too\n"
+
+
+@pytest.mark.parametrize("task", ["greet", "say"])
+def test_output_that_nobody_reads_ends_the_task_quietly(folder: Path, task: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "invoke", "--search-root", str(folder), task]
+    result = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (1, b"")
+
+
+def test_server_that_hangs_up_is_a_defect(folder: Path) -> None:
+    result = invoke(folder, "hang-up")
+    assert (result.returncode, "BrokenPipeError" in result.stderr) == (70, True)
 
 
 def test_built_in_error_is_a_defect(folder: Path) -> None:
