@@ -1,6 +1,7 @@
 """Jinja2: one environment, in which a missing value is an error."""
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
+_UNFIT_FOR_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def fill(path: str, context: dict[str, Any]) -> bytes:
@@ -28,9 +30,14 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters["quote"] = lambda value: _quote(value).replace("$", "$$")
+    environment.filters["quote"] = lambda value: _escape(_quote(value)).replace("$", "$$")
     environment.filters["string"] = lambda value: _quote(value).replace("$", "\\$")
     return environment
+
+
+def _escape(text: str) -> str:
+    """Write by its number what JSON permits as it is, and YAML refuses or takes for the end of a line."""
+    return _UNFIT_FOR_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _quote(value: object) -> str:
