@@ -82,8 +82,12 @@ def test_a_file_that_cannot_be_written_is_a_message(tmp_path: Path) -> None:
 def test_a_full_disk_is_a_message(tmp_path: Path) -> None:
     full = tmp_path / "feedback.jsonl"
     full.symlink_to("/dev/full")
-    sink = open_sink(str(full))
-    with pytest.raises(HostError, match="No space left"):
+    with (
+        pytest.raises(HostError, match=r"^--output .*/feedback\.jsonl cannot be written: No space left"),
+        open_sink(str(full)) as sink,
+    ):
         sink.store(FIRST)
-    with pytest.raises(OSError, match="No space left"):
-        sink.__exit__(None, None, None)
+    headings = tmp_path / "feedback.csv"
+    headings.symlink_to("/dev/full")
+    with pytest.raises(HostError, match=r"feedback\.csv cannot be written: No space left"), open_sink(str(headings)):
+        pass

@@ -45,7 +45,13 @@ class _TextSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        try:
+            with _explained(self._path):
+                self._file.close()
+        except HostError:
+            # What could not be stored cannot be written by then either: the first error is the one to tell.
+            if error is None:
+                raise
 
     def _settle(self) -> None:
         self._file.flush()
