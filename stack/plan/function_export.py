@@ -2,7 +2,8 @@
 
 import base64
 import posixpath
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,9 @@ API_VERSION, KIND = "nuclio.io/v1", "NuclioFunction"
 # What stays on this machine, as in Nuclio's own export.
 _PRIVATE_TRIGGER = ("password", "secret")
 _PRIVATE_ENTRY = ("password", "s3SecretAccessKey", "s3SessionToken")
+_PRIVATE_HEADER = re.compile(r"auth|cookie|token|secret|passw|key|session|credential|signature|api$", re.IGNORECASE)
+_ACCOUNT = re.compile(r"\s*(?P<scheme>(?:(?:[a-z][a-z0-9+.-]*:)?//)?)(?P<account>[^/?#]*)@", re.IGNORECASE)
+_GIVE_AGAIN = "give it again where this is imported"
 
 
 @dataclass(frozen=True)
@@ -115,12 +119,31 @@ def _join_files(build: dict[str, Any], files: Mapping[str, File]) -> dict[str, A
 
 
 def _leave_out_secrets(spec: dict[str, Any]) -> Iterator[str]:
-    entry = spec.get("build", {}).get("codeEntryAttributes", {})
-    owners = [(f"triggers.{name}", trigger, _PRIVATE_TRIGGER) for name, trigger in spec.get("triggers", {}).items()]
-    for path, owner, keys in (*owners, ("build.codeEntryAttributes", entry, _PRIVATE_ENTRY)):
-        for key in keys:
-            if owner.pop(key, ""):
-                yield f"spec.{path}.{key}: left out; give it again where this is imported"
+    for name, trigger in spec.get("triggers", {}).items():
+        yield from _drop(f"spec.triggers.{name}", trigger, _PRIVATE_TRIGGER)
+        yield from _cut_account(f"spec.triggers.{name}", trigger, "url")
+    build = spec.get("build", {})
+    yield from _cut_account("spec.build", build, "path")
+    entry = build.get("codeEntryAttributes", {})
+    headers = entry.get("headers", {})
+    yield from _drop("spec.build.codeEntryAttributes", entry, _PRIVATE_ENTRY)
+    private = [name for name in headers if _PRIVATE_HEADER.search(name)]
+    yield from _drop("spec.build.codeEntryAttributes.headers", headers, private)
+
+
+def _drop(path: str, owner: dict[str, Any], keys: Iterable[str]) -> Iterator[str]:
+    for key in keys:
+        if owner.pop(key, ""):
+            yield f"{path}.{key}: left out; {_GIVE_AGAIN}"
+
+
+def _cut_account(path: str, owner: dict[str, Any], key: str) -> Iterator[str]:
+    """Take out of an address who asks; a name alone stays, but for the web's, where it may be a token."""
+    url = owner.get(key, "")
+    found = _ACCOUNT.match(url)
+    if found and (":" in found["account"] or found["scheme"].lower().startswith("http")):
+        owner[key] = found["scheme"] + url[found.end() :]
+        yield f"{path}.{key}: its account is left out; {_GIVE_AGAIN}"
 
 
 def _name_secrets(plan: FunctionPlan) -> Iterator[str]:

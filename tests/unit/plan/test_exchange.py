@@ -16,7 +16,7 @@ from stack.config.reading import parse_mapping
 from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
 from stack.errors import ConfigError, FunctionError
-from stack.plan.function import complete_function, plan_function
+from stack.plan.function import complete_function
 from stack.plan.function_export import Exported, exported_paths, plan_export
 from stack.plan.function_import import Imported, plan_imports, split_export
 from stack.plan.parcel import File, pack_files, unpack_files
@@ -179,7 +179,7 @@ def test_every_function_of_a_project_is_imported() -> None:
 
 
 def test_other_files_travel_within_the_build() -> None:
-    one = take(EXPORT)
+    one = take(EXPORT.replace("//guest:guest@", "//"))
     others = {"lib/tool.sh": File(b"#!/bin/sh\n", True), "requirements.txt": File(b"pika\n"), "data": File(bytes(9))}
     exported = give(Imported(one.name, {**one.files, **others, "test_main.py": File(b"")}, ()))
     commands = exported.document["spec"]["build"]["commands"]
@@ -221,26 +221,61 @@ def test_a_parcel_that_leaves_the_folder_is_no_parcel(path: str) -> None:
     assert unpack_files("echo AAAA | base64 -d | tar -xzC /opt/nuclio") == {}
 
 
+def export(spec: str) -> Exported:
+    document = f"metadata: {{name: a}}\nspec: {{runtime: python, handler: 'main:handler', {spec}}}"
+    function = parse_model(FunctionConfig, parse_mapping(document, "a"), "a")
+    plan = complete_function(Function("a", "functions/a", function, ()), "main:handler", Settings())
+    return plan_export(plan, {})
+
+
 def test_secrets_stay() -> None:
-    text = """
-        metadata: {name: a}
-        spec:
-          runtime: python
-          image: a
-          env: [{name: URL, valueFrom: {secretKeyRef: {name: broker, key: url}}}]
-          triggers: {t: {kind: mqtt, password: word, attributes: {subscriptions: [{topic: a}]}}}
-          build: {codeEntryType: git, path: 'https://a', codeEntryAttributes: {branch: x, password: word}}
-          handler: main:handler
-        """
-    function = parse_model(FunctionConfig, parse_mapping(text, "a"), "a")
-    plan = plan_function(Function("a", "functions/a", function, (SourceFile("main.py", ""),)), Settings())
-    exported = plan_export(plan, {})
+    exported = export("""
+          env: [{name: URL, valueFrom: {secretKeyRef: {name: broker, key: url}}}],
+          triggers: {t: {kind: mqtt, url: 'mqtt://ann:word@b:1883', password: word,
+                         attributes: {subscriptions: [{topic: a}]}}},
+          build: {codeEntryType: git, path: 'https://ann:word@a/b@c', codeEntryAttributes: {
+            branch: x, password: word,
+            headers: {authorization: word, X-V3io-Session-Key: word, PRIVATE-TOKEN: word, Accept: '*/*'}}},
+        """)
     assert "word" not in str(exported.document).replace("password", "")
-    assert exported.notes == (
-        "spec.triggers.t.password: left out; give it again where this is imported",
-        "spec.build.codeEntryAttributes.password: left out; give it again where this is imported",
-        "spec.env.0.valueFrom.secretKeyRef: the secret broker.url stays here; make it where this is imported",
-    )
+    build = exported.document["spec"]["build"]
+    assert exported.document["spec"]["triggers"]["t"]["url"] == "mqtt://b:1883"
+    assert build["path"] == "https://a/b@c"
+    assert build["codeEntryAttributes"] == {"branch": "x", "headers": {"Accept": "*/*"}}
+    assert [note.partition(":")[0] for note in exported.notes] == [
+        "spec.triggers.t.password",
+        "spec.triggers.t.url",
+        "spec.build.path",
+        "spec.build.codeEntryAttributes.password",
+        "spec.build.codeEntryAttributes.headers.authorization",
+        "spec.build.codeEntryAttributes.headers.X-V3io-Session-Key",
+        "spec.build.codeEntryAttributes.headers.PRIVATE-TOKEN",
+        "spec.env.0.valueFrom.secretKeyRef",
+    ]
+    assert exported.notes[0] == "spec.triggers.t.password: left out; give it again where this is imported"
+    assert exported.notes[1] == "spec.triggers.t.url: its account is left out; give it again where this is imported"
+    assert exported.notes[-1].endswith("the secret broker.url stays here; make it where this is imported")
+
+
+@pytest.mark.parametrize(
+    ("path", "exported"),
+    [
+        ("ssh://git@host/a.git", "ssh://git@host/a.git"),
+        ("git@host:a.git", "git@host:a.git"),
+        ("ssh://ann:word@host/a.git", "ssh://host/a.git"),
+        ("HTTPS://token@host/a.git", "HTTPS://host/a.git"),
+        ("https://ann:wo@rd@host/a.git", "https://host/a.git"),
+    ],
+)
+def test_name_that_is_no_secret_stays_in_an_address(path: str, exported: str) -> None:
+    document = export(f"build: {{codeEntryType: git, path: '{path}', codeEntryAttributes: {{branch: x}}}}").document
+    assert document["spec"]["build"]["path"] == exported
+
+
+@pytest.mark.parametrize(("url", "exported"), [("ann:word@b:5672", "b:5672"), ("amqp://ann@b", "amqp://ann@b")])
+def test_account_of_a_broker_is_left_out(url: str, exported: str) -> None:
+    trigger = f"{{kind: rabbit-mq, url: '{url}', attributes: {{exchangeName: e, queueName: q}}}}"
+    assert export(f"triggers: {{t: {trigger}}}").document["spec"]["triggers"]["t"]["url"] == exported
 
 
 sources = st.text("a =1\n#'ä", min_size=1, max_size=30).map(encode)
