@@ -17,7 +17,7 @@ from stack.plan.function_import import Imported, plan_imports, split_export
 from stack.plan.parcel import File
 from stack.run.stack import open_stack
 from stack.run.warning import warn_inert
-from stack.run.workspace import Workspace, open_workspace, owner_hint, write_file
+from stack.run.workspace import Workspace, advise, open_workspace, write_file
 
 _STANDARD_INPUT = "-"
 
@@ -101,7 +101,7 @@ def _read(folder: Path, paths: list[str]) -> Mapping[str, File]:
     try:
         return {path: _read_file(folder / path) for path in paths}
     except OSError as error:
-        hint = owner_hint(Path(error.filename))
+        hint = advise(error, Path(error.filename))
         raise FunctionError(f"{error.filename} cannot be read: {error.strerror}. {hint}") from error
 
 
