@@ -22,6 +22,7 @@ from stack.run.docker.readiness import START_GRACE_SECONDS, find_failures, wait_
 from stack.run.host import check_ports, check_space
 from stack.run.image import Builder
 from stack.run.interruption import interruptible
+from stack.run.owner import check_owner
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
 from stack.run.workspace import lock, read_tree
@@ -77,6 +78,7 @@ def survey(stack: Stack) -> Survey:
 
     Raises:
         ConfigError: something that is wished is wrong.
+        HostError: another workspace has the same project.
     """
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
@@ -87,6 +89,7 @@ def survey(stack: Stack) -> Survey:
         edits = find_edits(files, read_tree(stack.workspace))
         wanted = find_wanted(stack.inputs, hashed.result())
         containers = listed.result()
+    check_owner(stack.workspace, stack.settings.project, containers)
     return Survey(stack, files, edits, find_changes(wanted, map(_as_running, containers)), containers)
 
 

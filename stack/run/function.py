@@ -1,11 +1,12 @@
 """Functions: build, delete, list; run/deploy/ deploys them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stack import console
 from stack.config.settings import Settings
 from stack.config.source import find_folder, function_folders, load_function
+from stack.errors import ConfigError
 from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan, own_queues, plan_function
 from stack.plan.gateway import find_url
@@ -118,8 +119,12 @@ def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
 
 
 def list_functions() -> tuple[FunctionStatus, ...]:
-    """Tell how every function is, deployed or not."""
-    stack = open_stack()
+    """Tell how every function is, deployed or not; one that is wrong and not deployed is warned of."""
+    stack = open_stack(is_lenient=True)
+    try:
+        replace(stack, is_lenient=False).undeployed  # noqa: B018 -- for its errors
+    except ConfigError as error:
+        console.warn(str(error))
     containers = stack.engine.containers()
     return tuple(_status(service, containers, stack.settings) for service in stack.inputs.services)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from stack import console
 from stack.config.document import attempt_all
 from stack.config.settings import Settings, load_settings
-from stack.config.source import Function, function_folders, load_function
-from stack.errors import EngineError, FunctionError
+from stack.config.source import FOLDER, Function, function_folders, load_function
+from stack.errors import ConfigError, EngineError, FunctionError
 from stack.plan.broker import Credentials
 from stack.plan.function import plan_function
 from stack.plan.image import Ground
@@ -21,6 +21,7 @@ from stack.run.docker.engine import Engine
 from stack.run.gateway import settle_gateway
 from stack.run.host import find_home
 from stack.run.image import choose_ground
+from stack.run.owner import check_owner
 from stack.run.scale.replicas import load_replicas
 from stack.run.secret.access import Access, load_access
 from stack.run.secret.credentials import load_credentials
@@ -28,6 +29,8 @@ from stack.run.secret.vault import mount_secrets, open_vault
 from stack.run.source.source import Store
 from stack.run.warning import warn_inert
 from stack.run.workspace import Workspace, lock, open_workspace, write_file, write_tree
+
+_WAY_ON = f"Mend this, or move the folder out of {FOLDER}/: it stands in the way of `up`, `plan` and `render`."
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,10 @@ class Stack:
             ConfigError: one or more are wrong.
         """
         folders = function_folders(self.workspace.root)
-        return self.planned_services([folder for name, folder in folders.items() if name not in self.deployments])
+        try:
+            return self.planned_services([folder for name, folder in folders.items() if name not in self.deployments])
+        except ConfigError as error:
+            raise ConfigError([*error.problems, _WAY_ON]) from error
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -181,9 +187,14 @@ def render_stack() -> None:
 
 
 def take_down(*, volumes: bool) -> None:
-    """Stop and remove every container; with `volumes` the broker's data too."""
+    """Stop and remove every container; with `volumes` the broker's data too.
+
+    Raises:
+        HostError: they are another workspace's.
+    """
     stack = open_stack()
     stack.engine.check()
+    check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
     with lock(stack.workspace, "stack"):
         if not stack.workspace.compose.is_file():
             stack.write(stack.inputs)

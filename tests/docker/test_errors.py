@@ -1,5 +1,6 @@
 """What goes wrong on a machine: each case has its own message, and nothing is started."""
 
+import json
 import os
 import shutil
 import socket
@@ -163,8 +164,9 @@ def test_all_mistakes_of_the_functions_at_once(fresh_workspace: Workspace) -> No
     fresh_workspace.write_function("first", HANDLER, "spec: {triggers: {a: {kind: kafka}}, handlr: main:handler}")
     fresh_workspace.write_function("second", HANDLER, "spec: {env: {A: b}}")
     fresh_workspace.write_function("third", HANDLER, "spec: [1")
-    for task in ("up", "render", "functions"):
-        problems = refuse(fresh_workspace, task).splitlines()
+    for task in ("up", "render", "plan"):
+        *problems, way_on = refuse(fresh_workspace, task).splitlines()
+        assert way_on.startswith("Mend this, or move the folder out of functions/")
         assert [problem.partition(":")[0] for problem in problems] == [
             "functions/first/function.yaml",
             "functions/first/function.yaml",
@@ -172,6 +174,36 @@ def test_all_mistakes_of_the_functions_at_once(fresh_workspace: Workspace) -> No
             "functions/third/function.yaml",
         ]
     assert fresh_workspace.containers() == []
+
+
+def test_wrong_function_hides_no_other(fresh_workspace: Workspace) -> None:
+    fresh_workspace.write_function("right", HANDLER)
+    fresh_workspace.write_function("wrong", HANDLER, "spec: {handlr: main:handler}")
+    result = fresh_workspace.invoke("functions", "--json")
+    assert [one["name"] for one in json.loads(result.stdout)] == ["right"]
+    assert result.stderr.startswith("warning: functions/wrong/function.yaml: spec.handlr: ")
+
+
+def test_project_of_another_workspace(fresh_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> None:
+    fresh_workspace.invoke("up")
+    running = fresh_workspace.containers()
+    other = tmp_path_factory.mktemp("other")
+    shutil.copy(fresh_workspace.root / FILE, other)
+    fresh_workspace.write_function("one", HANDLER)
+    shutil.copytree(fresh_workspace.root / "functions", other / "functions")
+    for task in (("up",), ("plan",), ("down",), ("deploy-function", "one")):
+        message = refuse(fresh_workspace, *task, env={"TIDEGATE_WORKSPACE": str(other)})
+        assert message.endswith(
+            f"The project {fresh_workspace.project} runs from {fresh_workspace.root}. Choose another `project`, and "
+            f"other ports, in {other / FILE}; or type `invoke down` there first."
+        )
+    assert fresh_workspace.containers() == running
+    # As after its folder was renamed.
+    compose = fresh_workspace.rendered / "compose.yaml"
+    hidden = compose.rename(other / "hidden")
+    planned = fresh_workspace.invoke("plan", env={"TIDEGATE_WORKSPACE": str(other)}, check=False)
+    hidden.rename(compose)
+    assert planned.returncode == 2, planned.stderr
 
 
 def test_unknown_function(fresh_workspace: Workspace) -> None:

@@ -28,6 +28,7 @@ from stack.run.docker.container import Container
 from stack.run.function import FunctionStatus, describe_functions, plan_folder
 from stack.run.image import Builder, build_all, is_plain
 from stack.run.interruption import interruptible
+from stack.run.owner import check_owner
 from stack.run.scale.replicas import wake
 from stack.run.scale.scale import settle_scaler
 from stack.run.stack import Stack, open_stack
@@ -163,7 +164,9 @@ class Deploy:
         wanted = files_digest(render_broker(self.stack.inputs))
         with ThreadPoolExecutor(1) as pool:
             here = pool.submit(self.stack.engine.images, images)
-            found = [one for one in self.stack.engine.listed() if one.is_running]
+            listed = self.stack.engine.listed()
+            check_owner(self.stack.workspace, self.stack.settings.project, listed)
+            found = [one for one in listed if one.is_running]
             has_broker = any(one.service == SERVICE and one.files == wanted for one in found)
             gateway = next((one for one in found if one.service == GATEWAY), None)
             return _Sight(has_broker and gateway is not None, here.result(), gateway)

@@ -25,6 +25,7 @@ _FIELDS = {
     "function": f'(.Label "{FUNCTION_LABEL}")',
     "wanted_python": f'(.Label "{WANTED_LABEL}")',
     "python": f'(.Label "{PYTHON_LABEL}")',
+    "folder": '(.Label "com.docker.compose.project.working_dir")',
 }
 
 
@@ -45,6 +46,8 @@ class Container:
     function: str
     wanted_python: str = ""
     python: str = ""
+    folder: str = ""
+    """Where the Compose file is that it was started with."""
     answers: bool = False
     """Whether the function itself said that it is ready, which Docker may find out only later."""
 
