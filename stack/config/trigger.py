@@ -1,6 +1,7 @@
 """Triggers: what makes a function run. The facts are Nuclio's; each kind has its own attributes."""
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -129,7 +130,9 @@ class OtherTrigger(_Trigger):
 
     @model_validator(mode="after")
     def _refuse(self) -> "OtherTrigger":
-        raise ValueError(f"kind {self.kind!r} is not supported yet; supported: {', '.join(SUPPORTED)}")
+        near = get_close_matches(self.kind.lower(), SUPPORTED, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; supported: {', '.join(SUPPORTED)}"
+        raise ValueError(f"kind {self.kind!r} is not supported yet{hint}")
 
 
 def kind_of(value: Any) -> str:

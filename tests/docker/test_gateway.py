@@ -140,6 +140,8 @@ def test_who_does_not_answer_is_said_to_be_what_it_is(workspace: Workspace, auth
     assert status == 404
     assert "no-such-function" in json.loads(text)["error"]
     assert "invoke functions" in json.loads(text)["error"]
+    status, text = fetch(f"{gateway}/")
+    assert (status, json.loads(text)["error"].partition(";")[0]) == (404, "Functions answer at /NAME/ here")
     write(author, "gw-waits", "one")
     workspace.invoke("render")
     status, text = fetch(f"{gateway}/gw-waits")

@@ -180,6 +180,7 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
             "spec.build.codeEntryAttributes.brunch: is not a known key; did you mean 'branch'?",
         ),
         ({"spec": {"build": {"commands": "pip"}}}, "spec.build.commands: should be a list of strings, not 'pip'"),
+        (trigger(kind="htpp"), "spec.triggers.t: kind 'htpp' is not supported yet; did you mean 'http'?"),
         (trigger(kind="kafka"), "spec.triggers.t: kind 'kafka' is not supported yet; supported: http, rabbit-mq, mqtt"),
         (
             trigger(kind="nats"),
