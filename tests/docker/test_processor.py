@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tests.docker.workspace import Broker
+from tests.docker.workspace import Broker, run_docker
 from tests.unit.processor.running import FUNCTIONS, Processor, run_processor, wait_for
 
 Document = dict[str, Any]
@@ -647,6 +647,8 @@ def test_one_of_several_replicas_fires_and_another_takes_over(bench: Bench) -> N
     seen = len(bench.events())
     wait_for(lambda: len(bench.events()) > seen + 10)
     assert set(bench.bodies()) == {"first"}
+    (container,) = bench.broker.workspace.containers("rabbitmq-mqtt")
+    assert ".lock" not in run_docker("logs", container).stdout
     for process in (first.process.pid, *first.workers()):
         os.kill(process, signal.SIGKILL)
     bench.wait_for_bodies("second", seconds=5)

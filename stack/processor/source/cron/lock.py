@@ -1,7 +1,6 @@
-"""Which of several replicas is on duty: the one that has a queue of the stack's broker for itself.
+"""Which of several replicas is on duty: the one that consumes a queue of the stack's broker, where no message comes.
 
-An exclusive queue is bound to its connection: the broker refuses it to all others, and removes it when the connection
-ends, however that comes about.
+The broker lets one alone consume it, and lets the next one in when the connection ends, however that comes about.
 """
 
 import threading
@@ -13,8 +12,10 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from stack.processor.source.delay import Delays
 from stack.processor.thread import start_thread
 
-# Seconds between two attempts to get the queue, or two looks whether to stop.
-_AGAIN = 0.5
+# Seconds between two looks whether somebody has the queue.
+_AGAIN = 1.0
+# Milliseconds: nothing else removes a queue that outlived, with the broker, everybody who wanted it.
+_UNUSED = {"x-expires": 60_000}
 # Seconds: a holder whose network is cut is off duty, for the broker, after two of these.
 _HEARTBEAT = 5
 _LONGEST_DELAY = 15.0
@@ -64,17 +65,29 @@ class Lock:
 
     def _hold(self, connection: Any) -> None:
         """Get it as soon as it is free, and keep it while the connection lasts."""
-        is_own = False
+        channel = connection.channel()
         while not self._is_stopped.is_set():
-            is_own = is_own or self._take(connection)
-            self.is_held = is_own
+            if not channel.is_open:
+                channel = connection.channel()
+            self.is_held = bool(channel.consumer_tags) or self._take(channel)
             self._is_settled.set()
-            connection.process_data_events(_AGAIN)
+            connection.process_data_events(0)
+            self._is_stopped.wait(_AGAIN)
 
-    def _take(self, connection: Any) -> bool:
-        """Tell whether the broker gives the queue to this connection."""
+    def _take(self, channel: Any) -> bool:
+        """Tell whether the broker lets this connection have the queue.
+
+        It is asked only when nobody is there: each refusal is an error in the broker's log.
+        """
         try:
-            connection.channel().queue_declare(self._queue, exclusive=True)
+            found = channel.queue_declare(self._queue, durable=True, auto_delete=True, arguments=_UNUSED)
+            if found.method.consumer_count:
+                return False
+            channel.basic_consume(self._queue, _ignore, auto_ack=True, exclusive=True)
         except ChannelClosedByBroker:
             return False
         return True
+
+
+def _ignore(*_message: object) -> None:
+    """Take what somebody may send there."""
