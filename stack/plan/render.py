@@ -133,6 +133,7 @@ def render_broker(inputs: Inputs) -> Files:
     deployed = [service for service in inputs.services if service.is_deployed]
     context = {
         "settings": inputs.settings,
+        "is_guest": inputs.credentials.is_guest,
         "definitions": definitions(inputs.credentials).rstrip(),
         "topology": topology([one for service in deployed for one in bound_queues(service.plan)]).rstrip(),
         "has_deprecated_features": inputs.ground.is_registry or inputs.ground.archive.has_deprecated_features,

@@ -48,7 +48,7 @@ def read_management(workspace: Workspace, path: str, user: str = "guest", passwo
 
 
 def connect_mqtt(workspace: Workspace, user: str, password: str) -> str:
-    """Log in over MQTT; return what the broker answers."""
+    """Log in over MQTT, or without a name; return what the broker answers."""
     answers: list[str] = []
     answered = threading.Event()
 
@@ -58,7 +58,8 @@ def connect_mqtt(workspace: Workspace, user: str, password: str) -> str:
 
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="tidegate-test")
     client.on_connect = on_connect
-    client.username_pw_set(user, password)
+    if user:
+        client.username_pw_set(user, password)
     client.connect("127.0.0.1", workspace.settings.ports.mqtt)
     client.loop_start()
     assert answered.wait(10)
@@ -112,6 +113,10 @@ def test_every_protocol_listens(workspace: Workspace) -> None:
 def test_guest_logs_in_over_mqtt(workspace: Workspace) -> None:
     assert connect_mqtt(workspace, "guest", "guest") == "Success"
     assert connect_mqtt(workspace, "guest", "wrong") != "Success"
+
+
+def test_an_mqtt_client_without_a_name_is_the_guest(workspace: Workspace) -> None:
+    assert connect_mqtt(workspace, "", "") == "Success"
 
 
 def test_exchange_and_queue_of_the_tutorial_can_be_declared(workspace: Workspace) -> None:
@@ -267,6 +272,7 @@ def test_credentials(fresh_workspace: Workspace) -> None:
     assert read_management(workspace, "/api/whoami")[0] == 401
     assert read_management(workspace, "/api/whoami", USERNAME, password)[1]["name"] == USERNAME
     assert connect_mqtt(workspace, "guest", "guest") != "Success"
+    assert connect_mqtt(workspace, "", "") != "Success"
     assert connect_mqtt(workspace, USERNAME, password) == "Success"
     with pytest.raises(pika.exceptions.ProbableAuthenticationError):
         connect(f"amqp://guest:guest@127.0.0.1:{workspace.settings.ports.amqp}/")
