@@ -9,18 +9,17 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 TOPIC = "iot/sensors/temperature"
-PORT = 1883
 # Seconds that the broker may take to acknowledge a message.
 PATIENCE = 10
 
 
 def init_context(context):
     """Connect once for each worker, not once for each event; paho's thread connects again when the broker was away."""
-    broker = urlsplit(os.environ["BROKER_URL"])
+    broker = urlsplit(os.environ["MQTT_URL"])
     client = Client(CallbackAPIVersion.VERSION2)
     client.username_pw_set(unquote(broker.username), unquote(broker.password))
     client.reconnect_delay_set(max_delay=5)
-    client.connect(broker.hostname, PORT)
+    client.connect(broker.hostname, broker.port)
     client.loop_start()
     context.user_data.client = client
 

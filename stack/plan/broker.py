@@ -30,10 +30,10 @@ class Credentials:
         """Say whether it is the account that everybody knows."""
         return self.username == GUEST
 
-    def url(self, host: str, port: int) -> str:
-        """Return the AMQP URL of a broker, with the password in it."""
+    def url(self, host: str, port: int, scheme: str = "amqp") -> str:
+        """Return the URL of a broker, with the password in it."""
         user, word = quote(self.username, safe=""), quote(self.password.get_secret_value(), safe="")
-        return f"amqp://{user}:{word}@{host}:{port}/"
+        return f"{scheme}://{user}:{word}@{host}:{port}/"
 
 
 GUEST_CREDENTIALS = Credentials(GUEST, Secret(GUEST))

@@ -17,8 +17,9 @@ from stack.plan.code import runs_as_is
 from stack.plan.image import split_reference
 
 IMAGE = "nuclio/processor-"
-# The secret that holds the broker's URL with its password, mounted as the file `broker.url`.
+# The secret that holds the broker's URL with its password, mounted as the file `broker.url`; and where it speaks MQTT.
 BROKER_SECRET = SecretRef("broker", "url")
+MQTT_SECRET = SecretRef("broker", "mqtt")
 # The longest pause between attempts to reach the stack's own broker, which is back within seconds of a restart.
 OWN_RECONNECT = "2s"
 

@@ -8,7 +8,8 @@ import yaml
 
 from stack.config.secret import SecretContent
 from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
-from stack.plan.function import BROKER_SECRET, FunctionPlan, is_stack_broker, processor_document
+from stack.plan.broker import MQTT_PORT
+from stack.plan.function import BROKER_SECRET, MQTT_SECRET, FunctionPlan, is_stack_broker, processor_document
 from stack.plan.secret import FOLDER, Vault, find_mounts
 
 
@@ -23,7 +24,9 @@ class LocalPlan:
     has_http: bool
 
 
-def plan_local(plan: FunctionPlan, vault: Vault, *, port: int, broker_url: str) -> LocalPlan:
+def plan_local(
+    plan: FunctionPlan, vault: Vault, *, port: int, broker_url: str, mqtt_port: int = MQTT_PORT
+) -> LocalPlan:
     """Plan a function for this machine, with the stack's broker at a URL; without one its triggers are left out.
 
     Secrets that the function wants as files elsewhere than among the processor's are left out too.
@@ -36,7 +39,9 @@ def plan_local(plan: FunctionPlan, vault: Vault, *, port: int, broker_url: str) 
         for name, settings in spec["triggers"].items()
         if name not in dropped
     }
-    vault = replace(vault, contents={**vault.contents, BROKER_SECRET: SecretContent(broker_url.encode())})
+    addresses = {BROKER_SECRET: broker_url, MQTT_SECRET: _speak_mqtt(broker_url, mqtt_port)}
+    own = {ref: SecretContent(address.encode()) for ref, address in addresses.items()}
+    vault = replace(vault, contents={**vault.contents, **own})
     return LocalPlan(
         document=yaml.safe_dump(document, sort_keys=False, allow_unicode=True),
         secrets={
@@ -48,6 +53,15 @@ def plan_local(plan: FunctionPlan, vault: Vault, *, port: int, broker_url: str) 
         dropped=dropped,
         has_http=plan.http is not None,
     )
+
+
+def _speak_mqtt(broker_url: str, port: int) -> str:
+    """Return where a broker speaks MQTT, with the account of its AMQP URL."""
+    if not broker_url:
+        return ""
+    account, at, address = urlsplit(broker_url).netloc.rpartition("@")
+    host = address if address.endswith("]") else address.rpartition(":")[0] or address
+    return f"mqtt://{account}{at}{host}:{port}/"
 
 
 def _needs_broker(trigger: Trigger) -> bool:

@@ -8,8 +8,8 @@ from stack.config.secret import SecretContent, SecretRef
 from stack.config.trigger import MqttTrigger, RabbitTrigger
 from stack.config.volume import SecretVolume
 from stack.errors import ConfigError
-from stack.plan.broker import AMQP_PORT, SERVICE, Credentials
-from stack.plan.function import BROKER_SECRET, FunctionPlan
+from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Credentials
+from stack.plan.function import BROKER_SECRET, MQTT_SECRET, FunctionPlan
 from stack.plan.image import digest
 
 FOLDER = "/run/secrets"
@@ -33,8 +33,8 @@ class Vault:
         return self.contents[ref].get_secret_value()
 
     def _salt_for(self, ref: SecretRef) -> bytes:
-        # The broker's is known to everybody, or too long to be guessed; and it is there before any salt is.
-        return b"" if ref == BROKER_SECRET else self.salt.get_secret_value()
+        # The broker's are known to everybody, or too long to be guessed; and they are there before any salt is.
+        return b"" if ref.name == BROKER_SECRET.name else self.salt.get_secret_value()
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,12 @@ def check_secrets(plans: Iterable[FunctionPlan], vault: Vault) -> None:
         raise ConfigError(problems)
 
 
-def broker_content(credentials: Credentials) -> SecretContent:
-    """Return the value of the stack's own secret: where the broker is, and its account."""
-    return SecretContent(credentials.url(SERVICE, AMQP_PORT).encode())
+def broker_contents(credentials: Credentials) -> dict[SecretRef, SecretContent]:
+    """Return the values of the stack's own secret: where the broker is, over AMQP and MQTT, and its account."""
+    return {
+        BROKER_SECRET: SecretContent(credentials.url(SERVICE, AMQP_PORT).encode()),
+        MQTT_SECRET: SecretContent(credentials.url(SERVICE, MQTT_PORT, "mqtt").encode()),
+    }
 
 
 def _wants_of_environment(plan: FunctionPlan) -> Iterator[Want]:

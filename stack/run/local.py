@@ -23,6 +23,7 @@ from stack.config.source import (
     read_configuration,
 )
 from stack.errors import ConfigError, FunctionError
+from stack.plan.broker import MQTT_PORT
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
 from stack.plan.secret import check_secrets
@@ -69,8 +70,9 @@ def _handle_one(stack: Stack, function: Function, rehearsal: Rehearsal) -> int:
     plan = _plan(stack, function)
     folder = stack.workspace.root / function.context
     event = rehearsal.event if rehearsal.event == "-" else str(Path(rehearsal.event).resolve())
-    broker_url = rehearsal.broker or find_broker(stack).amqp_url
-    with _prepared(plan_local(plan, stack.vault, port=0, broker_url=broker_url)) as home:
+    broker_url, mqtt_port = rehearsal.broker or find_broker(stack).amqp_url, _find_mqtt_port(stack, rehearsal)
+    local = plan_local(plan, stack.vault, port=0, broker_url=broker_url, mqtt_port=mqtt_port)
+    with _prepared(local) as home:
         command = [*_command(home, folder), "--event", event]
         return subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode
 
@@ -84,6 +86,7 @@ class Stage:
         self._code = stack.workspace.root / function.context
         self._port = rehearsal.port
         self._broker_url = rehearsal.broker or _find_running_broker(stack)
+        self._mqtt_port = _find_mqtt_port(stack, rehearsal)
         self._files: Snapshot = {}
         self._configuration: object = None
 
@@ -110,7 +113,8 @@ class Stage:
         function = Store(self._stack.workspace, self._stack.settings, own).recall()
         plan = _plan(self._stack, function)
         self._port = self._port or _choose_port(plan)
-        return plan_local(plan, self._stack.vault, port=self._port, broker_url=self._broker_url)
+        vault, url = self._stack.vault, self._broker_url
+        return plan_local(plan, vault, port=self._port, broker_url=url, mqtt_port=self._mqtt_port)
 
     def _plan_again(self) -> LocalPlan:
         """Return what the changed function.yaml comes to; wait for its next change while it is wrong."""
@@ -231,6 +235,11 @@ def _find_running_broker(stack: Stack) -> str:
             return url
     except OSError:
         return ""
+
+
+def _find_mqtt_port(stack: Stack, rehearsal: Rehearsal) -> int:
+    """Return where the broker speaks MQTT; one that --broker names does at the usual port."""
+    return MQTT_PORT if rehearsal.broker else find_broker(stack).mqtt_port
 
 
 def _choose_port(plan: FunctionPlan) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from nuclio_sdk import Event, Response
+from paho.mqtt.client import Client
 
 from stack.config.inert import find_inert
 from stack.config.settings import Settings
@@ -42,7 +43,7 @@ def test_an_example_is_configured_as_the_tutorial_says(name: str) -> None:
     assert not list(find_inert(function.config))
     plan = plan_function(function, Settings())
     assert plan.handler == "main:handler"
-    assert {str(want) for want in find_wants(plan)} == {"broker.url"}
+    assert {str(want) for want in find_wants(plan)} == {"broker.mqtt" if name == "mqttevent" else "broker.url"}
 
 
 def test_amqpconsume_listens_where_the_tutorials_device_sends() -> None:
@@ -71,6 +72,18 @@ def test_a_body_that_is_no_number_is_a_bad_request(name: str, load: Callable[[st
     response = load(name).handler(context, Event(body=b"warm"))
     assert response.status_code == 400
     assert "'warm'" in response.body
+
+
+@pytest.mark.parametrize("folder", ["functions/mqttevent", "templates/new-function/mqtt"])
+def test_a_function_connects_where_its_variable_says(
+    folder: str, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setenv("MQTT_URL", "mqtt://ann:word@127.0.0.1:21883/")
+    monkeypatch.setattr(Client, "connect", lambda _client, host, port: asked.append((host, port)))
+    monkeypatch.setattr(Client, "loop_start", lambda _client: None)
+    load(str(ROOT / folder)).init_context(SimpleNamespace(user_data=SimpleNamespace()))
+    assert asked == [("127.0.0.1", 21883)]
 
 
 class Desk:

@@ -107,7 +107,7 @@ def _list(stack: Stack, *, as_json: bool) -> None:
         for usage in usages
     ]
     console.show_table(("name", "key", "used by"), rows)
-    console.note("invoke secret set NAME KEY sets one. broker.url is the stack's own.")
+    console.note("invoke secret set NAME KEY sets one. broker.url and broker.mqtt are the stack's own.")
 
 
 def _find_usage(ref: SecretRef, written: Sequence[FunctionPlan], deployed: Sequence[FunctionPlan]) -> Usage:

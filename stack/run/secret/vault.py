@@ -8,7 +8,7 @@ from stack.config.secret import SecretContent, SecretRef
 from stack.errors import HostError
 from stack.plan.broker import Credentials
 from stack.plan.function import BROKER_SECRET
-from stack.plan.secret import Vault, broker_content
+from stack.plan.secret import Vault, broker_contents
 from stack.run.workspace import Workspace, advise, make_folder, write_file
 
 _PRIVATE = 0o600
@@ -26,7 +26,7 @@ def open_vault(workspace: Workspace, credentials: Credentials) -> Vault:
     contents = {ref: _read(workspace, str(ref)) for ref in _list_files(workspace)}
     salt = workspace.secrets / _SALT
     return Vault(
-        {**contents, BROKER_SECRET: broker_content(credentials)},
+        {**contents, **broker_contents(credentials)},
         _read(workspace, _SALT) if salt.is_file() else SecretContent(b""),
     )
 

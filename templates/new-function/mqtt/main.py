@@ -9,14 +9,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 LIMIT = float(os.environ.get("LIMIT", "25"))
 TOPIC = os.environ.get("TOPIC", "alerts")
-PORT = 1883
 # Seconds that the broker may take to acknowledge an alert.
 PATIENCE = 10
 
 
 def init_context(context):
     """Connect once for each worker, not once for each event."""
-    context.user_data.alerts = Alerts(os.environ["BROKER_URL"])
+    context.user_data.alerts = Alerts(os.environ["MQTT_URL"])
 
 
 def handler(context, event):
@@ -40,7 +39,7 @@ class Alerts:
         broker = urlsplit(url)
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.username_pw_set(unquote(broker.username), unquote(broker.password))
-        self._client.connect(broker.hostname, PORT)
+        self._client.connect(broker.hostname, broker.port)
         self._client.loop_start()
 
     def send(self, alert):

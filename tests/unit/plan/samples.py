@@ -8,8 +8,8 @@ from stack.config.secret import SecretContent, SecretRef
 from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
-from stack.plan.function import BROKER_SECRET, FunctionPlan, plan_function
-from stack.plan.secret import Vault, broker_content
+from stack.plan.function import FunctionPlan, plan_function
+from stack.plan.secret import Vault, broker_contents
 
 
 def make_function(
@@ -32,4 +32,4 @@ def make_plan(name: str = "thermo", *, files: tuple[str, ...] = ("main.py",), **
 def make_vault(credentials: Credentials = GUEST_CREDENTIALS, **values: bytes) -> Vault:
     """Return a vault with the broker's secret and others; `db_user` is the key `user` of `db`."""
     contents = {SecretRef(*name.split("_", 1)): SecretContent(value) for name, value in values.items()}
-    return Vault({**contents, BROKER_SECRET: broker_content(credentials)}, SecretContent(b"salt"))
+    return Vault({**contents, **broker_contents(credentials)}, SecretContent(b"salt"))

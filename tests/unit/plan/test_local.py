@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import yaml
 
 from stack.config.settings import Settings
@@ -15,7 +16,7 @@ RABBIT = {"kind": "rabbit-mq", "attributes": {"exchangeName": "e", "topics": ["a
 
 def plan(broker_url: str = URL, **spec: Any) -> LocalPlan:
     wanted = plan_function(make_function(**spec), Settings())
-    return plan_local(wanted, make_vault(db_user=b"ann"), port=8080, broker_url=broker_url)
+    return plan_local(wanted, make_vault(db_user=b"ann"), port=8080, broker_url=broker_url, mqtt_port=21883)
 
 
 def reveal(local: LocalPlan) -> dict[str, bytes]:
@@ -51,6 +52,21 @@ def test_other_brokers_stay_and_the_stacks_is_left_out_where_it_is_not_up() -> N
     assert sorted(local.triggers) == ["default-http", "far"]
     assert reveal(local) == {"broker.url": b""}
     assert read(local)["triggers"]["far"]["url"] == "mqtt://far.example:1883"
+
+
+@pytest.mark.parametrize(
+    ("broker_url", "mqtt_url"),
+    [
+        (URL, b"mqtt://user:word@127.0.0.1:21883/"),
+        ("amqp://far.example", b"mqtt://far.example:21883/"),
+        ("amqp://u@[::1]", b"mqtt://u@[::1]:21883/"),
+        ("amqps://u@[::1]:5671/v", b"mqtt://u@[::1]:21883/"),
+        ("", b""),
+    ],
+)
+def test_broker_is_told_over_mqtt_where_it_is_here(broker_url: str, mqtt_url: bytes) -> None:
+    env = [{"name": "MQTT_URL", "valueFrom": {"secretKeyRef": {"name": "broker", "key": "mqtt"}}}]
+    assert reveal(plan(broker_url, env=env)) == {"broker.mqtt": mqtt_url}
 
 
 def test_secrets_of_variables_are_files_and_those_of_volumes_are_left_out() -> None:

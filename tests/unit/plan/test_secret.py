@@ -81,18 +81,18 @@ def test_what_is_mounted(spec: dict[str, Any], mounts: dict[str, str]) -> None:
     [
         (
             {"env": [variable("db", "user"), variable("bank", "pin")]},
-            "spec.env.1.valueFrom.secretKeyRef: there is no secret bank.pin; known: broker.url, db.password, db.user, "
-            "other.key. Set it: invoke secret set bank pin",
+            "spec.env.1.valueFrom.secretKeyRef: there is no secret bank.pin; known: broker.mqtt, broker.url, "
+            "db.password, db.user, other.key. Set it: invoke secret set bank pin",
         ),
         (
             {"envFrom": [{"secretRef": {"name": "bank"}}]},
-            "spec.envFrom.0.secretRef: there is no secret bank; known: broker.url, db.password, db.user, other.key. "
-            "Set it: invoke secret set bank KEY",
+            "spec.envFrom.0.secretRef: there is no secret bank; known: broker.mqtt, broker.url, db.password, "
+            "db.user, other.key. Set it: invoke secret set bank KEY",
         ),
         (
             {"volumes": [volume(secretName="db", items=[{"key": "pin", "path": "p"}])]},
-            "spec.volumes.0.volume.secret: there is no secret db.pin; known: broker.url, db.password, db.user, "
-            "other.key. Set it: invoke secret set db pin",
+            "spec.volumes.0.volume.secret: there is no secret db.pin; known: broker.mqtt, broker.url, "
+            "db.password, db.user, other.key. Set it: invoke secret set db pin",
         ),
         (
             {"triggers": {"in": {"kind": "rabbit-mq", "secret": "word"}}},

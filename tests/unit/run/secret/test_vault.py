@@ -11,7 +11,7 @@ from stack.run.secret.vault import delete_secret, mount_secrets, open_vault, wri
 from stack.run.workspace import Workspace
 
 REF = SecretRef("db", "user.name")
-URL = SecretRef("broker", "url")
+URL, MQTT_URL = SecretRef("broker", "url"), SecretRef("broker", "mqtt")
 
 
 def mode_of(path: Path) -> int:
@@ -63,14 +63,14 @@ def test_a_secret_is_forgotten(workspace: Workspace) -> None:
     write_secret(workspace, REF, b"word")
     delete_secret(workspace, REF)
     delete_secret(workspace, REF)
-    assert list(open_vault(workspace, GUEST_CREDENTIALS).contents) == [URL]
+    assert list(open_vault(workspace, GUEST_CREDENTIALS).contents) == [URL, MQTT_URL]
 
 
 def test_files_of_others_are_no_secrets(workspace: Workspace) -> None:
     workspace.secrets.mkdir(parents=True)
     for name in ("broker.password", ".salt", "db.user~", "README", "UPPER.key"):
         (workspace.secrets / name).write_text("x")
-    assert list(open_vault(workspace, GUEST_CREDENTIALS).contents) == [URL]
+    assert list(open_vault(workspace, GUEST_CREDENTIALS).contents) == [URL, MQTT_URL]
 
 
 def test_the_salt_stays(workspace: Workspace) -> None:
