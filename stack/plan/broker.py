@@ -14,6 +14,8 @@ AMQP_PORT = 5672
 MQTT_PORT = 1883
 MANAGEMENT_PORT = 15672
 GUEST = "guest"
+# The exchange through which RabbitMQ takes what devices publish over MQTT.
+MQTT_EXCHANGE = "amq.topic"
 # Hosts that a trigger's url may name to mean the stack's own broker.
 _OWN_HOSTS = frozenset({SERVICE, "rabbitmq"})
 

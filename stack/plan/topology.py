@@ -10,6 +10,7 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from stack.config.trigger import CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
+from stack.plan.broker import MQTT_EXCHANGE
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.function import Named, default_queue, is_stack_broker
 
@@ -21,8 +22,6 @@ AMQP, MQTT, HTTP, CLOCK, ELSEWHERE = "AMQP", "MQTT", "HTTP", "Clock", "Other bro
 # So many functions are drawn one by one. Beyond that, so many that are alike become one node, but those of some states.
 _READABLE, _CROWD = 16, 3
 _BAD = ("error", "unhealthy", "building")
-# The exchange through which RabbitMQ takes what devices publish over MQTT.
-MQTT_EXCHANGE = "amq.topic"
 # Queues that the broker names itself, for one connection, and those of Tidegate's own programs.
 _PASSING = re.compile(r"amq\.gen-.*|mqtt-subscription-.*|tidegate-.*")
 

@@ -108,11 +108,14 @@ def _find_traces(stack: Stack, name: str) -> tuple[Sequence[Container], Sequence
 def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
     """Remove the images of all revisions, and a function's queues where no other function consumes them."""
     from stack.run.broker.broker import delete_queues
+    from stack.run.broker.leftover import clear_after_deletion
 
     others = load_deployments(stack.workspace).values()
     shared = {queue for other in others for queue in own_queues(other.plan(stack.settings))}
-    own = own_queues(revisions[0].plan(stack.settings))
-    delete_queues(stack, [queue for queue in own if queue not in shared])
+    versions = [one.plan(stack.settings) for one in revisions]
+    own = [queue for queue in own_queues(versions[0]) if queue not in shared]
+    delete_queues(stack, own)
+    clear_after_deletion(stack, versions, own)
     built = [one for one in revisions if not runs_as_is(one.plan(stack.settings).function)]
     images = {one.image for one in built} - {one.image for one in others}
     stack.engine.remove_images([*sorted(images), *sorted({one.plan(stack.settings).tag for one in built})])

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pika
 import pytest
 
 from tests.docker.test_deploy import answer, ask
-from tests.docker.workspace import Workspace, list_images, run_docker, wait_until
+from tests.docker.workspace import Workspace, fetch, list_images, run_docker, wait_until
 
 Author = Callable[..., Path]
 
@@ -49,6 +50,46 @@ def test_rollback_is_a_deploy_of_an_older_image(workspace: Workspace, author: Au
     before = workspace.containers()
     assert "nothing was changed" in workspace.invoke("up").stderr
     assert workspace.containers() == before
+
+
+def test_a_version_leaves_nothing_bound_that_the_next_does_not_want(workspace: Workspace, author: Author) -> None:
+    config = """
+spec:
+  triggers:
+    sensors: {{kind: mqtt, attributes: {{queueName: {}, subscriptions: [{{topic: plant/+/{}, qos: 1}}]}}}}
+"""
+    folder = author("turns", answer("one"), config.format("turns", "temperature"))
+    workspace.invoke("deploy-function", "turns")
+    with pika.BlockingConnection(pika.URLParameters(workspace.amqp_url)) as connection:
+        channel = connection.channel()
+        channel.queue_bind("turns", "amq.topic", "by.hand")
+        (folder / "function.yaml").write_text(config.format("turns", "humidity"))
+        workspace.invoke("deploy-function", "turns")
+        assert bound(workspace, "turns") == {"by.hand", "plant.*.humidity"}
+        workspace.invoke("rollback-function", "turns")
+        assert bound(workspace, "turns") == {"by.hand", "plant.*.temperature"}
+        channel.queue_unbind("turns", "amq.topic", "by.hand")
+        (folder / "function.yaml").write_text(config.format("turns-2", "humidity"))
+        assert "queue" not in workspace.invoke("deploy-function", "turns").stderr
+        assert bound(workspace, "turns") is None
+        workspace.invoke("scale-function", "turns", "0")
+        channel.basic_publish("amq.topic", "plant.a.humidity", b"40")
+        (folder / "function.yaml").write_text(config.format("turns-3", "humidity"))
+        told = " ".join(workspace.invoke("deploy-function", "turns").stderr.split())
+        assert "No function consumes the queue turns-2 any more. It is kept, since it still holds 1 message." in told
+        assert bound(workspace, "turns-2") == set()
+        channel.queue_purge("turns-2")
+    workspace.invoke("delete-function", "turns", "--yes")
+    assert bound(workspace, "turns-2") is bound(workspace, "turns-3") is None
+
+
+def bound(workspace: Workspace, queue: str) -> set[str] | None:
+    """Return what is bound to a queue; None where there is no such queue."""
+    url = f"http://127.0.0.1:{workspace.settings.ports.management}/api/queues/%2F/{queue}"
+    if fetch(url, user="guest", password="guest")[0] == 404:
+        return None
+    found = json.loads(fetch(f"{url}/bindings", user="guest", password="guest")[1])
+    return {one["routing_key"] for one in found if one["source"]}
 
 
 def test_rollback_that_cannot_be(workspace: Workspace, author: Author) -> None:

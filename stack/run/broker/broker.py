@@ -14,13 +14,23 @@ from stack import console
 from stack.errors import BrokerError
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE, Credentials
 from stack.plan.dead_letter import DEAD, RETRY
+from stack.plan.leftover import Binding
 from stack.run.place import is_inside
 from stack.run.stack import Stack
 
 _TIMEOUT_SECONDS = 10
 # As much as RabbitMQ tells at once.
 _PAGE = 500
+_BAD_REQUEST = 400
 _UP = "Type `invoke up`, then this again."
+
+
+class _RefusedError(BrokerError):
+    """The broker does not do what it was asked to, and says so with an HTTP status."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,29 @@ class Broker:
 
     def delete_queue(self, name: str) -> None:
         """Delete a queue and what it holds; one that does not exist is no error."""
-        self._call("DELETE", f"/api/queues/%2F/{quote(name, safe='')}")
+        self._call("DELETE", _queue_path(name))
+
+    def delete_idle_queue(self, name: str) -> bool:
+        """Delete a queue, unless it holds a message or somebody consumes it; tell whether it is gone."""
+        try:
+            self._call("DELETE", f"{_queue_path(name)}?if-empty=true&if-unused=true")
+        except _RefusedError as error:
+            if error.code == _BAD_REQUEST:
+                return False
+            raise
+        return True
+
+    def bindings(self, queue: str) -> dict[Binding, str]:
+        """Return what brings messages into a queue from an exchange, and how the broker calls each."""
+        found = self._call("GET", f"{_queue_path(queue)}/bindings")
+        return {
+            Binding(queue, one["source"], one["routing_key"]): one["properties_key"] for one in found if one["source"]
+        }
+
+    def unbind(self, binding: Binding, key: str) -> None:
+        """Remove a binding; one that does not exist is no error."""
+        ends = f"e/{quote(binding.exchange, safe='')}/q/{quote(binding.queue, safe='')}"
+        self._call("DELETE", f"/api/bindings/%2F/{ends}/{quote(key, safe='')}")
 
     def _pages(self, path: str) -> Iterator[Any]:
         """Yield all that there is at a path, of which RabbitMQ tells a page at a time."""
@@ -92,7 +124,8 @@ class Broker:
             with error:
                 if error.code == 404 and method == "DELETE":
                     return None
-                raise BrokerError(f"RabbitMQ refused {method} {path}: {error.code} {error.reason}.") from error
+                reason = f"RabbitMQ refused {method} {path}: {error.code} {error.reason}."
+                raise _RefusedError(reason, error.code) from error
         except OSError as error:
             raise BrokerError(f"RabbitMQ does not answer at {self.management_url}: {error}. {_UP}") from error
         return json.loads(text) if text else None
@@ -104,6 +137,10 @@ def find_broker(stack: Stack) -> Broker:
         return Broker(SERVICE, AMQP_PORT, MQTT_PORT, MANAGEMENT_PORT, stack.credentials)
     ports = stack.settings.ports
     return Broker(stack.settings.host, ports.amqp, ports.mqtt, ports.management, stack.credentials)
+
+
+def _queue_path(name: str) -> str:
+    return f"/api/queues/%2F/{quote(name, safe='')}"
 
 
 def _read_depth(queue: dict[str, Any]) -> Depth:

@@ -18,6 +18,7 @@ from stack.plan.render import files_digest, function_image, render_broker, stack
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
 from stack.run.boot import bring_up
+from stack.run.broker.leftover import clear_after_deploy
 from stack.run.deploy.board import READY, Board, keep_board
 from stack.run.deploy.deployment import Deployment, is_deployed
 from stack.run.deploy.farewell import Farewell, open_farewell
@@ -238,6 +239,8 @@ class Deploy:
             with ThreadPoolExecutor() as pool:
                 list(pool.map(lambda one: self.stack.engine.tag(one.image, one.plan.tag), built))
             stopping.result()
+            # The older containers bind no more, and the revisions that tell what they bound are still kept.
+            clear_after_deploy(self.stack, [one.plan.name for one in outcome.started])
             prune_revisions(self.stack, ready)
         settle_scaler(self.stack.reread())
         if failures:

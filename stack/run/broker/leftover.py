@@ -1,0 +1,102 @@
+"""What older versions of functions left at the broker: it is removed once they have stopped, and no message with it."""
+
+from collections.abc import Collection, Iterable, Sequence
+from urllib.parse import quote
+
+from stack import console
+from stack.errors import BrokerError
+from stack.plan.dead_letter import DEAD, RETRY
+from stack.plan.function import FunctionPlan
+from stack.plan.leftover import Binding, stale_bindings, stale_queues
+from stack.run.broker.broker import Broker, find_broker
+from stack.run.deploy.deployment import load_deployments, load_revisions
+from stack.run.stack import Stack
+from stack.run.workspace import lock
+
+
+def clear_after_deploy(stack: Stack, names: Sequence[str]) -> None:
+    """Remove what the versions before bound and the new ones do not, and the queues that they alone consumed.
+
+    A version that is on its way binds before it counts as deployed, so the stack's lock is taken, if there is need.
+    """
+    if any(_find_after_deploy(stack, names)):
+        with lock(stack.workspace, "stack"):
+            clear(stack, *_find_after_deploy(stack, names))
+
+
+def clear_after_deletion(stack: Stack, versions: Sequence[FunctionPlan], gone: Collection[str]) -> None:
+    """Remove what all versions of a deleted function left, but for the queues that are gone already.
+
+    Whoever does it holds the lock of the stack.
+    """
+    deployed = _deployed_plans(stack)
+    bindings = [one for one in stale_bindings(versions, deployed) if one.queue not in gone]
+    clear(stack, bindings, stale_queues(versions, deployed).difference(gone))
+
+
+def clear(stack: Stack, bindings: Collection[Binding], queues: Collection[str]) -> None:
+    """Unbind, and delete queues that are empty; say which are not, and what is left where the broker is down."""
+    if not bindings and not queues:
+        return
+    broker = find_broker(stack)
+    try:
+        known = broker.queues()
+        for queue in sorted({one.queue for one in bindings} & known.keys()):
+            _unbind(broker, queue, bindings)
+        for queue in sorted(set(queues) & known.keys()):
+            _retire(stack, broker, queue, known)
+    except BrokerError as error:
+        names = ", ".join(sorted({*queues, *(one.queue for one in bindings)}))
+        console.warn(f"What no function uses any more of the queues {names} was not removed: {error}")
+
+
+def _find_after_deploy(stack: Stack, names: Iterable[str]) -> tuple[frozenset[Binding], frozenset[str]]:
+    """Return the bindings of any version that is kept, and the queues of the one before only.
+
+    An older one's queue may since have become somebody else's.
+    """
+    versions = [[one.plan(stack.settings) for one in load_revisions(stack.workspace, name)] for name in names]
+    # Most deploys change no trigger, and need not read what else is deployed.
+    found = [(current, older) for current, *older in versions if _differs(current, older)]
+    deployed = _deployed_plans(stack) if found else []
+    bindings = stale_bindings([plan for _, older in found for plan in older], deployed)
+    return bindings, stale_queues([plan for _, older in found for plan in older[:1]], deployed)
+
+
+def _differs(current: FunctionPlan, older: Sequence[FunctionPlan]) -> bool:
+    return bool(stale_bindings(older, [current]) or stale_queues(older[:1], [current]))
+
+
+def _deployed_plans(stack: Stack) -> list[FunctionPlan]:
+    return [one.plan(stack.settings) for one in load_deployments(stack.workspace).values()]
+
+
+def _unbind(broker: Broker, queue: str, bindings: Collection[Binding]) -> None:
+    for binding, key in broker.bindings(queue).items():
+        if binding in bindings:
+            broker.unbind(binding, key)
+
+
+def _retire(stack: Stack, broker: Broker, queue: str, known: Collection[str]) -> None:
+    """Delete a queue, with its queues of retries and of dead letters, if no message is in the way."""
+    if broker.bindings(queue):
+        console.warn(
+            f"No function consumes the queue {queue} any more. It is kept, since it is bound by somebody else."
+        )
+        return
+    retries = [name for name in sorted(known) if name.startswith(queue + RETRY)]
+    # A message of a queue of retries goes back into the queue, which is asked after them for that.
+    if all([broker.delete_idle_queue(name) for name in retries]) and broker.delete_idle_queue(queue):
+        broker.delete_idle_queue(queue + DEAD)
+        return
+    found = broker.queues()
+    _tell_kept(stack, queue, sum(found.get(name, 0) for name in (queue, *retries)))
+
+
+def _tell_kept(stack: Stack, queue: str, messages: int) -> None:
+    held = f"holds {messages} message{'s' * (messages != 1)}" if messages else "holds messages or has a consumer"
+    page = f"http://{stack.settings.host}:{stack.settings.ports.management}/#/queues/%2F/{quote(queue, safe='')}"
+    console.warn(
+        f"No function consumes the queue {queue} any more. It is kept, since it still {held}. "
+        f"A function with this queueName handles them; {page} shows, purges and deletes it."
+    )
