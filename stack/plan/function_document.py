@@ -12,8 +12,10 @@ from stack.config.trigger import HTTP, Trigger
 
 # Keys that clients look up without a look whether they are there.
 _PRESENT: Mapping[str, Any] = {"resources": {}, "build": {}, "platform": {}, "eventTimeout": ""}
-# Annotations of an export: the function is only to be kept.
-IMPORT_MARKS = ("skip-build", "skip-deploy")
+# Annotations of an export. One alone says that a function is only to be kept: without the other's build a function is
+# deployed, from an image that depends on all that it is made of, so that there is one where nothing is to be built.
+_KEPT_MARK = "skip-deploy"
+IMPORT_MARKS = ("skip-build", _KEPT_MARK)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def is_import(document: Mapping[str, Any]) -> bool:
     """Say whether a document is marked as one that is only to be kept."""
     annotations = document.get("metadata", {}).get("annotations")
     marks = annotations if isinstance(annotations, dict) else {}
-    return any(str(marks.get(name, "")).lower() == "true" for name in IMPORT_MARKS)
+    return str(marks.get(_KEPT_MARK, "")).lower() == "true"
 
 
 def _describe_trigger(name: str, trigger: Trigger) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def make_function(name: str) -> dict[str, Any]:
         "metadata": {
             "name": name,
             "labels": {"mlrun/class": "remote", "nuclio.io/project-name": "ml-project"},
-            "annotations": {"nuclio.io/generated_by": "function generated from x", "skip-build": "true"},
+            "annotations": {"nuclio.io/generated_by": "function generated from x", "skip-deploy": "true"},
         },
         "spec": {
             "runtime": "python:3.9",

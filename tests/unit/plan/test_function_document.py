@@ -97,9 +97,9 @@ def test_what_differs_from_the_default_is_kept() -> None:
 
 @pytest.mark.parametrize(
     ("annotations", "expected"),
-    [({"skip-deploy": "true"}, True), ({"skip-build": "True"}, True), ({"skip-build": "no"}, False), (None, False)],
+    [({"skip-deploy": "true"}, True), ({"skip-deploy": "True"}, True), ({"skip-build": "true"}, False), (None, False)],
 )
-def test_import_is_seen_by_its_marks(annotations: dict[str, str] | None, expected: bool) -> None:
+def test_import_is_seen_by_its_mark(annotations: dict[str, str] | None, expected: bool) -> None:
     assert is_import({"metadata": {"annotations": annotations}}) is expected
 
 
