@@ -118,5 +118,5 @@ def _unknown(key: str, parent: type[BaseModel] | None) -> str:
 
 
 def _quote(value: Any) -> str:
-    text = repr(value)
+    text = "empty" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

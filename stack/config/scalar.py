@@ -9,7 +9,7 @@ def fit_scalars(annotation: Any, value: Any) -> Any:
     """Turn numbers and truth values into texts wherever a text is asked for.
 
     Nuclio reads `value: 5` and `value: true` as the texts "5" and "true", since it turns YAML into JSON guided by the
-    types of its fields.
+    types of its fields; so is a null among a mapping's texts an empty one.
     """
     plain = strip_annotation(annotation)
     if plain is str:
@@ -17,8 +17,12 @@ def fit_scalars(annotation: Any, value: Any) -> Any:
     if get_origin(plain) is list and isinstance(value, list):
         return [fit_scalars(get_args(plain)[0], item) for item in value]
     if get_origin(plain) is dict and isinstance(value, dict):
-        return {key: fit_scalars(get_args(plain)[1], item) for key, item in value.items()}
+        return {key: _fit_item(get_args(plain)[1], item) for key, item in value.items()}
     return value
+
+
+def _fit_item(annotation: Any, value: Any) -> Any:
+    return "" if value is None and strip_annotation(annotation) is str else fit_scalars(annotation, value)
 
 
 def _as_text(value: Any) -> Any:

@@ -106,6 +106,7 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"spec": {"env": {"A": "b"}}}, "spec.env: should be a list of mappings, not {'A': 'b'}"),
         ({"spec": {"env": [{"value": "b"}]}}, "spec.env.0.name: is required"),
         ({"spec": {"env": [{"name": "A", "value": [1]}]}}, "spec.env.0.value: should be a text, not [1]"),
+        ({"spec": {"build": {"commands": [None]}}}, "spec.build.commands.0: should be a text, not empty"),
         (
             {"spec": {"env": [{"name": "A", "value": "b", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]}},
             "spec.env.0: A has a value and a valueFrom; leave one out",
@@ -323,6 +324,12 @@ def test_scalars_are_texts_where_texts_are_asked_for() -> None:
 )
 def test_bounds_of_replicas_mirror_each_other(spec: dict[str, Any], bounds: Bounds) -> None:
     assert parse({"spec": spec}).spec.bounds == bounds
+
+
+def test_nothing_is_an_empty_text_in_a_mapping_of_texts() -> None:
+    config = parse("{metadata: {annotations: {spec: }, labels: {a: }}, spec: {build: {args: {b: }}}}")
+    assert (config.metadata.annotations, config.metadata.labels) == ({"spec": ""}, {"a": ""})
+    assert config.spec.build.args == {"b": ""}
 
 
 def test_older_spellings_are_read() -> None:
