@@ -115,6 +115,31 @@ def check_replicas(client: Client, name: str) -> None:
     connection.close()
 
 
+def test_what_is_ready_answers_also_to_who_stayed_connected(
+    workspace: Workspace, client: Client, remove: Callable[[str], None]
+) -> None:
+    """The gateway reads its configuration anew meanwhile, and its older process keeps those who are connected."""
+    connection = http.client.HTTPConnection("127.0.0.1", workspace.settings.ports.gateway, timeout=30)
+    assert call(connection, "api-soon")[0] == 404
+    remove("api-soon")
+    assert client.send("POST", PATH, mark(make("api-soon", "one"), "skip-deploy")).status == 202
+    assert call(connection, "api-soon")[0] == 404
+    assert client.send("PUT", f"{PATH}/api-soon", mark(make("api-soon", "one"), "skip-build")).status == 202
+    assert follow(client, "api-soon")[0] == ["building", "ready"]
+    assert call(connection, "api-soon") == (200, b"one GET ")
+    connection.close()
+
+
+def call(connection: http.client.HTTPConnection, name: str) -> tuple[int, bytes]:
+    connection.request("GET", f"/{name}")
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def mark(document: dict[str, Any], annotation: str) -> dict[str, Any]:
+    return {**document, "metadata": {**document["metadata"], "annotations": {annotation: "true"}}}
+
+
 def test_broken_function_says_why(client: Client, remove: Callable[[str], None]) -> None:
     name = "api-broken"
     remove(name)
