@@ -1,7 +1,9 @@
-"""What to do about a function's build that failed: read from the last lines of its log."""
+"""What to do about a function whose build or start failed: read from the last lines of its log."""
 
+import posixpath
 import re
 
+from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import POST_COPY, split_commands
 from stack.plan.function import FunctionPlan
 from stack.plan.package import REQUIREMENTS, requirements_folder
@@ -10,10 +12,12 @@ from stack.plan.python import LOWEST
 # BuildKit's last word on an image, and on a command.
 _MISSING = re.compile(r"failed to resolve source metadata for (\S+): ")
 _PROCESS = re.compile(r'process "/bin/sh -c (?P<command>.*)" did not complete')
+# Python's last word on a module that is nowhere.
+_NO_MODULE = re.compile(r"^ *ModuleNotFoundError: No module named '([^'.]+)[^']*'\s*\Z", re.MULTILINE)
 
 
 def advise(plan: FunctionPlan, log: str) -> str:
-    """Return what the author can do; nothing where the log says it all."""
+    """Return what the author of a build that failed can do; nothing where the log says it all."""
     if missing := _MISSING.search(log):
         return (
             f"No registry that can be reached offers {missing[1]}. A function needs none without spec.build.baseImage "
@@ -25,10 +29,9 @@ def advise(plan: FunctionPlan, log: str) -> str:
         lowest = ".".join(map(str, LOWEST))
         return f"spec.build.baseImage: the processor needs Python {lowest} or newer in it, as python3, with pip."
     if f"pip install --requirement /opt/nuclio/{requirements_folder(plan)}" in command:
-        path = "/".join(part for part in (plan.function.folder, requirements_folder(plan), REQUIREMENTS) if part)
         return (
-            f"Correct {path}; the lines with ERROR above say what pip could not install. What has to be there before, "
-            "such as a compiler, is installed by spec.build.commands."
+            f"Correct {_requirements_path(plan)}; the lines with ERROR above say what pip could not install. What has "
+            "to be there before, such as a compiler, is installed by spec.build.commands."
         )
     if command and _is_early(plan, command):
         return (
@@ -36,6 +39,22 @@ def advise(plan: FunctionPlan, log: str) -> str:
             f'"{POST_COPY}" before it in spec.build.commands.'
         )
     return ""
+
+
+def advise_start(plan: FunctionPlan, log: str) -> str:
+    """Return what the author of a function that does not start can do; nothing where the log says it all.
+
+    A module that is called as one of the function's own files is not asked of pip.
+    """
+    missing = _NO_MODULE.search(log)
+    own = {posixpath.splitext(part)[0] for file in plan.function.files for part in file.path.split("/")}
+    if not missing or missing[1] in own or runs_as_is(plan.function):
+        return ""
+    return f"Add {missing[1]}, or the package that has it, to {_requirements_path(plan)}, then deploy again."
+
+
+def _requirements_path(plan: FunctionPlan) -> str:
+    return posixpath.join(plan.function.folder, requirements_folder(plan), REQUIREMENTS)
 
 
 def _is_early(plan: FunctionPlan, command: str) -> bool:

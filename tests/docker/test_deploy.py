@@ -137,7 +137,11 @@ def test_redeploy_leaves_no_gap(workspace: Workspace, author: Author) -> None:
 
 BROKEN = {
     "syntax": ("def handler(:\n", "{}\n", "SyntaxError"),
-    "import": ("import no_such_module\n", "{}\n", "No module named 'no_such_module'"),
+    "import": (
+        "import no_such_module\n",
+        "{}\n",
+        "No module named 'no_such_module'\nAdd no_such_module, or the package that has it, to functions/works/requ",
+    ),
     "handler": ("def handle(context, event):\n    return 1\n", "{}\n", "no callable of that name"),
     "prepare": (
         "def init_context(context):\n    raise RuntimeError('no sensor here')\n" + answer("two"),
@@ -169,6 +173,7 @@ def test_broken_version_does_not_replace_the_old(workspace: Workspace, working: 
     assert result.returncode == 1
     assert message in result.stderr
     assert "Traceback (most recent call last)" not in result.stderr.partition("Its last lines")[0]
+    assert re.search(r"\nRevision 1 of works runs as before\.\n\Z", result.stderr)
     assert ask(workspace, "works") == "one"
     assert read_state(workspace, "works") == before
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stack import console
 from stack.errors import StackError
+from stack.run.deploy.deployment import find_deployment, is_deployed
 from stack.run.deploy.log import DeployLog, Result
 from stack.run.workspace import Workspace
 
@@ -64,8 +65,11 @@ class Board:
             self._rows[name].detail = line.strip()[:_DETAIL_CHARACTERS] or self._rows[name].detail
 
     def fail(self, name: str, reason: str) -> None:
-        """Say that a function failed; the whole reason is for the end."""
-        self._rows[name].failure = reason
+        """Say that a function failed, and what goes on; the whole reason is for the end."""
+        workspace, kept = self.logs[name].workspace, ""
+        if is_deployed(workspace, name):
+            kept = f"\nRevision {find_deployment(workspace, name).revision} of {name} runs as before."
+        self._rows[name].failure = f"{reason}{kept}"
         self.tell(name, FAILED)
         self._rows[name].detail = reason.partition("\n")[0][:_DETAIL_CHARACTERS]
 

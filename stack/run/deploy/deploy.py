@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from stack import console
-from stack.config.document import collect
 from stack.config.source import find_folder, function_folders
-from stack.errors import ConfigError, FunctionError, StackError
+from stack.errors import FunctionError, StackError
 from stack.plan.broker import SERVICE
 from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan
@@ -136,7 +135,7 @@ class Deploy:
         return [name for name in self.board.names if name not in self.board.failures]
 
     def _plan(self) -> dict[str, FunctionPlan]:
-        plans, errors = {}, []
+        plans = {}
         for name in self.board.names:
             try:
                 plans[name] = plan_folder(self.stack, name)
@@ -144,9 +143,8 @@ class Deploy:
             except StackError as error:
                 plans.pop(name, None)
                 self.board.fail(name, str(error))
-                errors.append(error)
         if not plans:
-            raise errors[0] if len(errors) == 1 else _collect(errors)
+            raise FunctionError("\n".join(self.board.failures.values()))
         warn_inert(plan.function for plan in plans.values())
         return plans
 
@@ -277,9 +275,3 @@ def _taking_turns(stack: Stack, names: Sequence[str]) -> Iterator[None]:
 
 def _name_some(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{len(names)} functions"
-
-
-def _collect(errors: Sequence[StackError]) -> StackError:
-    """Return one error of several: every mistake of every configuration, or what each says."""
-    wrong = [one for one in errors if isinstance(one, ConfigError)]
-    return collect(wrong) if len(wrong) == len(errors) else FunctionError("\n".join(map(str, errors)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from stack.errors import EngineError
+from stack.plan.advice import advise_start
 from stack.plan.render import Inputs, render_compose
 from stack.plan.stack import Service
 from stack.run.deploy.board import Board
@@ -64,7 +65,7 @@ class Rollout:
             self.stack.write(inputs)
         for one in self.services:
             if failure := failures.get(one.plan.service, ""):
-                self.board.fail(one.plan.name, failure)
+                self.board.fail(one.plan.name, "\n".join(filter(None, (failure, advise_start(one.plan, failure)))))
         return Outcome(inputs.services, tuple(ready), tuple(one for one in before if one.service in _names(ready)))
 
     @cached_property

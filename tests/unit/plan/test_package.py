@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stack.config.settings import ImageSource, Processor, Settings
-from stack.plan.advice import advise
+from stack.plan.advice import advise, advise_start
 from stack.plan.foundation import Kind, lay_foundation
 from stack.plan.function import processor_document
 from stack.plan.image import Archive, Ground
@@ -153,6 +153,28 @@ def test_advice_for_a_build_that_failed(command: str, advice: str) -> None:
     found = advise(plan, FAILED.format(command))
     assert advice in found
     assert bool(found) == bool(advice)
+
+
+@pytest.mark.parametrize(
+    ("last", "advice"),
+    [
+        (
+            "  ModuleNotFoundError: No module named 'sklearn.svm'",
+            "Add sklearn, or the package that has it, to functions/thermo/requirements.txt, then deploy again.",
+        ),
+        ("  ModuleNotFoundError: No module named 'helper'", ""),
+        ("  ModuleNotFoundError: No module named 'yaml'\n  caught", ""),
+        ("  ValueError: x", ""),
+    ],
+)
+def test_advice_for_a_start_that_failed(last: str, advice: str) -> None:
+    plan = make_plan(files=("main.py", "lib/helper.py"))
+    assert advise_start(plan, f"function-thermo ended. Its last lines:\n  Traceback\n{last}") == advice
+
+
+def test_no_requirements_are_asked_of_an_image_of_somebody_elses() -> None:
+    plan = make_plan(files=(), image="acme/reader:1")
+    assert advise_start(plan, "ModuleNotFoundError: No module named 'yaml'") == ""
 
 
 def test_advice_for_an_image_that_is_nowhere() -> None:

@@ -36,6 +36,19 @@ def test_nothing_was_deployed_yet(tmp_path: Path) -> None:
     assert read_on(Workspace(tmp_path), NAME, Cursor()) == ((), Cursor())
 
 
+def test_failure_ends_with_what_runs_as_before(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    record_deployment(workspace, make_plan(NAME), "image:1")
+    with keep_board(workspace, [NAME, "fresh"], reason="") as board:
+        board.fail(NAME, "broken")
+        board.fail("fresh", "broken too")
+    assert board.failures == {NAME: f"broken\nRevision 1 of {NAME} runs as before.", "fresh": "broken too"}
+    attempt = find_attempt(workspace, NAME)
+    assert attempt
+    assert attempt.end
+    assert attempt.end.message == board.failures[NAME]
+
+
 def test_log_tells_who_why_what_and_how_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(AUTHOR, "ann@desk")
     workspace = Workspace(tmp_path)
