@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from stack.config.document import NuclioDocument
-from stack.config.duration import Duration
+from stack.config.duration import Duration, parse_duration
 from stack.config.inert import Inert
+from stack.config.problem import refuse
+from stack.config.schedule import find_mistakes
 
 
 class Cors(NuclioDocument):
@@ -158,8 +160,11 @@ class CronAttributes(NuclioDocument):
 
     @model_validator(mode="after")
     def _has_time(self) -> Self:
-        if not self.schedule and not self.interval:
+        if self.interval and parse_duration(self.interval):
+            return self
+        if not self.schedule.strip():
             raise ValueError("needs a schedule, such as '*/5 * * * *', or an interval, such as 10s")
+        refuse(self, find_mistakes(self.schedule, self.timezone))
         return self
 
 

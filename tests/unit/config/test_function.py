@@ -58,6 +58,10 @@ def trigger(**content: Any) -> dict[str, Any]:
     return {"spec": {"triggers": {"t": content}}}
 
 
+def cron(**attributes: Any) -> dict[str, Any]:
+    return trigger(kind="cron", attributes=attributes)
+
+
 def build(**content: Any) -> dict[str, Any]:
     return {"spec": {"build": content}}
 
@@ -105,6 +109,14 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
     [
         ({"spec": {"env": {"A": "b"}}}, "spec.env: should be a list of mappings, not {'A': 'b'}"),
         ({"spec": {"env": [{"value": "b"}]}}, "spec.env.0.name: is required"),
+        (
+            cron(schedule="every 5 minutes"),
+            "spec.triggers.t.attributes.schedule: should be such as '*/5 * * * *', @hourly or @every 90s, not 'every",
+        ),
+        (cron(schedule="@every soon"), "spec.triggers.t.attributes.schedule: should be such as '*/5 * * * *', "),
+        (cron(schedule="@hourly", timezone="Mars/Base"), "spec.triggers.t.attributes.timezone: there is no time zone"),
+        (cron(schedule="TZ=Mars/Base @hourly"), "spec.triggers.t.attributes.schedule: should be such as "),
+        (cron(interval="0s"), "spec.triggers.t.attributes: needs a schedule, such as "),
         ({"spec": {"env": [{"name": "A", "value": [1]}]}}, "spec.env.0.value: should be a text, not [1]"),
         ({"spec": {"build": {"commands": [None]}}}, "spec.build.commands.0: should be a text, not empty"),
         (
@@ -324,6 +336,29 @@ def test_scalars_are_texts_where_texts_are_asked_for() -> None:
 )
 def test_bounds_of_replicas_mirror_each_other(spec: dict[str, Any], bounds: Bounds) -> None:
     assert parse({"spec": spec}).spec.bounds == bounds
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"schedule": "*/5 * * * *"},
+        {"schedule": " 30 2 ? * MON-FRI "},
+        {"schedule": "*/10 * * * * *"},
+        {"schedule": "@hourly", "timezone": "Europe/Rome"},
+        {"schedule": "@every 1h30m"},
+        {"schedule": "CRON_TZ=Asia/Tokyo 0 6 * * *"},
+        {"schedule": "nobody reads it", "interval": "5s"},
+    ],
+)
+def test_schedules_that_the_processor_reads(attributes: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", ":/etc/localtime")
+    assert parse(cron(**attributes))
+
+
+def test_every_mistake_of_a_schedule_is_told_beside_others() -> None:
+    (workers, schedule) = problems_of(trigger(kind="cron", attributes={"schedule": "0 25 * * *"}, numWorkers="x"))
+    assert schedule.endswith("not '0 25 * * *': bad hour")
+    assert workers.startswith("spec.triggers.t.numWorkers")
 
 
 def test_nothing_is_an_empty_text_in_a_mapping_of_texts() -> None:

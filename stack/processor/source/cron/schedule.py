@@ -87,13 +87,22 @@ def read_schedule(attributes: Attributes) -> Schedule:
         return Interval(interval)
     if not line:
         raise ConfigurationError(f"{attributes.path}: needs a schedule, such as '*/5 * * * *', or an interval")
-    zone_name, line = _split_zone(line)
     try:
-        if line.startswith(_EVERY):
-            return _read_every(line.removeprefix(_EVERY).strip())
-        return Crontab(line, _find_zone(zone_name or attributes.text("timezone")))
+        return parse_schedule(line, attributes.text("timezone"))
     except ValueError as error:
         raise ConfigurationError(f"{attributes.path}.schedule: {line!r}: {error}") from None
+
+
+def parse_schedule(line: str, timezone: str) -> Schedule:
+    """Read a schedule; a time zone that it begins with wins over the other.
+
+    Raises:
+        ValueError: it is none, or there is no such time zone.
+    """
+    own, line = _split_zone(line)
+    if line.startswith(_EVERY):
+        return _read_every(line.removeprefix(_EVERY).strip())
+    return Crontab(line, _find_zone(own or timezone))
 
 
 def _read_every(text: str) -> Interval:
