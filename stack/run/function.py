@@ -8,8 +8,9 @@ from stack.config.settings import Settings
 from stack.config.source import find_folder, function_folders, load_function
 from stack.errors import ConfigError
 from stack.plan.code import runs_as_is
-from stack.plan.function import FunctionPlan, own_queues, plan_function
+from stack.plan.function import FunctionPlan, inline_source, own_queues, plan_function
 from stack.plan.gateway import find_url
+from stack.plan.handler_check import check_handler, find_source
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
 from stack.plan.stack import Service
@@ -57,13 +58,28 @@ def plan_folder(stack: Stack, name: str) -> FunctionPlan:
     """Plan a function from its folder, with its code fetched anew where it is elsewhere.
 
     Raises:
-        StackError: its configuration is wrong, or its code cannot be had.
+        StackError: its configuration is wrong, its code cannot be had, or its handler is certain not to be found.
     """
     own = load_function(find_folder(stack.workspace.root, name))
     plan = plan_function(Store(stack.workspace, stack.settings, own).fetch(), stack.settings)
-    if sentence := explain_python(find_foundation(plan, stack.inputs).python):
+    python = find_foundation(plan, stack.inputs).python
+    if problems := check_handler(plan, *_read_source(stack, plan), python):
+        raise ConfigError(problems)
+    if sentence := explain_python(python):
         console.warn(f"{name} {sentence}.")
     return plan
+
+
+def _read_source(stack: Stack, plan: FunctionPlan) -> tuple[str, bytes]:
+    """Return the path and the text of the handler's file; both are empty where nothing can be told by them."""
+    path = find_source(plan)
+    if path and (inline := inline_source(plan)):
+        return inline
+    file = stack.workspace.root / plan.function.context / path
+    try:
+        return (path, file.read_bytes()) if path else ("", b"")
+    except OSError:
+        return "", b""
 
 
 def delete_function(name: str) -> None:

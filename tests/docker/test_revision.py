@@ -33,7 +33,7 @@ def test_rollback_is_a_deploy_of_an_older_image(workspace: Workspace, author: Au
     folder = author("rolls", answer("one"))
     for text in ("one", "two"):
         deploy(workspace, folder, text, "--message", f"says {text}")
-    (folder / "main.py").write_text("def handler(:\n")
+    (folder / "main.py").write_text("from nowhere import handler\n")
     result = workspace.invoke("rollback-function", "rolls")
     assert "building" not in result.stderr
     assert ask(workspace, "rolls") == "one"
@@ -130,7 +130,7 @@ def test_old_images_are_pruned(workspace: Workspace, author: Author) -> None:
     try:
         for text in ("two", "three"):
             deploy(workspace, folder, text)
-        (folder / "main.py").write_text("def handler(:\n")
+        (folder / "main.py").write_text("from nowhere import handler\n")
         assert workspace.invoke("deploy-function", "prunes", check=False).returncode == 1
         deploy(workspace, folder, "four")
         kept = {one["image"] for one in revisions(workspace, "prunes")}

@@ -326,7 +326,7 @@ def read_plan(workspace: Workspace) -> dict[str, str]:
 
 def assert_one_fails_and_others_do_not(workspace: Workspace) -> None:
     """Deploy all functions, two of which cannot be: one is wrong, one does not come up."""
-    broken = workspace.write_function("driftbroken", "def handler(:\n")
+    broken = workspace.write_function("driftbroken", "from nowhere import handler\n")
     wrong = workspace.write_function("driftwrong", "", "spce: {}\n")
     result = workspace.invoke("deploy-function", "--all", check=False)
     assert result.returncode == 1
