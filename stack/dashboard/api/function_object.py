@@ -30,7 +30,6 @@ def tell_state(record: FunctionRecord) -> str:
 def describe_object(record: FunctionRecord, host: str, *, has_logs: bool = True) -> dict[str, Any]:
     """Return a function as Nuclio's API tells it; `host` is how the client calls this machine."""
     document = describe_function(record.told)
-    document["metadata"]["resourceVersion"] = record.version
     document["status"] = _describe_status(record, host, has_logs=has_logs)
     return document
 

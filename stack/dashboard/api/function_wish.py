@@ -14,6 +14,9 @@ from stack.run.catalogue.project import list_projects
 from stack.run.catalogue.saving import save_function
 from stack.run.state import BUILDING
 
+# A header of Tidegate's own, of answers and of requests: a change with a stale one is refused.
+VERSION = "X-Tidegate-Function-Version"
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -22,16 +25,13 @@ class Wish:
     name: str
     project: str
     document: dict[str, Any]
+    version: str = ""
+    """What the client takes for the function's latest version, if it says so."""
 
     @property
     def is_import(self) -> bool:
         """Say whether it is only to be kept, not deployed."""
         return is_import(self.document)
-
-    @property
-    def version(self) -> str:
-        """Return what the client takes for the function's latest version, if it says so."""
-        return str(self.document["metadata"].get("resourceVersion") or "")
 
     @property
     def is_disabled(self) -> bool:
@@ -58,8 +58,10 @@ def read_name(document: dict[str, Any]) -> str:
     return name
 
 
-def read_wish(document: dict[str, Any], project: str = "") -> Wish:
+def read_wish(document: dict[str, Any], project: str = "", version: str = "") -> Wish:
     """Return what a body wishes; `project` wins over its label.
+
+    Its own resourceVersion says nothing: Nuclio makes none on Docker, and its clients send an object again and again.
 
     Raises:
         HTTPException: something that every function has is missing.
@@ -72,7 +74,7 @@ def read_wish(document: dict[str, Any], project: str = "") -> Wish:
     labels = dict(labels) if isinstance(labels, dict) else {}
     wanted = project or str(labels.get(PROJECT_LABEL) or DEFAULT_PROJECT)
     head = {**metadata, "labels": {**labels, PROJECT_LABEL: wanted}}
-    return Wish(name, wanted, {**document, "metadata": head})
+    return Wish(name, wanted, {**document, "metadata": head}, version)
 
 
 async def find_record(desk: Desk, name: str) -> FunctionRecord | None:
@@ -110,7 +112,9 @@ def check_version(record: FunctionRecord, version: str) -> None:
         HTTPException: 409, it does.
     """
     if version and version != record.version:
-        raise HTTPException(409, f"Function {record.name} has changed since it was read: its resourceVersion is stale.")
+        raise HTTPException(
+            409, f"Function {record.name} has changed since it was read: {VERSION} is stale. Read it again."
+        )
 
 
 def _check_change(wish: Wish, before: FunctionRecord) -> None:

@@ -10,6 +10,7 @@ from stack.dashboard.api.body import is_true, read_object
 from stack.dashboard.api.external_ip_addresses import find_addresses
 from stack.dashboard.api.function_object import IMPORTED, Listing, describe_object, export_object, tell_state
 from stack.dashboard.api.function_wish import (
+    VERSION,
     Wish,
     check_free,
     check_version,
@@ -66,7 +67,7 @@ async def _find(request: Request) -> Response:
         desk = desk_of(request)
         settings = (await run_in_threadpool(desk.stack)).settings
         return JSONResponse(await run_in_threadpool(export_object, desk.workspace, record, settings))
-    return JSONResponse(describe_object(record, listing.host))
+    return JSONResponse(describe_object(record, listing.host), headers={VERSION: record.version})
 
 
 async def _create(request: Request) -> Response:
@@ -114,7 +115,7 @@ async def _delete(request: Request) -> Response:
     record = await find_record(desk, name)
     if record is None:
         return Response(status_code=204)
-    check_version(record, str(document["metadata"].get("resourceVersion") or ""))
+    check_version(record, request.headers.get(VERSION, ""))
     if record.state == BUILDING and ignores_state:
         await desk.jobs.cancel(name)
     elif not ignores_state:
@@ -126,7 +127,8 @@ async def _delete(request: Request) -> Response:
 
 
 async def _read_wish(request: Request) -> Wish:
-    return read_wish(await read_object(request), request.headers.get("x-nuclio-project-name", ""))
+    project, version = request.headers.get("x-nuclio-project-name", ""), request.headers.get(VERSION, "")
+    return read_wish(await read_object(request), project, version)
 
 
 async def _deploy(request: Request, wish: Wish) -> Job | None:

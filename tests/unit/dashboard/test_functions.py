@@ -79,12 +79,26 @@ def test_put_replaces_and_creates(client: Client) -> None:
 
 def test_stale_version_is_refused(client: Client) -> None:
     client.send("POST", PATH, make())
-    document = client.send("GET", f"{PATH}/reader").json
-    document["metadata"]["annotations"] = IMPORT
-    assert client.send("PUT", f"{PATH}/reader", make(source="def run(c, e):\n    return 'two'\n")).status == 202
-    stale = client.send("PUT", f"{PATH}/reader", document)
+    version = client.send("GET", f"{PATH}/reader").headers["x-tidegate-function-version"]
+    changed = make(source="def run(c, e):\n    return 'two'\n")
+    assert client.send("PUT", f"{PATH}/reader", changed, X_Tidegate_Function_Version=version).status == 202
+    stale = client.send("PUT", f"{PATH}/reader", make(), X_Tidegate_Function_Version=version)
     assert (stale.status, "stale" in stale.json["error"]) == (409, True)
-    assert client.send("DELETE", PATH, {"metadata": document["metadata"]}).status == 409
+    named = {"metadata": {"name": "reader"}}
+    assert client.send("DELETE", PATH, named, X_Tidegate_Function_Version=version).status == 409
+
+
+def test_object_is_sent_again_and_again(client: Client) -> None:
+    client.send("POST", PATH, make())
+    document = client.send("GET", f"{PATH}/reader").json
+    assert "resourceVersion" not in document["metadata"]
+    document["metadata"] |= {"annotations": IMPORT, "resourceVersion": "12"}
+    for description in ("one", "two"):
+        document["spec"]["description"] = description
+        assert client.send("PUT", f"{PATH}/reader", document).status == 202
+    told = client.send("GET", f"{PATH}/reader").json
+    assert (told["spec"]["description"], "resourceVersion" in told["metadata"]) == ("two", False)
+    assert client.send("DELETE", PATH, {"metadata": document["metadata"]}).status == 204
 
 
 @pytest.mark.parametrize(

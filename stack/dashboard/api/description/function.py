@@ -1,10 +1,12 @@
 """Functions, their containers and calls of them."""
 
 from stack.dashboard.api.description.operation import QUALIFIED, Body, Operation, Parameter, flag
+from stack.dashboard.api.function_wish import VERSION
 
 _DURATION = {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$", "examples": ["30s", "1m"]}
 _NAMESPACE = Parameter("X-Nuclio-Function-Namespace", "Accepted; there is one namespace.")
 _PROJECT = Parameter("X-Nuclio-Project-Name", "The project; wins over the label.")
+_VERSION = Parameter(VERSION, "As it was told with the function: refuse the change if that has changed since.")
 _EXPORT = flag("export", "As Nuclio exports it: without a status and without secrets.", "query")
 _WAIT = (
     flag("X-Nuclio-Wait-Function-Action", "Answer only when the deploy has ended, in whatever way."),
@@ -70,6 +72,7 @@ OPERATIONS = (
         Body("Named"),
         parameters=(
             _NAMESPACE,
+            _VERSION,
             flag("X-Nuclio-Delete-Function-Ignore-State-Validation", "Also while it is being deployed."),
             flag("X-Nuclio-Delete-Function-With-Api-Gateways", "Accepted; there are none."),
         ),
@@ -80,7 +83,7 @@ OPERATIONS = (
     ),
     Operation(
         "PUT", "/api/functions/{name}", "Replace a function, or create it, and deploy it", {202: ""}, _REFUSALS,
-        _FUNCTION, parameters=(_NAMESPACE, _PROJECT, *_WAIT),
+        _FUNCTION, parameters=(_NAMESPACE, _PROJECT, _VERSION, *_WAIT),
     ),
     Operation(
         "PATCH", "/api/functions/{name}", "Deploy a function again, or scale it to zero", {202: "", 204: ""},
