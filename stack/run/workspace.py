@@ -184,6 +184,11 @@ def try_lock(workspace: Workspace, name: str) -> Iterator[bool]:
             yield True
 
 
+def rollout_lock(name: str) -> str:
+    """Name the lock of a function while older and newer containers of it may run side by side."""
+    return f"rollout-{name}"
+
+
 def _open_lock(path: Path) -> TextIO:
     try:
         return path.open("w")

@@ -14,6 +14,8 @@ from typing import Any
 import pika
 import pytest
 
+from stack.run.stack import open_stack
+from stack.run.workspace import Workspace as RunWorkspace
 from tests.docker.test_deploy import answer, ask
 from tests.docker.workspace import Workspace, fetch, list_images, run_docker, wait_until
 
@@ -50,6 +52,57 @@ def test_rollback_is_a_deploy_of_an_older_image(workspace: Workspace, author: Au
     before = workspace.containers()
     assert "nothing was changed" in workspace.invoke("up").stderr
     assert workspace.containers() == before
+
+
+def test_deploy_of_what_rests_changes_nothing(workspace: Workspace, author: Author) -> None:
+    """Five deploys of one that is scaled to 0 would else leave no revision to go back to."""
+    folder = author("rests", answer("one"))
+    deploy(workspace, folder, "one")
+    workspace.invoke("scale-function", "rests", "0")
+    for _ in range(2):
+        workspace.invoke("deploy-function", "rests")
+    assert [one["revision"] for one in revisions(workspace, "rests")] == [1]
+    assert workspace.containers("function-rests") == []
+    deploy(workspace, folder, "two")
+    assert [one["revision"] for one in revisions(workspace, "rests")] == [2, 1]
+
+
+def test_older_container_that_is_stopped_is_not_started_again(workspace: Workspace, author: Author) -> None:
+    folder = author("stopped", answer("one"))
+    deploy(workspace, folder, "one")
+    (old,) = workspace.containers("function-stopped")
+    workspace.docker("stop", old)
+    began = str(time.time())
+    deploy(workspace, folder, "two")
+    filters = ["--filter", f"container={old}", "--filter", "event=start"]
+    assert workspace.docker("events", "--since", began, "--until", str(time.time()), *filters).stdout == ""
+    assert ask(workspace, "stopped") == "two"
+    assert len(workspace.containers("function-stopped")) == 1
+
+
+def test_what_a_killed_deploy_left_is_no_replica(workspace: Workspace, author: Author) -> None:
+    folder = author("halfway", answer("one"))
+    workspace.invoke("deploy-function", "halfway")
+    (folder / "main.py").write_text(answer("two"))
+    process = workspace.start("deploy-function", "halfway")
+    wait_until(lambda: len(workspace.containers("function-halfway")) == 2, seconds=60, what="the new container")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    workspace.invoke("scale-function", "halfway", "2")
+    assert len(workspace.containers("function-halfway")) == 2
+    assert {fetch(workspace.url("halfway")) for _ in range(10)} == {(200, "one")}
+    assert (workspace.rendered / "state" / "attempts" / "halfway").is_file()
+    workspace.invoke("up")
+    assert not (workspace.rendered / "state" / "attempts" / "halfway").exists()
+
+
+def test_container_that_is_gone_is_stopped(workspace: Workspace, author: Author) -> None:
+    author("gone", answer("one"))
+    workspace.invoke("deploy-function", "gone")
+    stack = open_stack(RunWorkspace(workspace.root))
+    (container,) = [one for one in stack.engine.listed() if one.function == "gone"]
+    workspace.docker("rm", "--force", container.id)
+    stack.engine.stop([container])
 
 
 def test_a_version_leaves_nothing_bound_that_the_next_does_not_want(workspace: Workspace, author: Author) -> None:

@@ -33,7 +33,7 @@ from stack.run.scale.replicas import wake
 from stack.run.scale.scale import settle_scaler
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
-from stack.run.workspace import lock
+from stack.run.workspace import lock, rollout_lock
 
 # So many images are made together: the steps of fewer are told apart more clearly, and gain little.
 _MANY = 3
@@ -103,7 +103,7 @@ class Deploy:
         builder.prepare_stack(sight.images)
         missing = [one for one in services if one.image not in sight.images]
         builder.prepare_processors([one.plan for one in missing])
-        with ExitStack() as table:
+        with ExitStack() as turns, ExitStack() as table:
             table.enter_context(self.board.shown())
             self._make_images(builder, missing)
             built = [one for one in services if one.plan.name not in self.board.failures]
@@ -111,8 +111,10 @@ class Deploy:
                 table.close()
                 bring_up(is_lenient=True)
                 table.enter_context(self.board.shown())
+            self._keep_scaler_away(built, turns)
             outcome, stopping = self._replace(built, sight)
-        return self._finish(outcome, stopping)
+            table.close()
+            return self._finish(outcome, stopping)
 
     def run_built(self, deployment: Deployment) -> tuple[FunctionStatus, ...]:
         """Start a function whose image is there; return how all functions are then.
@@ -121,14 +123,17 @@ class Deploy:
             StackError: it failed.
         """
         service = self._service(deployment.plan(self.stack.settings), deployment.image)
+        check_secrets([service.plan], self.stack.vault)
         sight = self._look([service.image])
         if service.image not in sight.images:
             raise FunctionError(explain_loss(deployment))
         if not sight.is_up:
             bring_up(is_lenient=True)
-        with self.board.shown():
-            outcome, stopping = self._replace([service], sight)
-        return self._finish(outcome, stopping)
+        with ExitStack() as turns:
+            self._keep_scaler_away([service], turns)
+            with self.board.shown():
+                outcome, stopping = self._replace([service], sight)
+            return self._finish(outcome, stopping)
 
     @property
     def _ready(self) -> list[str]:
@@ -155,8 +160,15 @@ class Deploy:
             image=image,
             vault=self.stack.vault,
             is_deployed=True,
-            kept_replicas=wake(self.stack.workspace, plan),
+            kept_replicas=self._choose_replicas(plan, image),
         )
+
+    def _choose_replicas(self, plan: FunctionPlan, image: str) -> int | None:
+        """Return how many containers were asked for; what is new and asleep is woken, to show whether it comes up."""
+        deployed = self.stack.deployments.get(plan.name)
+        if deployed and deployed.image == image:
+            return self.stack.replicas.get(plan.name)
+        return wake(self.stack.workspace, plan)
 
     def _look(self, images: Sequence[str]) -> "_Sight":
         """Look whether broker and gateway run as they are rendered, and which images are here."""
@@ -202,6 +214,11 @@ class Deploy:
             self.board.fail(name, str(error))
         else:
             self.board.tell(name, "built")
+
+    def _keep_scaler_away(self, services: Sequence[Service], turns: ExitStack) -> None:
+        """Have nobody count containers of functions while older ones are beside newer ones."""
+        for one in services:
+            turns.enter_context(lock(self.stack.workspace, rollout_lock(one.plan.name)))
 
     def _replace(self, services: Sequence[Service], sight: "_Sight") -> "tuple[Outcome, Future[None]]":
         """Put functions in the place of their older selves, which may still be finishing their events."""

@@ -11,6 +11,9 @@ from stack.run.deploy.deployment import Deployment, forget_revisions, is_deploye
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import Workspace, list_files, try_lock, write_file
 
+# Below the folder of what is remembered: a file for each function, of the images that its deploys began.
+_ATTEMPTS = "attempts"
+
 
 @dataclass(frozen=True)
 class Revision:
@@ -107,7 +110,7 @@ def prune_revisions(stack: Stack, names: Sequence[str]) -> None:
 
 def prune_attempts(stack: Stack) -> None:
     """Do the same for every function whose last deploy was cut short; one that is being deployed is left alone."""
-    for path in list_files(_attempts_file(stack.workspace, "").parent):
+    for path in list_files(stack.workspace.state / _ATTEMPTS):
         with try_lock(stack.workspace, f"function-{path.name}") as is_free:
             if is_free:
                 prune_revisions(stack, [path.name])
@@ -145,7 +148,7 @@ def _write_attempts(workspace: Workspace, name: str, images: Iterable[str]) -> N
 
 
 def _attempts_file(workspace: Workspace, name: str) -> Path:
-    return workspace.state / "attempts" / name
+    return workspace.state / _ATTEMPTS / name
 
 
 def _describe(one: Deployment, current: Deployment, images: Collection[str]) -> Revision:

@@ -51,8 +51,9 @@ class Rollout:
 
         Why a function could not be started is told to the board; it runs as before.
         """
-        before = self._containers()
-        pending = self._find_pending(before)
+        found = self._containers()
+        pending = self._find_pending(found)
+        before = self._clear(found, pending)
         with self._undone_on_error(pending, before):
             failures = self._start(pending, before) if pending else {}
         self._restore([one for one in pending if one.plan.service in failures], before)
@@ -75,15 +76,28 @@ class Rollout:
 
     def _find_pending(self, before: Sequence[Container]) -> list[Service]:
         """Return the functions that do not run as they should already."""
+        awake = [one for one in self.services if not self._rests(one, before)]
         images = {one.image for one in before if one.is_running}
-        if not any(one.image in images for one in self.services):
-            return list(self.services)
+        if not any(one.image in images for one in awake):
+            return awake
         wanted = self.stack.engine.config_hashes(self._candidate)
         ready = [one for one in self.stack.engine.confirmed(before) if one.is_ready]
         current = {one.service for one in ready if one.config_hash == wanted.get(one.service)}
         recorded = {one.plan.service for one in self.stack.inputs.services if one.is_deployed}
-        full = {one.plan.service for one in self.services if _count(one.plan.service, before) == one.replicas}
-        return [one for one in self.services if one.plan.service not in current & recorded & full]
+        full = {one.plan.service for one in awake if _count(one.plan.service, before) == one.replicas}
+        return [one for one in awake if one.plan.service not in current & recorded & full]
+
+    def _rests(self, service: Service, before: Sequence[Container]) -> bool:
+        """Say whether a function is deployed as it is and to have no container, and has none."""
+        deployed = self.stack.deployments.get(service.plan.name)
+        is_same = deployed is not None and deployed.image == service.image
+        return is_same and not service.replicas and not _count(service.plan.service, before)
+
+    def _clear(self, found: Sequence[Container], pending: Sequence[Service]) -> tuple[Container, ...]:
+        """Remove older containers that are stopped, which Compose would start with the new, and return the others."""
+        lifeless = [one for one in found if one.is_stopped and one.service in _names(pending)]
+        self.stack.engine.stop(lifeless)
+        return tuple(one for one in found if one not in lifeless)
 
     def _start(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
         """Start functions and wait until they are ready; return why one is not, by the name of its service."""
@@ -156,7 +170,7 @@ def _names(services: Collection[Service]) -> set[str]:
 
 
 def _count(service: str, containers: Sequence[Container]) -> int:
-    return sum(one.service == service for one in containers)
+    return sum(one.service == service and not one.is_stopped for one in containers)
 
 
 def _holding_ports(services: Sequence[Service], before: Sequence[Container]) -> set[str]:

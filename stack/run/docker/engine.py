@@ -37,6 +37,8 @@ _ADDRESS = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
 # Of each image, two lines with its names, by tag and by digest; Docker leaves out the address and the folder of its own
 # registry.
 _NAMES = "{{json .RepoTags}}\n{{json .RepoDigests}}"
+# What Docker says of a container that there is no need to remove.
+_GOING = re.compile(r"No such container|removal of container \S+ is already in progress")
 _DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
 
 
@@ -189,9 +191,11 @@ class Engine:
         """Stop containers, each within its own grace period, and remove them."""
         if containers:
             names = [one.id for one in containers]
-            # One that is gone already is no failure.
+            # One that is gone already, or that somebody else is removing, is no failure.
             run(["docker", "stop", *names])
-            require_success(run(["docker", "rm", "--force", *names]))
+            result = run(["docker", "rm", "--force", *names])
+            if any(line for line in result.stderr.splitlines() if not _GOING.search(line)):
+                require_success(result)
 
     def signal(self, container: Container, name: str) -> None:
         """Send a signal to a container's first process, by its own shell.

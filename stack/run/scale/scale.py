@@ -36,7 +36,7 @@ def scale_function(name: str, text: str) -> None:
         stack = stack.reread()
         stack.write(stack.inputs)
         with console.working(f"Scaling {name} to {replicas}"):
-            problem = settle(stack, _find(stack, name), replicas)
+            problem = settle(stack, find_service(stack, name), replicas)
         if problem:
             _put_back(stack, name, before)
             raise FunctionError(problem)
@@ -46,16 +46,25 @@ def scale_function(name: str, text: str) -> None:
 def settle(stack: Stack, service: Service, replicas: int) -> str:
     """Start what is missing and remove the surplus, which finishes its events; return why that failed, or nothing.
 
-    What is stopped is started before another container is made.
+    What is stopped is started before another container is made. Whoever calls keeps deploys away, so that a container
+    of another version is what a deploy has left that was killed.
     """
     name = service.plan.service
-    before = [one for one in stack.engine.containers() if one.service == name]
+    found = [one for one in stack.engine.containers() if one.service == name]
+    strange = [one for one in found if _is_strange(one, service)]
+    stack.engine.stop(strange)
+    before = [one for one in found if one not in strange]
     stack.engine.stop(_surplus(before, len(before) - replicas))
     if sum(not one.is_stopped for one in before) >= replicas:
         return ""
     stack.engine.up([name], scales={name: replicas})
     seconds = service.plan.spec.readiness_timeout_seconds or _READY_SECONDS
     return find_failures(stack.engine, [name], seconds).get(name, "")
+
+
+def _is_strange(container: Container, service: Service) -> bool:
+    """Say whether a container is of another version; images of others may have lost their names since."""
+    return container.image.startswith(f"{service.plan.repository}:") and container.image != service.image
 
 
 def _surplus(containers: Sequence[Container], count: int) -> list[Container]:
@@ -70,7 +79,7 @@ def _put_back(stack: Stack, name: str, replicas: int | None) -> None:
         keep_replicas(stack.workspace, name, replicas)
     stack = stack.reread()
     stack.write(stack.inputs)
-    service = _find(stack, name)
+    service = find_service(stack, name)
     settle(stack, service, service.replicas)
 
 
@@ -79,7 +88,7 @@ def _check(stack: Stack, name: str, replicas: int) -> None:
     if name not in deployments:
         known = ", ".join(deployments) or "none"
         raise FunctionError(f"{name} is not deployed. Deployed functions: {known}.")
-    service = _find(stack, name)
+    service = find_service(stack, name)
     limits = service.limits
     if service.plan.spec.disable:
         raise FunctionError(f"{name} is disabled; take `disable: true` out of its function.yaml, and deploy it again.")
@@ -95,7 +104,8 @@ def _check(stack: Stack, name: str, replicas: int) -> None:
         )
 
 
-def _find(stack: Stack, name: str) -> Service:
+def find_service(stack: Stack, name: str) -> Service:
+    """Return the service of a function that is deployed."""
     return next(one for one in stack.inputs.services if one.plan.name == name)
 
 

@@ -18,9 +18,9 @@ from stack.run.broker.broker import Depth, find_broker
 from stack.run.deploy.deployment import load_deployments
 from stack.run.gateway import Traffic, read_traffic
 from stack.run.scale.replicas import keep_replicas
-from stack.run.scale.scale import settle
+from stack.run.scale.scale import find_service, settle
 from stack.run.stack import Stack
-from stack.run.workspace import lock
+from stack.run.workspace import lock, rollout_lock, try_lock
 
 _LOOK_SECONDS = 0.5
 # Its age tells the container's health check that the scaler goes on.
@@ -81,15 +81,19 @@ class Scaler:
         decision = decide(service.replicas, load, policy, now=now, memory=memory)
         self._memories[name] = decision.memory
         if decision.replicas != service.replicas or is_short:
-            self._scale(service, decision.replicas)
+            self.scale(service, decision.replicas)
 
-    def _scale(self, service: Service, replicas: int) -> None:
-        name = service.plan.name
-        with lock(self.stack.workspace, "stack"):
-            if name not in load_deployments(self.stack.workspace):
+    def scale(self, service: Service, replicas: int) -> None:
+        """Have so many containers of a function run, unless it is being deployed."""
+        name, workspace = service.plan.name, self.stack.workspace
+        with try_lock(workspace, rollout_lock(name)) as is_free, lock(workspace, "stack"):
+            # Whoever rolls out has older containers beside newer ones, and takes from neither.
+            if not is_free or name not in load_deployments(workspace):
                 return
-            keep_replicas(self.stack.workspace, name, replicas)
-            problem = settle(self.stack, service, replicas)
+            keep_replicas(workspace, name, replicas)
+            fresh = self.stack.reread()
+            fresh.write(fresh.inputs)
+            problem = settle(fresh, find_service(fresh, name), replicas)
         console.say(f"{name}: {service.replicas} → {replicas}")
         if problem:
             console.warn(problem)
