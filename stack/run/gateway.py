@@ -63,13 +63,13 @@ def find_host(engine: Engine, gateway: Container) -> str:
     return SERVICE if is_inside() else engine.addresses([gateway]).get(gateway.id, "")
 
 
-def find_seated(host: str) -> set[str]:
-    """Return the host names of the containers that the gateway sends requests to.
+def dismiss(host: str, function: str, container: str) -> None:
+    """Have a container, by its host name, get no further request; what it has in hand goes on.
 
     Raises:
-        OSError: it does not answer.
+        OSError: the gateway does not answer.
     """
-    return set(json.loads(_ask(host, CONTROL_PORT, "/seats", _NEAR_SECONDS)))
+    _ask(host, CONTROL_PORT, f"/bye/{function}/{container}", _NEAR_SECONDS)
 
 
 def _read_version(settings: Settings) -> str:

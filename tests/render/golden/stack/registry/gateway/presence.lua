@@ -3,7 +3,7 @@
 -- A processor that takes requests says so each second (GET /here/FUNCTION/CONTAINER), and gets its function's requests
 -- from the first time on: nobody has to be asked how they are, and a container that is back at another address is known
 -- at once. Before it stops it says goodbye (GET /bye/FUNCTION/CONTAINER), and is answered when no further request will
--- come.
+-- come. Whoever stops it may say so for it, since a handler that keeps Python's lock lets it say nothing.
 --
 -- Each backend has numbered seats: one is taken by one container, or out of use. There are two ways to who sits there,
 -- each a server of HAProxy's. A processor on this machine offers a Unix socket, CONTAINER.offer, which becomes
@@ -17,12 +17,15 @@ local LOOK, KEEP = 20, 250
 -- Seconds without a sign of life after which a container is taken to be gone; a handler that keeps Python's lock gives
 -- none.
 local SILENCE = 10
+-- Seconds without a seat for whom another said goodbye: it is being stopped, and may not know of it yet.
+local ABSENCE = 30
 -- Where the sockets are, and who sits where, for the process that comes after this one.
 local SOCKETS = "/run/tidegate/"
 local MEMORY = SOCKETS .. "seats"
 local UNIX, TCP, OFFER = "unix", "tcp", ".offer"
 
 local seats = {}        -- function → number → {container, address, way, seen}
+local dismissed = {}    -- container → when another said goodbye for it
 local is_stopping = false
 
 local function find_backend(name)
@@ -119,7 +122,7 @@ core.register_service("here", "http", function(applet)
   local address = applet.f:src()
   local number, seat = find_seat(name, container)
   number = number or find_free_seat(name)
-  if not number then return answer(applet, 503, "{}\n") end
+  if not number or dismissed[container] then return answer(applet, 503, "{}\n") end
   local way = take_offer(name, number, container)
   if seat and seat.address == address and not way then
     seat.seen = core.now().sec
@@ -132,9 +135,11 @@ end)
 
 core.register_service("bye", "http", function(applet)
   local name, container = applet.path:match("^/bye/([^/]+)/([^/]+)$")
-  local number = name and find_seat(name, container)
+  local number, seat
+  if name then number, seat = find_seat(name, container) end
   if number then
     leave_seat(name, number)
+    if seat.address ~= applet.f:src() then dismissed[container] = core.now().sec end
     os.remove(SOCKETS .. container .. OFFER)
     os.remove(SOCKETS .. container)
     remember()
@@ -164,17 +169,6 @@ core.register_service("figures", "http", function(applet)
   answer(applet, 200, "{" .. table.concat(rows, ", ") .. "}\n")
 end)
 
--- Tell which containers get requests.
-core.register_service("seats", "http", function(applet)
-  local containers = {}
-  for _, taken in pairs(seats) do
-    for _, seat in pairs(taken) do
-      containers[#containers + 1] = '"' .. seat.container .. '"'
-    end
-  end
-  answer(applet, 200, "[" .. table.concat(containers, ", ") .. "]\n")
-end)
-
 -- Seat those who sat before this process came.
 local function recall()
   for name, number, way, container, address in read_memory():gmatch("(%S+) (%d+) (%S+) (%S+) (%S+)\n") do
@@ -193,10 +187,17 @@ local function unseat_silent()
   end
 end
 
+local function forget_dismissed()
+  for container, moment in pairs(dismissed) do
+    if core.now().sec - moment > ABSENCE then dismissed[container] = nil end
+  end
+end
+
 core.register_task(function()
   recall()
   while not look_if_stopping() do
     unseat_silent()
+    forget_dismissed()
     remember()
     core.msleep(KEEP)
   end
