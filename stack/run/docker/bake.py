@@ -23,24 +23,29 @@ class Bake:
 
     def command(self) -> list[str]:
         """Return the command that builds them all; it reads the document from standard input."""
-        return ["env", _NO_QUESTIONS, "docker", "buildx", "bake", "--progress=plain", "--file=-", *self.builds]
+        return ["env", _NO_QUESTIONS, "docker", "buildx", "bake", "--progress=plain", "--file=-", *self._targets]
 
     def document(self) -> str:
         """Return what is to be built, in JSON."""
-        targets = {name: _describe(build) for name, build in self.builds.items()}
+        targets = {target: _describe(self.builds[name]) for target, name in self._targets.items()}
         # Text is a template in these files.
         return json.dumps({"target": targets}).replace("${", "$${").replace("%{", "%%{")
 
     def sort(self, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Yield whose each line of the log is, and the line; one that is nobody's is left out."""
-        owners: dict[str, str] = {}
+        targets, owners = self._targets, dict[str, str]()
         for line in lines:
             if not (match := _LINE.match(line)):
                 continue
-            if match["target"] in self.builds:
-                owners[match["step"]] = match["target"]
+            if name := targets.get(match["target"]):
+                owners[match["step"]] = name
             if owner := owners.get(match["step"]):
                 yield owner, line
+
+    @property
+    def _targets(self) -> dict[str, str]:
+        """Return whose each target is; a target's own name may have no dot."""
+        return {f"t{number}": name for number, name in enumerate(self.builds)}
 
 
 def _describe(build: Build) -> dict[str, Any]:

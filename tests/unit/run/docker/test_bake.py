@@ -15,9 +15,9 @@ def make_build() -> Build:
 
 def test_target_says_what_the_command_for_one_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://user:a${b}%{c}@proxy")
-    bake = Bake({"one": make_build()})
-    assert bake.command()[-1] == "one"
-    assert json.loads(bake.document())["target"]["one"] == {
+    bake = Bake({"one.two": make_build()})
+    assert bake.command()[-1] == "t0"
+    assert json.loads(bake.document())["target"]["t0"] == {
         "context": "/f",
         "dockerfile": "/r/Dockerfile",
         "contexts": {"config": "/r"},
@@ -34,21 +34,21 @@ def test_lines_are_told_by_their_steps() -> None:
         "",
         "#1 [internal] load local bake definitions",
         "#1 DONE 0.0s",
-        "#2 [one internal] load build definition",
-        "#3 [two stage-0 1/3] FROM base",
+        "#2 [t0 internal] load build definition",
+        "#3 [t1 stage-0 1/3] FROM base",
         "#2 DONE 0.0s",
         "#3 CACHED",
-        "#4 [two] exporting to image",
-        "#4 [notes] of a command",
+        "#4 [t1] exporting to image",
+        "#4 [one.two] of a command",
         "#2 more",
     ]
-    sorted_lines = list(Bake({"one": make_build(), "two": make_build()}).sort(lines))
+    sorted_lines = list(Bake({"one.two": make_build(), "two": make_build()}).sort(lines))
     assert sorted_lines == [
-        ("one", lines[4]),
+        ("one.two", lines[4]),
         ("two", lines[5]),
-        ("one", lines[6]),
+        ("one.two", lines[6]),
         ("two", lines[7]),
         ("two", lines[8]),
         ("two", lines[9]),
-        ("one", lines[10]),
+        ("one.two", lines[10]),
     ]
