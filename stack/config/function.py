@@ -11,7 +11,7 @@ from stack.config.container import Platform, Resources, SecurityContext
 from stack.config.document import NuclioDocument
 from stack.config.duration import Duration
 from stack.config.environment import Variable, VariableSource
-from stack.config.image import ImageName, Registry
+from stack.config.image import WORD, ImageName, Registry
 from stack.config.inert import KUBERNETES, Inert
 from stack.config.problem import refuse
 from stack.config.replica import Bounds, check_bounds, find_bounds
@@ -38,12 +38,15 @@ _RUNTIME = re.compile(r"^python(:3\.(9|1[0-4]))?$")
 
 
 def check_name(name: str) -> None:
-    """Make sure that a function can be called so.
+    """Make sure that a function can be called so, and its image, whose name has it in lower case.
 
     Raises:
         ValueError: it cannot.
     """
     check_qualified_name(name)
+    if not re.fullmatch(WORD, name.lower()):
+        allowed = "one '.', one or two '_', or any number of '-'"
+        raise ValueError(f"should have only {allowed} between letters and digits, as Docker's images, not {name!r}")
     if name in RESERVED:
         raise ValueError(f"{name!r} is reserved; choose another name")
 

@@ -7,11 +7,9 @@ from pydantic import AfterValidator
 
 # Docker's own grammar: an optional registry, a lower-case path, an optional tag, an optional digest.
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])"
-_WORD = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
-_NAME = re.compile(
-    rf"^(?:{_HOST}(?::\d+)?/)?{_WORD}(?:/{_WORD})*(?::\w[\w.-]{{0,127}})?(?:@[\w+.-]+:[0-9a-f]{{32,}})?$"
-)
-_REGISTRY = re.compile(rf"^{_HOST}(?::\d+)?(?:/{_WORD})*/?$")
+WORD = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_NAME = re.compile(rf"^(?:{_HOST}(?::\d+)?/)?{WORD}(?:/{WORD})*(?::\w[\w.-]{{0,127}})?(?:@[\w+.-]+:[0-9a-f]{{32,}})?$")
+_REGISTRY = re.compile(rf"^{_HOST}(?::\d+)?(?:/{WORD})*/?$")
 # What Nuclio fills in: {{ .Label }} and {{ .Arch }}.
 _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
 

@@ -153,6 +153,12 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"metadata": {"name": "a b"}}, "metadata.name: should be at most 63 letters, digits, "),
         ({"metadata": {"name": "a" * 64}}, "metadata.name: should be at most 63 letters, digits, "),
         (
+            {"metadata": {"name": "x..y"}},
+            "metadata.name: should have only one '.', one or two '_', or any number of '-'",
+        ),
+        ({"metadata": {"name": "a-_.b"}}, "metadata.name: should have only one '.', one or two '_', or any number of"),
+        ({"metadata": {"name": "a___b"}}, "metadata.name: should have only one '.', one or two '_', or any number of"),
+        (
             {"metadata": {"annotations": {"tidegate.io/processor": "knative"}}},
             "metadata.annotations: tidegate.io/processor should be one of tidegate, nuclio",
         ),
@@ -309,6 +315,11 @@ def test_disagreements_are_told_beside_other_mistakes() -> None:
         "spec.triggers.d.attributes.subscriptions",
         "spec.volumes.1.volumeMount.mountPath",
     ]
+
+
+@pytest.mark.parametrize("name", ["a.b", "A__b", "a---b", "a_b.c-1"])
+def test_names_that_docker_takes_are_accepted(name: str) -> None:
+    assert parse({"metadata": {"name": name}}).metadata.name == name
 
 
 def test_scalars_are_texts_where_texts_are_asked_for() -> None:
