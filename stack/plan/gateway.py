@@ -15,6 +15,8 @@ SERVICE = "gateway"
 PORT = 8080
 # A port inside the stack: processors say there that they take requests, and how many there are is told there.
 CONTROL_PORT = 8403
+# A port of the gateway to itself.
+_AGAIN_PORT = 8404
 # Tells processors where that is.
 VARIABLE = "TIDEGATE_GATEWAY"
 # The folder, in all their containers, of the sockets by which it reaches processors; what tells them; its volume.
@@ -72,6 +74,7 @@ def render_gateway(services: Sequence[Service], settings: Settings) -> dict[str,
         "longest": _LONGEST,
         "port": PORT,
         "control_port": CONTROL_PORT,
+        "again_port": _AGAIN_PORT,
         "sockets": SOCKETS,
         "version_path": VERSION_PATH,
         "version": "",

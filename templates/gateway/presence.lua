@@ -97,6 +97,8 @@ local function take_seat(name, number, seat)
   seat.seen = core.now().sec
   if seat.way == TCP then servers[TCP .. number]:set_addr(seat.address, {{ port }}) end
   servers[seat.way .. number]:set_ready()
+  -- It may be down since its socket refused, as that of a process that has died.
+  if seat.way == UNIX then servers[UNIX .. number]:check_force_up() end
   servers[other .. number]:set_maint()
 end
 
@@ -154,6 +156,7 @@ core.register_action("hold", { "http-req" }, function(transaction, milliseconds)
     if backend:get_srv_act() > 0 or is_stopping then return end
     core.msleep(LOOK)
   end
+  transaction:set_var("txn.is_late", true)
 end, 1)
 
 -- Tell how many requests each function has in hand or waiting, how many it had, and how many containers take them.
@@ -162,8 +165,10 @@ core.register_service("figures", "http", function(applet)
   for name, backend in pairs(core.backends) do
     if name:sub(1, #PREFIX) == PREFIX then
       local figures = backend:get_stats()
+      -- What waits is here twice: on its way to where it waits, and as what waits.
+      local again = backend.servers.again and backend.servers.again:get_stats() or { scur = 0, stot = 0 }
       rows[#rows + 1] = string.format('"%s": {"requests": %d, "total": %d, "ready": %d}',
-        name:sub(#PREFIX + 1), figures.scur, figures.stot, backend:get_srv_act())
+        name:sub(#PREFIX + 1), figures.scur - again.scur, figures.stot - again.stot, backend:get_srv_act())
     end
   end
   answer(applet, 200, "{" .. table.concat(rows, ", ") .. "}\n")

@@ -281,6 +281,19 @@ def test_request_waits_for_a_container_that_starts_again(workspace: Workspace, a
         workspace.docker("restart", container)
 
 
+def test_requests_wait_for_a_container_whose_process_died(workspace: Workspace, author: Author) -> None:
+    write(author, "gw-dies", "one")
+    workspace.invoke("deploy-function", "gw-dies")
+    url = workspace.url("gw-dies")
+    assert fetch(url)[0] == 200
+    os.kill(workspace.inspect("function-gw-dies")["State"]["Pid"], signal.SIGKILL)
+    # What it had in hand, or was sent while it died, is lost.
+    time.sleep(0.1)
+    with ThreadPoolExecutor(4) as pool:
+        statuses = Counter(status for status, _ in pool.map(fetch, [url] * 40))
+    assert statuses == {200: 40}
+
+
 def ways(workspace: Workspace, name: str) -> list[str]:
     """Return by which way the gateway reaches each container of a function."""
     seats = workspace.docker("exec", f"{workspace.project}-gateway-1", "cat", "/run/tidegate/seats").stdout
