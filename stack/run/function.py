@@ -140,11 +140,11 @@ def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
 def list_functions() -> tuple[FunctionStatus, ...]:
     """Tell how every function is, deployed or not; one that is wrong and not deployed is warned of."""
     stack = open_stack(is_lenient=True)
+    containers = stack.engine.containers()
     try:
         replace(stack, is_lenient=False).undeployed  # noqa: B018 -- for its errors
     except ConfigError as error:
         console.warn(str(error))
-    containers = stack.engine.containers()
     return tuple(_status(service, containers, stack.settings) for service in stack.inputs.services)
 
 

@@ -49,7 +49,7 @@ class Deployment(BaseModel):
     def plan(self, settings: Settings) -> FunctionPlan:
         """Return the plan that was deployed."""
         files = tuple(SourceFile(path, "") for path in self.files)
-        function = Function(self.name, f"{FOLDER}/{self.name}", self.config, files, self.code)
+        function = Function(self.name, f"{FOLDER}/{self.name}", self.config, files, code=self.code)
         return complete_function(function, self.handler, settings)
 
 

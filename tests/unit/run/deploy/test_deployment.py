@@ -1,6 +1,7 @@
 """Deployments: what runs is remembered, whatever becomes of its folder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def test_deployment_gives_the_same_plan_again(tmp_path: Path) -> None:
     again = deployment.plan(Settings())
     assert (deployment.image, again.handler) == ("image:1", "main:run")
     assert processor_document(again) == processor_document(plan)
+
+
+def test_code_that_is_elsewhere_stays_there(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    plan = make_plan()
+    code = replace(plan, function=replace(plan.function, files=(), code=".stack/state/sources/thermo/1f"))
+    record_deployment(workspace, code, "image:1")
+    again = load_deployments(workspace)["thermo"].plan(Settings()).function
+    assert (again.context, again.inline) == (".stack/state/sources/thermo/1f", "")
 
 
 def test_revisions_are_counted(tmp_path: Path) -> None:
