@@ -17,7 +17,6 @@ from stack.plan.render import files_digest, function_image, render_broker, stack
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
 from stack.run.boot import bring_up
-from stack.run.broker.leftover import clear_after_deploy
 from stack.run.deploy.board import READY, Board, keep_board
 from stack.run.deploy.deployment import Deployment, is_deployed
 from stack.run.deploy.farewell import Farewell, open_farewell
@@ -249,6 +248,9 @@ class Deploy:
         failures, ready = self.board.failures, self._ready
         if ready:
             console.success(f"{', '.join(ready)}: ready.")
+        # Only now: it comes with an HTTP client, which takes a while to import.
+        from stack.run.broker.leftover import clear_after_deploy
+
         with interruptible(_LEFT_OVER):
             built = [one for one in outcome.started if not runs_as_is(one.plan.function)]
             with ThreadPoolExecutor() as pool:
