@@ -44,7 +44,7 @@ def test_archive_behind_a_url(workspace: Workspace, author: Author, tmp_path: Pa
     server.shutdown()
     server.server_close()
     before = workspace.containers()
-    assert "nothing was changed" in workspace.invoke("up", env=environment).stderr
+    assert "Everything runs as it should" in workspace.invoke("up").stderr
     workspace.invoke("render")
     failed = workspace.invoke("deploy-function", "codearchive", check=False, env=environment)
     assert failed.returncode == 1

@@ -32,13 +32,14 @@ class Bake:
         return json.dumps({"target": targets}).replace("${", "$${").replace("%{", "%%{")
 
     def sort(self, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Yield whose each line of the log is, and the line; one that is nobody's is left out."""
+        """Yield whose each line of the log is, and the line with that name; one that is nobody's is left out."""
         targets, owners = self._targets, dict[str, str]()
         for line in lines:
             if not (match := _LINE.match(line)):
                 continue
             if name := targets.get(match["target"]):
                 owners[match["step"]] = name
+                line = line.replace(f"[{match['target']}", f"[{name}", 1)
             if owner := owners.get(match["step"]):
                 yield owner, line
 

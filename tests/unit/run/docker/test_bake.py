@@ -44,11 +44,11 @@ def test_lines_are_told_by_their_steps() -> None:
     ]
     sorted_lines = list(Bake({"one.two": make_build(), "two": make_build()}).sort(lines))
     assert sorted_lines == [
-        ("one.two", lines[4]),
-        ("two", lines[5]),
+        ("one.two", "#2 [one.two internal] load build definition"),
+        ("two", "#3 [two stage-0 1/3] FROM base"),
         ("one.two", lines[6]),
         ("two", lines[7]),
-        ("two", lines[8]),
+        ("two", "#4 [two] exporting to image"),
         ("two", lines[9]),
         ("one.two", lines[10]),
     ]
