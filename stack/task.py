@@ -16,8 +16,8 @@ from invoke.parser.parser import ParseMachine
 
 from stack.errors import StackError
 
-# So many new objects make Python look for garbage: twenty times its own number.
-_NEW_OBJECTS = 40_000
+# So many new objects make Python look for garbage: fifty times its own number.
+_NEW_OBJECTS = 100_000
 
 # What a shell says of a program that Ctrl-C ended.
 _INTERRUPTED = 130

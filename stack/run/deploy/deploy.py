@@ -1,6 +1,6 @@
 """A deploy: images are built side by side, and a rollout puts the functions in the place of their older selves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -97,7 +97,8 @@ class Deploy:
         plans = self._plan()
         images = {name: function_image(plan, self.stack.inputs) for name, plan in plans.items()}
         services = [self._service(plan, images[name]) for name, plan in plans.items()]
-        sight = self._look([*images.values(), *stack_images(self.stack.inputs)])
+        with self._looking([*images.values(), *stack_images(self.stack.inputs)]) as look:
+            sight = look()
         builder = Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
         builder.prepare_stack(sight.images)
         missing = [one for one in services if one.image not in sight.images]
@@ -121,9 +122,10 @@ class Deploy:
         Raises:
             StackError: it failed.
         """
-        service = self._service(deployment.plan(self.stack.settings), deployment.image)
-        check_secrets([service.plan], self.stack.vault)
-        sight = self._look([service.image])
+        with self._looking([deployment.image]) as look:
+            service = self._service(deployment.plan(self.stack.settings), deployment.image)
+            check_secrets([service.plan], self.stack.vault)
+            sight = look()
         if service.image not in sight.images:
             raise FunctionError(explain_loss(deployment))
         if not sight.is_up:
@@ -169,17 +171,21 @@ class Deploy:
             return self.stack.replicas.get(plan.name)
         return wake(self.stack.workspace, plan)
 
-    def _look(self, images: Sequence[str]) -> "_Sight":
-        """Look whether broker and gateway run as they are rendered, and which images are here."""
-        wanted = files_digest(render_broker(self.stack.inputs))
-        with ThreadPoolExecutor(1) as pool:
+    @contextmanager
+    def _looking(self, images: Sequence[str]) -> "Iterator[Callable[[], _Sight]]":
+        """Begin to look which images are here, and whether broker and gateway run as they are rendered."""
+        with ThreadPoolExecutor(2) as pool:
             here = pool.submit(self.stack.engine.images, images)
-            listed = self.stack.engine.listed()
-            check_owner(self.stack.workspace, self.stack.settings.project, listed)
-            found = [one for one in listed if one.is_running]
-            has_broker = any(one.service == SERVICE and one.files == wanted for one in found)
-            gateway = next((one for one in found if one.service == GATEWAY), None)
-            return _Sight(has_broker and gateway is not None, here.result(), gateway)
+            listed = pool.submit(self.stack.engine.listed)
+            yield lambda: self._compare(listed.result(), here.result())
+
+    def _compare(self, listed: Sequence[Container], images: set[str]) -> "_Sight":
+        check_owner(self.stack.workspace, self.stack.settings.project, listed)
+        wanted = files_digest(render_broker(self.stack.inputs))
+        found = [one for one in listed if one.is_running]
+        has_broker = any(one.service == SERVICE and one.files == wanted for one in found)
+        gateway = next((one for one in found if one.service == GATEWAY), None)
+        return _Sight(has_broker and gateway is not None, images, gateway)
 
     def _make_images(self, builder: Builder, services: Sequence[Service]) -> None:
         for one in services:
@@ -276,19 +282,15 @@ class _Sight:
 
 @contextmanager
 def _taking_turns(stack: Stack, names: Sequence[str]) -> Iterator[None]:
-    """Hold the locks of functions, and look at Docker while the workspace is read."""
+    """Hold the locks of functions, of a Docker that can do what is needed."""
     state = "runs as before" if len(names) == 1 else "run as before"
     if not any(is_deployed(stack.workspace, name) for name in names):
         state = "is still not deployed" if len(names) == 1 else "are still not deployed"
     with interruptible(f"{_name_some(names)} {state}."), ExitStack() as exits:
         for name in sorted(names):
             exits.enter_context(lock(stack.workspace, f"function-{name}"))
-        checking = exits.enter_context(ThreadPoolExecutor(1)).submit(stack.engine.check)
-        try:
-            stack.inputs  # noqa: B018 -- read meanwhile
-        finally:
-            # What Docker lacks is told before anything else that is missing.
-            checking.result()
+        # What Docker lacks is told before anything else that is missing.
+        stack.engine.check()
         yield
 
 

@@ -8,17 +8,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from stack.run.docker.compose import find_plugins
 from stack.run.workspace import write_file
 
-# Where Docker looks for its plugins; a new one has another time.
-_FOLDERS = (
-    "~/.docker/cli-plugins",
-    "/usr/local/lib/docker/cli-plugins",
-    "/usr/local/libexec/docker/cli-plugins",
-    "/usr/lib/docker/cli-plugins",
-    "/usr/libexec/docker/cli-plugins",
-)
-_PLUGIN = "docker-compose"
 # Files that are remembered: the rendered one, and candidates of deploys.
 _MOST = 4
 
@@ -57,6 +49,5 @@ class HashMemory:
 
 def make_key(command: Sequence[str], compose: bytes) -> str:
     """Return what stands for a command that reads a file, and for the Compose that would do it."""
-    plugins = [Path(folder).expanduser() / _PLUGIN for folder in _FOLDERS]
-    stamps = [(str(path), path.stat().st_mtime_ns) for path in plugins if path.is_file()]
+    stamps = [(str(path), path.stat().st_mtime_ns) for path in find_plugins()]
     return hashlib.sha256(repr((command, stamps)).encode() + compose).hexdigest()

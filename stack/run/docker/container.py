@@ -1,4 +1,4 @@
-"""What one `docker ps` tells of the project's containers."""
+"""A container of the project, as one listing tells of it, and how `docker ps` is asked for that."""
 
 import json
 import re
@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from stack.config.function import FUNCTION_LABEL
 from stack.plan.python import PYTHON_LABEL, WANTED_LABEL, Python
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
+
+# By which Compose finds its containers again.
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+HASH_LABEL = "com.docker.compose.config-hash"
+FOLDER_LABEL = "com.docker.compose.project.working_dir"
 
 _PORT = re.compile(r"(?P<host>[0-9.]+):(?P<published>\d+)->(?P<target>\d+)/tcp")
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
@@ -18,14 +24,14 @@ _FIELDS = {
     "state": ".State",
     "status": ".Status",
     "ports": ".Ports",
-    "service": '(.Label "com.docker.compose.service")',
-    "config_hash": '(.Label "com.docker.compose.config-hash")',
+    "service": f'(.Label "{SERVICE_LABEL}")',
+    "config_hash": f'(.Label "{HASH_LABEL}")',
     "files": f'(.Label "{FILES_LABEL}")',
     "secrets": f'(.Label "{SECRETS_LABEL}")',
     "function": f'(.Label "{FUNCTION_LABEL}")',
     "wanted_python": f'(.Label "{WANTED_LABEL}")',
     "python": f'(.Label "{PYTHON_LABEL}")',
-    "folder": '(.Label "com.docker.compose.project.working_dir")',
+    "folder": f'(.Label "{FOLDER_LABEL}")',
 }
 
 
@@ -48,6 +54,8 @@ class Container:
     python: str = ""
     folder: str = ""
     """Where the Compose file is that it was started with."""
+    network_address: str = ""
+    """Where it is in Docker's network, as far as the listing says; nothing if it does not run."""
     answers: bool = False
     """Whether the function itself said that it is ready, which Docker may find out only later."""
 

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING
 from stack.errors import EngineError
 from stack.run.docker.buildkit import BuildKit
 from stack.run.docker.command import relay, require_success, run, stream
+from stack.run.docker.compose import find_command
 from stack.run.docker.config_hash import HashMemory, make_key
-from stack.run.docker.container import Container, read_containers
+from stack.run.docker.container import PROJECT_LABEL, Container, read_containers
+from stack.run.docker.listing import list_containers
 from stack.run.docker.probe import find_ready
 from stack.run.docker.refusal import PROVISION, explain
 from stack.run.workspace import write_file
@@ -98,12 +100,13 @@ class Engine:
 
     def listed(self) -> tuple[Container, ...]:
         """List the project's containers, running or not, as Docker tells of them, by one call."""
-        return read_containers(self._ask("ps", "--all", "--no-trunc", *self._project_filter(), *Container.format()))
+        found = list_containers(self.project)
+        return self._list_slowly() if found is None else found
 
     def config_hashes(self, compose: bytes) -> dict[str, str]:
         """Return Compose's hash of each service of a Compose file's content, as it labels containers with."""
         place = ["--project-name", self.project, "--project-directory", str(self.compose_file.parent), "--file", "-"]
-        command = ["docker", "compose", *place, "config", "--hash", "*"]
+        command = [*find_command(), *place, "config", "--hash", "*"]
         memory = HashMemory(self.compose_file.parent / "state" / "hashes.json")
         return memory.find(make_key(command, compose), lambda: require_success(run(command, text=compose.decode())))
 
@@ -177,7 +180,7 @@ class Engine:
         Raises:
             EngineError: Compose refused.
         """
-        command = ["docker", "compose", "--project-name", self.project, "--file", str(self.candidate_file)]
+        command = [*find_command(), "--project-name", self.project, "--file", str(self.candidate_file)]
         command += ["up", "--detach", "--no-build", "--pull", "never", *(["--no-recreate"] if scales else [])]
         command += [part for name, count in scales.items() for part in ("--scale", f"{name}={count}")]
         require_success(run([*command, *services], close_fds=False))
@@ -228,9 +231,13 @@ class Engine:
 
     def addresses(self, containers: Sequence[Container]) -> dict[str, str]:
         """Return the address of each container in Docker's network, by the container's id."""
-        result = run(["docker", "inspect", "--format", _ADDRESS, *(one.id for one in containers)])
+        known = {one.id: one.network_address for one in containers if one.network_address}
+        unknown = [one.id for one in containers if one.id not in known]
+        if not unknown:
+            return known
+        result = run(["docker", "inspect", "--format", _ADDRESS, *unknown])
         pairs = [line.split() for line in result.stdout.splitlines()]
-        return {pair[0]: pair[1] for pair in pairs if len(pair) > 1}
+        return known | {pair[0]: pair[1] for pair in pairs if len(pair) > 1}
 
     def follow_logs(self, services: Sequence[str], *, follow: bool) -> int:
         """Print the logs of services as they are; return the exit status, which is 0 if the reader had enough."""
@@ -252,8 +259,9 @@ class Engine:
 
         return DockerClient(compose_files=[self.compose_file], compose_project_name=self.project)
 
-    def _project_filter(self) -> list[str]:
-        return ["--filter", f"label=com.docker.compose.project={self.project}"]
+    def _list_slowly(self) -> tuple[Container, ...]:
+        own = ["--filter", f"label={PROJECT_LABEL}={self.project}"]
+        return read_containers(self._ask("ps", "--all", "--no-trunc", *own, *Container.format()))
 
     def _compose_arguments(self) -> list[str]:
         return ["--project-name", self.project, "--file", str(self.compose_file)]

@@ -1,4 +1,4 @@
-"""Short questions to processors and to the gateway, such as whether a function is ready.
+"""Short questions to processors, to the gateway and to Docker, such as whether a function is ready.
 
 They are asked by hand since importing http.client takes longer than all of them; Docker's own checks cost much more,
 and are rare.
@@ -27,12 +27,28 @@ def ask(place: tuple[str, int], path: str, timeout: float) -> Answer:
         OSError: nobody answers, or not in HTTP.
     """
     with socket.create_connection(place, timeout) as connection:
-        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {place[0]}\r\n\r\n".encode())
-        answer = b"".join(iter(lambda: connection.recv(_PIECE_BYTES), b""))
+        return _ask(connection, place[0], path)
+
+
+def ask_socket(place: str, path: str, timeout: float) -> Answer:
+    """Ask in the same way who listens at a socket of this machine's files.
+
+    Raises:
+        OSError: nobody answers, or not in HTTP, or this user may not ask.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout)
+        connection.connect(place)
+        return _ask(connection, "localhost", path)
+
+
+def _ask(connection: socket.socket, host: str, path: str) -> Answer:
+    connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+    answer = b"".join(iter(lambda: connection.recv(_PIECE_BYTES), b""))
     head, _, body = answer.partition(b"\r\n\r\n")
     status = head.split(b" ", 2)[1:2]
     if not head.startswith(b"HTTP/") or not status or not status[0].isdigit():
-        raise ConnectionError(f"{place[0]} does not answer in HTTP")
+        raise ConnectionError(f"{host} does not answer in HTTP")
     return Answer(int(status[0]), body)
 
 

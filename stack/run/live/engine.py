@@ -2,21 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from aiodocker import Docker
 from aiodocker.multiplexed import multiplexed_result_stream
 from aiohttp import ClientTimeout
 
-from stack.config.function import FUNCTION_LABEL
-from stack.plan.python import PYTHON_LABEL, WANTED_LABEL
-from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
-from stack.run.docker.container import Container
-from stack.run.live.events import FAILURES, PROJECT_LABEL, SERVICE_LABEL, Event
+from stack.run.docker.container import PROJECT_LABEL, Container
+from stack.run.docker.listing import Listed, read_container
+from stack.run.live.events import FAILURES, Event
 
 _TIMEOUT, _ENDLESS = ClientTimeout(total=5.0), ClientTimeout()
 # What a container with a terminal says comes as it is, of others in frames.
@@ -27,20 +25,17 @@ _BELIEVED_SECONDS = 30.0
 _USAGE_SECONDS = 4.0
 
 
-class Listed(Protocol):
-    """One container of Docker's listing: what JSON has, by its name there."""
-
-    def __getitem__(self, key: str, /) -> Any:
-        """Return a part of it."""
-
-
 @dataclass(frozen=True)
 class Instance:
-    """A container, where it is on the stack's network, and since when it runs; both are empty if it does not."""
+    """A container, and since when it runs; 0 if it does not."""
 
     container: Container
-    address: str
     since: float
+
+    @property
+    def address(self) -> str:
+        """Return where it is on the stack's network; nothing if it does not run."""
+        return self.container.network_address
 
 
 @dataclass(frozen=True)
@@ -127,10 +122,10 @@ class AsyncEngine:
     async def _read(self, document: Listed) -> Instance:
         container = read_container(document)
         if not container.is_running:
-            return Instance(container, "", 0.0)
+            return Instance(container, 0.0)
         if container.id not in self._starts:
             self._starts[container.id] = await self._find_start(container.id)
-        return Instance(container, find_address(document), self._starts[container.id])
+        return Instance(container, self._starts[container.id])
 
     async def _find_start(self, container: str) -> float:
         try:
@@ -178,39 +173,6 @@ class AsyncEngine:
 
     def _url(self, container: str, rest: str) -> str:
         return f"{self.docker.docker_host}/{self.docker.api_version}/containers/{container}/{rest}"
-
-
-def read_container(document: Listed) -> Container:
-    """Read one container of Docker's listing."""
-    labels = document["Labels"]
-    return Container(
-        id=document["Id"],
-        name=document["Names"][0].lstrip("/"),
-        image=document["Image"],
-        state=document["State"],
-        status=document["Status"],
-        ports=", ".join(_write_ports(document["Ports"])),
-        service=labels.get(SERVICE_LABEL, ""),
-        config_hash=labels.get("com.docker.compose.config-hash", ""),
-        files=labels.get(FILES_LABEL, ""),
-        secrets=labels.get(SECRETS_LABEL, ""),
-        function=labels.get(FUNCTION_LABEL, ""),
-        wanted_python=labels.get(WANTED_LABEL, ""),
-        python=labels.get(PYTHON_LABEL, ""),
-    )
-
-
-def find_address(document: Listed) -> str:
-    """Return the address of a container of Docker's listing on the first of its networks that has one."""
-    networks = document["NetworkSettings"]["Networks"].values()
-    return next((one["IPAddress"] for one in networks if one.get("IPAddress")), "")
-
-
-def _write_ports(ports: Iterable[dict[str, Any]]) -> list[str]:
-    """Write ports as `docker ps` does."""
-    return [
-        f"{one['IP']}:{one['PublicPort']}->{one['PrivatePort']}/{one['Type']}" for one in ports if "PublicPort" in one
-    ]
 
 
 def _read_sample(document: dict[str, Any]) -> _Sample:

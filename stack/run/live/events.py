@@ -13,11 +13,11 @@ from aiodocker import Docker, DockerError
 from aiohttp import ClientError
 
 from stack.config.function import FUNCTION_LABEL
+from stack.run.docker.container import PROJECT_LABEL, SERVICE_LABEL
 
 # What Docker, or the way to it, may raise.
 FAILURES = (DockerError, ClientError, OSError, TimeoutError)
 
-PROJECT_LABEL, SERVICE_LABEL = "com.docker.compose.project", "com.docker.compose.service"
 
 # What changes how a container is; health checks alone make three more events every few seconds.
 _ACTIONS = ("create", "start", "restart", "die", "oom", "kill", "pause", "unpause", "destroy", "health_status")

@@ -45,7 +45,7 @@ def test_a_container_that_begins_anew_is_measured_anew() -> None:
 
 
 def test_a_point_sums_containers_and_tells_of_each() -> None:
-    instances = [Instance(_CONTAINER, "10.0.0.1", 5.0), Instance(replace(_CONTAINER, id="2", name="two"), "", 0.0)]
+    instances = [Instance(_CONTAINER, 5.0), Instance(replace(_CONTAINER, id="2", name="two"), 0.0)]
     tracks = {"1": make_track(look(0, 0), look(2, 10, 4))}
     point = describe_point(instances, tracks, {"1": Usage(1000, 0.5), "2": Usage(500, None)})
     assert (point["rate"], point["failure_rate"], point["in_flight"]) == (5.0, 2.0, 1)

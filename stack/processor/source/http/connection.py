@@ -135,7 +135,8 @@ class HttpConnection(asyncio.Protocol):
         size = len(self._target)
         for name, value in self._headers:
             size += len(name) + len(value)
-            if name[:1] in b"eEcC":
+            # The parser takes no empty name; to index one is several times as fast as to cut its first byte.
+            if name[0] in b"eEcC":
                 self._check_header(name.lower(), value)
         if size > self.source.head_limit:
             self._refuse(431, "the request's head is too large")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.run.docker import config_hash
+from stack.run.docker import compose
 from stack.run.docker.config_hash import HashMemory, make_key
 
 
@@ -40,7 +40,7 @@ def test_broken_memory_is_none(tmp_path: Path, text: str) -> None:
 def test_key_tells_files_commands_and_releases_of_compose_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config_hash, "_FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(compose, "_FOLDERS", (str(tmp_path),))
     keys = [make_key(["compose"], b"a"), make_key(["compose"], b"b"), make_key(["other"], b"a")]
     (tmp_path / "docker-compose").write_text("a newer one")
     keys.append(make_key(["compose"], b"a"))

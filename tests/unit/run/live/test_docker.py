@@ -8,7 +8,8 @@ import pytest
 from stack.plan.metrics import Counters
 from stack.run.deploy.log import Attempt, Entry
 from stack.run.docker.container import Container
-from stack.run.live.engine import Instance, Usage, find_address, read_container
+from stack.run.docker.listing import read_container
+from stack.run.live.engine import Instance, Usage
 from stack.run.live.events import Event, read_event
 from stack.run.live.figures import Figures, Track
 from stack.run.live.functions import describe_function
@@ -26,16 +27,7 @@ _LISTED: dict[str, Any] = {
 
 def make_instance(name: str, status: str = "Up (healthy)", state: str = "running", service: str = "s") -> Instance:
     container = read_container({**_LISTED, "Id": name, "Status": status, "State": state, "Labels": {}})
-    return Instance(Container(**{**vars(container), "service": service}), "10.0.0.3", 5.0)
-
-
-def test_a_container_of_the_listing_is_that_of_the_command_line() -> None:
-    container = read_container(_LISTED)
-    assert (container.name, container.service, container.function) == ("p-function-f-1", "function-f", "f")
-    assert container.is_ready
-    assert container.address(8080) == "127.0.0.1:80"
-    assert find_address(_LISTED) == "10.0.0.3"
-    assert find_address({**_LISTED, "NetworkSettings": {"Networks": {}}}) == ""
+    return Instance(Container(**{**vars(container), "service": service}), 5.0)
 
 
 def make_event(action: str, **attributes: str) -> Event:

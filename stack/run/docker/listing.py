@@ -1,0 +1,77 @@
+"""Docker's own listing of containers, in JSON.
+
+Docker's socket gives it in a tenth of the time that `docker ps` takes to start, and with addresses, for which each
+container would have to be inspected.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from stack.config.function import FUNCTION_LABEL
+from stack.plan.python import PYTHON_LABEL, WANTED_LABEL
+from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
+from stack.run.docker.container import FOLDER_LABEL, HASH_LABEL, PROJECT_LABEL, SERVICE_LABEL, Container
+from stack.run.docker.probe import ask_socket
+from stack.run.docker.program import is_plain
+
+_SOCKET = "unix:///var/run/docker.sock"
+# A busy engine is waited for, as `docker ps` would.
+_TIMEOUT_SECONDS = 60.0
+
+
+class Listed(Protocol):
+    """One container of Docker's listing: what JSON has, by its name there."""
+
+    def __getitem__(self, key: str, /) -> Any:
+        """Return a part of it."""
+
+
+def list_containers(project: str) -> tuple[Container, ...] | None:
+    """List a project's containers, running or not; nothing where only the command docker knows which engine it is."""
+    scheme, _, path = (os.environ.get("DOCKER_HOST") or _SOCKET).partition("://")
+    if scheme != "unix" or not is_plain():
+        return None
+    filters = quote(json.dumps({"label": [f"{PROJECT_LABEL}={project}"]}))
+    try:
+        answer = ask_socket(path, f"/containers/json?all=1&filters={filters}", _TIMEOUT_SECONDS)
+    except OSError:
+        return None
+    return tuple(map(read_container, json.loads(answer.body))) if answer.status == 200 else None
+
+
+def read_container(document: Listed) -> Container:
+    """Read one container of Docker's listing."""
+    labels = document["Labels"]
+    return Container(
+        id=document["Id"],
+        name=next(iter(document["Names"] or ()), "").lstrip("/"),
+        image=document["Image"],
+        state=document["State"],
+        status=document["Status"],
+        ports=", ".join(_write_ports(document["Ports"])),
+        service=labels.get(SERVICE_LABEL, ""),
+        config_hash=labels.get(HASH_LABEL, ""),
+        files=labels.get(FILES_LABEL, ""),
+        secrets=labels.get(SECRETS_LABEL, ""),
+        function=labels.get(FUNCTION_LABEL, ""),
+        wanted_python=labels.get(WANTED_LABEL, ""),
+        python=labels.get(PYTHON_LABEL, ""),
+        folder=labels.get(FOLDER_LABEL, ""),
+        network_address=_find_address(document),
+    )
+
+
+def _find_address(document: Listed) -> str:
+    """Return the address of a container of Docker's listing on the first of its networks that has one."""
+    networks = document["NetworkSettings"]["Networks"].values()
+    return next((one["IPAddress"] for one in networks if one.get("IPAddress")), "")
+
+
+def _write_ports(ports: Iterable[dict[str, Any]]) -> list[str]:
+    """Write ports as `docker ps` does."""
+    return [
+        f"{one['IP']}:{one['PublicPort']}->{one['PrivatePort']}/{one['Type']}" for one in ports if "PublicPort" in one
+    ]
