@@ -1,5 +1,6 @@
 """Invoke's tasks, with what they lack: names that may be left out, and errors that are messages, not tracebacks."""
 
+import atexit
 import errno
 import gc
 import logging
@@ -123,11 +124,12 @@ def _explain_errors(body: Callable[..., Any]) -> Callable[..., Any]:
 def _hurry() -> None:
     """Spare a task, of which many end within half a second, two things that take a fifth of that.
 
-    One is the search for garbage among the many objects that imports leave for good; the other, for plugins of
-    pydantic's in all that is installed.
+    One is the search for garbage among the many objects that imports leave for good, which Python makes at its end
+    once more; the other, for plugins of pydantic's in all that is installed.
     """
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
+    atexit.register(gc.freeze)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 

@@ -59,10 +59,13 @@ from stack.dashboard.security.host import HostGuard, machine_names
 from stack.dashboard.security.login import LoginGuard
 from stack.dashboard.security.policy import Policy
 from stack.errors import ConfigError
+from stack.run.deploy.relic import clear_relics
+from stack.run.live.caretaker import Caretaker
 from stack.run.live.demo import DemoSource
 from stack.run.live.hub import open_hub
 from stack.run.live.simulating import SimulatorSource
 from stack.run.secret.access import Access, load_access, load_session_key
+from stack.run.stack import Stack
 
 # How long a session lasts after its last request.
 _SESSION_SECONDS = 12 * 3600
@@ -163,8 +166,11 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
     desk: Desk = app.state.desk
     stack = await run_in_threadpool(desk.stack)
     catalogue = desk.catalogue
-    async with open_hub(stack, catalogue.records, heard=[lambda _: catalogue.forget_containers()]) as desk.hub:
+    caretaker = Caretaker(partial(_find_functions, stack), lambda name: clear_relics(desk.stack(), name))
+    heard = [lambda _: catalogue.forget_containers(), caretaker.hear]
+    async with open_hub(stack, catalogue.records, heard=heard) as desk.hub:
         catalogue.is_docker_followed = True
+        caring = asyncio.create_task(caretaker.run(), name="relics of deploys")
         show = partial(desk.hub.touch, "functions", "history")
         watching = asyncio.create_task(catalogue.watch(show), name="files of functions")
         compiling = asyncio.create_task(run_in_threadpool(compile_pages), name="templates")
@@ -177,4 +183,10 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
             await desk.stage.close()
             await desk.jobs.stop()
             watching.cancel()
-            await asyncio.gather(watching, compiling, return_exceptions=True)
+            caring.cancel()
+            await asyncio.gather(watching, caring, compiling, return_exceptions=True)
+
+
+def _find_functions(stack: Stack) -> set[str]:
+    """Return the functions that have a container, deployed or not."""
+    return {one.function for one in stack.engine.listed() if one.function}

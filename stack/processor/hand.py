@@ -3,11 +3,17 @@
 A broker delivers again what a dead worker had, and does not say which message was being handled when it died. So a
 worker notes a mark of each message before the handler gets it; when it dies, the supervisor puts the marks down in a
 book that all workers see, and whoever is delivered the message again treats it as failed.
+
+The connections of a process end before its parent learns of its death, and the broker may be quicker. So whoever is
+delivered again what a dying worker has in hand waits for the supervisor's word.
 """
 
 import mmap
+import os
 import struct
 from itertools import takewhile
+from pathlib import Path
+from time import monotonic, sleep
 
 # Bytes of a body that go into its mark: the rest of a long one would cost more than it tells.
 _BODY_BYTES = 1024
@@ -17,6 +23,10 @@ _ROOM = 8192
 # One entry of the book: a mark, and the reason in UTF-8. The oldest makes place for a new one.
 _ENTRY = struct.Struct("q120s")
 _ENTRIES = 64
+# How long the supervisor's word is waited for, and how often it is looked for.
+_PATIENCE_SECONDS, _LOOK_SECONDS = 2.0, 0.002
+# Linux's PF_EXITING, among the flags of a process: it is set before its connections are closed.
+_EXITING = 0x4
 
 
 class Book:
@@ -25,6 +35,15 @@ class Book:
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _ENTRIES * _ENTRY.size)
         self._next = 0
+        self._hands: list[Hand] = []
+
+    def join(self, hand: "Hand") -> None:
+        """Have a hand among those whose worker may die; before any worker is forked."""
+        self._hands.append(hand)
+
+    def is_awaited(self, mark: int) -> bool:
+        """Tell whether a worker is dying, or dead, that has a message in hand, and the supervisor does not know yet."""
+        return any(hand.has(mark) and hand.is_orphaned() for hand in self._hands)
 
     def note(self, mark: int, reason: str) -> None:
         """Write an entry."""
@@ -47,8 +66,22 @@ class Hand:
 
     def __init__(self, book: Book | None = None) -> None:
         self._book = book or Book()
+        self._book.join(self)
         self._marks = memoryview(mmap.mmap(-1, _ROOM * 8)).cast("q")
+        self._owner = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("q")
         self._count = 0
+
+    def own(self) -> None:
+        """Note that this process is the one that the hand belongs to."""
+        self._owner[0] = os.getpid()
+
+    def has(self, mark: int) -> bool:
+        """Tell whether the worker has a message in hand."""
+        return mark in self._list()
+
+    def is_orphaned(self) -> bool:
+        """Tell whether the worker is dying or dead."""
+        return _is_dying(self._owner[0])
 
     def hold(self, mark: int) -> None:
         """Note that the handler gets a message."""
@@ -62,15 +95,22 @@ class Hand:
 
     def take_blame(self, mark: int) -> str:
         """Return why the worker died that had a message in hand, and forget it; nothing if none did."""
+        deadline = monotonic() + _PATIENCE_SECONDS
+        while self._book.is_awaited(mark) and monotonic() < deadline:
+            sleep(_LOOK_SECONDS)
         return self._book.take(mark)
 
     def blame(self, reason: str) -> bool:
         """Blame what the dead worker had in hand; tell whether there was anything."""
-        blamed = list(takewhile(bool, self._marks))
+        blamed = self._list()
         for place, mark in enumerate(blamed):
-            self._marks[place] = 0
+            # In this order: whoever waits for the word looks into the book once the mark is gone.
             self._book.note(mark, reason)
+            self._marks[place] = 0
         return bool(blamed)
+
+    def _list(self) -> list[int]:
+        return list(takewhile(bool, self._marks))
 
 
 class IdleHand(Hand):
@@ -81,6 +121,16 @@ class IdleHand(Hand):
 
     def release(self) -> None:
         """Note nothing."""
+
+
+def _is_dying(pid: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    # After the program's name in brackets: the state, and as the seventh the flags.
+    state, *rest = text.rpartition(b")")[2].split()
+    return state in (b"Z", b"X") or bool(int(rest[5]) & _EXITING)
 
 
 def mark_message(key: str, body: bytes) -> int:

@@ -93,6 +93,7 @@ def _run(post: Post, function: Function, status: StatusWriter, lifeline: int) ->
     signal.signal(signal.SIGINT, lambda _number, _frame: None)
     prepare_output()
     apply_environment(function)
+    post.hand.own()
     stop = Stop()
     start_thread("lifeline", lambda: _await_stop(lifeline, stop))
     try:

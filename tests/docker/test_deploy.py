@@ -430,6 +430,43 @@ def test_deploy_that_is_cut_short(workspace: Workspace, author: Author, number: 
     assert ask(workspace, "cut") == "two"
 
 
+def kill_deploy(workspace: Workspace, name: str, old: list[str]) -> None:
+    """Deploy a function, and kill that when there is a container that was not there before."""
+    process = workspace.start("deploy-function", name)
+    wait_until(lambda: bool(set(workspace.containers(f"function-{name}")) - set(old)), seconds=60, what="a container")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+def test_killed_deploy_leaves_what_was_there(workspace: Workspace, author: Author) -> None:
+    """Nobody has to type anything for it."""
+    folder = author("slain", answer("one"))
+    workspace.invoke("deploy-function", "slain")
+    old = workspace.containers("function-slain")
+    (folder / "main.py").write_text(SLOW)
+    kill_deploy(workspace, "slain", old)
+    wait_until(lambda: workspace.containers("function-slain") == old, what="the old container alone")
+    assert ask(workspace, "slain") == "one"
+
+
+def test_killed_first_deploy_leaves_nothing(workspace: Workspace, author: Author) -> None:
+    author("stillborn", SLOW)
+    kill_deploy(workspace, "stillborn", [])
+    wait_until(lambda: workspace.containers("function-stillborn") == [], what="no container")
+    assert workspace.functions()["stillborn"]["state"] == "not deployed"
+
+
+def test_killed_deploy_gives_a_fixed_port_back(workspace: Workspace, author: Author) -> None:
+    port = free_port()
+    config = f"spec: {{triggers: {{web: {{kind: http, attributes: {{port: {port}}}}}}}}}\n"
+    folder = author("ousted", answer("one"), config)
+    workspace.invoke("deploy-function", "ousted")
+    (folder / "main.py").write_text(SLOW)
+    kill_deploy(workspace, "ousted", workspace.containers("function-ousted"))
+    wait_until(lambda: workspace.functions()["ousted"]["state"] == "ready", seconds=60, what="the old version is ready")
+    assert fetch(f"http://127.0.0.1:{port}") == (200, "one")
+
+
 def test_functions_survive_down_and_up(workspace: Workspace, author: Author) -> None:
     """The same versions come back, whatever became of their folders."""
     folder = author("returns", answer("one"))

@@ -4,17 +4,14 @@ import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from statistics import median
 from time import monotonic
 
-from stack.plan.bench import OWN, Figures
+from stack.plan.bench import OWN
 from stack.run.bench.bed import Bed
-from stack.run.bench.contest import Contestants
+from stack.run.bench.contest import Contestants, repeat
 from stack.run.bench.program import run_command
 from stack.run.workspace import PROGRAM, write_file
 
-# A list is so quick that one round is the median of several.
-_CALLS = 3
 _TASK = b'from invoke import task\n\n\n@task\ndef nothing(context):\n    """Do nothing."""\n'
 
 
@@ -22,11 +19,8 @@ def open_command(bed: Bed, stack: ExitStack) -> Contestants:
     """Compare the two lists."""
     bare = bed.scratch / "bare"
     write_file(bare / "tasks.py", _TASK)
-    return {OWN: partial(_measure, PROGRAM), "invoke": partial(_measure, bare)}
-
-
-def _measure(folder: Path) -> Figures:
-    return {"time": median(_time_list(folder) for _ in range(_CALLS))}
+    times = {OWN: partial(_time_list, PROGRAM), "invoke": partial(_time_list, bare)}
+    return {name: partial(repeat, measure) for name, measure in times.items()}
 
 
 def _time_list(folder: Path) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from statistics import median
 
 from stack import console
 from stack.errors import StackError
@@ -12,6 +13,10 @@ from stack.run.bench.bed import Bed
 Contestants = Mapping[str, Callable[[], Figures]]
 # Makes ready what a contest needs; what stays open is closed with the stack.
 OpenContest = Callable[[Bed, ExitStack], Contestants]
+
+
+# Of what takes less than two seconds one round is the median of so many.
+_CALLS = 3
 
 
 def hold_contest(open_contest: OpenContest, bed: Bed, names: Sequence[str]) -> Rounds:
@@ -28,3 +33,8 @@ def hold_contest(open_contest: OpenContest, bed: Bed, names: Sequence[str]) -> R
                 console.warn(f"{name} could not be measured: {error}")
                 del figures[name]
     return figures
+
+
+def repeat(measure: Callable[[], float]) -> Figures:
+    """Measure something quick several times; return the median of its seconds."""
+    return {"time": median(measure() for _ in range(_CALLS))}

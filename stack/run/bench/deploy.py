@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from statistics import median
 from time import monotonic, sleep
 from uuid import uuid4
 
@@ -13,7 +12,7 @@ import yaml
 from stack.errors import StackError
 from stack.plan.bench import OWN, Figures
 from stack.run.bench.bed import Bed
-from stack.run.bench.contest import Contestants
+from stack.run.bench.contest import Contestants, repeat
 from stack.run.bench.port import find_port
 from stack.run.bench.processor import http_trigger, is_ready
 from stack.run.bench.program import run_command
@@ -25,8 +24,6 @@ _NAME = "tidegate-bench"
 _READY = f"{_NAME}: ready."
 _READY_SECONDS = 30.0
 _LOOK = 0.01
-# A rollback is so quick that one round is the median of several.
-_CALLS = 3
 
 
 def open_deploy(bed: Bed, stack: ExitStack) -> Contestants:
@@ -55,7 +52,7 @@ def open_rollback(bed: Bed, stack: ExitStack) -> Contestants:
         hand.stop()
         return hand.start()
 
-    return {OWN: lambda: _repeat(roll_back), "docker": lambda: _repeat(start)}
+    return {OWN: lambda: repeat(roll_back), "docker": lambda: repeat(start)}
 
 
 def _prepare(bed: Bed, stack: ExitStack) -> "tuple[Path, ByHand, count[int]]":
@@ -112,10 +109,6 @@ class ByHand:
         """Remove its container and its image."""
         self.stop()
         run_command(["docker", "image", "rm", "--force", self._name])
-
-
-def _repeat(measure: Callable[[], float]) -> Figures:
-    return {"time": median(measure() for _ in range(_CALLS))}
 
 
 def _forget(bed: Bed) -> None:

@@ -10,7 +10,7 @@ from time import monotonic
 from stack.plan.bench import OWN, Figures
 from stack.plan.function import image_repository, service_name
 from stack.run.bench.bed import Bed
-from stack.run.bench.contest import Contestants
+from stack.run.bench.contest import Contestants, repeat
 from stack.run.bench.program import run_command
 from stack.run.workspace import write_file
 
@@ -38,13 +38,13 @@ def open_plan(bed: Bed, stack: ExitStack) -> Contestants:
     engine, project = bed.stack.engine, bed.stack.settings.project
     compose = ["docker", "compose", "--project-name", project, "--file", str(engine.compose_file)]
 
-    def ask() -> Figures:
+    def ask() -> float:
         began = monotonic()
         run_command([*compose, "config", "--hash", "*"])
         run_command(["docker", "ps", "--all", "--filter", f"label=com.docker.compose.project={project}"])
-        return {"time": monotonic() - began}
+        return monotonic() - began
 
-    return {OWN: lambda: {"time": time_task(bed, "plan")}, "docker": ask}
+    return {OWN: lambda: repeat(lambda: time_task(bed, "plan")), "docker": lambda: repeat(ask)}
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from stack.run.stack import Stack, open_stack
 from stack.run.workspace import lock
 
 _READY_SECONDS = 120
+# What Docker calls an image whose name another has now.
+_NAMELESS = "sha256:"
 
 
 def scale_function(name: str, text: str) -> None:
@@ -51,7 +53,7 @@ def settle(stack: Stack, service: Service, replicas: int) -> str:
     """
     name = service.plan.service
     found = [one for one in stack.engine.containers() if one.service == name]
-    strange = [one for one in found if _is_strange(one, service)]
+    strange = [one for one in found if is_strange(one, service)]
     stack.engine.stop(strange)
     before = [one for one in found if one not in strange]
     stack.engine.stop(_surplus(before, len(before) - replicas))
@@ -62,9 +64,9 @@ def settle(stack: Stack, service: Service, replicas: int) -> str:
     return find_failures(stack.engine, [name], seconds).get(name, "")
 
 
-def _is_strange(container: Container, service: Service) -> bool:
-    """Say whether a container is of another version; images of others may have lost their names since."""
-    return container.image.startswith(f"{service.plan.repository}:") and container.image != service.image
+def is_strange(container: Container, service: Service) -> bool:
+    """Say whether a container is of another version; one whose image has lost its name since cannot be told."""
+    return container.image != service.image and not container.image.startswith(_NAMELESS)
 
 
 def _surplus(containers: Sequence[Container], count: int) -> list[Container]:

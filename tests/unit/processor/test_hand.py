@@ -1,6 +1,10 @@
 """What is remembered of a worker that died with messages in hand."""
 
 import os
+import signal
+import threading
+import time
+from collections.abc import Callable
 
 from stack.processor.hand import Book, Hand, IdleHand, mark_message
 
@@ -25,6 +29,50 @@ def test_another_worker_learns_what_a_dead_one_had_in_hand() -> None:
     assert [alive.take_blame(mark) for mark in (1, 2, 3)] == ["it died", "it died", ""]
     assert alive.take_blame(1) == ""
     assert not dead.blame("again")
+
+
+def hold_in_process(hand: Hand, mark: int) -> int:
+    """Start a process with a message in hand, and return its number once it has it."""
+    child = os.fork()
+    if not child:
+        hand.own()
+        hand.hold(mark)
+        signal.pause()
+    wait_until(lambda: hand.has(mark))
+    return child
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5.0
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_message_of_a_dead_worker_waits_for_the_word_of_its_supervisor() -> None:
+    book = Book()
+    dead, alive = Hand(book), Hand(book)
+    child = hold_in_process(dead, 7)
+    os.kill(child, signal.SIGKILL)
+    mourner = threading.Timer(0.3, lambda: (os.waitpid(child, 0), dead.blame("it died")))
+    mourner.start()
+    wait_until(dead.is_orphaned)
+    assert not alive.take_blame(8)
+    assert mourner.is_alive()
+    assert alive.take_blame(7) == "it died"
+    mourner.join()
+
+
+def test_message_like_that_of_a_busy_worker_does_not_wait() -> None:
+    book = Book()
+    busy, other = Hand(book), Hand(book)
+    child = hold_in_process(busy, 7)
+    try:
+        assert not busy.is_orphaned()
+        assert other.take_blame(7) == ""
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_what_was_handled_is_not_blamed() -> None:

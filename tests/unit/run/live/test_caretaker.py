@@ -1,0 +1,71 @@
+"""Who looks after what killed deploys have left."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from stack.errors import EngineError
+from stack.run.live.caretaker import Caretaker
+from stack.run.live.events import Event
+
+
+class Scene:
+    """Functions with containers, of which some are being deployed; notes which were looked after."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.busy: dict[str, int] = {}
+        self.seen: list[str] = []
+
+    def clear(self, name: str) -> bool:
+        self.seen.append(name)
+        if name == "broken":
+            raise EngineError("Docker refused")
+        self.busy[name] = self.busy.get(name, 0) - 1
+        return self.busy[name] < 0
+
+    async def watch(self, *events: Event | None, until: Callable[[], bool]) -> None:
+        caretaker = Caretaker(lambda: self.names, self.clear)
+        task = asyncio.create_task(caretaker.run())
+        while not self.seen and self.names:
+            await asyncio.sleep(0.001)
+        for event in events:
+            caretaker.hear(event)
+        async with asyncio.timeout(5):
+            while not until():
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+        assert not task.done()
+        task.cancel()
+
+
+def make_event(function: str, action: str = "start") -> Event:
+    return Event(1.0, "id", f"function-{function}", function, action, "")
+
+
+def test_all_are_looked_after_at_first_and_when_events_were_missed() -> None:
+    scene = Scene("a", "b")
+    asyncio.run(scene.watch(None, until=lambda: len(scene.seen) == 4))
+    assert scene.seen == ["a", "b", "a", "b"]
+
+
+@pytest.mark.parametrize("action", ["create", "start"])
+def test_function_with_a_new_container_is_looked_after(action: str) -> None:
+    scene = Scene()
+    events = [make_event(""), make_event("b", "die"), make_event("a", action)]
+    asyncio.run(scene.watch(*events, until=lambda: bool(scene.seen)))
+    assert scene.seen == ["a"]
+
+
+def test_function_that_is_being_deployed_is_looked_after_later() -> None:
+    scene = Scene()
+    scene.busy = {"a": 1}
+    asyncio.run(scene.watch(make_event("a"), until=lambda: len(scene.seen) == 2))
+    assert scene.seen == ["a", "a"]
+
+
+def test_trouble_with_one_keeps_from_no_other() -> None:
+    scene = Scene("broken", "c")
+    asyncio.run(scene.watch(until=lambda: "c" in scene.seen))
+    assert scene.seen == ["broken", "c"]
