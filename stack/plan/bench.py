@@ -157,9 +157,16 @@ def order_rounds(contestants: Sequence[str], rounds: int) -> Iterator[str]:
 
 
 def judge(row: Row, rounds: Rounds) -> Result:
-    """Return what the rounds come to: the median of the subject's, and that of the rival's."""
-    value, reference = (_middle(rounds.get(name, ()), row.figure) for name in (row.subject, row.rival))
-    return Result(row, value, reference)
+    """Return what the rounds come to: the round whose ratio is the middle one, and of two the worse.
+
+    The figures of one round are taken one after the other; a machine that is twice as fast a minute later does not
+    count for one of the two only.
+    """
+    own, others = ([one[row.figure] for one in rounds.get(name, ())] for name in (row.subject, row.rival))
+    pairs = sorted((pair for pair in zip(own, others, strict=False) if pair[1]), key=lambda pair: pair[0] / pair[1])
+    if not pairs:
+        return Result(row, _middle(own), _middle(others))
+    return Result(row, *pairs[len(pairs) // 2 if row.is_limit else (len(pairs) - 1) // 2])
 
 
 def explain_broken(results: Sequence[Result]) -> str:
@@ -170,8 +177,7 @@ def explain_broken(results: Sequence[Result]) -> str:
     return f"{len(broken)} of {len(results)} bounds do not hold:\n" + _list([result.row for result in broken])
 
 
-def _middle(rounds: Sequence[Figures], figure: str) -> float | None:
-    values = [figures[figure] for figures in rounds]
+def _middle(values: Sequence[float]) -> float | None:
     return median(values) if values else None
 
 

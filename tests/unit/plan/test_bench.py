@@ -20,10 +20,23 @@ LEAST = Row("events, against pika", "events/s", "amqp", "rate", "pika", 0.9)
 MOST = Row("time, against docker", "s", "deploy", "time", "docker", 1.4, is_limit=True)
 
 
-def test_ratio_is_that_of_the_medians() -> None:
-    rounds = {OWN: [{"rate": 1.0}, {"rate": 90.0}, {"rate": 100.0}], "pika": [{"rate": 50.0}, {"rate": 45.0}]}
+def test_round_whose_ratio_is_the_middle_one_counts() -> None:
+    """The machine is twice as fast in the last round, and something else ran during the first."""
+    own, others = (1.0, 90.0, 200.0), (50.0, 45.0, 90.0)
+    rounds = {OWN: [{"rate": rate} for rate in own], "pika": [{"rate": rate} for rate in others]}
     result = judge(LEAST, rounds)
-    assert (result.value, result.reference, result.ratio) == (90.0, 47.5, 90 / 47.5)
+    assert (result.value, result.reference, result.ratio) == (90.0, 45.0, 2.0)
+
+
+@pytest.mark.parametrize(("row", "ratio"), [(LEAST, 2.0), (MOST, 5.0)])
+def test_of_two_rounds_the_worse_counts(row: Row, ratio: float) -> None:
+    rounds = {OWN: [{row.figure: 90.0}, {row.figure: 500.0}], row.rival: [{row.figure: 45.0}, {row.figure: 100.0}]}
+    assert judge(row, rounds).ratio == ratio
+
+
+def test_round_that_only_one_has_does_not_count() -> None:
+    result = judge(LEAST, {OWN: [{"rate": 90.0}, {"rate": 500.0}], "pika": [{"rate": 45.0}]})
+    assert (result.value, result.reference) == (90.0, 45.0)
 
 
 @pytest.mark.parametrize(
