@@ -10,7 +10,7 @@ POST_COPY = "@nuclio.postCopy"
 # A check is a process in the container, and takes as much of the machine as half a start: twenty functions that start
 # together would do little else if they were checked more often. Whoever waits for a start asks the function itself.
 HEALTH_CHECK = (
-    "HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --start-interval=3s --retries=2 "
+    "HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --start-interval=10s --retries=2 "
     'CMD ["processor", "--health"]'
 )
 # What pip keeps of its downloads from one build to the next, and out of the image.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from stack import console
 from stack.plan.function import service_name
-from stack.run.deploy.deployment import is_deployed
+from stack.run.deploy.deployment import find_deployment, is_deployed
 from stack.run.docker.container import Container
 from stack.run.scale.scale import find_service, is_strange, settle
 from stack.run.stack import Stack
@@ -18,15 +18,15 @@ def clear_relics(stack: Stack, name: str) -> bool:
         StackError: Docker refused.
     """
     with try_lock(stack.workspace, f"function-{name}") as is_free:
-        return is_free and (not _find_relics(stack.reread(), name) or _clear(stack, name))
+        return is_free and (not _find_relics(stack, name) or _clear(stack, name))
 
 
 def _find_relics(stack: Stack, name: str) -> list[Container]:
     found = [one for one in stack.engine.listed() if one.service == service_name(name)]
     if not is_deployed(stack.workspace, name):
         return found
-    service = stack.deployed_service(stack.deployments[name])
-    return [one for one in found if is_strange(one, service)]
+    image = find_deployment(stack.workspace, name).image
+    return [one for one in found if is_strange(one, image)]
 
 
 def _clear(stack: Stack, name: str) -> bool:

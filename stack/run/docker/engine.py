@@ -11,10 +11,11 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from stack.errors import EngineError
 from stack.run.docker.buildkit import BuildKit
@@ -22,16 +23,15 @@ from stack.run.docker.command import relay, require_success, run, stream
 from stack.run.docker.compose import find_command
 from stack.run.docker.config_hash import HashMemory, make_key
 from stack.run.docker.container import PROJECT_LABEL, Container, read_containers
-from stack.run.docker.listing import list_containers
-from stack.run.docker.probe import find_ready
-from stack.run.docker.refusal import PROVISION, explain
+from stack.run.docker.listing import confirm, list_containers
+from stack.run.docker.refusal import explain
+from stack.run.docker.socket import ask_engine
+from stack.run.docker.version import MINIMUM_COMPOSE, MINIMUM_ENGINE, require_version
 from stack.run.workspace import write_file
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
 
-MINIMUM_ENGINE = (25, 0)
-MINIMUM_COMPOSE = (2, 20)
 _LOG_LINES = 20
 # Of each container, a line with its id and the log of its health checks, if it has one.
 _PROBES = "{{.Id}} {{with .State.Health}}{{json .Log}}{{end}}"
@@ -81,8 +81,8 @@ class Engine:
             result = run(["docker", "version", "--format", "{{json .Server}}"])
         if result.returncode:
             raise EngineError(explain(result.stderr))
-        _require("Docker Engine", str(json.loads(result.stdout).get("Version", "")), MINIMUM_ENGINE)
-        _require("Docker Compose", compose.result().stdout.strip(), MINIMUM_COMPOSE)
+        require_version("Docker Engine", str(json.loads(result.stdout).get("Version", "")), MINIMUM_ENGINE)
+        require_version("Docker Compose", compose.result().stdout.strip(), MINIMUM_COMPOSE)
 
     def root_folder(self) -> str:
         """Return where Docker keeps its images."""
@@ -95,8 +95,7 @@ class Engine:
     def confirmed(self, listed: Sequence[Container]) -> tuple[Container, ...]:
         """Return containers that were listed with the word of those functions of which Docker's may be old."""
         doubtful = [one for one in listed if one.is_doubtful]
-        ready = find_ready(self.addresses(doubtful)) if doubtful else ()
-        return tuple(replace(one, answers=True) if one.id in ready else one for one in listed)
+        return confirm(listed, self.addresses(doubtful)) if doubtful else tuple(listed)
 
     def listed(self) -> tuple[Container, ...]:
         """List the project's containers, running or not, as Docker tells of them, by one call."""
@@ -128,8 +127,11 @@ class Engine:
         return set(self._ask("ps", "--all", "--no-trunc", "--format", "{{.Image}}").split())
 
     def tag(self, image: str, name: str) -> None:
-        """Give an image another name."""
-        self._ask("tag", image, name)
+        """Give an image another name, which has a tag."""
+        repository, _, tag = name.rpartition(":")
+        path = f"/images/{quote(image)}/tag?repo={quote(repository)}&tag={quote(tag)}"
+        if ask_engine(path, method="POST") is None:
+            self._ask("tag", image, name)
 
     def remove_images(self, images: Sequence[str]) -> None:
         """Remove names of images; what still has another name stays."""
@@ -285,12 +287,3 @@ def _shorten(image: str) -> str:
     folder, slash, last = name.rpartition("/")
     last, _, tag = last.partition(":")
     return f"{folder}{slash}{last}@{digest}" if digest else f"{folder}{slash}{last}:{tag or 'latest'}"
-
-
-def _require(name: str, version: str, minimum: tuple[int, int]) -> None:
-    wanted = ".".join(map(str, minimum))
-    if not version:
-        raise EngineError(f"{name} is not installed; {wanted} or newer is needed. {PROVISION}")
-    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-    if numbers < minimum:
-        raise EngineError(f"{name} {version} is too old; {wanted} or newer is needed. {PROVISION}")

@@ -1,12 +1,8 @@
-"""Docker's own listing of containers, in JSON.
-
-Docker's socket gives it in a tenth of the time that `docker ps` takes to start, and with addresses, for which each
-container would have to be inspected.
-"""
+"""Docker's own listing of containers, in JSON, with addresses, for which each would have to be inspected."""
 
 import json
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -14,12 +10,8 @@ from stack.config.function import FUNCTION_LABEL
 from stack.plan.python import PYTHON_LABEL, WANTED_LABEL
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
 from stack.run.docker.container import FOLDER_LABEL, HASH_LABEL, PROJECT_LABEL, SERVICE_LABEL, Container
-from stack.run.docker.probe import ask_socket
-from stack.run.docker.program import is_plain
-
-_SOCKET = "unix:///var/run/docker.sock"
-# A busy engine is waited for, as `docker ps` would.
-_TIMEOUT_SECONDS = 60.0
+from stack.run.docker.probe import find_ready
+from stack.run.docker.socket import ask_engine
 
 
 class Listed(Protocol):
@@ -31,15 +23,15 @@ class Listed(Protocol):
 
 def list_containers(project: str) -> tuple[Container, ...] | None:
     """List a project's containers, running or not; nothing where only the command docker knows which engine it is."""
-    scheme, _, path = (os.environ.get("DOCKER_HOST") or _SOCKET).partition("://")
-    if scheme != "unix" or not is_plain():
-        return None
     filters = quote(json.dumps({"label": [f"{PROJECT_LABEL}={project}"]}))
-    try:
-        answer = ask_socket(path, f"/containers/json?all=1&filters={filters}", _TIMEOUT_SECONDS)
-    except OSError:
-        return None
-    return tuple(map(read_container, json.loads(answer.body))) if answer.status == 200 else None
+    listing = ask_engine(f"/containers/json?all=1&filters={filters}")
+    return None if listing is None else tuple(map(read_container, json.loads(listing)))
+
+
+def confirm(listed: Sequence[Container], addresses: Mapping[str, str]) -> tuple[Container, ...]:
+    """Ask those containers of which there is an address, by id, whether they are ready; return all with their word."""
+    ready = find_ready(addresses)
+    return tuple(replace(one, answers=True) if one.id in ready else one for one in listed)
 
 
 def read_container(document: Listed) -> Container:

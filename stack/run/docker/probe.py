@@ -30,8 +30,8 @@ def ask(place: tuple[str, int], path: str, timeout: float) -> Answer:
         return _ask(connection, place[0], path)
 
 
-def ask_socket(place: str, path: str, timeout: float) -> Answer:
-    """Ask in the same way who listens at a socket of this machine's files.
+def ask_socket(place: str, path: str, timeout: float, *, method: str = "GET") -> Answer:
+    """Ask in the same way who listens at a socket of this machine's files; nothing but the path is sent.
 
     Raises:
         OSError: nobody answers, or not in HTTP, or this user may not ask.
@@ -39,11 +39,11 @@ def ask_socket(place: str, path: str, timeout: float) -> Answer:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
         connection.connect(place)
-        return _ask(connection, "localhost", path)
+        return _ask(connection, "localhost", path, method)
 
 
-def _ask(connection: socket.socket, host: str, path: str) -> Answer:
-    connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+def _ask(connection: socket.socket, host: str, path: str, method: str = "GET") -> Answer:
+    connection.sendall(f"{method} {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
     answer = b"".join(iter(lambda: connection.recv(_PIECE_BYTES), b""))
     head, _, body = answer.partition(b"\r\n\r\n")
     status = head.split(b" ", 2)[1:2]

@@ -13,6 +13,8 @@ from stack.run.docker.probe import find_ready
 
 # How often functions are asked, and Docker, which takes a hundred times as much of the machine.
 _POLL_SECONDS = 0.02
+# Where more functions than this are waited for they are asked less often: it is them who need the processors.
+_POLLED_TOGETHER = 4
 _LISTING_SECONDS = 0.5
 # A function that has failed to start for so long will not be waited for any more; one that only waits for its broker
 # will. By then it was tried some six times.
@@ -100,7 +102,7 @@ def find_failures(
                 failures[service] = reason
                 waiting.discard(service)
         if waiting:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_POLL_SECONDS * max(1, len(waiting) / _POLLED_TOGETHER))
     return failures
 
 

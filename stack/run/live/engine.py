@@ -13,7 +13,7 @@ from aiodocker.multiplexed import multiplexed_result_stream
 from aiohttp import ClientTimeout
 
 from stack.run.docker.container import PROJECT_LABEL, Container
-from stack.run.docker.listing import Listed, read_container
+from stack.run.docker.listing import confirm, read_container
 from stack.run.live.events import FAILURES, Event
 
 _TIMEOUT, _ENDLESS = ClientTimeout(total=5.0), ClientTimeout()
@@ -21,6 +21,8 @@ _TIMEOUT, _ENDLESS = ClientTimeout(total=5.0), ClientTimeout()
 _RAW = "application/vnd.docker.raw-stream"
 # For how long a listing is believed that no event has changed, in case that one was lost.
 _BELIEVED_SECONDS = 30.0
+# The same while a function is there of which Docker's health check, which is rare, has not found that it is ready.
+_DOUBTED_SECONDS = 0.9
 # Seconds between two looks at what a container uses.
 _USAGE_SECONDS = 4.0
 
@@ -83,7 +85,7 @@ class AsyncEngine:
             DockerError: Docker does not answer.
         """
         async with self._lock:
-            if self._is_stale or monotonic() > self._listed_at + _BELIEVED_SECONDS:
+            if self._is_stale or monotonic() > self._listed_at + self._believed:
                 # An event that comes meanwhile makes the next call ask again.
                 self._is_stale = False
                 try:
@@ -93,6 +95,12 @@ class AsyncEngine:
                     self._is_stale = True
                     raise
         return self._instances
+
+    @property
+    def _believed(self) -> float:
+        """Return for how many seconds the listing is believed: no event tells that a function is ready."""
+        is_doubtful = any(one.container.is_doubtful for one in self._instances)
+        return _DOUBTED_SECONDS if is_doubtful else _BELIEVED_SECONDS
 
     async def usages(self) -> dict[str, Usage]:
         """Tell what each running container uses, by id; of a new one only from the second look on."""
@@ -115,12 +123,13 @@ class AsyncEngine:
 
     async def _list(self) -> tuple[Instance, ...]:
         filters = json.dumps({"label": [f"{PROJECT_LABEL}={self._project}"]})
-        found = await self.docker.containers.list(all=True, filters=filters)
-        instances = await asyncio.gather(*(self._read(one) for one in found))
+        listed = [read_container(one) for one in await self.docker.containers.list(all=True, filters=filters)]
+        doubtful = {one.id: one.network_address for one in listed if one.is_doubtful}
+        confirmed = await asyncio.to_thread(confirm, listed, doubtful) if doubtful else listed
+        instances = await asyncio.gather(*(self._read(one) for one in confirmed))
         return tuple(sorted(instances, key=lambda one: one.container.name))
 
-    async def _read(self, document: Listed) -> Instance:
-        container = read_container(document)
+    async def _read(self, container: Container) -> Instance:
         if not container.is_running:
             return Instance(container, 0.0)
         if container.id not in self._starts:

@@ -53,7 +53,7 @@ def settle(stack: Stack, service: Service, replicas: int) -> str:
     """
     name = service.plan.service
     found = [one for one in stack.engine.containers() if one.service == name]
-    strange = [one for one in found if is_strange(one, service)]
+    strange = [one for one in found if is_strange(one, service.image)]
     stack.engine.stop(strange)
     before = [one for one in found if one not in strange]
     stack.engine.stop(_surplus(before, len(before) - replicas))
@@ -64,9 +64,9 @@ def settle(stack: Stack, service: Service, replicas: int) -> str:
     return find_failures(stack.engine, [name], seconds).get(name, "")
 
 
-def is_strange(container: Container, service: Service) -> bool:
-    """Say whether a container is of another version; one whose image has lost its name since cannot be told."""
-    return container.image != service.image and not container.image.startswith(_NAMELESS)
+def is_strange(container: Container, image: str) -> bool:
+    """Say whether a container is not of an image; of one whose image has lost its name since it cannot be told."""
+    return container.image != image and not container.image.startswith(_NAMELESS)
 
 
 def _surplus(containers: Sequence[Container], count: int) -> list[Container]:
