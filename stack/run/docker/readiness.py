@@ -51,8 +51,10 @@ class _Watch:
         return self._containers
 
     def find_ready(self, containers: Sequence[Container]) -> set[str]:
-        """Return the ids of those containers that are ready; a function's address is asked for once."""
+        """Return the ids of those containers that are ready; an address that no listing tells is asked for once."""
         doubtful = [one for one in containers if one.is_doubtful]
+        # One that has begun anew may have another address than before.
+        self._addresses |= {one.id: one.network_address for one in doubtful if one.network_address}
         if unknown := [one for one in doubtful if one.id not in self._addresses]:
             self._addresses |= dict.fromkeys((one.id for one in unknown), "") | self.engine.addresses(unknown)
         ready = find_ready({one.id: self._addresses[one.id] for one in doubtful if self._addresses[one.id]})
