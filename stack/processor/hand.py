@@ -11,6 +11,7 @@ delivered again what a dying worker has in hand waits for the supervisor's word.
 import mmap
 import os
 import struct
+from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 from time import monotonic, sleep
@@ -20,8 +21,10 @@ _BODY_BYTES = 1024
 # Marks that a hand has room for, a power of two; a batch of more messages is noted in part. A page of memory that is
 # not written to takes none.
 _ROOM = 8192
-# One entry of the book: a mark, and the reason in UTF-8. The oldest makes place for a new one.
-_ENTRY = struct.Struct("q120s")
+# One entry of the book: a mark, the process that sees to it, and the reason in UTF-8. The oldest makes place for a new
+# one.
+_ENTRY = struct.Struct("qq112s")
+_REASON_BYTES = 112
 _ENTRIES = 64
 # How long the supervisor's word is waited for, and how often it is looked for.
 _PATIENCE_SECONDS, _LOOK_SECONDS = 2.0, 0.002
@@ -47,18 +50,34 @@ class Book:
 
     def note(self, mark: int, reason: str) -> None:
         """Write an entry."""
-        text = reason.encode()[:120].decode(errors="ignore").encode()
-        _ENTRY.pack_into(self._memory, self._next * _ENTRY.size, mark, text)
+        text = reason.encode()[:_REASON_BYTES].decode(errors="ignore").encode()
+        _ENTRY.pack_into(self._memory, self._next * _ENTRY.size, mark, 0, text)
         self._next = (self._next + 1) % _ENTRIES
 
-    def take(self, mark: int) -> str:
-        """Return the reason noted for a mark, and remove the entry; nothing if there is none."""
-        for offset in range(0, _ENTRIES * _ENTRY.size, _ENTRY.size):
-            found, text = _ENTRY.unpack_from(self._memory, offset)
-            if found == mark:
-                _ENTRY.pack_into(self._memory, offset, 0, b"")
+    def take(self, mark: int, taker: int) -> str:
+        """Return the reason noted for a mark, which a process sees to from now on; nothing if there is none."""
+        for offset, found, seen_to, text in self._entries():
+            if found == mark and not seen_to:
+                _ENTRY.pack_into(self._memory, offset, mark, taker, text)
                 return str(text.rstrip(b"\0").decode())
         return ""
+
+    def strike(self, mark: int, taker: int) -> None:
+        """Remove the entry that a process has seen to."""
+        for offset, found, seen_to, _ in self._entries():
+            if (found, seen_to) == (mark, taker):
+                _ENTRY.pack_into(self._memory, offset, 0, 0, b"")
+                return
+
+    def give_back(self, taker: int) -> None:
+        """Have others see to the entries of a process that died before it had."""
+        for offset, mark, seen_to, text in self._entries():
+            if mark and seen_to == taker:
+                _ENTRY.pack_into(self._memory, offset, mark, 0, text)
+
+    def _entries(self) -> Iterator[tuple[int, int, int, bytes]]:
+        for offset in range(0, _ENTRIES * _ENTRY.size, _ENTRY.size):
+            yield (offset, *_ENTRY.unpack_from(self._memory, offset))
 
 
 class Hand:
@@ -94,14 +113,22 @@ class Hand:
         self._marks[self._count & (_ROOM - 1)] = 0
 
     def take_blame(self, mark: int) -> str:
-        """Return why the worker died that had a message in hand, and forget it; nothing if none did."""
+        """Return why the worker died that had a message in hand; nothing if none did.
+
+        `settle_blame` says that the message is safe; should this worker die before that, the next one takes it.
+        """
         deadline = monotonic() + _PATIENCE_SECONDS
         while self._book.is_awaited(mark) and monotonic() < deadline:
             sleep(_LOOK_SECONDS)
-        return self._book.take(mark)
+        return self._book.take(mark, self._owner[0] or os.getpid())
+
+    def settle_blame(self, mark: int) -> None:
+        """Forget why a worker died of a message: it has been told to whoever tries it again."""
+        self._book.strike(mark, self._owner[0] or os.getpid())
 
     def blame(self, reason: str) -> bool:
         """Blame what the dead worker had in hand; tell whether there was anything."""
+        self._book.give_back(self._owner[0])
         blamed = self._list()
         for place, mark in enumerate(blamed):
             # In this order: whoever waits for the word looks into the book once the mark is gone.

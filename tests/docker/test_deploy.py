@@ -467,6 +467,46 @@ def test_killed_deploy_gives_a_fixed_port_back(workspace: Workspace, author: Aut
     assert fetch(f"http://127.0.0.1:{port}") == (200, "one")
 
 
+def test_killed_deploy_of_a_foreign_image_leaves_what_was_there(workspace: Workspace, author: Author) -> None:
+    """Both versions have one image, and differ in their configuration only."""
+    author("origin", answer("one"))
+    workspace.invoke("deploy-function", "origin")
+    image = workspace.inspect("function-origin")["Config"]["Image"]
+    config = f"metadata: {{name: borrower}}\nspec: {{image: {image}, readinessTimeoutSeconds: 60, env: [%s]}}\n"
+    folder = workspace.write_function("borrower", "", config % "{name: A, value: one}")
+    workspace.invoke("deploy-function", "borrower")
+    old = workspace.containers("function-borrower")
+    (folder / "function.yaml").write_text(config % "{name: A, value: two}")
+    kill_deploy(workspace, "borrower", old)
+    wait_until(lambda: workspace.containers("function-borrower") == old, what="the old container alone")
+    wait_until(lambda: ask(workspace, "borrower") == "one", what="an answer")
+
+
+def test_killed_deploy_leaves_nothing_at_the_broker(workspace: Workspace, author: Author) -> None:
+    config = "spec: {triggers: {in: {kind: rabbit-mq, attributes: {queueName: %s, exchangeName: %s, topics: [%s]}}}}\n"
+    handler = "def handler(context, event):\n    pass\n"
+    folder = author("bound", handler, config % ("bound", "bound.x", "a"))
+    workspace.invoke("deploy-function", "bound")
+    old = workspace.containers("function-bound")
+    (folder / "function.yaml").write_text(config % ("bound.two", "bound.x", "b"))
+    # It binds, and is not ready before it is killed.
+    (folder / "main.py").write_text(handler + "import time\ntime.sleep(0)\n")
+    process = workspace.start("deploy-function", "bound")
+    wait_until(lambda: "bound.two" in queues(workspace), seconds=60, what="the new queue")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    wait_until(lambda: len(workspace.containers("function-bound")) == 1, what="one container")
+    counted = workspace.containers("function-bound") != old
+    left = "bound" if counted else "bound.two"
+    wait_until(lambda: left not in queues(workspace), what="the queue that nobody consumes is gone")
+
+
+def queues(workspace: Workspace) -> set[str]:
+    command = ["rabbitmqctl", "-q", "list_queues", "name"]
+    listed = workspace.docker("exec", *workspace.containers("rabbitmq-mqtt"), *command)
+    return set(listed.stdout.split())
+
+
 def test_functions_survive_down_and_up(workspace: Workspace, author: Author) -> None:
     """The same versions come back, whatever became of their folders."""
     folder = author("returns", answer("one"))

@@ -1,6 +1,7 @@
 """What older versions of functions left at the broker: it is removed once they have stopped, and no message with it."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from stack import console
@@ -9,7 +10,13 @@ from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.function import FunctionPlan
 from stack.plan.leftover import Binding, stale_bindings, stale_queues
 from stack.run.broker.broker import Broker, find_broker
-from stack.run.deploy.deployment import load_deployments, load_revisions
+from stack.run.deploy.deployment import (
+    forget_candidate,
+    is_deployed,
+    load_candidate,
+    load_deployments,
+    load_revisions,
+)
 from stack.run.stack import Stack
 from stack.run.workspace import lock
 
@@ -17,11 +24,14 @@ from stack.run.workspace import lock
 def clear_after_deploy(stack: Stack, names: Sequence[str]) -> None:
     """Remove what the versions before bound and the new ones do not, and the queues that they alone consumed.
 
-    A version that is on its way binds before it counts as deployed, so the stack's lock is taken, if there is need.
+    What a version bound that never came to count goes too. A version that is on its way binds before it counts as
+    deployed, so the stack's lock is taken, if there is need.
     """
     if any(_find_after_deploy(stack, names)):
         with lock(stack.workspace, "stack"):
             clear(stack, *_find_after_deploy(stack, names))
+    for name in names:
+        forget_candidate(stack.workspace, name)
 
 
 def clear_after_deletion(stack: Stack, versions: Sequence[FunctionPlan], gone: Collection[str]) -> None:
@@ -55,16 +65,42 @@ def _find_after_deploy(stack: Stack, names: Iterable[str]) -> tuple[frozenset[Bi
 
     An older one's queue may since have become somebody else's.
     """
-    versions = [[one.plan(stack.settings) for one in load_revisions(stack.workspace, name)] for name in names]
     # Most deploys change no trigger, and need not read what else is deployed.
-    found = [(current, older) for current, *older in versions if _differs(current, older)]
+    found = [one for name in names if (one := _read_versions(stack, name)).differ]
     deployed = _deployed_plans(stack) if found else []
-    bindings = stale_bindings([plan for _, older in found for plan in older], deployed)
-    return bindings, stale_queues([plan for _, older in found for plan in older[:1]], deployed)
+    bindings = stale_bindings([plan for one in found for plan in one.older], deployed)
+    return bindings, stale_queues([plan for one in found for plan in one.latest], deployed)
 
 
-def _differs(current: FunctionPlan, older: Sequence[FunctionPlan]) -> bool:
-    return bool(stale_bindings(older, [current]) or stale_queues(older[:1], [current]))
+@dataclass(frozen=True)
+class _Versions:
+    """The versions of a function that may have left something: what counts, if any, and others, the latest first."""
+
+    current: Sequence[FunctionPlan]
+    candidate: Sequence[FunctionPlan]
+    before: Sequence[FunctionPlan]
+
+    @property
+    def older(self) -> list[FunctionPlan]:
+        """Return those whose bindings may be there."""
+        return [*self.candidate, *self.before]
+
+    @property
+    def latest(self) -> list[FunctionPlan]:
+        """Return those whose queues may be there, and nobody else's yet."""
+        return [*self.candidate, *self.before[:1]]
+
+    @property
+    def differ(self) -> bool:
+        """Say whether others bound or consumed what the current one does not."""
+        return bool(stale_bindings(self.older, self.current) or stale_queues(self.latest, self.current))
+
+
+def _read_versions(stack: Stack, name: str) -> _Versions:
+    known = load_revisions(stack.workspace, name) if is_deployed(stack.workspace, name) else ()
+    plans = [one.plan(stack.settings) for one in known]
+    candidate = load_candidate(stack.workspace, name)
+    return _Versions(plans[:1], [candidate.plan(stack.settings)] if candidate else [], plans[1:])
 
 
 def _deployed_plans(stack: Stack) -> list[FunctionPlan]:

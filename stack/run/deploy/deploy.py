@@ -263,7 +263,7 @@ class Deploy:
                 list(pool.map(lambda one: self.stack.engine.tag(one.image, one.plan.tag), built))
             stopping.result()
             # The older containers bind no more, and the revisions that tell what they bound are still kept.
-            clear_after_deploy(self.stack, [one.plan.name for one in outcome.started])
+            clear_after_deploy(self.stack, self.board.names)
             prune_revisions(self.stack, ready)
         settle_scaler(self.stack.reread())
         if failures:

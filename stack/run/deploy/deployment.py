@@ -95,23 +95,29 @@ def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str, *, m
     """Remember that a function runs as this image from now on; what ran before stays as a revision."""
     path = _current(workspace, plan.name)
     before = _read(path) if is_deployed(workspace, plan.name) else None
-    deployment = Deployment(
-        name=plan.name,
-        image=image,
-        handler=plan.handler,
-        revision=before.revision + 1 if before else 1,
-        time=datetime.now(UTC),
-        config=plan.function.config,
-        files=tuple(file.path for file in plan.function.files),
-        code=plan.function.code,
-        author=tell_author(),
-        message=message,
-    )
+    deployment = _describe(plan, image, revision=before.revision + 1 if before else 1, message=message)
     _keep_files(workspace, plan.function, deployment)
     if before:
         _write(_history(workspace, plan.name) / f"{before.revision}.json", before)
     _write(path, deployment)
+    forget_candidate(workspace, plan.name)
     return deployment
+
+
+def note_candidate(workspace: Workspace, plan: FunctionPlan, image: str) -> None:
+    """Remember what is about to be started, which may leave something at the broker even if it never counts."""
+    _write(_candidate(workspace, plan.name), _describe(plan, image, revision=0, message=""))
+
+
+def load_candidate(workspace: Workspace, name: str) -> Deployment | None:
+    """Return what was started of a function and has not come to count; nothing if there is none."""
+    path = _candidate(workspace, name)
+    return _read(path) if path.is_file() else None
+
+
+def forget_candidate(workspace: Workspace, name: str) -> None:
+    """Remember that nothing is left of it."""
+    _candidate(workspace, name).unlink(missing_ok=True)
 
 
 def forget_deployment(workspace: Workspace, name: str) -> None:
@@ -139,6 +145,21 @@ def tell_author() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
+def _describe(plan: FunctionPlan, image: str, *, revision: int, message: str) -> Deployment:
+    return Deployment(
+        name=plan.name,
+        image=image,
+        handler=plan.handler,
+        revision=revision,
+        time=datetime.now(UTC),
+        config=plan.function.config,
+        files=tuple(file.path for file in plan.function.files),
+        code=plan.function.code,
+        author=tell_author(),
+        message=message,
+    )
+
+
 def _keep_files(workspace: Workspace, function: Function, deployment: Deployment) -> None:
     """Keep what the image was built from; of one that runs again, what was kept then."""
     if any(file.digest for file in function.files):
@@ -153,6 +174,10 @@ def _current(workspace: Workspace, name: str) -> Path:
     return workspace.state / "functions" / f"{name}.json"
 
 
+def _candidate(workspace: Workspace, name: str) -> Path:
+    return workspace.state / "candidates" / f"{name}.json"
+
+
 def _history(workspace: Workspace, name: str) -> Path:
     return workspace.state / "revisions" / name
 
@@ -165,7 +190,7 @@ def _read(path: Path) -> Deployment:
     try:
         return Deployment.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        name = path.stem if path.parent.name == "functions" else path.parent.name
+        name = path.parent.name if path.parent.parent.name == "revisions" else path.stem
         raise FunctionError(
             f"{path} cannot be read. Remove it, and deploy again: invoke deploy-function {name}."
         ) from error

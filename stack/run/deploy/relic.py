@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from stack import console
 from stack.plan.function import service_name
-from stack.run.deploy.deployment import find_deployment, is_deployed
+from stack.plan.stack import FILES_LABEL, Service
+from stack.run.deploy.deployment import find_deployment, is_deployed, load_candidate
 from stack.run.docker.container import Container
 from stack.run.scale.scale import find_service, is_strange, settle
 from stack.run.stack import Stack
@@ -18,15 +19,34 @@ def clear_relics(stack: Stack, name: str) -> bool:
         StackError: Docker refused.
     """
     with try_lock(stack.workspace, f"function-{name}") as is_free:
-        return is_free and (not _find_relics(stack, name) or _clear(stack, name))
+        if not is_free or (_find_relics(stack, name) and not _clear(stack, name)):
+            return False
+        _clear_broker(stack, name)
+        return True
 
 
 def _find_relics(stack: Stack, name: str) -> list[Container]:
     found = [one for one in stack.engine.listed() if one.service == service_name(name)]
     if not is_deployed(stack.workspace, name):
         return found
-    image = find_deployment(stack.workspace, name).image
-    return [one for one in found if is_strange(one, image)]
+    service = stack.deployed_service(find_deployment(stack.workspace, name))
+    strange = [one for one in found if _is_other(one, service)]
+    return strange if not service.runs_as_is or _is_certain(stack, service, len(found) - len(strange)) else []
+
+
+def _is_other(container: Container, service: Service) -> bool:
+    """Say whether a container is of another version; an image that was built elsewhere may be that of several."""
+    files = service.labels.get(FILES_LABEL, "")
+    return is_strange(container, service.image) or (service.runs_as_is and container.files != files)
+
+
+def _is_certain(stack: Stack, service: Service, right: int) -> bool:
+    """Say whether other files mean another version, and not that of settings which `up` has not seen to yet.
+
+    The right containers are there beside the others, or a deploy of the function has not come to its end.
+    """
+    candidate = stack.engine.candidate_file
+    return bool(right) or (candidate.exists() and f" {service.plan.service}:" in candidate.read_text(encoding="utf-8"))
 
 
 def _clear(stack: Stack, name: str) -> bool:
@@ -34,16 +54,25 @@ def _clear(stack: Stack, name: str) -> bool:
         fresh = stack.reread()
         if is_free and (relics := _find_relics(fresh, name)):
             console.warn(f"{name}: a deploy of it was cut short; what it left makes way for what is recorded.")
-            fresh.write(fresh.inputs)
             problem = _put_right(fresh, name, relics)
+            fresh.write(fresh.inputs)
             if problem:
                 console.warn(problem)
         return is_free
 
 
 def _put_right(stack: Stack, name: str, relics: Sequence[Container]) -> str:
+    stack.engine.stop(relics)
     if not is_deployed(stack.workspace, name):
-        stack.engine.stop(relics)
         return ""
     service = find_service(stack, name)
     return settle(stack, service, service.replicas)
+
+
+def _clear_broker(stack: Stack, name: str) -> None:
+    """Remove what a version bound at the broker that never counted."""
+    if load_candidate(stack.workspace, name):
+        # Only now: it comes with an HTTP client, which takes a while to import.
+        from stack.run.broker.leftover import clear_after_deploy
+
+        clear_after_deploy(stack, [name])

@@ -14,7 +14,7 @@ from stack.plan.advice import advise_start
 from stack.plan.render import Inputs, render_compose
 from stack.plan.stack import Service
 from stack.run.deploy.board import Board
-from stack.run.deploy.deployment import record_deployment
+from stack.run.deploy.deployment import note_candidate, record_deployment
 from stack.run.docker.container import Container
 from stack.run.docker.readiness import find_failures
 from stack.run.interruption import uninterrupted
@@ -103,6 +103,7 @@ class Rollout:
         """Start functions and wait until they are ready; return why one is not, by the name of its service."""
         for one in pending:
             self.board.tell(one.plan.name, "starting")
+            note_candidate(self.stack.workspace, one.plan, one.image)
         self.stack.prepare(pending)
         write_file(self.stack.engine.candidate_file, self._candidate)
         failures = self._create(pending, before)

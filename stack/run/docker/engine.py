@@ -36,9 +36,12 @@ _LOG_LINES = 20
 # Of each container, a line with its id and the log of its health checks, if it has one.
 _PROBES = "{{.Id}} {{with .State.Health}}{{json .Log}}{{end}}"
 _ADDRESS = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
-# Of each image, two lines with its names, by tag and by digest; Docker leaves out the address and the folder of its own
-# registry.
-_NAMES = "{{json .RepoTags}}\n{{json .RepoDigests}}"
+# Of each image, lines with its names, by tag and by digest, and with its id; Docker leaves out the address and the
+# folder of its own registry.
+_NAMES = "{{json .RepoTags}}\n{{json .RepoDigests}}\n[{{json .Id}}]"
+_ABSENT = "No such image"
+# An image's id, or its first letters.
+_ID = re.compile(r"(?:sha256:)?(?P<number>[0-9a-f]{12,64})")
 # What Docker says of a container that there is no need to remove.
 _GOING = re.compile(r"No such container|removal of container \S+ is already in progress")
 _DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
@@ -114,13 +117,21 @@ class Engine:
         return bool(self.images([image]))
 
     def images(self, names: Iterable[str]) -> set[str]:
-        """Return which of these images are here, by one call."""
+        """Return which of these images are here, by one call.
+
+        Raises:
+            EngineError: Docker does not answer.
+        """
         wanted = sorted(set(names))
         if not wanted:
             return set()
         result = run(["docker", "image", "inspect", "--format", _NAMES, *wanted])
+        if not result.returncode:
+            return set(wanted)
+        if any(line for line in result.stderr.splitlines() if _ABSENT not in line):
+            require_success(result)
         found = {name for line in result.stdout.split("\n") if line for name in json.loads(line) or ()}
-        return set(wanted) if not result.returncode else {name for name in wanted if _shorten(name) in found}
+        return {name for name in wanted if _shorten(name) in found or _is_id_of(name, found)}
 
     def used_images(self) -> set[str]:
         """Return the images of all containers on this machine, of whatever project."""
@@ -287,3 +298,8 @@ def _shorten(image: str) -> str:
     folder, slash, last = name.rpartition("/")
     last, _, tag = last.partition(":")
     return f"{folder}{slash}{last}@{digest}" if digest else f"{folder}{slash}{last}:{tag or 'latest'}"
+
+
+def _is_id_of(image: str, found: Iterable[str]) -> bool:
+    match = _ID.fullmatch(image)
+    return match is not None and any(name.startswith(f"sha256:{match['number']}") for name in found)

@@ -21,12 +21,19 @@ _ADVICE = (
 )
 # What Compose tells besides: warnings, and how far each container got.
 _CHATTER = re.compile(r'^(?:time="[^"]*" level=warning | (?:Container|Image|Network|Volume) ).*\n?', re.MULTILINE)
+_PLACE = re.compile(r"Cannot connect to the Docker daemon at (\S+?)\. Is the docker daemon running")
+_OWN_PLACE = "unix:///var/run/docker.sock"
 _PORT = re.compile(r"(?:Bind for|listen tcp4?) (\S+?:\d+)")
 
 
 def explain(text: str) -> str:
     """Turn what Docker printed into a message that says what to do next."""
     message = _CHATTER.sub("", text).strip() or text.strip() or "it said nothing."
+    if (place := _PLACE.search(message)) and place[1] != _OWN_PLACE:
+        return (
+            f"Docker's engine does not answer at {place[1]}, where DOCKER_HOST or Docker's context leads. "
+            "`unset DOCKER_HOST` and `docker context use default` lead to this machine's."
+        )
     for pattern, advice in _ADVICE:
         if pattern.search(message):
             return advice

@@ -7,8 +7,8 @@ from stack import console
 from stack.errors import StackError
 from stack.run.live.events import Event
 
-# Seconds between two looks whether a function is still being deployed.
-_AGAIN = 1.0
+# Seconds from an event to a look, and between two looks whether a function is still being deployed.
+_PAUSE = 1.0
 
 # By what a container shows that it is there; one whose deploy was killed may never have been started.
 _BEGINNINGS = ("create", "start")
@@ -42,21 +42,24 @@ class Caretaker:
         """Go on for ever."""
         while True:
             await self._bell.wait()
+            # A container that has just begun may not take a signal yet.
+            await asyncio.sleep(_PAUSE)
             self._bell.clear()
             await self._look()
             if self._waiting:
-                await asyncio.sleep(_AGAIN)
                 self._bell.set()
 
     async def _look(self) -> None:
         if self._is_all:
             self._is_all = False
             self._waiting |= set(await asyncio.to_thread(self._find_names))
-        for name in sorted(self._waiting):
-            try:
-                is_done = await asyncio.to_thread(self._clear, name)
-            except (StackError, OSError) as error:
-                console.warn(f"{name}: {error}")
-                is_done = True
-            if is_done:
-                self._waiting.discard(name)
+        names = sorted(self._waiting)
+        done = await asyncio.gather(*(asyncio.to_thread(self._see_to, name) for name in names))
+        self._waiting.difference_update(name for name, is_done in zip(names, done, strict=True) if is_done)
+
+    def _see_to(self, name: str) -> bool:
+        try:
+            return self._clear(name)
+        except (StackError, OSError) as error:
+            console.warn(f"{name}: {error}")
+            return True

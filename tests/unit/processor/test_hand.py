@@ -31,6 +31,24 @@ def test_another_worker_learns_what_a_dead_one_had_in_hand() -> None:
     assert not dead.blame("again")
 
 
+def test_what_a_dead_worker_was_to_see_to_another_does() -> None:
+    book = Book()
+    first, second, alive = Hand(book), Hand(book), Hand(book)
+    first.hold(1)
+    first.blame("it died")
+    child = os.fork()
+    if not child:
+        second.own()
+        os._exit(second.take_blame(1) != "it died")
+    assert os.waitpid(child, 0)[1] == 0
+    assert alive.take_blame(1) == ""
+    second.blame("it died too")
+    assert alive.take_blame(1) == "it died"
+    alive.settle_blame(1)
+    alive.blame("and the last")
+    assert alive.take_blame(1) == ""
+
+
 def hold_in_process(hand: Hand, mark: int) -> int:
     """Start a process with a message in hand, and return its number once it has it."""
     child = os.fork()
@@ -86,8 +104,8 @@ def test_book_keeps_the_newest_and_cuts_what_is_long() -> None:
     book = Book()
     for mark in range(1, 100):
         book.note(mark, "é" * 100)
-    assert book.take(1) == ""
-    assert book.take(99) == "é" * 60
+    assert book.take(1, 7) == ""
+    assert book.take(99, 7) == "é" * 56
 
 
 def test_batch_beyond_all_bounds_is_noted_in_part() -> None:

@@ -34,6 +34,9 @@ class Failed(Protocol):
     def acknowledge(self) -> None:
         """Let the MQTT broker forget it."""
 
+    def settle_blame(self) -> None:
+        """Note that its failure, if it was the death of a worker, is known here."""
+
 
 class Retries(Source, Protocol):
     """Where failed messages go, and come from when it is time to try them again."""
@@ -87,6 +90,7 @@ class MemoryRetries:
     def keep(self, delivery: Failed, failure: Failure) -> None:
         """Hand a message over again after its delay, or give it up."""
         delivery.attempts += 1
+        delivery.settle_blame()
         if delivery.attempts > self._retries:
             self._count(Count.DEAD_LETTERED)
             _give_up(delivery, failure)

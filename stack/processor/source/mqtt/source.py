@@ -40,7 +40,17 @@ _WAITING_LIMIT = 10_000
 class MqttDelivery:
     """One message on its way through a worker."""
 
-    __slots__ = ("_is_again", "_mid", "_qos", "_session", "_source", "attempts", "message", "pool_index")
+    __slots__ = (
+        "_blamed_mark",
+        "_is_again",
+        "_mid",
+        "_qos",
+        "_session",
+        "_source",
+        "attempts",
+        "message",
+        "pool_index",
+    )
 
     def __init__(self, source: "MqttSource", message: MQTTMessage, session: int) -> None:
         self.message = _read_message(message)
@@ -50,6 +60,7 @@ class MqttDelivery:
         self._qos = message.qos
         self._is_again = message.dup
         self._session = session
+        self._blamed_mark = 0
 
     def claim(self) -> bool:
         """Tell whether it is to be handled.
@@ -63,6 +74,7 @@ class MqttDelivery:
             return False
         mark = mark_message(self.message.topic, self.message.payload)
         if self._is_again and (reason := source.hand.take_blame(mark)):
+            self._blamed_mark = mark
             source.retries.keep(self, Failure(reason, ""))
             return False
         source.hand.hold(mark)
@@ -78,8 +90,15 @@ class MqttDelivery:
         self._source.hand.release()
         self._source.retries.keep(self, failure)
 
+    def settle_blame(self) -> None:
+        """Note that whoever tries the message again knows of the worker that died of it."""
+        if self._blamed_mark:
+            self._source.hand.settle_blame(self._blamed_mark)
+            self._blamed_mark = 0
+
     def acknowledge(self) -> None:
         """Let the broker forget the message."""
+        self.settle_blame()
         if self._qos:
             self._source.acknowledge(self._mid, self._qos, self._session)
 

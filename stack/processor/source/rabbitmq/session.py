@@ -37,13 +37,15 @@ class Plan(Protocol):
 class AmqpDelivery:
     """One message on its way through a worker."""
 
-    __slots__ = ("_is_again", "_session", "message", "pool_index", "tag")
+    __slots__ = ("_is_again", "_session", "blamed_mark", "message", "pool_index", "tag")
 
     def __init__(self, session: "Session", tag: int, message: AmqpMessage, *, is_again: bool) -> None:
         self._session = session
         self._is_again = is_again
         self.tag = tag
         self.message = message
+        self.blamed_mark = 0
+        """The mark of a message of which a worker died."""
 
     def claim(self) -> bool:
         """Tell whether it is to be handled.
@@ -55,11 +57,17 @@ class AmqpDelivery:
             return False
         mark = mark_message(self.message.routing_key, self.message.body)
         if self._is_again and (reason := session.hand.take_blame(mark)):
+            self.blamed_mark = mark
             session.outcomes.append((self, Failure(reason, "")))
             return False
         session.hand.hold(mark)
         session.prefetch.begin()
         return True
+
+    def settle_blame(self) -> None:
+        """Note that nothing more is to be done about the worker that died of it."""
+        if self.blamed_mark:
+            self._session.hand.settle_blame(self.blamed_mark)
 
     def done(self, response: Response) -> None:
         """Have the message acknowledged."""
@@ -180,6 +188,8 @@ class Session:
             self._channel.basic_reject(delivery.tag, requeue=policy.requeue)
         else:
             self._send_copy(delivery, failure)
+            return
+        delivery.settle_blame()
 
     def _send_copy(self, delivery: AmqpDelivery, failure: Failure) -> None:
         tag = delivery.tag
@@ -190,6 +200,7 @@ class Session:
             self._acknowledgements.release(tag)
             if self._channel.is_open:
                 self._channel.basic_ack(tag)
+                delivery.settle_blame()
 
         plan = self._plan
         copy = copy_message(

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from stack.errors import EngineError
 from stack.run.docker.engine import Engine
 
 _DIGEST = f"sha256:{'0' * 64}"
 # What `docker image inspect` prints of two images, the tags and digests of each on a line.
 _TOLD = f"""["python:3.13-slim","own/function:1"]
 ["python@{_DIGEST}"]
+["sha256:0123456789abcdef{"0" * 48}"]
 
 []
 ["mirror.example:5000/a/b@{_DIGEST}"]
+["sha256:{"9" * 64}"]
 """
 
 
@@ -26,10 +29,19 @@ _TOLD = f"""["python:3.13-slim","own/function:1"]
         f"docker.io/python:3.13@{_DIGEST}",
         f"mirror.example:5000/a/b@{_DIGEST}",
         "own/function:1",
+        "0123456789ab",
+        f"sha256:0123456789abcdef{'0' * 48}",
     ],
 )
 def test_an_image_is_here_whether_or_not_others_are(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    result = subprocess.CompletedProcess([], 1, _TOLD, "No such image: absent")
+    result = subprocess.CompletedProcess([], 1, _TOLD, "Error response from daemon: No such image: absent:latest\n")
     monkeypatch.setattr("stack.run.docker.engine.run", lambda _: result)
-    absent = ["absent", "python", f"own/function@{_DIGEST}", f"a/b@{_DIGEST}"]
+    absent = ["absent", "python", "0123456789ac", "0123", f"own/function@{_DIGEST}", f"a/b@{_DIGEST}"]
     assert Engine("p", tmp_path / "compose.yaml").images([name, *absent]) == {name}
+
+
+def test_docker_that_does_not_answer_says_nothing_of_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = "Cannot connect to the Docker daemon at unix:///nowhere.sock. Is the docker daemon running?\n"
+    monkeypatch.setattr("stack.run.docker.engine.run", lambda _: subprocess.CompletedProcess([], 1, "[]\n", told))
+    with pytest.raises(EngineError, match="DOCKER_HOST or Docker's context leads"):
+        Engine("p", tmp_path / "compose.yaml").images(["a"])

@@ -21,7 +21,8 @@ class Engine:
 
     def __init__(self, states: str) -> None:
         pairs = ((letter, *_STATES[letter]) for letter in states)
-        self.found = [make(id=id_, state=state, status=told, service="function-thermo") for id_, state, told in pairs]
+        own = {"service": "function-thermo", "image": "i"}
+        self.found = [make(id=id_, state=state, status=told, **own) for id_, state, told in pairs]
         self.stopped = ""
         self.scales: dict[str, int] = {}
 
