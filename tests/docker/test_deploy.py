@@ -474,6 +474,7 @@ def test_killed_deploy_of_a_foreign_image_leaves_what_was_there(workspace: Works
     image = workspace.inspect("function-origin")["Config"]["Image"]
     config = f"metadata: {{name: borrower}}\nspec: {{image: {image}, readinessTimeoutSeconds: 60, env: [%s]}}\n"
     folder = workspace.write_function("borrower", "", config % "{name: A, value: one}")
+    (folder / "main.py").unlink()
     workspace.invoke("deploy-function", "borrower")
     old = workspace.containers("function-borrower")
     (folder / "function.yaml").write_text(config % "{name: A, value: two}")
