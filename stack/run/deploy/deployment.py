@@ -100,29 +100,29 @@ def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str, *, m
     if before:
         _write(_history(workspace, plan.name) / f"{before.revision}.json", before)
     _write(path, deployment)
-    forget_candidate(workspace, plan.name)
     return deployment
 
 
 def note_candidate(workspace: Workspace, plan: FunctionPlan, image: str) -> None:
-    """Remember what is about to be started, which may leave something at the broker even if it never counts."""
+    """Remember what is about to be started, until what it or the one before left at the broker is seen to."""
     _write(_candidate(workspace, plan.name), _describe(plan, image, revision=0, message=""))
 
 
 def load_candidate(workspace: Workspace, name: str) -> Deployment | None:
-    """Return what was started of a function and has not come to count; nothing if there is none."""
+    """Return what was started of a function by a deploy that has not come to its end; nothing if there is none."""
     path = _candidate(workspace, name)
     return _read(path) if path.is_file() else None
 
 
 def forget_candidate(workspace: Workspace, name: str) -> None:
-    """Remember that nothing is left of it."""
+    """Remember that the deploy has come to its end."""
     _candidate(workspace, name).unlink(missing_ok=True)
 
 
 def forget_deployment(workspace: Workspace, name: str) -> None:
     """Remember that a function is not deployed, and forget its revisions."""
     _current(workspace, name).unlink(missing_ok=True)
+    forget_candidate(workspace, name)
     shutil.rmtree(_history(workspace, name), ignore_errors=True)
 
 

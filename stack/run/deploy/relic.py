@@ -70,7 +70,7 @@ def _put_right(stack: Stack, name: str, relics: Sequence[Container]) -> str:
 
 
 def _clear_broker(stack: Stack, name: str) -> None:
-    """Remove what a version bound at the broker that never counted."""
+    """Remove what is bound at the broker for a version that does not count, if no deploy has seen to it."""
     if load_candidate(stack.workspace, name):
         # Only now: it comes with an HTTP client, which takes a while to import.
         from stack.run.broker.leftover import clear_after_deploy
