@@ -54,9 +54,8 @@ def _clear(stack: Stack, name: str) -> bool:
         fresh = stack.reread()
         if is_free and (relics := _find_relics(fresh, name)):
             console.warn(f"{name}: a deploy of it was cut short; what it left makes way for what is recorded.")
-            problem = _put_right(fresh, name, relics)
             fresh.write(fresh.inputs)
-            if problem:
+            if problem := _put_right(fresh, name, relics):
                 console.warn(problem)
         return is_free
 
