@@ -240,7 +240,7 @@ def _write(page: Page, text: str) -> None:
 def _deploy(page: Page, outcome: str, *, button: str = "Deploy") -> None:
     page.get_by_role("button", name=button, exact=True).click()
     panel = page.get_by_label("Deploy", exact=True)
-    expect(panel.get_by_role("log")).to_contain_text("building")
+    expect(panel.get_by_role("log")).to_contain_text("building", timeout=30_000)
     expect(panel.get_by_role("heading")).to_have_text(outcome, timeout=90_000)
 
 
