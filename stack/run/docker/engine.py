@@ -23,6 +23,7 @@ from stack.run.docker.command import relay, require_success, run, stream
 from stack.run.docker.compose import find_command
 from stack.run.docker.config_hash import HashMemory, make_key
 from stack.run.docker.container import PROJECT_LABEL, Container, read_containers
+from stack.run.docker.image_name import is_told
 from stack.run.docker.listing import confirm, list_containers
 from stack.run.docker.refusal import explain
 from stack.run.docker.socket import ask_engine
@@ -40,11 +41,8 @@ _ADDRESS = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
 # folder of its own registry.
 _NAMES = "{{json .RepoTags}}\n{{json .RepoDigests}}\n[{{json .Id}}]"
 _ABSENT = "No such image"
-# An image's id, or its first letters.
-_ID = re.compile(r"(?:sha256:)?(?P<number>[0-9a-f]{12,64})")
 # What Docker says of a container that there is no need to remove.
 _GOING = re.compile(r"No such container|removal of container \S+ is already in progress")
-_DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
 
 
 @dataclass
@@ -131,7 +129,7 @@ class Engine:
         if any(line for line in result.stderr.splitlines() if _ABSENT not in line):
             require_success(result)
         found = {name for line in result.stdout.split("\n") if line for name in json.loads(line) or ()}
-        return {name for name in wanted if _shorten(name) in found or _is_id_of(name, found)}
+        return {name for name in wanted if is_told(name, found)}
 
     def used_images(self) -> set[str]:
         """Return the images of all containers on this machine, of whatever project."""
@@ -290,16 +288,3 @@ class Engine:
             yield
         except DockerException as error:
             raise EngineError(explain(error.stderr or str(error))) from error
-
-
-def _shorten(image: str) -> str:
-    """Return an image's name as Docker tells it."""
-    name, _, digest = _DEFAULT_REGISTRY.sub("", image).partition("@")
-    folder, slash, last = name.rpartition("/")
-    last, _, tag = last.partition(":")
-    return f"{folder}{slash}{last}@{digest}" if digest else f"{folder}{slash}{last}:{tag or 'latest'}"
-
-
-def _is_id_of(image: str, found: Iterable[str]) -> bool:
-    match = _ID.fullmatch(image)
-    return match is not None and any(name.startswith(f"sha256:{match['number']}") for name in found)
