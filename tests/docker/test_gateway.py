@@ -129,9 +129,11 @@ def test_request_reaches_the_function_as_it_was_sent(workspace: Workspace, autho
     headers = document["headers"]
     assert headers["X-Nuclio-Log-Level"] == "info"
     assert headers["X-Forwarded-Prefix"] == "/gw-describes"
-    assert headers["X-Forwarded-Proto"] == "http"
-    assert headers["X-Forwarded-Host"] == urlsplit(url).netloc
+    assert headers["Host"] == urlsplit(url).netloc
     assert headers["X-Forwarded-For"]
+    # What a proxy for TLS before the gateway says.
+    shown = workspace.invoke("invoke-function", "gw-describes", "--header", "X-Forwarded-Proto: https")
+    assert json.loads(shown.stdout)["headers"]["X-Forwarded-Proto"] == "https"
 
 
 def test_who_does_not_answer_is_said_to_be_what_it_is(workspace: Workspace, author: Author) -> None:
