@@ -1,6 +1,5 @@
 """Configuration in the source: a block of comments that Nuclio calls `@nuclio.configure`."""
 
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from stack.config.function import HANDLER
 from stack.config.reading import parse_mapping
 from stack.errors import ConfigError
+from stack.record import dataclass
 
 _MARK = "#@nuclio.configure"
 _KEY = "function.yaml"

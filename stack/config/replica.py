@@ -1,9 +1,9 @@
 """How many containers of a function run at once."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from stack.config.problem import Problem
+from stack.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from stack.config.inline import is_source_alone, read_inline
 from stack.config.merge import handler_of, merge_configs
 from stack.config.reading import read_mapping
 from stack.errors import ConfigError, FunctionError
+from stack.record import dataclass
 
 FOLDER = "functions"
 FILE = "function.yaml"

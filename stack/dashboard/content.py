@@ -1,7 +1,8 @@
 """What messages hold, as a page may show it: always as text, whatever it is."""
 
 import json
-from dataclasses import dataclass
+
+from stack.record import dataclass
 
 # Characters of a text, and bytes of anything else, that a page shows; the whole can be downloaded.
 _LONGEST_TEXT, _LONGEST_BYTES = 100_000, 4096

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from stack.record import dataclass
 
 # What the processor puts behind the name of a queue, and into the headers of a message that failed.
 DEAD, RETRY = ".dead", ".retry."

@@ -1,13 +1,14 @@
 """Where a message enters a function: the queues of its triggers on the stack's broker."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from stack.config.trigger import MQTT, RABBITMQ, MqttTrigger, RabbitTrigger
 from stack.plan.dead_letter import EXCHANGE, ROUTING_KEY
 from stack.plan.function import FunctionPlan, default_queue, is_stack_broker
 from stack.plan.publication import AmqpMessage
 from stack.plan.topic import to_key
+from stack.record import dataclass
 
 _MQTT_EXCHANGE = "amq.topic"
 # Stands for what a wildcard leaves open.

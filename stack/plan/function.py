@@ -1,7 +1,6 @@
 """Functions: what the processor is told, and what their images are made of."""
 
 import posixpath
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import yaml
@@ -15,6 +14,7 @@ from stack.errors import ConfigError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Bound, has_own_account, is_own_broker
 from stack.plan.code import runs_as_is
 from stack.plan.image import split_reference
+from stack.record import dataclass
 
 IMAGE = "nuclio/processor-"
 # The secret that holds the broker's URL with its password, mounted as the file `broker.url`; and where it speaks MQTT.

@@ -4,7 +4,6 @@ import base64
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from stack.config.compact import write_compact
@@ -23,6 +22,7 @@ from stack.plan.function import (
 from stack.plan.function_import import INSTALL, REQUIREMENTS
 from stack.plan.parcel import File, pack_files
 from stack.plan.secret import find_wants
+from stack.record import dataclass
 
 API_VERSION, KIND = "nuclio.io/v1", "NuclioFunction"
 

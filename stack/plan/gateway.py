@@ -1,7 +1,6 @@
 """The gateway: one address for all HTTP functions, each at a path that begins with its name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from stack.config.settings import Processor, Settings
 from stack.config.trigger import HttpTrigger
@@ -10,6 +9,7 @@ from stack.plan.function import FunctionPlan
 from stack.plan.image import digest
 from stack.plan.stack import Service
 from stack.plan.template import fill
+from stack.record import dataclass
 
 SERVICE = "gateway"
 PORT = 8080

@@ -1,6 +1,6 @@
 """A function as it runs on this machine, without Docker: what its processor is told."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigge
 from stack.plan.broker import MQTT_PORT
 from stack.plan.function import BROKER_SECRET, MQTT_SECRET, FunctionPlan, is_stack_broker, processor_document
 from stack.plan.secret import FOLDER, Vault, find_mounts
+from stack.record import dataclass
 
 
 @dataclass(frozen=True)

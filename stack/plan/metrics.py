@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from stack.record import dataclass
 
 _PREFIX = "nuclio_processor_"
 _SAMPLE = re.compile(rf"^{_PREFIX}(?P<name>\w+)\{{(?P<labels>.*)\}} (?P<value>\S+)$", re.MULTILINE)

@@ -10,10 +10,10 @@ import io
 import re
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from stack.errors import FunctionError
+from stack.record import dataclass
 
 _COMMAND = re.compile(r"^echo ([A-Za-z0-9+/=]+) \| base64 -d \| tar -xzC /opt/nuclio$")
 # Docker refuses a Dockerfile with a line of more than 65535 bytes.

@@ -2,7 +2,6 @@
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from stack.config.secret import SecretRef
@@ -21,6 +20,7 @@ from stack.plan.nuclio_dashboard import is_nuclio, nuclio_image, render_nuclio
 from stack.plan.package import render_package
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service
 from stack.plan.template import fill
+from stack.record import dataclass
 
 COMPOSE = "compose.yaml"
 # The service that decides how many containers there are.

@@ -2,7 +2,6 @@
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from stack.config.secret import SecretContent, SecretRef
 from stack.config.trigger import MqttTrigger, RabbitTrigger
@@ -11,6 +10,7 @@ from stack.errors import ConfigError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Credentials
 from stack.plan.function import BROKER_SECRET, MQTT_SECRET, FunctionPlan
 from stack.plan.image import digest
+from stack.record import dataclass
 
 FOLDER = "/run/secrets"
 # Linux takes no longer string, of name and value, into the environment of a program (MAX_ARG_STRLEN).

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cached_property
 
 from stack import console
@@ -15,6 +15,7 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import check_exposure
+from stack.record import dataclass
 from stack.run.deploy.renewal import Renewal, find_renewal
 from stack.run.deploy.revision import prune_attempts
 from stack.run.docker.container import Container

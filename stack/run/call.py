@@ -4,7 +4,7 @@ import http.client
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -12,6 +12,7 @@ from stack.errors import FunctionError
 from stack.plan.function import service_name
 from stack.plan.gateway import PORT
 from stack.plan.gateway import SERVICE as GATEWAY
+from stack.record import dataclass
 from stack.run.place import is_inside
 
 # Nuclio's own limit for a call from its dashboard.

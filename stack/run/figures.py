@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
+from stack.record import dataclass
 from stack.run.docker.container import Container
 from stack.run.docker.engine import Engine
 

@@ -1,7 +1,7 @@
 """Functions: build, delete, list; run/deploy/ deploys them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from stack import console
 from stack.config.settings import Settings
@@ -14,6 +14,7 @@ from stack.plan.handler_check import check_handler, find_source
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
 from stack.plan.stack import Service
+from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
 from stack.run.deploy.log import forget_log
 from stack.run.deploy.revision import prune_revisions

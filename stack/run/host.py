@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from functools import cache
+from io import FileIO
 from pathlib import Path
 
 from stack.config.settings import Settings
@@ -74,13 +75,7 @@ def find_ca(settings: Settings) -> Path | None:
 
 def processor_digest() -> str:
     """Return a digest of the processor's own files."""
-    total = hashlib.sha256()
-    folder = PROGRAM / "stack"
-    files = [folder / "__init__.py", *sorted((folder / "processor").rglob("*"))]
-    for path in files:
-        if path.is_file() and path.suffix != ".pyc":
-            total.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()
+    return _digest(["stack/__init__.py", *_list_files("stack/processor")])
 
 
 def find_home(root: Path, settings: Settings) -> Home:
@@ -110,21 +105,25 @@ def find_architecture() -> str:
 @cache
 def program_digest() -> str:
     """Return a digest of the program's own files, but for the processor's."""
-    total = hashlib.sha256()
-    for name in sorted(_list_program()):
-        total.update(name.encode() + b"\0" + (PROGRAM / name).read_bytes())
-    return total.hexdigest()[:12]
+    names = (name for top in ("stack", "templates") for name in _list_files(top))
+    return _digest(name for name in names if not name.startswith(_OTHERS))[:12]
 
 
-def _list_program() -> Iterator[str]:
-    """Yield the program's files, by their paths below its folder."""
+def _list_files(top: str) -> Iterator[str]:
+    """Yield the files of one of the program's folders, by their paths below the program's own."""
     start = len(str(PROGRAM)) + 1
-    for top in ("stack", "templates"):
-        for folder, below, files in os.walk(PROGRAM / top):
-            below[:] = [one for one in below if one != "__pycache__"]
-            place = folder[start:]
-            if not f"{place}/".startswith(_OTHERS):
-                yield from (f"{place}/{file}" for file in files)
+    for folder, below, files in os.walk(PROGRAM / top):
+        below[:] = [one for one in below if one != "__pycache__"]
+        yield from (f"{folder[start:]}/{file}" for file in files)
+
+
+def _digest(names: Iterable[str]) -> str:
+    """Return a digest of some of the program's files, which each task reads: pathlib does so at half the speed."""
+    total, program = hashlib.sha256(), str(PROGRAM)
+    for name in sorted(names):
+        with FileIO(f"{program}/{name}") as file:
+            total.update(name.encode() + b"\0" + file.readall())
+    return total.hexdigest()
 
 
 def check_ports(address: str, ports: Iterable[tuple[str, int]]) -> None:

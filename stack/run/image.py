@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from stack.plan.render import (
     render_function,
     render_images,
 )
+from stack.record import dataclass
 from stack.run.base import make_base
 from stack.run.docker.build import Build
 from stack.run.docker.engine import Engine

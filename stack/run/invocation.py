@@ -3,11 +3,11 @@
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from stack import console
 from stack.errors import FunctionError
+from stack.record import dataclass
 from stack.run.call import Request, call_function
 from stack.run.function import FunctionStatus, list_functions
 

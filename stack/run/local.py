@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +26,7 @@ from stack.plan.broker import MQTT_PORT
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
 from stack.plan.secret import check_secrets
+from stack.record import dataclass
 from stack.run.broker.broker import find_broker
 from stack.run.source.source import Store
 from stack.run.stack import Stack, open_stack

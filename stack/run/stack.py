@@ -1,7 +1,7 @@
 """The stack: render it, take it down, show its logs; run/boot.py brings it up."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from stack.plan.image import Ground
 from stack.plan.render import Inputs, function_image, render, render_function, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, check_exposure, plan_service
+from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, load_deployments
 from stack.run.docker.engine import Engine
 from stack.run.gateway import settle_gateway

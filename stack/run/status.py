@@ -1,7 +1,7 @@
 """What the user is told of the stack and its functions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from stack import console
@@ -10,6 +10,7 @@ from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
 from stack.plan.render import DASHBOARD_PORT
+from stack.record import dataclass
 from stack.run.boot import bring_up
 from stack.run.deploy.bundle import deploy_bundle
 from stack.run.deploy.deploy import deploy_functions, roll_back

@@ -5,7 +5,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import TextIO
@@ -14,6 +13,7 @@ from stack import console
 from stack.config.settings import FILE as SETTINGS
 from stack.errors import HostError
 from stack.plan.render import COMPOSE, MOUNTED, Files
+from stack.record import dataclass
 
 PROGRAM = Path(__file__).parents[2]
 # Names another workspace than the program's own folder.

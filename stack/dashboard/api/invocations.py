@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +20,7 @@ from stack.dashboard.api.external_ip_addresses import find_addresses as find_hos
 from stack.dashboard.api.function_object import find_addresses
 from stack.dashboard.api.function_wish import find_record
 from stack.dashboard.desk import Desk, desk_of
+from stack.record import dataclass
 from stack.run.call import TIMEOUT_SECONDS, find_call_url
 from stack.run.catalogue.catalogue import FunctionRecord
 from stack.run.docker.engine import Engine

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from stack.dashboard.page import render
 from stack.errors import StackError
 from stack.plan.diagram import HEIGHT, WIDTH, lay_out
 from stack.plan.topology import BrokerFacts, draw_topology, gather, output_names
+from stack.record import dataclass
 from stack.run.catalogue.catalogue import FunctionRecord
 
 _TOPICS = ("stack", "functions", "broker", "history")

@@ -6,9 +6,10 @@ import binascii
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from stack.dashboard.security.throttle import Throttle
+from stack.record import dataclass
 from stack.run.secret.access import Access
 
 # Credentials that were right are remembered, as keyed digests, since argon2 takes a twentieth of a second on purpose.

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import pika
 
 from stack.errors import StackError
+from stack.record import dataclass
 
 _BODY = b'{"temperature": 21.5}'
 # Messages between two looks at what the broker says.

@@ -5,7 +5,6 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from stack.errors import BrokerError
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE, Credentials
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.leftover import Binding
+from stack.record import dataclass
 from stack.run.place import is_inside
 from stack.run.stack import Stack
 

@@ -7,7 +7,6 @@ so one at a time does anything with them.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count, islice
 from time import monotonic, sleep
 from typing import Any
@@ -18,6 +17,7 @@ from pika.exceptions import AMQPError, NackError, UnroutableError
 from stack.errors import BrokerError, FunctionError
 from stack.plan.dead_letter import DEAD, Letter
 from stack.plan.function import own_queues
+from stack.record import dataclass
 from stack.run.broker.broker import Broker, find_broker
 from stack.run.stack import Stack
 from stack.run.workspace import lock

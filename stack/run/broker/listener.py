@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -12,6 +11,7 @@ from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from stack.errors import BrokerError
+from stack.record import dataclass
 from stack.run.broker.broker import Broker
 
 # Messages that may be here unacknowledged: few enough that another consumer gets its share, enough to be quick.

@@ -7,7 +7,7 @@ says so by `forget` and `forget_containers`.
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from stack.config.function import DEFAULT_PROJECT, FunctionConfig
@@ -16,6 +16,7 @@ from stack.config.trigger import Trigger
 from stack.errors import EngineError, FunctionError
 from stack.plan.function_document import Told
 from stack.plan.gateway import find_url
+from stack.record import dataclass
 from stack.run.catalogue.sketch import WATCHED, Sketch, Sketchbook
 from stack.run.deploy.log import Attempt, Entry, Result
 from stack.run.docker.container import Container

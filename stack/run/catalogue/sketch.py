@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from stack.config.settings import FILE as SETTINGS
@@ -12,6 +12,7 @@ from stack.config.source import FOLDER, IGNORED_FOLDERS, function_folders
 from stack.errors import StackError
 from stack.plan.function import FunctionPlan, inline_source, module_path, package_path, plan_function
 from stack.plan.scale import choose_replicas
+from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, find_deployment, list_deployed
 from stack.run.deploy.log import Attempt, Result, load_attempts
 from stack.run.scale.replicas import load_replicas

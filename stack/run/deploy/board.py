@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from stack import console
 from stack.errors import StackError
+from stack.record import dataclass
 from stack.run.deploy.deployment import find_deployment, is_deployed
 from stack.run.deploy.log import DeployLog, Result
 from stack.run.workspace import Workspace

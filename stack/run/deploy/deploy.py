@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 
 from stack import console
@@ -16,6 +15,7 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import files_digest, function_image, render_broker, stack_images
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
+from stack.record import dataclass
 from stack.run.boot import bring_up
 from stack.run.deploy.board import READY, Board, keep_board
 from stack.run.deploy.deployment import Deployment, is_deployed

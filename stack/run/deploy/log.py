@@ -9,12 +9,13 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from stack.record import dataclass
 from stack.run.deploy.deployment import find_deployment, is_deployed, tell_author
 from stack.run.workspace import Workspace, make_folder, try_lock, write_file
 

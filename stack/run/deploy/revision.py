@@ -1,12 +1,13 @@
 """Revisions: what a function was before, to list and to go back to; and the images that no revision needs any more."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from stack import console
 from stack.errors import FunctionError
 from stack.plan.code import runs_as_is
+from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, forget_revisions, is_deployed, load_deployments, load_revisions
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import Workspace, list_files, try_lock, write_file

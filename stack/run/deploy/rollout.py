@@ -6,13 +6,14 @@ of power, leaves a stack that is as it was, and a container beside it that the n
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from stack.errors import EngineError
 from stack.plan.advice import advise_start
 from stack.plan.render import Inputs, render_compose
 from stack.plan.stack import Service
+from stack.record import dataclass
 from stack.run.deploy.board import Board
 from stack.run.deploy.deployment import note_candidate, record_deployment
 from stack.run.docker.container import Container

@@ -11,13 +11,14 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from stack.errors import EngineError
+from stack.record import dataclass
 from stack.run.docker.buildkit import BuildKit
 from stack.run.docker.command import relay, require_success, run, stream
 from stack.run.docker.compose import find_command
@@ -41,6 +42,8 @@ _ADDRESS = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
 # folder of its own registry.
 _NAMES = "{{json .RepoTags}}\n{{json .RepoDigests}}\n[{{json .Id}}]"
 _ABSENT = "No such image"
+# The socket tells of one image at a time, which is sooner than one call for all only of so many.
+_FEW = 3
 # What Docker says of a container that there is no need to remove.
 _GOING = re.compile(r"No such container|removal of container \S+ is already in progress")
 
@@ -115,7 +118,7 @@ class Engine:
         return bool(self.images([image]))
 
     def images(self, names: Iterable[str]) -> set[str]:
-        """Return which of these images are here, by one call.
+        """Return which of these images are here, by one call, or at the socket where they are few.
 
         Raises:
             EngineError: Docker does not answer.
@@ -123,6 +126,8 @@ class Engine:
         wanted = sorted(set(names))
         if not wanted:
             return set()
+        if len(wanted) <= _FEW and all(ask_engine(f"/images/{quote(name)}/json") for name in wanted):
+            return set(wanted)
         result = run(["docker", "image", "inspect", "--format", _NAMES, *wanted])
         if not result.returncode:
             return set(wanted)

@@ -3,18 +3,18 @@
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from stack.errors import FunctionError
+from stack.record import dataclass
 from stack.run.docker.container import Container
 from stack.run.docker.engine import Engine
 from stack.run.docker.probe import find_ready
 
 # How often functions are asked, and Docker, which takes a hundred times as much of the machine.
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.01
 # Where more functions than this are waited for they are asked less often: it is them who need the processors.
-_POLLED_TOGETHER = 4
+_POLLED_TOGETHER = 2
 _LISTING_SECONDS = 0.5
 # A function that has failed to start for so long will not be waited for any more; one that only waits for its broker
 # will. By then it was tried some six times.

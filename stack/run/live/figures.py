@@ -3,12 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from stack.plan.metrics import Counters, read_counters
+from stack.record import dataclass
 from stack.run.live.engine import Instance
 
 METRICS_PORT = 8090

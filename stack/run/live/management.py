@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +10,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, e
 from yarl import URL
 
 from stack.errors import BrokerError
+from stack.record import dataclass
 from stack.run.broker.broker import Broker
 
 # Bytes that an answer may have, and how many rows of each kind are asked for: a page shows no more.

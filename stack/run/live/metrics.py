@@ -3,13 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic, time
 from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from stack.plan.metrics import Condition, Counters, read_condition, read_counters
+from stack.record import dataclass
 from stack.run.live.engine import AsyncEngine, Instance, Usage
 from stack.run.live.figures import METRICS_PORT
 from stack.run.live.topic import Tail

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from secrets import token_hex
 from time import time
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pika import URLParameters
 from pika.adapters.asyncio_connection import AsyncioConnection
 
+from stack.record import dataclass
 from stack.run.broker.broker import Broker
 
 # Messages that wait for us at most, older ones make way; and how many are taken at once, and how often: a flood is

@@ -6,7 +6,7 @@ It runs in a container of the stack, beside the broker and the gateway. What it 
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from stack import console
@@ -14,6 +14,7 @@ from stack.errors import StackError
 from stack.plan.function import own_queues
 from stack.plan.scaler import Load, Memory, Policy, decide, read_targets
 from stack.plan.stack import Service
+from stack.record import dataclass
 from stack.run.broker.broker import Depth, find_broker
 from stack.run.deploy.deployment import load_deployments
 from stack.run.gateway import Traffic, read_traffic

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from stack.errors import HostError
+from stack.record import dataclass
 from stack.run.workspace import Workspace, advise, make_folder, write_file
 
 USER = "admin"

@@ -5,12 +5,12 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from stack.config.settings import Downloads
 from stack.errors import FunctionError
+from stack.record import dataclass
 
 _COMMIT = re.compile(r"^[0-9a-f]{40}([0-9a-f]{24})?$")
 # Give git the account by its environment: on its command line every user of this machine could read it.

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from stack.config.source import Function, add_code
 from stack.errors import FunctionError
 from stack.plan.code import Kind, Origin, complete_attributes, find_origin
 from stack.plan.s3 import Account, Item, sign_address
+from stack.record import dataclass
 from stack.run.host import find_ca
 from stack.run.secret.credentials import load_credentials
 from stack.run.secret.vault import open_vault
