@@ -1,16 +1,16 @@
 """A function as it runs on this machine, without Docker: what its processor is told."""
 
+import json
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
-
-import yaml
 
 from stack.config.secret import SecretContent
 from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
 from stack.plan.broker import MQTT_PORT
 from stack.plan.function import BROKER_SECRET, MQTT_SECRET, FunctionPlan, is_stack_broker, processor_document
 from stack.plan.secret import FOLDER, Vault, find_mounts
+from stack.plan.template import write_flow
 from stack.record import dataclass
 
 
@@ -32,7 +32,7 @@ def plan_local(
 
     Secrets that the function wants as files elsewhere than among the processor's are left out too.
     """
-    document = yaml.safe_load(processor_document(plan))
+    document = json.loads(processor_document(plan))
     spec = document["spec"]
     dropped = tuple(name for name, trigger in plan.triggers.items() if not broker_url and _needs_broker(trigger))
     spec["triggers"] = {
@@ -44,7 +44,7 @@ def plan_local(
     own = {ref: SecretContent(address.encode()) for ref, address in addresses.items()}
     vault = replace(vault, contents={**vault.contents, **own})
     return LocalPlan(
-        document=yaml.safe_dump(document, sort_keys=False, allow_unicode=True),
+        document=write_flow(document, indent=2),
         secrets={
             str(mount.secret): vault.contents[mount.secret]
             for mount in find_mounts(plan, vault)

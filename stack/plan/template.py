@@ -30,16 +30,19 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters["quote"] = lambda value: _escape(_quote(value)).replace("$", "$$")
+    environment.filters["quote"] = lambda value: write_flow(value).replace("$", "$$")
     environment.filters["string"] = lambda value: _quote(value).replace("$", "\\$")
     return environment
 
 
-def _escape(text: str) -> str:
-    """Write by its number what JSON permits as it is, and YAML refuses or takes for the end of a line."""
-    return _UNFIT_FOR_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+def write_flow(value: object, *, indent: int | None = None) -> str:
+    """Write a value as JSON that is YAML too; `quote` escapes it for Compose.
+
+    By its number is written what JSON permits as it is, and YAML refuses or takes for the end of a line.
+    """
+    return _UNFIT_FOR_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", _quote(value, indent))
 
 
-def _quote(value: object) -> str:
-    """Write a value as JSON, which is YAML too; `quote` escapes it for Compose, `string` for a Dockerfile."""
-    return json.dumps(value, ensure_ascii=False, default=str)
+def _quote(value: object, indent: int | None = None) -> str:
+    """Write a value as JSON; `string` escapes it for a Dockerfile."""
+    return json.dumps(value, ensure_ascii=False, default=str, indent=indent)

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from stack.processor.probe import HEALTH_PORT, METRICS_PORT
+from stack.record import dataclass
 
 _CONFIG = "/etc/nuclio/config/processor/processor.yaml"
 _SECRETS = "/run/secrets"

@@ -4,7 +4,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from time import monotonic
 
 from nuclio_sdk import Logger
@@ -15,6 +15,7 @@ from stack.processor.health import Page, Pages, PageServer
 from stack.processor.meter import Count
 from stack.processor.metrics import CONTENT_TYPE, Total, render_metrics
 from stack.processor.place import Place
+from stack.record import dataclass
 
 # Seconds over which the rate is told; at least so many lie between two of the looks that it is made of.
 _WINDOW, _STEP = 60.0, 1.0

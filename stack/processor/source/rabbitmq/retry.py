@@ -8,7 +8,6 @@ confirmed the copy.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pika import BasicProperties
@@ -16,6 +15,7 @@ from pika import BasicProperties
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.delivery import Failure
 from stack.processor.message import AmqpMessage
+from stack.record import dataclass
 
 ATTEMPTS = "x-nuclio-attempts"
 EXCHANGE = "x-nuclio-exchange"
