@@ -1,5 +1,6 @@
 """The command line of `processor`."""
 
+import gc
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,4 +40,5 @@ def _serve(function: Function, options: Options) -> int:
 def _rehearse(function: Function, file_name: str) -> int:
     from stack.processor.rehearsal import rehearse
 
+    gc.enable()
     return rehearse(function, file_name)

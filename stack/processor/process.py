@@ -62,6 +62,7 @@ def start_process(post: Post, function: Function, forget: Callable[[], None]) ->
     status_reader, status_writer = os.pipe()
     # What is there already is never collected, so that the collector does not touch pages that are shared.
     gc.freeze()
+    gc.enable()
     pid = os.fork()
     if not pid:
         os.close(lifeline_writer)
