@@ -4,6 +4,8 @@ import gc
 import sys
 from collections.abc import Sequence
 
+from stack.processor.lazy import postpone
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the function, or its health check; return the exit status."""
@@ -19,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return tell_states(arguments[1:])
     # Nearly all that imports make stays, and to look for garbage among it takes a tenth of a start.
     gc.disable()
+    # Nuclio's SDK imports it for call_function, and it takes another tenth.
+    postpone("http.client")
     from stack.processor.command import run
 
     return run(arguments)

@@ -153,7 +153,15 @@ class Worker:
 def open_context(post: Post, function: Function, logger: Logger) -> Context:
     """Return the context that init_context and the handler get."""
     trigger = TriggerInfo(post.trigger.kind, post.trigger.name)
-    return Context(logger, Platform("local", function.namespace), str(post.index), trigger)
+    platform = Platform("local", function.namespace, connection_provider=_connect)
+    return Context(logger, platform, str(post.index), trigger)
+
+
+def _connect(*arguments: Any, **named: Any) -> Any:
+    """Return what the SDK would make by itself, had it to import it for that."""
+    from http.client import HTTPConnection
+
+    return HTTPConnection(*arguments, **named)
 
 
 async def _wait_for(awaitable: Any) -> Any:
