@@ -61,10 +61,16 @@ class Function:
 def function_folders(workspace: Path) -> dict[str, Path]:
     """Find the folders of functions/ that hold a function, by name; hidden ones are of something else."""
     parent = workspace / FOLDER
-    if not parent.is_dir():
-        return {}
-    folders = (path for path in sorted(parent.iterdir()) if path.is_dir() and not path.name.startswith("."))
-    return {path.name: path for path in folders if (path / FILE).is_file() or is_source_alone(path)}
+    return {name: parent / name for name in _list_names(parent) if _holds_function(parent / name)}
+
+
+def _list_names(folder: Path) -> list[str]:
+    return sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+
+
+def _holds_function(folder: Path) -> bool:
+    is_wanted = folder.is_dir() and not folder.name.startswith(".")
+    return is_wanted and ((folder / FILE).is_file() or is_source_alone(folder))
 
 
 def load_function(folder: Path) -> Function:
@@ -122,11 +128,12 @@ def find_folder(workspace: Path, name: str) -> Path:
     Raises:
         FunctionError: there is none of that name.
     """
-    folders = function_folders(workspace)
-    if name not in folders:
-        known = ", ".join(folders) or "none yet"
+    parent = workspace / FOLDER
+    # A name is no path, wherever it comes from.
+    if name not in _list_names(parent) or not _holds_function(parent / name):
+        known = ", ".join(function_folders(workspace)) or "none yet"
         raise FunctionError(f"There is no {FOLDER}/{name}/{FILE}. Functions here: {known}.")
-    return folders[name]
+    return parent / name
 
 
 def _name_document(folder: str, inline: str, has_file: bool) -> str:
