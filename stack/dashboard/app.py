@@ -166,7 +166,7 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
     desk: Desk = app.state.desk
     stack = await run_in_threadpool(desk.stack)
     catalogue = desk.catalogue
-    caretaker = Caretaker(partial(_find_functions, stack), lambda name: clear_relics(desk.stack(), name))
+    caretaker = Caretaker(partial(_find_functions, stack), lambda names: clear_relics(desk.stack(), names))
     heard = [lambda _: catalogue.forget_containers(), caretaker.hear]
     async with open_hub(stack, catalogue.records, heard=heard) as desk.hub:
         catalogue.is_docker_followed = True

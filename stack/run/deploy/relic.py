@@ -1,8 +1,12 @@
 """Relics: containers that a deploy has left which was killed, and what they had taken the place of."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 
 from stack import console
+from stack.errors import StackError
 from stack.plan.function import service_name
 from stack.plan.stack import FILES_LABEL, Service
 from stack.run.deploy.deployment import find_deployment, is_deployed, load_candidate
@@ -12,21 +16,49 @@ from stack.run.stack import Stack
 from stack.run.workspace import try_lock
 
 
-def clear_relics(stack: Stack, name: str) -> bool:
-    """Have only what is recorded of a function run; say whether that could be seen to: not while it is being deployed.
+def clear_relics(stack: Stack, names: Sequence[str]) -> set[str]:
+    """Have only what is recorded of functions run; return those that were seen to: not those that are being deployed.
 
     Raises:
-        StackError: Docker refused.
+        StackError: Docker does not answer.
     """
-    with try_lock(stack.workspace, f"function-{name}") as is_free:
-        if not is_free or (_find_relics(stack, name) and not _clear(stack, name)):
-            return False
-        _clear_broker(stack, name)
-        return True
+    settled = _find_settled(stack, names)
+    left = [name for name in names if name not in settled]
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(partial(_see_to, stack), left))
+    return settled | {name for name, is_done in zip(left, done, strict=True) if is_done}
 
 
-def _find_relics(stack: Stack, name: str) -> list[Container]:
-    found = [one for one in stack.engine.listed() if one.service == service_name(name)]
+def _find_settled(stack: Stack, names: Sequence[str]) -> set[str]:
+    """Return the functions of which nothing is left; of many most are so, and one listing tells."""
+    with ExitStack() as locks:
+        free = [name for name in names if locks.enter_context(try_lock(stack.workspace, f"function-{name}"))]
+        listed = stack.engine.listed() if free else ()
+        return {name for name in free if _is_settled(stack, name, listed)}
+
+
+def _is_settled(stack: Stack, name: str, listed: Sequence[Container]) -> bool:
+    try:
+        return not load_candidate(stack.workspace, name) and not _find_relics(stack, name, listed)
+    except StackError:
+        # Whoever looks closer tells of it.
+        return False
+
+
+def _see_to(stack: Stack, name: str) -> bool:
+    """Clear what is left of one function; say whether that could be seen to."""
+    try:
+        with try_lock(stack.workspace, f"function-{name}") as is_free:
+            if not is_free or (_find_relics(stack, name, stack.engine.listed()) and not _clear(stack, name)):
+                return False
+            _clear_broker(stack, name)
+    except (StackError, OSError) as error:
+        console.warn(f"{name}: {error}")
+    return True
+
+
+def _find_relics(stack: Stack, name: str, listed: Sequence[Container]) -> list[Container]:
+    found = [one for one in listed if one.service == service_name(name)]
     if not is_deployed(stack.workspace, name):
         return found
     service = stack.deployed_service(find_deployment(stack.workspace, name))
@@ -52,7 +84,7 @@ def _is_certain(stack: Stack, service: Service, right: int) -> bool:
 def _clear(stack: Stack, name: str) -> bool:
     with try_lock(stack.workspace, "stack") as is_free:
         fresh = stack.reread()
-        if is_free and (relics := _find_relics(fresh, name)):
+        if is_free and (relics := _find_relics(fresh, name, fresh.engine.listed())):
             console.warn(f"{name}: a deploy of it was cut short; what it left makes way for what is recorded.")
             fresh.write(fresh.inputs)
             if problem := _put_right(fresh, name, relics):

@@ -1,7 +1,7 @@
 """The caretaker: sees to it that what a killed deploy has left does not go on beside what is recorded."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from stack import console
 from stack.errors import StackError
@@ -13,8 +13,8 @@ _PAUSE = 1.0
 # By what a container shows that it is there; one whose deploy was killed may never have been started.
 _BEGINNINGS = ("create", "start")
 
-# Sees to one function, and says whether that could be done.
-Clear = Callable[[str], bool]
+# Sees to functions, and says to which that could be done.
+Clear = Callable[[Sequence[str]], Iterable[str]]
 
 
 class Caretaker:
@@ -53,13 +53,13 @@ class Caretaker:
         if self._is_all:
             self._is_all = False
             self._waiting |= set(await asyncio.to_thread(self._find_names))
-        names = sorted(self._waiting)
-        done = await asyncio.gather(*(asyncio.to_thread(self._see_to, name) for name in names))
-        self._waiting.difference_update(name for name, is_done in zip(names, done, strict=True) if is_done)
+        # What is heard of meanwhile is looked after once more.
+        names, self._waiting = self._waiting, set()
+        self._waiting |= names.difference(await asyncio.to_thread(self._see_to, sorted(names)))
 
-    def _see_to(self, name: str) -> bool:
+    def _see_to(self, names: Sequence[str]) -> Iterable[str]:
         try:
-            return self._clear(name)
+            return self._clear(names)
         except (StackError, OSError) as error:
-            console.warn(f"{name}: {error}")
-            return True
+            console.warn(f"{', '.join(names)}: {error}")
+            return names

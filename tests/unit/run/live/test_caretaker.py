@@ -1,7 +1,8 @@
 """Who looks after what killed deploys have left."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -18,12 +19,13 @@ class Scene:
         self.busy: dict[str, int] = {}
         self.seen: list[str] = []
 
-    def clear(self, name: str) -> bool:
-        self.seen.append(name)
-        if name == "broken":
+    def clear(self, names: Sequence[str]) -> list[str]:
+        self.seen += names
+        if "broken" in names:
             raise EngineError("Docker refused")
-        self.busy[name] = self.busy.get(name, 0) - 1
-        return self.busy[name] < 0
+        for name in names:
+            self.busy[name] = self.busy.get(name, 0) - 1
+        return [name for name in names if self.busy[name] < 0]
 
     async def watch(self, *events: Event | None, until: Callable[[], bool]) -> None:
         caretaker = Caretaker(lambda: self.names, self.clear)
@@ -65,7 +67,36 @@ def test_function_that_is_being_deployed_is_looked_after_later() -> None:
     assert scene.seen == ["a", "a"]
 
 
-def test_trouble_with_one_keeps_from_no_other() -> None:
-    scene = Scene("broken", "c")
-    asyncio.run(scene.watch(until=lambda: "c" in scene.seen))
-    assert sorted(scene.seen) == ["broken", "c"]
+def test_one_that_is_ready_is_not_looked_after_again_with_one_that_is_not() -> None:
+    scene = Scene("a", "b")
+    scene.busy = {"b": 2}
+    asyncio.run(scene.watch(until=lambda: len(scene.seen) == 4))
+    assert scene.seen == ["a", "b", "b", "b"]
+
+
+def test_trouble_at_one_time_keeps_from_nothing_later() -> None:
+    scene = Scene("broken")
+    asyncio.run(scene.watch(make_event("c"), until=lambda: "c" in scene.seen))
+    assert scene.seen == ["broken", "c"]
+
+
+def test_what_is_heard_of_during_a_look_is_looked_after_once_more() -> None:
+    async def hear() -> None:
+        seen: list[str] = []
+
+        def clear(names: Sequence[str]) -> Sequence[str]:
+            if not seen:
+                loop.call_soon_threadsafe(caretaker.hear, make_event("a"))
+                time.sleep(0.05)
+            seen.extend(names)
+            return names
+
+        loop = asyncio.get_running_loop()
+        caretaker = Caretaker(lambda: ["a"], clear)
+        task = asyncio.create_task(caretaker.run())
+        async with asyncio.timeout(5):
+            while len(seen) < 2:
+                await asyncio.sleep(0.001)
+        task.cancel()
+
+    asyncio.run(hear())
