@@ -13,7 +13,7 @@ from tests.docker.workspace import Workspace, fetch, make_workspace, run_docker,
 # `invoke test` installs both.
 pytest.importorskip("playwright", reason="there is no Playwright here; `invoke test` installs it")
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.visit import CHROMIUM, DESKTOP, OPTIONS, Visit
 
@@ -73,7 +73,9 @@ def chromium() -> Iterator[Browser]:
 def visit(chromium: Browser, dashboard: str, pytestconfig: pytest.Config) -> Iterator[Visit]:
     """A visitor with an empty profile; the test fails if the console tells of an error."""
     context = chromium.new_context(viewport=DESKTOP, reduced_motion="reduce")
+    # A machine that runs other tests beside this one is slow.
     context.set_default_timeout(15_000)
+    expect.set_options(timeout=15_000)
     visit = Visit(context.new_page(), dashboard, Path(pytestconfig.getoption("--pictures")))
     yield visit
     troubles = list(visit.troubles)
