@@ -107,6 +107,12 @@ def read_time(workspace: Workspace, container: str, field: str) -> float:
     ).timestamp()
 
 
+def read_last_look(workspace: Workspace) -> float:
+    """Return when the scaler last looked at the load."""
+    scaler = workspace.containers("scaler")[0]
+    return float(workspace.docker("exec", scaler, "stat", "--format", "%Y", "/tmp/alive").stdout)
+
+
 def containers_of(load: Load) -> set[str]:
     """Return which containers answer from now on."""
     load.answers.clear()
@@ -476,6 +482,8 @@ def test_scaler_wakes_and_puts_to_sleep(workspace: Workspace, author: Author) ->
     killed = workspace.inspect("scaler")["State"]["Pid"]
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: workspace.inspect("scaler")["State"]["Pid"] not in (0, killed), seconds=60, what="the scaler")
+    restarted = time.time()
+    wait_until(lambda: read_last_look(workspace) > restarted, seconds=60, what="the scaler looks")
     with pika.BlockingConnection(pika.URLParameters(workspace.amqp_url)) as connection:
         channel = connection.channel()
         began = time.time()

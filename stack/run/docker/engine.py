@@ -74,6 +74,10 @@ class Engine:
             self.verify()
             write_file(memory, stamp)
 
+    def prepare(self) -> None:
+        """Load now what takes a while to import, for who is in a hurry later."""
+        _ = self._client
+
     def verify(self) -> None:
         """Ask Docker now whether it can do what is needed.
 
