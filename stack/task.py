@@ -9,6 +9,7 @@ import select
 import sys
 from collections.abc import Callable
 from functools import wraps
+from types import ModuleType
 from typing import Any, TypeVar
 
 from invoke import Context, Exit, ParseError, Task
@@ -19,6 +20,8 @@ from stack.errors import StackError
 
 # So many new objects make Python look for garbage: fifty times its own number.
 _NEW_OBJECTS = 100_000
+# Where pydantic looks for plugins.
+_PLUGINS = "pydantic.plugin._loader"
 
 # What a shell says of a program that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -125,12 +128,16 @@ def _hurry() -> None:
     """Spare a task, of which many end within half a second, two things that take a fifth of that.
 
     One is the search for garbage among the many objects that imports leave for good, which Python makes at its end
-    once more; the other, for plugins of pydantic's in all that is installed.
+    once more; the other, for plugins of pydantic's in all that is installed. Pydantic imports what would search even
+    where it is told not to; should it have another place for that one day, it is still told.
     """
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
     atexit.register(gc.freeze)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    no_search = ModuleType(_PLUGINS)
+    vars(no_search)["get_plugins"] = tuple
+    sys.modules.setdefault(_PLUGINS, no_search)
 
 
 def _explain_surprise(error: Exception) -> Exit:
