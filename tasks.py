@@ -137,7 +137,7 @@ def deploy_function(
     _: Context, name: str = "", all: bool = False, image_file: str = "", message: str = "", via: str = ""
 ) -> None:
     """Build a function and put it in the place of its older self, without a gap."""
-    from stack.run.status import Wish, deploy_and_tell
+    from stack.run.deploy.report import Wish, deploy_and_tell
 
     deploy_and_tell(Wish(name, everything=all, image_file=image_file, message=message, via=via))
 
@@ -153,7 +153,7 @@ def build_function(_: Context, name: str, output: str = "") -> None:
 @verb("name", help={**_NAME, "to": "the number of a revision; the one before what runs if left out"})
 def rollback_function(_: Context, name: str, to: int = 0) -> None:
     """Put an older revision of a function in the place of what runs, without a build and without a gap."""
-    from stack.run.status import roll_back_and_tell
+    from stack.run.deploy.report import roll_back_and_tell
 
     roll_back_and_tell(name, to)
 

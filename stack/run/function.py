@@ -1,20 +1,15 @@
-"""Functions: build, delete, list; run/deploy/ deploys them."""
+"""Functions: build and delete; run/deploy/ deploys them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from stack import console
-from stack.config.settings import Settings
 from stack.config.source import find_folder, function_folders, load_function
 from stack.errors import ConfigError
 from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan, inline_source, own_queues, plan_function
-from stack.plan.gateway import find_url
 from stack.plan.handler_check import check_handler, find_source
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
-from stack.plan.stack import Service
-from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
 from stack.run.deploy.log import forget_log
 from stack.run.deploy.revision import prune_revisions
@@ -26,19 +21,6 @@ from stack.run.source.source import Store, forget_code
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
 from stack.run.workspace import lock
-
-
-@dataclass(frozen=True)
-class FunctionStatus:
-    """How one function is; `url` is what curl takes, empty where the gateway does not lead to it."""
-
-    name: str
-    project: str
-    state: str
-    url: str
-    image: str
-    replicas: int
-    triggers: tuple[dict[str, str], ...]
 
 
 def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[FunctionPlan, str]]:
@@ -136,46 +118,3 @@ def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
     built = [one for one in revisions if not runs_as_is(one.plan(stack.settings).function)]
     images = {one.image for one in built} - {one.image for one in others}
     stack.engine.remove_images([*sorted(images), *sorted({one.plan(stack.settings).tag for one in built})])
-
-
-def list_functions() -> tuple[FunctionStatus, ...]:
-    """Tell how every function is, deployed or not; one that is wrong and not deployed is warned of."""
-    stack = open_stack(is_lenient=True)
-    containers = stack.engine.containers()
-    try:
-        replace(stack, is_lenient=False).undeployed  # noqa: B018 -- for its errors
-    except ConfigError as error:
-        console.warn(str(error))
-    return tuple(_status(service, containers, stack.settings) for service in stack.inputs.services)
-
-
-def describe_functions(stack: Stack, services: Sequence[Service]) -> tuple[FunctionStatus, ...]:
-    """Tell how functions are."""
-    containers = stack.engine.containers()
-    return tuple(_status(service, containers, stack.settings) for service in services)
-
-
-def _status(service: Service, containers: Sequence[Container], settings: Settings) -> FunctionStatus:
-    own = [one for one in containers if one.service == service.plan.service]
-    return FunctionStatus(
-        name=service.plan.name,
-        project=service.plan.project,
-        state=_tell_state(service, own),
-        url=find_url(service.plan, settings) if service.is_deployed else "",
-        image=service.image if service.is_deployed else "",
-        replicas=sum(one.is_running for one in own),
-        triggers=tuple({"name": name, "kind": trigger.kind} for name, trigger in service.plan.triggers.items()),
-    )
-
-
-def _tell_state(service: Service, containers: Sequence[Container]) -> str:
-    """Return Nuclio's word where it has one: ready, unhealthy, scaledToZero, standby."""
-    if not service.is_deployed and not containers:
-        return "not deployed"
-    if any(one.is_ready for one in containers):
-        return "ready"
-    if service.plan.spec.disable:
-        return "standby"
-    if not service.replicas:
-        return "scaledToZero"
-    return containers[0].condition if containers else "stopped"

@@ -9,7 +9,7 @@ from stack import console
 from stack.errors import FunctionError
 from stack.record import dataclass
 from stack.run.call import Request, call_function
-from stack.run.function import FunctionStatus, list_functions
+from stack.run.function_status import FunctionStatus, list_functions
 
 _OK, _BAD = 200, 400
 

@@ -20,8 +20,8 @@ from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, load_deployments
 from stack.run.docker.engine import Engine
 from stack.run.gateway import settle_gateway
+from stack.run.ground import choose_ground
 from stack.run.host import find_home
-from stack.run.image import choose_ground
 from stack.run.owner import check_owner
 from stack.run.scale.replicas import load_replicas
 from stack.run.secret.access import Access, load_access

@@ -1,24 +1,20 @@
-"""What the user is told of the stack and its functions."""
+"""What the user is told of the stack and its functions; run/deploy/report.py tells of deploys."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from stack import console
-from stack.errors import FunctionError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
 from stack.plan.render import DASHBOARD_PORT
-from stack.record import dataclass
 from stack.run.boot import bring_up
-from stack.run.deploy.bundle import deploy_bundle
-from stack.run.deploy.deploy import deploy_functions, roll_back
 from stack.run.deploy.deployment import load_deployments
 from stack.run.deploy.revision import tell_revisions
 from stack.run.docker.container import Container
 from stack.run.figures import Figures, read_figures
-from stack.run.function import FunctionStatus, list_functions
+from stack.run.function_status import list_functions, show_functions
 from stack.run.stack import Stack, open_stack
 
 _HTTP_PORT = 8080
@@ -59,56 +55,9 @@ def tell_functions(name: str, *, as_json: bool) -> None:
     if as_json:
         console.show_json([asdict(one) for one in functions])
     elif functions:
-        _show_functions(functions)
+        show_functions(functions)
     else:
         console.say("There is no function yet; functions/NAME/function.yaml describes one.")
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is to be deployed: one function, all, or one from a file; why; and through which dashboard, if not here."""
-
-    name: str = ""
-    everything: bool = False
-    image_file: str = ""
-    message: str = ""
-    via: str = ""
-
-
-def deploy_and_tell(wish: Wish) -> None:
-    """Deploy one function, all, or one from a file, and say where they answer.
-
-    Raises:
-        FunctionError: none of the three is given, or more than one.
-    """
-    name = wish.name
-    if (bool(name), wish.everything, bool(wish.image_file)).count(True) != 1:
-        raise FunctionError("Name one function, or add --all or --image-file: invoke deploy-function NAME.")
-    if wish.via:
-        _deploy_elsewhere(wish)
-        return
-    if wish.image_file:
-        _show_functions(deploy_bundle(wish.image_file, message=wish.message))
-        return
-    functions = deploy_functions([name] if name else [], message=wish.message)
-    _show_functions([one for one in functions if wish.everything or one.name == name])
-    console.say(f"Next: `invoke logs {name} --follow`." if name else "Next: `invoke functions` lists them.")
-
-
-def _deploy_elsewhere(wish: Wish) -> None:
-    from stack.run.remote.deploy import deploy_remotely
-
-    if not wish.name:
-        raise FunctionError("--via deploys one function: invoke deploy-function NAME --via URL.")
-    if wish.message:
-        raise FunctionError("Nuclio's API has no place for a message; leave out --message, or --via.")
-    deploy_remotely(wish.name, wish.via)
-
-
-def roll_back_and_tell(name: str, number: int) -> None:
-    """Go back to an older revision, and say where it answers."""
-    _show_functions([one for one in roll_back(name, number) if one.name == name])
-    console.say(f"Next: `invoke functions {name}` lists the revisions.")
 
 
 def _show_services(containers: Sequence[Container], urls: Mapping[str, str]) -> None:
@@ -137,21 +86,6 @@ def _show_status(containers: Sequence[Container], figures: Mapping[str, Figures]
     for one in containers:
         if sentence := explain_python(one.python_of_function):
             console.note(f"{one.function} {sentence}.")
-
-
-def _show_functions(functions: Sequence[FunctionStatus]) -> None:
-    rows = [
-        {
-            "name": one.name,
-            "project": one.project,
-            "state": one.state,
-            "url": one.url or "-",
-            "replicas": str(one.replicas),
-            "triggers": ", ".join(trigger["kind"] for trigger in one.triggers),
-        }
-        for one in functions
-    ]
-    console.show_table(("name", "project", "state", "url", "replicas", "triggers"), rows)
 
 
 def _tell_login(stack: Stack) -> None:

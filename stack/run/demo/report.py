@@ -10,7 +10,7 @@ from stack.plan.demo import EVENTS, Alert, Answer, Tally, Verdict
 from stack.plan.device import Order, Reading, count_readings
 from stack.plan.nuclio_dashboard import is_nuclio
 from stack.run.broker.broker import find_broker
-from stack.run.function import list_functions
+from stack.run.function_status import list_functions
 from stack.run.stack import Stack
 
 # Lines a second that a person can follow.

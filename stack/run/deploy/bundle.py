@@ -14,7 +14,8 @@ from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan
 from stack.run.deploy.deploy import deploy_built
 from stack.run.deploy.deployment import Deployment
-from stack.run.function import FunctionStatus, build_functions
+from stack.run.function import build_functions
+from stack.run.function_status import FunctionStatus
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import lock
 

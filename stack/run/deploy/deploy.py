@@ -1,13 +1,15 @@
-"""A deploy: images are built side by side, and a rollout puts the functions in the place of their older selves."""
+"""A deploy: images are built side by side, and a rollout puts the functions in the place of their older selves.
+
+What builds images, and what brings the stack up, is imported where it is needed: a rollback needs neither.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
 
 from stack import console
 from stack.config.source import find_folder, function_folders
-from stack.errors import FunctionError, StackError
+from stack.errors import FunctionError
 from stack.plan.broker import SERVICE
 from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan
@@ -16,26 +18,20 @@ from stack.plan.render import files_digest, function_image, render_broker, stack
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
 from stack.record import dataclass
-from stack.run.boot import bring_up
 from stack.run.deploy.board import READY, Board, keep_board
 from stack.run.deploy.deployment import Deployment, is_deployed
 from stack.run.deploy.farewell import Farewell, open_farewell
-from stack.run.deploy.revision import explain_loss, find_revision, note_attempt, prune_revisions
+from stack.run.deploy.revision import explain_loss, find_revision, prune_revisions
 from stack.run.deploy.rollout import Outcome, Rollout
-from stack.run.docker.bake import Bake
 from stack.run.docker.container import Container
-from stack.run.function import FunctionStatus, describe_functions, plan_folder
-from stack.run.image import Builder, build_all, is_plain
+from stack.run.function_status import FunctionStatus, describe_functions
 from stack.run.interruption import interruptible
 from stack.run.owner import check_owner
 from stack.run.scale.replicas import wake
 from stack.run.scale.scale import settle_scaler
 from stack.run.stack import Stack, open_stack
-from stack.run.warning import warn_inert
 from stack.run.workspace import lock, rollout_lock
 
-# So many images are made together: the steps of fewer are told apart more clearly, and gain little.
-_MANY = 3
 _LEFT_OVER = "what is new runs; `invoke up` removes what is left of the older version."
 
 
@@ -94,22 +90,23 @@ class Deploy:
         Raises:
             StackError: one or more failed.
         """
-        plans = self._plan()
+        from stack.run.deploy.build import Making
+
+        making = Making(self.stack, self.board)
+        plans = making.plan()
         images = {name: function_image(plan, self.stack.inputs) for name, plan in plans.items()}
         services = [self._service(plan, images[name]) for name, plan in plans.items()]
         with self._looking([*images.values(), *stack_images(self.stack.inputs)]) as look:
             sight = look()
-        builder = Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
-        builder.prepare_stack(sight.images)
         missing = [one for one in services if one.image not in sight.images]
-        builder.prepare_processors([one.plan for one in missing])
+        making.prepare(missing, sight.images)
         with ExitStack() as turns, ExitStack() as table:
             table.enter_context(self.board.shown())
-            self._make_images(builder, missing)
+            making.make(missing)
             built = [one for one in services if one.plan.name not in self.board.failures]
             if built and not sight.is_up:
                 table.close()
-                bring_up(is_lenient=True)
+                _bring_up()
                 table.enter_context(self.board.shown())
             self._keep_scaler_away(built, turns)
             outcome, stopping = self._replace(built, sight)
@@ -129,7 +126,7 @@ class Deploy:
         if service.image not in sight.images:
             raise FunctionError(explain_loss(deployment))
         if not sight.is_up:
-            bring_up(is_lenient=True)
+            _bring_up()
         with ExitStack() as turns:
             self._keep_scaler_away([service], turns)
             with self.board.shown():
@@ -139,20 +136,6 @@ class Deploy:
     @property
     def _ready(self) -> list[str]:
         return [name for name in self.board.names if name not in self.board.failures]
-
-    def _plan(self) -> dict[str, FunctionPlan]:
-        plans = {}
-        for name in self.board.names:
-            try:
-                plans[name] = plan_folder(self.stack, name)
-                check_secrets([plans[name]], self.stack.vault)
-            except StackError as error:
-                plans.pop(name, None)
-                self.board.fail(name, str(error))
-        if not plans:
-            raise FunctionError("\n".join(self.board.failures.values()))
-        warn_inert(plan.function for plan in plans.values())
-        return plans
 
     def _service(self, plan: FunctionPlan, image: str) -> Service:
         return plan_service(
@@ -186,39 +169,6 @@ class Deploy:
         has_broker = any(one.service == SERVICE and one.files == wanted for one in found)
         gateway = next((one for one in found if one.service == GATEWAY), None)
         return _Sight(has_broker and gateway is not None, images, gateway)
-
-    def _make_images(self, builder: Builder, services: Sequence[Service]) -> None:
-        for one in services:
-            note_attempt(self.stack.workspace, one.plan.name, one.image)
-            self.board.tell(one.plan.name, "building")
-        made = self._bake(builder, services)
-        left = [one for one in services if one.image not in made]
-        build_all(self.stack.engine, [partial(self._build, builder, one) for one in left])
-
-    def _bake(self, builder: Builder, services: Sequence[Service]) -> set[str]:
-        """Make many images together, and return them; what is not among them is to be made alone, which tells why."""
-        plain = [one for one in services if is_plain(one.plan)]
-        if len(plain) < _MANY:
-            return set()
-        try:
-            with ExitStack() as exits:
-                builds = {one.plan.name: exits.enter_context(builder.prepared(one.plan, one.image)) for one in plain}
-                for name, line in self.stack.engine.buildkit.bake(Bake(builds)):
-                    self.board.follow(name, [line])
-        except StackError:
-            return set()
-        for one in plain:
-            self.board.tell(one.plan.name, "built")
-        return {one.image for one in plain}
-
-    def _build(self, builder: Builder, service: Service) -> None:
-        name = service.plan.name
-        try:
-            self.board.follow(name, builder.make_function(service.plan, service.image))
-        except StackError as error:
-            self.board.fail(name, str(error))
-        else:
-            self.board.tell(name, "built")
 
     def _keep_scaler_away(self, services: Sequence[Service], turns: ExitStack) -> None:
         """Have nobody count containers of functions while older ones are beside newer ones."""
@@ -278,6 +228,12 @@ class _Sight:
     is_up: bool
     images: set[str]
     gateway: Container | None
+
+
+def _bring_up() -> None:
+    from stack.run.boot import bring_up
+
+    bring_up(is_lenient=True)
 
 
 @contextmanager

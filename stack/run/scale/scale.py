@@ -9,7 +9,6 @@ from stack.plan.stack import Service
 from stack.run.deploy.deployment import load_deployments
 from stack.run.docker.container import Container
 from stack.run.docker.readiness import find_failures
-from stack.run.image import Builder
 from stack.run.scale.replicas import forget_replicas, keep_replicas
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import lock
@@ -119,6 +118,9 @@ def settle_scaler(stack: Stack) -> None:
     """
     found = [one for one in stack.engine.listed() if one.service == SCALER]
     if stack.inputs.has_scaler and not found:
+        # Few deploys begin a scaler, and what builds images takes a while to import.
+        from stack.run.image import Builder
+
         Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
         with lock(stack.workspace, "stack"):
             stack.engine.up([SCALER])

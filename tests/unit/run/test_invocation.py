@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.run.function import FunctionStatus
+from stack.run.function_status import FunctionStatus
 from stack.run.invocation import _explain
 
 _URL = "http://127.0.0.1:8080/thermo"

@@ -1,0 +1,85 @@
+"""How functions are, deployed or not."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from stack import console
+from stack.config.settings import Settings
+from stack.errors import ConfigError
+from stack.plan.gateway import find_url
+from stack.plan.stack import Service
+from stack.record import dataclass
+from stack.run.docker.container import Container
+from stack.run.stack import Stack, open_stack
+
+
+@dataclass(frozen=True)
+class FunctionStatus:
+    """How one function is; `url` is what curl takes, empty where the gateway does not lead to it."""
+
+    name: str
+    project: str
+    state: str
+    url: str
+    image: str
+    replicas: int
+    triggers: tuple[dict[str, str], ...]
+
+
+def list_functions() -> tuple[FunctionStatus, ...]:
+    """Tell how every function is, deployed or not; one that is wrong and not deployed is warned of."""
+    stack = open_stack(is_lenient=True)
+    containers = stack.engine.containers()
+    try:
+        replace(stack, is_lenient=False).undeployed  # noqa: B018 -- for its errors
+    except ConfigError as error:
+        console.warn(str(error))
+    return tuple(_status(service, containers, stack.settings) for service in stack.inputs.services)
+
+
+def describe_functions(stack: Stack, services: Sequence[Service]) -> tuple[FunctionStatus, ...]:
+    """Tell how functions are."""
+    containers = stack.engine.containers()
+    return tuple(_status(service, containers, stack.settings) for service in services)
+
+
+def show_functions(functions: Sequence[FunctionStatus]) -> None:
+    """Show functions as a table."""
+    rows = [
+        {
+            "name": one.name,
+            "project": one.project,
+            "state": one.state,
+            "url": one.url or "-",
+            "replicas": str(one.replicas),
+            "triggers": ", ".join(trigger["kind"] for trigger in one.triggers),
+        }
+        for one in functions
+    ]
+    console.show_table(("name", "project", "state", "url", "replicas", "triggers"), rows)
+
+
+def _status(service: Service, containers: Sequence[Container], settings: Settings) -> FunctionStatus:
+    own = [one for one in containers if one.service == service.plan.service]
+    return FunctionStatus(
+        name=service.plan.name,
+        project=service.plan.project,
+        state=_tell_state(service, own),
+        url=find_url(service.plan, settings) if service.is_deployed else "",
+        image=service.image if service.is_deployed else "",
+        replicas=sum(one.is_running for one in own),
+        triggers=tuple({"name": name, "kind": trigger.kind} for name, trigger in service.plan.triggers.items()),
+    )
+
+
+def _tell_state(service: Service, containers: Sequence[Container]) -> str:
+    """Return Nuclio's word where it has one: ready, unhealthy, scaledToZero, standby."""
+    if not service.is_deployed and not containers:
+        return "not deployed"
+    if any(one.is_ready for one in containers):
+        return "ready"
+    if service.plan.spec.disable:
+        return "standby"
+    if not service.replicas:
+        return "scaledToZero"
+    return containers[0].condition if containers else "stopped"

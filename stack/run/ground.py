@@ -1,0 +1,82 @@
+"""What images stand on: a registry's bases, or this system's packages."""
+
+import json
+import threading
+import time
+
+from stack import console
+from stack.config.settings import ImageSource, Settings
+from stack.errors import BuildError
+from stack.plan.image import Archive, Ground
+from stack.run.docker.engine import Engine
+from stack.run.host import archive_stamp, find_ca, processor_digest, read_archive
+from stack.run.place import is_inside
+from stack.run.workspace import Workspace, write_file
+
+# How long the registry may take to say that it has an image, before packages are used instead.
+_PATIENCE_SECONDS = 8.0
+_NO_ARCHIVE = Archive("", ())
+
+
+def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> Ground:
+    """Decide what images stand on; with `auto` the registry is asked once, and the answer is remembered."""
+    wanted = settings.images.source
+    source = _resolve(workspace, settings, engine) if wanted is ImageSource.AUTO else wanted
+    archive = _NO_ARCHIVE if source is ImageSource.REGISTRY else _find_archive(workspace)
+    return Ground(source, archive, has_ca=find_ca(settings) is not None, processor_digest=processor_digest())
+
+
+def _find_archive(workspace: Workspace) -> Archive:
+    """Return this machine's archive, remembered for as long as apt's settings stay as they are.
+
+    A container has settings of its own, and goes by what is remembered.
+    """
+    memory, stamp = workspace.state / "archive.json", archive_stamp()
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+        if is_inside() or known["stamp"] == stamp:
+            return Archive(known["codename"], tuple(known["sources"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    archive = read_archive()
+    document = {"stamp": stamp, "codename": archive.codename, "sources": archive.sources}
+    write_file(memory, json.dumps(document).encode())
+    return archive
+
+
+def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageSource:
+    memory = workspace.state / "image-source"
+    name = f"{settings.images.mirror}{settings.images.rabbitmq}"
+    if memory.is_file() and (known := memory.read_text().split())[1:] == [name]:
+        return ImageSource(known[0])
+    engine.verify()
+    answers = engine.has_image(name) or _answers(engine, name)
+    source = ImageSource.REGISTRY if answers else ImageSource.DEBIAN
+    if not answers:
+        console.say(
+            f"No registry offers {name} here, so images are built from this system's packages "
+            "(`images.source: registry` in stack.yaml has them pulled all the same)."
+        )
+    write_file(memory, f"{source} {name}\n".encode())
+    return source
+
+
+def _answers(engine: Engine, name: str) -> bool:
+    """Ask the engine to pull an image; the first line of its answer tells that the registry has it."""
+    answered = threading.Event()
+
+    def pull() -> None:
+        try:
+            for line in engine.pull(name):
+                if "Pulling from" in line:
+                    answered.set()
+        except BuildError:
+            return
+
+    thread = threading.Thread(target=pull, daemon=True)
+    with console.working("Asking the image registry"):
+        thread.start()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while thread.is_alive() and not answered.is_set() and time.monotonic() < deadline:
+            answered.wait(0.05)
+    return answered.is_set()
