@@ -14,12 +14,13 @@ from stack.processor.source.http.entry import offer_entry
 
 # Holds the gateway's host and port; where it is not set there is no gateway.
 VARIABLE = "TIDEGATE_GATEWAY"
-# Seconds between two signs of life; before a gateway that hung up is tried again; between looks whether a worker is
-# ready.
+# Seconds between two signs of life; before a gateway that hung up, or has no seat, is asked again; between looks
+# whether a worker is ready.
 _BEAT, _AGAIN, _LOOK = 1.0, 0.1, 0.02
 # Seconds that the gateway may take to answer, and to let a processor go that has to stop.
 _PATIENCE, _FAREWELL = 5.0, 0.5
-_OK = b"HTTP/1.1 200 "
+# What the gateway says: seated, or not known until another process takes over, or no seat that is free.
+_SEATED, _UNKNOWN = 200, 404
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -60,19 +61,22 @@ class Presence:
     async def _visit(self) -> None:
         """Give signs of life on one connection until the gateway hangs up, such as to hand over to another process.
 
+        A new connection for each would leave the machine as many to remember for two minutes, and Docker looks through
+        all of them whenever a container starts.
+
         Raises:
             OSError: nobody is there.
-            ValueError: there is no place for the function, or not yet.
+            ValueError: the answer is not HTTP.
         """
         offer_entry()
         reader, writer = await asyncio.wait_for(asyncio.open_connection(self._host, self._port), _PATIENCE)
         try:
             while True:
-                await asyncio.wait_for(self._say(f"/here/{self._who}", reader, writer), _PATIENCE)
-                self._is_known = True
+                status = await asyncio.wait_for(self._say(f"/here/{self._who}", reader, writer), _PATIENCE)
+                self._is_known = self._is_known or status == _SEATED
                 # Nothing comes unasked but the end.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(reader.read(1), _BEAT)
+                    await asyncio.wait_for(reader.read(1), _BEAT if status in (_SEATED, _UNKNOWN) else _AGAIN)
                     return
         finally:
             writer.close()
@@ -85,13 +89,13 @@ class Presence:
         finally:
             writer.close()
 
-    async def _say(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _say(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
         await reader.readexactly(int(length))
-        if not head.startswith(_OK):
-            raise ValueError(head)
+        _, status, _ = head.split(maxsplit=2)
+        return int(status)
 
 
 def open_presence(function: str, is_served: Callable[[], bool]) -> Presence | None:
