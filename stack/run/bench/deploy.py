@@ -85,7 +85,7 @@ class ByHand:
     def deploy(self) -> float:
         """Build, remove the older container, start the new one, and return the seconds until it is ready."""
         began = monotonic()
-        run_command(["docker", "build", "--quiet", "--tag", self._name, str(self.folder)])
+        run_command(["docker", "build", "--quiet", "--label", self._name, "--tag", self._name, str(self.folder)])
         self.stop()
         self.start()
         return monotonic() - began
@@ -106,9 +106,9 @@ class ByHand:
         return monotonic() - began
 
     def remove(self) -> None:
-        """Remove its container and its image."""
+        """Remove its container and its images, also those of older versions."""
         self.stop()
-        run_command(["docker", "image", "rm", "--force", self._name])
+        run_command(["docker", "image", "prune", "--all", "--force", "--filter", f"label={self._name}"])
 
 
 def _forget(bed: Bed) -> None:
