@@ -24,6 +24,8 @@ from stack.run.stack import Stack
 from stack.run.workspace import PROGRAM, VARIABLE, Workspace, make_folder, write_file
 
 _PORTS = ("amqp", "mqtt", "management", "metrics", "gateway", "dashboard")
+# Where Python is told to keep nothing, a program that has changed would be compiled by each task that is timed.
+_KEEPS_COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Bed:
         return [sys.executable, "-m", "invoke", "--search-root", str(PROGRAM), *arguments]
 
     def _environment(self) -> dict[str, str]:
-        return os.environ | {VARIABLE: str(self.state / "workspace")}
+        return os.environ | {VARIABLE: str(self.state / "workspace"), **_KEEPS_COMPILED}
 
     def _write(self, root: Path) -> None:
         make_folder(root / "functions")
