@@ -22,6 +22,7 @@ from stack.errors import StackError
 _NEW_OBJECTS = 100_000
 # Where pydantic looks for plugins.
 _PLUGINS = "pydantic.plugin._loader"
+_ALL = "__all__"
 
 # What a shell says of a program that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -134,10 +135,10 @@ def _hurry() -> None:
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
     atexit.register(gc.freeze)
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    no_search = ModuleType(_PLUGINS)
-    vars(no_search)["get_plugins"] = tuple
-    sys.modules.setdefault(_PLUGINS, no_search)
+    if os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", _ALL) == _ALL:
+        no_search = ModuleType(_PLUGINS)
+        vars(no_search)["get_plugins"] = tuple
+        sys.modules.setdefault(_PLUGINS, no_search)
 
 
 def _explain_surprise(error: Exception) -> Exit:

@@ -125,6 +125,18 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
         raise
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        HostError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise HostError(f"{path} cannot be removed: {error.strerror}. {advise(error, path)}") from error
+
+
 def list_files(folder: Path) -> list[Path]:
     """List the files of a folder, which may not be there, but for those that are just being written."""
     return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith(_UNFINISHED))

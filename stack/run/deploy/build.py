@@ -23,7 +23,7 @@ _MANY = 3
 
 @dataclass(frozen=True)
 class Making:
-    """Images that are made for a deploy."""
+    """Plans and images of a deploy."""
 
     stack: Stack
     board: Board

@@ -11,7 +11,7 @@ from pathlib import Path
 from stack.config.source import FOLDER, Function, SourceFile, read_files
 from stack.errors import FunctionError, HostError
 from stack.plan.parcel import File
-from stack.run.workspace import Workspace, advise, write_file
+from stack.run.workspace import Workspace, advise, remove_file, write_file
 
 LARGEST_FILE_BYTES, _MOST_BYTES = 1_000_000, 10_000_000
 
@@ -57,7 +57,7 @@ def restore_snapshot(workspace: Workspace, name: str, number: int, left_out: fro
     folder = workspace.root / FOLDER / name
     for one in read_files(folder):
         if one.path not in files and one.path not in left_out:
-            _remove(folder / one.path)
+            remove_file(folder / one.path)
     for path, file in files.items():
         target = folder / path
         mode = target.stat().st_mode & 0o777 if target.is_file() else 0o644
@@ -83,13 +83,6 @@ def _read_unchanged(folder: Path, files: tuple[SourceFile, ...]) -> Iterator[tup
 
 def _read(path: Path) -> File:
     return File(path.read_bytes(), bool(path.stat().st_mode & 0o100))
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise HostError(f"{path} cannot be removed: {error.strerror}. {advise(error, path)}") from error
 
 
 def _digest(file: File) -> str:

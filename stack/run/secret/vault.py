@@ -2,14 +2,13 @@
 
 import secrets
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from stack.config.secret import SecretContent, SecretRef
 from stack.errors import HostError
 from stack.plan.broker import Credentials
 from stack.plan.function import BROKER_SECRET
 from stack.plan.secret import Vault, broker_contents
-from stack.run.workspace import Workspace, advise, make_folder, write_file
+from stack.run.workspace import Workspace, make_folder, remove_file, write_file
 
 _PRIVATE = 0o600
 _READABLE = 0o444
@@ -43,7 +42,7 @@ def mount_secrets(workspace: Workspace, vault: Vault, refs: Iterable[SecretRef])
         write_file(workspace.mounted_secrets / name, content, _READABLE)
     for path in workspace.mounted_secrets.iterdir():
         if path.name not in wanted:
-            _remove(path)
+            remove_file(path)
 
 
 def write_secret(workspace: Workspace, ref: SecretRef, content: bytes) -> bool:
@@ -56,14 +55,7 @@ def write_secret(workspace: Workspace, ref: SecretRef, content: bytes) -> bool:
 
 def delete_secret(workspace: Workspace, ref: SecretRef) -> None:
     """Forget a value."""
-    _remove(workspace.secrets / str(ref))
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise HostError(f"{path} cannot be removed: {error.strerror}. {advise(error, path)}") from error
+    remove_file(workspace.secrets / str(ref))
 
 
 def _list_files(workspace: Workspace) -> Iterator[SecretRef]:

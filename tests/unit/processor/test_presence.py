@@ -1,91 +1,97 @@
-"""How a processor makes itself known: against a small server that answers as the gateway does."""
+"""How a processor is known to the gateway: present when it takes requests, and gone before it does not."""
 
-import asyncio
-from collections.abc import Callable
-from itertools import pairwise
+import os
+import socket
+import threading
+from collections.abc import Iterator
 
 import pytest
 
-from stack.processor.source.http.presence import VARIABLE, open_presence
+from tests.unit.processor.conftest import Start
+from tests.unit.processor.running import wait_for
 
-# Not long enough for two signs of life of one who has a seat.
-_SECONDS = 0.8
+_ANSWER = b"HTTP/1.1 %d X\r\nContent-Length: 3\r\n\r\n{}\n"
 
 
 class Gateway:
-    """Answers each visitor with the next status, and hangs up after one below zero."""
+    """The gateway's control port, and what it was told."""
 
-    def __init__(self, *statuses: int) -> None:
-        self._statuses = iter(statuses)
-        self.connections = 0
-        self.questions: list[tuple[str, float]] = []
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.status = 200
+        self.connections: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                self.questions.append((head.split()[1].decode(), asyncio.get_running_loop().time()))
-                status = next(self._statuses, 200)
-                writer.write(f"HTTP/1.1 {abs(status)} Said\r\ncontent-length: 3\r\n\r\n{{}}\n".encode())
-                if status < 0:
-                    break
-        except asyncio.IncompleteReadError:
-            pass
-        writer.close()
+    def close(self) -> None:
+        self._listener.close()
 
-    def entertain(self, monkeypatch: pytest.MonkeyPatch, is_served: Callable[[], bool] = lambda: True) -> None:
-        """Have a processor be present for a while."""
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
-        async def run() -> None:
-            server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-            host, port = server.sockets[0].getsockname()
-            monkeypatch.setenv(VARIABLE, f"{host}:{port}")
-            presence = open_presence("some", is_served)
-            assert presence
-            presence.begin()
-            await asyncio.sleep(_SECONDS)
-            await presence.leave()
-            server.close()
-
-        asyncio.run(run())
-
-    @property
-    def gaps(self) -> list[float]:
-        """Return the seconds between questions."""
-        return [later - earlier for (_, earlier), (_, later) in pairwise(self.questions)]
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            while request := _receive(connection):
+                self.told.append(request.split()[1].decode())
+                connection.sendall(_ANSWER % self.status)
 
 
-def test_who_is_unknown_waits_on_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = Gateway(404)
-    gateway.entertain(monkeypatch)
-    assert (gateway.connections, len(gateway.questions)) == (1, 1)
+def _receive(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(4096)
+    except OSError:
+        return b""
 
 
-def test_who_finds_no_seat_asks_soon_on_the_same_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = Gateway(503, 503)
-    gateway.entertain(monkeypatch)
-    paths = [path.split("/")[1] for path, _ in gateway.questions]
-    assert paths == ["here", "here", "here", "bye"]
-    # One more to say goodbye.
-    assert gateway.connections == 2
-    assert all(0.05 < gap < 0.5 for gap in gateway.gaps[:2])
-
-
-def test_gateway_that_hangs_up_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = Gateway(-404, 200)
-    gateway.entertain(monkeypatch)
-    assert [path.split("/")[1] for path, _ in gateway.questions] == ["here", "here", "bye"]
-    assert gateway.gaps[0] < 0.5
-
-
-def test_answer_that_is_not_http_ends_a_visit(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
     gateway = Gateway()
+    monkeypatch.setitem(os.environ, "TIDEGATE_GATEWAY", gateway.address)
+    yield gateway
+    gateway.close()
 
-    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        gateway.connections += 1
-        writer.write(b"\r\n\r\n")
-        writer.close()
 
-    gateway.serve = babble  # type: ignore[method-assign]
-    gateway.entertain(monkeypatch)
-    assert gateway.connections > 2
+WHO = f"tested/{socket.gethostname()}"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_says_that_it_is_here_again_and_again_and_then_goodbye(start: Start, gateway: Gateway, workers: int) -> None:
+    processor = start("answers", triggers={"web": {"kind": "http", "numWorkers": workers}})
+    wait_for(lambda: len(gateway.told) > 2)
+    assert set(gateway.told) == {f"/here/{WHO}"}
+    assert len(gateway.connections) == 1
+    processor.stop()
+    assert gateway.told[-1] == f"/bye/{WHO}"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_is_not_here_before_a_worker_is(start: Start, gateway: Gateway, workers: int) -> None:
+    processor = start("init_fails", ready=False, triggers={"web": {"kind": "http", "numWorkers": workers}})
+    processor.wait_for_log("init_context failed")
+    assert gateway.told == []
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+def test_comes_again_when_the_gateway_hangs_up_and_not_before(start: Start, gateway: Gateway, status: int) -> None:
+    gateway.status = status
+    start("answers")
+    wait_for(lambda: len(gateway.told) > 2)
+    assert len(gateway.connections) == 1
+    gateway.connections[0].shutdown(socket.SHUT_RDWR)
+    wait_for(lambda: len(gateway.connections) == 2)
+
+
+def test_stops_without_delay_where_the_gateway_is_gone(start: Start, gateway: Gateway) -> None:
+    processor = start("answers")
+    wait_for(lambda: gateway.told)
+    gateway.close()
+    for connection in gateway.connections:
+        connection.close()
+    assert processor.stop() < 5

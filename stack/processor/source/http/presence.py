@@ -19,7 +19,8 @@ VARIABLE = "TIDEGATE_GATEWAY"
 _BEAT, _AGAIN, _LOOK = 1.0, 0.1, 0.02
 # Seconds that the gateway may take to answer, and to let a processor go that has to stop.
 _PATIENCE, _FAREWELL = 5.0, 0.5
-# What the gateway says: seated, or not known until another process takes over, or no seat that is free.
+# What the gateway says: seated; or not known, which only another process can change, for which this one hangs up.
+# Whatever else it says is that no seat is free, as one may be at any moment.
 _SEATED, _UNKNOWN = 200, 404
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -48,7 +49,8 @@ class Presence:
                 await self._task
         if self._is_known:
             with suppress(OSError, EOFError, TimeoutError, ValueError):
-                await asyncio.wait_for(self._say_goodbye(), _FAREWELL)
+                async with asyncio.timeout(_FAREWELL):
+                    await self._say_goodbye()
 
     async def _stay(self) -> None:
         while not self._is_served():
@@ -69,14 +71,17 @@ class Presence:
             ValueError: the answer is not HTTP.
         """
         offer_entry()
-        reader, writer = await asyncio.wait_for(asyncio.open_connection(self._host, self._port), _PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            reader, writer = await asyncio.open_connection(self._host, self._port)
         try:
             while True:
-                status = await asyncio.wait_for(self._say(f"/here/{self._who}", reader, writer), _PATIENCE)
+                async with asyncio.timeout(_PATIENCE):
+                    status = await self._say(f"/here/{self._who}", reader, writer)
                 self._is_known = self._is_known or status == _SEATED
                 # Nothing comes unasked but the end.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(reader.read(1), _BEAT if status in (_SEATED, _UNKNOWN) else _AGAIN)
+                    async with asyncio.timeout(_BEAT if status in (_SEATED, _UNKNOWN) else _AGAIN):
+                        await reader.read(1)
                     return
         finally:
             writer.close()

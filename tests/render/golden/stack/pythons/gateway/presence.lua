@@ -187,7 +187,11 @@ end
 local function unseat_silent()
   for name, taken in pairs(seats) do
     for number, seat in pairs(taken) do
-      if core.now().sec - seat.seen > SILENCE then leave_seat(name, number) end
+      if core.now().sec - seat.seen > SILENCE then
+        -- Whoever comes back comes by its socket again.
+        os.rename(find_socket(name, number), SOCKETS .. seat.container .. OFFER)
+        leave_seat(name, number)
+      end
     end
   end
 end
