@@ -5,6 +5,9 @@ import sys
 
 from stack.processor.configuration import Function
 
+# The package that this program is in, whose name a module of the user's may have too.
+_PACKAGE = "stack"
+
 
 def apply_environment(function: Function) -> None:
     """Set the function's variables and those that Nuclio gives to every worker, and make the user's files importable.
@@ -21,3 +24,6 @@ def apply_environment(function: Function) -> None:
     others = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{folder}:{others}" if others else folder
     sys.path.insert(0, folder)
+    if any((function.folder / name).exists() for name in (_PACKAGE, f"{_PACKAGE}.py")):
+        # What the processor still imports is found by the name of its own package, and not by this one.
+        sys.modules.pop(_PACKAGE, None)

@@ -5,6 +5,8 @@ import re
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.unit.processor.conftest import Start
 from tests.unit.processor.running import FUNCTIONS, wait_for
 
@@ -107,6 +109,17 @@ def test_handler_of_a_package(start: Start, tmp_path: Path) -> None:
     (package / "scale.py").write_text("def read(context, event):\n    return __name__\n")
     assert start(str(tmp_path / "user"), handler="sensors:handler").ask().body == b"sensors.scale"
     assert start(str(tmp_path / "user"), handler="sensors.scale:read").ask().body == b"sensors.scale"
+
+
+@pytest.mark.parametrize("path", ["stack.py", "stack/__init__.py"])
+def test_handler_of_a_module_called_as_the_processors_package(start: Start, tmp_path: Path, path: str) -> None:
+    """What streams answers is imported after the user's module has taken the name."""
+    module = tmp_path / "user" / path
+    module.parent.mkdir(parents=True)
+    module.write_text("import stack\ndef handler(context, event):\n    yield stack.__file__\n")
+    processor = start(str(tmp_path / "user"), handler="stack:handler")
+    assert processor.ask().body == str(module).encode()
+    assert processor.health().status == 200
 
 
 def test_callbacks_are_called_after_the_last_event(start: Start, tmp_path: Path) -> None:
