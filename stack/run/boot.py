@@ -26,7 +26,7 @@ from stack.run.interruption import interruptible
 from stack.run.owner import check_owner
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
-from stack.run.workspace import lock, read_tree
+from stack.run.workspace import read_tree, stack_lock
 
 # How long the broker may take to start: a slow SD card, a large volume.
 _BROKER_SECONDS = 180
@@ -103,7 +103,7 @@ def bring_up(meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: 
         StackError: something stands in the way; nothing was started.
     """
     stack = open_stack(is_lenient=is_lenient)
-    with interruptible("what was started runs on; `invoke up` goes on from here."), lock(stack.workspace, "stack"):
+    with interruptible("what was started runs on; `invoke up` goes on from here."), stack_lock(stack.workspace):
         found = _prepare(stack)
         if found.is_settled:
             changed = "no container" if found.edits else "nothing"
@@ -125,7 +125,7 @@ def prepare_images() -> None:
         StackError: something stands in the way.
     """
     stack = open_stack()
-    with interruptible("nothing was started."), lock(stack.workspace, "stack"):
+    with interruptible("nothing was started."), stack_lock(stack.workspace):
         found = _prepare(stack)
         if not found.is_settled:
             _make_images(found)

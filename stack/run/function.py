@@ -20,7 +20,7 @@ from stack.run.scale.scale import settle_scaler
 from stack.run.source.source import Store, forget_code
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
-from stack.run.workspace import lock
+from stack.run.workspace import lock, stack_lock
 
 
 def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[FunctionPlan, str]]:
@@ -74,7 +74,7 @@ def delete_function(name: str) -> None:
     stack = open_stack(is_lenient=True)
     stack.engine.check()
     _find_traces(stack, name)
-    with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, "stack"), console.working(f"Removing {name}"):
+    with lock(stack.workspace, f"function-{name}"), stack_lock(stack.workspace), console.working(f"Removing {name}"):
         # A deploy may have ended meanwhile.
         containers, revisions = _find_traces(stack, name)
         stack.engine.stop(containers)

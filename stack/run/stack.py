@@ -29,7 +29,7 @@ from stack.run.secret.credentials import load_credentials
 from stack.run.secret.vault import mount_secrets, open_vault
 from stack.run.source.source import Store
 from stack.run.warning import warn_inert
-from stack.run.workspace import Workspace, lock, open_workspace, write_file, write_tree
+from stack.run.workspace import Workspace, open_workspace, stack_lock, write_file, write_tree
 
 _WAY_ON = f"Mend this, or move the folder out of {FOLDER}/: it stands in the way of `up`, `plan` and `render`."
 
@@ -177,7 +177,7 @@ def render_stack() -> None:
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     warn_inert(one.plan.function for one in stack.undeployed)
-    with lock(stack.workspace, "stack"):
+    with stack_lock(stack.workspace):
         fresh = stack.reread()
         changed = fresh.write(fresh.inputs)
     console.say(f"{len(changed)} files changed under {stack.workspace.rendered}.")
@@ -196,7 +196,7 @@ def take_down(*, volumes: bool) -> None:
     stack = open_stack()
     stack.engine.check()
     check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
-    with lock(stack.workspace, "stack"):
+    with stack_lock(stack.workspace):
         if not stack.workspace.compose.is_file():
             stack.write(stack.inputs)
         with console.working("Stopping"):

@@ -18,6 +18,9 @@ from stack.record import dataclass
 PROGRAM = Path(__file__).parents[2]
 # Names another workspace than the program's own folder.
 VARIABLE = "TIDEGATE_WORKSPACE"
+# Locks, the outer one first: of whoever changes the stack, from beginning to end, and of each moment at which rendered
+# files or containers change.
+STACK, TREE = "stack", "containers"
 
 # Below .stack/, what is not rendered: never removed as an orphan.
 _KEPT = frozenset({"secrets", "state", ".gitignore", "function.schema.json", "stack.schema.json"})
@@ -194,6 +197,13 @@ def try_lock(workspace: Workspace, name: str) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+@contextmanager
+def stack_lock(workspace: Workspace) -> Iterator[None]:
+    """Let one task at a time change the stack; a deploy that only waits lets the scaler work meanwhile."""
+    with lock(workspace, STACK), lock(workspace, TREE):
+        yield
 
 
 def rollout_lock(name: str) -> str:

@@ -18,7 +18,7 @@ from stack.run.deploy.deployment import (
     load_revisions,
 )
 from stack.run.stack import Stack
-from stack.run.workspace import lock
+from stack.run.workspace import stack_lock
 
 
 def clear_after_deploy(stack: Stack, names: Sequence[str]) -> None:
@@ -28,7 +28,7 @@ def clear_after_deploy(stack: Stack, names: Sequence[str]) -> None:
     deployed, so the stack's lock is taken, if there is need.
     """
     if any(_find_after_deploy(stack, names)):
-        with lock(stack.workspace, "stack"):
+        with stack_lock(stack.workspace):
             clear(stack, *_find_after_deploy(stack, names))
     for name in names:
         forget_candidate(stack.workspace, name)

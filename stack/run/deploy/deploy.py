@@ -30,7 +30,7 @@ from stack.run.owner import check_owner
 from stack.run.scale.replicas import wake
 from stack.run.scale.scale import settle_scaler
 from stack.run.stack import Stack, open_stack
-from stack.run.workspace import lock, rollout_lock
+from stack.run.workspace import STACK, lock, rollout_lock
 
 _LEFT_OVER = "what is new runs; `invoke up` removes what is left of the older version."
 
@@ -172,14 +172,14 @@ class Deploy:
 
     def _keep_scaler_away(self, services: Sequence[Service], turns: ExitStack) -> None:
         """Have nobody count containers of functions while older ones are beside newer ones."""
-        for one in services:
+        for one in sorted(services, key=lambda one: one.plan.name):
             turns.enter_context(lock(self.stack.workspace, rollout_lock(one.plan.name)))
 
     def _replace(self, services: Sequence[Service], sight: "_Sight") -> "tuple[Outcome, Future[None]]":
         """Put functions in the place of their older selves, which may still be finishing their events."""
         with ThreadPoolExecutor(1) as pool:
             farewell = pool.submit(open_farewell, self.stack, services, sight.gateway)
-            with lock(self.stack.workspace, "stack"):
+            with lock(self.stack.workspace, STACK):
                 outcome = Rollout(self.stack.reread(), tuple(services), self.board, self.message).run()
             return outcome, self._relieve(outcome, farewell.result())
 

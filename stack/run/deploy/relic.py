@@ -13,7 +13,7 @@ from stack.run.deploy.deployment import find_deployment, is_deployed, load_candi
 from stack.run.docker.container import Container
 from stack.run.scale.scale import find_service, is_strange, settle
 from stack.run.stack import Stack
-from stack.run.workspace import try_lock
+from stack.run.workspace import STACK, TREE, try_lock
 
 
 def clear_relics(stack: Stack, names: Sequence[str]) -> set[str]:
@@ -82,14 +82,14 @@ def _is_certain(stack: Stack, service: Service, right: int) -> bool:
 
 
 def _clear(stack: Stack, name: str) -> bool:
-    with try_lock(stack.workspace, "stack") as is_free:
+    with try_lock(stack.workspace, STACK) as is_free, try_lock(stack.workspace, TREE) as is_still:
         fresh = stack.reread()
-        if is_free and (relics := _find_relics(fresh, name, fresh.engine.listed())):
+        if is_free and is_still and (relics := _find_relics(fresh, name, fresh.engine.listed())):
             console.warn(f"{name}: a deploy of it was cut short; what it left makes way for what is recorded.")
             fresh.write(fresh.inputs)
             if problem := _put_right(fresh, name, relics):
                 console.warn(problem)
-        return is_free
+        return is_free and is_still
 
 
 def _put_right(stack: Stack, name: str, relics: Sequence[Container]) -> str:

@@ -1,11 +1,12 @@
 """A rollout: new containers start beside the old, which go only when the new are ready.
 
+While it waits for them, the scaler may change how many containers other functions have.
 Until then nothing tells of the new but a candidate of the Compose file, so that whatever ends the rollout, be it a loss
 of power, leaves a stack that is as it was, and a container beside it that the next task removes.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
 
@@ -20,7 +21,7 @@ from stack.run.docker.container import Container
 from stack.run.docker.readiness import find_failures
 from stack.run.interruption import uninterrupted
 from stack.run.stack import Stack
-from stack.run.workspace import write_file
+from stack.run.workspace import TREE, lock, write_file
 
 # How long a function may take to be ready when its readinessTimeoutSeconds says nothing, as in Nuclio.
 _READY_SECONDS = 120
@@ -52,23 +53,33 @@ class Rollout:
 
         Why a function could not be started is told to the board; it runs as before.
         """
-        found = self._containers()
-        pending = self._find_pending(found)
-        before = self._clear(found, pending)
+        with self._still():
+            found = self._containers()
+            pending = self._find_pending(found)
+            before = self._clear(found, pending)
         with self._undone_on_error(pending, before):
             failures = self._start(pending, before) if pending else {}
-        self._restore([one for one in pending if one.plan.service in failures], before)
         ready = [one for one in pending if one.plan.service not in failures]
-        for one in ready:
-            record_deployment(self.stack.workspace, one.plan, one.image, message=self.message)
-        inputs = with_services(self.stack.inputs, ready)
-        if ready or failures:
-            # What a version that failed was to mount goes again.
-            self.stack.write(inputs)
+        with self._still():
+            self._restore([one for one in pending if one.plan.service in failures], before)
+            inputs = self._record(ready, is_changed=bool(pending))
         for one in self.services:
             if failure := failures.get(one.plan.service, ""):
                 self.board.fail(one.plan.name, "\n".join(filter(None, (failure, advise_start(one.plan, failure)))))
         return Outcome(inputs.services, tuple(ready), tuple(one for one in before if one.service in _names(ready)))
+
+    def _still(self) -> AbstractContextManager[None]:
+        return lock(self.stack.workspace, TREE)
+
+    def _record(self, ready: Sequence[Service], *, is_changed: bool) -> Inputs:
+        """Have what is ready count, beside the others as they are by now."""
+        for one in ready:
+            record_deployment(self.stack.workspace, one.plan, one.image, message=self.message)
+        inputs = with_services(self.stack.reread().inputs, ready)
+        if is_changed:
+            # What a version that failed was to mount goes again.
+            self.stack.write(inputs)
+        return inputs
 
     @cached_property
     def _candidate(self) -> bytes:
@@ -105,9 +116,10 @@ class Rollout:
         for one in pending:
             self.board.tell(one.plan.name, "starting")
             note_candidate(self.stack.workspace, one.plan, one.image)
-        self.stack.prepare(pending)
-        write_file(self.stack.engine.candidate_file, self._candidate)
-        failures = self._create(pending, before)
+        with self._still():
+            self.stack.prepare(pending)
+            write_file(self.stack.engine.candidate_file, self._candidate)
+            failures = self._create(pending, before)
         waiting = _names([one for one in pending if one.replicas]) - set(failures)
         seconds = max(one.plan.spec.readiness_timeout_seconds or _READY_SECONDS for one in pending)
         return failures | find_failures(self.stack.engine, waiting, seconds, ignored={one.id for one in before})
@@ -151,7 +163,8 @@ class Rollout:
         try:
             yield
         except BaseException:
-            self._restore(pending, before)
+            with self._still():
+                self._restore(pending, before)
             raise
         finally:
             self.stack.engine.candidate_file.unlink(missing_ok=True)

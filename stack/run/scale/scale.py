@@ -6,12 +6,13 @@ from stack import console
 from stack.errors import FunctionError
 from stack.plan.render import SCALER
 from stack.plan.stack import Service
+from stack.record import dataclass
 from stack.run.deploy.deployment import load_deployments
 from stack.run.docker.container import Container
 from stack.run.docker.readiness import find_failures
 from stack.run.scale.replicas import forget_replicas, keep_replicas
 from stack.run.stack import Stack, open_stack
-from stack.run.workspace import lock
+from stack.run.workspace import STACK, TREE, lock, stack_lock
 
 _READY_SECONDS = 120
 # What Docker calls an image whose name another has now.
@@ -29,23 +30,55 @@ def scale_function(name: str, text: str) -> None:
     replicas = int(text)
     stack = open_stack(is_lenient=True)
     stack.engine.check()
-    with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, "stack"):
+    with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, STACK):
         stack = stack.reread()
         _check(stack, name, replicas)
         before = stack.replicas.get(name)
-        keep_replicas(stack.workspace, name, replicas)
-        stack = stack.reread()
-        stack.write(stack.inputs)
         with console.working(f"Scaling {name} to {replicas}"):
-            problem = settle(stack, find_service(stack, name), replicas)
+            with lock(stack.workspace, TREE):
+                stack = keep(stack, name, replicas)
+                service = find_service(stack, name)
+                step = begin(stack, service, replicas)
+            problem = finish(stack, service, step)
         if problem:
-            _put_back(stack, name, before)
+            with lock(stack.workspace, TREE):
+                _put_back(stack, name, before)
             raise FunctionError(problem)
     console.success(f"{name}: {replicas} {'container' if replicas == 1 else 'containers'}.")
 
 
+def keep(stack: Stack, name: str, replicas: int) -> Stack:
+    """Remember how many containers a function has, and write that; return the stack as it is then."""
+    keep_replicas(stack.workspace, name, replicas)
+    fresh = stack.reread()
+    fresh.write(fresh.inputs)
+    return fresh
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was done at once: what is `surplus` is still to be stopped, and what `has_started` to be waited for."""
+
+    surplus: Sequence[Container] = ()
+    has_started: bool = False
+
+
 def settle(stack: Stack, service: Service, replicas: int) -> str:
-    """Start what is missing and remove the surplus, which finishes its events; return why that failed, or nothing.
+    """Start what is missing and remove the surplus; return why that failed, or nothing."""
+    return finish(stack, service, begin(stack, service, replicas))
+
+
+def finish(stack: Stack, service: Service, step: Step) -> str:
+    """Wait until the surplus has finished its events, or what was started is ready; return why it is not."""
+    stack.engine.stop(step.surplus)
+    if not step.has_started:
+        return ""
+    seconds = service.plan.spec.readiness_timeout_seconds or _READY_SECONDS
+    return find_failures(stack.engine, [service.plan.service], seconds).get(service.plan.service, "")
+
+
+def begin(stack: Stack, service: Service, replicas: int) -> Step:
+    """Start what is missing, and find the surplus.
 
     What is stopped is started before another container is made. Whoever calls keeps deploys away, so that a container
     of another version is what a deploy has left that was killed.
@@ -55,12 +88,13 @@ def settle(stack: Stack, service: Service, replicas: int) -> str:
     strange = [one for one in found if is_strange(one, service.image)]
     stack.engine.stop(strange)
     before = [one for one in found if one not in strange]
-    stack.engine.stop(_surplus(before, len(before) - replicas))
+    surplus = _surplus(before, len(before) - replicas)
     if sum(not one.is_stopped for one in before) >= replicas:
-        return ""
+        return Step(surplus)
+    # These are stopped already; Compose would choose others.
+    stack.engine.stop(surplus)
     stack.engine.up([name], scales={name: replicas})
-    seconds = service.plan.spec.readiness_timeout_seconds or _READY_SECONDS
-    return find_failures(stack.engine, [name], seconds).get(name, "")
+    return Step(has_started=True)
 
 
 def is_strange(container: Container, image: str) -> bool:
@@ -122,7 +156,7 @@ def settle_scaler(stack: Stack) -> None:
         from stack.run.image import Builder
 
         Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
-        with lock(stack.workspace, "stack"):
+        with stack_lock(stack.workspace):
             stack.engine.up([SCALER])
     elif found and not stack.inputs.has_scaler:
         stack.engine.stop(found)

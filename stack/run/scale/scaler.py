@@ -2,8 +2,12 @@
 
 It runs in a container of the stack, beside the broker and the gateway. What it did is written down as
 `invoke scale-function` writes it, so that it may end at any time, and everything goes on as it is.
+
+Each function is seen to by a thread of its own while its containers begin or finish their events: others are not to
+wait for one that does not come up.
 """
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import field
@@ -19,9 +23,9 @@ from stack.run.broker.broker import Depth, find_broker
 from stack.run.deploy.deployment import load_deployments
 from stack.run.gateway import Traffic, read_traffic
 from stack.run.scale.replicas import keep_replicas
-from stack.run.scale.scale import find_service, settle
+from stack.run.scale.scale import Step, begin, find_service, finish
 from stack.run.stack import Stack
-from stack.run.workspace import lock, rollout_lock, try_lock
+from stack.run.workspace import STACK, TREE, lock, rollout_lock, try_lock
 
 _LOOK_SECONDS = 0.5
 # Its age tells the container's health check that the scaler goes on.
@@ -39,6 +43,8 @@ class Scaler:
     stack: Stack
     _memories: dict[str, Memory] = field(default_factory=dict)
     _counts_at: float = 0.0
+    _busy: set[str] = field(default_factory=set)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> None:
         """Look again and again, for ever."""
@@ -83,23 +89,49 @@ class Scaler:
         memory = self._memories.get(name, Memory(since=now))
         decision = decide(service.replicas, load, policy, now=now, memory=memory)
         self._memories[name] = decision.memory
-        if decision.replicas != service.replicas or is_short:
-            self.scale(service, decision.replicas)
+        if name not in self._busy and (decision.replicas != service.replicas or is_short):
+            self._busy.add(name)
+            threading.Thread(target=self._scale, args=(service, decision.replicas), daemon=True).start()
+
+    def _scale(self, service: Service, replicas: int) -> None:
+        try:
+            self.scale(service, replicas)
+        except (StackError, OSError) as error:
+            console.warn(f"{service.plan.name}: {error}")
+            time.sleep(_PAUSE_SECONDS)
+        finally:
+            self._busy.discard(service.plan.name)
 
     def scale(self, service: Service, replicas: int) -> None:
-        """Have so many containers of a function run, unless it is being deployed."""
+        """Have so many containers of a function run, unless it is being deployed.
+
+        Raises:
+            StackError: Docker refused.
+        """
         name, workspace = service.plan.name, self.stack.workspace
-        with try_lock(workspace, rollout_lock(name)) as is_free, lock(workspace, "stack"):
+        with try_lock(workspace, rollout_lock(name)) as is_free:
             # Whoever rolls out has older containers beside newer ones, and takes from neither.
-            if not is_free or name not in load_deployments(workspace):
+            if not is_free or not (begun := self._begin(name, replicas)):
                 return
+            console.say(f"{name}: {service.replicas} → {replicas}")
+            stack, step = begun
+            if problem := finish(stack, find_service(stack, name), step):
+                console.warn(problem)
+
+    def _begin(self, name: str, replicas: int) -> "tuple[Stack, Step] | None":
+        """Start what is missing, as soon as nobody else changes files or containers; nothing if it is gone by then.
+
+        While somebody else waits for containers of other functions, what these mount is left as it is.
+        """
+        workspace = self.stack.workspace
+        with self._turn, try_lock(workspace, STACK) as is_alone, lock(workspace, TREE):
+            if name not in load_deployments(workspace):
+                return None
             keep_replicas(workspace, name, replicas)
-            fresh = self.stack.reread()
-            fresh.write(fresh.inputs)
-            problem = settle(fresh, find_service(fresh, name), replicas)
-        console.say(f"{name}: {service.replicas} → {replicas}")
-        if problem:
-            console.warn(problem)
+            stack = self.stack.reread()
+            if is_alone:
+                stack.write(stack.inputs)
+            return stack, begin(stack, find_service(stack, name), replicas)
 
 
 def _find_services(stack: Stack) -> list[Service]:
