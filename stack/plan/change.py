@@ -63,6 +63,7 @@ class Running:
     image: str = ""
     files: str = ""
     secrets: str = ""
+    is_cut_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ def find_deploys(planned: Iterable[Service], deployed: Iterable[Service]) -> tup
 
 
 def _compare(wanted: Wanted, containers: Sequence[Running]) -> Change:
+    if cut_off := _ids([one for one in containers if one.is_cut_off and one.is_running]):
+        return Change(wanted.service, Action.REPLACE, "is cut off from the stack's network", surplus=cut_off)
     right = [one for one in containers if one.config_hash == wanted.config_hash]
     running = [one for one in right if one.is_running]
     if len(running) >= wanted.replicas:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cached_property
 
 from stack import console
@@ -109,7 +109,7 @@ def bring_up(meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: 
             changed = "no container" if found.edits else "nothing"
             console.say(f"Everything runs as it should; {changed} was changed.")
         else:
-            _make_images(found)
+            found = _make_images(found)
             _apply(found)
             if meanwhile:
                 meanwhile(stack)
@@ -146,11 +146,13 @@ def _prepare(stack: Stack) -> Survey:
     return found
 
 
-def _make_images(found: Survey) -> None:
+def _make_images(found: Survey) -> Survey:
+    """Make what is missing; return what can be done then."""
     _check_host(found.stack, found.containers)
     builder = Builder(found.stack.workspace, found.stack.engine, found.stack.inputs)
     builder.prepare_stack()
-    _rebuild_functions(found.stack, builder)
+    lost = _rebuild_functions(found.stack, builder)
+    return replace(found, changes=tuple(one for one in found.changes if one.subject not in lost))
 
 
 def _apply(found: Survey) -> None:
@@ -188,11 +190,10 @@ def _check_host(stack: Stack, running: Sequence[Container]) -> None:
     check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
 
 
-def _rebuild_functions(stack: Stack, builder: Builder) -> None:
+def _rebuild_functions(stack: Stack, builder: Builder) -> set[str]:
     """Build again what was deployed and whose image is gone, where its folder still gives the same.
 
-    Raises:
-        FunctionError: a folder has changed since.
+    Where it has changed since, only a deploy can help: return the services of such functions, which others do without.
     """
     deployed = [one for one in stack.inputs.services if one.is_deployed]
     here = stack.engine.images(one.image for one in deployed)
@@ -201,11 +202,12 @@ def _rebuild_functions(stack: Stack, builder: Builder) -> None:
     functions = [stack.recall(folders[m.plan.name]) for m in missing if m.plan.name in folders]
     plans = [plan_function(one, stack.settings) for one in functions]
     same = {function_image(plan, stack.inputs): plan for plan in plans}
-    for service in missing:
-        if service.image not in same:
-            name = service.plan.name
-            raise FunctionError(f"The image of {name} is gone. Build it again: invoke deploy-function {name}.")
-    builder.prepare_functions([same[service.image] for service in missing])
+    lost = [one for one in missing if one.image not in same]
+    for one in lost:
+        name = one.plan.name
+        console.warn(f"The image of {name} is gone. Build it again: invoke deploy-function {name}.")
+    builder.prepare_functions([same[one.image] for one in missing if one not in lost])
+    return {one.plan.service for one in lost}
 
 
 def _as_running(container: Container) -> Running:

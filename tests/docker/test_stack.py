@@ -340,7 +340,7 @@ def assert_one_fails_and_others_do_not(workspace: Workspace) -> None:
 
 def test_plan_finds_drift_and_up_repairs_it(fresh_workspace: Workspace) -> None:
     workspace = fresh_workspace
-    for name in ("driftgone", "driftstop", "driftcode"):
+    for name in ("driftgone", "driftstop", "driftcode", "driftcut"):
         workspace.write_function(name, "def handler(context, event):\n    return 'one'\n")
     assert read_plan(workspace)["driftgone"] == "create: is not deployed"
     assert_one_fails_and_others_do_not(workspace)
@@ -348,6 +348,8 @@ def test_plan_finds_drift_and_up_repairs_it(fresh_workspace: Workspace) -> None:
 
     run_docker("rm", "--force", *workspace.containers("function-driftgone"))
     run_docker("stop", *workspace.containers("function-driftstop"))
+    (cut,) = workspace.containers("function-driftcut")
+    run_docker("network", "disconnect", f"{workspace.project}_default", cut)
     compose(workspace, "up", "--detach", "--no-recreate", "--scale", "function-driftcode=2", "function-driftcode")
     (workspace.rendered / "rabbitmq" / "rabbitmq.conf").write_text("# by hand\n")
     (workspace.root / "functions" / "driftcode" / "main.py").write_text("def handler(context, event):\n    return 2\n")
@@ -356,6 +358,7 @@ def test_plan_finds_drift_and_up_repairs_it(fresh_workspace: Workspace) -> None:
         "function-driftgone": "create: has no container",
         "function-driftstop": "start: is stopped",
         "function-driftcode": "remove: 1 more than the 1 wanted",
+        "function-driftcut": "replace: is cut off from the stack's network",
         "rabbitmq/rabbitmq.conf": "write: differs from what is rendered",
         "driftcode": "replace: its code changed, or what its image stands on",
     }

@@ -56,6 +56,8 @@ class Container:
     """Where the Compose file is that it was started with."""
     network_address: str = ""
     """Where it is in Docker's network, as far as the listing says; nothing if it does not run."""
+    is_cut_off: bool = False
+    """Whether it was taken off all networks, as far as the listing says."""
     answers: bool = False
     """Whether the function itself said that it is ready, which Docker may find out only later."""
 
@@ -94,7 +96,7 @@ class Container:
     @property
     def is_ready(self) -> bool:
         """Say whether it does its work."""
-        return self.is_running and self.health == "healthy"
+        return self.is_running and self.health == "healthy" and not self.is_cut_off
 
     @property
     def has_failed(self) -> bool:
@@ -103,7 +105,9 @@ class Container:
 
     @property
     def condition(self) -> str:
-        """Return one word for a person: its health, or its state."""
+        """Return a word or two for a person: its health, or its state."""
+        if self.is_running and self.is_cut_off:
+            return "cut off"
         return self.health if self.is_running and self.health else self.state
 
     def address(self, target: int) -> str:

@@ -53,6 +53,7 @@ def read_container(document: Listed) -> Container:
         python=labels.get(PYTHON_LABEL, ""),
         folder=labels.get(FOLDER_LABEL, ""),
         network_address=_find_address(document),
+        is_cut_off=not document["NetworkSettings"]["Networks"],
     )
 
 

@@ -30,6 +30,7 @@ STOPPED = replace(RIGHT, id="s", is_running=False)
         ([RIGHT, TWIN], Action.REMOVE, "1 more than the 1 wanted", ("t",)),
         ([STOPPED, RIGHT], Action.REMOVE, "1 more than the 1 wanted", ("s",)),
         ([STOPPED, WRONG], Action.REPLACE, "its configuration changed", ()),
+        ([replace(STOPPED, is_cut_off=True)], Action.START, "is stopped", ()),
     ],
 )
 def test_change_of_a_service(running: list[Running], action: Action, reason: str, surplus: tuple[str, ...]) -> None:
@@ -37,6 +38,13 @@ def test_change_of_a_service(running: list[Running], action: Action, reason: str
     assert (change.subject, change.action, change.reason, change.surplus) == ("a", action, reason, surplus)
     assert change.task == UP
     assert change.older == (("w",) if action is Action.REPLACE else ())
+
+
+def test_container_off_the_network_makes_way() -> None:
+    """Docker and its own health check take it for well."""
+    (change,) = find_changes([A], [replace(RIGHT, is_cut_off=True)])
+    assert (change.action, change.surplus) == (Action.REPLACE, ("r",))
+    assert change.reason == "is cut off from the stack's network"
 
 
 @pytest.mark.parametrize(
