@@ -330,7 +330,7 @@ def assert_one_fails_and_others_do_not(workspace: Workspace) -> None:
     wrong = workspace.write_function("driftwrong", "", "spce: {}\n")
     result = workspace.invoke("deploy-function", "--all", check=False)
     assert result.returncode == 1
-    assert "driftcode, driftgone, driftstop: ready." in result.stderr
+    assert "driftcode, driftcut, driftgone, driftstop: ready." in result.stderr
     assert "driftbroken was not deployed: function-driftbroken ended." in result.stderr
     assert "driftwrong was not deployed: functions/driftwrong/function.yaml: spce: is not a known key" in result.stderr
     for folder in (broken, wrong):
