@@ -14,7 +14,7 @@ from stack.config.environment import Variable, VariableSource
 from stack.config.image import WORD, ImageName, Registry
 from stack.config.inert import KUBERNETES, Inert
 from stack.config.problem import refuse
-from stack.config.replica import Bounds, check_bounds, find_bounds
+from stack.config.replica import Bounds, Replicas, check_bounds, find_bounds
 from stack.config.scaling import TARGETS, AutoScaleMetric, ScaleToZero, read_target
 from stack.config.settings import Processor
 from stack.config.sink import LoggerSink
@@ -104,11 +104,11 @@ class Spec(NuclioDocument):
     resources: Resources = Resources()
     image: ImageName = ""
     image_hash: Annotated[str, KUBERNETES] = ""
-    replicas: int | None = Field(None, ge=0)
+    replicas: Replicas | None = None
     """So many containers, always; wins over the two below."""
-    min_replicas: int | None = Field(None, ge=0)
+    min_replicas: Replicas | None = None
     """The fewest containers; the same as maxReplicas where left out."""
-    max_replicas: int | None = Field(None, ge=0)
+    max_replicas: Replicas | None = None
     """The most containers; the same as minReplicas where left out."""
     target_cpu: Annotated[int, KUBERNETES] = Field(75, alias="targetCPU")
     data_bindings: Annotated[dict[str, Any], Inert()] = {}

@@ -1,9 +1,24 @@
 """How many containers of a function run at once."""
 
 from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from stack.config.problem import Problem
 from stack.record import dataclass
+
+# More of one function than a machine would carry.
+MOST_REPLICAS = 100
+
+
+def _check(number: int) -> int:
+    if number > MOST_REPLICAS:
+        raise ValueError(f"should be at most {MOST_REPLICAS}: one machine carries no more containers of a function")
+    return number
+
+
+Replicas = Annotated[int, Field(ge=0, json_schema_extra={"maximum": MOST_REPLICAS}), AfterValidator(_check)]
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
 """How many containers of a function run, as far as its author and its user say."""
 
 from stack.config.function import Spec
+from stack.config.replica import MOST_REPLICAS
 from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
 from stack.plan.function import is_stack_broker
 from stack.record import dataclass
-
-# More of one function than a machine would carry.
-_MOST = 100
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ def find_limits(spec: Spec) -> Limits:
     if spec.disable:
         return Limits(0, 0, is_automatic=False)
     if spec.replicas is not None or (spec.min_replicas is None and spec.max_replicas is None):
-        return Limits(0, _MOST, is_automatic=False)
+        return Limits(0, MOST_REPLICAS, is_automatic=False)
     bounds = spec.bounds
     enabled = (trigger for trigger in spec.triggers.values() if not trigger.disabled)
     least = bounds.fewest if all(map(_wakes, enabled)) else max(1, bounds.fewest)

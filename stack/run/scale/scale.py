@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from stack import console
+from stack.config.replica import MOST_REPLICAS
 from stack.errors import FunctionError
 from stack.plan.render import SCALER
 from stack.plan.stack import Service
@@ -129,14 +130,19 @@ def _check(stack: Stack, name: str, replicas: int) -> None:
         raise FunctionError(f"{name} is disabled; take `disable: true` out of its function.yaml, and deploy it again.")
     if not limits.least <= replicas <= limits.most:
         raise FunctionError(
-            f"{name} may have {limits.least} to {limits.most} containers, not {replicas}; "
-            f"minReplicas and maxReplicas in functions/{name}/function.yaml say so."
+            f"{name} may have {limits.least} to {limits.most} containers, not {replicas}; {_reason(name, replicas)}."
         )
     if service.port and replicas > 1:
         raise FunctionError(
             f"Only one container of {name} can have its port {service.port.split(':')[1]}. "
             f"Leave `port` out of functions/{name}/function.yaml: the gateway leads to all of them."
         )
+
+
+def _reason(name: str, replicas: int) -> str:
+    if replicas > MOST_REPLICAS:
+        return "one machine carries no more"
+    return f"minReplicas and maxReplicas in functions/{name}/function.yaml say so"
 
 
 def find_service(stack: Stack, name: str) -> Service:

@@ -128,6 +128,11 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"spec": {"handler": "handler"}}, "spec.handler: should be module:function, such as main:handler"),
         ({"spec": {"runtime": "golang"}}, "spec.runtime: 'golang' is not supported; Tidegate runs python and "),
         ({"spec": {"replicas": -1}}, "spec.replicas: should be greater than or equal to 0"),
+        *(
+            ({"spec": {key: number}}, f"spec.{key}: should be at most 100: one machine carries no more containers")
+            for key in ("replicas", "minReplicas", "maxReplicas")
+            for number in (101, 10**26)
+        ),
         ({"spec": {"minReplicas": "1"}}, "spec.minReplicas: should be a whole number, not '1'"),
         ({"spec": {"minReplicas": 3, "maxReplicas": 2}}, "spec.minReplicas: 3 is more than maxReplicas, 2"),
         ({"spec": {"maxReplicas": 0}}, "spec.maxReplicas: should be at least 1; `disable: true` stops a function"),
@@ -342,6 +347,7 @@ def test_scalars_are_texts_where_texts_are_asked_for() -> None:
         ({"minReplicas": 2}, Bounds(2, 2)),
         ({"maxReplicas": 3}, Bounds(3, 3)),
         ({"minReplicas": 0, "maxReplicas": 3}, Bounds(0, 3)),
+        ({"minReplicas": 100, "maxReplicas": 100}, Bounds(100, 100)),
         ({"replicas": 4, "minReplicas": 0, "maxReplicas": 9}, Bounds(4, 4)),
     ],
 )
