@@ -1,7 +1,6 @@
 """spec.build: how a function's image is made."""
 
 import base64
-import binascii
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -23,6 +22,8 @@ _NEEDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "github": (("path",), ("branch",)),
     "s3": ((), ("s3Bucket", "s3ItemKey")),
 }
+
+_LINE_ENDS = str.maketrans("", "", "\r\n")
 
 
 class Directive(NuclioDocument):
@@ -80,9 +81,10 @@ class Build(NuclioDocument):
     @classmethod
     def _decodable(cls, value: str) -> str:
         try:
-            base64.b64decode(value, validate=False)
-        except binascii.Error as error:
-            raise ValueError(f"should be Python source in base64 ({error})") from error
+            _decode(value)
+        except ValueError as error:
+            text = "should be Python source in base64; encode it, or put the text in a file beside function.yaml"
+            raise ValueError(f"{text} ({error})") from error
         return value
 
     @field_validator("flags")
@@ -94,7 +96,12 @@ class Build(NuclioDocument):
     @property
     def source(self) -> bytes:
         """Return the inline source with Unix line ends, as Nuclio writes it."""
-        return base64.b64decode(self.function_source_code).replace(b"\r\n", b"\n")
+        return _decode(self.function_source_code).replace(b"\r\n", b"\n")
+
+
+def _decode(text: str) -> bytes:
+    """Decode base64 as Go does, which passes over line ends and over nothing else."""
+    return base64.b64decode(text.translate(_LINE_ENDS), validate=True)
 
 
 def check_build(build: Build, image: str) -> Iterator[Problem]:
