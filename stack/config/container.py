@@ -2,15 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from stack.config.document import NuclioDocument
-from stack.config.duration import Duration
+from stack.config.duration import Duration, parse_duration
 from stack.config.inert import KUBERNETES, Inert
 from stack.config.quantity import cpus, memory_bytes
 
 # Kubernetes' name of a GPU, in limits.
 _GPU = "nvidia.com/gpu"
+# What Docker refuses to go below or above.
+_LEAST_CPUS = 0.01
+_LEAST_MEMORY, _MOST_MEMORY = 6 * 1024**2, 2**63 - 1
+_LEAST_INTERVAL = 0.001
+_INT32 = 2**31 - 1
 
 
 class Resources(NuclioDocument):
@@ -23,8 +28,14 @@ class Resources(NuclioDocument):
     @field_validator("limits")
     @classmethod
     def _quantities(cls, value: dict[str, str]) -> dict[str, str]:
-        cpus(value.get("cpu", ""))
-        memory_bytes(value.get("memory", ""))
+        processors, memory = value.get("cpu", ""), value.get("memory", "")
+        if 0 < float(cpus(processors) or 0) < _LEAST_CPUS:
+            raise ValueError(f"cpu should be at least 10m, the least that Docker gives, not {processors!r}")
+        size = memory_bytes(memory)
+        if 0 < size < _LEAST_MEMORY:
+            raise ValueError(f"memory should be at least 6Mi, the least that Docker gives, not {memory!r}")
+        if size > _MOST_MEMORY:
+            raise ValueError(f"memory should be less than 8Ei, not {memory!r}")
         return value
 
     @property
@@ -36,9 +47,9 @@ class Resources(NuclioDocument):
 class SecurityContext(NuclioDocument):
     """Who the function runs as; without it, a user without rights."""
 
-    run_as_user: int | None = Field(None, ge=0)
-    run_as_group: int | None = Field(None, ge=0)
-    fs_group: int | None = Field(None, ge=0)
+    run_as_user: int | None = Field(None, ge=0, le=_INT32)
+    run_as_group: int | None = Field(None, ge=0, le=_INT32)
+    fs_group: int | None = Field(None, ge=0, le=_INT32)
     run_as_non_root: Annotated[bool | None, KUBERNETES] = None
     supplemental_groups: Annotated[list[int], KUBERNETES] = []
     fs_group_change_policy: Annotated[str, KUBERNETES] = ""
@@ -52,7 +63,16 @@ class RestartPolicy(NuclioDocument):
     """What Docker does when the container ends."""
 
     name: Literal["no", "always", "unless-stopped", "on-failure"] = "unless-stopped"
-    maximum_retry_count: int = Field(0, ge=0)
+    maximum_retry_count: int = Field(0, ge=0, le=_INT32)
+
+
+def _check_interval(text: str) -> str:
+    if text and 0 < parse_duration(text) < _LEAST_INTERVAL:
+        raise ValueError(f"should be at least 1ms, not {text!r}")
+    return text
+
+
+Interval = Annotated[Duration, AfterValidator(_check_interval)]
 
 
 class PlatformAttributes(NuclioDocument):
@@ -60,7 +80,7 @@ class PlatformAttributes(NuclioDocument):
 
     network: Annotated[str, Inert("has no effect: functions share the stack's network")] = ""
     restart_policy: RestartPolicy = RestartPolicy()
-    health_check_interval: Duration = ""
+    health_check_interval: Interval = ""
     """How often Docker asks a running function whether it is well; 15s where left out."""
     mount_mode: Annotated[str, Inert("is documented by Nuclio and not read")] = ""
 

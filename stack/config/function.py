@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from stack.config.build import Build, check_build
 from stack.config.container import Platform, Resources, SecurityContext
+from stack.config.device import Device
 from stack.config.document import NuclioDocument
 from stack.config.duration import Duration
 from stack.config.environment import Variable, VariableSource
@@ -30,6 +31,7 @@ DEFAULT_HTTP = "default-http"
 
 # Kubernetes' qualified name, which Nuclio asks for.
 _NAME = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
+_LONGEST_START = 2**31 - 1
 # Nuclio's reserved names.
 RESERVED = ("dashboard", "controller", "dlx", "scaler")
 # module:function, the module perhaps within packages.
@@ -125,13 +127,13 @@ class Spec(NuclioDocument):
     logger_sinks: list[LoggerSink] = []
     dealer_uri: Annotated[str, Inert()] = Field("", alias="dealerURI")
     platform: Platform = Platform()
-    readiness_timeout_seconds: int = Field(0, ge=0)
+    readiness_timeout_seconds: int = Field(0, ge=0, le=_LONGEST_START)
     """How long the function may take to be ready after its start; 0 is 120."""
     security_context: SecurityContext = SecurityContext()
     disable_default_http_trigger: bool = Field(False, alias="disableDefaultHTTPTrigger")
     """Give the function no http trigger where it names none."""
     disable_sensitive_fields_masking: Annotated[bool, Inert()] = False
-    devices: list[str] = []
+    devices: list[Device] = []
     """Devices of this machine, such as /dev/ttyUSB0:/dev/ttyUSB0."""
     event_timeout: Duration = ""
     """The longest that an event may take, such as 30s; then its worker is replaced."""

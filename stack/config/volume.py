@@ -1,9 +1,10 @@
 """spec.volumes: files and folders of this machine, and secrets, seen in a function's container."""
 
+import posixpath
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from stack.config.document import NuclioDocument
 from stack.config.inert import KUBERNETES, Inert
@@ -12,6 +13,19 @@ from stack.config.secret import SecretKey, SecretName
 
 _SOURCES = "hostPath: {path: /a/folder/of/this/machine}, or secret: {secretName: name}"
 _MODE = Inert("has no effect: a secret's file can be read and not written")
+
+
+def _clean(path: str) -> str:
+    return f"/{posixpath.normpath(path).lstrip('/')}"
+
+
+def _check_target(path: str) -> str:
+    if _clean(path) == "/":
+        raise ValueError(f"should be a path below /, such as /data, not {path!r}")
+    return path
+
+
+MountPath = Annotated[str, Field(pattern=r"^/"), AfterValidator(_check_target)]
 
 
 class HostPath(NuclioDocument):
@@ -61,7 +75,7 @@ class VolumeMount(NuclioDocument):
     """The container's side of a mount."""
 
     name: str = ""
-    mount_path: str = Field(pattern=r"^/")
+    mount_path: MountPath
     read_only: bool = False
     sub_path: Annotated[str, KUBERNETES] = ""
     sub_path_expr: Annotated[str, KUBERNETES] = ""
@@ -88,6 +102,6 @@ def check_volumes(volumes: list[Volume]) -> Iterator[Problem]:
             yield Problem((*at, "volume"), f"the name {name!r} already stands for another volume; choose another")
         if item.volume.model_fields_set <= {"name"}:
             yield Problem((*at, "volume"), f"needs a source, such as {_SOURCES}")
-        if path in taken:
+        if _clean(path) in taken:
             yield Problem((*at, "volumeMount", "mountPath"), f"another volume is mounted at {path!r} already")
-        taken.add(path)
+        taken.add(_clean(path))

@@ -66,6 +66,14 @@ def build(**content: Any) -> dict[str, Any]:
     return {"spec": {"build": content}}
 
 
+def platform(**attributes: Any) -> dict[str, Any]:
+    return {"spec": {"platform": {"attributes": attributes}}}
+
+
+def limits(**content: Any) -> dict[str, Any]:
+    return {"spec": {"resources": {"limits": content}}}
+
+
 def metric(**content: Any) -> dict[str, Any]:
     return {"spec": {"autoScaleMetrics": [content]}}
 
@@ -107,6 +115,43 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
+        *(
+            ({"spec": {"devices": ["/dev/null", text]}}, "spec.devices.1: should be HOST, HOST:CONTAINER or HOST:")
+            for text in ("ttyUSB0::::", "ttyUSB0", "/dev/a:", "/dev/a:/dev/b:", "/dev/a:/dev/b:rx", "/dev/a:r", "")
+        ),
+        (
+            trigger(kind="http", workerTerminationTimeout="99999999h"),
+            "spec.triggers.t.workerTerminationTimeout: should be a duration of at most 2562047h, not '99999999h'",
+        ),
+        (
+            platform(healthCheckInterval="999us"),
+            "spec.platform.attributes.healthCheckInterval: should be at least 1ms, not '999us'",
+        ),
+        (
+            platform(restartPolicy={"maximumRetryCount": 2**31}),
+            "spec.platform.attributes.restartPolicy.maximumRetryCount: should be less than or equal to 2147483647",
+        ),
+        *(
+            ({"spec": {"securityContext": {key: 2**31}}}, f"spec.securityContext.{key}: should be less than or equal")
+            for key in ("runAsUser", "runAsGroup", "fsGroup")
+        ),
+        (
+            limits(memory="5Mi"),
+            "spec.resources.limits: memory should be at least 6Mi, the least that Docker gives, not '5Mi'",
+        ),
+        (limits(memory="99999999999Ti"), "spec.resources.limits: memory should be less than 8Ei, not '99999999999Ti'"),
+        (limits(cpu="9m"), "spec.resources.limits: cpu should be at least 10m, the least that Docker gives, not '9m'"),
+        *(
+            (
+                volumes(("a", "/x", path)),
+                f"spec.volumes.0.volumeMount.mountPath: should be a path below /, such as /data, not '{path}'",
+            )
+            for path in ("/", "//", "/a/..")
+        ),
+        (
+            volumes(("a", "/x", "/y"), ("b", "/z", "/y/")),
+            "spec.volumes.1.volumeMount.mountPath: another volume is mounted at '/y/' already",
+        ),
         ({"spec": {"env": {"A": "b"}}}, "spec.env: should be a list of mappings, not {'A': 'b'}"),
         ({"spec": {"env": [{"value": "b"}]}}, "spec.env.0.name: is required"),
         (
@@ -183,6 +228,10 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"spec": {"handler": "main:handler\n"}}, "spec.handler: should be module:function, such as main:handler"),
         ({"metadata": {"name": "dashboard"}}, "metadata.name: 'dashboard' is reserved; choose another name"),
         ({"spec": {"build": {"functionSourceCode": "a"}}}, "spec.build.functionSourceCode: should be Python source in"),
+        *(
+            (build(functionSourceCode=text), "spec.build.functionSourceCode: should be Python source in base64; encode")
+            for text in ("def handler(context, event): pass", "YQ", "Y Q==", "YQ==YQ==", "ä")
+        ),
         (build(codeEntryType="svn"), "spec.build.codeEntryType: should be one of , sourceCode, image, archive, git"),
         (build(codeEntryType="git"), "spec.build.path: is required for codeEntryType git"),
         (build(codeEntryType="image"), "spec.image: is required for codeEntryType image"),
@@ -382,6 +431,19 @@ def test_nothing_is_an_empty_text_in_a_mapping_of_texts() -> None:
     config = parse("{metadata: {annotations: {spec: }, labels: {a: }}, spec: {build: {args: {b: }}}}")
     assert (config.metadata.annotations, config.metadata.labels) == ({"spec": ""}, {"a": ""})
     assert config.spec.build.args == {"b": ""}
+
+
+def test_what_docker_just_takes_is_accepted() -> None:
+    devices = ["/dev/a", "/dev/a:/dev/b", "/dev/a:/dev/b:rwm", "vendor.example/gpu=all"]
+    spec = parse({"spec": {"devices": devices, "securityContext": {"runAsUser": 2**31 - 1}}}).spec
+    assert spec.devices == devices
+    assert parse(limits(memory="6Mi", cpu="10m")) and parse(limits(memory="0", cpu="0"))
+    assert parse(platform(healthCheckInterval="1ms")) and parse(platform(healthCheckInterval="0s"))
+    assert parse(volumes(("a", "/x", "/y"), ("b", "/z", "/y/z")))
+
+
+def test_line_ends_in_base64_are_passed_over() -> None:
+    assert parse(build(functionSourceCode="YQ0K\r\nYg==\n")).spec.build.source == b"a\nb"
 
 
 def test_older_spellings_are_read() -> None:
