@@ -21,6 +21,7 @@ from stack.config.settings import Processor
 from stack.config.sink import LoggerSink
 from stack.config.trigger import Trigger, check_triggers
 from stack.config.volume import Volume, check_volumes
+from stack.config.zero import find_zeros
 
 PROJECT_LABEL = "nuclio.io/project-name"
 FUNCTION_LABEL = "nuclio.io/function-name"
@@ -203,3 +204,9 @@ class FunctionConfig(NuclioDocument):
     metadata: Metadata = Metadata()
     spec: Spec = Spec()
     status: Annotated[dict[str, Any], Inert("is written by a dashboard and not read")] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_zeros(cls, value: Any) -> Any:
+        refuse(cls, find_zeros(value))
+        return value

@@ -22,11 +22,12 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (".".join(self.path), self.text) if part)
+        path = ".".join(self.path).replace("\0", "\\0")
+        return ": ".join(part for part in (path, self.text) if part)
 
 
-def refuse(model: BaseModel, problems: Iterable[Problem]) -> None:
-    """Refuse a model because its parts do not agree; the paths begin at the model.
+def refuse(model: BaseModel | type[BaseModel], problems: Iterable[Problem]) -> None:
+    """Refuse a model because of its parts, such as those that do not agree; the paths begin at the model.
 
     Raises:
         ValidationError: there is a problem.
@@ -36,7 +37,8 @@ def refuse(model: BaseModel, problems: Iterable[Problem]) -> None:
         for one in problems
     ]
     if details:
-        raise ValidationError.from_exception_data(type(model).__name__, details)
+        kind = model if isinstance(model, type) else type(model)
+        raise ValidationError.from_exception_data(kind.__name__, details)
 
 
 def find_problems(model: type[BaseModel], document: object) -> list[Problem]:
@@ -51,7 +53,7 @@ def find_problems(model: type[BaseModel], document: object) -> list[Problem]:
         found += [one for one in problems if not any(_overlap(one.path, path) for path in known)]
         rest = document
         for problem in problems:
-            rest = _without(rest, problem.path)
+            rest = _without(rest, _reach(document, problem.path))
         if rest == document:
             break
         document = rest
@@ -71,14 +73,22 @@ def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     return one[:length] == other[:length]
 
 
+def _reach(value: Any, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return how far a path leads: to what lacks a key, and to a whole list, so that others keep their numbers."""
+    length = 0
+    while length < len(path) and (key := _find_key(value, path[length])) is not None:
+        value = value[key]
+        length += 1
+    return path[:length]
+
+
 def _without(value: Any, path: tuple[str, ...]) -> Any:
-    """Take out what a path leads to, or what lacks it; of a list the whole, so that the others keep their numbers."""
+    """Take out what a path leads to, if it is there."""
     key = _find_key(value, path[0]) if path else None
     if key is None:
         return value
-    inner = value[key]
-    if len(path) > 1 and _find_key(inner, path[1]) is not None:
-        return value | {key: _without(inner, path[1:])}
+    if len(path) > 1:
+        return value | {key: _without(value[key], path[1:])}
     return {name: item for name, item in value.items() if name != key}
 
 

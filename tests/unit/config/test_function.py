@@ -371,6 +371,30 @@ def test_disagreements_are_told_beside_other_mistakes() -> None:
     ]
 
 
+def test_two_mistakes_of_a_list_hide_no_disagreement_beside_it() -> None:
+    found = problems_of({"spec": {"env": [{}, {}], "minReplicas": 3, "maxReplicas": 2}})
+    assert [one.partition(":")[0] for one in found] == ["spec.env.0.name", "spec.env.1.name", "spec.minReplicas"]
+
+
+def test_nul_is_refused_wherever_it_is() -> None:
+    found = problems_of(r"""
+        metadata: {labels: {"a\0": b, c: "d\0"}}
+        spec:
+          env: [{name: A, value: "\0"}, {name: "B\0"}]
+          sidecars: [{x: ["\0"]}]
+          replicas: 1000
+        """)
+    text = r"should have no NUL character; take \0 out of"
+    assert [one for one in found if "spec.replicas" not in one] == [
+        rf"metadata.labels.a\0: {text} its key",
+        f"metadata.labels.c: {text} it",
+        f"spec.env.0.value: {text} it",
+        f"spec.env.1.name: {text} it",
+        f"spec.sidecars.0.x.0: {text} it",
+    ]
+    assert found[-1].startswith("spec.replicas: ")
+
+
 @pytest.mark.parametrize("name", ["a.b", "A__b", "a---b", "a_b.c-1"])
 def test_names_that_docker_takes_are_accepted(name: str) -> None:
     assert parse({"metadata": {"name": name}}).metadata.name == name
