@@ -1,5 +1,6 @@
 """YAML as people write it, read without surprises: no lost keys, no dates, no traceback."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,21 @@ _NODES = 100_000
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
 _DATE = "tag:yaml.org,2002:timestamp"
+# Numbers of base 60, which YAML 1.1 has and Go's YAML has not: 12:30 would be 750.
+_SIXTIES = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$")
 # What PyYAML raises for a scalar whose explicit tag it does not fit, such as `!!int x`.
 _UNFIT = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
 
+# Words of libyaml.
+_SECOND = "but found another document"
+_STRANGE = ("found character that cannot start any token", "found a tab character that violates indentation")
+
 
 class _Loader(yaml.CSafeLoader):
-    """YAML's safe loader, with JSON's types: keys are texts, and so are dates; a key written twice is refused."""
+    """YAML's safe loader, with JSON's types: keys, dates and times are texts; a key written twice is refused."""
 
     yaml_implicit_resolvers = {
-        first: [resolver for resolver in resolvers if resolver[0] != _DATE]
+        first: [(_TEXT, _SIXTIES), *(resolver for resolver in resolvers if resolver[0] != _DATE)]
         for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -74,7 +81,7 @@ def parse_mapping(text: str, name: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError([f"{name}: {where}{error.problem or error.context}"]) from error
+        raise ConfigError([f"{name}: {where}{_explain(error, text)}"]) from error
     except (yaml.YAMLError, *_UNFIT) as error:
         raise ConfigError([f"{name}: is no YAML that can be read: {error}"]) from error
     if document is None:
@@ -82,6 +89,18 @@ def parse_mapping(text: str, name: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigError([f"{name}: should be a mapping of keys to values, not {document!r:.60}"])
     return document
+
+
+def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
+    """Say what libyaml means, where its words help nobody."""
+    problem, start = error.problem or error.context or "", error.problem_mark.index if error.problem_mark else 0
+    if problem == _SECOND:
+        return "another document begins here; one file holds one function, so take out this --- and what follows"
+    if problem not in _STRANGE:
+        return problem
+    if (character := text[start : start + 1]) == "\t":
+        return "a tab stands here; YAML is indented by spaces"
+    return f"no value begins with {character}; put quotes around it" if character else problem
 
 
 def check_depth(text: str) -> None:

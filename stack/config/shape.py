@@ -55,7 +55,7 @@ def describe_type(annotation: Any) -> str:
     plain = strip_annotation(annotation)
     origin = get_origin(plain)
     if origin is Literal:
-        return "one of " + ", ".join(map(str, get_args(plain)))
+        return "one of " + ", ".join(str(choice) for choice in get_args(plain) if choice != "")
     if isinstance(plain, type) and issubclass(plain, Enum):
         return "one of " + ", ".join(str(member.value) for member in plain)
     if origin in (list, tuple):

@@ -232,7 +232,7 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
             (build(functionSourceCode=text), "spec.build.functionSourceCode: should be Python source in base64; encode")
             for text in ("def handler(context, event): pass", "YQ", "Y Q==", "YQ==YQ==", "ä")
         ),
-        (build(codeEntryType="svn"), "spec.build.codeEntryType: should be one of , sourceCode, image, archive, git"),
+        (build(codeEntryType="svn"), "spec.build.codeEntryType: should be one of sourceCode, image, archive, git"),
         (build(codeEntryType="git"), "spec.build.path: is required for codeEntryType git"),
         (build(codeEntryType="image"), "spec.image: is required for codeEntryType image"),
         (build(codeEntryType="sourceCode"), "spec.build.functionSourceCode: is required for codeEntryType sourceCode"),

@@ -1,0 +1,45 @@
+"""YAML as people write it."""
+
+from typing import Any
+
+import pytest
+
+from stack.config.reading import parse_mapping
+from stack.errors import ConfigError
+
+_SECOND = "another document begins here; one file holds one function, so take out this --- and what follows"
+_TAB = "a tab stands here; YAML is indented by spaces"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *((text, text) for text in ("12:30", "-1:20", "190:20:30.5", "12:30:00.", "2024-01-01", "2024-01-01 12:30:00")),
+        *((text, text) for text in ("0o17", "1e3")),
+        ("017", 15),
+        ("0x1f", 31),
+        ("0b11", 3),
+        ("1_000", 1000),
+        (".5", 0.5),
+        ("1.5", 1.5),
+    ],
+)
+def test_numbers_and_texts(text: str, value: Any) -> None:
+    assert parse_mapping(f"a: {text}", "f") == {"a": value}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: 1\n---\nb: 2\n", f"line 2, column 1: {_SECOND}"),
+        ("---\na: 1\n---\n", f"line 3, column 1: {_SECOND}"),
+        ("ä: é\nspec:\n \ta: 1", f"line 3, column 2: {_TAB}"),
+        ("spec:\n  a: 1\n\tb: 2", f"line 3, column 1: {_TAB}"),
+        ("a: @x", "line 1, column 4: no value begins with @; put quotes around it"),
+        ("a: 1\na: 2", "line 2, column 1: the key 'a' occurs twice"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(text: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_mapping(text, "f")
+    assert list(caught.value.problems) == [f"f: {problem}"]
