@@ -1,11 +1,15 @@
 """Quantities of Kubernetes, as Docker takes them."""
 
+import math
 import re
 
-_QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
-_FACTORS = {None: 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
-    f"{unit}i": 1024**power for power, unit in enumerate("KMGT", start=1)
+_QUANTITY = re.compile(r"\+?(\d+\.?\d*|\.\d+)(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d+))?", re.ASCII)
+_FACTORS: dict[str | None, float] = {None: 1, "n": 1e-9, "u": 1e-6, "m": 1e-3} | {
+    unit: 1000**power for power, unit in enumerate("kMGTPE", start=1)
 }
+_BINARY: dict[str | None, float] = {f"{unit}i": 1024**power for power, unit in enumerate("KMGTPE", start=1)}
+# Such small units of a processor make sense, and none of its multiples.
+_OF_CPUS = (None, "n", "u", "m")
 
 
 def cpus(text: str) -> str:
@@ -17,9 +21,9 @@ def cpus(text: str) -> str:
     if not text:
         return ""
     number, unit = _split(text, "cpu")
-    if unit not in (None, "m"):
+    if unit not in _OF_CPUS:
         raise ValueError(f"cpu should be such as 500m or 2, not {text!r}")
-    return f"{float(number) / (1000 if unit else 1):g}"
+    return f"{number * _FACTORS[unit]:g}"
 
 
 def memory_bytes(text: str) -> int:
@@ -31,13 +35,14 @@ def memory_bytes(text: str) -> int:
     if not text:
         return 0
     number, unit = _split(text, "memory")
-    if unit == "m":
+    if unit in _OF_CPUS[1:]:
         raise ValueError(f"memory should be such as 64Mi or 1G, not {text!r}")
-    return int(float(number) * _FACTORS[unit])
+    return int(number * (_FACTORS | _BINARY)[unit])
 
 
-def _split(text: str, what: str) -> tuple[str, str | None]:
+def _split(text: str, what: str) -> tuple[float, str | None]:
     match = _QUANTITY.fullmatch(text)
-    if not match:
-        raise ValueError(f"{what} should be a quantity such as 500m or 64Mi, not {text!r}")
-    return match[1], match[2]
+    number = float(f"{match[1]}e{match[3] or 0}") if match else math.inf
+    if not match or math.isinf(number * _BINARY["Ei"]):
+        raise ValueError(f"{what} should be a quantity such as 500m or 64Mi, not {text!r:.60}")
+    return number, match[2]
