@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from stack.config.broker import QueueName, ShortName, Topic, check_declared
 from stack.config.document import NuclioDocument
 from stack.config.duration import Duration, parse_duration
 from stack.config.inert import Inert
@@ -72,11 +73,11 @@ class RabbitAttributes(_TlsAttributes):
     as newer Nuclio does.
     """
 
-    exchange_name: str = ""
+    exchange_name: ShortName = ""
     """The topic exchange that the queue is bound to."""
-    queue_name: str = ""
+    queue_name: ShortName = ""
     """The queue that is consumed; where left out, one of the function's own."""
-    topics: list[str] = []
+    topics: list[ShortName] = []
     """Routing keys that bring messages from the exchange; wildcards * and # are allowed."""
     reconnect_duration: Annotated[Duration, Inert("has no effect: a connection is tried again for ever")] = "5m"
     reconnect_interval: Duration = "15s"
@@ -98,13 +99,14 @@ class RabbitAttributes(_TlsAttributes):
     def _bindable(self) -> "RabbitAttributes":
         if self.topics and not self.exchange_name:
             raise ValueError("topics need an exchangeName to be bound to")
+        refuse(self, check_declared(self.queue_name, self.exchange_name) if self.topics else ())
         return self
 
 
 class Subscription(NuclioDocument):
     """A topic filter of MQTT, wildcards included."""
 
-    topic: str = Field(min_length=1)
+    topic: Topic = Field(min_length=1)
     """Wildcards: + for one level, # for all that follow."""
     qos: int = Field(0, ge=0, le=2)
     """Quality of service."""
@@ -129,7 +131,7 @@ class MqttAttributes(_TlsAttributes):
     """What it calls itself on a broker other than the stack's own."""
     protocol_version: Literal[3, 4, 5] = 4
     """Of MQTT: 3 is 3.1, 4 is 3.1.1."""
-    queue_name: str = ""
+    queue_name: QueueName = ""
     """Its queue on the stack's own broker; where left out, one of the function's own."""
     max_retries: int = Field(3, ge=0)
     """How often a failed message is tried again before it is kept as a dead letter."""

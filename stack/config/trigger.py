@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from stack.config.attributes import AnyAttributes, CronAttributes, HttpAttributes, MqttAttributes, RabbitAttributes
+from stack.config.broker import check_keys
 from stack.config.document import NuclioDocument
 from stack.config.duration import Duration
 from stack.config.inert import Inert
-from stack.config.problem import Problem
-from stack.config.url import Address
+from stack.config.problem import Problem, refuse
+from stack.config.url import Address, AmqpAddress, MqttAddress, is_own_broker
 
 HTTP, RABBITMQ, MQTT, CRON = "http", "rabbit-mq", "mqtt", "cron"
 SUPPORTED = (HTTP, RABBITMQ, MQTT, CRON)
@@ -22,6 +23,8 @@ _ALIASES = {"rabbitMq": RABBITMQ, "rabbitmq": RABBITMQ}
 
 # Nuclio's limit (numWorkers).
 _MOST_WORKERS = 100_000
+# As many messages as AMQP can hand to a worker ahead of time.
+_MOST_AT_ONCE = 65_535
 _ONE_AT_A_TIME = Inert("has no effect: a worker handles one event at a time; use numWorkers")
 _BATCHES = Inert("is for http and rabbit-mq")
 
@@ -31,7 +34,7 @@ class Batch(NuclioDocument):
 
     mode: Literal["enable", "disable"] = "disable"
     """enable hands over several events at once, as a list."""
-    batch_size: int = Field(10, gt=0)
+    batch_size: int = Field(10, gt=0, le=_MOST_AT_ONCE)
     """How many events at most."""
     timeout: Duration = "1s"
     """How long the first of them waits for more."""
@@ -99,6 +102,8 @@ class RabbitTrigger(_Trigger):
     """A queue of an AMQP broker."""
 
     kind: Literal["rabbit-mq", "rabbitMq", "rabbitmq"]
+    url: AmqpAddress = ""
+    """The broker's address; empty is the stack's own broker."""
     username: str = ""
     password: str = ""
     attributes: RabbitAttributes = RabbitAttributes()
@@ -108,10 +113,18 @@ class MqttTrigger(_Trigger):
     """Topics of an MQTT broker."""
 
     kind: Literal["mqtt"]
+    url: MqttAddress = ""
+    """The broker's address; empty is the stack's own broker."""
     batch: Annotated[Batch | None, _BATCHES] = None
     username: str = ""
     password: str = ""
     attributes: MqttAttributes
+
+    @model_validator(mode="after")
+    def _bindable(self) -> Self:
+        if is_own_broker(self.url) and not self.secret:
+            refuse(self, check_keys([one.topic for one in self.attributes.subscriptions]))
+        return self
 
 
 class CronTrigger(_Trigger):

@@ -16,8 +16,6 @@ MANAGEMENT_PORT = 15672
 GUEST = "guest"
 # The exchange through which RabbitMQ takes what devices publish over MQTT.
 MQTT_EXCHANGE = "amq.topic"
-# Hosts that a trigger's url may name to mean the stack's own broker.
-_OWN_HOSTS = frozenset({SERVICE, "rabbitmq"})
 
 
 @dataclass(frozen=True)
@@ -87,11 +85,6 @@ def topology(bound: Sequence[Bound]) -> str:
     bindings = [_binding(one, topic) for one in bound for topic in one.topics]
     document = {"exchanges": list(exchanges.values()), "queues": list(queues.values()), "bindings": bindings}
     return json.dumps(document, indent=2) + "\n"
-
-
-def is_own_broker(url: str) -> bool:
-    """Say whether a trigger's url means the stack's broker: it is empty, or names its service."""
-    return not url or urlsplit(url if "://" in url else f"//{url}").hostname in _OWN_HOSTS
 
 
 def has_own_account(url: str) -> bool:

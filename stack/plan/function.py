@@ -8,8 +8,9 @@ from stack.config.secret import SecretRef
 from stack.config.settings import Settings
 from stack.config.source import Function
 from stack.config.trigger import MQTT, RABBITMQ, CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
+from stack.config.url import is_own_broker
 from stack.errors import ConfigError
-from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Bound, has_own_account, is_own_broker
+from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Bound, has_own_account
 from stack.plan.code import runs_as_is
 from stack.plan.image import split_reference
 from stack.plan.template import write_flow

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stack.config.trigger import MQTT
-from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, is_own_broker
+from stack.config.url import is_own_broker
+from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import BROKER_SECRET
 from stack.plan.parcel import File
 

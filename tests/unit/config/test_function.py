@@ -58,6 +58,14 @@ def trigger(**content: Any) -> dict[str, Any]:
     return {"spec": {"triggers": {"t": content}}}
 
 
+def rabbit(*, url: str = "", **attributes: Any) -> dict[str, Any]:
+    return trigger(kind="rabbit-mq", url=url, attributes=attributes)
+
+
+def mqtt(topic: str = "a", *, url: str = "", **attributes: Any) -> dict[str, Any]:
+    return trigger(kind="mqtt", url=url, attributes={"subscriptions": [{"topic": topic}], **attributes})
+
+
 def cron(**attributes: Any) -> dict[str, Any]:
     return trigger(kind="cron", attributes=attributes)
 
@@ -267,6 +275,45 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
             trigger(kind="mqtt", attributes={"subscriptions": [{"topic": "a"}], "clientKey": "k"}),
             "spec.triggers.t.attributes: a clientKey needs its clientCertificate",
         ),
+        *(
+            (rabbit(url=url), "spec.triggers.t.url: should be an address such as amqp://broker.example:5672")
+            for url in ("not a url", "http://x", "b:5672", "$BROKER", "amqp://a b")
+        ),
+        *(
+            (
+                mqtt(url=url),
+                "spec.triggers.t.url: should be an address such as mqtt://broker.example:1883; it may begin",
+            )
+            for url in ("not a url", "http://x", "amqp://b", "mqtt://")
+        ),
+        *(
+            (rabbit(**attributes), f"spec.triggers.t.attributes.{path}: {text}")
+            for attributes, path, text in (
+                ({"exchangeName": "ä" * 128}, "exchangeName", "should be at most 255 bytes long, not 256"),
+                ({"queueName": "ä" * 128}, "queueName", "should be at most 255 bytes long, not 256"),
+                ({"exchangeName": "a", "topics": ["b", "a" * 256]}, "topics.1", "should be at most 255 bytes long"),
+                ({"exchangeName": "amq.own", "topics": ["a"]}, "exchangeName", "should not begin with amq., which is"),
+                (
+                    {"exchangeName": "a", "queueName": "amq.own", "topics": ["a"]},
+                    "queueName",
+                    "should not begin with amq., which is for queues that RabbitMQ names",
+                ),
+            )
+        ),
+        (mqtt(queueName="amq.own"), "spec.triggers.t.attributes.queueName: should not begin with amq., which is for"),
+        (mqtt("a" * 256), "spec.triggers.t.attributes.subscriptions.0.topic: should be at most 255 bytes long, which"),
+        (
+            mqtt("a" * 65_536, url="mqtt://far"),
+            "spec.triggers.t.attributes.subscriptions.0.topic: should be at most 65535 bytes long, not 65536",
+        ),
+        (
+            trigger(kind="http", batch={"mode": "enable", "batchSize": 65_536}),
+            "spec.triggers.t.batch.batchSize: should be less than or equal to 65535",
+        ),
+        (
+            trigger(kind="http", batch={"mode": "enable", "timeout": "99999999h"}),
+            "spec.triggers.t.batch.timeout: should be a duration of at most 2562047h",
+        ),
         (trigger(), "spec.triggers.t.kind: is required"),
         (trigger(kind="mqtt"), "spec.triggers.t.attributes: is required"),
         (
@@ -464,6 +511,23 @@ def test_what_docker_just_takes_is_accepted() -> None:
     assert parse(limits(memory="6Mi", cpu="10m")) and parse(limits(memory="0", cpu="0"))
     assert parse(platform(healthCheckInterval="1ms")) and parse(platform(healthCheckInterval="0s"))
     assert parse(volumes(("a", "/x", "/y"), ("b", "/z", "/y/z")))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        *(rabbit(url=url) for url in ("", "amqp://b", "amqps://ann:word@b:5671/v?heartbeat=5", "rabbitmq-mqtt:5672")),
+        *(mqtt(url=url) for url in ("", "b", "b:1883", "10.0.0.1", "[::1]:1883", "ann:word@b:1883", "rabbitmq")),
+        *(mqtt(url=f"{scheme}://b") for scheme in ("tcp", "mqtt", "MQTT", "ssl", "tls", "mqtts", "ws", "wss")),
+        rabbit(exchangeName="amq.topic", queueName="ä" * 127, topics=["a" * 255]),
+        rabbit(exchangeName="amq.direct", queueName="amq.gen-1"),
+        mqtt("a" * 255),
+        mqtt("a" * 256, url="mqtt://far"),
+        trigger(kind="http", batch={"mode": "enable", "batchSize": 65_535, "timeout": "2562047h"}),
+    ],
+)
+def test_what_brokers_just_take_is_accepted(document: dict[str, Any]) -> None:
+    assert parse(document)
 
 
 def test_line_ends_in_base64_are_passed_over() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from stack.config.secret import Secret
+from stack.config.url import is_own_broker
 from stack.plan.broker import (
     GUEST_CREDENTIALS,
     Bound,
@@ -15,7 +16,6 @@ from stack.plan.broker import (
     definitions,
     has_own_account,
     hash_password,
-    is_own_broker,
     topology,
 )
 

@@ -272,9 +272,13 @@ def test_name_that_is_no_secret_stays_in_an_address(path: str, exported: str) ->
     assert document["spec"]["build"]["path"] == exported
 
 
-@pytest.mark.parametrize(("url", "exported"), [("ann:word@b:5672", "b:5672"), ("amqp://ann@b", "amqp://ann@b")])
-def test_account_of_a_broker_is_left_out(url: str, exported: str) -> None:
-    trigger = f"{{kind: rabbit-mq, url: '{url}', attributes: {{exchangeName: e, queueName: q}}}}"
+@pytest.mark.parametrize(
+    ("kind", "url", "exported"),
+    [("mqtt", "ann:word@b:1883", "b:1883"), ("rabbit-mq", "amqp://ann@b", "amqp://ann@b")],
+)
+def test_account_of_a_broker_is_left_out(kind: str, url: str, exported: str) -> None:
+    attributes = {"mqtt": "subscriptions: [{topic: t}]", "rabbit-mq": "exchangeName: e, queueName: q"}
+    trigger = f"{{kind: {kind}, url: '{url}', attributes: {{{attributes[kind]}}}}}"
     assert export(f"triggers: {{t: {trigger}}}").document["spec"]["triggers"]["t"]["url"] == exported
 
 
