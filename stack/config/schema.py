@@ -15,6 +15,13 @@ from stack.config.document import Document, NuclioDocument
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
+_NULL = {"type": "null"}
+# What is read as a text; a null among a mapping's texts is an empty one.
+_TEXTS = ["string", "number", "boolean"]
+# What a schema says of a value without asking anything of it.
+_NOTES = frozenset({"default", "description", "title", "examples", "deprecated"})
+
+
 def describe_document(model: type[Document]) -> dict[str, Any]:
     """Return the JSON Schema of a file; keys are spelled as its documentation spells them."""
     return {"$schema": DIALECT, **model.model_json_schema(by_alias=True, schema_generator=_Generator)}
@@ -47,16 +54,32 @@ class _Generator(GenerateJsonSchema):
                 content["description"] = " ".join([*filter(None, [content.get("description")]), texts[name]])
             if content is not None and issubclass(model, NuclioDocument):
                 _take_numbers(content)
+                if not field.is_required():
+                    described["properties"][field.alias or name] = _take_null(content)
         return described
 
 
 def _take_numbers(schema: dict[str, Any]) -> None:
     """Let a number or a truth value stand wherever a text is asked for, as the models do."""
     if schema.get("type") == "string" and not schema.keys() & {"enum", "const", "pattern"}:
-        schema["type"] = ["string", "number", "boolean"]
+        schema["type"] = _TEXTS
     for key in ("items", "additionalProperties"):
         if isinstance(schema.get(key), dict):
             _take_numbers(schema[key])
+    if (item := schema.get("additionalProperties")) and item is not True and item.get("type") == _TEXTS:
+        item["type"] = [*_TEXTS, "null"]
+
+
+def _take_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Let a null stand for a key that is left out, as the models do."""
+    kinds = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", [])
+    if "null" in kinds or not schema.keys() - _NOTES:
+        return schema
+    if kinds and not schema.keys() & {"enum", "const"}:
+        return schema | {"type": [*kinds, "null"]}
+    choices = schema.get("anyOf") or [{key: value for key, value in schema.items() if key not in _NOTES}]
+    kept = {key: value for key, value in schema.items() if key in _NOTES}
+    return {"anyOf": choices if _NULL in choices else [*choices, _NULL], **kept}
 
 
 def _field_docstrings(model: type) -> dict[str, str]:

@@ -131,7 +131,15 @@ def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str,
     rest = {key: value for key, value in schema.items() if key not in ("anyOf", "$ref")}
     if any(one.get("type") == "null" for one in members) and len(members) == 2:
         inner = next(one for one in members if one.get("type") != "null")
-        return {**_resolve(inner, root), **rest, "is_optional": True}
+        return {**_resolve(inner, root), **rest, "is_optional": rest.get("default", "") is None}
     if "$ref" in schema:
         return {**root["$defs"][schema["$ref"].rpartition("/")[2]], **rest}
-    return schema
+    return {**schema, "type": _without_null(schema["type"])} if "type" in schema else schema
+
+
+def _without_null(kinds: str | Sequence[str]) -> str | Sequence[str]:
+    """Return the types of a schema without null, by which a key is left out."""
+    if isinstance(kinds, str):
+        return kinds
+    others = [one for one in kinds if one != "null"]
+    return others[0] if len(others) == 1 else others
