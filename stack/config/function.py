@@ -37,7 +37,7 @@ _LONGEST_START = 2**31 - 1
 RESERVED = ("dashboard", "controller", "dlx", "scaler")
 # module:function, the module perhaps within packages.
 HANDLER = re.compile(r"^[\w|-]+(\.[\w|-]+)*:\w+$")
-_RUNTIME = re.compile(r"^python(:3\.(9|1[0-4]))?$")
+_RUNTIME = re.compile(r"^python(:3\.([7-9]|1[0-4]))?$")
 
 
 def check_name(name: str) -> None:
@@ -171,7 +171,7 @@ class Spec(NuclioDocument):
     @classmethod
     def _python_only(cls, value: str) -> str:
         if not _RUNTIME.fullmatch(value):
-            raise ValueError(f"{value!r} is not supported; Tidegate runs python and python:3.9 to python:3.14")
+            raise ValueError(f"{value!r} is not supported; Tidegate runs python and python:3.7 to python:3.14")
         return value
 
     @model_validator(mode="after")

@@ -180,6 +180,7 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"spec": {"envFrom": [{"prefix": "A"}]}}, "spec.envFrom.0: should have one source, such as secretRef"),
         ({"spec": {"handler": "handler"}}, "spec.handler: should be module:function, such as main:handler"),
         ({"spec": {"runtime": "golang"}}, "spec.runtime: 'golang' is not supported; Tidegate runs python and "),
+        ({"spec": {"runtime": "python:3.6"}}, "spec.runtime: 'python:3.6' is not supported; Tidegate runs python and "),
         ({"spec": {"replicas": -1}}, "spec.replicas: should be greater than or equal to 0"),
         *(
             ({"spec": {key: number}}, f"spec.{key}: should be at most 100: one machine carries no more containers")
@@ -528,6 +529,11 @@ def test_what_docker_just_takes_is_accepted() -> None:
 )
 def test_what_brokers_just_take_is_accepted(document: dict[str, Any]) -> None:
     assert parse(document)
+
+
+@pytest.mark.parametrize("version", ["3.7", "3.8", "3.9", "3.10", "3.14"])
+def test_versions_of_python_are_accepted(version: str) -> None:
+    assert parse({"spec": {"runtime": f"python:{version}"}})
 
 
 def test_line_ends_in_base64_are_passed_over() -> None:

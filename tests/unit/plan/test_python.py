@@ -18,6 +18,8 @@ PACKAGES = Ground(ImageSource.DEBIAN, Archive("trixie", ("deb http://deb.example
         ("python:3.11", "python:3.11-slim", "3.11"),
         ("python:3.14", "python:3.14-slim", "3.14"),
         ("python:3.10", "python:3.13-slim", "3.13"),
+        ("python:3.8", "python:3.13-slim", "3.13"),
+        ("python:3.7", "python:3.13-slim", "3.13"),
     ],
 )
 def test_registry_has_each_version(runtime: str, image: str, version: str) -> None:
