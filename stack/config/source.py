@@ -12,6 +12,7 @@ from stack.config.function import FunctionConfig, check_name
 from stack.config.inline import is_source_alone, read_inline
 from stack.config.merge import handler_of, merge_configs
 from stack.config.reading import read_mapping
+from stack.config.requirements import Requirements, read_requirements
 from stack.errors import ConfigError, FunctionError
 from stack.record import dataclass
 
@@ -46,6 +47,8 @@ class Function:
     """The file whose `@nuclio.configure` counts, if there is one."""
     code: str = ""
     is_fetched: bool = True
+    requirements: tuple[Requirements, ...] = ()
+    """What each requirements.txt refers to, where it does."""
 
     @property
     def document(self) -> str:
@@ -91,7 +94,8 @@ def load_function(folder: Path) -> Function:
         check_name(name)
     except ValueError as error:
         raise ConfigError([f"{relative}: the folder's name {error}"]) from error
-    return Function(name, relative, config, read_files(folder), inline)
+    files = read_files(folder)
+    return Function(name, relative, config, files, inline, requirements=_read_requirements(folder, files))
 
 
 def read_configuration(folder: Path) -> tuple[dict[str, Any], str]:
@@ -119,7 +123,9 @@ def add_code(function: Function, own: Path, code: Path, workspace: Path) -> Func
         given, _ = read_configuration(own)
         named = merge_configs({"metadata": {"name": function.name}}, given)
         config = parse_model(FunctionConfig, merge_configs(named, there), f"{relative}/{FILE}")
-    return replace(function, config=config, files=read_files(code), code=relative)
+    files = read_files(code)
+    found = _read_requirements(code, files)
+    return replace(function, config=config, files=files, code=relative, requirements=found)
 
 
 def find_folder(workspace: Path, name: str) -> Path:
@@ -143,6 +149,10 @@ def _name_document(folder: str, inline: str, has_file: bool) -> str:
 def read_files(folder: Path) -> tuple[SourceFile, ...]:
     """List the files of a folder that go into an image."""
     return tuple(_read_files(folder))
+
+
+def _read_requirements(folder: Path, files: tuple[SourceFile, ...]) -> tuple[Requirements, ...]:
+    return read_requirements(folder, dict.fromkeys(file.path for file in files))
 
 
 def _read_files(folder: Path) -> Iterator[SourceFile]:

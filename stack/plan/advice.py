@@ -3,10 +3,11 @@
 import posixpath
 import re
 
+from stack.config.requirements import NAME as REQUIREMENTS
 from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import POST_COPY, split_commands
 from stack.plan.function import FunctionPlan
-from stack.plan.package import REQUIREMENTS, requirements_folder
+from stack.plan.package import requirements_folder
 from stack.plan.python import LOWEST
 
 # BuildKit's last word on an image, and on a command.

@@ -4,15 +4,17 @@ import posixpath
 from fnmatch import fnmatch
 from typing import Any
 
+from stack.config.requirements import NAME as REQUIREMENTS
+from stack.config.requirements import Requirements
 from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
+from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context, split_commands, write_instruction
 from stack.plan.foundation import Foundation, Kind
 from stack.plan.function import FunctionPlan, inline_source, processor_document
 from stack.plan.python import LOWEST, PYTHON_LABEL, WANTED_LABEL
 from stack.plan.template import fill
 
-# What pip installs of itself, and the files beside it that it may refer to.
-REQUIREMENTS = "requirements.txt"
+# The files beside requirements.txt that it may refer to in ways that only pip knows.
 _REFERRED = ("*requirements*.txt", "*constraints*.txt")
 
 # The user whom functions run as, by number: a base of the author's may not know the name yet.
@@ -34,7 +36,7 @@ def render_package(plan: FunctionPlan, foundation: Foundation, *, processor: str
     paths = [file.path for file in plan.function.files]
     # The text, since to Python 1 equals true, and two mappings are equal in whatever order.
     config = plan.function.config.model_dump_json(exclude_unset=True)
-    key = (config, plan.handler, plan.namespace, paths, foundation, processor, has_ca)
+    key = (config, plan.handler, plan.namespace, paths, plan.function.requirements, foundation, processor, has_ca)
     known = _rendered.get(plan.name)
     if known is None or known[0] != key:
         _rendered[plan.name] = known = (key, _render(plan, foundation, processor=processor, has_ca=has_ca))
@@ -68,8 +70,9 @@ def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
         "before": [write_instruction(line, has_ca=has_ca) for line in before],
         "after": [write_instruction(line, has_ca=has_ca) for line in after],
         "sets_user": any(line.kind.upper() == "USER" for line in after),
-        "requirements": find_requirements(plan),
-        "requirements_target": posixpath.join("/opt/nuclio", requirements_folder(plan), ""),
+        "requirements": [(*paths, _join_target(folder)) for folder, paths in find_requirements(plan).items()],
+        "requirements_target": _join_target(requirements_folder(plan)),
+        "needs_code": _find_references(plan).needs_code,
         "title": plan.repository,
         "description": " ".join(plan.spec.description.split()),
         "ignored_folders": sorted(IGNORED_FOLDERS),
@@ -77,14 +80,42 @@ def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
     }
 
 
-def find_requirements(plan: FunctionPlan) -> tuple[str, ...]:
-    """Return the files that pip needs to install what the function requires; none if it requires nothing."""
+def find_requirements(plan: FunctionPlan) -> dict[str, tuple[str, ...]]:
+    """Return the files that pip needs to install what the function requires, by folder; none if it requires nothing."""
     paths = [file.path for file in plan.function.files]
     folder = requirements_folder(plan)
     if posixpath.join(folder, REQUIREMENTS) not in paths:
-        return ()
+        return {}
     beside = [path for path in paths if posixpath.dirname(path) == folder]
-    return tuple(path for path in beside if any(fnmatch(posixpath.basename(path), name) for name in _REFERRED))
+    named = [path for path in beside if any(fnmatch(posixpath.basename(path), name) for name in _REFERRED)]
+    found: dict[str, tuple[str, ...]] = {folder: ()}
+    for path in dict.fromkeys((*named, *_find_references(plan).others)):
+        found[posixpath.dirname(path)] = (*found.get(posixpath.dirname(path), ()), path)
+    return found
+
+
+def check_requirements(plan: FunctionPlan) -> tuple[str, ...]:
+    """Return what is wrong with the requirements that a function's image is built with."""
+    missing = () if runs_as_is(plan.function) else _find_references(plan).missing
+    return tuple(_tell_missing(plan, *one) for one in missing)
+
+
+def _tell_missing(plan: FunctionPlan, where: str, path: str) -> str:
+    place = posixpath.join(plan.function.context, where)
+    if path.startswith(".."):
+        outside = posixpath.normpath(posixpath.join(plan.function.context, path))
+        return f"{place}: {outside} is outside of the function's folder, of which alone images are built"
+    return f"{place}: there is no {posixpath.join(plan.function.context, path)}; add it, or take the line out"
+
+
+def _find_references(plan: FunctionPlan) -> Requirements:
+    """Return what the requirements.txt that counts refers to."""
+    path = posixpath.join(requirements_folder(plan), REQUIREMENTS)
+    return next((one for one in plan.function.requirements if one.path == path), Requirements(path))
+
+
+def _join_target(folder: str) -> str:
+    return posixpath.join("/opt/nuclio", folder, "")
 
 
 def requirements_folder(plan: FunctionPlan) -> str:

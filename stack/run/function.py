@@ -8,6 +8,7 @@ from stack.errors import ConfigError
 from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan, inline_source, own_queues, plan_function
 from stack.plan.handler_check import check_handler, find_source
+from stack.plan.package import check_requirements
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
 from stack.run.deploy.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
@@ -41,12 +42,13 @@ def plan_folder(stack: Stack, name: str) -> FunctionPlan:
     """Plan a function from its folder, with its code fetched anew where it is elsewhere.
 
     Raises:
-        StackError: its configuration is wrong, its code cannot be had, or its handler is certain not to be found.
+        StackError: its configuration is wrong, its code cannot be had, or its handler, or a file that its
+            requirements name, is certain not to be found.
     """
     own = load_function(find_folder(stack.workspace.root, name))
     plan = plan_function(Store(stack.workspace, stack.settings, own).fetch(), stack.settings)
     python = find_foundation(plan, stack.inputs).python
-    if problems := check_handler(plan, *_read_source(stack, plan), python):
+    if problems := (*check_handler(plan, *_read_source(stack, plan), python), *check_requirements(plan)):
         raise ConfigError(problems)
     if sentence := explain_python(python):
         console.warn(f"{name} {sentence}.")

@@ -68,6 +68,7 @@ def _save(stack: Stack, plan: FunctionPlan, image: str, file: Path) -> None:
         time=datetime.now(UTC),
         config=_without_accounts(plan.function.config),
         files=tuple(one.path for one in plan.function.files),
+        requirements=plan.function.requirements,
     )
     content = deployment.model_dump_json(by_alias=True, exclude_unset=True).encode()
     partial = file.with_name(f".{file.name}.partial")

@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stack.config.function import FunctionConfig
+from stack.config.requirements import Requirements
 from stack.config.settings import Settings
 from stack.config.source import FOLDER, Function, SourceFile
 from stack.errors import FunctionError
@@ -39,6 +40,8 @@ class Deployment(BaseModel):
     config: FunctionConfig
     files: tuple[str, ...] = ()
     """The paths of what went into the image, below the folder of the code."""
+    requirements: tuple[Requirements, ...] = ()
+    """What each requirements.txt among them refers to, where it does."""
     code: str = ""
     """The folder of the code, if it is not the function's own."""
     author: str = ""
@@ -49,7 +52,8 @@ class Deployment(BaseModel):
     def plan(self, settings: Settings) -> FunctionPlan:
         """Return the plan that was deployed."""
         files = tuple(SourceFile(path, "") for path in self.files)
-        function = Function(self.name, f"{FOLDER}/{self.name}", self.config, files, code=self.code)
+        folder, found = f"{FOLDER}/{self.name}", self.requirements
+        function = Function(self.name, folder, self.config, files, code=self.code, requirements=found)
         return complete_function(function, self.handler, settings)
 
 
@@ -154,6 +158,7 @@ def _describe(plan: FunctionPlan, image: str, *, revision: int, message: str) ->
         time=datetime.now(UTC),
         config=plan.function.config,
         files=tuple(file.path for file in plan.function.files),
+        requirements=plan.function.requirements,
         code=plan.function.code,
         author=tell_author(),
         message=message,

@@ -65,7 +65,7 @@ class Store:
                 return self.fetch()
             if tree := self._known_tree(origin):
                 return self._with_code(origin, tree)
-        return replace(self.function, files=(), is_fetched=False)
+        return replace(self.function, files=(), is_fetched=False, requirements=())
 
     def _known_tree(self, origin: Origin) -> Path | None:
         memory = self._folder / _MEMORY

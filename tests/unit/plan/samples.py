@@ -4,6 +4,7 @@ from typing import Any
 
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
+from stack.config.requirements import Requirements
 from stack.config.secret import SecretContent, SecretRef
 from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
@@ -17,12 +18,15 @@ def make_function(
     *,
     files: tuple[str, ...] = ("main.py",),
     annotations: dict[str, str] | None = None,
+    requirements: Requirements | None = None,
     **spec: Any,
 ) -> Function:
     config = parse_model(
         FunctionConfig, {"metadata": {"annotations": annotations or {}}, "spec": spec}, "function.yaml"
     )
-    return Function(name, f"functions/{name}", config, tuple(SourceFile(path, "-:0") for path in files))
+    sources = tuple(SourceFile(path, "-:0") for path in files)
+    found = (requirements,) if requirements else ()
+    return Function(name, f"functions/{name}", config, sources, requirements=found)
 
 
 def make_plan(name: str = "thermo", *, files: tuple[str, ...] = ("main.py",), **spec: Any) -> FunctionPlan:

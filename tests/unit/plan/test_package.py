@@ -1,16 +1,18 @@
 """A function's package: its Dockerfile, and what pip installs for it."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 
+from stack.config.requirements import Requirements
 from stack.config.settings import ImageSource, Processor, Settings
 from stack.plan.advice import advise, advise_start
 from stack.plan.foundation import Kind, lay_foundation
 from stack.plan.function import processor_document
 from stack.plan.image import Archive, Ground
-from stack.plan.package import find_requirements, render_package, requirements_folder
+from stack.plan.package import check_requirements, find_requirements, render_package, requirements_folder
 from tests.unit.plan.samples import make_function, make_plan
 
 REGISTRY = Ground(ImageSource.REGISTRY, Archive("", ()))
@@ -115,7 +117,7 @@ def test_requirements_beside_the_handler(
     handler: str, files: tuple[str, ...], found: tuple[str, ...], folder: str
 ) -> None:
     plan = make_plan(files=files, handler=handler)
-    assert (find_requirements(plan), requirements_folder(plan)) == (found, folder)
+    assert (find_requirements(plan), requirements_folder(plan)) == ({folder: found} if found else {}, folder)
 
 
 def test_requirements_are_installed_before_the_code_is_copied() -> None:
@@ -126,6 +128,43 @@ def test_requirements_are_installed_before_the_code_is_copied() -> None:
     ]
     assert places == sorted(places)
     assert "--mount=type=cache,target=/root/.cache/pip" in text
+
+
+def test_lists_in_other_folders_are_carried_along() -> None:
+    files = ("a/b.py", "a/requirements.txt", "sets/base.txt", "sets/other.txt", "top.txt")
+    named = Requirements("a/requirements.txt", ("sets/base.txt", "top.txt"))
+    text = dockerfile(files=files, handler="a.b:handler", requirements=named)
+    lines = [line for line in text.splitlines() if line.startswith("COPY --chown=65532:65532 [")]
+    assert [json.loads(line.split(maxsplit=2)[2]) for line in lines] == [
+        ["a/requirements.txt", "/opt/nuclio/a/"],
+        ["sets/base.txt", "/opt/nuclio/sets/"],
+        ["top.txt", "/opt/nuclio/"],
+    ]
+    assert text.index("pip install") < text.index("COPY --chown=65532:65532 . /opt/nuclio")
+
+
+def test_what_is_installed_from_the_folder_is_so_after_the_code_is_copied() -> None:
+    files = ("a/b.py", "a/requirements.txt", "a/lib/setup.py")
+    needs = Requirements("a/requirements.txt", needs_code=True)
+    text = dockerfile(files=files, handler="a.b:handler", requirements=needs, build={"commands": ["early"]})
+    assert "COPY --chown=65532:65532 [" not in text
+    places = [
+        text.index(part) for part in ("COPY --chown=65532:65532 .", "cd /opt/nuclio/a/ && ", "COPY --from=config")
+    ]
+    assert places == sorted(places)
+
+
+def test_only_the_requirements_that_count_are_checked() -> None:
+    missing = Requirements(
+        "requirements.txt", missing=(("requirements.txt, line 2", "base.txt"), ("b.txt, line 1", "../c"))
+    )
+    files, folder = ("main.py", "requirements.txt"), "functions/thermo"
+    assert check_requirements(make_plan(files=files, requirements=missing)) == (
+        f"{folder}/requirements.txt, line 2: there is no {folder}/base.txt; add it, or take the line out",
+        f"{folder}/b.txt, line 1: functions/c is outside of the function's folder, of which alone images are built",
+    )
+    nested = ("a/b.py", "a/requirements.txt", "requirements.txt")
+    assert check_requirements(make_plan(files=nested, handler="a.b:handler", requirements=missing)) == ()
 
 
 FAILED = 'ERROR: failed to solve: process "/bin/sh -c {}" did not complete successfully: exit code: 1'

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.config.requirements import Requirements
 from stack.config.settings import Settings
 from stack.errors import FunctionError
 from stack.plan.function import processor_document
@@ -43,6 +44,13 @@ def test_code_that_is_elsewhere_stays_there(tmp_path: Path) -> None:
     record_deployment(workspace, code, "image:1")
     again = load_deployments(workspace)["thermo"].plan(Settings()).function
     assert (again.context, again.inline) == (".stack/state/sources/thermo/1f", "")
+
+
+def test_what_requirements_refer_to_is_remembered(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    named = Requirements("requirements.txt", ("sets/base.txt",), needs_code=True)
+    record_deployment(workspace, make_plan(requirements=named), "image:1")
+    assert load_deployments(workspace)["thermo"].plan(Settings()).function.requirements == (named,)
 
 
 def test_revisions_are_counted(tmp_path: Path) -> None:
