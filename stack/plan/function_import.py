@@ -1,6 +1,6 @@
 """A function of Nuclio's, taken apart into the files of a folder."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -8,7 +8,7 @@ import yaml
 from stack.config.compact import write_compact
 from stack.config.document import collect, parse_model
 from stack.config.function import FunctionConfig, Spec, check_name
-from stack.config.source import FILE
+from stack.config.source import FILE, IGNORED_FOLDERS
 from stack.config.unknown import drop_unknown
 from stack.errors import ConfigError
 from stack.plan.dockerfile import POST_COPY
@@ -89,12 +89,15 @@ def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: 
     content = write_compact(config)
     content["metadata"] = {**content.get("metadata", {}), "name": name}
     spec = content.setdefault("spec", {})
-    files = dict(_take_files(spec))
+    packed = dict(_take_files(spec))
+    left_out = dict(_leave_out(packed))
+    files = {path: file for path, file in packed.items() if path not in left_out}
     if source := config.spec.build.source:
         handler = spec.get("handler") or handler or spec.setdefault("handler", DEFAULT_HANDLER)
         files.setdefault(module_path(handler), File(source))
     _clean(content, has_source=bool(source))
     notes = [f"{path}: left out, since Nuclio's model has no such key" for path in unknown]
+    notes += [f"{path}: left out of what the build unpacks, since {reason}" for path, reason in left_out.items()]
     notes += [*(point_at_broker(spec) if to_broker else ()), *name_brokers(spec, files)]
     ordered = {key: content[key] for key in _ORDER if key in content}
     text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=120)
@@ -137,6 +140,15 @@ def _take_files(spec: dict[str, Any]) -> Iterator[tuple[str, File]]:
     directives["postCopy"] = [one for one in after if one["value"] not in taken]
     _drop_empty(directives, "postCopy")
     _drop_empty(build, "commands", "directives")
+
+
+def _leave_out(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the packed files that are not written, and why."""
+    for path in paths:
+        if path == FILE:
+            yield path, "the document that is imported becomes that file"
+        elif hidden := sorted(IGNORED_FOLDERS.intersection(path.split("/"))):
+            yield path, f"{hidden[0]} goes into no image"
 
 
 def _clean(content: dict[str, Any], *, has_source: bool) -> None:

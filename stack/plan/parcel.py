@@ -59,7 +59,7 @@ def unpack_files(command: str) -> dict[str, File]:
         return {}
     try:
         with tarfile.open(fileobj=io.BytesIO(base64.b64decode(match[1])), mode="r:gz") as archive:
-            return {entry.name: _read(archive, entry) for entry in archive}
+            return {PurePosixPath(entry.name).as_posix(): _read(archive, entry) for entry in archive}
     except (ValueError, binascii.Error, tarfile.TarError, OSError, EOFError):
         return {}
 
@@ -67,6 +67,7 @@ def unpack_files(command: str) -> dict[str, File]:
 def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> File:
     content = archive.extractfile(entry)
     parts = PurePosixPath(entry.name).parts
-    if content is None or not entry.isfile() or entry.size > _BYTES or ".." in parts or entry.name.startswith("/"):
+    is_inside = bool(parts) and ".." not in parts and not entry.name.startswith("/")
+    if content is None or not entry.isfile() or entry.size > _BYTES or not is_inside:
         raise ValueError(f"{entry.name} is no plain file of the folder")
     return File(content.read(), bool(entry.mode & 0o100))

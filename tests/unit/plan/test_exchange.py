@@ -215,10 +215,28 @@ def test_files_too_large_for_a_command_are_refused() -> None:
         pack_files({"model.bin": File(noise)})
 
 
-@pytest.mark.parametrize("path", ["../out", "/etc/passwd", "a/../../out"])
+@pytest.mark.parametrize("path", ["../out", "/etc/passwd", "a/../../out", ".", ""])
 def test_a_parcel_that_leaves_the_folder_is_no_parcel(path: str) -> None:
     assert unpack_files(pack_files({path: File(b"1")})) == {}
     assert unpack_files("echo AAAA | base64 -d | tar -xzC /opt/nuclio") == {}
+
+
+def test_what_is_packed_replaces_no_configuration_and_writes_no_hook() -> None:
+    packed = pack_files(
+        {
+            path: File(b"x")
+            for path in ("./function.yaml", "lib/a.py", ".git/hooks/x", "a/__pycache__/b", "function.yml")
+        }
+    )
+    build = {"functionSourceCode": encode(SOURCE), "commands": ["@nuclio.postCopy", packed]}
+    imported = take(yaml.safe_dump(HEAD | {"spec": {"description": "mine", "build": build}}))
+    assert sorted(imported.files) == ["function.yaml", "function.yml", "lib/a.py", "main.py"]
+    assert load(imported).config.spec.description == "mine"
+    assert [note for note in imported.notes if "unpacks" in note] == [
+        "function.yaml: left out of what the build unpacks, since the document that is imported becomes that file",
+        ".git/hooks/x: left out of what the build unpacks, since .git goes into no image",
+        "a/__pycache__/b: left out of what the build unpacks, since __pycache__ goes into no image",
+    ]
 
 
 def export(spec: str) -> Exported:
