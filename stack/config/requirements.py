@@ -46,6 +46,12 @@ def read_requirements(folder: Path, paths: Collection[str]) -> tuple[Requirement
     return tuple(one for one in found if one != Requirements(one.path))
 
 
+def locate_requirements(handler: str, paths: Collection[str]) -> str:
+    """Return the path of the requirements.txt that counts: beside the handler, or else in the function's own folder."""
+    beside = posixpath.join(posixpath.dirname(handler.partition(":")[0].replace(".", "/")), NAME)
+    return beside if beside in paths else NAME
+
+
 def _follow(folder: Path, start: str, paths: Collection[str]) -> Requirements:
     lists, missing, needs_code = [start], [], False
     for path in lists:

@@ -19,8 +19,7 @@ from stack.plan.function import (
     package_path,
     plan_function,
 )
-from stack.plan.function_import import INSTALL, REQUIREMENTS
-from stack.plan.parcel import File, pack_files
+from stack.plan.parcel import File, install_requirements, pack_files
 from stack.plan.secret import find_wants
 from stack.record import dataclass
 
@@ -101,13 +100,14 @@ def _join_build(plan: FunctionPlan, build: dict[str, Any], files: Mapping[str, F
         build = {**build, "functionSourceCode": code, "codeEntryType": "sourceCode"}
     # Nuclio writes the source to a file of its module's name, which is right only beside nothing else.
     others = {path: file for path, file in files.items() if path != source or "/" in source}
-    return _join_files(build, others) if others else build
+    return _join_files(build, others, plan.handler) if others else build
 
 
-def _join_files(build: dict[str, Any], files: Mapping[str, File]) -> dict[str, Any]:
+def _join_files(build: dict[str, Any], files: Mapping[str, File], handler: str) -> dict[str, Any]:
     """Add the commands that unpack files, before whatever the author runs once the files are there."""
     commands = list(build.get("commands", []))
-    added = [pack_files(files), *([INSTALL] if REQUIREMENTS in files and INSTALL not in commands else [])]
+    install = install_requirements(handler, files)
+    added = [pack_files(files), *([install] if install and install not in commands else [])]
     directives = build.get("directives", {})
     if directives and not commands:
         after = [*({"kind": "RUN", "value": command} for command in added), *directives.get("postCopy", [])]

@@ -13,16 +13,12 @@ from stack.config.unknown import drop_unknown
 from stack.errors import ConfigError
 from stack.plan.dockerfile import POST_COPY
 from stack.plan.function import module_path
-from stack.plan.parcel import File, unpack_files
+from stack.plan.parcel import File, install_requirements, unpack_files
 from stack.plan.readdress import name_brokers, point_at_broker
 from stack.record import dataclass
 
 _ORDER = ("apiVersion", "kind", "metadata", "spec")
 DEFAULT_HANDLER = "main:handler"
-# What installs a requirements.txt on Nuclio, and goes without saying here.
-REQUIREMENTS = "requirements.txt"
-INSTALL = f"pip install -r /opt/nuclio/{REQUIREMENTS}"
-
 # What Nuclio itself wrote into a function, and writes anew.
 _WRITTEN_METADATA = ("resourceVersion",)
 _WRITTEN_ANNOTATIONS = frozenset({"skip-build", "skip-deploy", "nuclio.io/previous-state"})
@@ -89,7 +85,7 @@ def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: 
     content = write_compact(config)
     content["metadata"] = {**content.get("metadata", {}), "name": name}
     spec = content.setdefault("spec", {})
-    packed = dict(_take_files(spec))
+    packed = _take_files(spec, handler)
     left_out = dict(_leave_out(packed))
     files = {path: file for path, file in packed.items() if path not in left_out}
     if source := config.spec.build.source:
@@ -121,25 +117,24 @@ def _choose_name(name: str, document: str) -> str:
     return name
 
 
-def _take_files(spec: dict[str, Any]) -> Iterator[tuple[str, File]]:
-    """Take an export's other files out of the build's instructions, and what these needed."""
+def _take_files(spec: dict[str, Any], handler: str) -> dict[str, File]:
+    """Take an export's other files out of the build's instructions, and what goes without saying here."""
     build = spec.get("build", {})
     directives = build.get("directives", {})
     commands, after = build.get("commands", []), directives.get("postCopy", [])
     texts = {command: unpack_files(command) for command in (*commands, *(one["value"] for one in after))}
     taken = {text for text, files in texts.items() if files}
-    for files in texts.values():
-        yield from files.items()
+    files = {path: file for unpacked in texts.values() for path, file in unpacked.items()}
     if not taken:
-        return
-    if any(REQUIREMENTS in files for files in texts.values()):
-        taken.add(INSTALL)
+        return files
+    taken.add(install_requirements(spec.get("handler") or handler, files))
     build["commands"] = [command for command in commands if command not in taken]
     if build["commands"][-1:] == [POST_COPY]:
         build["commands"].pop()
     directives["postCopy"] = [one for one in after if one["value"] not in taken]
     _drop_empty(directives, "postCopy")
     _drop_empty(build, "commands", "directives")
+    return files
 
 
 def _leave_out(paths: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from stack.config.requirements import NAME as REQUIREMENTS
-from stack.config.requirements import Requirements
+from stack.config.requirements import Requirements, locate_requirements
 from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
 from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context, split_commands, write_instruction
@@ -120,6 +120,4 @@ def _join_target(folder: str) -> str:
 
 def requirements_folder(plan: FunctionPlan) -> str:
     """Return the folder of requirements.txt: the handler's, or the function's own, which is empty."""
-    folder = posixpath.dirname(plan.handler.partition(":")[0].replace(".", "/"))
-    beside = posixpath.join(folder, REQUIREMENTS)
-    return folder if any(file.path == beside for file in plan.function.files) else ""
+    return posixpath.dirname(locate_requirements(plan.handler, [file.path for file in plan.function.files]))

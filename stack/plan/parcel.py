@@ -9,9 +9,10 @@ import gzip
 import io
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 
+from stack.config.requirements import locate_requirements
 from stack.errors import FunctionError
 from stack.record import dataclass
 
@@ -50,6 +51,12 @@ def pack_files(files: Mapping[str, File]) -> str:
             "spec.build.codeEntryType and spec.build.path name it."
         )
     return f"echo {text} | base64 -d | tar -xzC /opt/nuclio"
+
+
+def install_requirements(handler: str, paths: Collection[str]) -> str:
+    """Return the command that installs what is required among the files; nothing if they require nothing."""
+    path = locate_requirements(handler, paths)
+    return f"pip install -r /opt/nuclio/{path}" if path in paths else ""
 
 
 def unpack_files(command: str) -> dict[str, File]:

@@ -209,6 +209,23 @@ def test_a_module_in_a_folder_is_packed_whole() -> None:
     assert take(yaml.safe_dump(exported.document)).files == one.files
 
 
+@pytest.mark.parametrize(
+    ("files", "installed"),
+    [
+        (("pkg/sub/requirements.txt",), ["pip install -r /opt/nuclio/pkg/sub/requirements.txt"]),
+        (("pkg/sub/requirements.txt", "requirements.txt"), ["pip install -r /opt/nuclio/pkg/sub/requirements.txt"]),
+        (("requirements.txt",), ["pip install -r /opt/nuclio/requirements.txt"]),
+        (("lib/requirements.txt",), []),
+    ],
+)
+def test_requirements_beside_a_handler_in_a_package_are_installed(files: tuple[str, ...], installed: list[str]) -> None:
+    spec = {"runtime": "python", "handler": "pkg.sub.deep:entry", "build": {"functionSourceCode": encode(SOURCE)}}
+    one = take(yaml.safe_dump(HEAD | {"spec": spec}))
+    exported = give(Imported("a", {**one.files, **dict.fromkeys(files, File(b"pika"))}, ()))
+    assert exported.document["spec"]["build"]["commands"][2:] == installed
+    assert load(take(yaml.safe_dump(exported.document))).config.spec.build.commands == []
+
+
 def test_files_too_large_for_a_command_are_refused() -> None:
     noise = random.Random(0).randbytes(100_000)
     with pytest.raises(FunctionError, match=r"\(model\.bin\) are too large for one YAML: .* Publish the folder"):
