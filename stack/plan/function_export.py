@@ -59,10 +59,12 @@ def find_plan(function: Function, settings: Settings) -> FunctionPlan:
     return plan_function(function, settings)
 
 
-def exported_paths(function: Function) -> list[str]:
-    """List the files that belong into an export: all but the configuration and the tests."""
-    paths = [] if _is_elsewhere(function) else [file.path for file in function.files]
-    return [path for path in paths if path != FILE and not posixpath.basename(path).startswith(("test_", "conftest."))]
+def exported_paths(plan: FunctionPlan) -> list[str]:
+    """List the files that belong into an export: all but the configuration and the tests that nothing is run from."""
+    function = plan.function
+    used = {module_path(plan.handler), *(path for one in function.requirements for path in one.others)}
+    paths = [] if _is_elsewhere(function) else [file.path for file in function.files if file.path != FILE]
+    return [path for path in paths if path in used or not posixpath.basename(path).startswith(("test_", "conftest."))]
 
 
 def plan_export(plan: FunctionPlan, files: Mapping[str, File]) -> Exported:

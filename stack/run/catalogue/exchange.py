@@ -73,7 +73,7 @@ def make_export(folder: Path, settings: Settings) -> Exported:
     """
     function = load_function(folder)
     plan = find_plan(function, settings)
-    paths = exported_paths(function)
+    paths = exported_paths(plan)
     left_out = [path for path in paths if not _is_own_file(folder, path)]
     exported = plan_export(plan, _read(folder, [path for path in paths if path not in left_out]))
     notes = [f"{path}: left out, since it is a link that leads out of the folder, or to no file" for path in left_out]

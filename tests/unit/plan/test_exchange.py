@@ -13,6 +13,7 @@ from stack.config.build import Build
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig, Metadata, Spec
 from stack.config.reading import parse_mapping
+from stack.config.requirements import Requirements
 from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
 from stack.errors import ConfigError, FunctionError
@@ -21,6 +22,7 @@ from stack.plan.function_export import Exported, exported_paths, plan_export
 from stack.plan.function_import import Imported, plan_imports, split_export
 from stack.plan.parcel import File, pack_files, unpack_files
 from tests.unit.config.generation import documents
+from tests.unit.plan.samples import make_plan
 
 SOURCE = (
     "import pika\n\n\ndef handler(context, event):\n    return pika.connect('amqp://guest:guest@172.16.15.52:5672')\n"
@@ -94,8 +96,8 @@ def load(imported: Imported) -> Function:
 
 def give(imported: Imported) -> Exported:
     function = load(imported)
-    files = {path: imported.files[path] for path in exported_paths(function)}
-    return plan_export(complete_function(function, function.config.spec.handler or "main:handler", Settings()), files)
+    plan = complete_function(function, function.config.spec.handler or "main:handler", Settings())
+    return plan_export(plan, {path: imported.files[path] for path in exported_paths(plan)})
 
 
 def test_an_export_becomes_a_readable_folder() -> None:
@@ -224,6 +226,14 @@ def test_requirements_beside_a_handler_in_a_package_are_installed(files: tuple[s
     exported = give(Imported("a", {**one.files, **dict.fromkeys(files, File(b"pika"))}, ()))
     assert exported.document["spec"]["build"]["commands"][2:] == installed
     assert load(take(yaml.safe_dump(exported.document))).config.spec.build.commands == []
+
+
+@pytest.mark.parametrize("name", ["test_bench", "conftest"])
+def test_a_handler_that_is_called_as_a_test_is_exported(name: str) -> None:
+    files = (f"{name}.py", "function.yaml", "test_base.txt", "test_main.py")
+    named = Requirements("requirements.txt", ("test_base.txt",))
+    plan = make_plan(files=files, handler=f"{name}:handler", requirements=named)
+    assert exported_paths(plan) == [f"{name}.py", "test_base.txt"]
 
 
 def test_files_too_large_for_a_command_are_refused() -> None:
