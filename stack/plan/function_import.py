@@ -43,13 +43,19 @@ def split_export(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
     Raises:
         ConfigError: there is none.
     """
-    if "spec" in document or "metadata" in document:
+    keys = {key.lower(): value for key, value in document.items()}
+    if "spec" in keys or "metadata" in keys:
         return [document]
-    found = document.get("functions") if {"project", "functions"} & document.keys() else document
+    found = keys.get("functions") if {"project", "functions"} & keys.keys() else document
     functions = list(found.values()) if isinstance(found, dict) else found
-    if isinstance(functions, list) and functions and all(isinstance(one, dict) and "spec" in one for one in functions):
+    if isinstance(functions, list) and functions and all(map(_has_spec, functions)):
         return functions
     raise ConfigError([f"{name}: holds no function: neither metadata and spec, nor functions by their names"])
+
+
+def _has_spec(function: object) -> bool:
+    """Say whether that is a function; its keys count whatever their case, as in Nuclio."""
+    return isinstance(function, dict) and any(key.lower() == "spec" for key in function)
 
 
 def plan_imports(

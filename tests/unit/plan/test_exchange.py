@@ -180,6 +180,15 @@ def test_every_function_of_a_project_is_imported() -> None:
     assert [problem.split("'")[1] for problem in caught.value.problems] == ["java", "golang"]
 
 
+@pytest.mark.parametrize(
+    "text", ["{}", "functions: {{a: {}}}", "FUNCTIONS: [{}]", "Project: {{}}\nFunctions: {{a: {}}}", "{{a: {}}}"]
+)
+def test_keys_count_whatever_their_case(text: str) -> None:
+    function = f"{{METADATA: {{Name: a}}, Spec: {{Handler: 'b:go', BUILD: {{FunctionSourceCode: {encode(SOURCE)}}}}}}}"
+    imported = take(text.format(function))
+    assert (imported.name, sorted(imported.files)) == ("a", ["b.py", "function.yaml"])
+
+
 def test_other_files_travel_within_the_build() -> None:
     one = take(EXPORT.replace("//guest:guest@", "//"))
     others = {"lib/tool.sh": File(b"#!/bin/sh\n", True), "requirements.txt": File(b"pika\n"), "data": File(bytes(9))}
