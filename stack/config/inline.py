@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stack.config.function import HANDLER
+from stack.config.merge import handler_of
 from stack.config.reading import parse_mapping
 from stack.errors import ConfigError
 from stack.record import dataclass
@@ -55,6 +56,16 @@ def read_inline(folder: Path, handler: str) -> Inline | None:
     if not handler and isinstance(spec, dict):
         document = document | {"spec": {"handler": f"{path.stem}:{_HANDLER}"} | spec}
     return Inline(path.relative_to(folder).as_posix(), document)
+
+
+def find_handler(source: str) -> str:
+    """Return the handler that a source's block names; nothing where it names none, or none that can be."""
+    try:
+        document = parse_mapping(find_block(source), _KEY).get(_KEY)
+    except ConfigError:
+        return ""
+    handler = handler_of(document) if isinstance(document, dict) else ""
+    return handler if HANDLER.fullmatch(handler) else ""
 
 
 def is_source_alone(folder: Path) -> bool:

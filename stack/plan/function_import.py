@@ -8,6 +8,7 @@ import yaml
 from stack.config.compact import write_compact
 from stack.config.document import collect, parse_model
 from stack.config.function import FunctionConfig, Spec, check_name
+from stack.config.inline import find_handler
 from stack.config.source import FILE, IGNORED_FOLDERS
 from stack.config.unknown import drop_unknown
 from stack.errors import ConfigError
@@ -95,7 +96,7 @@ def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: 
     left_out = dict(_leave_out(packed))
     files = {path: file for path, file in packed.items() if path not in left_out}
     if source := config.spec.build.source:
-        handler = spec.get("handler") or handler or spec.setdefault("handler", DEFAULT_HANDLER)
+        handler = spec.get("handler") or handler or _choose_handler(spec, source, files)
         files.setdefault(module_path(handler), File(source))
     _clean(content, has_source=bool(source))
     notes = [f"{path}: left out, since Nuclio's model has no such key" for path in unknown]
@@ -111,6 +112,16 @@ def _require_code(spec: Spec, document: str) -> None:
     if not (build.source or build.path or spec.image or build.code_entry_type == "s3"):
         problem = "is required; if the source is a file, copy its folder to functions/ instead"
         raise ConfigError([f"{document}: spec.build.functionSourceCode: {problem}"])
+
+
+def _choose_handler(spec: dict[str, Any], source: bytes, others: Iterable[str]) -> str:
+    """Return the handler of a source, and write it down unless the source says it where it will be found."""
+    named = find_handler(source.decode(errors="replace"))
+    # A block counts in a file of the top folder that is no test, and is certain to be found only if there is no other.
+    is_hidden = "/" in module_path(named) or named.startswith(("test_", "conftest:"))
+    if not named or is_hidden or any(path.endswith(".py") for path in others):
+        spec["handler"] = named or DEFAULT_HANDLER
+    return named or DEFAULT_HANDLER
 
 
 def _choose_name(name: str, document: str) -> str:

@@ -189,6 +189,30 @@ def test_keys_count_whatever_their_case(text: str) -> None:
     assert (imported.name, sorted(imported.files)) == ("a", ["b.py", "function.yaml"])
 
 
+BLOCK = "# @nuclio.configure\n#\n# function.yaml:\n#   spec:\n#     {}\n\ndef go(context, event):\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    ("block", "packed", "path", "written"),
+    [
+        ("handler: entry:go", (), "entry.py", ""),
+        ("Handler: entry:go", ("data.txt",), "entry.py", ""),
+        ("handler: entry:go", ("main.py",), "entry.py", "entry:go"),
+        ("handler: pkg.entry:go", (), "pkg/entry.py", "pkg.entry:go"),
+        ("handler: test_it:go", (), "test_it.py", "test_it:go"),
+        ("description: x", (), "main.py", "main:handler"),
+        ("handler: ../entry", (), "main.py", "main:handler"),
+        ("handler: {", (), "main.py", "main:handler"),
+    ],
+)
+def test_the_handler_of_a_source_s_block_counts(block: str, packed: tuple[str, ...], path: str, written: str) -> None:
+    commands = ["@nuclio.postCopy", pack_files(dict.fromkeys(packed, File(b"")))] if packed else []
+    build = {"functionSourceCode": encode(BLOCK.format(block)), "commands": commands}
+    imported = take(yaml.safe_dump(HEAD | {"spec": {"build": build}}))
+    assert imported.files[path].content.startswith(b"# @nuclio.configure")
+    assert load(imported).config.spec.handler == written
+
+
 def test_other_files_travel_within_the_build() -> None:
     one = take(EXPORT.replace("//guest:guest@", "//"))
     others = {"lib/tool.sh": File(b"#!/bin/sh\n", True), "requirements.txt": File(b"pika\n"), "data": File(bytes(9))}
