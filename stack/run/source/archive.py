@@ -47,7 +47,7 @@ def unpack(archive: Path, folder: Path, limit: int) -> None:
             _make_folder(place.parent, folder)
             place.symlink_to(target)
         for place, target in links:
-            if not _stays_within(place, folder):
+            if not _leads_within(place, folder):
                 raise FunctionError(f"the link {place.name!r} in the archive leads to {target!r}, out of its folder")
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError) as error:
         raise FunctionError(f"the archive is broken: {error}") from error
@@ -63,6 +63,8 @@ def _unpack_files(archive: Path, folder: Path, limit: int) -> list[tuple[Path, s
             raise FunctionError(f"the archive has more than {_MOST_ENTRIES} entries")
         if entry.is_folder:
             _make_folder(place, folder)
+        elif place == folder:
+            raise FunctionError(f"the entry {entry.name!r} of the archive stands for its folder, and is none")
         elif entry.target:
             links.append((place, entry.target))
         else:
@@ -83,6 +85,16 @@ def _stays_within(place: Path, folder: Path) -> bool:
     """Say whether a place is, or leads to, something in the folder, by whatever links."""
     try:
         return place.resolve(strict=True).is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
+        return False
+
+
+def _leads_within(place: Path, folder: Path) -> bool:
+    """Say whether a link leads to a place in the folder, be there something or not."""
+    try:
+        return place.resolve(strict=True).is_relative_to(folder.resolve())
+    except FileNotFoundError:
+        return place.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):
         return False
 

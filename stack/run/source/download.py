@@ -1,6 +1,7 @@
 """Downloads: limited in size and time."""
 
 import ssl
+import string
 import time
 from base64 import b64encode
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError, URLError
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -97,11 +98,16 @@ def _advise(status: int) -> str:
 
 
 def _ask(url: str, headers: Mapping[str, str]) -> Request:
-    """Return a request; an account in the URL, of which urllib knows nothing, becomes a header."""
+    """Return a request; an account in the URL, of which urllib knows nothing, becomes a header.
+
+    Letters that no request can have are written as a browser writes them.
+    """
     parts = urlsplit(url)
     account, _, host = parts.netloc.rpartition("@")
+    path, query = (quote(part, safe=string.punctuation) for part in (parts.path, parts.query))
     basic = {"Authorization": "Basic " + b64encode(unquote(account).encode()).decode()} if account else {}
-    return Request(urlunsplit(parts._replace(netloc=host)), headers=basic | dict(headers))
+    host = host if host.isascii() else host.encode("idna").decode()
+    return Request(urlunsplit(parts._replace(netloc=host, path=path, query=query)), headers=basic | dict(headers))
 
 
 def _hide_secrets(url: str) -> str:

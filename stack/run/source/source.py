@@ -120,8 +120,15 @@ class Store:
                 headers, ca = origin.attributes.headers, find_ca(self.settings)
                 download(_address(origin), file, headers=headers, limits=self.settings.downloads, ca=ca)
             elif not file.is_file():
-                raise FunctionError(f"spec.build.path: there is no {origin.address!r} in {self.function.folder}")
+                raise FunctionError(f"spec.build.path: {self._explain_missing(origin.address)}")
             return self._keep(_digest(origin, file), lambda target: self._lay_out(origin, file, target))
+
+    def _explain_missing(self, address: str) -> str:
+        scheme, is_address, _ = address.partition("://")
+        if is_address and scheme.isalnum():
+            kinds = "write one that begins with https:// or http://, or a path of this machine"
+            return f"nothing is fetched from an address that begins with {scheme}://; {kinds}"
+        return f"there is no {address!r} in {self.function.folder}"
 
     def _lay_out(self, origin: Origin, file: Path, folder: Path) -> None:
         from stack.run.source.archive import unpack
@@ -175,7 +182,13 @@ def forget_code(workspace: Workspace, name: str) -> None:
 
 
 def _is_being_filled(path: Path) -> bool:
-    return path.name.startswith(_PARTIAL) and time.time() - path.stat().st_mtime < _LONGEST_FETCH
+    if not path.name.startswith(_PARTIAL):
+        return False
+    try:
+        return time.time() - path.stat().st_mtime < _LONGEST_FETCH
+    except FileNotFoundError:
+        # Whoever filled it has moved it to its place.
+        return True
 
 
 def _move(folder: Path, tree: Path) -> None:

@@ -74,6 +74,25 @@ def test_zip_with_a_link(folder: Path, tmp_path: Path) -> None:
     assert (folder / "b/link.py").is_symlink()
 
 
+@pytest.mark.parametrize("name", [".", "./", ""])
+def test_folder_itself_may_be_an_entry(folder: Path, tmp_path: Path, name: str) -> None:
+    """As in what `tar -C folder -czf a.tgz .` writes."""
+    unpack(write_tar(tmp_path / "a.tgz", member(name, tarfile.DIRTYPE), member("./main.py")), folder, LIMIT)
+    assert tree(folder) == {"main.py": "x"}
+
+
+@pytest.mark.parametrize("one", [member("."), member(""), member(".", tarfile.SYMTYPE, "main.py")])
+def test_only_a_folder_has_no_name(folder: Path, tmp_path: Path, one: Member) -> None:
+    with pytest.raises(FunctionError, match=r"the entry '\.?' of the archive stands for its folder, and is none"):
+        unpack(write_tar(tmp_path / "a.tgz", member("main.py"), one), folder, LIMIT)
+
+
+@pytest.mark.parametrize("target", ["gone.py", "gone/../also/gone.py", "../d/gone"])
+def test_link_to_nothing_in_the_folder_is_made(folder: Path, tmp_path: Path, target: str) -> None:
+    unpack(write_tar(tmp_path / "a.tgz", member("d/main.py"), member("d/l", tarfile.SYMTYPE, target)), folder, LIMIT)
+    assert ((folder / "d/l").readlink(), tree(folder)) == (Path(target), {"d/main.py": "x"})
+
+
 def test_hard_link_is_a_copy(folder: Path, tmp_path: Path) -> None:
     members = [member("main.py"), member("again.py", tarfile.LNKTYPE, "main.py")]
     unpack(write_tar(tmp_path / "a.tgz", *members), folder, LIMIT)
@@ -142,6 +161,12 @@ EVIL_TARS: dict[str, list[Member]] = {
     "absolute": [member("/outside")],
     "absolute link": [member("link", tarfile.SYMTYPE, "/etc/passwd")],
     "link to the parent": [member("link", tarfile.SYMTYPE, "../outside")],
+    "link to nothing": [member("link", tarfile.SYMTYPE, "../gone")],
+    "link to nothing by way of nothing": [member("link", tarfile.SYMTYPE, "gone/../../gone")],
+    "link to nothing by way of a link": [
+        member("up", tarfile.SYMTYPE, "gone/.."),
+        member("link", tarfile.SYMTYPE, "up/../gone"),
+    ],
     "chain of links": [
         member("d", tarfile.DIRTYPE),
         member("d/up", tarfile.SYMTYPE, ".."),

@@ -175,6 +175,25 @@ def test_one_file_behind_a_url(workspace: Workspace, author: Author, site: Site)
     assert [file.path for file in fetched.files] == ["reader.py"]
 
 
+def test_letters_of_an_address_are_written_as_a_browser_does(workspace: Workspace, author: Author, site: Site) -> None:
+    site.write("für alle/a%b.py", CODE)
+    fetched = fetch(workspace, author("", f"{site.url}/für alle/a%25b.py?ü=1&b=%C3%BC"))
+    assert [file.path for file in fetched.files] == ["a%25b.py"]
+    assert site.paths[-1] == "/f%C3%BCr%20alle/a%25b.py?%C3%BC=1&b=%C3%BC"
+    with pytest.raises(FunctionError, match=r"bücher\.invalid:1/a\.py: .*(resolution|known|address|refused)"):
+        fetch(workspace, author("", "http://bücher.invalid:1/a.py"))
+
+
+@pytest.mark.parametrize("path", ["ftp://ann:word@a.example/f.zip", "file:///tmp/f.zip", "S3://bucket/f.zip"])
+def test_addresses_that_nothing_is_fetched_from(workspace: Workspace, author: Author, path: str) -> None:
+    scheme = path.partition(":")[0]
+    with pytest.raises(
+        FunctionError, match=f"an address that begins with {scheme}://; write one .* https://"
+    ) as failure:
+        fetch(workspace, author("", path))
+    assert "word" not in str(failure.value)
+
+
 def test_file_of_another_name_is_another_tree(workspace: Workspace, author: Author, site: Site) -> None:
     for name in ("one.py", "two.py"):
         assert [file.path for file in fetch(workspace, author("", site.write(name, CODE))).files] == [name]
