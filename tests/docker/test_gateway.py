@@ -491,7 +491,8 @@ def test_scaler_wakes_and_puts_to_sleep(workspace: Workspace, author: Author) ->
             channel.basic_publish("", "gw-scaled", b"a word")
         wait_until(lambda: count() == 3, seconds=60, what="three containers for the backlog")
         created = [read_time(workspace, one, "Created") for one in workspace.containers("function-gw-scaled")]
-        assert max(created) - began < 5 + woken
+        # Five seconds on a machine that does nothing else.
+        assert max(created) - began < 10 + woken
         wait_until(lambda: not count_messages(channel, "gw-scaled"), seconds=90, what="the backlog is handled")
         wait_until(lambda: count() == 0, seconds=90, what="no container after all")
         assert count_messages(channel, "gw-scaled") == 0
