@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 from stack.processor.lazy import postpone
 
+# What libraries import and few functions need, as Nuclio's SDK does http.client for call_function; to load it takes an
+# eighth of a start.
+_POSTPONED = ("http.client", "ipaddress", "locale")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the function, or its health check; return the exit status."""
@@ -21,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return tell_states(arguments[1:])
     # Nearly all that imports make stays, and to look for garbage among it takes a tenth of a start.
     gc.disable()
-    # Nuclio's SDK imports it for call_function, and it takes another tenth.
-    postpone("http.client")
+    for name in _POSTPONED:
+        postpone(name)
     from stack.processor.command import run
 
     return run(arguments)
