@@ -11,7 +11,7 @@ from stack.plan.handler_check import check_handler, find_source
 from stack.plan.package import check_requirements
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
-from stack.run.deploy.deployment import Deployment, forget_deployment, is_deployed, load_deployments, load_revisions
+from stack.run.deploy.deployment import Deployment, forget_deployment, is_deployed, load_live, load_revisions
 from stack.run.deploy.log import forget_log
 from stack.run.deploy.revision import prune_revisions
 from stack.run.docker.container import Container
@@ -21,7 +21,7 @@ from stack.run.scale.scale import settle_scaler
 from stack.run.source.source import Store, forget_code
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
-from stack.run.workspace import lock, stack_lock
+from stack.run.workspace import TREE, lock
 
 
 def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[FunctionPlan, str]]:
@@ -76,7 +76,7 @@ def delete_function(name: str) -> None:
     stack = open_stack(is_lenient=True)
     stack.engine.check()
     _find_traces(stack, name)
-    with lock(stack.workspace, f"function-{name}"), stack_lock(stack.workspace), console.working(f"Removing {name}"):
+    with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, TREE), console.working(f"Removing {name}"):
         # A deploy may have ended meanwhile.
         containers, revisions = _find_traces(stack, name)
         stack.engine.stop(containers)
@@ -111,7 +111,7 @@ def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
     from stack.run.broker.broker import delete_queues
     from stack.run.broker.leftover import clear_after_deletion
 
-    others = load_deployments(stack.workspace).values()
+    others = load_live(stack.workspace, ())
     shared = {queue for other in others for queue in own_queues(other.plan(stack.settings))}
     versions = [one.plan(stack.settings) for one in revisions]
     own = [queue for queue in own_queues(versions[0]) if queue not in shared]

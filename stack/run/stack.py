@@ -1,6 +1,6 @@
 """The stack: render it, take it down, show its logs; run/boot.py brings it up."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -26,10 +26,10 @@ from stack.run.owner import check_owner
 from stack.run.scale.replicas import load_replicas
 from stack.run.secret.access import Access, load_access
 from stack.run.secret.credentials import load_credentials
-from stack.run.secret.vault import mount_secrets, open_vault
+from stack.run.secret.vault import mount_secrets, open_vault, unmount_secrets
 from stack.run.source.source import Store
 from stack.run.warning import warn_inert
-from stack.run.workspace import Workspace, open_workspace, stack_lock, write_file, write_tree
+from stack.run.workspace import TREE, Workspace, find_rollouts, lock, open_workspace, stack_lock, write_file, write_tree
 
 _WAY_ON = f"Mend this, or move the folder out of {FOLDER}/: it stands in the way of `up`, `plan` and `render`."
 
@@ -144,19 +144,25 @@ class Stack:
             kept_replicas=self.replicas.get(function.name),
         )
 
-    def prepare(self, services: Collection[Service]) -> None:
+    def prepare(self, services: Sequence[Service]) -> None:
         """Write what containers of these services mount, while nothing else tells of the services yet."""
-        mount_secrets(self.workspace, self.vault, used_secrets([*self.inputs.services, *services]))
+        mount_secrets(self.workspace, self.vault, used_secrets(services))
         for service in services:
             files = render_function(service.plan, self.inputs) if service.runs_as_is else {}
             for path, content in files.items():
                 write_file(self.workspace.rendered / path, content)
 
-    def write(self, inputs: Inputs) -> tuple[str, ...]:
-        """Write the rendered tree, and have the gateway go by it; return the paths that changed."""
+    def write(self, inputs: Inputs, own: Collection[str] = ()) -> tuple[str, ...]:
+        """Write the rendered tree, and have the gateway go by it; return the paths that changed.
+
+        What the containers mount of functions that are being deployed, other than one's own, is left to who does it.
+        """
+        theirs = find_rollouts(self.workspace).difference(own)
         mount_secrets(self.workspace, self.vault, used_secrets(inputs.services))
+        if not theirs:
+            unmount_secrets(self.workspace, used_secrets(inputs.services))
         files = render(inputs)
-        changed = write_tree(self.workspace, files)
+        changed = write_tree(self.workspace, files, theirs)
         settle_gateway(self.engine, self.settings, files)
         return changed
 
@@ -177,7 +183,7 @@ def render_stack() -> None:
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     warn_inert(one.plan.function for one in stack.undeployed)
-    with stack_lock(stack.workspace):
+    with lock(stack.workspace, TREE):
         fresh = stack.reread()
         changed = fresh.write(fresh.inputs)
     console.say(f"{len(changed)} files changed under {stack.workspace.rendered}.")

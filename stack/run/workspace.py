@@ -3,9 +3,9 @@
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_NB, flock
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 from typing import TextIO
 
@@ -18,12 +18,16 @@ from stack.record import dataclass
 PROGRAM = Path(__file__).parents[2]
 # Names another workspace than the program's own folder.
 VARIABLE = "TIDEGATE_WORKSPACE"
-# Locks, the outer one first: of whoever changes the stack, from beginning to end, and of each moment at which rendered
-# files or containers change.
+# Locks, the outer one first: of whoever changes the stack, from beginning to end, which those share who change one
+# function each; and of each moment at which rendered files or containers change.
 STACK, TREE = "stack", "containers"
 
 # Below .stack/, what is not rendered: never removed as an orphan.
 _KEPT = frozenset({"secrets", "state", ".gitignore", "function.schema.json", "stack.schema.json"})
+
+# How the name begins of the Compose file of a deploy that is on its way, before that of a function.
+_CANDIDATE = "candidate."
+_ROLLOUT = "rollout-"
 
 # How the name of a file begins until all of it is written.
 _UNFINISHED = ".writing-"
@@ -45,6 +49,10 @@ class Workspace:
     def compose(self) -> Path:
         """Return the rendered Compose file."""
         return self.rendered / COMPOSE
+
+    def candidate(self, name: str) -> Path:
+        """Return the Compose file of a deploy while it is not known whether its functions come up: one's name tells."""
+        return self.rendered / f"{_CANDIDATE}{name}.{COMPOSE}"
 
     @property
     def secrets(self) -> Path:
@@ -74,14 +82,15 @@ def open_workspace() -> Workspace:
     return Workspace(root)
 
 
-def write_tree(workspace: Workspace, files: Files) -> tuple[str, ...]:
+def write_tree(workspace: Workspace, files: Files, leaving: Collection[str] = ()) -> tuple[str, ...]:
     """Write rendered files, only where they changed, and remove those that are no longer rendered.
 
-    Returns the paths that changed.
+    Leaves the files alone of functions that others deploy; returns the paths that changed.
     """
-    changed = tuple(path for path, content in files.items() if write_file(workspace.rendered / path, content))
-    removed = tuple(_remove_orphans(workspace.rendered, set(files)))
-    return changed + removed
+    theirs = tuple(part for name in leaving for part in (f"functions/{name}/", f"{_CANDIDATE}{name}."))
+    own = {path: content for path, content in files.items() if not path.startswith(theirs)}
+    changed = tuple(path for path, content in own.items() if write_file(workspace.rendered / path, content))
+    return changed + tuple(_remove_orphans(workspace.rendered, set(files), theirs))
 
 
 def read_tree(workspace: Workspace) -> Files:
@@ -97,7 +106,8 @@ def _list_rendered(folder: Path) -> Iterator[str]:
     for parent, below, files in os.walk(folder):
         place = parent[start:]
         below[:] = [one for one in below if place or one not in _KEPT]
-        yield from (f"{place}/{file}".lstrip("/") for file in files if place or file not in _KEPT)
+        kept = () if place else {file for file in files if file in _KEPT or file.startswith(_CANDIDATE)}
+        yield from (f"{place}/{file}".lstrip("/") for file in files if file not in kept)
 
 
 def write_file(path: Path, content: bytes, mode: int = 0o644) -> bool:
@@ -168,8 +178,8 @@ def advise(error: OSError, path: Path) -> str:
 
 
 @contextmanager
-def lock(workspace: Workspace, name: str) -> Iterator[None]:
-    """Let one process at a time do what `name` stands for; the others wait and say so.
+def lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterator[None]:
+    """Let one process at a time do what `name` stands for, or all that share it; the others wait and say so.
 
     A program that is started meanwhile and inherits open files has the lock too, until both have ended.
     """
@@ -177,11 +187,12 @@ def lock(workspace: Workspace, name: str) -> Iterator[None]:
     make_folder(path.parent)
     with _open_lock(path) as file:
         os.set_inheritable(file.fileno(), True)
+        kind = LOCK_SH if is_shared else LOCK_EX
         try:
-            flock(file, LOCK_EX | LOCK_NB)
+            flock(file, kind | LOCK_NB)
         except BlockingIOError:
             console.note(f"Another task is working on {name}; waiting for it.")
-            flock(file, LOCK_EX)
+            flock(file, kind)
         yield
 
 
@@ -201,14 +212,26 @@ def try_lock(workspace: Workspace, name: str) -> Iterator[bool]:
 
 @contextmanager
 def stack_lock(workspace: Workspace) -> Iterator[None]:
-    """Let one task at a time change the stack; a deploy that only waits lets the scaler work meanwhile."""
+    """Let one task at a time change the whole stack, and no function be deployed meanwhile."""
     with lock(workspace, STACK), lock(workspace, TREE):
         yield
 
 
 def rollout_lock(name: str) -> str:
     """Name the lock of a function while older and newer containers of it may run side by side."""
-    return f"rollout-{name}"
+    return f"{_ROLLOUT}{name}"
+
+
+def find_rollouts(workspace: Workspace) -> set[str]:
+    """Return the functions that are being rolled out, by whomever."""
+    folder = workspace.state / "locks"
+    names = [path.name.removeprefix(_ROLLOUT) for path in folder.glob(f"{_ROLLOUT}*")]
+    return {name for name in names if not _is_free(workspace, rollout_lock(name))}
+
+
+def _is_free(workspace: Workspace, name: str) -> bool:
+    with try_lock(workspace, name) as is_free:
+        return is_free
 
 
 def _open_lock(path: Path) -> TextIO:
@@ -218,10 +241,10 @@ def _open_lock(path: Path) -> TextIO:
         raise HostError(f"{path} cannot be written: {error.strerror}. {advise(error, path)}") from error
 
 
-def _remove_orphans(folder: Path, wanted: set[str]) -> Iterator[str]:
+def _remove_orphans(folder: Path, wanted: set[str], theirs: tuple[str, ...]) -> Iterator[str]:
     for path in sorted(folder.rglob("*"), reverse=True):
         relative = path.relative_to(folder)
-        if relative.parts[0] in _KEPT:
+        if relative.parts[0] in _KEPT or relative.as_posix().startswith(theirs):
             continue
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):

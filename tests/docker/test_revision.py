@@ -253,7 +253,7 @@ def test_deploy_that_is_killed_at_any_moment(workspace: Workspace, author: Autho
         wait_until(lambda: answers[-1] == "last")
     assert [one for one in answers if one.startswith("failed")] == []
     assert len(workspace.containers("function-killed")) == 1
-    assert not (workspace.rendered / "candidate.compose.yaml").exists()
+    assert list(workspace.rendered.glob("candidate.*")) == []
     kept = {one["image"] for one in revisions(workspace, "killed")}
     assert list_images("nuclio/processor-killed") - others <= kept | {"nuclio/processor-killed:latest"}
     assert "nothing was changed" in workspace.invoke("up").stderr

@@ -69,6 +69,8 @@ def connect_mqtt(workspace: Workspace, user: str, password: str) -> str:
 
 
 def test_up_again_changes_nothing(workspace: Workspace) -> None:
+    # The folders of other tests' functions have come and gone.
+    workspace.invoke("up")
     before = workspace.containers()
     assert workspace.containers(BROKER)
     result = workspace.invoke("up")

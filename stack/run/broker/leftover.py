@@ -1,6 +1,6 @@
 """What older versions of functions left at the broker: it is removed once they have stopped, and no message with it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import quote
 
 from stack import console
@@ -14,21 +14,21 @@ from stack.run.deploy.deployment import (
     forget_candidate,
     is_deployed,
     load_candidate,
-    load_deployments,
+    load_live,
     load_revisions,
 )
 from stack.run.stack import Stack
-from stack.run.workspace import stack_lock
+from stack.run.workspace import TREE, lock
 
 
 def clear_after_deploy(stack: Stack, names: Sequence[str]) -> None:
     """Remove what the versions before bound and the new ones do not, and the queues that they alone consumed.
 
-    What a version bound that never came to count goes too. A version that is on its way binds before it counts as
-    deployed, so the stack's lock is taken, if there is need.
+    What a version bound that never came to count goes too. Another function's version binds before it counts as
+    deployed, so none is begun meanwhile.
     """
     if any(_find_after_deploy(stack, names)):
-        with stack_lock(stack.workspace):
+        with lock(stack.workspace, TREE):
             clear(stack, *_find_after_deploy(stack, names))
     for name in names:
         forget_candidate(stack.workspace, name)
@@ -37,11 +37,11 @@ def clear_after_deploy(stack: Stack, names: Sequence[str]) -> None:
 def clear_after_deletion(stack: Stack, versions: Sequence[FunctionPlan], gone: Collection[str]) -> None:
     """Remove what all versions of a deleted function left, but for the queues that are gone already.
 
-    Whoever does it holds the lock of the stack.
+    Whoever does it lets no deploy begin meanwhile.
     """
-    deployed = _deployed_plans(stack)
-    bindings = [one for one in stale_bindings(versions, deployed) if one.queue not in gone]
-    clear(stack, bindings, stale_queues(versions, deployed).difference(gone))
+    live = _live_plans(stack, ())
+    bindings = [one for one in stale_bindings(versions, live) if one.queue not in gone]
+    clear(stack, bindings, stale_queues(versions, live).difference(gone))
 
 
 def clear(stack: Stack, bindings: Collection[Binding], queues: Collection[str]) -> None:
@@ -60,16 +60,18 @@ def clear(stack: Stack, bindings: Collection[Binding], queues: Collection[str]) 
         console.warn(f"What no function uses any more of the queues {names} was not removed: {error}")
 
 
-def _find_after_deploy(stack: Stack, names: Iterable[str]) -> tuple[frozenset[Binding], frozenset[str]]:
+def _find_after_deploy(stack: Stack, names: Collection[str]) -> tuple[frozenset[Binding], frozenset[str]]:
     """Return the bindings of any version that is kept, and the queues of the one before only.
 
     An older one's queue may since have become somebody else's.
     """
     # Most deploys change no trigger, and need not read what else is deployed.
-    found = [one for name in names if (one := _read_versions(stack, name)).differ]
-    deployed = _deployed_plans(stack) if found else []
-    bindings = stale_bindings([plan for one in found for plan in one.older], deployed)
-    return bindings, stale_queues([plan for one in found for plan in one.latest], deployed)
+    known = [_read_versions(stack, name) for name in names]
+    found = [one for one in known if one.differ]
+    live = [plan for one in known for plan in one.current] if found else []
+    live += _live_plans(stack, names) if found else []
+    bindings = stale_bindings([plan for one in found for plan in one.older], live)
+    return bindings, stale_queues([plan for one in found for plan in one.latest], live)
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,8 @@ def _read_versions(stack: Stack, name: str) -> _Versions:
     return _Versions(plans[:1], [candidate.plan(stack.settings)] if candidate else [], plans[1:])
 
 
-def _deployed_plans(stack: Stack) -> list[FunctionPlan]:
-    return [one.plan(stack.settings) for one in load_deployments(stack.workspace).values()]
+def _live_plans(stack: Stack, besides: Collection[str]) -> list[FunctionPlan]:
+    return [one.plan(stack.settings) for one in load_live(stack.workspace, besides)]
 
 
 def _unbind(broker: Broker, queue: str, bindings: Collection[Binding]) -> None:

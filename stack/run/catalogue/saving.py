@@ -14,7 +14,7 @@ from stack.run.deploy.deployment import is_deployed
 from stack.run.deploy.log import forget_log
 from stack.run.function import delete_function
 from stack.run.stack import Stack, open_stack
-from stack.run.workspace import Workspace, lock, make_folder, stack_lock, write_file
+from stack.run.workspace import TREE, Workspace, lock, make_folder, write_file
 
 
 def save_function(stack: Stack, document: dict[str, Any], told: Told) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def remove_function(name: str) -> None:
 def _write_rendered(stack: Stack) -> None:
     """Have nothing rendered tell of a folder that is gone; what was never rendered stays so."""
     if stack.workspace.compose.is_file():
-        with stack_lock(stack.workspace):
+        with lock(stack.workspace, TREE):
             fresh = stack.reread()
             fresh.write(fresh.inputs)
 

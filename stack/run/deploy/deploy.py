@@ -179,7 +179,7 @@ class Deploy:
         """Put functions in the place of their older selves, which may still be finishing their events."""
         with ThreadPoolExecutor(1) as pool:
             farewell = pool.submit(open_farewell, self.stack, services, sight.gateway)
-            with lock(self.stack.workspace, STACK):
+            with lock(self.stack.workspace, STACK, is_shared=True):
                 outcome = Rollout(self.stack.reread(), tuple(services), self.board, self.message).run()
             return outcome, self._relieve(outcome, farewell.result())
 

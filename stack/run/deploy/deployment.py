@@ -8,7 +8,7 @@ import getpass
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -116,6 +116,12 @@ def load_candidate(workspace: Workspace, name: str) -> Deployment | None:
     """Return what was started of a function by a deploy that has not come to its end; nothing if there is none."""
     path = _candidate(workspace, name)
     return _read(path) if path.is_file() else None
+
+
+def load_live(workspace: Workspace, besides: Collection[str]) -> tuple[Deployment, ...]:
+    """Return what is deployed, and what is about to be started, of all functions but these."""
+    folders = (workspace.state / "functions", workspace.state / "candidates")
+    return tuple(_read(path) for folder in folders for path in _find(folder) if path.stem not in besides)
 
 
 def forget_candidate(workspace: Workspace, name: str) -> None:

@@ -77,8 +77,7 @@ def _is_certain(stack: Stack, service: Service, right: int) -> bool:
 
     The right containers are there beside the others, or a deploy of the function has not come to its end.
     """
-    candidate = stack.engine.candidate_file
-    return bool(right) or (candidate.exists() and f" {service.plan.service}:" in candidate.read_text(encoding="utf-8"))
+    return bool(right) or load_candidate(stack.workspace, service.plan.name) is not None
 
 
 def _clear(stack: Stack, name: str) -> bool:

@@ -1,6 +1,6 @@
 """A rollout: new containers start beside the old, which go only when the new are ready.
 
-While it waits for them, the scaler may change how many containers other functions have.
+While it waits for them, other functions may be deployed, and the scaler may change how many containers they have.
 Until then nothing tells of the new but a candidate of the Compose file, so that whatever ends the rollout, be it a loss
 of power, leaves a stack that is as it was, and a container beside it that the next task removes.
 """
@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 from stack.errors import EngineError
 from stack.plan.advice import advise_start
@@ -41,7 +42,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Functions whose images are there, on their way to run. Whoever runs it holds the lock of the stack."""
+    """Functions whose images are there, on their way to run.
+
+    Whoever runs it shares the lock of the stack, and holds those of the functions' rollouts.
+    """
 
     stack: Stack
     services: tuple[Service, ...]
@@ -57,8 +61,7 @@ class Rollout:
             found = self._containers()
             pending = self._find_pending(found)
             before = self._clear(found, pending)
-        with self._undone_on_error(pending, before):
-            failures = self._start(pending, before) if pending else {}
+        failures = self._attempt(pending, before) if pending else {}
         ready = [one for one in pending if one.plan.service not in failures]
         with self._still():
             self._restore([one for one in pending if one.plan.service in failures], before)
@@ -75,11 +78,16 @@ class Rollout:
         """Have what is ready count, beside the others as they are by now."""
         for one in ready:
             record_deployment(self.stack.workspace, one.plan, one.image, message=self.message)
-        inputs = with_services(self.stack.reread().inputs, ready)
+        fresh = self.stack.reread()
+        inputs = with_services(fresh.inputs, ready)
         if is_changed:
             # What a version that failed was to mount goes again.
-            self.stack.write(inputs)
+            fresh.write(inputs, own=[one.plan.name for one in self.services])
         return inputs
+
+    @property
+    def _file(self) -> Path:
+        return self.stack.workspace.candidate(min(one.plan.name for one in self.services))
 
     @cached_property
     def _candidate(self) -> bytes:
@@ -111,14 +119,20 @@ class Rollout:
         self.stack.engine.stop(lifeless)
         return tuple(one for one in found if one not in lifeless)
 
+    def _attempt(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
+        """Start functions, and undo that if it is interrupted; return why one is not ready."""
+        with self._undone_on_error(pending, before):
+            return self._start(pending, before)
+
     def _start(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
         """Start functions and wait until they are ready; return why one is not, by the name of its service."""
         for one in pending:
             self.board.tell(one.plan.name, "starting")
-            note_candidate(self.stack.workspace, one.plan, one.image)
         with self._still():
+            for one in pending:
+                note_candidate(self.stack.workspace, one.plan, one.image)
             self.stack.prepare(pending)
-            write_file(self.stack.engine.candidate_file, self._candidate)
+            write_file(self._file, self._candidate)
             failures = self._create(pending, before)
         waiting = _names([one for one in pending if one.replicas]) - set(failures)
         seconds = max(one.plan.spec.readiness_timeout_seconds or _READY_SECONDS for one in pending)
@@ -143,9 +157,9 @@ class Rollout:
             if one.plan.service not in in_place
         }
         if beside:
-            engine.up_candidate(sorted(beside), beside)
+            engine.up_candidate(self._file, sorted(beside), beside)
         if in_place:
-            engine.up_candidate(sorted(in_place), {})
+            engine.up_candidate(self._file, sorted(in_place), {})
 
     def _restore(self, failed: Sequence[Service], before: Sequence[Container]) -> None:
         """Remove what did not come up, and start again what had to make way for it."""
@@ -167,7 +181,7 @@ class Rollout:
                 self._restore(pending, before)
             raise
         finally:
-            self.stack.engine.candidate_file.unlink(missing_ok=True)
+            self._file.unlink(missing_ok=True)
 
     def _containers(self) -> tuple[Container, ...]:
         return tuple(one for one in self.stack.engine.listed() if one.service in _names(self.services))

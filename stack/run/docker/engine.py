@@ -56,11 +56,6 @@ class Engine:
     compose_file: Path
     buildkit: BuildKit = field(default_factory=BuildKit)
 
-    @property
-    def candidate_file(self) -> Path:
-        """Return where the Compose file of a deploy is while it is not known whether its functions come up."""
-        return self.compose_file.with_name(f"candidate.{self.compose_file.name}")
-
     def check(self) -> None:
         """Make sure that Docker can do what is needed; asked once for each program that is called docker.
 
@@ -191,8 +186,8 @@ class Engine:
                 pull="never",
             )
 
-    def up_candidate(self, services: Sequence[str], scales: Mapping[str, int]) -> None:
-        """Create and start services of the candidate; with scales, older containers go on beside the new.
+    def up_candidate(self, file: Path, services: Sequence[str], scales: Mapping[str, int]) -> None:
+        """Create and start services of a candidate; with scales, older containers go on beside the new.
 
         By the command itself, which starts sooner than python-on-whales is imported, and inherits the locks of this
         task: should the task be killed, whoever comes next waits until Compose has ended too.
@@ -200,7 +195,7 @@ class Engine:
         Raises:
             EngineError: Compose refused.
         """
-        command = [*find_command(), "--project-name", self.project, "--file", str(self.candidate_file)]
+        command = [*find_command(), "--project-name", self.project, "--file", str(file)]
         command += ["up", "--detach", "--no-build", "--pull", "never", *(["--no-recreate"] if scales else [])]
         command += [part for name, count in scales.items() for part in ("--scale", f"{name}={count}")]
         require_success(run([*command, *services], close_fds=False))

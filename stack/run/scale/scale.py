@@ -13,7 +13,7 @@ from stack.run.docker.container import Container
 from stack.run.docker.readiness import find_failures
 from stack.run.scale.replicas import forget_replicas, keep_replicas
 from stack.run.stack import Stack, open_stack
-from stack.run.workspace import STACK, TREE, lock, stack_lock
+from stack.run.workspace import STACK, TREE, lock
 
 _READY_SECONDS = 120
 # What Docker calls an image whose name another has now.
@@ -31,7 +31,7 @@ def scale_function(name: str, text: str) -> None:
     replicas = int(text)
     stack = open_stack(is_lenient=True)
     stack.engine.check()
-    with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, STACK):
+    with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, STACK, is_shared=True):
         stack = stack.reread()
         _check(stack, name, replicas)
         before = stack.replicas.get(name)
@@ -162,7 +162,7 @@ def settle_scaler(stack: Stack) -> None:
         from stack.run.image import Builder
 
         Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
-        with stack_lock(stack.workspace):
+        with lock(stack.workspace, TREE):
             stack.engine.up([SCALER])
     elif found and not stack.inputs.has_scaler:
         stack.engine.stop(found)

@@ -25,7 +25,7 @@ from stack.run.gateway import Traffic, read_traffic
 from stack.run.scale.replicas import keep_replicas
 from stack.run.scale.scale import Step, begin, find_service, finish
 from stack.run.stack import Stack
-from stack.run.workspace import STACK, TREE, lock, rollout_lock, try_lock
+from stack.run.workspace import TREE, lock, rollout_lock, try_lock
 
 _LOOK_SECONDS = 0.5
 # Its age tells the container's health check that the scaler goes on.
@@ -119,18 +119,14 @@ class Scaler:
                 console.warn(problem)
 
     def _begin(self, name: str, replicas: int) -> "tuple[Stack, Step] | None":
-        """Start what is missing, as soon as nobody else changes files or containers; nothing if it is gone by then.
-
-        While somebody else waits for containers of other functions, what these mount is left as it is.
-        """
+        """Start what is missing, as soon as nobody else changes files or containers; nothing if it is gone by then."""
         workspace = self.stack.workspace
-        with self._turn, try_lock(workspace, STACK) as is_alone, lock(workspace, TREE):
+        with self._turn, lock(workspace, TREE):
             if name not in load_deployments(workspace):
                 return None
             keep_replicas(workspace, name, replicas)
             stack = self.stack.reread()
-            if is_alone:
-                stack.write(stack.inputs)
+            stack.write(stack.inputs, own=[name])
             return stack, begin(stack, find_service(stack, name), replicas)
 
 

@@ -31,7 +31,7 @@ def open_vault(workspace: Workspace, credentials: Credentials) -> Vault:
 
 
 def mount_secrets(workspace: Workspace, vault: Vault, refs: Iterable[SecretRef]) -> None:
-    """Copy secrets to where Compose mounts them from, and remove those that are mounted no more.
+    """Copy secrets to where Compose mounts them from.
 
     In its container a function is another user, so the copies can be read by everybody; their folder by its owner only.
     """
@@ -40,6 +40,11 @@ def mount_secrets(workspace: Workspace, vault: Vault, refs: Iterable[SecretRef])
         make_folder(folder, _PRIVATE_FOLDER)
     for name, content in wanted.items():
         write_file(workspace.mounted_secrets / name, content, _READABLE)
+
+
+def unmount_secrets(workspace: Workspace, refs: Iterable[SecretRef]) -> None:
+    """Remove the copies of secrets that are mounted no more: all but these."""
+    wanted = {str(ref) for ref in refs}
     for path in workspace.mounted_secrets.iterdir():
         if path.name not in wanted:
             remove_file(path)

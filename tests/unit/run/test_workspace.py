@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,14 @@ from stack.run.workspace import (
     PROGRAM,
     VARIABLE,
     Workspace,
+    find_rollouts,
     list_files,
     lock,
     make_folder,
     open_workspace,
+    read_tree,
+    rollout_lock,
+    try_lock,
     write_file,
     write_tree,
 )
@@ -66,6 +71,25 @@ def test_what_is_no_longer_rendered_goes(tmp_path: Path) -> None:
     assert not (workspace.rendered / "functions").exists()
     assert {path: (workspace.rendered / path).read_text() for path in kept} == kept
     assert tmp_path.is_dir()
+
+
+def test_what_others_deploy_is_left_as_it_is(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    theirs = {"functions/theirs/processor.yaml": b"new", "functions/theirs/Dockerfile": b"new"}
+    for path, content in theirs.items():
+        write_file(workspace.rendered / path, content)
+    write_file(workspace.candidate("theirs"), b"services")
+    write_file(workspace.candidate("nobody"), b"services")
+    files = SHARED | {"functions/theirs/processor.yaml": b"old", "functions/own/Dockerfile": b"own"}
+    with lock(workspace, rollout_lock("theirs")):
+        assert find_rollouts(workspace) == {"theirs"}
+        write_tree(workspace, files, find_rollouts(workspace))
+    assert find_rollouts(workspace) == set()
+    assert {path: (workspace.rendered / path).read_bytes() for path in theirs} == theirs
+    assert [path.name for path in workspace.rendered.glob("candidate.*")] == ["candidate.theirs.compose.yaml"]
+    assert not set(read_tree(workspace)) - set(files) - set(theirs)
+    write_tree(workspace, files)
+    assert read_tree(workspace) == files
 
 
 def test_files_are_replaced_in_one_step(tmp_path: Path) -> None:
@@ -150,6 +174,15 @@ def test_one_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
             steps.append("first")
     second.join(10)
     assert steps == ["first", "second"]
+
+
+def test_some_share_a_lock_and_keep_others_away(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    share = partial(lock, workspace, "shared", is_shared=True)
+    with share(), share(), try_lock(workspace, "shared") as is_free:
+        assert not is_free
+    with try_lock(workspace, "shared") as is_free:
+        assert is_free
 
 
 def test_lock_says_what_it_waits_for(tmp_path: Path) -> None:

@@ -44,4 +44,4 @@ def test_docker_that_does_not_answer_says_nothing_of_images(monkeypatch: pytest.
     told = "Cannot connect to the Docker daemon at unix:///nowhere.sock. Is the docker daemon running?\n"
     monkeypatch.setattr("stack.run.docker.engine.run", lambda _: subprocess.CompletedProcess([], 1, "[]\n", told))
     with pytest.raises(EngineError, match=r"unix:///nowhere\.sock, where DOCKER_HOST or Docker"):
-        Engine("p", tmp_path / "compose.yaml").images(["a"])
+        Engine("p", tmp_path / "compose.yaml").images(["none-such"])

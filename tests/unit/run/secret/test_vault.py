@@ -7,7 +7,7 @@ import pytest
 from stack.config.secret import SecretRef
 from stack.errors import HostError
 from stack.plan.broker import GUEST_CREDENTIALS
-from stack.run.secret.vault import delete_secret, mount_secrets, open_vault, write_secret
+from stack.run.secret.vault import delete_secret, mount_secrets, open_vault, unmount_secrets, write_secret
 from stack.run.workspace import Workspace
 
 REF = SecretRef("db", "user.name")
@@ -55,7 +55,7 @@ def test_what_is_mounted_no_more_goes(workspace: Workspace) -> None:
     write_secret(workspace, REF, b"word")
     vault = open_vault(workspace, GUEST_CREDENTIALS)
     mount_secrets(workspace, vault, [REF, URL])
-    mount_secrets(workspace, vault, [URL])
+    unmount_secrets(workspace, [URL])
     assert [path.name for path in workspace.mounted_secrets.iterdir()] == ["broker.url"]
 
 

@@ -1,0 +1,122 @@
+"""Deploys of several functions at once, one of which waits long for its function."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.docker.test_revision import bound
+from tests.docker.workspace import Workspace, fetch, wait_until
+
+Author = Callable[..., Path]
+
+# Hangs while it is imported, for as long as there is a file; then it tells its secret.
+HANGING = """
+import os
+import time
+from pathlib import Path
+
+while Path("/data/hang").exists():
+    time.sleep(0.2)
+
+def handler(context, event):
+    return os.environ["WORD"]
+"""
+TRIGGERS = """
+  triggers:
+    http: {kind: http}
+    queue: {kind: rabbit-mq, attributes: {queueName: sd-queue, exchangeName: sd-sides, topics: [sd.side]}}
+"""
+HANGING_CONFIG = """
+spec:
+  readinessTimeoutSeconds: 100
+  env: [{{name: WORD, valueFrom: {{secretKeyRef: {{name: sides, key: word}}}}}}]
+  volumes:
+    - {{volume: {{name: data, hostPath: {{path: "{folder}"}}}}, volumeMount: {{name: data, mountPath: /data}}}}
+"""
+# Far less than what hangs is waited for, and enough for a machine that is busy.
+SECONDS = 50.0
+
+
+@pytest.fixture
+def hang(workspace: Workspace, author: Author, tmp_path: Path) -> Iterator[Path]:
+    """A file that has sd-hanging hang, which nobody has deployed; sd-other runs, and has the same queue."""
+    tmp_path.chmod(0o777)
+    workspace.invoke("secret", "set", "sides", "word", input="told")
+    author("sd-hanging", HANGING, HANGING_CONFIG.format(folder=tmp_path) + TRIGGERS)
+    author("sd-other", answer("one"), f"spec:{TRIGGERS}")
+    workspace.invoke("deploy-function", "sd-other")
+    path = tmp_path / "hang"
+    path.touch()
+    yield path
+    path.unlink(missing_ok=True)
+    workspace.invoke("delete-function", "sd-hanging", "--yes", check=False)
+    workspace.invoke("secret", "remove", "sides", "word", check=False)
+
+
+def answer(text: str) -> str:
+    return f"def handler(context, event):\n    return {text!r}\n"
+
+
+@contextmanager
+def deploying(workspace: Workspace) -> Iterator["subprocess.Popen[str]"]:
+    """Deploy sd-hanging, up to where its container is waited for."""
+    process = workspace.start("deploy-function", "sd-hanging")
+    try:
+        wait_until(lambda: workspace.containers("function-sd-hanging"), seconds=60, what="its container")
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=60)
+
+
+def test_others_are_deployed_rolled_back_and_deleted_while_one_hangs(
+    workspace: Workspace, author: Author, hang: Path
+) -> None:
+    with deploying(workspace) as deploy:
+        began = time.monotonic()
+        author("sd-other", answer("two"), "spec: {maxReplicas: 1}\n")
+        workspace.invoke("deploy-function", "sd-other")
+        assert fetch(workspace.url("sd-other")) == (200, "two")
+        assert bound(workspace, "sd-queue") == {"sd.side"}
+        workspace.invoke("rollback-function", "sd-other")
+        assert fetch(workspace.url("sd-other")) == (200, "one")
+        workspace.invoke("scale-function", "sd-other", "1")
+        workspace.invoke("delete-function", "sd-other", "--yes")
+        assert time.monotonic() - began < SECONDS
+        assert bound(workspace, "sd-queue") == {"sd.side"}
+        assert (workspace.rendered / "secrets/mounted/sides.word").is_file()
+        assert deploy.poll() is None
+        hang.unlink()
+        printed = deploy.communicate(timeout=120)[0]
+        assert deploy.returncode == 0, printed
+    assert fetch(workspace.url("sd-hanging")) == (200, "told")
+    assert list(workspace.rendered.glob("candidate.*")) == []
+
+
+def test_deploy_removes_what_another_prepared_that_was_killed(workspace: Workspace, author: Author, hang: Path) -> None:
+    with deploying(workspace) as deploy:
+        assert len(list(workspace.rendered.glob("candidate.*"))) == 1
+        os.kill(deploy.pid, signal.SIGKILL)
+        deploy.wait(60)
+    author("sd-other", answer("two"), "spec: {maxReplicas: 1}\n")
+    workspace.invoke("deploy-function", "sd-other")
+    assert list(workspace.rendered.glob("candidate.*")) == []
+    workspace.invoke("up")
+    assert workspace.containers("function-sd-hanging") == []
+
+
+def test_up_waits_for_a_deploy_that_hangs(workspace: Workspace, hang: Path) -> None:
+    with deploying(workspace) as deploy:
+        up = workspace.start("up")
+        with pytest.raises(subprocess.TimeoutExpired):
+            up.wait(5)
+        hang.unlink()
+        assert deploy.wait(120) == 0
+        assert "Another task is working on stack; waiting for it." in up.communicate(timeout=120)[0]
+    assert fetch(workspace.url("sd-hanging")) == (200, "told")
