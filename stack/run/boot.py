@@ -23,10 +23,11 @@ from stack.run.docker.readiness import START_GRACE_SECONDS, find_failures, wait_
 from stack.run.host import check_ports, check_space
 from stack.run.image import Builder
 from stack.run.interruption import interruptible
+from stack.run.lock import stack_lock
 from stack.run.owner import check_owner
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
-from stack.run.workspace import read_tree, stack_lock
+from stack.run.workspace import read_tree
 
 # How long the broker may take to start: a slow SD card, a large volume.
 _BROKER_SECONDS = 180

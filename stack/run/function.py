@@ -16,12 +16,12 @@ from stack.run.deploy.log import forget_log
 from stack.run.deploy.revision import prune_revisions
 from stack.run.docker.container import Container
 from stack.run.image import Builder
+from stack.run.lock import TREE, lock
 from stack.run.scale.replicas import forget_replicas
 from stack.run.scale.scale import settle_scaler
 from stack.run.source.source import Store, forget_code
 from stack.run.stack import Stack, open_stack
 from stack.run.warning import warn_inert
-from stack.run.workspace import TREE, lock
 
 
 def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[FunctionPlan, str]]:

@@ -22,6 +22,7 @@ from stack.run.docker.engine import Engine
 from stack.run.gateway import settle_gateway
 from stack.run.ground import choose_ground
 from stack.run.host import find_home
+from stack.run.lock import TREE, find_rollouts, lock, stack_lock
 from stack.run.owner import check_owner
 from stack.run.scale.replicas import load_replicas
 from stack.run.secret.access import Access, load_access
@@ -29,7 +30,7 @@ from stack.run.secret.credentials import load_credentials
 from stack.run.secret.vault import mount_secrets, open_vault, unmount_secrets
 from stack.run.source.source import Store
 from stack.run.warning import warn_inert
-from stack.run.workspace import TREE, Workspace, find_rollouts, lock, open_workspace, stack_lock, write_file, write_tree
+from stack.run.workspace import Workspace, open_workspace, write_file, write_tree
 
 _WAY_ON = f"Mend this, or move the folder out of {FOLDER}/: it stands in the way of `up`, `plan` and `render`."
 

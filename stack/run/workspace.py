@@ -4,12 +4,8 @@ import errno
 import os
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
-from typing import TextIO
 
-from stack import console
 from stack.config.settings import FILE as SETTINGS
 from stack.errors import HostError
 from stack.plan.render import COMPOSE, MOUNTED, Files
@@ -18,16 +14,12 @@ from stack.record import dataclass
 PROGRAM = Path(__file__).parents[2]
 # Names another workspace than the program's own folder.
 VARIABLE = "TIDEGATE_WORKSPACE"
-# Locks, the outer one first: of whoever changes the stack, from beginning to end, which those share who change one
-# function each; and of each moment at which rendered files or containers change.
-STACK, TREE = "stack", "containers"
 
 # Below .stack/, what is not rendered: never removed as an orphan.
 _KEPT = frozenset({"secrets", "state", ".gitignore", "function.schema.json", "stack.schema.json"})
 
 # How the name begins of the Compose file of a deploy that is on its way, before that of a function.
 _CANDIDATE = "candidate."
-_ROLLOUT = "rollout-"
 
 # How the name of a file begins until all of it is written.
 _UNFINISHED = ".writing-"
@@ -175,70 +167,6 @@ def advise(error: OSError, path: Path) -> str:
     if error.errno in _NO_SPACE:
         return f"Make room there; `df -h {there}` shows how much there is."
     return f"Check who owns {there}."
-
-
-@contextmanager
-def lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterator[None]:
-    """Let one process at a time do what `name` stands for, or all that share it; the others wait and say so.
-
-    A program that is started meanwhile and inherits open files has the lock too, until both have ended.
-    """
-    path = workspace.state / "locks" / name
-    make_folder(path.parent)
-    with _open_lock(path) as file:
-        os.set_inheritable(file.fileno(), True)
-        kind = LOCK_SH if is_shared else LOCK_EX
-        try:
-            flock(file, kind | LOCK_NB)
-        except BlockingIOError:
-            console.note(f"Another task is working on {name}; waiting for it.")
-            flock(file, kind)
-        yield
-
-
-@contextmanager
-def try_lock(workspace: Workspace, name: str) -> Iterator[bool]:
-    """Take a turn only if nobody else has it; say whether it was taken."""
-    path = workspace.state / "locks" / name
-    make_folder(path.parent)
-    with _open_lock(path) as file:
-        try:
-            flock(file, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
-@contextmanager
-def stack_lock(workspace: Workspace) -> Iterator[None]:
-    """Let one task at a time change the whole stack, and no function be deployed meanwhile."""
-    with lock(workspace, STACK), lock(workspace, TREE):
-        yield
-
-
-def rollout_lock(name: str) -> str:
-    """Name the lock of a function while older and newer containers of it may run side by side."""
-    return f"{_ROLLOUT}{name}"
-
-
-def find_rollouts(workspace: Workspace) -> set[str]:
-    """Return the functions that are being rolled out, by whomever."""
-    folder = workspace.state / "locks"
-    names = [path.name.removeprefix(_ROLLOUT) for path in folder.glob(f"{_ROLLOUT}*")]
-    return {name for name in names if not _is_free(workspace, rollout_lock(name))}
-
-
-def _is_free(workspace: Workspace, name: str) -> bool:
-    with try_lock(workspace, name) as is_free:
-        return is_free
-
-
-def _open_lock(path: Path) -> TextIO:
-    try:
-        return path.open("w")
-    except OSError as error:
-        raise HostError(f"{path} cannot be written: {error.strerror}. {advise(error, path)}") from error
 
 
 def _remove_orphans(folder: Path, wanted: set[str], theirs: tuple[str, ...]) -> Iterator[str]:

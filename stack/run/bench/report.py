@@ -23,7 +23,8 @@ from stack.run.bench.memory import open_memory
 from stack.run.bench.mqtt import open_mqtt
 from stack.run.bench.round_trip import open_round_trip
 from stack.run.bench.start import open_start
-from stack.run.workspace import lock, make_folder, open_workspace
+from stack.run.lock import lock
+from stack.run.workspace import make_folder, open_workspace
 
 _CONTESTS: dict[str, OpenContest] = {
     "amqp": open_amqp,

@@ -19,8 +19,8 @@ from stack.plan.dead_letter import DEAD, Letter
 from stack.plan.function import own_queues
 from stack.record import dataclass
 from stack.run.broker.broker import Broker, find_broker
+from stack.run.lock import lock
 from stack.run.stack import Stack
-from stack.run.workspace import lock
 
 # Seconds that letters may take on their way back into their queue, and between two looks whether they are there.
 _PATIENCE, _PAUSE = 5.0, 0.02

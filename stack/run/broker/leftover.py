@@ -17,8 +17,8 @@ from stack.run.deploy.deployment import (
     load_live,
     load_revisions,
 )
+from stack.run.lock import TREE, lock
 from stack.run.stack import Stack
-from stack.run.workspace import TREE, lock
 
 
 def clear_after_deploy(stack: Stack, names: Sequence[str]) -> None:

@@ -13,8 +13,9 @@ from stack.run.catalogue.saved_event import forget_events
 from stack.run.deploy.deployment import is_deployed
 from stack.run.deploy.log import forget_log
 from stack.run.function import delete_function
+from stack.run.lock import TREE, lock
 from stack.run.stack import Stack, open_stack
-from stack.run.workspace import TREE, Workspace, lock, make_folder, write_file
+from stack.run.workspace import Workspace, make_folder, write_file
 
 
 def save_function(stack: Stack, document: dict[str, Any], told: Told) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from stack.run.deploy.deploy import deploy_built
 from stack.run.deploy.deployment import Deployment
 from stack.run.function import build_functions
 from stack.run.function_status import FunctionStatus
+from stack.run.lock import lock
 from stack.run.stack import Stack, open_stack
-from stack.run.workspace import lock
 
 # Beside what `docker save` writes and in the same tar, which `docker load` passes over.
 _MEMBER = "tidegate/function.json"

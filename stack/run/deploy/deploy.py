@@ -26,11 +26,11 @@ from stack.run.deploy.rollout import Outcome, Rollout
 from stack.run.docker.container import Container
 from stack.run.function_status import FunctionStatus, describe_functions
 from stack.run.interruption import interruptible
+from stack.run.lock import STACK, lock, rollout_lock
 from stack.run.owner import check_owner
 from stack.run.scale.replicas import wake
 from stack.run.scale.scale import settle_scaler
 from stack.run.stack import Stack, open_stack
-from stack.run.workspace import STACK, lock, rollout_lock
 
 _LEFT_OVER = "what is new runs; `invoke up` removes what is left of the older version."
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from stack.record import dataclass
 from stack.run.deploy.deployment import find_deployment, is_deployed, tell_author
-from stack.run.workspace import Workspace, make_folder, try_lock, write_file
+from stack.run.lock import try_lock
+from stack.run.workspace import Workspace, make_folder, write_file
 
 INFO, ERROR = "info", "error"
 # Lines of the build beyond so many characters are left out; steps and errors never are.

@@ -11,9 +11,9 @@ from stack.plan.function import service_name
 from stack.plan.stack import FILES_LABEL, Service
 from stack.run.deploy.deployment import find_deployment, is_deployed, load_candidate
 from stack.run.docker.container import Container
+from stack.run.lock import STACK, TREE, try_lock
 from stack.run.scale.scale import find_service, is_strange, settle
 from stack.run.stack import Stack
-from stack.run.workspace import STACK, TREE, try_lock
 
 
 def clear_relics(stack: Stack, names: Sequence[str]) -> set[str]:

@@ -9,8 +9,9 @@ from stack.errors import FunctionError
 from stack.plan.code import runs_as_is
 from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, forget_revisions, is_deployed, load_deployments, load_revisions
+from stack.run.lock import try_lock
 from stack.run.stack import Stack, open_stack
-from stack.run.workspace import Workspace, list_files, try_lock, write_file
+from stack.run.workspace import Workspace, list_files, write_file
 
 # Below the folder of what is remembered: a file for each function, of the images that its deploys began.
 _ATTEMPTS = "attempts"

@@ -21,8 +21,9 @@ from stack.run.deploy.deployment import note_candidate, record_deployment
 from stack.run.docker.container import Container
 from stack.run.docker.readiness import find_failures
 from stack.run.interruption import uninterrupted
+from stack.run.lock import TREE, lock
 from stack.run.stack import Stack
-from stack.run.workspace import TREE, lock, write_file
+from stack.run.workspace import write_file
 
 # How long a function may take to be ready when its readinessTimeoutSeconds says nothing, as in Nuclio.
 _READY_SECONDS = 120

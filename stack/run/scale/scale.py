@@ -11,9 +11,9 @@ from stack.record import dataclass
 from stack.run.deploy.deployment import load_deployments
 from stack.run.docker.container import Container
 from stack.run.docker.readiness import find_failures
+from stack.run.lock import STACK, TREE, lock
 from stack.run.scale.replicas import forget_replicas, keep_replicas
 from stack.run.stack import Stack, open_stack
-from stack.run.workspace import STACK, TREE, lock
 
 _READY_SECONDS = 120
 # What Docker calls an image whose name another has now.

@@ -22,10 +22,10 @@ from stack.record import dataclass
 from stack.run.broker.broker import Depth, find_broker
 from stack.run.deploy.deployment import load_deployments
 from stack.run.gateway import Traffic, read_traffic
+from stack.run.lock import TREE, lock, rollout_lock, try_lock
 from stack.run.scale.replicas import keep_replicas
 from stack.run.scale.scale import Step, begin, find_service, finish
 from stack.run.stack import Stack
-from stack.run.workspace import TREE, lock, rollout_lock, try_lock
 
 _LOOK_SECONDS = 0.5
 # Its age tells the container's health check that the scaler goes on.

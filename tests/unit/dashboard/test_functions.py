@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from stack.run.deploy.log import DeployLog
-from stack.run.workspace import Workspace, lock
+from stack.run.lock import lock
+from stack.run.workspace import Workspace
 from tests.unit.dashboard.serving import Client
 
 PATH = "/api/functions"

@@ -1,28 +1,22 @@
-"""The workspace: writing only what changed, removing what is no longer rendered, taking turns."""
+"""The workspace: writing only what changed, removing what is no longer rendered, what others write."""
 
 import errno
 import os
-import subprocess
-import sys
 import threading
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from stack.errors import HostError
+from stack.run.lock import find_rollouts, lock, rollout_lock
 from stack.run.workspace import (
     PROGRAM,
     VARIABLE,
     Workspace,
-    find_rollouts,
     list_files,
-    lock,
     make_folder,
     open_workspace,
     read_tree,
-    rollout_lock,
-    try_lock,
     write_file,
     write_tree,
 )
@@ -155,54 +149,3 @@ def test_what_is_there_of_a_path_that_cannot_be_made_is_named(tmp_path: Path) ->
     for path in (tmp_path / "a" / "b" / "c", tmp_path / "a" / "b"):
         with pytest.raises(HostError, match=rf"Check who owns {tmp_path}/a\.$"):
             make_folder(path)
-
-
-def test_one_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    workspace = Workspace(tmp_path)
-    steps: list[str] = []
-
-    def work() -> None:
-        with lock(workspace, "stack"):
-            steps.append("second")
-
-    second = threading.Thread(target=work)
-    with lock(workspace, "stack"):
-        second.start()
-        second.join(0.3)
-        assert second.is_alive()
-        with lock(workspace, "function-a"):
-            steps.append("first")
-    second.join(10)
-    assert steps == ["first", "second"]
-
-
-def test_some_share_a_lock_and_keep_others_away(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    share = partial(lock, workspace, "shared", is_shared=True)
-    with share(), share(), try_lock(workspace, "shared") as is_free:
-        assert not is_free
-    with try_lock(workspace, "shared") as is_free:
-        assert is_free
-
-
-def test_lock_says_what_it_waits_for(tmp_path: Path) -> None:
-    code = (
-        "from pathlib import Path; from stack.run.workspace import Workspace, lock\n"
-        f"with lock(Workspace(Path({str(tmp_path)!r})), 'stack'): print('done')"
-    )
-    with lock(Workspace(tmp_path), "stack"):
-        command = [sys.executable, "-c", code]
-        waiting = subprocess.Popen(command, cwd=PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert waiting.stderr is not None
-        assert waiting.stderr.readline() == "Another task is working on stack; waiting for it.\n"
-    assert waiting.communicate(timeout=10)[0] == "done\n"
-
-
-def test_lock_ends_with_its_process(tmp_path: Path) -> None:
-    code = (
-        "import os; from pathlib import Path; from stack.run.workspace import Workspace, lock\n"
-        f"with lock(Workspace(Path({str(tmp_path)!r})), 'stack'): os.kill(os.getpid(), 9)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=PROGRAM, check=False).returncode == -9
-    with lock(Workspace(tmp_path), "stack"):
-        pass

@@ -17,10 +17,11 @@ from stack.run.deploy.deployment import record_deployment
 from stack.run.deploy.log import DeployLog, Result, find_attempt, note_failure
 from stack.run.docker.container import Container
 from stack.run.job.job import Jobs
+from stack.run.lock import lock
 from stack.run.scale.replicas import keep_replicas
 from stack.run.stack import Stack, open_stack
 from stack.run.state import State, tell_state
-from stack.run.workspace import VARIABLE, Workspace, lock
+from stack.run.workspace import VARIABLE, Workspace
 from tests.unit.plan.samples import make_plan
 
 NAME = "thermo"

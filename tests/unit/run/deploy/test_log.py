@@ -19,7 +19,8 @@ from stack.run.deploy.log import (
     note_failure,
     read_on,
 )
-from stack.run.workspace import Workspace, lock
+from stack.run.lock import lock
+from stack.run.workspace import Workspace
 from tests.unit.plan.samples import make_plan
 
 NAME = "thermo"

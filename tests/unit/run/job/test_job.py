@@ -9,7 +9,8 @@ import pytest
 
 from stack.run.deploy.log import Result, find_attempt
 from stack.run.job.job import Job, Jobs
-from stack.run.workspace import VARIABLE, Workspace, lock
+from stack.run.lock import lock
+from stack.run.workspace import VARIABLE, Workspace
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from stack.plan.stack import plan_service
+from stack.run.lock import lock, rollout_lock
 from stack.run.scale.replicas import load_replicas
 from stack.run.scale.scaler import Scaler
 from stack.run.stack import open_stack
-from stack.run.workspace import Workspace, lock, rollout_lock
+from stack.run.workspace import Workspace
 from tests.unit.plan.samples import make_plan, make_vault
 
 

@@ -1,0 +1,93 @@
+"""Locks: which tasks take turns, and with what.
+
+A lock is a file below .stack/state/locks/ that a process holds until it ends, however that comes about.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from pathlib import Path
+from typing import TextIO
+
+from stack import console
+from stack.errors import HostError
+from stack.run.workspace import Workspace, advise, make_folder
+
+# The outer one first: of whoever changes the stack, from beginning to end, which those share who change one function
+# each; and of each moment at which rendered files or containers change.
+STACK, TREE = "stack", "containers"
+
+_ROLLOUT = "rollout-"
+# Seconds for which a lock may be had by who only looks whether it is free, which is nothing to tell of.
+_GLANCE = 0.02
+
+
+@contextmanager
+def lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterator[None]:
+    """Let one process at a time do what `name` stands for, or all that share it; the others wait and say so.
+
+    A program that is started meanwhile and inherits open files has the lock too, until both have ended.
+    """
+    path = workspace.state / "locks" / name
+    make_folder(path.parent)
+    with _open_lock(path) as file:
+        os.set_inheritable(file.fileno(), True)
+        _take(file, LOCK_SH if is_shared else LOCK_EX, name)
+        yield
+
+
+def _take(file: TextIO, kind: int, name: str) -> None:
+    for pause in (_GLANCE, 0):
+        with suppress(BlockingIOError):
+            flock(file, kind | LOCK_NB)
+            return
+        time.sleep(pause)
+    console.note(f"Another task is working on {name}; waiting for it.")
+    flock(file, kind)
+
+
+@contextmanager
+def try_lock(workspace: Workspace, name: str) -> Iterator[bool]:
+    """Take a turn only if nobody else has it; say whether it was taken."""
+    path = workspace.state / "locks" / name
+    make_folder(path.parent)
+    with _open_lock(path) as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
+def stack_lock(workspace: Workspace) -> Iterator[None]:
+    """Let one task at a time change the whole stack, and no function be deployed meanwhile."""
+    with lock(workspace, STACK), lock(workspace, TREE):
+        yield
+
+
+def rollout_lock(name: str) -> str:
+    """Name the lock of a function while older and newer containers of it may run side by side."""
+    return f"{_ROLLOUT}{name}"
+
+
+def find_rollouts(workspace: Workspace) -> set[str]:
+    """Return the functions that are being rolled out, by whomever."""
+    folder = workspace.state / "locks"
+    names = [path.name.removeprefix(_ROLLOUT) for path in folder.glob(f"{_ROLLOUT}*")]
+    return {name for name in names if not _is_free(workspace, rollout_lock(name))}
+
+
+def _is_free(workspace: Workspace, name: str) -> bool:
+    with try_lock(workspace, name) as is_free:
+        return is_free
+
+
+def _open_lock(path: Path) -> TextIO:
+    try:
+        return path.open("w")
+    except OSError as error:
+        raise HostError(f"{path} cannot be written: {error.strerror}. {advise(error, path)}") from error

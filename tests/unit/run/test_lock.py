@@ -1,0 +1,81 @@
+"""Locks: one at a time, all who share, and what is said to who waits."""
+
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from stack.run.lock import lock, try_lock
+from stack.run.workspace import PROGRAM, Workspace
+
+
+def test_one_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = Workspace(tmp_path)
+    steps: list[str] = []
+
+    def work() -> None:
+        with lock(workspace, "stack"):
+            steps.append("second")
+
+    second = threading.Thread(target=work)
+    with lock(workspace, "stack"):
+        second.start()
+        second.join(0.3)
+        assert second.is_alive()
+        with lock(workspace, "function-a"):
+            steps.append("first")
+    second.join(10)
+    assert steps == ["first", "second"]
+
+
+def test_some_share_a_lock_and_keep_others_away(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    share = partial(lock, workspace, "shared", is_shared=True)
+    with share(), share(), try_lock(workspace, "shared") as is_free:
+        assert not is_free
+    with try_lock(workspace, "shared") as is_free:
+        assert is_free
+
+
+def test_a_glance_at_a_lock_keeps_nobody_waiting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace, is_glancing = Workspace(tmp_path), threading.Event()
+
+    def glance() -> None:
+        with try_lock(workspace, "stack"):
+            is_glancing.set()
+            time.sleep(0.005)
+
+    glancing = threading.Thread(target=glance)
+    glancing.start()
+    is_glancing.wait(10)
+    with lock(workspace, "stack"):
+        assert capsys.readouterr().err == ""
+    glancing.join(10)
+
+
+def test_lock_says_what_it_waits_for(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from stack.run.lock import lock; from stack.run.workspace import Workspace\n"
+        f"with lock(Workspace(Path({str(tmp_path)!r})), 'stack'): print('done')"
+    )
+    with lock(Workspace(tmp_path), "stack"):
+        command = [sys.executable, "-c", code]
+        waiting = subprocess.Popen(command, cwd=PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == "Another task is working on stack; waiting for it.\n"
+    assert waiting.communicate(timeout=10)[0] == "done\n"
+
+
+def test_lock_ends_with_its_process(tmp_path: Path) -> None:
+    code = (
+        "from os import getpid, kill; from pathlib import Path\n"
+        "from stack.run.lock import lock; from stack.run.workspace import Workspace\n"
+        f"with lock(Workspace(Path({str(tmp_path)!r})), 'stack'): kill(getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROGRAM, check=False).returncode == -9
+    with lock(Workspace(tmp_path), "stack"):
+        pass
