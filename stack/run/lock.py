@@ -49,13 +49,13 @@ def _take(file: TextIO, kind: int, name: str) -> None:
 
 
 @contextmanager
-def try_lock(workspace: Workspace, name: str) -> Iterator[bool]:
-    """Take a turn only if nobody else has it; say whether it was taken."""
+def try_lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterator[bool]:
+    """Take a turn, or share it, only if nobody else has it; say whether it was taken."""
     path = workspace.state / "locks" / name
     make_folder(path.parent)
     with _open_lock(path) as file:
         try:
-            flock(file, LOCK_EX | LOCK_NB)
+            flock(file, (LOCK_SH if is_shared else LOCK_EX) | LOCK_NB)
         except BlockingIOError:
             yield False
         else:
@@ -82,7 +82,7 @@ def find_rollouts(workspace: Workspace) -> set[str]:
 
 
 def _is_free(workspace: Workspace, name: str) -> bool:
-    with try_lock(workspace, name) as is_free:
+    with try_lock(workspace, name, is_shared=True) as is_free:
         return is_free
 
 

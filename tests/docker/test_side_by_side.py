@@ -120,3 +120,48 @@ def test_up_waits_for_a_deploy_that_hangs(workspace: Workspace, hang: Path) -> N
         assert deploy.wait(120) == 0
         assert "Another task is working on stack; waiting for it." in up.communicate(timeout=120)[0]
     assert fetch(workspace.url("sd-hanging")) == (200, "told")
+
+
+def test_of_several_those_count_that_are_ready_while_another_hangs(
+    workspace: Workspace, author: Author, hang: Path
+) -> None:
+    author("sd-other", answer("two"), f"spec:{TRIGGERS}")
+    record = workspace.rendered / "state/functions/sd-other.json"
+    assert '"revision": 1,' in record.read_text()
+    deploy = workspace.start("deploy-function", "--all")
+    try:
+        wait_until(lambda: '"revision": 2,' in record.read_text(), seconds=SECONDS, what="the new version")
+        wait_until(lambda: len(workspace.containers("function-sd-other")) == 1, what="the end of the older")
+        assert deploy.poll() is None
+        assert fetch(workspace.url("sd-other")) == (200, "two")
+        assert fetch(workspace.url("sd-hanging"), timeout=SECONDS)[0] == 503
+        os.kill(deploy.pid, signal.SIGINT)
+        printed = deploy.communicate(timeout=60)[0]
+    finally:
+        deploy.kill()
+        deploy.communicate(timeout=60)
+    assert "sd-other: ready (" in printed
+    assert printed.splitlines()[-1] == "Interrupted; what is not ready yet is as it was before."
+    assert workspace.containers("function-sd-hanging") == []
+    assert len(workspace.containers("function-sd-other")) == 1
+    assert workspace.functions()["sd-other"]["state"] == "ready"
+
+
+def test_each_of_several_has_its_own_time_to_be_ready(workspace: Workspace, author: Author, hang: Path) -> None:
+    config = HANGING_CONFIG.format(folder=hang.parent).replace("100", "3")
+    author("sd-hanging", HANGING, config)
+    author("sd-slow", f"import time\ntime.sleep(8)\n{answer('slow')}", "spec: {readinessTimeoutSeconds: 60}\n")
+    failed = workspace.invoke("deploy-function", "--all", check=False)
+    assert failed.returncode == 1
+    assert "function-sd-hanging was not ready within 3 s" in failed.stderr
+    assert fetch(workspace.url("sd-slow")) == (200, "slow")
+
+
+def test_secret_of_a_function_on_its_way_is_used(workspace: Workspace, hang: Path) -> None:
+    with deploying(workspace) as deploy:
+        refused = workspace.invoke("secret", "remove", "sides", "word", check=False)
+        assert (refused.returncode, "sides.word is used by sd-hanging." in refused.stderr) == (1, True)
+        workspace.invoke("secret", "remove", "sides", "word", "--force")
+        hang.unlink()
+        assert deploy.wait(120) == 0
+    assert fetch(workspace.url("sd-hanging")) == (200, "told")

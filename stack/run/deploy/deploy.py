@@ -5,7 +5,8 @@ What builds images, and what brings the stack up, is imported where it is needed
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 
 from stack import console
 from stack.config.source import find_folder, function_folders
@@ -175,13 +176,21 @@ class Deploy:
         for one in sorted(services, key=lambda one: one.plan.name):
             turns.enter_context(lock(self.stack.workspace, rollout_lock(one.plan.name)))
 
-    def _replace(self, services: Sequence[Service], sight: "_Sight") -> "tuple[Outcome, Future[None]]":
+    def _replace(self, services: Sequence[Service], sight: "_Sight") -> "tuple[Outcome, list[Future[None]]]":
         """Put functions in the place of their older selves, which may still be finishing their events."""
-        with ThreadPoolExecutor(1) as pool:
+        outcomes, stopping = list[Outcome](), list[Future[None]]()
+        with ThreadPoolExecutor(1) as pool, lock(self.stack.workspace, STACK, is_shared=True):
             farewell = pool.submit(open_farewell, self.stack, services, sight.gateway)
-            with lock(self.stack.workspace, STACK, is_shared=True):
-                outcome = Rollout(self.stack.reread(), tuple(services), self.board, self.message).run()
-            return outcome, self._relieve(outcome, farewell.result())
+            rollout = Rollout(self.stack.reread(), tuple(services), self.board, self.message)
+            with closing(rollout.run()) as found:
+                for outcome in found:
+                    outcomes.append(outcome)
+                    stopping.append(self._relieve(outcome, farewell.result()))
+        started = tuple(one for outcome in outcomes for one in outcome.started)
+        for name in self._ready:
+            if name not in {one.plan.name for one in started}:
+                self.board.tell(name, READY)
+        return replace(outcomes[-1], started=started), stopping
 
     def _relieve(self, outcome: Outcome, farewell: Farewell) -> "Future[None]":
         """Have what is replaced stop, and say what is ready once that takes nothing new, whenever its events end.
@@ -195,11 +204,11 @@ class Deploy:
             try:
                 farewell.wait(outcome.replaced, stopping)
             finally:
-                for name in self._ready:
-                    self.board.tell(name, READY)
+                for one in outcome.started:
+                    self.board.tell(one.plan.name, READY)
         return stopping
 
-    def _finish(self, outcome: Outcome, stopping: "Future[None]") -> tuple[FunctionStatus, ...]:
+    def _finish(self, outcome: Outcome, stopping: "Sequence[Future[None]]") -> tuple[FunctionStatus, ...]:
         """Wait until what is replaced has finished its events, and remove what nobody needs any more."""
         failures, ready = self.board.failures, self._ready
         if ready:
@@ -211,7 +220,8 @@ class Deploy:
             built = [one for one in outcome.started if not runs_as_is(one.plan.function)]
             with ThreadPoolExecutor() as pool:
                 list(pool.map(lambda one: self.stack.engine.tag(one.image, one.plan.tag), built))
-            stopping.result()
+            for one in stopping:
+                one.result()
             # The older containers bind no more, and the revisions that tell what they bound are still kept.
             clear_after_deploy(self.stack, self.board.names)
             prune_revisions(self.stack, ready)
@@ -239,16 +249,11 @@ def _bring_up() -> None:
 @contextmanager
 def _taking_turns(stack: Stack, names: Sequence[str]) -> Iterator[None]:
     """Hold the locks of functions, of a Docker that can do what is needed."""
-    state = "runs as before" if len(names) == 1 else "run as before"
-    if not any(is_deployed(stack.workspace, name) for name in names):
-        state = "is still not deployed" if len(names) == 1 else "are still not deployed"
-    with interruptible(f"{_name_some(names)} {state}."), ExitStack() as exits:
+    state = "runs as before" if is_deployed(stack.workspace, names[0]) else "is still not deployed"
+    told = f"{names[0]} {state}." if len(names) == 1 else "what is not ready yet is as it was before."
+    with interruptible(told), ExitStack() as exits:
         for name in sorted(names):
             exits.enter_context(lock(stack.workspace, f"function-{name}"))
         # What Docker lacks is told before anything else that is missing.
         stack.engine.check()
         yield
-
-
-def _name_some(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 3 else f"{len(names)} functions"

@@ -59,7 +59,8 @@ class Deployment(BaseModel):
 
 def load_deployments(workspace: Workspace) -> dict[str, Deployment]:
     """Read which functions are deployed, by name."""
-    return {path.stem: _read(path) for path in _find(workspace.state / "functions")}
+    found = map(_try_read, _find(workspace.state / "functions"))
+    return {one.name: one for one in found if one}
 
 
 def list_deployed(workspace: Workspace) -> tuple[str, ...]:
@@ -91,8 +92,9 @@ def load_revisions(workspace: Workspace, name: str) -> tuple[Deployment, ...]:
         FunctionError: it is not deployed.
     """
     current = find_deployment(workspace, name)
-    kept = (_read(path) for path in _find(_history(workspace, name)) if int(path.stem) < current.revision)
-    return (current, *sorted(kept, key=lambda one: -one.revision))
+    kept = map(_try_read, _find(_history(workspace, name)))
+    older = (one for one in kept if one and one.revision < current.revision)
+    return (current, *sorted(older, key=lambda one: -one.revision))
 
 
 def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str, *, message: str = "") -> Deployment:
@@ -114,14 +116,15 @@ def note_candidate(workspace: Workspace, plan: FunctionPlan, image: str) -> None
 
 def load_candidate(workspace: Workspace, name: str) -> Deployment | None:
     """Return what was started of a function by a deploy that has not come to its end; nothing if there is none."""
-    path = _candidate(workspace, name)
-    return _read(path) if path.is_file() else None
+    return _try_read(_candidate(workspace, name))
 
 
 def load_live(workspace: Workspace, besides: Collection[str]) -> tuple[Deployment, ...]:
     """Return what is deployed, and what is about to be started, of all functions but these."""
-    folders = (workspace.state / "functions", workspace.state / "candidates")
-    return tuple(_read(path) for folder in folders for path in _find(folder) if path.stem not in besides)
+    # In this order, so that what comes to count between the two is not missed.
+    folders = (workspace.state / "candidates", workspace.state / "functions")
+    found = [_try_read(path) for folder in folders for path in _find(folder) if path.stem not in besides]
+    return tuple(one for one in found if one)
 
 
 def forget_candidate(workspace: Workspace, name: str) -> None:
@@ -205,6 +208,16 @@ def _read(path: Path) -> Deployment:
         raise FunctionError(
             f"{path} cannot be read. Remove it, and deploy again: invoke deploy-function {name}."
         ) from error
+
+
+def _try_read(path: Path) -> Deployment | None:
+    """Read what may be gone meanwhile: then nothing."""
+    try:
+        return _read(path)
+    except FunctionError:
+        if path.exists():
+            raise
+        return None
 
 
 def _write(path: Path, deployment: Deployment) -> None:

@@ -1,11 +1,14 @@
 """A rollout: new containers start beside the old, which go only when the new are ready.
 
+Functions that come up count and take the place of their older selves also while others are still waited for.
+
 While it waits for them, other functions may be deployed, and the scaler may change how many containers they have.
 Until then nothing tells of the new but a candidate of the Compose file, so that whatever ends the rollout, be it a loss
 of power, leaves a stack that is as it was, and a container beside it that the next task removes.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -19,7 +22,7 @@ from stack.record import dataclass
 from stack.run.deploy.board import Board
 from stack.run.deploy.deployment import note_candidate, record_deployment
 from stack.run.docker.container import Container
-from stack.run.docker.readiness import find_failures
+from stack.run.docker.readiness import watch_services
 from stack.run.interruption import uninterrupted
 from stack.run.lock import TREE, lock
 from stack.run.stack import Stack
@@ -27,6 +30,8 @@ from stack.run.workspace import write_file
 
 # How long a function may take to be ready when its readinessTimeoutSeconds says nothing, as in Nuclio.
 _READY_SECONDS = 120
+# Those that are ready wait no longer for the others once none has come up for so long.
+_LINGER_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,8 @@ class Rollout:
     board: Board
     message: str = ""
 
-    def run(self) -> Outcome:
-        """Start what does not run yet, and make it what counts.
+    def run(self) -> Generator[Outcome, None, None]:
+        """Start what does not run yet, and yield what counts from then on: of all at once, if none takes much longer.
 
         Why a function could not be started is told to the board; it runs as before.
         """
@@ -62,28 +67,37 @@ class Rollout:
             found = self._containers()
             pending = self._find_pending(found)
             before = self._clear(found, pending)
-        failures = self._attempt(pending, before) if pending else {}
-        ready = [one for one in pending if one.plan.service not in failures]
+        if not pending:
+            yield Outcome(self.stack.reread().inputs.services, (), ())
+            return
+        with self._undone_on_error(pending, before):
+            for reasons in self._start(tuple(pending), before):
+                settled = [one for one in pending if one.plan.service in reasons]
+                pending[:] = [one for one in pending if one not in settled]
+                yield self._conclude(settled, reasons, before)
+
+    def _conclude(self, settled: Sequence[Service], reasons: Mapping[str, str], before: Sequence[Container]) -> Outcome:
+        """Make what has come up what counts, and put back what has not."""
+        failed = [one for one in settled if reasons[one.plan.service]]
+        ready = [one for one in settled if one not in failed]
         with self._still():
-            self._restore([one for one in pending if one.plan.service in failures], before)
-            inputs = self._record(ready, is_changed=bool(pending))
-        for one in self.services:
-            if failure := failures.get(one.plan.service, ""):
-                self.board.fail(one.plan.name, "\n".join(filter(None, (failure, advise_start(one.plan, failure)))))
+            self._restore(failed, before)
+            inputs = self._record(ready, settled)
+        for one in failed:
+            reason = reasons[one.plan.service]
+            self.board.fail(one.plan.name, "\n".join(filter(None, (reason, advise_start(one.plan, reason)))))
         return Outcome(inputs.services, tuple(ready), tuple(one for one in before if one.service in _names(ready)))
 
     def _still(self) -> AbstractContextManager[None]:
         return lock(self.stack.workspace, TREE)
 
-    def _record(self, ready: Sequence[Service], *, is_changed: bool) -> Inputs:
-        """Have what is ready count, beside the others as they are by now."""
+    def _record(self, ready: Sequence[Service], settled: Sequence[Service]) -> Inputs:
+        """Have what is ready count, beside the others as they are by now; what a failed one was to mount goes again."""
         for one in ready:
             record_deployment(self.stack.workspace, one.plan, one.image, message=self.message)
         fresh = self.stack.reread()
         inputs = with_services(fresh.inputs, ready)
-        if is_changed:
-            # What a version that failed was to mount goes again.
-            fresh.write(inputs, own=[one.plan.name for one in self.services])
+        fresh.write(inputs, own=[one.plan.name for one in settled])
         return inputs
 
     @property
@@ -120,24 +134,30 @@ class Rollout:
         self.stack.engine.stop(lifeless)
         return tuple(one for one in found if one not in lifeless)
 
-    def _attempt(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
-        """Start functions, and undo that if it is interrupted; return why one is not ready."""
-        with self._undone_on_error(pending, before):
-            return self._start(pending, before)
-
-    def _start(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
-        """Start functions and wait until they are ready; return why one is not, by the name of its service."""
-        for one in pending:
-            self.board.tell(one.plan.name, "starting")
+    def _start(self, pending: Sequence[Service], before: Sequence[Container]) -> Iterator[dict[str, str]]:
+        """Start functions; yield by the names of their services why they are not ready, or nothing where they are."""
         with self._still():
             for one in pending:
+                self.board.tell(one.plan.name, "starting")
                 note_candidate(self.stack.workspace, one.plan, one.image)
             self.stack.prepare(pending)
             write_file(self._file, self._candidate)
             failures = self._create(pending, before)
-        waiting = _names([one for one in pending if one.replicas]) - set(failures)
-        seconds = max(one.plan.spec.readiness_timeout_seconds or _READY_SECONDS for one in pending)
-        return failures | find_failures(self.stack.engine, waiting, seconds, ignored={one.id for one in before})
+        waiting = {
+            one.plan.service: one.plan.spec.readiness_timeout_seconds or _READY_SECONDS
+            for one in pending
+            if one.replicas and one.plan.service not in failures
+        }
+        settled = {name: failures.get(name, "") for name in _names(pending) if name not in waiting}
+        came = time.monotonic()
+        for found in watch_services(self.stack.engine, waiting, ignored={one.id for one in before}):
+            settled |= found
+            if found:
+                came = time.monotonic()
+            elif settled and time.monotonic() > came + _LINGER_SECONDS:
+                yield settled
+                settled = {}
+        yield settled
 
     def _create(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
         """Create containers by one call; only where that fails one by one, to know which it was."""
@@ -171,6 +191,8 @@ class Rollout:
             new = [one for one in self._containers() if one.service in _names(failed) and one.id not in known]
             self.stack.engine.stop(new)
             if made_way := _holding_ports(failed, before):
+                fresh = self.stack.reread()
+                fresh.write(fresh.inputs, own=[one.plan.name for one in failed])
                 self.stack.engine.up(sorted(made_way))
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from stack.errors import FunctionError
@@ -77,35 +77,45 @@ def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> Non
 def find_failures(
     engine: Engine, services: Collection[str], seconds: float, *, ignored: Collection[str] = (), grace: float = 0.0
 ) -> dict[str, str]:
-    """Wait until the containers of each service are healthy or have failed; return why, for those that failed.
+    """Wait until the containers of each service are healthy or have failed; return why, for those that failed."""
+    looks = watch_services(engine, dict.fromkeys(services, seconds), ignored=ignored, grace=grace)
+    return {service: reason for settled in looks for service, reason in settled.items() if reason}
 
-    Containers whose id is ignored do not count: they are older ones of the same service. For `grace` seconds a function
-    that fails to start is waited for, because what it needs may not be there yet.
+
+def watch_services(
+    engine: Engine, seconds: Mapping[str, float], *, ignored: Collection[str] = (), grace: float = 0.0
+) -> Iterator[dict[str, str]]:
+    """Look again and again until each service has come up or failed within its seconds; yield what each look finds.
+
+    That is why a service failed, or nothing where it has come up. Containers whose id is ignored do not count: they are
+    older ones of the same service. For `grace` seconds a function that fails to start is waited for, because what it
+    needs may not be there yet.
     """
-    began = time.monotonic()
-    failures: dict[str, str] = {}
-    waiting = set(services)
-    looked = began
-    watch = _Watch(engine, ignored)
+    began = looked = time.monotonic()
+    waiting = dict(seconds)
+    watch, seen = _Watch(engine, ignored), set[str]()
     while waiting:
-        is_late = time.monotonic() > began + seconds
-        found = [one for one in watch.look(is_late=is_late) if one.service in waiting]
+        late = {service: limit for service, limit in waiting.items() if time.monotonic() > began + limit}
+        found = [one for one in watch.look(is_late=bool(late)) if one.service in waiting]
         troubles: dict[str, Trouble] = {}
-        if is_late or time.monotonic() > looked + _LOOK_SECONDS:
+        if late or time.monotonic() > looked + _LOOK_SECONDS:
             looked = time.monotonic()
             troubles = _find_troubles(engine, found)
         patience = _PATIENCE_SECONDS if time.monotonic() > began + grace else float("inf")
-        ready = watch.find_ready(found)
+        ready, settled = watch.find_ready(found), dict[str, str]()
         for service in sorted(waiting):
             own = [one for one in found if one.service == service]
             if own and all(one.id in ready for one in own):
-                waiting.discard(service)
-            elif reason := _find_failure(engine, own, troubles, patience, late_after=seconds if is_late else None):
-                failures[service] = reason
-                waiting.discard(service)
+                settled[service] = ""
+            elif not own and service in seen:
+                settled[service] = f"{service} was removed meanwhile."
+            elif reason := _find_failure(engine, own, troubles, patience, late_after=late.get(service)):
+                settled[service] = reason
+        yield settled
+        seen |= {one.service for one in found}
+        waiting = {service: limit for service, limit in waiting.items() if service not in settled}
         if waiting:
             time.sleep(_POLL_SECONDS * max(1, len(waiting) / _POLLED_TOGETHER))
-    return failures
 
 
 def _find_troubles(engine: Engine, containers: Sequence[Container]) -> dict[str, Trouble]:

@@ -156,13 +156,22 @@ def settle_scaler(stack: Stack) -> None:
     Raises:
         StackError: its image could not be made, or Docker refused.
     """
-    found = [one for one in stack.engine.listed() if one.service == SCALER]
-    if stack.inputs.has_scaler and not found:
+    if stack.inputs.has_scaler == bool(_find_scaler(stack)):
+        return
+    if stack.inputs.has_scaler:
         # Few deploys begin a scaler, and what builds images takes a while to import.
         from stack.run.image import Builder
 
         Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
-        with lock(stack.workspace, TREE):
-            stack.engine.up([SCALER])
-    elif found and not stack.inputs.has_scaler:
-        stack.engine.stop(found)
+    with lock(stack.workspace, TREE):
+        # Another task may have changed who needs it.
+        fresh = stack.reread()
+        found = _find_scaler(fresh)
+        if fresh.inputs.has_scaler and not found:
+            fresh.engine.up([SCALER])
+        elif found and not fresh.inputs.has_scaler:
+            fresh.engine.stop(found)
+
+
+def _find_scaler(stack: Stack) -> list[Container]:
+    return [one for one in stack.engine.listed() if one.service == SCALER]

@@ -12,7 +12,7 @@ from stack.errors import ConfigError, HostError, StackError
 from stack.plan.function import BROKER_SECRET, FunctionPlan, complete_function
 from stack.plan.secret import find_wants
 from stack.record import dataclass
-from stack.run.deploy.deployment import load_deployments
+from stack.run.deploy.deployment import load_live
 from stack.run.secret.vault import delete_secret, write_secret
 from stack.run.stack import Stack, open_stack
 
@@ -74,7 +74,7 @@ def _set(stack: Stack, order: Order) -> None:
         console.say(f"{ref} was so already.")
         return
     console.success(f"{ref} is set.")
-    if users := sorted(plan.name for plan in _deployed_plans(stack) if _runs_with(plan, ref)):
+    if users := sorted({plan.name for plan in _deployed_plans(stack) if _runs_with(plan, ref)}):
         console.say(f"Next: `invoke up` replaces {', '.join(users)}, so that it is used.")
     else:
         console.say(f"Next: in function.yaml, valueFrom: {{secretKeyRef: {{name: {ref.name}, key: {ref.key}}}}}.")
@@ -125,7 +125,8 @@ def _runs_with(plan: FunctionPlan, ref: SecretRef) -> bool:
 
 
 def _deployed_plans(stack: Stack) -> list[FunctionPlan]:
-    return [deployment.plan(stack.settings) for deployment in load_deployments(stack.workspace).values()]
+    """Return what is deployed, or is on its way to be."""
+    return [deployment.plan(stack.settings) for deployment in load_live(stack.workspace, ())]
 
 
 def _written_plans(stack: Stack) -> Iterator[FunctionPlan]:

@@ -31,11 +31,11 @@ def open_vault(workspace: Workspace, credentials: Credentials) -> Vault:
 
 
 def mount_secrets(workspace: Workspace, vault: Vault, refs: Iterable[SecretRef]) -> None:
-    """Copy secrets to where Compose mounts them from.
+    """Copy secrets to where Compose mounts them from; of one that was removed, what was mounted stays.
 
     In its container a function is another user, so the copies can be read by everybody; their folder by its owner only.
     """
-    wanted = {str(ref): vault.contents[ref].get_secret_value() for ref in refs}
+    wanted = {str(ref): vault.contents[ref].get_secret_value() for ref in refs if ref in vault.contents}
     for folder in (workspace.secrets, workspace.mounted_secrets):
         make_folder(folder, _PRIVATE_FOLDER)
     for name, content in wanted.items():
