@@ -1,6 +1,7 @@
 """function.yaml: a function as Nuclio describes it, and the files beside it."""
 
 import re
+from collections.abc import Iterator
 from itertools import chain
 from typing import Annotated, Any, Self
 
@@ -14,7 +15,8 @@ from stack.config.duration import Duration
 from stack.config.environment import Variable, VariableSource
 from stack.config.image import WORD, ImageName, Registry
 from stack.config.inert import KUBERNETES, Inert
-from stack.config.problem import refuse
+from stack.config.label import Labels
+from stack.config.problem import Problem, refuse
 from stack.config.replica import Bounds, Replicas, check_bounds, find_bounds
 from stack.config.scaling import TARGETS, AutoScaleMetric, ScaleToZero, read_target
 from stack.config.settings import Processor
@@ -145,7 +147,7 @@ class Spec(NuclioDocument):
     scale_to_zero: ScaleToZero = ScaleToZero()
     """When no container is left, where minReplicas is 0."""
     affinity: Annotated[dict[str, Any], KUBERNETES] = {}
-    node_selector: Annotated[dict[str, str], KUBERNETES] = {}
+    node_selector: Annotated[Labels, KUBERNETES] = {}
     node_name: Annotated[str, KUBERNETES] = ""
     tolerations: Annotated[list[Any], KUBERNETES] = []
     priority_class_name: Annotated[str, KUBERNETES] = ""
@@ -180,10 +182,17 @@ class Spec(NuclioDocument):
             check_triggers(self.triggers),
             check_volumes(self.volumes),
             check_bounds(self.min_replicas, self.max_replicas),
+            self._check_waking(),
             check_build(self.build, self.image),
         )
         refuse(self, chain(*checks))
         return self
+
+    def _check_waking(self) -> Iterator[Problem]:
+        """Find a function that sleeps for ever: nothing that comes to it can wake it."""
+        has_trigger = any(not one.disabled for one in self.triggers.values()) or not self.disable_default_http_trigger
+        if self.min_replicas == 0 and self.max_replicas and not has_trigger:
+            yield Problem(("minReplicas",), "0 needs a trigger that wakes the function; enable one, or write 1")
 
     @property
     def bounds(self) -> Bounds:

@@ -12,6 +12,14 @@ from stack.record import dataclass
 
 _TYPE_ERRORS = ("_type", "_parsing", "int_from_float", "ip_v4_address", "literal_error", "enum", "bool_")
 _OWN = "problem"
+_REQUIRED = "is required"
+# What to write instead of what does not match one of these.
+_PATTERNS = {
+    "^/": "should begin with /",
+    "^[A-Za-z]+$": "should be one word, such as RUN",
+    r"^[^=\x00]+$": "should be a name, without =",
+    r"^[^=\x00]*$": "should be without =",
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,11 @@ class Problem:
 
     path: tuple[str, ...]
     text: str
+
+    @property
+    def is_of_absence(self) -> bool:
+        """Say whether a key is missing."""
+        return self.text.startswith(_REQUIRED)
 
     def __str__(self) -> str:
         path = ".".join(self.path).replace("\0", "\\0")
@@ -47,10 +60,12 @@ def find_problems(model: type[BaseModel], document: object) -> list[Problem]:
     Whether parts agree is looked at only where each is right in itself. So what was found wrong is taken out, and the
     rest is looked at again, until it has nothing new.
     """
-    found: list[Problem] = []
+    given, found = document, list[Problem]()
     while problems := _validate(model, document):
         known = [problem.path for problem in found]
-        found += [one for one in problems if not any(_overlap(one.path, path) for path in known)]
+        new = [one for one in problems if not any(_overlap(one.path, path) for path in known)]
+        # What was taken out is no key that is missing.
+        found += [one for one in new if not (one.is_of_absence and _reach(given, one.path) == one.path)]
         rest = document
         for problem in problems:
             rest = _without(rest, _reach(document, problem.path))
@@ -110,11 +125,15 @@ def _reason(detail: dict[str, Any], annotation: Any, parent: type[BaseModel] | N
     if kind == "extra_forbidden":
         return _unknown(str(detail["loc"][-1]), parent)
     if kind == "missing":
-        return "is required"
+        return _REQUIRED
     if kind in ("value_error", "assertion_error"):
         return message.partition(", ")[2]
     if kind.startswith("union_tag") or any(part in kind for part in _TYPE_ERRORS):
         return f"should be {describe_type(annotation)}, not {_quote(detail['input'])}"
+    if kind == "string_too_short":
+        return "should not be empty"
+    if kind == "string_pattern_mismatch" and (told := _PATTERNS.get(str(detail["ctx"]["pattern"]))):
+        return f"{told}, not {_quote(detail['input'])}"
     text = message.replace("Input ", "")
     return text[:1].lower() + text[1:]
 

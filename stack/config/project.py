@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from stack.config.document import NuclioDocument
 from stack.config.inert import KUBERNETES, Inert
+from stack.config.label import Labels
 
 # Kubernetes' DNS label, which Nuclio asks for.
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
@@ -36,7 +37,7 @@ class ProjectSpec(NuclioDocument):
 
     description: str = ""
     owner: str = ""
-    default_function_node_selector: Annotated[dict[str, str], KUBERNETES] = {}
+    default_function_node_selector: Annotated[Labels, KUBERNETES] = {}
 
 
 class Project(NuclioDocument):

@@ -45,6 +45,6 @@ def check_bounds(fewest: int | None, most: int | None) -> Iterator[Problem]:
     if most == 0:
         yield Problem(("maxReplicas",), "should be at least 1; `disable: true` stops a function")
     elif fewest == 0 and most is None:
-        yield Problem(("minReplicas",), "0 needs a maxReplicas, since each is as the other where it is left out")
+        yield Problem(("maxReplicas",), "is required beside minReplicas 0, as which it is where it is left out")
     elif fewest is not None and most is not None and fewest > most:
         yield Problem(("minReplicas",), f"{fewest} is more than maxReplicas, {most}")

@@ -13,12 +13,17 @@ from stack.plan.python import LOWEST
 # BuildKit's last word on an image, and on a command.
 _MISSING = re.compile(r"failed to resolve source metadata for (\S+): ")
 _PROCESS = re.compile(r'process "/bin/sh -c (?P<command>.*)" did not complete')
+# Docker's last words on what a container is to have of the machine.
+_NO_SOURCE = re.compile(r"bind source path does not exist: (\S+)")
+_NO_DEVICE = re.compile(r'adding custom device "([^"]+)"')
 # Python's last word on a module that is nowhere.
 _NO_MODULE = re.compile(r"^ *ModuleNotFoundError: No module named '([^'.]+)[^']*'\s*\Z", re.MULTILINE)
 
 
 def advise(plan: FunctionPlan, log: str) -> str:
-    """Return what the author of a build that failed can do; nothing where the log says it all."""
+    """Return what the author of a build, or a pull, that failed can do; nothing where the log says it all."""
+    if runs_as_is(plan.function):
+        return f"Check spec.image in {plan.function.folder}; an image of this machine alone has to be there before."
     if missing := _MISSING.search(log):
         return (
             f"No registry that can be reached offers {missing[1]}. A function needs none without spec.build.baseImage "
@@ -47,6 +52,10 @@ def advise_start(plan: FunctionPlan, log: str) -> str:
 
     A module that is called as one of the function's own files is not asked of pip.
     """
+    if absent := _NO_SOURCE.search(log):
+        return f"Make {absent[1]}, or correct spec.volumes in {plan.function.folder}."
+    if absent := _NO_DEVICE.search(log):
+        return f"There is no device {absent[1]} on this machine; correct spec.devices in {plan.function.folder}."
     missing = _NO_MODULE.search(log)
     own = {posixpath.splitext(part)[0] for file in plan.function.files for part in file.path.split("/")}
     if not missing or missing[1] in own or runs_as_is(plan.function):

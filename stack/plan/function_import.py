@@ -72,7 +72,8 @@ def plan_imports(
     imports, errors = [], []
     for function in functions:
         try:
-            imports.append(_plan_import(function, document, name=name, to_broker=to_broker, handler=handler))
+            where = _find_place(function, document) if len(functions) > 1 else document
+            imports.append(_plan_import(function, where, name=name, to_broker=to_broker, handler=handler))
         except ConfigError as error:
             errors.append(error)
     if errors:
@@ -81,6 +82,13 @@ def plan_imports(
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError([f"{document}: holds several functions called {name}; rename all but one" for name in twice])
     return imports
+
+
+def _find_place(function: dict[str, Any], document: str) -> str:
+    """Tell one of several functions of a document by its name, if it has one."""
+    metadata = function.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else ""
+    return f"{document}, {name}" if name else document
 
 
 def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: bool, handler: str) -> Imported:

@@ -118,10 +118,10 @@ class Builder:
         Raises:
             BuildError: it could not be made.
         """
-        if runs_as_is(plan.function):
-            yield from self.engine.pull(name)
-            return
         try:
+            if runs_as_is(plan.function):
+                yield from self.engine.pull(name)
+                return
             with self.prepared(plan, name) as build:
                 yield from self.engine.buildkit.build(build)
         except BuildError as error:

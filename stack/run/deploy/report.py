@@ -25,8 +25,11 @@ def deploy_and_tell(wish: Wish) -> None:
         FunctionError: none of the three is given, or more than one.
     """
     name = wish.name
-    if (bool(name), wish.everything, bool(wish.image_file)).count(True) != 1:
+    asked = (bool(name), wish.everything, bool(wish.image_file)).count(True)
+    if not asked:
         raise FunctionError("Name one function, or add --all or --image-file: invoke deploy-function NAME.")
+    if asked > 1:
+        raise FunctionError("Give only one of NAME, --all and --image-file; such a file knows its function's name.")
     if wish.via:
         _deploy_elsewhere(wish)
         return

@@ -190,7 +190,14 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"spec": {"minReplicas": "1"}}, "spec.minReplicas: should be a whole number, not '1'"),
         ({"spec": {"minReplicas": 3, "maxReplicas": 2}}, "spec.minReplicas: 3 is more than maxReplicas, 2"),
         ({"spec": {"maxReplicas": 0}}, "spec.maxReplicas: should be at least 1; `disable: true` stops a function"),
-        ({"spec": {"minReplicas": 0}}, "spec.minReplicas: 0 needs a maxReplicas"),
+        ({"spec": {"minReplicas": 0}}, "spec.maxReplicas: is required beside minReplicas 0"),
+        (
+            {"spec": {"minReplicas": 0, "maxReplicas": 1, "disableDefaultHTTPTrigger": True}},
+            "spec.minReplicas: 0 needs a trigger that wakes the function",
+        ),
+        ({"spec": {"nodeSelector": {"bad key!": "x"}}}, "spec.nodeSelector: 'bad key!' is no label's name"),
+        ({"spec": {"nodeSelector": {"example.com/disk": "x y"}}}, "spec.nodeSelector: 'x y' is no label's value"),
+        ({"spec": {"env": [{"name": "A=B", "value": "c"}]}}, "spec.env.0.name: should be a name, without =, not 'A=B'"),
         ({"spec": {"image": "Tide Gate"}}, "spec.image: should be the name of an image, such as "),
         ({"spec": {"build": {"registry": "https://a"}}}, "spec.build.registry: should be a registry, such as "),
         (
@@ -334,9 +341,9 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
             {"spec": {"triggers": {"a": {"kind": "http"}, "b": {"kind": "http"}}}},
             "spec.triggers.b: a function can have one http trigger only, and 'a' is one",
         ),
-        (volumes(("a", "/x", "")), "spec.volumes.0.volumeMount.mountPath: string should match pattern"),
+        (volumes(("a", "/x", "")), "spec.volumes.0.volumeMount.mountPath: should begin with /"),
         (volumes(("", "/x", "/y")), "spec.volumes.0: volume.name and volumeMount.name should be given, and the same"),
-        (volumes(("a", "x", "/y")), "spec.volumes.0.volume.hostPath.path: string should match pattern"),
+        (volumes(("a", "x", "/y")), "spec.volumes.0.volume.hostPath.path: should begin with /"),
         (
             volumes(("a", "/x", "/y"), ("a", "/z", "/u")),
             "spec.volumes.1.volume: the name 'a' already stands for another volume; choose another",
@@ -659,3 +666,18 @@ def test_log_sinks_say_level_and_form() -> None:
     assert config.spec.logger_sinks[1].attributes.encoding == "json"
     wrong = "spec.loggerSinks.0.encoding: should be one of console, json, not 'xml'"
     assert problems_of({"spec": {"loggerSinks": [{"encoding": "xml"}]}}) == [wrong]
+
+
+def test_what_is_there_is_not_missed_because_of_what_is_not() -> None:
+    entry = {"codeEntryType": "s3", "codeEntryAttributes": {"s3Bucket": "bucket-name"}}
+    assert problems_of({"spec": {"build": entry}}) == [
+        "spec.build.codeEntryAttributes.s3ItemKey: is required for codeEntryType s3"
+    ]
+    assert [one.partition(": ")[0] for one in problems_of({"spec": {"minReplicas": 0, "maxReplicas": "x"}})] == [
+        "spec.maxReplicas"
+    ]
+
+
+def test_labels_of_nodes_are_taken() -> None:
+    labels = {"disk": "ssd", "kubernetes.io/arch": "arm64", "a": ""}
+    assert parse({"spec": {"nodeSelector": labels}}).spec.node_selector == labels
