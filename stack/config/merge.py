@@ -27,6 +27,12 @@ def handler_of(document: dict[str, Any]) -> str:
     return handler if isinstance(handler, str) else ""
 
 
+def name_of(document: dict[str, Any]) -> str:
+    """Return the name that a configuration gives its function, if it does."""
+    name = _find(_find(document, "metadata"), "name")
+    return name if isinstance(name, str) else ""
+
+
 def _merge(annotation: Any, base: Any, fill: Any) -> Any:
     if base in _EMPTY:
         return fill

@@ -10,7 +10,7 @@ from typing import Any
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig, check_name
 from stack.config.inline import is_source_alone, read_inline
-from stack.config.merge import handler_of, merge_configs
+from stack.config.merge import handler_of, merge_configs, name_of
 from stack.config.reading import read_mapping
 from stack.config.requirements import Requirements, read_requirements
 from stack.errors import ConfigError, FunctionError
@@ -85,17 +85,27 @@ def load_function(folder: Path) -> Function:
     relative = f"{FOLDER}/{folder.name}"
     given, inline = read_configuration(folder)
     document = _name_document(relative, inline, (folder / FILE).exists())
-    config = parse_model(FunctionConfig, given, document)
-    name = config.metadata.name or folder.name
-    if name != folder.name:
-        problem = f"should be {folder.name!r}, the name of its folder, not {name!r}"
-        raise ConfigError([f"{document}: metadata.name: {problem}"])
+    misnamed = _find_misnomer(folder, name_of(given), document)
     try:
-        check_name(name)
-    except ValueError as error:
-        raise ConfigError([f"{relative}: the folder's name {error}"]) from error
+        config = parse_model(FunctionConfig, given, document)
+    except ConfigError as error:
+        known = any("metadata.name: " in problem for problem in error.problems)
+        raise ConfigError([*error.problems, *(() if known else misnamed)]) from error
+    if misnamed:
+        raise ConfigError(misnamed)
     files = read_files(folder)
-    return Function(name, relative, config, files, inline, requirements=_read_requirements(folder, files))
+    return Function(folder.name, relative, config, files, inline, requirements=_read_requirements(folder, files))
+
+
+def _find_misnomer(folder: Path, name: str, document: str) -> list[str]:
+    """Say whether a function is called otherwise than its folder, or its folder as no function can be."""
+    if name and name != folder.name:
+        return [f"{document}: metadata.name: should be {folder.name!r}, the name of its folder, not {name!r}"]
+    try:
+        check_name(folder.name)
+    except ValueError as error:
+        return [f"{FOLDER}/{folder.name}: the folder's name {error}"]
+    return []
 
 
 def read_configuration(folder: Path) -> tuple[dict[str, Any], str]:

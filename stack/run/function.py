@@ -6,11 +6,12 @@ from stack import console
 from stack.config.source import find_folder, function_folders, load_function
 from stack.errors import ConfigError
 from stack.plan.code import runs_as_is
-from stack.plan.function import FunctionPlan, inline_source, own_queues, plan_function
+from stack.plan.function import FunctionPlan, complete_function, inline_source, own_queues, plan_function
 from stack.plan.handler_check import check_handler, find_source
 from stack.plan.package import check_requirements
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
+from stack.plan.secret import check_secrets
 from stack.run.deploy.deployment import Deployment, forget_deployment, is_deployed, load_live, load_revisions
 from stack.run.deploy.log import forget_log
 from stack.run.deploy.revision import prune_revisions
@@ -38,21 +39,34 @@ def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[Funct
     return {plan.name: (plan, image) for plan, image in zip(plans, images, strict=True)}
 
 
-def plan_folder(stack: Stack, name: str) -> FunctionPlan:
-    """Plan a function from its folder, with its code fetched anew where it is elsewhere.
+def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> FunctionPlan:
+    """Plan a function from its folder, with its code fetched anew where it is elsewhere; to run, it needs its secrets.
 
     Raises:
         StackError: its configuration is wrong, its code cannot be had, or its handler, or a file that its
             requirements name, is certain not to be found.
     """
     own = load_function(find_folder(stack.workspace.root, name))
-    plan = plan_function(Store(stack.workspace, stack.settings, own).fetch(), stack.settings)
+    function = Store(stack.workspace, stack.settings, own).fetch()
+    problems = _find_lacking_secrets(stack, complete_function(function, "", stack.settings)) if is_to_run else ()
+    try:
+        plan = plan_function(function, stack.settings)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *problems]) from error
     python = find_foundation(plan, stack.inputs).python
-    if problems := (*check_handler(plan, *_read_source(stack, plan), python), *check_requirements(plan)):
+    if problems := (*check_handler(plan, *_read_source(stack, plan), python), *check_requirements(plan), *problems):
         raise ConfigError(problems)
     if sentence := explain_python(python):
         console.warn(f"{name} {sentence}.")
     return plan
+
+
+def _find_lacking_secrets(stack: Stack, plan: FunctionPlan) -> Sequence[str]:
+    try:
+        check_secrets([plan], stack.vault)
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 def _read_source(stack: Stack, plan: FunctionPlan) -> tuple[str, bytes]:

@@ -227,7 +227,10 @@ def test_images_that_are_made_together(workspace: Workspace, author: Author) -> 
     workspace.invoke("deploy-function", "many-bad")
     assert [ask(workspace, name) for name in [*names, "many-bad"]] == [*names, "bad"]
     told = [(workspace.root / f".stack/state/deploys/{name}.jsonl").read_text() for name in names]
-    assert [[name for name in names if f"[{name} " in text] for text in told] == [[name] for name in names]
+    # The one that fails may end the build before another is begun, which is then made alone.
+    found = [[name for name in names if f"[{name} " in text] for text in told]
+    assert any(found)
+    assert all(one in ([], [name]) for name, one in zip(names, found, strict=True))
 
 
 def render_service(workspace: Workspace, name: str) -> str:

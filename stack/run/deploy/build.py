@@ -6,7 +6,6 @@ from functools import cached_property, partial
 
 from stack.errors import FunctionError, StackError
 from stack.plan.function import FunctionPlan
-from stack.plan.secret import check_secrets
 from stack.plan.stack import Service
 from stack.record import dataclass
 from stack.run.deploy.board import Board
@@ -37,8 +36,7 @@ class Making:
         plans = {}
         for name in self.board.names:
             try:
-                plans[name] = plan_folder(self.stack, name)
-                check_secrets([plans[name]], self.stack.vault)
+                plans[name] = plan_folder(self.stack, name, is_to_run=True)
             except StackError as error:
                 plans.pop(name, None)
                 self.board.fail(name, str(error))
