@@ -218,9 +218,8 @@ def test_unknown_function(fresh_workspace: Workspace) -> None:
 def test_deploy_of_nothing(fresh_workspace: Workspace) -> None:
     fresh_workspace.write_function("one", HANDLER)
     assert "add --all or --image-file: invoke deploy-function NAME" in refuse(fresh_workspace, "deploy-function")
-    assert "add --all or --image-file: invoke deploy-function NAME" in refuse(
-        fresh_workspace, "deploy-function", "one", "--all"
-    )
+    told = refuse(fresh_workspace, "deploy-function", "one", "--all")
+    assert "Give only one of NAME, --all and --image-file" in told
 
 
 def test_nothing_runs(fresh_workspace: Workspace) -> None:
