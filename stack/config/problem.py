@@ -64,8 +64,7 @@ def find_problems(model: type[BaseModel], document: object) -> list[Problem]:
     while problems := _validate(model, document):
         known = [problem.path for problem in found]
         new = [one for one in problems if not any(_overlap(one.path, path) for path in known)]
-        # What was taken out is no key that is missing.
-        found += [one for one in new if not (one.is_of_absence and _reach(given, one.path) == one.path)]
+        found += [one for one in new if not (one.is_of_absence and _is_taken_out(given, document, one.path))]
         rest = document
         for problem in problems:
             rest = _without(rest, _reach(document, problem.path))
@@ -105,6 +104,11 @@ def _without(value: Any, path: tuple[str, ...]) -> Any:
     if len(path) > 1:
         return value | {key: _without(value[key], path[1:])}
     return {name: item for name, item in value.items() if name != key}
+
+
+def _is_taken_out(given: object, rest: object, path: tuple[str, ...]) -> bool:
+    """Say whether a key that is missing in the rest was given."""
+    return _reach(given, path) == path != _reach(rest, path)
 
 
 def _find_key(value: Any, wanted: str) -> Any:

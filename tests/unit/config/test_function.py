@@ -678,6 +678,13 @@ def test_what_is_there_is_not_missed_because_of_what_is_not() -> None:
     ]
 
 
+@pytest.mark.parametrize("others", [{}, {"foo": 1}])
+def test_what_is_there_and_empty_is_missed(others: dict[str, int]) -> None:
+    entry = {"codeEntryType": "s3", "codeEntryAttributes": {"s3Bucket": "", "s3ItemKey": "code.zip"}}
+    told = "spec.build.codeEntryAttributes.s3Bucket: is required for codeEntryType s3"
+    assert told in problems_of({"spec": {"build": entry, **others}})
+
+
 def test_labels_of_nodes_are_taken() -> None:
     labels = {"disk": "ssd", "kubernetes.io/arch": "arm64", "a": ""}
     assert parse({"spec": {"nodeSelector": labels}}).spec.node_selector == labels
