@@ -6,21 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.docker.hanging import DATA, HANG, SECONDS
 from tests.docker.workspace import Workspace, fetch, wait_until
 
 Author = Callable[..., Path]
 
-# Hangs while it is imported, for as long as there is a file.
-HANGING = """
-import time
-from pathlib import Path
-
-while Path("/data/hang").exists():
-    time.sleep(0.2)
-
-def handler(context, event):
-    return "late"
-"""
+HANGING = f'{HANG}\ndef handler(context, event):\n    return "late"\n'
 ASLEEP = """
 metadata: {annotations: {tidegate.io/cool-down: "3"}}
 spec:
@@ -28,12 +19,6 @@ spec:
   minReplicas: 0
   maxReplicas: 1
 """
-DATA = """
-  volumes:
-    - {{volume: {{name: data, hostPath: {{path: "{folder}"}}}}, volumeMount: {{name: data, mountPath: /data}}}}
-"""
-# Far less than what hangs is waited for, and enough for a machine that is busy.
-SECONDS = 50.0
 
 
 @pytest.fixture

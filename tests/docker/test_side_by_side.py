@@ -10,23 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.docker.hanging import DATA, HANG, SECONDS
 from tests.docker.test_revision import bound
 from tests.docker.workspace import Workspace, fetch, wait_until
 
 Author = Callable[..., Path]
 
-# Hangs while it is imported, for as long as there is a file; then it tells its secret.
-HANGING = """
-import os
-import time
-from pathlib import Path
-
-while Path("/data/hang").exists():
-    time.sleep(0.2)
-
-def handler(context, event):
-    return os.environ["WORD"]
-"""
+# Tells its secret.
+HANGING = f'{HANG}\ndef handler(context, event):\n    return os.environ["WORD"]\n'
 TRIGGERS = """
   triggers:
     http: {kind: http}
@@ -36,11 +27,7 @@ HANGING_CONFIG = """
 spec:
   readinessTimeoutSeconds: 100
   env: [{{name: WORD, valueFrom: {{secretKeyRef: {{name: sides, key: word}}}}}}]
-  volumes:
-    - {{volume: {{name: data, hostPath: {{path: "{folder}"}}}}, volumeMount: {{name: data, mountPath: /data}}}}
-"""
-# Far less than what hangs is waited for, and enough for a machine that is busy.
-SECONDS = 50.0
+""" + DATA.lstrip("\n")
 
 
 @pytest.fixture
