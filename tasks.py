@@ -205,17 +205,26 @@ def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp
         "unit": "only the tests that need no Docker",
         "docker": "only the tests of the real stack",
         "chaos": "only the proof that nothing is lost, whatever breaks",
-        "minutes": "how long the chaos goes on",
-        "seed": "repeat the chaos that told this number",
+        "fuzz": "only the proof that no odd message or answer stops anything",
+        "minutes": "how long the chaos, or the fuzz, goes on",
+        "seed": "repeat the chaos, or the fuzz, that told this number",
     }
 )
 def test(
-    _: Context, unit: bool = False, docker: bool = False, chaos: bool = False, minutes: float = 1.0, seed: int = 0
+    _: Context,
+    unit: bool = False,
+    docker: bool = False,
+    chaos: bool = False,
+    fuzz: bool = False,
+    minutes: float = 1.0,
+    seed: int = 0,
 ) -> None:
     """Run Tidegate's own tests."""
-    from stack.run.check import run_chaos, run_tests
+    from stack.run.check import run_chaos, run_fuzz, run_tests
 
-    raise Exit(code=run_chaos(minutes=minutes, seed=seed) if chaos else run_tests(unit=unit, docker=docker))
+    if chaos or fuzz:
+        raise Exit(code=(run_chaos if chaos else run_fuzz)(minutes=minutes, seed=seed))
+    raise Exit(code=run_tests(unit=unit, docker=docker))
 
 
 @verb()

@@ -17,6 +17,8 @@ _PATIENCE = ("--reruns=1",)
 # which files begin.
 _WORKERS = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 _CHAOS = "tests/docker/test_chaos.py"
+# Tests with this marker send odd messages.
+_FUZZ = "fuzz"
 
 
 def run_tests(*, unit: bool, docker: bool) -> int:
@@ -38,6 +40,15 @@ def run_chaos(*, minutes: float, seed: int) -> int:
     """
     options = [f"--chaos-minutes={minutes}", *([f"--chaos-seed={seed}"] if seed else [])]
     return _run(sys.executable, "-m", "pytest", "--no-docker-skip", *options, _CHAOS)
+
+
+def run_fuzz(*, minutes: float, seed: int) -> int:
+    """Send odd messages and answers, the fuzzers sharing the minutes; return the exit status of pytest.
+
+    A seed of 0 is chosen by chance, and told.
+    """
+    options = [f"--fuzz-minutes={minutes}", *([f"--fuzz-seed={seed}"] if seed else [])]
+    return _run(sys.executable, "-m", "pytest", "--no-docker-skip", "--timeout=0", *options, "-m", _FUZZ, _DOCKER[0])
 
 
 def run_checks() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.docker.foundation import foundation, share, used_images
+from tests.docker.fuzz import fuzz
 from tests.docker.workspace import Broker, Workspace, make_workspace, run_docker
 
-__all__ = ["foundation", "share", "used_images"]
+__all__ = ["foundation", "fuzz", "share", "used_images"]
 
 _HERE = Path(__file__).parent
 # It takes longest.
