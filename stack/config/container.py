@@ -7,13 +7,12 @@ from pydantic import AfterValidator, Field, field_validator
 from stack.config.document import NuclioDocument
 from stack.config.duration import Duration, parse_duration
 from stack.config.inert import KUBERNETES, Inert
-from stack.config.quantity import cpus, memory_bytes
+from stack.config.quantity import check_memory, cpus
 
 # Kubernetes' name of a GPU, in limits.
 _GPU = "nvidia.com/gpu"
-# What Docker refuses to go below or above.
+# What Docker refuses to go below.
 _LEAST_CPUS = 0.01
-_LEAST_MEMORY, _MOST_MEMORY = 6 * 1024**2, 2**63 - 1
 _LEAST_INTERVAL = 0.001
 _INT32 = 2**31 - 1
 
@@ -28,14 +27,10 @@ class Resources(NuclioDocument):
     @field_validator("limits")
     @classmethod
     def _quantities(cls, value: dict[str, str]) -> dict[str, str]:
-        processors, memory = value.get("cpu", ""), value.get("memory", "")
+        processors = value.get("cpu", "")
         if 0 < float(cpus(processors) or 0) < _LEAST_CPUS:
             raise ValueError(f"cpu should be at least 10m, the least that Docker gives, not {processors!r}")
-        size = memory_bytes(memory)
-        if 0 < size < _LEAST_MEMORY:
-            raise ValueError(f"memory should be at least 6Mi, the least that Docker gives, not {memory!r}")
-        if size > _MOST_MEMORY:
-            raise ValueError(f"memory should be less than 8Ei, not {memory!r}")
+        check_memory(value.get("memory", ""))
         return value
 
     @property
@@ -50,6 +45,8 @@ class SecurityContext(NuclioDocument):
     run_as_user: int | None = Field(None, ge=0, le=_INT32)
     run_as_group: int | None = Field(None, ge=0, le=_INT32)
     fs_group: int | None = Field(None, ge=0, le=_INT32)
+    read_only_root_filesystem: bool = False
+    """Only /tmp, in memory, and what is mounted can be written to."""
     run_as_non_root: Annotated[bool | None, KUBERNETES] = None
     supplemental_groups: Annotated[list[int], KUBERNETES] = []
     fs_group_change_policy: Annotated[str, KUBERNETES] = ""

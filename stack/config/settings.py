@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from stack.config.document import Document, parse_model
+from stack.config.quantity import check_memory
 from stack.config.reading import read_mapping
 
 FILE = "stack.yaml"
@@ -92,6 +93,27 @@ class Downloads(Document):
         return self.megabytes * 1000 * 1000
 
 
+class Logs(Document):
+    """What Docker keeps of the output of each container."""
+
+    megabytes: int = Field(10, ge=1)
+    """The size of one file; with a full one the next begins, and the oldest of three goes."""
+
+
+class Defaults(Document):
+    """The limits of a function that sets none of its own, so that a leak or a fork bomb ends its container only."""
+
+    memory: str = "1Gi"
+    """In the notation of Kubernetes; a function's own is resources.limits.memory. 0 sets no limit."""
+    pids: int = Field(512, ge=32, le=4_194_304)
+    """How many processes and threads a container may have; the processor itself needs about ten."""
+
+    @field_validator("memory")
+    @classmethod
+    def _is_memory(cls, value: str) -> str:
+        return check_memory(value)
+
+
 class Dashboard(Document):
     """The dashboard: Tidegate's own, or Nuclio's where its registry can be reached."""
 
@@ -123,6 +145,8 @@ class Settings(Document):
     ports: Ports = Ports()
     images: Images = Images()
     downloads: Downloads = Downloads()
+    logs: Logs = Logs()
+    defaults: Defaults = Defaults()
     dashboard: Dashboard = Dashboard()
     processor: Processor = Processor.TIDEGATE
     revisions: int = Field(5, ge=1)

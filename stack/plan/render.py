@@ -34,6 +34,8 @@ MOUNTED = "secrets/mounted"
 UNDEPLOYED = "undeployed"
 
 _DEFINITIONS = "rabbitmq/definitions"
+# What the entrypoint of RabbitMQ's own image needs before it becomes the user rabbitmq.
+_BROKER_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
 # What the broker has to be started anew for when it changes; functions declare the topology themselves.
 _MOUNTED = ("rabbitmq/enabled_plugins", "rabbitmq/rabbitmq.conf", f"{_DEFINITIONS}/10-users.json")
 _TOPOLOGY = f"{_DEFINITIONS}/20-topology.json"
@@ -94,6 +96,7 @@ def render_compose(inputs: Inputs) -> bytes:
         "services": inputs.services,
         "dockerfiles": {one.plan.name: _find_dockerfile(one.plan, inputs.home) for one in inputs.services},
         "broker": SERVICE,
+        "broker_capabilities": _BROKER_CAPABILITIES if inputs.ground.is_registry else (),
         "scaler": SCALER,
         "has_scaler": inputs.has_scaler,
         "control_image": control_image(inputs),

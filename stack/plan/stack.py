@@ -42,6 +42,7 @@ class Service:
     groups: tuple[str, ...] = ()
     cpus: str = ""
     memory: int = 0
+    pids: int = 0
     grace: int = 15
     restart: str = "unless-stopped"
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -115,7 +116,8 @@ def plan_service(
         user=f"{security.run_as_user}{group}" if security.run_as_user is not None else "",
         groups=(str(security.fs_group),) if security.fs_group is not None else (),
         cpus=cpus(limits.get("cpu", "")),
-        memory=memory_bytes(limits.get("memory", "")),
+        memory=memory_bytes(limits.get("memory", settings.defaults.memory)),
+        pids=settings.defaults.pids,
         grace=_longest_wait(plan) + _GRACE_MARGIN,
         restart=_restart(spec.platform.attributes.restart_policy),
         environment={item.name: item.value for item in spec.env if item.value_from is None},

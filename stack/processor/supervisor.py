@@ -16,6 +16,7 @@ from nuclio_sdk import Logger
 from stack.processor.configuration import Function
 from stack.processor.health import PageServer
 from stack.processor.pages import Reporter, open_servers
+from stack.processor.pids import PidsLimit
 from stack.processor.place import Place
 from stack.processor.post import Post, Role
 from stack.processor.process import Process, start_process
@@ -39,6 +40,7 @@ class Supervisor:
         self._places = [Place(post) for post in posts]
         self._selector = selectors.DefaultSelector()
         self._watch = Watch(function.event_timeout)
+        self._pids = PidsLimit()
         self._reporter = Reporter(function, self._places, self._find_trouble)
         self._servers: list[PageServer] = []
         self._deadline: float | None = None
@@ -61,6 +63,7 @@ class Supervisor:
             for key, _ in self._selector.select(self._find_wait()):
                 key.data()
             self._end_late()
+            self._end_fork_bomb()
         for server in self._servers:
             server.close()
         return self._exit_code
@@ -215,9 +218,15 @@ class Supervisor:
             if place.process and place.leaves_by is not None and place.leaves_by <= monotonic():
                 place.process.kill()
 
+    def _end_fork_bomb(self) -> None:
+        """End at once where no process can be started any more; process 1 takes all others with it."""
+        if self._pids.is_exhausted(monotonic()):
+            self._logger.error("The container has had all the processes that it may have for seconds: it ends.")
+            os._exit(1)
+
     def _find_wait(self) -> float | None:
         """Return the seconds until something is due without anything happening; None if nothing is."""
-        due = [self._watch.due]
+        due = [self._watch.due, self._pids.due]
         if self._deadline is not None:
             due.append(self._deadline)
         else:

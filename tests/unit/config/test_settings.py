@@ -93,3 +93,17 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"\xff\xfe\xff")
     with pytest.raises(ConfigError, match=r"^stack.yaml: cannot be read"):
         load_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("defaults: {memory: 1MB}", "stack.yaml: defaults.memory: memory should be a quantity such as 500m or 64Mi"),
+        ("defaults: {memory: 5Mi}", "stack.yaml: defaults.memory: memory should be at least 6Mi"),
+        ("defaults: {pids: 3}", "stack.yaml: defaults.pids:"),
+        ("logs: {megabytes: 0}", "stack.yaml: logs.megabytes:"),
+    ],
+)
+def test_limits_that_docker_refuses(tmp_path: Path, text: str, problem: str) -> None:
+    (found,) = problems_of(tmp_path, text)
+    assert found.startswith(problem)

@@ -9,7 +9,7 @@ import yaml
 
 from stack.config.function import FUNCTION_LABEL, Metadata
 from stack.config.secret import Secret
-from stack.config.settings import Dashboard, ImageSource, Implementation, Settings
+from stack.config.settings import Dashboard, Defaults, ImageSource, Implementation, Settings
 from stack.errors import ConfigError
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
@@ -69,6 +69,12 @@ def test_user(context: dict[str, int], user: str, groups: tuple[str, ...]) -> No
 def test_limits() -> None:
     service = make_service(resources={"limits": {"cpu": "500m", "memory": "64Mi"}})
     assert (service.cpus, service.memory) == ("0.5", 64 * 2**20)
+
+
+@pytest.mark.parametrize(("default", "memory"), [("1Gi", 2**30), ("64M", 64_000_000), ("0", 0)])
+def test_default_limits(default: str, memory: int) -> None:
+    service = make_service(Settings(defaults=Defaults(memory=default, pids=64)))
+    assert (service.memory, service.pids) == (memory, 64)
 
 
 @pytest.mark.parametrize(
