@@ -16,6 +16,8 @@ MANAGEMENT_PORT = 15672
 GUEST = "guest"
 # The exchange through which RabbitMQ takes what devices publish over MQTT.
 MQTT_EXCHANGE = "amq.topic"
+# What the names of RabbitMQ's own exchanges begin with.
+RESERVED = "amq."
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def topology(bound: Sequence[Bound]) -> str:
     An exchange that is not durable is gone when the broker restarts, with all that is bound to it. Definitions are
     imported before the first client is let in, so that no message slips past a function that is not back yet.
     """
-    exchanges = {one.exchange: _exchange(one) for one in bound}
+    # RabbitMQ makes its own exchanges itself, and lets nobody declare them.
+    exchanges = {one.exchange: _exchange(one) for one in bound if not one.exchange.startswith(RESERVED)}
     queues = {one.queue: _queue(one) for one in bound}
     bindings = [_binding(one, topic) for one in bound for topic in one.topics]
     document = {"exchanges": list(exchanges.values()), "queues": list(queues.values()), "bindings": bindings}

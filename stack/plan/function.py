@@ -10,7 +10,7 @@ from stack.config.source import Function
 from stack.config.trigger import MQTT, RABBITMQ, CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
 from stack.config.url import is_own_broker
 from stack.errors import ConfigError
-from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Bound, has_own_account
+from stack.plan.broker import AMQP_PORT, MQTT_EXCHANGE, MQTT_PORT, SERVICE, Bound, has_own_account
 from stack.plan.code import runs_as_is
 from stack.plan.image import split_reference
 from stack.plan.template import write_flow
@@ -234,18 +234,38 @@ def own_queues(plan: FunctionPlan) -> tuple[str, ...]:
 
 
 def bound_queues(plan: FunctionPlan) -> tuple[Bound, ...]:
-    """List what the function's rabbit-mq triggers declare on the stack's broker."""
+    """List what the function's triggers declare and bind on the stack's broker."""
     return tuple(
         _bound(plan, name, trigger)
         for name, trigger in plan.triggers.items()
-        if isinstance(trigger, RabbitTrigger) and trigger.attributes.topics and is_stack_broker(trigger)
+        if isinstance(trigger, RabbitTrigger | MqttTrigger) and is_stack_broker(trigger) and _topics(trigger)
     )
 
 
-def _bound(plan: FunctionPlan, name: str, trigger: RabbitTrigger) -> Bound:
+def taken_queues(plan: FunctionPlan) -> tuple[str, ...]:
+    """List the queues of the stack's broker that the function consumes as they are, however they were declared."""
+    bound = {one.queue for one in bound_queues(plan)}
+    return tuple(queue for queue in own_queues(plan) if queue not in bound)
+
+
+def binding_key(topic: str) -> str:
+    """Return the binding key that RabbitMQ makes of a topic filter of MQTT."""
+    return topic.replace("/", ".").replace("+", "*")
+
+
+def _topics(trigger: RabbitTrigger | MqttTrigger) -> tuple[str, ...]:
+    """Return the binding keys of a trigger's queue."""
+    if isinstance(trigger, MqttTrigger):
+        return tuple(dict.fromkeys(binding_key(one.topic) for one in trigger.attributes.subscriptions))
+    return tuple(trigger.attributes.topics)
+
+
+def _bound(plan: FunctionPlan, name: str, trigger: RabbitTrigger | MqttTrigger) -> Bound:
+    queue = trigger.attributes.queue_name or default_queue(plan, name, trigger)
+    if isinstance(trigger, MqttTrigger):
+        return Bound(MQTT_EXCHANGE, True, queue, True, _topics(trigger))
     given = trigger.attributes
-    queue = given.queue_name or default_queue(plan, name, trigger)
-    return Bound(given.exchange_name, given.durable_exchange, queue, given.durable_queue, tuple(given.topics))
+    return Bound(given.exchange_name, given.durable_exchange, queue, given.durable_queue, _topics(trigger))
 
 
 def _kind(trigger: Trigger) -> str:

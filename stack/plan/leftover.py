@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from stack.config.trigger import MqttTrigger, RabbitTrigger, Trigger
 from stack.plan.broker import MQTT_EXCHANGE
-from stack.plan.function import FunctionPlan, default_queue, is_stack_broker, own_queues
+from stack.plan.function import FunctionPlan, binding_key, default_queue, is_stack_broker, own_queues
 from stack.record import dataclass
 
 
@@ -42,7 +42,6 @@ def stale_queues(older: Iterable[FunctionPlan], deployed: Iterable[FunctionPlan]
 def _keys(trigger: Trigger) -> Iterator[tuple[str, str]]:
     """Yield exchange and key of each binding, as the processor spells them."""
     if isinstance(trigger, MqttTrigger):
-        topics = [one.topic for one in trigger.attributes.subscriptions]
-        yield from ((MQTT_EXCHANGE, topic.replace("/", ".").replace("+", "*")) for topic in topics)
+        yield from ((MQTT_EXCHANGE, binding_key(one.topic)) for one in trigger.attributes.subscriptions)
     elif isinstance(trigger, RabbitTrigger):
         yield from ((trigger.attributes.exchange_name, topic) for topic in trigger.attributes.topics)

@@ -67,7 +67,7 @@ class Broker:
         Raises:
             BrokerError: the broker does not answer.
         """
-        found = self._call("GET", "/api/queues?disable_stats=true&enable_queue_totals=true")
+        found = self.request("GET", "/api/queues?disable_stats=true&enable_queue_totals=true")
         return {str(queue["name"]): int(queue.get("messages", 0)) for queue in found}
 
     def depths(self) -> dict[str, Depth]:
@@ -80,12 +80,12 @@ class Broker:
 
     def delete_queue(self, name: str) -> None:
         """Delete a queue and what it holds; one that does not exist is no error."""
-        self._call("DELETE", _queue_path(name))
+        self.request("DELETE", _queue_path(name))
 
     def delete_idle_queue(self, name: str) -> bool:
         """Delete a queue, unless it holds a message or somebody consumes it; tell whether it is gone."""
         try:
-            self._call("DELETE", f"{_queue_path(name)}?if-empty=true&if-unused=true")
+            self.request("DELETE", f"{_queue_path(name)}?if-empty=true&if-unused=true")
         except _RefusedError as error:
             if error.code == _BAD_REQUEST:
                 return False
@@ -94,7 +94,7 @@ class Broker:
 
     def bindings(self, queue: str) -> dict[Binding, str]:
         """Return what brings messages into a queue from an exchange, and how the broker calls each."""
-        found = self._call("GET", f"{_queue_path(queue)}/bindings")
+        found = self.request("GET", f"{_queue_path(queue)}/bindings")
         return {
             Binding(queue, one["source"], one["routing_key"]): one["properties_key"] for one in found if one["source"]
         }
@@ -102,18 +102,27 @@ class Broker:
     def unbind(self, binding: Binding, key: str) -> None:
         """Remove a binding; one that does not exist is no error."""
         ends = f"e/{quote(binding.exchange, safe='')}/q/{quote(binding.queue, safe='')}"
-        self._call("DELETE", f"/api/bindings/%2F/{ends}/{quote(key, safe='')}")
+        self.request("DELETE", f"/api/bindings/%2F/{ends}/{quote(key, safe='')}")
 
     def _pages(self, path: str) -> Iterator[Any]:
         """Yield all that there is at a path, of which RabbitMQ tells a page at a time."""
         for number in count(1):
-            page = self._call("GET", f"{path}?page={number}&page_size={_PAGE}")
+            page = self.request("GET", f"{path}?page={number}&page_size={_PAGE}")
             yield from page["items"]
             if number >= page["page_count"]:
                 return
 
-    def _call(self, method: str, path: str) -> Any:
-        request = urllib.request.Request(self.management_url + path, method=method)
+    def request(self, method: str, path: str, document: object = None) -> Any:
+        """Ask the management API, with a document of JSON if one is given; return what it answers, None if nothing.
+
+        To delete what does not exist is no error.
+
+        Raises:
+            BrokerError: the broker does not answer, or refuses.
+        """
+        body = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(self.management_url + path, data=body, method=method)
+        request.add_header("Content-Type", "application/json")
         word = self.credentials.password.get_secret_value()
         token = base64.b64encode(f"{self.credentials.username}:{word}".encode()).decode()
         request.add_header("Authorization", f"Basic {token}")

@@ -8,7 +8,16 @@ import yaml
 from stack.config.settings import Settings
 from stack.config.trigger import HttpTrigger
 from stack.errors import ConfigError
-from stack.plan.function import image_repository, own_queues, plan_function, processor_document, service_name
+from stack.plan.broker import Bound
+from stack.plan.function import (
+    bound_queues,
+    image_repository,
+    own_queues,
+    plan_function,
+    processor_document,
+    service_name,
+    taken_queues,
+)
 from tests.unit.plan.samples import make_function, make_plan
 
 BROKER_URL = {"name": "URL", "valueFrom": {"secretKeyRef": {"name": "broker", "key": "url"}}}
@@ -151,3 +160,19 @@ def test_a_disabled_trigger_is_left_out() -> None:
     web = {"kind": "http", "disabled": True}
     night = {"kind": "cron", "disabled": False, "attributes": {"interval": "1h"}}
     assert list(make_plan(triggers={"web": web, "night": night}).triggers) == ["night"]
+
+
+def test_queues_are_bound_or_taken_as_they_are() -> None:
+    plan = make_plan(
+        triggers={
+            "sensors": {"kind": "mqtt", "attributes": {"subscriptions": [{"topic": "plant/+/heat"}, {"topic": "#"}]}},
+            "orders": {"kind": "rabbit-mq", "attributes": {"exchangeName": "e", "queueName": "q", "topics": ["a.*"]}},
+            "taken": {"kind": "rabbit-mq", "attributes": {"queueName": "iot/logs"}},
+            "far": {"kind": "rabbit-mq", "url": "amqp://far.example", "attributes": {"queueName": "theirs"}},
+        }
+    )
+    assert bound_queues(plan) == (
+        Bound("amq.topic", True, "nuclio-nuclio-thermo-sensors", True, ("plant.*.heat", "#")),
+        Bound("e", False, "q", True, ("a.*",)),
+    )
+    assert taken_queues(plan) == ("iot/logs",)

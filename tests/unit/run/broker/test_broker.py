@@ -45,7 +45,7 @@ def test_queues_are_asked_for_until_all_are_told(monkeypatch: pytest.MonkeyPatch
         items = [{"name": name, "messages": 1} for name in names[(page - 1) * 500 : page * 500]]
         return {"items": items, "page_count": 3, "page": page}
 
-    monkeypatch.setattr(Broker, "_call", answer)
+    monkeypatch.setattr(Broker, "request", answer)
     depths = Broker("here", 1, 1, 1, GUEST_CREDENTIALS).depths()
     assert list(depths) == names
     assert depths["q1200"] == Depth(1, 0.0)

@@ -53,7 +53,7 @@ def stack(tmp_path: Path) -> Stack:
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> Table:
     table = Table({"q": 0, "other": 3}, BINDING, Binding("q", "e", "by.hand"), Binding("other", "e", "a.*"))
-    monkeypatch.setattr(Broker, "_call", lambda _, method, path: table.answer(method, path))
+    monkeypatch.setattr(Broker, "request", lambda _, method, path: table.answer(method, path))
     return table
 
 
