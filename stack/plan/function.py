@@ -20,6 +20,9 @@ IMAGE = "nuclio/processor-"
 # The secret that holds the broker's URL with its password, mounted as the file `broker.url`; and where it speaks MQTT.
 BROKER_SECRET = SecretRef("broker", "url")
 MQTT_SECRET = SecretRef("broker", "mqtt")
+# The key by which the processor signs what it writes into the headers of a message that is tried again.
+SIGNATURE_SECRET = SecretRef("broker", "signature-key")
+STACK_SECRETS = (MQTT_SECRET, SIGNATURE_SECRET, BROKER_SECRET)
 # The longest pause between attempts to reach the stack's own broker, which is back within seconds of a restart.
 OWN_RECONNECT = "2s"
 
@@ -90,6 +93,11 @@ class FunctionPlan:
     def uses_broker_account(self) -> bool:
         """Say whether a trigger logs in to the stack's broker as the stack's own clients do."""
         return any(_uses_stack_account(trigger) or _falls_back(trigger) for trigger in self.triggers.values())
+
+    @property
+    def signs_retries(self) -> bool:
+        """Say whether the processor writes headers into messages that are tried again."""
+        return any(isinstance(trigger, RabbitTrigger | MqttTrigger) for trigger in self.triggers.values())
 
 
 def service_name(name: str) -> str:

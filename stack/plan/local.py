@@ -1,7 +1,6 @@
 """A function as it runs on this machine, without Docker: what its processor is told."""
 
 import json
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,11 +41,11 @@ def plan_local(
     }
     addresses = {BROKER_SECRET: broker_url, MQTT_SECRET: _speak_mqtt(broker_url, mqtt_port)}
     own = {ref: SecretContent(address.encode()) for ref, address in addresses.items()}
-    vault = replace(vault, contents={**vault.contents, **own})
+    contents = {**vault.contents_for(plan.name), **own}
     return LocalPlan(
         document=write_flow(document, indent=2),
         secrets={
-            str(mount.secret): vault.contents[mount.secret]
+            str(mount.secret): contents[mount.secret]
             for mount in find_mounts(plan, vault)
             if mount.target == f"{FOLDER}/{mount.secret}"
         },

@@ -4,7 +4,6 @@ import posixpath
 from collections.abc import Sequence
 from functools import cache
 
-from stack.config.secret import SecretRef
 from stack.config.settings import Settings
 from stack.plan import image
 from stack.plan.broker import SERVICE, Credentials, definitions, topology
@@ -18,6 +17,7 @@ from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
 from stack.plan.image import Ground
 from stack.plan.nuclio_dashboard import is_nuclio, nuclio_image, render_nuclio
 from stack.plan.package import render_package
+from stack.plan.secret import Mount
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service
 from stack.plan.template import fill
 from stack.record import dataclass
@@ -117,7 +117,7 @@ def render_compose(inputs: Inputs) -> bytes:
         "secrets_label": SECRETS_LABEL,
         "login": inputs.login,
         "files_digest": files_digest(render_broker(inputs)),
-        "secrets": used_secrets(inputs.services),
+        "secrets": sorted({mount.file for mount in used_secrets(inputs.services)}),
         "mounted": MOUNTED,
         "undeployed": UNDEPLOYED,
     }
@@ -249,6 +249,6 @@ def _control_packages(ground: Ground) -> str:
     return f"{ground.archive.docker} git{python}"
 
 
-def used_secrets(services: Sequence[Service]) -> list[SecretRef]:
+def used_secrets(services: Sequence[Service]) -> list[Mount]:
     """List the secrets that containers see."""
-    return sorted({mount.secret for service in services for mount in service.mounts})
+    return sorted({mount for service in services for mount in service.mounts}, key=lambda mount: mount.file)

@@ -7,9 +7,10 @@ from stack.config.secret import SecretContent, SecretRef
 from stack.config.trigger import MqttTrigger, RabbitTrigger
 from stack.config.volume import SecretVolume
 from stack.errors import ConfigError
-from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Credentials
-from stack.plan.function import BROKER_SECRET, MQTT_SECRET, FunctionPlan
+from stack.plan.broker import AMQP_PORT, GUEST_CREDENTIALS, MQTT_PORT, SERVICE, Credentials
+from stack.plan.function import BROKER_SECRET, MQTT_SECRET, SIGNATURE_SECRET, FunctionPlan
 from stack.plan.image import digest
+from stack.plan.key import signature_key
 from stack.record import dataclass
 
 FOLDER = "/run/secrets"
@@ -22,18 +23,38 @@ class Vault:
     """Every secret that functions may ask for; `salt` keeps the digests in labels from telling a short value."""
 
     contents: Mapping[SecretRef, SecretContent]
+    """What the user has set."""
     salt: SecretContent
+    key: SecretContent
+    """The stack key, of which each function's own values of the stack's secret `broker` are made."""
+    credentials: Credentials = GUEST_CREDENTIALS
 
-    def digest(self, refs: Iterable[SecretRef]) -> str:
+    def contents_for(self, function: str) -> dict[SecretRef, SecretContent]:
+        """Return what a function may ask for: what the user has set, and its own values of the secret `broker`."""
+        return {
+            **self.contents,
+            BROKER_SECRET: SecretContent(self.credentials.url(SERVICE, AMQP_PORT).encode()),
+            MQTT_SECRET: SecretContent(self.credentials.url(SERVICE, MQTT_PORT, "mqtt").encode()),
+            SIGNATURE_SECRET: SecretContent(signature_key(self.key, function).hex().encode()),
+        }
+
+    def digest(self, mounts: Iterable["Mount"]) -> str:
         """Return what changes when one of the values does, and does not tell them; nothing for no secrets."""
-        parts = [part for ref in refs for part in (str(ref), self._salt_for(ref), self._read(ref))]
+        files = {mount.file: mount for mount in mounts}
+        parts = [part for _, mount in sorted(files.items()) for part in self._describe(mount)]
         return digest(parts) if parts else ""
 
-    def _read(self, ref: SecretRef) -> bytes:
-        return self.contents[ref].get_secret_value()
+    def read(self, mount: "Mount") -> SecretContent | None:
+        """Return the value that is mounted; nothing where it was removed."""
+        contents = self.contents_for(mount.function) if mount.function else self.contents
+        return contents.get(mount.secret)
+
+    def _describe(self, mount: "Mount") -> Iterator[str | bytes]:
+        content = self.read(mount)
+        yield from (str(mount.secret), self._salt_for(mount.secret), content.get_secret_value() if content else b"")
 
     def _salt_for(self, ref: SecretRef) -> bytes:
-        # The broker's are known to everybody, or too long to be guessed; and they are there before any salt is.
+        # The broker's are too long to be guessed; and they are there before any salt is.
         return b"" if ref.name == BROKER_SECRET.name else self.salt.get_secret_value()
 
 
@@ -43,6 +64,13 @@ class Mount:
 
     secret: SecretRef
     target: str
+    function: str = ""
+    """Whose value it is, where each function has another."""
+
+    @property
+    def file(self) -> str:
+        """Return the name by which Compose knows the value, and that of its copy that is mounted."""
+        return f"{self.secret}.{self.function}" if self.function else str(self.secret)
 
 
 @dataclass(frozen=True)
@@ -78,12 +106,15 @@ def find_wants(plan: FunctionPlan) -> tuple[Want, ...]:
     wants = [*_wants_of_environment(plan), *_wants_of_triggers(plan), *_wants_of_volumes(plan)]
     if plan.uses_broker_account:
         wants.append(Want("spec.triggers", *BROKER_SECRET))
+    if plan.signs_retries:
+        wants.append(Want("spec.triggers", *SIGNATURE_SECRET))
     return tuple(wants)
 
 
 def find_mounts(plan: FunctionPlan, vault: Vault) -> tuple[Mount, ...]:
     """List the files that a function's container has of the secrets that there are."""
-    mounts = {mount for want in find_wants(plan) for mount in _mount(want, vault)}
+    known = vault.contents_for(plan.name)
+    mounts = {mount for want in find_wants(plan) for mount in _mount(plan, want, known)}
     return tuple(sorted(mounts, key=lambda mount: (mount.target, mount.secret)))
 
 
@@ -97,18 +128,10 @@ def check_secrets(plans: Iterable[FunctionPlan], vault: Vault) -> None:
         f"{plan.function.document}: {want.path}: {problem}"
         for plan in plans
         for want in find_wants(plan)
-        for problem in _find_problems(want, vault)
+        for problem in _find_problems(want, vault.contents_for(plan.name))
     ]
     if problems:
         raise ConfigError(problems)
-
-
-def broker_contents(credentials: Credentials) -> dict[SecretRef, SecretContent]:
-    """Return the values of the stack's own secret: where the broker is, over AMQP and MQTT, and its account."""
-    return {
-        BROKER_SECRET: SecretContent(credentials.url(SERVICE, AMQP_PORT).encode()),
-        MQTT_SECRET: SecretContent(credentials.url(SERVICE, MQTT_PORT, "mqtt").encode()),
-    }
 
 
 def _wants_of_environment(plan: FunctionPlan) -> Iterator[Want]:
@@ -140,22 +163,22 @@ def _wants_of_volumes(plan: FunctionPlan) -> Iterator[Want]:
                 yield Want(path, source.secret_name, key, source.optional, volume=source, folder=folder)
 
 
-def _mount(want: Want, vault: Vault) -> Iterator[Mount]:
-    for ref in want.find(vault.contents):
-        if want.volume is None:
-            yield Mount(ref, posixpath.join(want.folder, str(ref)))
-        else:
+def _mount(plan: FunctionPlan, want: Want, known: Iterable[SecretRef]) -> Iterator[Mount]:
+    for ref in want.find(known):
+        function = plan.name if ref.name == BROKER_SECRET.name else ""
+        paths = [str(ref)]
+        if want.volume:
             paths = [item.path for item in want.volume.items if item.key == ref.key] or [ref.key]
-            yield from (Mount(ref, posixpath.join(want.folder, path)) for path in paths)
+        yield from (Mount(ref, posixpath.join(want.folder, path), function) for path in paths)
 
 
-def _find_problems(want: Want, vault: Vault) -> Iterator[str]:
-    found = want.find(vault.contents)
+def _find_problems(want: Want, contents: Mapping[SecretRef, SecretContent]) -> Iterator[str]:
+    found = want.find(contents)
     if not found and not want.is_optional:
-        known = ", ".join(map(str, sorted(vault.contents)))
+        known = ", ".join(map(str, sorted(contents)))
         yield f"there is no secret {want}; known: {known}. Set it: invoke secret set {want.name} {want.key or 'KEY'}"
     for ref in found if want.in_environment else ():
-        content = vault.contents[ref].get_secret_value()
+        content = contents[ref].get_secret_value()
         if b"\0" in content:
             yield f"the secret {ref} holds a zero byte, which no variable can; mount it as a file (spec.volumes)"
         elif len(content) >= MOST_ENVIRONMENT - 256:

@@ -110,7 +110,7 @@ def plan_service(
         plan=plan,
         image=image,
         is_deployed=is_deployed,
-        secrets_digest=vault.digest(sorted({mount.secret for mount in mounts})),
+        secrets_digest=vault.digest(mounts),
         mounts=mounts,
         port=_published(plan.http, settings.bind) if plan.http else "",
         user=f"{security.run_as_user}{group}" if security.run_as_user is not None else "",

@@ -67,8 +67,8 @@ def test_secrets_reach_the_handler_and_nothing_else(
     refused = workspace.invoke("deploy-function", NAME, check=False)
     assert refused.returncode == 1
     assert (
-        "there is no secret app.password; known: broker.mqtt, broker.url. Set it: invoke secret set app password"
-        in refused.stderr
+        "there is no secret app.password; known: broker.mqtt, broker.signature-key, broker.url. "
+        "Set it: invoke secret set app password" in refused.stderr
     )
     for key, content in VALUES.items():
         keep("app", key, content)

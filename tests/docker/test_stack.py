@@ -302,9 +302,11 @@ def assert_hidden(workspace: Workspace, password: str) -> None:
         assert password not in logs.stdout + logs.stderr
         image = run_docker("inspect", "--format", "{{.Image}}", container).stdout.strip()
         assert password not in run_docker("history", "--no-trunc", image).stdout
-    holders = {path for path in workspace.rendered.rglob("*") if path.is_file() and password in path.read_text()}
+    holders = {
+        path for path in workspace.rendered.rglob("*") if path.is_file() and password.encode() in path.read_bytes()
+    }
     secrets = workspace.rendered / "secrets"
-    assert holders == {secrets / "mounted" / "broker.url", secrets / "broker.password"}
+    assert holders == {secrets / "mounted" / "broker.url.listener", secrets / "broker.password"}
     assert mode_of(secrets / "broker.password") == 0o600
     # What is mounted can be read by a container's user; this keeps everybody else of this machine out.
     assert mode_of(secrets) == 0o700

@@ -9,7 +9,7 @@ from stack import console
 from stack.config.secret import SecretRef, check_secret_key, check_secret_name
 from stack.config.source import function_folders, load_function
 from stack.errors import ConfigError, HostError, StackError
-from stack.plan.function import BROKER_SECRET, FunctionPlan, complete_function
+from stack.plan.function import BROKER_SECRET, STACK_SECRETS, FunctionPlan, complete_function
 from stack.plan.secret import find_wants
 from stack.record import dataclass
 from stack.run.deploy.deployment import load_live
@@ -84,7 +84,7 @@ def _remove(stack: Stack, order: Order) -> None:
     name, key = _check_names(order.name, order.key or None)
     found = [ref for ref in sorted(stack.vault.contents) if ref.name == name and key in ("", ref.key)]
     if not found:
-        known = ", ".join(map(str, sorted(stack.vault.contents)))
+        known = ", ".join(map(str, _list_known(stack)))
         raise HostError(f"There is no secret {name}{'.' if key else ''}{key}. Known: {known}.")
     used = [usage for ref in found if (usage := _find_usage(ref, (), _deployed_plans(stack))).deployed]
     if used and not order.force:
@@ -98,7 +98,7 @@ def _remove(stack: Stack, order: Order) -> None:
 
 def _list(stack: Stack, *, as_json: bool) -> None:
     plans, deployed = list(_written_plans(stack)), _deployed_plans(stack)
-    usages = [_find_usage(ref, plans, deployed) for ref in sorted(stack.vault.contents)]
+    usages = [_find_usage(ref, plans, deployed) for ref in _list_known(stack)]
     if as_json:
         console.show_json([usage.describe() for usage in usages])
         return
@@ -107,7 +107,11 @@ def _list(stack: Stack, *, as_json: bool) -> None:
         for usage in usages
     ]
     console.show_table(("name", "key", "used by"), rows)
-    console.note("invoke secret set NAME KEY sets one. broker.url and broker.mqtt are the stack's own.")
+    console.note("invoke secret set NAME KEY sets one. Those of broker are the stack's own.")
+
+
+def _list_known(stack: Stack) -> list[SecretRef]:
+    return sorted({*stack.vault.contents, *STACK_SECRETS})
 
 
 def _find_usage(ref: SecretRef, written: Sequence[FunctionPlan], deployed: Sequence[FunctionPlan]) -> Usage:

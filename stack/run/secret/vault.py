@@ -7,7 +7,8 @@ from stack.config.secret import SecretContent, SecretRef
 from stack.errors import HostError
 from stack.plan.broker import Credentials
 from stack.plan.function import BROKER_SECRET
-from stack.plan.secret import Vault, broker_contents
+from stack.plan.secret import Mount, Vault
+from stack.run.secret.key import load_stack_key
 from stack.run.workspace import Workspace, make_folder, remove_file, write_file
 
 _PRIVATE = 0o600
@@ -17,7 +18,7 @@ _SALT = ".salt"
 
 
 def open_vault(workspace: Workspace, credentials: Credentials) -> Vault:
-    """Read every secret: those that were set, and the stack's own.
+    """Read every secret that was set, and the key of which the stack's own are made.
 
     Raises:
         HostError: they belong to somebody else.
@@ -25,26 +26,28 @@ def open_vault(workspace: Workspace, credentials: Credentials) -> Vault:
     contents = {ref: _read(workspace, str(ref)) for ref in _list_files(workspace)}
     salt = workspace.secrets / _SALT
     return Vault(
-        {**contents, **broker_contents(credentials)},
+        contents,
         _read(workspace, _SALT) if salt.is_file() else SecretContent(b""),
+        SecretContent(load_stack_key(workspace)),
+        credentials,
     )
 
 
-def mount_secrets(workspace: Workspace, vault: Vault, refs: Iterable[SecretRef]) -> None:
+def mount_secrets(workspace: Workspace, vault: Vault, mounts: Iterable[Mount]) -> None:
     """Copy secrets to where Compose mounts them from; of one that was removed, what was mounted stays.
 
     In its container a function is another user, so the copies can be read by everybody; their folder by its owner only.
     """
-    wanted = {str(ref): vault.contents[ref].get_secret_value() for ref in refs if ref in vault.contents}
+    wanted = {mount.file: content.get_secret_value() for mount in mounts if (content := vault.read(mount))}
     for folder in (workspace.secrets, workspace.mounted_secrets):
         make_folder(folder, _PRIVATE_FOLDER)
-    for name, content in wanted.items():
-        write_file(workspace.mounted_secrets / name, content, _READABLE)
+    for name, value in wanted.items():
+        write_file(workspace.mounted_secrets / name, value, _READABLE)
 
 
-def unmount_secrets(workspace: Workspace, refs: Iterable[SecretRef]) -> None:
+def unmount_secrets(workspace: Workspace, mounts: Iterable[Mount]) -> None:
     """Remove the copies of secrets that are mounted no more: all but these."""
-    wanted = {str(ref) for ref in refs}
+    wanted = {mount.file for mount in mounts}
     for path in workspace.mounted_secrets.iterdir():
         if path.name not in wanted:
             remove_file(path)

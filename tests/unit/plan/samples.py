@@ -10,7 +10,7 @@ from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import FunctionPlan, plan_function
-from stack.plan.secret import Vault, broker_contents
+from stack.plan.secret import Vault
 
 
 def make_function(
@@ -34,6 +34,6 @@ def make_plan(name: str = "thermo", *, files: tuple[str, ...] = ("main.py",), **
 
 
 def make_vault(credentials: Credentials = GUEST_CREDENTIALS, **values: bytes) -> Vault:
-    """Return a vault with the broker's secret and others; `db_user` is the key `user` of `db`."""
+    """Return a vault with a stack key and other secrets; `db_user` is the key `user` of `db`."""
     contents = {SecretRef(*name.split("_", 1)): SecretContent(value) for name, value in values.items()}
-    return Vault({**contents, **broker_contents(credentials)}, SecretContent(b"salt"))
+    return Vault(contents, SecretContent(b"salt"), SecretContent(b"k" * 32), credentials)

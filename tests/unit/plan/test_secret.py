@@ -11,7 +11,7 @@ from stack.plan.secret import Mount, check_secrets, find_mounts, find_wants
 from tests.unit.plan.samples import make_plan, make_vault
 
 VAULT = make_vault(db_user=b"ann", db_password=b"pass", other_key=b"k")
-BROKER = "broker.url"
+BROKER, SIGNATURE = "broker.url", "broker.signature-key"
 
 
 def variable(name: str, key: str, **more: Any) -> dict[str, Any]:
@@ -29,10 +29,10 @@ def volume(**secret: Any) -> dict[str, Any]:
         ({"env": [variable("broker", "url")]}, [BROKER]),
         ({"envFrom": [{"secretRef": {"name": "db"}}]}, ["db"]),
         ({"volumes": [volume(secretName="db")]}, ["db"]),
-        ({"triggers": {"in": {"kind": "rabbit-mq"}}}, [BROKER]),
-        ({"triggers": {"in": {"kind": "rabbit-mq", "url": "amqp://elsewhere"}}}, []),
-        ({"triggers": {"in": {"kind": "rabbit-mq", "username": "ann"}}}, []),
-        ({"triggers": {"in": {"kind": "rabbit-mq", "secret": "db.url"}}}, ["db.url"]),
+        ({"triggers": {"in": {"kind": "rabbit-mq"}}}, [BROKER, SIGNATURE]),
+        ({"triggers": {"in": {"kind": "rabbit-mq", "url": "amqp://elsewhere"}}}, [SIGNATURE]),
+        ({"triggers": {"in": {"kind": "rabbit-mq", "username": "ann"}}}, [SIGNATURE]),
+        ({"triggers": {"in": {"kind": "rabbit-mq", "secret": "db.url"}}}, ["db.url", SIGNATURE]),
         ({"triggers": {"in": {"kind": "cron", "attributes": {"interval": "1s"}}}}, [BROKER]),
         (
             {
@@ -40,7 +40,7 @@ def volume(**secret: Any) -> dict[str, Any]:
                     "in": {"kind": "mqtt", "url": "elsewhere", "attributes": {"subscriptions": [{"topic": "a"}]}}
                 }
             },
-            [BROKER],
+            [BROKER, SIGNATURE],
         ),
     ],
 )
@@ -81,18 +81,18 @@ def test_what_is_mounted(spec: dict[str, Any], mounts: dict[str, str]) -> None:
     [
         (
             {"env": [variable("db", "user"), variable("bank", "pin")]},
-            "spec.env.1.valueFrom.secretKeyRef: there is no secret bank.pin; known: broker.mqtt, broker.url, "
-            "db.password, db.user, other.key. Set it: invoke secret set bank pin",
+            "spec.env.1.valueFrom.secretKeyRef: there is no secret bank.pin; known: broker.mqtt, broker.signature-key, "
+            "broker.url, db.password, db.user, other.key. Set it: invoke secret set bank pin",
         ),
         (
             {"envFrom": [{"secretRef": {"name": "bank"}}]},
-            "spec.envFrom.0.secretRef: there is no secret bank; known: broker.mqtt, broker.url, db.password, "
-            "db.user, other.key. Set it: invoke secret set bank KEY",
+            "spec.envFrom.0.secretRef: there is no secret bank; known: broker.mqtt, broker.signature-key, "
+            "broker.url, db.password, db.user, other.key. Set it: invoke secret set bank KEY",
         ),
         (
             {"volumes": [volume(secretName="db", items=[{"key": "pin", "path": "p"}])]},
-            "spec.volumes.0.volume.secret: there is no secret db.pin; known: broker.mqtt, broker.url, "
-            "db.password, db.user, other.key. Set it: invoke secret set db pin",
+            "spec.volumes.0.volume.secret: there is no secret db.pin; known: broker.mqtt, broker.signature-key, "
+            "broker.url, db.password, db.user, other.key. Set it: invoke secret set db pin",
         ),
         (
             {"triggers": {"in": {"kind": "rabbit-mq", "secret": "word"}}},
@@ -115,13 +115,27 @@ def test_what_can_be_no_variable_is_refused_there_and_mounted_as_a_file(content:
 
 
 def test_a_digest_changes_with_its_values_and_its_salt_only() -> None:
-    user = [SecretRef("db", "user")]
+    user = [Mount(SecretRef("db", "user"), "/run/secrets/db.user")]
     first = VAULT.digest(user)
     assert first == make_vault(db_user=b"ann").digest(user)
     assert first != make_vault(db_user=b"bob").digest(user)
     # Without it, whoever reads a label could try short values one after the other.
     assert first != replace(VAULT, salt=SecretContent(b"other")).digest(user)
     assert VAULT.digest([]) == ""
+
+
+def test_each_function_has_values_of_its_own_of_the_secret_of_the_stack() -> None:
+    spec: dict[str, Any] = {"triggers": {"in": {"kind": "rabbit-mq"}}}
+    found = {name: find_mounts(make_plan(name, **spec), VAULT) for name in ("one", "two")}
+    files = {name: {mount.target: mount.file for mount in mounts} for name, mounts in found.items()}
+    assert files["one"] == {
+        "/run/secrets/broker.signature-key": "broker.signature-key.one",
+        "/run/secrets/broker.url": "broker.url.one",
+    }
+    assert not set(files["one"].values()) & set(files["two"].values())
+    values = [VAULT.read(mount) for mounts in found.values() for mount in mounts if mount.secret.key == "signature-key"]
+    assert len(set(values)) == 2
+    assert VAULT.digest(found["one"]) != VAULT.digest(found["two"])
 
 
 def test_nothing_shows_a_value() -> None:

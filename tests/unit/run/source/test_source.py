@@ -280,7 +280,7 @@ def test_secret_holds_the_account(workspace: Workspace, author: Author, site: Si
     function = author("archive", site.write("f.tgz", tarball(main=CODE)), secret="plant")
     with pytest.raises(FunctionError, match=r"there is no secret plant\. Type `invoke secret set plant"):
         fetch(workspace, function)
-    workspace.secrets.mkdir(parents=True)
+    workspace.secrets.mkdir(parents=True, exist_ok=True)
     (workspace.secrets / "plant.Authorization").write_text("token word\n")
     (workspace.secrets / "planter.Other").write_text("another's")
     fetched = fetch(workspace, function)
