@@ -16,6 +16,7 @@ from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import check_exposure
 from stack.record import dataclass
+from stack.run.deploy.deployment import list_unreadable
 from stack.run.deploy.renewal import Renewal, find_renewal
 from stack.run.deploy.revision import prune_attempts
 from stack.run.docker.container import Container
@@ -90,7 +91,8 @@ def survey(stack: Stack) -> Survey:
         hashed = pool.submit(stack.engine.config_hashes, files[COMPOSE])
         edits = find_edits(files, read_tree(stack.workspace))
         wanted = find_wanted(stack.inputs, hashed.result())
-        containers = listed.result()
+        left_alone = list_unreadable(stack.workspace)
+        containers = tuple(one for one in listed.result() if one.function not in left_alone)
     check_owner(stack.workspace, stack.settings.project, containers)
     return Survey(stack, files, edits, find_changes(wanted, map(_as_running, containers)), containers)
 

@@ -12,7 +12,14 @@ from stack.plan.package import check_requirements
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
 from stack.plan.secret import check_secrets
-from stack.run.deploy.deployment import Deployment, forget_deployment, is_deployed, load_live, load_revisions
+from stack.run.deploy.deployment import (
+    Deployment,
+    forget_deployment,
+    is_deployed,
+    list_unreadable,
+    load_live,
+    load_revisions,
+)
 from stack.run.deploy.log import forget_log
 from stack.run.deploy.revision import prune_revisions
 from stack.run.docker.container import Container
@@ -115,7 +122,7 @@ def _find_traces(stack: Stack, name: str) -> tuple[Sequence[Container], Sequence
         FunctionError: there are none.
     """
     containers = [one for one in stack.engine.listed() if name and one.function == name]
-    if containers and not is_deployed(stack.workspace, name):
+    if name in list_unreadable(stack.workspace) or (containers and not is_deployed(stack.workspace, name)):
         return containers, ()
     return containers, load_revisions(stack.workspace, name)
 

@@ -40,7 +40,7 @@ def _find_archive(workspace: Workspace) -> Archive:
         pass
     archive = read_archive()
     document = {"stamp": stamp, "codename": archive.codename, "sources": archive.sources}
-    write_file(memory, json.dumps(document).encode())
+    write_file(memory, json.dumps(document).encode(), is_durable=False)
     return archive
 
 

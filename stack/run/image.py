@@ -110,7 +110,7 @@ class Builder:
     def _write(self, files: Files) -> None:
         """Write what images are built with; the rest of the tree changes only once the images are there."""
         for path, content in files.items():
-            write_file(self.workspace.rendered / path, content)
+            write_file(self.workspace.rendered / path, content, is_durable=False)
 
     def make_function(self, plan: FunctionPlan, name: str) -> Iterator[str]:
         """Make the image of a function, or pull one that runs as it is, and yield the lines of the log.
@@ -135,7 +135,7 @@ class Builder:
         """
         folder = self.workspace.state / "builds" / plan.name / digest([name])
         for path, content in render_function(plan, self.inputs).items():
-            write_file(folder / path.removeprefix(f"functions/{plan.name}/"), content)
+            write_file(folder / path.removeprefix(f"functions/{plan.name}/"), content, is_durable=False)
         context = self.workspace.root / plan.function.context
         build = plan.spec.build
         flags = (*(("--no-cache",) if build.no_cache else ()), *split_flags(build.flags))

@@ -17,7 +17,7 @@ from stack.plan.render import Inputs, function_image, render, render_function, u
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, check_exposure, plan_service
 from stack.record import dataclass
-from stack.run.deploy.deployment import Deployment, load_candidate, load_deployments
+from stack.run.deploy.deployment import Deployment, list_unreadable, load_candidate, load_deployments
 from stack.run.docker.engine import Engine
 from stack.run.gateway import settle_gateway
 from stack.run.ground import choose_ground
@@ -161,7 +161,8 @@ class Stack:
         theirs = find_rollouts(self.workspace).difference(own)
         coming = [self.deployed_service(one) for name in theirs if (one := load_candidate(self.workspace, name))]
         mount_secrets(self.workspace, self.vault, used_secrets(inputs.services))
-        unmount_secrets(self.workspace, used_secrets([*inputs.services, *coming]))
+        if not list_unreadable(self.workspace):
+            unmount_secrets(self.workspace, used_secrets([*inputs.services, *coming]))
         files = render(inputs)
         changed = write_tree(self.workspace, files, theirs)
         settle_gateway(self.engine, self.settings, files)

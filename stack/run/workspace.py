@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ VARIABLE = "TIDEGATE_WORKSPACE"
 
 # Below .stack/, what is not rendered: never removed as an orphan.
 _KEPT = frozenset({"secrets", "state", ".gitignore", "function.schema.json", "stack.schema.json"})
+
+# Below .stack/, what only builds read: they write it again, so it need not outlive a power cut. All else is mounted by
+# containers, which Docker starts again by itself.
+_RECIPE = re.compile(r"images/|functions/[^/]+/Dockerfile")
 
 # How the name begins of the Compose file of a deploy that is on its way, before that of a function.
 _CANDIDATE = "candidate."
@@ -81,7 +86,11 @@ def write_tree(workspace: Workspace, files: Files, leaving: Collection[str] = ()
     """
     theirs = tuple(part for name in leaving for part in (f"functions/{name}/", f"{_CANDIDATE}{name}."))
     own = {path: content for path, content in files.items() if not path.startswith(theirs)}
-    changed = tuple(path for path, content in own.items() if write_file(workspace.rendered / path, content))
+    changed = tuple(
+        path
+        for path, content in own.items()
+        if write_file(workspace.rendered / path, content, is_durable=not _RECIPE.match(path))
+    )
     return changed + tuple(_remove_orphans(workspace.rendered, set(files), theirs))
 
 
@@ -102,8 +111,10 @@ def _list_rendered(folder: Path) -> Iterator[str]:
         yield from (f"{place}/{file}".lstrip("/") for file in files if file not in kept)
 
 
-def write_file(path: Path, content: bytes, mode: int = 0o644) -> bool:
-    """Replace a file in one step, if its content differs; say whether it did.
+def write_file(path: Path, content: bytes, mode: int = 0o644, *, is_durable: bool = True) -> bool:
+    """Replace a file in one step, if its content differs; return whether it did.
+
+    A durable file is on the disk, under its name, when this returns: a power cut leaves the old or the new content.
 
     Raises:
         HostError: it cannot be written.
@@ -111,33 +122,71 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> bool:
     try:
         if path.is_file() and path.read_bytes() == content and path.stat().st_mode & 0o777 == mode:
             return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, content, mode)
+        _make_folders(path.parent, is_durable=is_durable)
+        _replace(path, content, mode, is_durable=is_durable)
     except OSError as error:
         raise HostError(f"{path} cannot be written: {error.strerror}. {advise(error, path)}") from error
     return True
 
 
-def _replace(path: Path, content: bytes, mode: int) -> None:
+def _make_folders(path: Path, *, is_durable: bool) -> None:
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    if is_durable:
+        for one in missing:
+            sync(one.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file's content, or a folder's names, written to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Do so for all files and folders of a folder: many at once take less time than one after the other.
+
+    Raises:
+        HostError: the disk does not take them.
+    """
+    try:
+        for parent, _, files in os.walk(folder):
+            for one in (*(Path(parent, file) for file in files), Path(parent)):
+                sync(one)
+    except OSError as error:
+        raise HostError(f"{folder} cannot be written: {error.strerror}. {advise(error, folder)}") from error
+
+
+def _replace(path: Path, content: bytes, mode: int, *, is_durable: bool) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        Path(name).chmod(mode)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            if is_durable:
+                os.fsync(file.fileno())
         Path(name).replace(path)
+        if is_durable:
+            sync(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, if it is there.
+    """Remove a file, if it is there; a power cut does not bring it back.
 
     Raises:
         HostError: it cannot be removed.
     """
     try:
-        path.unlink(missing_ok=True)
+        if path.exists() or path.is_symlink():
+            path.unlink(missing_ok=True)
+            sync(path.parent)
     except OSError as error:
         raise HostError(f"{path} cannot be removed: {error.strerror}. {advise(error, path)}") from error
 

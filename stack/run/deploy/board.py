@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stack import console
 from stack.errors import StackError
 from stack.record import dataclass
-from stack.run.deploy.deployment import find_deployment, is_deployed
+from stack.run.deploy.deployment import load_deployment
 from stack.run.deploy.log import DeployLog, Result
 from stack.run.workspace import Workspace
 
@@ -68,8 +68,8 @@ class Board:
     def fail(self, name: str, reason: str) -> None:
         """Say that a function failed, and what goes on; the whole reason is for the end."""
         workspace, kept = self.logs[name].workspace, ""
-        if is_deployed(workspace, name):
-            kept = f"\nRevision {find_deployment(workspace, name).revision} of {name} runs as before."
+        if deployment := load_deployment(workspace, name):
+            kept = f"\nRevision {deployment.revision} of {name} runs as before."
         self._rows[name].failure = f"{reason}{kept}"
         self.tell(name, FAILED)
         self._rows[name].detail = reason.partition("\n")[0][:_DETAIL_CHARACTERS]

@@ -1,7 +1,8 @@
 """Deployments: which functions run, as what; and their revisions, the older deployments of the same function.
 
 .stack/state/functions/NAME.json is what runs, .stack/state/revisions/NAME/NUMBER.json each older revision that is kept.
-snapshot.py keeps the files of all of them.
+snapshot.py keeps the files of all of them. What runs is written twice, so that .stack/state/copies/NAME.json counts
+where a disk has lost the first; a file that cannot be read keeps no other function from its task.
 """
 
 import getpass
@@ -9,11 +10,14 @@ import os
 import shutil
 import socket
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from stack import console
 from stack.config.function import FunctionConfig
 from stack.config.requirements import Requirements
 from stack.config.settings import Settings
@@ -21,7 +25,7 @@ from stack.config.source import FOLDER, Function, SourceFile
 from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan, complete_function
 from stack.run.deploy.snapshot import copy_snapshot, forget_snapshot, take_snapshot
-from stack.run.workspace import Workspace, write_file
+from stack.run.workspace import Workspace, remove_file, write_file
 
 # Names another author than the user who runs this program, such as who has logged in to the dashboard.
 AUTHOR = "TIDEGATE_AUTHOR"
@@ -58,9 +62,17 @@ class Deployment(BaseModel):
 
 
 def load_deployments(workspace: Workspace) -> dict[str, Deployment]:
-    """Read which functions are deployed, by name."""
-    found = map(_try_read, _find(workspace.state / "functions"))
+    """Read which functions are deployed, by name; one that cannot be read is left out, and warned of."""
+    found = (load_deployment(workspace, name) for name in list_deployed(workspace))
     return {one.name: one for one in found if one}
+
+
+def list_unreadable(workspace: Workspace) -> tuple[str, ...]:
+    """Return the names of the functions that are deployed and of which no file says as what: they run on as they are.
+
+    What belongs to them, such as containers and mounted secrets, is to be left alone.
+    """
+    return tuple(name for name in list_deployed(workspace) if load_deployment(workspace, name) is None)
 
 
 def list_deployed(workspace: Workspace) -> tuple[str, ...]:
@@ -77,10 +89,10 @@ def find_deployment(workspace: Workspace, name: str) -> Deployment:
     """Return what runs of a function.
 
     Raises:
-        FunctionError: it is not deployed.
+        FunctionError: it is not deployed, or cannot be read.
     """
     if is_deployed(workspace, name):
-        return _read(_current(workspace, name))
+        return load_deployment(workspace, name) or _read(_current(workspace, name))
     known = ", ".join(path.stem for path in _find(workspace.state / "functions")) or "none"
     raise FunctionError(f"{name or 'A function without a name'} is not deployed. Deployed functions: {known}.")
 
@@ -99,13 +111,13 @@ def load_revisions(workspace: Workspace, name: str) -> tuple[Deployment, ...]:
 
 def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str, *, message: str = "") -> Deployment:
     """Remember that a function runs as this image from now on; what ran before stays as a revision."""
-    path = _current(workspace, plan.name)
-    before = _read(path) if is_deployed(workspace, plan.name) else None
-    deployment = _describe(plan, image, revision=before.revision + 1 if before else 1, message=message)
-    _keep_files(workspace, plan.function, deployment)
+    before = load_deployment(workspace, plan.name)
+    deployment = _describe(plan, image, revision=_find_last(workspace, plan.name, before) + 1, message=message)
+    _keep_files(workspace, plan.function, deployment, before)
     if before:
         _write(_history(workspace, plan.name) / f"{before.revision}.json", before)
-    _write(path, deployment)
+    _write(_copy(workspace, plan.name), deployment)
+    _write(_current(workspace, plan.name), deployment)
     return deployment
 
 
@@ -129,12 +141,13 @@ def load_live(workspace: Workspace, besides: Collection[str]) -> tuple[Deploymen
 
 def forget_candidate(workspace: Workspace, name: str) -> None:
     """Remember that the deploy has come to its end."""
-    _candidate(workspace, name).unlink(missing_ok=True)
+    remove_file(_candidate(workspace, name))
 
 
 def forget_deployment(workspace: Workspace, name: str) -> None:
     """Remember that a function is not deployed, and forget its revisions."""
-    _current(workspace, name).unlink(missing_ok=True)
+    remove_file(_current(workspace, name))
+    remove_file(_copy(workspace, name))
     forget_candidate(workspace, name)
     shutil.rmtree(_history(workspace, name), ignore_errors=True)
 
@@ -142,8 +155,8 @@ def forget_deployment(workspace: Workspace, name: str) -> None:
 def forget_revisions(workspace: Workspace, name: str, oldest: int) -> None:
     """Forget the revisions before a number."""
     for path in _find(_history(workspace, name)):
-        if int(path.stem) < oldest:
-            path.unlink()
+        if path.stem.isdecimal() and int(path.stem) < oldest:
+            remove_file(path)
             forget_snapshot(workspace, name, int(path.stem))
 
 
@@ -174,18 +187,29 @@ def _describe(plan: FunctionPlan, image: str, *, revision: int, message: str) ->
     )
 
 
-def _keep_files(workspace: Workspace, function: Function, deployment: Deployment) -> None:
+def _find_last(workspace: Workspace, name: str, before: Deployment | None) -> int:
+    """Return the number of the last revision; where what runs cannot be read, that of the files there are."""
+    if before:
+        return before.revision
+    return max((int(path.stem) for path in _find(_history(workspace, name)) if path.stem.isdecimal()), default=0)
+
+
+def _keep_files(workspace: Workspace, function: Function, deployment: Deployment, before: Deployment | None) -> None:
     """Keep what the image was built from; of one that runs again, what was kept then."""
     if any(file.digest for file in function.files):
         take_snapshot(workspace, function, deployment.revision)
         return
-    older = load_revisions(workspace, function.name) if is_deployed(workspace, function.name) else ()
+    older = load_revisions(workspace, function.name) if before else ()
     same = [one.revision for one in older if one.image == deployment.image]
     copy_snapshot(workspace, function.name, same[0] if same else 0, deployment.revision)
 
 
 def _current(workspace: Workspace, name: str) -> Path:
     return workspace.state / "functions" / f"{name}.json"
+
+
+def _copy(workspace: Workspace, name: str) -> Path:
+    return workspace.state / "copies" / f"{name}.json"
 
 
 def _candidate(workspace: Workspace, name: str) -> Path:
@@ -205,19 +229,38 @@ def _read(path: Path) -> Deployment:
         return Deployment.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         name = path.parent.name if path.parent.parent.name == "revisions" else path.stem
-        raise FunctionError(
-            f"{path} cannot be read. Remove it, and deploy again: invoke deploy-function {name}."
-        ) from error
+        raise FunctionError(f"{path} cannot be read. Write it again: invoke deploy-function {name}.") from error
 
 
 def _try_read(path: Path) -> Deployment | None:
-    """Read what may be gone meanwhile: then nothing."""
+    """Read what may be gone meanwhile, or half written where a disk failed: then nothing."""
     try:
         return _read(path)
-    except FunctionError:
+    except FunctionError as error:
         if path.exists():
-            raise
+            _warn_once(str(error))
         return None
+
+
+def load_deployment(workspace: Workspace, name: str) -> Deployment | None:
+    """Read what runs of a function, from the copy if the file itself cannot be read; nothing if neither can."""
+    path = _current(workspace, name)
+    try:
+        return _read(path)
+    except FunctionError as error:
+        if not path.exists():
+            return None
+        with suppress(FunctionError):
+            copied = _read(_copy(workspace, name))
+            _warn_once(f"{path} cannot be read; its copy counts. Write it again: invoke deploy-function {name}.")
+            return copied
+        _warn_once(f"{error} Until then {name} runs on as it is, and no other task knows of it.")
+        return None
+
+
+@cache
+def _warn_once(message: str) -> None:
+    console.warn(message)
 
 
 def _write(path: Path, deployment: Deployment) -> None:

@@ -13,10 +13,10 @@ from dataclasses import asdict
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from stack.record import dataclass
-from stack.run.deploy.deployment import find_deployment, is_deployed, tell_author
+from stack.run.deploy.deployment import find_deployment, load_deployment, tell_author
 from stack.run.lock import try_lock
 from stack.run.workspace import Workspace, make_folder, write_file
 
@@ -141,8 +141,13 @@ class DeployLog:
         self._append(_entry(message, level=level, event=Event.END, result=result, revision=revision))
 
     def _append(self, entry: Entry) -> None:
-        with _file(self.workspace, self.name).open("ab") as file:
+        with _file(self.workspace, self.name).open("ab+") as file:
+            if file.tell() and not _ends_line(file):
+                file.write(b"\n")
             file.write(entry.write())
+            if entry.event == Event.END:
+                file.flush()
+                os.fsync(file.fileno())
 
 
 def load_attempts(workspace: Workspace, name: str) -> tuple[Attempt, ...]:
@@ -198,12 +203,19 @@ def list_logs(workspace: Workspace) -> dict[str, Path]:
     return {path.stem: path for path in sorted(_file(workspace, "").parent.glob("*.jsonl"))}
 
 
+def _ends_line(file: BinaryIO) -> bool:
+    """Return whether a file's last line is whole: a power cut may have left a half one."""
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
+
+
 def _close(workspace: Workspace, name: str) -> bool:
     """End a log that nobody writes any more; say whether its deploy has ended, in whatever way."""
     with try_lock(workspace, f"function-{name}") as is_free:
         if is_free and (attempts := _read_attempts(workspace, name)) and not attempts[-1].end:
             began = attempts[-1].begin.time
-            if is_deployed(workspace, name) and find_deployment(workspace, name).time.timestamp() * 1000 >= began:
+            deployment = load_deployment(workspace, name)
+            if deployment and deployment.time.timestamp() * 1000 >= began:
                 DeployLog(workspace, name).end(Result.READY, _OVERTAKEN)
             else:
                 DeployLog(workspace, name).end(Result.INTERRUPTED, _INTERRUPTED)

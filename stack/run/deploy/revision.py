@@ -8,10 +8,10 @@ from stack import console
 from stack.errors import FunctionError
 from stack.plan.code import runs_as_is
 from stack.record import dataclass
-from stack.run.deploy.deployment import Deployment, forget_revisions, is_deployed, load_deployments, load_revisions
+from stack.run.deploy.deployment import Deployment, forget_revisions, load_deployment, load_deployments, load_revisions
 from stack.run.lock import try_lock
 from stack.run.stack import Stack, open_stack
-from stack.run.workspace import Workspace, list_files, write_file
+from stack.run.workspace import Workspace, list_files, remove_file, write_file
 
 # Below the folder of what is remembered: a file for each function, of the images that its deploys began.
 _ATTEMPTS = "attempts"
@@ -89,7 +89,10 @@ def note_attempt(workspace: Workspace, name: str, image: str) -> None:
 def list_attempts(workspace: Workspace, name: str) -> tuple[str, ...]:
     """Return the images that were noted and not removed since."""
     path = _attempts_file(workspace, name)
-    return tuple(path.read_text(encoding="utf-8").split()) if path.is_file() else ()
+    if not path.is_file():
+        return ()
+    # Of a file that a disk has lost, what is no name of an image is passed over.
+    return tuple(word for word in path.read_text(encoding="utf-8", errors="replace").split() if word.isprintable())
 
 
 def prune_revisions(stack: Stack, names: Sequence[str]) -> None:
@@ -120,7 +123,7 @@ def prune_attempts(stack: Stack) -> None:
 
 def _find_spent(stack: Stack, name: str) -> Sequence[Deployment]:
     """Return the revisions beyond those that are kept, the newest first."""
-    deployments = load_revisions(stack.workspace, name) if is_deployed(stack.workspace, name) else ()
+    deployments = load_revisions(stack.workspace, name) if load_deployment(stack.workspace, name) else ()
     return deployments[stack.settings.revisions :]
 
 
@@ -146,7 +149,7 @@ def _write_attempts(workspace: Workspace, name: str, images: Iterable[str]) -> N
     if text:
         write_file(_attempts_file(workspace, name), text.encode())
     else:
-        _attempts_file(workspace, name).unlink(missing_ok=True)
+        remove_file(_attempts_file(workspace, name))
 
 
 def _attempts_file(workspace: Workspace, name: str) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from stack.config.source import FOLDER, Function, SourceFile, read_files
 from stack.errors import FunctionError, HostError
 from stack.plan.parcel import File
-from stack.run.workspace import Workspace, advise, remove_file, write_file
+from stack.run.workspace import Workspace, advise, remove_file, sync_tree, write_file
 
 LARGEST_FILE_BYTES, _MOST_BYTES = 1_000_000, 10_000_000
 
@@ -92,8 +92,11 @@ def _digest(file: File) -> str:
 def _write(workspace: Workspace, name: str, number: int, files: Mapping[str, File]) -> None:
     """Write the files so that only their owner can read them, since some may be kept from others in the folder."""
     forget_snapshot(workspace, name, number)
+    folder = _folder(workspace, name, number)
     for path, file in files.items():
-        write_file(_folder(workspace, name, number) / path, file.content, 0o700 if file.is_executable else 0o600)
+        write_file(folder / path, file.content, 0o700 if file.is_executable else 0o600, is_durable=False)
+    if files:
+        sync_tree(folder)
 
 
 def _folder(workspace: Workspace, name: str, number: int) -> Path:

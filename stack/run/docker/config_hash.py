@@ -37,7 +37,7 @@ class HashMemory:
         """Keep hashes; the oldest go."""
         kept = {name: known for name, known in self._read().items() if name != key}
         latest = list(kept.items())[1 - _MOST :]
-        write_file(self._path, json.dumps(dict([*latest, (key, dict(hashes))])).encode())
+        write_file(self._path, json.dumps(dict([*latest, (key, dict(hashes))])).encode(), is_durable=False)
 
     def _read(self) -> dict[str, dict[str, str]]:
         try:

@@ -67,7 +67,7 @@ class Engine:
         stamp = f"{program} {Path(program).stat().st_mtime_ns if program else 0}\n".encode()
         if not memory.is_file() or memory.read_bytes() != stamp:
             self.verify()
-            write_file(memory, stamp)
+            write_file(memory, stamp, is_durable=False)
 
     def prepare(self) -> None:
         """Load now what takes a while to import, for who is in a hurry later."""

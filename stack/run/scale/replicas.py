@@ -1,11 +1,13 @@
 """How many containers of each function were asked for; kept in .stack/state/replicas/, one file for each."""
 
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
+from stack import console
 from stack.plan.function import FunctionPlan
 from stack.plan.scale import find_limits
-from stack.run.workspace import Workspace, list_files, write_file
+from stack.run.workspace import Workspace, list_files, remove_file, write_file
 
 
 def load_replicas(workspace: Workspace) -> dict[str, int]:
@@ -14,8 +16,19 @@ def load_replicas(workspace: Workspace) -> dict[str, int]:
     for path in list_files(_folder(workspace)):
         # A function may be deleted meanwhile.
         with suppress(FileNotFoundError):
-            found[path.name] = int(path.read_text())
+            text = path.read_text(encoding="utf-8", errors="replace").strip()
+            if text.isdecimal():
+                found[path.name] = int(text)
+            else:
+                _warn_once(path)
     return found
+
+
+@cache
+def _warn_once(path: Path) -> None:
+    name = path.name
+    as_written = "as many containers as its function.yaml says"
+    console.warn(f"{path} holds no number, so {name} has {as_written}. Say how many: invoke scale-function {name} N.")
 
 
 def keep_replicas(workspace: Workspace, name: str, replicas: int) -> None:
@@ -25,7 +38,7 @@ def keep_replicas(workspace: Workspace, name: str, replicas: int) -> None:
 
 def forget_replicas(workspace: Workspace, name: str) -> None:
     """Forget it."""
-    (_folder(workspace) / name).unlink(missing_ok=True)
+    remove_file(_folder(workspace) / name)
 
 
 def wake(workspace: Workspace, plan: FunctionPlan) -> int | None:

@@ -74,7 +74,7 @@ def load_session_key(workspace: Workspace) -> str:
         HostError: the file belongs to somebody else.
     """
     path = workspace.secrets / _SESSION_KEY
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:
         make_folder(workspace.secrets, _PRIVATE_FOLDER)
         write_file(path, secrets.token_urlsafe(32).encode(), _PRIVATE)
     try:

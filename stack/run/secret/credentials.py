@@ -21,11 +21,14 @@ def load_credentials(workspace: Workspace) -> Credentials:
     """
     path = workspace.secrets / "broker.password"
     try:
-        return Credentials(USERNAME, Secret(path.read_text(encoding="utf-8").strip()))
+        password = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return GUEST_CREDENTIALS
     except OSError as error:
         raise HostError(f"{path} cannot be read: {error.strerror}. It belongs to whoever made the stack.") from error
+    if not password:
+        raise HostError(f"{path} is empty. `invoke credentials` makes another password, which the next `up` applies.")
+    return Credentials(USERNAME, Secret(password))
 
 
 def make_credentials(workspace: Workspace, *, is_for_dashboard: bool = False) -> None:

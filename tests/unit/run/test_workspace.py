@@ -17,6 +17,7 @@ from stack.run.workspace import (
     make_folder,
     open_workspace,
     read_tree,
+    remove_file,
     write_file,
     write_tree,
 )
@@ -149,3 +150,52 @@ def test_what_is_there_of_a_path_that_cannot_be_made_is_named(tmp_path: Path) ->
     for path in (tmp_path / "a" / "b" / "c", tmp_path / "a" / "b"):
         with pytest.raises(HostError, match=rf"Check who owns {tmp_path}/a\.$"):
             make_folder(path)
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what was written to the disk, in the order in which it was, and of what was renamed."""
+    done: list[str] = []
+    fsync = os.fsync
+
+    def note(handle: int) -> None:
+        done.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    rename = Path.replace
+
+    def note_rename(self: Path, target: Path) -> Path:
+        done.append(f"-> {target.name}")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Path, "replace", note_rename)
+    return done
+
+
+def test_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, synced: list[str]) -> None:
+    write_file(tmp_path / "state" / "functions" / "a.json", b"1")
+    folders, content, rename, names = synced[:2], synced[2], synced[3], synced[4]
+    assert sorted(folders) == sorted([tmp_path.name, "state"])
+    assert content.startswith(".writing-")
+    assert (rename, names) == ("-> a.json", "functions")
+    synced.clear()
+    write_file(tmp_path / "state" / "functions" / "a.json", b"1")
+    write_file(tmp_path / "hashes.json", b"1", is_durable=False)
+    assert synced == ["-> hashes.json"]
+
+
+def test_only_what_builds_read_may_be_lost(tmp_path: Path, synced: list[str]) -> None:
+    files = {"compose.yaml": b"1", "rabbitmq/rabbitmq.conf": b"2", "functions/a/processor.yaml": b"3"}
+    recipes = {"images/processor/Dockerfile": b"4", "functions/a/Dockerfile": b"5"}
+    write_tree(Workspace(tmp_path), files | recipes)
+    renamed = [index for index, name in enumerate(synced) if name.startswith("-> ")]
+    durable = {synced[one][3:] for one in renamed if synced[one - 1].startswith(".writing-")}
+    assert durable == {"compose.yaml", "rabbitmq.conf", "processor.yaml"}
+
+
+def test_removal_is_on_the_disk(tmp_path: Path, synced: list[str]) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    remove_file(tmp_path / "a")
+    remove_file(tmp_path / "a")
+    assert synced == [tmp_path.name]

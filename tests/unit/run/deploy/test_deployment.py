@@ -13,8 +13,11 @@ from stack.plan.function import processor_document
 from stack.run.deploy.deployment import (
     forget_deployment,
     forget_revisions,
+    list_unreadable,
+    load_candidate,
     load_deployments,
     load_revisions,
+    note_candidate,
     record_deployment,
 )
 from stack.run.workspace import Workspace
@@ -111,9 +114,51 @@ def test_revision_that_was_written_and_did_not_come_to_run_does_not_count(tmp_pa
     assert [one.revision for one in load_revisions(workspace, "a")] == [1]
 
 
-def test_damaged_file_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"{", b"\0" * 300])
+def test_copy_counts_where_a_file_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
     workspace = Workspace(tmp_path)
     record_deployment(workspace, make_plan("a"), "image:1")
-    (workspace.state / "functions" / "a.json").write_text("{")
-    with pytest.raises(FunctionError, match=r"a\.json cannot be read\. Remove it, .* invoke deploy-function a\."):
-        load_deployments(workspace)
+    record_deployment(workspace, make_plan("a"), "image:2")
+    record_deployment(workspace, make_plan("b"), "image:1")
+    (workspace.state / "functions" / "a.json").write_bytes(content)
+    assert {name: one.image for name, one in load_deployments(workspace).items()} == {"a": "image:2", "b": "image:1"}
+    assert [one.revision for one in load_revisions(workspace, "a")] == [2, 1]
+    assert list_unreadable(workspace) == ()
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count("its copy counts. Write it again: invoke deploy-function a.") == 1
+    assert record_deployment(workspace, make_plan("a"), "image:3").revision == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"{"])
+def test_function_that_cannot_be_read_keeps_no_other_from_its_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    workspace = Workspace(tmp_path)
+    for image in ("image:1", "image:2"):
+        record_deployment(workspace, make_plan("a"), image)
+    record_deployment(workspace, make_plan("b"), "image:1")
+    for folder in ("functions", "copies"):
+        (workspace.state / folder / "a.json").write_bytes(content)
+    assert set(load_deployments(workspace)) == {"b"}
+    assert list_unreadable(workspace) == ("a",)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Write it again: invoke deploy-function a. Until then a runs on as it is" in told
+    with pytest.raises(FunctionError, match=r"a\.json cannot be read\. .* invoke deploy-function a\."):
+        load_revisions(workspace, "a")
+    assert record_deployment(workspace, make_plan("a"), "image:3").revision == 2
+    assert set(load_deployments(workspace)) == {"a", "b"}
+
+
+def test_damaged_revision_and_candidate_are_passed_over(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for image in ("image:1", "image:2", "image:3"):
+        record_deployment(workspace, make_plan("a"), image)
+    note_candidate(workspace, make_plan("a"), "image:4")
+    (workspace.state / "revisions" / "a" / "1.json").write_bytes(b"")
+    (workspace.state / "candidates" / "a.json").write_bytes(b'{"name":')
+    assert [one.revision for one in load_revisions(workspace, "a")] == [3, 2]
+    assert load_candidate(workspace, "a") is None
+    forget_revisions(workspace, "a", 3)
+    assert [path.name for path in (workspace.state / "revisions" / "a").glob("*")] == []

@@ -189,3 +189,15 @@ def test_failure_before_a_log_was_begun_is_noted_once(tmp_path: Path) -> None:
     note_failure(workspace, NAME, "said already", since=1.0)
     attempts = load_attempts(workspace, NAME)
     assert [one.end.message for one in attempts if one.end] == ["no Docker"]
+
+
+def test_line_that_was_cut_off_does_not_take_the_next_with_it(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    log = DeployLog(workspace, NAME)
+    log.begin("")
+    with (workspace.state / "deploys" / f"{NAME}.jsonl").open("ab") as file:
+        file.write(b'{"time": 1')
+    log.end(Result.ERROR, "broken")
+    (attempt,) = load_attempts(workspace, NAME)
+    assert attempt.end
+    assert attempt.end.message == "broken"

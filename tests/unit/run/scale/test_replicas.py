@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from stack.run.scale.replicas import forget_replicas, keep_replicas, load_replicas, wake
 from stack.run.workspace import Workspace
 from tests.unit.plan.samples import make_plan
@@ -26,3 +28,12 @@ def test_deploy_wakes_what_the_scaler_put_to_sleep_and_nothing_else(tmp_path: Pa
     assert wake(workspace, by_hand) == 0
     assert wake(workspace, scaled) == 1
     assert load_replicas(workspace) == {scaled.name: 1}
+
+
+def test_damaged_number_counts_for_nothing_and_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = Workspace(tmp_path)
+    keep_replicas(workspace, "one", 3)
+    keep_replicas(workspace, "two", 2)
+    (workspace.state / "replicas" / "one").write_bytes(b"")
+    assert load_replicas(workspace) == {"two": 2}
+    assert "invoke scale-function one N" in " ".join(capsys.readouterr().err.split())

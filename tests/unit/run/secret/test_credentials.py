@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from stack.errors import HostError
 from stack.plan.broker import GUEST_CREDENTIALS
+from stack.run.secret.access import load_session_key
 from stack.run.secret.credentials import USERNAME, load_credentials, make_credentials
 from stack.run.workspace import Workspace
 
@@ -47,3 +49,20 @@ def test_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
     workspace.secrets.mkdir(parents=True, mode=0o755)
     make_credentials(workspace)
     assert mode_of(workspace.secrets) == 0o700
+
+
+def test_empty_file_is_no_password(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    make_credentials(workspace)
+    (workspace.secrets / "broker.password").write_bytes(b"")
+    with pytest.raises(HostError, match=r"broker\.password is empty\. `invoke credentials` makes another"):
+        load_credentials(workspace)
+
+
+def test_empty_session_key_is_made_again(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    first = load_session_key(workspace)
+    (workspace.secrets / ".session-key").write_bytes(b"")
+    second = load_session_key(workspace)
+    assert len(second) == len(first)
+    assert second != first
