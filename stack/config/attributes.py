@@ -42,6 +42,8 @@ class HttpAttributes(NuclioDocument):
     """Which pages of other sites may ask."""
     hide_traceback: bool = False
     """Keep what went wrong in a handler out of the response; it is in the log."""
+    filestream_folder: str = ""
+    """The folder below which a handler's response may name a file to be sent, in X-Nuclio-Filestream-Path."""
     disable_port_publishing: bool = False
     """Only other services of the stack reach it."""
     service_type: Annotated[str, Inert("is for Kubernetes")] = ""

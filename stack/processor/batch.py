@@ -12,6 +12,8 @@ from stack.processor.configuration import Batch
 from stack.processor.delivery import Delivery
 from stack.processor.response import Response, Stream, refuse, respond
 
+Respond = Callable[[Any], Response | Stream]
+
 # What a client gets for whose event the handler returned nothing; Nuclio's answer.
 _MISSING = refuse(200, "")
 
@@ -55,8 +57,8 @@ def _size(first: Delivery, batch: Batch) -> int:
     return batch.size if companions is None else int(companions) + 1
 
 
-def match_responses(events: Sequence[Any], result: Any) -> list[Response]:
-    """Return the response to each event of a batch.
+def match_responses(events: Sequence[Any], result: Any, respond: Respond = respond) -> list[Response]:
+    """Return the response to each event of a batch; `respond` makes it of what the handler says.
 
     They are found by their `event_id`, or, where none has one, by their order. None, an empty list, and a response
     that is missing mean what None means of a Nuclio function that batches: handled, and nothing to say.
@@ -71,13 +73,13 @@ def match_responses(events: Sequence[Any], result: Any) -> list[Response]:
         raise TypeError(f"a handler of batches should return a list of responses, not {type(result).__name__}")
     known = {item.event_id: item for item in result if isinstance(item, nuclio_sdk.Response) and item.event_id}
     if known or not result:
-        return [_respond(known[event.id]) if event.id in known else _MISSING for event in events]
+        return [_respond(known[event.id], respond) if event.id in known else _MISSING for event in events]
     if len(result) != len(events):
         raise ValueError(f"{len(result)} responses without event_id for a batch of {len(events)} events")
-    return [_respond(item) for item in result]
+    return [_respond(item, respond) for item in result]
 
 
-def _respond(item: Any) -> Response:
+def _respond(item: Any, respond: Respond) -> Response:
     response = respond(item)
     if isinstance(response, Stream):
         raise TypeError("a response of a batch cannot be a generator")

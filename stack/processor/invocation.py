@@ -1,7 +1,10 @@
 """Events on their way through the handler: called, judged, and their deliveries told what became of them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from inspect import isawaitable
+from pathlib import Path
 from types import CoroutineType
 from typing import Any
 
@@ -10,15 +13,14 @@ import nuclio_sdk
 from stack.processor.batch import match_responses
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder
-from stack.processor.handler import Handler, format_user_traceback
+from stack.processor.failure import describe_error, describe_origin, format_trace, show_error
+from stack.processor.handler import Handler
 from stack.processor.post import Post
 from stack.processor.raw import is_decoding
 from stack.processor.recording import ASKED, Recording
-from stack.processor.response import Response, Stream, refuse, respond
+from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
 
-# Characters of an error that travel in the headers of a message.
-_ERROR_LIMIT = 1000
 _HIDDEN = "The handler failed; the reason is in the function's log."
 
 
@@ -33,6 +35,10 @@ class Invoker:
         self._clock = post.clock
         self._meter = post.meter
         self._logger_name = post.logger_name
+        folder = post.trigger.attributes.text("filestreamFolder")
+        # Elsewhere nobody is told the head of a response. Where triggers share workers, the worker has no kind.
+        judge = respond_to_http if post.trigger.kind in ("http", "") else respond
+        self._respond = partial(judge, folder=Path(folder)) if folder else judge
         self._hides_traceback = post.trigger.attributes.flag("hideTraceback", False)
         self._recording: Recording | None = None
         self._asked: str | bytes = ASKED if is_decoding() else ASKED.encode()
@@ -48,7 +54,7 @@ class Invoker:
             if isinstance(result, CoroutineType):
                 # A decorator may hide that the handler is async.
                 result = self._complete(result)
-            response = respond(result)
+            response = self._respond(result)
             if isinstance(response, Stream):
                 if isinstance(delivery, StreamedDelivery):
                     self._end_stream(delivery, send(delivery, response, self._complete))
@@ -66,7 +72,7 @@ class Invoker:
             event = self._build(delivery.message)
             if self._asked in event.headers:
                 self._record(event.headers[self._asked])
-            response = respond(await _call(self._handler, self._context, event))
+            response = self._respond(await _call(self._handler, self._context, event))
             if isinstance(response, Stream):
                 if isinstance(delivery, StreamedDelivery):
                     self._end_stream(delivery, await send_async(delivery, response))
@@ -85,7 +91,7 @@ class Invoker:
             result = self._handler(self._context, events)
             if isinstance(result, CoroutineType):
                 result = self._complete(result)
-            responses = match_responses(events, result)
+            responses = match_responses(events, result, self._respond)
         except BaseException as error:
             self._fail_batch(pairs, error)
         else:
@@ -97,7 +103,7 @@ class Invoker:
         pairs = self._build_batch(deliveries)
         events = [event for _, event in pairs]
         try:
-            responses = match_responses(events, await self._handler(self._context, events))
+            responses = match_responses(events, await self._handler(self._context, events), self._respond)
         except BaseException as error:
             self._fail_batch(pairs, error)
         else:
@@ -123,7 +129,8 @@ class Invoker:
     def _settle(self, delivery: Delivery, response: Response, failure: Failure | None = None) -> None:
         self._clock.stop()
         if self._recording:
-            response, self._recording = self._recording.finish(response), None
+            recording, self._recording = self._recording, None
+            response = recording.finish(response)
         if failure is None and response.is_failure:
             failure = Failure(f"the handler answered with status {response.status}", "")
         # Counted before it is told: who gets the answer and then asks for the figures finds it there.
@@ -154,34 +161,22 @@ class Invoker:
         """Log an error; return what the client gets and what is said of the message."""
         if isinstance(error, nuclio_sdk.ExceptionWithResponse):
             return self._respond_with(error), None
-        trace = format_user_traceback(error)
-        self._context.logger.error_with("Exception caught in handler", exc=show_error(error), traceback=trace)
-        origin = next((line.strip() for line in reversed(trace.splitlines()) if line.startswith("  File")), "")
+        trace = format_trace(error, self._handler)
+        # A handler may have closed what the log is written to; the event is settled all the same.
+        with suppress(Exception):
+            self._context.logger.error_with("Exception caught in handler", exc=show_error(error), traceback=trace)
         text = _HIDDEN if self._hides_traceback else f'Exception caught in handler - "{show_error(error)}": {trace}'
-        return refuse(500, text), Failure(describe_error(error), origin[:_ERROR_LIMIT])
+        return refuse(500, text), Failure(describe_error(error), describe_origin(error, trace))
 
     def _respond_with(self, error: Any) -> Response:
         """Return the response that an error carries; Nuclio's SDK has the class, and its processor answers 500."""
         self._context.logger.warn_with("The handler raised a response", status=error.status_code)
         body = "" if error.body is None else error.body
         try:
-            response = respond(nuclio_sdk.Response(None, body, error.content_type, error.status_code))
-        except (TypeError, ValueError) as wrong:
-            return refuse(500, str(wrong))
+            response = self._respond(nuclio_sdk.Response(None, body, error.content_type, error.status_code))
+        except BaseException as wrong:
+            return refuse(500, f"the raised response cannot be sent: {show_error(wrong)}")
         return response if isinstance(response, Response) else refuse(500, "a raised response cannot be a generator")
-
-
-def describe_error(error: BaseException) -> str:
-    """Return an error in a line that fits a message's header."""
-    return f"{type(error).__name__}: {show_error(error)}"[:_ERROR_LIMIT]
-
-
-def show_error(error: BaseException) -> str:
-    """Return an error's text, also where the user's own class fails to make one."""
-    try:
-        return str(error)
-    except Exception:
-        return "(it has no text that can be shown)"
 
 
 async def _call(handler: Handler, context: Any, event: Any) -> Any:

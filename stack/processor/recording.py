@@ -39,9 +39,12 @@ class Recording(logging.Handler):
         self._lines.append({**getattr(record, "with", {}), **line})
 
     def finish(self, response: Response) -> Response:
-        """Stop, and return the response with the lines in its head."""
+        """Stop, and return the response with the lines in its head, if JSON can say them and they are not too long."""
         logging.getLogger(ROOT).removeHandler(self)
-        text = Encoder(separators=(",", ":")).encode(self._lines)
+        try:
+            text = Encoder(separators=(",", ":")).encode(self._lines)
+        except Exception:
+            return response
         if len(text) >= _LIMIT:
             return response
         return response._replace(headers={**response.headers, _RETURNED: text})

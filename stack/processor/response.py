@@ -5,7 +5,10 @@ headers that are not texts are kept (Nuclio drops them).
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, Generator, Mapping
+from functools import lru_cache
+from pathlib import Path
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, NamedTuple
 
@@ -16,6 +19,15 @@ _TEXT, _JSON = "text/plain", "application/json"
 _encode_json = Encoder().encode
 # The header that names a file to be sent.
 FILE_PATH = "x-nuclio-filestream-path"
+# How many headers a response may have, and their bytes: HAProxy, and so the gateway, takes no more than 101 and 15 KiB,
+# of which the processor's own headers and the log of a call need some.
+_COUNT_LIMIT, _HEAD_LIMIT = 80, 10 * 1024
+# Bytes that a header takes there beside its name and value.
+_HEADER_COST = 12
+# A header's name, as HTTP has it: RFC 9110's token.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# What would end a header's value, or have a strict client refuse all of the response.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Response(NamedTuple):
@@ -39,25 +51,30 @@ class Stream(NamedTuple):
     pieces: Generator[Any] | AsyncGenerator[Any]
 
 
+# Characters of a wrong value that an error shows.
+_SHOWN = 100
 _NO_HEADERS: Mapping[str, str] = {}
 _NONE = Response(200, _TEXT, b"None", _NO_HEADERS)
 
 
-def respond(result: Any) -> Response | Stream:
+def respond(result: Any, *, folder: Path | None = None) -> Response | Stream:
     """Return the response that a handler's result means; a generator is a stream.
 
+    A Response may name a file below `folder`, which then is its body.
+
     Raises:
-        TypeError: a Response whose status is no integer, whose content type is no text, or whose body is no JSON.
-        ValueError: a status outside 100 to 999.
+        TypeError: a Response whose status is no integer, whose content type is no text, whose headers are no mapping,
+            or whose body is no JSON.
+        ValueError: a status outside 200 to 999, or a file that is not to be sent.
     """
     if result is None:
         return _NONE
     if isinstance(result, str):
-        return Response(200, _TEXT, result.encode(), _NO_HEADERS)
+        return Response(200, _TEXT, str.encode(result), _NO_HEADERS)
     if isinstance(result, bytes):
-        return Response(200, _TEXT, result, _NO_HEADERS)
+        return Response(200, _TEXT, to_bytes(result), _NO_HEADERS)
     if isinstance(result, nuclio_sdk.Response):
-        return _respond_with(result)
+        return _respond_with(result, folder)
     if isinstance(result, tuple) and len(result) == 2:
         return _respond_with_status(*result)
     if isinstance(result, dict | list):
@@ -78,7 +95,39 @@ def begin_stream(head: Response | None, piece: Any) -> Response:
     response = respond(piece)
     if isinstance(response, Stream):
         raise TypeError("a generator should give the pieces of a body, not another generator")
+    check_head(response)
     return response
+
+
+def respond_to_http(result: Any, *, folder: Path | None = None) -> Response | Stream:
+    """Do as `respond`, and make sure that HTTP can say what the response's head has.
+
+    Raises:
+        TypeError: as `respond`.
+        ValueError: as `respond`, and a header or content type that HTTP has no way to write.
+    """
+    response = respond(result, folder=folder)
+    head = response.head if isinstance(response, Stream) else response
+    if head and (head.headers or head.content_type is not _TEXT):
+        check_head(head)
+    return response
+
+
+def check_head(response: Response) -> None:
+    """Make sure that a response's head can be written.
+
+    Raises:
+        ValueError: a header or the content type cannot, or all of them are too long for the gateway.
+    """
+    size = len(_check_value("content_type", response.content_type))
+    for name, value in response.headers.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"the response's header {_shorten(name)} should have a name of HTTP, such as X-Sensor")
+        size += len(name) + len(_check_value(name, value)) + _HEADER_COST
+    if size > _HEAD_LIMIT:
+        raise ValueError(f"the response's headers should have at most {_HEAD_LIMIT} bytes, not {size}; use the body")
+    if len(response.headers) > _COUNT_LIMIT:
+        raise ValueError(f"the response should have at most {_COUNT_LIMIT} headers, not {len(response.headers)}")
 
 
 def refuse(status: int, text: str) -> Response:
@@ -86,14 +135,31 @@ def refuse(status: int, text: str) -> Response:
     return Response(status, _TEXT, text.encode(errors="replace"), _NO_HEADERS)
 
 
-def _respond_with(response: nuclio_sdk.Response) -> Response | Stream:
+@lru_cache(maxsize=128)
+def _check_value(name: str, value: str) -> bytes:
+    """Return a header's value as it is written: in UTF-8, as Nuclio writes it."""
+    try:
+        written = value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"the response's {name} {_shorten(value)} has half of a surrogate pair in it") from None
+    if sign := _CONTROL.search(value):
+        raise ValueError(f"the response's {name} {_shorten(value)} should have no {sign[0]!r} in it")
+    return written
+
+
+def _shorten(text: str) -> str:
+    return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+
+
+def _respond_with(response: nuclio_sdk.Response, folder: Path | None) -> Response | Stream:
     status = _check_status(response.status_code)
-    headers = {str(name): str(value) for name, value in (response.headers or {}).items()}
+    headers = _read_headers(response.headers)
     if isinstance(response.body, dict):
         return Response(status, _JSON, json.dumps(response.body).encode(), headers)
     content_type = response.content_type
     if not isinstance(content_type, str):
-        raise TypeError(f"the response's content_type should be a text, not {content_type!r}")
+        raise TypeError(f"the response's content_type should be a text, not {_show(content_type)}")
+    content_type = _to_plain(content_type)
     if content_type == _TEXT:
         # nuclio-sdk's default: a header that says more is what the user meant.
         named = [value for name, value in headers.items() if name.lower() == "content-type"]
@@ -104,28 +170,55 @@ def _respond_with(response: nuclio_sdk.Response) -> Response | Stream:
     if headers and any(name.lower() == FILE_PATH for name in headers):
         from stack.processor.file import open_named_file
 
-        return open_named_file(whole)
+        return open_named_file(whole, folder)
     return whole
+
+
+def _read_headers(headers: object) -> dict[str, str]:
+    """Return headers as texts."""
+    if not headers:
+        return {}
+    if not isinstance(headers, Mapping):
+        hint = "; its text is body=…" if isinstance(headers, str | bytes) else ""
+        raise TypeError(f"the response's headers should be a dict, not {_show(headers)}{hint}")
+    return {_to_plain(str(name)): _to_plain(str(value)) for name, value in headers.items()}
+
+
+def _to_plain(text: str) -> str:
+    """Return a text of a class of the user's, such as an enumeration, as a plain one."""
+    return text if type(text) is str else str.__str__(text)
+
+
+def _show(value: object) -> str:
+    """Return an object's text, shortened, or else its class: a user's own may have none."""
+    try:
+        return _shorten(repr(value))[1:-1]
+    except Exception:
+        return f"a {type(value).__name__}"
 
 
 def _respond_with_status(status: object, body: object) -> Response:
     if isinstance(body, str):
-        return Response(_check_status(status), _TEXT, body.encode(), _NO_HEADERS)
+        return Response(_check_status(status), _TEXT, str.encode(body), _NO_HEADERS)
     return Response(_check_status(status), _JSON, _encode_json(body).encode(), _NO_HEADERS)
 
 
 def _check_status(status: object) -> int:
     if isinstance(status, bool) or not isinstance(status, int):
-        raise TypeError(f"the response's status should be a whole number, not {status!r}")
-    if status and not 100 <= status <= 999:
-        raise ValueError(f"the response's status should be from 100 to 999, not {status}")
-    return int(status) or 200
+        raise TypeError(f"the response's status should be a whole number, not {_show(status)}")
+    number = int.__int__(status) or 200
+    if not 200 <= number <= 999:
+        # What is less is no answer yet: the client would wait for one.
+        raise ValueError(f"the response's status should be from 200 to 999, not {number}")
+    return number
 
 
 def to_bytes(body: object) -> bytes:
     """Return a body as it is sent; a piece of a stream may be a whole Response, whose body it then is."""
+    if type(body) is bytes:
+        return body
     if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(body)
+        return bytes(memoryview(body))
     if isinstance(body, nuclio_sdk.Response):
         return to_bytes(body.body)
-    return str(body).encode()
+    return str.encode(str(body))

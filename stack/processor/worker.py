@@ -13,8 +13,9 @@ from nuclio_sdk import Context, Logger, Platform, TriggerInfo
 
 from stack.processor.batch import gather, gather_async
 from stack.processor.configuration import Batch, Function
-from stack.processor.delivery import Source
+from stack.processor.delivery import Delivery, Source
 from stack.processor.event import Builder, open_builder, open_pool_builder
+from stack.processor.failure import describe_error
 from stack.processor.handler import (
     Handler,
     HandlerError,
@@ -24,7 +25,7 @@ from stack.processor.handler import (
     load_handler,
 )
 from stack.processor.inbox import AsyncInbox, Inbox
-from stack.processor.invocation import Invoker, describe_error
+from stack.processor.invocation import Invoker
 from stack.processor.logger import open_logger
 from stack.processor.loop import LoopInbox
 from stack.processor.post import Post
@@ -130,7 +131,7 @@ class Worker:
         source = self._open(inbox, stop)
         handle, batch = self._invoker.handle_async, self._post.trigger.batch
         patience, flushed = find_patience(self._post), 0.0
-        while (delivery := await inbox.get()) is not None:
+        while (delivery := await _take(inbox)) is not None:
             if batch:
                 await self._invoker.handle_batch_async(await gather_async(delivery, inbox.take, batch))
             elif delivery.claim():
@@ -162,6 +163,15 @@ def _connect(*arguments: Any, **named: Any) -> Any:
     from http.client import HTTPConnection
 
     return HTTPConnection(*arguments, **named)
+
+
+async def _take(inbox: AsyncInbox) -> Delivery | None:
+    """Return the next delivery, also where a handler has cancelled the task that all of them run in."""
+    while True:
+        try:
+            return await inbox.get()
+        except asyncio.CancelledError:
+            continue
 
 
 async def _wait_for(awaitable: Any) -> Any:

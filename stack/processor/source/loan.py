@@ -86,7 +86,7 @@ class Loan:
         """Send one frame to the front."""
         try:
             self._wire.send((kind, value))
-        except (OSError, ValueError):
+        except OSError:
             # The front is gone and with it whoever waits for the outcome.
             return
 

@@ -12,8 +12,8 @@ from tests.unit.processor.running import Processor, wait_for
 pytestmark = pytest.mark.parametrize("workers", [1, 2])
 
 
-def start_streams(start: Start, workers: int, handler: str = "handler") -> Processor:
-    triggers = {"web": {"kind": "http", "numWorkers": workers}}
+def start_streams(start: Start, workers: int, handler: str = "handler", **attributes: str) -> Processor:
+    triggers = {"web": {"kind": "http", "numWorkers": workers, "attributes": attributes}}
     return start("streams", handler=f"main:{handler}", triggers=triggers)
 
 
@@ -104,8 +104,10 @@ def test_old_and_brief_clients(start: Start, workers: int) -> None:
 
 
 def test_file_is_sent_and_deleted_if_asked(start: Start, workers: int, tmp_path: Path) -> None:
-    processor = start_streams(start, workers)
-    file = tmp_path / "figures.csv"
+    folder = tmp_path / "files"
+    folder.mkdir()
+    processor = start_streams(start, workers, filestreamFolder=str(folder))
+    file = folder / "figures.csv"
     content = b"a,b\n" * 200_000
     file.write_bytes(content)
     for path in ("/file", "/delete/file"):
@@ -117,5 +119,27 @@ def test_file_is_sent_and_deleted_if_asked(start: Start, workers: int, tmp_path:
     wait_for(lambda: not file.exists())
     answer = processor.ask("/file", body=str(file))
     assert (answer.status, answer.body) == (404, b"")
-    assert processor.ask("/file", body=str(tmp_path)).status == 500
+    assert processor.ask("/file", body=str(folder)).status == 500
     assert processor.ask("/text").body == b"text"
+
+
+def test_no_file_is_sent_from_elsewhere(start: Start, workers: int, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    (folder / "below").mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret")
+    (folder / "below" / "link").symlink_to(tmp_path / "secret")
+    (folder / "below" / "own").write_text("own")
+    processor = start_streams(start, workers, filestreamFolder=str(folder))
+    for name in (
+        tmp_path / "secret",
+        folder / ".." / "secret",
+        folder / "below" / "link",
+        "../secret",
+        "/etc/hostname",
+    ):
+        answer = processor.ask("/file", body=str(name))
+        assert (answer.status, b"is not below filestreamFolder" in answer.body) == (500, True)
+    assert processor.ask("/file", body="below/own").body == b"own"
+    assert b"no file" in processor.ask("/file", body="below").body
+    answer = start_streams(start, workers).ask("/file", body=str(tmp_path / "secret"))
+    assert (answer.status, b"attribute filestreamFolder should name" in answer.body) == (500, True)

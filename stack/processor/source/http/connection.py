@@ -176,11 +176,13 @@ class HttpConnection(asyncio.Protocol):
         if self._current is not delivery or self._transport.is_closing():
             return
         keep_alive = self._keeps_alive(delivery)
-        self._transport.write(
-            self.source.writer.write(
-                response, keep_alive=keep_alive, old_client=delivery.is_old, body_allowed=not delivery.is_head
-            )
-        )
+        try:
+            written = self._write(delivery, response, keep_alive=keep_alive)
+        except Exception as error:
+            # The worker has made sure of what it sends; whatever it has missed must not leave the client waiting.
+            refusal = refuse(500, f"the response cannot be written: {error}")
+            written = self._write(delivery, refusal, keep_alive=keep_alive)
+        self._transport.write(written)
         self._finish(keep_alive=keep_alive)
 
     def stream(self, delivery: HttpDelivery, outcome: Outcome) -> None:
@@ -194,6 +196,11 @@ class HttpConnection(asyncio.Protocol):
         elif isinstance(outcome, Piece):
             delivery.written += len(outcome.data)
             self._write_piece(delivery, outcome.data)
+
+    def _write(self, delivery: HttpDelivery, response: Response, *, keep_alive: bool) -> bytes:
+        return self.source.writer.write(
+            response, keep_alive=keep_alive, old_client=delivery.is_old, body_allowed=not delivery.is_head
+        )
 
     def _begin_stream(self, delivery: HttpDelivery, response: Response) -> None:
         is_chunked = not delivery.is_old and response.status not in BODILESS
