@@ -35,6 +35,7 @@ class Action(StrEnum):
     CREATE = "create"
     START = "start"
     REPLACE = "replace"
+    CHANGE = "change"
     REMOVE = "remove"
     WRITE = "write"
     KEEP = "keep"

@@ -33,12 +33,12 @@ MOUNTED = "secrets/mounted"
 # Compose's profile of functions that are not deployed.
 UNDEPLOYED = "undeployed"
 
-_DEFINITIONS = "rabbitmq/definitions"
+DEFINITIONS = "rabbitmq/definitions"
 # What the entrypoint of RabbitMQ's own image needs before it becomes the user rabbitmq.
 _BROKER_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
 # What the broker has to be started anew for when it changes; functions declare the topology themselves.
-_MOUNTED = ("rabbitmq/enabled_plugins", "rabbitmq/rabbitmq.conf", f"{_DEFINITIONS}/10-users.json")
-_TOPOLOGY = f"{_DEFINITIONS}/20-topology.json"
+_MOUNTED = ("rabbitmq/enabled_plugins", "rabbitmq/rabbitmq.conf", f"{DEFINITIONS}/10-users.json")
+_TOPOLOGY = f"{DEFINITIONS}/20-topology.json"
 
 Files = dict[str, bytes]
 

@@ -16,6 +16,7 @@ from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import check_exposure
 from stack.record import dataclass
+from stack.run.broker.drift import mend_stack_broker
 from stack.run.deploy.deployment import list_unreadable
 from stack.run.deploy.renewal import Renewal, find_renewal
 from stack.run.deploy.revision import prune_attempts
@@ -109,7 +110,8 @@ def bring_up(meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: 
     with interruptible("what was started runs on; `invoke up` goes on from here."), stack_lock(stack.workspace):
         found = _prepare(stack)
         if found.is_settled:
-            changed = "no container" if found.edits else "nothing"
+            is_mended = mend_stack_broker(stack)
+            changed = "no container" if found.edits or is_mended else "nothing"
             console.say(f"Everything runs as it should; {changed} was changed.")
         else:
             found = _make_images(found)
@@ -117,6 +119,7 @@ def bring_up(meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: 
             if meanwhile:
                 meanwhile(stack)
             _wait(found)
+            mend_stack_broker(stack.reread())
     prune_attempts(stack)
     return stack
 

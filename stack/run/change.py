@@ -1,10 +1,15 @@
 """What would happen, told to the user."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from stack import console
 from stack.config.source import function_folders
+from stack.plan.broker import SERVICE
 from stack.plan.change import Action, Change, find_deploys
 from stack.plan.stack import Service
-from stack.run.boot import survey
+from stack.run.boot import Survey, survey
+from stack.run.broker.drift import survey_stack_broker
+from stack.run.broker.survey import BrokerSurvey
 from stack.run.stack import Stack, open_stack
 
 # Exit statuses: nothing to do, and something.
@@ -32,10 +37,23 @@ def tell_plan(*, as_json: bool) -> int:
 
 def find_plan(stack: Stack) -> tuple[Change, ...]:
     """Find what `up` and a deploy of all functions would do; change nothing."""
-    found = survey(stack)
     deployed = [one for one in stack.inputs.services if one.is_deployed]
-    deploys = find_deploys([*_plan_deployed(stack), *stack.undeployed], deployed)
-    return (*found.changes, *found.edits, *deploys)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(survey_stack_broker, stack)
+        found = survey(stack)
+        deploys = find_deploys([*_plan_deployed(stack), *stack.undeployed], deployed)
+    return (*found.changes, *found.edits, *_plan_broker(stack, found, asked.result()), *deploys)
+
+
+def _plan_broker(stack: Stack, found: Survey, broker: BrokerSurvey) -> tuple[Change, ...]:
+    """Return what would be done at the broker; of one that does not run, its container is told of already."""
+    if not any(one.service == SERVICE and one.is_ready for one in found.containers):
+        return ()
+    if broker.problem and not broker.is_locked:
+        console.warn(f"What is at the broker is not compared: {broker.problem}")
+    for one in broker.troubles:
+        console.warn(f"{one.subject} {one.what} {one.advice}")
+    return broker.changes(stack.credentials.username)
 
 
 def _plan_deployed(stack: Stack) -> tuple[Service, ...]:

@@ -22,10 +22,12 @@ _TIMEOUT_SECONDS = 10
 # As much as RabbitMQ tells at once.
 _PAGE = 500
 _BAD_REQUEST = 400
+# Statuses of who may not ask.
+DENIED = (401, 403)
 _UP = "Type `invoke up`, then this again."
 
 
-class _RefusedError(BrokerError):
+class RefusedError(BrokerError):
     """The broker does not do what it was asked to, and says so with an HTTP status."""
 
     def __init__(self, message: str, code: int) -> None:
@@ -86,7 +88,7 @@ class Broker:
         """Delete a queue, unless it holds a message or somebody consumes it; tell whether it is gone."""
         try:
             self.request("DELETE", f"{_queue_path(name)}?if-empty=true&if-unused=true")
-        except _RefusedError as error:
+        except RefusedError as error:
             if error.code == _BAD_REQUEST:
                 return False
             raise
@@ -134,7 +136,7 @@ class Broker:
                 if error.code == 404 and method == "DELETE":
                     return None
                 reason = f"RabbitMQ refused {method} {path}: {error.code} {error.reason}."
-                raise _RefusedError(reason, error.code) from error
+                raise RefusedError(reason, error.code) from error
         except OSError as error:
             raise BrokerError(f"RabbitMQ does not answer at {self.management_url}: {error}. {_UP}") from error
         return json.loads(text) if text else None

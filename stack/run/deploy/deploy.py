@@ -214,6 +214,7 @@ class Deploy:
         if ready:
             console.success(f"{', '.join(ready)}: ready.")
         # Only now: it comes with an HTTP client, which takes a while to import.
+        from stack.run.broker.drift import mend_functions
         from stack.run.broker.leftover import clear_after_deploy
 
         with interruptible(_LEFT_OVER):
@@ -222,6 +223,7 @@ class Deploy:
                 list(pool.map(lambda one: self.stack.engine.tag(one.image, one.plan.tag), built))
             for one in stopping:
                 one.result()
+            mend_functions(self.stack, [one for one in outcome.services if one.plan.name in ready])
             # The older containers bind no more, and the revisions that tell what they bound are still kept.
             clear_after_deploy(self.stack, self.board.names)
             prune_revisions(self.stack, ready)

@@ -8,7 +8,7 @@ import pytest
 
 from stack.errors import BrokerError
 from stack.plan.leftover import Binding
-from stack.run.broker.broker import Broker, _RefusedError
+from stack.run.broker.broker import Broker, RefusedError
 from stack.run.broker.leftover import clear, clear_after_deploy
 from stack.run.deploy.deployment import record_deployment
 from stack.run.stack import Stack, open_stack
@@ -38,7 +38,7 @@ class Table:
                 self.bindings.remove(Binding(queue, exchange, key))
             case ["DELETE", "api", "queues", "/", queue, "if-empty=true&if-unused=true"]:
                 if self.queues.get(queue):
-                    raise _RefusedError("no", 400)
+                    raise RefusedError("no", 400)
                 self.queues.pop(queue, None)
             case _:
                 raise AssertionError(parts)

@@ -1,0 +1,188 @@
+"""Drift: what is not at the broker as it is declared, because somebody changed it by hand.
+
+Compared are the definitions that are rendered, the desired state, with those that the broker tells. What users add for
+themselves, queues, bindings, users and the like, is theirs, and is only told where it changes what is declared.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from stack.plan.change import Action, Change
+from stack.plan.dead_letter import DEAD, RETRY
+from stack.plan.definitions import (
+    BINDING,
+    CONSUMER,
+    EXCHANGE,
+    GLOBAL_PARAMETER,
+    KINDS,
+    OPERATOR_POLICY,
+    PERMISSION,
+    POLICY,
+    QUEUE,
+    TOPIC_PERMISSION,
+    USER,
+    USER_LIMIT,
+    VHOST,
+    VHOST_LIMIT,
+    Definitions,
+    Document,
+    Kind,
+)
+from stack.plan.override import find_operator_policies, find_overrides
+from stack.record import dataclass
+
+# Declared anew in the place of what is there, which cannot be changed.
+_FIXED = (EXCHANGE, QUEUE)
+# They lead the clients of MQTT into another virtual host than the declared one.
+_LEADING = ("mqtt_default_vhosts", "mqtt_port_to_vhost_mapping")
+# Never shown, not even as a hash.
+_HIDDEN = {"password_hash": "its password was changed"}
+_VHOST = "/"
+# Arguments by which a queue of dead letters would lose them.
+_LOSING = ("x-expires", "x-max-length", "x-max-length-bytes", "x-message-ttl")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not as it should be; `document` is how it is to be, or what is to go."""
+
+    kind: Kind
+    document: Document
+    action: Action
+    reason: str
+
+    @property
+    def subject(self) -> str:
+        """Return what it is called."""
+        return name_thing(self.kind, self.document)
+
+    @property
+    def change(self) -> Change:
+        """Return it as a step of the plan."""
+        return Change(self.subject, self.action, self.reason)
+
+
+def find_drift(wanted: Definitions, found: Definitions, taken: Collection[str] = ()) -> tuple[Difference, ...]:
+    """Compare what is declared with what is there; `taken` are queues that only have to exist."""
+    queues = [name for _, name in wanted.of(QUEUE)] + [*taken]
+    return (
+        *(one for kind in KINDS for one in _compare(kind, wanted, found)),
+        *_find_taken(found, taken),
+        *_find_failure_queues(found, queues),
+        *_find_additions(wanted, found),
+        *(_override(*one) for one in find_overrides(wanted, found, queues)),
+        *(
+            Difference(OPERATOR_POLICY, one, Action.REMOVE, f"limits the queue {queue}")
+            for one, queue in find_operator_policies(wanted, found, queues)
+        ),
+    )
+
+
+def find_occupations(consumers: Sequence[Document], queues: Collection[str]) -> Iterator[Difference]:
+    """Yield whoever consumes a function's queue exclusively, which functions never do: they get nothing meanwhile.
+
+    `consumers` are those of the management API. Who is cut off gives back what it had not acknowledged.
+    """
+    for one in consumers:
+        queue, connection = one["queue"]["name"], (one.get("channel_details") or {}).get("connection_name", "")
+        if one.get("exclusive") and queue in queues and connection:
+            document = {"connection": connection, "queue": queue}
+            yield Difference(CONSUMER, document, Action.REMOVE, "keeps the function from its messages")
+
+
+def name_thing(kind: Kind, one: Document) -> str:
+    """Return what a thing is called, such as queue iot/logs."""
+    if kind is BINDING:
+        return f"binding {one['source']} → {one['destination']} ({one['routing_key']})"
+    if kind is CONSUMER:
+        return f"exclusive consumer of queue {one['queue']}"
+    if kind is USER_LIMIT:
+        return f"limit {one['name']} of user {one['user']}"
+    if kind is VHOST_LIMIT:
+        return f"limit {one['name']} of virtual host {one['vhost']}"
+    exchange = f" on {one['exchange']}" if kind is TOPIC_PERMISSION else ""
+    return f"{kind.word} {one['user'] if 'user' in kind.keys else one['name']}{exchange}"
+
+
+def _compare(kind: Kind, wanted: Definitions, found: Definitions) -> Iterator[Difference]:
+    there = found.of(kind)
+    for identity, one in wanted.of(kind).items():
+        if identity not in there:
+            yield Difference(kind, one, Action.CREATE, "is missing at the broker")
+        elif reasons := list(_tell_fields(kind, one, there[identity])):
+            action = Action.REPLACE if kind in _FIXED else Action.CHANGE
+            yield Difference(kind, one, action, " and ".join(reasons))
+
+
+def _tell_fields(kind: Kind, wanted: Document, found: Document) -> Iterator[str]:
+    """Say what is otherwise than declared."""
+    for name, default in kind.fields.items():
+        is_, should = found.get(name, default), wanted.get(name, default)
+        if is_ != should:
+            yield _HIDDEN.get(name) or f"{name.replace('_', ' ')}: {_show(is_)} instead of {_show(should)}"
+
+
+def _find_taken(found: Definitions, taken: Collection[str]) -> Iterator[Difference]:
+    """Yield queues that are consumed as they are, and are not there; the function makes one like this, too."""
+    for name in taken:
+        if (_VHOST, name) not in found.of(QUEUE):
+            one = {"vhost": _VHOST, "name": name, "durable": True, "type": "classic", "arguments": {}}
+            yield Difference(QUEUE, one, Action.CREATE, "is missing at the broker")
+
+
+def _find_failure_queues(found: Definitions, queues: Collection[str]) -> Iterator[Difference]:
+    """Yield queues of retries and dead letters that would keep messages for ever, or lose them."""
+    for (_, name), one in found.of(QUEUE).items():
+        source, is_retry, delay = name.partition(RETRY)
+        if is_retry and source in queues and delay.removesuffix("ms").isdigit():
+            wanted = _retry_arguments(source, int(delay.removesuffix("ms")))
+            if wrong := [key for key, value in wanted.items() if one["arguments"].get(key) != value]:
+                yield _rebuild(one, one["arguments"] | wanted, f"its argument {wrong[0]} is not as declared")
+        elif name.endswith(DEAD) and name.removesuffix(DEAD) in queues:
+            if losing := [key for key in _LOSING if key in one["arguments"]]:
+                kept = {key: value for key, value in one["arguments"].items() if key not in losing}
+                yield _rebuild(one, kept, f"its argument {losing[0]} loses dead letters")
+            elif not one["durable"]:
+                yield _rebuild(one, one["arguments"], "is not durable")
+
+
+def _rebuild(found: Document, arguments: dict[str, Any], reason: str) -> Difference:
+    return Difference(QUEUE, {**found, "durable": True, "arguments": arguments}, Action.REPLACE, reason)
+
+
+def _retry_arguments(source: str, delay: int) -> dict[str, Any]:
+    """Return what has the messages of a queue of retries go back after so many milliseconds."""
+    return {"x-message-ttl": delay, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": source}
+
+
+def _find_additions(wanted: Definitions, found: Definitions) -> Iterator[Difference]:
+    """Yield what was added to what is declared, and may do more or less by it."""
+    for kind in (USER_LIMIT, PERMISSION, TOPIC_PERMISSION, VHOST_LIMIT, GLOBAL_PARAMETER):
+        for identity, one in found.of(kind).items():
+            if identity not in wanted.of(kind) and _concerns(one, wanted):
+                yield Difference(kind, one, Action.REMOVE, "is not declared")
+
+
+def _concerns(one: Document, wanted: Definitions) -> bool:
+    """Say whether a limit, permission or global parameter is about users and virtual hosts that are declared."""
+    if "user" not in one and "vhost" not in one:
+        return one["name"] in _LEADING
+    is_user = "user" not in one or (one["user"],) in wanted.of(USER)
+    return is_user and ("vhost" not in one or (one["vhost"],) in wanted.of(VHOST))
+
+
+def _override(foreign: Document, own: Document, queue: str) -> Difference:
+    """Have a policy of somebody else come after the declared one; it stays for whatever else it matches."""
+    priority = own.get("priority", 0) - 1
+    reason = f"takes the place of the policy {own['name']} on the queue {queue}; its priority is to be {priority}"
+    return Difference(POLICY, {**foreign, "priority": priority}, Action.CHANGE, reason)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={item}" for name, item in sorted(value.items())) or "none"
+    return str(value) or "empty"

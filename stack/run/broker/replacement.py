@@ -1,0 +1,76 @@
+"""Exchanges in the place of others of the same name that were declared otherwise, such that no message is lost."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from stack.plan.definitions import BINDING, EXCHANGE, POLICY, Document, as_document
+from stack.run.broker.broker import Broker, RefusedError
+
+# What stands in for an exchange or a queue is called as it is, and this.
+MOVING = ".moving"
+# It applies to the exchange whatever else does, for a moment.
+_HIGHEST = 1_000_000
+_NOT_FOUND = 404
+
+
+def import_definitions(broker: Broker, document: dict[str, list[Document]]) -> None:
+    """Have RabbitMQ make what is missing, and change what can be changed.
+
+    Raises:
+        BrokerError: the broker does not answer, or refuses.
+    """
+    if document:
+        broker.request("POST", "/api/definitions", document)
+
+
+def declare_exchange(broker: Broker, exchange: Document, bindings: Sequence[Document]) -> None:
+    """Declare an exchange, and bind it as is declared and as what it replaces was.
+
+    Until all is bound, what it cannot route goes through an exchange that stands in; once it is bound to that, too, a
+    message still reaches each queue once, as RabbitMQ routes.
+
+    Raises:
+        BrokerError: the broker does not answer, or refuses.
+    """
+    every = {BINDING.identify(one): one for one in [*bindings, *_fetch_bindings(broker, exchange)]}
+    own = [one for one in every.values() if one["source"] == exchange["name"]]
+    with _standing_in(broker, exchange, own) as stand_in:
+        broker.request("DELETE", EXCHANGE.find_path(exchange))
+        through = {"source": exchange["name"], "vhost": exchange["vhost"], "destination": stand_in}
+        through |= {"destination_type": "exchange", "routing_key": "#", "arguments": {}}
+        import_definitions(broker, as_document([(EXCHANGE, exchange), (BINDING, through)]))
+        import_definitions(broker, as_document([(BINDING, one) for one in every.values()]))
+
+
+@contextmanager
+def _standing_in(broker: Broker, exchange: Document, bindings: Sequence[Document]) -> Iterator[str]:
+    """Have another exchange with these bindings take what the one cannot route."""
+    name, vhost = exchange["name"] + MOVING, exchange["vhost"]
+    stand_in = {"name": name, "vhost": vhost, "type": "topic", "durable": False, "auto_delete": False, "arguments": {}}
+    policy = {"name": name, "vhost": vhost, "pattern": f"^{re.escape(exchange['name'])}$", "apply-to": "exchanges"}
+    policy |= {"priority": _HIGHEST, "definition": {"alternate-exchange": name}}
+    bound = [(BINDING, {**one, "source": name}) for one in bindings]
+    import_definitions(broker, as_document([(EXCHANGE, stand_in), (POLICY, policy), *bound]))
+    yield name
+    broker.request("DELETE", POLICY.find_path(policy))
+    broker.request("DELETE", EXCHANGE.find_path(stand_in))
+
+
+def _fetch_bindings(broker: Broker, exchange: Document) -> list[Document]:
+    """Return the bindings to and from an exchange; none if it is not there."""
+    found: list[Document] = []
+    with suppress_missing():
+        for end in ("source", "destination"):
+            found += broker.request("GET", f"{EXCHANGE.find_path(exchange)}/bindings/{end}")
+    return [{name: value for name, value in one.items() if name != "properties_key"} for one in found]
+
+
+@contextmanager
+def suppress_missing() -> Iterator[None]:
+    """Go on where something that is asked for does not exist."""
+    try:
+        yield
+    except RefusedError as error:
+        if error.code != _NOT_FOUND:
+            raise

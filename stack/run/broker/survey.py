@@ -1,0 +1,110 @@
+"""A survey of the broker: how it differs from what is declared, and what is wrong with it; nothing is changed."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from stack.errors import BrokerError
+from stack.plan.broker import topology
+from stack.plan.broker_health import (
+    CONNECTION_COLUMNS,
+    GROWTH_SECONDS,
+    NODE_COLUMNS,
+    QUEUE_COLUMNS,
+    find_alarms,
+    find_blocked,
+    find_growing,
+)
+from stack.plan.change import Action, Change
+from stack.plan.definitions import Definitions, read_definitions
+from stack.plan.drift import Difference, find_drift, find_occupations
+from stack.plan.function import bound_queues, own_queues, taken_queues
+from stack.plan.render import DEFINITIONS, Files
+from stack.plan.stack import Service
+from stack.plan.trouble import Trouble
+from stack.record import dataclass
+from stack.run.broker.broker import DENIED, Broker, RefusedError
+
+_ROOT = "/"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What is to be at the broker, and the queues that functions take as they are."""
+
+    definitions: Definitions
+    taken: tuple[str, ...]
+    consumed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BrokerSurvey:
+    """What was found; `problem` says why the broker could not be asked, and `is_locked` that it refuses our account."""
+
+    drift: tuple[Difference, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+    problem: str = ""
+    is_locked: bool = False
+
+    def changes(self, username: str) -> tuple[Change, ...]:
+        """Return what `up` would do."""
+        locked = Change(f"user {username}", Action.CHANGE, "is not let in as administrator")
+        return ((locked,) if self.is_locked else ()) + tuple(one.change for one in self.drift)
+
+
+def read_declared(files: Files, services: Iterable[Service]) -> Declared:
+    """Return what the rendered definitions and the deployed functions declare."""
+    documents = [json.loads(text) for path, text in sorted(files.items()) if path.startswith(DEFINITIONS)]
+    return _declare(documents, services)
+
+
+def read_declared_of(services: Sequence[Service]) -> Declared:
+    """Return what some functions alone declare."""
+    bound = [one for service in services for one in bound_queues(service.plan)]
+    return _declare([json.loads(topology(bound))], services)
+
+
+def survey_broker(broker: Broker, declared: Declared) -> BrokerSurvey:
+    """Find what differs and what is wrong; a broker that does not answer is a finding, too."""
+    try:
+        drift = find_broker_drift(broker, declared)
+        return BrokerSurvey(drift, fetch_troubles(broker))
+    except RefusedError as error:
+        return BrokerSurvey(problem=str(error), is_locked=error.code in DENIED)
+    except BrokerError as error:
+        return BrokerSurvey(problem=str(error))
+
+
+def find_broker_drift(broker: Broker, declared: Declared) -> tuple[Difference, ...]:
+    """Compare what is declared with what is there.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
+    found = read_definitions([broker.request("GET", "/api/definitions")])
+    consumers = broker.request("GET", "/api/consumers?columns=queue.name,exclusive,channel_details.connection_name")
+    occupied = find_occupations(consumers, declared.consumed)
+    return (*find_drift(declared.definitions, found, declared.taken), *occupied)
+
+
+def fetch_troubles(broker: Broker) -> tuple[Trouble, ...]:
+    """Ask for alarms, blocked publishers and queues that grow while nobody consumes them.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
+    samples = f"lengths_age={GROWTH_SECONDS}&lengths_incr={GROWTH_SECONDS}"
+    return (
+        *find_alarms(broker.request("GET", f"/api/nodes?columns={NODE_COLUMNS}")),
+        *find_blocked(broker.request("GET", f"/api/connections?columns={CONNECTION_COLUMNS}")),
+        *find_growing(broker.request("GET", f"/api/queues/%2F?columns={QUEUE_COLUMNS}&{samples}")),
+    )
+
+
+def _declare(documents: Sequence[Mapping[str, Any]], services: Iterable[Service]) -> Declared:
+    plans = [one.plan for one in services if one.is_deployed]
+    taken = dict.fromkeys(queue for plan in plans for queue in taken_queues(plan))
+    consumed = dict.fromkeys(queue for plan in plans for queue in own_queues(plan))
+    definitions = read_definitions(documents)
+    loose = tuple(name for name in taken if (_ROOT, name) not in definitions.queues)
+    return Declared(definitions, loose, tuple(consumed))
