@@ -22,6 +22,12 @@ def open_to_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processor]
         yield processor.wait_until_ready()
 
 
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processor]:
+    with run_processor(tmp_path_factory.mktemp("closed"), {}, FUNCTIONS / "streams") as processor:
+        yield processor.wait_until_ready()
+
+
 def ask_first(processor: Processor, method: str = "PUT", headers: str = "", origin: str = SITE) -> Answer:
     named = {"Origin": origin, "Access_Control_Request_Method": method, "Access_Control_Request_Headers": headers}
     return processor.ask("/text", method="OPTIONS", **{name: value for name, value in named.items() if value})
@@ -86,7 +92,7 @@ def test_every_attribute_counts(start: Start) -> None:
 def test_page_that_may_not_ask_does_not_reach_the_handler(start: Start) -> None:
     processor = start("slow", triggers=web(allowOrigins=[SITE]))
     answer = processor.ask("/", Origin="http://evil.example")
-    assert (answer.status, answer.body) == (200, b"")
+    assert answer.status == 403 and b"a page of http://evil.example may not call this function" in answer.body
     assert not any(name.startswith("access-control") for name in answer.headers)
     assert processor.ask("/asked", Origin=SITE).body == b"0"
     assert "began /asked" in processor.wait_for_log("began") and "began /\n" not in processor.log
@@ -94,5 +100,42 @@ def test_page_that_may_not_ask_does_not_reach_the_handler(start: Start) -> None:
 
 def test_without_cors_nothing_is_said(start: Start) -> None:
     processor = start("streams")
-    assert not any(name.startswith("access-control") for name in processor.ask("/text", Origin=SITE).headers)
-    assert ask_first(processor).body == b"text"
+    own = f"http://127.0.0.1:{processor.port}"
+    assert not any(name.startswith("access-control") for name in processor.ask("/text", Origin=own).headers)
+    assert ask_first(processor, origin=own).body == b"text"
+
+
+def fetch_metadata(site: str, mode: str = "cors", dest: str = "empty", user: str = "") -> dict[str, str]:
+    said = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": mode, "Sec_Fetch_Dest": dest}
+    return said | ({"Sec_Fetch_User": user} if user else {})
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", fetch_metadata("cross-site"), 403),
+        ("GET", fetch_metadata("cross-site", "no-cors", "image"), 403),
+        ("POST", fetch_metadata("same-site"), 403),
+        ("POST", fetch_metadata("cross-site", "navigate", "document", "?1"), 403),
+        ("GET", fetch_metadata("cross-site", "navigate", "iframe", "?1"), 403),
+        ("GET", fetch_metadata("cross-site", "navigate", "document"), 403),
+        ("GET", fetch_metadata("cross-site", "navigate", "document", "?1"), 200),
+        ("GET", fetch_metadata("none", "navigate", "document", "?1"), 200),
+        ("POST", fetch_metadata("same-origin") | {"Origin": "http://proxied.example"}, 200),
+        ("POST", {"Origin": "http://evil.example"}, 403),
+        ("POST", {"Origin": "null"}, 403),
+        ("POST", {"Origin": "http://[evil"}, 403),
+        ("POST", {"Origin": "https://plant.example", "X_Forwarded_Host": "plant.example"}, 200),
+        ("POST", {"Origin": "https://plant.example", "X_Forwarded_Host": "plant.example:443"}, 200),
+        ("POST", {}, 200),
+    ],
+)
+def test_pages_of_other_sites_are_refused(closed: Processor, method: str, headers: dict[str, str], status: int) -> None:
+    answer = closed.ask("/text", method=method, **headers)
+    assert answer.status == status
+    assert (b"may not call this function" in answer.body) == (status == 403)
+
+
+def test_page_that_cors_admits_is_answered_whatever_its_site(open_to_all: Processor) -> None:
+    for headers in (fetch_metadata("cross-site"), fetch_metadata("cross-site") | {"Origin": SITE}):
+        assert open_to_all.ask("/text", method="POST", **headers).body == b"text"

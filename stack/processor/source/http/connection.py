@@ -46,6 +46,8 @@ class HttpConnection(asyncio.Protocol):
         self._body_size = 0
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
+        # Whether a browser sends it for a page, of whatever site.
+        self._is_from_page = False
         self._body: list[bytes] = []
 
     @property
@@ -116,6 +118,7 @@ class HttpConnection(asyncio.Protocol):
         self._body_size = 0
         self._target = b""
         self._headers = []
+        self._is_from_page = False
         self._body = []
         if self._current is None:
             self.deadline = self.source.now + _HEAD_TIMEOUT
@@ -136,7 +139,7 @@ class HttpConnection(asyncio.Protocol):
         for name, value in self._headers:
             size += len(name) + len(value)
             # The parser takes no empty name; to index one is several times as fast as to cut its first byte.
-            if name[0] in b"eEcC":
+            if name[0] in b"eEcCsSoO":
                 self._check_header(name.lower(), value)
         if size > self.source.head_limit:
             self._refuse(431, "the request's head is too large")
@@ -165,7 +168,7 @@ class HttpConnection(asyncio.Protocol):
         )
         if self._target.startswith(_HEALTH_PATH):
             delivery.answer = refuse(200, "")
-        elif self.source.cors:
+        elif self._is_from_page or self.source.cors:
             self.source.check_origin(delivery)
         self._queue(delivery)
 
@@ -260,7 +263,9 @@ class HttpConnection(asyncio.Protocol):
     # The rest.
 
     def _check_header(self, name: bytes, value: bytes) -> None:
-        if name == b"content-length" and int(value) > self.source.body_limit:
+        if name in (b"sec-fetch-site", b"origin"):
+            self._is_from_page = True
+        elif name == b"content-length" and int(value) > self.source.body_limit:
             self._refuse_body()
         elif name == b"expect" and value.lower() == b"100-continue" and not self._is_refused and not self._current:
             self._transport.write(CONTINUE)

@@ -18,6 +18,7 @@ from stack.processor.source.http.delivery import Begin, HttpDelivery, Outcome
 from stack.processor.source.http.door import refuse_newcomers
 from stack.processor.source.http.entry import BACKLOG
 from stack.processor.source.http.presence import Presence
+from stack.processor.source.http.site import is_foreign, refuse_page
 from stack.processor.source.http.wire import ResponseWriter
 from stack.processor.status import State
 from stack.processor.thread import start_thread
@@ -106,20 +107,18 @@ class HttpSource:
         self._intake.put(delivery)
 
     def check_origin(self, delivery: HttpDelivery) -> None:
-        """Note which page asks; answer a preflight, and the page of an origin that may not ask.
+        """Note which page asks; answer a preflight, and the page of a site that may not ask.
 
-        Who says no origin is no page of another site, and none of this concerns it.
+        Who says neither site nor origin is no page of another site, and none of this concerns it.
         """
-        assert self.cors
         headers = {name.lower(): value for name, value in delivery.message.headers}
         origin = headers.get(b"origin", b"").decode("latin-1")
-        if delivery.message.method == b"OPTIONS" and b"access-control-request-method" in headers:
+        if self.cors and delivery.message.method == b"OPTIONS" and b"access-control-request-method" in headers:
             delivery.answer = self.cors.answer_preflight(headers)
-        elif origin and not self.cors.admits(origin):
-            # Nuclio's answer; without the headers of CORS the browser keeps it from the page.
-            delivery.answer = refuse(200, "")
-        else:
+        elif self.cors and self.cors.admits(origin):
             delivery.origin = origin
+        elif is_foreign(delivery.message.method, headers):
+            delivery.answer = refuse_page(headers)
 
     def forget(self, connection: HttpConnection) -> None:
         """Forget a connection that is closed."""
