@@ -28,7 +28,8 @@ class Cors(NuclioDocument):
 class HttpAttributes(NuclioDocument):
     """Attributes of an http trigger; `port` is a port of this machine.
 
-    `hideTraceback`, which is Tidegate's own, keeps what went wrong in a handler out of the body of the response.
+    `hideTraceback` and `hideLogs`, which are Tidegate's own, say who is told what goes wrong in a handler, and its log:
+    nobody (true), everyone (false), or, where they are left out, the dashboard and the command line alone.
     """
 
     port: int = Field(0, ge=0, le=65535)
@@ -40,8 +41,10 @@ class HttpAttributes(NuclioDocument):
     reduce_memory_usage: Annotated[bool, Inert()] = False
     cors: Cors = Cors()
     """Which pages of other sites may ask."""
-    hide_traceback: bool = False
-    """Keep what went wrong in a handler out of the response; it is in the log."""
+    hide_traceback: bool | None = None
+    """Keep what went wrong in a handler from all who call it (true), or from nobody; it is in the log."""
+    hide_logs: bool | None = None
+    """Keep the log of a call, which X-Nuclio-Log-Level asks for, from all who call it (true), or from nobody."""
     filestream_folder: str = ""
     """The folder below which a handler's response may name a file to be sent, in X-Nuclio-Filestream-Path."""
     disable_port_publishing: bool = False

@@ -106,7 +106,7 @@ def find_wants(plan: FunctionPlan) -> tuple[Want, ...]:
     wants = [*_wants_of_environment(plan), *_wants_of_triggers(plan), *_wants_of_volumes(plan)]
     if plan.uses_broker_account:
         wants.append(Want("spec.triggers", *BROKER_SECRET))
-    if plan.signs_retries:
+    if plan.signs_retries or plan.http:
         wants.append(Want("spec.triggers", *SIGNATURE_SECRET))
     return tuple(wants)
 

@@ -20,6 +20,8 @@ LEVELS["warning"] = logging.WARNING
 _KIND_ALIASES = {"rabbitmq": "rabbit-mq"}
 # The secret that holds the URL of the stack's own broker.
 _BROKER_SECRET = "broker.url"
+# The secret that holds, as hexadecimal text, what the function's copies of failed messages are signed with.
+_KEY_SECRET = "broker.signature-key"
 _PROJECT_LABEL = "nuclio.io/project-name"
 
 
@@ -88,6 +90,8 @@ class Function:
     """Whether the processes with the handler are replaced on SIGUSR1, which tells that the user's files changed."""
     broker_url: str = field(default="", repr=False)
     """The AMQP URL of the stack's own broker, where the function may use it."""
+    signature_key: bytes = field(default=b"", repr=False)
+    """What the copies of failed messages are signed with; nothing where the function has no key of its own."""
 
 
 def read_function(path: Path, *, secrets: Path, folder: Path) -> Function:
@@ -134,6 +138,7 @@ def parse_function(document: object, *, secrets: Path, folder: Path) -> Function
         project=metadata.section("labels").text(_PROJECT_LABEL, "default"),
         event_timeout=spec.seconds("eventTimeout", 0.0),
         broker_url=_read_broker_url(secrets),
+        signature_key=_read_signature_key(secrets),
     )
 
 
@@ -182,6 +187,14 @@ def _read_broker_url(secrets: Path) -> str:
     """Return the URL of the stack's broker, which is there where a trigger may need it."""
     path = secrets / _BROKER_SECRET
     return path.read_text().strip() if path.is_file() else ""
+
+
+def _read_signature_key(secrets: Path) -> bytes:
+    path = secrets / _KEY_SECRET
+    try:
+        return bytes.fromhex(path.read_text()) if path.is_file() else b""
+    except ValueError:
+        raise ConfigurationError(f"the secret {path} should be hexadecimal text; `invoke up` writes it") from None
 
 
 def _read_sink(spec: Attributes) -> Sink:

@@ -10,6 +10,7 @@ from typing import Any
 
 import nuclio_sdk
 
+from stack.processor.audience import PROOF, Audience
 from stack.processor.batch import match_responses
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder
@@ -27,7 +28,16 @@ _HIDDEN = "The handler failed; the reason is in the function's log."
 class Invoker:
     """Calls the handler of one worker; `complete` returns what an awaitable comes to."""
 
-    def __init__(self, handler: Handler, context: Any, *, build: Builder, post: Post, complete: Callable[[Any], Any]):
+    def __init__(
+        self,
+        handler: Handler,
+        context: Any,
+        *,
+        build: Builder,
+        post: Post,
+        complete: Callable[[Any], Any],
+        audience: Audience = Audience(),  # noqa: B008 -- it is frozen
+    ):
         self._handler = handler
         self._context = context
         self._build = build
@@ -39,17 +49,19 @@ class Invoker:
         # Elsewhere nobody is told the head of a response. Where triggers share workers, the worker has no kind.
         judge = respond_to_http if post.trigger.kind in ("http", "") else respond
         self._respond = partial(judge, folder=Path(folder)) if folder else judge
-        self._hides_traceback = post.trigger.attributes.flag("hideTraceback", False)
+        self._audience = audience
+        self._is_own = False
         self._recording: Recording | None = None
         self._asked: str | bytes = ASKED if is_decoding() else ASKED.encode()
+        self._proof: str | bytes = PROOF if is_decoding() else PROOF.encode()
 
     def handle(self, delivery: Delivery) -> None:
         """Handle one event; the handler's errors end here."""
         self._clock.start()
         try:
             event = self._build(delivery.message)
-            if self._asked in event.headers:
-                self._record(event.headers[self._asked])
+            if event.headers and (self._asked in event.headers or self._proof in event.headers):
+                self._hear(event.headers)
             result = self._handler(self._context, event)
             if isinstance(result, CoroutineType):
                 # A decorator may hide that the handler is async.
@@ -70,8 +82,8 @@ class Invoker:
         self._clock.start()
         try:
             event = self._build(delivery.message)
-            if self._asked in event.headers:
-                self._record(event.headers[self._asked])
+            if event.headers and (self._asked in event.headers or self._proof in event.headers):
+                self._hear(event.headers)
             response = self._respond(await _call(self._handler, self._context, event))
             if isinstance(response, Stream):
                 if isinstance(delivery, StreamedDelivery):
@@ -122,12 +134,21 @@ class Invoker:
                 self._fail(delivery, error)
         return pairs
 
-    def _record(self, level: str | bytes) -> None:
-        text = level if isinstance(level, str) else level.decode(errors="replace")
-        self._recording = Recording(text, self._logger_name)
+    def _hear(self, headers: Any) -> None:
+        """Note who calls, and record the log for whoever asks for it and may have it."""
+        self._is_own = self._audience.is_own(headers, self._proof)
+        headers.pop(self._proof, None)
+        level = headers.get(self._asked)
+        if level is not None and self._may_have(self._audience.logs):
+            text = level.decode(errors="replace") if isinstance(level, bytes) else str(level)
+            self._recording = Recording(text, self._logger_name)
+
+    def _may_have(self, everyone: bool | None) -> bool:
+        return self._is_own if everyone is None else everyone
 
     def _settle(self, delivery: Delivery, response: Response, failure: Failure | None = None) -> None:
         self._clock.stop()
+        self._is_own = False
         if self._recording:
             recording, self._recording = self._recording, None
             response = recording.finish(response)
@@ -151,6 +172,7 @@ class Invoker:
     def _end_stream(self, delivery: StreamedDelivery, error: BaseException | None) -> None:
         failure = self._explain(error)[1] if error else None
         self._clock.stop()
+        self._is_own = False
         if self._recording:
             self._recording.close()
             self._recording = None
@@ -165,7 +187,8 @@ class Invoker:
         # A handler may have closed what the log is written to; the event is settled all the same.
         with suppress(Exception):
             self._context.logger.error_with("Exception caught in handler", exc=show_error(error), traceback=trace)
-        text = _HIDDEN if self._hides_traceback else f'Exception caught in handler - "{show_error(error)}": {trace}'
+        shown = f'Exception caught in handler - "{show_error(error)}": {trace}'
+        text = shown if self._may_have(self._audience.traces) else _HIDDEN
         return refuse(500, text), Failure(describe_error(error), describe_origin(error, trace))
 
     def _respond_with(self, error: Any) -> Response:

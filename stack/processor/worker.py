@@ -11,6 +11,7 @@ from typing import Any
 
 from nuclio_sdk import Context, Logger, Platform, TriggerInfo
 
+from stack.processor.audience import Audience, read_audience
 from stack.processor.batch import gather, gather_async
 from stack.processor.configuration import Batch, Function
 from stack.processor.delivery import Delivery, Source
@@ -64,7 +65,14 @@ class Worker:
             if not self._prepare(handler):
                 return 1
             build = _open_builder(self._post)
-            self._invoker = Invoker(handler, self._context, build=build, post=self._post, complete=self._complete)
+            self._invoker = Invoker(
+                handler,
+                self._context,
+                build=build,
+                post=self._post,
+                complete=self._complete,
+                audience=self._read_audience(),
+            )
             if is_async(handler):
                 self._runner.run(self._serve_async(stop))
             else:
@@ -73,6 +81,10 @@ class Worker:
         finally:
             self._runner.close()
         return 0
+
+    def _read_audience(self) -> Audience:
+        attributes, function = self._post.trigger.attributes, self._function
+        return read_audience(attributes, function.signature_key, is_local=function.reloads)
 
     def _prepare(self, handler: Handler) -> bool:
         """Call the user's init_context; tell whether it went well."""

@@ -12,6 +12,7 @@ from stack.errors import FunctionError
 from stack.plan.function import service_name
 from stack.plan.gateway import PORT
 from stack.plan.gateway import SERVICE as GATEWAY
+from stack.processor.caller import HEADER, prove
 from stack.record import dataclass
 from stack.run.place import is_inside
 
@@ -34,6 +35,8 @@ class Request:
     log_level: str = ""
     """The level from which on the event's log comes back: debug, info, warn or error; none if empty."""
     timeout: float = TIMEOUT_SECONDS
+    key: bytes = field(default=b"", repr=False)
+    """The function's signature key, by which the call proves to be Tidegate's own; empty for none."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def call_function(name: str, url: str, request: Request) -> Answer:
     path = quote(f"{there.path}/{request.path.lstrip('/')}", safe="/?&=%:@!$'()*+,;~")
     method = request.method.upper() or ("POST" if request.body else "GET")
     headers = dict(request.headers) | ({_ASKED: request.log_level} if request.log_level else {})
+    headers |= {HEADER: prove(request.key, time.time())} if request.key else {}
     connection = http.client.HTTPConnection(there.netloc, timeout=request.timeout)
     start = time.perf_counter()
     try:

@@ -10,6 +10,8 @@ from stack.errors import FunctionError
 from stack.record import dataclass
 from stack.run.call import Request, call_function
 from stack.run.function_status import FunctionStatus, list_functions
+from stack.run.secret.key import function_signature_key
+from stack.run.workspace import open_workspace
 
 _OK, _BAD = 200, 400
 
@@ -33,7 +35,8 @@ def invoke_function(name: str, call: Call) -> None:
     headers = _read_headers(call.headers)
     body = _read_body(call.body)
     address = _find_address(name)
-    answer = call_function(name, address, Request(call.path, call.method, headers, body))
+    key = function_signature_key(open_workspace(), name)
+    answer = call_function(name, address, Request(call.path, call.method, headers, body, key=key))
     _print_body(answer.body, is_last=answer.status == _OK)
     status = f"{answer.status} {answer.reason}".strip()
     if answer.status >= _BAD:

@@ -1,5 +1,6 @@
 """/api/function_invocations: a call that the dashboard passes on to a function, and its answer as it comes."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -20,10 +21,12 @@ from stack.dashboard.api.external_ip_addresses import find_addresses as find_hos
 from stack.dashboard.api.function_object import find_addresses
 from stack.dashboard.api.function_wish import find_record
 from stack.dashboard.desk import Desk, desk_of
+from stack.processor.caller import HEADER, prove
 from stack.record import dataclass
 from stack.run.call import TIMEOUT_SECONDS, find_call_url
 from stack.run.catalogue.catalogue import FunctionRecord
 from stack.run.docker.engine import Engine
+from stack.run.secret.key import function_signature_key
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 _WITHOUT_BODY = ("GET", "HEAD")
@@ -31,7 +34,7 @@ _WITHOUT_BODY = ("GET", "HEAD")
 _PER_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
 _OF_CONNECTION = frozenset((*_PER_HOP, "host", "expect", "date"))
 # What lets somebody in at the dashboard is not for functions.
-_PRIVATE = frozenset(("authorization", "cookie", "x-csrf-token"))
+_PRIVATE = frozenset(("authorization", "cookie", "x-csrf-token", HEADER.lower()))
 # Content that a browser would run.
 _ACTIVE = ("html", "xml", "javascript", "ecmascript")
 _PORT = 8080
@@ -47,6 +50,7 @@ class _Call:
     url: URL
     seconds: float
     name: str
+    key: bytes
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -54,7 +58,7 @@ class _Call:
         given = [(name, value) for name, value in self.request.headers.items() if name not in _OF_CONNECTION | _PRIVATE]
         if self.request.method in _WITHOUT_BODY:
             given = [(name, value) for name, value in given if name != "content-length"]
-        return [*given, ("x-nuclio-target", self.name)]
+        return [*given, ("x-nuclio-target", self.name), (HEADER, prove(self.key, time.time()))]
 
     @property
     def body(self) -> AsyncIterator[bytes] | None:
@@ -84,7 +88,8 @@ async def _invoke(request: Request) -> Response:
     # What is encoded already stays as it is.
     there = f"{await _find_url(desk_of(request), record)}/{quote(path, safe='/?&=%:@!$()*+,;~' + chr(39))}"
     try:
-        return await _pass_on(_Call(request, URL(there, encoded=True), seconds, name))
+        key = await run_in_threadpool(function_signature_key, desk_of(request).workspace, record.name)
+        return await _pass_on(_Call(request, URL(there, encoded=True), seconds, name, key))
     except TimeoutError:
         return _fail(504, f"it did not answer within {seconds:g} s")
     except (ClientError, OSError) as error:

@@ -24,6 +24,7 @@ from stack.run import call
 from stack.run.broker.trial import put_message
 from stack.run.catalogue.catalogue import FunctionRecord
 from stack.run.catalogue.saved_event import list_events, remove_event, save_event
+from stack.run.secret.key import function_signature_key
 from stack.run.stack import Stack
 
 _PATH = "/functions/{name}/test"
@@ -79,7 +80,8 @@ async def send_call(request: Request) -> Response:
     wish = await read_model(request, CallWish)
     record = await run_in_threadpool(desk_of(request).catalogue.find, request.path_params["name"])
     headers = ({"Content-Type": wish.content_type} if wish.content_type else {}) | wish.headers
-    wanted = call.Request(wish.path, wish.method, headers, _decode(wish.body), wish.log_level)
+    key = await run_in_threadpool(function_signature_key, desk_of(request).workspace, record.name)
+    wanted = call.Request(wish.path, wish.method, headers, _decode(wish.body), wish.log_level, key=key)
     answer = await run_in_threadpool(call.call_function, record.name, _find_url(record), wanted)
     return JSONResponse(
         {

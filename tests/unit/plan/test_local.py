@@ -67,14 +67,15 @@ def test_other_brokers_stay_and_the_stacks_is_left_out_where_it_is_not_up() -> N
 )
 def test_broker_is_told_over_mqtt_where_it_is_here(broker_url: str, mqtt_url: bytes) -> None:
     env = [{"name": "MQTT_URL", "valueFrom": {"secretKeyRef": {"name": "broker", "key": "mqtt"}}}]
-    assert reveal(plan(broker_url, env=env)) == {"broker.mqtt": mqtt_url}
+    assert reveal(plan(broker_url, env=env, disableDefaultHTTPTrigger=True)) == {"broker.mqtt": mqtt_url}
 
 
 def test_secrets_of_variables_are_files_and_those_of_volumes_are_left_out() -> None:
     reference = {"secretKeyRef": {"name": "broker", "key": "url"}}
     env = [{"name": "BROKER", "valueFrom": reference}, {"name": "PLAIN", "value": "x"}]
     volume = {"volume": {"name": "v", "secret": {"secretName": "db"}}, "volumeMount": {"name": "v", "mountPath": "/db"}}
-    local = plan(env=env, volumes=[volume])
+    local = plan(env=env, volumes=[volume], disableDefaultHTTPTrigger=True)
     assert reveal(local) == {"broker.url": URL.encode()}
     assert read(local)["env"] == env
-    assert reveal(plan(envFrom=[{"secretRef": {"name": "db"}}])) == {"db.user": b"ann"}
+    only = plan(envFrom=[{"secretRef": {"name": "db"}}], disableDefaultHTTPTrigger=True)
+    assert reveal(only) == {"db.user": b"ann"}

@@ -25,15 +25,16 @@ def volume(**secret: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("spec", "wanted"),
     [
-        ({}, []),
-        ({"env": [variable("broker", "url")]}, [BROKER]),
-        ({"envFrom": [{"secretRef": {"name": "db"}}]}, ["db"]),
-        ({"volumes": [volume(secretName="db")]}, ["db"]),
+        ({}, [SIGNATURE]),
+        ({"disableDefaultHTTPTrigger": True}, []),
+        ({"env": [variable("broker", "url")]}, [BROKER, SIGNATURE]),
+        ({"envFrom": [{"secretRef": {"name": "db"}}]}, ["db", SIGNATURE]),
+        ({"volumes": [volume(secretName="db")]}, ["db", SIGNATURE]),
         ({"triggers": {"in": {"kind": "rabbit-mq"}}}, [BROKER, SIGNATURE]),
         ({"triggers": {"in": {"kind": "rabbit-mq", "url": "amqp://elsewhere"}}}, [SIGNATURE]),
         ({"triggers": {"in": {"kind": "rabbit-mq", "username": "ann"}}}, [SIGNATURE]),
         ({"triggers": {"in": {"kind": "rabbit-mq", "secret": "db.url"}}}, ["db.url", SIGNATURE]),
-        ({"triggers": {"in": {"kind": "cron", "attributes": {"interval": "1s"}}}}, [BROKER]),
+        ({"triggers": {"in": {"kind": "cron", "attributes": {"interval": "1s"}}}}, [BROKER, SIGNATURE]),
         (
             {
                 "triggers": {
@@ -71,7 +72,7 @@ def test_what_a_function_asks_for(spec: dict[str, Any], wanted: list[str]) -> No
 )
 def test_what_is_mounted(spec: dict[str, Any], mounts: dict[str, str]) -> None:
     wanted = tuple(Mount(SecretRef.parse(ref), target) for target, ref in mounts.items())
-    plan = make_plan(**spec)
+    plan = make_plan(disableDefaultHTTPTrigger=True, **spec)
     assert find_mounts(plan, VAULT) == wanted
     check_secrets([plan], VAULT)
 

@@ -127,10 +127,13 @@ def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
 
 
 def _complete(spec: Mapping[str, Any], port: int) -> dict[str, Any]:
-    """Return a processor.yaml whose http triggers listen on a port."""
+    """Return a processor.yaml whose http triggers listen on a port, and keep nothing from anyone if left to it."""
     triggers = spec.get("triggers", {"default-http": {"kind": "http"}})
+    shown = {"hideTraceback": False, "hideLogs": False}
     triggers = {
-        name: {"url": f"127.0.0.1:{port}"} | trigger if trigger["kind"] == "http" else trigger
+        name: {"url": f"127.0.0.1:{port}"} | trigger | {"attributes": shown | trigger.get("attributes", {})}
+        if trigger["kind"] == "http"
+        else trigger
         for name, trigger in triggers.items()
     }
     metadata = {"name": "tested", "namespace": "nuclio"}

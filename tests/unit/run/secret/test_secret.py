@@ -73,7 +73,7 @@ def test_list_names_the_functions_and_no_value(workspace: Path, capsys: pytest.C
     printed = capsys.readouterr()
     assert json.loads(printed.out) == [
         {"name": "broker", "key": "mqtt", "usedBy": [], "deployed": []},
-        {"name": "broker", "key": "signature-key", "usedBy": [], "deployed": []},
+        {"name": "broker", "key": "signature-key", "usedBy": ["other", "reader"], "deployed": []},
         {"name": "broker", "key": "url", "usedBy": [], "deployed": []},
         {"name": "db", "key": "key", "usedBy": ["reader"], "deployed": []},
     ]

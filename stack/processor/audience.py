@@ -1,0 +1,41 @@
+"""Who is told what a handler logs and why it fails: everyone, no one, or who proves to be Tidegate's own."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from stack.processor.attributes import Attributes
+from stack.record import dataclass
+
+# caller.HEADER, as events have it; the module is imported by the first call that has it, since its library costs a
+# start and memory.
+PROOF = "X-Tidegate-Caller"
+
+
+@dataclass(frozen=True)
+class Audience:
+    """What one trigger's callers are told; None is only whoever proves to be the dashboard or the command line."""
+
+    key: bytes = b""
+    traces: bool | None = True
+    logs: bool | None = True
+
+    def is_own(self, headers: Mapping[Any, Any], proof: Any) -> bool:
+        """Return whether a call is Tidegate's own; `proof` is the name of the header that proves it."""
+        value = headers.get(proof)
+        if value is None:
+            return False
+        from stack.processor.caller import is_proof
+
+        text = value if isinstance(value, str) else bytes(value).decode(errors="replace")
+        return is_proof(text, self.key, time.time())
+
+
+def read_audience(attributes: Attributes, key: bytes, *, is_local: bool) -> Audience:
+    """Read an http trigger's attributes; a function that runs on its author's machine keeps nothing from anyone."""
+    default = True if is_local else None
+    return Audience(key, _read(attributes, "hideTraceback", default), _read(attributes, "hideLogs", default))
+
+
+def _read(attributes: Attributes, name: str, default: bool | None) -> bool | None:
+    return default if attributes.raw(name) is None else not attributes.flag(name, False)
