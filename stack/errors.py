@@ -2,6 +2,7 @@
 
 StackError
 ├── ConfigError      stack.yaml or a function.yaml is wrong; carries every problem found
+│   └── AccessError  a function asks for what stack.yaml does not allow it of this machine
 ├── HostError        this machine: a port in use, no disk space, an unsupported system
 ├── EngineError      Docker is missing, too old, not permitted, or refused a command
 │   └── BuildError   an image could not be built; carries the last lines of the log
@@ -30,6 +31,10 @@ class ConfigError(StackError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class AccessError(ConfigError):
+    """A function asks for what stack.yaml does not allow it of this machine; each problem ends with the line to add."""
 
 
 class HostError(StackError):

@@ -26,6 +26,10 @@ _NEEDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _LINE_ENDS = str.maketrans("", "", "\r\n")
 
 
+# A name that ends its line, or has a space, would be an instruction of its own.
+BuildArgument = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+
+
 class Directive(NuclioDocument):
     """One instruction of a Dockerfile, such as RUN or ENV."""
 
@@ -72,7 +76,7 @@ class Build(NuclioDocument):
     timestamp: Annotated[int, Inert()] = 0
     build_timeout_seconds: Annotated[int, KUBERNETES] = 3600
     mode: Annotated[Literal["", "neverBuild", "alwaysBuild"], Inert("has no effect: only what is new is built")] = ""
-    args: dict[str, str] = {}
+    args: dict[BuildArgument, str] = {}
     """ARG instructions of the Dockerfile."""
     flags: list[str] = []
     builder_service_account: Annotated[str, KUBERNETES] = ""

@@ -4,13 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from stack.config.allow import GPU
 from stack.config.document import NuclioDocument
 from stack.config.duration import Duration, parse_duration
 from stack.config.inert import KUBERNETES, Inert
 from stack.config.quantity import check_memory, cpus
 
-# Kubernetes' name of a GPU, in limits.
-_GPU = "nvidia.com/gpu"
 # What Docker refuses to go below.
 _LEAST_CPUS = 0.01
 _LEAST_INTERVAL = 0.001
@@ -36,7 +35,7 @@ class Resources(NuclioDocument):
     @property
     def has_gpus(self) -> bool:
         """Say whether the function sees the machine's GPUs, which Docker gives all or none of."""
-        return self.limits.get(_GPU, "0") != "0"
+        return self.limits.get(GPU, "0") != "0"
 
 
 class SecurityContext(NuclioDocument):

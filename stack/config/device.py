@@ -5,14 +5,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from stack.config.allow import NAMED_DEVICE
+
 _PATH = r"/[^:]*"
 _DEVICE = re.compile(rf"{_PATH}(:{_PATH}(:[rwm]{{1,3}})?)?")
-# A name that the Container Device Interface gives, such as vendor.example/gpu=0.
-_NAMED = re.compile(r"[A-Za-z][\w.-]*/[A-Za-z][\w.-]*=[A-Za-z0-9][\w.-]*")
 
 
 def _check(text: str) -> str:
-    if not (_DEVICE.fullmatch(text) or _NAMED.fullmatch(text)):
+    if not (_DEVICE.fullmatch(text) or NAMED_DEVICE.fullmatch(text)):
         raise ValueError(
             "should be HOST, HOST:CONTAINER or HOST:CONTAINER:PERMISSIONS, "
             f"such as /dev/ttyUSB0:/dev/ttyUSB0:rw, not {text!r:.60}"

@@ -11,7 +11,12 @@ WORD = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _NAME = re.compile(rf"^(?:{_HOST}(?::\d+)?/)?{WORD}(?:/{WORD})*(?::\w[\w.-]{{0,127}})?(?:@[\w+.-]+:[0-9a-f]{{32,}})?$")
 _REGISTRY = re.compile(rf"^{_HOST}(?::\d+)?(?:/{WORD})*/?$")
 # What Nuclio fills in: {{ .Label }} and {{ .Arch }}.
-_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
+_TEMPLATE = re.compile(r"\{\{ *\.?\w* *\}\}", re.ASCII)
+
+
+def is_image_name(text: str) -> bool:
+    """Return whether Docker takes a text for the name of an image."""
+    return _NAME.fullmatch(text) is not None
 
 
 def _check_name(text: str) -> str:

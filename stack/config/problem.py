@@ -16,6 +16,7 @@ _REQUIRED = "is required"
 # What to write instead of what does not match one of these.
 _PATTERNS = {
     "^/": "should begin with /",
+    r"^[A-Za-z_]\w*$": "should be a name of letters, digits and _",
     "^[A-Za-z]+$": "should be one word, such as RUN",
     r"^[^=\x00]+$": "should be a name, without =",
     r"^[^=\x00]*$": "should be without =",

@@ -8,9 +8,11 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from stack.config.allow import Allow, find_rulers
 from stack.config.document import Document, parse_model
 from stack.config.quantity import check_memory
 from stack.config.reading import read_mapping
+from stack.errors import ConfigError
 
 FILE = "stack.yaml"
 
@@ -149,6 +151,7 @@ class Settings(Document):
     defaults: Defaults = Defaults()
     dashboard: Dashboard = Dashboard()
     processor: Processor = Processor.TIDEGATE
+    allow: Allow = Allow()
     revisions: int = Field(5, ge=1)
     """How many revisions of a function are kept, the one that runs included."""
 
@@ -179,4 +182,7 @@ def load_settings(folder: Path) -> Settings:
     path = folder / FILE
     if not path.exists():
         return Settings()
-    return parse_model(Settings, read_mapping(path, FILE), FILE)
+    settings = parse_model(Settings, read_mapping(path, FILE), FILE)
+    if problems := find_rulers(settings.allow, folder):
+        raise ConfigError([f"{FILE}: {problem}" for problem in problems])
+    return settings

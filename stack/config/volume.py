@@ -1,11 +1,11 @@
 """spec.volumes: files and folders of this machine, and secrets, seen in a function's container."""
 
-import posixpath
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator
 
+from stack.config.allow import clean_path
 from stack.config.document import NuclioDocument
 from stack.config.inert import KUBERNETES, Inert
 from stack.config.problem import Problem
@@ -15,12 +15,8 @@ _SOURCES = "hostPath: {path: /a/folder/of/this/machine}, or secret: {secretName:
 _MODE = Inert("has no effect: a secret's file can be read and not written")
 
 
-def _clean(path: str) -> str:
-    return f"/{posixpath.normpath(path).lstrip('/')}"
-
-
 def _check_target(path: str) -> str:
-    if _clean(path) == "/":
+    if clean_path(path) == "/":
         raise ValueError(f"should be a path below /, such as /data, not {path!r}")
     return path
 
@@ -102,6 +98,6 @@ def check_volumes(volumes: list[Volume]) -> Iterator[Problem]:
             yield Problem((*at, "volume"), f"the name {name!r} already stands for another volume; choose another")
         if item.volume.model_fields_set <= {"name"}:
             yield Problem((*at, "volume"), f"needs a source, such as {_SOURCES}")
-        if _clean(path) in taken:
+        if clean_path(path) in taken:
             yield Problem((*at, "volumeMount", "mountPath"), f"another volume is mounted at {path!r} already")
-        taken.add(_clean(path))
+        taken.add(clean_path(path))

@@ -17,6 +17,10 @@ HEALTH_CHECK = (
 _PIP_CACHE = "--mount=type=cache,target=/root/.cache/pip "
 # Options of a RUN instruction stand before its command.
 _RUN = re.compile(r"(?P<options>(?:--[a-z]+(?:=\S+)?\s+)*)(?P<command>.*)", re.DOTALL)
+# What makes the next line part of an instruction, as BuildKit reads it.
+_CONTINUED = re.compile(r"(?:^|[^\\])\\[ \t]*$")
+# A here-document that is a whole command: its word, which ends it too.
+_DOCUMENT = re.compile(r"<<-?(?P<quote>[\"']?)(?P<word>[A-Za-z_]\w*)(?P=quote)(?=\s|$)(?!.*<<)")
 # Where a build sees the site's certificates.
 _CA = "/run/secrets/ca.pem"
 
@@ -51,6 +55,25 @@ def _join(commands: Iterable[str]) -> Iterable[str]:
             yield text
     if held.strip():
         yield held.strip()
+
+
+def find_second_instruction(line: Directive) -> str:
+    """Return the line of an author's instruction that would be another one; nothing where there is none.
+
+    A line goes on after a backslash, and within a here-document that is all of a command.
+    """
+    first, *rest = line.value.rstrip().split("\n")
+    if line.kind.upper() == "RUN" and (document := _DOCUMENT.match(first)):
+        ends = [number for number, text in enumerate(rest) if text.strip("\t\r") == document["word"]]
+        return next(iter(rest[ends[0] + 1 :]), "") if ends else ""
+    goes_on = _CONTINUED.search(first.rstrip("\r"))
+    for text in rest:
+        if not text.strip() or text.lstrip().startswith("#"):
+            continue
+        if not goes_on:
+            return text
+        goes_on = _CONTINUED.search(text.rstrip("\r"))
+    return ""
 
 
 def ca_context(has_ca: bool) -> dict[str, str]:

@@ -9,11 +9,15 @@ from stack.config.container import RestartPolicy
 from stack.config.duration import parse_duration
 from stack.config.function import FUNCTION_LABEL, PROJECT_LABEL
 from stack.config.quantity import cpus, memory_bytes
-from stack.config.settings import Settings
+from stack.config.settings import Processor, Settings
 from stack.config.trigger import HttpTrigger
 from stack.errors import ConfigError
 from stack.plan.broker import Credentials
+from stack.plan.code import runs_as_is
+from stack.plan.dockerfile import split_commands
+from stack.plan.foundation import chosen_processor
 from stack.plan.function import FunctionPlan, processor_document
+from stack.plan.host_access import check_host_access, read_user
 from stack.plan.image import digest
 from stack.plan.nuclio_dashboard import is_nuclio
 from stack.plan.scale import Limits, choose_replicas, find_limits
@@ -24,6 +28,8 @@ from stack.record import dataclass
 _LABELS = "io.tidegate."
 FILES_LABEL = f"{_LABELS}files"
 SECRETS_LABEL = f"{_LABELS}secrets"
+# User and group of the image of functions.
+NUMBER_OF_USER = "65532:65532"
 # What Docker waits for after SIGTERM, beyond the longest wait of a worker.
 _GRACE_MARGIN = 5
 
@@ -98,13 +104,14 @@ def plan_service(
     """Turn a function into its service; `kept_replicas` is how many its user, or the scaler, has asked for.
 
     Raises:
+        AccessError: it asks for what stack.yaml does not allow it of this machine.
         ConfigError: several containers cannot have what they share, or a secret's name is none.
     """
+    check_host_access(plan.function, settings)
     spec = plan.spec
     mounts = find_mounts(plan, vault)
     limits = spec.resources.limits
     security = spec.security_context
-    group = f":{security.run_as_group}" if security.run_as_group is not None else ""
     _check_port(plan)
     return Service(
         plan=plan,
@@ -113,7 +120,7 @@ def plan_service(
         secrets_digest=vault.digest(mounts),
         mounts=mounts,
         port=_published(plan.http, settings.bind) if plan.http else "",
-        user=f"{security.run_as_user}{group}" if security.run_as_user is not None else "",
+        user=_choose_user(plan, settings),
         groups=(str(security.fs_group),) if security.fs_group is not None else (),
         cpus=cpus(limits.get("cpu", "")),
         memory=memory_bytes(limits.get("memory", settings.defaults.memory)),
@@ -161,6 +168,27 @@ def _check_port(plan: FunctionPlan) -> None:
     if port and (find_limits(plan.spec).is_automatic or choose_replicas(plan.spec, None) > 1):
         problem = f"only one container can have the port {port}; leave it out, the gateway leads to all of them"
         raise ConfigError([f"{plan.function.document}: spec.triggers: attributes.port: {problem}"])
+
+
+def _choose_user(plan: FunctionPlan, settings: Settings) -> str:
+    """Return as whom a function runs, in numbers: what an image says of its user may be a name for root.
+
+    Where functions may be root, an image that was not made here, or whose author sets its user, has its own way.
+    """
+    security, build = plan.spec.security_context, plan.spec.build
+    if (user := security.run_as_user) is not None:
+        return f"{user}:{user if security.run_as_group is None else security.run_as_group}"
+    last = next((one.value for one in reversed(split_commands(build)[1]) if one.kind.upper() == "USER"), "")
+    has_own_user = bool(last) or runs_as_is(plan.function) or _is_nuclio_processor(plan, settings)
+    if settings.allow.root and has_own_user:
+        return ""
+    chosen, _, group_chosen = (read_user(last) or NUMBER_OF_USER).partition(":")
+    group = security.run_as_group
+    return f"{chosen}:{group_chosen if group is None else group}"
+
+
+def _is_nuclio_processor(plan: FunctionPlan, settings: Settings) -> bool:
+    return chosen_processor(plan.function.config, settings) is Processor.NUCLIO
 
 
 def _restart(policy: RestartPolicy) -> str:

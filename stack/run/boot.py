@@ -27,7 +27,7 @@ from stack.run.image import Builder
 from stack.run.interruption import interruptible
 from stack.run.lock import stack_lock
 from stack.run.owner import check_owner
-from stack.run.stack import Stack, open_stack
+from stack.run.stack import Stack, open_stack, warn_refused
 from stack.run.warning import warn_inert
 from stack.run.workspace import read_tree
 
@@ -141,6 +141,7 @@ def _prepare(stack: Stack) -> Survey:
     """Find what is to be done, and write the rendered tree."""
     stack.engine.check()
     warn_inert(one.plan.function for one in stack.undeployed)
+    warn_refused(stack)
     is_new = not stack.workspace.compose.exists()
     found = survey(stack)
     stack.write(stack.inputs)

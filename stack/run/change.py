@@ -10,7 +10,7 @@ from stack.plan.stack import Service
 from stack.run.boot import Survey, survey
 from stack.run.broker.drift import survey_stack_broker
 from stack.run.broker.survey import BrokerSurvey
-from stack.run.stack import Stack, open_stack
+from stack.run.stack import Stack, open_stack, warn_refused
 
 # Exit statuses: nothing to do, and something.
 _SETTLED, _PENDING = 0, 2
@@ -22,7 +22,9 @@ def tell_plan(*, as_json: bool) -> int:
     Raises:
         StackError: something that is wished is wrong, or Docker does not answer.
     """
-    changes = find_plan(open_stack())
+    stack = open_stack()
+    warn_refused(stack)
+    changes = find_plan(stack)
     pending = [one for one in changes if one.action is not Action.KEEP]
     if as_json:
         console.show_json([one.as_document() for one in changes])

@@ -8,6 +8,7 @@ from stack.errors import ConfigError
 from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan, complete_function, inline_source, own_queues, plan_function
 from stack.plan.handler_check import check_handler, find_source
+from stack.plan.host_access import check_host_access
 from stack.plan.package import check_requirements
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
@@ -50,11 +51,14 @@ def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> Function
     """Plan a function from its folder, with its code fetched anew where it is elsewhere; to run, it needs its secrets.
 
     Raises:
+        AccessError: it asks for what stack.yaml does not allow it of this machine.
         StackError: its configuration is wrong, its code cannot be had, or its handler, or a file that its
             requirements name, is certain not to be found.
     """
     own = load_function(find_folder(stack.workspace.root, name))
+    check_host_access(own, stack.settings)
     function = Store(stack.workspace, stack.settings, own).fetch()
+    check_host_access(function, stack.settings)
     problems = _find_lacking_secrets(stack, complete_function(function, "", stack.settings)) if is_to_run else ()
     try:
         plan = plan_function(function, stack.settings)

@@ -10,7 +10,10 @@ from stack.plan.gateway import find_url
 from stack.plan.stack import Service
 from stack.record import dataclass
 from stack.run.docker.container import Container
-from stack.run.stack import Stack, open_stack
+from stack.run.stack import Stack, open_stack, warn_refused
+
+# The state of a function that asks for what stack.yaml does not allow it of this machine.
+NOT_ALLOWED = "not allowed"
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,18 @@ def list_functions() -> tuple[FunctionStatus, ...]:
         replace(stack, is_lenient=False).undeployed  # noqa: B018 -- for its errors
     except ConfigError as error:
         console.warn(str(error))
-    return tuple(_status(service, containers, stack.settings) for service in stack.inputs.services)
+    warn_refused(stack)
+    found = [_status(service, containers, stack.settings) for service in stack.inputs.services]
+    found += [_tell_refused(stack, name) for name in stack.refused]
+    return tuple(sorted(found, key=lambda one: one.name))
+
+
+def _tell_refused(stack: Stack, name: str) -> FunctionStatus:
+    """Tell of a deployed function that may not run."""
+    deployment = stack.deployments[name]
+    plan = deployment.plan(stack.settings)
+    triggers = tuple({"name": key, "kind": trigger.kind} for key, trigger in plan.triggers.items())
+    return FunctionStatus(name, plan.project, NOT_ALLOWED, "", deployment.image, 0, triggers)
 
 
 def describe_functions(stack: Stack, services: Sequence[Service]) -> tuple[FunctionStatus, ...]:

@@ -15,6 +15,7 @@ from stack.plan.advice import advise
 from stack.plan.code import runs_as_is
 from stack.plan.foundation import Kind
 from stack.plan.function import FunctionPlan
+from stack.plan.host_access import check_host_access
 from stack.plan.image import digest
 from stack.plan.nuclio_dashboard import is_nuclio
 from stack.plan.render import (
@@ -132,7 +133,11 @@ class Builder:
         """Yield what builds a function's image, in a folder of its own for as long as the block runs.
 
         What is rendered tells of the function as it is deployed, and is written again by whatever else ends meanwhile.
+
+        Raises:
+            AccessError: it asks for what stack.yaml does not allow it of this machine.
         """
+        check_host_access(plan.function, self.inputs.settings)
         folder = self.workspace.state / "builds" / plan.name / digest([name])
         for path, content in render_function(plan, self.inputs).items():
             write_file(folder / path.removeprefix(f"functions/{plan.name}/"), content, is_durable=False)

@@ -9,9 +9,10 @@ from stack import console
 from stack.config.document import attempt_all
 from stack.config.settings import Settings, load_settings
 from stack.config.source import FOLDER, Function, function_folders, load_function
-from stack.errors import ConfigError, EngineError, FunctionError
+from stack.errors import AccessError, ConfigError, EngineError, FunctionError
 from stack.plan.broker import Credentials
 from stack.plan.function import plan_function
+from stack.plan.host_access import check_host_access
 from stack.plan.image import Ground
 from stack.plan.render import Inputs, function_image, render, render_function, used_secrets
 from stack.plan.secret import Vault
@@ -29,7 +30,7 @@ from stack.run.secret.access import Access, load_access
 from stack.run.secret.credentials import load_credentials
 from stack.run.secret.vault import mount_secrets, open_vault, unmount_secrets
 from stack.run.source.source import Store
-from stack.run.warning import warn_inert
+from stack.run.warning import warn_inert, warn_once
 from stack.run.workspace import Workspace, open_workspace, write_file, write_tree
 
 _WAY_ON = f"Mend this, or move the folder out of {FOLDER}/: it stands in the way of `up`, `plan` and `render`."
@@ -76,6 +77,17 @@ class Stack:
         return load_deployments(self.workspace)
 
     @cached_property
+    def refused(self) -> dict[str, AccessError]:
+        """Return why deployed functions may not run, by name: stack.yaml does not allow what they ask for."""
+        refused = {}
+        for name, deployment in self.deployments.items():
+            try:
+                check_host_access(deployment.plan(self.settings).function, self.settings)
+            except AccessError as error:
+                refused[name] = error
+        return refused
+
+    @cached_property
     def undeployed(self) -> tuple[Service, ...]:
         """Return the services of those functions of functions/ that are not deployed.
 
@@ -90,8 +102,9 @@ class Stack:
 
     @cached_property
     def inputs(self) -> Inputs:
-        """Return what the rendered tree depends on."""
-        deployed = [self.deployed_service(deployment) for deployment in self.deployments.values()]
+        """Return what the rendered tree depends on; a function that may not run is no part of it."""
+        allowed = [one for name, one in self.deployments.items() if name not in self.refused]
+        deployed = [self.deployed_service(deployment) for deployment in allowed]
         services = sorted([*deployed, *self.undeployed], key=lambda service: service.plan.name)
         return replace(self.bare_inputs, services=tuple(services))
 
@@ -109,7 +122,11 @@ class Stack:
         return fresh
 
     def deployed_service(self, deployment: Deployment) -> Service:
-        """Return the service of a function as it was deployed."""
+        """Return the service of a function as it was deployed.
+
+        Raises:
+            AccessError: it asks for what stack.yaml does not allow it of this machine.
+        """
         return plan_service(
             deployment.plan(self.settings),
             self.settings,
@@ -120,14 +137,20 @@ class Stack:
         )
 
     def planned_services(self, folders: Iterable[Path]) -> tuple[Service, ...]:
-        """Return the services of functions as they are in their folders.
+        """Return the services of functions as they are in their folders; one that may not run is told of and left out.
 
         Raises:
             ConfigError: one or more are wrong.
         """
-        return attempt_all(
-            lambda folder: self.planned_service(self.recall(folder)), folders, is_lenient=self.is_lenient
-        )
+        planned = attempt_all(self._try_plan, folders, is_lenient=self.is_lenient)
+        return tuple(one for one in planned if one)
+
+    def _try_plan(self, folder: Path) -> Service | None:
+        try:
+            return self.planned_service(self.recall(folder))
+        except AccessError as error:
+            warn_once(f"{folder.name} cannot be deployed.\n{error}")
+            return None
 
     def recall(self, folder: Path) -> Function:
         """Return a function with the code that was fetched last, where it is elsewhere."""
@@ -159,7 +182,7 @@ class Stack:
         What the containers mount of functions that are being deployed, other than one's own, is left to who does it.
         """
         theirs = find_rollouts(self.workspace).difference(own)
-        coming = [self.deployed_service(one) for name in theirs if (one := load_candidate(self.workspace, name))]
+        coming = [one for name in theirs if (one := self._find_coming(name))]
         mount_secrets(self.workspace, self.vault, used_secrets(inputs.services))
         if not list_unreadable(self.workspace):
             unmount_secrets(self.workspace, used_secrets([*inputs.services, *coming]))
@@ -167,6 +190,14 @@ class Stack:
         changed = write_tree(self.workspace, files, theirs)
         settle_gateway(self.engine, self.settings, files)
         return changed
+
+    def _find_coming(self, name: str) -> Service | None:
+        """Return the service of a function whose deploy has not come to its end."""
+        candidate = load_candidate(self.workspace, name)
+        try:
+            return self.deployed_service(candidate) if candidate else None
+        except AccessError:
+            return None
 
 
 def open_stack(workspace: Workspace | None = None, *, is_lenient: bool = False) -> Stack:
@@ -180,11 +211,18 @@ def open_stack(workspace: Workspace | None = None, *, is_lenient: bool = False) 
     return Stack(workspace, settings, Engine(settings.project, workspace.compose), is_lenient)
 
 
+def warn_refused(stack: Stack) -> None:
+    """Tell of each deployed function that does not run because stack.yaml does not allow what it asks for."""
+    for name, error in stack.refused.items():
+        warn_once(f"{name} is deployed and is not started until stack.yaml allows it.\n{error}")
+
+
 def render_stack() -> None:
     """Write .stack/ and start nothing."""
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     warn_inert(one.plan.function for one in stack.undeployed)
+    warn_refused(stack)
     with lock(stack.workspace, TREE):
         fresh = stack.reread()
         changed = fresh.write(fresh.inputs)

@@ -32,6 +32,8 @@ def tell_state(sketch: Sketch, containers: Sequence[Container], job: Job | None)
     last = sketch.attempts[-1] if sketch.attempts else None
     if _is_building(sketch, job):
         return State(BUILDING, is_settled=job is not None)
+    if sketch.refusal:
+        return State(ERROR, sketch.refusal)
     if last and last.end and last.result is not Result.READY:
         return State(ERROR, last.end.message)
     if sketch.deployed is None:

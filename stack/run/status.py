@@ -114,8 +114,8 @@ def _describe(container: Container, figures: Figures | None, urls: Mapping[str, 
 
 def _find_urls(stack: Stack) -> dict[str, str]:
     """Return where the gateway has each function that is deployed, by the name of its service."""
-    services = map(stack.deployed_service, load_deployments(stack.workspace).values())
-    return {one.plan.service: find_url(one.plan, stack.settings) for one in services}
+    plans = (one.plan(stack.settings) for one in load_deployments(stack.workspace).values())
+    return {one.service: find_url(one, stack.settings) for one in plans}
 
 
 def _address(container: Container, urls: Mapping[str, str]) -> str:

@@ -17,9 +17,10 @@ def warn_inert(functions: Iterable[Function]) -> None:
         spec = function.config.spec
         unheeded = find_unheeded(spec.scale_to_zero, spec.auto_scale_metrics, spec.bounds)
         for line in chain(find_inert(function.config), unheeded, find_loopback(spec)):
-            _warn_once(f"{function.document}: {line}.")
+            warn_once(f"{function.document}: {line}.")
 
 
 @cache
-def _warn_once(message: str) -> None:
+def warn_once(message: str) -> None:
+    """Warn of something once in a task, however often it is met."""
     console.warn(message)

@@ -58,6 +58,7 @@ def test_repository(workspace: Workspace, author: Author, tmp_path: Path) -> Non
     for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "x"]):
         subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
     spec = f"spec:\n  build: {{codeEntryType: git, path: 'file://{tmp_path}', codeEntryAttributes: {{branch: main}}}}\n"
+    workspace.allow(tmp_path)
     author("codegit", "", spec)
     workspace.invoke("deploy-function", "codegit")
     assert fetch(workspace.url("codegit")) == (200, "local /opt/nuclio/main.py git")

@@ -334,6 +334,7 @@ def test_container_is_as_asked(workspace: Workspace, author: Author, tmp_path: P
         },
     }
     author("inspects", INSPECTOR, json.dumps(config))
+    workspace.allow(tmp_path)
     workspace.invoke("deploy-function", "inspects")
     seen = json.loads(ask(workspace, "inspects"))
     assert seen["uid"] not in (0, os.getuid())

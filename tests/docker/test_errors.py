@@ -280,6 +280,7 @@ def test_volume_of_a_function_is_missing(fresh_workspace: Workspace) -> None:
         "volumeMount: {name: v, mountPath: /data}}]}"
     )
     fresh_workspace.write_function("one", HANDLER, config)
+    fresh_workspace.allow(Path("/nowhere/data"))
     message = refuse(fresh_workspace, "deploy-function", "one")
     assert "/nowhere/data" in message
     assert fresh_workspace.containers("function-one") == []

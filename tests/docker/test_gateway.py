@@ -426,6 +426,7 @@ def test_message_waits_no_more_than_a_second_for_a_redeploy(
 ) -> None:
     """Beyond what it waits for another function's deploy, which makes the machine as busy."""
     tmp_path.chmod(0o777)
+    workspace.allow(tmp_path)
     config = KEPT.format(folder=tmp_path)
     author("gw-messages", f"VERSION = 'one'\n{KEEPER}", config)
     workspace.invoke("deploy-function", "gw-messages")

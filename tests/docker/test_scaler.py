@@ -25,6 +25,7 @@ spec:
 def hang(workspace: Workspace, author: Author, tmp_path: Path) -> Iterator[Path]:
     """A file that has gs-hanging hang; that function and gs-other sleep, with no container."""
     tmp_path.chmod(0o777)
+    workspace.allow(tmp_path)
     author("gs-hanging", HANGING, ASLEEP + DATA.format(folder=tmp_path))
     author("gs-other", 'def handler(context, event):\n    return "awake"\n', ASLEEP)
     workspace.invoke("deploy-function", "gs-hanging")

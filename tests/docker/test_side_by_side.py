@@ -35,6 +35,7 @@ def hang(workspace: Workspace, author: Author, tmp_path: Path) -> Iterator[Path]
     """A file that has sd-hanging hang, which nobody has deployed; sd-other runs, and has the same queue."""
     tmp_path.chmod(0o777)
     workspace.invoke("secret", "set", "sides", "word", input="told")
+    workspace.allow(tmp_path)
     author("sd-hanging", HANGING, HANGING_CONFIG.format(folder=tmp_path) + TRIGGERS)
     author("sd-other", answer("one"), f"spec:{TRIGGERS}")
     workspace.invoke("deploy-function", "sd-other")

@@ -65,6 +65,11 @@ class Workspace:
         document = yaml.safe_load(path.read_text()) | settings
         path.write_text(yaml.safe_dump(document, sort_keys=False))
 
+    def allow(self, *paths: Path) -> None:
+        """Let functions have folders of this machine, besides those that they may have already."""
+        known = self.settings.allow.host_paths
+        self.configure(allow={"host_paths": [*known, *(str(one) for one in paths if str(one) not in known)]})
+
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *arguments]
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from stack.config.allow import GPU, Allow
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
 from stack.config.secret import Secret
@@ -140,6 +141,7 @@ ANNOTATIONS = {"original": {"tidegate.io/processor": "nuclio"}}
 FILES = {"ready": (), "required": ("app/main.py", "app/requirements.txt", "app/constraints.txt", "requirements.txt")}
 
 DEFAULTS = Settings()
+ALLOW = Allow(host_paths=("/srv/data $1",), devices=("/dev/ttyUSB0", GPU))
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def make_inputs(case: Case) -> Inputs:
         services.append(
             plan_service(
                 plan,
-                case.settings,
+                case.settings.model_copy(update={"allow": ALLOW}),
                 image=function_image(plan, bare),
                 vault=_vault(case),
                 is_deployed=name in case.deployed,

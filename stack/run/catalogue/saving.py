@@ -4,11 +4,15 @@ import shutil
 from typing import Any
 
 from stack.config.compact import write_compact
-from stack.config.source import FILE, FOLDER, function_folders, load_function
+from stack.config.document import parse_model
+from stack.config.function import FunctionConfig
+from stack.config.reading import parse_mapping
+from stack.config.source import FILE, FOLDER, Function, function_folders, load_function
 from stack.errors import StackError
 from stack.plan.function import module_path
 from stack.plan.function_document import Told, leave_out_derived
 from stack.plan.function_import import Imported, plan_imports
+from stack.plan.host_access import check_host_access
 from stack.run.catalogue.saved_event import forget_events
 from stack.run.deploy.deployment import is_deployed
 from stack.run.deploy.log import forget_log
@@ -24,14 +28,22 @@ def save_function(stack: Stack, document: dict[str, Any], told: Told) -> tuple[s
     Files that it says nothing of stay as they are. `told` is what clients were told of the function before.
 
     Raises:
-        ConfigError: it cannot run here; nothing is written then.
+        ConfigError: it cannot run here, or asks for what stack.yaml does not allow; nothing is written then.
     """
     folder = stack.workspace.root / FOLDER / told.name
     imported = _write(document, told)
+    _check(stack, imported)
     for path, file in imported.files.items():
         if path != FILE or not _says_the_same(stack, told, file.content):
             write_file(folder / _find_place(told, path), file.content, 0o755 if file.is_executable else 0o644)
     return imported.notes
+
+
+def _check(stack: Stack, imported: Imported) -> None:
+    """Refuse what may not run before it is written, so that it stands in nobody's way."""
+    document = parse_mapping(imported.files[FILE].content.decode(), FILE)
+    config = parse_model(FunctionConfig, document, FILE)
+    check_host_access(Function(imported.name, f"{FOLDER}/{imported.name}", config, ()), stack.settings)
 
 
 def remove_function(name: str) -> None:

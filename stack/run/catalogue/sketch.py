@@ -9,8 +9,9 @@ from pathlib import Path
 
 from stack.config.settings import FILE as SETTINGS
 from stack.config.source import FOLDER, IGNORED_FOLDERS, function_folders
-from stack.errors import StackError
+from stack.errors import AccessError, StackError
 from stack.plan.function import FunctionPlan, inline_source, module_path, package_path, plan_function
+from stack.plan.host_access import check_host_access
 from stack.plan.scale import choose_replicas
 from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, find_deployment, list_deployed
@@ -43,6 +44,8 @@ class Sketch:
     """How many containers there should be."""
     version: str
     """A digest of its configuration and its files."""
+    refusal: str = ""
+    """Why what is deployed does not run: stack.yaml does not allow what it asks for of this machine."""
 
     @property
     def is_being_deployed(self) -> bool:
@@ -70,11 +73,14 @@ class Sketchbook:
 
 def _draw(stack: Stack, name: str, folder: Path | None) -> Sketch:
     plan, problem = _plan(stack, folder)
-    deployment, deployed = None, None
+    deployment, deployed, refusal = None, None, ""
     try:
         if name in list_deployed(stack.workspace):
             deployment = find_deployment(stack.workspace, name)
             deployed = deployment.plan(stack.settings)
+            check_host_access(deployed.function, stack.settings)
+    except AccessError as error:
+        refusal = str(error)
     except StackError as error:
         problem = str(error)
     chosen = plan or deployed
@@ -91,6 +97,7 @@ def _draw(stack: Stack, name: str, folder: Path | None) -> Sketch:
         attempts=load_attempts(stack.workspace, name),
         version=_digest(chosen) if chosen else "",
         replicas=choose_replicas(deployed.spec, kept) if deployed else 0,
+        refusal=refusal,
     )
 
 
@@ -99,9 +106,14 @@ def _plan(stack: Stack, folder: Path | None) -> tuple[FunctionPlan | None, str]:
     if folder is None:
         return None, ""
     try:
-        return plan_function(stack.recall(folder), stack.settings), ""
+        plan = plan_function(stack.recall(folder), stack.settings)
     except StackError as error:
         return None, str(error)
+    try:
+        check_host_access(plan.function, stack.settings)
+    except AccessError as error:
+        return plan, str(error)
+    return plan, ""
 
 
 def _read_source(stack: Stack, plan: FunctionPlan, *, has_folder: bool) -> tuple[str, str]:

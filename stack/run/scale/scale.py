@@ -146,7 +146,13 @@ def _reason(name: str, replicas: int) -> str:
 
 
 def find_service(stack: Stack, name: str) -> Service:
-    """Return the service of a function that is deployed."""
+    """Return the service of a function that is deployed.
+
+    Raises:
+        AccessError: it asks for what stack.yaml does not allow it of this machine.
+    """
+    if error := stack.refused.get(name):
+        raise error
     return next(one for one in stack.inputs.services if one.plan.name == name)
 
 

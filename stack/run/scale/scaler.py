@@ -131,8 +131,7 @@ class Scaler:
 
 
 def _find_services(stack: Stack) -> list[Service]:
-    services = map(stack.deployed_service, load_deployments(stack.workspace).values())
-    return [one for one in services if one.limits.is_automatic]
+    return [one for one in stack.reread().inputs.services if one.is_deployed and one.limits.is_automatic]
 
 
 def _weigh(service: Service, traffic: dict[str, Traffic], depths: dict[str, Depth]) -> Load:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stack import console
 from stack.config.settings import Settings
-from stack.config.source import Function, add_code
+from stack.config.source import FOLDER, Function, add_code
 from stack.errors import FunctionError
 from stack.plan.code import Kind, Origin, complete_attributes, find_origin
 from stack.plan.s3 import Account, Item, sign_address
@@ -74,8 +74,11 @@ class Store:
         return tree if tree and tree.is_dir() else None
 
     def _find_tree(self, origin: Origin) -> Path:
-        if origin.kind is Kind.LOCAL and (local := self._local(origin)).is_dir():
-            return local
+        if origin.kind is Kind.LOCAL:
+            local = self._local(origin)
+            self._check_local(local, origin.address)
+            if local.is_dir():
+                return local
         make_folder(self._folder)
         tree = self._fetch_file(origin) if origin.kind is Kind.LOCAL else self._fetch_far(origin)
         write_file(self._folder / _MEMORY, f"{origin.digest} {tree.name}\n".encode())
@@ -83,6 +86,16 @@ class Store:
             if path.is_dir() and path != tree and not _is_being_filled(path):
                 shutil.rmtree(path, ignore_errors=True)
         return tree
+
+    def _check_local(self, local: Path, address: str) -> None:
+        """Refuse code of this machine that is not the user's to deploy, by whatever links a path leads there."""
+        allowed = (self.workspace.root / FOLDER, *map(Path, self.settings.allow.host_paths))
+        real = local.resolve()
+        if not any(real.is_relative_to(one.resolve()) for one in allowed):
+            raise FunctionError(
+                f"spec.build.path: {address} is not below {FOLDER}/, and stack.yaml does not allow it; "
+                f"add to stack.yaml: allow: {{host_paths: [{real}]}}"
+            )
 
     def _with_secret(self, origin: Origin) -> Origin:
         name = origin.attributes.secret

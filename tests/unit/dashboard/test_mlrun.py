@@ -36,7 +36,7 @@ def make_function(name: str) -> dict[str, Any]:
             },
             "build": {
                 "commands": ["python -m pip install pandas"],
-                "flags": ["--network=host"],
+                "flags": ["--no-cache"],
                 "noBaseImagesPull": True,
                 "functionSourceCode": "ZGVmIGhhbmRsZXIoY29udGV4dCwgZXZlbnQpOgogICAgcmV0dXJuIDEK",
             },

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from stack.config.allow import Allow
 from stack.config.function import FUNCTION_LABEL, Metadata
 from stack.config.secret import Secret
 from stack.config.settings import Dashboard, Defaults, ImageSource, Implementation, Settings
@@ -30,6 +31,10 @@ def make_service(settings: Settings | None = None, **spec: Any) -> Service:
 
 def http(**attributes: Any) -> dict[str, Any]:
     return {"triggers": {"web": {"kind": "http", "attributes": attributes}}}
+
+
+def user_directive(value: str) -> dict[str, Any]:
+    return {"build": {"directives": {"postCopy": [{"kind": "user", "value": value}]}}}
 
 
 @pytest.mark.parametrize(
@@ -56,14 +61,37 @@ def test_one_port_is_for_one_container() -> None:
 @pytest.mark.parametrize(
     ("context", "user", "groups"),
     [
-        ({}, "", ()),
-        ({"runAsUser": 0}, "0", ()),
+        ({}, "65532:65532", ()),
+        ({"runAsUser": 0}, "0:0", ()),
+        ({"runAsUser": 7}, "7:7", ()),
+        ({"runAsGroup": 8}, "65532:8", ()),
         ({"runAsUser": 7, "runAsGroup": 8, "fsGroup": 9}, "7:8", ("9",)),
     ],
 )
 def test_user(context: dict[str, int], user: str, groups: tuple[str, ...]) -> None:
-    service = make_service(securityContext=context)
+    service = make_service(Settings(allow=Allow(root=True)), securityContext=context)
     assert (service.user, service.groups) == (user, groups)
+
+
+@pytest.mark.parametrize(
+    ("spec", "user", "with_root"),
+    [
+        (user_directive("1000"), "1000:1000", ""),
+        (user_directive("1000:50"), "1000:50", ""),
+        ({"image": "acme/reader:2"}, "65532:65532", ""),
+        ({"annotations": {"tidegate.io/processor": "nuclio"}}, "65532:65532", ""),
+        ({"build": {"commands": ["@nuclio.postCopy", "true"]}}, "65532:65532", "65532:65532"),
+    ],
+)
+def test_user_of_the_image_counts_only_where_functions_may_be_root(
+    spec: dict[str, Any], user: str, with_root: str
+) -> None:
+    plan = plan_function(make_function(files=() if "image" in spec else ("main.py",), **spec), Settings())
+    found = [
+        plan_service(plan, Settings(allow=Allow(root=root)), image="image:1", vault=VAULT, is_deployed=True).user
+        for root in (False, True)
+    ]
+    assert found == [user, with_root]
 
 
 def test_limits() -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from stack.config.allow import Allow
 from stack.config.settings import Downloads, Settings
 from stack.config.source import Function, load_function
 from stack.errors import FunctionError
@@ -129,12 +130,18 @@ def tarball(**files: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def make_settings(workspace: Workspace, limits: Downloads | None = None) -> Settings:
+    """Return settings that let functions have what is beside the workspace."""
+    allow = Allow(host_paths=(f"{workspace.root.parent}/shared", f"{workspace.root.parent}/f.tgz"))
+    return Settings(downloads=limits or Downloads(), allow=allow)
+
+
 def fetch(workspace: Workspace, function: Function, limits: Downloads | None = None) -> Function:
-    return Store(workspace, Settings(downloads=limits or Downloads()), function).fetch()
+    return Store(workspace, make_settings(workspace, limits), function).fetch()
 
 
 def recall(workspace: Workspace, function: Function) -> Function:
-    return Store(workspace, Settings(), function).recall()
+    return Store(workspace, make_settings(workspace), function).recall()
 
 
 def test_archive_is_the_code(workspace: Workspace, author: Author, site: Site) -> None:
@@ -399,6 +406,12 @@ def test_path_on_this_machine(workspace: Workspace, author: Author, tmp_path: Pa
     assert [file.path for file in fetch(workspace, one).files] == ["main.py"]
     (tmp_path / "shared" / "main.py").write_bytes(CODE + b"# saved\n")
     assert recall(workspace, one).files != fetch(workspace, author("", str(tmp_path / "f.tgz"))).files
+    for place in ("/etc", "../../../etc", "~/x", "../../.stack/secrets"):
+        with pytest.raises(FunctionError, match=r"is not below functions/, and stack\.yaml does not allow it; add"):
+            fetch(workspace, author("", place))
+    (tmp_path / "shared" / "link").symlink_to("/etc")
+    with pytest.raises(FunctionError, match=r"add to stack\.yaml: allow: \{host_paths: \[/etc\]\}"):
+        fetch(workspace, author("", f"{tmp_path}/shared/link"))
     with pytest.raises(FunctionError, match=r"spec\.build\.path: there is no 'gone\.py' in functions/far"):
         fetch(workspace, author("", "gone.py"))
 
