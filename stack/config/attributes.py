@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from stack.config.broker import QueueName, ShortName, Topic, check_declared
+from stack.config.broker import QUORUM, QueueName, QueueType, ShortName, Topic, check_declared
 from stack.config.document import NuclioDocument
 from stack.config.duration import Duration, parse_duration
 from stack.config.inert import Inert
@@ -93,6 +93,8 @@ class RabbitAttributes(_TlsAttributes):
     """Keep the exchange when the broker restarts."""
     durable_queue: bool = True
     """Keep the queue and its messages when the broker restarts."""
+    queue_type: QueueType = ""
+    """quorum or classic; where left out, a durable queue of the stack's own broker is a quorum queue."""
     on_error: Literal["", "retry", "ack", "nack"] = ""
     """What becomes of a failed message: tried again, forgotten, or refused."""
     requeue_on_error: bool | None = None
@@ -105,6 +107,8 @@ class RabbitAttributes(_TlsAttributes):
         if self.topics and not self.exchange_name:
             raise ValueError("topics need an exchangeName to be bound to")
         refuse(self, check_declared(self.queue_name, self.exchange_name) if self.topics else ())
+        if self.queue_type == QUORUM and not self.durable_queue:
+            raise ValueError("a quorum queue is durable: leave out durableQueue: false or queueType: quorum")
         return self
 
 
@@ -138,6 +142,8 @@ class MqttAttributes(_TlsAttributes):
     """Of MQTT: 3 is 3.1, 4 is 3.1.1."""
     queue_name: QueueName = ""
     """Its queue on the stack's own broker; where left out, one of the function's own."""
+    queue_type: QueueType = ""
+    """quorum or classic; where left out, its queue on the stack's own broker is a quorum queue."""
     max_retries: int = Field(3, ge=0)
     """How often a failed message is tried again before it is kept as a dead letter."""
 

@@ -1,7 +1,7 @@
 """Names at a broker, as RabbitMQ takes them."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
@@ -34,6 +34,9 @@ def _check_queue(text: str) -> str:
     return text
 
 
+# Types of queues: a quorum queue keeps on the disk what it has confirmed, whatever ends the broker.
+QUORUM, CLASSIC = "quorum", "classic"
+QueueType = Literal["", "quorum", "classic"]
 ShortName = Annotated[str, AfterValidator(_check_short)]
 QueueName = Annotated[ShortName, AfterValidator(_check_queue)]
 Topic = Annotated[str, AfterValidator(_check_topic)]

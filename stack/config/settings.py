@@ -6,11 +6,11 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stack.config.allow import Allow, find_rulers
 from stack.config.document import Document, parse_model
-from stack.config.quantity import check_memory
+from stack.config.quantity import check_memory, memory_bytes
 from stack.config.reading import read_mapping
 from stack.errors import ConfigError
 
@@ -18,6 +18,13 @@ FILE = "stack.yaml"
 
 # What browsers tell of the page that sends a request.
 _ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
+
+# The least that the broker gets along with, and the share of its memory at which publishers wait: the rest is for what
+# it does not count itself, and for the files that the kernel holds for it.
+_LEAST = {"memory": "256Mi", "disk_free": "50M"}
+_WATERMARK = 0.6
+# What RabbitMQ takes: a time to live is less than 2**32 milliseconds.
+_MOST_MEGABYTES, _MOST_DAYS = 1_000_000, 49
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -135,6 +142,51 @@ class Dashboard(Document):
         return value
 
 
+class Broker(Document):
+    """What the broker may take of this machine; both are quantities, such as 512Mi or 1G."""
+
+    memory: str = "1Gi"
+    """Its container's memory. At 60 % of it publishers wait."""
+    disk_free: str = Field("1G", alias="disk_free")
+    """While less of the disk is free, publishers wait."""
+
+    @field_validator("memory", "disk_free")
+    @classmethod
+    def _is_quantity(cls, value: str, info: ValidationInfo) -> str:
+        least = _LEAST[info.field_name or ""]
+        if memory_bytes(value) < memory_bytes(least):
+            raise ValueError(f"should be at least {least}, not {value!r}")
+        return value
+
+    @property
+    def memory_bytes(self) -> int:
+        """Return the memory in bytes."""
+        return memory_bytes(self.memory)
+
+    @property
+    def memory_watermark(self) -> int:
+        """Return the bytes of memory from which on publishers wait."""
+        return int(self.memory_bytes * _WATERMARK)
+
+    @property
+    def disk_free_bytes(self) -> int:
+        """Return the bytes of the disk that stay free."""
+        return memory_bytes(self.disk_free)
+
+
+class Queue(Document):
+    """How much a queue may hold; then it refuses publishers, who are told so by confirms."""
+
+    megabytes: int = Field(1000, ge=1, le=_MOST_MEGABYTES)
+
+
+class DeadLetters(Document):
+    """How much a queue of dead letters may hold, and for how long; the oldest go first."""
+
+    megabytes: int = Field(100, ge=1, le=_MOST_MEGABYTES)
+    days: int = Field(14, ge=1, le=_MOST_DAYS)
+
+
 class Settings(Document):
     """Everything in stack.yaml; each key is optional."""
 
@@ -150,6 +202,9 @@ class Settings(Document):
     logs: Logs = Logs()
     defaults: Defaults = Defaults()
     dashboard: Dashboard = Dashboard()
+    broker: Broker = Broker()
+    queue: Queue = Queue()
+    dead_letters: DeadLetters = Field(DeadLetters(), alias="dead_letters")
     processor: Processor = Processor.TIDEGATE
     allow: Allow = Allow()
     revisions: int = Field(5, ge=1)

@@ -74,6 +74,7 @@ class Bound:
     queue: str
     is_durable_queue: bool
     topics: tuple[str, ...]
+    queue_type: str = ""
 
 
 def topology(bound: Sequence[Bound]) -> str:
@@ -108,7 +109,8 @@ def _exchange(one: Bound) -> dict[str, object]:
 
 def _queue(one: Bound) -> dict[str, object]:
     flags = {"durable": one.is_durable_queue, "auto_delete": False}
-    return {"name": one.queue, "vhost": "/", **flags, "arguments": {}}
+    arguments = {"x-queue-type": one.queue_type} if one.queue_type else {}
+    return {"name": one.queue, "vhost": "/", **flags, "arguments": arguments}
 
 
 def _binding(one: Bound, topic: str) -> dict[str, object]:

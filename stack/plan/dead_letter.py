@@ -14,8 +14,10 @@ _ATTEMPTS, _FUNCTION, _ERROR = "x-nuclio-attempts", "x-nuclio-function", "x-nucl
 _TRACEBACK = "x-nuclio-traceback"
 _KEY_LENGTH = 24
 _FIRST_FAILED, _LAST_FAILED = "x-nuclio-first-failed", "x-nuclio-last-failed"
+# The broker's own: how often it delivered a message, which is another number each time.
+_DELIVERIES = frozenset(("x-delivery-count", "x-acquired-count"))
 # Where it was first published is told again, so that its event is what it was; the rest is forgotten.
-_FORGOTTEN = frozenset((_ATTEMPTS, _FUNCTION, _ERROR, _TRACEBACK, _FIRST_FAILED, _LAST_FAILED))
+_FORGOTTEN = _DELIVERIES | frozenset((_ATTEMPTS, _FUNCTION, _ERROR, _TRACEBACK, _FIRST_FAILED, _LAST_FAILED))
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Letter:
     @property
     def key(self) -> str:
         """Return what it is addressed by, wherever it is in its queue; letters with one key are the same in all."""
-        parts = (self.queue, self.properties, repr(sorted(self.headers.items())), self.body.hex())
+        headers = [item for item in sorted(self.headers.items()) if item[0] not in _DELIVERIES]
+        parts = (self.queue, self.properties, repr(headers), self.body.hex())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_KEY_LENGTH]
 
     @property
@@ -48,7 +51,11 @@ class Letter:
     @property
     def own_headers(self) -> dict[str, Any]:
         """Return the headers that its publisher gave it."""
-        return {name: value for name, value in self.headers.items() if not name.startswith("x-nuclio-")}
+        return {
+            name: value
+            for name, value in self.headers.items()
+            if not name.startswith("x-nuclio-") and name not in _DELIVERIES
+        }
 
     @property
     def fresh_headers(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import posixpath
 from typing import Any, Protocol
 
+from stack.config.broker import QUORUM
 from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, Spec
 from stack.config.secret import SecretRef
 from stack.config.settings import Settings
@@ -218,8 +219,9 @@ def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[
         attributes.setdefault("reconnectInterval", OWN_RECONNECT)
     elif isinstance(trigger, RabbitTrigger | MqttTrigger) and not trigger.url and not trigger.secret:
         document["url"] = f"amqp://{SERVICE}:{AMQP_PORT}"
-    if isinstance(trigger, RabbitTrigger | MqttTrigger) and not attributes.get("queueName"):
-        attributes["queueName"] = default_queue(plan, name, trigger)
+    if isinstance(trigger, RabbitTrigger | MqttTrigger):
+        attributes["queueName"] = attributes.get("queueName") or default_queue(plan, name, trigger)
+        attributes["queueType"] = find_queue_type(trigger)
     return document
 
 
@@ -227,6 +229,17 @@ def default_queue(function: Named, name: str, trigger: RabbitTrigger | MqttTrigg
     """Return the queue of a trigger that names none; a rabbit-mq trigger's is Nuclio's own."""
     own = f"nuclio-{function.namespace}-{function.name}"
     return own if isinstance(trigger, RabbitTrigger) else f"{own}-{name}"
+
+
+def find_queue_type(trigger: RabbitTrigger | MqttTrigger) -> str:
+    """Return the type of a trigger's queue, and of those for its failed messages; nothing leaves it to the broker.
+
+    A broker elsewhere may hold such a queue already, of another type, so it is asked for none unless the author does.
+    """
+    given = trigger.attributes.queue_type
+    if given or isinstance(trigger, MqttTrigger):
+        return given or QUORUM
+    return QUORUM if trigger.attributes.durable_queue and is_stack_broker(trigger) else ""
 
 
 def own_queues(plan: FunctionPlan) -> tuple[str, ...]:
@@ -271,9 +284,16 @@ def _topics(trigger: RabbitTrigger | MqttTrigger) -> tuple[str, ...]:
 def _bound(plan: FunctionPlan, name: str, trigger: RabbitTrigger | MqttTrigger) -> Bound:
     queue = trigger.attributes.queue_name or default_queue(plan, name, trigger)
     if isinstance(trigger, MqttTrigger):
-        return Bound(MQTT_EXCHANGE, True, queue, True, _topics(trigger))
+        return Bound(MQTT_EXCHANGE, True, queue, True, _topics(trigger), find_queue_type(trigger))
     given = trigger.attributes
-    return Bound(given.exchange_name, given.durable_exchange, queue, given.durable_queue, _topics(trigger))
+    return Bound(
+        exchange=given.exchange_name,
+        is_durable_exchange=given.durable_exchange,
+        queue=queue,
+        is_durable_queue=given.durable_queue,
+        topics=_topics(trigger),
+        queue_type=find_queue_type(trigger),
+    )
 
 
 def _kind(trigger: Trigger) -> str:

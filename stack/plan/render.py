@@ -17,6 +17,7 @@ from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
 from stack.plan.image import Ground
 from stack.plan.nuclio_dashboard import is_nuclio, nuclio_image, render_nuclio
 from stack.plan.package import render_package
+from stack.plan.policy import policies
 from stack.plan.secret import Mount
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service
 from stack.plan.template import fill
@@ -37,7 +38,13 @@ DEFINITIONS = "rabbitmq/definitions"
 # What the entrypoint of RabbitMQ's own image needs before it becomes the user rabbitmq.
 _BROKER_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
 # What the broker has to be started anew for when it changes; functions declare the topology themselves.
-_MOUNTED = ("rabbitmq/enabled_plugins", "rabbitmq/rabbitmq.conf", f"{DEFINITIONS}/10-users.json")
+_MOUNTED = (
+    "rabbitmq/enabled_plugins",
+    "rabbitmq/rabbitmq.conf",
+    "rabbitmq/advanced.config",
+    f"{DEFINITIONS}/10-users.json",
+    f"{DEFINITIONS}/30-policies.json",
+)
 _TOPOLOGY = f"{DEFINITIONS}/20-topology.json"
 
 Files = dict[str, bytes]
@@ -139,6 +146,7 @@ def render_broker(inputs: Inputs) -> Files:
         "is_guest": inputs.credentials.is_guest,
         "definitions": definitions(inputs.credentials).rstrip(),
         "topology": topology([one for service in deployed for one in bound_queues(service.plan)]).rstrip(),
+        "policies": policies(inputs.settings).rstrip(),
         "has_deprecated_features": inputs.ground.is_registry or inputs.ground.archive.has_deprecated_features,
     }
     return {path: fill(path, context) for path in (*_MOUNTED, _TOPOLOGY)}

@@ -85,7 +85,7 @@ class Broker:
         self.request("DELETE", _queue_path(name))
 
     def delete_idle_queue(self, name: str) -> bool:
-        """Delete a queue, unless it holds a message or somebody consumes it; tell whether it is gone."""
+        """Delete a classic queue, unless it holds a message or somebody consumes it; tell whether it is gone."""
         try:
             self.request("DELETE", f"{_queue_path(name)}?if-empty=true&if-unused=true")
         except RefusedError as error:

@@ -19,6 +19,7 @@ from stack.plan.dead_letter import DEAD, Letter
 from stack.plan.function import own_queues
 from stack.record import dataclass
 from stack.run.broker.broker import Broker, find_broker
+from stack.run.broker.unacknowledged import read_unacknowledged
 from stack.run.lock import lock
 from stack.run.stack import Stack
 
@@ -188,6 +189,7 @@ class _Hand:
     def __init__(self, channel: Any) -> None:
         self.channel = channel
         self._held: dict[str, int] = {}
+        self._readers: dict[str, Any] = {}
 
     def count(self, queue: str) -> int:
         """Return how many letters a queue holds, but those in hand."""
@@ -198,11 +200,10 @@ class _Hand:
 
         Only what is there at the beginning is visited: a letter that is sent again may soon be dead again.
         """
-        for _ in range(self.count(queue)):
-            method, properties, body = self.channel.basic_get(queue)
-            if method is None:
-                return
-            self._held[queue] = self._held.get(queue, 0) + 1
+        waiting = self.count(queue)
+        self._held[queue] = waiting
+        reader = self._readers[queue] = self.channel.connection.channel()
+        for method, properties, body in read_unacknowledged(reader, queue, waiting):
             letter = Letter(next(numbers), queue, properties.headers or {}, body, _identify(properties))
             yield _Held(letter, properties, method.delivery_tag)
             if letter.key in through:
@@ -210,7 +211,7 @@ class _Hand:
 
     def take_off(self, held: _Held) -> None:
         """Take a letter off its queue for good."""
-        self.channel.basic_ack(held.tag)
+        self._readers[held.letter.queue].basic_ack(held.tag)
         self._held[held.letter.queue] -= 1
 
     def give_back(self) -> None:
@@ -220,10 +221,12 @@ class _Hand:
         """
         if not self.channel.is_open:
             return
-        wanted = {queue: self.count(queue) + number for queue, number in self._held.items() if number}
+        wanted = {queue: number for queue, number in self._held.items() if number}
         self._held.clear()
-        if wanted:
-            self.channel.basic_nack(0, multiple=True, requeue=True)
+        for reader in self._readers.values():
+            if reader.is_open:
+                reader.close()
+        self._readers.clear()
         deadline = monotonic() + _PATIENCE
         while any(self.count(queue) < number for queue, number in wanted.items()) and monotonic() < deadline:
             sleep(_PAUSE)

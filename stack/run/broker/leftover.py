@@ -10,6 +10,7 @@ from stack.plan.function import FunctionPlan
 from stack.plan.leftover import Binding, stale_bindings, stale_queues
 from stack.record import dataclass
 from stack.run.broker.broker import Broker, find_broker
+from stack.run.broker.idle_queue import delete_idle_queue
 from stack.run.deploy.deployment import (
     forget_candidate,
     is_deployed,
@@ -124,8 +125,8 @@ def _retire(stack: Stack, broker: Broker, queue: str, known: Collection[str]) ->
         return
     retries = [name for name in sorted(known) if name.startswith(queue + RETRY)]
     # A message of a queue of retries goes back into the queue, which is asked after them for that.
-    if all([broker.delete_idle_queue(name) for name in retries]) and broker.delete_idle_queue(queue):
-        broker.delete_idle_queue(queue + DEAD)
+    if all([delete_idle_queue(broker, name) for name in retries]) and delete_idle_queue(broker, queue):
+        delete_idle_queue(broker, queue + DEAD)
         return
     found = broker.queues()
     _tell_kept(stack, queue, sum(found.get(name, 0) for name in (queue, *retries)))

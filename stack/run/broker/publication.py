@@ -15,6 +15,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, Unrouta
 from stack.errors import BrokerError
 from stack.plan.publication import AmqpMessage, MqttMessage
 from stack.run.broker.broker import Broker
+from stack.run.broker.unacknowledged import read_unacknowledged
 from stack.run.live.observer import NAME, Observed
 
 # Seconds that the broker may take for each answer.
@@ -81,14 +82,11 @@ def peek(broker: Broker, queue: str, count: int) -> Sequence[Observed]:
     Raises:
         BrokerError: there is no such queue, another client has it for itself, or the broker cannot be reached.
     """
-    found: list[Observed] = []
     with _open_channel(broker) as channel:
-        while len(found) < count:
-            method, properties, body = channel.basic_get(queue)
-            if method is None:
-                break
-            found.append(Observed(time(), method.exchange, method.routing_key, body, properties))
-    return found
+        return [
+            Observed(time(), method.exchange, method.routing_key, body, properties)
+            for method, properties, body in read_unacknowledged(channel, queue, count)
+        ]
 
 
 def _await(answers: "SimpleQueue[ReasonCode]", address: str) -> ReasonCode:

@@ -172,7 +172,22 @@ def test_queues_are_bound_or_taken_as_they_are() -> None:
         }
     )
     assert bound_queues(plan) == (
-        Bound("amq.topic", True, "nuclio-nuclio-thermo-sensors", True, ("plant.*.heat", "#")),
-        Bound("e", False, "q", True, ("a.*",)),
+        Bound("amq.topic", True, "nuclio-nuclio-thermo-sensors", True, ("plant.*.heat", "#"), "quorum"),
+        Bound("e", False, "q", True, ("a.*",), "quorum"),
     )
     assert taken_queues(plan) == ("iot/logs",)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "found"),
+    [
+        ({"kind": "rabbit-mq"}, "quorum"),
+        ({"kind": "rabbit-mq", "attributes": {"durableQueue": False}}, ""),
+        ({"kind": "rabbit-mq", "attributes": {"queueType": "classic"}}, "classic"),
+        ({"kind": "rabbit-mq", "url": "amqp://far.example"}, ""),
+        ({"kind": "rabbit-mq", "url": "amqp://far.example", "attributes": {"queueType": "quorum"}}, "quorum"),
+        ({"kind": "mqtt", "attributes": {"subscriptions": [{"topic": "a"}]}}, "quorum"),
+    ],
+)
+def test_type_of_a_queue(trigger: dict[str, Any], found: str) -> None:
+    assert trigger_document(**trigger)["attributes"]["queueType"] == found

@@ -15,7 +15,7 @@ from stack.processor.source.delay import Delays
 from stack.processor.source.rabbitmq.acknowledgement import Acknowledgements
 from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.retry import Copy, copy_message, restore_origin
-from stack.processor.source.rabbitmq.topology import Topology, explain_refusal, plan_topology
+from stack.processor.source.rabbitmq.topology import Topology, explain_refusal, find_other_type, plan_topology
 from stack.processor.source.subscription import to_key
 
 FAILURE = Failure("ValueError: no", 'File "main.py", line 1, in handler')
@@ -68,6 +68,16 @@ def test_refusal_names_both_declarations() -> None:
     assert explain_refusal("NOT_FOUND - no queue") == "NOT_FOUND - no queue"
 
 
+def test_queue_of_another_type_is_used_as_it_is() -> None:
+    text = (
+        "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'iot/q' in vhost '/': "
+        "received 'quorum' but current is 'classic'"
+    )
+    assert find_other_type(text) == "iot/q"
+    assert find_other_type(text.replace("x-queue-type", "durable")) == ""
+    assert explain_refusal(text) == "the queue 'iot/q' is a classic queue already, and is used as it is"
+
+
 @pytest.mark.parametrize(
     ("headers", "queue", "delay"),
     [
@@ -84,12 +94,13 @@ def test_delays_grow_until_the_message_is_dead(headers: dict[str, Any] | None, q
 
 
 def test_copy_waits_in_a_queue_that_gives_it_back() -> None:
-    assert copy(None).arguments == {
-        "x-message-ttl": 1000,
-        "x-dead-letter-exchange": "",
-        "x-dead-letter-routing-key": "q",
-    }
-    assert copy(None, retries=0).arguments == {}
+    back = {"x-message-ttl": 1000, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q"}
+    kept = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
+    assert copy(None).arguments("") == back
+    assert copy(None).arguments("classic") == {**back, "x-queue-type": "classic"}
+    assert copy(None).arguments("quorum") == {**back, **kept, "x-queue-type": "quorum"}
+    assert copy(None, retries=0).arguments("") == {}
+    assert copy(None, retries=0).arguments("quorum") == {"x-queue-type": "quorum"}
 
 
 def test_longest_delay_is_ten_minutes() -> None:
@@ -97,9 +108,10 @@ def test_longest_delay_is_ten_minutes() -> None:
 
 
 def test_copy_keeps_what_may_be_kept() -> None:
-    properties = copy({"mine": 1, "BCC": ["x"], "x-death": []}, expiration="5", user_id="u", priority=3).properties
+    headers = {"mine": 1, "BCC": ["x"], "x-death": [], "x-delivery-count": 2}
+    properties = copy(headers, expiration="5", user_id="u", priority=3).properties
     assert properties.headers["mine"] == 1
-    assert "BCC" not in properties.headers and "x-death" not in properties.headers
+    assert not {"BCC", "x-death", "x-delivery-count"} & properties.headers.keys()
     assert (properties.expiration, properties.user_id, properties.priority) == (None, None, 3)
 
 

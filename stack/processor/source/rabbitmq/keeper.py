@@ -87,6 +87,7 @@ def _plan_queue(trigger: Trigger, function: Function) -> Trigger:
     """Return a trigger with a queue on the stack's broker, to which nothing is bound."""
     attributes = trigger.attributes
     queue = attributes.text("queueName") or f"nuclio-{function.namespace}-{function.name}-{trigger.name}"
-    values = {"queueName": queue, "maxRetries": attributes.integer("maxRetries", 3)}
+    retries, queue_type = attributes.integer("maxRetries", 3), attributes.text("queueType")
+    values = {"queueName": queue, "maxRetries": retries, "queueType": queue_type}
     own = Attributes(attributes.path, values)
     return replace(trigger, kind="rabbit-mq", url=function.broker_url, username="", password="", attributes=own)

@@ -18,9 +18,12 @@ class CopyPublisher:
     The queues are declared at the first copy, so that functions which never fail leave none behind.
     """
 
-    def __init__(self, channel: Any, call_later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(
+        self, channel: Any, call_later: Callable[[float, Callable[[], None]], object], queue_type: str
+    ) -> None:
         self._channel = channel
         self._call_later = call_later
+        self._queue_type = queue_type
         self._declared: set[str] = set()
         self._published = 0
         self._unconfirmed: dict[int, tuple[Copy, Confirmed]] = {}
@@ -40,7 +43,7 @@ class CopyPublisher:
         self._channel.queue_declare(
             copy.queue,
             durable=True,
-            arguments=copy.arguments,
+            arguments=copy.arguments(self._queue_type),
             callback=lambda _frame: self._on_declared(copy, confirmed),
         )
 

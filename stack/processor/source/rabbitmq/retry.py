@@ -15,6 +15,7 @@ from pika import BasicProperties
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.delivery import Failure
 from stack.processor.message import AmqpMessage
+from stack.processor.source.rabbitmq.topology import QUEUE_TYPE
 from stack.record import dataclass
 
 ATTEMPTS = "x-nuclio-attempts"
@@ -26,11 +27,13 @@ TRACEBACK = "x-nuclio-traceback"
 FIRST_FAILED = "x-nuclio-first-failed"
 LAST_FAILED = "x-nuclio-last-failed"
 
-# The broker writes these when a message expires; an author's CC and BCC would send each copy to other queues again.
+# The broker writes these when a message expires, and how often it was delivered; an author's CC and BCC would send each
+# copy to other queues again.
+_DELIVERIES = {"x-delivery-count", "x-acquired-count"}
 _DEATHS = frozenset(
     ("x-death", *(f"x-{which}-death-{what}" for which in ("first", "last") for what in ("exchange", "queue", "reason")))
 )
-_NOT_COPIED = _DEATHS | {"CC", "BCC"}
+_NOT_COPIED = _DEATHS | _DELIVERIES | {"CC", "BCC"}
 # Not for the handler: the event's path has them.
 _HIDDEN = _DEATHS | {EXCHANGE, ROUTING_KEY}
 
@@ -57,17 +60,23 @@ class Copy:
     body: bytes
     properties: Any
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What the queue is declared with."""
+    def arguments(self, queue_type: str) -> dict[str, Any]:
+        """Return what the queue is declared with.
+
+        A quorum queue lets go of a message that expired when the queue which it goes back to has confirmed it.
+        """
+        arguments: dict[str, Any] = {QUEUE_TYPE: queue_type} if queue_type else {}
         if not self.delay:
-            return {}
+            return arguments
         source = self.queue.rpartition(".retry.")[0]
-        return {
+        arguments |= {
             "x-message-ttl": round(self.delay * 1000),
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": source,
         }
+        if queue_type == "quorum":
+            arguments |= {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
+        return arguments
 
 
 def read_policy(attributes: Attributes) -> Policy:

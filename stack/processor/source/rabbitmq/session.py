@@ -25,6 +25,7 @@ class Plan(Protocol):
     """What a session needs to know; the same for each session of a source."""
 
     topology: Topology
+    copies_type: str
     policy: Policy
     prefetch: Prefetch
     hand: Hand
@@ -99,7 +100,7 @@ class Session:
         self._acknowledgements = Acknowledgements()
         self._consumer = ""
         ioloop = channel.connection.ioloop
-        self._publisher = CopyPublisher(channel, ioloop.call_later)
+        self._publisher = CopyPublisher(channel, ioloop.call_later, plan.copies_type)
 
     @property
     def is_settled(self) -> bool:

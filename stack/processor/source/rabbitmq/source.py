@@ -1,5 +1,6 @@
 """Messages from an AMQP queue: pika on an I/O thread, connected again for ever."""
 
+from dataclasses import replace
 from typing import Any
 
 from pika.exceptions import ChannelClosedByBroker
@@ -14,7 +15,7 @@ from stack.processor.source.rabbitmq.connection import Connection
 from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.retry import read_policy
 from stack.processor.source.rabbitmq.session import Session
-from stack.processor.source.rabbitmq.topology import explain_refusal, plan_topology
+from stack.processor.source.rabbitmq.topology import explain_refusal, find_other_type, plan_topology
 from stack.processor.status import State
 from stack.processor.thread import start_thread
 
@@ -41,6 +42,7 @@ class RabbitSource:
         self._loop = self._runner.loop
         self.hand = hand
         self.topology = plan_topology(trigger, function)
+        self.copies_type = self.topology.queue_type
         self.policy = read_policy(trigger.attributes)
         batch_size = trigger.batch.size if trigger.batch else 1
         self.prefetch = Prefetch(trigger.attributes.integer("prefetchCount", 0), batch_size)
@@ -80,6 +82,16 @@ class RabbitSource:
         self._runner.release()
         self._thread.join(timeout)
 
+    def take_as_it_is(self, queue: str) -> None:
+        """Ask for no type any more, of one's own queue or of those for failed messages: one is there, of another type.
+
+        A classic queue of an older version serves as it is until `up` has moved its messages to a quorum queue.
+        """
+        if queue == self.topology.queue:
+            self.topology = replace(self.topology, queue_type="")
+        elif queue:
+            self.copies_type = ""
+
     def _run(self) -> None:
         self._connect()
         self._runner.run()
@@ -114,6 +126,7 @@ class RabbitSource:
     def _on_channel_lost(self, _channel: Any, error: Exception) -> None:
         if isinstance(error, ChannelClosedByBroker):
             self._is_missing = error.reply_code == _NOT_FOUND and not self.topology.keys
+            self.take_as_it_is(find_other_type(error.reply_text))
             self._give_up(explain_refusal(error.reply_text))
 
     def _give_up(self, why: str) -> None:

@@ -16,6 +16,7 @@ _INEQUIVALENT = re.compile(
     r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>\w+) '(?P<name>.*)' in vhost '.*': "
     r"received '?(?P<wished>.+?)'? but current is '?(?P<found>.+?)'?\.?$"
 )
+QUEUE_TYPE = "x-queue-type"
 # Attributes that say how a queue or exchange is declared.
 _ATTRIBUTES = {("queue", "durable"): "durableQueue", ("exchange", "durable"): "durableExchange"}
 
@@ -30,6 +31,13 @@ class Topology:
     declares_exchange: bool
     durable_exchange: bool
     keys: tuple[str, ...]
+    queue_type: str = ""
+    """`quorum` or `classic`; nothing leaves it to the broker, and takes a queue that is there whatever its type."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the queue is declared with."""
+        return {QUEUE_TYPE: self.queue_type} if self.queue_type else {}
 
 
 def plan_topology(trigger: Trigger, function: Function) -> Topology:
@@ -44,6 +52,7 @@ def plan_topology(trigger: Trigger, function: Function) -> Topology:
             declares_exchange=False,
             durable_exchange=True,
             keys=tuple(to_key(topic) for topic in read_filters(trigger)),
+            queue_type=attributes.text("queueType"),
         )
     topics = attributes.texts("topics")
     return Topology(
@@ -53,6 +62,7 @@ def plan_topology(trigger: Trigger, function: Function) -> Topology:
         declares_exchange=bool(topics) and bool(attributes.text("exchangeName")),
         durable_exchange=attributes.flag("durableExchange", False),
         keys=topics,
+        queue_type=attributes.text("queueType"),
     )
 
 
@@ -61,7 +71,7 @@ def declare(channel: Any, topology: Topology, *, is_missing: bool, done: Callabl
 
     A trigger without topics takes a queue as it is, however it was declared; only one that `is_missing` is made.
     """
-    queue = partial(channel.queue_declare, topology.queue, durable=topology.durable_queue)
+    queue = partial(channel.queue_declare, topology.queue, durable=topology.durable_queue, arguments=topology.arguments)
     if not topology.keys and not is_missing:
         queue = partial(channel.queue_declare, topology.queue, passive=True)
     steps: deque[Callable[..., object]] = deque([queue])
@@ -81,11 +91,19 @@ def declare(channel: Any, topology: Topology, *, is_missing: bool, done: Callabl
     advance()
 
 
+def find_other_type(text: str) -> str:
+    """Return the queue that the broker refuses to declare because it is there and of another type, or nothing."""
+    match = _INEQUIVALENT.search(text)
+    return match["name"] if match and match["argument"] == QUEUE_TYPE else ""
+
+
 def explain_refusal(text: str) -> str:
     """Return what the broker's refusal to declare something means, and how to go on."""
     match = _INEQUIVALENT.search(text)
     if not match:
         return text
+    if match["argument"] == QUEUE_TYPE:
+        return f"the queue {match['name']!r} is a {match['found']} queue already, and is used as it is"
     kind, argument = match["kind"], match["argument"]
     attribute = _ATTRIBUTES.get((kind, argument))
     remedy = f"set the attribute {attribute} to {match['found']}, or " if attribute else ""

@@ -8,6 +8,7 @@ import pytest
 
 from stack.errors import BrokerError
 from stack.plan.leftover import Binding
+from stack.run.broker import idle_queue
 from stack.run.broker.broker import Broker, RefusedError
 from stack.run.broker.leftover import clear, clear_after_deploy
 from stack.run.deploy.deployment import record_deployment
@@ -23,6 +24,7 @@ class Table:
 
     def __init__(self, queues: dict[str, int], *bindings: Binding) -> None:
         self.queues, self.bindings, self.is_down = queues, list(bindings), False
+        self.quorum: set[str] = set()
 
     def answer(self, method: str, path: str) -> object:
         if self.is_down:
@@ -37,8 +39,10 @@ class Table:
             case ["DELETE", "api", "bindings", "/", "e", exchange, "q", queue, key]:
                 self.bindings.remove(Binding(queue, exchange, key))
             case ["DELETE", "api", "queues", "/", queue, "if-empty=true&if-unused=true"]:
-                if self.queues.get(queue):
+                if self.queues.get(queue) or queue in self.quorum:
                     raise RefusedError("no", 400)
+                self.queues.pop(queue, None)
+            case ["DELETE", "api", "queues", "/", queue]:
                 self.queues.pop(queue, None)
             case _:
                 raise AssertionError(parts)
@@ -54,6 +58,7 @@ def stack(tmp_path: Path) -> Stack:
 def table(monkeypatch: pytest.MonkeyPatch) -> Table:
     table = Table({"q": 0, "other": 3}, BINDING, Binding("q", "e", "by.hand"), Binding("other", "e", "a.*"))
     monkeypatch.setattr(Broker, "request", lambda _, method, path: table.answer(method, path))
+    monkeypatch.setattr(idle_queue, "_is_idle", lambda _broker, name: not table.queues.get(name))
     return table
 
 
@@ -65,6 +70,14 @@ def test_bindings_of_others_stay(stack: Stack, table: Table) -> None:
 def test_an_empty_queue_goes_with_those_of_its_failures(stack: Stack, table: Table) -> None:
     table.bindings.remove(Binding("q", "e", "by.hand"))
     table.queues |= {"q.dead": 1, "q.retry.1000ms": 0}
+    clear(stack, {BINDING}, {"q"})
+    assert table.queues == {"other": 3, "q.dead": 1}
+
+
+def test_quorum_queues_go_too_which_know_no_condition(stack: Stack, table: Table) -> None:
+    table.bindings.remove(Binding("q", "e", "by.hand"))
+    table.queues |= {"q.dead": 1, "q.retry.1000ms": 0}
+    table.quorum = {"q", "q.dead", "q.retry.1000ms"}
     clear(stack, {BINDING}, {"q"})
     assert table.queues == {"other": 3, "q.dead": 1}
 

@@ -1,0 +1,27 @@
+"""Messages that are read and stay where they are: they go back to their places when the channel closes."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+# Seconds that the broker may take for the next message: another client may have taken it meanwhile.
+_PATIENCE = 5.0
+# As many messages as AMQP can send ahead; 0 sends all.
+_MOST, _ALL = 65_535, 0
+
+
+def read_unacknowledged(channel: Any, queue: str, count: int) -> Iterator[tuple[Any, Any, bytes]]:
+    """Yield (method, properties, body) of the first so many messages of a queue, of which none is acknowledged.
+
+    One consumer takes them all, which the channel keeps until it closes: each `basic.get` is a consumer of its own, and
+    a quorum queue takes back what several consumers held in another order. A channel reads one queue.
+    """
+    waiting = int(channel.queue_declare(queue, passive=True).method.message_count)
+    wanted = min(count, waiting)
+    if not wanted:
+        return
+    channel.basic_qos(prefetch_count=wanted if wanted <= _MOST else _ALL)
+    for method, properties, body in islice(channel.consume(queue, inactivity_timeout=_PATIENCE), wanted):
+        if method is None:
+            return
+        yield method, properties, body
