@@ -10,8 +10,10 @@ from stack.errors import ConfigError
 
 # A deeper document ends libyaml's composer, which recurses in C, with a crash of the whole process.
 _DEPTH = 64
-# Aliases of aliases make a small file endless; no document of a person's comes near.
+# Aliases of aliases, and merge keys, make a small file endless; no document of a person's comes near.
 _NODES = 100_000
+# An export with its source in it has its place in it.
+_MOST_BYTES = 16_000_000
 
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
@@ -61,6 +63,8 @@ def read_mapping(path: Path, name: str) -> dict[str, Any]:
         ConfigError: it cannot be read, is not YAML, or holds something else.
     """
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ConfigError([f"{name}: is larger than {_MOST_BYTES // 1_000_000} MB, which no configuration is"])
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -76,8 +80,7 @@ def parse_mapping(text: str, name: str) -> dict[str, Any]:
     """
     try:
         check_depth(text)
-        document = yaml.load(text, _Loader)
-        _check_size(document)
+        document = _load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -116,13 +119,58 @@ def check_depth(text: str) -> None:
             raise yaml.YAMLError(f"it is nested deeper than {_DEPTH}")
 
 
-def _check_size(document: object) -> None:
-    waiting, count = [document], 0
+def _load(text: str) -> Any:
+    """Build what a text holds, once it is known to be no larger than a person's document.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+        ValueError: it is too large or too deep with all that its aliases and merge keys stand for, or a value is of a
+            type that JSON does not have.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _measure(node, {}, 0)
+        document = loader.construct_document(node)
+    finally:
+        loader.dispose()
+    _check_types(document)
+    return document
+
+
+def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None], depth: int) -> tuple[int, int]:
+    """Return how many values a node stands for, its aliases counted wherever they stand, and how deep they are.
+
+    A merge key takes in no more values than the nodes that it names stand for.
+    """
+    if id(node) in known:
+        measured = known[id(node)]
+        if measured is None:
+            raise ValueError("an alias holds itself")
+    else:
+        known[id(node)] = None
+        below = [_measure(one, known, depth + 1) for one in _list_children(node)] if depth <= _DEPTH else []
+        measured = 1 + sum(count for count, _ in below), 1 + max((height for _, height in below), default=0)
+        known[id(node)] = measured
+    if depth + measured[1] > _DEPTH + 1:
+        raise ValueError(f"it is nested deeper than {_DEPTH}")
+    if measured[0] > _NODES:
+        raise ValueError(f"it has more than {_NODES} values, all counted that its aliases and merge keys stand for")
+    return measured
+
+
+def _list_children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [value for _, value in node.value]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _check_types(document: object) -> None:
+    waiting = [document]
     while waiting:
         value = waiting.pop()
-        count += 1
-        if count > _NODES:
-            raise ValueError(f"it has more than {_NODES} values, or an alias that holds itself")
         if isinstance(value, dict):
             waiting += value.values()
         elif isinstance(value, list):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stack.config.document import parse_model
+from stack.config.fetched import Fetched, take_fetched
 from stack.config.function import FunctionConfig, check_name
 from stack.config.inline import is_source_alone, read_inline
 from stack.config.merge import handler_of, merge_configs, name_of
@@ -49,6 +50,12 @@ class Function:
     is_fetched: bool = True
     requirements: tuple[Requirements, ...] = ()
     """What each requirements.txt refers to, where it does."""
+    origin: str = ""
+    """Where the code was fetched from, without an account."""
+    version: str = ""
+    """The commit or the digest that was fetched, such as sha256:…"""
+    fetched: Fetched = Fetched({})
+    """What is taken of the configuration beside the code."""
 
     @property
     def document(self) -> str:
@@ -124,18 +131,21 @@ def add_code(function: Function, own: Path, code: Path, workspace: Path) -> Func
     """Give a function of the folder `own` its code, which is elsewhere; what is configured there fills what is empty.
 
     Raises:
-        ConfigError: the configuration beside the code is wrong.
+        AccessError: the configuration beside the code asks for what only the function's own may ask for.
+        ConfigError: it is wrong.
     """
     relative = Path(os.path.relpath(code, workspace)).as_posix()
-    there, _ = read_configuration(code)
-    config = function.config
+    there, inline = read_configuration(code)
+    config, fetched = function.config, Fetched({})
     if there:
+        document = _name_document(relative, inline, (code / FILE).exists())
+        fetched = take_fetched(there, function.config, document)
         given, _ = read_configuration(own)
         named = merge_configs({"metadata": {"name": function.name}}, given)
-        config = parse_model(FunctionConfig, merge_configs(named, there), f"{relative}/{FILE}")
+        config = parse_model(FunctionConfig, merge_configs(named, fetched.document), document)
     files = read_files(code)
     found = _read_requirements(code, files)
-    return replace(function, config=config, files=files, code=relative, requirements=found)
+    return replace(function, config=config, files=files, code=relative, requirements=found, fetched=fetched)
 
 
 def find_folder(workspace: Path, name: str) -> Path:

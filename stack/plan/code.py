@@ -4,7 +4,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from stack.config.code_entry import CodeEntryAttributes
 from stack.config.source import Function
@@ -47,6 +47,13 @@ class Origin:
         """Return what tells two origins apart; accounts do not."""
         given = self.attributes
         return digest([self.kind, self.address, self.reference, given.work_dir, given.s3_region])
+
+    @property
+    def shown(self) -> str:
+        """Return the address for a person: without an account, and without a query, which may hold a token."""
+        parts = urlsplit(self.address)
+        address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return f"{address} {self.reference}".strip()
 
     @property
     def is_one_file(self) -> bool:

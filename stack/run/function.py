@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from stack import console
-from stack.config.source import find_folder, function_folders, load_function
+from stack.config.source import Function, find_folder, function_folders, load_function
 from stack.errors import ConfigError
 from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan, complete_function, inline_source, own_queues, plan_function
@@ -59,6 +59,8 @@ def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> Function
     check_host_access(own, stack.settings)
     function = Store(stack.workspace, stack.settings, own).fetch()
     check_host_access(function, stack.settings)
+    if told := explain_fetched(function):
+        console.note(told)
     problems = _find_lacking_secrets(stack, complete_function(function, "", stack.settings)) if is_to_run else ()
     try:
         plan = plan_function(function, stack.settings)
@@ -70,6 +72,16 @@ def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> Function
     if sentence := explain_python(python):
         console.warn(f"{name} {sentence}.")
     return plan
+
+
+def explain_fetched(function: Function) -> str:
+    """Return a sentence on code that was fetched: of which version it is, and what was taken of its configuration."""
+    if not function.origin:
+        return ""
+    fetched = function.fetched
+    taken = f"taken of its function.yaml: {', '.join(fetched.taken)}" if fetched.taken else "nothing but code was taken"
+    left = f"; left out: {', '.join(fetched.left_out)}" if fetched.left_out else ""
+    return f"{function.name}: code of {function.origin} {function.version}".rstrip() + f"; {taken}{left}."
 
 
 def _find_lacking_secrets(stack: Stack, plan: FunctionPlan) -> Sequence[str]:

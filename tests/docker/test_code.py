@@ -1,5 +1,6 @@
 """Functions whose code is elsewhere: behind a URL, in a repository, in an image that is there."""
 
+import json
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -54,13 +55,19 @@ def test_archive_behind_a_url(workspace: Workspace, author: Author, tmp_path: Pa
 
 def test_repository(workspace: Workspace, author: Author, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(CODE % "git")
+    (tmp_path / "function.yaml").write_text("spec: {description: theirs, eventTimeout: 5s}\n")
     identity = ["-c", "user.name=a", "-c", "user.email=a@example", "-c", "init.defaultBranch=main"]
     for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "x"]):
         subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
     spec = f"spec:\n  build: {{codeEntryType: git, path: 'file://{tmp_path}', codeEntryAttributes: {{branch: main}}}}\n"
     workspace.allow(tmp_path)
     author("codegit", "", spec)
-    workspace.invoke("deploy-function", "codegit")
+    told = workspace.invoke("deploy-function", "codegit").stderr
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=tmp_path, text=True).strip()
+    assert f"commit:{commit}; taken of its function.yaml: description; left out: eventTimeout" in told
+    (revision,) = json.loads(workspace.invoke("functions", "codegit", "--json").stdout)
+    assert revision["version"] == f"commit:{commit}"
+    assert commit in workspace.invoke("functions", "codegit").stdout
     assert fetch(workspace.url("codegit")) == (200, "local /opt/nuclio/main.py git")
 
 

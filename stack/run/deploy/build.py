@@ -11,7 +11,7 @@ from stack.record import dataclass
 from stack.run.deploy.board import Board
 from stack.run.deploy.revision import note_attempt
 from stack.run.docker.bake import Bake
-from stack.run.function import plan_folder
+from stack.run.function import explain_fetched, plan_folder
 from stack.run.image import Builder, build_all, is_plain
 from stack.run.stack import Stack
 from stack.run.warning import warn_inert
@@ -37,6 +37,8 @@ class Making:
         for name in self.board.names:
             try:
                 plans[name] = plan_folder(self.stack, name, is_to_run=True)
+                if told := explain_fetched(plans[name].function):
+                    self.board.logs[name].step(told)
             except StackError as error:
                 plans.pop(name, None)
                 self.board.fail(name, str(error))

@@ -69,6 +69,8 @@ def _save(stack: Stack, plan: FunctionPlan, image: str, file: Path) -> None:
         config=_without_accounts(plan.function.config),
         files=tuple(one.path for one in plan.function.files),
         requirements=plan.function.requirements,
+        origin=plan.function.origin,
+        version=plan.function.version,
     )
     content = deployment.model_dump_json(by_alias=True, exclude_unset=True).encode()
     partial = file.with_name(f".{file.name}.partial")

@@ -48,6 +48,10 @@ class Deployment(BaseModel):
     """What each requirements.txt among them refers to, where it does."""
     code: str = ""
     """The folder of the code, if it is not the function's own."""
+    origin: str = ""
+    """Where the code was fetched from, if it was."""
+    version: str = ""
+    """The commit or the digest that was fetched."""
     author: str = ""
     """Who deployed it: user@host."""
     message: str = ""
@@ -57,7 +61,16 @@ class Deployment(BaseModel):
         """Return the plan that was deployed."""
         files = tuple(SourceFile(path, "") for path in self.files)
         folder, found = f"{FOLDER}/{self.name}", self.requirements
-        function = Function(self.name, folder, self.config, files, code=self.code, requirements=found)
+        function = Function(
+            self.name,
+            folder,
+            self.config,
+            files,
+            code=self.code,
+            requirements=found,
+            origin=self.origin,
+            version=self.version,
+        )
         return complete_function(function, self.handler, settings)
 
 
@@ -182,6 +195,8 @@ def _describe(plan: FunctionPlan, image: str, *, revision: int, message: str) ->
         files=tuple(file.path for file in plan.function.files),
         requirements=plan.function.requirements,
         code=plan.function.code,
+        origin=plan.function.origin,
+        version=plan.function.version,
         author=tell_author(),
         message=message,
     )

@@ -28,6 +28,9 @@ class Revision:
     message: str
     image: str
     has_image: bool
+    origin: str = ""
+    """Where the code was fetched from, if it was; `version` is the commit or the digest."""
+    version: str = ""
 
 
 def tell_revisions(name: str, *, as_json: bool) -> None:
@@ -158,7 +161,17 @@ def _attempts_file(workspace: Workspace, name: str) -> Path:
 
 def _describe(one: Deployment, current: Deployment, images: Collection[str]) -> Revision:
     time = one.time.isoformat(timespec="seconds")
-    return Revision(one.revision, one == current, time, one.author, one.message, one.image, one.image in images)
+    return Revision(
+        one.revision,
+        one == current,
+        time,
+        one.author,
+        one.message,
+        one.image,
+        one.image in images,
+        one.origin,
+        one.version,
+    )
 
 
 def _show(revisions: Sequence[Revision]) -> None:
@@ -169,7 +182,9 @@ def _show(revisions: Sequence[Revision]) -> None:
             "by": one.author or "-",
             "why": one.message or "-",
             "image": one.image if one.has_image else f"{one.image} (gone)",
+            "code": f"{one.origin} {one.version}".strip() or "-",
         }
         for one in revisions
     ]
-    console.show_table(("revision", "deployed", "by", "why", "image"), rows)
+    fetched = ("code",) if any(one.origin for one in revisions) else ()
+    console.show_table(("revision", "deployed", "by", "why", "image", *fetched), rows)

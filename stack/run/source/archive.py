@@ -1,5 +1,6 @@
 """Archives: unpacked into a folder that no entry leaves."""
 
+import os
 import stat
 import tarfile
 import zipfile
@@ -13,7 +14,7 @@ from stack.errors import FunctionError
 from stack.record import dataclass
 from stack.run.source.conversion import KINDS, find_kind, open_converted
 
-_MOST_ENTRIES = 20_000
+MOST_ENTRIES = 20_000
 _CHUNK_BYTES = 1 << 20
 # Of a tar: headers of an entry with a long name, and what pads it.
 _ENTRY_BYTES = 4096
@@ -59,8 +60,8 @@ def _unpack_files(archive: Path, folder: Path, limit: int) -> list[tuple[Path, s
     left, links = limit, []
     for number, entry in enumerate(_read_entries(archive, limit)):
         place = folder / _check_name(entry.name)
-        if number >= _MOST_ENTRIES:
-            raise FunctionError(f"the archive has more than {_MOST_ENTRIES} entries")
+        if number >= MOST_ENTRIES:
+            raise FunctionError(f"the archive has more than {MOST_ENTRIES} entries")
         if entry.is_folder:
             _make_folder(place, folder)
         elif place == folder:
@@ -99,6 +100,14 @@ def _leads_within(place: Path, folder: Path) -> bool:
         return False
 
 
+def find_leaving_links(folder: Path) -> Iterator[str]:
+    """Yield the links below a folder that lead out of it, by their paths in it."""
+    for parent, folders, files in os.walk(folder):
+        for path in (Path(parent, name) for name in (*folders, *files)):
+            if path.is_symlink() and not _leads_within(path, folder):
+                yield path.relative_to(folder).as_posix()
+
+
 def _check_name(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
@@ -129,7 +138,7 @@ def _read_entries(archive: Path, limit: int) -> Iterator[Entry]:
         with tarfile.open(archive) as bundle:
             yield from map(_Taped(bundle), bundle)
     elif kind := find_kind(archive):
-        with open_converted(archive, kind, limit + _MOST_ENTRIES * _ENTRY_BYTES) as bundle:
+        with open_converted(archive, kind, limit + MOST_ENTRIES * _ENTRY_BYTES) as bundle:
             yield from map(_Taped(bundle), bundle)
     else:
         raise FunctionError(f"that is no archive of a known kind; make it one of {_FORMATS}")

@@ -3,14 +3,18 @@
 import os
 import re
 import shutil
-import subprocess
+import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from stack.config.settings import Downloads
 from stack.errors import FunctionError
 from stack.record import dataclass
+from stack.run.source.archive import MOST_ENTRIES, find_leaving_links
+from stack.run.source.git_call import Call, start_call
 
 _COMMIT = re.compile(r"^[0-9a-f]{40}([0-9a-f]{24})?$")
 # Give git the account by its environment: on its command line every user of this machine could read it.
@@ -20,6 +24,12 @@ _HELP = f'!f() {{ echo "username=${_USERNAME}"; echo "password=${_PASSWORD}"; }}
 _ACCOUNT = re.compile(r"(?<=://)[^\s/@]+@")
 # Where git looks for a reference that is not written in full, in its own order.
 _RULES = ("{}", "refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")
+# A repository brings nothing that runs on this machine: no hook, no filter such as Git LFS's, no other repository.
+_SETTINGS = (
+    *("core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false", "gc.auto=0"),
+    *("filter.lfs.smudge=", "filter.lfs.process=", "filter.lfs.required=false", "fetch.unpackLimit=1"),
+)
+_CONFIG = tuple(part for setting in _SETTINGS for part in ("-c", setting))
 # Some servers, plain files behind HTTP for one, cannot give a commit without its history.
 _NO_SHALLOW = "shallow"
 
@@ -52,6 +62,11 @@ class Repository:
     account: Account = Account()
     ca: Path | None = None
 
+    @cached_property
+    def _deadline(self) -> float:
+        """Return when all calls of git together have to be done."""
+        return time.monotonic() + self.limits.seconds
+
     def resolve(self, reference: str) -> str:
         """Return the commit that a reference stands for.
 
@@ -73,48 +88,48 @@ class Repository:
         Raises:
             FunctionError: it cannot be fetched, is too large, or takes too long.
         """
-        self._run("init", "--quiet", str(folder))
-        fetch = ("-C", str(folder), "fetch", "--quiet", "--no-tags")
+        self._run("init", "--quiet", "--template=", str(folder))
+        fetch = ("-C", str(folder), "fetch", "--quiet", "--no-tags", "--no-recurse-submodules")
         try:
-            self._run(*fetch, "--depth=1", "--", self.url, reference)
+            self._run(*fetch, "--depth=1", "--", self.url, reference, folder=folder)
         except FunctionError as error:
             if _NO_SHALLOW not in str(error):
                 raise
-            self._run(*fetch, "--", self.url, reference)
+            self._run(*fetch, "--", self.url, reference, folder=folder)
         if self._run("-C", str(folder), "rev-parse", "FETCH_HEAD^{commit}").strip() != commit:
             raise FunctionError(f"{reference} of {self._shown} has changed meanwhile. Try again.")
-        self._run("-C", str(folder), "checkout", "--quiet", "--detach", commit)
+        self._check_tree(folder, commit)
+        self._run("-C", str(folder), "checkout", "--quiet", "--detach", commit, folder=folder)
         shutil.rmtree(folder / ".git")
+        for link in find_leaving_links(folder):
+            raise FunctionError(f"the link {link} in {self._shown} leads out of its folder")
 
-    def _run(self, *arguments: str) -> str:
-        # No file that git writes, such as a pack of objects, may be larger than the limit, in blocks of 512 bytes.
-        try:
-            result = subprocess.run(
-                [
-                    "sh",
-                    "-c",
-                    f'ulimit -f {self.limits.bytes // 512}; exec git "$@"',
-                    "git",
-                    *self._options(),
-                    *arguments,
-                ],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                env=self._environment(),
-                timeout=self.limits.seconds,
-                check=False,
-            )
-        except FileNotFoundError as error:
-            raise FunctionError("git is not installed. Type `sudo apt install git`.") from error
-        except subprocess.TimeoutExpired as error:
-            message = f"git took longer than {self.limits.seconds} s; `downloads.seconds` in stack.yaml permits more"
-            raise FunctionError(message) from error
-        if result.returncode:
-            reason = _ACCOUNT.sub("", result.stderr.strip()) or _too_large(self.limits)
-            raise FunctionError(f"git cannot read {self._shown}: {reason}")
-        return result.stdout
+    def _check_tree(self, folder: Path, commit: str) -> None:
+        """Make sure that the files of a commit are neither too large nor too many before one is written.
+
+        A few bytes of a repository can stand for any number of both.
+        """
+        room, count = self.limits.bytes, 0
+        with self._started("-C", str(folder), "ls-tree", "-r", "--long", "-z", "--full-tree", commit) as call:
+            for entry in call.read_entries():
+                size = entry.split("\t")[0].split()[-1]
+                room, count = room - (int(size) if size.isdecimal() else 0), count + 1
+                if room < 0:
+                    raise FunctionError(f"what is in {self._shown} is too much: {_too_large(self.limits)}")
+                if count > MOST_ENTRIES:
+                    raise FunctionError(f"{self._shown} has more than {MOST_ENTRIES} files")
+
+    def _run(self, *arguments: str, folder: Path | None = None) -> str:
+        """Return what git prints; `folder` is where it writes, which may not grow beyond what is permitted."""
+        with self._started(*arguments) as call:
+            call.wait(folder)
+            if call.status:
+                reason = _ACCOUNT.sub("", call.errors.strip()) or _too_large(self.limits)
+                raise FunctionError(f"git cannot read {self._shown}: {reason}")
+            return call.output
+
+    def _started(self, *arguments: str) -> AbstractContextManager[Call]:
+        return start_call([*self._options(), *_CONFIG, *arguments], self._environment(), self.limits, self._deadline)
 
     def _options(self) -> tuple[str, ...]:
         """Have the account for this server alone: not for another one that it leads to."""
@@ -126,6 +141,7 @@ class Repository:
 
     def _environment(self) -> Mapping[str, str]:
         own = {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "LC_ALL": "C"}
+        own |= {"GIT_LFS_SKIP_SMUDGE": "1", "GIT_ADVICE": "0"}
         account = {_USERNAME: self.account.username or "git", _PASSWORD: self.account.password or "", _HELPER: _HELP}
         return {**os.environ, **own, **account, **({"GIT_SSL_CAINFO": str(self.ca)} if self.ca else {})}
 

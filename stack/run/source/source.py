@@ -51,7 +51,7 @@ class Store:
         if origin is None:
             return self.function
         try:
-            return self._with_code(origin, self._find_tree(self._with_secret(origin)))
+            return self._with_code(origin, *self._find_tree(self._with_secret(origin)))
         except FunctionError as error:
             raise FunctionError(f"The code of {self.function.name} could not be fetched: {error}") from error
 
@@ -63,29 +63,33 @@ class Store:
         with suppress(FunctionError):
             if origin.kind is Kind.LOCAL:
                 return self.fetch()
-            if tree := self._known_tree(origin):
-                return self._with_code(origin, tree)
+            if known := self._known_tree(origin):
+                return self._with_code(origin, *known)
         return replace(self.function, files=(), is_fetched=False, requirements=())
 
-    def _known_tree(self, origin: Origin) -> Path | None:
+    def _known_tree(self, origin: Origin) -> tuple[Path, str] | None:
+        """Return the tree that was fetched last, and the version that it is of."""
         memory = self._folder / _MEMORY
         known = memory.read_text().split() if memory.is_file() else []
-        tree = self._folder / known[1] if len(known) == 2 and known[0] == origin.digest else None
-        return tree if tree and tree.is_dir() else None
+        # Without a third word it was written by an older release.
+        if len(known) not in (2, 3) or known[0] != origin.digest or not (self._folder / known[1]).is_dir():
+            return None
+        return self._folder / known[1], known[-1]
 
-    def _find_tree(self, origin: Origin) -> Path:
+    def _find_tree(self, origin: Origin) -> tuple[Path, str]:
+        """Return the folder of the code, and its version; a folder of this machine has none."""
         if origin.kind is Kind.LOCAL:
             local = self._local(origin)
             self._check_local(local, origin.address)
             if local.is_dir():
-                return local
+                return local, ""
         make_folder(self._folder)
-        tree = self._fetch_file(origin) if origin.kind is Kind.LOCAL else self._fetch_far(origin)
-        write_file(self._folder / _MEMORY, f"{origin.digest} {tree.name}\n".encode())
+        tree, version = self._fetch_file(origin) if origin.kind is Kind.LOCAL else self._fetch_far(origin)
+        write_file(self._folder / _MEMORY, f"{origin.digest} {tree.name} {version}\n".encode())
         for path in self._folder.iterdir():
             if path.is_dir() and path != tree and not _is_being_filled(path):
                 shutil.rmtree(path, ignore_errors=True)
-        return tree
+        return tree, version
 
     def _check_local(self, local: Path, address: str) -> None:
         """Refuse code of this machine that is not the user's to deploy, by whatever links a path leads there."""
@@ -108,13 +112,13 @@ class Store:
         values = {key: content.get_secret_value().decode(errors="replace").strip() for key, content in found.items()}
         return replace(origin, attributes=complete_attributes(origin.attributes, values))
 
-    def _fetch_far(self, origin: Origin) -> Path:
+    def _fetch_far(self, origin: Origin) -> tuple[Path, str]:
         with console.working(f"Fetching the code of {self.function.name}"):
             return self._fetch_git(origin) if origin.kind is Kind.GIT else self._fetch_file(origin)
 
     # What fetches is imported only where something is fetched: every task asks what was.
 
-    def _fetch_git(self, origin: Origin) -> Path:
+    def _fetch_git(self, origin: Origin) -> tuple[Path, str]:
         from stack.run.source.git import Account as GitAccount
         from stack.run.source.git import open_repository
 
@@ -122,9 +126,10 @@ class Store:
         ca, limits = find_ca(self.settings), self.settings.downloads
         repository = open_repository(origin.address, limits, GitAccount(given.username, given.password or None), ca)
         commit = repository.resolve(origin.reference)
-        return self._keep(commit, lambda folder: repository.check_out(origin.reference, commit, folder))
+        tree = self._keep(commit, lambda folder: repository.check_out(origin.reference, commit, folder))
+        return tree, f"commit:{commit}"
 
-    def _fetch_file(self, origin: Origin) -> Path:
+    def _fetch_file(self, origin: Origin) -> tuple[Path, str]:
         from stack.run.source.download import download
 
         with self._temporary() as folder:
@@ -134,7 +139,8 @@ class Store:
                 download(_address(origin), file, headers=headers, limits=self.settings.downloads, ca=ca)
             elif not file.is_file():
                 raise FunctionError(f"spec.build.path: {self._explain_missing(origin.address)}")
-            return self._keep(_digest(origin, file), lambda target: self._lay_out(origin, file, target))
+            tree = self._keep(_digest(origin, file), lambda target: self._lay_out(origin, file, target))
+            return tree, f"sha256:{_digest_file(file)}"
 
     def _explain_missing(self, address: str) -> str:
         scheme, is_address, _ = address.partition("://")
@@ -161,7 +167,7 @@ class Store:
                 _move(folder, tree)
         return tree
 
-    def _with_code(self, origin: Origin, tree: Path) -> Function:
+    def _with_code(self, origin: Origin, tree: Path, version: str) -> Function:
         folder = _find_root(tree) if origin.has_root else tree
         code = folder / origin.attributes.work_dir.strip("/")
         if not code.is_dir() or not code.resolve().is_relative_to(folder.resolve()):
@@ -171,7 +177,8 @@ class Store:
                 f"spec.build.codeEntryAttributes.workDir: there is no folder {given!r}; there are {there}"
             )
         own = self.workspace.root / self.function.folder
-        return add_code(self.function, own, code, self.workspace.root)
+        function = add_code(self.function, own, code, self.workspace.root)
+        return replace(function, origin=origin.shown, version=version)
 
     def _local(self, origin: Origin) -> Path:
         return self.workspace.root / self.function.folder / Path(origin.address).expanduser()
@@ -211,6 +218,12 @@ def _move(folder: Path, tree: Path) -> None:
     except OSError:
         if not tree.is_dir():
             raise
+
+
+def _digest_file(file: Path) -> str:
+    """Return what stands for a file's content alone, as `sha256sum` prints it."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _digest(origin: Origin, file: Path) -> str:

@@ -1,5 +1,6 @@
 """YAML as people write it."""
 
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +10,35 @@ from stack.errors import ConfigError
 
 _SECOND = "another document begins here; one file holds one function, so take out this --- and what follows"
 _TAB = "a tab stands here; YAML is indented by spaces"
+
+
+def multiply(first: str, each: str, count: int = 30) -> str:
+    """Return YAML whose every line names the one before several times."""
+    lines = [f"a0: &a0 {first}", *(f"a{n}: &a{n} {each.replace('@', f'*a{n - 1}')}" for n in range(1, count))]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (multiply("[1, 2, 3]", "[@, @, @]"), "more than 100000 values"),
+        (multiply("{x: 1, y: 2}", "{<<: [@, @, @]}"), "more than 100000 values"),
+        (multiply("{x: 1, y: 2}", "{<<: @, z: @}"), "more than 100000 values"),
+        (multiply("[1]", "[@]", 200), "nested deeper than 64"),
+        ("a: &a [*a]", "holds itself"),
+        ("a: &a {<<: *a}", "holds itself"),
+    ],
+)
+def test_what_a_few_lines_make_endless_is_refused(text: str, problem: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(ConfigError, match=problem):
+        parse_mapping(text, "f")
+    assert time.monotonic() - begun < 5
+
+
+def test_aliases_and_merge_keys_as_people_use_them() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: [*a, *a]\n"
+    assert parse_mapping(text, "f") == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": [{"x": 1, "y": 2}] * 2}
 
 
 @pytest.mark.parametrize(

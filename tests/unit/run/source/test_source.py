@@ -1,5 +1,6 @@
 """Code that is elsewhere: fetched once, by its digest, from servers on this machine."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -23,7 +24,8 @@ import pytest
 from stack.config.allow import Allow
 from stack.config.settings import Downloads, Settings
 from stack.config.source import Function, load_function
-from stack.errors import FunctionError
+from stack.errors import AccessError, FunctionError
+from stack.run.function import explain_fetched
 from stack.run.source.download import download
 from stack.run.source.source import Store
 from stack.run.workspace import Workspace
@@ -223,16 +225,39 @@ def test_two_tasks_fetch_the_same_at_once(workspace: Workspace, author: Author, 
     assert len({one.files for one in found}) == 1
 
 
-def test_function_yaml_beside_the_code_fills_what_is_empty(workspace: Workspace, author: Author, site: Site) -> None:
+def pack_configuration(text: bytes) -> bytes:
     buffer = BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as bundle:
-        text = b"metadata: {name: another}\nspec: {description: theirs, handler: 'main:other', eventTimeout: 5s}\n"
         info = tarfile.TarInfo("function.yaml")
         info.size = len(text)
         bundle.addfile(info, BytesIO(text))
-    function = author("archive", site.write("f.tar", buffer.getvalue()), "  handler: main:handler\n")
-    spec = fetch(workspace, function).config.spec
-    assert (spec.description, spec.handler, spec.event_timeout) == ("theirs", "main:handler", "5s")
+    return buffer.getvalue()
+
+
+def test_function_yaml_beside_the_code_fills_what_is_empty(workspace: Workspace, author: Author, site: Site) -> None:
+    text = b"metadata: {name: another}\nspec: {description: theirs, handler: 'main:other', eventTimeout: 5s}\n"
+    content = pack_configuration(text)
+    function = author("archive", site.write("f.tar", content), "  handler: main:handler\n")
+    fetched = fetch(workspace, function)
+    spec = fetched.config.spec
+    assert (spec.description, spec.handler, spec.event_timeout) == ("theirs", "main:handler", "")
+    assert (fetched.fetched.taken, fetched.fetched.left_out) == (("description", "handler"), ("eventTimeout",))
+    assert (fetched.origin, fetched.version) == (f"{site.url}/f.tar", f"sha256:{hashlib.sha256(content).hexdigest()}")
+    assert recall(workspace, function).version == fetched.version
+    told = explain_fetched(fetched)
+    assert told.endswith("; taken of its function.yaml: description, handler; left out: eventTimeout.")
+
+
+def test_function_yaml_beside_the_code_has_nothing_of_this_machine(
+    workspace: Workspace, author: Author, site: Site
+) -> None:
+    url = site.write("f.tar", pack_configuration(b"spec: {securityContext: {runAsUser: 0}}\n"))
+    with pytest.raises(AccessError, match=r"far/.*/function\.yaml: spec\.securityContext: is not taken from code that"):
+        fetch(workspace, author("archive", url))
+    with pytest.raises(AccessError):
+        fetch(workspace, author("archive", url, "  securityContext: {runAsUser: 1000}\n"))
+    same = author("archive", url, "  securityContext: {runAsUser: 0}\n")
+    assert fetch(workspace, same).config.spec.security_context.run_as_user == 0
 
 
 def test_work_dir(workspace: Workspace, author: Author, site: Site) -> None:
@@ -419,9 +444,10 @@ def test_path_on_this_machine(workspace: Workspace, author: Author, tmp_path: Pa
 # Git
 
 
-def git(*arguments: str, cwd: Path) -> str:
+def git(*arguments: str, cwd: Path, text: str = "") -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@example", "-c", "init.defaultBranch=main"]
-    return subprocess.run(["git", *identity, *arguments], cwd=cwd, capture_output=True, text=True, check=True).stdout
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=cwd, input=text, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture
@@ -466,6 +492,48 @@ def test_git_fetches_a_commit_once(workspace: Workspace, author: Author, reposit
     assert first.context.endswith(git("rev-parse", "main", cwd=repository)[:16])
     (workspace.root / first.context / "mark").touch()
     assert (workspace.root / fetch(workspace, function).context / "mark").exists()
+
+
+def test_git_brings_nothing_that_leads_or_runs_here(
+    workspace: Workspace, author: Author, repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "hooks").mkdir()
+    hook = tmp_path / "hooks" / "post-checkout"
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    hook.chmod(0o755)
+    (repository / ".gitattributes").write_text("*.py filter=lfs\n")
+    git("add", ".", cwd=repository)
+    git("commit", "--quiet", "--message", "x", cwd=repository)
+    (tmp_path / "config").write_text(
+        f'[core]\n hooksPath = {tmp_path}/hooks\n[filter "lfs"]\n smudge = touch {tmp_path}/ran\n required = true\n'
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+        fetched = fetch(workspace, author("git", f"file://{repository}", branch="main"))
+    assert not (tmp_path / "ran").exists()
+    assert fetched.version == f"commit:{git('rev-parse', 'main', cwd=repository).strip()}"
+    (repository / "sub" / "link").symlink_to("/etc")
+    git("add", ".", cwd=repository)
+    git("commit", "--quiet", "--message", "x", cwd=repository)
+    with pytest.raises(FunctionError, match=r"the link sub/link in file://.* leads out of its folder"):
+        fetch(workspace, author("git", f"file://{repository}", branch="main"))
+
+
+@pytest.mark.parametrize(("copies", "levels", "reason"), [(12, 5, "has more than 20000 files"), (9, 4, "too much")])
+def test_git_s_small_commit_that_stands_for_much(
+    workspace: Workspace, author: Author, repository: Path, copies: int, levels: int, reason: str
+) -> None:
+    """A tree whose folders are all the same one, again and again."""
+    blob = git("hash-object", "-w", "--stdin", cwd=repository, text="0" * 1000).strip()
+    tree = git("mktree", cwd=repository, text=f"100644 blob {blob}\tfile\n").strip()
+    for _ in range(levels):
+        lines = "".join(f"040000 tree {tree}\tcopy{number}\n" for number in range(copies))
+        tree = git("mktree", cwd=repository, text=lines).strip()
+    commit = git("commit-tree", tree, "-m", "x", cwd=repository).strip()
+    git("update-ref", "refs/heads/bomb", commit, cwd=repository)
+    limits = Downloads(megabytes=200 if "files" in reason else 1)
+    with pytest.raises(FunctionError, match=reason):
+        fetch(workspace, author("git", f"file://{repository}", branch="bomb"), limits)
 
 
 def test_git_commit_and_work_dir(workspace: Workspace, author: Author, repository: Path) -> None:
