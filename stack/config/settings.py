@@ -18,6 +18,8 @@ FILE = "stack.yaml"
 
 # What browsers tell of the page that sends a request.
 _ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
+# The name of a host, as browsers send it.
+_HOST = re.compile(r"[A-Za-z0-9._-]+")
 
 # The least that the broker gets along with, and the share of its memory at which publishers wait: the rest is for what
 # it does not count itself, and for the files that the kernel holds for it.
@@ -132,6 +134,13 @@ class Dashboard(Document):
     origins: tuple[str, ...] = ()
     """Other sites whose pages may use the API, such as http://localhost:3000."""
 
+    @field_validator("hosts")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [one for one in value if not _HOST.fullmatch(one)]:
+            raise ValueError(f"should be a host name without a port, such as plant.example, not {wrong[0]!r}")
+        return value
+
     @field_validator("origins")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -187,6 +196,14 @@ class DeadLetters(Document):
     days: int = Field(14, ge=1, le=_MOST_DAYS)
 
 
+class Gateway(Document):
+    """The gateway: how many connections it takes at once, and how many of one address."""
+
+    connections: int = Field(4096, ge=64, le=65536)
+    connections_per_address: int = Field(1024, ge=1, alias="connections_per_address")
+    """Connections of one address at once; programs of this machine, and what is behind one proxy, have one."""
+
+
 class Settings(Document):
     """Everything in stack.yaml; each key is optional."""
 
@@ -205,6 +222,8 @@ class Settings(Document):
     broker: Broker = Broker()
     queue: Queue = Queue()
     dead_letters: DeadLetters = Field(DeadLetters(), alias="dead_letters")
+
+    gateway: Gateway = Gateway()
     processor: Processor = Processor.TIDEGATE
     allow: Allow = Allow()
     revisions: int = Field(5, ge=1)

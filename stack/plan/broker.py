@@ -13,6 +13,7 @@ SERVICE = "rabbitmq-mqtt"
 AMQP_PORT = 5672
 MQTT_PORT = 1883
 MANAGEMENT_PORT = 15672
+METRICS_PORT = 15692
 GUEST = "guest"
 # The exchange through which RabbitMQ takes what devices publish over MQTT.
 MQTT_EXCHANGE = "amq.topic"

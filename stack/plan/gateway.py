@@ -1,10 +1,12 @@
 """The gateway: one address for all HTTP functions, each at a path that begins with its name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from stack.config.settings import Processor, Settings
 from stack.config.trigger import HttpTrigger
+from stack.plan.broker import SERVICE as BROKER
 from stack.plan.foundation import chosen_processor
+from stack.plan.frontend import find_limits, host_pattern
 from stack.plan.function import FunctionPlan
 from stack.plan.image import digest
 from stack.plan.stack import Service
@@ -30,7 +32,6 @@ _SPARE_SEATS = 4
 # Milliseconds that a request waits for a container: of a function that runs, such as while it starts again; of one
 # that is to be started first.
 _HOLD, _WAKE = 30_000, 120_000
-_CONNECTIONS = 4096
 # Longer than any event may sensibly take.
 _LONGEST = "24h"
 
@@ -66,11 +67,13 @@ def find_url(plan: FunctionPlan, settings: Settings) -> str:
     return f"http://{settings.host}:{settings.ports.gateway}/{plan.name}" if plan.is_routed else ""
 
 
-def render_gateway(services: Sequence[Service], settings: Settings) -> dict[str, bytes]:
-    """Render what the gateway mounts."""
+def render_gateway(services: Sequence[Service], settings: Settings, *, names: Collection[str] = ()) -> dict[str, bytes]:
+    """Render what the gateway mounts; `names` are this machine's own."""
     context = {
         "routes": plan_routes(services, settings),
-        "connections": _CONNECTIONS,
+        "limits": find_limits(settings, PORT),
+        "hosts": host_pattern((*names, *settings.dashboard.hosts)),
+        "broker": BROKER,
         "longest": _LONGEST,
         "port": PORT,
         "control_port": CONTROL_PORT,

@@ -6,7 +6,7 @@ from functools import cache
 
 from stack.config.settings import Settings
 from stack.plan import image
-from stack.plan.broker import SERVICE, Credentials, definitions, topology
+from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, Credentials, definitions, topology
 from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context
 from stack.plan.foundation import Foundation, lay_foundation
@@ -88,8 +88,8 @@ class Inputs:
 
 def render(inputs: Inputs) -> Files:
     """Render the whole tree: path below .stack/ → content. The same inputs always give the same bytes."""
-    files = render_broker(inputs) | render_gateway(inputs.services, inputs.settings) | render_images(inputs)
-    files |= render_nuclio(inputs.settings)
+    files = render_broker(inputs) | render_images(inputs) | render_nuclio(inputs.settings)
+    files |= render_gateway(inputs.services, inputs.settings, names=inputs.home.names)
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
     files[COMPOSE] = render_compose(inputs)
@@ -115,6 +115,8 @@ def render_compose(inputs: Inputs) -> bytes:
         "gateway": GATEWAY,
         "gateway_image": gateway_image(inputs),
         "gateway_port": PORT,
+        "management_port": MANAGEMENT_PORT,
+        "metrics_port": METRICS_PORT,
         "gateway_environment": {GATEWAY_VARIABLE: f"{GATEWAY}:{CONTROL_PORT}", SOCKETS_VARIABLE: SOCKETS},
         "sockets": SOCKETS,
         "sockets_volume": SOCKETS_VOLUME,

@@ -89,11 +89,17 @@ def find_home(root: Path, settings: Settings) -> Home:
         str(root),
         hashlib.sha256(LIBRARIES.read_bytes()).hexdigest(),
         code=program_digest(),
-        names=tuple(os.environ.get(NAMES_VARIABLE, socket.gethostname()).split()),
+        names=tuple(os.environ[NAMES_VARIABLE].split() if NAMES_VARIABLE in os.environ else _find_names()),
         ca=str(ca.resolve()) if ca else "",
         environment=tuple((name, os.environ[name]) for name in PROXIES if os.environ.get(name)),
         architecture=find_architecture(),
     )
+
+
+def _find_names() -> tuple[str, ...]:
+    """Return this machine's name, and the one that other machines find by multicast DNS."""
+    name = socket.gethostname()
+    return (name, f"{name.partition('.')[0]}.local")
 
 
 def find_architecture() -> str:

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from stack import console
-from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
+from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
+from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
 from stack.plan.render import DASHBOARD_PORT
@@ -18,13 +19,19 @@ from stack.run.function_status import list_functions, show_functions
 from stack.run.stack import Stack, open_stack
 
 _HTTP_PORT = 8080
-_MANAGEMENT_PORT = 15672
+# The broker's ports, and the service that publishes each.
+_BROKER_PORTS = (
+    ("amqp://", SERVICE, AMQP_PORT),
+    ("mqtt://", SERVICE, MQTT_PORT),
+    ("http://", GATEWAY, MANAGEMENT_PORT),
+)
 
 
 def bring_up_and_tell() -> None:
     """Bring the stack up, and say what runs where and what to type next."""
     stack = bring_up()
-    _show_services(stack.engine.containers(), _find_urls(stack))
+    containers = stack.engine.containers()
+    _show_services(containers, _find_urls(stack, containers))
     _tell_login(stack)
     console.say("Next: `invoke deploy-function --all`, or `invoke demo` to see it work.")
 
@@ -35,7 +42,7 @@ def tell_status(*, as_json: bool) -> None:
     stack.engine.check()
     containers = sorted(stack.engine.containers(), key=lambda one: one.service)
     figures = read_figures(stack.engine, containers)
-    urls = _find_urls(stack)
+    urls = _find_urls(stack, containers)
     if as_json:
         console.show_json([_describe(one, figures.get(one.id), urls) for one in containers])
     elif containers:
@@ -112,21 +119,24 @@ def _describe(container: Container, figures: Figures | None, urls: Mapping[str, 
     }
 
 
-def _find_urls(stack: Stack) -> dict[str, str]:
-    """Return where the gateway has each function that is deployed, by the name of its service."""
+def _find_urls(stack: Stack, containers: Sequence[Container]) -> dict[str, str]:
+    """Return where the gateway has each function that is deployed, and the broker's pages: by the name of its service.
+
+    The broker's address has all its ports on this machine.
+    """
     plans = (one.plan(stack.settings) for one in load_deployments(stack.workspace).values())
-    return {one.service: find_url(one, stack.settings) for one in plans}
+    urls = {one.service: find_url(one, stack.settings) for one in plans}
+    parts = [
+        f"{scheme}{address}"
+        for scheme, service, port in _BROKER_PORTS
+        for one in containers
+        if one.service == service and (address := one.address(port))
+    ]
+    return urls | ({SERVICE: "  ".join(parts)} if parts else {})
 
 
 def _address(container: Container, urls: Mapping[str, str]) -> str:
     if container.service in urls:
         return urls[container.service]
-    if container.service != SERVICE:
-        address = container.address(_HTTP_PORT) or container.address(DASHBOARD_PORT)
-        return f"http://{address}" if address else ""
-    parts = {
-        "amqp://": container.address(AMQP_PORT),
-        "mqtt://": container.address(MQTT_PORT),
-        "http://": container.address(_MANAGEMENT_PORT),
-    }
-    return "  ".join(scheme + address for scheme, address in parts.items() if address)
+    address = container.address(_HTTP_PORT) or container.address(DASHBOARD_PORT)
+    return f"http://{address}" if address else ""

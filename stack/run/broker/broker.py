@@ -24,6 +24,8 @@ _PAGE = 500
 _BAD_REQUEST = 400
 # Statuses of who may not ask.
 DENIED = (401, 403)
+# What the gateway answers for a broker that does not.
+_GATEWAY_SAYS = frozenset({502, 503, 504})
 _UP = "Type `invoke up`, then this again."
 
 
@@ -135,6 +137,8 @@ class Broker:
             with error:
                 if error.code == 404 and method == "DELETE":
                     return None
+                if error.code in _GATEWAY_SAYS:
+                    raise BrokerError(f"RabbitMQ does not answer at {self.management_url}. {_UP}") from error
                 reason = f"RabbitMQ refused {method} {path}: {error.code} {error.reason}."
                 raise RefusedError(reason, error.code) from error
         except OSError as error:

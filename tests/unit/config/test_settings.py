@@ -107,3 +107,9 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
 def test_limits_that_docker_refuses(tmp_path: Path, text: str, problem: str) -> None:
     (found,) = problems_of(tmp_path, text)
     assert found.startswith(problem)
+
+
+def test_names_of_this_machine_have_no_port(tmp_path: Path) -> None:
+    assert load(tmp_path, "dashboard: {hosts: [plant.example, 10.0.0.7]}").dashboard.hosts[0] == "plant.example"
+    (problem,) = problems_of(tmp_path, "dashboard: {hosts: ['plant.example:8080']}")
+    assert "dashboard.hosts" in problem and "without a port" in problem

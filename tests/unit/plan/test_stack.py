@@ -182,7 +182,8 @@ def test_nuclios_dashboard_is_never_offered_to_others() -> None:
     inputs = Inputs(WIDE.model_copy(update={"dashboard": nuclio}), Ground(ImageSource.REGISTRY, Archive("", ())), MADE)
     document = yaml.safe_load(render_compose(inputs))
     assert document["services"]["dashboard"]["ports"] == ["127.0.0.1:8070:8070"]
-    assert document["services"]["gateway"]["ports"] == ["0.0.0.0:8080:8080"]
+    published = ["0.0.0.0:8080:8080", "0.0.0.0:9000:15672", "0.0.0.0:15692:15692"]
+    assert document["services"]["gateway"]["ports"] == published
 
 
 @pytest.mark.parametrize(

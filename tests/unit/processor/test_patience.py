@@ -76,3 +76,31 @@ def test_request_being_handled_may_take_longer(address: tuple[str, int], inbox: 
         began = time.monotonic()
         assert client.recv(1) == b""
         assert time.monotonic() - began < 2.0
+
+
+def test_body_that_trickles_is_left(address: tuple[str, int]) -> None:
+    began = time.monotonic()
+    with socket.create_connection(address, timeout=10) as client:
+        client.settimeout(0.1)
+        client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n")
+        answer = b""
+        while not answer and time.monotonic() - began < 8:
+            client.sendall(b"a")
+            try:
+                answer = client.recv(65536)
+            except TimeoutError:
+                continue
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    # Each byte was in time; all together are not.
+    assert 0.3 < time.monotonic() - began < 4.0
+
+
+def test_body_that_comes_fast_enough_may_take_longer(address: tuple[str, int], inbox: Inbox) -> None:
+    with socket.create_connection(address, timeout=10) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 40000\r\n\r\n")
+        for _ in range(10):
+            client.sendall(b"a" * 4000)
+            time.sleep(0.1)
+        delivery = inbox.get()
+        assert delivery is not None and delivery.claim()
+        delivery.done(refuse(200, ""))

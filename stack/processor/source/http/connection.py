@@ -20,6 +20,8 @@ _PIPELINE_LIMIT = 16
 # the refusal; and to read some of a stream.
 _HEAD_TIMEOUT, _BODY_TIMEOUT, _IDLE_TIMEOUT, _LINGER_TIMEOUT, _READ_TIMEOUT = 20.0, 30.0, 75.0, 2.0, 60.0
 _NEVER = float("inf")
+# Bytes a second that a body has to come with on the whole, or a client could send one in a while for ever.
+_SLOWEST_BODY = 1024
 # Answered without the handler, as Nuclio does; its path is matched as a prefix.
 _HEALTH_PATH = b"/__internal/health"
 
@@ -44,6 +46,7 @@ class HttpConnection(asyncio.Protocol):
         self._in_body = False
         self._head_size = 0
         self._body_size = 0
+        self._body_began = 0.0
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         # Whether a browser sends it for a page, of whatever site.
@@ -88,7 +91,8 @@ class HttpConnection(asyncio.Protocol):
             if self._head_size > self.source.head_limit:
                 self._refuse(431, "the request's head is too large")
         elif self._in_body and self._current is None:
-            self.deadline = self.source.now + _BODY_TIMEOUT
+            latest = self._body_began + _BODY_TIMEOUT + self._body_size / _SLOWEST_BODY
+            self.deadline = min(self.source.now + _BODY_TIMEOUT, latest)
         self._advance()
 
     def eof_received(self) -> bool:
@@ -135,6 +139,7 @@ class HttpConnection(asyncio.Protocol):
         """Check the head, before a body is read."""
         self._in_head = False
         self._in_body = True
+        self._body_began = self.source.now
         size = len(self._target)
         for name, value in self._headers:
             size += len(name) + len(value)
