@@ -8,6 +8,7 @@ from typing import Any
 
 from stack.plan.broker import SERVICE
 from stack.plan.dead_letter import DEAD, RETRY
+from stack.plan.drift import MOVING
 from stack.plan.trouble import Trouble
 
 # Which columns of the API are read, and of how many seconds, in one step.
@@ -67,8 +68,8 @@ def find_growing(queues: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
 
 def _is_meant_for_consumers(queue: Mapping[str, Any]) -> bool:
     name = str(queue["name"])
-    is_failure = name.endswith(DEAD) or RETRY in name
-    return not is_failure and not queue.get("exclusive") and queue.get("type") != _STREAM
+    is_own = name.endswith((DEAD, MOVING)) or RETRY in name
+    return not is_own and not queue.get("exclusive") and queue.get("type") != _STREAM
 
 
 def _grows(queue: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ Compared are the definitions that are rendered, the desired state, with those th
 themselves, queues, bindings, users and the like, is theirs, and is only told where it changes what is declared.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from stack.plan.change import Action, Change
@@ -31,6 +31,8 @@ from stack.plan.definitions import (
 from stack.plan.override import find_operator_policies, find_overrides
 from stack.record import dataclass
 
+# What stands in for an exchange or a queue while it is made anew is called as it is, and this.
+MOVING = ".moving"
 # Declared anew in the place of what is there, which cannot be changed.
 _FIXED = (EXCHANGE, QUEUE)
 # They lead the clients of MQTT into another virtual host than the declared one.
@@ -38,6 +40,7 @@ _LEADING = ("mqtt_default_vhosts", "mqtt_port_to_vhost_mapping")
 # Never shown, not even as a hash.
 _HIDDEN = {"password_hash": "its password was changed"}
 _VHOST = "/"
+_OLDER = "type: classic instead of quorum"
 # Arguments by which a queue of dead letters would lose them.
 _LOSING = ("x-expires", "x-max-length", "x-max-length-bytes", "x-message-ttl")
 
@@ -64,18 +67,20 @@ class Difference:
 
 def find_drift(wanted: Definitions, found: Definitions, taken: Collection[str] = ()) -> tuple[Difference, ...]:
     """Compare what is declared with what is there; `taken` are queues that only have to exist."""
-    queues = [name for _, name in wanted.of(QUEUE)] + [*taken]
-    return (
+    types = {name: "" for name in taken} | {name: one["type"] for (_, name), one in wanted.queues.items()}
+    queues = types.keys()
+    drift = [
         *(one for kind in KINDS for one in _compare(kind, wanted, found)),
         *_find_taken(found, taken),
-        *_find_failure_queues(found, queues),
+        *_find_failure_queues(found, types),
         *_find_additions(wanted, found),
         *(_override(*one) for one in find_overrides(wanted, found, queues)),
         *(
             Difference(OPERATOR_POLICY, one, Action.REMOVE, f"limits the queue {queue}")
             for one, queue in find_operator_policies(wanted, found, queues)
         ),
-    )
+    ]
+    return tuple(_continue_moves(drift, found, queues))
 
 
 def find_occupations(consumers: Sequence[Document], queues: Collection[str]) -> Iterator[Difference]:
@@ -130,29 +135,56 @@ def _find_taken(found: Definitions, taken: Collection[str]) -> Iterator[Differen
             yield Difference(QUEUE, one, Action.CREATE, "is missing at the broker")
 
 
-def _find_failure_queues(found: Definitions, queues: Collection[str]) -> Iterator[Difference]:
+def _find_failure_queues(found: Definitions, types: Mapping[str, str]) -> Iterator[Difference]:
     """Yield queues of retries and dead letters that would keep messages for ever, or lose them."""
-    for (_, name), one in found.of(QUEUE).items():
+    for (_, name), one in found.queues.items():
         source, is_retry, delay = name.partition(RETRY)
-        if is_retry and source in queues and delay.removesuffix("ms").isdigit():
-            wanted = _retry_arguments(source, int(delay.removesuffix("ms")))
-            if wrong := [key for key, value in wanted.items() if one["arguments"].get(key) != value]:
-                yield _rebuild(one, one["arguments"] | wanted, f"its argument {wrong[0]} is not as declared")
-        elif name.endswith(DEAD) and name.removesuffix(DEAD) in queues:
-            if losing := [key for key in _LOSING if key in one["arguments"]]:
-                kept = {key: value for key, value in one["arguments"].items() if key not in losing}
-                yield _rebuild(one, kept, f"its argument {losing[0]} loses dead letters")
-            elif not one["durable"]:
-                yield _rebuild(one, one["arguments"], "is not durable")
+        if is_retry and source in types and delay.removesuffix("ms").isdigit():
+            yield from _check_retries(one, int(delay.removesuffix("ms")), types[source])
+        elif name.endswith(DEAD) and name.removesuffix(DEAD) in types:
+            yield from _check_dead_letters(one, types[name.removesuffix(DEAD)])
 
 
-def _rebuild(found: Document, arguments: dict[str, Any], reason: str) -> Difference:
-    return Difference(QUEUE, {**found, "durable": True, "arguments": arguments}, Action.REPLACE, reason)
+def _check_retries(found: Document, delay: int, queue_type: str) -> Iterator[Difference]:
+    source = found["name"].partition(RETRY)[0]
+    wanted = {"x-message-ttl": delay, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": source}
+    if wrong := [key for key, value in wanted.items() if found["arguments"].get(key) != value]:
+        yield _rebuild(found, found["arguments"] | wanted, f"its argument {wrong[0]} is not as declared", queue_type)
+    elif _is_older(found, queue_type):
+        yield _rebuild(found, found["arguments"], _OLDER, queue_type)
 
 
-def _retry_arguments(source: str, delay: int) -> dict[str, Any]:
-    """Return what has the messages of a queue of retries go back after so many milliseconds."""
-    return {"x-message-ttl": delay, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": source}
+def _check_dead_letters(found: Document, queue_type: str) -> Iterator[Difference]:
+    losing = [key for key in _LOSING if key in found["arguments"]]
+    kept = {key: value for key, value in found["arguments"].items() if key not in losing}
+    if losing:
+        yield _rebuild(found, kept, f"its argument {losing[0]} loses dead letters", queue_type)
+    elif not found["durable"]:
+        yield _rebuild(found, kept, "is not durable", queue_type)
+    elif _is_older(found, queue_type):
+        yield _rebuild(found, kept, _OLDER, queue_type)
+
+
+def _rebuild(found: Document, arguments: dict[str, Any], reason: str, queue_type: str) -> Difference:
+    wanted = {**found, "durable": True, "arguments": arguments, "type": queue_type or found["type"]}
+    return Difference(QUEUE, wanted, Action.REPLACE, reason)
+
+
+def _is_older(found: Document, queue_type: str) -> bool:
+    """Say whether a queue is a classic one, as older versions made them, beside a quorum queue."""
+    return queue_type == "quorum" and found["type"] == "classic"
+
+
+def _continue_moves(drift: Sequence[Difference], found: Definitions, queues: Collection[str]) -> Iterator[Difference]:
+    """Have what an interrupted replacement left come first: until then the queue is not compared."""
+    names = {name.removesuffix(MOVING) for _, name in found.queues if name.endswith(MOVING)}
+    moving = {name for name in names if name.removesuffix(DEAD) in queues}
+    for name in sorted(moving):
+        known = [one.document for one in drift if one.kind is QUEUE and one.document["name"] == name]
+        stand_in = found.queues[_VHOST, name + MOVING]
+        wanted = [*known, found.queues.get((_VHOST, name)), {**stand_in, "name": name}]
+        yield Difference(QUEUE, next(filter(None, wanted)), Action.REPLACE, "was to be replaced, which goes on")
+    yield from (one for one in drift if one.kind is not QUEUE or one.document["name"] not in moving)
 
 
 def _find_additions(wanted: Definitions, found: Definitions) -> Iterator[Difference]:

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from stack.plan.definitions import BINDING, EXCHANGE, POLICY, Document, as_document
+from stack.plan.drift import MOVING
 from stack.run.broker.broker import Broker, RefusedError
 
-# What stands in for an exchange or a queue is called as it is, and this.
-MOVING = ".moving"
 # It applies to the exchange whatever else does, for a moment.
 _HIGHEST = 1_000_000
 _NOT_FOUND = 404
