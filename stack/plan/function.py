@@ -1,6 +1,7 @@
 """Functions: what the processor is told, and what their images are made of."""
 
 import posixpath
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from stack.config.broker import QUORUM
@@ -13,6 +14,7 @@ from stack.config.url import is_own_broker
 from stack.errors import ConfigError
 from stack.plan.broker import AMQP_PORT, MQTT_EXCHANGE, MQTT_PORT, SERVICE, Bound, has_own_account
 from stack.plan.code import runs_as_is
+from stack.plan.dead_letter import DEAD
 from stack.plan.image import split_reference
 from stack.plan.template import write_flow
 from stack.record import dataclass
@@ -242,7 +244,15 @@ def find_queue_type(trigger: RabbitTrigger | MqttTrigger) -> str:
     return QUORUM if trigger.attributes.durable_queue and is_stack_broker(trigger) else ""
 
 
-def own_queues(plan: FunctionPlan) -> tuple[str, ...]:
+class Triggered(Named, Protocol):
+    """What has the names and triggers of a function."""
+
+    @property
+    def triggers(self) -> Mapping[str, Trigger]:
+        """What makes it run."""
+
+
+def own_queues(plan: Triggered) -> tuple[str, ...]:
     """List the queues on the stack's broker that the function consumes.
 
     An mqtt trigger has one whatever its broker: its failed messages are kept there.
@@ -252,6 +262,11 @@ def own_queues(plan: FunctionPlan) -> tuple[str, ...]:
         for name, trigger in plan.triggers.items()
         if isinstance(trigger, MqttTrigger) or (isinstance(trigger, RabbitTrigger) and is_stack_broker(trigger))
     )
+
+
+def count_dead_letters(plan: Triggered, messages: Mapping[str, int]) -> int:
+    """Return how many dead letters a function has, by how many messages each queue of the broker holds."""
+    return sum(messages.get(queue + DEAD, 0) for queue in dict.fromkeys(own_queues(plan)))
 
 
 def bound_queues(plan: FunctionPlan) -> tuple[Bound, ...]:

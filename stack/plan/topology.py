@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from stack.config.trigger import CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
 from stack.plan.broker import MQTT_EXCHANGE
 from stack.plan.dead_letter import DEAD, RETRY
+from stack.plan.drift import MOVING
 from stack.plan.function import Named, default_queue, is_stack_broker
 from stack.record import dataclass
 
@@ -193,4 +194,4 @@ def _enter(exchanges: Collection[str]) -> Iterator[Edge]:
 
 
 def _is_internal(queue: str) -> bool:
-    return queue.endswith(DEAD) or RETRY in queue or _PASSING.fullmatch(queue) is not None
+    return queue.endswith((DEAD, MOVING)) or RETRY in queue or _PASSING.fullmatch(queue) is not None

@@ -1,16 +1,19 @@
 """What the user is told of the stack and its functions; run/deploy/report.py tells of deploys."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from stack import console
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
+from stack.plan.function import count_dead_letters
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
 from stack.plan.render import DASHBOARD_PORT
 from stack.run.boot import bring_up
+from stack.run.broker.drift import survey_stack_broker
+from stack.run.broker.survey import BrokerSurvey
 from stack.run.deploy.deployment import load_deployments
 from stack.run.deploy.revision import tell_revisions
 from stack.run.docker.container import Container
@@ -41,12 +44,16 @@ def tell_status(*, as_json: bool) -> None:
     stack = open_stack()
     stack.engine.check()
     containers = sorted(stack.engine.containers(), key=lambda one: one.service)
+    broker = _survey_broker(stack, containers)
     figures = read_figures(stack.engine, containers)
     urls = _find_urls(stack, containers)
+    dead = _count_dead_letters(stack, broker)
     if as_json:
-        console.show_json([_describe(one, figures.get(one.id), urls) for one in containers])
+        documents = [_describe(one, figures.get(one.id), urls) for one in containers]
+        console.show_json([one | _describe_messages(one, broker, dead) for one in documents])
     elif containers:
         _show_status(containers, figures, urls)
+        _show_broker(broker, dead)
     else:
         console.say("Nothing runs. `invoke up` starts the stack.")
     if containers and not any(one.service == SERVICE for one in containers):
@@ -93,6 +100,37 @@ def _show_status(containers: Sequence[Container], figures: Mapping[str, Figures]
     for one in containers:
         if sentence := explain_python(one.python_of_function):
             console.note(f"{one.function} {sentence}.")
+
+
+def _survey_broker(stack: Stack, containers: Sequence[Container]) -> BrokerSurvey:
+    """Ask the broker, if it runs; a function that is wrong and not deployed does not matter."""
+    is_there = any(one.service == SERVICE and one.is_ready for one in containers)
+    return survey_stack_broker(replace(stack, is_lenient=True)) if is_there else BrokerSurvey()
+
+
+def _count_dead_letters(stack: Stack, broker: BrokerSurvey) -> dict[str, int]:
+    """Return how many dead letters lie in the queues of each function that has some, by the name of its service."""
+    plans = [one.plan(stack.settings) for one in load_deployments(stack.workspace).values()]
+    counts = {plan.service: count_dead_letters(plan, broker.messages) for plan in plans}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _describe_messages(document: Mapping[str, Any], broker: BrokerSurvey, dead: Mapping[str, int]) -> dict[str, Any]:
+    """Return what a service's document says of messages: the broker's troubles, a function's dead letters."""
+    if document["service"] == SERVICE:
+        return {"problems": [one.as_document() for one in broker.all_troubles]}
+    return {"dead_letters": dead.get(document["service"], 0)} if "wanted_python" in document else {}
+
+
+def _show_broker(broker: BrokerSurvey, dead: Mapping[str, int]) -> None:
+    if broker.problem:
+        console.warn(f"The broker was not asked: {broker.problem}")
+    for one in broker.all_troubles:
+        console.warn(f"{one.subject} {one.what} {one.advice}")
+    for service, count in dead.items():
+        name = service.removeprefix("function-")
+        letters = "1 dead letter" if count == 1 else f"{count} dead letters"
+        console.warn(f"{name} has {letters}; `invoke dead-letters {name}` shows, replays and discards them.")
 
 
 def _tell_login(stack: Stack) -> None:

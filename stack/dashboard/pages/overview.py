@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -104,12 +105,12 @@ def find_troubles(
     records: Sequence[FunctionRecord], stack: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]
 ) -> list[Trouble]:
     """Return what is wrong with the services and the functions, each once, and which messages failed for good."""
-    found = [Trouble(one["subject"], one["what"], one["next"]) for one in stack.get("problems", ())]
-    names = {one.name for one in records}
     found = [
-        Trouble(one.subject, one.what, one.advice, f"/functions/{one.subject}/logs" if one.subject in names else "")
-        for one in found
+        Trouble(one["subject"], one["what"], one["next"], level=one.get("level", "error"))
+        for one in stack.get("problems", ())
     ]
+    names = {one.name for one in records}
+    found = [replace(one, address=f"/functions/{one.subject}/logs") if one.subject in names else one for one in found]
     told = {one.subject for one in found}
     for record in records:
         address = f"/functions/{record.name}/code"

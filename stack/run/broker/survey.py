@@ -1,7 +1,8 @@
 """A survey of the broker: how it differs from what is declared, and what is wrong with it; nothing is changed."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 from stack.errors import BrokerError
@@ -39,10 +40,14 @@ class Declared:
 
 @dataclass(frozen=True)
 class BrokerSurvey:
-    """What was found; `problem` says why the broker could not be asked, and `is_locked` that it refuses our account."""
+    """What was found; `problem` says why the broker could not be asked, and `is_locked` that it refuses our account.
+
+    `messages` says how many each queue holds.
+    """
 
     drift: tuple[Difference, ...] = ()
     troubles: tuple[Trouble, ...] = ()
+    messages: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
     is_locked: bool = False
 
@@ -50,6 +55,16 @@ class BrokerSurvey:
         """Return what `up` would do."""
         locked = Change(f"user {username}", Action.CHANGE, "is not let in as administrator")
         return ((locked,) if self.is_locked else ()) + tuple(one.change for one in self.drift)
+
+    @property
+    def all_troubles(self) -> tuple[Trouble, ...]:
+        """Return what is wrong, and that something is not as declared, in one."""
+        if not self.drift:
+            return self.troubles
+        first, count = self.drift[0], len(self.drift)
+        more = f" {count - 1} more of the broker {'is' if count == 2 else 'are'} not as declared." if count > 1 else ""
+        advice = "`invoke plan` shows what, and `invoke up` mends it."
+        return (*self.troubles, Trouble(first.subject, f"{first.reason}.{more}", advice, "warn"))
 
 
 def read_declared(files: Files, services: Iterable[Service]) -> Declared:
@@ -67,8 +82,9 @@ def read_declared_of(services: Sequence[Service]) -> Declared:
 def survey_broker(broker: Broker, declared: Declared) -> BrokerSurvey:
     """Find what differs and what is wrong; a broker that does not answer is a finding, too."""
     try:
-        drift = find_broker_drift(broker, declared)
-        return BrokerSurvey(drift, fetch_troubles(broker))
+        drift, queues = find_broker_drift(broker, declared), _fetch_queues(broker)
+        messages = {str(one["name"]): int(one.get("messages") or 0) for one in queues}
+        return BrokerSurvey(drift, (*_fetch_alarms(broker), *find_growing(queues)), messages)
     except RefusedError as error:
         return BrokerSurvey(problem=str(error), is_locked=error.code in DENIED)
     except BrokerError as error:
@@ -87,18 +103,14 @@ def find_broker_drift(broker: Broker, declared: Declared) -> tuple[Difference, .
     return (*find_drift(declared.definitions, found, declared.taken), *occupied)
 
 
-def fetch_troubles(broker: Broker) -> tuple[Trouble, ...]:
-    """Ask for alarms, blocked publishers and queues that grow while nobody consumes them.
+def _fetch_alarms(broker: Broker) -> Iterator[Trouble]:
+    yield from find_alarms(broker.request("GET", f"/api/nodes?columns={NODE_COLUMNS}"))
+    yield from find_blocked(broker.request("GET", f"/api/connections?columns={CONNECTION_COLUMNS}"))
 
-    Raises:
-        BrokerError: the broker does not answer.
-    """
+
+def _fetch_queues(broker: Broker) -> list[Mapping[str, Any]]:
     samples = f"lengths_age={GROWTH_SECONDS}&lengths_incr={GROWTH_SECONDS}"
-    return (
-        *find_alarms(broker.request("GET", f"/api/nodes?columns={NODE_COLUMNS}")),
-        *find_blocked(broker.request("GET", f"/api/connections?columns={CONNECTION_COLUMNS}")),
-        *find_growing(broker.request("GET", f"/api/queues/%2F?columns={QUEUE_COLUMNS}&{samples}")),
-    )
+    return list(broker.request("GET", f"/api/queues/%2F?columns={QUEUE_COLUMNS}&{samples}"))
 
 
 def _declare(documents: Sequence[Mapping[str, Any]], services: Iterable[Service]) -> Declared:

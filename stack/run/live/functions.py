@@ -1,13 +1,17 @@
 """The topic `functions`: each function's state and figures."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
+from stack.config.trigger import Trigger
+from stack.errors import BrokerError
+from stack.plan.function import count_dead_letters
 from stack.run.live.engine import AsyncEngine, Instance, Usage
 from stack.run.live.events import FAILURES
 from stack.run.live.figures import FigureReader, Figures
+from stack.run.live.management import Management
 
 # Seconds between two looks; more where there are so many functions that a look takes long.
 _PAUSE, _SHARE = 2.0, 30
@@ -23,6 +27,14 @@ class Record(Protocol):
     @property
     def project(self) -> str:
         """The project that it belongs to."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that it is in."""
+
+    @property
+    def triggers(self) -> Mapping[str, Trigger]:
+        """What makes it run."""
 
     @property
     def state(self) -> str:
@@ -47,8 +59,9 @@ Records = Callable[[], Sequence[Record]]
 class FunctionsSource:
     """Every function, deployed or not."""
 
-    def __init__(self, engine: AsyncEngine, reader: FigureReader, records: Records) -> None:
+    def __init__(self, engine: AsyncEngine, reader: FigureReader, records: Records, management: Management) -> None:
         self.pause = _PAUSE
+        self._management = management
         self._engine = engine
         self._reader = reader
         self._records = records
@@ -57,15 +70,25 @@ class FunctionsSource:
         """Return each function's state and figures; what is not known is None."""
         start = monotonic()
         records = await asyncio.to_thread(self._records)
-        instances, figures, usages = await self._ask()
+        (instances, figures, usages), messages = await asyncio.gather(self._ask(), self._count_messages())
         self.pause = max(_PAUSE, _SHARE * (monotonic() - start))
         return {
-            one.name: describe_function(one, figures.get(one.name), _measure_memory(one.name, instances, usages))
+            one.name: {
+                **describe_function(one, figures.get(one.name), _measure_memory(one.name, instances, usages)),
+                "dead": None if messages is None else count_dead_letters(one, messages),
+            }
             for one in sorted(records, key=lambda one: one.name)
         }
 
     async def rest(self) -> None:
         """Do nothing: nothing is open."""
+
+    async def _count_messages(self) -> Mapping[str, int] | None:
+        """Return how many messages each queue holds; None while the broker does not answer."""
+        try:
+            return await self._management.messages()
+        except BrokerError:
+            return None
 
     async def _ask(self) -> tuple[Sequence[Instance], dict[str, Figures], dict[str, Usage]]:
         try:
@@ -93,7 +116,6 @@ def describe_function(record: Record, figures: Figures | None, memory: int | Non
         "memory": memory,
         "events": int(total.events) if total else None,
         "retried": int(total.retried) if total else None,
-        "dead": int(total.dead) if total else None,
     }
 
 

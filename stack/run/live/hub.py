@@ -16,6 +16,7 @@ from aiohttp import ClientSession
 from stack.errors import StackError
 from stack.record import dataclass
 from stack.run.broker.broker import find_broker
+from stack.run.broker.drift import survey_stack_broker
 from stack.run.live.broker import BrokerSource
 from stack.run.live.deploying import DeploySource
 from stack.run.live.devices import DevicesSource
@@ -192,8 +193,8 @@ async def open_hub(
 def _fill(hub: Hub, tools: _Tools) -> None:
     """Give a hub its topics."""
     engine, management, workspace = tools.engine, tools.management, tools.stack.workspace
-    hub.add("stack", lambda _: ServicesSource(engine))
-    hub.add("functions", lambda _: FunctionsSource(engine, FigureReader(tools.session), tools.records))
+    hub.add("stack", lambda _: ServicesSource(engine, lambda: survey_stack_broker(tools.stack.reread())))
+    hub.add("functions", lambda _: FunctionsSource(engine, FigureReader(tools.session), tools.records, management))
     hub.add("history", lambda _: HistorySource(workspace, tools.stream))
     hub.add("broker", lambda _: BrokerSource(management, engine))
     hub.add("devices", lambda touch: DevicesSource(management, engine, touch))

@@ -32,6 +32,7 @@ _CONNECTION_COLUMNS = (
     "recv_oct,recv_oct_details.rate,send_oct,send_oct_details.rate"
 )
 _QUEUES = f"/api/queues/%2F?page=1&page_size={ROWS}&columns={_QUEUE_COLUMNS}"
+_MESSAGES = "/api/queues/%2F?columns=name,messages"
 _EXCHANGES = f"/api/exchanges/%2F?page=1&page_size={ROWS}&columns={_EXCHANGE_COLUMNS}"
 _BINDINGS = "/api/bindings/%2F?columns=source,destination,destination_type,routing_key"
 _CONSUMERS = "/api/consumers/%2F?columns=queue.name,channel_details"
@@ -132,6 +133,14 @@ class Management:
             BrokerError: the broker does not answer.
         """
         return [read_queue(one) for one in (await self._get(_QUEUES))["items"]]
+
+    async def messages(self) -> dict[str, int]:
+        """Return how many messages each queue holds, of all queues.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        return {one["name"]: int(one.get("messages") or 0) for one in await self._get(_MESSAGES)}
 
     async def exchanges(self) -> Sequence[Exchange]:
         """List the exchanges, the default one with an empty name among them.

@@ -1,10 +1,13 @@
 """The topic `stack`: each service of the stack, and what is wrong with it."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from stack.errors import StackError
 from stack.plan.broker import SERVICE as BROKER
 from stack.plan.gateway import SERVICE as GATEWAY
+from stack.run.broker.survey import BrokerSurvey
 from stack.run.docker.container import Container
 from stack.run.live.engine import AsyncEngine, Instance, Usage
 from stack.run.live.events import FAILURES
@@ -22,8 +25,9 @@ class ServicesSource:
 
     pause = _PAUSE
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, survey: Callable[[], BrokerSurvey]) -> None:
         self._engine = engine
+        self._survey = survey
 
     async def look(self) -> dict[str, Any]:
         """Return the services and the problems."""
@@ -35,7 +39,11 @@ class ServicesSource:
             return {"services": [], "problems": [problem]}
         return {
             "services": describe_services(instances, usages),
-            "problems": [*find_missing(instances), *await self._find_problems(instances)],
+            "problems": [
+                *find_missing(instances),
+                *await self._find_problems(instances),
+                *await self._find_broker_problems(instances),
+            ],
         }
 
     async def rest(self) -> None:
@@ -43,6 +51,16 @@ class ServicesSource:
 
     async def _find_problems(self, instances: Sequence[Instance]) -> list[dict[str, str]]:
         return [await self._explain(one.container) for one in instances if _is_bad(one.container)]
+
+    async def _find_broker_problems(self, instances: Sequence[Instance]) -> list[dict[str, str]]:
+        """Ask the broker what is wrong with it, if it runs; its container tells of one that does not answer."""
+        if not any(one.container.service == BROKER and one.container.is_ready for one in instances):
+            return []
+        try:
+            survey = await asyncio.to_thread(self._survey)
+        except StackError as error:
+            return [_problem(BROKER, f"is not compared with what is declared: {error}", "Mend that.")]
+        return [one.as_document() for one in survey.all_troubles]
 
     async def _explain(self, container: Container) -> dict[str, str]:
         subject = container.function or container.service

@@ -11,6 +11,7 @@ from stack.errors import ConfigError
 from stack.plan.broker import Bound
 from stack.plan.function import (
     bound_queues,
+    count_dead_letters,
     image_repository,
     own_queues,
     plan_function,
@@ -160,6 +161,18 @@ def test_a_disabled_trigger_is_left_out() -> None:
     web = {"kind": "http", "disabled": True}
     night = {"kind": "cron", "disabled": False, "attributes": {"interval": "1h"}}
     assert list(make_plan(triggers={"web": web, "night": night}).triggers) == ["night"]
+
+
+def test_dead_letters_are_counted_by_queue() -> None:
+    plan = make_plan(
+        triggers={
+            "sensors": {"kind": "mqtt", "attributes": {"subscriptions": [{"topic": "a"}], "queueName": "q"}},
+            "taken": {"kind": "rabbit-mq", "attributes": {"queueName": "iot/logs"}},
+            "again": {"kind": "rabbit-mq", "attributes": {"queueName": "q"}},
+        }
+    )
+    assert count_dead_letters(plan, {"q": 7, "q.dead": 2, "iot/logs.dead": 1, "other.dead": 9}) == 3
+    assert count_dead_letters(plan, {}) == 0
 
 
 def test_queues_are_bound_or_taken_as_they_are() -> None:

@@ -1,10 +1,12 @@
 """What Docker's answers become."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from stack.config.trigger import Trigger
 from stack.plan.metrics import Counters
 from stack.run.deploy.log import Attempt, Entry
 from stack.run.docker.container import Container
@@ -84,7 +86,8 @@ def test_what_the_stack_cannot_do_without_is_missed() -> None:
 class Record:
     """A function, as the catalogue knows it."""
 
-    name, project, state = "f", "p", "ready"
+    name, namespace, project, state = "f", "n", "p", "ready"
+    triggers: Mapping[str, Trigger] = {}
     revision, replicas, ready = 3, 2, 1
 
 
@@ -100,7 +103,7 @@ def test_durations_are_those_of_the_last_minute_or_else_of_all() -> None:
     busy = describe_function(Record(), Figures(total, 1.234, 0.1, recent), 7)
     assert (busy["p50"], busy["rate"], busy["events"], busy["failures"]) == (0.5, 1.23, 100, 4)
     idle = describe_function(Record(), Figures(total, 0.0, 0.0, Counters()), 7)
-    assert (idle["p50"], idle["retried"], idle["dead"], idle["memory"]) == (50.0, 2, 1, 7)
+    assert (idle["p50"], idle["retried"], idle["memory"]) == (50.0, 2, 7)
 
 
 def make_track(*looks: tuple[float, float]) -> Track:
