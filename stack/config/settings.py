@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stack.config.allow import Allow, find_rulers
 from stack.config.document import Document, parse_model
+from stack.config.duration import Duration
 from stack.config.quantity import check_memory, memory_bytes
 from stack.config.reading import read_mapping
 from stack.errors import ConfigError
@@ -118,6 +119,8 @@ class Defaults(Document):
     """In the notation of Kubernetes; a function's own is resources.limits.memory. 0 sets no limit."""
     pids: int = Field(512, ge=32, le=4_194_304)
     """How many processes and threads a container may have; the processor itself needs about ten."""
+    event_timeout: Duration = Field("10m", alias="event_timeout")
+    """How long an event may take in a function whose eventTimeout says nothing; 0s sets no limit."""
 
     @field_validator("memory")
     @classmethod

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from stack.plan.function_health import Handling, read_handling
 from stack.record import dataclass
 
 _PREFIX = "nuclio_processor_"
@@ -65,6 +66,7 @@ class Condition:
     in_flight: float = 0.0
     reconnects: float = 0.0
     restarts: float = 0.0
+    handling: Handling = Handling()
 
 
 def read_condition(text: str) -> Condition:
@@ -76,6 +78,7 @@ def read_condition(text: str) -> Condition:
         in_flight=sums.get("events_in_flight", 0.0),
         reconnects=sums.get("reconnects_total", 0.0),
         restarts=sums.get("worker_restarts_total", 0.0),
+        handling=read_handling(sums),
     )
 
 

@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Sequence
 from functools import cache
 
+from stack.config.duration import parse_duration
 from stack.config.settings import Settings
 from stack.plan import image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, Credentials, definitions, topology
@@ -21,6 +22,7 @@ from stack.plan.policy import policies
 from stack.plan.secret import Mount
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service
 from stack.plan.template import fill
+from stack.processor.configuration import TIMEOUT_VARIABLE
 from stack.record import dataclass
 
 COMPOSE = "compose.yaml"
@@ -117,6 +119,7 @@ def render_compose(inputs: Inputs) -> bytes:
         "gateway_port": PORT,
         "management_port": MANAGEMENT_PORT,
         "metrics_port": METRICS_PORT,
+        "timeout_environment": {TIMEOUT_VARIABLE: f"{parse_duration(inputs.settings.defaults.event_timeout):g}"},
         "gateway_environment": {GATEWAY_VARIABLE: f"{GATEWAY}:{CONTROL_PORT}", SOCKETS_VARIABLE: SOCKETS},
         "sockets": SOCKETS,
         "sockets_volume": SOCKETS_VOLUME,

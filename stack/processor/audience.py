@@ -31,6 +31,9 @@ class Audience:
         return is_proof(text, self.key, time.time())
 
 
+EVERYONE = Audience()
+
+
 def read_audience(attributes: Attributes, key: bytes, *, is_local: bool) -> Audience:
     """Read an http trigger's attributes; a function that runs on its author's machine keeps nothing from anyone."""
     default = True if is_local else None

@@ -5,6 +5,7 @@ Unknown keys are passed over: whoever wrote the file has checked it, and Nuclio'
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
@@ -22,6 +23,8 @@ _KIND_ALIASES = {"rabbitmq": "rabbit-mq"}
 _BROKER_SECRET = "broker.url"
 # The secret that holds, as hexadecimal text, what the function's copies of failed messages are signed with.
 _KEY_SECRET = "broker.signature-key"
+# The variable that holds the eventTimeout of functions that name none, in seconds.
+TIMEOUT_VARIABLE = "TIDEGATE_EVENT_TIMEOUT"
 _PROJECT_LABEL = "nuclio.io/project-name"
 
 
@@ -86,6 +89,8 @@ class Function:
     project: str
     event_timeout: float = 0.0
     """Seconds that an event may take; zero for any."""
+    has_own_timeout: bool = True
+    """Whether function.yaml names that time, and not the stack for all functions that name none."""
     reloads: bool = False
     """Whether the processes with the handler are replaced on SIGUSR1, which tells that the user's files changed."""
     broker_url: str = field(default="", repr=False)
@@ -136,7 +141,8 @@ def parse_function(document: object, *, secrets: Path, folder: Path) -> Function
         triggers=_read_triggers(spec.section("triggers"), spec.raw("triggers") or {}, secrets),
         sink=_read_sink(spec),
         project=metadata.section("labels").text(_PROJECT_LABEL, "default"),
-        event_timeout=spec.seconds("eventTimeout", 0.0),
+        event_timeout=spec.seconds("eventTimeout", _read_default_timeout()),
+        has_own_timeout=spec.raw("eventTimeout") not in (None, ""),
         broker_url=_read_broker_url(secrets),
         signature_key=_read_signature_key(secrets),
     )
@@ -181,6 +187,15 @@ def _read_milliseconds(settings: Attributes, name: str, default: float) -> float
     if isinstance(value, int) and value < 0:
         return default
     return settings.integer(name, int(default * 1000)) / 1000
+
+
+def _read_default_timeout() -> float:
+    """Return the stack's eventTimeout, in seconds; zero where it sets none."""
+    text = os.environ.get(TIMEOUT_VARIABLE, "") or "0"
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError(f"{TIMEOUT_VARIABLE}: should be seconds, not {text!r}") from None
 
 
 def _read_broker_url(secrets: Path) -> str:

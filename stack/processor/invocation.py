@@ -10,7 +10,7 @@ from typing import Any
 
 import nuclio_sdk
 
-from stack.processor.audience import PROOF, Audience
+from stack.processor.audience import EVERYONE, PROOF, Audience
 from stack.processor.batch import match_responses
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder
@@ -36,7 +36,7 @@ class Invoker:
         build: Builder,
         post: Post,
         complete: Callable[[Any], Any],
-        audience: Audience = Audience(),  # noqa: B008 -- it is frozen
+        audience: Audience = EVERYONE,
     ):
         self._handler = handler
         self._context = context

@@ -1,17 +1,14 @@
 """One loan: messages go to a borrower, and what became of them is passed on to their deliveries."""
 
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from stack.processor.delivery import Delivery, Failure
-from stack.processor.response import Response, refuse
+from stack.processor.response import TIMED_OUT, Response, refuse
 from stack.processor.stream import LOOK_AGAIN, StreamedDelivery
 from stack.processor.wire import GONE, Outcome, Wire, pack_delivery, unpack_outcome, unpack_response
 
-# Nuclio's answer to a client whose event took longer than eventTimeout.
-_TIMED_OUT = Response(408, "application/json", json.dumps({"error": "handler timed out"}).encode(), {})
 _ENDED = "the worker ended while it handled this event"
 
 
@@ -68,7 +65,7 @@ def _send(wire: Wire, deliveries: Sequence[Delivery]) -> Any:
 
 def _explain_loss(limit: float, seconds: float) -> Outcome:
     if limit and seconds >= limit:
-        return _TIMED_OUT, Failure(f"the handler timed out: it took longer than {limit:g} s", "")
+        return TIMED_OUT, Failure(f"the handler timed out: it took longer than {limit:g} s", "")
     return refuse(500, _ENDED), Failure(_ENDED, "")
 
 

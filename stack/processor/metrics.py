@@ -65,9 +65,20 @@ class _Metric:
     """Of each sample: what its name has behind the metric's, its labels, its value."""
 
 
-def render_metrics(function: Function, posts: Sequence[Post], instance: str) -> str:
+@dataclass(frozen=True)
+class Gauges:
+    """What is told of the whole container: its longest event in hand, and how its last events went."""
+
+    busy_seconds: float = 0.0
+    stuck_workers: int = 0
+    recent_events: int = 0
+    recent_failures: int = 0
+
+
+def render_metrics(function: Function, posts: Sequence[Post], instance: str, gauges: Gauges) -> str:
     """Return the page of a function's figures."""
-    return "".join(_write(metric) for metric in _measure(function, posts, instance))
+    metrics = [*_measure(function, posts, instance), *_measure_whole(function, gauges, instance)]
+    return "".join(_write(metric) for metric in metrics)
 
 
 def _write(metric: _Metric) -> str:
@@ -160,6 +171,19 @@ def _measure_more(totals: dict[Labels, Total]) -> Iterator[_Metric]:
     }
     for name, (what, help_) in counters.items():
         yield _Metric(name, "counter", help_, [("", labels, total.count(what)) for labels, total in totals.items()])
+
+
+def _measure_whole(function: Function, gauges: Gauges, instance: str) -> Iterator[_Metric]:
+    """Measure what is the container's, and not one trigger's."""
+    labels = (("instance", instance), ("namespace", function.namespace), ("function", function.name))
+    told = {
+        "busy_seconds": (gauges.busy_seconds, "How long the longest event in hand has taken so far."),
+        "stuck_workers": (float(gauges.stuck_workers), "Workers at one event for more than a minute."),
+        "recent_events": (float(gauges.recent_events), "The last events: fifty, or a little more."),
+        "recent_failures": (float(gauges.recent_failures), "How many of the last events failed."),
+    }
+    for name, (value, help_) in told.items():
+        yield _Metric(name, "gauge", help_, [("", labels, value)])
 
 
 def _spread(labels: Labels, total: Total) -> Iterator[tuple[str, Labels, float]]:

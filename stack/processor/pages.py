@@ -13,12 +13,15 @@ from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function
 from stack.processor.health import Page, Pages, PageServer
 from stack.processor.meter import Count
-from stack.processor.metrics import CONTENT_TYPE, Total, render_metrics
+from stack.processor.metrics import CONTENT_TYPE, Gauges, Total, render_metrics
 from stack.processor.place import Place
+from stack.processor.recent import RecentOutcomes
 from stack.record import dataclass
 
 # Seconds over which the rate is told; at least so many lie between two of the looks that it is made of.
 _WINDOW, _STEP = 60.0, 1.0
+# Seconds at one event from which on a worker is told of.
+STUCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,13 @@ class Figures:
     rate: float
     """Events a second, over the last minute or since the start."""
     in_flight: int
+    busy_seconds: float
+    """How long the longest of the events in hand has taken so far."""
+    stuck_workers: int
+    """How many workers have been at one event for more than a minute."""
+    recent_events: int
+    recent_failures: int
+    """Of the last events, up to fifty or a little more, how many there were and how many of them failed."""
     retried: int
     dead_lettered: int
     reconnects: int
@@ -47,6 +57,7 @@ class Reporter:
         self._places = places
         self._find_trouble = find_trouble
         self._total = Total([place.post.meter for place in places])
+        self._recent = RecentOutcomes()
         self._looks: deque[tuple[float, float]] = deque([(monotonic(), 0.0)])
         self.health_pages: Pages = {b"/ready": self._tell_ready, b"/live": self._tell_live, b"/status": self._tell}
         self.metric_pages: Pages = {b"/metrics": self._tell_metrics}
@@ -56,6 +67,8 @@ class Reporter:
         now = monotonic()
         total = self._total
         events = total.successes + total.failures
+        busy = [now - began for place in self._places if (began := place.post.clock.read())]
+        recent = self._recent.note(int(events), int(total.failures))
         return Figures(
             reason=self._find_trouble(),
             failing_seconds=max((place.failing_seconds(now) for place in self._places), default=0.0),
@@ -63,6 +76,10 @@ class Reporter:
             failures=int(total.failures),
             rate=self._look(now, events),
             in_flight=int(total.in_flight),
+            busy_seconds=round(max(busy, default=0.0), 1),
+            stuck_workers=sum(seconds > STUCK_SECONDS for seconds in busy),
+            recent_events=recent.events,
+            recent_failures=recent.failures,
             retried=int(total.count(Count.RETRIED)),
             dead_lettered=int(total.count(Count.DEAD_LETTERED)),
             reconnects=int(total.count(Count.RECONNECTED)),
@@ -93,7 +110,9 @@ class Reporter:
     def _tell_metrics(self) -> Page:
         function = self._function
         instance = os.environ.get("NUCLIO_FUNCTION_INSTANCE") or f"{function.namespace}-{function.name}"
-        text = render_metrics(function, [place.post for place in self._places], instance)
+        figures = self.measure()
+        gauges = Gauges(figures.busy_seconds, figures.stuck_workers, figures.recent_events, figures.recent_failures)
+        text = render_metrics(function, [place.post for place in self._places], instance, gauges)
         return Page(200, CONTENT_TYPE, text.encode())
 
 

@@ -47,6 +47,11 @@ class Post:
     clock: Clock = field(default_factory=Clock, repr=False)
 
     @property
+    def answers_late(self) -> bool:
+        """Return whether the process answers itself, while its handler takes too long, whoever waits for that."""
+        return self.role is Role.WORKER and bool(self.ports)
+
+    @property
     def title(self) -> str:
         """The post's name in messages."""
         kind = "front" if self.role is Role.FRONT else f"worker {self.index}"
@@ -108,7 +113,9 @@ def _plan_trigger(trigger: Trigger, function: Function) -> list[Post]:
     ports = _open_ports(trigger)
     single_source = trigger.kind == "http" or (trigger.kind == "mqtt" and not is_on_amqp(trigger))
     # A worker that may end at any time must not have the only connection to those who wait for an answer.
-    is_alone = trigger.workers == 1 and not function.event_timeout and not function.reloads
+    # The time that the stack sets for all is long: there the source answers first (HttpSource), which costs no process.
+    may_end = function.reloads or (function.has_own_timeout and bool(function.event_timeout))
+    is_alone = trigger.workers == 1 and not may_end
     if trigger.kind == "cron":
         # As with Nuclio, one run at a time, whatever numWorkers says.
         return [Post(trigger, Role.WORKER)]

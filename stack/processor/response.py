@@ -57,6 +57,10 @@ _NO_HEADERS: Mapping[str, str] = {}
 _NONE = Response(200, _TEXT, b"None", _NO_HEADERS)
 
 
+# Nuclio's answer to a client whose event took longer than eventTimeout.
+TIMED_OUT = Response(408, _JSON, b'{"error": "handler timed out"}', _NO_HEADERS)
+
+
 def respond(result: Any, *, folder: Path | None = None) -> Response | Stream:
     """Return the response that a handler's result means; a generator is a stream.
 

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 from stack.processor.place import Place
 
+# Seconds for a source to answer those who wait for a handler that is late: it looks twice a second.
+_ANSWERING = 1.0
+
 
 class Watch:
     """Looks at the clocks of workers; a limit of zero means that an event may take any time.
@@ -33,8 +36,9 @@ class Watch:
             began = place.post.clock.read()
             if not began or not place.process or place.verdict:
                 continue
-            if now - began >= self._limit:
+            ends = began + self._limit + (_ANSWERING if place.post.answers_late else 0.0)
+            if now >= ends:
                 late.append(place)
             else:
-                self.due = min(self.due, began + self._limit)
+                self.due = min(self.due, ends)
         return late

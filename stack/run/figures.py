@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 
+from stack.plan.function_health import Handling
 from stack.record import dataclass
 from stack.run.docker.container import Container
 from stack.run.docker.engine import Engine
@@ -26,6 +27,18 @@ class Figures:
     dead_lettered: int = 0
     reconnects: int = 0
     restarts: int = 0
+    busy_seconds: float = 0.0
+    """How long the longest event in hand has taken so far."""
+    stuck_workers: int = 0
+    """How many workers have been at one event for more than a minute."""
+    recent_events: int = 0
+    recent_failures: int = 0
+    """Of the last fifty events or a little more, how many failed."""
+
+    @property
+    def handling(self) -> Handling:
+        """Return how its handlers do."""
+        return Handling(self.busy_seconds, self.stuck_workers, self.recent_events, self.recent_failures)
 
 
 def read_figures(engine: Engine, containers: Sequence[Container]) -> dict[str, Figures]:

@@ -7,10 +7,12 @@ from typing import Any
 from stack import console
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import count_dead_letters
+from stack.plan.function_health import Handling, find_handling_troubles
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import find_url
 from stack.plan.python import explain_python
 from stack.plan.render import DASHBOARD_PORT
+from stack.plan.trouble import Trouble
 from stack.run.boot import bring_up
 from stack.run.broker.drift import survey_stack_broker
 from stack.run.broker.survey import BrokerSurvey
@@ -97,6 +99,8 @@ def _show_status(containers: Sequence[Container], figures: Mapping[str, Figures]
             }
         )
     console.show_table(("service", "state", "answers at", "events", "failures", "per second"), rows)
+    for trouble in _find_troubles(containers, figures):
+        console.warn(f"{trouble.subject}: {trouble.what} {trouble.advice}")
     for one in containers:
         if sentence := explain_python(one.python_of_function):
             console.note(f"{one.function} {sentence}.")
@@ -133,6 +137,15 @@ def _show_broker(broker: BrokerSurvey, dead: Mapping[str, int]) -> None:
         console.warn(f"{name} has {letters}; `invoke dead-letters {name}` shows, replays and discards them.")
 
 
+def _find_troubles(containers: Sequence[Container], figures: Mapping[str, Figures]) -> list[Trouble]:
+    """Return what is wrong with the handlers of functions, all containers of each taken together."""
+    sums: dict[str, Handling] = {}
+    for one in containers:
+        if found := figures.get(one.id):
+            sums[one.function] = sums.get(one.function, Handling()) + found.handling
+    return [trouble for name, handling in sums.items() for trouble in find_handling_troubles(name, handling)]
+
+
 def _tell_login(stack: Stack) -> None:
     if stack.credentials.is_guest:
         console.note("The broker's user and password are guest and guest; only this machine can reach it.")
@@ -154,7 +167,12 @@ def _describe(container: Container, figures: Figures | None, urls: Mapping[str, 
         "address": _address(container, urls),
         **({"python": container.python, "wanted_python": container.wanted_python} if container.function else {}),
         **(asdict(figures) if figures else {}),
+        **({"problems": _describe_troubles(container.function, figures)} if figures else {}),
     }
+
+
+def _describe_troubles(name: str, figures: Figures) -> list[dict[str, str]]:
+    return [trouble.as_document() for trouble in find_handling_troubles(name, figures.handling)]
 
 
 def _find_urls(stack: Stack, containers: Sequence[Container]) -> dict[str, str]:

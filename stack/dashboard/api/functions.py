@@ -20,6 +20,7 @@ from stack.dashboard.api.function_wish import (
     read_wish,
 )
 from stack.dashboard.desk import Desk, desk_of
+from stack.dashboard.handling import add_troubles
 from stack.dashboard.security.login import user_of
 from stack.errors import StackError
 from stack.run.catalogue.catalogue import FunctionRecord
@@ -67,7 +68,8 @@ async def _find(request: Request) -> Response:
         desk = desk_of(request)
         settings = (await run_in_threadpool(desk.stack)).settings
         return JSONResponse(await run_in_threadpool(export_object, desk.workspace, record, settings))
-    return JSONResponse(describe_object(record, listing.host), headers={VERSION: record.version})
+    told = await add_troubles(desk_of(request), record)
+    return JSONResponse(describe_object(told, listing.host), headers={VERSION: record.version})
 
 
 async def _create(request: Request) -> Response:

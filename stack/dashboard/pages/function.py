@@ -14,6 +14,7 @@ from stack.config.document import Document
 from stack.config.source import FOLDER, find_folder
 from stack.dashboard.api.body import read_model
 from stack.dashboard.desk import Desk, desk_of
+from stack.dashboard.handling import find_troubles
 from stack.dashboard.page import render
 from stack.dashboard.security.login import user_of
 from stack.errors import ConflictError, FunctionError, StackError
@@ -103,6 +104,7 @@ async def render_tab(request: Request, template: str, *, status: int = 200, **co
     tab = next(tab for tab in TABS if tab.path == here)
     frame = {
         "function": record,
+        "troubles": await find_troubles(desk_of(request), record),
         "has_folder": has_folder(desk_of(request), record.name),
         "limits": find_limits(record.config.spec),
         "tabs": TABS,

@@ -15,6 +15,7 @@ from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.page import render
 from stack.errors import StackError
 from stack.plan.diagram import HEIGHT, WIDTH, lay_out
+from stack.plan.function_health import find_handling_troubles, read_handling
 from stack.plan.topology import BrokerFacts, draw_topology, gather, output_names
 from stack.record import dataclass
 from stack.run.catalogue.catalogue import FunctionRecord
@@ -118,6 +119,9 @@ def find_troubles(
             found.append(Trouble(record.name, record.problem, "Mend its folder.", address, level="warn"))
         elif record.state in _FAILED and record.name not in told:
             found.append(Trouble(record.name, record.message or "does not work.", "Look at its code and log.", address))
+        for trouble in find_handling_troubles(record.name, read_handling(figures.get(record.name, {}))):
+            logs = f"/functions/{record.name}/logs"
+            found.append(Trouble(trouble.subject, trouble.what, trouble.advice, logs, trouble.level))
         if dead := figures.get(record.name, {}).get("dead"):
             what = f"could not handle {dead} {'message' if dead == 1 else 'messages'}."
             found.append(

@@ -37,11 +37,13 @@ def open_source(post: Post, function: Function, intake: Intake, report: Report) 
 
         return PoolSource([partial(open_source, one, function) for one in post.pool], intake, report)
     if trigger.kind == "http":
+        from stack.processor.source.http.late import BusyTimer
         from stack.processor.source.http.presence import open_presence
         from stack.processor.source.http.source import HttpSource
 
         presence = open_presence(function.name, lambda: intake.is_served)
-        return HttpSource(trigger, post.ports, intake, report, presence=presence)
+        busy = BusyTimer(post.clock, function.event_timeout)
+        return HttpSource(trigger, post.ports, intake, report, presence=presence, busy=busy)
     if trigger.kind == "mqtt" and not is_on_amqp(trigger):
         from stack.processor.source.mqtt.source import MqttSource
 

@@ -3,12 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from time import monotonic
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from stack.plan.metrics import Counters, read_counters
+from stack.plan.function_health import Handling
+from stack.plan.metrics import Counters, read_condition, read_counters
 from stack.record import dataclass
 from stack.run.live.engine import Instance
 
@@ -28,6 +29,7 @@ class Figures:
     rate: float | None
     failure_rate: float | None
     recent: Counters
+    handling: Handling = Handling()
 
     @property
     def timed(self) -> Counters:
@@ -76,21 +78,22 @@ class FigureReader:
         answers = await asyncio.gather(*(self._ask(one) for one in asked))
         now = monotonic()
         found: dict[str, list[Figures]] = {}
-        for one, counters in zip(asked, answers, strict=True):
-            if counters is not None:
+        for one, page in zip(asked, answers, strict=True):
+            if page is not None:
                 track = self._tracks.setdefault(one.container.id, Track())
-                track.note(now, counters)
-                found.setdefault(one.container.function, []).append(track.measure())
+                track.note(now, read_counters(page))
+                figures = replace(track.measure(), handling=read_condition(page).handling)
+                found.setdefault(one.container.function, []).append(figures)
         self._tracks = {
             one.container.id: self._tracks[one.container.id] for one in asked if one.container.id in self._tracks
         }
         return {name: _sum(several) for name, several in found.items()}
 
-    async def _ask(self, instance: Instance) -> Counters | None:
+    async def _ask(self, instance: Instance) -> str | None:
         url = f"http://{instance.address}:{METRICS_PORT}/metrics"
         try:
             async with self._session.get(url, timeout=_TIMEOUT) as answer:
-                return read_counters(await answer.text())
+                return await answer.text()
         except (ClientError, OSError, TimeoutError, ValueError):
             return None
 
@@ -101,6 +104,7 @@ def _sum(several: Sequence[Figures]) -> Figures:
         _sum_rates(one.rate for one in several),
         _sum_rates(one.failure_rate for one in several),
         sum((one.recent for one in several), _NOTHING),
+        sum((one.handling for one in several), Handling()),
     )
 
 

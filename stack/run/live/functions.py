@@ -116,6 +116,7 @@ def describe_function(record: Record, figures: Figures | None, memory: int | Non
         "memory": memory,
         "events": int(total.events) if total else None,
         "retried": int(total.retried) if total else None,
+        **(figures.handling.as_document() if figures else {}),
     }
 
 

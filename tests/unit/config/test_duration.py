@@ -9,7 +9,16 @@ from stack.config.duration import parse_duration
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("10s", 10), ("500ms", 0.5), ("1h30m", 5400), ("1.5m", 90), (".5s", 0.5), ("1m0.5s", 60.5), ("7µs", 7e-6)],
+    [
+        ("10s", 10),
+        ("500ms", 0.5),
+        ("1h30m", 5400),
+        ("1.5m", 90),
+        (".5s", 0.5),
+        ("1m0.5s", 60.5),
+        ("7µs", 7e-6),
+        ("0", 0),
+    ],
 )
 def test_duration(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)

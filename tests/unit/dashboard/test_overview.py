@@ -42,3 +42,11 @@ def test_dead_letters_lead_to_where_they_are_seen_to() -> None:
     (trouble,) = find_troubles([_make("a")], {}, {"a": {"dead": 1}})
     assert trouble.what == "could not handle 1 message."
     assert (trouble.address, trouble.level) == ("/functions/a/dead-letters", "warn")
+
+
+def test_handlers_that_fail_or_are_stuck_are_told() -> None:
+    told = {"busy_seconds": 312.0, "stuck_workers": 1, "recent_events": 50, "recent_failures": 35}
+    stuck, failing = find_troubles([_make("a")], {}, {"a": told})
+    assert (stuck.what, stuck.level) == ("a worker has been at one event for 5 min.", "warn")
+    assert (failing.what, failing.address) == ("35 of its last 50 events failed.", "/functions/a/logs")
+    assert find_troubles([_make("a")], {}, {"a": told | {"stuck_workers": 0, "recent_failures": 2}}) == []

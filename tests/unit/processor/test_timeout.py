@@ -74,7 +74,7 @@ def test_none_waits_without_a_free_worker_if_it_must_not(start: Start) -> None:
         for number in range(2):
             processor.wait_for_log(f"began /for{number}")
         answer, seconds = ask_timed(processor, "/late")
-        assert (answer.status, answer.body) == (503, b"")
+        assert (answer.status, answer.body) == (503, b"no worker of this function was free within 0.1 s")
         assert seconds < 0.5
         assert [one.result().status for one in busy] == [200, 200]
 
@@ -105,3 +105,50 @@ def test_processor_without_work_wakes_seldom(start: Start) -> None:
 def read_cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
+
+
+@pytest.fixture
+def _stack_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_EVENT_TIMEOUT", "1.5")
+
+
+@pytest.mark.usefixtures("_stack_timeout")
+def test_the_stacks_timeout_is_answered_by_the_only_process(start: Start) -> None:
+    processor = start("stuck", triggers={"web": {"kind": "http", "workerAvailabilityTimeoutMilliseconds": 300}})
+    (before,) = processor.workers()
+    with ThreadPoolExecutor(2) as pool:
+        late = pool.submit(processor.ask, "/sleep")
+        processor.wait_for_log("began /sleep")
+        refused = processor.ask("/quick")
+        assert refused.status == 503
+        assert b"no worker of this function was free within 0.3 s: it has been at one event for" in refused.body
+        assert b"is ended after 1.5 s (eventTimeout)" in refused.body
+        assert (late.result().status, json.loads(late.result().body)) == (408, {"error": "handler timed out"})
+    processor.wait_for_log("the handler timed out: it took longer than 1.5 s")
+    wait_for(lambda: processor.health().status == 200 and processor.workers() not in ([], [before]))
+    assert processor.ask("/quick").status == 200
+
+
+@pytest.mark.usefixtures("_stack_timeout")
+@pytest.mark.parametrize("own", ["0s", "4s"])
+def test_the_functions_own_timeout_wins(start: Start, own: str) -> None:
+    processor = start("stuck", eventTimeout=own)
+    assert processor.ask("/for", body="2.7").status == 200
+
+
+def test_busy_workers_and_failures_are_told(start: Start) -> None:
+    processor = start("stuck", triggers={"web": {"kind": "http", "numWorkers": 2}})
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(processor.ask, "/for", body="1.2")
+        wait_for(lambda: json.loads(processor.health("/status").body)["busy_seconds"] > 0.3)
+        assert "nuclio_processor_busy_seconds{" in processor.metrics()
+        late.result()
+    told = json.loads(processor.health("/status").body)
+    assert (told["busy_seconds"], told["stuck_workers"]) == (0.0, 0)
+    for _ in range(3):
+        processor.ask("/for", body="x")
+    told = json.loads(processor.health("/status").body)
+    assert (told["recent_events"], told["recent_failures"]) == (4, 3)
+    assert 'nuclio_processor_recent_failures{instance="nuclio-tested",namespace="nuclio",function="tested"} 3.0' in (
+        processor.metrics()
+    )

@@ -211,6 +211,7 @@ class HttpConnection(asyncio.Protocol):
         )
 
     def _begin_stream(self, delivery: HttpDelivery, response: Response) -> None:
+        delivery.is_begun = True
         is_chunked = not delivery.is_old and response.status not in BODILESS
         delivery.keep_alive = self._keeps_alive(delivery) and not delivery.is_old
         head = self.source.writer.write_head(response, keep_alive=delivery.keep_alive, is_chunked=is_chunked)
@@ -258,6 +259,12 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._transport.close()
         self.deadline = self.source.now + _LINGER_TIMEOUT
+
+    def give_up(self, response: Response) -> None:
+        """Answer the request that a handler has in hand, which will not answer it any more; then close."""
+        self._is_ending = True
+        if self._current and not self._current.is_begun:
+            self.respond(self._current, response)
 
     def finish(self, *, hear: bool = True) -> None:
         """Close the connection, unless a request is under way; `hear` whoever has not asked anything yet."""

@@ -45,6 +45,7 @@ class HttpDelivery:
         "answer",
         "connection",
         "deadline",
+        "is_begun",
         "is_gone",
         "is_head",
         "is_old",
@@ -62,6 +63,7 @@ class HttpDelivery:
         self.is_old = is_old
         self.is_head = message.method == b"HEAD"
         self.is_gone = False
+        self.is_begun = False
         self.answer: Response | None = None
         self.origin = ""
         self.deadline = float("inf")

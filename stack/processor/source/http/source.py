@@ -7,16 +7,18 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
+from stack.processor.clock import Clock
 from stack.processor.configuration import Trigger
 from stack.processor.delivery import Intake, Report
 from stack.processor.loop import find_runner
 from stack.processor.meter import Count
-from stack.processor.response import Response, refuse
+from stack.processor.response import TIMED_OUT, Response
 from stack.processor.source.http.connection import HttpConnection
 from stack.processor.source.http.cors import read_cors
 from stack.processor.source.http.delivery import Begin, HttpDelivery, Outcome
 from stack.processor.source.http.door import refuse_newcomers
 from stack.processor.source.http.entry import BACKLOG
+from stack.processor.source.http.late import BusyTimer
 from stack.processor.source.http.presence import Presence
 from stack.processor.source.http.site import is_foreign, refuse_page
 from stack.processor.source.http.wire import ResponseWriter
@@ -46,6 +48,7 @@ class HttpSource:
         report: Report,
         *,
         presence: Presence | None = None,
+        busy: BusyTimer | None = None,
     ) -> None:
         self.head_limit = trigger.attributes.integer("readBufferSize", _HEAD_LIMIT)
         self.body_limit = trigger.attributes.integer("maxRequestBodySize", _BODY_LIMIT)
@@ -64,6 +67,7 @@ class HttpSource:
         self._loop = self._runner.loop
         self._report = report
         self._presence = presence
+        self._busy = busy or BusyTimer(Clock(), 0.0)
         self._is_shut = False
         self._is_closed = False
         self._outcomes: deque[tuple[HttpDelivery, Outcome]] = deque()
@@ -151,8 +155,19 @@ class HttpSource:
         for delivery in list(self.waiting):
             if delivery.deadline < self.now and delivery.claim():
                 self._report.count(Count.REFUSED)
-                delivery.connection.respond(delivery, refuse(503, ""))
+                delivery.connection.respond(delivery, self._busy.refuse(self._patience))
+        if self._busy.is_late:
+            self._answer_late()
         self._loop.call_later(self._look, self._tick)
+
+    def _answer_late(self) -> None:
+        """Answer all who wait, for the handler or for their turn: the supervisor is about to end this process."""
+        for delivery in list(self.waiting):
+            if delivery.claim():
+                self._report.count(Count.REFUSED)
+                delivery.connection.respond(delivery, self._busy.refuse(self._patience))
+        for connection in list(self.connections):
+            connection.give_up(TIMED_OUT)
 
     def _respond(self) -> None:
         self._is_waking = False
