@@ -2,22 +2,26 @@
 
 import hashlib
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
+from stack.processor.source.rabbitmq.field_table import to_text
+from stack.processor.source.rabbitmq.note import (
+    ATTEMPTS,
+    DELIVERIES,
+    ERROR,
+    EXCHANGE,
+    FIRST_FAILED,
+    FUNCTION,
+    LAST_FAILED,
+    ROUTING_KEY,
+    TRACEBACK,
+)
 from stack.record import dataclass
 
-# What the processor puts behind the name of a queue, and into the headers of a message that failed.
+# What the processor puts behind the name of a queue.
 DEAD, RETRY = ".dead", ".retry."
-EXCHANGE = "x-nuclio-exchange"
-ROUTING_KEY = "x-nuclio-routing-key"
-_ATTEMPTS, _FUNCTION, _ERROR = "x-nuclio-attempts", "x-nuclio-function", "x-nuclio-error"
-_TRACEBACK = "x-nuclio-traceback"
 _KEY_LENGTH = 24
-_FIRST_FAILED, _LAST_FAILED = "x-nuclio-first-failed", "x-nuclio-last-failed"
-# The broker's own: how often it delivered a message, which is another number each time.
-_DELIVERIES = frozenset(("x-delivery-count", "x-acquired-count"))
-# Where it was first published is told again, so that its event is what it was; the rest is forgotten.
-_FORGOTTEN = _DELIVERIES | frozenset((_ATTEMPTS, _FUNCTION, _ERROR, _TRACEBACK, _FIRST_FAILED, _LAST_FAILED))
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,9 @@ class Letter:
     @property
     def key(self) -> str:
         """Return what it is addressed by, wherever it is in its queue; letters with one key are the same in all."""
-        headers = [item for item in sorted(self.headers.items()) if item[0] not in _DELIVERIES]
-        parts = (self.queue, self.properties, repr(headers), self.body.hex())
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_KEY_LENGTH]
+        headers = repr(sorted(((name, self.headers[name]) for name in self._lasting), key=repr))
+        parts = (self.queue, self.properties, headers, self.body.hex())
+        return hashlib.sha256("\n".join(parts).encode(errors="backslashreplace")).hexdigest()[:_KEY_LENGTH]
 
     @property
     def text(self) -> str:
@@ -51,20 +55,12 @@ class Letter:
     @property
     def own_headers(self) -> dict[str, Any]:
         """Return the headers that its publisher gave it."""
-        return {
-            name: value
-            for name, value in self.headers.items()
-            if not name.startswith("x-nuclio-") and name not in _DELIVERIES
-        }
-
-    @property
-    def fresh_headers(self) -> dict[str, Any]:
-        """Return the headers with which it is sent again."""
-        return {name: value for name, value in self.headers.items() if name not in _FORGOTTEN}
+        headers = {to_text(name): present(self.headers[name]) for name in self._lasting}
+        return {name: value for name, value in headers.items() if not name.startswith("x-nuclio-")}
 
     def matches(self, text: str) -> bool:
         """Tell whether the body, the error, the routing key or the function holds a text, whatever its case."""
-        fields = (self.text, *(str(self.headers.get(name, "")) for name in (_ERROR, ROUTING_KEY, _FUNCTION)))
+        fields = (self.text, *(self._text_of(name) for name in (ERROR, ROUTING_KEY, FUNCTION)))
         return any(text.lower() in field.lower() for field in fields)
 
     def describe(self) -> dict[str, Any]:
@@ -72,14 +68,32 @@ class Letter:
         return {
             "number": self.number,
             "queue": self.queue,
-            "function": str(self.headers.get(_FUNCTION, "")),
-            "error": str(self.headers.get(_ERROR, "")),
-            "traceback": str(self.headers.get(_TRACEBACK, "")),
-            "attempts": self.headers.get(_ATTEMPTS, 0),
-            "first_failed": str(self.headers.get(_FIRST_FAILED, "")),
-            "last_failed": str(self.headers.get(_LAST_FAILED, "")),
-            "exchange": str(self.headers.get(EXCHANGE, "")),
-            "routing_key": str(self.headers.get(ROUTING_KEY, "")),
+            "function": self._text_of(FUNCTION),
+            "error": self._text_of(ERROR),
+            "traceback": self._text_of(TRACEBACK),
+            "attempts": present(self.headers.get(ATTEMPTS, 0)),
+            "first_failed": self._text_of(FIRST_FAILED),
+            "last_failed": self._text_of(LAST_FAILED),
+            "exchange": self._text_of(EXCHANGE),
+            "routing_key": self._text_of(ROUTING_KEY),
             "headers": self.own_headers,
             "body": self.text,
         }
+
+    @property
+    def _lasting(self) -> list[Any]:
+        """The names of the headers but those in which the broker counts how often it was looked at."""
+        return [name for name in self.headers if name not in DELIVERIES]
+
+    def _text_of(self, name: str) -> str:
+        return to_text(self.headers.get(name, ""))
+
+
+def present(value: Any) -> Any:
+    """Return a header's value as JSON has it; what JSON has not is text."""
+    if isinstance(value, dict):
+        return {to_text(name): present(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [present(inner) for inner in value]
+    is_plain = value is None or isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value))
+    return value if is_plain else to_text(value)

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from stack.config.trigger import MQTT, RABBITMQ, MqttTrigger, RabbitTrigger
-from stack.plan.dead_letter import EXCHANGE, ROUTING_KEY
 from stack.plan.function import FunctionPlan, default_queue, is_stack_broker
 from stack.plan.publication import AmqpMessage
 from stack.plan.topic import to_key
+from stack.processor.source.rabbitmq.note import EXCHANGE, ROUTING_KEY, SIGNATURE
+from stack.processor.source.rabbitmq.signature import Origin, sign
 from stack.record import dataclass
 
 _MQTT_EXCHANGE = "amq.topic"
@@ -42,11 +43,18 @@ class Entrance:
         """Return the routing key of an address."""
         return to_key(address) if self.kind == MQTT else address
 
-    def enclose(self, trial: Trial) -> AmqpMessage:
-        """Return the message for the queue alone; the processor reads from its headers where it was published."""
-        origin = {EXCHANGE: self.exchange, ROUTING_KEY: self.find_key(trial.address)} if self.exchange else {}
-        headers = {**trial.headers, **origin}
+    def enclose(self, trial: Trial, signature_key: bytes) -> AmqpMessage:
+        """Return the message for the queue alone; the processor reads from its headers where it was published.
+
+        It believes them for their signature, which is made with the function's key.
+        """
+        headers = {**trial.headers, **(self._sign(trial, signature_key) if self.exchange else {})}
         return AmqpMessage("", self.queue, trial.body, headers, trial.content_type, is_persistent=False)
+
+    def _sign(self, trial: Trial, key: bytes) -> dict[str, str]:
+        routing_key = self.find_key(trial.address)
+        signature = sign(key, self.queue, Origin(self.exchange, routing_key), trial.body)
+        return {EXCHANGE: self.exchange, ROUTING_KEY: routing_key, SIGNATURE: signature}
 
 
 def find_entrances(plan: FunctionPlan) -> tuple[Entrance, ...]:

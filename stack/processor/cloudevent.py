@@ -36,8 +36,9 @@ _NO_TIME = datetime(1, 1, 1)
 
 def is_cloud_event(event: Event) -> bool:
     """Tell whether an event is in an envelope."""
-    if event.content_type.startswith(_STRUCTURED):
-        return not event.content_type.startswith(_BATCH)
+    content_type = event.content_type
+    if isinstance(content_type, str) and content_type.startswith(_STRUCTURED):
+        return not content_type.startswith(_BATCH)
     return not _VERSION_HEADERS.isdisjoint(event.headers)
 
 
@@ -47,13 +48,13 @@ def open_envelope(event: Event, body: bytes) -> Event:
     Raises:
         ValueError: the body of one in structured mode is no JSON object.
     """
-    if event.content_type.startswith(_STRUCTURED):
+    if isinstance(event.content_type, str) and event.content_type.startswith(_STRUCTURED):
         return _open_structured(event, body)
     attributes = {
         lower[len(prefix) :]: value
         for name, value in event.headers.items()
         for prefix in _PREFIXES
-        if (lower := name.lower()).startswith(prefix)
+        if isinstance(name, str) and (lower := name.lower()).startswith(prefix)
     }
     return _apply(event, _rename(attributes))
 

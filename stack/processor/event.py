@@ -100,10 +100,10 @@ def build_amqp(message: AmqpMessage, trigger: TriggerInfo, *, next_id: NextId = 
         body=decode_body(message.body, content_type),
         content_type=content_type,
         trigger=trigger,
-        headers=properties.headers,
+        headers=dict(properties.headers) if properties.headers else None,
         _id=properties.message_id or next_id(),
         method=properties.type or "",
-        path=f"{message.exchange}/{message.routing_key}",
+        path=f"{_to_text(message.exchange)}/{_to_text(message.routing_key)}",
         size=len(message.body),
         timestamp=_NO_TIME if properties.timestamp is None else to_time(properties.timestamp),
         url=properties.reply_to or "",
@@ -220,6 +220,11 @@ def _normalise_path(path: str) -> str:
     return "/" + "/".join(segments) + folder
 
 
+def _to_text(name: str | bytes) -> str:
+    """Return a name, one that is not UTF-8 with its odd bytes as their escapes."""
+    return name if isinstance(name, str) else name.decode(errors="backslashreplace")
+
+
 def _read_topic(message: AmqpMessage) -> MqttMessage:
     """Return the MQTT message that RabbitMQ made an AMQP message of; it writes `/` as `.`.
 
@@ -229,7 +234,7 @@ def _read_topic(message: AmqpMessage) -> MqttMessage:
     known = {"x-mqtt-publish-qos": 1 if properties.delivery_mode == 2 else 0, "x-mqtt-retain": False}
     headers = known | (properties.headers or {})
     return MqttMessage(
-        topic=headers.pop(TOPIC, "") or message.routing_key.replace(".", "/"),
+        topic=headers.pop(TOPIC, "") or _to_text(message.routing_key).replace(".", "/"),
         payload=message.body,
         packet_id=-1,
         headers=headers,

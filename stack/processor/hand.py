@@ -160,7 +160,7 @@ def _is_dying(pid: int) -> bool:
     return state in (b"Z", b"X") or bool(int(rest[5]) & _EXITING)
 
 
-def mark_message(key: str, body: bytes) -> int:
+def mark_message(key: str | bytes, body: bytes) -> int:
     """Return the mark of a message with a routing key or topic.
 
     Two that are alike have the same, and it does not matter which of them is blamed. All processes agree on it, since

@@ -23,13 +23,15 @@ class HttpMessage(NamedTuple):
 class AmqpMessage(NamedTuple):
     """One message of an AMQP queue; `properties` are pika's BasicProperties.
 
-    The exchange and the routing key are those that the message was first published with, also after a retry.
+    The exchange and the routing key are those that the message was first published with, also after a retry; a key
+    that is not UTF-8 is bytes. `attempts` is how often its event has failed.
     """
 
-    exchange: str
-    routing_key: str
+    exchange: str | bytes
+    routing_key: str | bytes
     properties: Any
     body: bytes
+    attempts: int = 0
 
 
 class MqttMessage(NamedTuple):

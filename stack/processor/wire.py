@@ -86,7 +86,7 @@ def pack_message(message: Any) -> Any:
     """Return a message as plain types."""
     if isinstance(message, AmqpMessage):
         # The headers of AMQP can hold types that marshal does not know.
-        return "amqp", (message.exchange, message.routing_key, pickle.dumps(message.properties), message.body)
+        return "amqp", tuple(message._replace(properties=pickle.dumps(message.properties)))
     return _NAMES[type(message)], tuple(message)
 
 
@@ -95,8 +95,8 @@ def unpack_message(frame: Any) -> Any:
     if frame[0] == "pool":
         return PooledMessage(frame[1][0], unpack_message(frame[1][1]))
     if frame[0] == "amqp":
-        exchange, routing_key, properties, body = frame[1]
-        return AmqpMessage(exchange, routing_key, pickle.loads(properties), body)
+        message = AmqpMessage(*frame[1])
+        return message._replace(properties=pickle.loads(message.properties))
     return _MESSAGES[frame[0]](*frame[1])
 
 

@@ -10,11 +10,11 @@ import pika
 import pytest
 
 from stack.errors import FunctionError
-from stack.plan import dead_letter
-from stack.processor.source.rabbitmq import retry
 from stack.run.broker.dead_letter import Choice, discard_letters, list_letters, replay_letters
+from stack.run.secret.key import function_signature_key
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import VARIABLE
+from stack.run.workspace import Workspace as StackWorkspace
 from tests.docker.test_processor import Bench, bench
 from tests.docker.workspace import Broker, Workspace
 from tests.unit.processor.running import wait_for
@@ -86,12 +86,6 @@ def tell(workspace: Workspace, *arguments: str) -> list[dict[str, Any]]:
     return letters
 
 
-def test_both_sides_mean_the_same_headers() -> None:
-    ours = {retry.ATTEMPTS, retry.FUNCTION, retry.ERROR, retry.TRACEBACK, retry.FIRST_FAILED, retry.LAST_FAILED}
-    assert ours == dead_letter._FORGOTTEN
-    assert (retry.EXCHANGE, retry.ROUTING_KEY) == (dead_letter.EXCHANGE, dead_letter.ROUTING_KEY)
-
-
 def test_letters_are_listed_and_stay(workspace: Workspace, post: Post) -> None:
     post.bury("21.5", "x" * 200)
     first, second = [one for one in tell(workspace) if one["queue"] == post.dead]
@@ -112,6 +106,7 @@ def test_letters_are_sent_again_as_they_were(workspace: Workspace, post: Post) -
     ((properties, body),) = post.take(post.queue)
     assert (body, properties.message_id, properties.delivery_mode) == ("two", "m1", 2)
     headers = {"mine": 1, "x-nuclio-exchange": "iot/sensors", "x-nuclio-routing-key": "temperature"}
+    assert len(properties.headers.pop("x-nuclio-signature")) == 64
     assert properties.headers == headers
     assert post.bodies(post.dead) == ["one", "twice"]
 
@@ -195,7 +190,8 @@ def test_who_looks_right_after_another_sees_all(stack: Stack, post: Post) -> Non
 
 def test_event_sent_again_is_what_it_was(workspace: Workspace, bench: Bench) -> None:
     mark = bench.output.with_suffix(".mark")
-    bench.start(exchangeName=bench.exchange, topics=["t"], maxRetries=0)
+    key = function_signature_key(StackWorkspace(workspace.root), "tested")
+    bench.start(exchangeName=bench.exchange, topics=["t"], maxRetries=0, signature_key=key)
     bench.send(f"fail-until {mark}", exchange=bench.exchange, key="t", headers={"mine": 1})
     wait_for(lambda: bench.depth(f"{bench.queue}.dead"))
     mark.touch()

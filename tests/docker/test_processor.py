@@ -40,6 +40,7 @@ class Bench:
         url = attributes.pop("url", self.broker.amqp_url)
         stack_broker = attributes.pop("stack_broker", "")
         pool = attributes.pop("pool", None)
+        key: bytes = attributes.pop("signature_key", b"")
         trigger = {"kind": kind, "url": url, "numWorkers": workers, "username": "guest", "password": "guest"}
         trigger["batch"] = attributes.pop("batch", {})
         spec: Document = {"eventTimeout": attributes.pop("event_timeout", "")}
@@ -48,6 +49,8 @@ class Bench:
         self._count += 1
         home = self._folder / f"processor-{self._count}"
         home.mkdir()
+        if key:
+            (home / "broker.signature-key").write_text(key.hex())
         if stack_broker:
             (home / "broker.url").write_text(stack_broker)
         triggers = {"sensors": trigger}

@@ -166,7 +166,7 @@ def _put(stack: Stack, name: str, wish: CallWish) -> None:
         raise FunctionError(f"{name} has no trigger {wish.trigger!r} on the stack's broker.")
     entrance = entrances[wish.trigger]
     trial = Trial(wish.path or entrance.address, _decode(wish.body), wish.headers, wish.content_type)
-    put_message(stack, entrance, trial)
+    put_message(stack, name, entrance, trial)
 
 
 def _decode(body: str) -> bytes:

@@ -11,16 +11,18 @@ from itertools import count, islice
 from time import monotonic, sleep
 from typing import Any
 
-from pika import BlockingConnection, DeliveryMode, URLParameters
+from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, NackError, UnroutableError
 
 from stack.errors import BrokerError, FunctionError
 from stack.plan.dead_letter import DEAD, Letter
 from stack.plan.function import own_queues
+from stack.processor.source.rabbitmq.headers import sign_again
 from stack.record import dataclass
 from stack.run.broker.broker import Broker, find_broker
 from stack.run.broker.unacknowledged import read_unacknowledged
 from stack.run.lock import lock
+from stack.run.secret.key import function_signature_key
 from stack.run.stack import Stack
 
 # Seconds that letters may take on their way back into their queue, and between two looks whether they are there.
@@ -104,12 +106,14 @@ def replay_letters(stack: Stack, choice: Choice) -> Replay:
         BrokerError: RabbitMQ does not answer; what was sent is sent, and the rest stays.
     """
     missing: set[str] = set()
+    owners = {queue: service.plan.name for service in stack.inputs.services for queue in own_queues(service.plan)}
 
     def send(channel: Any, letter: Letter, properties: Any) -> bool:
-        properties.headers = letter.fresh_headers
-        properties.delivery_mode = DeliveryMode.Persistent.value
+        function = owners.get(letter.target) or letter.describe()["function"]
+        key = function_signature_key(stack.workspace, function)
+        fresh = sign_again(properties, letter.body, letter.target, key)
         try:
-            channel.basic_publish("", letter.target, letter.body, properties, mandatory=True)
+            channel.basic_publish("", letter.target, letter.body, fresh, mandatory=True)
         except (UnroutableError, NackError):
             missing.add(letter.target)
             return False

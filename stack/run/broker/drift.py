@@ -9,7 +9,9 @@ from stack.plan.render import DEFINITIONS, render_broker
 from stack.plan.stack import Service
 from stack.run.broker.broker import DENIED, Broker, RefusedError, find_broker
 from stack.run.broker.mending import mend_broker
+from stack.run.broker.signature import find_keys
 from stack.run.broker.survey import BrokerSurvey, Declared, read_declared, read_declared_of, survey_broker
+from stack.run.broker.transfer import keep_origin
 from stack.run.stack import Stack
 
 # Where the broker's container has the definitions.
@@ -25,21 +27,21 @@ def mend_stack_broker(stack: Stack) -> bool:
     """Make the broker what is declared, and return whether it was not; why that cannot be done is only told."""
     declared, broker = _read_declared(stack), find_broker(stack)
     is_let_in = _is_locked(broker) and _let_in(stack, broker)
-    return _try_mend(broker, declared) or is_let_in
+    return _try_mend(stack, broker, declared, stack.inputs.services) or is_let_in
 
 
 def mend_functions(stack: Stack, services: Sequence[Service]) -> None:
     """Make what functions declare be at the broker; functions declare it themselves, but only when they connect."""
-    _try_mend(find_broker(stack), read_declared_of(services))
+    _try_mend(stack, find_broker(stack), read_declared_of(services), services)
 
 
 def _read_declared(stack: Stack) -> Declared:
     return read_declared(render_broker(stack.inputs), stack.inputs.services)
 
 
-def _try_mend(broker: Broker, declared: Declared) -> bool:
+def _try_mend(stack: Stack, broker: Broker, declared: Declared, services: Sequence[Service]) -> bool:
     try:
-        return mend_broker(broker, declared)
+        return mend_broker(broker, declared, keep_origin(find_keys(stack, services)))
     except BrokerError as error:
         console.warn(f"The broker was not compared with what is declared: {error}")
         return False

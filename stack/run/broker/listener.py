@@ -10,7 +10,10 @@ from typing import Any, Self, TypeAlias
 from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
+# pika reads no odd message without it.
+import stack.processor.source.rabbitmq.properties  # noqa: F401
 from stack.errors import BrokerError
+from stack.processor.source.rabbitmq.field_table import to_text
 from stack.record import dataclass
 from stack.run.broker.broker import Broker
 
@@ -121,7 +124,7 @@ class Listener:
 
     def _take(self, queue: str, session: int, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         text = body.decode(errors="replace")
-        correlation = properties.correlation_id or ""
+        correlation = to_text(properties.correlation_id or "")
         self._arrived.append(Message(queue, text, correlation, time.monotonic(), session, method.delivery_tag))
 
     def _lose(self, error: _Loss) -> None:

@@ -12,13 +12,13 @@ from stack.run.broker.broker import Broker
 from stack.run.broker.queue_replacement import replace_queue, replace_retry_queue
 from stack.run.broker.replacement import declare_exchange, import_definitions
 from stack.run.broker.survey import Declared, find_broker_drift
-from stack.run.broker.transfer import Rewrite, keep_origin
+from stack.run.broker.transfer import Rewrite
 
 # What is declared may depend on what was missing: topic permissions are removed all of a user's at once, for one.
 _ROUNDS = 2
 
 
-def mend_broker(broker: Broker, declared: Declared, rewrite: Rewrite = keep_origin) -> bool:
+def mend_broker(broker: Broker, declared: Declared, rewrite: Rewrite) -> bool:
     """Make what is there what is declared; return whether there was anything to do. What cannot be done is warned of.
 
     Raises:

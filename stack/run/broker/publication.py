@@ -12,6 +12,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from pika import BasicProperties, BlockingConnection, DeliveryMode, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
 
+# pika reads no odd message without it.
+import stack.processor.source.rabbitmq.properties  # noqa: F401
 from stack.errors import BrokerError
 from stack.plan.publication import AmqpMessage, MqttMessage
 from stack.run.broker.broker import Broker

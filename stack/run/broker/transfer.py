@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from time import sleep
 from typing import Any
 
-from pika import BasicProperties, BlockingConnection, URLParameters
+from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
 
 from stack.errors import BrokerError
-from stack.plan.dead_letter import EXCHANGE, ROUTING_KEY
+from stack.processor.message import AmqpMessage
+from stack.processor.source.rabbitmq.headers import note_origin
 from stack.run.broker.broker import Broker
 
 # Seconds without a delivery after which the broker is asked whether the queue is empty, and between two attempts to be
@@ -18,15 +19,14 @@ from stack.run.broker.broker import Broker
 _IDLE, _PAUSE, _AHEAD = 0.3, 0.1, 200
 _ATTEMPTS = 100
 _ACCESS_REFUSED = 403
-# What the broker counts for a quorum queue, and of whom it wants that they are who they say.
-_OWN_HEADERS = ("x-delivery-count", "x-acquired-count")
 
 _NOTHING = (None, None, None)
 # By this we know our own consumer; each is on a channel of its own.
 CONSUMER_TAG = "tidegate-moving"
 
-# Gives the properties that a message has in its new queue: of how it was delivered, its properties and its body.
-Rewrite = Callable[[Any, BasicProperties, bytes], BasicProperties]
+# Gives the properties that a message has in its new queue: of its old queue, how it was delivered, its properties and
+# its body.
+Rewrite = Callable[[str, Any, Any, bytes], Any]
 
 
 class Transfer:
@@ -75,7 +75,9 @@ class Transfer:
         count, sender = 0, self._connection.channel()
         sender.confirm_delivery()
         for method, properties, body in occupation.deliveries():
-            sender.basic_publish("", target, body, self._rewrite(method, properties, body), mandatory=True)
+            sender.basic_publish(
+                "", target, body, self._rewrite(occupation.queue, method, properties, body), mandatory=True
+            )
             occupation.channel.basic_ack(method.delivery_tag)
             count += 1
         sender.close()
@@ -99,7 +101,7 @@ class _Occupation:
 
     def __init__(self, channel: Any, queue: str, deliveries: Iterator[Any], first: Any) -> None:
         self.channel = channel
-        self._queue = queue
+        self.queue = queue
         self._deliveries = deliveries
         self._first = first
 
@@ -112,7 +114,7 @@ class _Occupation:
                 delivery = next(self._deliveries)
                 continue
             # What was on its way to us when it was counted is here by the answer.
-            count = self.channel.queue_declare(self._queue, passive=True).method.message_count
+            count = self.channel.queue_declare(self.queue, passive=True).method.message_count
             delivery = next(self._deliveries)
             if delivery[0] is None and not count:
                 return
@@ -136,11 +138,11 @@ def open_transfer(broker: Broker, rewrite: Rewrite) -> Iterator[Transfer]:
         ) from error
 
 
-def keep_origin(method: Any, properties: BasicProperties, _body: bytes) -> BasicProperties:
-    """Note where a message was published first, which its new queue does not tell."""
-    headers = {name: value for name, value in (properties.headers or {}).items() if name not in _OWN_HEADERS}
-    if method.exchange and EXCHANGE not in headers:
-        headers |= {EXCHANGE: method.exchange, ROUTING_KEY: method.routing_key}
-    properties.headers = headers or None
-    properties.user_id = None
-    return properties
+def keep_origin(key_of: Callable[[str], bytes]) -> Rewrite:
+    """Note where messages were published first, which their new queue does not tell; `key_of` a queue signs it."""
+
+    def rewrite(queue: str, method: Any, properties: Any, body: bytes) -> Any:
+        message = AmqpMessage(method.exchange, method.routing_key, properties, body)
+        return note_origin(message, queue, key_of(queue))
+
+    return rewrite

@@ -8,6 +8,7 @@ from typing import Any
 
 from stack.errors import BrokerError
 from stack.plan.topic import read_number, read_text, to_topic
+from stack.processor.source.rabbitmq.field_table import to_text
 from stack.record import dataclass
 from stack.run.live.broker import find_functions
 from stack.run.live.engine import AsyncEngine
@@ -107,10 +108,10 @@ class DevicesSource:
 
 def describe_value(message: Observed) -> dict[str, Any]:
     """Return what the pages are told of a message; `sensor` is the header of that name, as `invoke client` gives it."""
-    is_mqtt = message.exchange == MQTT_EXCHANGE
+    is_mqtt, key = message.exchange == MQTT_EXCHANGE, to_text(message.key)
     return {
-        "topic": to_topic(message.key) if is_mqtt else f"{message.exchange} {message.key}",
-        "sensor": str((message.properties.headers or {}).get("sensor", "")),
+        "topic": to_topic(key) if is_mqtt else f"{to_text(message.exchange)} {key}",
+        "sensor": to_text((message.properties.headers or {}).get("sensor", "")),
         "protocol": "MQTT" if is_mqtt else "AMQP",
         "value": read_text(message.body, _LONGEST),
         "time": round(message.time, 3),

@@ -9,6 +9,8 @@ from typing import Any
 from pika import URLParameters
 from pika.adapters.asyncio_connection import AsyncioConnection
 
+# pika reads no odd message without it.
+import stack.processor.source.rabbitmq.properties  # noqa: F401
 from stack.record import dataclass
 from stack.run.broker.broker import Broker
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from stack.errors import BrokerError, StackError
 from stack.plan.topic import read_text, to_key, to_topic
+from stack.processor.source.rabbitmq.field_table import to_text
 from stack.run.live.devices import MQTT_EXCHANGE
 from stack.run.live.management import Management
 from stack.run.live.observer import Observed, Observer, Place
@@ -93,13 +94,14 @@ def describe_message(message: Observed) -> dict[str, Any]:
     """Return what the pages are told of a message."""
     given = {name: value for name, value in vars(message.properties).items() if value is not None}
     headers = given.pop("headers", None) or {}
+    given.pop("raw_headers", None)
     return {
         "time": round(message.time, 3),
-        "topic": to_topic(message.key) if message.exchange == MQTT_EXCHANGE else "",
-        "exchange": message.exchange,
-        "key": message.key,
+        "topic": to_topic(to_text(message.key)) if message.exchange == MQTT_EXCHANGE else "",
+        "exchange": to_text(message.exchange),
+        "key": to_text(message.key),
         "size": len(message.body),
         "body": read_text(message.body, _LONGEST),
-        "headers": {name: str(value) for name, value in headers.items()},
-        "properties": {name: str(value) for name, value in given.items()},
+        "headers": {to_text(name): to_text(value) for name, value in headers.items()},
+        "properties": {name: to_text(value) for name, value in given.items()},
     }

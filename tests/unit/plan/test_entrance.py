@@ -10,6 +10,7 @@ from stack.config.settings import Settings
 from stack.config.source import Function
 from stack.plan.entrance import Entrance, Trial, fill_wildcards, find_entrances
 from stack.plan.function import complete_function
+from stack.processor.source.rabbitmq.signature import Origin, sign
 
 
 def find(**triggers: Any) -> tuple[Entrance, ...]:
@@ -26,13 +27,13 @@ def test_a_queue_of_an_exchange_is_entered_by_a_key_that_fits() -> None:
 def test_a_queue_alone_is_entered_by_its_name() -> None:
     (entrance,) = find(q={"kind": "rabbit-mq", "attributes": {"queueName": "mine"}})
     assert (entrance.queue, entrance.exchange, entrance.address) == ("mine", "", "mine")
-    assert entrance.enclose(Trial("mine")).headers == {}
+    assert entrance.enclose(Trial("mine"), b"key").headers == {}
 
 
 def test_an_mqtt_trigger_is_entered_by_a_topic() -> None:
     (entrance,) = find(m={"kind": "mqtt", "attributes": {"subscriptions": [{"topic": "a/+"}]}})
     assert (entrance.queue, entrance.exchange, entrance.address) == ("nuclio-nuclio-f-m", "amq.topic", "a/test")
-    message = entrance.enclose(Trial("a/b", b"21", {"mine": "1"}, "text/plain"))
+    message = entrance.enclose(Trial("a/b", b"21", {"mine": "1"}, "text/plain"), b"key")
     assert (message.exchange, message.key, message.body, message.content_type) == (
         "",
         entrance.queue,
@@ -40,7 +41,8 @@ def test_an_mqtt_trigger_is_entered_by_a_topic() -> None:
         "text/plain",
     )
     origin = {"x-nuclio-exchange": "amq.topic", "x-nuclio-routing-key": "a.b"}
-    assert message.headers == {"mine": "1", **origin}
+    signature = sign(b"key", entrance.queue, Origin("amq.topic", "a.b"), b"21")
+    assert message.headers == {"mine": "1", "x-nuclio-signature": signature, **origin}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What is decided about AMQP messages without a broker."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from stack.processor.delivery import Failure
 from stack.processor.message import AmqpMessage
 from stack.processor.source.delay import Delays
 from stack.processor.source.rabbitmq.acknowledgement import Acknowledgements
+from stack.processor.source.rabbitmq.field_table import decode_table, encode_table
+from stack.processor.source.rabbitmq.headers import note_origin, sign_again
 from stack.processor.source.rabbitmq.prefetch import Prefetch
-from stack.processor.source.rabbitmq.retry import Copy, copy_message, restore_origin
+from stack.processor.source.rabbitmq.properties import Properties
+from stack.processor.source.rabbitmq.retry import Copy, CopyPlan, copy_message, restore_origin
 from stack.processor.source.rabbitmq.topology import Topology, explain_refusal, find_other_type, plan_topology
 from stack.processor.source.subscription import to_key
 
@@ -28,9 +32,20 @@ def plan(kind: str, **attributes: Any) -> Topology:
     return plan_topology(function.triggers[0], function)
 
 
-def copy(headers: dict[str, Any] | None, retries: int = 3, **properties: Any) -> Copy:
-    message = AmqpMessage("e", "k", BasicProperties(headers=headers, **properties), b"b")
-    return copy_message(message, FAILURE, queue="q", retries=retries, function="f")
+PLAN = CopyPlan("q", 3, "f", b"key")
+
+
+def copy(headers: dict[str, Any] | None = None, attempts: int = 0, retries: int = 3, **properties: Any) -> Copy:
+    message = AmqpMessage("e", "k", BasicProperties(headers=headers, **properties), b"b", attempts)
+    return copy_message(message, FAILURE, replace(PLAN, retries=retries))
+
+
+def arrive(copied: Copy, **changed: Any) -> AmqpMessage:
+    """Return a copy as it comes back from the broker."""
+    encoded = b"".join(copied.properties.encode())
+    properties = Properties().decode(encoded)
+    properties.headers = {**properties.headers, **changed}
+    return restore_origin(AmqpMessage("", "q", properties, copied.body), PLAN)
 
 
 def test_queue_of_the_function_is_durable_and_named_after_it() -> None:
@@ -79,53 +94,146 @@ def test_queue_of_another_type_is_used_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "queue", "delay"),
+    ("attempts", "queue", "delay"),
     [
-        (None, "q.retry.1000ms", 1),
-        ({"x-nuclio-attempts": 1}, "q.retry.5000ms", 5),
-        ({"x-nuclio-attempts": 2}, "q.retry.25000ms", 25),
-        ({"x-nuclio-attempts": 3}, "q.dead", 0),
-        ({"x-nuclio-attempts": "many"}, "q.retry.1000ms", 1),
+        (0, "q.retry.1000ms", 1),
+        (1, "q.retry.5000ms", 5),
+        (2, "q.retry.25000ms", 25),
+        (3, "q.dead", 0),
+        (10**30, "q.dead", 0),
+        (-1000, "q.retry.1000ms", 1),
     ],
 )
-def test_delays_grow_until_the_message_is_dead(headers: dict[str, Any] | None, queue: str, delay: float) -> None:
-    found = copy(headers)
+def test_delays_grow_until_the_message_is_dead(attempts: int, queue: str, delay: float) -> None:
+    found = copy(attempts=attempts)
     assert (found.queue, found.delay) == (queue, delay)
 
 
+@pytest.mark.parametrize("value", [-1000, 10**18, True, 3.5, "many", b"\xff", None, [1], {"a": 1}])
+def test_attempts_that_somebody_else_counted_are_none(value: Any) -> None:
+    properties = BasicProperties(headers={"x-nuclio-attempts": value, "x-nuclio-signature": "0" * 64, "mine": 1})
+    message = restore_origin(AmqpMessage("e", "k", properties, b"b"), PLAN)
+    assert (message.attempts, message.properties.headers) == (0, {"mine": 1})
+    assert copy_message(message, FAILURE, PLAN).arguments("")["x-message-ttl"] == 1000
+
+
+def test_every_queue_for_retries_gives_its_messages_back() -> None:
+    for attempts in range(500):
+        found = copy(attempts=attempts, retries=400)
+        arguments = found.arguments("quorum")
+        assert found.queue == "q.dead" or 1000 <= arguments["x-message-ttl"] <= 600_000
+        assert found.queue == "q.dead" or arguments["x-dead-letter-routing-key"] == "q"
+
+
 def test_copy_waits_in_a_queue_that_gives_it_back() -> None:
-    back = {"x-message-ttl": 1000, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q"}
-    kept = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
-    assert copy(None).arguments("") == back
-    assert copy(None).arguments("classic") == {**back, "x-queue-type": "classic"}
-    assert copy(None).arguments("quorum") == {**back, **kept, "x-queue-type": "quorum"}
-    assert copy(None, retries=0).arguments("") == {}
-    assert copy(None, retries=0).arguments("quorum") == {"x-queue-type": "quorum"}
+    assert copy().arguments("") == {
+        "x-message-ttl": 1000,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": "q",
+    }
+    assert copy(retries=0).arguments("") == {}
 
 
 def test_longest_delay_is_ten_minutes() -> None:
-    assert copy({"x-nuclio-attempts": 50}, retries=100).delay == 600
+    assert copy(attempts=50, retries=100).delay == 600
 
 
 def test_copy_keeps_what_may_be_kept() -> None:
-    headers = {"mine": 1, "BCC": ["x"], "x-death": [], "x-delivery-count": 2}
+    headers = {"mine": 1, "BCC": ["x"], "x-death": [], "x-delivery-count": 3}
     properties = copy(headers, expiration="5", user_id="u", priority=3).properties
-    assert properties.headers["mine"] == 1
-    assert not {"BCC", "x-death", "x-delivery-count"} & properties.headers.keys()
+    copied = decode_table(properties.raw_headers)
+    assert copied["mine"] == 1
+    assert not {"BCC", "x-death", "x-delivery-count"} & set(copied)
     assert (properties.expiration, properties.user_id, properties.priority) == (None, None, 3)
 
 
 def test_first_failure_stays_the_first() -> None:
-    headers = copy({"x-nuclio-attempts": 1, "x-nuclio-first-failed": "2020-01-01T00:00:00Z"}).properties.headers
+    properties = BasicProperties(headers={"x-nuclio-first-failed": "2020-01-01T00:00:00Z"})
+    copied = copy_message(AmqpMessage("e", "k", properties, b"b", 1), FAILURE, PLAN)
+    headers = decode_table(copied.properties.raw_headers)
     assert headers["x-nuclio-first-failed"] == "2020-01-01T00:00:00Z"
     assert headers["x-nuclio-last-failed"] > "2020"
 
 
 def test_retried_message_is_seen_where_it_was_first_published() -> None:
-    message = restore_origin("", "q", copy(None).properties, b"b")
-    assert (message.exchange, message.routing_key) == ("e", "k")
+    message = arrive(copy())
+    assert (message.exchange, message.routing_key, message.attempts) == ("e", "k", 1)
     assert message.properties.headers["x-nuclio-attempts"] == 1
-    assert "x-nuclio-exchange" not in message.properties.headers
+    assert not {"x-nuclio-exchange", "x-nuclio-signature"} & set(message.properties.headers)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"x-nuclio-attempts": 0},
+        {"x-nuclio-exchange": "other"},
+        {"x-nuclio-routing-key": "other"},
+        {"x-mqtt-topic": "other"},
+        {"x-nuclio-signature": "ä"},
+        {"x-nuclio-signature": b"\xff"},
+    ],
+)
+def test_what_was_changed_under_a_signature_is_not_believed(changed: dict[str, Any]) -> None:
+    message = arrive(copy(), **changed)
+    assert (message.exchange, message.routing_key, message.attempts) == ("", "q", 0)
+    assert not message.properties.headers
+
+
+def test_signature_is_that_of_one_queue_and_body() -> None:
+    copied = copy()
+    assert arrive(replace(copied, body=b"other")).attempts == 0
+    encoded = Properties().decode(b"".join(copied.properties.encode()))
+    assert restore_origin(AmqpMessage("", "r", encoded, b"b"), replace(PLAN, queue="r")).attempts == 0
+
+
+def test_dead_letter_that_is_sent_again_was_never_tried() -> None:
+    dead = copy(attempts=3, message_id="m", expiration="7", headers={"mine": 21.5})
+    properties = Properties().decode(b"".join(dead.properties.encode()))
+    fresh = sign_again(properties, dead.body, "q", PLAN.key)
+    message = restore_origin(AmqpMessage("", "q", Properties().decode(b"".join(fresh.encode())), b"b"), PLAN)
+    assert (message.exchange, message.routing_key, message.attempts) == ("e", "k", 0)
+    assert message.properties.headers == {"mine": 21.5}
+    assert (message.properties.message_id, message.properties.delivery_mode) == ("m", 2)
+
+
+def test_message_that_moves_to_another_queue_tells_where_it_was_published() -> None:
+    sent = Properties(raw_headers=encode_table([("mine", 1), ("x-nuclio-attempts", 9), ("x-delivery-count", 2)]))
+    sent.decode(b"".join(sent.encode()))
+    moved = note_origin(AmqpMessage("e", "k", sent, b"b"), "q", PLAN.key)
+    message = restore_origin(AmqpMessage("", "q", Properties().decode(b"".join(moved.encode())), b"b"), PLAN)
+    assert (message.exchange, message.routing_key, message.attempts) == ("e", "k", 0)
+    assert message.properties.headers == {"mine": 1}
+    again = note_origin(AmqpMessage("", "q", moved.decode(b"".join(moved.encode())), b"b"), "q", PLAN.key)
+    assert again.raw_headers == moved.raw_headers
+
+
+@pytest.mark.parametrize("text", ["\ud800", "x" * 10_000_000, "\0", "é" * 100_000])
+def test_copy_of_any_error_fits_into_a_frame(text: str) -> None:
+    properties = copy_message(AmqpMessage("\ud800", b"\xff", BasicProperties(), b"b"), Failure(text, text), PLAN)
+    assert properties.properties.size < 131_072
+    assert decode_table(properties.properties.raw_headers)["x-nuclio-routing-key"] == b"\xff"
+
+
+def test_headers_that_leave_no_room_for_the_error_are_named() -> None:
+    names = [f"small-{number}" for number in range(2500)]
+    table = encode_table([("large", "x" * 60_000), *((name, "y" * 10) for name in names)])
+    assert 120_000 < len(table) < 131_072
+    properties = Properties().decode(b"".join(Properties(raw_headers=table).encode()))
+    copied = copy_message(AmqpMessage("e", "k", properties, b"b"), Failure("no", "x" * 10_000), PLAN).properties
+    headers = decode_table(copied.raw_headers)
+    assert copied.size < 131_072
+    assert (headers["x-nuclio-left-out"], "small-2499" in headers) == ("large", True)
+
+
+def test_copy_keeps_the_bytes_of_every_header() -> None:
+    deep = b""
+    for _ in range(3000):
+        deep = b"\1aF" + len(deep).to_bytes(4) + deep
+    odd = [deep, b"\1tT" + b"\xff" * 8, b"\1ff\x41\xad\x99\x9a", b"\2\xff\xfeS\0\0\0\1\xff", b"\1ab\x80"]
+    properties = Properties().decode(b"".join(Properties(raw_headers=b"".join(odd), content_type=b"\xff").encode()))
+    copied = copy_message(AmqpMessage("e", "k", properties, b"b"), FAILURE, PLAN).properties
+    assert copied.raw_headers.endswith(b"".join(odd))
+    assert copied.content_type == b"\xff"
 
 
 def test_consecutive_deliveries_are_acknowledged_in_one_frame() -> None:
@@ -207,3 +315,14 @@ def test_delays_grow_up_to_the_longest_and_begin_anew() -> None:
     assert all(11.0 <= wait <= 19.0 for wait in waits[-4:])
     delays.reset()
     assert delays.next() <= 0.25
+
+
+def test_prefetch_of_the_user_is_lowered_for_large_messages_and_comes_back() -> None:
+    prefetch = Prefetch(500)
+    prefetch.lower(16 * 1024 * 1024)
+    assert prefetch.count == 4
+    for _ in range(100):
+        prefetch.begin()
+        prefetch.end(10)
+    assert prefetch.revise()
+    assert prefetch.count == 500

@@ -12,13 +12,13 @@ from itertools import count
 from time import monotonic
 from typing import Any, Protocol
 
-from pika import BasicProperties
-
 from stack.processor.delivery import Failure, Intake, Report, Source
 from stack.processor.message import TOPIC, AmqpMessage, MqttMessage
 from stack.processor.meter import Count
 from stack.processor.source.rabbitmq.keeper import Keeper
-from stack.processor.source.rabbitmq.retry import ATTEMPTS, find_delay
+from stack.processor.source.rabbitmq.note import ATTEMPTS
+from stack.processor.source.rabbitmq.properties import Properties
+from stack.processor.source.rabbitmq.retry import find_delay
 from stack.processor.thread import start_thread
 
 # Bytes of a message that the log shows when it is given up.
@@ -121,8 +121,7 @@ class MemoryRetries:
 def _to_amqp(message: MqttMessage, queue: str) -> AmqpMessage:
     """Return a message as a queue can keep it; sent again, as a dead letter may be, it comes back to that queue."""
     headers = message.headers | {TOPIC: message.topic}
-    properties = BasicProperties(headers=headers, content_type=message.content_type or None)
-    properties.timestamp = int(message.received)
+    properties = Properties(headers=headers, content_type=message.content_type or None, timestamp=int(message.received))
     return AmqpMessage("", queue, properties, message.payload)
 
 

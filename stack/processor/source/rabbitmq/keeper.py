@@ -2,9 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from itertools import count
-from typing import Any
 
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Function, Trigger
@@ -13,7 +10,8 @@ from stack.processor.hand import Hand
 from stack.processor.loop import ThreadRunner
 from stack.processor.message import AmqpMessage
 from stack.processor.meter import Count
-from stack.processor.source.rabbitmq.retry import Copy, copy_message
+from stack.processor.source.rabbitmq.publisher import Order
+from stack.processor.source.rabbitmq.retry import Copy, copy_message, is_last
 from stack.processor.source.rabbitmq.source import RabbitSource
 from stack.processor.status import State
 
@@ -31,46 +29,32 @@ class Keeper(RabbitSource):
         super().__init__(
             _plan_queue(trigger, function), function, intake, _Quiet(report), hand=hand, runner=ThreadRunner()
         )
-        self._kept: dict[int, tuple[Copy, Confirmed]] = {}
-        self._numbers = count()
-        self._is_open = False
-        self._count = report.count
+        self._early: list[Order] | None = []
 
     def keep(self, message: AmqpMessage, failure: Failure, confirmed: Confirmed) -> None:
         """Keep a failed message, and call `confirmed`, on the I/O thread, when the broker has it; from any thread."""
-        queue = self.topology.queue
-        copy = copy_message(message, failure, queue=queue, retries=self.policy.retries, function=self.function)
-        self._loop.call_soon_threadsafe(partial(self._keep, copy, confirmed))
-
-    def _keep(self, copy: Copy, confirmed: Confirmed) -> None:
-        number = next(self._numbers)
-        self._kept[number] = (copy, confirmed)
-        if self._is_open:
-            self._publish(number)
-
-    def _publish(self, number: int) -> None:
-        copy, confirmed = self._kept[number]
 
         def settle() -> None:
-            if self._kept.pop(number, None):
-                self._count(Count.RETRIED if copy.delay else Count.DEAD_LETTERED)
-                confirmed()
+            self.count(Count.DEAD_LETTERED if is_last(message, self.copies) else Count.RETRIED)
+            confirmed()
 
-        assert self._session
-        self._session.publish(copy, settle)
+        def make(is_bare: bool) -> Copy:
+            return copy_message(message, failure, self.copies, is_bare=is_bare)
+
+        self._loop.call_soon_threadsafe(self._keep, Order(make, settle, is_wanted=lambda: True))
+
+    def _keep(self, order: Order) -> None:
+        """Publish a copy; the first only when the queue is there into which it comes back."""
+        if self._early is None:
+            self.publisher.publish(order)
+        else:
+            self._early.append(order)
 
     def _on_consuming(self) -> None:
         super()._on_consuming()
-        self._is_open = True
-        for number in list(self._kept):
-            self._publish(number)
-
-    def _on_lost(self, connection: Any, error: BaseException) -> None:
-        self._is_open = False
-        super()._on_lost(connection, error)
-
-    def _is_settled(self) -> bool:
-        return super()._is_settled() and not (self._is_open and self._kept)
+        early, self._early = self._early, None
+        for order in early or ():
+            self.publisher.publish(order)
 
 
 class _Quiet:

@@ -18,10 +18,12 @@ class Prefetch:
     `begin` and `end` are for the handler's thread, the rest for the I/O thread.
     """
 
+    most_bytes = _BYTES
+
     def __init__(self, fixed: int, least: int = 1) -> None:
         self.count = max(fixed, least)
         self._least = least
-        self._is_fixed = bool(fixed)
+        self._fixed = self.count if fixed else 0
         self._began = 0.0
         self._total = (0, 0.0, 0)
         self._seen = self._total
@@ -35,15 +37,19 @@ class Prefetch:
         events, seconds, bytes_ = self._total
         self._total = (events + 1, seconds + monotonic() - self._began, bytes_ + size)
 
+    def lower(self, size: int) -> None:
+        """Ask for fewer messages at once, for now, since they are larger than those before: of that many bytes."""
+        self.count = max(self._least, min(self.count, self.most_bytes // size))
+
     def revise(self) -> bool:
         """Adapt the count to the events since the last time; tell whether it is another."""
         events, seconds, bytes_ = (now - then for now, then in zip(self._total, self._seen, strict=True))
-        if self._is_fixed or (events < _EVENTS and seconds < _SECONDS) or not events:
+        if self.count == self._fixed or (events < _EVENTS and seconds < _SECONDS) or not events:
             return False
         self._seen = self._total
         by_time = _WORK / max(seconds / events, 1e-9)
         by_size = _BYTES / max(bytes_ / events, 1)
-        wish = max(self._least, min(_MOST, int(by_time), int(by_size)))
+        wish = max(self._least, min(self._fixed or min(_MOST, int(by_time)), int(by_size)))
         if self.count / 2 < wish < self.count * 2:
             return False
         self.count = wish

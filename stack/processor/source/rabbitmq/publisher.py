@@ -1,72 +1,216 @@
-"""Copies of failed messages on their way to the broker, until it has confirmed them."""
+"""Copies of failed messages on their way to the broker, until it has confirmed them.
 
+They go over a connection of their own. A broker that is short of memory or disk reads nothing more from a connection
+that publishes; acknowledgements on the same one would wait too, and with them whatever makes room.
+"""
+
+import sys
+from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
+from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
+
+from stack.processor.source.delay import Delays
+from stack.processor.source.rabbitmq.connection import Connection
 from stack.processor.source.rabbitmq.retry import Copy
 
-# Seconds until a copy that the broker did not take is published again.
-_PUBLISH_AGAIN = 1.0
+# Seconds until a copy that the broker did not take is published again; and between attempts to connect, at most.
+_PUBLISH_AGAIN, _LONGEST_DELAY = 1.0, 15.0
+_INEQUIVALENT = 406
 
 Confirmed = Callable[[], None]
+MakeCopy = Callable[[bool], Copy]
+
+
+class Order(NamedTuple):
+    """A copy to be kept; `make` makes it, bare if so told, and `confirmed` is called when the broker has it."""
+
+    make: MakeCopy
+    confirmed: Confirmed
+    is_wanted: Callable[[], bool]
+    """Tells whether the original is still with us; if it is not, the broker delivers it again."""
+    is_bare: bool = False
+
+
+class _Sent(NamedTuple):
+    copy: Copy
+    order: Order
 
 
 class CopyPublisher:
-    """Publishes copies on a consumer's channel, and tells when the broker has them.
+    """Publishes copies, and connects for the first; all methods run on the I/O thread.
 
     The queues are declared at the first copy, so that functions which never fail leave none behind.
     """
 
-    def __init__(
-        self, channel: Any, call_later: Callable[[float, Callable[[], None]], object], queue_type: str
-    ) -> None:
-        self._channel = channel
-        self._call_later = call_later
+    def __init__(self, parameters: Any, loop: Any, queue_type: str) -> None:
+        self._parameters = parameters
+        self._loop = loop
         self._queue_type = queue_type
+        self._delays = Delays(_LONGEST_DELAY)
+        self._connection: Any = None
+        self._channel: Any = None
+        self._waiting: deque[Order] = deque()
+        self._unconfirmed: dict[int, _Sent] = {}
+        self._numbers = count(1)
         self._declared: set[str] = set()
-        self._published = 0
-        self._unconfirmed: dict[int, tuple[Copy, Confirmed]] = {}
-        channel.add_on_return_callback(self._on_return)
+        self._declaring = ""
+        self._returned: set[int] = set()
+        self._is_careful = False
+        self._is_closed = False
 
-    def open(self, done: Callable[[object], None]) -> None:
-        """Let the broker confirm what is published on this channel."""
-        self._channel.confirm_delivery(self._on_confirm, callback=done)
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether every copy is confirmed, or not wanted any more."""
+        return not any(order.is_wanted() for order in self._orders())
 
-    def publish(self, copy: Copy, confirmed: Confirmed) -> None:
-        """Publish a copy, and call `confirmed` when the broker keeps it; try again where it does not."""
-        if not self._channel.is_open:
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether there is a connection, or an attempt to make one."""
+        return self._connection is not None
+
+    def publish(self, order: Order) -> None:
+        """Publish a copy; again and again where the broker does not take it."""
+        self._waiting.append(order)
+        self._advance()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._is_closed = True
+        if self._connection and self._connection.is_open:
+            self._connection.close()
+
+    def _orders(self) -> list[Order]:
+        return [*self._waiting, *(sent.order for sent in self._unconfirmed.values())]
+
+    def _advance(self) -> None:
+        """Send what waits, as far as that can be done now."""
+        if self._is_closed or (self._connection and not self._channel):
             return
+        if not self._connection:
+            self._connect()
+            return
+        while self._waiting and not self._declaring and not (self._is_careful and self._unconfirmed):
+            order = self._waiting.popleft()
+            if order.is_wanted():
+                self._take(order)
+
+    def _take(self, order: Order) -> None:
+        copy, order = _make(order)
         if copy.queue in self._declared:
-            self._send(copy, confirmed)
+            self._send(copy, order)
             return
-        self._channel.queue_declare(
-            copy.queue,
-            durable=True,
-            arguments=copy.arguments(self._queue_type),
-            callback=lambda _frame: self._on_declared(copy, confirmed),
-        )
+        self._waiting.appendleft(order)
+        self._declaring = copy.queue
+        declared, arguments = partial(self._on_declared, copy.queue), copy.arguments(self._queue_type)
+        self._channel.queue_declare(copy.queue, durable=True, arguments=arguments, callback=declared)
 
-    def _on_declared(self, copy: Copy, confirmed: Confirmed) -> None:
-        self._declared.add(copy.queue)
-        self._send(copy, confirmed)
+    def _on_declared(self, queue: str, _frame: object) -> None:
+        self._declared.add(queue)
+        self._declaring = ""
+        self._advance()
 
-    def _send(self, copy: Copy, confirmed: Confirmed) -> None:
-        self._published += 1
-        self._unconfirmed[self._published] = (copy, confirmed)
-        self._channel.basic_publish("", copy.queue, copy.body, copy.properties, mandatory=True)
+    def _send(self, copy: Copy, order: Order) -> None:
+        """Publish; a copy counts among those to be confirmed once it has left without an error."""
+        try:
+            self._channel.basic_publish("", copy.queue, copy.body, copy.properties, mandatory=True)
+        except Exception as error:
+            if not self._channel or not self._channel.is_open:
+                self._waiting.appendleft(order)
+                return
+            sys.stderr.write(f"the copy of a failed message cannot be sent as it is: {error!r}\n")
+            self._loop.call_later(_PUBLISH_AGAIN, self.publish, order._replace(is_bare=True))
+            return
+        self._unconfirmed[next(self._numbers)] = _Sent(copy, order)
 
-    def _on_return(self, _channel: object, method: Any, _properties: object, _body: bytes) -> None:
-        """Note that a queue is gone; the broker still confirms what it returned, and does so next."""
+    def _on_return(self, _channel: object, method: Any, properties: Any, body: bytes) -> None:
+        """Note that a queue is gone, and which copy came back; the broker confirms that copy all the same.
+
+        Of copies that are alike any will do. Where the broker has changed one's headers, all of its queue come again.
+        """
         self._declared.discard(method.routing_key)
+        there = {tag: sent.copy for tag, sent in self._unconfirmed.items() if sent.copy.queue == method.routing_key}
+        headers = properties.raw_headers
+        alike = [tag for tag, copy in there.items() if copy.properties.raw_headers == headers and copy.body == body]
+        first = next((tag for tag in alike if tag not in self._returned), None)
+        self._returned.update(there if first is None else (first,))
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
         last = method.delivery_tag
         tags = [tag for tag in self._unconfirmed if tag <= last] if method.multiple else [last]
         for tag in tags:
-            copy, confirmed = self._unconfirmed.pop(tag)
-            if method.NAME == "Basic.Ack" and copy.queue in self._declared:
-                confirmed()
+            order = self._unconfirmed.pop(tag).order
+            if method.NAME == "Basic.Ack" and tag not in self._returned:
+                self._delays.reset()
+                order.confirmed()
             else:
-                self._call_later(_PUBLISH_AGAIN, partial(self.publish, copy, confirmed))
+                self._loop.call_later(_PUBLISH_AGAIN, self.publish, order)
+            self._returned.discard(tag)
+        self._is_careful = self._is_careful and bool(self._unconfirmed or self._waiting)
+        self._advance()
+
+    def _connect(self) -> None:
+        if not self._is_closed and not self._connection:
+            self._connection = Connection(
+                self._parameters,
+                on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
+                on_open_error_callback=self._on_lost,
+                on_close_callback=self._on_lost,
+                custom_ioloop=self._loop,
+            )
+
+    def _on_channel(self, channel: Any) -> None:
+        channel.add_on_return_callback(self._on_return)
+        channel.add_on_close_callback(self._on_channel_lost)
+        channel.confirm_delivery(self._on_confirm, callback=lambda _frame: self._on_open(channel))
+
+    def _on_open(self, channel: Any) -> None:
+        self._channel = channel
+        self._advance()
+
+    def _on_channel_lost(self, channel: Any, error: Exception) -> None:
+        """Begin anew with another connection, knowing why the broker closed the channel."""
+        if isinstance(error, ChannelClosedByBroker):
+            self._blame(error.reply_code, error.reply_text)
+        self._channel = None
+        if channel.connection.is_open:
+            channel.connection.close()
+
+    def _blame(self, code: int, text: str) -> None:
+        """Find out what the broker refused: a queue that is there and another, or one of the copies.
+
+        It does not say which copy, so from then on each is sent alone; one that is refused alone goes bare.
+        """
+        sys.stderr.write(f"the broker refused the copy of a failed message: {text}\n")
+        if self._declaring and code == _INEQUIVALENT:
+            self._declared.add(self._declaring)
+        elif len(self._unconfirmed) == 1:
+            ((tag, sent),) = self._unconfirmed.items()
+            self._unconfirmed[tag] = sent._replace(order=sent.order._replace(is_bare=True))
+        self._is_careful = True
+
+    def _on_lost(self, _connection: Any, error: BaseException) -> None:
+        if isinstance(error, ConnectionClosedByBroker) and self._unconfirmed:
+            self._blame(error.reply_code, error.reply_text)
+        self._waiting.extendleft(reversed([sent.order for sent in self._unconfirmed.values()]))
+        self._unconfirmed.clear()
+        self._returned.clear()
+        self._numbers = count(1)
+        self._connection = self._channel = None
+        self._declaring = ""
+        if any(order.is_wanted() for order in self._waiting):
+            self._loop.call_later(self._delays.next(), self._advance)
+
+
+def _make(order: Order) -> tuple[Copy, Order]:
+    """Return a copy; a bare one where the original's properties allow no other."""
+    if not order.is_bare:
+        try:
+            return order.make(False), order
+        except Exception as error:
+            sys.stderr.write(f"the copy of a failed message cannot be made as it is: {error!r}\n")
+    return order.make(True), order._replace(is_bare=True)

@@ -6,39 +6,18 @@ last attempt the copy goes to the queue of dead letters. The original is acknowl
 confirmed the copy.
 """
 
-import time
-from collections.abc import Mapping
 from typing import Any
-
-from pika import BasicProperties
 
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.delivery import Failure
 from stack.processor.message import AmqpMessage
+from stack.processor.source.rabbitmq.headers import read_origin, strip_notes, write_notes
 from stack.processor.source.rabbitmq.topology import QUEUE_TYPE
 from stack.record import dataclass
 
-ATTEMPTS = "x-nuclio-attempts"
-EXCHANGE = "x-nuclio-exchange"
-ROUTING_KEY = "x-nuclio-routing-key"
-FUNCTION = "x-nuclio-function"
-ERROR = "x-nuclio-error"
-TRACEBACK = "x-nuclio-traceback"
-FIRST_FAILED = "x-nuclio-first-failed"
-LAST_FAILED = "x-nuclio-last-failed"
-
-# The broker writes these when a message expires, and how often it was delivered; an author's CC and BCC would send each
-# copy to other queues again.
-_DELIVERIES = {"x-delivery-count", "x-acquired-count"}
-_DEATHS = frozenset(
-    ("x-death", *(f"x-{which}-death-{what}" for which in ("first", "last") for what in ("exchange", "queue", "reason")))
-)
-_NOT_COPIED = _DEATHS | _DELIVERIES | {"CC", "BCC"}
-# Not for the handler: the event's path has them.
-_HIDDEN = _DEATHS | {EXCHANGE, ROUTING_KEY}
-
 _FIRST_DELAY, _FACTOR, _LONGEST_DELAY = 1.0, 5, 600.0
-_PERSISTENT = 2
+# Attempts after which the delay is the longest anyway.
+_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -79,6 +58,17 @@ class Copy:
         return arguments
 
 
+@dataclass(frozen=True)
+class CopyPlan:
+    """What copies are made with: the queue of the originals, and the function that they failed in."""
+
+    queue: str
+    retries: int
+    function: str
+    key: bytes
+    """What the copies are signed with."""
+
+
 def read_policy(attributes: Attributes) -> Policy:
     """Read a trigger's attributes; onError and requeueOnError mean what newer Nuclio means by them."""
     requeue = attributes.flag("requeueOnError", False)
@@ -88,76 +78,44 @@ def read_policy(attributes: Attributes) -> Policy:
     return Policy(action, requeue, attributes.integer("maxRetries", 3))
 
 
-def restore_origin(exchange: str, routing_key: str, properties: Any, body: bytes) -> AmqpMessage:
+def restore_origin(message: AmqpMessage, plan: CopyPlan) -> AmqpMessage:
     """Return a message as it was before it was retried, or sent again: where it was published, without our own notes.
 
-    The headers that tell of its failures stay.
+    The headers that tell of its failures stay, if they are ours; what others write under our names is left out.
     """
-    headers = properties.headers
-    if headers and EXCHANGE in headers:
-        exchange, routing_key = headers.get(EXCHANGE, exchange), headers.get(ROUTING_KEY, routing_key)
-        properties.headers = {name: value for name, value in headers.items() if name not in _HIDDEN}
-    return AmqpMessage(exchange, routing_key, properties, body)
+    properties = message.properties
+    origin = read_origin(message, plan.queue, plan.key)
+    properties.headers = strip_notes(properties.headers, is_ours=origin is not None)
+    if origin is None:
+        return message
+    return message._replace(exchange=origin.exchange, routing_key=origin.routing_key, attempts=origin.attempts)
 
 
-def copy_message(message: AmqpMessage, failure: Failure, *, queue: str, retries: int, function: str) -> Copy:
-    """Return the copy of a failed message, and where it goes."""
-    attempts = _count_attempts(message.properties.headers) + 1
-    dead = attempts > retries
+def copy_message(message: AmqpMessage, failure: Failure, plan: CopyPlan, *, is_bare: bool = False) -> Copy:
+    """Return the copy of a failed message, and where it goes.
+
+    A bare copy has none of the original's properties, for a broker that refuses them.
+    """
+    attempts = max(0, message.attempts) + 1
+    dead = is_last(message, plan)
     delay = 0.0 if dead else find_delay(attempts)
-    return Copy(
-        queue=f"{queue}.dead" if dead else f"{queue}.retry.{round(delay * 1000)}ms",
-        delay=delay,
-        body=message.body,
-        properties=_copy_properties(message, _describe(message, failure, attempts=attempts, function=function)),
+    properties = write_notes(
+        message._replace(attempts=attempts),
+        failure,
+        queue=plan.queue,
+        function=plan.function,
+        key=plan.key,
+        bare=is_bare,
     )
+    suffix = ".dead" if dead else f".retry.{round(delay * 1000)}ms"
+    return Copy(plan.queue + suffix, delay, message.body, properties)
+
+
+def is_last(message: AmqpMessage, plan: CopyPlan) -> bool:
+    """Return whether a message that failed once more becomes a dead letter."""
+    return message.attempts >= plan.retries
 
 
 def find_delay(attempts: int) -> float:
     """Return the seconds to wait after so many failed attempts."""
-    return min(_LONGEST_DELAY, _FIRST_DELAY * float(_FACTOR ** (attempts - 1)))
-
-
-def _count_attempts(headers: Mapping[str, Any] | None) -> int:
-    count = (headers or {}).get(ATTEMPTS, 0)
-    return count if isinstance(count, int) else 0
-
-
-def _describe(message: AmqpMessage, failure: Failure, *, attempts: int, function: str) -> dict[str, Any]:
-    """Return the headers of a copy."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    headers = {name: value for name, value in (message.properties.headers or {}).items() if name not in _NOT_COPIED}
-    return {
-        **headers,
-        ATTEMPTS: attempts,
-        EXCHANGE: message.exchange,
-        ROUTING_KEY: message.routing_key,
-        FUNCTION: function,
-        ERROR: failure.error,
-        TRACEBACK: failure.origin,
-        FIRST_FAILED: headers.get(FIRST_FAILED, now),
-        LAST_FAILED: now,
-    }
-
-
-def _copy_properties(message: AmqpMessage, headers: dict[str, Any]) -> Any:
-    """Return the properties of a copy.
-
-    The original's `expiration` would end the copy before its time, and its `user_id` must be the publisher's own, or
-    the broker closes the channel.
-    """
-    old = message.properties
-    return BasicProperties(
-        content_type=old.content_type,
-        content_encoding=old.content_encoding,
-        headers=headers,
-        delivery_mode=_PERSISTENT,
-        priority=old.priority,
-        correlation_id=old.correlation_id,
-        reply_to=old.reply_to,
-        message_id=old.message_id,
-        timestamp=old.timestamp,
-        type=old.type,
-        app_id=old.app_id,
-        cluster_id=old.cluster_id,
-    )
+    return min(_LONGEST_DELAY, _FIRST_DELAY * float(_FACTOR ** min(_STEPS, attempts - 1)))

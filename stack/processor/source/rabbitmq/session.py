@@ -12,8 +12,8 @@ from stack.processor.meter import Count
 from stack.processor.response import Response
 from stack.processor.source.rabbitmq.acknowledgement import Acknowledgements
 from stack.processor.source.rabbitmq.prefetch import Prefetch
-from stack.processor.source.rabbitmq.publisher import CopyPublisher
-from stack.processor.source.rabbitmq.retry import Copy, Policy, copy_message, restore_origin
+from stack.processor.source.rabbitmq.publisher import CopyPublisher, Order
+from stack.processor.source.rabbitmq.retry import Copy, CopyPlan, Policy, copy_message, is_last, restore_origin
 from stack.processor.source.rabbitmq.topology import Topology, declare
 
 # The broker takes a channel away whose consumer keeps a message for longer than this, in milliseconds. Its own limit
@@ -25,14 +25,17 @@ class Plan(Protocol):
     """What a session needs to know; the same for each session of a source."""
 
     topology: Topology
-    copies_type: str
     policy: Policy
+    copies: CopyPlan
+    publisher: CopyPublisher
     prefetch: Prefetch
     hand: Hand
-    function: str
 
     def count(self, what: Count) -> None:
         """Count what became of an event."""
+
+    def note_outcome(self) -> None:
+        """Note that the broker was told what became of a message."""
 
 
 class AmqpDelivery:
@@ -99,8 +102,8 @@ class Session:
         self._put = intake.put
         self._acknowledgements = Acknowledgements()
         self._consumer = ""
-        ioloop = channel.connection.ioloop
-        self._publisher = CopyPublisher(channel, ioloop.call_later, plan.copies_type)
+        self._is_full = False
+        self._bytes = 0
 
     @property
     def is_settled(self) -> bool:
@@ -110,9 +113,7 @@ class Session:
     def open(self, *, is_missing: bool, done: Callable[[], None]) -> None:
         """Declare all and begin to consume, then call `done`."""
         consume = partial(self._consume, lambda _frame: done())
-        self._publisher.open(
-            lambda _frame: declare(self._channel, self._plan.topology, is_missing=is_missing, done=consume)
-        )
+        declare(self._channel, self._plan.topology, is_missing=is_missing, done=consume)
 
     def flush(self) -> None:
         """Send the outcomes that the worker told."""
@@ -120,6 +121,7 @@ class Session:
         done: list[int] = []
         while outcomes:
             delivery, failure = outcomes.popleft()
+            self._bytes -= len(delivery.message.body)
             if failure is None:
                 done.append(delivery.tag)
             else:
@@ -127,12 +129,11 @@ class Session:
                 done.clear()
                 self._fail(delivery, failure)
         self._acknowledge(done)
-        if self._consumer and self.is_current and self.prefetch.revise():
+        if self._is_full and self.is_current and self._bytes <= self.prefetch.most_bytes // 2:
+            self._is_full = False
+            self._consume(lambda _frame: None)
+        elif self._consumer and self.is_current and self.prefetch.revise():
             self._consume_anew()
-
-    def publish(self, copy: Copy, confirmed: Callable[[], None]) -> None:
-        """Publish a copy of what another source brought, and call `confirmed` when the broker keeps it."""
-        self._publisher.publish(copy, confirmed)
 
     def stop(self, done: Callable[[], None]) -> None:
         """Let the broker deliver nothing more, then call `done`; what is not begun goes back to the queue."""
@@ -171,13 +172,29 @@ class Session:
         self._channel.basic_cancel(tag, callback=consume)
 
     def _on_message(self, _channel: object, method: Any, properties: Any, body: bytes) -> None:
-        message = restore_origin(method.exchange, method.routing_key, properties, body)
+        message = AmqpMessage(method.exchange, method.routing_key, properties, body)
+        if properties.headers:
+            message = restore_origin(message, self._plan.copies)
+        self._bytes += len(body)
         self._put(AmqpDelivery(self, method.delivery_tag, message, is_again=method.redelivered))
+        if self._bytes > self.prefetch.most_bytes and self._consumer:
+            self._pause(len(body))
+
+    def _pause(self, size: int) -> None:
+        """Take no more until there is room: the broker limits the number of messages ahead, and not their bytes.
+
+        What is under way already goes back to its place in the queue.
+        """
+        self._is_full = True
+        self.prefetch.lower(size)
+        tag, self._consumer = self._consumer, ""
+        self._channel.basic_cancel(tag, callback=lambda _frame: None)
 
     def _acknowledge(self, tags: list[int]) -> None:
-        if self._channel.is_open:
+        if tags and self._channel.is_open:
             for tag, multiple in self._acknowledgements.merge(tags):
                 self._channel.basic_ack(tag, multiple)
+            self._plan.note_outcome()
 
     def _fail(self, delivery: AmqpDelivery, failure: Failure) -> None:
         policy = self._plan.policy
@@ -193,22 +210,18 @@ class Session:
         delivery.settle_blame()
 
     def _send_copy(self, delivery: AmqpDelivery, failure: Failure) -> None:
-        tag = delivery.tag
+        plan, message, tag = self._plan, delivery.message, delivery.tag
         self._acknowledgements.hold(tag)
 
         def confirmed() -> None:
-            plan.count(Count.RETRIED if copy.delay else Count.DEAD_LETTERED)
+            plan.count(Count.DEAD_LETTERED if is_last(message, plan.copies) else Count.RETRIED)
             self._acknowledgements.release(tag)
             if self._channel.is_open:
                 self._channel.basic_ack(tag)
+                plan.note_outcome()
                 delivery.settle_blame()
 
-        plan = self._plan
-        copy = copy_message(
-            delivery.message,
-            failure,
-            queue=plan.topology.queue,
-            retries=plan.policy.retries,
-            function=plan.function,
-        )
-        self._publisher.publish(copy, confirmed)
+        def make(is_bare: bool) -> Copy:
+            return copy_message(message, failure, plan.copies, is_bare=is_bare)
+
+        plan.publisher.publish(Order(make, confirmed, lambda: bool(self._channel.is_open)))

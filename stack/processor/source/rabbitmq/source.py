@@ -1,6 +1,7 @@
 """Messages from an AMQP queue: pika on an I/O thread, connected again for ever."""
 
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 from pika.exceptions import ChannelClosedByBroker
@@ -13,8 +14,10 @@ from stack.processor.source.delay import Delays
 from stack.processor.source.rabbitmq.address import explain_error, plan_connection
 from stack.processor.source.rabbitmq.connection import Connection
 from stack.processor.source.rabbitmq.prefetch import Prefetch
-from stack.processor.source.rabbitmq.retry import read_policy
+from stack.processor.source.rabbitmq.publisher import CopyPublisher
+from stack.processor.source.rabbitmq.retry import CopyPlan, read_policy
 from stack.processor.source.rabbitmq.session import Session
+from stack.processor.source.rabbitmq.signature import derive_signature_key
 from stack.processor.source.rabbitmq.topology import explain_refusal, find_other_type, plan_topology
 from stack.processor.status import State
 from stack.processor.thread import start_thread
@@ -23,6 +26,8 @@ _NOT_FOUND = 404
 # Seconds: the longest delay before the next attempt to connect, unless reconnectInterval says otherwise; and between
 # looks at what the broker has still to confirm.
 _LONGEST_DELAY, _LOOK_AGAIN = 15.0, 0.01
+# Seconds after which a connection that is lost was none of those that each message ends.
+_LASTING = 60.0
 
 
 class RabbitSource:
@@ -42,12 +47,13 @@ class RabbitSource:
         self._loop = self._runner.loop
         self.hand = hand
         self.topology = plan_topology(trigger, function)
-        self.copies_type = self.topology.queue_type
         self.policy = read_policy(trigger.attributes)
         batch_size = trigger.batch.size if trigger.batch else 1
         self.prefetch = Prefetch(trigger.attributes.integer("prefetchCount", 0), batch_size)
-        self.function = function.name
         self._parameters = plan_connection(trigger, function)
+        key = function.signature_key or derive_signature_key(self._parameters.credentials.password)
+        self.copies = CopyPlan(self.topology.queue, self.policy.retries, function.name, key)
+        self.publisher = CopyPublisher(self._parameters, self._loop, self.topology.queue_type)
         self._address = trigger.url_to_show
         self._intake = intake
         self._report = report
@@ -55,6 +61,7 @@ class RabbitSource:
         self._delays = Delays(trigger.attributes.seconds("reconnectInterval", _LONGEST_DELAY))
         self._connection: Any = None
         self._session: Session | None = None
+        self._connected_at = 0.0
         self._is_missing = False
         self._is_stopping = False
         self._is_ending = False
@@ -64,6 +71,10 @@ class RabbitSource:
     def start(self) -> None:
         """Connect."""
         self._thread = start_thread("amqp", self._run)
+
+    def note_outcome(self) -> None:
+        """Note that the broker was told what became of a message, and so that the connection is of use."""
+        self._delays.reset()
 
     def flush(self) -> None:
         """Send the outcomes that were told."""
@@ -83,14 +94,12 @@ class RabbitSource:
         self._thread.join(timeout)
 
     def take_as_it_is(self, queue: str) -> None:
-        """Ask for no type any more, of one's own queue or of those for failed messages: one is there, of another type.
+        """Ask for no type any more of one's own queue: it is there, and of another type.
 
         A classic queue of an older version serves as it is until `up` has moved its messages to a quorum queue.
         """
         if queue == self.topology.queue:
             self.topology = replace(self.topology, queue_type="")
-        elif queue:
-            self.copies_type = ""
 
     def _run(self) -> None:
         self._connect()
@@ -116,10 +125,10 @@ class RabbitSource:
         channel.add_on_close_callback(self._on_channel_lost)
         channel.add_on_cancel_callback(lambda _frame: self._give_up(f"the queue {self.topology.queue!r} was deleted"))
         self._session = session = Session(channel, self, self._intake)
+        self._connected_at = monotonic()
         session.open(is_missing=self._is_missing, done=self._on_consuming)
 
     def _on_consuming(self) -> None:
-        self._delays.reset()
         self._is_missing = False
         self._report(State.READY, "")
 
@@ -141,6 +150,8 @@ class RabbitSource:
         if self._session:
             self._session.is_current = False
             self._session = None
+            if monotonic() - self._connected_at > _LASTING:
+                self._delays.reset()
         if self._is_ending:
             self._runner.stop()
         elif self._is_stopping:
@@ -173,11 +184,14 @@ class RabbitSource:
             self._loop.call_later(_LOOK_AGAIN, self._close)
             return
         self._is_ending = True
+        self.publisher.close()
         if self._connection.is_open:
             self._connection.close()
         else:
             self._runner.stop()
 
     def _is_settled(self) -> bool:
-        """Tell whether nothing is left to be sent or confirmed on the connection that there is."""
-        return not self._session or self._session.is_settled
+        """Tell whether nothing is left to be sent or confirmed on the connections that there are."""
+        return (self.publisher.is_settled or not self.publisher.is_connected) and (
+            not self._session or self._session.is_settled
+        )
