@@ -76,13 +76,18 @@ def logs(_: Context, name: str = "", follow: bool = False) -> None:
     show_logs(name, follow=follow)
 
 
-@verb(help={"dashboard": "only the dashboard's login, such as when its password was forgotten"})
-def credentials(_: Context, dashboard: bool = False) -> None:
-    """Make random passwords for the broker and the dashboard, which the next `up` applies."""
+@verb(
+    help={
+        "dashboard": "only the dashboard's login, such as when its password was forgotten",
+        "gateway": "only the login of those who call functions",
+    }
+)
+def credentials(_: Context, dashboard: bool = False, gateway: bool = False) -> None:
+    """Make random passwords for the broker, the dashboard and the gateway, which the next `up` applies."""
     from stack.run.secret.credentials import make_credentials
     from stack.run.workspace import open_workspace
 
-    make_credentials(open_workspace(), is_for_dashboard=dashboard)
+    make_credentials(open_workspace(), is_for_dashboard=dashboard, is_for_gateway=gateway)
 
 
 @verb(

@@ -47,6 +47,8 @@ class HttpAttributes(NuclioDocument):
     """Keep the log of a call, which X-Nuclio-Log-Level asks for, from all who call it (true), or from nobody."""
     filestream_folder: str = ""
     """The folder below which a handler's response may name a file to be sent, in X-Nuclio-Filestream-Path."""
+    authentication: Literal["", "none", "basic", "bearer", "any"] = ""
+    """The login that the gateway asks for: none, basic, bearer, or any of the two; where left out, stack.yaml's."""
     disable_port_publishing: bool = False
     """Only other services of the stack reach it."""
     service_type: Annotated[str, Inert("is for Kubernetes")] = ""

@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -28,6 +28,9 @@ _LEAST = {"memory": "256Mi", "disk_free": "50M"}
 _WATERMARK = 0.6
 # What RabbitMQ takes: a time to live is less than 2**32 milliseconds.
 _MOST_MEGABYTES, _MOST_DAYS = 1_000_000, 49
+
+# Where it depends on `bind`.
+AUTO: Literal["auto"] = "auto"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -200,8 +203,10 @@ class DeadLetters(Document):
 
 
 class Gateway(Document):
-    """The gateway: how many connections it takes at once, and how many of one address."""
+    """The gateway: which login it asks for, how many connections it takes at once, and how many of one address."""
 
+    login: Literal["auto", "none", "basic", "bearer", "any"] = AUTO
+    """What HTTP functions and the broker's /metrics ask for; auto is any with a wide `bind`, and none otherwise."""
     connections: int = Field(4096, ge=64, le=65536)
     connections_per_address: int = Field(1024, ge=1, alias="connections_per_address")
     """Connections of one address at once; programs of this machine, and what is behind one proxy, have one."""

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from stack.config.settings import Processor, Settings
 from stack.config.trigger import HttpTrigger
+from stack.plan.authentication import FOLDER, OWN_HEADER, Guard, find_guard, find_metrics_guard
 from stack.plan.broker import SERVICE as BROKER
 from stack.plan.foundation import chosen_processor
 from stack.plan.frontend import find_limits, host_pattern
@@ -49,6 +50,7 @@ class Route:
     hold: int
     seats: int
     absence: str
+    guard: Guard = Guard()
 
 
 def plan_routes(services: Sequence[Service], settings: Settings) -> tuple[Route, ...]:
@@ -67,10 +69,17 @@ def find_url(plan: FunctionPlan, settings: Settings) -> str:
     return f"http://{settings.host}:{settings.ports.gateway}/{plan.name}" if plan.is_routed else ""
 
 
-def render_gateway(services: Sequence[Service], settings: Settings, *, names: Collection[str] = ()) -> dict[str, bytes]:
-    """Render what the gateway mounts; `names` are this machine's own."""
+def render_gateway(
+    services: Sequence[Service], settings: Settings, *, names: Collection[str] = (), login: str = ""
+) -> dict[str, bytes]:
+    """Render what the gateway mounts; `names` are this machine's own, and `login` changes with its login."""
+    routes, metrics_guard = plan_routes(services, settings), find_metrics_guard(settings)
     context = {
-        "routes": plan_routes(services, settings),
+        "routes": routes,
+        "has_login": metrics_guard.is_needed or any(one.guard.is_needed for one in routes),
+        "metrics_guard": metrics_guard,
+        "login_folder": FOLDER,
+        "own_header": OWN_HEADER,
         "limits": find_limits(settings, PORT),
         "hosts": host_pattern((*names, *settings.dashboard.hosts)),
         "broker": BROKER,
@@ -83,7 +92,7 @@ def render_gateway(services: Sequence[Service], settings: Settings, *, names: Co
         "version": "",
     }
     unnamed = {path: fill(path, context) for path in _FILES}
-    context["version"] = digest(part for path in _FILES for part in (path, unnamed[path]))
+    context["version"] = digest(part for path in _FILES for part in (path, unnamed[path], login))
     return {path: fill(path, context) for path in _FILES}
 
 
@@ -104,6 +113,7 @@ def _route(service: Service, settings: Settings) -> Route:
         hold=_WAKE if service.limits.is_automatic else _HOLD,
         seats=2 * most + _SPARE_SEATS,
         absence=_explain_absence(service, name),
+        guard=find_guard(service.plan, settings),
     )
 
 

@@ -7,6 +7,9 @@ from functools import cache
 from stack.config.duration import parse_duration
 from stack.config.settings import Settings
 from stack.plan import image
+from stack.plan.authentication import FOLDER as LOGIN_FOLDER
+from stack.plan.authentication import MOUNTED as LOGIN_MOUNTED
+from stack.plan.authentication import GatewayLogin
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, Credentials, definitions, topology
 from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context
@@ -81,6 +84,7 @@ class Inputs:
     home: Home = Home()
     login: str = ""
     """What changes with the dashboard's password."""
+    gateway_login: GatewayLogin = GatewayLogin()
 
     @property
     def has_scaler(self) -> bool:
@@ -91,7 +95,9 @@ class Inputs:
 def render(inputs: Inputs) -> Files:
     """Render the whole tree: path below .stack/ → content. The same inputs always give the same bytes."""
     files = render_broker(inputs) | render_images(inputs) | render_nuclio(inputs.settings)
-    files |= render_gateway(inputs.services, inputs.settings, names=inputs.home.names)
+    files |= render_gateway(
+        inputs.services, inputs.settings, names=inputs.home.names, login=inputs.gateway_login.version
+    )
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
     files[COMPOSE] = render_compose(inputs)
@@ -120,6 +126,8 @@ def render_compose(inputs: Inputs) -> bytes:
         "management_port": MANAGEMENT_PORT,
         "metrics_port": METRICS_PORT,
         "timeout_environment": {TIMEOUT_VARIABLE: f"{parse_duration(inputs.settings.defaults.event_timeout):g}"},
+        "login_folder": LOGIN_FOLDER,
+        "login_mounted": LOGIN_MOUNTED,
         "gateway_environment": {GATEWAY_VARIABLE: f"{GATEWAY}:{CONTROL_PORT}", SOCKETS_VARIABLE: SOCKETS},
         "sockets": SOCKETS,
         "sockets_volume": SOCKETS_VOLUME,

@@ -85,6 +85,7 @@ def survey(stack: Stack) -> Survey:
         HostError: another workspace has the same project.
     """
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
+    stack.check_login()
     check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
     with ThreadPoolExecutor() as pool:
         listed = pool.submit(stack.engine.containers)

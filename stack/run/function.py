@@ -1,6 +1,7 @@
 """Functions: build and delete; run/deploy/ deploys them."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from stack import console
 from stack.config.source import Function, find_folder, function_folders, load_function
@@ -61,7 +62,7 @@ def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> Function
     check_host_access(function, stack.settings)
     if told := explain_fetched(function):
         console.note(told)
-    problems = _find_lacking_secrets(stack, complete_function(function, "", stack.settings)) if is_to_run else ()
+    problems = _find_lacking(stack, complete_function(function, "", stack.settings)) if is_to_run else ()
     try:
         plan = plan_function(function, stack.settings)
     except ConfigError as error:
@@ -84,12 +85,14 @@ def explain_fetched(function: Function) -> str:
     return f"{function.name}: code of {function.origin} {function.version}".rstrip() + f"; {taken}{left}."
 
 
-def _find_lacking_secrets(stack: Stack, plan: FunctionPlan) -> Sequence[str]:
-    try:
-        check_secrets([plan], stack.vault)
-    except ConfigError as error:
-        return error.problems
-    return ()
+def _find_lacking(stack: Stack, plan: FunctionPlan) -> Sequence[str]:
+    problems: list[str] = []
+    for check in (partial(check_secrets, [plan], stack.vault), partial(stack.check_login, [plan])):
+        try:
+            check()
+        except ConfigError as error:
+            problems += error.problems
+    return problems
 
 
 def _read_source(stack: Stack, plan: FunctionPlan) -> tuple[str, bytes]:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from stack import console
 from stack.errors import FunctionError
+from stack.plan.authentication import OWN_HEADER
 from stack.record import dataclass
 from stack.run.call import Request, call_function
 from stack.run.function_status import FunctionStatus, list_functions
+from stack.run.secret.gateway_login import show_proof
 from stack.run.secret.key import function_signature_key
 from stack.run.workspace import open_workspace
 
@@ -36,6 +38,7 @@ def invoke_function(name: str, call: Call) -> None:
     body = _read_body(call.body)
     address = _find_address(name)
     key = function_signature_key(open_workspace(), name)
+    headers |= {OWN_HEADER: show_proof(open_workspace())}
     answer = call_function(name, address, Request(call.path, call.method, headers, body, key=key))
     _print_body(answer.body, is_last=answer.status == _OK)
     status = f"{answer.status} {answer.reason}".strip()

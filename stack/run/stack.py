@@ -10,8 +10,9 @@ from stack.config.document import attempt_all
 from stack.config.settings import Settings, load_settings
 from stack.config.source import FOLDER, Function, function_folders, load_function
 from stack.errors import AccessError, ConfigError, EngineError, FunctionError
+from stack.plan.authentication import check_login, find_open_ports
 from stack.plan.broker import Credentials
-from stack.plan.function import plan_function
+from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.host_access import check_host_access
 from stack.plan.image import Ground
 from stack.plan.render import Inputs, function_image, render, render_function, used_secrets
@@ -28,6 +29,7 @@ from stack.run.owner import check_owner
 from stack.run.scale.replicas import load_replicas
 from stack.run.secret.access import Access, load_access
 from stack.run.secret.credentials import load_credentials
+from stack.run.secret.gateway_login import has_gateway_login, load_gateway_login, write_gateway_login
 from stack.run.secret.vault import mount_secrets, open_vault, unmount_secrets
 from stack.run.source.source import Store
 from stack.run.warning import warn_inert, warn_once
@@ -113,7 +115,19 @@ class Stack:
         """Return what the images depend on: the same without a function."""
         home = find_home(self.workspace.root, self.settings)
         login = self.access.generation if self.access else ""
-        return Inputs(self.settings, self.ground, self.credentials, home=home, login=login)
+        gateway_login = load_gateway_login(self.workspace)
+        return Inputs(self.settings, self.ground, self.credentials, home=home, login=login, gateway_login=gateway_login)
+
+    def check_login(self, plans: Iterable[FunctionPlan] = ()) -> None:
+        """Refuse a gateway that asks for a login that nobody can have; warn of ports that it does not guard.
+
+        Raises:
+            ConfigError: no login was made.
+        """
+        chosen = [*plans] or [one.plan for one in self.inputs.services if one.is_deployed]
+        check_login(chosen, self.settings, has_login=has_gateway_login(self.workspace))
+        for warning in find_open_ports(chosen, self.settings):
+            console.warn(warning)
 
     def reread(self) -> "Stack":
         """Return the same stack with all state read anew: another task may have changed it meanwhile."""
@@ -187,6 +201,7 @@ class Stack:
         if not list_unreadable(self.workspace):
             unmount_secrets(self.workspace, used_secrets([*inputs.services, *coming]))
         files = render(inputs)
+        write_gateway_login(self.workspace, inputs.gateway_login)
         changed = write_tree(self.workspace, files, theirs)
         settle_gateway(self.engine, self.settings, files)
         return changed
@@ -221,6 +236,7 @@ def render_stack() -> None:
     """Write .stack/ and start nothing."""
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
+    stack.check_login()
     warn_inert(one.plan.function for one in stack.undeployed)
     warn_refused(stack)
     with lock(stack.workspace, TREE):

@@ -3,15 +3,18 @@
 import json
 import socket
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from stack.errors import BrokerError
 from stack.run.broker.broker import find_broker
+from stack.run.secret.gateway_login import make_gateway_login
 from stack.run.stack import open_stack
 from stack.run.workspace import Workspace as RunWorkspace
 from tests.docker.workspace import Broker, Workspace, fetch, wait_until
@@ -172,3 +175,57 @@ def test_client_that_dawdles_is_hung_up_on_and_one_that_waits_is_not(workspace: 
             assert fetch(f"{workspace.url('gw-slow')}{path}", b"5", timeout=30) == (200, answer)
     finally:
         workspace.invoke("render")
+
+
+SHOW = """
+import json
+
+def handler(context, event):
+    return json.dumps(event.headers)
+"""
+OPEN = "spec: {triggers: {web: {kind: http, attributes: {authentication: none}}}}\n"
+
+
+def send(url: str, **headers: str) -> tuple[int, dict[str, str]]:
+    address = urlsplit(url)
+    with closing(HTTPConnection(address.netloc, timeout=20)) as connection:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", address.path, headers=given)
+        answer = connection.getresponse()
+        body = answer.read()
+        return answer.status, json.loads(body) if body.startswith(b"{") else {}
+
+
+def test_login_is_asked_for_and_kept_from_functions(
+    workspace: Workspace, author: Author, configured: Callable[..., None]
+) -> None:
+    author("gw-guarded", SHOW)
+    author("gw-open", SHOW, OPEN)
+    for name in ("gw-guarded", "gw-open"):
+        workspace.invoke("deploy-function", name)
+    url, metrics = workspace.url("gw-guarded"), f"http://127.0.0.1:{workspace.settings.ports.metrics}/metrics"
+    assert (send(url)[0], fetch(metrics)[0]) == (200, 200)
+    login = make_gateway_login(RunWorkspace(workspace.root))
+    configured(gateway={"login": "any"})
+    basic = "Basic " + b64encode(f"caller:{login.password}".encode()).decode()
+    for proof in (basic, f"bearer {login.token}"):
+        status, headers = send(url, Authorization=proof)
+        # Nor may a function see by what one gets in elsewhere.
+        assert (status, {"Authorization", "X-Tidegate-Gateway"} & headers.keys()) == (200, set())
+        assert send(metrics, Authorization=proof)[0] == 200
+    wrong = "Basic " + b64encode(b"caller:wrong").decode()
+    for proof in (wrong, "Bearer wrong", f"Bearer {login.password}", f"Basic {login.token}", ""):
+        assert send(url, Authorization=proof)[0] == send(metrics, Authorization=proof)[0] == 401
+    assert send(url, X_Tidegate_Gateway="wrong")[0] == 401
+    # What is its own business, a function that asks for nothing sees.
+    status, headers = send(workspace.url("gw-open"), Authorization="Mine")
+    assert (status, headers["Authorization"]) == (200, "Mine")
+    # Tidegate's own programs need no login.
+    shown = json.loads(workspace.invoke("invoke-function", "gw-guarded", "--header", "Authorization: Mine").stdout)
+    assert (shown["Authorization"], "X-Tidegate-Gateway" in shown) == ("Mine", False)
+    api = f"http://127.0.0.1:{workspace.settings.ports.dashboard}/api/function_invocations"
+    assert send(api, X_Nuclio_Function_Name="gw-guarded")[0] == 200
+    # A new login ends the old one.
+    make_gateway_login(RunWorkspace(workspace.root))
+    workspace.invoke("render")
+    assert send(url, Authorization=basic)[0] == 401

@@ -273,6 +273,7 @@ def test_credentials(fresh_workspace: Workspace) -> None:
     password = (workspace.rendered / "secrets" / "broker.password").read_text().strip()
     assert read_management(workspace, "/api/whoami")[0] == 401
     assert read_management(workspace, "/api/whoami", USERNAME, password)[1]["name"] == USERNAME
+    assert fetch(f"http://127.0.0.1:{workspace.settings.ports.metrics}/metrics")[0] == 401
     assert connect_mqtt(workspace, "guest", "guest") != "Success"
     assert connect_mqtt(workspace, "", "") != "Success"
     assert connect_mqtt(workspace, USERNAME, password) == "Success"

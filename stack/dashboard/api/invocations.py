@@ -21,11 +21,13 @@ from stack.dashboard.api.external_ip_addresses import find_addresses as find_hos
 from stack.dashboard.api.function_object import find_addresses
 from stack.dashboard.api.function_wish import find_record
 from stack.dashboard.desk import Desk, desk_of
+from stack.plan.authentication import OWN_HEADER
 from stack.processor.caller import HEADER, prove
 from stack.record import dataclass
 from stack.run.call import TIMEOUT_SECONDS, find_call_url
 from stack.run.catalogue.catalogue import FunctionRecord
 from stack.run.docker.engine import Engine
+from stack.run.secret.gateway_login import show_proof
 from stack.run.secret.key import function_signature_key
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
@@ -34,7 +36,7 @@ _WITHOUT_BODY = ("GET", "HEAD")
 _PER_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
 _OF_CONNECTION = frozenset((*_PER_HOP, "host", "expect", "date"))
 # What lets somebody in at the dashboard is not for functions.
-_PRIVATE = frozenset(("authorization", "cookie", "x-csrf-token", HEADER.lower()))
+_PRIVATE = frozenset(("authorization", "cookie", "x-csrf-token", HEADER.lower(), OWN_HEADER.lower()))
 # Content that a browser would run.
 _ACTIVE = ("html", "xml", "javascript", "ecmascript")
 _PORT = 8080
@@ -51,6 +53,8 @@ class _Call:
     seconds: float
     name: str
     key: bytes
+    proof: str = ""
+    """What lets it past the gateway's login; empty where the call does not go by the gateway."""
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -58,7 +62,8 @@ class _Call:
         given = [(name, value) for name, value in self.request.headers.items() if name not in _OF_CONNECTION | _PRIVATE]
         if self.request.method in _WITHOUT_BODY:
             given = [(name, value) for name, value in given if name != "content-length"]
-        return [*given, ("x-nuclio-target", self.name), (HEADER, prove(self.key, time.time()))]
+        own = [(OWN_HEADER, self.proof)] if self.proof else []
+        return [*given, *own, ("x-nuclio-target", self.name), (HEADER, prove(self.key, time.time()))]
 
     @property
     def body(self) -> AsyncIterator[bytes] | None:
@@ -89,7 +94,8 @@ async def _invoke(request: Request) -> Response:
     there = f"{await _find_url(desk_of(request), record)}/{quote(path, safe='/?&=%:@!$()*+,;~' + chr(39))}"
     try:
         key = await run_in_threadpool(function_signature_key, desk_of(request).workspace, record.name)
-        return await _pass_on(_Call(request, URL(there, encoded=True), seconds, name, key))
+        proof = await run_in_threadpool(show_proof, desk_of(request).workspace) if record.url else ""
+        return await _pass_on(_Call(request, URL(there, encoded=True), seconds, name, key, proof))
     except TimeoutError:
         return _fail(504, f"it did not answer within {seconds:g} s")
     except (ClientError, OSError) as error:

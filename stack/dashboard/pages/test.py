@@ -18,12 +18,14 @@ from stack.dashboard.api.body import read_model
 from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.pages.function import render_tab
 from stack.errors import ConflictError, FunctionError
+from stack.plan.authentication import OWN_HEADER
 from stack.plan.entrance import Trial, find_entrances
 from stack.plan.function import FunctionPlan
 from stack.run import call
 from stack.run.broker.trial import put_message
 from stack.run.catalogue.catalogue import FunctionRecord
 from stack.run.catalogue.saved_event import list_events, remove_event, save_event
+from stack.run.secret.gateway_login import show_proof
 from stack.run.secret.key import function_signature_key
 from stack.run.stack import Stack
 
@@ -81,6 +83,8 @@ async def send_call(request: Request) -> Response:
     record = await run_in_threadpool(desk_of(request).catalogue.find, request.path_params["name"])
     headers = ({"Content-Type": wish.content_type} if wish.content_type else {}) | wish.headers
     key = await run_in_threadpool(function_signature_key, desk_of(request).workspace, record.name)
+    if record.url:
+        headers |= {OWN_HEADER: await run_in_threadpool(show_proof, desk_of(request).workspace)}
     wanted = call.Request(wish.path, wish.method, headers, _decode(wish.body), wish.log_level, key=key)
     answer = await run_in_threadpool(call.call_function, record.name, _find_url(record), wanted)
     return JSONResponse(

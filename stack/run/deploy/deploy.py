@@ -123,6 +123,7 @@ class Deploy:
         with self._looking([deployment.image]) as look:
             service = self._service(deployment.plan(self.stack.settings), deployment.image)
             check_secrets([service.plan], self.stack.vault)
+            self.stack.check_login([service.plan])
             sight = look()
         if service.image not in sight.images:
             raise FunctionError(explain_loss(deployment))
