@@ -18,7 +18,7 @@ from stack.run.broker.transfer import CONSUMER_TAG, Rewrite, Transfer, open_tran
 
 _STAND_IN = {"durable": True, "auto_delete": False, "type": "quorum", "arguments": {}}
 # Seconds in which what was routed before a queue was unbound has come.
-_SETTLING = 0.3
+_SETTLING = 0.2
 
 
 def replace_queue(broker: Broker, queue: Document, rewrite: Rewrite) -> None:
@@ -50,6 +50,9 @@ def replace_retry_queue(broker: Broker, queue: Document, rewrite: Rewrite) -> No
     Raises:
         BrokerError: it could not be done; every message is in one of the queues.
     """
+    if not _exists(broker, queue):
+        # It went with the queue to which its messages go back.
+        return
     with open_transfer(broker, rewrite) as transfer, transfer.occupied(queue["name"], lambda: None) as occupation:
         transfer.drain(occupation, queue["name"].partition(RETRY)[0])
         broker.request("DELETE", QUEUE.find_path(queue))

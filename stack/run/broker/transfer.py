@@ -16,7 +16,7 @@ from stack.run.broker.broker import Broker
 
 # Seconds without a delivery after which the broker is asked whether the queue is empty, and between two attempts to be
 # the only consumer; messages on their way to us at once.
-_IDLE, _PAUSE, _AHEAD = 0.3, 0.1, 200
+_IDLE, _PAUSE, _AHEAD = 0.05, 0.1, 200
 _ATTEMPTS = 100
 _ACCESS_REFUSED = 403
 
