@@ -10,6 +10,7 @@ from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
 
 from stack.errors import BrokerError
+from stack.plan.drift import MOVING
 from stack.processor.message import AmqpMessage
 from stack.processor.source.rabbitmq.headers import note_origin
 from stack.run.broker.broker import Broker
@@ -24,7 +25,7 @@ _NOTHING = (None, None, None)
 # By this we know our own consumer; each is on a channel of its own.
 CONSUMER_TAG = "tidegate-moving"
 
-# Gives the properties that a message has in its new queue: of its old queue, how it was delivered, its properties and
+# Gives the properties that a message has in its new queue: of the queue, how it was delivered, its properties and
 # its body.
 Rewrite = Callable[[str, Any, Any, bytes], Any]
 
@@ -74,10 +75,10 @@ class Transfer:
         """Move all messages of an occupied queue."""
         count, sender = 0, self._connection.channel()
         sender.confirm_delivery()
+        # What came while another stood in for the queue is the queue's.
+        queue = occupation.queue.removesuffix(MOVING)
         for method, properties, body in occupation.deliveries():
-            sender.basic_publish(
-                "", target, body, self._rewrite(occupation.queue, method, properties, body), mandatory=True
-            )
+            sender.basic_publish("", target, body, self._rewrite(queue, method, properties, body), mandatory=True)
             occupation.channel.basic_ack(method.delivery_tag)
             count += 1
         sender.close()
