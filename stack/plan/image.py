@@ -54,12 +54,15 @@ class Ground:
     """What images stand on: the chosen source, and the archive if it is Debian packages.
 
     `has_ca` says that builds are given certificates to trust; `processor_digest` stands for the processor's own files.
+    `renewed` is the time at which bases were last made or pulled again, empty if that was never asked for: it is in
+    the names of all that stands on them.
     """
 
     source: ImageSource
     archive: Archive
     has_ca: bool = False
     processor_digest: str = ""
+    renewed: str = ""
 
     @property
     def is_registry(self) -> bool:
@@ -76,19 +79,23 @@ def digest(parts: Iterable[str | bytes]) -> str:
     return total.hexdigest()[:12]
 
 
-def debian_image(archive: Archive) -> str:
-    """Name the base that is made of the archive's packages."""
-    return f"{DEBIAN}:{digest((archive.codename, *archive.sources))}"
+def debian_image(archive: Archive, renewed: str = "") -> str:
+    """Name the base that is made of the archive's packages, as they were at a time."""
+    return f"{DEBIAN}:{digest((archive.codename, *archive.sources, *_list_given(renewed)))}"
+
+
+def _list_given(text: str) -> tuple[str, ...]:
+    return (text,) if text else ()
 
 
 def python_base(settings: Settings, ground: Ground) -> str:
     """Name the image that the processor is built on."""
-    return f"{settings.images.mirror}{settings.images.python}" if ground.is_registry else debian_image(ground.archive)
+    return _base(settings.images.python, settings, ground)
 
 
 def rabbitmq_base(settings: Settings, ground: Ground) -> str:
     """Name the image that the broker is, or is built on."""
-    return f"{settings.images.mirror}{settings.images.rabbitmq}" if ground.is_registry else debian_image(ground.archive)
+    return _base(settings.images.rabbitmq, settings, ground)
 
 
 def split_reference(name: str) -> tuple[str, str]:
@@ -99,4 +106,8 @@ def split_reference(name: str) -> tuple[str, str]:
 
 def haproxy_base(settings: Settings, ground: Ground) -> str:
     """Name the image that the gateway is, or is built on."""
-    return f"{settings.images.mirror}{settings.images.haproxy}" if ground.is_registry else debian_image(ground.archive)
+    return _base(settings.images.haproxy, settings, ground)
+
+
+def _base(name: str, settings: Settings, ground: Ground) -> str:
+    return f"{settings.images.mirror}{name}" if ground.is_registry else debian_image(ground.archive, ground.renewed)

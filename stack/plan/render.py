@@ -11,6 +11,7 @@ from stack.plan.authentication import FOLDER as LOGIN_FOLDER
 from stack.plan.authentication import MOUNTED as LOGIN_MOUNTED
 from stack.plan.authentication import GatewayLogin
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, Credentials, definitions, topology
+from stack.plan.broker_data import name_volume
 from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context
 from stack.plan.foundation import Foundation, lay_foundation
@@ -132,7 +133,7 @@ def render_compose(inputs: Inputs) -> bytes:
         "sockets": SOCKETS,
         "sockets_volume": SOCKETS_VOLUME,
         "rabbitmq_image": rabbitmq_image(inputs),
-        "rabbitmq_volume": rabbitmq_volume(inputs.ground),
+        "rabbitmq_volume": name_volume(inputs.ground),
         "files_label": FILES_LABEL,
         "secrets_label": SECRETS_LABEL,
         "login": inputs.login,
@@ -190,7 +191,7 @@ def processor_image(inputs: Inputs, base: str = "") -> str:
     files = render_images(inputs)
     other = [base] if base not in ("", image.python_base(inputs.settings, inputs.ground)) else []
     parts = (files["images/processor/Dockerfile"], files["images/processor/processor"], inputs.ground.processor_digest)
-    return f"{image.PROCESSOR}:{image.digest([*parts, *other])}"
+    return f"{image.PROCESSOR}:{image.digest([*parts, *other, *_list_renewed(inputs.ground)])}"
 
 
 def rabbitmq_image(inputs: Inputs) -> str:
@@ -210,7 +211,12 @@ def gateway_image(inputs: Inputs) -> str:
 def control_image(inputs: Inputs) -> str:
     """Name the image in which Tidegate's own programs run: a hash of its recipe and of their libraries."""
     recipe = render_images(inputs)["images/control/Dockerfile"]
-    return f"{image.CONTROL}:{image.digest([recipe, inputs.home.libraries])}"
+    return f"{image.CONTROL}:{image.digest([recipe, inputs.home.libraries, *_list_renewed(inputs.ground)])}"
+
+
+def _list_renewed(ground: Ground) -> list[str]:
+    """Return what tells a base that was pulled again from the one before it, which had the same name."""
+    return [ground.renewed] if ground.is_registry and ground.renewed else []
 
 
 def dashboard_image(inputs: Inputs) -> str:
@@ -240,11 +246,6 @@ def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
 def files_digest(files: Files) -> str:
     """Return a digest of the files for which the broker has to be started anew when they change."""
     return image.digest([files[path] for path in _MOUNTED])
-
-
-def rabbitmq_volume(ground: Ground) -> str:
-    """Name the broker's volume; releases of RabbitMQ that are far apart do not read each other's data."""
-    return "rabbitmq-data" if ground.is_registry else f"rabbitmq-data-{ground.archive.codename}"
 
 
 @cache

@@ -16,6 +16,7 @@ from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import check_exposure
 from stack.record import dataclass
+from stack.run.broker.data import check_data, load_data, note_running_data
 from stack.run.broker.drift import mend_stack_broker
 from stack.run.deploy.deployment import list_unreadable
 from stack.run.deploy.renewal import Renewal, find_renewal
@@ -77,11 +78,12 @@ class Survey:
         return any(one.service == change.subject and one.id not in change.surplus for one in self.containers)
 
 
-def survey(stack: Stack) -> Survey:
-    """Find what `up` would do; change nothing.
+def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
+    """Find what `up` would do; change nothing. In an upgrade older data of the broker may be here besides.
 
     Raises:
         ConfigError: something that is wished is wrong.
+        ConflictError: the broker's data is another's than that of the RabbitMQ to be started.
         HostError: another workspace has the same project.
     """
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
@@ -96,10 +98,14 @@ def survey(stack: Stack) -> Survey:
         left_alone = list_unreadable(stack.workspace)
         containers = tuple(one for one in listed.result() if one.function not in left_alone)
     check_owner(stack.workspace, stack.settings.project, containers)
+    if not is_upgrade:
+        check_data(stack, containers)
     return Survey(stack, files, edits, find_changes(wanted, map(_as_running, containers)), containers)
 
 
-def bring_up(meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: bool = False) -> Stack:
+def bring_up(
+    meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: bool = False, is_upgrade: bool = False
+) -> Stack:
     """Start everything that is not as it should be, and wait until it is healthy.
 
     `meanwhile` is called once the broker's process was started: its first seconds leave time to build something.
@@ -109,7 +115,7 @@ def bring_up(meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: 
     """
     stack = open_stack(is_lenient=is_lenient)
     with interruptible("what was started runs on; `invoke up` goes on from here."), stack_lock(stack.workspace):
-        found = _prepare(stack)
+        found = _prepare(stack, is_upgrade=is_upgrade)
         if found.is_settled:
             is_mended = mend_stack_broker(stack)
             changed = "no container" if found.edits or is_mended else "nothing"
@@ -121,6 +127,8 @@ def bring_up(meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: 
                 meanwhile(stack)
             _wait(found)
             mend_stack_broker(stack.reread())
+        if not found.is_settled or load_data(stack.workspace) is None:
+            note_running_data(stack)
     prune_attempts(stack)
     return stack
 
@@ -138,13 +146,13 @@ def prepare_images() -> None:
             _make_images(found)
 
 
-def _prepare(stack: Stack) -> Survey:
+def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     """Find what is to be done, and write the rendered tree."""
     stack.engine.check()
     warn_inert(one.plan.function for one in stack.undeployed)
     warn_refused(stack)
     is_new = not stack.workspace.compose.exists()
-    found = survey(stack)
+    found = survey(stack, is_upgrade=is_upgrade)
     stack.write(stack.inputs)
     if found.edits and not is_new:
         console.note(f"Written again under .stack: {_name_some([one.subject for one in found.edits])}.")

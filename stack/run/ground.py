@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from datetime import UTC, datetime
 
 from stack import console
 from stack.config.settings import ImageSource, Settings
@@ -16,6 +17,8 @@ from stack.run.workspace import Workspace, write_file
 # How long the registry may take to say that it has an image, before packages are used instead.
 _PATIENCE_SECONDS = 8.0
 _NO_ARCHIVE = Archive("", ())
+# Below the folder of what is remembered.
+_RENEWED = "bases-renewed"
 
 
 def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> Ground:
@@ -23,7 +26,26 @@ def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> G
     wanted = settings.images.source
     source = _resolve(workspace, settings, engine) if wanted is ImageSource.AUTO else wanted
     archive = _NO_ARCHIVE if source is ImageSource.REGISTRY else _find_archive(workspace)
-    return Ground(source, archive, has_ca=find_ca(settings) is not None, processor_digest=processor_digest())
+    return Ground(
+        source,
+        archive,
+        has_ca=find_ca(settings) is not None,
+        processor_digest=processor_digest(),
+        renewed=load_renewal(workspace),
+    )
+
+
+def load_renewal(workspace: Workspace) -> str:
+    """Return when bases were last made or pulled again; nothing if that was never asked for."""
+    try:
+        return (workspace.state / _RENEWED).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def note_renewal(workspace: Workspace) -> None:
+    """Have bases made or pulled again from now on."""
+    write_file(workspace.state / _RENEWED, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}\n".encode())
 
 
 def _find_archive(workspace: Workspace) -> Archive:

@@ -151,7 +151,7 @@ class Builder:
 
     def _make_base(self) -> None:
         ground = self.inputs.ground
-        base = image.debian_image(ground.archive)
+        base = image.debian_image(ground.archive, ground.renewed)
         if ground.is_registry or self.engine.has_image(base):
             return
         with console.working(f"Building a base image from the packages of {ground.archive.codename}") as work:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
 from stack import console
@@ -21,6 +22,7 @@ from stack.run.deploy.revision import tell_revisions
 from stack.run.docker.container import Container
 from stack.run.figures import Figures, read_figures
 from stack.run.function_status import list_functions, show_functions
+from stack.run.image_age import describe_age, find_age
 from stack.run.stack import Stack, open_stack
 
 _HTTP_PORT = 8080
@@ -51,15 +53,24 @@ def tell_status(*, as_json: bool) -> None:
     urls = _find_urls(stack, containers)
     dead = _count_dead_letters(stack, broker)
     if as_json:
-        documents = [_describe(one, figures.get(one.id), urls) for one in containers]
+        times = stack.engine.image_times(one.image for one in containers)
+        documents = [_describe(one, figures.get(one.id), urls) | _date(one, times) for one in containers]
         console.show_json([one | _describe_messages(one, broker, dead) for one in documents])
     elif containers:
         _show_status(containers, figures, urls)
         _show_broker(broker, dead)
+        if (age := find_age(stack)) is not None:
+            console.note(describe_age(age))
     else:
         console.say("Nothing runs. `invoke up` starts the stack.")
     if containers and not any(one.service == SERVICE for one in containers):
         console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
+
+
+def _date(container: Container, times: Mapping[str, datetime]) -> dict[str, str]:
+    """Return when a container's image was made, if it is here still."""
+    made = times.get(container.image)
+    return {"image_created": made.isoformat(timespec="seconds")} if made else {}
 
 
 def tell_functions(name: str, *, as_json: bool) -> None:

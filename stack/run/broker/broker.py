@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from stack import console
 from stack.errors import BrokerError
+from stack.plan.backup import Sample
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE, Credentials
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.leftover import Binding
@@ -81,6 +82,22 @@ class Broker:
             BrokerError: the broker does not answer.
         """
         return {str(queue["name"]): _read_depth(queue) for queue in self._pages("/api/queues")}
+
+    def samples(self) -> dict[str, Sample]:
+        """Return the durable queues of this virtual host, each as RabbitMQ's figures have it, which are a second old.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        return {str(one["name"]): _read_sample(one) for one in self._pages("/api/queues") if one.get("durable")}
+
+    def export_definitions(self) -> dict[str, Any]:
+        """Return what RabbitMQ knows besides messages: users, exchanges, queues, bindings, policies.
+
+        Raises:
+            BrokerError: the broker does not answer, or refuses this account.
+        """
+        return dict(self.request("GET", "/api/definitions"))
 
     def delete_queue(self, name: str) -> None:
         """Delete a queue and what it holds; one that does not exist is no error."""
@@ -161,6 +178,12 @@ def _queue_path(name: str) -> str:
 def _read_depth(queue: dict[str, Any]) -> Depth:
     rate = queue.get("message_stats", {}).get("publish_details", {}).get("rate", 0.0)
     return Depth(int(queue.get("messages", 0)), float(rate))
+
+
+def _read_sample(queue: dict[str, Any]) -> Sample:
+    stats, held = queue.get("message_stats", {}), queue.get("messages_unacknowledged", 0)
+    taken = sum(int(stats.get(name, 0)) for name in ("ack", "deliver_no_ack", "get_no_ack"))
+    return Sample(int(queue.get("messages_ready", 0)), int(held), int(stats.get("publish", 0)), taken)
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -104,8 +104,13 @@ def find_broker_drift(broker: Broker, declared: Declared) -> tuple[Difference, .
 
 
 def _fetch_alarms(broker: Broker) -> Iterator[Trouble]:
-    yield from find_alarms(broker.request("GET", f"/api/nodes?columns={NODE_COLUMNS}"))
-    yield from find_blocked(broker.request("GET", f"/api/connections?columns={CONNECTION_COLUMNS}"))
+    yield from find_alarms(_list_known(broker, f"/api/nodes?columns={NODE_COLUMNS}"))
+    yield from find_blocked(_list_known(broker, f"/api/connections?columns={CONNECTION_COLUMNS}"))
+
+
+def _list_known(broker: Broker, path: str) -> list[dict[str, Any]]:
+    """Return what there are figures of: of a node that has just started RabbitMQ tells an empty list instead."""
+    return [one for one in broker.request("GET", path) if isinstance(one, dict)]
 
 
 def _fetch_queues(broker: Broker) -> list[Mapping[str, Any]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,6 +135,18 @@ class Engine:
             require_success(result)
         found = {name for line in result.stdout.split("\n") if line for name in json.loads(line) or ()}
         return {name for name in wanted if is_told(name, found)}
+
+    def image_times(self, names: Iterable[str]) -> dict[str, datetime]:
+        """Return when each of these images was made, of those that are here.
+
+        Raises:
+            EngineError: Docker does not answer.
+        """
+        wanted = sorted(self.images(names))
+        if not wanted:
+            return {}
+        lines = self._ask("image", "inspect", "--format", "{{.Created}}", *wanted).split()
+        return {name: datetime.fromisoformat(line) for name, line in zip(wanted, lines, strict=True)}
 
     def used_images(self) -> set[str]:
         """Return the images of all containers on this machine, of whatever project."""

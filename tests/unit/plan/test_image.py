@@ -8,9 +8,10 @@ from hypothesis import strategies as some
 
 from stack.config.settings import Images, ImageSource, Settings
 from stack.plan.broker import GUEST_CREDENTIALS
+from stack.plan.broker_data import name_volume
 from stack.plan.function import FunctionPlan
 from stack.plan.image import Archive, Ground, debian_image, digest, python_base, rabbitmq_base
-from stack.plan.render import Inputs, function_image, processor_image, rabbitmq_image, rabbitmq_volume
+from stack.plan.render import Inputs, control_image, function_image, processor_image, rabbitmq_image
 from tests.unit.plan.samples import make_plan
 
 ARCHIVE = Archive("trixie", ("deb http://mirror trixie main",))
@@ -74,4 +75,13 @@ def test_packages_of_a_release(codename: str, python: str, knows_features: bool)
 
 
 def test_data_of_distant_releases_is_kept_apart() -> None:
-    assert rabbitmq_volume(PACKAGES) != rabbitmq_volume(REGISTRY)
+    assert name_volume(PACKAGES) != name_volume(REGISTRY)
+
+
+def test_renewed_bases_have_other_names_as_has_all_that_stands_on_them() -> None:
+    for ground in (PACKAGES, REGISTRY):
+        before, after = (Inputs(Settings(), one, GUEST_CREDENTIALS) for one in (ground, replace(ground, renewed="1")))
+        assert processor_image(before) != processor_image(after)
+        assert control_image(before) != control_image(after)
+    assert python_base(Settings(), PACKAGES) != python_base(Settings(), replace(PACKAGES, renewed="1"))
+    assert python_base(Settings(), REGISTRY) == python_base(Settings(), replace(REGISTRY, renewed="1"))

@@ -1,0 +1,1 @@
+"""Backup: the whole stack in one file, and back again."""

@@ -1,0 +1,213 @@
+"""`invoke backup`: all that makes a stack what it is, in one file that has its name only when it is whole."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from stack import console
+from stack.errors import ConflictError, HostError
+from stack.plan.backup import (
+    BROKER,
+    HEADER,
+    IMAGES,
+    KEY,
+    MANIFEST,
+    SEALED,
+    Header,
+    Manifest,
+    Sealed,
+)
+from stack.record import dataclass
+from stack.run.backup.archive import ArchiveWriter, writing
+from stack.run.backup.broker import BrokerCopy, copied_broker
+from stack.run.backup.contents import list_images, list_secrets, write_workspace
+from stack.run.backup.seal import choose_passphrase, encrypt, lock_key, new_key
+from stack.run.deploy.deployment import load_deployments
+from stack.run.docker.transfer import read_chunks
+from stack.run.interruption import interruptible
+from stack.run.lock import STACK, TREE, lock
+from stack.run.owner import check_owner
+from stack.run.stack import Stack, open_stack
+from stack.run.workspace import advise, sync
+
+
+@dataclass(frozen=True)
+class BackupRequest:
+    """What a person asks for; without a file it is named after the project and the time."""
+
+    file: str = ""
+    passphrase_file: str = ""
+    has_images: bool = True
+    force: bool = False
+
+
+def make_backup(request: BackupRequest) -> tuple[Path, Manifest, str]:
+    """Write a backup; return where it is, what is in it, and the passphrase.
+
+    No function is deployed meanwhile. Functions and devices go on; the broker pauses while its data is copied.
+
+    Raises:
+        StackError: something cannot be read or written; there is no file then.
+    """
+    stack = open_stack(is_lenient=True)
+    stack.engine.check()
+    check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
+    path = choose_path(stack.settings.project, request)
+    word = choose_passphrase(request.passphrase_file)
+    header = Header(project=stack.settings.project, made=datetime.now(UTC))
+    with interruptible("there is no backup."), lock(stack.workspace, STACK), console.working(f"Writing {path}"):
+        manifest = _write_file(stack, path, header, word, has_images=request.has_images)
+    return path, manifest, word
+
+
+def back_up_and_tell(request: BackupRequest, *, verify: bool, as_json: bool) -> None:
+    """Write a backup, restore it on trial if asked to, and say what is in it.
+
+    Raises:
+        StackError: it could not be written, or does not restore as it should.
+    """
+    from stack.run.backup.verify import verify_backup
+
+    path, manifest, word = make_backup(request)
+    if verify:
+        verify_backup(path, word)
+    if as_json:
+        console.show_json(describe_backup(path, manifest, is_verified=verify))
+    else:
+        _tell(path, manifest, is_verified=verify)
+
+
+def describe_backup(path: Path, manifest: Manifest, *, is_verified: bool) -> dict[str, object]:
+    """Return a backup as `--json` prints it."""
+    queues = manifest.broker.queues if manifest.broker else {}
+    return {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "project": manifest.header.project,
+        "functions": manifest.functions,
+        "images": list(manifest.images),
+        "missing_images": list(manifest.missing_images),
+        "queues": {name: one.most for name, one in queues.items()},
+        "rabbitmq": manifest.broker.version if manifest.broker else "",
+        "paused_seconds": manifest.broker.paused_seconds if manifest.broker else 0.0,
+        "verified": is_verified,
+    }
+
+
+def _write_file(stack: Stack, path: Path, header: Header, word: str, *, has_images: bool) -> Manifest:
+    with written_whole(path) as file, writing(file) as archive:
+        return _write_members(stack, archive, header, word, has_images=has_images)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file, which only its owner can read, that has its name once all of it is on the disk.
+
+    Raises:
+        HostError: it cannot be written; what had the name before has it still.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(path)
+                sync(path.parent)
+            finally:
+                Path(file.name).unlink(missing_ok=True)
+    except OSError as error:
+        raise HostError(_explain(path, error)) from error
+
+
+def _write_members(stack: Stack, archive: ArchiveWriter, header: Header, word: str, *, has_images: bool) -> Manifest:
+    key = new_key()
+    archive.add(HEADER, header.model_dump_json().encode())
+    archive.add(KEY, lock_key(key, word))
+    with ExitStack() as exits:
+        # Nothing changes files or containers while they are read, and the broker's moment is theirs.
+        with lock(stack.workspace, TREE):
+            stack = stack.reread()
+            write_workspace(stack.workspace, archive)
+            secrets = dict(list_secrets(stack.workspace))
+            copy = exits.enter_context(copied_broker(stack))
+        return _write_rest(stack, archive, Parts(header, key, secrets, copy), has_images=has_images)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the last members are made of."""
+
+    header: Header
+    key: bytes
+    secrets: dict[str, str]
+    copy: BrokerCopy | None
+
+
+def _write_rest(stack: Stack, archive: ArchiveWriter, parts: Parts, *, has_images: bool) -> Manifest:
+    if parts.copy:
+        archive.add_chunks(BROKER, parts.copy.read(parts.key))
+    wanted = list_images(stack)
+    here = stack.engine.images(wanted) if has_images else set()
+    images = tuple(one for one in wanted if one in here)
+    if images:
+        archive.add_chunks(IMAGES, read_chunks(["docker", "save", *images]))
+    manifest = Manifest(
+        header=parts.header,
+        functions={name: one.revision for name, one in load_deployments(stack.workspace).items()},
+        images=images,
+        missing_images=tuple(one for one in wanted if one not in here),
+        broker=parts.copy.facts if parts.copy else None,
+        members=dict(archive.digests),
+    )
+    content = manifest.model_dump_json(indent=1).encode()
+    archive.add(MANIFEST, content)
+    definitions = parts.copy.definitions if parts.copy else {}
+    sealed = Sealed(
+        manifest=hashlib.sha256(content).hexdigest(),
+        secrets=parts.secrets,
+        definitions=definitions,
+    )
+    archive.add(SEALED, encrypt(parts.key, sealed.model_dump_json().encode()))
+    return manifest
+
+
+def choose_path(project: str, request: BackupRequest) -> Path:
+    """Return where a backup is to be.
+
+    Raises:
+        ConflictError: there is a file of the name.
+    """
+    name = f"{project}-{datetime.now(UTC):%Y%m%d-%H%M%S}.tidegate.tar.gz"
+    path = Path(request.file or name).expanduser().absolute()
+    if path.is_dir():
+        path /= name
+    if path.exists() and not request.force:
+        raise ConflictError(f"{path} is there already. Choose another name, or add --force to replace it.")
+    return path
+
+
+def _explain(path: Path, error: OSError) -> str:
+    place = Path(error.filename or path)
+    return f"{place} cannot be read or written: {error.strerror or error}. {advise(error, place)} There is no backup."
+
+
+def _tell(path: Path, manifest: Manifest, *, is_verified: bool) -> None:
+    functions: Sequence[str] = [f"{name} (revision {number})" for name, number in manifest.functions.items()]
+    messages = sum(one.most for one in manifest.broker.queues.values()) if manifest.broker else 0
+    console.success(f"{path}: {path.stat().st_size / 1e6:.1f} MB.")
+    console.say(f"Functions: {', '.join(functions) or 'none'}; {len(manifest.images)} images of their revisions.")
+    if manifest.missing_images:
+        console.note(f"Without an image, to be built again by a deploy: {', '.join(manifest.missing_images)}.")
+    if manifest.broker:
+        queues = len(manifest.broker.queues)
+        paused = f"{manifest.broker.paused_seconds:.2f} s"
+        console.say(f"Broker: {messages} messages in {queues} durable queues; it paused for {paused}.")
+    if is_verified:
+        console.success("It was restored on trial, and is as it should be.")
+    console.say(f"Next: keep it and its passphrase on another machine; `invoke restore {path.name}` brings it back.")

@@ -1,0 +1,159 @@
+"""`invoke restore`: a backup becomes a stack again. All of it is checked before anything is written."""
+
+import base64
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from stack import console
+from stack.config.settings import FILE, Settings, load_settings
+from stack.plan.backup import BROKER, IMAGES, STATE, WORKSPACE, Sealed
+from stack.plan.broker_data import BrokerData, name_volume
+from stack.record import dataclass
+from stack.run.backup.archive import reading
+from stack.run.backup.broker import fill_volume
+from stack.run.backup.reader import Backup, read_backup
+from stack.run.backup.seal import decrypt, load_passphrase
+from stack.run.backup.target import check_broker, check_target, put_away
+from stack.run.broker.data import note_data
+from stack.run.docker.engine import Engine
+from stack.run.docker.transfer import write_chunks
+from stack.run.image import Builder
+from stack.run.interruption import interruptible
+from stack.run.lock import stack_lock
+from stack.run.stack import Stack
+from stack.run.workspace import Workspace, make_folder, open_workspace, sync_tree, write_file
+
+_PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
+_AGAIN = "what was written stays, and what it replaced is in .stack/replaced; type this again with --force."
+
+
+@dataclass(frozen=True)
+class RestoreRequest:
+    """How a backup is restored."""
+
+    force: bool = False
+    """Replace what is in the workspace; it is kept."""
+    keeps_settings: bool = False
+    """Go by the stack.yaml that is in the workspace, such as with other ports, and not by the backup's."""
+    adapt: Callable[[Settings], Settings] = lambda one: one
+    """Choose other settings for a trial, without writing them."""
+
+
+def restore_and_tell(file: str, request: RestoreRequest, *, passphrase_file: str, start: bool) -> None:
+    """Restore a backup into this workspace, and start the stack.
+
+    Raises:
+        StackError: the file, its passphrase or the workspace is not as it should be; nothing was changed then.
+    """
+    path = Path(file).expanduser().absolute()
+    word = load_passphrase(passphrase_file)
+    with console.working(f"Reading {path}"):
+        backup = read_backup(path, word)
+    workspace = open_workspace()
+    restore_backup(workspace, backup, request)
+    made = backup.manifest.header.made.astimezone()
+    names = ", ".join(backup.manifest.functions) or "none"
+    console.success(f"{workspace.root} is as {backup.manifest.header.project} was at {made:%Y-%m-%d %H:%M:%S %Z}.")
+    console.say(f"Functions: {names}.")
+    if start:
+        # Only now: the stack is that of the restored files.
+        from stack.run.status import bring_up_and_tell
+
+        bring_up_and_tell()
+    else:
+        console.say("Next: `invoke up` starts it, with the messages that were in its queues.")
+
+
+def restore_backup(workspace: Workspace, backup: Backup, request: RestoreRequest) -> Stack:
+    """Write files, load images and fill the broker's volume; return the stack, which is not started.
+
+    Raises:
+        StackError: something stands in the way, or there is no room; files that were replaced are kept.
+    """
+    make_folder(workspace.root)
+    with tempfile.TemporaryDirectory(prefix=".restoring-", dir=workspace.root) as name:
+        fresh = Path(name)
+        with interruptible("nothing was changed."):
+            with console.working("Unpacking"):
+                unpack(backup, fresh)
+            if request.keeps_settings:
+                (fresh / WORKSPACE / FILE).unlink(missing_ok=True)
+            wanted = request.adapt(load_settings(workspace.root if request.keeps_settings else fresh / WORKSPACE))
+            stack = Stack(workspace, wanted, Engine(wanted.project, workspace.compose), is_lenient=True)
+            stack.engine.check()
+            check_target(stack, fresh, force=request.force)
+            check_broker(stack, backup)
+        with interruptible(_AGAIN), stack_lock(workspace):
+            put_away(workspace, fresh)
+            move(fresh, workspace)
+            write_secrets(workspace, backup.sealed)
+            _fill(stack.reread(), backup)
+    return stack.reread()
+
+
+def unpack(backup: Backup, folder: Path) -> None:
+    """Write the files of a backup into a folder; links come last, so that nothing is written through one."""
+    links: dict[Path, str] = {}
+    with reading(backup.path) as members:
+        for info, content in members:
+            if info.name.startswith((BROKER, IMAGES)):
+                break
+            if not info.name.startswith((WORKSPACE, STATE)):
+                continue
+            target = folder / info.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if content is None:
+                links[target] = info.linkname
+                continue
+            with target.open("wb") as file:
+                shutil.copyfileobj(content, file)
+            target.chmod(info.mode & 0o755)
+    for target, linked in links.items():
+        target.symlink_to(linked)
+    (folder / WORKSPACE).mkdir(exist_ok=True)
+
+
+def move(fresh: Path, workspace: Workspace) -> None:
+    """Put unpacked files where they belong."""
+    for source, target in ((fresh / WORKSPACE, workspace.root), (fresh / STATE, workspace.state)):
+        for path in sorted(one for one in source.rglob("*") if one.is_symlink() or not one.is_dir()):
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
+    for folder in (workspace.root / "functions", workspace.state):
+        if folder.is_dir():
+            sync_tree(folder)
+
+
+def write_secrets(workspace: Workspace, sealed: Sealed) -> None:
+    """Write the files of .stack/secrets."""
+    make_folder(workspace.secrets, _PRIVATE_FOLDER)
+    for name, content in sealed.secrets.items():
+        write_file(workspace.secrets / name, base64.b64decode(content), _PRIVATE)
+
+
+def _fill(stack: Stack, backup: Backup) -> None:
+    if backup.manifest.images:
+        with console.working(f"Loading {len(backup.manifest.images)} images"):
+            write_chunks(["docker", "load", "--quiet"], _read_chunks(backup, IMAGES))
+    if backup.manifest.broker:
+        Builder(stack.workspace, stack.engine, stack.bare_inputs).prepare_stack()
+        check_broker(stack, backup)
+        with console.working("Filling the broker's volume"):
+            chunks = _read_chunks(backup, BROKER)
+            fill_volume(stack, (decrypt(backup.key, chunk) for chunk in chunks))
+        note_data(stack.workspace, BrokerData(name_volume(stack.ground), backup.manifest.broker.version))
+
+
+def _read_chunks(backup: Backup, prefix: str) -> Iterator[bytes]:
+    """Yield a series of members, which stand together."""
+    with reading(backup.path) as members:
+        begun = False
+        for info, content in members:
+            if info.name.startswith(prefix) and content:
+                begun = True
+                yield content.read()
+            elif begun:
+                return

@@ -1,0 +1,82 @@
+"""Upgrades: the broker's data is found again in another volume, and base images are made again."""
+
+import json
+from collections.abc import Iterator
+
+import pika
+import pytest
+
+from stack.plan.broker_data import BrokerData
+from stack.run.broker.data import load_data, note_data
+from stack.run.docker.volume import create_volume, helper, list_volumes
+from stack.run.workspace import Workspace as StackWorkspace
+from tests.docker.workspace import Workspace, run_docker
+
+QUEUE = "up-queue"
+OLDER, MESSAGES = "rabbitmq-data", 100
+
+
+@pytest.fixture
+def stack(fresh_workspace: Workspace) -> Iterator[Workspace]:
+    fresh_workspace.invoke("up")
+    yield fresh_workspace
+    fresh_workspace.invoke("down", "--volumes", "--yes", check=False)
+
+
+def count(workspace: Workspace) -> int:
+    with pika.BlockingConnection(pika.URLParameters(workspace.amqp_url)) as connection:
+        return int(connection.channel().queue_declare(QUEUE, passive=True).method.message_count)
+
+
+def publish(workspace: Workspace) -> None:
+    with pika.BlockingConnection(pika.URLParameters(workspace.amqp_url)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+        for number in range(MESSAGES):
+            channel.basic_publish("", QUEUE, b"%d" % number, pika.BasicProperties(delivery_mode=2))
+
+
+def put_into_older_volume(workspace: Workspace) -> str:
+    """Give the broker's data the volume that it has with images of a registry; return the name of its own."""
+    project = workspace.project
+    (own,) = [one.name for one in list_volumes(project) if one.short_name.startswith(OLDER)]
+    image = workspace.inspect("rabbitmq-mqtt")["Config"]["Image"]
+    workspace.invoke("down")
+    older = create_volume(project, OLDER)
+    with helper(project, image, {"/from:ro": own, "/to": older.name}) as container:
+        run_docker("exec", container, "cp", "-a", "/from/.", "/to/")
+    return own
+
+
+def test_data_in_another_volume_is_found_and_taken_along(stack: Workspace) -> None:
+    state = StackWorkspace(stack.root)
+    noted = load_data(state)
+    assert noted
+    assert noted.version.startswith("4.")
+    assert all("image_created" in one for one in json.loads(stack.invoke("status", "--json").stdout))
+    assert "The base images were made" in stack.invoke("status").stderr
+    publish(stack)
+    own = put_into_older_volume(stack)
+    # Both hold data: somebody has to say which is meant.
+    for task in ("plan", "up"):
+        refused = stack.invoke(task, check=False)
+        assert (refused.returncode, f"docker volume rm {stack.project}_{OLDER}" in refused.stderr) == (1, True)
+    # Only the older does.
+    run_docker("volume", "rm", own)
+    note_data(state, BrokerData(OLDER, noted.version))
+    refused = stack.invoke("up", check=False)
+    assert (refused.returncode, "`invoke upgrade` takes them along" in refused.stderr) == (1, True)
+    assert stack.containers() == []
+    planned = stack.invoke("upgrade", "--dry-run")
+    assert f"from {OLDER} to {noted.volume}" in planned.stdout
+    stack.invoke("upgrade", "--yes")
+    assert count(stack) == MESSAGES
+    assert [one.name for one in list_volumes(stack.project) if one.short_name.startswith(OLDER)] == [own]
+    assert load_data(state) == BrokerData(noted.volume, noted.version)
+    assert stack.invoke("plan").returncode == 0
+    # A RabbitMQ that the data cannot be read by is not started.
+    note_data(state, BrokerData(noted.volume, "4.9.0"))
+    refused = stack.invoke("up", check=False)
+    assert (refused.returncode, "which is newer" in refused.stderr) == (1, True)
+    note_data(state, noted)

@@ -1,0 +1,81 @@
+"""Which files a backup holds, and what stays if it cannot be written."""
+
+import base64
+import errno
+from pathlib import Path
+
+import pytest
+
+from stack.errors import ConflictError, HostError, StackError
+from stack.run.backup import backup as module
+from stack.run.backup.backup import BackupRequest, choose_path, written_whole
+from stack.run.backup.contents import list_backup_files, list_secrets
+from stack.run.backup.seal import VARIABLE, choose_passphrase, load_passphrase
+from stack.run.workspace import Workspace
+
+
+def write(folder: Path, *paths: str) -> None:
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(path)
+
+
+def test_links_that_lead_out_and_caches_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, "f/a/main.py", "f/.events/a/one.yaml", "f/a/__pycache__/x.pyc", "outside")
+    (tmp_path / "f/a/inner").symlink_to("main.py")
+    (tmp_path / "f/a/outer").symlink_to("../../outside")
+    (tmp_path / "f/a/folder").symlink_to("../.events")
+    found = {path.relative_to(tmp_path / "f").as_posix() for path in list_backup_files(tmp_path / "f")}
+    assert found == {"a/main.py", ".events/a/one.yaml", "a/inner", "a/folder"}
+    assert "outer leads out of" in " ".join(capsys.readouterr().err.split())
+
+
+def test_every_secret_is_kept_but_for_its_copies(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    write(workspace.secrets, "plc.word", ".stack-key", "mounted/plc.word")
+    found = dict(list_secrets(workspace))
+    assert {name: base64.b64decode(text) for name, text in found.items()} == {
+        "plc.word": b"plc.word",
+        ".stack-key": b".stack-key",
+    }
+
+
+def test_file_that_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
+    write(tmp_path, "b.tar.gz")
+    with pytest.raises(ConflictError, match=r"is there already\. Choose another name, or add --force"):
+        choose_path("tidegate", BackupRequest(str(tmp_path / "b.tar.gz")))
+    assert choose_path("tidegate", BackupRequest(str(tmp_path / "b.tar.gz"), force=True)) == tmp_path / "b.tar.gz"
+    assert choose_path("tidegate", BackupRequest(str(tmp_path))).name.startswith("tidegate-20")
+
+
+def test_full_disk_leaves_nothing_and_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "b.tar.gz"
+    path.write_text("older")
+    full = r"No space left on device\. Make room there.* There is no backup\."
+    with pytest.raises(HostError, match=full), written_whole(path) as file:
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert [one.name for one in tmp_path.iterdir()] == ["b.tar.gz"]
+    assert path.read_text() == "older"
+    with written_whole(path) as file:
+        file.write(b"whole")
+    assert path.read_bytes() == b"whole"
+    assert path.stat().st_mode & 0o777 == 0o600
+    monkeypatch.setattr(module, "sync", lambda _: None)
+    with pytest.raises(HostError, match="cannot be read or written"), written_whole(tmp_path / "no" / "b"):
+        raise AssertionError
+
+
+def test_passphrase_of_file_variable_and_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "word").write_text("of the file\n")
+    assert choose_passphrase(str(tmp_path / "word")) == "of the file"
+    with pytest.raises(HostError, match="Name another --passphrase-file"):
+        load_passphrase(str(tmp_path / "none"))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    with pytest.raises(StackError, match=f"nobody to ask for it.*{VARIABLE}"):
+        choose_passphrase("")
+    monkeypatch.setenv(VARIABLE, "short")
+    with pytest.raises(StackError, match="at least 8 characters"):
+        choose_passphrase("")
+    assert load_passphrase("") == "short"
