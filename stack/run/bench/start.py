@@ -57,8 +57,9 @@ def _wait_until_ready(container: str) -> float:
     document = _inspect(container)
     began = _read_time(document["State"]["StartedAt"])
     port = int(document["NetworkSettings"]["Ports"]["8082/tcp"][0]["HostPort"])
+    deadline = time.monotonic() + _READY_SECONDS
     while not is_ready(port):
-        if time.time() > began + _READY_SECONDS:
+        if time.monotonic() > deadline:
             raise StackError(f"the function is not ready after {_READY_SECONDS:g} s")
         time.sleep(_LOOK)
     return time.time() - began

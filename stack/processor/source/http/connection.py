@@ -164,7 +164,7 @@ class HttpConnection(asyncio.Protocol):
             return
         parser = self._parser
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        message = HttpMessage(parser.get_method(), self._target, self._headers, body, self.source.now)
+        message = HttpMessage(parser.get_method(), self._target, self._headers, body, self.source.time)
         delivery = HttpDelivery(
             self,
             message,
@@ -309,7 +309,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_refused = True
         self._in_head = self._in_body = self._is_heard = False
         self._body = []
-        message = HttpMessage(b"", b"", [], b"", self.source.now)
+        message = HttpMessage(b"", b"", [], b"", self.source.time)
         delivery = HttpDelivery(self, message, keep_alive=False, is_old=False)
         delivery.answer = refuse(status, reason)
         self._pending.append(delivery)

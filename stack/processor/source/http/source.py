@@ -57,7 +57,8 @@ class HttpSource:
         self.connections: set[HttpConnection] = set()
         self.waiting: dict[HttpDelivery, bool] = {}
         self.is_stopping = False
-        self.now = 0.0
+        # Of the last tick: by the clock that no one sets, which deadlines are told in, and since the epoch.
+        self.now = self.time = 0.0
         self.no_transport = asyncio.Transport()
         self._patience = max(trigger.availability_timeout, _TAKING)
         self._look = min(_LONGEST_LOOK, max(_SHORTEST_LOOK, self._patience / 10))
@@ -148,8 +149,9 @@ class HttpSource:
 
     def _tick(self) -> None:
         """Look at the clock, and at who has waited too long."""
-        self.now = time.time()
-        self.writer.set_time(self.now)
+        self.now = time.monotonic()
+        self.time = time.time()
+        self.writer.set_time(self.time)
         for connection in [connection for connection in self.connections if connection.deadline < self.now]:
             connection.expire()
         for delivery in list(self.waiting):
