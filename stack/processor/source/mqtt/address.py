@@ -9,6 +9,7 @@ from paho.mqtt.properties import Properties
 
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, Trigger
+from stack.processor.source.mqtt.properties import read_leniently
 from stack.processor.source.tls import open_tls
 from stack.record import dataclass
 
@@ -64,6 +65,7 @@ def read_address(trigger: Trigger) -> Address:
 
 def open_client(trigger: Trigger, function: Function, address: Address) -> Client:
     """Return a client, not connected yet, whose session the broker keeps and which acknowledges by hand."""
+    read_leniently()
     attributes = trigger.attributes
     version = attributes.integer("protocolVersion", 4)
     if version not in _VERSIONS:

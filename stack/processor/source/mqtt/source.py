@@ -198,9 +198,19 @@ class MqttSource:
         """Read what has arrived; what TLS has decrypted already, no socket tells of."""
         for _ in range(_AT_ONCE):
             arrived = self._arrived
-            self._client.loop_read()
+            try:
+                self._client.loop_read()
+            except Exception as error:
+                # A packet that paho cannot take ends this connection, and not the reading for good.
+                self._give_up(error)
+                break
             if arrived == self._arrived and not (hasattr(socket, "pending") and socket.pending()):
                 break
+
+    def _give_up(self, error: Exception) -> None:
+        """Begin anew after a packet that cannot be read."""
+        self._report(State.WAITING, f"the broker {self._name} sent what is not MQTT: {error!r}")
+        self._client.disconnect()
 
     def _acknowledge(self) -> None:
         while self._done:
@@ -277,13 +287,28 @@ def _open_retries(trigger: Trigger, function: Function, intake: Intake, report: 
 
 def _read_message(message: MQTTMessage) -> MqttMessage:
     properties = message.properties
-    headers: dict[str, Any] = {"x-mqtt-publish-qos": message.qos, "x-mqtt-retain": message.retain}
-    headers.update(getattr(properties, "UserProperty", ()))
+    headers: dict[str, Any] = {}
+    for name, value in getattr(properties, "UserProperty", ()):
+        headers[name if isinstance(name, str) else _to_text(name)] = value
+    headers |= {"x-mqtt-publish-qos": message.qos, "x-mqtt-retain": message.retain}
+    content_type = getattr(properties, "ContentType", "")
     return MqttMessage(
-        topic=message.topic,
+        topic=_read_topic(message),
         payload=bytes(message.payload),
         packet_id=message.mid,
         headers=headers,
-        content_type=getattr(properties, "ContentType", ""),
+        content_type=content_type if isinstance(content_type, str) else _to_text(content_type),
         received=time.time(),
     )
+
+
+def _read_topic(message: MQTTMessage) -> str:
+    """Return a topic, also where it is no UTF-8."""
+    try:
+        return message.topic
+    except UnicodeDecodeError as error:
+        return _to_text(error.object)
+
+
+def _to_text(value: bytes) -> str:
+    return value.decode(errors="backslashreplace")
