@@ -1,0 +1,69 @@
+"""What callers are told of a function's failures, and where failures are told to those who run it."""
+
+import http.client
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.docker.workspace import Workspace, run_docker, wait_until
+from tests.unit.dashboard.serving import Client
+
+CODE = """
+def handler(context, event):
+    context.logger.info("asked")
+    if event.path == "/fail":
+        raise ValueError("secret of the house")
+    if event.path == "/wrong":
+        return context.Response("text")
+    return "fine"
+"""
+CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+
+
+def ask(workspace: Workspace, path: str, **headers: str) -> tuple[int, str, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", workspace.settings.ports.gateway, timeout=30)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    found = answer.status, answer.read().decode(), answer.headers.get("x-nuclio-logs", "")
+    connection.close()
+    return found
+
+
+def test_failures_are_told_to_those_who_run_the_function(workspace: Workspace, author: Callable[..., Path]) -> None:
+    author("failing", CODE)
+    workspace.invoke("deploy-function", "failing")
+    hidden = "The handler failed; the reason is in the function's log."
+    assert ask(workspace, "/failing/fail", **{"X-Nuclio-Log-Level": "debug"}) == (500, hidden, "")
+    told = workspace.invoke("invoke-function", "failing", "--path", "/fail", check=False).stdout
+    assert "ValueError: secret of the house" in told and "main.py" in told
+    wrong = workspace.invoke("invoke-function", "failing", "--path", "/wrong", check=False).stdout
+    assert 'return context.Response("text")' in wrong and "should be a dict, not 'text'" in wrong
+    check_sites(workspace)
+    check_dashboard(workspace)
+    (container,) = workspace.containers("function-failing")
+    assert run_docker("exec", container, "printenv", "TIDEGATE_EVENT_TIMEOUT").stdout.strip() == "600"
+
+
+def check_sites(workspace: Workspace) -> None:
+    status, body, _ = ask(workspace, "/failing/", **CROSS_SITE)
+    assert status == 403 and "may not call this function" in body
+    assert ask(workspace, "/failing/", **{"Sec-Fetch-Site": "same-origin"})[:2] == (200, "fine")
+    assert ask(workspace, "/failing/")[:2] == (200, "fine")
+
+
+def check_dashboard(workspace: Workspace) -> None:
+    client = Client(workspace.settings.ports.dashboard)
+    calls = {"X_Nuclio_Function_Name": "failing", "X_Nuclio_Log_Level": "debug"}
+    answer = client.send("GET", "/api/function_invocations", X_Nuclio_Path="fail", **calls)
+    assert answer.status == 500 and b"secret of the house" in answer.body
+    assert "asked" in answer.headers["x-nuclio-logs"]
+
+    def find_message() -> str:
+        return str(client.send("GET", "/api/functions/failing").json["status"].get("message", ""))
+
+    wait_until(lambda: "of its last" in find_message(), what="the function's state to tell its failures")
+    wait_until(lambda: b"events failed." in client.send("GET", "/overview/troubles").body, what="the overview to tell")
+    status = workspace.invoke("status")
+    assert "events failed." in status.stdout + status.stderr
+    (one,) = [one for one in json.loads(workspace.invoke("status", "--json").stdout) if one.get("problems")]
+    assert one["service"] == "function-failing" and one["problems"][0]["subject"] == "failing"
