@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,7 +31,9 @@ _MOST_MEGABYTES, _MOST_DAYS = 1_000_000, 49
 
 # Where it depends on `bind`.
 AUTO: Literal["auto"] = "auto"
+ALWAYS: Literal["always"] = "always"
 
+IpNetwork = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -135,10 +137,22 @@ class Dashboard(Document):
     """The dashboard: Tidegate's own, or Nuclio's where its registry can be reached."""
 
     implementation: Implementation = Implementation.TIDEGATE
+    login: Literal["auto", "always"] = AUTO
+    """auto asks for a login where `bind` lets other machines in, always on this machine too."""
+    session_hours: int = Field(12, ge=1, le=8760, alias="session_hours")
+    """How long a login lasts."""
+    proxies: tuple[IpNetwork, ...] = ()
+    """Addresses and networks of proxies that are believed whom they speak for (X-Forwarded-For, X-Forwarded-Proto)."""
     hosts: tuple[str, ...] = ()
     """More names by which browsers may call this machine; its own name and addresses go without saying."""
     origins: tuple[str, ...] = ()
     """Other sites whose pages may use the API, such as http://localhost:3000."""
+
+    @model_validator(mode="after")
+    def _can_log_in(self) -> "Dashboard":
+        if self.login == ALWAYS and self.implementation is Implementation.NUCLIO:
+            raise ValueError("login: always needs implementation: tidegate; Nuclio's dashboard has no login")
+        return self
 
     @field_validator("hosts")
     @classmethod
@@ -248,6 +262,11 @@ class Settings(Document):
     def is_local(self) -> bool:
         """Say whether only this machine can reach the published ports."""
         return self.bind.is_loopback
+
+    @property
+    def has_dashboard_login(self) -> bool:
+        """Say whether the dashboard asks for a login."""
+        return self.dashboard.login == ALWAYS or not self.is_local
 
     @property
     def host(self) -> str:

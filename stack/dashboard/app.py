@@ -8,10 +8,10 @@ from functools import partial
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from stack.config.settings import Settings
 from stack.dashboard import assets, live
@@ -52,23 +52,27 @@ from stack.dashboard.pages import (
     test,
     triggers,
 )
+from stack.dashboard.security.client import find_proxies
 from stack.dashboard.security.cors import Cors
 from stack.dashboard.security.csrf import CsrfGuard
 from stack.dashboard.security.gatekeeper import Gatekeeper
 from stack.dashboard.security.host import HostGuard, machine_names
 from stack.dashboard.security.login import LoginGuard
 from stack.dashboard.security.policy import Policy
+from stack.dashboard.security.session import SessionCookies, Sessions
 from stack.errors import ConfigError
 from stack.run.deploy.relic import clear_relics
 from stack.run.live.caretaker import Caretaker
 from stack.run.live.demo import DemoSource
 from stack.run.live.hub import open_hub
 from stack.run.live.simulating import SimulatorSource
+from stack.run.place import is_inside
 from stack.run.secret.access import Access, load_access, load_session_key
 from stack.run.stack import Stack
 
-# How long a session lasts after its last request.
-_SESSION_SECONDS = 12 * 3600
+_HOUR = 3600
+# Below the folder of secrets; no name of a secret of the user's begins with a dot.
+_SESSIONS = ".sessions"
 
 _API = (
     api_gateways,
@@ -95,28 +99,30 @@ def make_app(desk: Desk) -> Starlette:
     """
     settings = desk.stack().settings
     gatekeeper = Gatekeeper(_find_access(desk, settings))
-    key = load_session_key(desk.workspace)
+    seconds = settings.dashboard.session_hours * _HOUR
+    sessions = Sessions(desk.workspace.secrets / _SESSIONS, seconds)
+    proxies = find_proxies(settings.dashboard.proxies, is_inside=is_inside())
     app = Starlette(
         routes=_routes(),
         middleware=[
+            Middleware(ProxyHeadersMiddleware, trusted_hosts=proxies),
             Middleware(Policy),
             Middleware(HostGuard, names=(*machine_names(), *settings.dashboard.hosts)),
             Middleware(Cors, origins=settings.dashboard.origins),
             Middleware(
-                SessionMiddleware,
-                secret_key=key,
-                session_cookie=f"{settings.project}-session",
-                max_age=_SESSION_SECONDS,
-                same_site="lax",
+                SessionCookies,
+                key=load_session_key(desk.workspace),
+                name=f"{settings.project}-session",
+                seconds=seconds,
             ),
-            Middleware(LoginGuard, gatekeeper=gatekeeper),
+            Middleware(LoginGuard, gatekeeper=gatekeeper, sessions=sessions),
             Middleware(CsrfGuard),
             Middleware(SlashStripper),
         ],
         exception_handlers=handlers(),
         lifespan=_live,
     )
-    app.state.desk, app.state.gatekeeper = desk, gatekeeper
+    app.state.desk, app.state.gatekeeper, app.state.sessions = desk, gatekeeper, sessions
     return app
 
 
@@ -149,11 +155,12 @@ def _routes() -> list[BaseRoute]:
 
 
 def _find_access(desk: Desk, settings: Settings) -> Access | None:
-    if settings.is_local:
+    if not settings.has_dashboard_login:
         return None
     access = load_access(desk.workspace)
     if access is None:
-        raise ConfigError([f"stack.yaml: bind: {settings.bind} needs a login; type `invoke credentials`, then again."])
+        why = f"bind: {settings.bind}" if not settings.is_local else f"dashboard.login: {settings.dashboard.login}"
+        raise ConfigError([f"stack.yaml: {why} needs a login; type `invoke credentials`, then again."])
     return access
 
 

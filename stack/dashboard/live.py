@@ -1,6 +1,6 @@
 """Live parts of the pages: one stream of server-sent events for each page, with the topics that it shows."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from functools import lru_cache
 from urllib.parse import unquote
@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.desk import desk_of
+from stack.dashboard.security.login import is_logged_in
 from stack.errors import StackError
 from stack.run.live.hub import Hub
 from stack.run.live.topic import Update
@@ -38,7 +39,7 @@ async def _stream(request: Request) -> Response:
     except StackError as error:
         return PlainTextResponse(f"{error}\n", 404)
     return EventSourceResponse(
-        _encode_all(hub, topics),
+        _encode_all(hub, topics, lambda: is_logged_in(request)),
         ping=_PING_SECONDS,
         shutdown_event=hub.ending,
         shutdown_grace_period=_GRACE_SECONDS,
@@ -51,10 +52,13 @@ def read_topics(query: str) -> Sequence[str]:
     return [unquote(name) for value in values for name in value.split(",") if name]
 
 
-async def _encode_all(hub: Hub, topics: Sequence[str]) -> AsyncIterator[bytes]:
+async def _encode_all(hub: Hub, topics: Sequence[str], may_see: Callable[[], bool]) -> AsyncIterator[bytes]:
+    """Yield events until who follows them is logged out."""
     yield ServerSentEvent(comment="live", retry=_RETRY).encode()
     async with aclosing(hub.follow(topics)) as updates:
         async for update in updates:
+            if not may_see():
+                return
             yield _encode(update)
 
 

@@ -136,7 +136,8 @@ def render_compose(inputs: Inputs) -> bytes:
         "rabbitmq_volume": name_volume(inputs.ground),
         "files_label": FILES_LABEL,
         "secrets_label": SECRETS_LABEL,
-        "login": inputs.login,
+        # What the dashboard reads when it starts.
+        "login": image.digest([inputs.login, inputs.settings.dashboard.model_dump_json()]),
         "files_digest": files_digest(render_broker(inputs)),
         "secrets": sorted({mount.file for mount in used_secrets(inputs.services)}),
         "mounted": MOUNTED,

@@ -140,6 +140,11 @@ def check_exposure(settings: Settings, credentials: Credentials, *, has_login: b
     Raises:
         ConfigError: `bind` is wider than this machine, and the credentials are guest/guest or nobody needs to log in.
     """
+    if settings.is_local and settings.has_dashboard_login and not has_login:
+        problem = (
+            "stack.yaml: dashboard.login: always needs a login. Type `invoke credentials --dashboard`, then this again."
+        )
+        raise ConfigError([problem])
     is_guarded = has_login or is_nuclio(settings)
     if settings.is_local or (is_guarded and not credentials.is_guest):
         return

@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -42,13 +43,13 @@ async def log_in(request: Request) -> Response:
         return render(request, "login.html", status=429, problem=_TOO_MANY, next=_find_next(request))
     if not is_right:
         return render(request, "login.html", status=401, problem=_WRONG, next=_find_next(request))
-    begin_session(request)
+    await run_in_threadpool(begin_session, request)
     return RedirectResponse(_find_next(request), 303)
 
 
 async def log_out(request: Request) -> Response:
     """End the session."""
-    end_session(request)
+    await run_in_threadpool(end_session, request)
     return RedirectResponse(PATH, 303)
 
 

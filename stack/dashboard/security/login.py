@@ -9,13 +9,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stack.dashboard.security.answer import is_api, refuse
 from stack.dashboard.security.gatekeeper import Gatekeeper
+from stack.dashboard.security.session import Sessions
 from stack.dashboard.security.throttle import TooManyAttempts
 
 PATH = "/login"
 # What a login page needs, and what tells Docker that the dashboard is healthy.
 _OPEN = (PATH, "/healthz")
 _OPEN_FOLDER = "/static/"
-_SESSION = "generation"
+_GENERATION, _NAME = "generation", "name"
 
 
 def user_of(request: HTTPConnection) -> str:
@@ -37,13 +38,28 @@ def gatekeeper_of(request: HTTPConnection) -> Gatekeeper:
 
 def begin_session(request: HTTPConnection) -> None:
     """Remember in the session that the user is logged in; what the session held before is forgotten."""
-    request.session.clear()
-    request.session[_SESSION] = gatekeeper_of(request).generation
+    end_session(request)
+    request.session[_GENERATION] = gatekeeper_of(request).generation
+    request.session[_NAME] = _sessions_of(request).begin()
 
 
 def end_session(request: HTTPConnection) -> None:
-    """Forget the session."""
+    """End the session, copies of its cookie included."""
+    _sessions_of(request).end(str(request.session.get(_NAME, "")))
     request.session.clear()
+
+
+def is_logged_in(request: HTTPConnection) -> bool:
+    """Say whether who sent a request may still see what becomes of it: a session may have ended since."""
+    if request.scope.get("credential") != "session":
+        return True
+    return _sessions_of(request).is_alive(str(request.session.get(_NAME, "")))
+
+
+def _sessions_of(request: HTTPConnection) -> Sessions:
+    sessions = request.app.state.sessions
+    assert isinstance(sessions, Sessions)
+    return sessions
 
 
 class LoginGuard:
@@ -52,9 +68,10 @@ class LoginGuard:
     The scope is told of it: `login` is the user, `credential` is header, session, or none where no login is needed.
     """
 
-    def __init__(self, app: ASGIApp, gatekeeper: Gatekeeper) -> None:
+    def __init__(self, app: ASGIApp, gatekeeper: Gatekeeper, sessions: Sessions) -> None:
         self._app = app
         self._gatekeeper = gatekeeper
+        self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or ask for a login."""
@@ -79,7 +96,9 @@ class LoginGuard:
             client = scope.get("client")
             is_right = await self._gatekeeper.takes_header(header, client[0] if client else "")
         else:
-            is_right = scope.get("session", {}).get(_SESSION) == access.generation
+            session = scope.get("session", {})
+            is_current = session.get(_GENERATION) == access.generation
+            is_right = is_current and self._sessions.is_alive(str(session.get(_NAME, "")))
         scope["login"] = access.user if is_right else ""
         return ("header" if header else "session") if is_right else ""
 

@@ -22,11 +22,20 @@ class Access:
     user: str
     password_hash: str
     token_digest: str
+    password_digest: str = ""
+    """Of `user:password`, which is random and long enough for it; logins of older releases have none.
+
+    It costs nothing to compare, so that whoever knows the password waits for no one who does not.
+    """
 
     @property
     def generation(self) -> str:
         """Return what changes with the password, so that older sessions end."""
         return hashlib.sha256(self.password_hash.encode()).hexdigest()[:16]
+
+    def takes_password(self, user: str, password: str) -> bool:
+        """Say whether user and password are right, as far as their digest tells."""
+        return secrets.compare_digest(digest_token(f"{user}:{password}"), self.password_digest)
 
     def takes_token(self, token: str) -> bool:
         """Say whether this is the token."""
@@ -61,7 +70,8 @@ def make_access(workspace: Workspace) -> Made:
     from argon2 import PasswordHasher
 
     made = Made(secrets.token_urlsafe(15), secrets.token_urlsafe(32))
-    access = Access(USER, PasswordHasher().hash(made.password), digest_token(made.token))
+    digest = digest_token(f"{USER}:{made.password}")
+    access = Access(USER, PasswordHasher().hash(made.password), digest_token(made.token), digest)
     make_folder(workspace.secrets, _PRIVATE_FOLDER)
     write_file(workspace.secrets / _FILE, json.dumps(asdict(access)).encode() + b"\n", _PRIVATE)
     return made

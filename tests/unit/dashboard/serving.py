@@ -54,7 +54,9 @@ class Client:
 def serving() -> Iterator[Client]:
     """Serve the dashboard of the workspace that the environment names."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(make_app(open_desk()), log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            make_app(open_desk()), log_level="warning", timeout_graceful_shutdown=1, proxy_headers=False
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

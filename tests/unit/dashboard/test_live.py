@@ -1,10 +1,13 @@
 """The stream's topics, and its events."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from stack.dashboard.live import _encode, read_topics
+from stack.dashboard.live import _encode, _encode_all, read_topics
 from stack.run.live.topic import Update
 
 
@@ -27,3 +30,21 @@ def test_an_event_is_written_once_for_all_pages() -> None:
     event = _encode(update)
     assert event == b'id: 3\r\nevent: logs:aevent: b\r\ndata: {"text": "a\\nb"}\r\n\r\n'
     assert _encode(update) is event
+
+
+class Hub:
+    """Has one update after the other."""
+
+    async def follow(self, _topics: object) -> AsyncIterator[Update]:
+        for number in range(5):
+            yield Update("stack", number, number, f"{number}")
+
+
+def test_stream_ends_with_the_session_of_who_follows_it() -> None:
+    may_see = iter([True, True, False])
+    hub: Any = Hub()
+
+    async def follow() -> list[bytes]:
+        return [event async for event in _encode_all(hub, ["stack"], lambda: next(may_see))]
+
+    assert [event[:5] for event in asyncio.run(follow())[1:]] == [b"id: 0", b"id: 1"]

@@ -4,7 +4,7 @@ import asyncio
 import re
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -13,6 +13,7 @@ import pytest
 from stack.dashboard.app import make_app
 from stack.dashboard.desk import open_desk
 from stack.dashboard.security import throttle
+from stack.dashboard.security.gatekeeper import Gatekeeper
 from stack.dashboard.security.throttle import Throttle, TooManyAttempts
 from stack.errors import ConfigError
 from stack.run.secret.access import USER, Made, load_access, make_access
@@ -20,6 +21,7 @@ from stack.run.workspace import VARIABLE, Workspace
 from tests.unit.dashboard.serving import Answer, Client, serving
 
 FORM = "application/x-www-form-urlencoded"
+GUARDED = "project: guarded\nbind: 0.0.0.0\nimages: {source: debian}\ndashboard: {proxies: [127.0.0.0/8]}\n"
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,15 @@ class Guarded:
     def basic(self, password: str, user: str = USER) -> str:
         return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
-    def log_in(self, password: str, next: str = "/") -> tuple[Answer, str]:
+    def log_in(self, password: str, next: str = "/", **headers: str) -> tuple[Answer, str]:
         """Log in as a browser does; return the answer and the cookie."""
         page = self.client.send("GET", "/login")
         cookie = page.headers["set-cookie"].partition(";")[0]
         form = {"user": USER, "password": password, "csrf_token": find_token(page)}
         path = f"/login?{urlencode({'next': next})}"
         body = urlencode(form).encode()
-        answer = self.client.send("POST", path, body, Cookie=cookie, Content_Type=FORM, Origin=self.client.url)
+        sent = {"Cookie": cookie, "Content_Type": FORM, "Origin": self.client.url, **headers}
+        answer = self.client.send("POST", path, body, **sent)
         return answer, answer.headers.get("set-cookie", "").partition(";")[0]
 
 
@@ -52,7 +55,7 @@ def find_token(page: Answer) -> str:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     workspace = Workspace(tmp_path_factory.mktemp("guarded"))
-    (workspace.root / "stack.yaml").write_text("project: guarded\nbind: 0.0.0.0\nimages: {source: debian}\n")
+    (workspace.root / "stack.yaml").write_text(GUARDED)
     made = make_access(workspace)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, str(workspace.root))
@@ -164,6 +167,89 @@ def test_login_and_its_end(guarded: Guarded) -> None:
     ended = guarded.client.send("POST", "/logout", form, Cookie=fresh, Content_Type=FORM, Origin=guarded.client.url)
     assert (ended.status, ended.headers["location"]) == (303, "/login")
     assert "expires=thu, 01 jan 1970" in ended.headers["set-cookie"].lower()
+    # Nor does a copy of the cookie let anybody in; another browser's session goes on.
+    for copy in (cookie, fresh):
+        assert guarded.client.send("GET", "/api/functions", Cookie=copy).status == 401
+
+
+def test_logout_ends_one_session_and_no_other(guarded: Guarded) -> None:
+    (_, ours), (_, theirs) = (guarded.log_in(guarded.made.password) for _ in range(2))
+    page = guarded.client.send("GET", "/functions", Cookie=ours)
+    form = urlencode({"csrf_token": find_token(page)}).encode()
+    ours = page.headers.get("set-cookie", ours).partition(";")[0]
+    guarded.client.send("POST", "/logout", form, Cookie=ours, Content_Type=FORM, Origin=guarded.client.url)
+    assert guarded.client.send("GET", "/api/functions", Cookie=ours).status == 401
+    assert guarded.client.send("GET", "/api/functions", Cookie=theirs).status == 200
+
+
+def test_cookie_is_for_tls_alone_where_a_trusted_proxy_says_so(guarded: Guarded) -> None:
+    plain, _ = guarded.log_in(guarded.made.password)
+    assert "secure" not in plain.headers["set-cookie"].lower()
+    guarded_by_tls, cookie = guarded.log_in(guarded.made.password, X_Forwarded_Proto="https")
+    assert "; secure" in guarded_by_tls.headers["set-cookie"].lower()
+    assert guarded.client.send("GET", "/api/functions", Cookie=cookie, X_Forwarded_Proto="https").status == 200
+
+
+def test_no_other_program_is_believed_whom_it_speaks_for(client: Client) -> None:
+    headers = client.send("GET", "/functions", X_Forwarded_Proto="https").headers
+    assert "secure" not in headers["set-cookie"].lower()
+
+
+def test_right_password_waits_for_no_wrong_one(tmp_path: Path) -> None:
+    made = make_access(Workspace(tmp_path))
+    gatekeeper = Gatekeeper(load_access(Workspace(tmp_path)))
+
+    async def try_all() -> None:
+        wrong = [asyncio.create_task(gatekeeper.takes_password(USER, f"{n}", "10.0.0.7")) for n in range(30)]
+        refused, waiting = await asyncio.wait(wrong, timeout=0.2)
+        assert waiting and all(isinstance(one.exception(), TooManyAttempts) for one in refused)
+        basic = b64encode(f"{USER}:{made.password}".encode()).decode()
+        async with asyncio.timeout(0.4):
+            assert await gatekeeper.takes_password(USER, made.password, "10.0.0.7")
+            assert await gatekeeper.takes_header(f"Basic {basic}", "10.0.0.7")
+            assert await gatekeeper.takes_header(f"Bearer {made.token}", "10.0.0.7")
+        for one in waiting:
+            one.cancel()
+        await asyncio.wait(wrong)
+
+    asyncio.run(try_all())
+
+
+def test_login_of_an_older_release_has_a_hash_alone(tmp_path: Path) -> None:
+    made = make_access(Workspace(tmp_path))
+    access = load_access(Workspace(tmp_path))
+    assert access
+    gatekeeper = Gatekeeper(replace(access, password_digest=""))
+    assert asyncio.run(gatekeeper.takes_password(USER, made.password, "10.0.0.7"))
+
+
+def test_wrong_passwords_are_counted_by_client(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+
+    async def note(_throttle: Throttle, address: str, _check: object) -> bool:
+        counted.append(address)
+        return False
+
+    monkeypatch.setattr(Throttle, "attempt", note)
+    for client in (
+        "203.0.113.7",
+        "10.9.9.9, 203.0.113.8",
+        "2001:db8:1:2:3::4",
+        "2001:db8:1:2::9",
+        "::ffff:203.0.113.7",
+    ):
+        guarded.client.send("GET", "/api/functions", Authorization="Bearer x", X_Forwarded_For=client)
+    assert counted == ["203.0.113.7", "203.0.113.8", "2001:db8:1:2::/64", "2001:db8:1:2::/64", "203.0.113.7"]
+
+
+def test_login_on_this_machine_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stack.yaml").write_text("dashboard: {login: always}\n")
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with pytest.raises(ConfigError, match=r"dashboard.login: always needs a login; type `invoke credentials`"):
+        make_app(open_desk())
+    make_access(Workspace(tmp_path))
+    with serving() as client:
+        assert client.send("GET", "/api/functions").status == 401
 
 
 @pytest.mark.parametrize("next", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"])
