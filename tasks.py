@@ -80,14 +80,15 @@ def logs(_: Context, name: str = "", follow: bool = False) -> None:
     help={
         "dashboard": "only the dashboard's login, such as when its password was forgotten",
         "gateway": "only the login of those who call functions",
+        "overlap": "how long devices may still log in with the account before, such as 1h",
     }
 )
-def credentials(_: Context, dashboard: bool = False, gateway: bool = False) -> None:
+def credentials(_: Context, dashboard: bool = False, gateway: bool = False, overlap: str = "") -> None:
     """Make random passwords for the broker, the dashboard and the gateway, which the next `up` applies."""
     from stack.run.secret.credentials import make_credentials
     from stack.run.workspace import open_workspace
 
-    make_credentials(open_workspace(), is_for_dashboard=dashboard, is_for_gateway=gateway)
+    make_credentials(open_workspace(), is_for_dashboard=dashboard, is_for_gateway=gateway, overlap=overlap)
 
 
 @verb(

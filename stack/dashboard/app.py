@@ -61,6 +61,7 @@ from stack.dashboard.security.login import LoginGuard
 from stack.dashboard.security.policy import Policy
 from stack.dashboard.security.session import SessionCookies, Sessions
 from stack.errors import ConfigError
+from stack.run.broker.upkeep import keep_up
 from stack.run.deploy.relic import clear_relics
 from stack.run.live.caretaker import Caretaker
 from stack.run.live.demo import DemoSource
@@ -178,6 +179,7 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
     async with open_hub(stack, catalogue.records, heard=heard) as desk.hub:
         catalogue.is_docker_followed = True
         caring = asyncio.create_task(caretaker.run(), name="relics of deploys")
+        keeping = asyncio.create_task(keep_up(stack), name="upkeep of the broker")
         show = partial(desk.hub.touch, "functions", "history")
         watching = asyncio.create_task(catalogue.watch(show), name="files of functions")
         compiling = asyncio.create_task(run_in_threadpool(compile_pages), name="templates")
@@ -191,7 +193,8 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
             await desk.jobs.stop()
             watching.cancel()
             caring.cancel()
-            await asyncio.gather(watching, caring, compiling, return_exceptions=True)
+            keeping.cancel()
+            await asyncio.gather(watching, caring, keeping, compiling, return_exceptions=True)
 
 
 def _find_functions(stack: Stack) -> set[str]:

@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection
 
 from stack.config.settings import load_settings
 from stack.record import dataclass
-from stack.run.broker.broker import Broker, find_broker
+from stack.run.broker.broker import Broker, find_broker, find_device_broker
 from stack.run.catalogue.catalogue import Catalogue, FunctionRecord
 from stack.run.demo.stage import Stage
 from stack.run.device.simulator import Simulator
@@ -36,7 +36,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.mentions = MentionReader(self.workspace)
-        self.simulator = Simulator(self.broker)
+        self.simulator = Simulator(lambda: find_device_broker(self.stack()))
         self.stage = Stage(self.stack, self.catalogue, self.jobs)
 
     async def records(self) -> tuple[FunctionRecord, ...]:

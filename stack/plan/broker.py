@@ -23,7 +23,7 @@ RESERVED = "amq."
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who the stack's own clients log in as."""
+    """An account of the broker."""
 
     username: str
     password: Secret
@@ -50,20 +50,6 @@ def hash_password(credentials: Credentials) -> str:
     salt = hashlib.sha256(credentials.username.encode()).digest()[:4]
     word = credentials.password.get_secret_value().encode()
     return base64.b64encode(salt + hashlib.sha256(salt + word).digest()).decode()
-
-
-def definitions(credentials: Credentials) -> str:
-    """Return RabbitMQ's definitions file: one virtual host, and the user of the stack.
-
-    A node with a definitions file makes neither the default user nor the virtual host. With other credentials the guest
-    account is kept without a password, which RabbitMQ refuses to log in, so that an older volume lets nobody in.
-    """
-    users = [_user(credentials.username, hash_password(credentials), ["administrator"])]
-    if not credentials.is_guest:
-        users.append(_user(GUEST, "", []))
-    permission = {"user": credentials.username, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
-    document = {"vhosts": [{"name": "/"}], "users": users, "permissions": [permission]}
-    return json.dumps(document, indent=2) + "\n"
 
 
 @dataclass(frozen=True)
@@ -96,11 +82,6 @@ def has_own_account(url: str) -> bool:
     """Say whether a url logs in as somebody else than the guest of the tutorial."""
     parts = urlsplit(url if "://" in url else f"//{url}")
     return unquote(parts.username or GUEST) != GUEST
-
-
-def _user(name: str, password_hash: str, tags: list[str]) -> dict[str, object]:
-    algorithm = "rabbit_password_hashing_sha256"
-    return {"name": name, "password_hash": password_hash, "hashing_algorithm": algorithm, "tags": tags}
 
 
 def _exchange(one: Bound) -> dict[str, object]:

@@ -73,16 +73,21 @@ class Limits:
 
     public: Frontend
     broker: tuple[Frontend, ...]
+    registration: int = _TO_CONTROL
     control: int = _TO_CONTROL
     head: int = 30
     body: int = 30
     idle: int = 60
     hold: int = 3_000
 
+    @property
+    def _to_broker(self) -> int:
+        return sum(one.connections for one in self.broker)
+
     @cached_property
     def total(self) -> int:
         """Return the connections of all frontends; a request that waits for a container has one more, to itself."""
-        return 2 * self.public.connections + self.control + sum(one.connections for one in self.broker)
+        return 2 * self.public.connections + self.registration + self.control + self._to_broker
 
 
 def find_limits(settings: Settings, public_port: int) -> Limits:

@@ -15,7 +15,7 @@ from stack.errors import ConfigError
 from stack.plan.broker import AMQP_PORT, MQTT_EXCHANGE, MQTT_PORT, SERVICE, Bound, has_own_account
 from stack.plan.code import runs_as_is
 from stack.plan.dead_letter import DEAD
-from stack.plan.image import split_reference
+from stack.plan.image import digest, split_reference
 from stack.plan.template import write_flow
 from stack.record import dataclass
 
@@ -26,6 +26,8 @@ MQTT_SECRET = SecretRef("broker", "mqtt")
 # The key by which the processor signs what it writes into the headers of a message that is tried again.
 SIGNATURE_SECRET = SecretRef("broker", "signature-key")
 STACK_SECRETS = (MQTT_SECRET, SIGNATURE_SECRET, BROKER_SECRET)
+# Characters of a part of a name in DNS.
+_LONGEST_LABEL = 63
 # The longest pause between attempts to reach the stack's own broker, which is back within seconds of a restart.
 OWN_RECONNECT = "2s"
 
@@ -70,6 +72,12 @@ class FunctionPlan:
     def service(self) -> str:
         """Return its service's name in Compose."""
         return service_name(self.name)
+
+    @property
+    def host(self) -> str:
+        """Return a name by which Docker's DNS knows its containers: its service's, unless that is too long for DNS."""
+        is_short = all(len(label) <= _LONGEST_LABEL for label in self.service.split("."))
+        return self.service if is_short else service_name(digest([self.name]))
 
     @property
     def repository(self) -> str:

@@ -16,14 +16,18 @@ from stack.record import dataclass
 
 SERVICE = "gateway"
 PORT = 8080
-# A port inside the stack: processors say there that they take requests, and how many there are is told there.
-CONTROL_PORT = 8403
+# A port on the network of functions: processors say there that they take requests.
+REGISTRATION_PORT = 8403
+# A port on the network of Tidegate's own programs, and the gateway's name there: it tells them how many requests there
+# are, and leads them to functions' containers, at /containers/ADDRESS/PORT/.
+CONTROL_PORT, CONTROL_HOST = 8405, "gateway-control"
+CONTAINERS_PATH = "/containers/"
 # A port of the gateway to itself.
 _AGAIN_PORT = 8404
 # Tells processors where that is.
 VARIABLE = "TIDEGATE_GATEWAY"
-# The folder, in all their containers, of the sockets by which it reaches processors; what tells them; its volume.
-SOCKETS, SOCKETS_VARIABLE, SOCKETS_VOLUME = "/run/tidegate", "TIDEGATE_SOCKETS", "gateway-sockets"
+# The folder in which it remembers who serves which function, and its volume.
+MEMORY, MEMORY_VOLUME = "/run/tidegate", "gateway-memory"
 
 # Where it tells which configuration it runs with; no function is called so.
 VERSION_PATH = "/-/version"
@@ -41,10 +45,12 @@ _LONGEST = "24h"
 class Route:
     """One function's place in the gateway; `absence` is told to who asks while nobody answers.
 
-    Nuclio's own processor says nothing of itself (`is_foreign`), so that the gateway has to find and to ask it.
+    Docker's DNS finds its containers at `host`. Nuclio's own processor says nothing of itself (`is_foreign`), so that
+    the gateway has to find and to ask it.
     """
 
     name: str
+    host: str
     is_open: bool
     is_foreign: bool
     hold: int
@@ -85,9 +91,12 @@ def render_gateway(
         "broker": BROKER,
         "longest": _LONGEST,
         "port": PORT,
+        "registration_port": REGISTRATION_PORT,
         "control_port": CONTROL_PORT,
+        "control_host": CONTROL_HOST,
+        "containers_path": CONTAINERS_PATH,
         "again_port": _AGAIN_PORT,
-        "sockets": SOCKETS,
+        "memory": MEMORY,
         "version_path": VERSION_PATH,
         "version": "",
     }
@@ -108,6 +117,7 @@ def _route(service: Service, settings: Settings) -> Route:
     is_open = service.is_deployed and (service.replicas > 0 or service.limits.is_automatic)
     return Route(
         name=name,
+        host=service.plan.host,
         is_open=is_open,
         is_foreign=_is_foreign(service, settings),
         hold=_WAKE if service.limits.is_automatic else _HOLD,

@@ -7,6 +7,7 @@ from stack.config.secret import SecretContent
 
 # What a derived secret is for; one label's never tells another's.
 ACCOUNT = b"account"
+ADMINISTRATION = b"administrator"
 SIGNATURE = b"signature"
 
 

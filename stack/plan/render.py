@@ -7,19 +7,21 @@ from functools import cache
 from stack.config.duration import parse_duration
 from stack.config.settings import Settings
 from stack.plan import image
+from stack.plan.account import Accounts, describe_accounts, describe_foundation
 from stack.plan.authentication import FOLDER as LOGIN_FOLDER
 from stack.plan.authentication import MOUNTED as LOGIN_MOUNTED
 from stack.plan.authentication import GatewayLogin
-from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, Credentials, definitions, topology
+from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, topology
 from stack.plan.broker_data import name_volume
 from stack.plan.code import runs_as_is
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context
 from stack.plan.foundation import Foundation, lay_foundation
 from stack.plan.function import FunctionPlan, bound_queues, processor_document
-from stack.plan.gateway import CONTROL_PORT, PORT, SOCKETS, SOCKETS_VARIABLE, SOCKETS_VOLUME, render_gateway
+from stack.plan.gateway import CONTROL_HOST, MEMORY, MEMORY_VOLUME, PORT, REGISTRATION_PORT, render_gateway
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
 from stack.plan.image import Ground
+from stack.plan.network import CONTROL as CONTROL_NETWORK
 from stack.plan.nuclio_dashboard import is_nuclio, nuclio_image, render_nuclio
 from stack.plan.package import render_package
 from stack.plan.policy import policies
@@ -43,7 +45,8 @@ UNDEPLOYED = "undeployed"
 DEFINITIONS = "rabbitmq/definitions"
 # What the entrypoint of RabbitMQ's own image needs before it becomes the user rabbitmq.
 _BROKER_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
-# What the broker has to be started anew for when it changes; functions declare the topology themselves.
+# What the broker has to be started anew for when it changes. Accounts are made while it runs, and functions declare
+# the topology themselves.
 _MOUNTED = (
     "rabbitmq/enabled_plugins",
     "rabbitmq/rabbitmq.conf",
@@ -51,6 +54,7 @@ _MOUNTED = (
     f"{DEFINITIONS}/10-users.json",
     f"{DEFINITIONS}/30-policies.json",
 )
+ACCOUNTS = f"{DEFINITIONS}/15-accounts.json"
 _TOPOLOGY = f"{DEFINITIONS}/20-topology.json"
 
 Files = dict[str, bytes]
@@ -80,7 +84,7 @@ class Inputs:
 
     settings: Settings
     ground: Ground
-    credentials: Credentials
+    accounts: Accounts
     services: tuple[Service, ...] = ()
     home: Home = Home()
     login: str = ""
@@ -129,9 +133,11 @@ def render_compose(inputs: Inputs) -> bytes:
         "timeout_environment": {TIMEOUT_VARIABLE: f"{parse_duration(inputs.settings.defaults.event_timeout):g}"},
         "login_folder": LOGIN_FOLDER,
         "login_mounted": LOGIN_MOUNTED,
-        "gateway_environment": {GATEWAY_VARIABLE: f"{GATEWAY}:{CONTROL_PORT}", SOCKETS_VARIABLE: SOCKETS},
-        "sockets": SOCKETS,
-        "sockets_volume": SOCKETS_VOLUME,
+        "gateway_environment": {GATEWAY_VARIABLE: f"{GATEWAY}:{REGISTRATION_PORT}"},
+        "control_network": CONTROL_NETWORK,
+        "control_host": CONTROL_HOST,
+        "memory": MEMORY,
+        "memory_volume": MEMORY_VOLUME,
         "rabbitmq_image": rabbitmq_image(inputs),
         "rabbitmq_volume": name_volume(inputs.ground),
         "files_label": FILES_LABEL,
@@ -158,13 +164,14 @@ def render_broker(inputs: Inputs) -> Files:
     deployed = [service for service in inputs.services if service.is_deployed]
     context = {
         "settings": inputs.settings,
-        "is_guest": inputs.credentials.is_guest,
-        "definitions": definitions(inputs.credentials).rstrip(),
+        "is_guest": inputs.accounts.current.is_guest,
+        "foundation": describe_foundation(inputs.accounts.key).rstrip(),
+        "accounts": describe_accounts(inputs.accounts, [one.plan for one in deployed], inputs.settings).rstrip(),
         "topology": topology([one for service in deployed for one in bound_queues(service.plan)]).rstrip(),
         "policies": policies(inputs.settings).rstrip(),
         "has_deprecated_features": inputs.ground.is_registry or inputs.ground.archive.has_deprecated_features,
     }
-    return {path: fill(path, context) for path in (*_MOUNTED, _TOPOLOGY)}
+    return {path: fill(path, context) for path in (*_MOUNTED, ACCOUNTS, _TOPOLOGY)}
 
 
 def render_images(inputs: Inputs) -> Files:

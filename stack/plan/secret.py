@@ -7,7 +7,8 @@ from stack.config.secret import SecretContent, SecretRef
 from stack.config.trigger import MqttTrigger, RabbitTrigger
 from stack.config.volume import SecretVolume
 from stack.errors import ConfigError
-from stack.plan.broker import AMQP_PORT, GUEST_CREDENTIALS, MQTT_PORT, SERVICE, Credentials
+from stack.plan.account import function_account
+from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import BROKER_SECRET, MQTT_SECRET, SIGNATURE_SECRET, FunctionPlan
 from stack.plan.image import digest
 from stack.plan.key import signature_key
@@ -27,14 +28,14 @@ class Vault:
     salt: SecretContent
     key: SecretContent
     """The stack key, of which each function's own values of the stack's secret `broker` are made."""
-    credentials: Credentials = GUEST_CREDENTIALS
 
     def contents_for(self, function: str) -> dict[SecretRef, SecretContent]:
         """Return what a function may ask for: what the user has set, and its own values of the secret `broker`."""
+        account = function_account(self.key, function)
         return {
             **self.contents,
-            BROKER_SECRET: SecretContent(self.credentials.url(SERVICE, AMQP_PORT).encode()),
-            MQTT_SECRET: SecretContent(self.credentials.url(SERVICE, MQTT_PORT, "mqtt").encode()),
+            BROKER_SECRET: SecretContent(account.url(SERVICE, AMQP_PORT).encode()),
+            MQTT_SECRET: SecretContent(account.url(SERVICE, MQTT_PORT, "mqtt").encode()),
             SIGNATURE_SECRET: SecretContent(signature_key(self.key, function).hex().encode()),
         }
 

@@ -14,6 +14,7 @@ from stack.plan.gateway import PORT
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.processor.caller import HEADER, prove
 from stack.record import dataclass
+from stack.run.docker.address import find_url as find_container_url
 from stack.run.place import is_inside
 
 # Nuclio's own limit for a call from its dashboard.
@@ -59,7 +60,7 @@ def find_call_url(name: str, url: str) -> str:
     """Return where this program finds a function; `url` is its address on this machine, if the gateway leads to it."""
     if not is_inside():
         return url
-    return f"http://{GATEWAY}:{PORT}/{name}" if url else f"http://{service_name(name)}:{_HTTP_PORT}"
+    return f"http://{GATEWAY}:{PORT}/{name}" if url else find_container_url(service_name(name), _HTTP_PORT)
 
 
 def call_function(name: str, url: str, request: Request) -> Answer:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from stack import console
 from stack.config.source import function_folders
+from stack.plan.account import ADMINISTRATOR
 from stack.plan.broker import SERVICE
 from stack.plan.change import Action, Change, find_deploys
 from stack.plan.stack import Service
@@ -55,7 +56,7 @@ def _plan_broker(stack: Stack, found: Survey, broker: BrokerSurvey) -> tuple[Cha
         console.warn(f"What is at the broker is not compared: {broker.problem}")
     for one in broker.troubles:
         console.warn(f"{one.subject} {one.what} {one.advice}")
-    return broker.changes(stack.credentials.username)
+    return broker.changes(ADMINISTRATOR)
 
 
 def _plan_deployed(stack: Stack) -> tuple[Service, ...]:

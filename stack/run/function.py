@@ -10,6 +10,7 @@ from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan, complete_function, inline_source, own_queues, plan_function
 from stack.plan.handler_check import check_handler, find_source
 from stack.plan.host_access import check_host_access
+from stack.plan.loopback import find_loopback
 from stack.plan.package import check_requirements
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
@@ -62,7 +63,7 @@ def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> Function
     check_host_access(function, stack.settings)
     if told := explain_fetched(function):
         console.note(told)
-    problems = _find_lacking(stack, complete_function(function, "", stack.settings)) if is_to_run else ()
+    problems = _find_obstacles(stack, complete_function(function, "", stack.settings)) if is_to_run else ()
     try:
         plan = plan_function(function, stack.settings)
     except ConfigError as error:
@@ -85,8 +86,9 @@ def explain_fetched(function: Function) -> str:
     return f"{function.name}: code of {function.origin} {function.version}".rstrip() + f"; {taken}{left}."
 
 
-def _find_lacking(stack: Stack, plan: FunctionPlan) -> Sequence[str]:
-    problems: list[str] = []
+def _find_obstacles(stack: Stack, plan: FunctionPlan) -> Sequence[str]:
+    """Return why a function could not run: a broker that is nowhere, a secret or a login that is not there."""
+    problems = [f"{plan.function.document}: {line}" for line in find_loopback(plan.spec)]
     for check in (partial(check_secrets, [plan], stack.vault), partial(stack.check_login, [plan])):
         try:
             check()

@@ -6,6 +6,7 @@ import time
 from stack import console
 from stack.config.settings import Settings
 from stack.plan.gateway import CONTROL_PORT, PORT, SERVICE, VERSION_PATH, find_version
+from stack.plan.network import CONTROL
 from stack.plan.render import Files
 from stack.record import dataclass
 from stack.run.docker.container import Container
@@ -49,7 +50,7 @@ def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
 
 
 def read_traffic() -> dict[str, Traffic]:
-    """Ask the gateway, from within the stack's network, for the figures of every function.
+    """Ask the gateway, from the network of Tidegate's own programs, for the figures of every function.
 
     Raises:
         OSError: it does not answer.
@@ -59,8 +60,8 @@ def read_traffic() -> dict[str, Traffic]:
 
 
 def find_host(engine: Engine, gateway: Container) -> str:
-    """Return where the gateway is within Docker's network; nothing if it is not there any more."""
-    return SERVICE if is_inside() else engine.addresses([gateway]).get(gateway.id, "")
+    """Return where the gateway is on the network of Tidegate's own programs; nothing if it is not there any more."""
+    return SERVICE if is_inside() else engine.address(gateway, CONTROL)
 
 
 def dismiss(host: str, function: str, container: str) -> None:

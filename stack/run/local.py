@@ -8,9 +8,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from stack import console
 from stack.config.source import (
@@ -22,11 +21,13 @@ from stack.config.source import (
     read_configuration,
 )
 from stack.errors import ConfigError, FunctionError
+from stack.plan.account import function_account
 from stack.plan.broker import MQTT_PORT
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
 from stack.plan.secret import check_secrets
 from stack.record import dataclass
+from stack.run.broker.account import borrowed_account
 from stack.run.broker.broker import find_broker
 from stack.run.source.source import Store
 from stack.run.stack import Stack, open_stack
@@ -70,9 +71,9 @@ def _handle_one(stack: Stack, function: Function, rehearsal: Rehearsal) -> int:
     plan = _plan(stack, function)
     folder = stack.workspace.root / function.context
     event = rehearsal.event if rehearsal.event == "-" else str(Path(rehearsal.event).resolve())
-    broker_url, mqtt_port = rehearsal.broker or find_broker(stack).amqp_url, _find_mqtt_port(stack, rehearsal)
+    broker_url, mqtt_port = rehearsal.broker or _find_url(stack, plan), _find_mqtt_port(stack, rehearsal)
     local = plan_local(plan, stack.vault, port=0, broker_url=broker_url, mqtt_port=mqtt_port)
-    with _prepared(local) as home:
+    with borrowed_account(stack, plan), _prepared(local) as home:
         command = [*_command(home, folder), "--event", event]
         return subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode
 
@@ -85,7 +86,8 @@ class Stage:
         self._folder = stack.workspace.root / function.folder
         self._code = stack.workspace.root / function.context
         self._port = rehearsal.port
-        self._broker_url = rehearsal.broker or _find_running_broker(stack)
+        self._given_url = rehearsal.broker
+        self._has_broker = _is_broker_running(stack)
         self._mqtt_port = _find_mqtt_port(stack, rehearsal)
         self._files: Snapshot = {}
         self._configuration: object = None
@@ -99,7 +101,7 @@ class Stage:
         self._tell(plan)
         try:
             while True:
-                with _prepared(plan) as home, self._started(home) as process:
+                with self._account(), _prepared(plan) as home, self._started(home) as process:
                     status = self._follow(process)
                 if status is not None:
                     return status
@@ -111,10 +113,14 @@ class Stage:
         self._configuration = _read_configuration(self._folder)
         own = load_function(self._folder)
         function = Store(self._stack.workspace, self._stack.settings, own).recall()
-        plan = _plan(self._stack, function)
+        plan = self._function = _plan(self._stack, function)
         self._port = self._port or _choose_port(plan)
-        vault, url = self._stack.vault, self._broker_url
+        vault = self._stack.vault
+        url = self._given_url or (_find_url(self._stack, plan) if self._has_broker else "")
         return plan_local(plan, vault, port=self._port, broker_url=url, mqtt_port=self._mqtt_port)
+
+    def _account(self) -> AbstractContextManager[None]:
+        return borrowed_account(self._stack, self._function) if self._has_broker else nullcontext()
 
     def _plan_again(self) -> LocalPlan:
         """Return what the changed function.yaml comes to; wait for its next change while it is wrong."""
@@ -226,15 +232,19 @@ def _look(folder: Path) -> Snapshot:
     return found
 
 
-def _find_running_broker(stack: Stack) -> str:
-    """Return the URL of the stack's broker; nothing if nobody listens there."""
-    url = find_broker(stack).amqp_url
-    address = urlsplit(url)
+def _find_url(stack: Stack, plan: FunctionPlan) -> str:
+    """Return the URL of the stack's broker for a function's own account."""
+    broker = find_broker(stack)
+    return function_account(stack.vault.key, plan.name).url(broker.host, broker.amqp_port)
+
+
+def _is_broker_running(stack: Stack) -> bool:
+    broker = find_broker(stack)
     try:
-        with socket.create_connection((address.hostname, address.port or 0), _KNOCK):
-            return url
+        with socket.create_connection((broker.host, broker.amqp_port), _KNOCK):
+            return True
     except OSError:
-        return ""
+        return False
 
 
 def _find_mqtt_port(stack: Stack, rehearsal: Rehearsal) -> int:

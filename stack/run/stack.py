@@ -10,15 +10,17 @@ from stack.config.document import attempt_all
 from stack.config.settings import Settings, load_settings
 from stack.config.source import FOLDER, Function, function_folders, load_function
 from stack.errors import AccessError, ConfigError, EngineError, FunctionError
+from stack.plan.account import Accounts
 from stack.plan.authentication import check_login, find_open_ports
 from stack.plan.broker import Credentials
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.host_access import check_host_access
 from stack.plan.image import Ground
-from stack.plan.render import Inputs, function_image, render, render_function, used_secrets
+from stack.plan.render import ACCOUNTS, Inputs, function_image, render, render_function, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, check_exposure, plan_service
 from stack.record import dataclass
+from stack.run.broker.account import settle_accounts
 from stack.run.deploy.deployment import Deployment, list_unreadable, load_candidate, load_deployments
 from stack.run.docker.engine import Engine
 from stack.run.gateway import settle_gateway
@@ -28,7 +30,7 @@ from stack.run.lock import TREE, find_rollouts, lock, stack_lock
 from stack.run.owner import check_owner
 from stack.run.scale.replicas import load_replicas
 from stack.run.secret.access import Access, load_access
-from stack.run.secret.credentials import load_credentials
+from stack.run.secret.credentials import load_credentials, load_former_credentials
 from stack.run.secret.gateway_login import has_gateway_login, load_gateway_login, write_gateway_login
 from stack.run.secret.vault import mount_secrets, open_vault, unmount_secrets
 from stack.run.source.source import Store
@@ -49,9 +51,15 @@ class Stack:
     """A function that is wrong and not deployed stands in nobody's way."""
 
     @cached_property
+    def accounts(self) -> Accounts:
+        """Return what the broker's accounts are made of."""
+        former = load_former_credentials(self.workspace)
+        return Accounts(self.vault.key, load_credentials(self.workspace), (former,) if former else ())
+
+    @property
     def credentials(self) -> Credentials:
-        """Return the broker's credentials."""
-        return load_credentials(self.workspace)
+        """Return the broker's account of people and devices."""
+        return self.accounts.current
 
     @cached_property
     def access(self) -> Access | None:
@@ -66,7 +74,7 @@ class Stack:
     @cached_property
     def vault(self) -> Vault:
         """Return every secret that functions may ask for."""
-        return open_vault(self.workspace, self.credentials)
+        return open_vault(self.workspace)
 
     @cached_property
     def ground(self) -> Ground:
@@ -116,7 +124,7 @@ class Stack:
         home = find_home(self.workspace.root, self.settings)
         login = self.access.generation if self.access else ""
         gateway_login = load_gateway_login(self.workspace)
-        return Inputs(self.settings, self.ground, self.credentials, home=home, login=login, gateway_login=gateway_login)
+        return Inputs(self.settings, self.ground, self.accounts, home=home, login=login, gateway_login=gateway_login)
 
     def check_login(self, plans: Iterable[FunctionPlan] = ()) -> None:
         """Refuse a gateway that asks for a login that nobody can have; warn of ports that it does not guard.
@@ -190,6 +198,12 @@ class Stack:
             for path, content in files.items():
                 write_file(self.workspace.rendered / path, content)
 
+    @property
+    def rendered_accounts(self) -> bytes:
+        """Return the definitions of the accounts that the broker has, as they were rendered last."""
+        path = self.workspace.rendered / ACCOUNTS
+        return path.read_bytes() if path.is_file() else b""
+
     def write(self, inputs: Inputs, own: Collection[str] = ()) -> tuple[str, ...]:
         """Write the rendered tree, and have the gateway go by it; return the paths that changed.
 
@@ -198,11 +212,15 @@ class Stack:
         theirs = find_rollouts(self.workspace).difference(own)
         coming = [one for name in theirs if (one := self._find_coming(name))]
         mount_secrets(self.workspace, self.vault, used_secrets(inputs.services))
-        if not list_unreadable(self.workspace):
+        files, before = render(inputs), self.rendered_accounts
+        if list_unreadable(self.workspace):
+            # Nothing is removed of functions that cannot be read.
+            before = b""
+        else:
             unmount_secrets(self.workspace, used_secrets([*inputs.services, *coming]))
-        files = render(inputs)
         write_gateway_login(self.workspace, inputs.gateway_login)
         changed = write_tree(self.workspace, files, theirs)
+        settle_accounts(self, before, files[ACCOUNTS])
         settle_gateway(self.engine, self.settings, files)
         return changed
 

@@ -97,7 +97,7 @@ def test_the_tutorials_own_device_and_logger_work_unchanged(
     workspace: Workspace, deployed: Deploy, amqp: Any, node_folder: Path
 ) -> None:
     deployed("amqpconsume")
-    address = workspace.amqp_url.rstrip("/")
+    address = workspace.people_url.rstrip("/")
     assert "guest:guest@" in address
     (node_folder / "logger.js").write_text(LOGGER.replace("ADDRESS", address))
     (node_folder / "client.js").write_text(CLIENT.replace("ADDRESS", address))

@@ -231,7 +231,7 @@ def test_goodbye_is_said_at_once_and_what_the_gateway_does_not_know_of_is_waited
         by_gateway.wait(replaced, stopping)
         # It is still served, and says so each second.
         time.sleep(2.5)
-        assert (ways(workspace, "gw-bye"), waiting.done()) == ([], False)
+        assert (find_seats(workspace, "gw-bye"), waiting.done()) == ([], False)
         stopping.set_result(None)
         waiting.result(timeout=60)
 
@@ -302,25 +302,10 @@ def test_requests_wait_for_a_container_whose_process_died(workspace: Workspace, 
     assert statuses == {200: 40}
 
 
-def ways(workspace: Workspace, name: str) -> list[str]:
-    """Return by which way the gateway reaches each container of a function."""
+def find_seats(workspace: Workspace, name: str) -> list[str]:
+    """Return the containers that the gateway sends a function's requests to."""
     seats = workspace.docker("exec", f"{workspace.project}-gateway-1", "cat", "/run/tidegate/seats").stdout
     return [fields[2] for line in seats.splitlines() if (fields := line.split())[0] == name]
-
-
-def test_container_is_reached_by_its_socket_and_otherwise_by_its_port(workspace: Workspace, author: Author) -> None:
-    write(author, "gw-local", "one")
-    workspace.invoke("deploy-function", "gw-local")
-    assert ways(workspace, "gw-local") == ["unix"]
-    with loading(workspace.url("gw-local")) as load:
-        # Its command sees no folder of sockets, as a container on another machine would not.
-        write(author, "gw-local", "two", "spec: {env: [{name: TIDEGATE_SOCKETS, value: ''}]}\n")
-        workspace.invoke("deploy-function", "gw-local")
-        wait_until(lambda: ways(workspace, "gw-local") == ["tcp"], seconds=20, what="the port")
-        write(author, "gw-local", "three")
-        workspace.invoke("deploy-function", "gw-local")
-        wait_until(lambda: ways(workspace, "gw-local") == ["unix"], seconds=20, what="the socket")
-    assert {answer.split()[0] for answer in load.answers} == {"one", "two", "three"}
 
 
 def test_gateway_that_is_killed_is_back(workspace: Workspace, author: Author) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from pika import BlockingConnection, URLParameters
+from pika.exceptions import ProbableAuthenticationError
 
 from tests.docker.workspace import Broker, Workspace, fetch, wait_until
 
@@ -132,6 +133,8 @@ def test_devices_are_simulated_and_messages_peeked_at(broker: Broker, dashboard:
         assert channel.queue_delete("peeked").method.message_count == 1
     with watch(dashboard, "devices", "simulator", "traffic:topic:iot/#") as stream:
         stream.wait(lambda: any("note" in one for one in stream.entries), "the watching")
+        with pytest.raises(ProbableAuthenticationError):
+            BlockingConnection(URLParameters(broker.workspace.people_url.replace("//guest:", "//kiln:")))
         post(dashboard, "/devices/simulator", protocol="mqtt", sensors=2, rate=20)
         stream.wait(lambda: stream.values.get("simulator", {}).get("sent", 0) > 5, "the readings")
         names = [f"iot/sensors/temperature sensor-{number}" for number in (1, 2)]
@@ -139,6 +142,8 @@ def test_devices_are_simulated_and_messages_peeked_at(broker: Broker, dashboard:
             lambda: all(len(stream.values["devices"]["topics"].get(name, {}).get("points", ())) > 1 for name in names),
             "the last values",
         )
+        refused = [one for one in stream.values["devices"]["refusals"] if one["user"] == "kiln"]
+        assert [(one["protocol"], one["count"]) for one in refused] == [("AMQP", 1)]
         post(dashboard, "/devices/simulator/stop")
         stream.wait(lambda: not stream.values["simulator"]["running"], "the end")
     status, text = fetch(f"{dashboard}/broker/peek", urlencode({"queue": "no/such"}).encode())

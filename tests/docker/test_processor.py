@@ -37,7 +37,7 @@ class Bench:
         self._count = 0
 
     def start(self, *, ready: bool = True, kind: str = "rabbit-mq", workers: int = 1, **attributes: Any) -> Processor:
-        url = attributes.pop("url", self.broker.amqp_url)
+        url = attributes.pop("url", self.broker.workspace.people_url)
         stack_broker = attributes.pop("stack_broker", "")
         pool = attributes.pop("pool", None)
         key: bytes = attributes.pop("signature_key", b"")
@@ -72,7 +72,7 @@ class Bench:
         return self.events()
 
     def channel(self) -> Any:
-        connection = pika.BlockingConnection(pika.URLParameters(self.broker.amqp_url))
+        connection = pika.BlockingConnection(pika.URLParameters(self.broker.workspace.people_url))
         self._stack.callback(lambda: connection.is_open and connection.close())
         channel = connection.channel()
         channel.confirm_delivery()
@@ -187,7 +187,7 @@ def test_what_another_declared_otherwise_is_named(bench: Bench) -> None:
 
 
 def test_wrong_password_is_said_and_tried_again(bench: Bench) -> None:
-    url = bench.broker.amqp_url.replace("guest:guest@", "guest:wrong@")
+    url = bench.broker.workspace.people_url.replace("guest:guest@", "guest:wrong@")
     home = bench.output.parent / "wrong"
     home.mkdir()
     trigger = {"kind": "rabbit-mq", "url": url}
@@ -318,7 +318,7 @@ def test_mqtt_message_that_takes_too_long_fails_on_another_broker_too(
 ) -> None:
     subscriptions = [{"topic": f"{bench.queue}/#", "qos": 1}]
     attributes: Document = {"clientID": bench.queue, "subscriptions": subscriptions, "maxRetries": 0}
-    attributes |= {"stack_broker": bench.broker.amqp_url, "event_timeout": "500ms"}
+    attributes |= {"stack_broker": bench.broker.workspace.people_url, "event_timeout": "500ms"}
     bench.start(kind="mqtt", url=mqtt_url("mqtt"), **attributes)
     publish_mqtt(bench.broker, f"{bench.queue}/a", "sleep 20", "after")
     bench.wait_for_bodies("after")
@@ -356,7 +356,7 @@ def test_failed_batch_is_kept_and_a_refused_message_alone(bench: Bench) -> None:
 
 
 def test_handler_longer_than_the_heartbeat_keeps_its_connection(bench: Bench) -> None:
-    processor = bench.start(url=f"{bench.broker.amqp_url}?heartbeat=1")
+    processor = bench.start(url=f"{bench.broker.workspace.people_url}?heartbeat=1")
     bench.send("sleep 5")
     bench.wait_for_bodies("sleep 5")
     wait_for(lambda: bench.depth() == 0)
@@ -509,7 +509,7 @@ def user_properties() -> Properties:
 @pytest.fixture
 def mqtt_url(broker: Broker) -> Callable[[str], str]:
     """The URL of a trigger: on the broker's queues, or a session of MQTT itself."""
-    return {"amqp": broker.amqp_url, "mqtt": f"mqtt://{broker.mqtt_host}:{broker.mqtt_port}"}.__getitem__
+    return {"amqp": broker.workspace.people_url, "mqtt": f"mqtt://{broker.mqtt_host}:{broker.mqtt_port}"}.__getitem__
 
 
 @pytest.mark.parametrize(("way", "version"), [("amqp", 4), ("mqtt", 3), ("mqtt", 4), ("mqtt", 5)])
@@ -582,7 +582,9 @@ def test_mqtt_failure_on_another_broker_is_kept_on_the_stacks(
     subscriptions = [{"topic": f"{bench.queue}/#", "qos": 1}]
     attributes: Document = {"clientID": bench.queue, "subscriptions": subscriptions, "maxRetries": 1}
     attributes |= {"protocolVersion": 5, "workers": workers}
-    processor = bench.start(kind="mqtt", url=mqtt_url("mqtt"), stack_broker=bench.broker.amqp_url, **attributes)
+    processor = bench.start(
+        kind="mqtt", url=mqtt_url("mqtt"), stack_broker=bench.broker.workspace.people_url, **attributes
+    )
     wait_for(lambda: bench.depth() is not None)
     publish_mqtt(bench.broker, f"{bench.queue}/a/b", "fail it", "after", properties=user_properties())
     bench.wait_for_bodies("after")
@@ -617,7 +619,7 @@ def test_mqtt_failure_with_no_other_broker_is_retried_from_memory(bench: Bench, 
 def test_mqtt_message_that_kills_its_worker_ends_as_a_dead_letter(bench: Bench, mqtt_url: Callable[[str], str]) -> None:
     subscriptions = [{"topic": f"{bench.queue}/#", "qos": 1}]
     attributes: Document = {"clientID": bench.queue, "subscriptions": subscriptions, "maxRetries": 0}
-    bench.start(kind="mqtt", url=mqtt_url("mqtt"), stack_broker=bench.broker.amqp_url, **attributes)
+    bench.start(kind="mqtt", url=mqtt_url("mqtt"), stack_broker=bench.broker.workspace.people_url, **attributes)
     publish_mqtt(bench.broker, f"{bench.queue}/a", "exit 1", "after")
     bench.wait_for_bodies("after")
     found, _ = bench.take_dead()
@@ -656,7 +658,7 @@ def test_mqtt_goes_on_after_a_broker_restart(bench: Bench, mqtt_url: Callable[[s
 
 
 def test_one_of_several_replicas_fires_and_another_takes_over(bench: Bench) -> None:
-    options: Document = {"interval": "200ms", "kind": "cron", "stack_broker": bench.broker.amqp_url}
+    options: Document = {"interval": "200ms", "kind": "cron", "stack_broker": bench.broker.workspace.people_url}
     first = bench.start(**options, event={"body": "first"})
     bench.wait_for_bodies("first")
     bench.start(**options, event={"body": "second"})

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 import pika
@@ -282,6 +283,26 @@ def test_credentials(fresh_workspace: Workspace) -> None:
     say_word(workspace, "second")
     assert_hidden(workspace, password)
     assert "nothing was changed" in workspace.invoke("up").stderr
+    (broker,) = workspace.containers(BROKER)
+    assert_overlap(workspace, password)
+    # All of that without a moment in which nobody could log in.
+    assert workspace.containers(BROKER) == [broker]
+
+
+def assert_overlap(workspace: Workspace, password: str) -> None:
+    """Change the account; both log in for a while, and then the new one alone."""
+    secrets = workspace.rendered / "secrets"
+    workspace.invoke("credentials", "--overlap", "1h")
+    workspace.invoke("up")
+    newer = (secrets / "broker.password").read_text().strip()
+    assert connect_mqtt(workspace, USERNAME, password) == "Success"
+    assert connect_mqtt(workspace, f"{USERNAME}-2", newer) == "Success"
+    former = json.loads((secrets / ".former-credentials").read_text())
+    (secrets / ".former-credentials").write_text(json.dumps(former | {"until": 1}))
+    # The dashboard sees to it.
+    wait_until(lambda: not (secrets / ".former-credentials").exists(), seconds=90, what="the end of the overlap")
+    assert connect_mqtt(workspace, USERNAME, password) != "Success"
+    assert connect_mqtt(workspace, f"{USERNAME}-2", newer) == "Success"
 
 
 def say_word(workspace: Workspace, word: str) -> None:
@@ -307,7 +328,10 @@ def assert_hidden(workspace: Workspace, password: str) -> None:
         path for path in workspace.rendered.rglob("*") if path.is_file() and password.encode() in path.read_bytes()
     }
     secrets = workspace.rendered / "secrets"
-    assert holders == {secrets / "mounted" / "broker.url.listener", secrets / "broker.password"}
+    assert holders == {secrets / "broker.password"}
+    own = urlsplit((secrets / "mounted" / "broker.url.listener").read_text()).password
+    assert own not in (None, password)
+    assert own not in (workspace.rendered / "rabbitmq/definitions/15-accounts.json").read_text()
     assert mode_of(secrets / "broker.password") == 0o600
     # What is mounted can be read by a container's user; this keeps everybody else of this machine out.
     assert mode_of(secrets) == 0o700

@@ -20,8 +20,11 @@ from uuid import uuid4
 
 import yaml
 
+from stack.config.secret import SecretContent
 from stack.config.settings import FILE, Settings, load_settings
+from stack.plan.account import administrator
 from stack.run.secret.credentials import load_credentials
+from stack.run.secret.key import load_stack_key
 from stack.run.workspace import Workspace as StackWorkspace
 from tests.ports import free_ports
 
@@ -56,6 +59,13 @@ class Workspace:
 
     @property
     def amqp_url(self) -> str:
+        """Return the broker's URL for Tidegate's own account, which may use every queue."""
+        key = SecretContent(load_stack_key(StackWorkspace(self.root)))
+        return administrator(key).url("127.0.0.1", self.settings.ports.amqp)
+
+    @property
+    def people_url(self) -> str:
+        """Return the broker's URL for the account of people and devices."""
         credentials = load_credentials(StackWorkspace(self.root))
         return credentials.url("127.0.0.1", self.settings.ports.amqp)
 

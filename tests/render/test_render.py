@@ -22,6 +22,7 @@ from stack.config.function import FunctionConfig
 from stack.config.secret import Secret
 from stack.config.settings import Dashboard, Images, ImageSource, Implementation, Ports, Processor, Settings
 from stack.config.source import Function, SourceFile
+from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
 from stack.plan.image import Archive, Ground
@@ -30,7 +31,7 @@ from stack.plan.secret import Vault
 from stack.plan.stack import plan_service
 from stack.run.secret.vault import mount_secrets
 from stack.run.workspace import Workspace, write_tree
-from tests.unit.plan.samples import make_vault
+from tests.unit.plan.samples import KEY, make_vault
 
 GOLDEN = Path(__file__).parent / "golden" / "stack"
 
@@ -206,7 +207,7 @@ def make_inputs(case: Case) -> Inputs:
     home = Home("/srv/tidegate", "/srv/plant", "0", code="1", names=("plant",))
     if case.ground.has_ca:
         home = replace(home, ca="/etc/ssl/plant.pem", environment=(("HTTPS_PROXY", "http://proxy.example:3128"),))
-    bare = Inputs(case.settings, case.ground, case.credentials, home=home)
+    bare = Inputs(case.settings, case.ground, Accounts(KEY, case.credentials), home=home)
     services = []
     for name in sorted([*case.deployed, *case.undeployed]):
         document = {"metadata": {"annotations": ANNOTATIONS.get(name, {})}, "spec": FUNCTIONS[name]}
@@ -227,7 +228,7 @@ def make_inputs(case: Case) -> Inputs:
 
 
 def _vault(case: Case) -> Vault:
-    return make_vault(case.credentials, db_user=b"ann", db_password=SECRET.encode(), api_token=b"t")
+    return make_vault(db_user=b"ann", db_password=SECRET.encode(), api_token=b"t")
 
 
 def render_case(name: str) -> Files:

@@ -82,6 +82,29 @@ function fillTime(target, seconds) {
   target.title = new Date(seconds * 1000).toLocaleString();
 }
 
+// --- Refused logins -------------------------------------------------------------------------------------------------
+
+function makeRefusal(row, refusal) {
+  const head = addCell(row, "user", { tag: "th" });
+  head.append(refusal.user ? element("span", refusal.user, { class: "mono" }) : element("span", "no name", { class: "muted" }));
+  if (refusal.function) head.append(" ", element("a", refusal.function, { class: "tag", href: `/functions/${encodeURIComponent(refusal.function)}/logs` }));
+  addCell(row, "protocol", { label: "Over" }).textContent = refusal.protocol;
+  addCell(row, "host", { className: "mono", label: "From" }).textContent = refusal.host;
+  addCell(row, "times", { className: "num", label: "Times" });
+  addCell(row, "last", { className: "nowrap", label: "Last" });
+}
+
+function fillRefusal(row, { count: times, last }) {
+  write(row, { times: count(times) });
+  const cell = row.querySelector('[data-part="last"]');
+  if (last == null) {
+    if (!cell.textContent) cell.append(element("span", "–", { class: "muted", title: "Before this page was open." }));
+    return;
+  }
+  if (!cell.querySelector("time")) cell.replaceChildren(element("time", "", { "data-ago": "" }));
+  fillTime(cell.firstChild, last);
+}
+
 // --- Simulator ------------------------------------------------------------------------------------------------------
 
 function showSimulator(simulator) {
@@ -114,6 +137,8 @@ watch("devices", (devices) => {
   find("[data-problem-text]").textContent = devices.problem;
   show("topics", Object.entries(devices.topics), { key: ([topic]) => topic, make: makeTopic, fill: fillTopic });
   showConnections();
+  show("refusals", devices.refusals, { key: ({ user, host, protocol }) => `${protocol} ${host} ${user}`, make: makeRefusal, fill: fillRefusal });
+  find("[data-refusals]").hidden = !devices.refusals.length;
 });
 find("[data-show-own]").addEventListener("change", () => latest && showConnections());
 watch("simulator", showSimulator);

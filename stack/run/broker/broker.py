@@ -4,20 +4,23 @@ import base64
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stack import console
 from stack.errors import BrokerError
+from stack.plan.account import administrator
 from stack.plan.backup import Sample
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE, Credentials
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.leftover import Binding
 from stack.record import dataclass
 from stack.run.place import is_inside
-from stack.run.stack import Stack
+
+if TYPE_CHECKING:
+    from stack.run.stack import Stack
 
 _TIMEOUT_SECONDS = 10
 # As much as RabbitMQ tells at once.
@@ -32,6 +35,8 @@ _UP = "Type `invoke up`, then this again."
 
 class RefusedError(BrokerError):
     """The broker does not do what it was asked to, and says so with an HTTP status."""
+
+    UNAUTHORIZED = 401
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -48,7 +53,7 @@ class Depth:
 
 @dataclass(frozen=True)
 class Broker:
-    """RabbitMQ, as this machine reaches it."""
+    """RabbitMQ, as this machine reaches it, and who logs in."""
 
     host: str
     amqp_port: int
@@ -125,6 +130,30 @@ class Broker:
         ends = f"e/{quote(binding.exchange, safe='')}/q/{quote(binding.queue, safe='')}"
         self.request("DELETE", f"/api/bindings/%2F/{ends}/{quote(key, safe='')}")
 
+    def import_definitions(self, definitions: Mapping[str, object]) -> None:
+        """Make what a document of RabbitMQ's definitions names; what is there and in it is changed.
+
+        Raises:
+            BrokerError: the broker does not answer, or refuses.
+        """
+        self.request("POST", "/api/definitions", definitions)
+
+    def delete_user(self, name: str) -> None:
+        """Delete an account; one that does not exist is no error.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        self.request("DELETE", f"/api/users/{quote(name, safe='')}")
+
+    def delete_permission(self, name: str) -> None:
+        """Take from an account what it may do; one that may do nothing is no error.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        self.request("DELETE", f"/api/permissions/%2F/{quote(name, safe='')}")
+
     def _pages(self, path: str) -> Iterator[Any]:
         """Yield all that there is at a path, of which RabbitMQ tells a page at a time."""
         for number in count(1):
@@ -156,19 +185,32 @@ class Broker:
                     return None
                 if error.code in _GATEWAY_SAYS:
                     raise BrokerError(f"RabbitMQ does not answer at {self.management_url}. {_UP}") from error
-                reason = f"RabbitMQ refused {method} {path}: {error.code} {error.reason}."
-                raise RefusedError(reason, error.code) from error
+                raise _refuse(method, path, error) from error
         except OSError as error:
             raise BrokerError(f"RabbitMQ does not answer at {self.management_url}: {error}. {_UP}") from error
         return json.loads(text) if text else None
 
 
-def find_broker(stack: Stack) -> Broker:
-    """Return the stack's broker, as this program reaches it."""
+def _refuse(method: str, path: str, error: urllib.error.HTTPError) -> RefusedError:
+    advice = f" It may not know Tidegate's own account yet. {_UP}" if error.code == RefusedError.UNAUTHORIZED else ""
+    return RefusedError(f"RabbitMQ refused {method} {path}: {error.code} {error.reason}.{advice}", error.code)
+
+
+def find_broker(stack: "Stack") -> Broker:
+    """Return the stack's broker, as this program reaches it, for Tidegate's own account."""
+    return _find_broker(stack, administrator(stack.vault.key))
+
+
+def find_device_broker(stack: "Stack") -> Broker:
+    """Return the stack's broker, as this program reaches it, for the account of people and devices."""
+    return _find_broker(stack, stack.credentials)
+
+
+def _find_broker(stack: "Stack", credentials: Credentials) -> Broker:
     if is_inside():
-        return Broker(SERVICE, AMQP_PORT, MQTT_PORT, MANAGEMENT_PORT, stack.credentials)
+        return Broker(SERVICE, AMQP_PORT, MQTT_PORT, MANAGEMENT_PORT, credentials)
     ports = stack.settings.ports
-    return Broker(stack.settings.host, ports.amqp, ports.mqtt, ports.management, stack.credentials)
+    return Broker(stack.settings.host, ports.amqp, ports.mqtt, ports.management, credentials)
 
 
 def _queue_path(name: str) -> str:
@@ -191,7 +233,7 @@ def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def delete_queues(stack: Stack, names: Sequence[str]) -> None:
+def delete_queues(stack: "Stack", names: Sequence[str]) -> None:
     """Delete queues that nobody else consumes, with their queues of retries; nothing where the broker is down.
 
     A queue of dead letters goes too, unless it holds any: they can still be looked at.

@@ -16,9 +16,11 @@ from pathlib import Path
 
 from stack.errors import EngineError
 from stack.plan.advice import advise_start
-from stack.plan.render import Inputs, render_compose
+from stack.plan.render import ACCOUNTS, Inputs, render_broker, render_compose
 from stack.plan.stack import Service
 from stack.record import dataclass
+from stack.run.broker.account import apply_accounts, settle_accounts
+from stack.run.broker.broker import find_broker
 from stack.run.deploy.board import Board
 from stack.run.deploy.deployment import note_candidate, record_deployment
 from stack.run.docker.container import Container
@@ -141,6 +143,7 @@ class Rollout:
                 self.board.tell(one.plan.name, "starting")
                 note_candidate(self.stack.workspace, one.plan, one.image)
             self.stack.prepare(pending)
+            self._open_accounts(pending)
             write_file(self._file, self._candidate)
             failures = self._create(pending, before)
         waiting = {
@@ -158,6 +161,16 @@ class Rollout:
                 yield settled
                 settled = {}
         yield settled
+
+    def _open_accounts(self, pending: Sequence[Service]) -> None:
+        """Have the broker know the accounts of functions before they log in."""
+        coming = render_broker(with_services(self.stack.inputs, pending))[ACCOUNTS]
+        apply_accounts(find_broker(self.stack), self.stack.rendered_accounts, coming)
+
+    def _close_accounts(self, failed: Sequence[Service]) -> None:
+        """Have the broker forget the accounts of functions that did not come up and are not deployed otherwise."""
+        coming = render_broker(with_services(self.stack.inputs, failed))[ACCOUNTS]
+        settle_accounts(self.stack, coming, self.stack.rendered_accounts)
 
     def _create(self, pending: Sequence[Service], before: Sequence[Container]) -> dict[str, str]:
         """Create containers by one call; only where that fails one by one, to know which it was."""
@@ -190,6 +203,7 @@ class Rollout:
             known = {one.id for one in before}
             new = [one for one in self._containers() if one.service in _names(failed) and one.id not in known]
             self.stack.engine.stop(new)
+            self._close_accounts(failed)
             if made_way := _holding_ports(failed, before):
                 fresh = self.stack.reread()
                 fresh.write(fresh.inputs, own=[one.plan.name for one in failed])

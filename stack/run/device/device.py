@@ -8,7 +8,7 @@ from time import monotonic
 from stack import console
 from stack.errors import BrokerError
 from stack.plan.device import MQTT, Order, Reading, check_order, count_readings, measure
-from stack.run.broker.broker import Broker, find_broker
+from stack.run.broker.broker import Broker, find_device_broker
 from stack.run.stack import open_stack
 
 
@@ -19,7 +19,7 @@ def send_and_tell(order: Order) -> None:
         StackError: an option is out of its range, the broker cannot be reached, or no queue took a reading.
     """
     readings = measure(check_order(order), Random())
-    broker = find_broker(open_stack())
+    broker = find_device_broker(open_stack())
     show = _show if order.rate else _pass_over
     start = monotonic()
     try:

@@ -57,7 +57,9 @@ class Container:
     network_address: str = ""
     """Where it is in Docker's network, as far as the listing says; nothing if it does not run."""
     is_cut_off: bool = False
-    """Whether it was taken off all networks, as far as the listing says."""
+    """Whether it was taken off one of its networks, as far as the listing says."""
+    network_addresses: tuple[tuple[str, str], ...] = ()
+    """Where it is on each network, by Docker's name of it, as far as the listing says."""
     answers: bool = False
     """Whether the function itself said that it is ready, which Docker may find out only later."""
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from stack.errors import EngineError
+from stack.plan.network import network_name
 from stack.record import dataclass
 from stack.run.docker.buildkit import BuildKit
 from stack.run.docker.command import relay, require_success, run, stream
@@ -266,6 +267,14 @@ class Engine:
         result = run(["docker", "inspect", "--format", _ADDRESS, *unknown])
         pairs = [line.split() for line in result.stdout.splitlines()]
         return known | {pair[0]: pair[1] for pair in pairs if len(pair) > 1}
+
+    def address(self, container: Container, network: str) -> str:
+        """Return the address of a container on one of the project's networks; nothing where it has none."""
+        name = network_name(self.project, network)
+        if not container.network_addresses:
+            template = f'{{{{with index .NetworkSettings.Networks "{name}"}}}}{{{{.IPAddress}}}}{{{{end}}}}'
+            return run(["docker", "inspect", "--format", template, container.id]).stdout.strip()
+        return dict(container.network_addresses).get(name, "")
 
     def follow_logs(self, services: Sequence[str], *, follow: bool) -> int:
         """Print the logs of services as they are; return the exit status, which is 0 if the reader had enough."""

@@ -1,12 +1,13 @@
 """Docker's own listing of containers, in JSON, with addresses, for which each would have to be inspected."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from stack.config.function import FUNCTION_LABEL
+from stack.plan.network import find_networks, network_name
 from stack.plan.python import PYTHON_LABEL, WANTED_LABEL
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
 from stack.run.docker.container import FOLDER_LABEL, HASH_LABEL, PROJECT_LABEL, SERVICE_LABEL, Container
@@ -36,7 +37,8 @@ def confirm(listed: Sequence[Container], addresses: Mapping[str, str]) -> tuple[
 
 def read_container(document: Listed) -> Container:
     """Read one container of Docker's listing."""
-    labels = document["Labels"]
+    labels, networks = document["Labels"], document["NetworkSettings"]["Networks"]
+    addresses = tuple((name, one.get("IPAddress") or "") for name, one in sorted(networks.items()))
     return Container(
         id=document["Id"],
         name=next(iter(document["Names"] or ()), "").lstrip("/"),
@@ -52,15 +54,16 @@ def read_container(document: Listed) -> Container:
         wanted_python=labels.get(WANTED_LABEL, ""),
         python=labels.get(PYTHON_LABEL, ""),
         folder=labels.get(FOLDER_LABEL, ""),
-        network_address=_find_address(document),
-        is_cut_off=not document["NetworkSettings"]["Networks"],
+        network_address=next((address for _, address in addresses if address), ""),
+        is_cut_off=_is_cut_off(labels, networks),
+        network_addresses=addresses,
     )
 
 
-def _find_address(document: Listed) -> str:
-    """Return the address of a container of Docker's listing on the first of its networks that has one."""
-    networks = document["NetworkSettings"]["Networks"].values()
-    return next((one["IPAddress"] for one in networks if one.get("IPAddress")), "")
+def _is_cut_off(labels: Mapping[str, str], networks: Collection[str]) -> bool:
+    """Return whether a container is not on all of the networks that its service is to be on."""
+    wanted = {network_name(labels.get(PROJECT_LABEL, ""), one) for one in find_networks(labels.get(SERVICE_LABEL, ""))}
+    return not networks or (PROJECT_LABEL in labels and not wanted <= set(networks))
 
 
 def _write_ports(ports: Iterable[dict[str, Any]]) -> list[str]:

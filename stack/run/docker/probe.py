@@ -8,6 +8,8 @@ import socket
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from stack.run.docker.address import find_path, find_place
+
 _HEALTH_PORT = 8082
 _TIMEOUT_SECONDS = 0.2
 _PIECE_BYTES = 65536
@@ -62,6 +64,7 @@ def find_ready(addresses: Mapping[str, str]) -> set[str]:
 
 def _is_ready(address: str) -> bool:
     try:
-        return ask((address, _HEALTH_PORT), "/ready", _TIMEOUT_SECONDS).status == 200
+        place, path = find_place(address, _HEALTH_PORT), find_path(address, _HEALTH_PORT, "/ready")
+        return ask(place, path, _TIMEOUT_SECONDS).status == 200
     except OSError:
         return False

@@ -104,7 +104,7 @@ def find_flow(exchange: str, queues: Sequence[Mapping[str, Any]], bindings: Sequ
 
 
 async def find_functions(engine: AsyncEngine) -> dict[str, str]:
-    """Return the function at each address of the stack's network; none while Docker does not answer."""
+    """Return the function at each address of the network of functions; none while Docker does not answer."""
     try:
         instances = await engine.instances()
     except FAILURES:

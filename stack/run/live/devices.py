@@ -12,7 +12,7 @@ from stack.processor.source.rabbitmq.field_table import to_text
 from stack.record import dataclass
 from stack.run.live.broker import find_functions
 from stack.run.live.engine import AsyncEngine
-from stack.run.live.management import Connection, Management
+from stack.run.live.management import Connection, Management, Refusal
 from stack.run.live.observer import NAME, Observed, Observer
 from stack.run.live.speed import Speedometer
 
@@ -49,6 +49,8 @@ class DevicesSource:
         self._topics: dict[str, dict[str, Any]] = {}
         self._clients: dict[str, Client] = {}
         self._speedometer = Speedometer()
+        self._refusals: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._has_refusals = False
         self._looked_at = float("-inf")
         self._problem = ""
 
@@ -62,6 +64,7 @@ class DevicesSource:
         return {
             "connections": [self._describe(one, functions) for one in self._clients.values()],
             "topics": dict(sorted(self._topics.items())),
+            "refusals": list(self._refusals.values()),
             "reachable": not self._problem,
             "problem": self._problem,
         }
@@ -74,13 +77,18 @@ class DevicesSource:
 
     async def _ask(self) -> None:
         try:
-            connections, exchanges = await asyncio.gather(self._management.connections(), self._management.exchanges())
+            connections, exchanges, refusals = await asyncio.gather(
+                self._management.connections(), self._management.exchanges(), self._management.refusals()
+            )
         except BrokerError as error:
             self._problem = str(error)
             self._clients = follow_clients(self._clients, [], time())
             return
         self._problem = ""
         self._clients = follow_clients(self._clients, connections, time())
+        functions = await find_functions(self._engine)
+        self._refusals = follow_refusals(self._refusals, refusals, functions, time() if self._has_refusals else None)
+        self._has_refusals = True
         observer = self._observer = self._observer or Observer(await self._management.broker(), self._hear)
         places = [one.name for one in exchanges if one.type == "topic" and not one.name.startswith(_INTERNAL)]
         observer.observe([(name, "#") for name in places])
@@ -128,6 +136,32 @@ def follow_clients(before: Mapping[str, Client], now: Sequence[Connection], time
     gone = [one for name, one in before.items() if name not in there and one.connection.client not in names]
     kept = [one for one in gone if time - (one.last_seen or one.connection.since) < _GONE_SECONDS][-_GONE:]
     return there | {one.connection.name: replace(one, is_there=False) for one in kept}
+
+
+def follow_refusals(
+    before: Mapping[tuple[str, str, str], Mapping[str, Any]],
+    now: Sequence[Refusal],
+    functions: Mapping[str, str],
+    time: float | None,
+) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Return what the pages are told of refused logins: how many, and since when there are so many.
+
+    That is not known, and so is None, of those that were there at the first look, whose time is None.
+    """
+    found = {}
+    for one in now:
+        key = (one.user, one.host, one.protocol)
+        known = before.get(key, {})
+        is_same = known.get("count") == one.count
+        found[key] = {
+            "user": one.user,
+            "host": one.host,
+            "protocol": one.protocol,
+            "count": one.count,
+            "function": functions.get(one.host, ""),
+            "last": known["last"] if is_same else time and round(time),
+        }
+    return found
 
 
 def describe_client(client: Client, functions: Mapping[str, str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from stack.plan.function_health import Handling
 from stack.plan.metrics import Counters, read_condition, read_counters
 from stack.record import dataclass
+from stack.run.docker.address import find_url
 from stack.run.live.engine import Instance
 
 METRICS_PORT = 8090
@@ -90,7 +91,7 @@ class FigureReader:
         return {name: _sum(several) for name, several in found.items()}
 
     async def _ask(self, instance: Instance) -> str | None:
-        url = f"http://{instance.address}:{METRICS_PORT}/metrics"
+        url = find_url(instance.address, METRICS_PORT, "/metrics")
         try:
             async with self._session.get(url, timeout=_TIMEOUT) as answer:
                 return await answer.text()

@@ -16,6 +16,8 @@ from stack.run.broker.broker import Broker
 # Bytes that an answer may have, and how many rows of each kind are asked for: a page shows no more.
 _MOST_BYTES = 2_000_000
 ROWS = 300
+# What RabbitMQ calls them where it counts logins.
+_PROTOCOLS = {"amqp091": "AMQP", "mqtt": "MQTT", "http": "HTTP"}
 _TIMEOUT = ClientTimeout(total=8.0)
 
 _QUEUE_COLUMNS = (
@@ -95,6 +97,16 @@ class Consumer:
     queue: str
     connection: str
     host: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A user name, perhaps empty, whose logins the broker has refused, and from which address and how often."""
+
+    user: str
+    host: str
+    protocol: str
+    count: int
 
 
 @dataclass(frozen=True)
@@ -183,6 +195,16 @@ class Management:
         """
         return [read_connection(one) for one in (await self._get(_CONNECTIONS))["items"]]
 
+    async def refusals(self) -> Sequence[Refusal]:
+        """List the logins that were refused since the broker started, the most frequent first.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        nodes = [quote(one["name"], safe="") for one in await self._get("/api/nodes?columns=name")]
+        found = [read_refusal(one) for node in nodes for one in await self._get(f"/api/auth/attempts/{node}/source")]
+        return sorted((one for one in found if one.count), key=lambda one: one.count, reverse=True)[:ROWS]
+
     async def _get(self, path: str) -> Any:
         broker = await self.broker()
         try:
@@ -249,6 +271,16 @@ def read_exchange(document: dict[str, Any]) -> Exchange:
 def read_binding(document: dict[str, Any]) -> Binding:
     """Read one binding."""
     return Binding(document["source"], document["destination"], document["destination_type"], document["routing_key"])
+
+
+def read_refusal(document: dict[str, Any]) -> Refusal:
+    """Read who tried to log in from where, and how often that was refused."""
+    return Refusal(
+        user=document.get("username") or "",
+        host=(document.get("remote_address") or "").removeprefix("::ffff:"),
+        protocol=_PROTOCOLS.get(document.get("protocol") or "", ""),
+        count=int(document.get("auth_attempts_failed", 0)),
+    )
 
 
 def read_consumer(document: dict[str, Any]) -> Consumer:

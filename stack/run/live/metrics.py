@@ -11,6 +11,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from stack.plan.metrics import Condition, Counters, read_condition, read_counters
 from stack.record import dataclass
+from stack.run.docker.address import find_url
 from stack.run.live.engine import AsyncEngine, Instance, Usage
 from stack.run.live.figures import METRICS_PORT
 from stack.run.live.topic import Tail
@@ -104,7 +105,7 @@ class MetricsSource:
     async def _ask(self, instance: Instance) -> Look | None:
         if not instance.address:
             return None
-        url = f"http://{instance.address}:{METRICS_PORT}/metrics"
+        url = find_url(instance.address, METRICS_PORT, "/metrics")
         try:
             async with self._session.get(url, timeout=_TIMEOUT) as answer:
                 text = await answer.text()

@@ -1,18 +1,34 @@
-"""The stack's credentials: files under .stack/secrets/ that only their owner can read."""
+"""The broker's account of people and devices: files under .stack/secrets/ that only their owner can read."""
 
+import json
+import re
 import secrets
+import time
+from pathlib import Path
 
 from stack import console
+from stack.config.duration import parse_duration
 from stack.config.secret import Secret
-from stack.errors import HostError
+from stack.errors import ConfigError, HostError
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
+from stack.record import dataclass
 from stack.run.secret.access import USER, Made, make_access
 from stack.run.secret.gateway_login import USER as CALLER
 from stack.run.secret.gateway_login import make_gateway_login
-from stack.run.workspace import Workspace, make_folder, write_file
+from stack.run.workspace import Workspace, make_folder, remove_file, write_file
 
 USERNAME = "tidegate"
+_PASSWORD, _NAME, _FORMER = "broker.password", "broker.username", ".former-credentials"
+_NUMBERED = re.compile(rf"{USERNAME}-(\d+)")
 _PRIVATE = 0o600
+
+
+@dataclass(frozen=True)
+class _Former:
+    """The account before the current one, and until when it goes on, in seconds since 1970."""
+
+    credentials: Credentials
+    until: float
 
 
 def load_credentials(workspace: Workspace) -> Credentials:
@@ -21,29 +37,54 @@ def load_credentials(workspace: Workspace) -> Credentials:
     Raises:
         HostError: they belong to somebody else.
     """
-    path = workspace.secrets / "broker.password"
-    try:
-        password = path.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
+    path = workspace.secrets / _PASSWORD
+    if not path.exists():
         return GUEST_CREDENTIALS
-    except OSError as error:
-        raise HostError(f"{path} cannot be read: {error.strerror}. It belongs to whoever made the stack.") from error
+    password = _read(path)
     if not password:
         raise HostError(f"{path} is empty. `invoke credentials` makes another password, which the next `up` applies.")
-    return Credentials(USERNAME, Secret(password))
+    return Credentials(_read(workspace.secrets / _NAME) or USERNAME, Secret(password))
 
 
-def make_credentials(workspace: Workspace, *, is_for_dashboard: bool = False, is_for_gateway: bool = False) -> None:
+def load_former_credentials(workspace: Workspace) -> Credentials | None:
+    """Return the account before the current one, as long as it is to go on.
+
+    Raises:
+        HostError: the file belongs to somebody else, or is broken.
+    """
+    former = _read_former(workspace)
+    return former.credentials if former and time.time() < former.until else None
+
+
+def has_ended(workspace: Workspace) -> bool:
+    """Return whether there is a former account whose time is over.
+
+    Raises:
+        HostError: the file belongs to somebody else, or is broken.
+    """
+    former = _read_former(workspace)
+    return former is not None and time.time() >= former.until
+
+
+def forget_former_credentials(workspace: Workspace) -> None:
+    """Forget the account before the current one."""
+    remove_file(workspace.secrets / _FORMER)
+
+
+def make_credentials(
+    workspace: Workspace, *, is_for_dashboard: bool = False, is_for_gateway: bool = False, overlap: str = ""
+) -> None:
     """Make random passwords for broker, dashboard and gateway, or for one of the last two; the next `up` applies them.
 
-    The old ones go on working until then.
+    The old ones go on working until then, and with an overlap, such as 1h, for so much longer: RabbitMQ knows one
+    password for each user, so that the new account then has another name.
+
+    Raises:
+        ConfigError: the overlap is no duration.
     """
     is_for_all = not (is_for_dashboard or is_for_gateway)
     if is_for_all:
-        password = secrets.token_urlsafe(24)
-        make_folder(workspace.secrets, 0o700)
-        write_file(workspace.secrets / "broker.password", password.encode() + b"\n", _PRIVATE)
-        console.success(f"The broker's user is {USERNAME}; its password is in {workspace.secrets / 'broker.password'}.")
+        _make_account(workspace, _parse_overlap(overlap))
     rows = []
     if is_for_all or is_for_dashboard:
         rows.append(_describe("dashboard", USER, make_access(workspace)))
@@ -58,3 +99,63 @@ def make_credentials(workspace: Workspace, *, is_for_dashboard: bool = False, is
 
 def _describe(login: str, user: str, made: Made) -> dict[str, str]:
     return {"login": login, "user": user, "password": made.password, "token": made.token}
+
+
+def _make_account(workspace: Workspace, overlap: float) -> None:
+    former = load_credentials(workspace)
+    name = _choose_name(former, is_another=overlap > 0)
+    make_folder(workspace.secrets, 0o700)
+    if overlap and not former.is_guest:
+        _keep_former(workspace, former, time.time() + overlap)
+    else:
+        forget_former_credentials(workspace)
+    write_file(workspace.secrets / _NAME, name.encode() + b"\n", _PRIVATE)
+    write_file(workspace.secrets / _PASSWORD, secrets.token_urlsafe(24).encode() + b"\n", _PRIVATE)
+    console.success(f"The broker's user is {name}; its password is in {workspace.secrets / _PASSWORD}.")
+    if overlap and former.is_guest:
+        console.warn("The account guest, which everybody knows, has no overlap: it ends with the next `up`.")
+
+
+def _choose_name(former: Credentials, *, is_another: bool) -> str:
+    """Return the name of the new account: the same as before, unless both are to log in for a while."""
+    if former.is_guest:
+        return USERNAME
+    if not is_another:
+        return former.username
+    found = _NUMBERED.fullmatch(former.username)
+    return f"{USERNAME}-{int(found[1]) + 1 if found else 2}"
+
+
+def _read_former(workspace: Workspace) -> _Former | None:
+    path = workspace.secrets / _FORMER
+    text = _read(path)
+    try:
+        document = json.loads(text) if text else None
+        if document is None:
+            return None
+        return _Former(Credentials(document["username"], Secret(document["password"])), float(document["until"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise HostError(f"{path} is broken: {error}. Remove it: then the former account ends.") from error
+
+
+def _keep_former(workspace: Workspace, former: Credentials, until: float) -> None:
+    document = {"username": former.username, "password": former.password.get_secret_value(), "until": until}
+    write_file(workspace.secrets / _FORMER, json.dumps(document).encode() + b"\n", _PRIVATE)
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))
+    console.say(f"{former.username} goes on until {moment}; then the dashboard removes it, or the next `up` does.")
+
+
+def _parse_overlap(text: str) -> float:
+    try:
+        return parse_duration(text) if text else 0.0
+    except ValueError as error:
+        raise ConfigError([f"--overlap: {error}"]) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise HostError(f"{path} cannot be read: {error.strerror}. It belongs to whoever made the stack.") from error

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 
 from stack.config.secret import SecretContent, SecretRef
 from stack.errors import HostError
-from stack.plan.broker import Credentials
 from stack.plan.function import BROKER_SECRET
 from stack.plan.secret import Mount, Vault
 from stack.run.secret.key import load_stack_key
@@ -17,7 +16,7 @@ _PRIVATE_FOLDER = 0o700
 _SALT = ".salt"
 
 
-def open_vault(workspace: Workspace, credentials: Credentials) -> Vault:
+def open_vault(workspace: Workspace) -> Vault:
     """Read every secret that was set, and the key of which the stack's own are made.
 
     Raises:
@@ -29,7 +28,6 @@ def open_vault(workspace: Workspace, credentials: Credentials) -> Vault:
         contents,
         _read(workspace, _SALT) if salt.is_file() else SecretContent(b""),
         SecretContent(load_stack_key(workspace)),
-        credentials,
     )
 
 

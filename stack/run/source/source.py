@@ -19,7 +19,6 @@ from stack.plan.code import Kind, Origin, complete_attributes, find_origin
 from stack.plan.s3 import Account, Item, sign_address
 from stack.record import dataclass
 from stack.run.host import find_ca
-from stack.run.secret.credentials import load_credentials
 from stack.run.secret.vault import open_vault
 from stack.run.workspace import Workspace, make_folder, write_file
 
@@ -105,7 +104,7 @@ class Store:
         name = origin.attributes.secret
         if not name:
             return origin
-        vault = open_vault(self.workspace, load_credentials(self.workspace))
+        vault = open_vault(self.workspace)
         found = {ref.key: content for ref, content in vault.contents.items() if ref.name == name}
         if not found:
             raise FunctionError(f"there is no secret {name}. Type `invoke secret set {name} password`")

@@ -8,9 +8,13 @@ from stack.config.requirements import Requirements
 from stack.config.secret import SecretContent, SecretRef
 from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
-from stack.plan.broker import GUEST_CREDENTIALS, Credentials
+from stack.plan.account import Accounts
+from stack.plan.broker import GUEST_CREDENTIALS
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.secret import Vault
+
+KEY = SecretContent(b"k" * 32)
+GUEST_ACCOUNTS = Accounts(KEY, GUEST_CREDENTIALS)
 
 
 def make_function(
@@ -33,7 +37,7 @@ def make_plan(name: str = "thermo", *, files: tuple[str, ...] = ("main.py",), **
     return plan_function(make_function(name, files=files, **spec), Settings())
 
 
-def make_vault(credentials: Credentials = GUEST_CREDENTIALS, **values: bytes) -> Vault:
+def make_vault(**values: bytes) -> Vault:
     """Return a vault with a stack key and other secrets; `db_user` is the key `user` of `db`."""
     contents = {SecretRef(*name.split("_", 1)): SecretContent(value) for name, value in values.items()}
-    return Vault(contents, SecretContent(b"salt"), SecretContent(b"k" * 32), credentials)
+    return Vault(contents, SecretContent(b"salt"), KEY)

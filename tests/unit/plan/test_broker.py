@@ -1,4 +1,4 @@
-"""The broker's users, and which triggers are its."""
+"""Passwords of the broker, and which triggers are its."""
 
 import base64
 import hashlib
@@ -13,7 +13,6 @@ from stack.plan.broker import (
     GUEST_CREDENTIALS,
     Bound,
     Credentials,
-    definitions,
     has_own_account,
     hash_password,
     topology,
@@ -32,23 +31,6 @@ def test_password_is_hashed_as_rabbitmq_does() -> None:
     assert is_password(hash_password(GUEST_CREDENTIALS), "guest")
     assert is_password(hash_password(MADE), "s3cret/+ word")
     assert hash_password(MADE) == hash_password(Credentials("tidegate", Secret("s3cret/+ word")))
-
-
-def test_guest_may_do_everything() -> None:
-    document = json.loads(definitions(GUEST_CREDENTIALS))
-    assert [user["name"] for user in document["users"]] == ["guest"]
-    assert document["users"][0]["tags"] == ["administrator"]
-    assert document["permissions"] == [
-        {"user": "guest", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"},
-    ]
-
-
-def test_guest_is_locked_out_by_other_credentials() -> None:
-    document = json.loads(definitions(MADE))
-    guest = next(user for user in document["users"] if user["name"] == "guest")
-    assert (guest["password_hash"], guest["tags"]) == ("", [])
-    assert {permission["user"] for permission in document["permissions"]} == {"tidegate"}
-    assert "s3cret" not in definitions(MADE)
 
 
 def test_url_is_escaped() -> None:

@@ -101,3 +101,15 @@ def test_plan_of_a_folder_without_its_handler_is_refused(tmp_path: Path, config:
     (folder / "main.py").write_text("def run(context, event):\n    pass\n")
     with pytest.raises(ConfigError, match=r"main\.py has no 'handler'; functions there: run"):
         plan_folder(open_stack(Workspace(tmp_path)), "thermo")
+
+
+def test_broker_in_the_container_itself_is_refused_where_it_is_to_run(tmp_path: Path) -> None:
+    folder = tmp_path / "functions/thermo"
+    folder.mkdir(parents=True)
+    (tmp_path / "stack.yaml").write_text("images: {source: debian}\n")
+    (folder / "function.yaml").write_text("spec: {triggers: {in: {kind: rabbit-mq, url: 'amqp://localhost:5672'}}}\n")
+    (folder / "main.py").write_text("def handler(context, event):\n    pass\n")
+    stack = open_stack(Workspace(tmp_path))
+    assert plan_folder(stack, "thermo").name == "thermo"
+    with pytest.raises(ConfigError, match=r"spec\.triggers\.in\.url: localhost is the function's own container"):
+        plan_folder(stack, "thermo", is_to_run=True)

@@ -12,17 +12,19 @@ from stack.config.function import FUNCTION_LABEL, Metadata
 from stack.config.secret import Secret
 from stack.config.settings import Dashboard, Defaults, ImageSource, Implementation, Settings
 from stack.errors import ConfigError
+from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
 from stack.plan.image import Archive, Ground
 from stack.plan.python import PYTHON_LABEL
 from stack.plan.render import Home, Inputs, render_compose
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, check_exposure, plan_service
-from tests.unit.plan.samples import make_function, make_plan, make_vault
+from tests.unit.plan.samples import KEY, make_function, make_plan, make_vault
 
 VAULT = make_vault()
 WIDE = Settings(bind=IPv4Address("0.0.0.0"))
 MADE = Credentials("tidegate", Secret("word"))
+ACCOUNTS = Accounts(KEY, MADE)
 
 
 def make_service(settings: Settings | None = None, **spec: Any) -> Service:
@@ -179,7 +181,9 @@ def test_dashboard_without_a_login_stays_on_this_machine() -> None:
 def test_nuclios_dashboard_is_never_offered_to_others() -> None:
     nuclio = Dashboard(implementation=Implementation.NUCLIO)
     check_exposure(WIDE.model_copy(update={"dashboard": nuclio}), MADE, has_login=False)
-    inputs = Inputs(WIDE.model_copy(update={"dashboard": nuclio}), Ground(ImageSource.REGISTRY, Archive("", ())), MADE)
+    inputs = Inputs(
+        WIDE.model_copy(update={"dashboard": nuclio}), Ground(ImageSource.REGISTRY, Archive("", ())), ACCOUNTS
+    )
     document = yaml.safe_load(render_compose(inputs))
     assert document["services"]["dashboard"]["ports"] == ["127.0.0.1:8070:8070"]
     published = ["0.0.0.0:8080:8080", "0.0.0.0:9000:15672", "0.0.0.0:15692:15692"]
@@ -200,7 +204,7 @@ def test_dockerfile_is_found_from_the_folder_of_the_code(code: str, dockerfile: 
     plan = plan_function(replace(make_function(), code=code), Settings())
     service = plan_service(plan, Settings(), image="i", vault=make_vault(), is_deployed=True)
     ground = Ground(ImageSource.REGISTRY, Archive("", ()))
-    inputs = Inputs(Settings(), ground, MADE, (service,), home=Home(workspace="/a/home of mine"))
+    inputs = Inputs(Settings(), ground, ACCOUNTS, (service,), home=Home(workspace="/a/home of mine"))
     build = yaml.safe_load(render_compose(inputs))["services"]["function-thermo"]["build"]
     assert build["dockerfile"] == dockerfile
     assert build["context"] == f"../{code or 'functions/thermo'}"

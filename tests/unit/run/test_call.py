@@ -96,4 +96,4 @@ def test_functions_are_found_from_within_the_stack_too(monkeypatch: pytest.Monke
     assert find_call_url("f", "http://127.0.0.1:8080/f") == "http://127.0.0.1:8080/f"
     monkeypatch.setenv(VARIABLE, STACK)
     assert find_call_url("f", "http://127.0.0.1:8080/f") == "http://gateway:8080/f"
-    assert find_call_url("f", "") == "http://function-f:8080"
+    assert find_call_url("f", "") == "http://gateway:8405/containers/function-f/8080"

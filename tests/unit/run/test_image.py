@@ -3,18 +3,17 @@
 from pathlib import Path
 
 from stack.config.settings import ImageSource, Settings
-from stack.plan.broker import GUEST_CREDENTIALS
 from stack.plan.image import Archive, Ground
 from stack.plan.render import Inputs, function_image, render
 from stack.run.docker.engine import Engine
 from stack.run.image import Builder
 from stack.run.workspace import Workspace, write_tree
-from tests.unit.plan.samples import make_plan
+from tests.unit.plan.samples import GUEST_ACCOUNTS, make_plan
 
 
 def test_build_is_of_what_is_wished_whatever_is_rendered_meanwhile(tmp_path: Path) -> None:
     """Tasks that end while an image is made write what is deployed of its function."""
-    inputs = Inputs(Settings(), Ground(ImageSource.REGISTRY, Archive("", ())), GUEST_CREDENTIALS)
+    inputs = Inputs(Settings(), Ground(ImageSource.REGISTRY, Archive("", ())), GUEST_ACCOUNTS)
     builder = Builder(Workspace(tmp_path), Engine("test", tmp_path / "compose.yaml"), inputs)
     first, second = (make_plan(env=[{"name": "VERSION", "value": value}]) for value in ("one", "two"))
     with (

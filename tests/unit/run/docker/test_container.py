@@ -21,7 +21,12 @@ def test_format_asks_for_every_field() -> None:
     option, form = Container.format()
     assert option == "--format"
     # What a function says itself Docker does not know, and addresses only its own listing tells.
-    for field in Container.__dataclass_fields__.keys() - {"answers", "is_cut_off", "network_address"}:
+    for field in Container.__dataclass_fields__.keys() - {
+        "answers",
+        "is_cut_off",
+        "network_address",
+        "network_addresses",
+    }:
         assert f'"{field}": {{{{json ' in form
 
 

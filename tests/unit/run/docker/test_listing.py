@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from stack.run.docker.engine import Engine
 from stack.run.docker.listing import list_containers, read_container
 
 _LISTED: dict[str, Any] = {
@@ -17,6 +18,7 @@ _LISTED: dict[str, Any] = {
     "Ports": [{"IP": "127.0.0.1", "PrivatePort": 8080, "PublicPort": 80, "Type": "tcp"}, {"PrivatePort": 1}],
     "Labels": {
         "com.docker.compose.service": "function-f",
+        "com.docker.compose.project": "p",
         "com.docker.compose.config-hash": "h",
         "com.docker.compose.project.working_dir": "/w/.stack",
         "nuclio.io/function-name": "f",
@@ -67,6 +69,25 @@ def test_listing_says_what_the_command_line_says() -> None:
     assert container.network_address == "10.0.0.3"
     cut_off = read_container({**_LISTED, "NetworkSettings": {"Networks": {}}})
     assert (cut_off.network_address, cut_off.condition, cut_off.is_ready) == ("", "cut off", False)
+
+
+@pytest.mark.parametrize(
+    ("service", "networks", "is_cut_off"),
+    [
+        ("function-f", ["p_default"], False),
+        ("function-f", ["p_control"], True),
+        ("dashboard", ["p_control"], False),
+        ("scaler", ["p_default"], True),
+        ("gateway", ["p_default", "p_control"], False),
+        ("rabbitmq-mqtt", ["p_control"], True),
+    ],
+)
+def test_each_service_has_its_networks(service: str, networks: list[str], is_cut_off: bool) -> None:
+    labels = {**_LISTED["Labels"], "com.docker.compose.service": service}
+    found = {"Networks": {name: {"IPAddress": f"10.0.0.{n}"} for n, name in enumerate(networks)}}
+    container = read_container({**_LISTED, "Labels": labels, "NetworkSettings": found})
+    assert container.is_cut_off is is_cut_off
+    assert Engine("p", Path("compose.yaml")).address(container, networks[-1][2:]) == f"10.0.0.{len(networks) - 1}"
 
 
 def test_containers_of_the_project_are_asked_for(place: str) -> None:

@@ -4,10 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from stack.errors import HostError
+from stack.errors import ConfigError, HostError
 from stack.plan.broker import GUEST_CREDENTIALS
 from stack.run.secret.access import load_session_key
-from stack.run.secret.credentials import USERNAME, load_credentials, make_credentials
+from stack.run.secret.credentials import (
+    USERNAME,
+    has_ended,
+    load_credentials,
+    load_former_credentials,
+    make_credentials,
+)
 from stack.run.workspace import Workspace
 
 
@@ -66,3 +72,45 @@ def test_empty_session_key_is_made_again(tmp_path: Path) -> None:
     second = load_session_key(workspace)
     assert len(second) == len(first)
     assert second != first
+
+
+def test_overlap_keeps_the_former_account_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace(tmp_path)
+    make_credentials(workspace)
+    first = load_credentials(workspace)
+    make_credentials(workspace, overlap="1h")
+    second = load_credentials(workspace)
+    assert (first.username, second.username) == (USERNAME, f"{USERNAME}-2")
+    assert load_former_credentials(workspace) == first
+    assert not has_ended(workspace)
+    assert mode_of(workspace.secrets / ".former-credentials") == 0o600
+    monkeypatch.setattr("time.time", lambda: 4e9)
+    assert load_former_credentials(workspace) is None
+    assert has_ended(workspace)
+
+
+def test_without_overlap_the_name_stays_and_the_former_account_ends(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    make_credentials(workspace)
+    make_credentials(workspace, overlap="1h")
+    make_credentials(workspace)
+    assert load_credentials(workspace).username == f"{USERNAME}-2"
+    assert load_former_credentials(workspace) is None
+
+
+def test_guest_has_no_overlap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = Workspace(tmp_path)
+    make_credentials(workspace, overlap="1h")
+    assert load_former_credentials(workspace) is None
+    assert "has no overlap" in capsys.readouterr().err
+
+
+def test_what_is_wrong_is_told(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with pytest.raises(ConfigError, match="--overlap: should be a duration"):
+        make_credentials(workspace, overlap="long")
+    assert load_credentials(workspace) == GUEST_CREDENTIALS
+    make_credentials(workspace)
+    (workspace.secrets / ".former-credentials").write_text('{"username"')
+    with pytest.raises(HostError, match="is broken"):
+        load_former_credentials(workspace)

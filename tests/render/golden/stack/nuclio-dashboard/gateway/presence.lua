@@ -2,16 +2,18 @@
 --
 -- A processor that takes requests says so each second (GET /here/FUNCTION/CONTAINER), and gets its function's requests
 -- from the first time on: nobody has to be asked how they are, and a container that is back at another address is known
--- at once. Before it stops it says goodbye (GET /bye/FUNCTION/CONTAINER), and is answered when no further request will
--- come. Whoever stops it may say so for it, since a handler that keeps Python's lock lets it say nothing.
+-- at once. It must be at an address that Docker's DNS has for the function's service, so that no function passes itself
+-- off as another. Before it stops it says goodbye (GET /bye/FUNCTION/CONTAINER), and is answered when no further request
+-- will come. Tidegate's own programs say so for it (dismiss), since a handler that keeps Python's lock lets it say
+-- nothing; they come by another network.
 --
--- Each backend has numbered seats: one is taken by one container, or out of use. There are two ways to who sits there,
--- each a server of HAProxy's. A processor on this machine offers a Unix socket, CONTAINER.offer, which becomes
--- FUNCTION.SEAT; any other is reached over the network. When the configuration is read anew, a new process takes over: it
--- learns from a file who sits where, the old one hangs up on the processors, which come to the new one, and passes on to
--- it what it is still asked (haproxy.cfg).
+-- Each backend has numbered seats, servers of HAProxy's: one is taken by one container, or out of use. When the
+-- configuration is read anew, a new process takes over: it learns from a file who sits where, the old one hangs up on
+-- the processors, which come to the new one, and passes on to it what it is still asked (haproxy.cfg).
 
 local PREFIX = "function-"
+-- Docker's DNS, and the seconds that it may take.
+local DNS, DNS_PORT, DNS_PATIENCE = "127.0.0.11", 53, 2
 -- Milliseconds between two looks of a request that waits for a container, and of the keeper of the seats.
 local LOOK, KEEP = 20, 250
 -- Seconds without a sign of life after which a container is taken to be gone; a handler that keeps Python's lock gives
@@ -19,12 +21,15 @@ local LOOK, KEEP = 20, 250
 local SILENCE = 10
 -- Seconds without a seat for whom another said goodbye: it is being stopped, and may not know of it yet.
 local ABSENCE = 30
--- Where the sockets are, and who sits where, for the process that comes after this one.
-local SOCKETS = "/run/tidegate/"
-local MEMORY = SOCKETS .. "seats"
-local UNIX, TCP, OFFER = "unix", "tcp", ".offer"
+-- Who sits where, for the process that comes after this one.
+local MEMORY = "/run/tidegate/seats"
 
-local seats = {}        -- function → number → {container, address, way, seen}
+-- What Docker's DNS calls the containers of each function.
+local HOSTS = {
+  ["page"] = "function-page",
+}
+
+local seats = {}        -- function → number → {container, address, seen}
 local dismissed = {}    -- container → when another said goodbye for it
 local is_stopping = false
 
@@ -50,7 +55,7 @@ local function remember()
   local lines = {}
   for name, taken in pairs(seats) do
     for number, seat in pairs(taken) do
-      lines[#lines + 1] = table.concat({ name, number, seat.way, seat.container, seat.address }, " ") .. "\n"
+      lines[#lines + 1] = table.concat({ name, number, seat.container, seat.address }, " ") .. "\n"
     end
   end
   table.sort(lines)
@@ -70,44 +75,69 @@ end
 
 local function find_free_seat(name)
   local servers, number = find_backend(name).servers, 1
-  while servers[TCP .. number] do
+  while servers["seat" .. number] do
     if not (seats[name] and seats[name][number]) then return number end
     number = number + 1
   end
 end
 
-local function find_socket(name, number)
-  return SOCKETS .. name .. "." .. number
-end
-
--- Return by which way a container is reached at a seat: its socket, if it has offered one.
-local function take_offer(name, number, container)
-  local offer = SOCKETS .. container .. OFFER
-  if not os.rename(offer, find_socket(name, number)) then return nil end
-  -- Where both names are of the same socket already, rename leaves both.
-  os.remove(offer)
-  return UNIX
-end
-
 local function take_seat(name, number, seat)
-  local servers = find_backend(name).servers
-  local other = seat.way == UNIX and TCP or UNIX
+  local server = find_backend(name).servers["seat" .. number]
   seats[name] = seats[name] or {}
   seats[name][number] = seat
   seat.seen = core.now().sec
-  if seat.way == TCP then servers[TCP .. number]:set_addr(seat.address, 8080) end
-  servers[seat.way .. number]:set_ready()
-  -- It may be down since its socket refused, as that of a process that has died.
-  if seat.way == UNIX then servers[UNIX .. number]:check_force_up() end
-  servers[other .. number]:set_maint()
+  server:set_addr(seat.address, 8080)
+  server:set_ready()
+  -- It may be down since its process died.
+  server:check_force_up()
 end
 
 local function leave_seat(name, number)
-  local servers = find_backend(name).servers
   seats[name][number] = nil
-  servers[TCP .. number]:set_maint()
-  servers[UNIX .. number]:set_maint()
-  os.remove(find_socket(name, number))
+  find_backend(name).servers["seat" .. number]:set_maint()
+end
+
+-- Return DNS's question for the addresses of a name, after its length, as TCP wants it.
+local function write_question(name)
+  local labels = {}
+  for label in name:gmatch("[^.]+") do labels[#labels + 1] = string.pack("s1", label) end
+  local head = string.pack(">I2I2I2I2I2I2", 1, 0x0100, 1, 0, 0, 0)
+  return string.pack(">s2", head .. table.concat(labels) .. string.pack(">BI2I2", 0, 1, 1))
+end
+
+-- Return the place behind a name in a message: its labels, or their beginning and a reference to the rest.
+local function pass_name(message, place)
+  local length = message:byte(place)
+  while length and length > 0 and length < 192 do
+    place = place + 1 + length
+    length = message:byte(place)
+  end
+  return place + (length == 0 and 1 or 2)
+end
+
+-- Return whether an address is among those of DNS's answer, which repeats the question before it.
+local function has_address(message, address)
+  local count, place = string.unpack(">I2", message, 7), pass_name(message, 13) + 4
+  for _ = 1, count do
+    place = pass_name(message, place)
+    local kind, _, _, data, next_place = string.unpack(">I2I2I4s2", message, place)
+    if kind == 1 and table.concat({ data:byte(1, -1) }, ".") == address then return true end
+    place = next_place
+  end
+  return false
+end
+
+-- Return whether Docker has a function's service at an address.
+local function is_at(name, address)
+  if not HOSTS[name] then return false end
+  local connection = core.tcp()
+  connection:settimeout(DNS_PATIENCE)
+  if not connection:connect(DNS, DNS_PORT) then return false end
+  connection:send(write_question(HOSTS[name]))
+  local head = connection:receive(2)
+  local message = head and connection:receive((string.unpack(">I2", head)))
+  connection:close()
+  return message ~= nil and #message > 12 and has_address(message, address)
 end
 
 local function answer(applet, status, body)
@@ -123,27 +153,42 @@ core.register_service("here", "http", function(applet)
   if not name or not find_backend(name) then return answer(applet, 404, "{}\n") end
   local address = applet.f:src()
   local number, seat = find_seat(name, container)
-  number = number or find_free_seat(name)
-  if not number or dismissed[container] then return answer(applet, 503, "{}\n") end
-  local way = take_offer(name, number, container)
-  if seat and seat.address == address and not way then
+  if dismissed[container] then return answer(applet, 503, "{}\n") end
+  if seat and seat.address == address then
     seat.seen = core.now().sec
-  else
-    take_seat(name, number, { container = container, address = address, way = way or TCP })
+    return answer(applet, 200, "{}\n")
+  end
+  if not is_at(name, address) then return answer(applet, 503, "{}\n") end
+  -- Others may have come while DNS was asked.
+  number = find_seat(name, container) or find_free_seat(name)
+  if not number then return answer(applet, 503, "{}\n") end
+  take_seat(name, number, { container = container, address = address })
+  remember()
+  answer(applet, 200, "{}\n")
+end)
+
+-- Return the seat that a path says goodbye for, as function and number, and who sits there.
+local function find_leaving(path)
+  local name, container = path:match("^/bye/([^/]+)/([^/]+)$")
+  if not name then return end
+  local number, seat = find_seat(name, container)
+  return name, number, seat
+end
+
+core.register_service("bye", "http", function(applet)
+  local name, number, seat = find_leaving(applet.path)
+  if number and seat.address == applet.f:src() then
+    leave_seat(name, number)
     remember()
   end
   answer(applet, 200, "{}\n")
 end)
 
-core.register_service("bye", "http", function(applet)
-  local name, container = applet.path:match("^/bye/([^/]+)/([^/]+)$")
-  local number, seat
-  if name then number, seat = find_seat(name, container) end
+core.register_service("dismiss", "http", function(applet)
+  local name, number, seat = find_leaving(applet.path)
   if number then
     leave_seat(name, number)
-    if seat.address ~= applet.f:src() then dismissed[container] = core.now().sec end
-    os.remove(SOCKETS .. container .. OFFER)
-    os.remove(SOCKETS .. container)
+    dismissed[seat.container] = core.now().sec
     remember()
   end
   answer(applet, 200, "{}\n")
@@ -176,10 +221,10 @@ end)
 
 -- Seat those who sat before this process came.
 local function recall()
-  for name, number, way, container, address in read_memory():gmatch("(%S+) (%d+) (%S+) (%S+) (%S+)\n") do
+  for name, number, container, address in read_memory():gmatch("(%S+) (%d+) (%S+) (%S+)\n") do
     local backend, seat = find_backend(name), tonumber(number)
-    if backend and backend.servers[way .. seat] then
-      take_seat(name, seat, { container = container, address = address, way = way })
+    if backend and backend.servers["seat" .. seat] then
+      take_seat(name, seat, { container = container, address = address })
     end
   end
 end
@@ -187,11 +232,7 @@ end
 local function unseat_silent()
   for name, taken in pairs(seats) do
     for number, seat in pairs(taken) do
-      if core.now().sec - seat.seen > SILENCE then
-        -- Whoever comes back comes by its socket again.
-        os.rename(find_socket(name, number), SOCKETS .. seat.container .. OFFER)
-        leave_seat(name, number)
-      end
+      if core.now().sec - seat.seen > SILENCE then leave_seat(name, number) end
     end
   end
 end

@@ -1,0 +1,176 @@
+"""Accounts of the broker: who they are, and which queues and exchanges each may use.
+
+RabbitMQ asks three regular expressions for each user, for names of queues and exchanges alike: `configure` to declare
+and delete, `write` to publish and to bind a queue, `read` to consume, to purge and to bind to an exchange.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from stack.config.secret import Secret, SecretContent
+from stack.config.settings import Processor, Settings
+from stack.config.trigger import CronTrigger, RabbitTrigger
+from stack.plan.broker import GUEST, Credentials, hash_password
+from stack.plan.dead_letter import DEAD, RETRY
+from stack.plan.foundation import chosen_processor
+from stack.plan.function import FunctionPlan, is_stack_broker, own_queues, service_name
+from stack.plan.key import ACCOUNT, ADMINISTRATION, derive
+from stack.record import dataclass
+
+ADMINISTRATOR = "tidegate-administrator"
+# People see everything on RabbitMQ's own pages, and change nothing there but queues and messages that they may use.
+PEOPLE_TAGS = ("monitoring",)
+# Queues with the names that Nuclio gives, and what belongs to RabbitMQ and to Tidegate's own programs.
+_RESERVED = (r"nuclio-.*", r"tidegate-.*", r"amq\.rabbitmq\..*")
+_SUFFIX = f"(?:{re.escape(DEAD)}|{re.escape(RETRY)}.*)?"
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What an account may do, as regular expressions of names."""
+
+    configure: str
+    write: str
+    read: str
+
+
+EVERYTHING = Permission(".*", ".*", ".*")
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """What the broker's accounts are made of: the stack key, and the accounts of people and their devices."""
+
+    key: SecretContent
+    current: Credentials
+    former: tuple[Credentials, ...] = ()
+    """Those that `credentials --overlap` lets go on for a while."""
+
+    @property
+    def people(self) -> tuple[Credentials, ...]:
+        """Return the accounts of people and devices, the current one first."""
+        return (self.current, *self.former)
+
+
+def administrator(key: SecretContent) -> Credentials:
+    """Return the account of Tidegate's own programs."""
+    return Credentials(ADMINISTRATOR, Secret(derive(key, ADMINISTRATION, ADMINISTRATOR).hex()))
+
+
+def function_account(key: SecretContent, function: str) -> Credentials:
+    """Return the account that a function has of its own."""
+    return Credentials(service_name(function), Secret(derive(key, ACCOUNT, function).hex()))
+
+
+def describe_foundation(key: SecretContent) -> str:
+    """Return the definitions without which nobody could log in: the virtual host and the administrator."""
+    user = administrator(key)
+    document = {
+        "vhosts": [{"name": "/"}],
+        "users": [_user(user.username, hash_password(user), ["administrator"])],
+        "permissions": [_permission(user.username, EVERYTHING)],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def describe_accounts(accounts: Accounts, plans: Sequence[FunctionPlan], settings: Settings) -> str:
+    """Return the definitions of all other accounts: those of people and devices, and one for each function.
+
+    Without `guest` among the people, that account is kept without a password, which RabbitMQ refuses to log in, so that
+    an older volume lets nobody in.
+    """
+    people, taken = accounts.people, list(map(_claim, plans))
+    users = [_user(one.username, hash_password(one), PEOPLE_TAGS) for one in people]
+    permissions = [_permission(one.username, _allow_people(one, plans, taken, settings)) for one in people]
+    if not any(one.is_guest for one in people):
+        users.append(_user(GUEST, "", ()))
+    for plan, own in zip(plans, taken, strict=True):
+        account = function_account(accounts.key, plan.name)
+        users.append(_user(account.username, hash_password(account), ()))
+        permissions.append(_permission(account.username, allow_function(own, taken)))
+    return json.dumps({"users": users, "permissions": permissions}, indent=2) + "\n"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What one function uses of the broker: its queues, other names that it alone declares, and its exchanges."""
+
+    queues: frozenset[str]
+    names: frozenset[str]
+    exchanges: frozenset[str]
+
+
+def allow_function(own: Claim, all_claims: Iterable[Claim]) -> Permission:
+    """Return what a function may do: all that concerns no queue of another's.
+
+    Where an exchange has the name of another function's queue, RabbitMQ cannot tell one from the other: then the name
+    may be declared and published to, and read only by a function with a trigger of that exchange.
+    """
+    claims = tuple(all_claims)
+    exchanges = frozenset[str]().union(*(one.exchanges for one in claims))
+    others = frozenset[str]().union(*(one.queues for one in claims)) - own.queues
+    mine = sorted(_with_suffix(own.queues)) + sorted(map(re.escape, own.names))
+    declare = _match(mine, others - exchanges)
+    return Permission(declare, declare, _match(mine, others - own.exchanges))
+
+
+def _allow_people(
+    who: Credentials, plans: Sequence[FunctionPlan], claims: Sequence[Claim], settings: Settings
+) -> Permission:
+    """Return what an account of people may do.
+
+    The guest's password is known to every function too, so that it opens no function's queue; Nuclio's own processor,
+    which knows no secrets, logs in as the guest.
+    """
+    if not who.is_guest:
+        return EVERYTHING
+    original = [
+        claim
+        for plan, claim in zip(plans, claims, strict=True)
+        if chosen_processor(plan.function.config, settings) is Processor.NUCLIO
+    ]
+    queues = frozenset[str]().union(*(one.queues for one in original))
+    exchanges = frozenset[str]().union(*(one.exchanges for one in claims))
+    return allow_function(Claim(queues, frozenset(), exchanges), claims)
+
+
+def _claim(plan: FunctionPlan) -> Claim:
+    locks = {
+        f"nuclio-{plan.namespace}-{plan.name}-{name}.lock"
+        for name, trigger in plan.triggers.items()
+        if isinstance(trigger, CronTrigger)
+    }
+    return Claim(frozenset(own_queues(plan)), frozenset(locks), frozenset(_list_exchanges(plan)))
+
+
+def _list_exchanges(plan: FunctionPlan) -> Iterator[str]:
+    for trigger in plan.triggers.values():
+        if isinstance(trigger, RabbitTrigger) and is_stack_broker(trigger) and trigger.attributes.exchange_name:
+            yield trigger.attributes.exchange_name
+
+
+def _match(own: Sequence[str], others: Iterable[str]) -> str:
+    """Return an expression for one's own names and for all but reserved ones and others'."""
+    refused = "|".join([*_RESERVED, *sorted(_with_suffix(others))])
+    return f"^(?:{'|'.join([*own, f'(?!(?:{refused})$).*'])})$"
+
+
+def _with_suffix(queues: Iterable[str]) -> Iterator[str]:
+    """Yield expressions for queues, each with those of its retries and its dead letters."""
+    return (f"{re.escape(queue)}{_SUFFIX}" for queue in queues)
+
+
+def _user(name: str, password_hash: str, tags: Sequence[str]) -> dict[str, object]:
+    algorithm = "rabbit_password_hashing_sha256"
+    return {"name": name, "password_hash": password_hash, "hashing_algorithm": algorithm, "tags": list(tags)}
+
+
+def _permission(user: str, allowed: Permission) -> dict[str, object]:
+    return {
+        "user": user,
+        "vhost": "/",
+        "configure": allowed.configure,
+        "write": allowed.write,
+        "read": allowed.read,
+    }

@@ -1,0 +1,35 @@
+"""Refused logins: how often, and since when there are so many."""
+
+from stack.run.live.devices import follow_refusals
+from stack.run.live.management import Refusal, read_refusal
+
+KILN = Refusal("kiln", "10.0.0.7", "MQTT", 3)
+KEY = ("kiln", "10.0.0.7", "MQTT")
+
+
+def test_what_rabbitmq_tells_is_read() -> None:
+    told = {
+        "remote_address": "::ffff:10.0.0.7",
+        "username": "kiln",
+        "protocol": "mqtt",
+        "auth_attempts": 5,
+        "auth_attempts_failed": 3,
+        "auth_attempts_succeeded": 2,
+    }
+    assert read_refusal(told) == KILN
+    assert read_refusal({}) == Refusal("", "", "", 0)
+
+
+def test_those_of_before_have_no_time() -> None:
+    found = follow_refusals({}, [KILN], {}, None)
+    assert (found[KEY]["count"], found[KEY]["last"]) == (3, None)
+    assert follow_refusals(found, [KILN], {}, 100.4)[KEY]["last"] is None
+
+
+def test_new_ones_have() -> None:
+    found = follow_refusals({}, [KILN], {}, None)
+    more = Refusal("kiln", "10.0.0.7", "MQTT", 4)
+    again = follow_refusals(found, [more], {"10.0.0.7": "thermo"}, 100.4)
+    assert (again[KEY]["count"], again[KEY]["last"], again[KEY]["function"]) == (4, 100, "thermo")
+    assert follow_refusals(again, [more], {}, 200)[KEY]["last"] == 100
+    assert follow_refusals({}, [KILN], {}, 50)[KEY]["last"] == 50
