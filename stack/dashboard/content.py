@@ -1,12 +1,20 @@
 """What messages hold, as a page may show it: always as text, whatever it is."""
 
 import json
+from collections.abc import Iterable
 
 from stack.record import dataclass
 
 # Characters of a text, and bytes of anything else, that a page shows; the whole can be downloaded.
 _LONGEST_TEXT, _LONGEST_BYTES = 100_000, 4096
 _ROW = 16
+# Bytes of one character at most, and how many of a body's are looked at for each of an excerpt, for it may be indented.
+_CHARACTER, _WHITE = 4, 16
+# Characters of JSON with indents, which are many where it is deep.
+_LONGEST_JSON = 500_000
+
+
+_ENCODER = json.JSONEncoder(indent=2, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -33,9 +41,22 @@ def present(body: bytes) -> Content:
 
 def excerpt(body: bytes, length: int) -> str:
     """Return the beginning of a body in one line."""
-    content = present(body)
-    text = " ".join((body.decode(errors="replace") if content.kind != "binary" else body[:length].hex(" ")).split())
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    beginning = _begin(body, _WHITE * length)
+    content = present(beginning)
+    text = " ".join((content.text if content.kind != "binary" else body[:length].hex(" ")).split())
+    is_whole = len(text) <= length and not content.is_cut and len(beginning) == len(body)
+    return text if is_whole else f"{text[: length - 1]}…"
+
+
+def _begin(body: bytes, length: int) -> bytes:
+    """Return so many bytes of a body, fewer by those of a character that would be cut."""
+    beginning = body[:length]
+    try:
+        beginning.decode()
+    except UnicodeDecodeError as error:
+        if len(beginning) < len(body) and error.end == length and length - error.start < _CHARACTER:
+            return beginning[: error.start]
+    return beginning
 
 
 def dump(body: bytes) -> str:
@@ -49,10 +70,21 @@ def _write_row(place: int, row: bytes) -> str:
 
 
 def _indent(text: str) -> str:
-    """Return JSON with indents; nothing if it is a bare value, or none."""
+    """Return JSON with indents; nothing if it is a bare value, or none, or deep enough to be all indents."""
     if not text.lstrip().startswith(("{", "[")):
         return ""
     try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        return _join(_ENCODER.iterencode(json.loads(text)))
     except (ValueError, RecursionError):
         return ""
+
+
+def _join(parts: Iterable[str]) -> str:
+    """Return a text in one; nothing if it is too long."""
+    joined, length = [], 0
+    for part in parts:
+        joined.append(part)
+        length += len(part)
+        if length > _LONGEST_JSON:
+            return ""
+    return "".join(joined)

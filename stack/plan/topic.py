@@ -26,7 +26,8 @@ def read_text(body: bytes, longest: int) -> str:
         text = body.decode()
     except UnicodeDecodeError:
         return f"{len(body)} bytes that are no text"
-    return text if len(text) <= longest else text[:longest] + "…"
+    more = len(text) - longest
+    return f"{text[:longest]}… ({more} characters more)" if more > 0 else text
 
 
 def read_number(body: bytes) -> float | None:

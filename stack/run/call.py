@@ -36,6 +36,8 @@ class Request:
     log_level: str = ""
     """The level from which on the event's log comes back: debug, info, warn or error; none if empty."""
     timeout: float = TIMEOUT_SECONDS
+    most_bytes: int | None = None
+    """How much of the answer's body is read; all of it where this is None."""
     key: bytes = field(default=b"", repr=False)
     """The function's signature key, by which the call proves to be Tidegate's own; empty for none."""
 
@@ -80,7 +82,7 @@ def call_function(name: str, url: str, request: Request) -> Answer:
     try:
         connection.request(method, path, request.body or None, headers)
         answer = connection.getresponse()
-        return _read(answer, answer.read(), time.perf_counter() - start)
+        return _read(answer, answer.read(request.most_bytes), time.perf_counter() - start)
     except ValueError as error:
         raise FunctionError(f"The call cannot be made: {error}.") from error
     except TimeoutError as error:

@@ -1,6 +1,7 @@
 """The broker's page: what it holds, live; messages published by hand, watched, and looked at in their queue."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +23,8 @@ from stack.run.live.traffic import describe_message
 _OBSERVERS = ("devices", "traffic:")
 # How many messages of a queue are shown.
 _PEEKED = 10
+# Bytes of bodies after which no further message is looked at.
+_PEEKED_BYTES = 20_000_000
 _TAKEN = "Published: a queue took it."
 _COPIED = "Published: a queue took it, though perhaps only the one that copies messages for an open page."
 _UNHEARD = "Published, but no queue took it: nothing is bound to where it went."
@@ -63,11 +66,12 @@ async def peek_queue(request: Request) -> Response:
     queue = (await _read_form(request)).get("queue", "")
     broker = await run_in_threadpool(desk_of(request).broker)
     try:
-        found = await run_in_threadpool(peek, broker, queue, _PEEKED)
+        found = await run_in_threadpool(partial(peek, broker, queue, _PEEKED, most_bytes=_PEEKED_BYTES))
     except BrokerError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
     messages = [describe_message(one) for one in found]
-    return render(request, "_peeked.html", queue=queue, messages=messages, most=_PEEKED)
+    has_more = len(found) == _PEEKED or sum(len(one.body) for one in found) >= _PEEKED_BYTES
+    return render(request, "_peeked.html", queue=queue, messages=messages, has_more=has_more)
 
 
 async def _publish(

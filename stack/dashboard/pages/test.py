@@ -32,6 +32,8 @@ from stack.run.stack import Stack
 _PATH = "/functions/{name}/test"
 # The most of an answer that a page is given, in bytes.
 _SHOWN_BYTES = 10_000_000
+# Of a length that may be believed.
+_DIGITS = 16
 _NAME_LENGTH = 63
 
 
@@ -85,7 +87,9 @@ async def send_call(request: Request) -> Response:
     key = await run_in_threadpool(function_signature_key, desk_of(request).workspace, record.name)
     if record.url:
         headers |= {OWN_HEADER: await run_in_threadpool(show_proof, desk_of(request).workspace)}
-    wanted = call.Request(wish.path, wish.method, headers, _decode(wish.body), wish.log_level, key=key)
+    wanted = call.Request(
+        wish.path, wish.method, headers, _decode(wish.body), wish.log_level, most_bytes=_SHOWN_BYTES + 1, key=key
+    )
     answer = await run_in_threadpool(call.call_function, record.name, _find_url(record), wanted)
     return JSONResponse(
         {
@@ -94,10 +98,16 @@ async def send_call(request: Request) -> Response:
             "seconds": answer.seconds,
             "headers": [pair for pair in answer.headers if pair[0].lower() != call.RETURNED],
             "body": base64.b64encode(answer.body[:_SHOWN_BYTES]).decode(),
-            "size": len(answer.body),
+            "size": _find_size(answer),
             "logs": answer.logs,
         }
     )
+
+
+def _find_size(answer: call.Answer) -> int:
+    """Return how long a body is: as its header says, or more than is shown where it goes on without saying."""
+    declared = next((value for name, value in answer.headers if name.lower() == "content-length"), "")
+    return max(len(answer.body), int(declared) if declared.isdecimal() and len(declared) < _DIGITS else 0)
 
 
 async def send_message(request: Request) -> Response:

@@ -78,8 +78,10 @@ def publish_mqtt(broker: Broker, message: MqttMessage) -> bool | None:
         client.loop_stop()
 
 
-def peek(broker: Broker, queue: str, count: int) -> Sequence[Observed]:
+def peek(broker: Broker, queue: str, count: int, *, most_bytes: int | None = None) -> Sequence[Observed]:
     """Take the first so many messages of a queue and put them back; they are marked as delivered before from then on.
+
+    With `most_bytes` they are fewer where their bodies are so much together.
 
     Raises:
         BrokerError: there is no such queue, another client has it for itself, or the broker cannot be reached.
@@ -87,7 +89,7 @@ def peek(broker: Broker, queue: str, count: int) -> Sequence[Observed]:
     with _open_channel(broker) as channel:
         return [
             Observed(time(), method.exchange, method.routing_key, body, properties)
-            for method, properties, body in read_unacknowledged(channel, queue, count)
+            for method, properties, body in read_unacknowledged(channel, queue, count, most_bytes=most_bytes)
         ]
 
 

@@ -10,8 +10,12 @@ _PATIENCE = 5.0
 _MOST, _ALL = 65_535, 0
 
 
-def read_unacknowledged(channel: Any, queue: str, count: int) -> Iterator[tuple[Any, Any, bytes]]:
+def read_unacknowledged(
+    channel: Any, queue: str, count: int, *, most_bytes: int | None = None
+) -> Iterator[tuple[Any, Any, bytes]]:
     """Yield (method, properties, body) of the first so many messages of a queue, of which none is acknowledged.
+
+    With `most_bytes`, the last is the one by which the bodies are so much together.
 
     One consumer takes them all, which the channel keeps until it closes: each `basic.get` is a consumer of its own, and
     a quorum queue takes back what several consumers held in another order. A channel reads one queue.
@@ -20,8 +24,12 @@ def read_unacknowledged(channel: Any, queue: str, count: int) -> Iterator[tuple[
     wanted = min(count, waiting)
     if not wanted:
         return
+    read = 0
     channel.basic_qos(prefetch_count=wanted if wanted <= _MOST else _ALL)
     for method, properties, body in islice(channel.consume(queue, inactivity_timeout=_PATIENCE), wanted):
         if method is None:
             return
         yield method, properties, body
+        read += len(body)
+        if most_bytes is not None and read >= most_bytes:
+            return

@@ -94,7 +94,13 @@ class LogSource:
 def read_line(container: str, line: str) -> dict[str, Any]:
     """Read a line that has its time before it; a line that tells no level has an empty one."""
     text = line.partition(" ")[2]
-    return {"time": _read_time(line), "container": container, "level": read_level(text), "text": text[:_LONGEST]}
+    return {"time": _read_time(line), "container": container, "level": read_level(text), "text": _cut(text)}
+
+
+def _cut(text: str) -> str:
+    """Return as much of a line as is shown; the log that is downloaded has all."""
+    more = len(text) - _LONGEST
+    return f"{text[:_LONGEST]}… ({more} characters more; Download has all)" if more > 0 else text
 
 
 def read_level(text: str) -> str:

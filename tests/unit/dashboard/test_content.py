@@ -33,3 +33,18 @@ def test_an_excerpt_is_one_line() -> None:
 
 def test_rows_have_sixteen_bytes() -> None:
     assert [line[:8] for line in dump(bytes(40)).splitlines()] == ["00000000", "00000010", "00000020"]
+
+
+def test_deep_json_is_not_blown_up_by_its_indents() -> None:
+    depth = 900
+    body = ("[" * depth + ",".join(["1"] * 40_000) + "]" * depth).encode()
+    content = present(body)
+    assert (content.kind, content.is_cut, len(content.text)) == ("text", False, len(body))
+
+
+@pytest.mark.parametrize("body", ["é" * 10_000_000, " " * 10_000_000, "€" * 33])
+def test_an_excerpt_of_much_is_short(body: str) -> None:
+    text = excerpt(body.encode(), 32)
+    assert len(text) <= 32
+    assert text.endswith("…")
+    assert text[:-1] == body[: len(text) - 1].strip()

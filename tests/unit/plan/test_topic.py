@@ -37,5 +37,5 @@ def test_a_body_may_be_a_number(body: bytes, number: float | None) -> None:
 
 def test_a_body_is_shown_as_far_as_it_is_text() -> None:
     assert read_text("grüß".encode(), 10) == "grüß"
-    assert read_text(b"abcdef", 3) == "abc…"
+    assert read_text(b"abcdef", 3) == "abc… (3 characters more)"
     assert read_text(b"\xff\x00", 10) == "2 bytes that are no text"

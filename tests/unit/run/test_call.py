@@ -97,3 +97,7 @@ def test_functions_are_found_from_within_the_stack_too(monkeypatch: pytest.Monke
     monkeypatch.setenv(VARIABLE, STACK)
     assert find_call_url("f", "http://127.0.0.1:8080/f") == "http://gateway:8080/f"
     assert find_call_url("f", "") == "http://gateway:8405/containers/function-f/8080"
+
+
+def test_no_more_is_read_than_is_asked_for(url: str) -> None:
+    assert len(call_function("thermo", url, Request(most_bytes=7)).body) == 7

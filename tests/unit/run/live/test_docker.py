@@ -148,3 +148,9 @@ def test_a_line_has_its_time() -> None:
     told = read_line("c", "1970-01-01T00:00:02.500000001Z hello world")
     assert told == {"time": 2.5, "container": "c", "level": "", "text": "hello world"}
     assert read_line("c", "nonsense")["time"] == 0.0
+
+
+def test_long_line_says_how_much_is_left_out() -> None:
+    line = read_line("c", "2026-01-01T00:00:00Z " + "x" * 5000)
+    assert line["text"].endswith("x… (1000 characters more; Download has all)")
+    assert read_line("c", "2026-01-01T00:00:00Z " + "x" * 4000)["text"] == "x" * 4000
