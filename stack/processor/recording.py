@@ -10,7 +10,7 @@ from typing import Any
 from nuclio_sdk.json_encoder import Encoder
 
 from stack.processor.configuration import LEVELS
-from stack.processor.logger import LEVEL_NAMES, ROOT
+from stack.processor.logger import LEVEL_NAMES, ROOT, TRACEBACK
 from stack.processor.response import Response
 
 ASKED = "X-Nuclio-Log-Level"
@@ -42,9 +42,18 @@ class Recording(logging.Handler):
         """Stop, and return the response with the lines in its head, if JSON can say them and they are not too long."""
         logging.getLogger(ROOT).removeHandler(self)
         try:
-            text = Encoder(separators=(",", ":")).encode(self._lines)
+            lines = [_leave_out_told(line, response.body) for line in self._lines]
+            text = Encoder(separators=(",", ":")).encode(lines)
         except Exception:
             return response
         if len(text) >= _LIMIT:
             return response
         return response._replace(headers={**response.headers, _RETURNED: text})
+
+
+def _leave_out_told(line: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """Return a line without the traceback that the body tells already."""
+    trace = line.get(TRACEBACK)
+    if isinstance(trace, str) and trace and trace.encode(errors="replace") in body:
+        return {name: value for name, value in line.items() if name != TRACEBACK}
+    return line

@@ -10,6 +10,7 @@ from stack.record import dataclass
 from stack.run.docker.container import Container
 from stack.run.docker.engine import Engine
 from stack.run.docker.probe import find_ready
+from stack.run.docker.traceback import tell_tracebacks_once
 
 # How often functions are asked, and Docker, which takes a hundred times as much of the machine.
 _POLL_SECONDS = 0.01
@@ -154,5 +155,5 @@ def _find_failure(
 
 def _tell_failure(engine: Engine, container: Container, what: str) -> str:
     log = engine.last_logs(container) or "(it printed nothing)"
-    indented = "\n".join(f"  {line}" for line in log.splitlines())
+    indented = "\n".join(f"  {line}" for line in tell_tracebacks_once(log.splitlines()))
     return f"{container.service} {what}. Its last lines:\n{indented}"
