@@ -226,7 +226,8 @@ class HttpConnection(asyncio.Protocol):
 
     def _end_stream(self, delivery: HttpDelivery, *, is_whole: bool) -> None:
         """End a stream so that the client knows whether it was whole."""
-        if not is_whole:
+        if not is_whole and not delivery.is_head:
+            # Who gets the head only has all of it.
             self._transport.abort() if delivery.is_old else self._transport.close()
             return
         if not delivery.is_old and not delivery.is_head:
