@@ -28,6 +28,8 @@ class Header(BaseModel):
     """The format, which later releases that know it still read."""
     project: str
     made: datetime
+    architecture: str = ""
+    """What its images run on, by Docker's name: amd64, arm64."""
 
 
 class QueueCount(BaseModel):

@@ -58,9 +58,10 @@ def backup(source: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("backup") / "stack.tar.gz"
     document = json.loads(source.invoke("backup", str(path), "--json", env=WORD).stdout)
     assert document["functions"] == {NAME: 3}
-    assert (
-        document["queues"].items() >= {"bk-queue.dead": LETTERS, "bk-quorum": MESSAGES, "bk-classic": MESSAGES}.items()
-    )
+    # What was published in the last second counts twice at most: the figures are that old.
+    queues = {name: document["queues"][name] for name in ("bk-queue.dead", "bk-quorum", "bk-classic")}
+    assert queues["bk-queue.dead"] in range(LETTERS, 2 * LETTERS + 1)
+    assert all(queues[name] in range(MESSAGES, 2 * MESSAGES + 1) for name in ("bk-quorum", "bk-classic"))
     assert path.stat().st_mode & 0o777 == 0o600
     return path
 
@@ -177,16 +178,20 @@ def test_full_disk_leaves_no_half_backup(source: Workspace, tmp_path: Path) -> N
 
 
 def test_backup_that_is_killed_keeps_no_broker_paused(source: Workspace, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        source.command("backup", str(tmp_path / "b.tar.gz")),
-        env=source.environment(**WORD),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_until(lambda: _helpers(source), seconds=60, what="the helper")
-    wait_until(lambda: _state(source) == "paused" or process.poll() is not None, seconds=30, what="the pause")
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(30)
+    (broker,) = source.containers("rabbitmq-mqtt")
+    events = ["docker", "events", "--filter", f"container={broker}", "--filter", "event=pause"]
+    with subprocess.Popen([*events, "--format", "{{.Action}}"], stdout=subprocess.PIPE, text=True) as pauses:
+        backup = subprocess.Popen(
+            source.command("backup", str(tmp_path / "b.tar.gz")),
+            env=source.environment(**WORD),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert pauses.stdout
+        assert pauses.stdout.readline() == "pause\n"
+        os.kill(backup.pid, signal.SIGKILL)
+        backup.wait(30)
+        pauses.terminate()
     wait_until(lambda: _state(source) == "running", seconds=60, what="the broker's end of the pause")
     source.invoke("backup", str(tmp_path / "c.tar.gz"), "--no-images", env=WORD)
     assert _helpers(source) == []

@@ -75,7 +75,13 @@ def test_data_in_another_volume_is_found_and_taken_along(stack: Workspace) -> No
     assert [one.name for one in list_volumes(stack.project) if one.short_name.startswith(OLDER)] == [own]
     assert load_data(state) == BrokerData(noted.volume, noted.version)
     assert stack.invoke("plan").returncode == 0
-    # A RabbitMQ that the data cannot be read by is not started.
+    # Data of an older series is prepared before another RabbitMQ reads it.
+    note_data(state, BrokerData(noted.volume, "3.13.7"))
+    refused = stack.invoke("up", check=False)
+    assert (refused.returncode, "type `invoke upgrade`, which prepares the data" in refused.stderr) == (1, True)
+    assert "RabbitMQ 3.13.7 to 4" in stack.invoke("upgrade", "--yes").stdout
+    assert count(stack) == MESSAGES
+    # Data of a newer one is not read.
     note_data(state, BrokerData(noted.volume, "4.9.0"))
     refused = stack.invoke("up", check=False)
     assert (refused.returncode, "which is newer" in refused.stderr) == (1, True)

@@ -29,6 +29,7 @@ from stack.run.backup.contents import list_images, list_secrets, write_workspace
 from stack.run.backup.seal import choose_passphrase, encrypt, lock_key, new_key
 from stack.run.deploy.deployment import load_deployments
 from stack.run.docker.transfer import read_chunks
+from stack.run.host import find_architecture
 from stack.run.interruption import interruptible
 from stack.run.lock import STACK, TREE, lock
 from stack.run.owner import check_owner
@@ -59,7 +60,7 @@ def make_backup(request: BackupRequest) -> tuple[Path, Manifest, str]:
     check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
     path = choose_path(stack.settings.project, request)
     word = choose_passphrase(request.passphrase_file)
-    header = Header(project=stack.settings.project, made=datetime.now(UTC))
+    header = Header(project=stack.settings.project, made=datetime.now(UTC), architecture=find_architecture())
     with interruptible("there is no backup."), lock(stack.workspace, STACK), console.working(f"Writing {path}"):
         manifest = _write_file(stack, path, header, word, has_images=request.has_images)
     return path, manifest, word

@@ -19,6 +19,7 @@ from stack.run.backup.target import check_broker, check_target, put_away
 from stack.run.broker.data import note_data
 from stack.run.docker.engine import Engine
 from stack.run.docker.transfer import write_chunks
+from stack.run.host import find_architecture
 from stack.run.image import Builder
 from stack.run.interruption import interruptible
 from stack.run.lock import stack_lock
@@ -135,7 +136,12 @@ def write_secrets(workspace: Workspace, sealed: Sealed) -> None:
 
 
 def _fill(stack: Stack, backup: Backup) -> None:
-    if backup.manifest.images:
+    header = backup.manifest.header
+    if header.architecture not in ("", find_architecture()):
+        console.warn(
+            f"The images in the backup are for {header.architecture}; those of functions are built again here."
+        )
+    elif backup.manifest.images:
         with console.working(f"Loading {len(backup.manifest.images)} images"):
             write_chunks(["docker", "load", "--quiet"], _read_chunks(backup, IMAGES))
     if backup.manifest.broker:

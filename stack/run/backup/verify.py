@@ -1,4 +1,4 @@
-"""A backup on trial: restored into a project of its own, whose broker alone is started, and compared.
+"""A backup on trial: restored into a project of its own, whose broker is started, and compared.
 
 Functions are not started: they would handle the copies of messages as if they were real.
 """
@@ -16,6 +16,7 @@ from stack.config.settings import Ports, Settings
 from stack.errors import BrokerError, StackError
 from stack.plan.backup import STATE, WORKSPACE, compare_definitions, compare_queues
 from stack.plan.broker import SERVICE
+from stack.plan.gateway import SERVICE as GATEWAY
 from stack.run.backup.archive import digest_link, digest_of
 from stack.run.backup.broker import count_waiting
 from stack.run.backup.reader import Backup, read_backup
@@ -93,8 +94,9 @@ def _compare_broker(stack: Stack, backup: Backup) -> list[str]:
     with stack_lock(stack.workspace):
         stack.write(stack.inputs)
         with console.working("Starting RabbitMQ on trial"):
-            stack.engine.up([SERVICE])
-            wait_ready(stack.engine, [SERVICE], _BROKER_SECONDS)
+            # The gateway leads to the broker's management.
+            stack.engine.up([SERVICE, GATEWAY])
+            wait_ready(stack.engine, [SERVICE, GATEWAY], _BROKER_SECONDS)
     broker = find_broker(stack)
     deadline = time.monotonic() + _FIGURES_SECONDS
     while (lines := _compare_queues(broker, backup)) and time.monotonic() < deadline:
