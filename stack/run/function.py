@@ -15,6 +15,7 @@ from stack.plan.package import check_requirements
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
 from stack.plan.secret import check_secrets
+from stack.run.catalogue.namesake import check_namesakes
 from stack.run.deploy.deployment import (
     Deployment,
     forget_deployment,
@@ -53,10 +54,12 @@ def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> Function
     """Plan a function from its folder, with its code fetched anew where it is elsewhere; to run, it needs its secrets.
 
     Raises:
+        ConflictError: another function has its name but for capital letters.
         AccessError: it asks for what stack.yaml does not allow it of this machine.
         StackError: its configuration is wrong, its code cannot be had, or its handler, or a file that its
             requirements name, is certain not to be found.
     """
+    check_namesakes(stack.workspace, name)
     own = load_function(find_folder(stack.workspace.root, name))
     check_host_access(own, stack.settings)
     function = Store(stack.workspace, stack.settings, own).fetch()

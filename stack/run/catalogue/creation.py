@@ -1,6 +1,6 @@
 """New functions: from a template, or from a document of Nuclio's; each is a new folder in functions/."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from stack.plan.parcel import File
 from stack.plan.scaffold import TRIGGERS, plan_scaffold
 from stack.record import dataclass
 from stack.run.catalogue.gallery import find_examples
+from stack.run.catalogue.namesake import check_namesakes
 from stack.run.catalogue.project import list_projects, save_project
 from stack.run.workspace import Workspace, write_file
 
@@ -113,7 +114,7 @@ def _describe(name: str, document: Mapping[str, Any], *, is_example: bool) -> Te
     return Template(name, str(spec.get("description", "")), tuple(kinds) or ("http",), is_example)
 
 
-def _require_free(workspace: Workspace, names: Iterable[str]) -> None:
+def _require_free(workspace: Workspace, names: Sequence[str]) -> None:
     for name in names:
         try:
             check_name(name)
@@ -122,6 +123,7 @@ def _require_free(workspace: Workspace, names: Iterable[str]) -> None:
         folder = workspace.root / FOLDER / name
         if folder.exists() or folder.is_symlink():
             raise ConflictError(f"{FOLDER}/{name} is there already; choose another name.")
+    check_namesakes(workspace, *names)
 
 
 def _write(workspace: Workspace, function: Imported, project: str) -> None:

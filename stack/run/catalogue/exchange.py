@@ -15,6 +15,7 @@ from stack.errors import ConfigError, FunctionError
 from stack.plan.function_export import Exported, exported_paths, find_plan, plan_export
 from stack.plan.function_import import Imported, plan_imports, split_export
 from stack.plan.parcel import File
+from stack.run.catalogue.namesake import check_namesakes
 from stack.run.stack import open_stack
 from stack.run.warning import warn_inert
 from stack.run.workspace import Workspace, advise, open_workspace, write_file
@@ -28,6 +29,7 @@ def import_functions(source: str, *, name: str, force: bool, to_broker: bool) ->
     Raises:
         ConfigError: one of them cannot run here; nothing is written then.
         FunctionError: there is no such file, or a folder is there already.
+        ConflictError: another function has one of the names but for capital letters.
     """
     workspace = open_workspace()
     if source != _STANDARD_INPUT and not Path(source).exists():
@@ -44,6 +46,7 @@ def import_functions(source: str, *, name: str, force: bool, to_broker: bool) ->
     if taken and not force:
         folders = ", ".join(f"{FOLDER}/{one}" for one in taken)
         raise FunctionError(f"{folders}: there already; --force overwrites its files, --name takes another name.")
+    check_namesakes(workspace, *(one.name for one in imports))
     for one in imports:
         _write(workspace, one)
 

@@ -13,6 +13,7 @@ from stack.plan.function import module_path
 from stack.plan.function_document import Told, leave_out_derived
 from stack.plan.function_import import Imported, plan_imports
 from stack.plan.host_access import check_host_access
+from stack.run.catalogue.namesake import check_namesakes
 from stack.run.catalogue.saved_event import forget_events
 from stack.run.deploy.deployment import is_deployed
 from stack.run.deploy.log import forget_log
@@ -28,10 +29,12 @@ def save_function(stack: Stack, document: dict[str, Any], told: Told) -> tuple[s
     Files that it says nothing of stay as they are. `told` is what clients were told of the function before.
 
     Raises:
+        ConflictError: another function has its name but for capital letters.
         ConfigError: it cannot run here, or asks for what stack.yaml does not allow; nothing is written then.
     """
     folder = stack.workspace.root / FOLDER / told.name
     imported = _write(document, told)
+    check_namesakes(stack.workspace, imported.name)
     _check(stack, imported)
     for path, file in imported.files.items():
         if path != FILE or not _says_the_same(stack, told, file.content):

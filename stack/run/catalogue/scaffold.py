@@ -9,6 +9,7 @@ from stack.config.function import check_name
 from stack.config.source import FOLDER
 from stack.errors import FunctionError
 from stack.plan.scaffold import TRIGGERS, next_steps, plan_scaffold
+from stack.run.catalogue.namesake import check_namesakes
 from stack.run.workspace import open_workspace, write_file
 
 
@@ -17,6 +18,7 @@ def new_function(name: str, trigger: str) -> None:
 
     Raises:
         FunctionError: the name or the trigger is none, or the folder exists.
+        ConflictError: another function has the name but for capital letters.
     """
     if trigger not in TRIGGERS:
         raise FunctionError(f"--trigger {trigger}: should be one of {', '.join(TRIGGERS)}.")
@@ -27,6 +29,7 @@ def new_function(name: str, trigger: str) -> None:
     folder = open_workspace().root / FOLDER / name
     if folder.exists() or folder.is_symlink():
         raise FunctionError(f"{folder} is there already; choose another name, or edit what is in it.")
+    check_namesakes(open_workspace(), name)
     files = plan_scaffold(name, trigger)
     for file, content in files.items():
         write_file(folder / file, content)

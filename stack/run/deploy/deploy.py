@@ -19,6 +19,7 @@ from stack.plan.render import files_digest, function_image, render_broker, stack
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
 from stack.record import dataclass
+from stack.run.catalogue.namesake import check_namesakes
 from stack.run.deploy.board import READY, Board, keep_board
 from stack.run.deploy.deployment import Deployment, is_deployed
 from stack.run.deploy.farewell import Farewell, open_farewell
@@ -72,6 +73,7 @@ def deploy_built(stack: Stack, deployment: Deployment, message: str) -> tuple[Fu
     Raises:
         StackError: it does not come up; what runs goes on.
     """
+    check_namesakes(stack.workspace, deployment.name)
     names = (deployment.name,)
     with _taking_turns(stack, names), keep_board(stack.workspace, names, reason=message) as board:
         return Deploy(stack, board, message).run_built(deployment)
