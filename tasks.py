@@ -68,12 +68,19 @@ def status(_: Context, json: bool = False) -> None:
     tell_status(as_json=json)
 
 
-@verb("name", help={"name": "a function or service; all if left out", "follow": "go on until Ctrl-C"})
-def logs(_: Context, name: str = "", follow: bool = False) -> None:
+@verb(
+    "name",
+    help={
+        "name": "a function or service; all if left out",
+        "follow": "go on until Ctrl-C",
+        "previous": "what a function's container said that was replaced or removed last",
+    },
+)
+def logs(_: Context, name: str = "", follow: bool = False, previous: bool = False) -> None:
     """Print the logs of a function, a service, or all."""
     from stack.run.stack import show_logs
 
-    show_logs(name, follow=follow)
+    show_logs(name, follow=follow, previous=previous)
 
 
 @verb(
@@ -202,16 +209,23 @@ def new_function(_: Context, name: str, trigger: str = "http") -> None:
         "all": "deploy every function in functions/",
         "image-file": "deploy what `build-function --output` wrote, and build nothing",
         "message": "why, for `invoke functions NAME`",
+        "force": "with --all, functions too that were rolled back",
         "via": "deploy through the dashboard at this URL, Tidegate's or Nuclio's, and not here",
     },
 )
 def deploy_function(
-    _: Context, name: str = "", all: bool = False, image_file: str = "", message: str = "", via: str = ""
+    _: Context,
+    name: str = "",
+    all: bool = False,
+    image_file: str = "",
+    message: str = "",
+    via: str = "",
+    force: bool = False,
 ) -> None:
     """Build a function and put it in the place of its older self, without a gap."""
     from stack.run.deploy.report import Wish, deploy_and_tell
 
-    deploy_and_tell(Wish(name, everything=all, image_file=image_file, message=message, via=via))
+    deploy_and_tell(Wish(name, everything=all, image_file=image_file, message=message, via=via, force=force))
 
 
 @verb("name", help={**_NAME, "output": "save the image in this file, for a machine that can build nothing"})

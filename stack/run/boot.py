@@ -20,7 +20,7 @@ from stack.run.broker.data import check_data, load_data, note_running_data
 from stack.run.broker.drift import mend_stack_broker
 from stack.run.deploy.deployment import list_unreadable
 from stack.run.deploy.renewal import Renewal, find_renewal
-from stack.run.deploy.revision import prune_attempts
+from stack.run.deploy.revision import keep_revisions, prune_attempts
 from stack.run.docker.container import Container
 from stack.run.docker.readiness import START_GRACE_SECONDS, find_failures, wait_ready
 from stack.run.host import check_ports, check_space
@@ -67,6 +67,11 @@ class Survey:
         """Return the containers that are to go."""
         ids = {id_ for one in self.changes for id_ in one.surplus}
         return [one for one in self.containers if one.id in ids]
+
+    @property
+    def outdated(self) -> set[str]:
+        """Return which containers others take the places of."""
+        return {id_ for one in self.changes for id_ in one.older}
 
     @cached_property
     def renewal(self) -> Renewal:
@@ -129,6 +134,7 @@ def bring_up(
             mend_stack_broker(stack.reread())
         if not found.is_settled or load_data(stack.workspace) is None:
             note_running_data(stack)
+    keep_revisions(stack)
     prune_attempts(stack)
     return stack
 
@@ -175,6 +181,7 @@ def _apply(found: Survey) -> None:
     with console.working("Starting " + _name_some(found.changing or found.wanted)):
         found.stack.engine.stop(found.surplus)
         if in_place := [name for name in found.changing if name not in found.renewal.older]:
+            found.stack.engine.keep_logs([one for one in found.containers if one.id in found.outdated])
             found.stack.engine.up(in_place)
         found.renewal.start()
 

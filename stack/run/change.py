@@ -1,12 +1,13 @@
 """What would happen, told to the user."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from stack import console
 from stack.config.source import function_folders
 from stack.plan.account import ADMINISTRATOR
 from stack.plan.broker import SERVICE
-from stack.plan.change import Action, Change, find_deploys
+from stack.plan.change import DEPLOY, Action, Change, find_deploys
 from stack.plan.stack import Service
 from stack.run.boot import Survey, survey
 from stack.run.broker.drift import survey_stack_broker
@@ -35,6 +36,8 @@ def tell_plan(*, as_json: bool) -> int:
         console.note(f"{len(changes) - len(pending)} more stay as they are.")
     else:
         console.say("Everything is as it should be; there is nothing to do.")
+    for name, text in stack.notes.items() if not as_json else ():
+        console.note(f"{name} {text}.")
     return _PENDING if pending else _SETTLED
 
 
@@ -45,7 +48,15 @@ def find_plan(stack: Stack) -> tuple[Change, ...]:
         asked = pool.submit(survey_stack_broker, stack)
         found = survey(stack)
         deploys = find_deploys([*_plan_deployed(stack), *stack.undeployed], deployed)
-    return (*found.changes, *found.edits, *_plan_broker(stack, found, asked.result()), *deploys)
+    told = _tell_notes(stack, deploys)
+    return (*found.changes, *found.edits, *_plan_broker(stack, found, asked.result()), *told)
+
+
+def _tell_notes(stack: Stack, deploys: Sequence[Change]) -> tuple[Change, ...]:
+    """Return what a deploy of all functions would do, which leaves those alone that were rolled back."""
+    left = {name: Change(name, Action.KEEP, text, DEPLOY) for name, text in stack.notes.items()}
+    gone = [change for name, change in left.items() if name not in {one.subject for one in deploys}]
+    return (*(left.get(one.subject, one) for one in deploys), *gone)
 
 
 def _plan_broker(stack: Stack, found: Survey, broker: BrokerSurvey) -> tuple[Change, ...]:

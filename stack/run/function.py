@@ -1,5 +1,6 @@
 """Functions: build and delete; run/deploy/ deploys them."""
 
+import shutil
 from collections.abc import Sequence
 from functools import partial
 
@@ -26,6 +27,7 @@ from stack.run.deploy.deployment import (
 )
 from stack.run.deploy.log import forget_log
 from stack.run.deploy.revision import prune_revisions
+from stack.run.deploy.revision_tag import release_function
 from stack.run.docker.container import Container
 from stack.run.image import Builder
 from stack.run.lock import TREE, lock
@@ -129,6 +131,7 @@ def delete_function(name: str) -> None:
         forget_replicas(stack.workspace, name)
         forget_code(stack.workspace, name)
         forget_log(stack.workspace, name)
+        shutil.rmtree(stack.engine.logs_folder / name, ignore_errors=True)
         if revisions:
             _forget(stack, revisions)
         prune_revisions(stack, [name])
@@ -164,4 +167,4 @@ def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
     clear_after_deletion(stack, versions, own)
     built = [one for one in revisions if not runs_as_is(one.plan(stack.settings).function)]
     images = {one.image for one in built} - {one.image for one in others}
-    stack.engine.remove_images([*sorted(images), *sorted({one.plan(stack.settings).tag for one in built})])
+    release_function(stack.engine, versions[0].name, images, {one.plan(stack.settings).tag for one in built})

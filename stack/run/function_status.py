@@ -27,6 +27,8 @@ class FunctionStatus:
     image: str
     replicas: int
     triggers: tuple[dict[str, str], ...]
+    note: str = ""
+    """What to know besides: that it was rolled back, or that its folder is gone."""
 
 
 def list_functions() -> tuple[FunctionStatus, ...]:
@@ -40,7 +42,7 @@ def list_functions() -> tuple[FunctionStatus, ...]:
     warn_refused(stack)
     found = [_status(service, containers, stack.settings) for service in stack.inputs.services]
     found += [_tell_refused(stack, name) for name in stack.refused]
-    return tuple(sorted(found, key=lambda one: one.name))
+    return tuple(replace(one, note=stack.notes.get(one.name, "")) for one in sorted(found, key=lambda one: one.name))
 
 
 def _tell_refused(stack: Stack, name: str) -> FunctionStatus:
@@ -71,6 +73,9 @@ def show_functions(functions: Sequence[FunctionStatus]) -> None:
         for one in functions
     ]
     console.show_table(("name", "project", "state", "url", "replicas", "triggers"), rows)
+    for one in functions:
+        if one.note:
+            console.note(f"{one.name} {one.note}.")
 
 
 def _status(service: Service, containers: Sequence[Container], settings: Settings) -> FunctionStatus:

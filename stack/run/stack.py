@@ -21,8 +21,9 @@ from stack.plan.secret import Vault
 from stack.plan.stack import Service, check_exposure, plan_service
 from stack.record import dataclass
 from stack.run.broker.account import settle_accounts
-from stack.run.deploy.deployment import Deployment, list_unreadable, load_candidate, load_deployments
+from stack.run.deploy.deployment import Deployment, explain_folder, list_unreadable, load_candidate, load_deployments
 from stack.run.docker.engine import Engine
+from stack.run.docker.kept_log import find_kept_logs
 from stack.run.gateway import settle_gateway
 from stack.run.ground import choose_ground
 from stack.run.host import find_home
@@ -96,6 +97,13 @@ class Stack:
             except AccessError as error:
                 refused[name] = error
         return refused
+
+    @cached_property
+    def notes(self) -> dict[str, str]:
+        """Return what to know of deployed functions whose folders do not hold what runs, by name."""
+        folders = function_folders(self.workspace.root)
+        told = {name: explain_folder(one, has_folder=name in folders) for name, one in self.deployments.items()}
+        return {name: text for name, text in told.items() if text}
 
     @cached_property
     def undeployed(self) -> tuple[Service, ...]:
@@ -285,13 +293,16 @@ def take_down(*, volumes: bool) -> None:
     console.say("Next: `invoke up` starts it again, with the same functions.")
 
 
-def show_logs(name: str, *, follow: bool) -> None:
-    """Print the logs of one function or service, or of all.
+def show_logs(name: str, *, follow: bool, previous: bool = False) -> None:
+    """Print the logs of one function or service, or of all; `previous` is what a function's last container said.
 
     Raises:
-        FunctionError: there is no container of that name.
+        FunctionError: there is no container of that name, or none before it.
     """
     stack = open_stack()
+    if previous:
+        _show_previous(stack, name)
+        return
     stack.engine.check()
     services = {container.service for container in stack.engine.containers()}
     chosen = [service for service in (name, f"function-{name}") if service in services] if name else []
@@ -300,3 +311,14 @@ def show_logs(name: str, *, follow: bool) -> None:
         raise FunctionError(f"There is no container of {name or 'this stack'}. What runs: {known}.")
     if stack.engine.follow_logs(chosen, follow=follow):
         raise EngineError("Docker could not show the logs; the lines above say why.")
+
+
+def _show_previous(stack: Stack, name: str) -> None:
+    """Print what the container said that was removed last of a function."""
+    kept = find_kept_logs(stack.engine.logs_folder, name) if name and "/" not in name else []
+    if not kept:
+        whose = name or "a function: invoke logs NAME --previous"
+        raise FunctionError(f"Nothing is kept of an older container of {whose}.")
+    console.show_text(kept[-1].read_text(encoding="utf-8", errors="replace"))
+    if kept[:-1]:
+        console.note(f"{len(kept) - 1} older: {kept[-1].parent}.")

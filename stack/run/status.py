@@ -54,7 +54,8 @@ def tell_status(*, as_json: bool) -> None:
     dead = _count_dead_letters(stack, broker)
     if as_json:
         times = stack.engine.image_times(one.image for one in containers)
-        documents = [_describe(one, figures.get(one.id), urls) | _date(one, times) for one in containers]
+        told = [_describe(one, figures.get(one.id), urls, stack.notes) for one in containers]
+        documents = [document | _date(one, times) for document, one in zip(told, containers, strict=True)]
         console.show_json([one | _describe_messages(one, broker, dead) for one in documents])
     elif containers:
         _show_status(containers, figures, urls)
@@ -63,6 +64,8 @@ def tell_status(*, as_json: bool) -> None:
             console.note(describe_age(age))
     else:
         console.say("Nothing runs. `invoke up` starts the stack.")
+    for name, text in stack.notes.items() if not as_json else ():
+        console.note(f"{name} {text}.")
     if containers and not any(one.service == SERVICE for one in containers):
         console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
 
@@ -167,7 +170,9 @@ def _tell_login(stack: Stack) -> None:
         )
 
 
-def _describe(container: Container, figures: Figures | None, urls: Mapping[str, str]) -> dict[str, Any]:
+def _describe(
+    container: Container, figures: Figures | None, urls: Mapping[str, str], notes: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "service": container.service,
         "container": container.name,
@@ -179,6 +184,7 @@ def _describe(container: Container, figures: Figures | None, urls: Mapping[str, 
         **({"python": container.python, "wanted_python": container.wanted_python} if container.function else {}),
         **(asdict(figures) if figures else {}),
         **({"problems": _describe_troubles(container.function, figures)} if figures else {}),
+        **({"note": notes[container.function]} if container.function in notes else {}),
     }
 
 

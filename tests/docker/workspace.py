@@ -23,6 +23,7 @@ import yaml
 from stack.config.secret import SecretContent
 from stack.config.settings import FILE, Settings, load_settings
 from stack.plan.account import administrator
+from stack.run.deploy.revision_tag import revision_repository
 from stack.run.secret.credentials import load_credentials
 from stack.run.secret.key import load_stack_key
 from stack.run.workspace import Workspace as StackWorkspace
@@ -185,6 +186,7 @@ class Workspace:
             found = run_docker(noun, "ls", *every, "--quiet", "--filter", label).stdout.split()
             if found:
                 run_docker(noun, "rm", *options, *found, check=False)
+        self.images |= list_images(revision_repository(self.project))
         for repository, foreign in self.foreign.items():
             self.images |= list_images(repository) - foreign
         return self.images

@@ -60,11 +60,12 @@ async def show_functions(request: Request) -> Response:
 
 
 async def deploy_all(request: Request) -> Response:
-    """Begin to deploy every function of functions/, a few at a time."""
+    """Begin to deploy every function of functions/ that was not rolled back, a few at a time."""
     desk = desk_of(request)
     records = await run_in_threadpool(desk.catalogue.records)
     folders = function_folders(desk.workspace.root)
-    names = [one.name for one in records if one.name in folders and not one.problem and not desk.jobs.running(one.name)]
+    able = [one for one in records if one.name in folders and not one.problem and not one.is_rolled_back]
+    names = [one.name for one in able if not desk.jobs.running(one.name)]
     desk.jobs.deploy_all(names, author=author_of(request))
     return JSONResponse({"names": names}, _ACCEPTED)
 

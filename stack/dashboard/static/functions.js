@@ -122,7 +122,7 @@ const ACTIONS = {
   deployAll: async (number) => {
     if (!(await confirm(`Deploy all ${number} functions as their folders are?`, { yes: "Deploy all" }))) return;
     const { names } = await send("POST", "/functions/deploy", {});
-    toast(`Deploying ${names.length} functions; those whose folder has a problem are left out.`);
+    toast(`Deploying ${names.length} functions; those that were rolled back, or whose folder has a problem, are left out.`);
   },
   delete: async (name) => {
     const dialog = document.getElementById("delete-dialog");

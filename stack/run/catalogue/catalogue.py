@@ -67,6 +67,9 @@ class FunctionRecord:
     time: datetime | None = None
     author: str = ""
     reason: str = ""
+    note: str = ""
+    """What to know of what runs, where its folder does not hold that: it was rolled back, or its folder is gone."""
+    is_rolled_back: bool = False
 
     @property
     def logs(self) -> tuple[Entry, ...]:
@@ -220,4 +223,6 @@ def _record(stack: Stack, sketch: Sketch, state: State, containers: Sequence[Con
         time=deployment.time if deployment else None,
         author=deployment.author if deployment else "",
         reason=deployment.message if deployment else "",
+        note=sketch.note,
+        is_rolled_back=deployment is not None and bool(deployment.restores),
     )

@@ -14,7 +14,7 @@ from stack.plan.function import FunctionPlan, inline_source, module_path, packag
 from stack.plan.host_access import check_host_access
 from stack.plan.scale import choose_replicas
 from stack.record import dataclass
-from stack.run.deploy.deployment import Deployment, find_deployment, list_deployed
+from stack.run.deploy.deployment import Deployment, explain_folder, find_deployment, list_deployed
 from stack.run.deploy.log import Attempt, Result, load_attempts
 from stack.run.scale.replicas import load_replicas
 from stack.run.stack import Stack
@@ -44,6 +44,8 @@ class Sketch:
     """How many containers there should be."""
     version: str
     """A digest of its configuration and its files."""
+    note: str = ""
+    """What to know of what is deployed, where its folder does not hold that."""
     refusal: str = ""
     """Why what is deployed does not run: stack.yaml does not allow what it asks for of this machine."""
 
@@ -97,6 +99,7 @@ def _draw(stack: Stack, name: str, folder: Path | None) -> Sketch:
         attempts=load_attempts(stack.workspace, name),
         version=_digest(chosen) if chosen else "",
         replicas=choose_replicas(deployed.spec, kept) if deployed else 0,
+        note=explain_folder(deployment, has_folder=folder is not None) if deployment else "",
         refusal=refusal,
     )
 

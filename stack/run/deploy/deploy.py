@@ -21,9 +21,11 @@ from stack.plan.stack import Service, plan_service
 from stack.record import dataclass
 from stack.run.catalogue.namesake import check_namesakes
 from stack.run.deploy.board import READY, Board, keep_board
-from stack.run.deploy.deployment import Deployment, is_deployed
+from stack.run.deploy.deployment import Deployment, explain_rollback, is_deployed
 from stack.run.deploy.farewell import Farewell, open_farewell
+from stack.run.deploy.log import ROLLBACK
 from stack.run.deploy.revision import explain_loss, find_revision, prune_revisions
+from stack.run.deploy.revision_tag import keep_images, take_latest
 from stack.run.deploy.rollout import Outcome, Rollout
 from stack.run.docker.container import Container
 from stack.run.function_status import FunctionStatus, describe_functions
@@ -37,20 +39,34 @@ from stack.run.stack import Stack, open_stack
 _LEFT_OVER = "what is new runs; `invoke up` removes what is left of the older version."
 
 
-def deploy_functions(names: Sequence[str], *, message: str = "") -> tuple[FunctionStatus, ...]:
+def deploy_functions(names: Sequence[str], *, message: str = "", force: bool = False) -> tuple[FunctionStatus, ...]:
     """Deploy functions together, or all of functions/ if none is named; return how all are then.
+
+    Of all, those are left as they are that were rolled back, unless `force` says otherwise.
 
     Raises:
         StackError: one or more could not be deployed, which run as before; the others are deployed.
     """
     stack = open_stack(is_lenient=True)
-    wanted = tuple(names or function_folders(stack.workspace.root))
+    folders = function_folders(stack.workspace.root)
+    left = () if names or force else _leave_rolled_back(stack, tuple(folders))
+    wanted = tuple(names or (one for one in folders if one not in left))
+    if left and not wanted:
+        return describe_functions(stack, stack.inputs.services)
     if not wanted:
         raise FunctionError("There is no function yet; functions/NAME/function.yaml describes one.")
     for name in wanted:
         find_folder(stack.workspace.root, name)
     with _taking_turns(stack, wanted), keep_board(stack.workspace, wanted, reason=message) as board:
         return Deploy(stack, board, message).run()
+
+
+def _leave_rolled_back(stack: Stack, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the functions that a deploy of all would take forward again behind their user's back, and say so."""
+    left = tuple(name for name in names if name in stack.deployments and stack.deployments[name].restores)
+    for name in left:
+        console.note(f"{name} {explain_rollback(stack.deployments[name])}; it is left as it is.")
+    return left
 
 
 def roll_back(name: str, number: int) -> tuple[FunctionStatus, ...]:
@@ -62,9 +78,9 @@ def roll_back(name: str, number: int) -> tuple[FunctionStatus, ...]:
     stack = open_stack(is_lenient=True)
     with _taking_turns(stack, (name,)):
         found = find_revision(stack.workspace, name, number)
-        message = f"rollback to {found.revision}"
+        message = f"{ROLLBACK}{found.revision}"
         with keep_board(stack.workspace, (name,), reason=message) as board:
-            return Deploy(stack, board, message).run_built(found)
+            return Deploy(stack, board, message, found.revision).run_built(found)
 
 
 def deploy_built(stack: Stack, deployment: Deployment, message: str) -> tuple[FunctionStatus, ...]:
@@ -86,6 +102,8 @@ class Deploy:
     stack: Stack
     board: Board
     message: str
+    restores: int = 0
+    """The revision that a rollback goes back to."""
 
     def run(self) -> tuple[FunctionStatus, ...]:
         """Build and start what is new; return how all functions are then.
@@ -107,6 +125,7 @@ class Deploy:
             table.enter_context(self.board.shown())
             making.make(missing)
             built = [one for one in services if one.plan.name not in self.board.failures]
+            self._keep_images(built)
             if built and not sight.is_up:
                 table.close()
                 _bring_up()
@@ -129,6 +148,7 @@ class Deploy:
             sight = look()
         if service.image not in sight.images:
             raise FunctionError(explain_loss(deployment))
+        self._keep_images([service])
         if not sight.is_up:
             _bring_up()
         with ExitStack() as turns:
@@ -174,6 +194,11 @@ class Deploy:
         gateway = next((one for one in found if one.service == GATEWAY), None)
         return _Sight(has_broker and gateway is not None, images, gateway)
 
+    def _keep_images(self, services: Sequence[Service]) -> None:
+        """Have no other project remove the images that are about to be started."""
+        own = [one for one in services if not runs_as_is(one.plan.function)]
+        keep_images(self.stack.engine, [(one.plan.name, one.image) for one in own])
+
     def _keep_scaler_away(self, services: Sequence[Service], turns: ExitStack) -> None:
         """Have nobody count containers of functions while older ones are beside newer ones."""
         for one in sorted(services, key=lambda one: one.plan.name):
@@ -184,7 +209,7 @@ class Deploy:
         outcomes, stopping = list[Outcome](), list[Future[None]]()
         with ThreadPoolExecutor(1) as pool, lock(self.stack.workspace, STACK, is_shared=True):
             farewell = pool.submit(open_farewell, self.stack, services, sight.gateway)
-            rollout = Rollout(self.stack.reread(), tuple(services), self.board, self.message)
+            rollout = Rollout(self.stack.reread(), tuple(services), self.board, self.message, self.restores)
             with closing(rollout.run()) as found:
                 for outcome in found:
                     outcomes.append(outcome)
@@ -222,14 +247,13 @@ class Deploy:
 
         with interruptible(_LEFT_OVER):
             built = [one for one in outcome.started if not runs_as_is(one.plan.function)]
-            with ThreadPoolExecutor() as pool:
-                list(pool.map(lambda one: self.stack.engine.tag(one.image, one.plan.tag), built))
+            take_latest(self.stack.engine, built)
             for one in stopping:
                 one.result()
             mend_functions(self.stack, [one for one in outcome.services if one.plan.name in ready])
             # The older containers bind no more, and the revisions that tell what they bound are still kept.
             clear_after_deploy(self.stack, self.board.names)
-            prune_revisions(self.stack, ready)
+            prune_revisions(self.stack, self.board.names)
         settle_scaler(self.stack.reread())
         if failures:
             raise FunctionError("\n".join(f"{name} was not deployed: {why}" for name, why in failures.items()))

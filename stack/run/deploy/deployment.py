@@ -56,6 +56,8 @@ class Deployment(BaseModel):
     """Who deployed it: user@host."""
     message: str = ""
     """Why."""
+    restores: int = 0
+    """The revision that it is again, where a rollback deployed it: its folder holds another version then."""
 
     def plan(self, settings: Settings) -> FunctionPlan:
         """Return the plan that was deployed."""
@@ -122,10 +124,16 @@ def load_revisions(workspace: Workspace, name: str) -> tuple[Deployment, ...]:
     return (current, *sorted(older, key=lambda one: -one.revision))
 
 
-def record_deployment(workspace: Workspace, plan: FunctionPlan, image: str, *, message: str = "") -> Deployment:
-    """Remember that a function runs as this image from now on; what ran before stays as a revision."""
+def record_deployment(
+    workspace: Workspace, plan: FunctionPlan, image: str, *, message: str = "", restores: int = 0
+) -> Deployment:
+    """Remember that a function runs as this image from now on; what ran before stays as a revision.
+
+    `restores` is the revision that a rollback has gone back to.
+    """
     before = load_deployment(workspace, plan.name)
-    deployment = _describe(plan, image, revision=_find_last(workspace, plan.name, before) + 1, message=message)
+    revision = _find_last(workspace, plan.name, before) + 1
+    deployment = _describe(plan, image, revision=revision, message=message, restores=restores)
     _keep_files(workspace, plan.function, deployment, before)
     if before:
         _write(_history(workspace, plan.name) / f"{before.revision}.json", before)
@@ -150,6 +158,24 @@ def load_live(workspace: Workspace, besides: Collection[str]) -> tuple[Deploymen
     folders = (workspace.state / "candidates", workspace.state / "functions")
     found = [_try_read(path) for folder in folders for path in _find(folder) if path.stem not in besides]
     return tuple(one for one in found if one)
+
+
+def explain_rollback(deployment: Deployment) -> str:
+    """Return what to know of a function that was rolled back; nothing of another."""
+    if not deployment.restores:
+        return ""
+    name = deployment.name
+    return (
+        f"was rolled back to revision {deployment.restores}; its folder may hold a newer version, "
+        f"which `invoke deploy-function {name}` deploys"
+    )
+
+
+def explain_folder(deployment: Deployment, *, has_folder: bool) -> str:
+    """Return what to know of a function whose folder does not hold what runs; nothing where it does."""
+    if not has_folder:
+        return f"runs on without its folder {FOLDER}/{deployment.name}, which is gone"
+    return explain_rollback(deployment)
 
 
 def forget_candidate(workspace: Workspace, name: str) -> None:
@@ -184,7 +210,7 @@ def tell_author() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _describe(plan: FunctionPlan, image: str, *, revision: int, message: str) -> Deployment:
+def _describe(plan: FunctionPlan, image: str, *, revision: int, message: str, restores: int = 0) -> Deployment:
     return Deployment(
         name=plan.name,
         image=image,
@@ -199,6 +225,7 @@ def _describe(plan: FunctionPlan, image: str, *, revision: int, message: str) ->
         version=plan.function.version,
         author=tell_author(),
         message=message,
+        restores=restores,
     )
 
 

@@ -20,6 +20,8 @@ from stack.run.deploy.deployment import find_deployment, load_deployment, tell_a
 from stack.run.lock import try_lock
 from stack.run.workspace import Workspace, make_folder, write_file
 
+# How the reason of a rollback begins.
+ROLLBACK = "rollback to "
 INFO, ERROR = "info", "error"
 # Lines of the build beyond so many characters are left out; steps and errors never are.
 _MOST_CHARACTERS = 1_000_000

@@ -16,6 +16,8 @@ class Wish:
     image_file: str = ""
     message: str = ""
     via: str = ""
+    force: bool = False
+    """With all, those too that were rolled back."""
 
 
 def deploy_and_tell(wish: Wish) -> None:
@@ -38,7 +40,7 @@ def deploy_and_tell(wish: Wish) -> None:
 
         show_functions(deploy_bundle(wish.image_file, message=wish.message))
         return
-    functions = deploy_functions([name] if name else [], message=wish.message)
+    functions = deploy_functions([name] if name else [], message=wish.message, force=wish.force)
     show_functions([one for one in functions if wish.everything or one.name == name])
     console.say(f"Next: `invoke logs {name} --follow`." if name else "Next: `invoke functions` lists them.")
 

@@ -9,6 +9,7 @@ from stack.errors import FunctionError
 from stack.plan.code import runs_as_is
 from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, forget_revisions, load_deployment, load_deployments, load_revisions
+from stack.run.deploy.revision_tag import keep_images, release_images
 from stack.run.lock import try_lock
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import Workspace, list_files, remove_file, write_file
@@ -109,11 +110,18 @@ def prune_revisions(stack: Stack, names: Sequence[str]) -> None:
     unneeded = {name: _find_built(stack, name, spent[name]) - needed for name in names}
     images = set().union(*unneeded.values())
     used = images & stack.engine.used_images() if images else set()
-    stack.engine.remove_images(sorted(images - used))
     for name in names:
+        if unneeded[name]:
+            release_images(stack.engine, name, unneeded[name], used)
         _write_attempts(stack.workspace, name, sorted(unneeded[name] & used))
         if spent[name]:
             forget_revisions(stack.workspace, name, spent[name][0].revision + 1)
+
+
+def keep_revisions(stack: Stack) -> None:
+    """Have no other project remove the images of revisions, such as of those that an older release deployed."""
+    found = [one for one in _load_all(stack.workspace) if not runs_as_is(one.plan(stack.settings).function)]
+    keep_images(stack.engine, [(one.name, one.image) for one in found])
 
 
 def prune_attempts(stack: Stack) -> None:

@@ -59,6 +59,8 @@ class Rollout:
     services: tuple[Service, ...]
     board: Board
     message: str = ""
+    restores: int = 0
+    """The revision that a rollback goes back to."""
 
     def run(self) -> Generator[Outcome, None, None]:
         """Start what does not run yet, and yield what counts from then on: of all at once, if none takes much longer.
@@ -96,7 +98,7 @@ class Rollout:
     def _record(self, ready: Sequence[Service], settled: Sequence[Service]) -> Inputs:
         """Have what is ready count, beside the others as they are by now; what a failed one was to mount goes again."""
         for one in ready:
-            record_deployment(self.stack.workspace, one.plan, one.image, message=self.message)
+            record_deployment(self.stack.workspace, one.plan, one.image, message=self.message, restores=self.restores)
         fresh = self.stack.reread()
         inputs = with_services(fresh.inputs, ready)
         fresh.write(inputs, own=[one.plan.name for one in settled])
@@ -193,6 +195,7 @@ class Rollout:
         if beside:
             engine.up_candidate(self._file, sorted(beside), beside)
         if in_place:
+            engine.keep_logs([one for one in before if one.service in in_place])
             engine.up_candidate(self._file, sorted(in_place), {})
 
     def _restore(self, failed: Sequence[Service], before: Sequence[Container]) -> None:

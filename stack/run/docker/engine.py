@@ -27,6 +27,7 @@ from stack.run.docker.compose import find_command
 from stack.run.docker.config_hash import HashMemory, make_key
 from stack.run.docker.container import PROJECT_LABEL, Container, read_containers
 from stack.run.docker.image_name import is_told
+from stack.run.docker.kept_log import keep_logs
 from stack.run.docker.listing import confirm, list_containers
 from stack.run.docker.refusal import explain
 from stack.run.docker.socket import ask_engine
@@ -153,6 +154,14 @@ class Engine:
         """Return the images of all containers on this machine, of whatever project."""
         return set(self._ask("ps", "--all", "--no-trunc", "--format", "{{.Image}}").split())
 
+    def image_ids(self) -> dict[str, str]:
+        """Return the id of every image on this machine, by each of its names with a tag."""
+        listing = ask_engine("/images/json")
+        if listing is None:
+            lines = self._ask("image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").splitlines()
+            return dict(line.split(" ", 1) for line in lines if "<none>" not in line)
+        return {name: one["Id"] for one in json.loads(listing) for name in one.get("RepoTags") or ()}
+
     def tag(self, image: str, name: str) -> None:
         """Give an image another name, which has a tag."""
         repository, _, tag = name.rpartition(":")
@@ -220,14 +229,24 @@ class Engine:
             self._client.compose.down(remove_orphans=True, volumes=volumes, quiet=True)
 
     def stop(self, containers: Sequence[Container]) -> None:
-        """Stop containers, each within its own grace period, and remove them."""
+        """Stop containers, each within its own grace period, and remove them; what functions said last is kept."""
         if containers:
             names = [one.id for one in containers]
             # One that is gone already, or that somebody else is removing, is no failure.
             run(["docker", "stop", *names])
+            self.keep_logs(containers)
             result = run(["docker", "rm", "--force", *names])
             if any(line for line in result.stderr.splitlines() if not _GOING.search(line)):
                 require_success(result)
+
+    @property
+    def logs_folder(self) -> Path:
+        """Return where it is kept what containers said that are no more."""
+        return self.compose_file.parent / "state" / "logs"
+
+    def keep_logs(self, containers: Sequence[Container]) -> None:
+        """Keep what containers of functions said, which somebody is about to remove."""
+        keep_logs(self.logs_folder, containers)
 
     def signal(self, container: Container, name: str) -> None:
         """Send a signal to a container's first process, by its own shell.

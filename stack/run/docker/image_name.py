@@ -10,10 +10,10 @@ _DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
 
 def is_told(image: str, found: Collection[str]) -> bool:
     """Say whether an image is among names and ids that Docker told."""
-    return _shorten(image) in found or _is_id_of(image, found)
+    return shorten(image) in found or _is_id_of(image, found)
 
 
-def _shorten(image: str) -> str:
+def shorten(image: str) -> str:
     """Return an image's name as Docker tells it."""
     name, _, digest = _DEFAULT_REGISTRY.sub("", image).partition("@")
     folder, slash, last = name.rpartition("/")

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,21 @@ def test_new_version_is_ready_before_dockers_health_check_says_so(workspace: Wor
     starting = make_container("running", "Up 1 second (health: starting)")
     assert tell_state(sketch, [starting], None) == State("ready", is_settled=False)
     assert tell_state(make_sketch(make_plan(NAME), 1), [starting], None).word == "unhealthy"
+
+
+def test_rollback_that_fails_leaves_a_function_that_serves_ready(workspace: Workspace) -> None:
+    healthy, words = make_container("running", "Up 1 minute (healthy)"), []
+    for reason in ("rollback to 3", "a change of mine"):
+        log = DeployLog(workspace, NAME)
+        log.begin(reason)
+        log.end(Result.ERROR, "it does not come up")
+        attempt = find_attempt(workspace, NAME)
+        assert attempt
+        words.append(tell_state(make_sketch(make_plan(NAME), 1, attempts=(attempt,)), [healthy], None))
+    told = State("ready", "The last rollback to 3 failed: it does not come up")
+    assert words == [told, State("error", "it does not come up")]
+    sketch = make_sketch(make_plan(NAME), 1)
+    assert tell_state(replace(sketch, refusal="not allowed"), [healthy], None) == State("error", "not allowed")
 
 
 def make_sketch(plan: FunctionPlan, replicas: int, *, attempts: Any = ()) -> Sketch:

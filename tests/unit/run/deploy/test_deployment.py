@@ -11,6 +11,7 @@ from stack.config.settings import Settings
 from stack.errors import FunctionError
 from stack.plan.function import processor_document
 from stack.run.deploy.deployment import (
+    explain_folder,
     forget_deployment,
     forget_revisions,
     list_unreadable,
@@ -38,6 +39,16 @@ def test_deployment_gives_the_same_plan_again(tmp_path: Path) -> None:
     again = deployment.plan(Settings())
     assert (deployment.image, again.handler) == ("image:1", "main:run")
     assert processor_document(again) == processor_document(plan)
+
+
+def test_rollback_is_remembered_until_the_next_deploy(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    deployment = record_deployment(workspace, make_plan(), "image:1", restores=3)
+    assert load_deployments(workspace)["thermo"].restores == 3
+    assert explain_folder(deployment, has_folder=True).startswith("was rolled back to revision 3; its folder may hold")
+    assert "which is gone" in explain_folder(deployment, has_folder=False)
+    deployment = record_deployment(workspace, make_plan(), "image:2")
+    assert (deployment.restores, explain_folder(deployment, has_folder=True)) == (0, "")
 
 
 def test_code_that_is_elsewhere_stays_there(tmp_path: Path) -> None:
