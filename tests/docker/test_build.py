@@ -2,6 +2,7 @@
 
 import json
 import re
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -151,6 +152,14 @@ def test_image_is_deployed_from_a_file(workspace: Workspace, author: Author, tmp
     assert workspace.functions()["packedfile"]["state"] == "not deployed"
     run_docker("image", "rm", image)
     (folder / "main.py").write_text("raise RuntimeError\n")
+    other = tmp_path / "other.tar"
+    run_docker("save", "--output", str(other), next(iter(list_images("tidegate/processor"))))
+    with tarfile.open(file) as bundle, tarfile.open(other, "a:") as target:
+        member = bundle.getmember("tidegate/function.json")
+        target.addfile(member, bundle.extractfile(member))
+    refused = workspace.invoke("deploy-function", "--image-file", str(other), check=False)
+    assert refused.returncode == 1
+    assert "should bring the image nuclio/processor-packedfile of packedfile alone, and brings tide" in refused.stderr
     result = workspace.invoke("deploy-function", "--image-file", str(file))
     assert "Building" not in result.stderr
     assert fetch(workspace.url("packedfile"))[1].startswith("2.1.0")

@@ -1,6 +1,7 @@
 """A function's image as a file: built on one machine, deployed on another that can build nothing."""
 
 import io
+import json
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,16 +10,23 @@ from pydantic import ValidationError
 
 from stack import console
 from stack.config.code_entry import CodeEntryAttributes
-from stack.config.function import FunctionConfig
+from stack.config.function import FunctionConfig, check_name
+from stack.config.settings import Settings
 from stack.errors import FunctionError
+from stack.plan.code import runs_as_is
 from stack.plan.function import FunctionPlan
+from stack.plan.host_access import check_host_access
+from stack.plan.image import split_reference
 from stack.run.deploy.deploy import deploy_built
 from stack.run.deploy.deployment import Deployment
+from stack.run.docker.image_name import shorten
 from stack.run.function import build_functions
 from stack.run.function_status import FunctionStatus
 from stack.run.lock import lock
 from stack.run.stack import Stack, open_stack
 
+# More is no list of an image's names.
+_MOST_MANIFEST_BYTES = 1_000_000
 # Beside what `docker save` writes and in the same tar, which `docker load` passes over.
 _MEMBER = "tidegate/function.json"
 
@@ -52,6 +60,7 @@ def deploy_bundle(path: str, *, message: str = "") -> tuple[FunctionStatus, ...]
     file = Path(path).expanduser()
     deployment = _read(file)
     stack = open_stack(is_lenient=True)
+    _check(file, deployment, stack.settings)
     stack.engine.check()
     with console.working(f"Loading {deployment.image}"):
         stack.engine.load(file)
@@ -97,6 +106,47 @@ def _read(file: Path) -> Deployment:
     except (tarfile.TarError, KeyError, ValidationError) as error:
         message = f"{file} is no function's image; `invoke build-function NAME --output {file.name}` makes one."
         raise FunctionError(message) from error
+
+
+def _check(file: Path, deployment: Deployment, settings: Settings) -> None:
+    """Make sure that a file from elsewhere brings one function's image by its own name, before Docker reads it.
+
+    Raises:
+        AccessError: the function asks for what stack.yaml does not allow it of this machine.
+        FunctionError: the file would give an image of this machine another content.
+    """
+    try:
+        check_name(deployment.name)
+    except ValueError as error:
+        raise FunctionError(f"{file} is no function's image: its name {error}.") from error
+    plan = deployment.plan(settings)
+    check_host_access(plan.function, settings)
+    own = plan.spec.image if runs_as_is(plan.function) else plan.repository
+    try:
+        named = {shorten(one) for one in _read_names(file)}
+    except (ValueError, TypeError, AttributeError, tarfile.TarError) as error:
+        raise FunctionError(f"{file} is no image that Docker reads: {error}.") from error
+    if named != {shorten(deployment.image)} or deployment.image not in (
+        own,
+        f"{own}:{split_reference(deployment.image)[1]}",
+    ):
+        brought = ", ".join(sorted(named)) or "no image with a name"
+        raise FunctionError(f"{file} should bring the image {own} of {deployment.name} alone, and brings {brought}.")
+
+
+def _read_names(file: Path) -> set[str]:
+    """Return the names of the images that `docker load` would give, by either of the two lists that it reads."""
+    names = set[str]()
+    with tarfile.open(file, "r:") as bundle:
+        for path in bundle.getnames():
+            if path.removeprefix("./") in ("manifest.json", "index.json") and (member := bundle.extractfile(path)):
+                content = json.loads(member.read(_MOST_MANIFEST_BYTES))
+                entries = content.get("manifests", []) if isinstance(content, dict) else content
+                for entry in entries:
+                    names |= set(entry.get("RepoTags") or ())
+                    name = (entry.get("annotations") or {}).get("io.containerd.image.name")
+                    names |= {name} if name else set()
+    return names
 
 
 def _without_accounts(config: FunctionConfig) -> FunctionConfig:
