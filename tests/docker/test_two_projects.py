@@ -26,7 +26,7 @@ def see_what_a_rollback_leaves(workspace: Workspace) -> None:
     assert "rolled back to revision 1" in workspace.functions()[NAME]["note"]
     plan = {one["subject"]: one for one in json.loads(workspace.invoke("plan", "--json", check=False).stdout)}
     assert (plan[NAME]["action"], "rolled back" in plan[NAME]["reason"]) == ("keep", True)
-    workspace.write_function("broken", "raise RuntimeError\n", "spec: {readinessTimeoutSeconds: 5}\n")
+    workspace.write_function("broken", f"{code('never')}\nraise RuntimeError\n", "spec: {readinessTimeoutSeconds: 5}\n")
     told = workspace.invoke("deploy-function", "--all", check=False)
     assert "is left as it is" in told.stderr
     assert fetch(workspace.url(NAME)) == (200, "one")
