@@ -131,7 +131,9 @@ class Scaler:
 
 
 def _find_services(stack: Stack) -> list[Service]:
-    return [one for one in stack.reread().inputs.services if one.is_deployed and one.limits.is_automatic]
+    fresh = stack.reread()
+    allowed = [one for name, one in fresh.deployments.items() if name not in fresh.refused]
+    return [one for one in map(fresh.deployed_service, allowed) if one.limits.is_automatic]
 
 
 def _weigh(service: Service, traffic: dict[str, Traffic], depths: dict[str, Depth]) -> Load:
