@@ -14,7 +14,7 @@ HEALTH_CHECK = (
     'CMD ["processor", "--health"]'
 )
 # What pip keeps of its downloads from one build to the next, and out of the image.
-_PIP_CACHE = "--mount=type=cache,target=/root/.cache/pip "
+PIP_CACHE = "--mount=type=cache,target=/root/.cache/pip"
 # Options of a RUN instruction stand before its command.
 _RUN = re.compile(r"(?P<options>(?:--[a-z]+(?:=\S+)?\s+)*)(?P<command>.*)", re.DOTALL)
 # What makes the next line part of an instruction, as BuildKit reads it.
@@ -83,7 +83,12 @@ def ca_context(has_ca: bool) -> dict[str, str]:
     return {"ca_mount": f"--mount=type=secret,id=ca,target={_CA} ", "ca_env": f"PIP_CERT={_CA} SSL_CERT_FILE={_CA} "}
 
 
-def write_instruction(line: Directive, *, has_ca: bool) -> str:
+def find_pip_cache(name: str, *, is_fetched: bool) -> str:
+    """Return the mount of pip's cache; code from elsewhere has its own, or it could leave something for others."""
+    return f"{PIP_CACHE},id=pip-of-fetched-{name}" if is_fetched else PIP_CACHE
+
+
+def write_instruction(line: Directive, *, has_ca: bool, pip_cache: str = PIP_CACHE) -> str:
     """Write an author's instruction; commands are given the site's certificates to trust, and pip its cache."""
     kind = line.kind.upper()
     match = _RUN.match(line.value.strip())
@@ -91,7 +96,7 @@ def write_instruction(line: Directive, *, has_ca: bool) -> str:
         return f"{kind} {line.value}"
     options, command = match["options"], match["command"]
     context = ca_context(has_ca)
-    cache = _PIP_CACHE if "pip" in command else ""
+    cache = f"{pip_cache} " if "pip" in command else ""
     # Neither a list of words nor a here-document is a line of the shell's that could be added to.
     is_line = has_ca and not command.startswith(("[", "<<"))
     environment = f"export {context['ca_env'].rstrip()}; " if is_line else ""

@@ -8,7 +8,7 @@ from stack.config.requirements import NAME as REQUIREMENTS
 from stack.config.requirements import Requirements, locate_requirements
 from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
 from stack.plan.code import runs_as_is
-from stack.plan.dockerfile import HEALTH_CHECK, ca_context, split_commands, write_instruction
+from stack.plan.dockerfile import HEALTH_CHECK, ca_context, find_pip_cache, split_commands, write_instruction
 from stack.plan.foundation import Foundation, Kind
 from stack.plan.function import FunctionPlan, inline_source, processor_document
 from stack.plan.python import LOWEST, PYTHON_LABEL, WANTED_LABEL
@@ -36,7 +36,17 @@ def render_package(plan: FunctionPlan, foundation: Foundation, *, processor: str
     paths = [file.path for file in plan.function.files]
     # The text, since to Python 1 equals true, and two mappings are equal in whatever order.
     config = plan.function.config.model_dump_json(exclude_unset=True)
-    key = (config, plan.handler, plan.namespace, paths, plan.function.requirements, foundation, processor, has_ca)
+    key = (
+        config,
+        plan.function.origin,
+        plan.handler,
+        plan.namespace,
+        paths,
+        plan.function.requirements,
+        foundation,
+        processor,
+        has_ca,
+    )
     known = _rendered.get(plan.name)
     if known is None or known[0] != key:
         _rendered[plan.name] = known = (key, _render(plan, foundation, processor=processor, has_ca=has_ca))
@@ -65,10 +75,12 @@ def _render(plan: FunctionPlan, foundation: Foundation, *, processor: str, has_c
 
 def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
     before, after = split_commands(plan.spec.build)
+    pip_cache = find_pip_cache(plan.name, is_fetched=bool(plan.function.origin))
     return {
+        "pip_cache": pip_cache,
         "args": {name: value for name, value in plan.spec.build.args.items() if value},
-        "before": [write_instruction(line, has_ca=has_ca) for line in before],
-        "after": [write_instruction(line, has_ca=has_ca) for line in after],
+        "before": [write_instruction(line, has_ca=has_ca, pip_cache=pip_cache) for line in before],
+        "after": [write_instruction(line, has_ca=has_ca, pip_cache=pip_cache) for line in after],
         "sets_user": any(line.kind.upper() == "USER" for line in after),
         "requirements": [(*paths, _join_target(folder)) for folder, paths in find_requirements(plan).items()],
         "requirements_target": _join_target(requirements_folder(plan)),

@@ -288,6 +288,7 @@ def take_down(*, volumes: bool) -> None:
         if not stack.workspace.compose.is_file():
             stack.write(stack.inputs)
         with console.working("Stopping"):
+            stack.engine.keep_logs(stack.engine.listed())
             stack.engine.down(volumes=volumes)
     console.success("Nothing runs any more." + (" The broker's data is gone." if volumes else " The data is kept."))
     console.say("Next: `invoke up` starts it again, with the same functions.")

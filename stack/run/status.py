@@ -23,7 +23,7 @@ from stack.run.docker.container import Container
 from stack.run.figures import Figures, read_figures
 from stack.run.function_status import list_functions, show_functions
 from stack.run.image_age import describe_age, find_age
-from stack.run.stack import Stack, open_stack
+from stack.run.stack import Stack, open_stack, warn_refused
 
 _HTTP_PORT = 8080
 # The broker's ports, and the service that publishes each.
@@ -64,6 +64,8 @@ def tell_status(*, as_json: bool) -> None:
             console.note(describe_age(age))
     else:
         console.say("Nothing runs. `invoke up` starts the stack.")
+    if not as_json:
+        warn_refused(stack)
     for name, text in stack.notes.items() if not as_json else ():
         console.note(f"{name} {text}.")
     if containers and not any(one.service == SERVICE for one in containers):

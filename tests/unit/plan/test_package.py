@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from stack.config.requirements import Requirements
 from stack.config.settings import ImageSource, Processor, Settings
 from stack.plan.advice import advise, advise_start
 from stack.plan.foundation import Kind, lay_foundation
-from stack.plan.function import processor_document
+from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.image import Archive, Ground
 from stack.plan.package import check_requirements, find_requirements, render_package, requirements_folder
 from tests.unit.plan.samples import make_function, make_plan
@@ -19,7 +20,10 @@ REGISTRY = Ground(ImageSource.REGISTRY, Archive("", ()))
 
 
 def dockerfile(*, files: tuple[str, ...] = ("main.py",), settings: Settings | None = None, **spec: Any) -> str:
-    plan = make_plan(files=files, **spec)
+    return dockerfile_of(make_plan(files=files, **spec), settings)
+
+
+def dockerfile_of(plan: FunctionPlan, settings: Settings | None = None) -> str:
     foundation = lay_foundation(plan.function.config, settings or Settings(), REGISTRY)
     return render_package(plan, foundation, processor="tidegate/processor:1", has_ca=False)["Dockerfile"].decode()
 
@@ -128,6 +132,14 @@ def test_requirements_are_installed_before_the_code_is_copied() -> None:
     ]
     assert places == sorted(places)
     assert "--mount=type=cache,target=/root/.cache/pip" in text
+    assert "id=pip" not in text
+
+
+def test_code_from_elsewhere_shares_no_cache_with_others() -> None:
+    plan = make_plan(files=("main.py", "requirements.txt"), build={"commands": ["pip install x"]})
+    far = replace(plan, function=replace(plan.function, origin="https://code.example/f"))
+    text = dockerfile_of(far)
+    assert text.count("type=cache,target=/root/.cache/pip,id=pip-of-fetched-thermo") == text.count("type=cache") == 2
 
 
 def test_lists_in_other_folders_are_carried_along() -> None:
