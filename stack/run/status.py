@@ -85,11 +85,16 @@ def tell_functions(name: str, *, as_json: bool) -> None:
         return
     functions = list_functions()
     if as_json:
-        console.show_json([asdict(one) for one in functions])
+        console.show_json([_leave_out(asdict(one), "note") for one in functions])
     elif functions:
         show_functions(functions)
     else:
         console.say("There is no function yet; functions/NAME/function.yaml describes one.")
+
+
+def _leave_out(document: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Return a document without those of these keys that say nothing."""
+    return {key: value for key, value in document.items() if value or key not in keys}
 
 
 def _show_services(containers: Sequence[Container], urls: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from stack import console
 from stack.errors import FunctionError
@@ -42,10 +43,16 @@ def tell_revisions(name: str, *, as_json: bool) -> None:
     """
     revisions = list_revisions(open_stack(), name)
     if as_json:
-        console.show_json([asdict(one) for one in revisions])
+        console.show_json([_as_document(one) for one in revisions])
     else:
         _show(revisions)
         console.note(f"* runs. Next: `invoke rollback-function {name} --to REVISION` goes back to another.")
+
+
+def _as_document(revision: Revision) -> dict[str, Any]:
+    """Return a revision as `--json` prints it; where the code is from is said of code that was fetched only."""
+    hidden = () if revision.origin else ("origin", "version")
+    return {key: value for key, value in asdict(revision).items() if key not in hidden}
 
 
 def list_revisions(stack: Stack, name: str) -> tuple[Revision, ...]:
