@@ -22,7 +22,8 @@ GROWTH_SECONDS = 600
 _FEW, _SMALL = 1_000, 10_000_000
 _MEGABYTE = 1_000_000
 _STREAM = "stream"
-_BLOCKED = ("blocked", "blocking")
+# A connection that has not published during the alarm is only `blocking`.
+_BLOCKED = "blocked"
 
 
 def find_alarms(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
@@ -42,7 +43,7 @@ def find_alarms(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
 
 def find_blocked(connections: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
     """Yield one trouble for all publishers that wait for the broker."""
-    blocked = [one for one in connections if one.get("state") in _BLOCKED]
+    blocked = [one for one in connections if one.get("state") == _BLOCKED]
     if blocked:
         names = sorted({str(one.get("user_provided_name") or one.get("user") or one.get("name")) for one in blocked})
         some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

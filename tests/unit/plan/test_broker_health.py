@@ -20,10 +20,10 @@ def test_alarms_say_what_to_do() -> None:
 
 def test_blocked_publishers_are_one_trouble() -> None:
     running = {"name": "x", "state": "running"}
-    assert not [*find_blocked([running])]
+    assert not [*find_blocked([running, {"name": "y", "state": "blocking"}])]
     (trouble,) = find_blocked([running, {"name": "1", "state": "blocked", "user_provided_name": "pump"}])
     assert trouble.what == "1 connection waits to publish: pump."
-    (trouble,) = find_blocked([{"name": str(number), "state": "blocking", "user": f"u{number}"} for number in range(5)])
+    (trouble,) = find_blocked([{"name": str(number), "state": "blocked", "user": f"u{number}"} for number in range(5)])
     assert trouble.what == "5 connections wait to publish: u0, u1, u2 and 2 more."
 
 
