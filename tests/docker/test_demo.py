@@ -136,8 +136,20 @@ def deaf(workspace: Workspace) -> Iterator[None]:
                 amqp.queue_bind(queue, exchange, key)
 
 
+@contextmanager
+def asleep(workspace: Workspace, name: str, queue: str) -> Iterator[None]:
+    """Let a function have no container; what came for it meanwhile is forgotten."""
+    workspace.invoke("scale-function", name, "0")
+    try:
+        yield
+    finally:
+        with channel(workspace) as amqp:
+            amqp.queue_purge(queue)
+        workspace.invoke("scale-function", name, "1")
+
+
 def test_missing_feedback_is_an_error_that_says_where_to_look(quiet: Workspace) -> None:
-    with deaf(quiet):
+    with asleep(quiet, "amqpconsume", "iot/sensors"):
         result = quiet.invoke("demo", "--count", "3", "--rate", "0", "--json", check=False)
     assert result.returncode == 1
     assert json.loads(result.stdout)["lost"] == 3

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pika
 import pytest
 
+from stack.plan.account import ADMINISTRATOR
 from stack.run.broker.broker import find_broker
 from stack.run.broker.drift import mend_stack_broker, survey_stack_broker
 from stack.run.stack import Stack, open_stack
@@ -157,6 +158,10 @@ CHANGES: dict[str, tuple[list[Request], str]] = {
         f"user {USER}",
     ),
     "user with another password": ([("PUT", f"/api/users/{USER}", {"password": "x", "tags": ""})], f"user {USER}"),
+    "administrator without rights": (
+        [("PUT", f"/api/users/{ADMINISTRATOR}", {"password": "x", "tags": ""})],
+        f"user {ADMINISTRATOR}",
+    ),
     "user deleted": ([("DELETE", f"/api/users/{USER}", None)], f"user {USER}"),
 }
 

@@ -59,12 +59,11 @@ def _is_locked(broker: Broker) -> bool:
 
 
 def _let_in(stack: Stack, broker: Broker) -> bool:
-    """Have the broker import its definitions by its own command, which needs no account."""
+    """Have the broker make our account again by its own command, which needs none."""
     console.note(f"user {broker.credentials.username}: change: is not let in as administrator.")
-    files = sorted(path for path in render_broker(stack.inputs) if path.startswith(DEFINITIONS))
+    first = min(path for path in render_broker(stack.inputs) if path.startswith(DEFINITIONS))
     running = [one for one in stack.engine.containers() if one.service == SERVICE and one.is_running]
     for container in running[:1]:
-        for path in files:
-            file = f"{_MOUNTED}/{path.rpartition('/')[2]}"
-            stack.engine.execute(container, "rabbitmqctl", "import_definitions", file)
+        file = f"{_MOUNTED}/{first.rpartition('/')[2]}"
+        stack.engine.execute(container, "rabbitmqctl", "import_definitions", file)
     return bool(running)
