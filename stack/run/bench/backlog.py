@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pika
 
+from stack.config.broker import QUORUM
 from stack.errors import StackError
 from stack.record import dataclass
 
@@ -38,10 +39,10 @@ def publish(url: str, route: Route, count: int) -> None:
 
 @contextmanager
 def open_queue(url: str) -> Iterator[str]:
-    """Declare a durable queue for the length of the block."""
+    """Declare a queue of the type that functions have, for the length of the block."""
     name = f"bench-{uuid4().hex[:8]}"
     with open_channel(url) as channel:
-        channel.queue_declare(name, durable=True)
+        channel.queue_declare(name, durable=True, arguments={"x-queue-type": QUORUM})
     try:
         yield name
     finally:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from uuid import uuid4
 
+from stack.config.broker import QUORUM
 from stack.plan.bench import OWN, Figures
 from stack.run.bench.backlog import Route, open_channel, publish
 from stack.run.bench.bed import Bed
@@ -52,7 +53,7 @@ def _forget(bed: Bed, name: str) -> None:
 
 
 def _start_on_queue(bed: Bed, name: str, count: Count) -> AbstractContextManager[Program]:
-    return _start_function(bed, bed.broker.amqp_url, {"queueName": name}, topic=name, count=count)
+    return _start_function(bed, bed.broker.amqp_url, {"queueName": name, "queueType": QUORUM}, topic=name, count=count)
 
 
 def _start_session(bed: Bed, name: str, count: Count) -> AbstractContextManager[Program]:

@@ -1,0 +1,93 @@
+"""What the broker has confirmed is kept, whatever is killed: the broker alone, or all containers at once."""
+
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docker.confirmed import CODE, CONFIG, NAME, Ledger, publishing, read_handled
+from tests.docker.workspace import Broker, Workspace, fetch, run_docker, wait_until
+
+# A message that is lost is lost, however the next run ends.
+pytestmark = pytest.mark.flaky(reruns=0)
+
+_BROKER = "rabbitmq-mqtt"
+# Seconds of load before a kill; kills of the broker in the usual run, and where chaos is asked for.
+_LOAD, _KILLS, _MANY_KILLS = 3.0, 3, 10
+
+
+@pytest.fixture
+def tally(workspace: Workspace, author: Callable[..., Path]) -> None:
+    author(NAME, CODE, CONFIG)
+    workspace.invoke("deploy-function", NAME)
+
+
+@pytest.fixture
+def restarting(workspace: Workspace) -> Iterator[None]:
+    """Have what is killed run again, whatever becomes of the test."""
+    yield
+    run_docker("start", *workspace.containers(), check=False)
+    wait_until(lambda: is_healthy(workspace), seconds=120, what="a healthy stack")
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.usefixtures("tally", "restarting")
+def test_a_killed_broker_keeps_what_it_confirmed(
+    workspace: Workspace, broker: Broker, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kills = _MANY_KILLS if request.config.getoption("--chaos-minutes") else _KILLS
+    (container,) = workspace.containers(_BROKER)
+    with publishing(broker) as ledger:
+        for _ in range(kills):
+            wait_for_load(ledger)
+            run_docker("kill", "--signal", "KILL", container)
+            run_docker("start", container)
+        wait_for_load(ledger)
+    account(workspace, ledger, f"{kills} kills of the broker", capsys)
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.usefixtures("tally", "restarting")
+def test_all_come_back_after_all_were_killed(
+    workspace: Workspace, broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    containers = workspace.containers()
+    (last,) = workspace.containers(_BROKER)
+    with publishing(broker) as ledger:
+        wait_for_load(ledger)
+        run_docker("kill", "--signal", "KILL", *containers)
+        # In any order, as the engine starts them: the broker, which all wait for, comes last.
+        others = [one for one in containers if one != last]
+        run_docker("start", *random.sample(others, len(others)))
+        run_docker("start", last)
+        wait_for_load(ledger)
+    account(workspace, ledger, "all containers killed", capsys)
+    wait_until(lambda: is_healthy(workspace), seconds=120, what="a healthy stack")
+    assert fetch(workspace.url(NAME))[0] == 200
+
+
+def wait_for_load(ledger: Ledger) -> None:
+    """Wait until messages were confirmed again for a while, which they are as soon as the broker is back."""
+    before = ledger.count
+    wait_until(lambda: ledger.count > before + 50, seconds=120, what="confirms")
+    time.sleep(random.uniform(_LOAD / 2, _LOAD))
+
+
+def account(workspace: Workspace, ledger: Ledger, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wait until every message that was confirmed was handled, and none lies among the dead letters."""
+    wait_until(lambda: not ledger.compare(read_handled(workspace))[0], seconds=120, what="the last message")
+    lost, duplicates, mixed = ledger.compare(read_handled(workspace))
+    with capsys.disabled():
+        print(f"\n{what}: {ledger.count} confirmed, {len(lost)} lost, {duplicates} duplicates", file=sys.stderr)
+    assert not lost
+    assert not mixed, f"out of order: {mixed}"
+
+
+def is_healthy(workspace: Workspace) -> bool:
+    """Return whether every container of the project that has a health check passes it."""
+    form = "{{with .State.Health}}{{.Status}}{{else}}{{$.State.Status}}{{end}}"
+    found = run_docker("inspect", "--format", form, *workspace.containers()).stdout.split()
+    return set(found) <= {"healthy", "running"}
