@@ -290,6 +290,33 @@ def test_prefetch_follows_the_handler() -> None:
     assert prefetch.count == 1
 
 
+def test_prefetch_grows_after_a_few_events() -> None:
+    prefetch = Prefetch(0)
+    for _ in range(4):
+        prefetch.begin()
+        prefetch.end(10)
+    assert prefetch.revise()
+    assert prefetch.count > 50
+
+
+def test_prefetch_does_not_waver() -> None:
+    prefetch = Prefetch(0)
+
+    def take(events: int, seconds: float) -> bool:
+        for _ in range(events):
+            prefetch.begin()
+            prefetch._began -= seconds
+            prefetch.end(10)
+        return prefetch.revise()
+
+    assert take(4, 0.001)
+    assert not take(64, 0.003), "a third is near enough"
+    assert take(64, 0.02)
+    assert not take(64, 0.001), "a change has just been made"
+    prefetch._changed -= 2
+    assert take(64, 0.001)
+
+
 def test_prefetch_of_the_user_stays() -> None:
     prefetch = Prefetch(7)
     for _ in range(100):

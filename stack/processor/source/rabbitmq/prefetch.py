@@ -8,8 +8,12 @@ from time import monotonic
 
 # Seconds of work, and bytes, that may wait in a worker; the most messages, beyond which nothing gets faster.
 _WORK, _BYTES, _MOST = 0.05, 64 * 1024 * 1024, 500
-# A mean is taken of this many events or seconds, whichever is first.
-_EVENTS, _SECONDS = 64, 0.05
+# A mean is taken of this many events or seconds, whichever is first. The first one is taken of fewer events: a quorum
+# queue writes each acknowledgement to the disk before it delivers to a worker that asked for one message only.
+_EVENTS, _FIRST_EVENTS, _SECONDS = 64, 4, 0.05
+# A new consumer costs a moment, since a quorum queue writes it to the disk too. A count must be so many times another
+# to be worth one, and after the first few of them so many seconds are between two.
+_APART, _FREE, _REST = 4, 2, 1.0
 
 
 class Prefetch:
@@ -27,6 +31,7 @@ class Prefetch:
         self._began = 0.0
         self._total = (0, 0.0, 0)
         self._seen = self._total
+        self._changes, self._changed = 0, 0.0
 
     def begin(self) -> None:
         """Note that an event begins."""
@@ -44,13 +49,25 @@ class Prefetch:
     def revise(self) -> bool:
         """Adapt the count to the events since the last time; tell whether it is another."""
         events, seconds, bytes_ = (now - then for now, then in zip(self._total, self._seen, strict=True))
-        if self.count == self._fixed or (events < _EVENTS and seconds < _SECONDS) or not events:
+        enough = _EVENTS if self._seen[0] else _FIRST_EVENTS
+        if self.count == self._fixed or (events < enough and seconds < _SECONDS) or not events or self._is_resting:
             return False
         self._seen = self._total
         by_time = _WORK / max(seconds / events, 1e-9)
         by_size = _BYTES / max(bytes_ / events, 1)
         wish = max(self._least, min(self._fixed or min(_MOST, int(by_time)), int(by_size)))
-        if self.count / 2 < wish < self.count * 2:
+        if self._is_near(wish):
             return False
         self.count = wish
+        self._changes, self._changed = self._changes + 1, monotonic()
         return True
+
+    @property
+    def _is_resting(self) -> bool:
+        return self._changes >= _FREE and monotonic() < self._changed + _REST
+
+    def _is_near(self, wish: int) -> bool:
+        """Return whether a count is not worth a new consumer; one message, and what the user set, are meant exactly."""
+        if wish == self.count or wish == self._fixed or min(wish, self.count) == 1:
+            return wish == self.count
+        return self.count / _APART < wish < self.count * _APART
