@@ -27,9 +27,10 @@ spec:
 """
 
 CODE = '''\
-"""Writes down each message in a file, which outlives the process."""
+"""Writes down each message in a file, which outlives the process; slowly, so that messages wait for it."""
 
 import os
+import time
 
 
 def init_context(context):
@@ -37,6 +38,7 @@ def init_context(context):
 
 
 def handler(context, event):
+    time.sleep(0.004)
     os.write(context.user_data.file, event.body + b"\\n")
 '''
 

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.flaky(reruns=0)
 _BROKER = "rabbitmq-mqtt"
 # Seconds of load before a kill; kills of the broker in the usual run, and where chaos is asked for.
 _LOAD, _KILLS, _MANY_KILLS = 3.0, 3, 10
+# Seconds without a message being handled, after which none is waited for any more.
+_STILL = 30.0
 
 
 @pytest.fixture
@@ -78,12 +80,24 @@ def wait_for_load(ledger: Ledger) -> None:
 
 def account(workspace: Workspace, ledger: Ledger, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Wait until every message that was confirmed was handled, and none lies among the dead letters."""
-    wait_until(lambda: not ledger.compare(read_handled(workspace))[0], seconds=120, what="the last message")
-    lost, duplicates, mixed = ledger.compare(read_handled(workspace))
+    lost, duplicates, mixed = wait_for_messages(workspace, ledger)
     with capsys.disabled():
         print(f"\n{what}: {ledger.count} confirmed, {len(lost)} lost, {duplicates} duplicates", file=sys.stderr)
     assert not lost
     assert not mixed, f"out of order: {mixed}"
+
+
+def wait_for_messages(workspace: Workspace, ledger: Ledger) -> tuple[set[str], int, list[str]]:
+    """Return what became of the messages once all were handled, or none has been for a while."""
+    known, since = 0, time.monotonic()
+    while True:
+        handled = read_handled(workspace)
+        found = ledger.compare(handled)
+        if len(handled) > known:
+            known, since = len(handled), time.monotonic()
+        if not found[0] or time.monotonic() > since + _STILL:
+            return found
+        time.sleep(0.5)
 
 
 def is_healthy(workspace: Workspace) -> bool:
