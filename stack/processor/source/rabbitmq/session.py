@@ -104,6 +104,9 @@ class Session:
         self._consumer = ""
         self._is_full = False
         self._bytes = 0
+        # Of the consumer that there is: its limit, the messages it has in hand, and the last tag before its first.
+        self._limit, self._ahead, self._before = 0, 0, 0
+        self._last_tag = 0
 
     @property
     def is_settled(self) -> bool:
@@ -117,11 +120,14 @@ class Session:
 
     def flush(self) -> None:
         """Send the outcomes that the worker told."""
+        if self._consumer and self.is_current and self._ahead >= self._limit and self.prefetch.revise():
+            self._consume_anew()
         outcomes = self.outcomes
         done: list[int] = []
         while outcomes:
             delivery, failure = outcomes.popleft()
             self._bytes -= len(delivery.message.body)
+            self._ahead -= delivery.tag > self._before
             if failure is None:
                 done.append(delivery.tag)
             else:
@@ -132,8 +138,6 @@ class Session:
         if self._is_full and self.is_current and self._bytes <= self.prefetch.most_bytes // 2:
             self._is_full = False
             self._consume(lambda _frame: None)
-        elif self._consumer and self.is_current and self.prefetch.revise():
-            self._consume_anew()
 
     def stop(self, done: Callable[[], None]) -> None:
         """Let the broker deliver nothing more, then call `done`; what is not begun goes back to the queue."""
@@ -151,6 +155,7 @@ class Session:
             if self._is_stopped:
                 return
             self.is_current = True
+            self._limit, self._ahead, self._before = self.prefetch.count, 0, self._last_tag
             self._consumer = self._channel.basic_consume(
                 self._plan.topology.queue, self._on_message, arguments=_CONSUMER_ARGUMENTS, callback=done
             )
@@ -158,10 +163,10 @@ class Session:
         self._channel.basic_qos(prefetch_count=self.prefetch.count, callback=consume)
 
     def _consume_anew(self) -> None:
-        """Consume with another limit.
+        """Consume with another limit, before what is done is acknowledged.
 
-        The old consumer is cancelled first: messages then under way go back to their place in the queue before any
-        later one is delivered, so their order stays.
+        The old consumer has all that it may have, and so nothing is under way to it. Such messages would be given back
+        one by one, and a quorum queue may deliver later ones before it has taken them.
         """
 
         def consume(_frame: object) -> None:
@@ -176,6 +181,7 @@ class Session:
         if properties.headers:
             message = restore_origin(message, self._plan.copies)
         self._bytes += len(body)
+        self._ahead, self._last_tag = self._ahead + 1, method.delivery_tag
         self._put(AmqpDelivery(self, method.delivery_tag, message, is_again=method.redelivered))
         if self._bytes > self.prefetch.most_bytes and self._consumer:
             self._pause(len(body))
