@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from time import time
 from typing import Any
+from urllib.parse import quote
 
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
@@ -14,10 +15,11 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, Unrouta
 
 # pika reads no odd message without it.
 import stack.processor.source.rabbitmq.properties  # noqa: F401
+from stack.config.broker import QUORUM
 from stack.errors import BrokerError
 from stack.plan.publication import AmqpMessage, MqttMessage
 from stack.run.broker.broker import Broker
-from stack.run.broker.unacknowledged import read_unacknowledged
+from stack.run.broker.unacknowledged import get_unacknowledged, read_unacknowledged
 from stack.run.live.observer import NAME, Observed
 
 # Seconds that the broker may take for each answer.
@@ -87,10 +89,17 @@ def peek(broker: Broker, queue: str, count: int, *, most_bytes: int | None = Non
         BrokerError: there is no such queue, another client has it for itself, or the broker cannot be reached.
     """
     with _open_channel(broker) as channel:
+        channel.queue_declare(queue, passive=True)
+        read = read_unacknowledged if _is_quorum(broker, queue) else get_unacknowledged
         return [
             Observed(time(), method.exchange, method.routing_key, body, properties)
-            for method, properties, body in read_unacknowledged(channel, queue, count, most_bytes=most_bytes)
+            for method, properties, body in read(channel, queue, count, most_bytes=most_bytes)
         ]
+
+
+def _is_quorum(broker: Broker, queue: str) -> bool:
+    found = broker.request("GET", f"/api/queues/%2F/{quote(queue, safe='')}?columns=type")
+    return bool(found["type"] == QUORUM)
 
 
 def _await(answers: "SimpleQueue[ReasonCode]", address: str) -> ReasonCode:

@@ -24,9 +24,25 @@ def read_unacknowledged(
     wanted = min(count, waiting)
     if not wanted:
         return
-    read = 0
     channel.basic_qos(prefetch_count=wanted if wanted <= _MOST else _ALL)
-    for method, properties, body in islice(channel.consume(queue, inactivity_timeout=_PATIENCE), wanted):
+    yield from _limit(islice(channel.consume(queue, inactivity_timeout=_PATIENCE), wanted), most_bytes)
+
+
+def get_unacknowledged(
+    channel: Any, queue: str, count: int, *, most_bytes: int | None = None
+) -> Iterator[tuple[Any, Any, bytes]]:
+    """Yield the same without consuming the queue, which would be deleted with its last consumer if it is auto-delete.
+
+    Only a classic queue takes the messages back in their order.
+    """
+    waiting = int(channel.queue_declare(queue, passive=True).method.message_count)
+    yield from _limit((channel.basic_get(queue) for _ in range(min(count, waiting))), most_bytes)
+
+
+def _limit(deliveries: Iterator[tuple[Any, Any, bytes]], most_bytes: int | None) -> Iterator[tuple[Any, Any, bytes]]:
+    """Yield deliveries until there is none, or they are enough."""
+    read = 0
+    for method, properties, body in deliveries:
         if method is None:
             return
         yield method, properties, body
