@@ -16,7 +16,7 @@ _PATIENCE = ("--reruns=1",)
 # Most tests wait for processes rather than compute. The tests of a file stay together; tests/docker/conftest.py says
 # which files begin.
 _WORKERS = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
-_CHAOS = "tests/docker/test_chaos.py"
+_CHAOS = ("tests/docker/test_chaos.py", "tests/docker/test_kill.py")
 # Tests with this marker send odd messages.
 _FUZZ = "fuzz"
 
@@ -39,7 +39,7 @@ def run_chaos(*, minutes: float, seed: int) -> int:
     A seed of 0 is chosen by chance, and told.
     """
     options = [f"--chaos-minutes={minutes}", *([f"--chaos-seed={seed}"] if seed else [])]
-    return _run(sys.executable, "-m", "pytest", "--no-docker-skip", *options, _CHAOS)
+    return _run(sys.executable, "-m", "pytest", "--no-docker-skip", *options, *_CHAOS)
 
 
 def run_fuzz(*, minutes: float, seed: int) -> int:
