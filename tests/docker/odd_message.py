@@ -28,8 +28,9 @@ _LARGE = 400_000
 class OddMessages:
     """Makes messages out of chance."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, user: str) -> None:
         self._random = random
+        self._user = user.encode()
 
     def make_body(self, number: int) -> bytes:
         """Return a body that begins with its number and the mood of its handler."""
@@ -66,7 +67,7 @@ class OddMessages:
             (7, texts),
             (6, lambda: self._number()),
             (5, texts),
-            (4, lambda: short(b"guest")),
+            (4, lambda: short(self._user)),
             (3, texts),
             (2, texts),
         ]

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from itertools import count
 from random import Random
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -35,7 +36,7 @@ class Sender:
         self.refused = 0
         self._bench = bench
         self._random = random
-        self._odd = OddMessages(random)
+        self._odd = OddMessages(random, unquote(urlsplit(bench.broker.amqp_url).username or ""))
         self._numbers = count()
         self._stack = ExitStack()
         self._wire = self._open()

@@ -8,6 +8,7 @@ import pytest
 from pika import BasicProperties
 
 from stack.processor.message import AmqpMessage, CronMessage, HttpMessage, MqttMessage, PooledMessage
+from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.wire import pack_delivery, unpack_message
 
 MESSAGES = [
@@ -15,6 +16,7 @@ MESSAGES = [
     MqttMessage("a/b", b"1", 3, {"x-mqtt-retain": False}, "", 2.0),
     CronMessage(b"tick", {"a": "b"}, "/", ""),
     AmqpMessage("e", "k", BasicProperties(headers={"t": datetime(2026, 1, 1, tzinfo=UTC), "d": Decimal("1.5")}), b"b"),
+    AmqpMessage(b"\xff", b"\xfe", Properties().decode(b"\xa0\0\1\xff\0\0\0\7\1\xffS\0\0\0\0"), b"b", 2),
 ]
 
 

@@ -15,6 +15,11 @@ class Acknowledgements:
         self._held: set[int] = set()
 
     @property
+    def count(self) -> int:
+        """Return how many deliveries are held back."""
+        return len(self._held)
+
+    @property
     def is_free(self) -> bool:
         """Tell whether nothing is held back."""
         return not self._held

@@ -1,6 +1,8 @@
 """Where the broker is, how it is called, and why a call failed."""
 
+from copy import copy
 from typing import Any
+from urllib.parse import urlsplit
 
 from pika import PlainCredentials, SSLOptions, URLParameters
 from pika.exceptions import ConnectionClosedByBroker, ProbableAccessDeniedError, ProbableAuthenticationError
@@ -9,8 +11,12 @@ from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, Trigger
 from stack.processor.source.tls import open_tls
 
-# Seconds between heartbeats where the URL does not say; a dead connection shows after two.
-_HEARTBEAT = 30
+# Seconds between heartbeats where the URL does not say; a dead connection shows after two. A handler that keeps
+# Python's lock to itself lets none through; with the stack's own broker, whose kernel and ours find out sooner
+# whether the other end is there (advanced.config), that may take minutes.
+_HEARTBEAT, _OWN_HEARTBEAT = 30, 600
+# Seconds, but for the last two: a probe number, and milliseconds until what was sent must have arrived.
+_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 # What the URL may carry, as a query, to say otherwise.
 _HEARTBEAT_KEY = "heartbeat="
 
@@ -33,11 +39,20 @@ def plan_connection(trigger: Trigger, function: Function) -> Any:
     if parameters.ssl_options:
         parameters.ssl_options = SSLOptions(open_tls(trigger.attributes), parameters.host)
     if _HEARTBEAT_KEY not in trigger.url:
-        parameters.heartbeat = _HEARTBEAT
+        is_own = parameters.host == urlsplit(function.broker_url).hostname
+        parameters.heartbeat = _OWN_HEARTBEAT if is_own else _HEARTBEAT
+    parameters.tcp_options = _KEEPALIVE
     parameters.client_properties = {"connection_name": f"nuclio-{function.name}-{trigger.name}"}
     # The source itself tries again, with growing delays.
     parameters.connection_attempts = 1
     return parameters
+
+
+def plan_publishing(parameters: Any) -> Any:
+    """Return the parameters of a connection that publishes: a broker may stop to read from it, which is no failure."""
+    publishing = copy(parameters)
+    publishing.heartbeat, publishing.tcp_options = min(parameters.heartbeat, _HEARTBEAT), None
+    return publishing
 
 
 def explain_error(error: BaseException, address: str) -> str:

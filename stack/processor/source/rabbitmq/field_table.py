@@ -29,6 +29,7 @@ _FIXED = {
     )
 }  # fmt: skip
 _TEXT, _BYTES, _TABLE, _LIST, _NONE, _TIME, _DECIMAL = b"SxFAVTD"
+_LONG = frozenset((_TEXT, _BYTES, _TABLE, _LIST))
 _TIMESTAMP = Struct(">Q")
 _INT, _FLOAT = Struct(">cq"), Struct(">cd")
 _SHORT = 255
@@ -113,8 +114,10 @@ class _Reader:
 
     def read_name(self, offset: int) -> tuple[Key, int]:
         """Return a name, as text where it is that, and where its value begins."""
-        name, offset = self.find_name(offset)
-        return read_text(name), offset
+        stop = offset + 1 + self._data[offset]
+        if stop >= self._end:
+            raise TableError
+        return read_text(self._data[offset + 1 : stop]), stop
 
     def read_value(self, offset: int, depth: int) -> _Read:
         """Return a value and where it ends."""
@@ -122,10 +125,13 @@ class _Reader:
         if self._left < 0:
             raise TableError
         kind = self._data[offset]
-        stop = self.skip_value(offset)
         fixed = _FIXED.get(kind)
         if fixed:
+            stop = offset + 1 + fixed[1]
+            if stop > self._end:
+                raise TableError
             return fixed[0](self._data, offset + 1)[0], stop
+        stop = self.skip_value(offset)
         if kind == _TEXT:
             return read_text(self._data[offset + 5 : stop]), stop
         if kind in (_TABLE, _LIST):
@@ -135,12 +141,12 @@ class _Reader:
     def skip_value(self, offset: int) -> int:
         """Return where a value ends."""
         kind = self._data[offset]
-        if kind in _FIXED:
-            stop = offset + 1 + _FIXED[kind][1]
-        elif kind in (_TEXT, _BYTES, _TABLE, _LIST):
+        if kind in _LONG:
             if offset + 5 > self._end:
                 raise TableError
             stop = offset + 5 + _LENGTH.unpack_from(self._data, offset + 1)[0]
+        elif kind in _FIXED:
+            stop = offset + 1 + _FIXED[kind][1]
         elif kind in _SIZES:
             stop = offset + 1 + _SIZES[kind]
         else:

@@ -19,4 +19,5 @@ NOTES = frozenset(
 DEATHS = frozenset(
     ("x-death", *(f"x-{which}-death-{what}" for which in ("first", "last") for what in ("exchange", "queue", "reason")))
 )
-DELIVERIES = frozenset(("x-delivery-count", "x-acquired-count"))
+DELIVERY_COUNT = "x-delivery-count"
+DELIVERIES = frozenset((DELIVERY_COUNT, "x-acquired-count"))

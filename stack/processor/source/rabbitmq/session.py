@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 from typing import Any, Protocol
 
 from stack.processor.delivery import Failure, Intake
@@ -11,6 +12,7 @@ from stack.processor.message import AmqpMessage
 from stack.processor.meter import Count
 from stack.processor.response import Response
 from stack.processor.source.rabbitmq.acknowledgement import Acknowledgements
+from stack.processor.source.rabbitmq.note import DELIVERY_COUNT
 from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.publisher import CopyPublisher, Order
 from stack.processor.source.rabbitmq.retry import Copy, CopyPlan, Policy, copy_message, is_last, restore_origin
@@ -18,6 +20,12 @@ from stack.processor.source.rabbitmq.topology import Topology, declare
 
 # The broker takes a channel away whose consumer keeps a message for longer than this, in milliseconds. Its own limit
 # of 30 minutes would end a handler that takes an hour.
+# How often a message may be delivered without an outcome; a quorum queue counts that.
+_MOST_DELIVERIES = 5
+# Messages that are remembered for having taken long.
+_MOST_OVERDUE = 64
+# Seconds after which messages whose copies the broker does not take make place for others, and how many may.
+_RELIEF, _MOST_HELD = 1.0, 1000
 _CONSUMER_ARGUMENTS = {"x-consumer-timeout": 7 * 24 * 3600 * 1000}
 
 
@@ -30,6 +38,10 @@ class Plan(Protocol):
     publisher: CopyPublisher
     prefetch: Prefetch
     hand: Hand
+    heartbeat: float
+    """Seconds after which, unless the handler lets the I/O thread run, the broker may close the connection."""
+    overdue: dict[int, str]
+    """Why messages failed whose outcome could not be told, by their marks."""
 
     def count(self, what: Count) -> None:
         """Count what became of an event."""
@@ -41,11 +53,12 @@ class Plan(Protocol):
 class AmqpDelivery:
     """One message on its way through a worker."""
 
-    __slots__ = ("_is_again", "_session", "blamed_mark", "message", "pool_index", "tag")
+    __slots__ = ("_began", "_is_again", "_session", "blamed_mark", "message", "pool_index", "tag")
 
     def __init__(self, session: "Session", tag: int, message: AmqpMessage, *, is_again: bool) -> None:
         self._session = session
         self._is_again = is_again
+        self._began = 0.0
         self.tag = tag
         self.message = message
         self.blamed_mark = 0
@@ -60,13 +73,24 @@ class AmqpDelivery:
         if not session.is_current:
             return False
         mark = mark_message(self.message.routing_key, self.message.body)
-        if self._is_again and (reason := session.hand.take_blame(mark)):
-            self.blamed_mark = mark
+        if self._is_again and (reason := self._find_blame(mark)):
             session.outcomes.append((self, Failure(reason, "")))
             return False
+        self._began = monotonic()
         session.hand.hold(mark)
         session.prefetch.begin()
         return True
+
+    def _find_blame(self, mark: int) -> str:
+        """Return why a message that comes again is not to be handled; nothing if it is."""
+        session = self._session
+        if reason := session.hand.take_blame(mark):
+            self.blamed_mark = mark
+            return reason
+        count = (self.message.properties.headers or {}).get(DELIVERY_COUNT, 0)
+        if isinstance(count, int) and count >= _MOST_DELIVERIES:
+            return f"it was delivered {count} times before, and nobody lived to tell what became of it"
+        return session.take_overdue(mark)
 
     def settle_blame(self) -> None:
         """Note that nothing more is to be done about the worker that died of it."""
@@ -86,6 +110,7 @@ class AmqpDelivery:
         session.hand.release()
         session.prefetch.end(len(self.message.body))
         session.outcomes.append((self, failure))
+        session.note_late(self.message, monotonic() - self._began)
 
 
 class Session:
@@ -104,9 +129,11 @@ class Session:
         self._consumer = ""
         self._is_full = False
         self._bytes = 0
-        # Of the consumer that there is: its limit, the messages it has in hand, and the last tag before its first.
-        self._limit, self._ahead, self._before = 0, 0, 0
+        # Of the consumer that there is: its limit, the messages it has in hand, the last tag before its first, and how
+        # many of its messages wait until their copies are confirmed.
+        self._limit, self._ahead, self._before, self._held = 0, 0, 0, 0
         self._last_tag = 0
+        self._call_later = channel.connection.ioloop.call_later
 
     @property
     def is_settled(self) -> bool:
@@ -117,6 +144,24 @@ class Session:
         """Declare all and begin to consume, then call `done`."""
         consume = partial(self._consume, lambda _frame: done())
         declare(self._channel, self._plan.topology, is_missing=is_missing, done=consume)
+
+    def note_late(self, message: AmqpMessage, seconds: float) -> None:
+        """Note that a message took longer than the connection can do without the I/O thread.
+
+        If it comes again, the handler has kept the connection from living, by keeping Python's lock to itself, so that
+        its outcome could not be told. It would do so each time; so the message has failed.
+        """
+        if seconds > self._plan.heartbeat:
+            while len(self._plan.overdue) >= _MOST_OVERDUE:
+                del self._plan.overdue[next(iter(self._plan.overdue))]
+            mark = mark_message(message.routing_key, message.body)
+            self._plan.overdue[mark] = (
+                f"the connection to the broker was lost while the handler ran, for {seconds:.0f} s"
+            )
+
+    def take_overdue(self, mark: int) -> str:
+        """Return why a message failed whose outcome could not be told; nothing if there is no such."""
+        return self._plan.overdue.pop(mark, "")
 
     def flush(self) -> None:
         """Send the outcomes that the worker told."""
@@ -155,7 +200,7 @@ class Session:
             if self._is_stopped:
                 return
             self.is_current = True
-            self._limit, self._ahead, self._before = self.prefetch.count, 0, self._last_tag
+            self._limit, self._ahead, self._before, self._held = self.prefetch.count, 0, self._last_tag, 0
             self._consumer = self._channel.basic_consume(
                 self._plan.topology.queue, self._on_message, arguments=_CONSUMER_ARGUMENTS, callback=done
             )
@@ -175,6 +220,15 @@ class Session:
 
         tag, self._consumer = self._consumer, ""
         self._channel.basic_cancel(tag, callback=consume)
+
+    def _relieve(self) -> None:
+        """Consume with another consumer where all that this one may have waits for the broker to take copies.
+
+        One that is short of memory or disk takes none, and would deliver nothing more until then.
+        """
+        is_stuck = self._held >= self._limit and self._acknowledgements.count < _MOST_HELD
+        if is_stuck and self._consumer and self.is_current:
+            self._consume_anew()
 
     def _on_message(self, _channel: object, method: Any, properties: Any, body: bytes) -> None:
         message = AmqpMessage(method.exchange, method.routing_key, properties, body)
@@ -218,10 +272,16 @@ class Session:
     def _send_copy(self, delivery: AmqpDelivery, failure: Failure) -> None:
         plan, message, tag = self._plan, delivery.message, delivery.tag
         self._acknowledgements.hold(tag)
+        consumer, size = self._consumer, len(message.body)
+        self._held += 1
+        self._bytes += size
+        self._call_later(_RELIEF, self._relieve)
 
         def confirmed() -> None:
             plan.count(Count.DEAD_LETTERED if is_last(message, plan.copies) else Count.RETRIED)
             self._acknowledgements.release(tag)
+            self._bytes -= size
+            self._held -= consumer == self._consumer
             if self._channel.is_open:
                 self._channel.basic_ack(tag)
                 plan.note_outcome()

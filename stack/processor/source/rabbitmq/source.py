@@ -1,6 +1,7 @@
 """Messages from an AMQP queue: pika on an I/O thread, connected again for ever."""
 
 from dataclasses import replace
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -11,7 +12,7 @@ from stack.processor.delivery import Intake, Report
 from stack.processor.hand import Hand
 from stack.processor.loop import LoopRunner, find_runner
 from stack.processor.source.delay import Delays
-from stack.processor.source.rabbitmq.address import explain_error, plan_connection
+from stack.processor.source.rabbitmq.address import explain_error, plan_connection, plan_publishing
 from stack.processor.source.rabbitmq.connection import Connection
 from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.publisher import CopyPublisher
@@ -51,9 +52,11 @@ class RabbitSource:
         batch_size = trigger.batch.size if trigger.batch else 1
         self.prefetch = Prefetch(trigger.attributes.integer("prefetchCount", 0), batch_size)
         self._parameters = plan_connection(trigger, function)
+        self.heartbeat = float(self._parameters.heartbeat or inf)
+        self.overdue: dict[int, str] = {}
         key = function.signature_key or derive_signature_key(self._parameters.credentials.password)
         self.copies = CopyPlan(self.topology.queue, self.policy.retries, function.name, key)
-        self.publisher = CopyPublisher(self._parameters, self._loop, self.topology.queue_type)
+        self.publisher = CopyPublisher(plan_publishing(self._parameters), self._loop, self.topology.queue_type)
         self._address = trigger.url_to_show
         self._intake = intake
         self._report = report

@@ -23,6 +23,11 @@ def handler(context, event):
 def act(word, argument, event):
     if word == "sleep":
         time.sleep(float(argument))
+    elif word == "hold-lock":
+        # No other thread of Python runs meanwhile.
+        ctypes.PyDLL(None).sleep(int(argument))
+    elif word == "wait-for":
+        wait_for(Path(argument))
     elif word == "answer":
         return (int(argument), "")
     elif word.startswith("fail"):
@@ -30,6 +35,11 @@ def act(word, argument, event):
     elif word in ("exit", "exit-once", "crash"):
         die(word, argument)
     return None
+
+
+def wait_for(file):
+    while not file.exists():
+        time.sleep(0.05)
 
 
 def fail(word, argument, event):

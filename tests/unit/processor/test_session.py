@@ -1,0 +1,141 @@
+"""What a consumer's channel does with large messages, and with those that come again and again."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pika
+import pytest
+
+from stack.processor.delivery import Failure
+from stack.processor.hand import Hand
+from stack.processor.response import Response
+from stack.processor.source.rabbitmq.prefetch import Prefetch
+from stack.processor.source.rabbitmq.properties import Properties
+from stack.processor.source.rabbitmq.publisher import Order
+from stack.processor.source.rabbitmq.retry import CopyPlan, Policy
+from stack.processor.source.rabbitmq.session import AmqpDelivery, Session
+from stack.processor.source.rabbitmq.topology import Topology
+
+LARGE = b"x" * (16 * 1024 * 1024)
+DONE = Response(200, "", b"", {})
+
+
+class Channel:
+    """What a session needs of pika's channel; it does at once what it is asked for."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self.later: list[Callable[[], None]] = []
+        ioloop = SimpleNamespace(call_later=lambda _delay, work: self.later.append(work))
+        self.connection = SimpleNamespace(ioloop=ioloop)
+        self.limit = 0
+        self.consumers: list[str] = []
+        self.cancelled: list[str] = []
+        self.acknowledged: list[int] = []
+
+    def queue_declare(self, _queue: str, callback: Callable[..., None], **_options: Any) -> None:
+        callback(None)
+
+    def basic_qos(self, prefetch_count: int, callback: Callable[..., None]) -> None:
+        self.limit = prefetch_count
+        callback(None)
+
+    def basic_consume(self, _queue: str, on_message: Any, arguments: Any, callback: Callable[..., None]) -> str:
+        self.on_message = on_message
+        self.consumers.append(f"consumer {len(self.consumers)}")
+        return self.consumers[-1]
+
+    def basic_cancel(self, tag: str, callback: Callable[..., None]) -> None:
+        self.cancelled.append(tag)
+        callback(None)
+
+    def basic_ack(self, tag: int, multiple: bool = False) -> None:
+        self.acknowledged.append(tag)
+
+
+class World:
+    """A session whose outcomes are told by the test."""
+
+    def __init__(self, prefetch: int = 500) -> None:
+        self.channel = Channel()
+        self.deliveries: list[AmqpDelivery] = []
+        self.orders: list[Order] = []
+        self.tag = 0
+        plan: Any = SimpleNamespace(
+            topology=Topology("q", True, "", False, False, ()), policy=Policy("retry", False, 0),
+            copies=CopyPlan("q", 0, "f", b"key"), publisher=SimpleNamespace(publish=self.orders.append),
+            prefetch=Prefetch(prefetch), hand=Hand(), heartbeat=30.0, overdue={}, count=lambda _what: None,
+            note_outcome=lambda: None,
+        )  # fmt: skip
+        self.session = Session(self.channel, plan, SimpleNamespace(put=self.deliveries.append))
+        self.session.open(is_missing=False, done=lambda: None)
+
+    def deliver(self, body: bytes, *, is_again: Any = False, **headers: Any) -> AmqpDelivery:
+        self.tag += 1
+        method = pika.spec.Basic.Deliver("c", self.tag, is_again, "e", "k")
+        self.channel.on_message(self.channel, method, Properties(headers=headers or None), body)
+        return self.deliveries[-1]
+
+
+def test_large_messages_stop_the_consumer_until_there_is_room() -> None:
+    world = World()
+    for _ in range(5):
+        world.deliver(LARGE)
+    assert world.channel.cancelled == ["consumer 0"]
+    for delivery in world.deliveries[:2]:
+        assert delivery.claim()
+        delivery.done(DONE)
+    world.session.flush()
+    assert world.channel.consumers == ["consumer 0"]
+    for delivery in world.deliveries[2:]:
+        delivery.done(DONE)
+    world.session.flush()
+    assert (world.channel.consumers, world.channel.limit) == (["consumer 0", "consumer 1"], 4)
+
+
+def test_small_messages_stop_nothing() -> None:
+    world = World()
+    for _ in range(500):
+        world.deliver(b"x" * 1000)
+    assert not world.channel.cancelled
+
+
+@pytest.mark.parametrize(("count", "is_handled"), [(4, True), (5, False), (10**30, False), ("many", True), (b"", True)])
+def test_message_that_is_delivered_too_often_has_failed(count: Any, is_handled: bool) -> None:
+    world = World()
+    delivery = world.deliver(b"b", is_again=True, **{"x-delivery-count": count})
+    assert delivery.claim() is is_handled
+    world.session.flush()
+    assert bool(world.orders) is not is_handled
+
+
+def test_count_of_a_first_delivery_is_the_publishers_own() -> None:
+    assert World().deliver(b"b", is_again=False, **{"x-delivery-count": 1000}).claim()
+
+
+def test_message_that_outlasted_the_heartbeat_fails_when_it_comes_again() -> None:
+    world = World()
+    delivery = world.deliver(b"long")
+    assert delivery.claim()
+    delivery._began -= 100
+    delivery.done(DONE)
+    again = world.deliver(b"long", is_again=True)
+    assert not again.claim()
+    assert world.session.outcomes[-1][1] == Failure(
+        "the connection to the broker was lost while the handler ran, for 100 s", ""
+    )
+    assert world.deliver(b"long", is_again=True).claim()
+
+
+def test_others_are_handled_while_the_broker_takes_no_copies() -> None:
+    world = World(prefetch=1)
+    delivery = world.deliver(b"fails")
+    assert delivery.claim()
+    delivery.failed(DONE, Failure("no", ""))
+    world.session.flush()
+    (order,) = world.orders
+    world.channel.later.pop()()
+    assert (world.channel.cancelled, world.channel.consumers[1:]) == (["consumer 0"], ["consumer 1"])
+    order.confirmed()
+    assert world.channel.acknowledged == [1] and world.session.is_settled
