@@ -118,9 +118,9 @@ CHANGES: dict[str, tuple[list[Request], str]] = {
         [("PUT", at("policies", POLICY), {"pattern": "dead$", "definition": {"max-length": 1}, "priority": 2})],
         f"policy {POLICY}",
     ),
-    "policy overridden": (apply_policy("policies", "^drift", {"max-length": 1}), "policy by-hand"),
+    "policy overridden": (apply_policy("policies", "^drift", {"max-length": 9999}), "policy by-hand"),
     "policy of an operator": (
-        apply_policy("operator-policies", "^drift", {"max-length": 1}),
+        apply_policy("operator-policies", "^drift", {"max-length": 9999}),
         "operator policy by-hand",
     ),
     "user limited in connections": (
@@ -209,7 +209,7 @@ def drifter(workspace: Workspace) -> Iterator[Workspace]:
     workspace.invoke("deploy-function", NAME)
     stack = open_own(workspace)
     publish(stack, ["refuse"])
-    wait_until(lambda: "drift/q.dead" in find_broker(stack).queues(), seconds=30, what="a dead letter")
+    wait_until(lambda: "drift/q.dead" in find_broker(stack).queues(), seconds=60, what="a dead letter")
     yield workspace
     workspace.note_images()
     workspace.invoke("delete-function", NAME, "--yes", check=False)
@@ -229,7 +229,7 @@ def test_a_queue_is_moved_while_messages_come(drifter: Workspace) -> None:
     sent = [f"n{number}" for number in range(800)]
     publisher = Thread(target=publish, args=(stack, sent))
     publisher.start()
-    wait_until(lambda: count(stack, "drift/q") > 50, what="messages that wait")
+    wait_until(lambda: count(stack, "drift/q") > 50, seconds=60, what="messages that wait")
     drifter.invoke("up")
     publisher.join()
     assert find(stack) == set()
@@ -316,7 +316,9 @@ def test_who_consumes_alone_is_sent_away(drifter: Workspace) -> None:
         channel = connection.channel()
         channel.basic_consume("drift/taken", lambda *_: None, exclusive=True)
         subject = "exclusive consumer of queue drift/taken"
-        wait_until(lambda: connection.process_data_events(0.1) or subject in find(stack), what="the consumer")
+        wait_until(
+            lambda: connection.process_data_events(0.1) or subject in find(stack), seconds=60, what="the consumer"
+        )
         assert mend_stack_broker(stack)
         with pytest.raises(pika.exceptions.AMQPError):
             connection.process_data_events(5)
@@ -345,15 +347,17 @@ def test_alarms_are_told_where_a_person_looks_first(drifter: Workspace) -> None:
             assert_alarm_is_told(drifter)
         finally:
             run_docker(*set_limit, str(node["disk_free_limit"]))
-    wait_until(lambda: "takes no messages" not in drifter.invoke("status").stderr, what="the end of the alarm")
+    wait_until(
+        lambda: "takes no messages" not in drifter.invoke("status").stderr, seconds=60, what="the end of the alarm"
+    )
 
 
 def assert_alarm_is_told(workspace: Workspace) -> None:
     blocked = "1 connection waits to publish"
-    wait_until(lambda: blocked in workspace.invoke("status").stderr, seconds=40, what="who is blocked")
+    wait_until(lambda: blocked in workspace.invoke("status").stderr, seconds=60, what="who is blocked")
     assert "takes no messages" in workspace.invoke("status").stderr
     assert "takes no messages" in workspace.invoke("plan", check=False).stderr
-    wait_until(lambda: "takes no messages" in read_overview(workspace), seconds=40, what="the alarm on the overview")
+    wait_until(lambda: "takes no messages" in read_overview(workspace), seconds=60, what="the alarm on the overview")
     metrics = fetch(f"http://127.0.0.1:{workspace.settings.ports.metrics}/metrics")[1]
     assert re.search(r"^rabbitmq_alarms_free_disk_space_watermark 1$", metrics, re.MULTILINE)
 
@@ -363,10 +367,14 @@ def test_dead_letters_are_counted_in_their_queue(drifter: Workspace) -> None:
     drifter.invoke("scale-function", NAME, "0")
     stack = open_own(drifter)
     find_broker(stack).request("DELETE", f"{DEAD}/contents")
-    wait_until(lambda: f">{NAME}<" not in read_overview(drifter), what="an overview without dead letters")
+    wait_until(lambda: f">{NAME}<" not in read_overview(drifter), seconds=60, what="an overview without dead letters")
     publish(stack, ["one", "two"], "", "drift/q.dead")
-    wait_until(lambda: "could not handle 2 messages" in read_overview(drifter), what="dead letters on the overview")
+    wait_until(
+        lambda: "could not handle 2 messages" in read_overview(drifter), seconds=60, what="dead letters on the overview"
+    )
     assert f"{NAME} has 2 dead letters" in drifter.invoke("status").stderr
     find_broker(stack).request("DELETE", f"{DEAD}/contents")
-    wait_until(lambda: "could not handle 2 messages" not in read_overview(drifter), what="an overview without them")
-    wait_until(lambda: f"{NAME} has" not in drifter.invoke("status").stderr, what="a status without them")
+    wait_until(
+        lambda: "could not handle 2 messages" not in read_overview(drifter), seconds=60, what="an overview without them"
+    )
+    wait_until(lambda: f"{NAME} has" not in drifter.invoke("status").stderr, seconds=60, what="a status without them")
