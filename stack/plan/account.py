@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from stack.config.secret import Secret, SecretContent
 from stack.config.settings import Processor, Settings
 from stack.config.trigger import CronTrigger, RabbitTrigger
-from stack.plan.broker import GUEST, Credentials, hash_password
+from stack.plan.broker import GUEST, MQTT_EXCHANGE, Credentials, hash_password
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.foundation import chosen_processor
 from stack.plan.function import FunctionPlan, is_stack_broker, own_queues, service_name
@@ -34,6 +34,10 @@ class Permission:
     write: str
     read: str
 
+
+# A longer topic of MQTT fits into no delivery of AMQP: RabbitMQ closes the connection of the queue's consumer over it,
+# and delivers the message again, for ever. Who publishes is asked this expression, byte by byte.
+_SHORT_TOPIC = r"(?s)\A.{0,255}\z"
 
 EVERYTHING = Permission(".*", ".*", ".*")
 
@@ -70,6 +74,7 @@ def describe_foundation(key: SecretContent) -> str:
         "vhosts": [{"name": "/"}],
         "users": [_user(user.username, hash_password(user), ["administrator"])],
         "permissions": [_permission(user.username, EVERYTHING)],
+        "topic_permissions": [_topic_permission(user.username)],
     }
     return json.dumps(document, indent=2) + "\n"
 
@@ -89,7 +94,9 @@ def describe_accounts(accounts: Accounts, plans: Sequence[FunctionPlan], setting
         account = function_account(accounts.key, plan.name)
         users.append(_user(account.username, hash_password(account), ()))
         permissions.append(_permission(account.username, allow_function(own, taken)))
-    return json.dumps({"users": users, "permissions": permissions}, indent=2) + "\n"
+    topics = [_topic_permission(str(one["user"])) for one in permissions]
+    document = {"users": users, "permissions": permissions, "topic_permissions": topics}
+    return json.dumps(document, indent=2) + "\n"
 
 
 @dataclass(frozen=True)
@@ -174,3 +181,7 @@ def _permission(user: str, allowed: Permission) -> dict[str, object]:
         "write": allowed.write,
         "read": allowed.read,
     }
+
+
+def _topic_permission(user: str) -> dict[str, object]:
+    return {"user": user, "vhost": "/", "exchange": MQTT_EXCHANGE, "write": _SHORT_TOPIC, "read": ".*"}

@@ -6,6 +6,8 @@ from contextlib import suppress
 from urllib.parse import quote
 
 _CONNECT, _CONNACK, _PUBLISH, _PUBACK, _DISCONNECT = 0x10, 2, 0x32, 4, b"\xe0\x00"
+# Reason codes of MQTT 5 from here on are refusals.
+_REFUSED = b"\x80"
 _TIMEOUT = 20.0
 
 
@@ -19,6 +21,7 @@ class MqttWire:
     def __init__(self, host: str, port: int, version: int, *, account: str = "guest", password: str = "guest") -> None:
         self.version = version
         self.acknowledged: set[int] = set()
+        self.refused: set[int] = set()
         self._socket = socket.create_connection((host, port), _TIMEOUT)
         self._reader = self._socket.makefile("rb")
         flags = 0b1100_0010
@@ -50,10 +53,11 @@ class MqttWire:
         Raises:
             ClosedError: the broker has closed the connection; those of before are noted.
         """
-        while wanted - self.acknowledged:
+        while wanted - self.acknowledged - self.refused:
             kind, rest = self._read()
             if kind == _PUBACK:
-                self.acknowledged.add(int.from_bytes(rest[:2]))
+                is_refused = rest[2:3] >= _REFUSED
+                (self.refused if is_refused else self.acknowledged).add(int.from_bytes(rest[:2]))
 
     def _read(self) -> tuple[int, bytes]:
         try:

@@ -1,7 +1,7 @@
 """Odd messages over MQTT 3.1.1 and 5: none stops a worker, and what the broker takes is handled or a dead letter."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from random import Random
 
@@ -46,6 +46,7 @@ class OddPublisher:
         version = self._random.choice((4, 5))
         wire = self._wires.get(version) or self._open(version)
         wire.acknowledged.clear()
+        wire.refused.clear()
         sent: dict[int, tuple[int, bytes, bool]] = {}
         try:
             for packet_id in range(1, amount + 1):
@@ -76,7 +77,7 @@ class OddPublisher:
         # Most topics are such as the broker takes, so that the rest of the message matters.
         known = _LEVELS if self._random.random() < 0.1 else _LEVELS[:10]
         levels = self._random.choices(known, k=self._random.randint(0, 3))
-        topic = b"/".join([self._prefix, *levels])[:255]
+        topic = b"/".join([self._prefix, *levels])[:65_535]
         wire.publish(packet_id, topic, body, properties=self._make_properties())
 
     def _make_properties(self) -> bytes:
@@ -144,3 +145,14 @@ def test_no_odd_message_stops_a_function(bench: Bench, mqtt_url: Callable[[str],
     assert len(ledger.confirmed) > fuzz.sent / 3 and ledger.dead
     assert processor.workers() == workers
     assert processor.health().status == 200
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_topic_too_long_for_amqp_is_refused(broker: Broker, version: int) -> None:
+    with MqttWire(broker.mqtt_host, broker.mqtt_port, version) as wire:
+        wire.publish(1, b"t" * 255, b"fits")
+        wire.await_acknowledgements({1})
+        wire.publish(2, b"t" * 256, b"does not fit")
+        with suppress(ClosedError):
+            wire.await_acknowledgements({2})
+        assert wire.acknowledged == {1}

@@ -15,9 +15,9 @@ from stack.run.docker.engine import Engine
 if TYPE_CHECKING:
     from stack.run.stack import Stack
 
-# What RabbitMQ calls the two parts of its definitions, and by what an entry of each is known.
-_USERS, _PERMISSIONS = "users", "permissions"
-_KEYS = {_USERS: "name", _PERMISSIONS: "user"}
+# What RabbitMQ calls the parts of its definitions, and by what an entry of each is known.
+_USERS, _PERMISSIONS, _TOPICS = "users", "permissions", "topic_permissions"
+_KEYS = {_USERS: "name", _PERMISSIONS: "user", _TOPICS: "user"}
 
 Entries = Mapping[str, Mapping[str, Any]]
 

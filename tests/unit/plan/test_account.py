@@ -111,3 +111,14 @@ def test_each_account_has_a_password_of_its_own() -> None:
 
 def _list_accounts() -> tuple[Credentials, ...]:
     return (administrator(KEY), function_account(KEY, "one"), function_account(KEY, "two"))
+
+
+def test_nobody_publishes_to_a_topic_that_amqp_cannot_deliver() -> None:
+    for document in map(json.loads, (describe_foundation(KEY), describe_accounts(GUEST_ACCOUNTS, PLANS, Settings()))):
+        assert [one["user"] for one in document["topic_permissions"]] == [
+            one["user"] for one in document["permissions"]
+        ]
+        for one in document["topic_permissions"]:
+            pattern = one["write"].replace(r"\z", r"\Z").encode()
+            assert re.search(pattern, b"t" * 255) and re.search(pattern, b"a\n") and re.search(pattern, b"\xff\0")
+            assert not re.search(pattern, b"t" * 256) and not re.search(pattern, b"t" * 255 + b"\n")
