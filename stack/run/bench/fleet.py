@@ -12,6 +12,7 @@ from stack.plan.function import image_repository, service_name
 from stack.run.bench.bed import Bed
 from stack.run.bench.contest import Contestants, repeat
 from stack.run.bench.program import run_command
+from stack.run.deploy.revision_tag import revision_repository
 from stack.run.workspace import write_file
 
 # No functions of the user's: their images are removed at the end.
@@ -73,7 +74,9 @@ def _forget(bed: Bed, folders: list[Path]) -> None:
     services = {service_name(folder.name) for folder in folders}
     if found := [one.id for one in engine.containers() if one.service in services]:
         run_command(["docker", "rm", "--force", *found])
-    repositories = [f"--filter=reference={image_repository(folder.name)}" for folder in folders]
+    own = revision_repository(engine.project)
+    names = [image_repository(folder.name) for folder in folders] + [f"{own}:{folder.name}.*" for folder in folders]
+    repositories = [f"--filter=reference={name}" for name in names]
     engine.remove_images(run_command(["docker", "image", "ls", "--format", _NAME, *repositories]).split())
     for folder in folders:
         (state / "functions" / f"{folder.name}.json").unlink(missing_ok=True)
