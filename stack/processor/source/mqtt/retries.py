@@ -34,6 +34,9 @@ class Failed(Protocol):
     def acknowledge(self) -> None:
         """Let the MQTT broker forget it."""
 
+    def acknowledge_soon(self) -> None:
+        """Do the same from a thread whose source nobody has flush afterwards."""
+
     def settle_blame(self) -> None:
         """Note that its failure, if it was the death of a worker, is known here."""
 
@@ -55,7 +58,8 @@ class BrokerRetries:
 
     def keep(self, delivery: Failed, failure: Failure) -> None:
         """Keep a message there, and acknowledge it when it is safe."""
-        self._keeper.keep(_to_amqp(delivery.message, self._keeper.topology.queue), failure, delivery.acknowledge)
+        message = _to_amqp(delivery.message, self._keeper.topology.queue)
+        self._keeper.keep(message, failure, delivery.acknowledge_soon)
 
 
 class MemoryRetries:

@@ -8,6 +8,7 @@ import asyncio
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -102,6 +103,11 @@ class MqttDelivery:
         if self._qos:
             self._source.acknowledge(self._mid, self._qos, self._session)
 
+    def acknowledge_soon(self) -> None:
+        """Do the same from another thread than the worker's, which may have nothing else to do and so not flush."""
+        self.acknowledge()
+        self._source.acknowledge_soon()
+
 
 class MqttSource:
     """One session with a broker, and what its subscriptions bring."""
@@ -168,6 +174,11 @@ class MqttSource:
     def acknowledge(self, mid: int, qos: int, session: int) -> None:
         """Note that a message is to be acknowledged with the next flush; from any thread."""
         self._done.append((mid, qos, session))
+
+    def acknowledge_soon(self) -> None:
+        """Send what is to be acknowledged; from any thread, also once the source is closed."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._acknowledge)
 
     def _run(self) -> None:
         self._connect()
