@@ -1,5 +1,6 @@
 """What the broker has confirmed is kept, whatever is killed: the broker alone, or all containers at once."""
 
+import json
 import random
 import sys
 import time
@@ -67,8 +68,18 @@ def test_all_come_back_after_all_were_killed(
         run_docker("start", last)
         wait_for_load(ledger)
     account(workspace, ledger, "all containers killed", capsys)
+    assert describe_queue(broker, f"nuclio-nuclio-{NAME}") == ("quorum", "tidegate-queues-quorum")
     wait_until(lambda: is_healthy(workspace), seconds=120, what="a healthy stack")
     assert fetch(workspace.url(NAME))[0] == 200
+
+
+def describe_queue(broker: Broker, name: str) -> tuple[str, str]:
+    """Return the type of a queue, and the policy that bounds it."""
+    address = f"{broker.management_url}/api/queues/%2F/{name}"
+    status, text = fetch(address, user="guest", password="guest")
+    assert status == 200, text
+    found = json.loads(text)
+    return found["type"], found["policy"]
 
 
 def wait_for_load(ledger: Ledger) -> None:
