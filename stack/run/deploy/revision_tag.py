@@ -85,8 +85,12 @@ def keep_images(engine: Engine, images: Iterable[tuple[str, str]]) -> None:
     known = engine.image_ids()
     marks = {revision_mark(engine.project, name, image): image for name, image in wanted}
     for mark, image in marks.items():
-        if known.get(shorten(image), "") != known.get(mark, ""):
+        here, kept = known.get(shorten(image)), known.get(mark)
+        if here and here != kept:
             engine.tag(image, mark)
+        elif kept and not here:
+            # Somebody has removed the usual name by hand, and the image is here still.
+            engine.tag(mark, image)
 
 
 def take_latest(engine: Engine, services: Sequence[Service]) -> None:

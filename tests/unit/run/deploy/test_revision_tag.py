@@ -109,6 +109,14 @@ def test_images_that_containers_have_stay(machine: Machine) -> None:
     assert "tidegate/revisions/one:stats.aaa" not in machine.ids
 
 
+def test_name_that_was_removed_by_hand_comes_back(machine: Machine) -> None:
+    machine.deploy("one", "nuclio/processor-stats:aaa")
+    del machine.ids["nuclio/processor-stats:aaa"]
+    keep_images(machine.engine("one"), [("stats", "nuclio/processor-stats:aaa"), ("gone", "nuclio/processor-gone:a")])
+    assert machine.ids["nuclio/processor-stats:aaa"] == "id of aaa"
+    assert "nuclio/processor-gone:a" not in machine.ids
+
+
 def test_names_are_told_apart() -> None:
     names = ImageNames("one", {"tidegate/revisions/one:a.b.aaa": "1", "tidegate/revisions/one:a.aaa": "1"})
     assert names.list_kept("a") == ("tidegate/revisions/one:a.aaa",)
