@@ -3,22 +3,26 @@
 from collections.abc import Iterator, Sequence
 
 _BEGINNING = "Traceback (most recent call last):"
-_AGAIN = "(the same traceback as above)"
+_BELOW = "(the same traceback as below)"
 
 
 def tell_tracebacks_once(lines: Sequence[str]) -> Iterator[str]:
-    """Yield lines, with a word in the place of each traceback that was there before."""
-    seen: set[tuple[str, ...]] = set()
-    number = 0
-    while number < len(lines):
-        end = _find_end(lines, number)
-        block = tuple(lines[number:end])
-        if end - number > 1 and block in seen:
-            yield _AGAIN
+    """Yield lines, with a word in the place of each traceback that comes again: the last one is what counts."""
+    blocks = list(_split(lines))
+    for number, block in enumerate(blocks):
+        if len(block) > 1 and block in blocks[number + 1 :]:
+            yield _BELOW
         else:
             yield from block
-        seen.add(block)
-        number = end
+
+
+def _split(lines: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield each traceback with its error's line, and each other line alone."""
+    start = 0
+    while start < len(lines):
+        end = _find_end(lines, start)
+        yield tuple(lines[start:end])
+        start = end
 
 
 def _find_end(lines: Sequence[str], start: int) -> int:

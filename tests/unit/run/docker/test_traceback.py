@@ -14,8 +14,8 @@ def test_the_same_traceback_is_told_once() -> None:
     told = list(
         tell_tracebacks_once(["12:00 first", *TRACE, "12:01 second", *TRACE, "12:02 third", *TRACE[:-1], "E: x"])
     )
-    again = ["12:01 second", "(the same traceback as above)"]
-    assert told == ["12:00 first", *TRACE, *again, "12:02 third", *TRACE[:-1], "E: x"]
+    first = ["12:00 first", "(the same traceback as below)"]
+    assert told == [*first, "12:01 second", *TRACE, "12:02 third", *TRACE[:-1], "E: x"]
 
 
 def test_what_is_no_traceback_stays() -> None:
