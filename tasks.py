@@ -291,6 +291,7 @@ def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp
         "unit": "only the tests that need no Docker",
         "docker": "only the tests of the real stack",
         "chaos": "only the proof that nothing is lost, whatever breaks",
+        "engine": "the chaos kills this machine's Docker Engine too, and all that runs on it",
         "fuzz": "only the proof that no odd message or answer stops anything",
         "minutes": "how long the chaos, or the fuzz, goes on",
         "seed": "repeat the chaos, or the fuzz, that told this number",
@@ -301,6 +302,7 @@ def test(
     unit: bool = False,
     docker: bool = False,
     chaos: bool = False,
+    engine: bool = False,
     fuzz: bool = False,
     minutes: float = 1.0,
     seed: int = 0,
@@ -308,8 +310,10 @@ def test(
     """Run Tidegate's own tests."""
     from stack.run.check import run_chaos, run_fuzz, run_tests
 
-    if chaos or fuzz:
-        raise Exit(code=(run_chaos if chaos else run_fuzz)(minutes=minutes, seed=seed))
+    if chaos:
+        raise Exit(code=run_chaos(minutes=minutes, seed=seed, engine=engine))
+    if fuzz:
+        raise Exit(code=run_fuzz(minutes=minutes, seed=seed))
     raise Exit(code=run_tests(unit=unit, docker=docker))
 
 

@@ -15,6 +15,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-docker-skip", action="store_true", help="fail, not skip, where there is no Docker engine")
     parser.addoption("--pictures", default=str(_PICTURES), help="where the tests of the dashboard leave pictures")
     parser.addoption("--chaos-minutes", type=float, default=0.0, help="how long things are broken (a minute)")
+    parser.addoption("--chaos-engine", action="store_true", help="kill this machine's Docker Engine too")
     parser.addoption("--fuzz-minutes", type=float, default=0.0, help="how long odd messages are sent (a fixed number)")
     parser.addoption("--fuzz-seed", type=int, help="send odd messages as in the run that told this seed")
     parser.addoption("--chaos-seed", type=int, help="break things as in the run that told this seed")

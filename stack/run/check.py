@@ -33,12 +33,13 @@ def run_tests(*, unit: bool, docker: bool) -> int:
     return _run(sys.executable, "-m", "pytest", *_WORKERS, *_PATIENCE, *options, *chosen)
 
 
-def run_chaos(*, minutes: float, seed: int) -> int:
+def run_chaos(*, minutes: float, seed: int, engine: bool = False) -> int:
     """Break things under a function's messages for as long as is wished; return the exit status of pytest.
 
-    A seed of 0 is chosen by chance, and told.
+    A seed of 0 is chosen by chance, and told. With `engine` this machine's Docker Engine is killed too.
     """
     options = [f"--chaos-minutes={minutes}", *([f"--chaos-seed={seed}"] if seed else [])]
+    options += ["--chaos-engine"] if engine else []
     return _run(sys.executable, "-m", "pytest", "--no-docker-skip", *options, *_CHAOS)
 
 

@@ -344,7 +344,7 @@ def test_container_is_as_asked(workspace: Workspace, author: Author, tmp_path: P
     environment = seen["environment"]
     assert environment["PLAIN"] == "a $b ${C} \"quoted\" 'single' #x"
     assert environment["NUMBER"] == "5"
-    assert environment["URL"] == "amqp://guest:guest@rabbitmq-mqtt:5672/"
+    assert re.fullmatch(r"amqp://function-inspects:[0-9a-f]{64}@rabbitmq-mqtt:5672/", environment["URL"])
     document = workspace.inspect("function-inspects")
     host = document["HostConfig"]
     assert (host["NanoCpus"], host["Memory"]) == (500_000_000, 96 * 1024**2)

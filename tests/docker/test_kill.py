@@ -2,6 +2,7 @@
 
 import json
 import random
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -71,6 +72,34 @@ def test_all_come_back_after_all_were_killed(
     assert describe_queue(broker, f"nuclio-nuclio-{NAME}") == ("quorum", "tidegate-queues-quorum")
     wait_until(lambda: is_healthy(workspace), seconds=120, what="a healthy stack")
     assert fetch(workspace.url(NAME))[0] == 200
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.usefixtures("tally", "restarting")
+def test_all_come_back_after_the_engine_was_killed(
+    workspace: Workspace, broker: Broker, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not request.config.getoption("--chaos-engine"):
+        pytest.skip("it kills this machine's Docker Engine: `invoke test --chaos --engine`")
+    before = run_docker("version", "--format", "{{.Server.Version}}").stdout
+    with publishing(broker) as ledger:
+        wait_for_load(ledger)
+        kill_engine(workspace)
+        # Where no systemd starts it again, provision does; it does nothing to the stack.
+        workspace.invoke("provision", "--yes")
+        assert run_docker("version", "--format", "{{.Server.Version}}").stdout == before
+        wait_for_load(ledger)
+    account(workspace, ledger, "engine and all containers killed", capsys)
+    wait_until(lambda: is_healthy(workspace), seconds=120, what="a healthy stack")
+    assert fetch(workspace.url(NAME))[0] == 200
+
+
+def kill_engine(workspace: Workspace) -> None:
+    """Kill, as a power cut would, the engine, what it runs containers with, and the project's processes."""
+    form = "{{.State.Pid}}"
+    processes = run_docker("inspect", "--format", form, *workspace.containers()).stdout.split()
+    subprocess.run(["pkill", "-KILL", "-x", "dockerd|containerd|containerd-shim.*"], check=True)
+    subprocess.run(["kill", "-KILL", *(one for one in processes if one != "0")], check=False)
 
 
 def describe_queue(broker: Broker, name: str) -> tuple[str, str]:
