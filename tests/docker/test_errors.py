@@ -250,7 +250,7 @@ def test_remembered_deployment_is_damaged(fresh_workspace: Workspace) -> None:
     folder = fresh_workspace.rendered / "state" / "functions"
     folder.mkdir(parents=True)
     (folder / "one.json").write_text("{")
-    assert "invoke deploy-function one" in refuse(fresh_workspace, "up")
+    assert "Write it again: invoke deploy-function one." in fresh_workspace.invoke("up").stderr
 
 
 def test_folder_cannot_be_written(fresh_workspace: Workspace) -> None:

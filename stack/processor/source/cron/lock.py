@@ -19,6 +19,7 @@ _UNUSED = {"x-expires": 60_000}
 # Seconds: a holder whose network is cut is off duty, for the broker, after two of these.
 _HEARTBEAT = 5
 _LONGEST_DELAY = 15.0
+_ACCESS_REFUSED = 403
 
 
 class Lock:
@@ -75,16 +76,21 @@ class Lock:
             self._is_stopped.wait(_AGAIN)
 
     def _take(self, channel: Any) -> bool:
-        """Tell whether the broker lets this connection have the queue.
+        """Return whether the broker lets this connection have the queue.
 
         It is asked only when nobody is there: each refusal is an error in the broker's log.
+
+        Raises:
+            ChannelClosedByBroker: the account may not use the queue, so that nobody can tell who is there.
         """
         try:
             found = channel.queue_declare(self._queue, durable=True, auto_delete=True, arguments=_UNUSED)
             if found.method.consumer_count:
                 return False
             channel.basic_consume(self._queue, _ignore, auto_ack=True, exclusive=True)
-        except ChannelClosedByBroker:
+        except ChannelClosedByBroker as error:
+            if error.reply_code == _ACCESS_REFUSED:
+                raise
             return False
         return True
 

@@ -13,7 +13,7 @@ from stack.processor.source.tls import open_tls
 
 # Seconds between heartbeats where the URL does not say; a dead connection shows after two. A handler that keeps
 # Python's lock to itself lets none through; with the stack's own broker, whose kernel and ours find out sooner
-# whether the other end is there (advanced.config), that may take minutes.
+# whether the other end is there (compose.yaml), that may take minutes.
 _HEARTBEAT, _OWN_HEARTBEAT = 30, 600
 # Seconds, but for the last two: a probe number, and milliseconds until what was sent must have arrived.
 _KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
