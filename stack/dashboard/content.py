@@ -42,9 +42,11 @@ def present(body: bytes) -> Content:
 def excerpt(body: bytes, length: int) -> str:
     """Return the beginning of a body in one line."""
     beginning = _begin(body, _WHITE * length)
-    content = present(beginning)
-    text = " ".join((content.text if content.kind != "binary" else body[:length].hex(" ")).split())
-    is_whole = len(text) <= length and not content.is_cut and len(beginning) == len(body)
+    try:
+        text = " ".join(beginning.decode().split())
+    except UnicodeDecodeError:
+        text = body[:length].hex(" ")
+    is_whole = len(text) <= length and len(beginning) == len(body)
     return text if is_whole else f"{text[: length - 1]}…"
 
 

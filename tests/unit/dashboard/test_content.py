@@ -29,6 +29,7 @@ def test_an_excerpt_is_one_line() -> None:
     assert excerpt(b"a\n  b", 10) == "a b"
     assert excerpt(b"abcdef", 4) == "abc…"
     assert excerpt(b"\xff\x00", 10) == "ff 00"
+    assert excerpt(b'{"a": 1}', 10) == '{"a": 1}'
 
 
 def test_rows_have_sixteen_bytes() -> None:
