@@ -94,6 +94,20 @@ def test_large_messages_stop_the_consumer_until_there_is_room() -> None:
     assert (world.channel.consumers, world.channel.limit) == (["consumer 0", "consumer 1"], 4)
 
 
+def test_consumer_that_stopped_goes_on_when_the_copies_of_large_messages_are_safe() -> None:
+    world = World()
+    for _ in range(5):
+        world.deliver(LARGE)
+    for delivery in world.deliveries:
+        assert delivery.claim()
+        delivery.failed(DONE, Failure("no", ""))
+    world.session.flush()
+    assert world.channel.consumers == ["consumer 0"]
+    for order in world.orders:
+        order.confirmed()
+    assert world.channel.consumers == ["consumer 0", "consumer 1"]
+
+
 def test_small_messages_stop_nothing() -> None:
     world = World()
     for _ in range(500):

@@ -180,9 +180,7 @@ class Session:
                 done.clear()
                 self._fail(delivery, failure)
         self._acknowledge(done)
-        if self._is_full and self.is_current and self._bytes <= self.prefetch.most_bytes // 2:
-            self._is_full = False
-            self._consume(lambda _frame: None)
+        self._resume()
 
     def stop(self, done: Callable[[], None]) -> None:
         """Let the broker deliver nothing more, then call `done`; what is not begun goes back to the queue."""
@@ -250,6 +248,12 @@ class Session:
         tag, self._consumer = self._consumer, ""
         self._channel.basic_cancel(tag, callback=lambda _frame: None)
 
+    def _resume(self) -> None:
+        """Take messages again if there is room."""
+        if self._is_full and self.is_current and self._bytes <= self.prefetch.most_bytes // 2:
+            self._is_full = False
+            self._consume(lambda _frame: None)
+
     def _acknowledge(self, tags: list[int]) -> None:
         if tags and self._channel.is_open:
             for tag, multiple in self._acknowledgements.merge(tags):
@@ -286,6 +290,7 @@ class Session:
                 self._channel.basic_ack(tag)
                 plan.note_outcome()
                 delivery.settle_blame()
+                self._resume()
 
         def make(is_bare: bool) -> Copy:
             return copy_message(message, failure, plan.copies, is_bare=is_bare)
