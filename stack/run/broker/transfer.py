@@ -16,8 +16,8 @@ from stack.processor.source.rabbitmq.headers import note_origin
 from stack.run.broker.broker import Broker
 
 # Seconds without a delivery after which the broker is asked whether the queue is empty, and between two attempts to be
-# the only consumer; messages on their way to us at once.
-_IDLE, _PAUSE, _AHEAD = 0.05, 0.1, 200
+# the only consumer; messages on their way to us at once, each of which may have 16 MB.
+_IDLE, _PAUSE, _AHEAD = 0.05, 0.1, 20
 _ATTEMPTS = 100
 _ACCESS_REFUSED = 403
 

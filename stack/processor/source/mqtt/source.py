@@ -29,6 +29,8 @@ from stack.processor.status import State
 from stack.processor.thread import start_thread
 
 _LONGEST_DELAY = 15.0
+# Seconds after which a connection that is lost was none of those that each message ends.
+_LASTING = 60.0
 # Seconds between looks at whether a ping is due, and, at the end, at whether all is written.
 _LOOK_SECONDS, _LAST_LOOK_SECONDS = 1.0, 0.01
 # Messages that are read before the loop sees to anything else.
@@ -123,6 +125,7 @@ class MqttSource:
         self._name = trigger.url_to_show
         self._delays = Delays(_LONGEST_DELAY)
         self._session = 0
+        self._connected_at = 0.0
         self._is_stopping = False
         self._address = read_address(trigger)
         self._runner = find_runner(intake)
@@ -228,6 +231,7 @@ class MqttSource:
             mid, qos, session = self._done.popleft()
             if session == self._session:
                 self._client.ack(mid, qos)
+                self._delays.reset()
         if self._client.want_write():
             self._client.loop_write()
 
@@ -260,7 +264,7 @@ class MqttSource:
             self._report(State.WAITING, f"the broker {self._name} refused the session: {code}")
             return
         self._session += 1
-        self._delays.reset()
+        self._connected_at = time.monotonic()
         if self._filters:
             client.subscribe(list(self._filters.items()))
         else:
@@ -277,6 +281,8 @@ class MqttSource:
         self, client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode, _properties: Any
     ) -> None:
         self._session += 1
+        if time.monotonic() - self._connected_at > _LASTING:
+            self._delays.reset()
         if not self._is_stopping:
             self._report(State.WAITING, f"the broker {self._name} is gone: {code}")
             self._connect_later()

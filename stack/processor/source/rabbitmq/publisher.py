@@ -188,7 +188,7 @@ class CopyPublisher:
         sys.stderr.write(f"the broker refused the copy of a failed message: {text}\n")
         if self._declaring and code == _INEQUIVALENT:
             self._declared.add(self._declaring)
-        elif len(self._unconfirmed) == 1:
+        elif not self._declaring and len(self._unconfirmed) == 1:
             ((tag, sent),) = self._unconfirmed.items()
             self._unconfirmed[tag] = sent._replace(order=sent.order._replace(is_bare=True))
         self._is_careful = True

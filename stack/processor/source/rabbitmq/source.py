@@ -163,8 +163,10 @@ class RabbitSource:
             self._connect_later(error)
 
     def _connect_later(self, error: BaseException) -> None:
-        delay = 0.0 if self._is_missing else self._delays.next()
-        if not self._is_missing:
+        # The queue was missed on a connection that we have closed ourselves: the next one declares it, at once.
+        is_missing = self._is_missing and bool(self._why)
+        delay = 0.0 if is_missing else self._delays.next()
+        if not is_missing:
             self._report(State.WAITING, f"{self._why or explain_error(error, self._address)}; again in {delay:.1f} s")
         self._loop.call_later(delay, self._connect)
 
