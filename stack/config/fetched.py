@@ -3,6 +3,7 @@
 Whoever can change that code could otherwise have whatever this machine and its secrets can give.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ _TAKEN = ("handler", "description", "triggers", "runtimeAttributes")
 # Keys that are refused, by their name in the models; what a function's own function.yaml says too is no request.
 _REFUSED = ("volumes", "devices", "security_context", "env_from", "resources", "platform", "image")
 _REFUSED_OF_BUILD = ("flags", "base_image", "onbuild_image", "directives", "image")
+# A line that goes on in the next one, and what BuildKit passes over between the two.
+_CONTINUED = re.compile(r"\\[ \t]*\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*")
 _OWN = "write it into the function's own function.yaml if it is to be so"
 
 
@@ -79,7 +82,7 @@ def _find_variables(env: list[Variable], own: list[Variable]) -> Iterator[Proble
 
 
 def _find_triggers(spec: Spec, own: Spec) -> Iterator[Problem]:
-    """Find triggers that name a secret of the stack or a port of this machine."""
+    """Find triggers that name a secret of the stack or a port of this machine, or do without the gateway's login."""
     for name, trigger in spec.triggers.items():
         mine = own.triggers.get(name)
         if trigger.secret and trigger.secret != getattr(mine, "secret", ""):
@@ -87,12 +90,15 @@ def _find_triggers(spec: Spec, own: Spec) -> Iterator[Problem]:
         port = trigger.attributes.port if isinstance(trigger, HttpTrigger) else 0
         if port and not (isinstance(mine, HttpTrigger) and mine.attributes.port == port):
             yield _refuse("triggers", name, "attributes", "port")
+        login = trigger.attributes.authentication if isinstance(trigger, HttpTrigger) else None
+        if login and not (isinstance(mine, HttpTrigger) and mine.attributes.authentication == login):
+            yield _refuse("triggers", name, "attributes", "authentication")
 
 
 def _find_commands(commands: list[str]) -> Iterator[Problem]:
     """Find commands that begin with an option of RUN, such as what it mounts."""
     for number, command in enumerate(commands):
-        if command.strip().startswith("--"):
+        if _CONTINUED.sub("", command.strip()).lstrip().startswith("--"):
             yield _refuse("build", "commands", str(number))
 
 

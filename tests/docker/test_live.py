@@ -142,8 +142,12 @@ def test_devices_are_simulated_and_messages_peeked_at(broker: Broker, dashboard:
             lambda: all(len(stream.values["devices"]["topics"].get(name, {}).get("points", ())) > 1 for name in names),
             "the last values",
         )
-        refused = [one for one in stream.values["devices"]["refusals"] if one["user"] == "kiln"]
-        assert [(one["protocol"], one["count"]) for one in refused] == [("AMQP", 1)]
+
+        def find_refused() -> list[tuple[str, int]]:
+            found = stream.values["devices"]["refusals"]
+            return [(one["protocol"], one["count"]) for one in found if one["user"] == "kiln"]
+
+        stream.wait(lambda: find_refused() == [("AMQP", 1)], "the refused login")
         post(dashboard, "/devices/simulator/stop")
         stream.wait(lambda: not stream.values["simulator"]["running"], "the end")
     status, text = fetch(f"{dashboard}/broker/peek", urlencode({"queue": "no/such"}).encode())

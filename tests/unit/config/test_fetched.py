@@ -54,6 +54,12 @@ def test_what_is_taken_and_what_is_left_out() -> None:
         ({"build": {"image": "acme/x"}}, "build.image"),
         ({"build": {"directives": {"postCopy": [{"kind": "ENV", "value": "A=1"}]}}}, "build.directives"),
         ({"build": {"commands": ["--mount=type=bind,from=other make"]}}, "build.commands.0"),
+        ({"build": {"commands": ["\\\n--mount=type=bind,from=other make"]}}, "build.commands.0"),
+        ({"build": {"commands": ["-\\ \n # a word\n\n-mount=type=bind,from=other make"]}}, "build.commands.0"),
+        (
+            {"triggers": {"w": {"kind": "http", "attributes": {"authentication": "none"}}}},
+            "triggers.w.attributes.authentication",
+        ),
         ({"triggers": {"q": {**RABBIT, "secret": "broker.url"}}}, "triggers.q.secret"),
         ({"triggers": {"w": {"kind": "http", "attributes": {"port": 31000}}}}, "triggers.w.attributes.port"),
     ],
