@@ -13,7 +13,7 @@ from typing import Any
 import pika
 from pika.exceptions import AMQPError
 
-from tests.docker.workspace import Broker, Workspace, run_docker, wait_until
+from tests.docker.workspace import Broker, Workspace, fetch, run_docker, wait_until
 
 NAME = "chaos"
 SERVICE = f"function-{NAME}"
@@ -73,8 +73,10 @@ def handler(context, event):
 
 
 def connect(data):
+    """Connect, with a limit on each wait for a broker that the network has been cut from: init_context has none."""
     parameters = pika.URLParameters(os.environ["BROKER_URL"])
     parameters.heartbeat = 0
+    parameters.tcp_options = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 5, "TCP_USER_TIMEOUT": 10_000}
     data.channel = pika.BlockingConnection(parameters).channel()
     data.channel.queue_declare("chaos-evidence", durable=True)
     data.channel.confirm_delivery()
@@ -262,6 +264,28 @@ def drain(channel: Any, queue: str) -> Iterator[tuple[Any, bytes]]:
                 return
             yield properties, body
             channel.basic_ack(method.delivery_tag)
+
+
+def tell_state(workspace: Workspace, broker: Broker) -> str:
+    """Return where messages may be: the broker's queues, what each channel has in hand, and the function's log."""
+    queues = [
+        f"{one['name']}: {one.get('messages_ready')} ready, {one.get('messages_unacknowledged')} unacknowledged, "
+        f"{one.get('consumers')} consumers"
+        for one in read_management(broker, "queues")
+    ]
+    channels = [
+        f"{one['name']}, {one.get('connection_details', {}).get('peer_host')}: "
+        f"{one.get('messages_unacknowledged')} unacknowledged, {one.get('consumer_count')} consumers"
+        for one in read_management(broker, "channels")
+    ]
+    logs = [log for name, log in workspace.tell_logs(lines=200) if SERVICE in name]
+    return "\n".join(["queues:", *queues, "channels:", *channels, "the function's log:", *logs])
+
+
+def read_management(broker: Broker, noun: str) -> list[dict[str, Any]]:
+    status, text = fetch(f"{broker.management_url}/api/{noun}", user="guest", password="guest")
+    assert status == 200, text
+    return list(json.loads(text))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.chaos import CODE, CONFIG, NAME, play
+from tests.docker.chaos import CODE, CONFIG, NAME, play, tell_state
 from tests.docker.workspace import Broker, Workspace
 
 # A message that is lost is lost, however the next run ends.
@@ -36,7 +36,7 @@ def test_every_message_is_handled_or_kept_with_its_reason(
         account = play(workspace, broker, seconds=minutes * 60, seed=seed)
         print(account.tell(), file=sys.stderr)
     assert len(account.published) > 100
-    assert not account.lost, f"seed {seed}: {sorted(account.lost)}"
+    assert not account.lost, f"seed {seed}: {sorted(account.lost)}\n{tell_state(workspace, broker)}"
     assert len(account.deeds) == 5
     assert all(account.reasons.values())
     assert account.reasons, "a handler that always raises should leave dead letters"

@@ -1,4 +1,4 @@
-"""The examples in the middle of their work: the broker restarts, a function's container is killed; nothing is lost."""
+"""The examples in the middle of their work: broker, container and network break, and nothing is lost."""
 
 import json
 import time
@@ -18,6 +18,8 @@ _QUEUE = "iot/sensors"
 _READINGS, _RATE = 400, 50
 # Until half of the readings are sent.
 _MIDDLE = _READINGS / _RATE / 2
+# Seconds until the broker gives back what it sent to a client whose network was cut, and more for a busy machine.
+_GIVEN_BACK = 120.0
 
 
 def test_broker_restarts_in_the_middle_of_a_stream(
@@ -53,6 +55,27 @@ def test_killed_function_goes_on_where_it_was(
     run_docker("start", container)
     wait_until(lambda: count_waiting(broker) == 0, seconds=60, what="an empty queue")
     assert find_dead(broker) == []
+    run_demo(workspace)
+
+
+def test_what_was_sent_into_a_cut_network_is_delivered_again(
+    workspace: Workspace, broker: Broker, deployed: Callable[..., None]
+) -> None:
+    deployed(_FUNCTION)
+    (container,) = workspace.containers(_SERVICE)
+    network = f"{workspace.project}_default"
+    wait_until(lambda: count_consumers(broker) > 0, seconds=60, what="a consumer")
+    run_docker("network", "disconnect", network, container)
+    try:
+        with open_channel(broker.amqp_url) as channel:
+            channel.basic_publish("", _QUEUE, b"into the cut", mandatory=True)
+            assert count_waiting(broker) == 0, "the broker should have sent it to the function"
+            method, _, body = next(channel.consume(_QUEUE, inactivity_timeout=_GIVEN_BACK))
+            assert body == b"into the cut", "the broker should have found out that the function is gone"
+            channel.basic_ack(method.delivery_tag)
+    finally:
+        run_docker("network", "connect", "--alias", _SERVICE, network, container)
+    wait_for_health(container)
     run_demo(workspace)
 
 
@@ -103,6 +126,11 @@ def count_events(workspace: Workspace) -> int:
 def count_waiting(broker: Broker) -> int:
     with open_channel(broker.amqp_url) as channel:
         return int(channel.queue_declare(_QUEUE, passive=True).method.message_count)
+
+
+def count_consumers(broker: Broker) -> int:
+    with open_channel(broker.amqp_url) as channel:
+        return int(channel.queue_declare(_QUEUE, passive=True).method.consumer_count)
 
 
 def find_dead(broker: Broker, queue: str = _QUEUE) -> list[bytes]:
