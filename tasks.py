@@ -2,7 +2,7 @@
 
 from invoke import Context, Exit
 
-from stack.task import verb
+from stack.cli import verb
 
 _NAME = {"name": "the function's name"}
 _JSON = {"json": "print one JSON document and nothing else"}

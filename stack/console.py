@@ -10,13 +10,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    # Rich is imported where there is something to paint: most tasks of scripts end sooner than that takes.
-    from rich.console import Console
-    from rich.status import Status
-    from rich.table import Table
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
 
 from stack.errors import DeclinedError, HostError
 
@@ -24,18 +23,14 @@ _PIPE_WIDTH = 1000
 
 
 @cache
-def output() -> "Console":
+def output() -> Console:
     """Return the console for results: standard output; in a pipe a row is one line, however long."""
-    from rich.console import Console
-
     return Console(soft_wrap=True, highlight=False, emoji=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 @cache
-def progress() -> "Console":
+def progress() -> Console:
     """Return the console for everything that is not a result: standard error."""
-    from rich.console import Console
-
     return Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
@@ -79,11 +74,8 @@ def show_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> Non
     output().print(make_table(columns, rows))
 
 
-def make_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> "Table":
+def make_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> Table:
     """Make a table whose headings are the keys of each row."""
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(box=None, pad_edge=False, header_style="bold")
     names = list(columns)
     for name in names:
@@ -114,8 +106,6 @@ def ask(question: str, *, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise HostError(f"{question} Nobody can be asked here; add --yes to do it.")
-    from rich.text import Text
-
     try:
         answer = progress().input(Text.assemble(question, " ", ("[y/N]", "dim"), " "))
     except EOFError:
@@ -127,14 +117,12 @@ def ask(question: str, *, yes: bool) -> bool:
 class Work:
     """Something that takes a while: a line that moves on a terminal, a line at its end in a pipe."""
 
-    def __init__(self, title: str, status: "Status | None") -> None:
+    def __init__(self, title: str, status: Status | None) -> None:
         self._title = title
         self._status = status
 
     def follow(self, lines: Iterable[str]) -> None:
         """Show each line as it comes."""
-        from rich.text import Text
-
         for line in lines:
             if self._status and line.strip():
                 self._status.update(Text.assemble(f"{self._title} … ", (line.strip()[:100], "dim")))
@@ -145,8 +133,6 @@ def working(title: str) -> Iterator[Work]:
     """Show that `title` is being done, and at its end how long it took."""
     start = time.monotonic()
     if is_terminal():
-        from rich.text import Text
-
         with progress().status(Text(f"{title} …")) as status:
             yield Work(title, status)
     else:

@@ -5,6 +5,7 @@ Whoever can change that code could otherwise have whatever this machine and its 
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from stack.config.document import parse_model
@@ -13,7 +14,6 @@ from stack.config.function import FunctionConfig, Spec
 from stack.config.problem import Problem
 from stack.config.trigger import HttpTrigger
 from stack.errors import AccessError
-from stack.record import dataclass
 
 # Keys of spec that are taken as they are.
 _TAKEN = ("handler", "description", "triggers", "runtimeAttributes")

@@ -1,5 +1,6 @@
 """Configuration in the source: a block of comments that Nuclio calls `@nuclio.configure`."""
 
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ from stack.config.function import HANDLER
 from stack.config.merge import handler_of
 from stack.config.reading import parse_mapping
 from stack.errors import ConfigError
-from stack.record import dataclass
 
 _MARK = "#@nuclio.configure"
 _KEY = "function.yaml"

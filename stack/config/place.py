@@ -1,11 +1,11 @@
 """Places: where in a YAML text the thing is that a problem speaks of."""
 
 import re
+from dataclasses import dataclass
 
 import yaml
 
 from stack.config.reading import check_depth
-from stack.record import dataclass
 
 # What parse_mapping says of a text that is no YAML; lines are counted from 1.
 _MARK = re.compile(r"^line (\d+), column (\d+): ")

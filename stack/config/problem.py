@@ -1,6 +1,7 @@
 """What is wrong with a document: all of it at once, each with its path and what to write instead."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -8,7 +9,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from stack.config.shape import describe_type, known_keys, look_up
-from stack.record import dataclass
 
 _TYPE_ERRORS = ("_type", "_parsing", "int_from_float", "ip_v4_address", "literal_error", "enum", "bool_")
 _OWN = "problem"

@@ -1,12 +1,12 @@
 """How many containers of a function run at once."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from stack.config.problem import Problem
-from stack.record import dataclass
 
 # More of one function than a machine would carry.
 MOST_REPLICAS = 100

@@ -4,9 +4,8 @@ import posixpath
 import re
 import shlex
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-
-from stack.record import dataclass
 
 NAME = "requirements.txt"
 

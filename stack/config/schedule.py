@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from stack.config.problem import Problem
+from stack.processor.source.cron.schedule import parse_schedule
 
 _ZONE = "UTC"
 
@@ -10,8 +11,6 @@ _ZONE = "UTC"
 def find_mistakes(schedule: str, timezone: str) -> Iterator[Problem]:
     """Yield what the processor would refuse; where no time zone is named, it has that of its container."""
     # Only who has a cron trigger waits for it.
-    from stack.processor.source.cron.schedule import parse_schedule
-
     try:
         parse_schedule("@daily", timezone or _ZONE)
     except ValueError as error:

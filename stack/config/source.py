@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from stack.config.merge import handler_of, merge_configs, name_of
 from stack.config.reading import read_mapping
 from stack.config.requirements import Requirements, read_requirements
 from stack.errors import ConfigError, FunctionError
-from stack.record import dataclass
 
 FOLDER = "functions"
 FILE = "function.yaml"
@@ -54,7 +53,7 @@ class Function:
     """Where the code was fetched from, without an account."""
     version: str = ""
     """The commit or the digest that was fetched, such as sha256:…"""
-    fetched: Fetched = Fetched({})
+    fetched: Fetched = field(default_factory=lambda: Fetched({}))
     """What is taken of the configuration beside the code."""
 
     @property

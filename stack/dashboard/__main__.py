@@ -3,7 +3,12 @@
 import argparse
 import sys
 
+import uvicorn
+
+from stack.dashboard.app import make_app
+from stack.dashboard.desk import open_desk
 from stack.errors import StackError
+from stack.run.place import become_owner, is_inside
 
 _PORT = 8070
 # How long open pages may take to end when the dashboard does.
@@ -30,12 +35,6 @@ def serve(host: str, port: int) -> None:
     Raises:
         StackError: the workspace's settings do not allow it.
     """
-    import uvicorn
-
-    from stack.dashboard.app import make_app
-    from stack.dashboard.desk import open_desk
-    from stack.run.place import become_owner, is_inside
-
     desk = open_desk()
     if is_inside():
         become_owner(desk.workspace)

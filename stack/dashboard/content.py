@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Iterable
-
-from stack.record import dataclass
+from dataclasses import dataclass
 
 # Characters of a text, and bytes of anything else, that a page shows; the whole can be downloaded.
 _LONGEST_TEXT, _LONGEST_BYTES = 100_000, 4096

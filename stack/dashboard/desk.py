@@ -1,12 +1,11 @@
 """The desk: what every request is answered from."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from stack.config.settings import load_settings
-from stack.record import dataclass
 from stack.run.broker.broker import Broker, find_broker, find_device_broker
 from stack.run.catalogue.catalogue import Catalogue, FunctionRecord
 from stack.run.demo.stage import Stage

@@ -7,6 +7,7 @@ and delete, `write` to publish and to bind a queue, `read` to consume, to purge 
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from stack.config.secret import Secret, SecretContent
 from stack.config.settings import Processor, Settings
@@ -16,7 +17,6 @@ from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.foundation import chosen_processor
 from stack.plan.function import FunctionPlan, is_stack_broker, own_queues, service_name
 from stack.plan.key import ACCOUNT, ADMINISTRATION, derive
-from stack.record import dataclass
 
 ADMINISTRATOR = "tidegate-administrator"
 # People see everything on RabbitMQ's own pages, and change nothing there but queues and messages that they may use.

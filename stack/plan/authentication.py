@@ -1,6 +1,7 @@
 """The gateway's login: which functions ask for which, and what it compares with what clients send."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from stack.config.settings import AUTO, Settings
 from stack.config.trigger import HttpTrigger
@@ -8,7 +9,6 @@ from stack.errors import ConfigError
 from stack.plan.frontend import JSON, TEXT, Frontend
 from stack.plan.function import FunctionPlan
 from stack.plan.image import digest
-from stack.record import dataclass
 
 NONE, BASIC, BEARER, ANY = "none", "basic", "bearer", "any"
 # The header by which Tidegate's own programs show that they may call every function; no function sees it.

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from stack.plan.dead_letter import RETRY
-from stack.record import dataclass
 
 # Members of the file. HEADER and KEY come first, so that a wrong passphrase is told at once, and MANIFEST and SEALED
 # last, so that a file that is cut off has neither.

@@ -4,11 +4,11 @@ A row is a ratio of two figures taken in the same run, so that it says the same 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from stack.errors import StackError
-from stack.record import dataclass
 
 # What one round of one contestant gave, by the name of the figure.
 Figures = Mapping[str, float]

@@ -4,10 +4,10 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 from stack.config.secret import Secret
-from stack.record import dataclass
 
 SERVICE = "rabbitmq-mqtt"
 AMQP_PORT = 5672

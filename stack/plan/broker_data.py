@@ -1,11 +1,11 @@
 """The broker's data: in which volume it is, of which RabbitMQ, and whether that is the one that is to be started."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from stack.config.settings import Settings
 from stack.plan.image import Ground, split_reference
 from stack.plan.version import explain_step, read_series
-from stack.record import dataclass
 
 # How the names of all volumes begin in which a broker of a project may have its data.
 VOLUME = "rabbitmq-data"

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stack.plan.broker import SERVICE
@@ -23,7 +23,6 @@ from stack.plan.render import (
     render_broker,
 )
 from stack.plan.stack import FILES_LABEL, Service
-from stack.record import dataclass
 
 UP, DEPLOY = "up", "deploy-function --all"
 _ABSENT = "has no container"

@@ -3,13 +3,13 @@
 import posixpath
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
 
 from stack.config.code_entry import CodeEntryAttributes
 from stack.config.source import Function
 from stack.plan.image import digest
-from stack.record import dataclass
 
 # What Python unpacks; .jar is a zip.
 ARCHIVES = (".zip", ".jar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -17,7 +18,6 @@ from stack.processor.source.rabbitmq.note import (
     ROUTING_KEY,
     TRACEBACK,
 )
-from stack.record import dataclass
 
 # What the processor puts behind the name of a queue.
 DEAD, RETRY = ".dead", ".retry."

@@ -5,11 +5,9 @@ A document lists users, policies, queues and so on, as files of definitions and 
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
-
-from stack.record import dataclass
 
 Document = Mapping[str, Any]
 # What tells one thing of a kind from others of it.

@@ -5,12 +5,11 @@ import math
 import re
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from stack.plan.device import AMQP, MQTT, Reading
-from stack.record import dataclass
 
 ALERT = "temperaturealert"
 # The function that answers the readings of each protocol, and the one that sends such readings itself.

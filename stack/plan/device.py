@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 
 from stack.errors import StackError
-from stack.record import dataclass
 
 AMQP, MQTT, BOTH = "amqp", "mqtt", "both"
 EXCHANGE, ROUTING_KEY = "iot/sensors", "temperature"

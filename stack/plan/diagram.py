@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
 from stack.plan.topology import COLUMNS, EXCHANGE, SOURCE, Edge, Node, Topology
-from stack.record import dataclass
 
 # Pixels: a box, the step to the box below, the step to the next column, and the room above for the titles.
 WIDTH, HEIGHT, STEP, STRIDE, TOP = 152, 40, 50, 203, 34

@@ -1,9 +1,8 @@
 """What differs between two versions of a function's files, line by line."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from difflib import SequenceMatcher
-
-from stack.record import dataclass
 
 # Lines around a change that stay the same and are shown with it.
 _AROUND = 3

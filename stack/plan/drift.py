@@ -5,6 +5,7 @@ themselves, queues, bindings, users and the like, is theirs, and is only told wh
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from stack.plan.change import Action, Change
@@ -29,7 +30,6 @@ from stack.plan.definitions import (
     Kind,
 )
 from stack.plan.override import find_operator_policies, find_overrides
-from stack.record import dataclass
 
 # What stands in for an exchange or a queue while it is made anew is called as it is, and this.
 MOVING = ".moving"

@@ -1,7 +1,7 @@
 """Where a message enters a function: the queues of its triggers on the stack's broker."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from stack.config.trigger import MQTT, RABBITMQ, MqttTrigger, RabbitTrigger
 from stack.plan.function import FunctionPlan, default_queue, is_stack_broker
@@ -9,7 +9,6 @@ from stack.plan.publication import AmqpMessage
 from stack.plan.topic import to_key
 from stack.processor.source.rabbitmq.note import EXCHANGE, ROUTING_KEY, SIGNATURE
 from stack.processor.source.rabbitmq.signature import Origin, sign
-from stack.record import dataclass
 
 _MQTT_EXCHANGE = "amq.topic"
 # Stands for what a wildcard leaves open.

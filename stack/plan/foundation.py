@@ -1,14 +1,13 @@
 """What a function's image stands on: the processor's image, a base of its author's, or Nuclio's own processor."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stack.config.function import PROCESSOR_ANNOTATION, FunctionConfig
 from stack.config.settings import Processor, Settings
 from stack.plan.image import Ground
 from stack.plan.python import Python, choose_python
-from stack.record import dataclass
 
 # What a runtime without a version is to Nuclio.
 _NUCLIO_PYTHON = "3.9"

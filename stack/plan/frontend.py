@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import cached_property
 
 from stack.config.settings import Settings
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT
-from stack.record import dataclass
 
 # Names of this machine, and of the gateway within the stack, that go without saying.
 _OWN_NAMES = ("localhost", "gateway")

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from stack.config.broker import QUORUM
@@ -17,7 +18,6 @@ from stack.plan.code import runs_as_is
 from stack.plan.dead_letter import DEAD
 from stack.plan.image import digest, split_reference
 from stack.plan.template import write_flow
-from stack.record import dataclass
 
 IMAGE = "nuclio/processor-"
 # The secret that holds the broker's URL with its password, mounted as the file `broker.url`; and where it speaks MQTT.

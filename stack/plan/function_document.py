@@ -3,12 +3,12 @@
 import base64
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from stack.config.compact import write_compact
 from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, FunctionConfig
 from stack.config.trigger import HTTP, Trigger
-from stack.record import dataclass
 
 # Keys that clients look up without a look whether they are there.
 _PRESENT: Mapping[str, Any] = {"resources": {}, "build": {}, "platform": {}, "eventTimeout": ""}

@@ -4,6 +4,7 @@ import base64
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from stack.config.compact import write_compact
@@ -21,7 +22,6 @@ from stack.plan.function import (
 )
 from stack.plan.parcel import File, install_requirements, pack_files
 from stack.plan.secret import find_wants
-from stack.record import dataclass
 
 API_VERSION, KIND = "nuclio.io/v1", "NuclioFunction"
 

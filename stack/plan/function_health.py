@@ -1,11 +1,10 @@
 """How a function's handlers do: events that fail, and workers that are stuck in one."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from stack.plan.trouble import Trouble
-from stack.record import dataclass
 
 # So many failures, and such a share of the last events, are worth a word.
 _FEW, _SHARE = 3, 0.2

@@ -1,6 +1,7 @@
 """A function of Nuclio's, taken apart into the files of a folder."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -16,7 +17,6 @@ from stack.plan.dockerfile import POST_COPY
 from stack.plan.function import module_path
 from stack.plan.parcel import File, install_requirements, unpack_files
 from stack.plan.readdress import name_brokers, point_at_broker
-from stack.record import dataclass
 
 _ORDER = ("apiVersion", "kind", "metadata", "spec")
 DEFAULT_HANDLER = "main:handler"

@@ -1,6 +1,7 @@
 """The gateway: one address for all HTTP functions, each at a path that begins with its name."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from stack.config.settings import Processor, Settings
 from stack.config.trigger import HttpTrigger
@@ -12,7 +13,6 @@ from stack.plan.function import FunctionPlan
 from stack.plan.image import digest
 from stack.plan.stack import Service
 from stack.plan.template import fill
-from stack.record import dataclass
 
 SERVICE = "gateway"
 PORT = 8080
@@ -56,7 +56,7 @@ class Route:
     hold: int
     seats: int
     absence: str
-    guard: Guard = Guard()
+    guard: Guard = field(default_factory=Guard)
 
 
 def plan_routes(services: Sequence[Service], settings: Settings) -> tuple[Route, ...]:

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from stack.config.settings import ImageSource, Settings
-from stack.record import dataclass
 
 PROCESSOR = "tidegate/processor"
 RABBITMQ = "tidegate/rabbitmq"

@@ -1,11 +1,11 @@
 """What the older versions of a function left at the stack's broker, where no version cleans up behind another."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from stack.config.trigger import MqttTrigger, RabbitTrigger, Trigger
 from stack.plan.broker import MQTT_EXCHANGE
 from stack.plan.function import FunctionPlan, binding_key, default_queue, is_stack_broker, own_queues
-from stack.record import dataclass
 
 
 @dataclass(frozen=True, order=True)

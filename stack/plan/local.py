@@ -1,6 +1,7 @@
 """A function as it runs on this machine, without Docker: what its processor is told."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +11,6 @@ from stack.plan.broker import MQTT_PORT
 from stack.plan.function import BROKER_SECRET, MQTT_SECRET, FunctionPlan, is_stack_broker, processor_document
 from stack.plan.secret import FOLDER, Vault, find_mounts
 from stack.plan.template import write_flow
-from stack.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from stack.plan.function_health import Handling, read_handling
-from stack.record import dataclass
 
 _PREFIX = "nuclio_processor_"
 _SAMPLE = re.compile(rf"^{_PREFIX}(?P<name>\w+)\{{(?P<labels>.*)\}} (?P<value>\S+)$", re.MULTILINE)
@@ -66,7 +66,7 @@ class Condition:
     in_flight: float = 0.0
     reconnects: float = 0.0
     restarts: float = 0.0
-    handling: Handling = Handling()
+    handling: Handling = field(default_factory=Handling)
 
 
 def read_condition(text: str) -> Condition:

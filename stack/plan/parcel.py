@@ -10,11 +10,11 @@ import io
 import re
 import tarfile
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from stack.config.requirements import locate_requirements
 from stack.errors import FunctionError
-from stack.record import dataclass
 
 _COMMAND = re.compile(r"^echo ([A-Za-z0-9+/=]+) \| base64 -d \| tar -xzC /opt/nuclio$")
 # Docker refuses a Dockerfile with a line of more than 65535 bytes.

@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from stack.config.settings import Settings
 from stack.plan.dead_letter import DEAD
-from stack.record import dataclass
 
 _MEGABYTE = 1000 * 1000
 _DAY_MILLISECONDS = 24 * 3600 * 1000

@@ -1,5 +1,6 @@
 """What a machine needs before the stack can run: Docker Engine, Compose and Buildx, as a list of steps."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
@@ -21,7 +22,6 @@ from stack.plan.provision_step import (
     Step,
     UserInGroup,
 )
-from stack.record import dataclass
 
 # Engine 25.0 brought the start interval of health checks, Compose 2.20 `include` and `up --wait` as they are used here.
 RECENT = DockerIsRecent(engine="25.0", compose="2.20")

@@ -2,9 +2,9 @@
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from stack.errors import HostError
-from stack.record import dataclass
 
 ARCHITECTURES = ("amd64", "arm64")
 

@@ -1,9 +1,8 @@
 """A step of provisioning, as data: what it is for, how to see that it is done, and the commands that do it."""
 
 import shlex
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-
-from stack.record import dataclass
 
 
 @dataclass(frozen=True)

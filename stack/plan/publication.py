@@ -1,11 +1,10 @@
 """What somebody publishes by hand, as read from a form: over AMQP or over MQTT."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from stack.config.reading import parse_mapping
 from stack.errors import ConfigError
-from stack.record import dataclass
 
 # What a header may be; AMQP knows more, which no form gives.
 Header = str | int | float | bool

@@ -1,10 +1,10 @@
 """Which Python a function runs on: the one that its author asked for, where it can be had."""
 
 import re
+from dataclasses import dataclass
 
 from stack.config.settings import Settings
 from stack.plan.image import Ground, python_base
-from stack.record import dataclass
 
 # The processor and cronsim, by which it reads cron's schedules, need datetime.UTC and StrEnum.
 LOWEST = (3, 11)

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 from stack.config.duration import parse_duration
@@ -29,7 +30,6 @@ from stack.plan.secret import Mount
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service
 from stack.plan.template import fill
 from stack.processor.configuration import TIMEOUT_VARIABLE
-from stack.record import dataclass
 
 COMPOSE = "compose.yaml"
 # The service that decides how many containers there are.
@@ -89,7 +89,7 @@ class Inputs:
     home: Home = Home()
     login: str = ""
     """What changes with the dashboard's password."""
-    gateway_login: GatewayLogin = GatewayLogin()
+    gateway_login: GatewayLogin = field(default_factory=GatewayLogin)
 
     @property
     def has_scaler(self) -> bool:

@@ -6,10 +6,9 @@ Requests: Using Query Parameters" in Amazon's S3 reference, whose example is a t
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlsplit
-
-from stack.record import dataclass
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _SERVICE = "s3"

@@ -1,10 +1,11 @@
 """How many containers of a function run, as far as its author and its user say."""
 
+from dataclasses import dataclass
+
 from stack.config.function import Spec
 from stack.config.replica import MOST_REPLICAS
 from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
 from stack.plan.function import is_stack_broker
-from stack.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ not make containers come and go.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil
 
 from stack.config.function import FunctionConfig
 from stack.config.scaling import COOL_DOWN, MESSAGE_RATE, QUEUE_LENGTH, REQUESTS, read_target
 from stack.plan.scale import Limits
-from stack.record import dataclass
 
 # What one container is to have at once: messages that wait or are in hand, as with KEDA's rabbitmq scaler; requests.
 _QUEUE_LENGTH, _REQUESTS = 20.0, 10.0

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from stack.config.secret import SecretContent, SecretRef
 from stack.config.trigger import MqttTrigger, RabbitTrigger
@@ -12,7 +13,6 @@ from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import BROKER_SECRET, MQTT_SECRET, SIGNATURE_SECRET, FunctionPlan
 from stack.plan.image import digest
 from stack.plan.key import signature_key
-from stack.record import dataclass
 
 FOLDER = "/run/secrets"
 # Linux takes no longer string, of name and value, into the environment of a program (MAX_ARG_STRLEN).

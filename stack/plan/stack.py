@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from stack.config.container import RestartPolicy
@@ -22,7 +22,6 @@ from stack.plan.image import digest
 from stack.plan.nuclio_dashboard import is_nuclio
 from stack.plan.scale import Limits, choose_replicas, find_limits
 from stack.plan.secret import Mount, Vault, find_mounts
-from stack.record import dataclass
 
 # Labels by which a container is found again, and by which a change is seen that Compose does not see.
 _LABELS = "io.tidegate."

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, starmap
 from typing import Protocol
 
@@ -14,7 +14,6 @@ from stack.plan.broker import MQTT_EXCHANGE
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.drift import MOVING
 from stack.plan.function import Named, default_queue, is_stack_broker
-from stack.record import dataclass
 
 SOURCE, EXCHANGE, QUEUE, FUNCTION, OUTPUT = "source", "exchange", "queue", "function", "output"
 # From left to right.

@@ -1,8 +1,6 @@
 """Troubles: what is wrong while the stack runs, said wherever a person looks."""
 
-from dataclasses import asdict
-
-from stack.record import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from stack.processor.attributes import Attributes
-from stack.record import dataclass
+from stack.processor.caller import is_proof
 
 # caller.HEADER, as events have it; the module is imported by the first call that has it, since its library costs a
 # start and memory.
@@ -25,8 +26,6 @@ class Audience:
         value = headers.get(proof)
         if value is None:
             return False
-        from stack.processor.caller import is_proof
-
         text = value if isinstance(value, str) else bytes(value).decode(errors="replace")
         return is_proof(text, self.key, time.time())
 

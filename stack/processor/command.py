@@ -1,6 +1,5 @@
 """The command line of `processor`."""
 
-import gc
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from stack.processor.configuration import Function, read_function
 from stack.processor.logger import open_logger, prepare_output
 from stack.processor.options import Options, read_options
 from stack.processor.post import plan_posts
-from stack.processor.probe import probe
+from stack.processor.rehearsal import rehearse
 from stack.processor.source.catalogue import preload
 from stack.processor.supervisor import Supervisor
 
@@ -18,8 +17,6 @@ from stack.processor.supervisor import Supervisor
 def run(arguments: Sequence[str]) -> int:
     """Run the function that the arguments name; return the exit status."""
     options = read_options(arguments)
-    if options.health:
-        return probe(options.health_port)
     prepare_output()
     try:
         function = read_function(options.config, secrets=options.secrets, folder=options.folder)
@@ -38,7 +35,4 @@ def _serve(function: Function, options: Options) -> int:
 
 
 def _rehearse(function: Function, file_name: str) -> int:
-    from stack.processor.rehearsal import rehearse
-
-    gc.enable()
     return rehearse(function, file_name)

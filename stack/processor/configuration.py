@@ -7,12 +7,13 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import yaml
 
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.secret import read_environment, read_text
-from stack.record import dataclass
 
 # Nuclio's names for levels; it writes everything from debug upwards unless loggerSinks says otherwise.
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -117,7 +118,7 @@ def _parse(path: Path, content: bytes) -> object:
     try:
         return json.loads(content)
     except ValueError:
-        import yaml
+        pass
     try:
         return yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:

@@ -5,12 +5,12 @@ on its main thread, in the order in which they came; the source runs on an event
 it has nothing to handle, and an I/O thread as soon as a handler takes its time.
 """
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from stack.processor.meter import Count
 from stack.processor.response import Response
 from stack.processor.status import State
-from stack.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ each function 8 MiB of memory and its start 0.07 s, and could not sum over proce
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, groupby
 
 from stack.processor.configuration import Function, Trigger
 from stack.processor.meter import BOUNDS, Count, Meter
 from stack.processor.post import Post, Role
-from stack.record import dataclass
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

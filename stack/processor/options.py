@@ -1,12 +1,12 @@
-"""What the command `processor` is told; in a container nothing, which spares it a library."""
+"""What the command `processor` is told."""
 
+import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.processor.probe import HEALTH_PORT, METRICS_PORT
-from stack.record import dataclass
 
 _CONFIG = "/etc/nuclio/config/processor/processor.yaml"
 _SECRETS = "/run/secrets"
@@ -26,17 +26,12 @@ class Options:
     folder: Path = field(default_factory=_find_folder)
     health_port: int = HEALTH_PORT
     metrics_port: int = METRICS_PORT
-    health: bool = False
     reload: bool = False
     event: str = ""
 
 
 def read_options(arguments: Sequence[str]) -> Options:
     """Read the arguments; ends the program where they are wrong, or ask for help."""
-    if not arguments:
-        return Options()
-    import argparse
-
     known = Options()
     parser = argparse.ArgumentParser(prog="processor", description="Run a function.")
     parser.add_argument("--config", type=Path, default=known.config, help="processor.yaml (%(default)s)")
@@ -44,7 +39,6 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--folder", type=Path, default=known.folder, help="folder of the user's files (%(default)s)")
     parser.add_argument("--health-port", type=int, default=HEALTH_PORT, help="port of /ready and /live (%(default)s)")
     parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="port of /metrics (%(default)s)")
-    parser.add_argument("--health", action="store_true", help="only ask a running processor whether it is ready")
     parser.add_argument("--reload", action="store_true", help="load the handler anew on SIGUSR1")
     parser.add_argument(
         "--event", default="", help="handle the one event in this JSON file, - for standard input, and end"

@@ -4,7 +4,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from time import monotonic
 
 from nuclio_sdk import Logger
@@ -16,7 +16,6 @@ from stack.processor.meter import Count
 from stack.processor.metrics import CONTENT_TYPE, Gauges, Total, render_metrics
 from stack.processor.place import Place
 from stack.processor.recent import RecentOutcomes
-from stack.record import dataclass
 
 # Seconds over which the rate is told; at least so many lie between two of the looks that it is made of.
 _WINDOW, _STEP = 60.0, 1.0

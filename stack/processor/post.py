@@ -7,7 +7,7 @@ requests on N workers then take the time of one, whatever connections they came 
 
 import socket
 from collections.abc import Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from stack.processor.attributes import ConfigurationError
@@ -17,7 +17,6 @@ from stack.processor.hand import Book, Hand, IdleHand
 from stack.processor.meter import Meter
 from stack.processor.source.http.entry import BACKLOG, open_entry
 from stack.processor.source.kind import check_kind
-from stack.record import dataclass
 
 
 class Role(Enum):

@@ -13,6 +13,13 @@ _TIMEOUT = 5.0
 _SHORT_TIMEOUT = 1.0
 
 
+def run(arguments: Sequence[str]) -> int:
+    """Make a health check, `--health [--health-port PORT]`, or tell the states of hosts, `--states HOST…`."""
+    if arguments[0] == "--states":
+        return tell_states(arguments[1:])
+    return probe(int(arguments[2]) if arguments[1:2] == ["--health-port"] else HEALTH_PORT)
+
+
 def probe(port: int) -> int:
     """Ask the processor on this machine whether it is ready; return the exit status, 0 if it is."""
     try:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from stack.processor.attributes import ConfigurationError
@@ -18,7 +19,6 @@ from stack.processor.status import State, StatusReader, StatusWriter
 from stack.processor.stop import Stop
 from stack.processor.thread import start_thread
 from stack.processor.worker import Worker
-from stack.record import dataclass
 
 
 @dataclass

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import nuclio_sdk
 from nuclio_sdk.json_encoder import Encoder
 
+from stack.processor.file import open_named_file
+
 _TEXT, _JSON = "text/plain", "application/json"
 _encode_json = Encoder().encode
 # The header that names a file to be sent.
@@ -172,8 +174,6 @@ def _respond_with(response: nuclio_sdk.Response, folder: Path | None) -> Respons
         return Stream(Response(status, content_type, b"", headers), response.body)
     whole = Response(status, content_type, to_bytes(response.body), headers)
     if headers and any(name.lower() == FILE_PATH for name in headers):
-        from stack.processor.file import open_named_file
-
         return open_named_file(whole, folder)
     return whole
 

@@ -166,15 +166,8 @@ class Worker:
 def open_context(post: Post, function: Function, logger: Logger) -> Context:
     """Return the context that init_context and the handler get."""
     trigger = TriggerInfo(post.trigger.kind, post.trigger.name)
-    platform = Platform("local", function.namespace, connection_provider=_connect)
+    platform = Platform("local", function.namespace)
     return Context(logger, platform, str(post.index), trigger)
-
-
-def _connect(*arguments: Any, **named: Any) -> Any:
-    """Return what the SDK would make by itself, had it to import it for that."""
-    from http.client import HTTPConnection
-
-    return HTTPConnection(*arguments, **named)
 
 
 async def _take(inbox: AsyncInbox) -> Delivery | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 from stack import console
@@ -15,7 +15,6 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import check_exposure
-from stack.record import dataclass
 from stack.run.broker.data import check_data, load_data, note_running_data
 from stack.run.broker.drift import mend_stack_broker
 from stack.run.deploy.deployment import list_unreadable

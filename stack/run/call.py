@@ -4,7 +4,7 @@ import http.client
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -13,7 +13,6 @@ from stack.plan.function import service_name
 from stack.plan.gateway import PORT
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.processor.caller import HEADER, prove
-from stack.record import dataclass
 from stack.run.docker.address import find_url as find_container_url
 from stack.run.place import is_inside
 

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from stack.plan.function_health import Handling
-from stack.record import dataclass
 from stack.run.docker.container import Container
 from stack.run.docker.engine import Engine
 

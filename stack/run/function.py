@@ -16,6 +16,8 @@ from stack.plan.package import check_requirements
 from stack.plan.python import explain_python
 from stack.plan.render import find_foundation
 from stack.plan.secret import check_secrets
+from stack.run.broker.broker import delete_queues
+from stack.run.broker.leftover import clear_after_deletion
 from stack.run.catalogue.namesake import check_namesakes
 from stack.run.deploy.deployment import (
     Deployment,
@@ -156,9 +158,6 @@ def _find_traces(stack: Stack, name: str) -> tuple[Sequence[Container], Sequence
 
 def _forget(stack: Stack, revisions: Sequence[Deployment]) -> None:
     """Remove the images of all revisions, and a function's queues where no other function consumes them."""
-    from stack.run.broker.broker import delete_queues
-    from stack.run.broker.leftover import clear_after_deletion
-
     others = load_live(stack.workspace, ())
     shared = {queue for other in others for queue in own_queues(other.plan(stack.settings))}
     versions = [one.plan(stack.settings) for one in revisions]

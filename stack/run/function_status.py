@@ -1,14 +1,13 @@
 """How functions are, deployed or not."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from stack import console
 from stack.config.settings import Settings
 from stack.errors import ConfigError
 from stack.plan.gateway import find_url
 from stack.plan.stack import Service
-from stack.record import dataclass
 from stack.run.docker.container import Container
 from stack.run.stack import Stack, open_stack, warn_refused
 

@@ -2,13 +2,13 @@
 
 import json
 import time
+from dataclasses import dataclass
 
 from stack import console
 from stack.config.settings import Settings
 from stack.plan.gateway import CONTROL_PORT, PORT, SERVICE, VERSION_PATH, find_version
 from stack.plan.network import CONTROL
 from stack.plan.render import Files
-from stack.record import dataclass
 from stack.run.docker.container import Container
 from stack.run.docker.engine import Engine
 from stack.run.docker.probe import ask

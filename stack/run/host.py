@@ -75,7 +75,7 @@ def find_ca(settings: Settings) -> Path | None:
 
 def processor_digest() -> str:
     """Return a digest of what the image of the processor is made of."""
-    return _digest(["stack/__init__.py", "stack/record.py", *_list_files("stack/processor")])
+    return _digest(["stack/__init__.py", *_list_files("stack/processor")])
 
 
 def find_home(root: Path, settings: Settings) -> Home:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +32,6 @@ from stack.plan.render import (
     render_function,
     render_images,
 )
-from stack.record import dataclass
 from stack.run.base import make_base
 from stack.run.docker.build import Build
 from stack.run.docker.engine import Engine

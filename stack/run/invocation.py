@@ -3,12 +3,12 @@
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack import console
 from stack.errors import FunctionError
 from stack.plan.authentication import OWN_HEADER
-from stack.record import dataclass
 from stack.run.call import Request, call_function
 from stack.run.function_status import FunctionStatus, list_functions
 from stack.run.secret.gateway_login import show_proof

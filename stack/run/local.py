@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack import console
@@ -26,7 +27,6 @@ from stack.plan.broker import MQTT_PORT
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
 from stack.plan.secret import check_secrets
-from stack.record import dataclass
 from stack.run.broker.account import borrowed_account
 from stack.run.broker.broker import find_broker
 from stack.run.source.source import Store

@@ -1,11 +1,10 @@
 """Which names the code of functions holds as they are: a hint at where they send what they make."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.config.source import FOLDER
-from stack.record import dataclass
 from stack.run.workspace import Workspace
 
 _CODE = ".py"

@@ -1,7 +1,7 @@
 """The stack: render it, take it down, show its logs; run/boot.py brings it up."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from stack.plan.image import Ground
 from stack.plan.render import ACCOUNTS, Inputs, function_image, render, render_function, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, check_exposure, plan_service
-from stack.record import dataclass
 from stack.run.broker.account import settle_accounts
 from stack.run.deploy.deployment import Deployment, explain_folder, list_unreadable, load_candidate, load_deployments
 from stack.run.docker.engine import Engine

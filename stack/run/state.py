@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from stack.record import dataclass
 from stack.run.catalogue.sketch import Sketch
 from stack.run.deploy.log import ROLLBACK, Attempt, Result
 from stack.run.docker.container import Container

@@ -4,6 +4,7 @@ Nothing is removed before what takes its place is healthy.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from stack import console
 from stack.errors import BrokerError, ConflictError, StackError
@@ -13,7 +14,6 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.image import haproxy_base, python_base, rabbitmq_base
 from stack.plan.render import rabbitmq_image
 from stack.plan.version import explain_step, read_series
-from stack.record import dataclass
 from stack.run.boot import bring_up
 from stack.run.broker.broker import find_broker
 from stack.run.broker.data import describe, find_volumes, holds_data, note_data

@@ -5,12 +5,12 @@ import os
 import re
 import tempfile
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack.config.settings import FILE as SETTINGS
 from stack.errors import HostError
 from stack.plan.render import COMPOSE, MOUNTED, Files
-from stack.record import dataclass
 
 PROGRAM = Path(__file__).parents[2]
 # Names another workspace than the program's own folder.

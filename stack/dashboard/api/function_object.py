@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from stack.config.settings import Settings
 from stack.config.source import find_folder
 from stack.plan.function_document import IMPORT_MARKS, describe_function
-from stack.record import dataclass
 from stack.run.catalogue.catalogue import FunctionRecord
 from stack.run.catalogue.exchange import make_export
 from stack.run.state import NOT_DEPLOYED, READY, STANDBY

@@ -1,5 +1,6 @@
 """What a client wants of a function: its document, looked at as Nuclio looks at it, and kept in its folder."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -8,7 +9,6 @@ from starlette.exceptions import HTTPException
 from stack.config.function import DEFAULT_PROJECT, PROJECT_LABEL, RESERVED, FunctionConfig, check_name
 from stack.dashboard.desk import Desk
 from stack.plan.function_document import Told, is_import
-from stack.record import dataclass
 from stack.run.catalogue.catalogue import FunctionRecord
 from stack.run.catalogue.project import list_projects
 from stack.run.catalogue.saving import save_function

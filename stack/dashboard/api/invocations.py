@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -23,7 +24,6 @@ from stack.dashboard.api.function_wish import find_record
 from stack.dashboard.desk import Desk, desk_of
 from stack.plan.authentication import OWN_HEADER
 from stack.processor.caller import HEADER, prove
-from stack.record import dataclass
 from stack.run.call import TIMEOUT_SECONDS, find_call_url
 from stack.run.catalogue.catalogue import FunctionRecord
 from stack.run.docker.engine import Engine

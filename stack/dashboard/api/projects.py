@@ -1,5 +1,6 @@
 """/api/projects: what functions belong together."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -15,7 +16,6 @@ from stack.dashboard.api.namespaces import find_namespace
 from stack.dashboard.api.project_transfer import export_project, import_project
 from stack.dashboard.desk import Desk, desk_of
 from stack.errors import StackError
-from stack.record import dataclass
 from stack.run.catalogue.project import list_projects, remove_project, save_project
 
 _RESTRICTED, _CASCADING, _CHECK = "restricted", "cascading", "check"

@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
 from stack.config.document import Document
 from stack.config.schema import describe_document
-from stack.record import dataclass
 
 # How a key begins to be described that has no effect here (config/inert.py).
 _INERT = "This key "

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +16,6 @@ from stack.config.trigger import CRON, HTTP, MQTT, RABBITMQ, CronTrigger, HttpTr
 from stack.config.trigger import kind_of as find_kind
 from stack.dashboard.form.field import Field, Kind, list_fields, say_key
 from stack.dashboard.form.value import Sent, WrongValueError, find_change, look_up, show_value
-from stack.record import dataclass
 
 ROOT = ("spec", "triggers")
 MODELS: dict[str, type[NuclioDocument]] = {

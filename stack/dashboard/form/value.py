@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -9,7 +10,6 @@ import yaml
 from stack.config.reading import parse_mapping
 from stack.dashboard.form.field import Field, Kind
 from stack.errors import ConfigError
-from stack.record import dataclass
 
 # What a form sends: each name with its values.
 Sent = Mapping[str, Sequence[str]]

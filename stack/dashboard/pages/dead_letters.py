@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +18,6 @@ from stack.dashboard.pages.function import render_tab
 from stack.errors import BrokerError, FunctionError, StackError
 from stack.plan.dead_letter import Letter
 from stack.plan.function import own_queues
-from stack.record import dataclass
 from stack.run.broker.dead_letter import Choice, Listing, discard_letters, list_letters, replay_letters
 from stack.run.stack import Stack
 

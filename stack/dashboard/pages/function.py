@@ -1,5 +1,6 @@
 """One function: the frame that its tabs share, and what its head lets a person do with it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -19,7 +20,6 @@ from stack.dashboard.page import render
 from stack.dashboard.security.login import user_of
 from stack.errors import ConflictError, FunctionError, StackError
 from stack.plan.scale import find_limits
-from stack.record import dataclass
 from stack.run.catalogue.catalogue import FunctionRecord
 from stack.run.catalogue.exchange import make_export
 from stack.run.catalogue.files import set_disabled

@@ -1,5 +1,7 @@
 """The functions, by project."""
 
+from dataclasses import dataclass
+
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,7 +15,6 @@ from stack.dashboard.api.body import read_model
 from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import author_of, find_record, has_folder
-from stack.record import dataclass
 from stack.run.catalogue.catalogue import FunctionRecord
 from stack.run.catalogue.creation import create_project
 from stack.run.catalogue.project import list_projects

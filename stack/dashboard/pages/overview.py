@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,6 @@ from stack.errors import StackError
 from stack.plan.diagram import HEIGHT, WIDTH, lay_out
 from stack.plan.function_health import find_handling_troubles, read_handling
 from stack.plan.topology import BrokerFacts, draw_topology, gather, output_names
-from stack.record import dataclass
 from stack.run.catalogue.catalogue import FunctionRecord
 
 _TOPICS = ("stack", "functions", "broker", "history")

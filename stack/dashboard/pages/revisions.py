@@ -1,5 +1,6 @@
 """The tab with a function's revisions: what was deployed, what differs, and the way back."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from starlette.concurrency import run_in_threadpool
@@ -11,7 +12,6 @@ from starlette.routing import BaseRoute, Route
 from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.pages.function import find_free_record, find_record, has_folder, render_tab
 from stack.errors import StackError
-from stack.record import dataclass
 from stack.run.catalogue.catalogue import FunctionRecord
 from stack.run.deploy.comparison import FOLDER_NUMBER, Comparison, compare_revisions, restore_revision
 from stack.run.deploy.log import Attempt

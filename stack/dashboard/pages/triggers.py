@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -21,7 +22,6 @@ from stack.dashboard.form.value import Sent
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import render_tab
 from stack.errors import ConfigError, FunctionError, StackError
-from stack.record import dataclass
 from stack.run.catalogue.files import digest_content, read_function_file, write_function_file
 from stack.run.workspace import Workspace
 

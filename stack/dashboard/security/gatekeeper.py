@@ -6,11 +6,13 @@ import binascii
 import hashlib
 import hmac
 import secrets
-from dataclasses import field
+from dataclasses import dataclass, field
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
 
 from stack.dashboard.security.client import count_as
 from stack.dashboard.security.throttle import Throttle
-from stack.record import dataclass
 from stack.run.secret.access import Access
 
 # Credentials that were right are remembered, as keyed digests, since argon2 takes a twentieth of a second on purpose.
@@ -79,9 +81,6 @@ class Gatekeeper:
 
 
 def _matches(access: Access | None, user: str, password: str) -> bool:
-    from argon2 import PasswordHasher
-    from argon2.exceptions import Argon2Error, InvalidHashError
-
     if access is None:
         return False
     is_right = True

@@ -3,9 +3,7 @@
 import time
 from asyncio import Lock, sleep
 from collections.abc import Awaitable, Callable
-from dataclasses import field
-
-from stack.record import dataclass
+from dataclasses import dataclass, field
 
 # A wrong password waits so long, twice as long each time, up to the most; and is forgotten after a quiet while.
 _FIRST_SECONDS, _MOST_SECONDS, _FORGET_SECONDS = 0.5, 16.0, 900.0

@@ -12,16 +12,8 @@ def check_kind(trigger: Trigger) -> None:
     """Make sure that a trigger's kind has a source.
 
     Raises:
-        ConfigurationError: it has none, or none yet.
+        ConfigurationError: it has none.
     """
-    if trigger.kind == "nats":
-        from stack.processor.source.nats import open_nats
-
-        open_nats(trigger)
-    if trigger.kind in ("kafka-cluster", "kafka"):
-        from stack.processor.source.kafka import open_kafka
-
-        open_kafka(trigger)
     if trigger.kind not in KINDS:
         refuse_kind(trigger)
 

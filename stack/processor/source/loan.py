@@ -3,7 +3,9 @@
 import socket
 from typing import Any
 
+from stack.processor.configuration import Function
 from stack.processor.delivery import Failure, Intake, Report
+from stack.processor.post import Post
 from stack.processor.response import Response
 from stack.processor.status import State
 from stack.processor.thread import start_thread
@@ -133,3 +135,9 @@ class BorrowedDelivery:
     def end(self, failure: Failure | None) -> None:
         """Say that the stream has ended."""
         self._loan.send("end", (failure.error, failure.origin) if failure else None)
+
+
+def open_source(post: Post, _function: Function, intake: Intake, report: Report) -> LoanSource:
+    """Return the source of a process, not started yet."""
+    assert post.counter is not None
+    return LoanSource(post.counter.getsockname(), intake, report)

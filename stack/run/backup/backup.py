@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -22,11 +23,11 @@ from stack.plan.backup import (
     Manifest,
     Sealed,
 )
-from stack.record import dataclass
 from stack.run.backup.archive import ArchiveWriter, writing
 from stack.run.backup.broker import BrokerCopy, copied_broker
 from stack.run.backup.contents import list_images, list_secrets, write_workspace
 from stack.run.backup.seal import choose_passphrase, encrypt, lock_key, new_key
+from stack.run.backup.verify import verify_backup
 from stack.run.deploy.deployment import load_deployments
 from stack.run.docker.transfer import read_chunks
 from stack.run.host import find_architecture
@@ -72,8 +73,6 @@ def back_up_and_tell(request: BackupRequest, *, verify: bool, as_json: bool) -> 
     Raises:
         StackError: it could not be written, or does not restore as it should.
     """
-    from stack.run.backup.verify import verify_backup
-
     path, manifest, word = make_backup(request)
     if verify:
         verify_backup(path, word)

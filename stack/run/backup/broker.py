@@ -8,7 +8,7 @@ a function held comes back. RabbitMQ itself reads it again, whatever the type of
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker
@@ -19,7 +19,6 @@ from stack.plan.backup import BrokerFacts, Sample, bound_counts
 from stack.plan.broker import SERVICE
 from stack.plan.broker_data import name_volume
 from stack.plan.render import rabbitmq_image
-from stack.record import dataclass
 from stack.run.backup.seal import encrypt
 from stack.run.broker.broker import Broker, find_broker
 from stack.run.docker.command import require_success, run

@@ -3,13 +3,13 @@
 import hashlib
 import posixpath
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
 from stack.errors import HostError
 from stack.plan.backup import BROKER, HEADER, IMAGES, KEY, MANIFEST, SEALED, STATE, WORKSPACE, Header, Manifest, Sealed
-from stack.record import dataclass
 from stack.run.backup.archive import digest_link, digest_of, reading
 from stack.run.backup.seal import decrypt, open_key
 

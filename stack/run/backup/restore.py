@@ -4,13 +4,13 @@ import base64
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack import console
 from stack.config.settings import FILE, Settings, load_settings
 from stack.plan.backup import BROKER, IMAGES, STATE, WORKSPACE, Sealed
 from stack.plan.broker_data import BrokerData, name_volume
-from stack.record import dataclass
 from stack.run.backup.archive import reading
 from stack.run.backup.broker import fill_volume
 from stack.run.backup.reader import Backup, read_backup
@@ -24,6 +24,7 @@ from stack.run.image import Builder
 from stack.run.interruption import interruptible
 from stack.run.lock import stack_lock
 from stack.run.stack import Stack
+from stack.run.status import bring_up_and_tell
 from stack.run.workspace import Workspace, make_folder, open_workspace, sync_tree, write_file
 
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
@@ -60,8 +61,6 @@ def restore_and_tell(file: str, request: RestoreRequest, *, passphrase_file: str
     console.say(f"Functions: {names}.")
     if start:
         # Only now: the stack is that of the restored files.
-        from stack.run.status import bring_up_and_tell
-
         bring_up_and_tell()
     else:
         console.say("Next: `invoke up` starts it, with the messages that were in its queues.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +10,6 @@ import pika
 
 from stack.config.broker import QUORUM
 from stack.errors import StackError
-from stack.record import dataclass
 
 _BODY = b'{"temperature": 21.5}'
 # Messages between two looks at what the broker says.

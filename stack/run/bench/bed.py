@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from stack import console
 from stack.config.settings import FILE, Settings, load_settings
 from stack.plan.bench import Scale
 from stack.plan.render import processor_image
-from stack.record import dataclass
 from stack.run.bench.port import find_port
 from stack.run.bench.program import run_command, time_line
 from stack.run.bench.reference import make_references

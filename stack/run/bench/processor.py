@@ -4,11 +4,11 @@ import http.client
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from stack.record import dataclass
 from stack.run.bench.bed import Bed
 from stack.run.bench.port import find_port
 from stack.run.bench.program import Program, run_program

@@ -5,11 +5,11 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
 from stack.errors import StackError
-from stack.record import dataclass
 
 _COMMAND_SECONDS = 600
 # Seconds that a program may take to be ready, and to end.

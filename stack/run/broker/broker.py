@@ -5,6 +5,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,7 +17,6 @@ from stack.plan.backup import Sample
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE, Credentials
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.leftover import Binding
-from stack.record import dataclass
 from stack.run.place import is_inside
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ so one at a time does anything with them.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count, islice
 from time import monotonic, sleep
 from typing import Any
@@ -18,7 +19,6 @@ from stack.errors import BrokerError, FunctionError
 from stack.plan.dead_letter import DEAD, Letter
 from stack.plan.function import own_queues
 from stack.processor.source.rabbitmq.headers import sign_again
-from stack.record import dataclass
 from stack.run.broker.broker import Broker, find_broker
 from stack.run.broker.unacknowledged import read_unacknowledged
 from stack.run.lock import lock

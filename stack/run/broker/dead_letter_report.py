@@ -1,11 +1,11 @@
 """`invoke dead-letters`: what it is told to do with dead letters, and what it prints."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from stack import console
 from stack.errors import BrokerError, FunctionError
 from stack.plan.dead_letter import Letter
-from stack.record import dataclass
 from stack.run.broker.dead_letter import Choice, discard_letters, list_letters, replay_letters
 from stack.run.stack import open_stack
 

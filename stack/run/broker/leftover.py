@@ -1,6 +1,7 @@
 """What older versions of functions left at the broker: it is removed once they have stopped, and no message with it."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from stack import console
@@ -8,7 +9,6 @@ from stack.errors import BrokerError
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.function import FunctionPlan
 from stack.plan.leftover import Binding, stale_bindings, stale_queues
-from stack.record import dataclass
 from stack.run.broker.broker import Broker, find_broker
 from stack.run.broker.idle_queue import delete_idle_queue
 from stack.run.deploy.deployment import (

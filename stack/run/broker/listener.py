@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -14,7 +15,6 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 import stack.processor.source.rabbitmq.properties  # noqa: F401
 from stack.errors import BrokerError
 from stack.processor.source.rabbitmq.field_table import to_text
-from stack.record import dataclass
 from stack.run.broker.broker import Broker
 
 # Messages that may be here unacknowledged: few enough that another consumer gets its share, enough to be quick.

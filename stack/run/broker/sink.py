@@ -6,13 +6,12 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
 
 from stack.errors import HostError
-from stack.record import dataclass
 
 _FIELDS = ("time", "message", "correlation")
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from stack.errors import BrokerError
@@ -23,7 +23,6 @@ from stack.plan.function import bound_queues, own_queues, taken_queues
 from stack.plan.render import DEFINITIONS, Files
 from stack.plan.stack import Service
 from stack.plan.trouble import Trouble
-from stack.record import dataclass
 from stack.run.broker.broker import DENIED, Broker, RefusedError
 
 _ROOT = "/"

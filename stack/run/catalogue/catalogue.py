@@ -7,8 +7,10 @@ says so by `forget` and `forget_containers`.
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from watchfiles import awatch
 
 from stack.config.function import DEFAULT_PROJECT, FunctionConfig
 from stack.config.source import FOLDER
@@ -16,7 +18,6 @@ from stack.config.trigger import Trigger
 from stack.errors import EngineError, FunctionError
 from stack.plan.function_document import Told
 from stack.plan.gateway import find_url
-from stack.record import dataclass
 from stack.run.catalogue.sketch import WATCHED, Sketch, Sketchbook
 from stack.run.deploy.log import Attempt, Entry, Result
 from stack.run.docker.container import Container
@@ -157,8 +158,6 @@ class Catalogue:
 
     async def watch(self, told: Callable[[], object] = lambda: None) -> None:
         """Watch the files for ever; `told` is called when some have changed."""
-        from watchfiles import awatch
-
         folders = [self.workspace.root / FOLDER, *(self.workspace.state / name for name in WATCHED)]
         for folder in folders:
             make_folder(folder)

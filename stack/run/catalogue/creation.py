@@ -1,6 +1,7 @@
 """New functions: from a template, or from a document of Nuclio's; each is a new folder in functions/."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,6 @@ from stack.errors import ConfigError, ConflictError, FunctionError
 from stack.plan.function_import import Imported, plan_imports, split_export
 from stack.plan.parcel import File
 from stack.plan.scaffold import TRIGGERS, plan_scaffold
-from stack.record import dataclass
 from stack.run.catalogue.gallery import find_examples
 from stack.run.catalogue.namesake import check_namesakes
 from stack.run.catalogue.project import list_projects, save_project

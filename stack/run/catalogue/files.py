@@ -1,12 +1,12 @@
 """The files of a function's folder, for whoever edits them elsewhere than on the disk."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stack.config.rewrite import remove_value, set_value
 from stack.config.source import FILE, FOLDER, IGNORED_FOLDERS, IGNORED_SUFFIX, read_files
 from stack.errors import ConflictError, FunctionError, HostError
-from stack.record import dataclass
 from stack.run.workspace import Workspace, advise, write_file
 
 # What an editor opens, and what may be put into a folder from afar; larger files are copied on the machine.

@@ -1,6 +1,7 @@
 """The gallery: what a new function can begin from, in the form of Nuclio's function templates."""
 
 from base64 import b64encode
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from stack.config.source import FILE, function_folders
 from stack.errors import StackError
 from stack.plan.demo import ALERT, CONSUMERS, EVENTS
 from stack.plan.scaffold import TRIGGERS, plan_scaffold
-from stack.record import dataclass
 from stack.run.catalogue.exchange import make_export
 from stack.run.workspace import PROGRAM
 

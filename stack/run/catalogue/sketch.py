@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.config.settings import FILE as SETTINGS
@@ -13,7 +13,6 @@ from stack.errors import AccessError, StackError
 from stack.plan.function import FunctionPlan, inline_source, module_path, package_path, plan_function
 from stack.plan.host_access import check_host_access
 from stack.plan.scale import choose_replicas
-from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, explain_folder, find_deployment, list_deployed
 from stack.run.deploy.log import Attempt, Result, load_attempts
 from stack.run.scale.replicas import load_replicas

@@ -6,14 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stack import console
 from stack.errors import ConflictError, FunctionError, StackError
 from stack.plan.demo import ALERT, CONSUMERS, Alert, Answer, Seconds, Tally
 from stack.plan.device import AMQP, BOTH, MQTT, Order, Reading, check_order, count_readings
-from stack.record import dataclass
 from stack.run.broker.broker import find_broker
 from stack.run.catalogue.catalogue import Catalogue
 from stack.run.demo.demo import find_alert_queues

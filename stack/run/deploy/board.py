@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from rich.live import Live
 
 from stack import console
 from stack.errors import StackError
-from stack.record import dataclass
 from stack.run.deploy.deployment import load_deployment
 from stack.run.deploy.log import DeployLog, Result
 from stack.run.workspace import Workspace
@@ -80,8 +81,6 @@ class Board:
         if not console.is_terminal():
             yield
             return
-        from rich.live import Live
-
         with Live(get_renderable=self._paint, console=console.progress(), refresh_per_second=_PAINTS, transient=False):
             yield
 

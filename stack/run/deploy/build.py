@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 from stack.errors import FunctionError, StackError
 from stack.plan.function import FunctionPlan
 from stack.plan.stack import Service
-from stack.record import dataclass
 from stack.run.deploy.board import Board
 from stack.run.deploy.revision import note_attempt
 from stack.run.docker.bake import Bake

@@ -1,6 +1,7 @@
 """Comparisons: what differs between two revisions of a function, or between one and its folder."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -10,7 +11,6 @@ from stack.config.function import FunctionConfig
 from stack.config.source import FILE, find_folder, load_function, read_files
 from stack.errors import FunctionError
 from stack.plan.difference import FileDifference, compare_files
-from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, load_revisions
 from stack.run.deploy.snapshot import LARGEST_FILE_BYTES, find_snapshot, restore_snapshot
 from stack.run.workspace import Workspace

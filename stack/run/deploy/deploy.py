@@ -6,7 +6,7 @@ What builds images, and what brings the stack up, is imported where it is needed
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from stack import console
 from stack.config.source import find_folder, function_folders
@@ -18,9 +18,12 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import files_digest, function_image, render_broker, stack_images
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
-from stack.record import dataclass
+from stack.run.boot import bring_up
+from stack.run.broker.drift import mend_functions
+from stack.run.broker.leftover import clear_after_deploy
 from stack.run.catalogue.namesake import check_namesakes
 from stack.run.deploy.board import READY, Board, keep_board
+from stack.run.deploy.build import Making
 from stack.run.deploy.deployment import Deployment, explain_rollback, is_deployed
 from stack.run.deploy.farewell import Farewell, open_farewell
 from stack.run.deploy.log import ROLLBACK
@@ -111,8 +114,6 @@ class Deploy:
         Raises:
             StackError: one or more failed.
         """
-        from stack.run.deploy.build import Making
-
         making = Making(self.stack, self.board)
         plans = making.plan()
         images = {name: function_image(plan, self.stack.inputs) for name, plan in plans.items()}
@@ -242,9 +243,6 @@ class Deploy:
         if ready:
             console.success(f"{', '.join(ready)}: ready.")
         # Only now: it comes with an HTTP client, which takes a while to import.
-        from stack.run.broker.drift import mend_functions
-        from stack.run.broker.leftover import clear_after_deploy
-
         with interruptible(_LEFT_OVER):
             built = [one for one in outcome.started if not runs_as_is(one.plan.function)]
             take_latest(self.stack.engine, built)
@@ -270,8 +268,6 @@ class _Sight:
 
 
 def _bring_up() -> None:
-    from stack.run.boot import bring_up
-
     bring_up(is_lenient=True)
 
 

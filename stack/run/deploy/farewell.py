@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
+from dataclasses import dataclass
 
 from stack.plan.gateway import is_fully_routed
 from stack.plan.stack import Service
-from stack.record import dataclass
 from stack.run.docker.container import Container
 from stack.run.gateway import dismiss, find_host
 from stack.run.stack import Stack

@@ -9,13 +9,12 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from stack.record import dataclass
 from stack.run.deploy.deployment import find_deployment, load_deployment, tell_author
 from stack.run.lock import try_lock
 from stack.run.workspace import Workspace, make_folder, write_file

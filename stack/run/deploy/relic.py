@@ -9,6 +9,7 @@ from stack import console
 from stack.errors import StackError
 from stack.plan.function import service_name
 from stack.plan.stack import FILES_LABEL, Service
+from stack.run.broker.leftover import clear_after_deploy
 from stack.run.deploy.deployment import find_deployment, is_deployed, load_candidate
 from stack.run.docker.container import Container
 from stack.run.lock import STACK, TREE, try_lock
@@ -103,6 +104,4 @@ def _clear_broker(stack: Stack, name: str) -> None:
     """Remove what is bound at the broker for a version that does not count, if no deploy has seen to it."""
     if load_candidate(stack.workspace, name):
         # Only now: it comes with an HTTP client, which takes a while to import.
-        from stack.run.broker.leftover import clear_after_deploy
-
         clear_after_deploy(stack, [name])

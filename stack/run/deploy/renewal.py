@@ -4,10 +4,10 @@ So no request and no message waits. A function that holds a port of this machine
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from stack.plan.change import Action, Change
 from stack.plan.stack import Service
-from stack.record import dataclass
 from stack.run.docker.container import Container
 from stack.run.docker.engine import Engine
 

@@ -1,10 +1,13 @@
 """What the user is told of deploys."""
 
+from dataclasses import dataclass
+
 from stack import console
 from stack.errors import FunctionError
-from stack.record import dataclass
+from stack.run.deploy.bundle import deploy_bundle
 from stack.run.deploy.deploy import deploy_functions, roll_back
 from stack.run.function_status import show_functions
+from stack.run.remote.deploy import deploy_remotely
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,6 @@ def deploy_and_tell(wish: Wish) -> None:
         _deploy_elsewhere(wish)
         return
     if wish.image_file:
-        from stack.run.deploy.bundle import deploy_bundle
-
         show_functions(deploy_bundle(wish.image_file, message=wish.message))
         return
     functions = deploy_functions([name] if name else [], message=wish.message, force=wish.force)
@@ -46,8 +47,6 @@ def deploy_and_tell(wish: Wish) -> None:
 
 
 def _deploy_elsewhere(wish: Wish) -> None:
-    from stack.run.remote.deploy import deploy_remotely
-
     if not wish.name:
         raise FunctionError("--via deploys one function: invoke deploy-function NAME --via URL.")
     if wish.message:

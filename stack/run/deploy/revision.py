@@ -1,14 +1,13 @@
 """Revisions: what a function was before, to list and to go back to; and the images that no revision needs any more."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from stack import console
 from stack.errors import FunctionError
 from stack.plan.code import runs_as_is
-from stack.record import dataclass
 from stack.run.deploy.deployment import Deployment, forget_revisions, load_deployment, load_deployments, load_revisions
 from stack.run.deploy.revision_tag import keep_images, release_images
 from stack.run.lock import try_lock

@@ -9,6 +9,7 @@ nuclio/processor-NAME:latest: another one moves that name no more.
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 from stack import console
@@ -16,7 +17,6 @@ from stack.config.image import WORD
 from stack.plan.function import IMAGE
 from stack.plan.image import digest, split_reference
 from stack.plan.stack import Service
-from stack.record import dataclass
 from stack.run.docker.engine import Engine
 from stack.run.docker.image_name import shorten
 

@@ -10,7 +10,7 @@ of power, leaves a stack that is as it was, and a container beside it that the n
 import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from stack.errors import EngineError
 from stack.plan.advice import advise_start
 from stack.plan.render import ACCOUNTS, Inputs, render_broker, render_compose
 from stack.plan.stack import Service
-from stack.record import dataclass
 from stack.run.broker.account import apply_accounts, settle_accounts
 from stack.run.broker.broker import find_broker
 from stack.run.deploy.board import Board

@@ -9,6 +9,8 @@ from stack import console
 from stack.errors import BrokerError
 from stack.plan.device import MQTT, Order, Reading, check_order, count_readings, measure
 from stack.run.broker.broker import Broker, find_device_broker
+from stack.run.device.amqp import AmqpDevice
+from stack.run.device.mqtt import MqttDevice
 from stack.run.stack import open_stack
 
 
@@ -44,11 +46,7 @@ def send(
     """
     # Each client library takes a tenth of a second to import.
     if order.protocol == MQTT:
-        from stack.run.device.mqtt import MqttDevice
-
         return MqttDevice(broker, readings, order.rate, show).run(stop)
-    from stack.run.device.amqp import AmqpDevice
-
     return AmqpDevice(broker, readings, order.rate, show).run(stop)
 
 

@@ -3,14 +3,13 @@
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 from time import time
 from typing import Any
 
 from stack.errors import StackError
 from stack.plan.device import AMQP, BOTH, MQTT, Order, Reading, check_order, measure
-from stack.record import dataclass
 from stack.run.broker.broker import Broker
 from stack.run.device.device import send
 

@@ -4,9 +4,9 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from stack.record import dataclass
 from stack.run.docker.build import PROXIES, Build
 
 # A line of a log: the number of its step and, where the step begins, whose it is.

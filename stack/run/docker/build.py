@@ -2,10 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from stack.record import dataclass
 
 # Handed to builds as BuildKit's predefined arguments, which it keeps out of the image's history.
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")

@@ -3,10 +3,9 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from stack.errors import BuildError, EngineError
-from stack.record import dataclass
 from stack.run.docker.bake import Bake
 from stack.run.docker.build import Build
 from stack.run.docker.command import run, stream

@@ -2,11 +2,11 @@
 
 import json
 import re
+from dataclasses import dataclass
 
 from stack.config.function import FUNCTION_LABEL
 from stack.plan.python import PYTHON_LABEL, WANTED_LABEL, Python
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
-from stack.record import dataclass
 
 # By which Compose finds its containers again.
 PROJECT_LABEL = "com.docker.compose.project"

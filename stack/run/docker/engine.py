@@ -11,16 +11,18 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from python_on_whales import DockerClient
+from python_on_whales.exceptions import DockerException
+
 from stack.errors import EngineError
 from stack.plan.network import network_name
-from stack.record import dataclass
 from stack.run.docker.buildkit import BuildKit
 from stack.run.docker.command import relay, require_success, run, stream
 from stack.run.docker.compose import find_command
@@ -311,8 +313,6 @@ class Engine:
 
     @cached_property
     def _client(self) -> "DockerClient":
-        from python_on_whales import DockerClient
-
         return DockerClient(compose_files=[self.compose_file], compose_project_name=self.project)
 
     def _list_slowly(self) -> tuple[Container, ...]:
@@ -327,8 +327,6 @@ class Engine:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        from python_on_whales.exceptions import DockerException
-
         try:
             yield
         except DockerException as error:

@@ -3,10 +3,10 @@
 import json
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from stack.errors import FunctionError
-from stack.record import dataclass
 from stack.run.docker.container import Container
 from stack.run.docker.engine import Engine
 from stack.run.docker.probe import find_ready

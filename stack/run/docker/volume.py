@@ -9,8 +9,8 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from stack.record import dataclass
 from stack.run.docker.command import require_success, run
 from stack.run.docker.container import PROJECT_LABEL
 

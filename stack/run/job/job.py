@@ -12,9 +12,8 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from stack.record import dataclass
 from stack.run.deploy.deployment import AUTHOR
 from stack.run.deploy.log import note_failure
 from stack.run.job.order import Order

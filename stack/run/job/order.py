@@ -9,6 +9,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from stack.errors import StackError
+from stack.run.catalogue.saving import remove_function
+from stack.run.deploy.deploy import deploy_functions, roll_back
+from stack.run.function import delete_function
+from stack.run.scale.scale import scale_function
 
 
 class Order(BaseModel):
@@ -29,24 +33,14 @@ class Order(BaseModel):
         """
         match self.verb:
             case "deploy":
-                from stack.run.deploy.deploy import deploy_functions
-
                 deploy_functions([self.name], message=self.message)
             case "roll back":
-                from stack.run.deploy.deploy import roll_back
-
                 roll_back(self.name, self.number)
             case "scale":
-                from stack.run.scale.scale import scale_function
-
                 scale_function(self.name, str(self.number))
             case "delete":
-                from stack.run.function import delete_function
-
                 delete_function(self.name)
             case "remove":
-                from stack.run.catalogue.saving import remove_function
-
                 remove_function(self.name)
 
 

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import Any
 
 from stack.errors import BrokerError
 from stack.plan.topic import read_number, read_text, to_topic
 from stack.processor.source.rabbitmq.field_table import to_text
-from stack.record import dataclass
 from stack.run.live.broker import find_functions
 from stack.run.live.engine import AsyncEngine
 from stack.run.live.management import Connection, Management, Refusal

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -11,7 +12,6 @@ from aiodocker import Docker
 from aiodocker.multiplexed import multiplexed_result_stream
 from aiohttp import ClientTimeout
 
-from stack.record import dataclass
 from stack.run.docker.container import PROJECT_LABEL, Container
 from stack.run.docker.listing import confirm, read_container
 from stack.run.live.events import FAILURES, Event

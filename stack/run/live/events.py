@@ -5,6 +5,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from time import time
 from typing import Any
 
@@ -12,7 +13,6 @@ from aiodocker import Docker, DockerError
 from aiohttp import ClientError
 
 from stack.config.function import FUNCTION_LABEL
-from stack.record import dataclass
 from stack.run.docker.container import PROJECT_LABEL, SERVICE_LABEL
 
 # What Docker, or the way to it, may raise.

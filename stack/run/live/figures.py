@@ -3,14 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from stack.plan.function_health import Handling
 from stack.plan.metrics import Counters, read_condition, read_counters
-from stack.record import dataclass
 from stack.run.docker.address import find_url
 from stack.run.live.engine import Instance
 
@@ -30,7 +29,7 @@ class Figures:
     rate: float | None
     failure_rate: float | None
     recent: Counters
-    handling: Handling = Handling()
+    handling: Handling = field(default_factory=Handling)
 
     @property
     def timed(self) -> Counters:

@@ -6,6 +6,7 @@ Nothing runs for a topic that nobody watches; Docker's event stream alone is fol
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,6 @@ from aiodocker import Docker
 from aiohttp import ClientSession
 
 from stack.errors import StackError
-from stack.record import dataclass
 from stack.run.broker.broker import find_broker
 from stack.run.broker.drift import survey_stack_broker
 from stack.run.live.broker import BrokerSource

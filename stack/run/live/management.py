@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +11,6 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, e
 from yarl import URL
 
 from stack.errors import BrokerError
-from stack.record import dataclass
 from stack.run.broker.broker import Broker
 
 # Bytes that an answer may have, and how many rows of each kind are asked for: a page shows no more.

@@ -3,14 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from stack.plan.metrics import Condition, Counters, read_condition, read_counters
-from stack.record import dataclass
 from stack.run.docker.address import find_url
 from stack.run.live.engine import AsyncEngine, Instance, Usage
 from stack.run.live.figures import METRICS_PORT

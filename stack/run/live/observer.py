@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from secrets import token_hex
 from time import time
 from typing import Any
@@ -11,7 +12,6 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 
 # pika reads no odd message without it.
 import stack.processor.source.rabbitmq.properties  # noqa: F401
-from stack.record import dataclass
 from stack.run.broker.broker import Broker
 
 # Messages that wait for us at most, older ones make way; and how many are taken at once, and how often: a flood is

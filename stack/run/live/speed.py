@@ -6,9 +6,7 @@ steps, which come every five seconds.
 
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import field
-
-from stack.record import dataclass
+from dataclasses import dataclass, field
 
 # How many steps are compared; seconds after which a counter that does not go on counts as standing, and after which a
 # step says nothing any more.

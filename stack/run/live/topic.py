@@ -3,11 +3,11 @@
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
 from stack import console
-from stack.record import dataclass
 
 # Seconds between two looks at least, and for how long a topic goes on when its last watcher has left: somebody who
 # goes from page to page leaves and comes again.

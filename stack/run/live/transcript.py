@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from aiodocker import Docker
 
 from stack.errors import EngineError
-from stack.record import dataclass
 from stack.run.docker.container import Container
 from stack.run.live.engine import AsyncEngine
 from stack.run.live.events import FAILURES

@@ -4,7 +4,7 @@ import json
 import os
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPException, HTTPMessage
 from ipaddress import ip_address
@@ -14,7 +14,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from stack.errors import FunctionError, HostError
-from stack.record import dataclass
 
 # A bearer token, where the address has no user and password.
 TOKEN_VARIABLE = "TIDEGATE_TOKEN"

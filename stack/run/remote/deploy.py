@@ -1,6 +1,7 @@
 """Deploying through a dashboard elsewhere: `deploy-function NAME --via URL`."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from stack import console
@@ -8,7 +9,6 @@ from stack.config.function import DEFAULT_PROJECT, PROJECT_LABEL
 from stack.config.settings import load_settings
 from stack.config.source import find_folder
 from stack.errors import FunctionError
-from stack.record import dataclass
 from stack.run.catalogue.exchange import make_export
 from stack.run.remote.dashboard import RemoteDashboard, open_dashboard
 from stack.run.workspace import open_workspace

@@ -1,16 +1,17 @@
 """Scaling: how many containers of a function run, by its user's word or the scaler's."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from stack import console
 from stack.config.replica import MOST_REPLICAS
 from stack.errors import FunctionError
 from stack.plan.render import SCALER
 from stack.plan.stack import Service
-from stack.record import dataclass
 from stack.run.deploy.deployment import load_deployments
 from stack.run.docker.container import Container
 from stack.run.docker.readiness import find_failures
+from stack.run.image import Builder
 from stack.run.lock import STACK, TREE, lock
 from stack.run.scale.replicas import forget_replicas, keep_replicas
 from stack.run.stack import Stack, open_stack
@@ -166,8 +167,6 @@ def settle_scaler(stack: Stack) -> None:
         return
     if stack.inputs.has_scaler:
         # Few deploys begin a scaler, and what builds images takes a while to import.
-        from stack.run.image import Builder
-
         Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
     with lock(stack.workspace, TREE):
         # Another task may have changed who needs it.

@@ -10,7 +10,7 @@ wait for one that does not come up.
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack import console
@@ -18,7 +18,6 @@ from stack.errors import StackError
 from stack.plan.function import own_queues
 from stack.plan.scaler import Load, Memory, Policy, decide, read_targets
 from stack.plan.stack import Service
-from stack.record import dataclass
 from stack.run.broker.broker import Depth, find_broker
 from stack.run.deploy.deployment import load_deployments
 from stack.run.gateway import Traffic, read_traffic

@@ -3,10 +3,11 @@
 import hashlib
 import json
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+
+from argon2 import PasswordHasher
 
 from stack.errors import HostError
-from stack.record import dataclass
 from stack.run.workspace import Workspace, advise, make_folder, write_file
 
 USER = "admin"
@@ -67,8 +68,6 @@ def load_access(workspace: Workspace) -> Access | None:
 
 def make_access(workspace: Workspace) -> Made:
     """Make a random password and token for the dashboard; only their hashes are kept."""
-    from argon2 import PasswordHasher
-
     made = Made(secrets.token_urlsafe(15), secrets.token_urlsafe(32))
     digest = digest_token(f"{USER}:{made.password}")
     access = Access(USER, PasswordHasher().hash(made.password), digest_token(made.token), digest)

@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack import console
@@ -11,7 +12,6 @@ from stack.config.duration import parse_duration
 from stack.config.secret import Secret
 from stack.errors import ConfigError, HostError
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
-from stack.record import dataclass
 from stack.run.secret.access import USER, Made, make_access
 from stack.run.secret.gateway_login import USER as CALLER
 from stack.run.secret.gateway_login import make_gateway_login

@@ -3,13 +3,12 @@
 import hashlib
 import json
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from stack.config.secret import SecretContent
 from stack.errors import HostError
 from stack.plan.authentication import MOUNTED, GatewayLogin
 from stack.plan.key import derive
-from stack.record import dataclass
 from stack.run.secret.access import Made, digest_token
 from stack.run.secret.key import load_stack_key
 from stack.run.workspace import Workspace, make_folder, write_file

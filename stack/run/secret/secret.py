@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from getpass import getpass
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from stack.config.source import function_folders, load_function
 from stack.errors import ConfigError, HostError, StackError
 from stack.plan.function import BROKER_SECRET, STACK_SECRETS, FunctionPlan, complete_function
 from stack.plan.secret import find_wants
-from stack.record import dataclass
 from stack.run.deploy.deployment import load_live
 from stack.run.secret.vault import delete_secret, write_secret
 from stack.run.stack import Stack, open_stack

@@ -6,12 +6,12 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from stack.errors import FunctionError
-from stack.record import dataclass
 from stack.run.source.conversion import KINDS, find_kind, open_converted
 
 MOST_ENTRIES = 20_000

@@ -6,13 +6,13 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from stack.config.settings import Downloads
 from stack.errors import FunctionError
-from stack.record import dataclass
 from stack.run.source.archive import MOST_ENTRIES, find_leaving_links
 from stack.run.source.git_call import Call, start_call
 

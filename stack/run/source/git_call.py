@@ -7,12 +7,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from stack.config.settings import Downloads
 from stack.errors import FunctionError
-from stack.record import dataclass
 
 _CHUNK_BYTES = 1 << 16
 # How often it is looked at what git has written.

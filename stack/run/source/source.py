@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,9 +17,12 @@ from stack.config.source import FOLDER, Function, add_code
 from stack.errors import FunctionError
 from stack.plan.code import Kind, Origin, complete_attributes, find_origin
 from stack.plan.s3 import Account, Item, sign_address
-from stack.record import dataclass
 from stack.run.host import find_ca
 from stack.run.secret.vault import open_vault
+from stack.run.source.archive import unpack
+from stack.run.source.download import download
+from stack.run.source.git import Account as GitAccount
+from stack.run.source.git import open_repository
 from stack.run.workspace import Workspace, make_folder, write_file
 
 # Tells of each origin which tree it was last.
@@ -118,9 +121,6 @@ class Store:
     # What fetches is imported only where something is fetched: every task asks what was.
 
     def _fetch_git(self, origin: Origin) -> tuple[Path, str]:
-        from stack.run.source.git import Account as GitAccount
-        from stack.run.source.git import open_repository
-
         given = origin.attributes
         ca, limits = find_ca(self.settings), self.settings.downloads
         repository = open_repository(origin.address, limits, GitAccount(given.username, given.password or None), ca)
@@ -129,8 +129,6 @@ class Store:
         return tree, f"commit:{commit}"
 
     def _fetch_file(self, origin: Origin) -> tuple[Path, str]:
-        from stack.run.source.download import download
-
         with self._temporary() as folder:
             file = self._local(origin) if origin.kind is Kind.LOCAL else folder / "download"
             if origin.kind is not Kind.LOCAL:
@@ -149,8 +147,6 @@ class Store:
         return f"there is no {address!r} in {self.function.folder}"
 
     def _lay_out(self, origin: Origin, file: Path, folder: Path) -> None:
-        from stack.run.source.archive import unpack
-
         if origin.is_one_file:
             shutil.copy(file, folder / origin.file_name)
         else:

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-
-from stack.record import dataclass
 
 SCHEMAS = "#/components/schemas/"
 # The name of a function or an event.

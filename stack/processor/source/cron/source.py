@@ -5,6 +5,7 @@ import threading
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
 from stack.processor.message import CronMessage
+from stack.processor.post import Post
 from stack.processor.response import Response
 from stack.processor.source.cron.lock import Lock
 from stack.processor.source.cron.schedule import read_schedule
@@ -105,3 +106,8 @@ def _read_message(trigger: Trigger) -> CronMessage:
         path=event.text("path") or "/",
         method=event.text("method"),
     )
+
+
+def open_source(post: Post, function: Function, intake: Intake, report: Report) -> CronSource:
+    """Return the source of a process, not started yet."""
+    return CronSource(post.trigger, function, intake, report)

@@ -1,10 +1,10 @@
 """Cross-origin requests: which pages of other sites may ask, and how browsers are told (the Fetch standard, CORS)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from stack.processor.attributes import Attributes
 from stack.processor.response import Response, refuse
-from stack.record import dataclass
 
 # Nuclio's defaults.
 _METHODS = ("HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")

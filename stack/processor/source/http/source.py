@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from stack.processor.clock import Clock
-from stack.processor.configuration import Trigger
+from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Intake, Report
 from stack.processor.loop import find_runner
 from stack.processor.meter import Count
+from stack.processor.post import Post
 from stack.processor.response import TIMED_OUT, Response
 from stack.processor.source.http.connection import HttpConnection
 from stack.processor.source.http.cors import read_cors
@@ -19,7 +20,7 @@ from stack.processor.source.http.delivery import Begin, HttpDelivery, Outcome
 from stack.processor.source.http.door import refuse_newcomers
 from stack.processor.source.http.entry import BACKLOG
 from stack.processor.source.http.late import BusyTimer
-from stack.processor.source.http.presence import Presence
+from stack.processor.source.http.presence import Presence, open_presence
 from stack.processor.source.http.site import is_foreign, refuse_page
 from stack.processor.source.http.wire import ResponseWriter
 from stack.processor.status import State
@@ -229,3 +230,10 @@ class HttpSource:
         for connection in list(self.connections):
             connection.finish(hear=False)
         self._loop.call_soon(self._runner.stop)
+
+
+def open_source(post: Post, function: Function, intake: Intake, report: Report) -> HttpSource:
+    """Return the source of a process, not started yet."""
+    presence = open_presence(function.name, lambda: intake.is_served)
+    busy = BusyTimer(post.clock, function.event_timeout)
+    return HttpSource(post.trigger, post.ports, intake, report, presence=presence, busy=busy)

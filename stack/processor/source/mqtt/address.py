@@ -1,5 +1,6 @@
 """Where the broker of an MQTT session is, and the client that talks to it."""
 
+from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from paho.mqtt.client import Client, MQTTv5, MQTTv31, MQTTv311
@@ -11,7 +12,6 @@ from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, Trigger
 from stack.processor.source.mqtt.properties import read_leniently
 from stack.processor.source.tls import open_tls
-from stack.record import dataclass
 
 _VERSIONS: dict[int, MQTTProtocolVersion] = {3: MQTTv31, 4: MQTTv311, 5: MQTTv5}
 # The URL schemes of Nuclio and paho: whether each is over TLS, its transport, and its port.

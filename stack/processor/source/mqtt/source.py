@@ -19,6 +19,7 @@ from stack.processor.delivery import Failure, Intake, Report
 from stack.processor.hand import Hand, mark_message
 from stack.processor.loop import find_runner
 from stack.processor.message import MqttMessage
+from stack.processor.post import Post
 from stack.processor.response import Response
 from stack.processor.source.delay import Delays
 from stack.processor.source.mqtt.address import connect, open_client, read_address
@@ -329,3 +330,8 @@ def _read_topic(message: MQTTMessage) -> str:
 
 def _to_text(value: bytes) -> str:
     return value.decode(errors="backslashreplace")
+
+
+def open_source(post: Post, function: Function, intake: Intake, report: Report) -> MqttSource:
+    """Return the source of a process, not started yet."""
+    return MqttSource(post.trigger, function, intake, report, hand=post.hand)

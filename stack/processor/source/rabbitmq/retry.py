@@ -6,6 +6,7 @@ last attempt the copy goes to the queue of dead letters. The original is acknowl
 confirmed the copy.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from stack.processor.attributes import Attributes, ConfigurationError
@@ -13,7 +14,6 @@ from stack.processor.delivery import Failure
 from stack.processor.message import AmqpMessage
 from stack.processor.source.rabbitmq.headers import read_origin, strip_notes, write_notes
 from stack.processor.source.rabbitmq.topology import QUEUE_TYPE
-from stack.record import dataclass
 
 _FIRST_DELAY, _FACTOR, _LONGEST_DELAY = 1.0, 5, 600.0
 # Attempts after which the delay is the longest anyway.

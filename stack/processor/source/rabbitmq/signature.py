@@ -5,8 +5,7 @@ The key is the function's own. Its processors sign what is to be tried again, an
 
 import hashlib
 import hmac
-
-from stack.record import dataclass
+from dataclasses import dataclass
 
 _LABEL = b"tidegate signature:"
 

@@ -11,6 +11,7 @@ from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Intake, Report
 from stack.processor.hand import Hand
 from stack.processor.loop import LoopRunner, find_runner
+from stack.processor.post import Post
 from stack.processor.source.delay import Delays
 from stack.processor.source.rabbitmq.address import explain_error, plan_connection, plan_publishing
 from stack.processor.source.rabbitmq.connection import Connection
@@ -200,3 +201,8 @@ class RabbitSource:
         return (self.publisher.is_settled or not self.publisher.is_connected) and (
             not self._session or self._session.is_settled
         )
+
+
+def open_source(post: Post, function: Function, intake: Intake, report: Report) -> RabbitSource:
+    """Return the source of a process, not started yet."""
+    return RabbitSource(post.trigger, function, intake, report, hand=post.hand)

@@ -3,12 +3,12 @@
 import re
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from stack.processor.configuration import Function, Trigger
 from stack.processor.source.subscription import read_filters, to_key
-from stack.record import dataclass
 
 # Where RabbitMQ publishes what MQTT clients send; it exists in every virtual host.
 _MQTT_EXCHANGE = "amq.topic"

@@ -1,28 +1,20 @@
 """Invoke's tasks, with what they lack: names that may be left out, and errors that are messages, not tracebacks."""
 
-import atexit
 import errno
-import gc
 import logging
 import os
 import select
 import sys
 from collections.abc import Callable
 from functools import wraps
-from types import ModuleType
 from typing import Any, TypeVar
 
 from invoke import Context, Exit, ParseError, Task
 from invoke.parser import Argument
 from invoke.parser.parser import ParseMachine
 
+from stack.console import progress
 from stack.errors import StackError
-
-# So many new objects make Python look for garbage: fifty times its own number.
-_NEW_OBJECTS = 100_000
-# Where pydantic looks for plugins.
-_PLUGINS = "pydantic.plugin._loader"
-_ALL = "__all__"
 
 # What a shell says of a program that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -104,7 +96,6 @@ def _explain_errors(body: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(body)
     def run(context: Context, *args: Any, **kwargs: Any) -> Any:
-        _hurry()
         try:
             result = body(context, *args, **kwargs)
             sys.stdout.flush()
@@ -123,22 +114,6 @@ def _explain_errors(body: Callable[..., Any]) -> Callable[..., Any]:
             raise _explain_surprise(error) from None
 
     return run
-
-
-def _hurry() -> None:
-    """Spare a task, of which many end within half a second, two things that take a fifth of that.
-
-    One is the search for garbage among the many objects that imports leave for good, which Python makes at its end
-    once more; the other, for plugins of pydantic's in all that is installed. Pydantic imports what would search even
-    where it is told not to; should it have another place for that one day, it is still told.
-    """
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS)
-    atexit.register(gc.freeze)
-    if os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", _ALL) == _ALL:
-        no_search = ModuleType(_PLUGINS)
-        vars(no_search)["get_plugins"] = tuple
-        sys.modules.setdefault(_PLUGINS, no_search)
 
 
 def _explain_surprise(error: Exception) -> Exit:
@@ -175,7 +150,5 @@ def _is_debugging() -> bool:
 
 
 def _paint(message: str) -> str:
-    from stack.console import progress
-
     console = progress()
     return f"\x1b[31m{message}\x1b[0m" if console.color_system and not console.no_color else message

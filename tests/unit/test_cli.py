@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TASKS = """
 from stack.errors import ConfigError
-from stack.task import verb
+from stack.cli import verb
 
 @verb("name")
 def greet(_, name="", loud=False):
