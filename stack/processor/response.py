@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import nuclio_sdk
 from nuclio_sdk.json_encoder import Encoder
 
-from stack.processor.file import open_named_file
-
 _TEXT, _JSON = "text/plain", "application/json"
 _encode_json = Encoder().encode
 # The header that names a file to be sent.
 FILE_PATH = "x-nuclio-filestream-path"
+_DELETE = "x-nuclio-filestream-delete-after-send"
+# Bytes of a file that are read at once.
+_PIECE = 256 * 1024
 # How many headers a response may have, and their bytes: HAProxy, and so the gateway, takes no more than 101 and 15 KiB,
 # of which the processor's own headers and the log of a call need some.
 _COUNT_LIMIT, _HEAD_LIMIT = 80, 10 * 1024
@@ -226,3 +227,47 @@ def to_bytes(body: object) -> bytes:
     if isinstance(body, nuclio_sdk.Response):
         return to_bytes(body.body)
     return str.encode(str(body))
+
+
+def open_named_file(head: Response, folder: Path | None) -> Response | Stream:
+    """Return the file that a head names, as a stream under the rest of it; 404 where there is none.
+
+    With Nuclio's second header, whatever its value, the file is deleted when it was sent, or the client has left.
+    Only a file below the folder is sent, links followed: a name may be made of what a client said.
+
+    Raises:
+        ValueError: it is not below the folder, there is none, or it is no file.
+        OSError: the file cannot be read.
+    """
+    names = {name.lower(): name for name in head.headers}
+    path = _resolve_file(head.headers[names[FILE_PATH]], folder)
+    rest = {name: value for name, value in head.headers.items() if name.lower() not in (FILE_PATH, _DELETE)}
+    head = head._replace(headers=rest)
+    if not path.exists():
+        return head._replace(status=404, body=b"")
+    if not path.is_file():
+        raise ValueError(f"X-Nuclio-Filestream-Path: {str(path)!a} is no file")
+    return Stream(head, _read_file(path, delete=_DELETE in names))
+
+
+def _resolve_file(name: str, folder: Path | None) -> Path:
+    """Return where a file is, every link followed."""
+    if folder is None:
+        raise ValueError(
+            "X-Nuclio-Filestream-Path: the http trigger's attribute filestreamFolder should name the folder below "
+            "which files may be sent; it names none"
+        )
+    path = Path(folder, name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError(f"X-Nuclio-Filestream-Path: {name!a} is not below filestreamFolder, {folder}")
+    return path
+
+
+def _read_file(path: Path, *, delete: bool) -> Generator[bytes]:
+    try:
+        with path.open("rb", buffering=0) as file:
+            while piece := file.read(_PIECE):
+                yield piece
+    finally:
+        if delete:
+            path.unlink(missing_ok=True)
