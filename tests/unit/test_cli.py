@@ -157,30 +157,6 @@ def test_traceback_shows_with_debug(folder: Path, task: str) -> None:
     assert "tasks.py" in result.stderr
 
 
-def find_imports(*arguments: str, workspace: Path = ROOT) -> set[str]:
-    """Return what a command of Invoke's imports."""
-    command = [sys.executable, "-X", "importtime", "-m", "invoke", "--search-root", str(ROOT), *arguments]
-    environment = os.environ | {"TIDEGATE_WORKSPACE": str(workspace)}
-    result = subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, check=False)
-    return {line.rpartition("|")[2].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
-
-
-@pytest.mark.parametrize("arguments", [["--list"], ["up", "--help"]])
-def test_list_and_help_import_nothing_heavy(arguments: list[str]) -> None:
-    """Only what they show is loaded: a task imports what it needs when it runs."""
-    imported = find_imports(*arguments)
-    assert "stack" in imported
-    assert {name.partition(".")[0] for name in imported}.intersection(HEAVY) == set()
-    assert "importlib.metadata" not in imported
-
-
-def test_rollback_imports_neither_what_builds_nor_what_looks_for_plugins(tmp_path: Path) -> None:
-    """A third of a rollback's time is Python that loads modules; this one ends before it finds a revision."""
-    imported = find_imports("rollback-function", "nothing", workspace=tmp_path)
-    assert {"pydantic_core", "stack.run.deploy.rollout"} <= imported
-    assert imported.isdisjoint({"importlib.metadata", "stack.run.image", "stack.run.boot", "stack.run.deploy.build"})
-
-
 def test_every_task_is_explained() -> None:
     document = json.loads(invoke(ROOT, "--list", "--list-format=json").stdout)
     helps = {task["name"]: task["help"] for task in document["tasks"]}

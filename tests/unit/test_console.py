@@ -44,13 +44,6 @@ def test_row_of_a_table_is_one_line_in_a_pipe() -> None:
     assert [line.split() for line in result.stdout.splitlines()] == [["a", "b"], ["x" * 60, "y" * 60], ["[bold]"]]
 
 
-def test_pipe_is_told_without_what_paints() -> None:
-    """To import it takes a good part of the time of a short task."""
-    code = "import sys\nsay('x'); note('x'); success('x'); warn('x')\n"
-    result = run(code + "print([name for name in sys.modules if name.partition('.')[0] == 'rich'])")
-    assert result.stdout.splitlines()[-1] == "[]"
-
-
 TIMES = "a :x: 12:100:30 [b] \\\\"
 
 
