@@ -6,13 +6,14 @@ and delete, `write` to publish and to bind a queue, `read` to consume, to purge 
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stack.config.secret import Secret, SecretContent
 from stack.config.settings import Processor, Settings
 from stack.config.trigger import CronTrigger, RabbitTrigger
-from stack.plan.broker import GUEST, MQTT_EXCHANGE, Credentials, hash_password
+from stack.plan.broker import GUEST, MQTT_EXCHANGE, Credentials, hash_password, is_own_hash
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.foundation import chosen_processor
 from stack.plan.function import FunctionPlan, is_stack_broker, own_queues, service_name
@@ -23,6 +24,8 @@ ADMINISTRATOR = "tidegate-administrator"
 PEOPLE_TAGS = ("monitoring",)
 # Queues with the names that Nuclio gives, and what belongs to RabbitMQ and to Tidegate's own programs.
 _RESERVED = (r"nuclio-.*", r"tidegate-.*", r"amq\.rabbitmq\..*")
+# The names of accounts that come and go: those of functions, and those that `credentials` makes for people and devices.
+_PASSING_ACCOUNTS = re.compile(r"function-.+|tidegate(-\d+)?")
 _SUFFIX = f"(?:{re.escape(DEAD)}|{re.escape(RETRY)}.*)?"
 
 
@@ -65,6 +68,15 @@ def administrator(key: SecretContent) -> Credentials:
 def function_account(key: SecretContent, function: str) -> Credentials:
     """Return the account that a function has of its own."""
     return Credentials(service_name(function), Secret(derive(key, ACCOUNT, function).hex()))
+
+
+def is_own_account(user: Mapping[str, Any]) -> bool:
+    """Return whether a user of RabbitMQ's definitions is an account of a function or of people that Tidegate made.
+
+    A name alone does not say so: the salt of its password does, which is random where anybody else made the user.
+    """
+    name, password_hash = str(user["name"]), str(user.get("password_hash", ""))
+    return _PASSING_ACCOUNTS.fullmatch(name) is not None and is_own_hash(name, password_hash)
 
 
 def describe_foundation(key: SecretContent) -> str:

@@ -47,9 +47,21 @@ def hash_password(credentials: Credentials) -> str:
 
     The salt is made of the user's name, so that the same credentials always render to the same file.
     """
-    salt = hashlib.sha256(credentials.username.encode()).digest()[:4]
+    salt = _find_salt(credentials.username)
     word = credentials.password.get_secret_value().encode()
     return base64.b64encode(salt + hashlib.sha256(salt + word).digest()).decode()
+
+
+def is_own_hash(username: str, password_hash: str) -> bool:
+    """Return whether `hash_password` made the hash of a user's password: RabbitMQ's own salts are random."""
+    try:
+        return base64.b64decode(password_hash, validate=True).startswith(_find_salt(username))
+    except ValueError:
+        return False
+
+
+def _find_salt(username: str) -> bytes:
+    return hashlib.sha256(username.encode()).digest()[:4]
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Kind:
 
 
 VHOST = Kind("vhosts", "virtual host", ("name",))
-USER = Kind("users", "user", ("name",), {"password_hash": "", "tags": []})
+USER = Kind("users", "user", ("name",), {"password_hash": "", "tags": []}, "/api/users/{name}")
 USER_LIMIT = Kind(
     "user_limits", "limit of the user", ("user", "name"), {"value": None}, "/api/user-limits/{user}/{name}"
 )

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stack.plan.account import is_own_account
 from stack.plan.change import Action, Change
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.definitions import (
@@ -65,8 +66,13 @@ class Difference:
         return Change(self.subject, self.action, self.reason)
 
 
-def find_drift(wanted: Definitions, found: Definitions, taken: Collection[str] = ()) -> tuple[Difference, ...]:
-    """Compare what is declared with what is there; `taken` are queues that only have to exist."""
+def find_drift(
+    wanted: Definitions, found: Definitions, taken: Collection[str] = (), kept: Collection[str] = ()
+) -> tuple[Difference, ...]:
+    """Compare what is declared with what is there.
+
+    `taken` are queues that only have to exist, and `kept` users that are in use though they are not declared.
+    """
     types = {name: "" for name in taken} | {name: one["type"] for (_, name), one in wanted.queues.items()}
     queues = types.keys()
     drift = [
@@ -74,6 +80,7 @@ def find_drift(wanted: Definitions, found: Definitions, taken: Collection[str] =
         *_find_taken(found, taken),
         *_find_failure_queues(found, types),
         *_find_additions(wanted, found),
+        *_find_old_accounts(wanted, found, kept),
         *(_override(*one) for one in find_overrides(wanted, found, queues)),
         *(
             Difference(OPERATOR_POLICY, one, Action.REMOVE, f"limits the queue {queue}")
@@ -193,6 +200,17 @@ def _find_additions(wanted: Definitions, found: Definitions) -> Iterator[Differe
         for identity, one in found.of(kind).items():
             if identity not in wanted.of(kind) and _concerns(one, wanted):
                 yield Difference(kind, one, Action.REMOVE, "is not declared")
+
+
+def _find_old_accounts(wanted: Definitions, found: Definitions, kept: Collection[str]) -> Iterator[Difference]:
+    """Yield accounts of Tidegate's making that nobody has any more, such as of a function deleted without the broker.
+
+    A deploy declares no users, and so judges none.
+    """
+    declared = wanted.of(USER)
+    for identity, one in found.of(USER).items():
+        if declared and identity not in declared and one["name"] not in kept and is_own_account(one):
+            yield Difference(USER, one, Action.REMOVE, "is of a function or a login that is no more")
 
 
 def _concerns(one: Document, wanted: Definitions) -> bool:

@@ -15,7 +15,7 @@ from stack.processor.clock import Clock
 from stack.processor.configuration import Function, Trigger
 from stack.processor.hand import Book, Hand, IdleHand
 from stack.processor.meter import Meter
-from stack.processor.source.http.entry import BACKLOG, open_entry
+from stack.processor.source.http.door import BACKLOG
 from stack.processor.source.kind import check_kind
 
 
@@ -127,17 +127,15 @@ def _plan_trigger(trigger: Trigger, function: Function) -> list[Post]:
 
 
 def _listen(trigger: Trigger) -> tuple[socket.socket, ...]:
-    """Return the trigger's port and, where there is one, the gateway's way in beside it."""
+    """Return the trigger's port."""
     host, _, port = trigger.url.rpartition(":")
     if not port.isdigit():
         host, port = trigger.url, "8080"
     try:
-        own = socket.create_server((host, int(port)), backlog=BACKLOG)
+        return (socket.create_server((host, int(port)), backlog=BACKLOG),)
     except OSError as error:
         address = f"{host}:{port}"
         raise ConfigurationError(f"spec.triggers.{trigger.name}.url: cannot listen on {address}: {error}") from None
-    entry = open_entry(int(port))
-    return (own, entry) if entry else (own,)
 
 
 def _open_counter() -> socket.socket:

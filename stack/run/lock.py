@@ -19,7 +19,7 @@ from stack.run.workspace import Workspace, advise, make_folder
 # each; and of each moment at which rendered files or containers change.
 STACK, TREE = "stack", "containers"
 
-_ROLLOUT = "rollout-"
+_ROLLOUT, _TRIAL = "rollout-", "run-"
 # Seconds for which a lock may be had by who only looks whether it is free, which is nothing to tell of.
 _GLANCE = 0.02
 
@@ -76,13 +76,27 @@ def rollout_lock(name: str) -> str:
 
 def find_rollouts(workspace: Workspace) -> set[str]:
     """Return the functions that are being rolled out, by whomever."""
-    folder = workspace.state / "locks"
-    names = [path.name.removeprefix(_ROLLOUT) for path in folder.glob(f"{_ROLLOUT}*")]
-    return {name for name in names if not _is_free(workspace, rollout_lock(name))}
+    return _find_held(workspace, _ROLLOUT, is_shared=True)
 
 
-def _is_free(workspace: Workspace, name: str) -> bool:
-    with try_lock(workspace, name, is_shared=True) as is_free:
+def trial_lock(name: str) -> str:
+    """Name the lock of a function while it runs on this machine, outside a container."""
+    return f"{_TRIAL}{name}"
+
+
+def find_trials(workspace: Workspace) -> set[str]:
+    """Return the functions that run on this machine, outside a container; each may do so several times."""
+    return _find_held(workspace, _TRIAL, is_shared=False)
+
+
+def _find_held(workspace: Workspace, prefix: str, *, is_shared: bool) -> set[str]:
+    """Return what the names of locks end with that cannot be had."""
+    names = [path.name.removeprefix(prefix) for path in (workspace.state / "locks").glob(f"{prefix}*")]
+    return {name for name in names if not _is_free(workspace, prefix + name, is_shared=is_shared)}
+
+
+def _is_free(workspace: Workspace, name: str, *, is_shared: bool) -> bool:
+    with try_lock(workspace, name, is_shared=is_shared) as is_free:
         return is_free
 
 

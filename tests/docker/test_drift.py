@@ -12,7 +12,9 @@ from urllib.parse import quote
 import pika
 import pytest
 
+from stack.config.secret import Secret
 from stack.plan.account import ADMINISTRATOR
+from stack.plan.broker import Credentials, hash_password
 from stack.run.broker.broker import find_broker
 from stack.run.broker.drift import mend_stack_broker, survey_stack_broker
 from stack.run.stack import Stack, open_stack
@@ -60,6 +62,8 @@ HEAT_BINDING = at("bindings", "e", "amq.topic", "q", "drift/heat", "drift.%2A.he
 BOUND = at("bindings", "e", "drift/e", "q", "drift/q")
 QUORUM = {"x-queue-type": "quorum"}
 EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
+_GONE = Credentials("function-gone", Secret("word"))
+GONE = {"name": _GONE.username, "password_hash": hash_password(_GONE), "tags": []}
 # A person's account, and a policy that is rendered.
 USER, POLICY = "guest", "tidegate-dead-quorum"
 
@@ -163,6 +167,10 @@ CHANGES: dict[str, tuple[list[Request], str]] = {
         f"user {ADMINISTRATOR}",
     ),
     "user deleted": ([("DELETE", f"/api/users/{USER}", None)], f"user {USER}"),
+    "user of a function that was deleted without the broker": (
+        [("POST", "/api/definitions", {"users": [GONE]})],
+        "user function-gone",
+    ),
 }
 
 

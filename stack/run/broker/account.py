@@ -11,6 +11,7 @@ from stack.plan.broker import SERVICE
 from stack.plan.function import FunctionPlan
 from stack.run.broker.broker import Broker, RefusedError, find_broker
 from stack.run.docker.engine import Engine
+from stack.run.lock import lock, trial_lock
 
 if TYPE_CHECKING:
     from stack.run.stack import Stack
@@ -63,11 +64,12 @@ def borrowed_account(stack: "Stack", plan: FunctionPlan) -> Iterator[None]:
     """
     deployed = [one.plan(stack.settings) for one in stack.deployments.values() if one.name != plan.name]
     with_it = describe_accounts(stack.accounts, [*deployed, plan], stack.settings).encode()
-    settle_accounts(stack, stack.rendered_accounts, with_it)
-    try:
-        yield
-    finally:
-        settle_accounts(stack, with_it, stack.rendered_accounts)
+    with lock(stack.workspace, trial_lock(plan.name), is_shared=True):
+        settle_accounts(stack, stack.rendered_accounts, with_it)
+        try:
+            yield
+        finally:
+            settle_accounts(stack, with_it, stack.rendered_accounts)
 
 
 def _is_up(engine: Engine) -> bool:

@@ -1,10 +1,12 @@
 """The stack's broker as it is declared: found out by `plan` and `status`, and made so again by `up` and by deploys."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stack import console
 from stack.errors import BrokerError
 from stack.plan.broker import SERVICE
+from stack.plan.function import service_name
 from stack.plan.render import DEFINITIONS, render_broker
 from stack.plan.stack import Service
 from stack.run.broker.broker import DENIED, Broker, RefusedError, find_broker
@@ -12,6 +14,8 @@ from stack.run.broker.mending import mend_broker
 from stack.run.broker.signature import find_keys
 from stack.run.broker.survey import BrokerSurvey, Declared, read_declared, read_declared_of, survey_broker
 from stack.run.broker.transfer import keep_origin
+from stack.run.deploy.deployment import list_deployed
+from stack.run.lock import find_rollouts, find_trials
 from stack.run.stack import Stack
 
 # Where the broker's container has the definitions.
@@ -36,7 +40,9 @@ def mend_functions(stack: Stack, services: Sequence[Service]) -> None:
 
 
 def _read_declared(stack: Stack) -> Declared:
-    return read_declared(render_broker(stack.inputs), stack.inputs.services)
+    declared = read_declared(render_broker(stack.inputs), stack.inputs.services)
+    in_use = {*list_deployed(stack.workspace), *find_rollouts(stack.workspace), *find_trials(stack.workspace)}
+    return replace(declared, kept_users=frozenset(map(service_name, in_use)))
 
 
 def _try_mend(stack: Stack, broker: Broker, declared: Declared, services: Sequence[Service]) -> bool:

@@ -35,6 +35,8 @@ class Declared:
     definitions: Definitions
     taken: tuple[str, ...]
     consumed: tuple[str, ...]
+    kept_users: frozenset[str] = frozenset()
+    """Users that are in use for now, though no definition tells of them."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def find_broker_drift(broker: Broker, declared: Declared) -> tuple[Difference, .
     found = read_definitions([broker.request("GET", "/api/definitions")])
     consumers = broker.request("GET", "/api/consumers?columns=queue.name,exclusive,channel_details.connection_name")
     occupied = find_occupations(consumers, declared.consumed)
-    return (*find_drift(declared.definitions, found, declared.taken), *occupied)
+    drift = find_drift(declared.definitions, found, declared.taken, declared.kept_users)
+    return (*drift, *occupied)
 
 
 def _fetch_alarms(broker: Broker) -> Iterator[Trouble]:

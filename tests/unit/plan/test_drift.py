@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from stack.config.secret import Secret
+from stack.plan.broker import Credentials, hash_password
 from stack.plan.definitions import as_document, read_definitions
 from stack.plan.drift import find_drift, find_occupations
 
@@ -172,6 +174,37 @@ THEIR_POLICY = {"vhost": "/", "name": "theirs", "priority": 5, "definition": {"m
 )
 def test_what_users_add_is_theirs(found: Document) -> None:
     assert tell(found) == {}
+
+
+def declare_user(name: str, tags: tuple[str, ...] = ()) -> Document:
+    made = Credentials(name, Secret("password"))
+    return {"name": name, "password_hash": hash_password(made), "tags": list(tags), "limits": {}}
+
+
+@pytest.mark.parametrize("name", ["function-gone", "tidegate", "tidegate-2"])
+def test_account_of_what_is_no_more_is_removed(name: str) -> None:
+    found = add("users", **declare_user(name))
+    assert tell(found) == {f"user {name}": "remove: is of a function or a login that is no more"}
+    (one,) = find_drift(read_definitions([WANTED]), read_definitions([found]), ["taken"])
+    assert one.kind.find_path(one.document) == f"/api/users/{name}"
+    assert not find_drift(read_definitions([WANTED]), read_definitions([found]), ["taken"], [name])
+    topology = read_definitions([{"queues": WANTED["queues"]}])
+    assert not find_drift(topology, read_definitions([found]))
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        declare_user("lab"),
+        declare_user("tidegate-lab"),
+        # With a salt of RabbitMQ's own, without a password, and with what is no hash.
+        {"name": "function-lab", "password_hash": "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR", "tags": []},
+        {"name": "function-lab", "password_hash": "", "tags": []},
+        {"name": "tidegate", "password_hash": "none", "tags": []},
+    ],
+)
+def test_account_that_a_person_made_stays(user: Document) -> None:
+    assert tell(add("users", **user)) == {}
 
 
 def test_who_consumes_alone_keeps_functions_out() -> None:

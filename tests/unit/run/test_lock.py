@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.run.lock import lock, try_lock
+from stack.run.lock import find_rollouts, find_trials, lock, trial_lock, try_lock
 from stack.run.workspace import PROGRAM, Workspace
 
 
@@ -79,3 +79,12 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=PROGRAM, check=False).returncode == -9
     with lock(Workspace(tmp_path), "stack"):
         pass
+
+
+def test_who_runs_a_function_on_this_machine_is_seen(tmp_path: Path) -> None:
+    """Several may run it at once; whoever looks keeps none of them from it."""
+    workspace = Workspace(tmp_path)
+    with lock(workspace, trial_lock("f"), is_shared=True), lock(workspace, trial_lock("f"), is_shared=True):
+        assert find_trials(workspace) == {"f"}
+        assert find_rollouts(workspace) == set()
+    assert find_trials(workspace) == set()

@@ -10,8 +10,6 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from stack.processor.source.http.entry import offer_entry
-
 # Holds the gateway's host and port; where it is not set there is no gateway.
 VARIABLE = "TIDEGATE_GATEWAY"
 # Seconds between two signs of life; before a gateway that hung up, or has no seat, is asked again; between looks
@@ -70,7 +68,6 @@ class Presence:
             OSError: nobody is there.
             ValueError: the answer is not HTTP.
         """
-        offer_entry()
         async with asyncio.timeout(_PATIENCE):
             reader, writer = await asyncio.open_connection(self._host, self._port)
         try:

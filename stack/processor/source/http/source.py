@@ -17,8 +17,7 @@ from stack.processor.response import TIMED_OUT, Response
 from stack.processor.source.http.connection import HttpConnection
 from stack.processor.source.http.cors import read_cors
 from stack.processor.source.http.delivery import Begin, HttpDelivery, Outcome
-from stack.processor.source.http.door import refuse_newcomers
-from stack.processor.source.http.entry import BACKLOG
+from stack.processor.source.http.door import BACKLOG, refuse_newcomers
 from stack.processor.source.http.late import BusyTimer
 from stack.processor.source.http.presence import Presence, open_presence
 from stack.processor.source.http.site import is_foreign, refuse_page
@@ -39,7 +38,7 @@ _GOODBYE, _LAST_CALL, _HEARING = 0.1, 0.005, 0.25
 
 
 class HttpSource:
-    """Serves one port, and what else listens beside it, and hands over each request as a delivery."""
+    """Serves one port, and hands over each request as a delivery."""
 
     def __init__(
         self,
