@@ -41,6 +41,7 @@ _LEADING = ("mqtt_default_vhosts", "mqtt_port_to_vhost_mapping")
 # Never shown, not even as a hash.
 _HIDDEN = {"password_hash": "its password was changed"}
 _VHOST = "/"
+_GOES_ON = "was to be replaced, which goes on"
 _OLDER = "type: classic instead of quorum"
 # Arguments by which a queue of dead letters would lose them.
 _LOSING = ("x-expires", "x-max-length", "x-max-length-bytes", "x-message-ttl")
@@ -87,7 +88,7 @@ def find_drift(
             for one, queue in find_operator_policies(wanted, found, queues)
         ),
     ]
-    return tuple(_continue_moves(drift, found, queues))
+    return tuple(_continue_exchanges(list(_continue_moves(drift, found, queues)), wanted, found))
 
 
 def find_occupations(consumers: Sequence[Document], queues: Collection[str]) -> Iterator[Difference]:
@@ -190,8 +191,18 @@ def _continue_moves(drift: Sequence[Difference], found: Definitions, queues: Col
         known = [one.document for one in drift if one.kind is QUEUE and one.document["name"] == name]
         stand_in = found.queues[_VHOST, name + MOVING]
         wanted = [*known, found.queues.get((_VHOST, name)), {**stand_in, "name": name}]
-        yield Difference(QUEUE, next(filter(None, wanted)), Action.REPLACE, "was to be replaced, which goes on")
+        yield Difference(QUEUE, next(filter(None, wanted)), Action.REPLACE, _GOES_ON)
     yield from (one for one in drift if one.kind is not QUEUE or one.document["name"] not in moving)
+
+
+def _continue_exchanges(drift: Sequence[Difference], wanted: Definitions, found: Definitions) -> Iterator[Difference]:
+    """Have exchanges replaced again for which others still stand in, or the policies that lead to these."""
+    there = [name for kind in (EXCHANGE, POLICY) for _, name in found.of(kind) if name.endswith(MOVING)]
+    moving = {name.removesuffix(MOVING) for name in there}
+    yield from (one for one in drift if one.kind is not EXCHANGE or one.document["name"] not in moving)
+    for (_, name), one in wanted.of(EXCHANGE).items():
+        if name in moving:
+            yield Difference(EXCHANGE, one, Action.REPLACE, _GOES_ON)
 
 
 def _find_additions(wanted: Definitions, found: Definitions) -> Iterator[Difference]:

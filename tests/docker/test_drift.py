@@ -13,9 +13,12 @@ import pika
 import pytest
 
 from stack.config.secret import Secret
+from stack.errors import BrokerError
 from stack.plan.account import ADMINISTRATOR
 from stack.plan.broker import Credentials, hash_password
+from stack.run.broker import connection
 from stack.run.broker.broker import find_broker
+from stack.run.broker.dead_letter import Choice, replay_letters
 from stack.run.broker.drift import mend_stack_broker, survey_stack_broker
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import Workspace as StackWorkspace
@@ -342,17 +345,23 @@ def read_overview(workspace: Workspace) -> str:
     return " ".join(text.split())
 
 
-def test_alarms_are_told_where_a_person_looks_first(drifter: Workspace) -> None:
+def test_alarms_are_told_where_a_person_looks_first(drifter: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And who would replay dead letters does not wait for ever."""
+    monkeypatch.setattr(connection, "_BLOCKED_SECONDS", 1.0)
     stack = open_own(drifter)
+    publish(stack, ["stays"], "", "drift/q.dead")
     (container,) = drifter.containers("rabbitmq-mqtt")
     (node,) = find_broker(stack).request("GET", "/api/nodes?columns=disk_free_limit")
     set_limit = ("exec", container, "rabbitmqctl", "set_disk_free_limit")
     # It is not closed before the alarm is over: the broker would not read that.
-    with connect(stack) as connection:
+    with connect(stack) as publisher:
         run_docker(*set_limit, str(10**15))
         try:
-            connection.channel().basic_publish("", "drift/q", b"waits")
+            publisher.channel().basic_publish("", "drift/q", b"waits")
             assert_alarm_is_told(drifter)
+            with pytest.raises(BrokerError, match=r"No dead letter was lost.* `invoke status`"):
+                replay_letters(stack, Choice(NAME))
+            wait_until(lambda: count(stack, "drift/q.dead") >= 1, seconds=60, what="the dead letter in its queue")
         finally:
             run_docker(*set_limit, str(node["disk_free_limit"]))
     wait_until(

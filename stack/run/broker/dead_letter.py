@@ -12,7 +12,6 @@ from itertools import count, islice
 from time import monotonic, sleep
 from typing import Any
 
-from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, NackError, UnroutableError
 
 from stack.errors import BrokerError, FunctionError
@@ -20,6 +19,7 @@ from stack.plan.dead_letter import DEAD, Letter
 from stack.plan.function import own_queues
 from stack.processor.source.rabbitmq.headers import sign_again
 from stack.run.broker.broker import Broker, find_broker
+from stack.run.broker.connection import connected
 from stack.run.broker.unacknowledged import read_unacknowledged
 from stack.run.lock import lock
 from stack.run.secret.key import function_signature_key
@@ -28,6 +28,7 @@ from stack.run.stack import Stack
 # Seconds that letters may take on their way back into their queue, and between two looks whether they are there.
 _PATIENCE, _PAUSE = 5.0, 0.02
 _GONE = "This dead letter is gone: it was sent again or discarded meanwhile."
+_KEPT = "No dead letter was lost: those that were not sent stay, and one may come twice."
 _CHANGED = "The dead letters are others than those shown; nothing was done. Look at the list again."
 
 
@@ -157,13 +158,11 @@ def _open_channel(stack: Stack) -> Iterator[tuple[Broker, Any]]:
     """Yield a channel; what it has not acknowledged goes back to its place when it closes.
 
     Raises:
-        BrokerError: RabbitMQ does not answer, or the connection broke.
+        BrokerError: RabbitMQ does not answer, the connection broke, or it takes no messages.
     """
     broker = find_broker(stack)
-    parameters = URLParameters(broker.amqp_url)
-    parameters.client_properties = {"connection_name": "tidegate-dead-letters"}
     try:
-        with lock(stack.workspace, "dead-letters"), BlockingConnection(parameters) as connection:
+        with lock(stack.workspace, "dead-letters"), connected(broker, "tidegate-dead-letters", _KEPT) as connection:
             yield broker, connection.channel()
     except (AMQPError, OSError) as error:
         address = f"{broker.host}:{broker.amqp_port}"

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
-from pika import BasicProperties, BlockingConnection, DeliveryMode, URLParameters
-from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
+from pika import BasicProperties, BlockingConnection, DeliveryMode
+from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout, NackError, UnroutableError
 
 # pika reads no odd message without it.
 import stack.processor.source.rabbitmq.properties  # noqa: F401
@@ -19,11 +19,13 @@ from stack.config.broker import QUORUM
 from stack.errors import BrokerError
 from stack.plan.publication import AmqpMessage, MqttMessage
 from stack.run.broker.broker import Broker
+from stack.run.broker.connection import plan_connection
 from stack.run.broker.unacknowledged import get_unacknowledged, read_unacknowledged
 from stack.run.live.observer import NAME, Observed
 
 # Seconds that the broker may take for each answer.
 _PATIENCE = 10.0
+_BLOCKED = "RabbitMQ takes no messages: it is short of disk or memory. `invoke status` says what to do."
 # MQTT's reason for a message which no subscription takes.
 _NO_SUBSCRIBERS = 16
 
@@ -119,10 +121,8 @@ def _open_channel(broker: Broker) -> Iterator[Any]:
     Raises:
         BrokerError: the broker cannot be reached, or refused what was done.
     """
-    parameters = URLParameters(broker.amqp_url)
-    parameters.client_properties = {"connection_name": NAME}
     try:
-        connection = BlockingConnection(parameters)
+        connection = BlockingConnection(plan_connection(broker, NAME))
     except (AMQPError, OSError) as error:
         address = f"{broker.host}:{broker.amqp_port}"
         raise BrokerError(f"RabbitMQ does not answer at {address}. Type `invoke up`, then this again.") from error
@@ -130,6 +130,8 @@ def _open_channel(broker: Broker) -> Iterator[Any]:
         yield connection.channel()
     except ChannelClosedByBroker as error:
         raise BrokerError(f"RabbitMQ refused: {error.reply_text}.") from error
+    except ConnectionBlockedTimeout as error:
+        raise BrokerError(_BLOCKED) from error
     except AMQPError as error:
         raise BrokerError(f"RabbitMQ was lost: {error or 'the connection broke'}.") from error
     finally:

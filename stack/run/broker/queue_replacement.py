@@ -30,9 +30,9 @@ def replace_queue(broker: Broker, queue: Document, rewrite: Rewrite) -> None:
         BrokerError: it could not be done; every message is in the queue or in the one that stands in.
     """
     stand_in = {**_STAND_IN, "vhost": queue["vhost"], "name": queue["name"] + MOVING}
-    import_definitions(broker, as_document([(QUEUE, stand_in)]))
-    bindings = _bind_alike(broker, queue, stand_in)
     with open_transfer(broker, rewrite) as transfer:
+        import_definitions(broker, as_document([(QUEUE, stand_in)]))
+        bindings = _bind_alike(broker, queue, stand_in)
         if _exists(broker, queue):
             _empty(broker, transfer, queue, stand_in)
         import_definitions(broker, as_document([(QUEUE, queue)]))

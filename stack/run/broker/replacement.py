@@ -32,7 +32,8 @@ def declare_exchange(broker: Broker, exchange: Document, bindings: Sequence[Docu
     Raises:
         BrokerError: the broker does not answer, or refuses.
     """
-    every = {BINDING.identify(one): one for one in [*bindings, *_fetch_bindings(broker, exchange)]}
+    found = [*_fetch_bindings(broker, exchange), *_fetch_stand_in_bindings(broker, exchange)]
+    every = {BINDING.identify(one): one for one in [*bindings, *found]}
     own = [one for one in every.values() if one["source"] == exchange["name"]]
     with _standing_in(broker, exchange, own) as stand_in:
         broker.request("DELETE", EXCHANGE.find_path(exchange))
@@ -44,7 +45,10 @@ def declare_exchange(broker: Broker, exchange: Document, bindings: Sequence[Docu
 
 @contextmanager
 def _standing_in(broker: Broker, exchange: Document, bindings: Sequence[Document]) -> Iterator[str]:
-    """Have another exchange with these bindings take what the one cannot route."""
+    """Have another exchange with these bindings take what the one cannot route.
+
+    It stays where something fails meanwhile, since messages may come by nothing else; the next time goes on from there.
+    """
     name, vhost = exchange["name"] + MOVING, exchange["vhost"]
     stand_in = {"name": name, "vhost": vhost, "type": "topic", "durable": False, "auto_delete": False, "arguments": {}}
     policy = {"name": name, "vhost": vhost, "pattern": f"^{re.escape(exchange['name'])}$", "apply-to": "exchanges"}
@@ -57,12 +61,21 @@ def _standing_in(broker: Broker, exchange: Document, bindings: Sequence[Document
 
 
 def _fetch_bindings(broker: Broker, exchange: Document) -> list[Document]:
-    """Return the bindings to and from an exchange; none if it is not there."""
+    """Return the bindings to and from an exchange, but that to what stands in; none if it is not there."""
     found: list[Document] = []
     with suppress_missing():
         for end in ("source", "destination"):
             found += broker.request("GET", f"{EXCHANGE.find_path(exchange)}/bindings/{end}")
-    return [{name: value for name, value in one.items() if name != "properties_key"} for one in found]
+    stand_in = ("exchange", exchange["name"] + MOVING)
+    kept = [one for one in found if (one["destination_type"], one["destination"]) != stand_in]
+    return [{name: value for name, value in one.items() if name != "properties_key"} for one in kept]
+
+
+def _fetch_stand_in_bindings(broker: Broker, exchange: Document) -> list[Document]:
+    """Return the bindings from what stands in since the last time, which was interrupted, as the exchange's own."""
+    stand_in = {**exchange, "name": exchange["name"] + MOVING}
+    found = _fetch_bindings(broker, stand_in)
+    return [{**one, "source": exchange["name"]} for one in found if one["source"] == stand_in["name"]]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from time import sleep
 from typing import Any
 
-from pika import BlockingConnection, URLParameters
+from pika import BlockingConnection
 from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
 
 from stack.errors import BrokerError
@@ -14,6 +14,7 @@ from stack.plan.drift import MOVING
 from stack.processor.message import AmqpMessage
 from stack.processor.source.rabbitmq.headers import note_origin
 from stack.run.broker.broker import Broker
+from stack.run.broker.connection import check_room, connected
 
 # Seconds without a delivery after which the broker is asked whether the queue is empty, and between two attempts to be
 # the only consumer; messages on their way to us at once, each of which may have 16 MB.
@@ -21,6 +22,7 @@ _IDLE, _PAUSE, _AHEAD = 0.05, 0.1, 20
 _ATTEMPTS = 100
 _ACCESS_REFUSED = 403
 
+_KEPT = "Nothing was lost: what was not moved is where it was, and one message may come twice."
 _NOTHING = (None, None, None)
 # By this we know our own consumer; each is on a channel of its own.
 CONSUMER_TAG = "tidegate-moving"
@@ -126,10 +128,11 @@ def open_transfer(broker: Broker, rewrite: Rewrite) -> Iterator[Transfer]:
     """Open a connection to move messages over.
 
     Raises:
-        BrokerError: the broker does not answer or refuses; what was not moved is where it was.
+        BrokerError: the broker does not answer, refuses, or takes no messages; what was not moved is where it was.
     """
+    check_room(broker)
     try:
-        with BlockingConnection(URLParameters(broker.amqp_url)) as connection:
+        with connected(broker, "tidegate-moving", _KEPT) as connection:
             yield Transfer(connection, rewrite)
     except (NackError, UnroutableError) as error:
         raise BrokerError("RabbitMQ refused a message that was to be moved; it is where it was.") from error

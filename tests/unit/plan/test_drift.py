@@ -146,6 +146,19 @@ def test_what_was_changed_by_hand_is_told(found: Document, subject: str, told: s
     assert tell(found)[subject] == told
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        add("exchanges", vhost="/", name="e.moving", type="topic", durable=False),
+        add("policies", vhost="/", name="e.moving", pattern="^e$", **{"apply-to": "exchanges"}, priority=1),
+    ],
+)
+def test_exchange_whose_replacement_was_interrupted_is_replaced_again(left: Document) -> None:
+    assert tell(left) == {"exchange e": "replace: was to be replaced, which goes on"}
+    left["exchanges"][0]["durable"] = True
+    assert tell(left) == {"exchange e": "replace: was to be replaced, which goes on"}
+
+
 THEIR_POLICY = {"vhost": "/", "name": "theirs", "priority": 5, "definition": {"max-length": 1}, "apply-to": "queues"}
 
 
