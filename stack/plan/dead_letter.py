@@ -89,6 +89,11 @@ class Letter:
         return to_text(self.headers.get(name, ""))
 
 
+def is_kept_for(name: str, queue: str) -> bool:
+    """Return whether a queue of this name holds the failed messages of another: to be tried again, or dead letters."""
+    return name == queue + DEAD or name.startswith(queue + RETRY)
+
+
 def present(value: Any) -> Any:
     """Return a header's value as JSON has it; what JSON has not is text."""
     if isinstance(value, dict):

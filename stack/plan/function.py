@@ -1,7 +1,7 @@
 """Functions: what the processor is told, and what their images are made of."""
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from stack.config.url import is_own_broker
 from stack.errors import ConfigError
 from stack.plan.broker import AMQP_PORT, MQTT_EXCHANGE, MQTT_PORT, SERVICE, Bound, has_own_account
 from stack.plan.code import runs_as_is
-from stack.plan.dead_letter import DEAD
+from stack.plan.dead_letter import DEAD, is_kept_for
 from stack.plan.image import digest, split_reference
 from stack.plan.template import write_flow
 
@@ -125,9 +125,12 @@ def plan_function(function: Function, settings: Settings) -> FunctionPlan:
     """Fill in what the author left out.
 
     Raises:
-        ConfigError: the handler cannot be found.
+        ConfigError: the handler cannot be found, or one trigger's queue is to hold the failed messages of another's.
     """
-    return complete_function(function, _find_handler(function), settings)
+    plan = complete_function(function, _find_handler(function), settings)
+    if problems := list(_find_collisions(plan)):
+        raise ConfigError(problems)
+    return plan
 
 
 def complete_function(function: Function, handler: str, settings: Settings) -> FunctionPlan:
@@ -172,6 +175,16 @@ def module_path(handler: str) -> str:
 def package_path(module: str) -> str:
     """Return the file that a module is if it is a package."""
     return f"{module.removesuffix('.py')}/__init__.py"
+
+
+def _find_collisions(plan: FunctionPlan) -> Iterator[str]:
+    """Yield the queues of triggers in which failed messages of the function's other triggers are to wait."""
+    queues = name_queues(plan)
+    for name, queue in queues.items():
+        for other, source in queues.items():
+            if is_kept_for(queue, source):
+                what = f"{queue!r} holds the failed messages of {source!r}, the queue of the trigger {other!r}"
+                yield f"{plan.function.document}: spec.triggers.{name}.attributes.queueName: {what}; choose another"
 
 
 def _find_handler(function: Function) -> str:
@@ -265,11 +278,16 @@ def own_queues(plan: Triggered) -> tuple[str, ...]:
 
     An mqtt trigger has one whatever its broker: its failed messages are kept there.
     """
-    return tuple(
-        trigger.attributes.queue_name or default_queue(plan, name, trigger)
+    return tuple(name_queues(plan).values())
+
+
+def name_queues(plan: Triggered) -> dict[str, str]:
+    """Return the same queues by their triggers' names."""
+    return {
+        name: trigger.attributes.queue_name or default_queue(plan, name, trigger)
         for name, trigger in plan.triggers.items()
         if isinstance(trigger, MqttTrigger) or (isinstance(trigger, RabbitTrigger) and is_stack_broker(trigger))
-    )
+    }
 
 
 def count_dead_letters(plan: Triggered, messages: Mapping[str, int]) -> int:

@@ -29,6 +29,7 @@ from stack.plan.local import LocalPlan, plan_local
 from stack.plan.secret import check_secrets
 from stack.run.broker.account import borrowed_account
 from stack.run.broker.broker import find_broker
+from stack.run.deploy.queues import check_function_queues
 from stack.run.source.source import Store
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import PROGRAM, write_file
@@ -180,6 +181,7 @@ class Stage:
 def _plan(stack: Stack, function: Function) -> FunctionPlan:
     plan = plan_function(function, stack.settings)
     check_secrets([plan], stack.vault)
+    check_function_queues(stack, plan)
     return plan
 
 

@@ -361,9 +361,10 @@ def test_alarms_are_told_where_a_person_looks_first(drifter: Workspace, monkeypa
             assert_alarm_is_told(drifter)
             with pytest.raises(BrokerError, match=r"No dead letter was lost.* `invoke status`"):
                 replay_letters(stack, Choice(NAME))
-            wait_until(lambda: count(stack, "drift/q.dead") >= 1, seconds=60, what="the dead letter in its queue")
         finally:
             run_docker(*set_limit, str(node["disk_free_limit"]))
+    # The broker reads only now that its reader is gone.
+    wait_until(lambda: count(stack, "drift/q.dead") >= 1, seconds=60, what="the dead letter in its queue")
     wait_until(
         lambda: "takes no messages" not in drifter.invoke("status").stderr, seconds=60, what="the end of the alarm"
     )

@@ -28,7 +28,7 @@ from stack.run.stack import Stack
 # Seconds that letters may take on their way back into their queue, and between two looks whether they are there.
 _PATIENCE, _PAUSE = 5.0, 0.02
 _GONE = "This dead letter is gone: it was sent again or discarded meanwhile."
-_KEPT = "No dead letter was lost: those that were not sent stay, and one may come twice."
+_KEPT = "No dead letter was lost: those that were not sent are back when it takes messages; one may come twice."
 _CHANGED = "The dead letters are others than those shown; nothing was done. Look at the list again."
 
 

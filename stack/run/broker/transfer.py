@@ -22,7 +22,7 @@ _IDLE, _PAUSE, _AHEAD = 0.05, 0.1, 20
 _ATTEMPTS = 100
 _ACCESS_REFUSED = 403
 
-_KEPT = "Nothing was lost: what was not moved is where it was, and one message may come twice."
+_KEPT = "Nothing was lost: what was not moved is back when it takes messages; one message may come twice."
 _NOTHING = (None, None, None)
 # By this we know our own consumer; each is on a channel of its own.
 CONSUMER_TAG = "tidegate-moving"

@@ -9,6 +9,7 @@ from stack.errors import FunctionError, StackError
 from stack.plan.function import FunctionPlan
 from stack.plan.stack import Service
 from stack.run.deploy.board import Board
+from stack.run.deploy.queues import check_function_queues
 from stack.run.deploy.revision import note_attempt
 from stack.run.docker.bake import Bake
 from stack.run.function import explain_fetched, plan_folder
@@ -36,7 +37,8 @@ class Making:
         plans = {}
         for name in self.board.names:
             try:
-                plans[name] = plan_folder(self.stack, name, is_to_run=True)
+                plans[name] = plan = plan_folder(self.stack, name, is_to_run=True)
+                check_function_queues(self.stack, plan, list(plans.values()))
                 if told := explain_fetched(plans[name].function):
                     self.board.logs[name].step(told)
             except StackError as error:

@@ -27,6 +27,7 @@ from stack.run.deploy.build import Making
 from stack.run.deploy.deployment import Deployment, explain_rollback, is_deployed
 from stack.run.deploy.farewell import Farewell, open_farewell
 from stack.run.deploy.log import ROLLBACK
+from stack.run.deploy.queues import check_function_queues
 from stack.run.deploy.revision import explain_loss, find_revision, prune_revisions
 from stack.run.deploy.revision_tag import keep_images, take_latest
 from stack.run.deploy.rollout import Outcome, Rollout
@@ -146,6 +147,7 @@ class Deploy:
             service = self._service(deployment.plan(self.stack.settings), deployment.image)
             check_secrets([service.plan], self.stack.vault)
             self.stack.check_login([service.plan])
+            check_function_queues(self.stack, service.plan)
             sight = look()
         if service.image not in sight.images:
             raise FunctionError(explain_loss(deployment))
