@@ -78,15 +78,6 @@ def test_gateway_that_hangs_up_is_asked_again(monkeypatch: pytest.MonkeyPatch) -
     assert gateway.gaps[0] < 0.5
 
 
-def test_socket_is_offered_anew_on_each_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    offers: list[int] = []
-    monkeypatch.setattr(presence, "offer_entry", lambda: offers.append(1))
-    gateway = Gateway(-404, 503, 200)
-    gateway.entertain(monkeypatch)
-    # One connection more says goodbye.
-    assert len(offers) == gateway.connections - 1 == 2
-
-
 def test_answer_that_is_not_http_ends_a_visit(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = Gateway()
 
