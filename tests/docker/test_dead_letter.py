@@ -10,7 +10,9 @@ import pika
 import pytest
 
 from stack.errors import FunctionError
+from stack.run.broker.broker import find_broker
 from stack.run.broker.dead_letter import Choice, discard_letters, list_letters, replay_letters
+from stack.run.broker.publication import peek
 from stack.run.secret.key import function_signature_key
 from stack.run.stack import Stack, open_stack
 from stack.run.workspace import VARIABLE
@@ -35,7 +37,7 @@ class Post:
         self._channel.confirm_delivery()
         for name in (self.queue, self.dead):
             self._channel.queue_delete(name)
-            self._channel.queue_declare(name, durable=True)
+            self._channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
 
     def bury(self, *bodies: str) -> None:
         headers = {"mine": 1, "x-nuclio-attempts": 4, "x-nuclio-function": "thermo", "x-nuclio-error": "ValueError: no"}
@@ -186,6 +188,18 @@ def test_who_looks_right_after_another_sees_all(stack: Stack, post: Post) -> Non
         assert len(find_keys(stack, post)) == 800
     bodies = [letter.text for letter in list_letters(stack, Choice()).letters if letter.queue == post.dead]
     assert bodies == [str(number) for number in range(800)]
+
+
+def test_letters_keep_their_order_whatever_is_looked_at(stack: Stack, post: Post) -> None:
+    post.bury("one", "two", "three", "four")
+    broker = find_broker(stack)
+    first = find_keys(stack, post)[0]
+    for count in (1, 3, 2):
+        assert [one.body for one in peek(broker, post.dead, count)] == [b"one", b"two", b"three"][:count]
+    assert replay_letters(stack, Choice(key=first)).sent == 1
+    assert [one.body for one in peek(broker, post.dead, 1)] == [b"two"]
+    bodies = [letter.text for letter in list_letters(stack, Choice()).letters if letter.queue == post.dead]
+    assert bodies == ["two", "three", "four"]
 
 
 def test_event_sent_again_is_what_it_was(workspace: Workspace, bench: Bench) -> None:
