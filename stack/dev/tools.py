@@ -1,4 +1,4 @@
-"""What the tests of the dashboard need besides: Chromium, and the packages of tests/requirements.lock."""
+"""What tests, checks and documentation need besides: the packages of tests/requirements.lock, and Chromium."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from stack.errors import HostError
 from stack.run.workspace import PROGRAM
 
 _LOCK = PROGRAM / "tests" / "requirements.lock"
-_MODULES = ("playwright", "axe_playwright_python", "schemathesis")
+_MODULES = ("axe_playwright_python", "codespell_lib", "mkdocs", "playwright", "pytest_cov", "schemathesis")
 _CHROMIUM = "chromium"
 
 
@@ -22,7 +22,7 @@ def install_test_tools(*, browser: bool) -> None:
         HostError: it cannot be installed; the message says what to type.
     """
     if not all(map(find_spec, _MODULES)):
-        console.say("Installing what the tests of the dashboard need.")
+        console.say("Installing what tests and checks need.")
         _run(sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", str(_LOCK))
     if browser and not shutil.which(_CHROMIUM):
         console.say("Installing Chromium, in which the dashboard is tested.")
@@ -36,5 +36,5 @@ def _run(*command: str) -> None:
     try:
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
-        problem = f"The tests of the dashboard need what could not be installed. To see why, type: {' '.join(command)}"
+        problem = f"Tests and checks need what could not be installed. To see why, type: {' '.join(command)}"
         raise HostError(problem) from error

@@ -1,0 +1,1 @@
+"""For those who work on Tidegate: tests, checks, documentation, releases."""

@@ -1,0 +1,129 @@
+"""Tests and checks of Tidegate itself."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import console
+from stack.dev.tools import install_test_tools
+from stack.errors import StackError
+from stack.run.workspace import PROGRAM
+
+_UNIT = ("tests/unit", "tests/render")
+_CHECKS = "tests/checks"
+_DOCKER = ("tests/docker", "tests/browser")
+# Most tests wait for processes rather than compute. The tests of a file stay together; tests/docker/conftest.py says
+# which files begin.
+_WORKERS = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
+_CHAOS = ("tests/docker/test_chaos.py", "tests/docker/test_kill.py")
+# Tests with this marker send odd messages.
+_FUZZ = "fuzz"
+# Python's own monitoring, since 3.12, counts lines at a tenth of the price of tracing them.
+_CAN_MONITOR = sys.version_info >= (3, 12)
+_MODULE = (sys.executable, "-m")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which tests to run; all if neither `unit` nor `docker` is asked for, nor a path among pytest's arguments."""
+
+    unit: bool = False
+    docker: bool = False
+    last_failed: bool = False
+    arguments: Sequence[str] = ()
+    """Passed on to pytest."""
+
+    def find_paths(self) -> tuple[str, ...]:
+        """Return the files and folders of tests; none where the arguments name their own."""
+        if any((PROGRAM / argument.partition("::")[0]).exists() for argument in self.arguments):
+            return ()
+        if self.unit == self.docker:
+            return (*_UNIT, _CHECKS, *_DOCKER)
+        return _UNIT if self.unit else _DOCKER
+
+    def build_options(self) -> list[str]:
+        """Return pytest's options: how it runs, what it measures, and what the user adds."""
+        options = list(_WORKERS)
+        if self.find_paths() and not self.unit:
+            options.append("--no-docker-skip")
+        if _CAN_MONITOR and not self.docker:
+            options += ["--cov=stack", "--cov-report=term"]
+        if self.last_failed:
+            options.append("--last-failed")
+        return [*options, *self.arguments]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A program that looks at the repository, and how it mends what it finds, if it can."""
+
+    name: str
+    command: Sequence[str]
+    fix: Sequence[str] = ()
+
+    def run(self, *, fix: bool = False) -> bool:
+        """Return whether nothing is to be mended; what is, is printed."""
+        return _run(*(self.fix if fix and self.fix else self.command)) == 0
+
+
+_SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
+CHECKS = (
+    Check("style", (*_MODULE, "ruff", "check"), (*_MODULE, "ruff", "check", "--fix")),
+    Check("format", (*_MODULE, "ruff", "format", "--check"), (*_MODULE, "ruff", "format")),
+    Check("types", (*_MODULE, "mypy")),
+    Check("spelling", (*_MODULE, "codespell_lib"), (*_MODULE, "codespell_lib", "--write-changes")),
+    Check("shell scripts", (_SHELLCHECK, "bootstrap", ".ci/run")),
+)
+
+
+def run_tests(selection: Selection) -> int:
+    """Run tests; return the exit status of pytest, whose word is the last.
+
+    Raises:
+        HostError: what the tests need cannot be installed.
+    """
+    paths = selection.find_paths()
+    install_test_tools(browser=_DOCKER[1] in paths)
+    command = (*_MODULE, "pytest", *selection.build_options(), *paths)
+    return _run(*command, environment={"COVERAGE_CORE": "sysmon"})
+
+
+def run_chaos(arguments: Sequence[str] = (), *, minutes: float, seed: int, engine: bool = False) -> int:
+    """Break things under a function's messages for as long as is wished; return the exit status of pytest.
+
+    A seed of 0 is chosen by chance, and told. With `engine` this machine's Docker Engine is killed too.
+    """
+    options = [f"--chaos-minutes={minutes}", *([f"--chaos-seed={seed}"] if seed else [])]
+    options += ["--chaos-engine"] if engine else []
+    return _run(*_MODULE, "pytest", "--no-docker-skip", *options, *arguments, *_CHAOS)
+
+
+def run_fuzz(arguments: Sequence[str] = (), *, minutes: float, seed: int) -> int:
+    """Send odd messages and answers, the fuzzers sharing the minutes; return the exit status of pytest.
+
+    A seed of 0 is chosen by chance, and told.
+    """
+    options = [f"--fuzz-minutes={minutes}", *([f"--fuzz-seed={seed}"] if seed else [])]
+    options += ["--no-docker-skip", "--timeout=0", "-m", _FUZZ]
+    return _run(*_MODULE, "pytest", *options, *arguments, _DOCKER[0])
+
+
+def run_checks(*, fix: bool = False) -> None:
+    """Check style, types and spelling; with `fix`, mend first what can be mended.
+
+    Raises:
+        HostError: a program that checks cannot be installed.
+        StackError: something is to be mended.
+    """
+    install_test_tools(browser=False)
+    failed = [check.name for check in CHECKS if not check.run(fix=fix)]
+    if failed:
+        raise StackError(f"To be mended: {', '.join(failed)}; the lines above say what.")
+    console.success("Style, types and spelling are right.")
+
+
+def _run(*command: str, environment: Mapping[str, str] | None = None) -> int:
+    return subprocess.run(command, cwd=PROGRAM, env=os.environ | (environment or {}), check=False).returncode

@@ -1,0 +1,77 @@
+"""The tasks of those who work on Tidegate: `invoke dev.test` and its like."""
+
+import sys
+
+from invoke import Collection, Context, Exit
+
+from stack.cli import verb
+
+_JSON = {"json": "print one JSON document and nothing else"}
+
+
+@verb(
+    help={
+        "unit": "only the tests that need no Docker",
+        "docker": "only the tests of the real stack",
+        "last-failed": "only the tests that failed last time; all if none did",
+        "chaos": "only the proof that nothing is lost, whatever breaks",
+        "engine": "the chaos kills this machine's Docker Engine too, and all that runs on it",
+        "fuzz": "only the proof that no odd message or answer stops anything",
+        "minutes": "how long the chaos, or the fuzz, goes on",
+        "seed": "repeat the chaos, or the fuzz, that told this number",
+    }
+)
+def test(  # noqa: PLR0913 -- each is an option of the command line
+    _: Context,
+    unit: bool = False,
+    docker: bool = False,
+    last_failed: bool = False,
+    chaos: bool = False,
+    engine: bool = False,
+    fuzz: bool = False,
+    minutes: float = 1.0,
+    seed: int = 0,
+) -> None:
+    """Run Tidegate's own tests; pytest gets what stands behind ` -- `, such as `-- -k name`."""
+    from stack.dev.check import Selection, run_chaos, run_fuzz, run_tests
+
+    arguments = _find_remainder()
+    if chaos:
+        raise Exit(code=run_chaos(arguments, minutes=minutes, seed=seed, engine=engine))
+    if fuzz:
+        raise Exit(code=run_fuzz(arguments, minutes=minutes, seed=seed))
+    raise Exit(code=run_tests(Selection(unit, docker, last_failed, arguments)))
+
+
+@verb(help={"fix": "mend what can be mended without a person"})
+def lint(_: Context, fix: bool = False) -> None:
+    """Check Tidegate's own style, types and spelling."""
+    from stack.dev.check import run_checks
+
+    run_checks(fix=fix)
+
+
+@verb(
+    help={
+        "quick": "fewer messages and rounds, and figures that are less sure",
+        "row": "only the rows whose name has this text",
+        "growth": "measure how tasks and memory grow from 1 to 100 functions instead",
+        **_JSON,
+    }
+)
+def bench(_: Context, quick: bool = False, json: bool = False, row: str = "", growth: bool = False) -> None:
+    """Measure how fast functions are, against what else there is on this machine."""
+    from stack.run.bench.report import run_bench, run_growth
+
+    if growth:
+        run_growth(quick=quick, as_json=json)
+    else:
+        run_bench(quick=quick, as_json=json, text=row)
+
+
+def _find_remainder() -> list[str]:
+    """Return the arguments behind ` -- `; Invoke joins them with spaces, and so forgets which had some."""
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+
+
+developers = Collection("dev", bench, lint, test)
