@@ -30,6 +30,18 @@ class Backup:
     key: bytes
 
 
+def check_beginning(path: Path) -> None:
+    """Make sure, before anybody is asked for a passphrase, that there is a file that begins as a backup does.
+
+    Raises:
+        HostError: there is none.
+    """
+    with reading(path) as members:
+        info, content = next(members, (None, None))
+        is_header = info is not None and info.name == HEADER and content is not None
+        _read_header(path, {HEADER: content.read(_MOST_BYTES)} if is_header and content else {})
+
+
 def read_backup(path: Path, word: str) -> Backup:
     """Read a backup to its end and check every part.
 

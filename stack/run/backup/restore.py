@@ -13,7 +13,7 @@ from stack.plan.backup import BROKER, IMAGES, STATE, WORKSPACE, Sealed
 from stack.plan.broker_data import BrokerData, name_volume
 from stack.run.backup.archive import reading
 from stack.run.backup.broker import fill_volume
-from stack.run.backup.reader import Backup, read_backup
+from stack.run.backup.reader import Backup, check_beginning, read_backup
 from stack.run.backup.seal import decrypt, load_passphrase
 from stack.run.backup.target import check_broker, check_target, put_away
 from stack.run.broker.data import note_data
@@ -50,6 +50,7 @@ def restore_and_tell(file: str, request: RestoreRequest, *, passphrase_file: str
         StackError: the file, its passphrase or the workspace is not as it should be; nothing was changed then.
     """
     path = Path(file).expanduser().absolute()
+    check_beginning(path)
     word = load_passphrase(passphrase_file)
     with console.working(f"Reading {path}"):
         backup = read_backup(path, word)

@@ -11,8 +11,8 @@ import pytest
 from stack.errors import HostError, StackError
 from stack.plan.backup import BROKER, HEADER, KEY, MANIFEST, SEALED, WORKSPACE, Header, Manifest, Sealed
 from stack.run.backup.archive import reading, writing
-from stack.run.backup.reader import is_safe, is_safe_link, read_backup
-from stack.run.backup.restore import unpack
+from stack.run.backup.reader import check_beginning, is_safe, is_safe_link, read_backup
+from stack.run.backup.restore import RestoreRequest, restore_and_tell, unpack
 from stack.run.backup.seal import decrypt, encrypt, lock_key, new_key, open_key
 
 WORD = "correct horse"
@@ -85,6 +85,26 @@ def test_wrong_passphrase_is_told(tmp_path: Path, source: Path, sealed: bytes) -
     write_backup(path, source, sealed)
     with pytest.raises(StackError, match=r"The passphrase is not that of this backup\. Nothing was changed"):
         read_backup(path, "another word")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no archive"])
+def test_nobody_is_asked_for_the_passphrase_of_no_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    monkeypatch.setattr("stack.run.backup.restore.load_passphrase", lambda _: pytest.fail("it was asked for"))
+    path = tmp_path / "b.tar.gz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(HostError, match=r"b\.tar"):
+        restore_and_tell(str(path), RestoreRequest(), passphrase_file="", start=False)
+
+
+def test_archive_of_something_else_asks_for_no_passphrase(tmp_path: Path) -> None:
+    path = tmp_path / "b.tar.gz"
+    with path.open("wb") as file, writing(file) as archive:
+        archive.add("workspace/a", b"x")
+    with pytest.raises(HostError, match="is no backup of Tidegate's"):
+        check_beginning(path)
 
 
 def test_file_that_is_cut_off_anywhere_is_refused(tmp_path: Path, source: Path, sealed: bytes) -> None:
