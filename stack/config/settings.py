@@ -183,6 +183,8 @@ class Broker(Document):
     @classmethod
     def _is_quantity(cls, value: str, info: ValidationInfo) -> str:
         least = _LEAST[info.field_name or ""]
+        if "%" in value:
+            raise ValueError(f"takes an amount, such as 512Mi or 2G, and no percentage, not {value!r}")
         if memory_bytes(value) < memory_bytes(least):
             raise ValueError(f"should be at least {least}, not {value!r}")
         return value

@@ -102,6 +102,8 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
         ("defaults: {memory: 5Mi}", "stack.yaml: defaults.memory: memory should be at least 6Mi"),
         ("defaults: {pids: 3}", "stack.yaml: defaults.pids:"),
         ("logs: {megabytes: 0}", "stack.yaml: logs.megabytes:"),
+        ("broker: {disk_free: 10%}", "stack.yaml: broker.disk_free: takes an amount, such as 512Mi or 2G, and no perc"),
+        ("broker: {memory: 60 %}", "stack.yaml: broker.memory: takes an amount"),
     ],
 )
 def test_limits_that_docker_refuses(tmp_path: Path, text: str, problem: str) -> None:
