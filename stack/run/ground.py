@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from stack import console
@@ -12,6 +13,7 @@ from stack.plan.image import Archive, Ground
 from stack.run.docker.engine import Engine
 from stack.run.host import archive_stamp, find_ca, processor_digest, read_archive
 from stack.run.place import is_inside
+from stack.run.state_file import parse_json, try_read_word
 from stack.run.workspace import Workspace, write_file
 
 # How long the registry may take to say that it has an image, before packages are used instead.
@@ -19,6 +21,15 @@ _PATIENCE_SECONDS = 8.0
 _NO_ARCHIVE = Archive("", ())
 # Below the folder of what is remembered.
 _RENEWED = "bases-renewed"
+
+
+@dataclass(frozen=True)
+class _KnownArchive:
+    """What is remembered of this machine's archive, and the stamp of apt's settings then."""
+
+    stamp: str
+    codename: str
+    sources: tuple[str, ...]
 
 
 def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> Ground:
@@ -37,10 +48,7 @@ def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> G
 
 def load_renewal(workspace: Workspace) -> str:
     """Return when bases were last made or pulled again; nothing if that was never asked for."""
-    try:
-        return (workspace.state / _RENEWED).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
+    return try_read_word(workspace.state / _RENEWED)
 
 
 def note_renewal(workspace: Workspace) -> None:
@@ -55,22 +63,23 @@ def _find_archive(workspace: Workspace) -> Archive:
     """
     memory, stamp = workspace.state / "archive.json", archive_stamp()
     try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-        if is_inside() or known["stamp"] == stamp:
-            return Archive(known["codename"], tuple(known["sources"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        known = parse_json(_KnownArchive, memory.read_bytes())
+        if is_inside() or known.stamp == stamp:
+            return Archive(known.codename, known.sources)
+    except (OSError, ValueError):
         pass
     archive = read_archive()
-    document = {"stamp": stamp, "codename": archive.codename, "sources": archive.sources}
-    write_file(memory, json.dumps(document).encode(), is_durable=False)
+    known = _KnownArchive(stamp, archive.codename, archive.sources)
+    write_file(memory, json.dumps(asdict(known)).encode(), is_durable=False)
     return archive
 
 
 def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageSource:
     memory = workspace.state / "image-source"
     name = f"{settings.images.mirror}{settings.images.rabbitmq}"
-    if memory.is_file() and (known := memory.read_text().split())[1:] == [name]:
-        return ImageSource(known[0])
+    known, _, of_name = try_read_word(memory).partition(" ")
+    if of_name == name and known in (ImageSource.REGISTRY, ImageSource.DEBIAN):
+        return ImageSource(known)
     engine.verify()
     answers = engine.has_image(name) or _answers(engine, name)
     source = ImageSource.REGISTRY if answers else ImageSource.DEBIAN

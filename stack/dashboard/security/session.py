@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stack.errors import HostError
 from stack.run.secret.access import digest_token
+from stack.run.state_file import parse_json
 from stack.run.workspace import remove_file, write_file
 
 _PRIVATE = 0o600
@@ -65,8 +66,8 @@ class Sessions:
     def _read(self) -> dict[str, float]:
         """Return what was kept; of what cannot be read nothing is believed, so that everybody logs in again."""
         try:
-            return {str(key): float(begun) for key, begun in json.loads(self._path.read_text("utf-8")).items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+            return parse_json(dict[str, float], self._path.read_bytes())
+        except (OSError, ValueError):
             return {}
 
     def _write(self) -> None:

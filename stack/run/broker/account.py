@@ -1,6 +1,5 @@
 """The accounts of a broker that runs: made and removed through its management API, so that it need not start anew."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from stack.plan.function import FunctionPlan
 from stack.run.broker.broker import Broker, RefusedError, find_broker
 from stack.run.docker.engine import Engine
 from stack.run.lock import lock, trial_lock
+from stack.run.state_file import parse_json
 
 if TYPE_CHECKING:
     from stack.run.stack import Stack
@@ -80,8 +80,12 @@ def _is_up(engine: Engine) -> bool:
 
 
 def _read(definitions: bytes, part: str) -> Entries:
-    document = json.loads(definitions) if definitions else {}
-    return {entry[_KEYS[part]]: entry for entry in document.get(part, ())}
+    """Return the entries of one kind; of what was rendered last and is spoiled, none: then all are made again."""
+    try:
+        document = parse_json(dict[str, list[dict[str, Any]]], definitions)
+        return {entry[_KEYS[part]]: entry for entry in document.get(part, ())}
+    except (ValueError, KeyError, TypeError):
+        return {}
 
 
 def _find_changed(before: Entries, after: Entries) -> list[Mapping[str, Any]]:

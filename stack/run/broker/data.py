@@ -15,6 +15,7 @@ from stack.run.broker.broker import find_broker
 from stack.run.docker.container import Container
 from stack.run.docker.volume import Volume, has_data, list_volumes
 from stack.run.stack import Stack
+from stack.run.state_file import parse_json
 from stack.run.workspace import Workspace, write_file
 
 
@@ -65,9 +66,8 @@ def describe(workspace: Workspace, volume: Volume) -> BrokerData:
 def load_data(workspace: Workspace) -> BrokerData | None:
     """Return what was noted of the broker's data; nothing where that cannot be read."""
     try:
-        found = json.loads((workspace.state / "broker.json").read_bytes())
-        return BrokerData(str(found["volume"]), str(found["version"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return parse_json(BrokerData, (workspace.state / "broker.json").read_bytes())
+    except (OSError, ValueError):
         return None
 
 

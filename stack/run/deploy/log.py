@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from stack.run.deploy.deployment import find_deployment, load_deployment, tell_author
 from stack.run.lock import try_lock
+from stack.run.state_file import parse_json
 from stack.run.workspace import Workspace, make_folder, write_file
 
 # How the reason of a rollback begins.
@@ -46,6 +47,9 @@ class Result(StrEnum):
     READY = "ready"
     ERROR = "error"
     INTERRUPTED = "interrupted"
+
+
+_RESULTS = frozenset({"", *Result})
 
 
 @dataclass(frozen=True)
@@ -244,10 +248,12 @@ def _split(entries: Iterable[Entry]) -> tuple[Attempt, ...]:
 def _parse(lines: Iterable[bytes]) -> Iterator[Entry]:
     for line in lines:
         try:
-            yield Entry(**json.loads(line))
-        except (ValueError, TypeError):
+            entry = parse_json(Entry, line)
+        except ValueError:
             # Cut off where the power was.
             continue
+        if entry.result in _RESULTS:
+            yield entry
 
 
 def _shorten(attempt: Attempt) -> tuple[Entry, ...]:

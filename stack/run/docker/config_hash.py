@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stack.run.docker.compose import find_plugins
+from stack.run.state_file import parse_json
 from stack.run.workspace import write_file
 
 # Files that are remembered: the rendered one, and candidates of deploys.
@@ -41,10 +42,9 @@ class HashMemory:
 
     def _read(self) -> dict[str, dict[str, str]]:
         try:
-            found = json.loads(self._path.read_bytes())
+            return parse_json(dict[str, dict[str, str]], self._path.read_bytes())
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
 
 
 def make_key(command: Sequence[str], compose: bytes) -> str:

@@ -9,6 +9,9 @@ from stack.plan.function import FunctionPlan
 from stack.plan.scale import find_limits
 from stack.run.workspace import Workspace, list_files, remove_file, write_file
 
+# Of the number of containers: far more than there may be.
+_MOST_DIGITS = 9
+
 
 def load_replicas(workspace: Workspace) -> dict[str, int]:
     """Read how many containers were asked for, by the name of the function, where that was ever done."""
@@ -17,7 +20,7 @@ def load_replicas(workspace: Workspace) -> dict[str, int]:
         # A function may be deleted meanwhile.
         with suppress(FileNotFoundError):
             text = path.read_text(encoding="utf-8", errors="replace").strip()
-            if text.isdecimal():
+            if text.isdecimal() and len(text) <= _MOST_DIGITS:
                 found[path.name] = int(text)
             else:
                 _warn_once(path)

@@ -2,18 +2,23 @@
 
 import hashlib
 import json
+import re
 import secrets
 from dataclasses import asdict, dataclass
 
 from argon2 import PasswordHasher
 
 from stack.errors import HostError
+from stack.run.state_file import parse_json
 from stack.run.workspace import Workspace, advise, make_folder, write_file
 
 USER = "admin"
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
 # No name of a secret of the user's begins with a dot.
 _FILE, _SESSION_KEY = ".dashboard", ".session-key"
+_KEY_BYTES = 32
+# So many random bytes, as token_urlsafe writes them.
+_KEY = re.compile(r"[-_A-Za-z0-9]{43}")
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,12 @@ def load_access(workspace: Workspace) -> Access | None:
     """
     path = workspace.secrets / _FILE
     try:
-        return Access(**json.loads(path.read_text(encoding="utf-8")))
+        return parse_json(Access, path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
-        raise HostError(f"{path} cannot be read: {error}. `invoke credentials` makes it anew.") from error
+    except (OSError, ValueError) as error:
+        advice = "`invoke credentials --dashboard` makes another login."
+        raise HostError(f"{path} cannot be read: {error}. {advice}") from error
 
 
 def make_access(workspace: Workspace) -> Made:
@@ -77,19 +83,23 @@ def make_access(workspace: Workspace) -> Made:
 
 
 def load_session_key(workspace: Workspace) -> str:
-    """Return the key that sessions are signed with; it is made the first time.
+    """Return the key that sessions are signed with; it is made the first time, and where the file is spoiled.
+
+    With another key, who was logged in logs in again.
 
     Raises:
         HostError: the file belongs to somebody else.
     """
     path = workspace.secrets / _SESSION_KEY
-    if not path.exists() or not path.stat().st_size:
-        make_folder(workspace.secrets, _PRIVATE_FOLDER)
-        write_file(path, secrets.token_urlsafe(32).encode(), _PRIVATE)
     try:
-        return path.read_text(encoding="utf-8")
+        key = path.read_bytes().decode("ascii", errors="replace") if path.exists() else ""
     except OSError as error:
         raise HostError(f"{path} cannot be read: {error.strerror}. {advise(error, path)}") from error
+    if not _KEY.fullmatch(key):
+        key = secrets.token_urlsafe(_KEY_BYTES)
+        make_folder(workspace.secrets, _PRIVATE_FOLDER)
+        write_file(path, key.encode(), _PRIVATE)
+    return key
 
 
 def digest_token(token: str) -> str:

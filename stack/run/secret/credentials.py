@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stack import console
@@ -15,12 +15,23 @@ from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.run.secret.access import USER, Made, make_access
 from stack.run.secret.gateway_login import USER as CALLER
 from stack.run.secret.gateway_login import make_gateway_login
+from stack.run.state_file import parse_json, parse_word
 from stack.run.workspace import Workspace, make_folder, remove_file, write_file
 
 USERNAME = "tidegate"
 _PASSWORD, _NAME, _FORMER = "broker.password", "broker.username", ".former-credentials"
 _NUMBERED = re.compile(rf"{USERNAME}-(\d+)")
 _PRIVATE = 0o600
+_RENEW = "`invoke credentials` makes another password, which the next `up` applies."
+
+
+@dataclass(frozen=True)
+class _KeptFormer:
+    """How the account before the current one is kept."""
+
+    username: str
+    password: str
+    until: float
 
 
 @dataclass(frozen=True)
@@ -35,15 +46,15 @@ def load_credentials(workspace: Workspace) -> Credentials:
     """Return the made credentials, or the tutorial's guest/guest where none were made.
 
     Raises:
-        HostError: they belong to somebody else.
+        HostError: they belong to somebody else, or are broken.
     """
     path = workspace.secrets / _PASSWORD
     if not path.exists():
         return GUEST_CREDENTIALS
-    password = _read(path)
+    password = _read_word(path)
     if not password:
-        raise HostError(f"{path} is empty. `invoke credentials` makes another password, which the next `up` applies.")
-    return Credentials(_read(workspace.secrets / _NAME) or USERNAME, Secret(password))
+        raise HostError(f"{path} is empty. {_RENEW}")
+    return Credentials(_read_word(workspace.secrets / _NAME) or USERNAME, Secret(password))
 
 
 def load_former_credentials(workspace: Workspace) -> Credentials | None:
@@ -102,7 +113,7 @@ def _describe(login: str, user: str, made: Made) -> dict[str, str]:
 
 
 def _make_account(workspace: Workspace, overlap: float) -> None:
-    former = load_credentials(workspace)
+    former = _load_replaced(workspace)
     name = _choose_name(former, is_another=overlap > 0)
     make_folder(workspace.secrets, 0o700)
     if overlap and not former.is_guest:
@@ -114,6 +125,15 @@ def _make_account(workspace: Workspace, overlap: float) -> None:
     console.success(f"The broker's user is {name}; its password is in {workspace.secrets / _PASSWORD}.")
     if overlap and former.is_guest:
         console.warn("The account guest, which everybody knows, has no overlap: it ends with the next `up`.")
+
+
+def _load_replaced(workspace: Workspace) -> Credentials:
+    """Return the account that is to be replaced: of one that cannot be read, whose password nobody knows, the name."""
+    try:
+        return load_credentials(workspace)
+    except HostError as error:
+        console.warn(f"{error} Whoever logs in with the account before is refused from the next `up` on.")
+        return GUEST_CREDENTIALS
 
 
 def _choose_name(former: Credentials, *, is_another: bool) -> str:
@@ -128,19 +148,16 @@ def _choose_name(former: Credentials, *, is_another: bool) -> str:
 
 def _read_former(workspace: Workspace) -> _Former | None:
     path = workspace.secrets / _FORMER
-    text = _read(path)
     try:
-        document = json.loads(text) if text else None
-        if document is None:
-            return None
-        return _Former(Credentials(document["username"], Secret(document["password"])), float(document["until"]))
-    except (ValueError, KeyError, TypeError) as error:
+        kept = parse_json(_KeptFormer, content) if (content := _read(path)) else None
+    except ValueError as error:
         raise HostError(f"{path} is broken: {error}. Remove it: then the former account ends.") from error
+    return _Former(Credentials(kept.username, Secret(kept.password)), kept.until) if kept else None
 
 
 def _keep_former(workspace: Workspace, former: Credentials, until: float) -> None:
-    document = {"username": former.username, "password": former.password.get_secret_value(), "until": until}
-    write_file(workspace.secrets / _FORMER, json.dumps(document).encode() + b"\n", _PRIVATE)
+    kept = _KeptFormer(former.username, former.password.get_secret_value(), until)
+    write_file(workspace.secrets / _FORMER, json.dumps(asdict(kept)).encode() + b"\n", _PRIVATE)
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(until))
     console.say(f"{former.username} goes on until {moment}; then the dashboard removes it, or the next `up` does.")
 
@@ -152,10 +169,17 @@ def _parse_overlap(text: str) -> float:
         raise ConfigError([f"--overlap: {error}"]) from error
 
 
-def _read(path: Path) -> str:
+def _read_word(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return parse_word(_read(path))
+    except ValueError as error:
+        raise HostError(f"{path} is broken: {error}. {_RENEW}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
-        return ""
+        return b""
     except OSError as error:
         raise HostError(f"{path} cannot be read: {error.strerror}. It belongs to whoever made the stack.") from error

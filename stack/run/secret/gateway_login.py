@@ -11,6 +11,7 @@ from stack.plan.authentication import MOUNTED, GatewayLogin
 from stack.plan.key import derive
 from stack.run.secret.access import Made, digest_token
 from stack.run.secret.key import load_stack_key
+from stack.run.state_file import parse_json
 from stack.run.workspace import Workspace, make_folder, write_file
 
 USER = "caller"
@@ -53,10 +54,10 @@ def load_gateway_login(workspace: Workspace) -> GatewayLogin:
     path = workspace.secrets / _FILE
     own = (digest_token(show_proof(workspace)),)
     try:
-        kept = _Kept(**json.loads(path.read_text(encoding="utf-8")))
+        kept = parse_json(_Kept, path.read_bytes())
     except FileNotFoundError:
         return GatewayLogin(own=own)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise HostError(f"{path} cannot be read: {error}. `invoke credentials --gateway` makes it anew.") from error
     return GatewayLogin((kept.basic,), (kept.bearer,), own)
 

@@ -23,6 +23,7 @@ from stack.run.source.archive import unpack
 from stack.run.source.download import download
 from stack.run.source.git import Account as GitAccount
 from stack.run.source.git import open_repository
+from stack.run.state_file import try_read_word
 from stack.run.workspace import Workspace, make_folder, write_file
 
 # Tells of each origin which tree it was last.
@@ -72,7 +73,7 @@ class Store:
     def _known_tree(self, origin: Origin) -> tuple[Path, str] | None:
         """Return the tree that was fetched last, and the version that it is of."""
         memory = self._folder / _MEMORY
-        known = memory.read_text().split() if memory.is_file() else []
+        known = try_read_word(memory).split()
         # Without a third word it was written by an older release.
         if len(known) not in (2, 3) or known[0] != origin.digest or not (self._folder / known[1]).is_dir():
             return None
