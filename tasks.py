@@ -449,5 +449,5 @@ namespace = build_namespace(
         "Messages": (demo, client, logger, dead_letters),
     },
     developers,
-    aliases=("bench", "lint", "test"),
+    aliases=("bench", "docs", "lint", "test"),
 )

@@ -7,8 +7,9 @@ from typing import Any
 from invoke import Collection, Program, Task
 from invoke.util import helpline
 
-_GROUPS = "groups"
-_DEVELOPERS = "developers"
+# What the collection's configuration keeps: the names of tasks by their group, and where those of developers are.
+GROUPS = "groups"
+DEVELOPERS = "developers"
 
 _list_flat = Program.list_flat
 
@@ -27,7 +28,7 @@ def build_namespace(
         namespace.add_task(developers[name])
     namespace.add_collection(developers)
     titles = {title: [namespace.transform(task.name) for task in tasks] for title, tasks in groups.items()}
-    namespace.configure({_GROUPS: titles, _DEVELOPERS: developers.name})
+    namespace.configure({GROUPS: titles, DEVELOPERS: developers.name})
     Program.list_flat = _list_groups  # type: ignore[method-assign,assignment]
     return namespace
 
@@ -36,7 +37,7 @@ def _list_groups(program: Program) -> None:
     """Print the tasks by group; a part of them, and what has no groups, is printed as Invoke does."""
     collection = program.scoped_collection
     settings = collection.configuration()
-    groups = settings.get(_GROUPS)
+    groups = settings.get(GROUPS)
     if not groups or program.list_root:
         _list_flat(program)
         return
@@ -45,4 +46,4 @@ def _list_groups(program: Program) -> None:
         print(f"{title}:\n")
         program.print_columns([(name.ljust(width), helpline(collection[name])) for name in names])
     print("`invoke --help TASK` says more about one.")
-    print(f"Those who work on Tidegate have more tasks: `invoke --list {settings[_DEVELOPERS]}`.")
+    print(f"Those who work on Tidegate have more tasks: `invoke --list {settings[DEVELOPERS]}`.")

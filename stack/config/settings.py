@@ -63,11 +63,17 @@ class Ports(Document):
     """Ports of this machine at which the stack answers."""
 
     amqp: Port = 5672
+    """The broker, for AMQP."""
     mqtt: Port = 1883
+    """The broker, for MQTT."""
     management: Port = 9000
+    """RabbitMQ's own pages and management API, through the gateway."""
     metrics: Port = 15692
+    """The broker's metrics for Prometheus, through the gateway."""
     gateway: Port = 8080
+    """Every HTTP function, at `/NAME/`."""
     dashboard: Port = 8070
+    """The dashboard's pages, and Nuclio's REST API."""
 
     @model_validator(mode="after")
     def _differ(self) -> "Ports":
@@ -81,28 +87,32 @@ class Ports(Document):
 
 
 class Images(Document):
-    """How images are made.
-
-    `mirror` is put before every image name that is pulled (`mirror.example:5000/`). `ca` is a file of certificates
-    that builds trust, passed as a BuildKit secret; empty means the host's own bundle, if pip or curl are told of one.
-    `nuclio` is the release of Nuclio whose processor is taken where `processor` is nuclio.
-    """
+    """How images are made, and from which bases."""
 
     source: ImageSource = ImageSource.AUTO
     """`registry` pulls, `debian` builds from this system's packages, `auto` asks the registry and falls back."""
     mirror: str = ""
+    """Put before the name of every image that is pulled, such as mirror.example:5000/."""
     ca: str = ""
+    """A file of certificates that builds trust, handed over as a BuildKit secret and copied into no image; empty is
+    this machine's own bundle, if pip or curl are told of one."""
     python: str = "python:3.13-slim"
+    """The base of functions and of Tidegate's own programs."""
     rabbitmq: str = "rabbitmq:4.3-management"
+    """The broker."""
     haproxy: str = "haproxy:3.2"
+    """The gateway."""
     nuclio: str = "1.13.0"
+    """The release of Nuclio whose processor is taken where `processor` is nuclio."""
 
 
 class Downloads(Document):
     """How much a function's code may be, fetched and unpacked, and how long it may take to fetch."""
 
     megabytes: int = Field(200, ge=1)
+    """The size of what is fetched, and of what it unpacks to."""
     seconds: int = Field(120, ge=1)
+    """How long it may take to fetch."""
 
     @property
     def bytes(self) -> int:
@@ -137,6 +147,7 @@ class Dashboard(Document):
     """The dashboard: Tidegate's own, or Nuclio's where its registry can be reached."""
 
     implementation: Implementation = Implementation.TIDEGATE
+    """`nuclio` runs Nuclio's own dashboard, where its registry can be reached; it has no login."""
     login: Literal["auto", "always"] = AUTO
     """auto asks for a login where `bind` lets other machines in, always on this machine too."""
     session_hours: int = Field(12, ge=1, le=8760, alias="session_hours")
@@ -209,13 +220,16 @@ class Queue(Document):
     """How much a queue may hold; then it refuses publishers, who are told so by confirms."""
 
     megabytes: int = Field(1000, ge=1, le=_MOST_MEGABYTES)
+    """The size of the messages that wait in one queue."""
 
 
 class DeadLetters(Document):
     """How much a queue of dead letters may hold, and for how long; the oldest go first."""
 
     megabytes: int = Field(100, ge=1, le=_MOST_MEGABYTES)
+    """The size of the messages that one queue of dead letters keeps."""
     days: int = Field(14, ge=1, le=_MOST_DAYS)
+    """How long each is kept."""
 
 
 class Gateway(Document):
@@ -224,6 +238,7 @@ class Gateway(Document):
     login: Literal["auto", "none", "basic", "bearer", "any"] = AUTO
     """What HTTP functions and the broker's /metrics ask for; auto is any with a wide `bind`, and none otherwise."""
     connections: int = Field(4096, ge=64, le=65536)
+    """Connections at once; the gateway's own control, the management and the metrics have room beside them."""
     connections_per_address: int = Field(1024, ge=1, alias="connections_per_address")
     """Connections of one address at once; programs of this machine, and what is behind one proxy, have one."""
 
@@ -249,6 +264,8 @@ class Settings(Document):
 
     gateway: Gateway = Gateway()
     processor: Processor = Processor.TIDEGATE
+    """What runs the handlers; `nuclio` is the original, where its registry can be reached. A function's annotation
+    tidegate.io/processor chooses for it."""
     allow: Allow = Allow()
     revisions: int = Field(5, ge=1)
     """How many revisions of a function are kept, the one that runs included."""

@@ -69,6 +69,9 @@ class Check:
         return _run(*(self.fix if fix and self.fix else self.command)) == 0
 
 
+_DOCS = (*_MODULE, "mkdocs")
+# Material says at each start what is to come after MkDocs.
+_QUIET = {"NO_MKDOCS_2_WARNING": "1"}
 _SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
 CHECKS = (
     Check("style", (*_MODULE, "ruff", "check"), (*_MODULE, "ruff", "check", "--fix")),
@@ -123,6 +126,26 @@ def run_checks(*, fix: bool = False) -> None:
     if failed:
         raise StackError(f"To be mended: {', '.join(failed)}; the lines above say what.")
     console.success("Style, types and spelling are right.")
+
+
+def build_docs() -> int:
+    """Build the documentation into .site/, warnings being errors; return the exit status.
+
+    Raises:
+        HostError: what builds it cannot be installed.
+    """
+    install_test_tools(browser=False)
+    return _run(*_DOCS, "build", "--strict", environment=_QUIET)
+
+
+def serve_docs(port: int) -> int:
+    """Serve the documentation at a port of this machine until Ctrl-C; return the exit status.
+
+    Raises:
+        HostError: what builds it cannot be installed.
+    """
+    install_test_tools(browser=False)
+    return _run(*_DOCS, "serve", "--dev-addr", f"127.0.0.1:{port}", environment=_QUIET)
 
 
 def _run(*command: str, environment: Mapping[str, str] | None = None) -> int:

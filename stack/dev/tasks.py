@@ -51,6 +51,14 @@ def lint(_: Context, fix: bool = False) -> None:
     run_checks(fix=fix)
 
 
+@verb(help={"build": "write the site to .site/ and stop; a warning is an error", "port": "where to serve it"})
+def docs(_: Context, build: bool = False, port: int = 8000) -> None:
+    """Serve the documentation on this machine, each page built again as its file is saved."""
+    from stack.dev.check import build_docs, serve_docs
+
+    raise Exit(code=build_docs() if build else serve_docs(port))
+
+
 @verb(
     help={
         "quick": "fewer messages and rounds, and figures that are less sure",
@@ -74,4 +82,4 @@ def _find_remainder() -> list[str]:
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
-developers = Collection("dev", bench, lint, test)
+developers = Collection("dev", bench, docs, lint, test)

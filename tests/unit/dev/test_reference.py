@@ -1,0 +1,142 @@
+"""The generated part of the reference pages."""
+
+import pytest
+from invoke import Collection
+from mkdocs.exceptions import PluginError
+
+from stack.cli import verb
+from stack.dev.reference.api_page import build_api_page
+from stack.dev.reference.hook import GENERATORS, on_page_markdown
+from stack.dev.reference.metric_page import build_metric_page
+from stack.dev.reference.schema_page import build_schema_page
+from stack.dev.reference.task_page import build_task_page
+from stack.task_list import build_namespace
+
+SCHEMA = {
+    "title": "File",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": ["string", "number", "boolean"], "description": "Who it\nis."},
+        "alias": {"type": "string", "description": "This key has no effect on Docker."},
+        "pumps": {"type": ["object", "null"], "additionalProperties": {"oneOf": [{"$ref": "#/$defs/Pump"}]}},
+        "mode": {"$ref": "#/$defs/Mode", "default": "slow"},
+    },
+    "$defs": {
+        "Mode": {"title": "Mode", "enum": ["slow", "fast"], "description": "How fast."},
+        "Pump": {
+            "title": "Pump",
+            "description": "Moves water.",
+            "properties": {
+                "kind": {"const": "hand"},
+                "strokes": {"type": "integer", "minimum": 1, "maximum": 9, "default": 3},
+                "spare": {"anyOf": [{"$ref": "#/$defs/Pump"}, {"type": "null"}]},
+            },
+        },
+    },
+}
+SCHEMA_PAGE = """\
+## The file {#file}
+
+| key | value | default | meaning |
+| --- | --- | --- | --- |
+| `name` | text | required | Who it is. |
+| `pumps` | by name: [Pump](#pump) |  | Moves water. |
+| `mode` | `slow`, `fast` | `slow` | How fast. |
+
+Taken, and without effect here: `alias`.
+
+## `pumps.NAME (hand)` {#pump}
+
+Moves water.
+
+| key | value | default | meaning |
+| --- | --- | --- | --- |
+| `kind` | `hand` |  |  |
+| `strokes` | whole number, 1 to 9 | `3` |  |
+| `spare` | [Pump](#pump) |  | Moves water. |
+
+"""
+TASK_PAGE = """\
+## Pumps
+
+### start-pump
+
+Start it.
+
+```sh
+invoke start-pump [NAME] [--speed=SPEED] [--dry-run]
+```
+
+| option | meaning |
+| --- | --- |
+| `NAME` | which; all \\| none |
+| `--speed=SPEED`, `-s` (2) | strokes a second |
+| `--dry-run`, `-d` |  |
+
+## For those who work on Tidegate
+
+### dev.check
+
+Check it.
+
+```sh
+invoke dev.check
+```
+
+"""
+
+
+@verb("name", help={"name": "which; all | none", "speed": "strokes a second"})
+def start_pump(_: object, name: str = "", speed: int = 2, dry_run: bool = False) -> None:
+    """Start it."""
+
+
+@verb()
+def check(_: object) -> None:
+    """Check it."""
+
+
+def test_parts_of_a_file_are_described_once_under_the_path_to_their_keys() -> None:
+    assert build_schema_page(SCHEMA) == SCHEMA_PAGE
+
+
+def test_tasks_are_described_by_group_with_their_options() -> None:
+    assert build_task_page(build_namespace({"Pumps": (start_pump,)}, Collection("dev", check))) == TASK_PAGE
+
+
+def test_operations_are_described_by_resource() -> None:
+    schema = {"application/json": {"schema": {"$ref": "#/components/schemas/Pump"}}}
+    parameters = [{"name": "name", "in": "path", "required": True}]
+    operation = {
+        "tags": ["pumps"],
+        "summary": "Replace a pump",
+        "parameters": parameters,
+        "requestBody": {"content": schema},
+        "responses": {"204": {"description": "No Content"}, "default": {"$ref": "anything"}},
+    }
+    page = build_api_page({"paths": {"/api/pumps/{name}": {"put": operation}}})
+    assert "## pumps\n\n### `PUT /api/pumps/{name}`\n\nReplace a pump.\n" in page
+    assert "| `name` | path, required |  |\n" in page
+    assert "Sends `Pump` (application/json)." in page
+    assert page.rstrip().endswith("| 204 | No Content |  |")
+
+
+def test_metrics_are_described_with_their_labels() -> None:
+    page = build_metric_page()
+    labels = "`instance`, `trigger_kind`, `trigger_id`, `namespace`, `function`, `project`"
+    name = "nuclio_processor_events_in_flight"
+    assert f"| `{name}` | gauge | {labels} | Events that are being handled. |\n" in page
+    assert f"`nuclio_processor_handled_events_duration_seconds` | histogram | {labels}, `le` |" in page
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_mark_in_a_page_is_replaced(name: str) -> None:
+    page = on_page_markdown(f"Before\n\n<!-- generated: {name} -->\n\nbehind")
+    assert page.startswith("Before\n\n")
+    assert page.endswith("\n\nbehind")
+    assert page.count("\n| --- |") >= 1
+
+
+def test_a_mark_that_names_nothing_is_an_error() -> None:
+    with pytest.raises(PluginError, match="generated: steam -->: there are tasks, stack-yaml"):
+        on_page_markdown("<!-- generated: steam -->")
