@@ -21,6 +21,8 @@ class Handling:
     recent_events: int = 0
     recent_failures: int = 0
     """Of the last events, fifty or a little more of each container, how many failed."""
+    refusal: str = ""
+    """Which queue of failed messages the broker refuses, and why; empty when it does not."""
 
     def __add__(self, other: "Handling") -> "Handling":
         return Handling(
@@ -28,9 +30,10 @@ class Handling:
             self.stuck_workers + other.stuck_workers,
             self.recent_events + other.recent_events,
             self.recent_failures + other.recent_failures,
+            self.refusal or other.refusal,
         )
 
-    def as_document(self) -> dict[str, float]:
+    def as_document(self) -> dict[str, Any]:
         """Return it as the dashboard's pages take it."""
         return asdict(self)
 
@@ -42,6 +45,7 @@ def read_handling(document: Mapping[str, Any]) -> Handling:
         int(document.get("stuck_workers") or 0),
         int(document.get("recent_events") or 0),
         int(document.get("recent_failures") or 0),
+        str(document.get("refusal") or ""),
     )
 
 
@@ -51,6 +55,10 @@ def find_handling_troubles(name: str, handling: Handling) -> Iterator[Trouble]:
         workers = "a worker has" if stuck == 1 else f"{stuck} workers have"
         what = f"{workers} been at one event for {_tell_time(handling.busy_seconds)}."
         advice = f"`invoke logs {name}` shows what it said last; its eventTimeout ends such an event."
+        yield Trouble(name, what, advice, "warn")
+    if handling.refusal:
+        what = f"cannot keep what it fails at: {handling.refusal}."
+        advice = "None is lost: these messages stay unacknowledged. Let the trigger's account configure and write it."
         yield Trouble(name, what, advice, "warn")
     events, failures = handling.recent_events, handling.recent_failures
     if failures >= _FEW and failures >= events * _SHARE:

@@ -74,3 +74,6 @@ class Report(Protocol):
 
     def count(self, what: Count) -> None:
         """Count something that became of an event, or of the source itself."""
+
+    def note(self, reason: str) -> None:
+        """Say what the source cannot see to, though it goes on; nothing once it can."""

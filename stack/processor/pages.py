@@ -30,6 +30,8 @@ class Figures:
     reason: str
     failing_seconds: float
     """How long it has failed to start; 0 if it was ready once, or merely waits for a broker."""
+    refusal: str
+    """Which queue of failed messages the broker refuses, and why; empty when it does not."""
     events: int
     failures: int
     rate: float
@@ -71,6 +73,7 @@ class Reporter:
         return Figures(
             reason=self._find_trouble(),
             failing_seconds=max((place.failing_seconds(now) for place in self._places), default=0.0),
+            refusal=next((place.notice for place in self._places if place.notice), ""),
             events=int(events),
             failures=int(total.failures),
             rate=self._look(now, events),

@@ -22,6 +22,8 @@ class Place:
         self.was_ready = False
         self.verdict = ""
         """Why the process was killed, to be said of the messages that it had in hand."""
+        self.notice = ""
+        """What the process cannot see to, though it goes on."""
         self.leaves_by: float | None = None
         """When a process that was told to make place for another is to be gone."""
         self._status = Status(State.STARTING, "")
@@ -32,11 +34,14 @@ class Place:
     def fill(self, process: Process, now: float) -> None:
         """Note that a process was started."""
         self.process = process
-        self.verdict = ""
+        self.verdict = self.notice = ""
         self._note(Status(State.STARTING, ""), now)
 
     def note(self, status: Status, now: float) -> None:
         """Note what the process said of itself."""
+        if status.state is State.NOTED:
+            self.notice = status.reason
+            return
         if status.state is State.READY:
             self.was_ready = True
         if status.state in (State.READY, State.WAITING):

@@ -15,6 +15,10 @@ class SourceReport:
         self._was_ready = False
         self._is_lost = False
 
+    def note(self, reason: str) -> None:
+        """Say what the source cannot see to, though it goes on; nothing once it can."""
+        self._tell(State.NOTED, reason)
+
     def __call__(self, state: State, reason: str) -> None:
         """Say that the source came to be, or ceased to be, able to hand over, and why."""
         if state is State.WAITING:

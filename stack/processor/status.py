@@ -17,6 +17,8 @@ class State(StrEnum):
     READY = "ready"
     WAITING = "waiting"
     """It was set up, but its source is not connected."""
+    NOTED = "noted"
+    """It goes on as it was, and the reason says what it cannot see to; none says that it can again."""
     FAILED = "failed"
     """It ends, and another start may help."""
     BROKEN = "broken"

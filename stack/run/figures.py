@@ -17,6 +17,8 @@ class Figures:
     """One container's figures since it started; `reason` is why it cannot handle events, empty when it can."""
 
     reason: str = ""
+    refusal: str = ""
+    """Which queue of failed messages the broker refuses, and why; empty when it does not."""
     events: int = 0
     failures: int = 0
     rate: float = 0.0
@@ -37,7 +39,7 @@ class Figures:
     @property
     def handling(self) -> Handling:
         """Return how its handlers do."""
-        return Handling(self.busy_seconds, self.stuck_workers, self.recent_events, self.recent_failures)
+        return Handling(self.busy_seconds, self.stuck_workers, self.recent_events, self.recent_failures, self.refusal)
 
 
 def read_figures(engine: Engine, containers: Sequence[Container]) -> dict[str, Figures]:

@@ -69,6 +69,10 @@ class PoolSource:
         if worst[0] is not State.STARTING:
             self._report(*worst)
 
+    def note_trouble(self, reason: str) -> None:
+        """Say what one of the sources cannot see to."""
+        self._report.note(reason)
+
     def count(self, what: Count) -> None:
         """Count for all."""
         self._report.count(what)
@@ -98,7 +102,7 @@ class _PoolReport:
     def __init__(self, pool: PoolSource, index: int) -> None:
         self._pool = pool
         self._index = index
-        self.count = pool.count
+        self.count, self.note = pool.count, pool.note_trouble
 
     def __call__(self, state: State, reason: str) -> None:
         """Say how the source is."""

@@ -20,3 +20,11 @@ def test_containers_are_told_of_together() -> None:
     (trouble,) = find_handling_troubles("a", handling)
     assert trouble.what == "2 workers have been at one event for 90 s."
     assert read_handling({}) == Handling()
+
+
+def test_a_queue_that_the_broker_refuses_is_told_with_what_to_do() -> None:
+    told = {"refusal": "the broker refuses the queue q.dead: ACCESS_REFUSED"}
+    handling = Handling() + read_handling(told) + Handling()
+    (trouble,) = find_handling_troubles("a", handling)
+    assert trouble.what == "cannot keep what it fails at: the broker refuses the queue q.dead: ACCESS_REFUSED."
+    assert trouble.advice.startswith("None is lost: these messages stay unacknowledged.")

@@ -15,6 +15,7 @@ from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.source.rabbitmq.publisher import CopyPublisher, Order
 from stack.processor.source.rabbitmq.retry import Copy
 
+DENIED = ChannelClosedByBroker(403, "ACCESS_REFUSED - configure access refused")
 REFUSED = ChannelClosedByBroker(406, "PRECONDITION_FAILED - no")
 
 
@@ -90,21 +91,24 @@ class World:
     """A publisher, and what it asked its loop for."""
 
     def __init__(self) -> None:
-        self.later: list[Callable[[], None]] = []
+        self.later: list[tuple[float, Callable[[], None]]] = []
         self.kept: list[bytes] = []
         self.wanted = True
         Connection.made = []
-        loop = SimpleNamespace(call_later=lambda _delay, work, *arguments: self.later.append(lambda: work(*arguments)))
-        self.publisher = CopyPublisher(None, loop, "")
+        loop = SimpleNamespace(
+            call_later=lambda delay, work, *arguments: self.later.append((delay, lambda: work(*arguments)))
+        )
+        self.told: list[str] = []
+        self.publisher = CopyPublisher(None, loop, "", tell=self.told.append)
 
-    def publish(self, *bodies: bytes) -> None:
+    def publish(self, *bodies: bytes, queue: str = "q.dead") -> None:
         for body in bodies:
             kept = partial(self.kept.append, body)
-            self.publisher.publish(Order(self._make(body), kept, lambda: self.wanted))
+            self.publisher.publish(Order(self._make(body, queue), kept, lambda: self.wanted))
 
-    def _make(self, body: bytes) -> Callable[[bool], Copy]:
+    def _make(self, body: bytes, queue: str) -> Callable[[bool], Copy]:
         def make(is_bare: bool) -> Copy:
-            return Copy("q.dead", 0, body, Properties(raw_headers=encode_table([("bare", is_bare)])))
+            return Copy(queue, 0, body, Properties(raw_headers=encode_table([("bare", is_bare)])))
 
         return make
 
@@ -115,9 +119,10 @@ class World:
             channel.declare_ok()
         return channel
 
-    def run_later(self) -> None:
-        later, self.later = self.later, []
-        for work in later:
+    def run_later(self, most: float = 60.0) -> None:
+        """Have it do what is to be done in so many seconds."""
+        due, self.later = [one for one in self.later if one[0] <= most], [one for one in self.later if one[0] > most]
+        for _, work in due:
             work()
 
 
@@ -226,3 +231,48 @@ def test_queue_that_is_there_and_another_is_taken_as_it_is(world: World) -> None
     world.run_later()
     channel = Connection.made[-1].open()
     assert not channel.declared and bodies(channel) == [b"one"]
+
+
+def test_copies_for_a_queue_that_is_refused_wait_and_hold_up_no_others(world: World) -> None:
+    world.publish(b"one", b"two")
+    Connection.made[-1].open().refuse(DENIED)
+    assert world.told == ["the broker refuses the queue q.dead: ACCESS_REFUSED - configure access refused"]
+    world.publish(b"other", queue="q.retry.1000ms")
+    world.run_later(1)
+    channel = world.open()
+    assert bodies(channel) == [b"other"]
+    channel.confirm(1)
+    assert world.kept == [b"other"]
+    # Nothing that the broker would take is left, so that a stop waits for nothing.
+    assert world.publisher.is_settled
+    world.run_later()
+    channel.declare_ok()
+    channel.confirm(2)
+    channel.confirm(3)
+    assert world.kept == [b"other", b"one", b"two"]
+    assert len(world.told) == 2 and world.told[-1] == ""
+
+
+def test_refusal_is_told_once_and_no_more_once_nobody_wants_the_copy(world: World) -> None:
+    world.publish(b"one")
+    Connection.made[-1].open().refuse(DENIED)
+    for _ in range(3):
+        world.run_later()
+        Connection.made[-1].open().refuse(DENIED)
+    assert len(world.told) == 1
+    world.wanted = False
+    world.run_later()
+    assert world.told[1:] == [""]
+
+
+def test_copy_that_may_not_be_published_waits_as_it_is(world: World) -> None:
+    """Where the account may declare the queue and not write to it."""
+    world.publish(b"one")
+    world.open().refuse(DENIED)
+    world.run_later(1)
+    channel = world.open()
+    assert len(world.told) == 1 and not channel.published
+    world.run_later()
+    channel.declare_ok()
+    ((_, body, properties),) = channel.published
+    assert (body, properties.raw_headers[-1]) == (b"one", 0)

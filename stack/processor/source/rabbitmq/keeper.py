@@ -61,7 +61,7 @@ class _Quiet:
     """Passes on what is counted and not how the stack's broker is, without which the other source goes on."""
 
     def __init__(self, report: Report) -> None:
-        self.count = report.count
+        self.count, self.note = report.count, report.note
 
     def __call__(self, state: State, reason: str) -> None:
         """Say nothing."""

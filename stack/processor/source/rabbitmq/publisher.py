@@ -17,9 +17,10 @@ from stack.processor.source.delay import Delays
 from stack.processor.source.rabbitmq.connection import Connection
 from stack.processor.source.rabbitmq.retry import Copy
 
-# Seconds until a copy that the broker did not take is published again; and between attempts to connect, at most.
-_PUBLISH_AGAIN, _LONGEST_DELAY = 1.0, 15.0
-_INEQUIVALENT = 406
+# Seconds until a copy that the broker did not take is published again; between attempts to connect, at most; and until
+# a queue that it refuses is asked for again.
+_PUBLISH_AGAIN, _LONGEST_DELAY, _ASK_AGAIN = 1.0, 15.0, 15.0
+_ACCESS_REFUSED, _INEQUIVALENT = 403, 406
 
 Confirmed = Callable[[], None]
 MakeCopy = Callable[[bool], Copy]
@@ -43,13 +44,20 @@ class _Sent(NamedTuple):
 class CopyPublisher:
     """Publishes copies, and connects for the first; all methods run on the I/O thread.
 
-    The queues are declared at the first copy, so that functions which never fail leave none behind.
+    The queues are declared at the first copy, so that functions which never fail leave none behind. Copies for a queue
+    that the broker refuses are put aside, so that those for others go on; `tell` is told which, and nothing once it
+    takes them. Their originals stay unacknowledged.
     """
 
-    def __init__(self, parameters: Any, loop: Any, queue_type: str) -> None:
+    def __init__(self, parameters: Any, loop: Any, queue_type: str, *, tell: Callable[[str], None]) -> None:
         self._parameters = parameters
         self._loop = loop
         self._queue_type = queue_type
+        self._tell = tell
+        self._aside: list[Order] = []
+        # Why the broker refuses a queue: until it is asked again, and until it has taken a copy for it.
+        self._refused: dict[str, str] = {}
+        self._told: dict[str, str] = {}
         self._delays = Delays(_LONGEST_DELAY)
         self._connection: Any = None
         self._channel: Any = None
@@ -64,7 +72,7 @@ class CopyPublisher:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether every copy is confirmed, or not wanted any more."""
+        """Tell whether every copy is confirmed, not wanted any more, or for a queue that the broker refuses."""
         return not any(order.is_wanted() for order in self._orders())
 
     @property
@@ -100,6 +108,9 @@ class CopyPublisher:
 
     def _take(self, order: Order) -> None:
         copy, order = _make(order)
+        if copy.queue in self._refused:
+            self._aside.append(order)
+            return
         if copy.queue in self._declared:
             self._send(copy, order)
             return
@@ -143,9 +154,11 @@ class CopyPublisher:
         last = method.delivery_tag
         tags = [tag for tag in self._unconfirmed if tag <= last] if method.multiple else [last]
         for tag in tags:
-            order = self._unconfirmed.pop(tag).order
+            copy, order = self._unconfirmed.pop(tag)
             if method.NAME == "Basic.Ack" and tag not in self._returned:
                 self._delays.reset()
+                if self._told.pop(copy.queue, ""):
+                    self._tell_refusals()
                 order.confirmed()
             else:
                 self._loop.call_later(_PUBLISH_AGAIN, self.publish, order)
@@ -183,15 +196,46 @@ class CopyPublisher:
     def _blame(self, code: int, text: str) -> None:
         """Find out what the broker refused: a queue that is there and another, or one of the copies.
 
-        It does not say which copy, so from then on each is sent alone; one that is refused alone goes bare.
+        It does not say which copy, so from then on each is sent alone; one that is refused alone goes bare, or waits
+        where its account may not do it.
         """
         sys.stderr.write(f"the broker refused the copy of a failed message: {text}\n")
         if self._declaring and code == _INEQUIVALENT:
             self._declared.add(self._declaring)
+        elif code == _ACCESS_REFUSED and (queue := self._declaring or self._find_only_queue()):
+            self._refuse(queue, text)
         elif not self._declaring and len(self._unconfirmed) == 1:
             ((tag, sent),) = self._unconfirmed.items()
             self._unconfirmed[tag] = sent._replace(order=sent.order._replace(is_bare=True))
         self._is_careful = True
+
+    def _find_only_queue(self) -> str:
+        """Return where the one copy goes that is not confirmed; nothing where there are several."""
+        return next(iter(self._unconfirmed.values())).copy.queue if len(self._unconfirmed) == 1 else ""
+
+    def _refuse(self, queue: str, text: str) -> None:
+        """Put copies for a queue aside for a while, and tell of it."""
+        if not self._refused:
+            self._loop.call_later(_ASK_AGAIN, self._ask_again)
+        self._refused[queue] = text
+        self._declared.discard(queue)
+        if self._told.get(queue) != text:
+            self._told[queue] = text
+            self._tell_refusals()
+
+    def _ask_again(self) -> None:
+        """Publish what was put aside, as far as the originals are still with us."""
+        self._refused.clear()
+        wanted = [order for order in self._aside if order.is_wanted()]
+        self._aside.clear()
+        self._waiting.extend(wanted)
+        if self._told and not any(order.is_wanted() for order in self._orders()):
+            self._told.clear()
+            self._tell_refusals()
+        self._advance()
+
+    def _tell_refusals(self) -> None:
+        self._tell("; ".join(f"the broker refuses the queue {queue}: {text}" for queue, text in self._told.items()))
 
     def _on_lost(self, _connection: Any, error: BaseException) -> None:
         if isinstance(error, ConnectionClosedByBroker) and self._unconfirmed:

@@ -57,7 +57,9 @@ class RabbitSource:
         self.overdue: dict[int, str] = {}
         key = function.signature_key or derive_signature_key(self._parameters.credentials.password)
         self.copies = CopyPlan(self.topology.queue, self.policy.retries, function.name, key)
-        self.publisher = CopyPublisher(plan_publishing(self._parameters), self._loop, self.topology.queue_type)
+        self.publisher = CopyPublisher(
+            plan_publishing(self._parameters), self._loop, self.topology.queue_type, tell=report.note
+        )
         self._address = trigger.url_to_show
         self._intake = intake
         self._report = report
