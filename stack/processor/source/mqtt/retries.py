@@ -2,7 +2,8 @@
 
 With the stack's own broker at hand it goes the way of any queue's messages: kept there, tried again after growing
 delays, and at last a dead letter; the MQTT broker may forget it as soon as the other has it. Without, it is tried
-again from memory while the MQTT broker, not told that it arrived, keeps it too; and at last it is logged.
+again from memory while the MQTT broker, not told that it arrived, keeps it too; and at last it is logged. The broker
+delivers it again on the next connection, and says so, by which its attempts go on; a new process counts from the first.
 """
 
 import heapq
@@ -13,6 +14,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from stack.processor.delivery import Failure, Intake, Report, Source
+from stack.processor.hand import mark_message
 from stack.processor.message import TOPIC, AmqpMessage, MqttMessage
 from stack.processor.meter import Count
 from stack.processor.source.rabbitmq.keeper import Keeper
@@ -23,6 +25,8 @@ from stack.processor.thread import start_thread
 
 # Bytes of a message that the log shows when it is given up.
 _SHOWN = 500
+# Messages whose attempts are remembered over a connection that is lost.
+_MOST_REMEMBERED = 10_000
 
 
 class Failed(Protocol):
@@ -47,6 +51,12 @@ class Retries(Source, Protocol):
     def keep(self, delivery: Any, failure: Failure) -> None:
         """See to a delivery that failed."""
 
+    def recall(self, mark: int) -> int:
+        """Return how often a message that the broker delivers again has failed, as far as that is known here."""
+
+    def forget(self, mark: int) -> None:
+        """Forget how often a message has failed: it is handled."""
+
 
 class BrokerRetries:
     """Failed messages on the stack's broker."""
@@ -61,6 +71,13 @@ class BrokerRetries:
         message = _to_amqp(delivery.message, self._keeper.topology.queue)
         self._keeper.keep(message, failure, delivery.acknowledge_soon)
 
+    def recall(self, mark: int) -> int:
+        """Return 0: what failed is kept with its attempts, and the MQTT broker knows it no more."""
+        return 0
+
+    def forget(self, mark: int) -> None:
+        """Do nothing: nothing is remembered."""
+
 
 class MemoryRetries:
     """Failed messages in memory, and with the MQTT broker, which has not heard that they arrived."""
@@ -70,6 +87,7 @@ class MemoryRetries:
         self._intake = intake
         self._count = report.count
         self._waiting: list[tuple[float, int, Failed]] = []
+        self._attempts: dict[int, int] = {}
         self._numbers = count()
         self._changed = threading.Condition()
         self._is_stopped = False
@@ -95,17 +113,34 @@ class MemoryRetries:
         """Hand a message over again after its delay, or give it up."""
         delivery.attempts += 1
         delivery.settle_blame()
+        mark = mark_message(delivery.message.topic, delivery.message.payload)
         if delivery.attempts > self._retries:
+            self.forget(mark)
             self._count(Count.DEAD_LETTERED)
             _give_up(delivery, failure)
             delivery.acknowledge()
             return
+        self._remember(mark, delivery.attempts)
         self._count(Count.RETRIED)
         delivery.message.headers[ATTEMPTS] = delivery.attempts
         with self._changed:
             due = monotonic() + find_delay(delivery.attempts)
             heapq.heappush(self._waiting, (due, next(self._numbers), delivery))
             self._changed.notify()
+
+    def recall(self, mark: int) -> int:
+        """Return how often a message has failed; of two that are alike, the one that failed last counts."""
+        return self._attempts.get(mark, 0)
+
+    def forget(self, mark: int) -> None:
+        """Forget how often a message has failed."""
+        self._attempts.pop(mark, None)
+
+    def _remember(self, mark: int, attempts: int) -> None:
+        self.forget(mark)
+        if len(self._attempts) >= _MOST_REMEMBERED:
+            self.forget(next(iter(self._attempts)))
+        self._attempts[mark] = attempts
 
     def _run(self) -> None:
         while (delivery := self._take()) is not None:

@@ -25,6 +25,7 @@ from stack.processor.source.delay import Delays
 from stack.processor.source.mqtt.address import connect, open_client, read_address
 from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
 from stack.processor.source.rabbitmq.keeper import Keeper
+from stack.processor.source.rabbitmq.note import ATTEMPTS
 from stack.processor.source.subscription import read_filters
 from stack.processor.status import State
 from stack.processor.thread import start_thread
@@ -77,6 +78,7 @@ class MqttDelivery:
         if self._qos and not source.is_current(self._session):
             return False
         mark = mark_message(self.message.topic, self.message.payload)
+        self._recall_attempts(mark)
         if self._is_again and (reason := source.hand.take_blame(mark)):
             self._blamed_mark = mark
             source.retries.keep(self, Failure(reason, ""))
@@ -84,9 +86,16 @@ class MqttDelivery:
         source.hand.hold(mark)
         return True
 
+    def _recall_attempts(self, mark: int) -> None:
+        """Go on counting where the broker delivers again, on another connection, what has failed here."""
+        if self._is_again and not self.attempts and (attempts := self._source.retries.recall(mark)):
+            self.attempts = self.message.headers[ATTEMPTS] = attempts
+
     def done(self, response: Response) -> None:
         """Have the message acknowledged."""
         self._source.hand.release()
+        if self.attempts:
+            self._source.retries.forget(mark_message(self.message.topic, self.message.payload))
         self.acknowledge()
 
     def failed(self, response: Response, failure: Failure) -> None:
