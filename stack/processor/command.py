@@ -1,11 +1,13 @@
 """The command line of `processor`."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, read_function
+from stack.processor.crash_file import FOLDER, CrashFiles
 from stack.processor.logger import open_logger, prepare_output
 from stack.processor.options import Options, read_options
 from stack.processor.post import plan_posts
@@ -28,7 +30,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _serve(function: Function, options: Options) -> int:
     function = replace(function, reloads=options.reload)
-    posts = plan_posts(function)
+    # Whoever is not process 1 of a container shares its files with other programs.
+    posts = plan_posts(function, CrashFiles(FOLDER if os.getpid() == 1 else None))
     preload(posts)
     supervisor = Supervisor(function, posts, open_logger("processor", function.sink))
     return supervisor.run(options.health_port, options.metrics_port)

@@ -11,6 +11,7 @@ delivered again what a dying worker has in hand waits for the supervisor's word.
 import mmap
 import os
 import struct
+import zlib
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -21,6 +22,7 @@ _BODY_BYTES = 1024
 # Marks that a hand has room for, a power of two; a batch of more messages is noted in part. A page of memory that is
 # not written to takes none.
 _ROOM = 8192
+MEMORY_BYTES = _ROOM * 8
 # One entry of the book: a mark, the process that sees to it, and the reason in UTF-8. The oldest makes place for a new
 # one.
 _ENTRY = struct.Struct("qq112s")
@@ -83,10 +85,10 @@ class Book:
 class Hand:
     """The marks of what one worker has in hand: written by the worker, read by the supervisor when it is dead."""
 
-    def __init__(self, book: Book | None = None) -> None:
+    def __init__(self, book: Book | None = None, memory: mmap.mmap | None = None) -> None:
         self._book = book or Book()
         self._book.join(self)
-        self._marks = memoryview(mmap.mmap(-1, _ROOM * 8)).cast("q")
+        self._marks = memoryview(memory or mmap.mmap(-1, MEMORY_BYTES)).cast("q")
         self._owner = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("q")
         self._count = 0
 
@@ -163,7 +165,8 @@ def _is_dying(pid: int) -> bool:
 def mark_message(key: str | bytes, body: bytes) -> int:
     """Return the mark of a message with a routing key or topic.
 
-    Two that are alike have the same, and it does not matter which of them is blamed. All processes agree on it, since
-    they are forked from one and so share the seed of hash().
+    Two that are alike have the same, and it does not matter which of them is blamed. All processes agree on it, those
+    after a restart of the container too.
     """
-    return hash((key, body[:_BODY_BYTES])) or 1
+    name = key.encode(errors="surrogatepass") if isinstance(key, str) else key
+    return (zlib.crc32(name) << 31) ^ zlib.crc32(body[:_BODY_BYTES]) or 1

@@ -13,7 +13,8 @@ from enum import Enum
 from stack.processor.attributes import ConfigurationError
 from stack.processor.clock import Clock
 from stack.processor.configuration import Function, Trigger
-from stack.processor.hand import Book, Hand, IdleHand
+from stack.processor.crash_file import MOST_DEATHS, CrashFiles
+from stack.processor.hand import MEMORY_BYTES, Book, Hand, IdleHand
 from stack.processor.meter import Meter
 from stack.processor.source.http.door import BACKLOG
 from stack.processor.source.kind import check_kind
@@ -67,7 +68,7 @@ class Post:
             port.close()
 
 
-def plan_posts(function: Function) -> tuple[Post, ...]:
+def plan_posts(function: Function, files: CrashFiles | None = None) -> tuple[Post, ...]:
     """Return the posts of a function, the sockets that they need already listening.
 
     Raises:
@@ -80,7 +81,8 @@ def plan_posts(function: Function) -> tuple[Post, ...]:
         pools.setdefault(f"pool {trigger.allocator}" if trigger.allocator else f"own {trigger.name}", []).append(
             trigger
         )
-    return tuple(post for triggers in pools.values() for post in _plan_pool(triggers, function))
+    known = files or CrashFiles(None)
+    return tuple(post for triggers in pools.values() for post in _plan_pool(triggers, function, known))
 
 
 def is_on_amqp(trigger: Trigger) -> bool:
@@ -88,14 +90,14 @@ def is_on_amqp(trigger: Trigger) -> bool:
     return trigger.url.startswith(("amqp://", "amqps://"))
 
 
-def _plan_pool(triggers: Sequence[Trigger], function: Function) -> list[Post]:
+def _plan_pool(triggers: Sequence[Trigger], function: Function, files: CrashFiles) -> list[Post]:
     """Return the posts of triggers that share their workers; as with Nuclio, the first says how many there are.
 
     All their sources are in one front, so that a message of any is for whichever worker is free.
     """
     first = triggers[0]
     if len(triggers) == 1:
-        return _plan_trigger(first, function)
+        return _plan_trigger(first, function, files)
     shared = replace(first, name=first.allocator, kind="", batch=None)
     sources = tuple(Post(trigger, Role.FRONT, ports=_open_ports(trigger), hand=IdleHand()) for trigger in triggers)
     labels = tuple(Post(trigger, Role.FRONT) for trigger in triggers)
@@ -108,7 +110,7 @@ def _open_ports(trigger: Trigger) -> tuple[socket.socket, ...]:
     return _listen(trigger) if trigger.kind == "http" else ()
 
 
-def _plan_trigger(trigger: Trigger, function: Function) -> list[Post]:
+def _plan_trigger(trigger: Trigger, function: Function, files: CrashFiles) -> list[Post]:
     ports = _open_ports(trigger)
     single_source = trigger.kind == "http" or (trigger.kind == "mqtt" and not is_on_amqp(trigger))
     # A worker that may end at any time must not have the only connection to those who wait for an answer.
@@ -119,11 +121,21 @@ def _plan_trigger(trigger: Trigger, function: Function) -> list[Post]:
         # As with Nuclio, one run at a time, whatever numWorkers says.
         return [Post(trigger, Role.WORKER)]
     if is_alone or not single_source:
-        book = Book()
-        return [Post(trigger, Role.WORKER, index, ports=ports, hand=Hand(book)) for index in range(trigger.workers)]
+        hands = _open_hands(trigger, files)
+        return [Post(trigger, Role.WORKER, index, ports=ports, hand=hand) for index, hand in enumerate(hands)]
     counter = _open_counter()
     borrowers = [Post(trigger, Role.BORROWER, index, counter=counter) for index in range(trigger.workers)]
     return [Post(trigger, Role.FRONT, ports=ports, counter=counter, hand=IdleHand()), *borrowers]
+
+
+def _open_hands(trigger: Trigger, files: CrashFiles) -> list[Hand]:
+    """Return the hands of a trigger's workers; one of HTTP has no message that could come again."""
+    book = Book()
+    for mark in files.blamed:
+        book.note(mark, f"it was in hand each time that the container ended, {MOST_DEATHS} times or more")
+    if trigger.kind == "http":
+        return [Hand(book) for _ in range(trigger.workers)]
+    return [Hand(book, files.open_memory(MEMORY_BYTES)) for _ in range(trigger.workers)]
 
 
 def _listen(trigger: Trigger) -> tuple[socket.socket, ...]:

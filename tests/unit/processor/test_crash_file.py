@@ -1,0 +1,60 @@
+"""Messages that were in hand when the whole container ended, as its next start finds them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack.processor.crash_file import MOST_DEATHS, CrashFiles
+from stack.processor.hand import MEMORY_BYTES, Hand, mark_message
+
+
+def live(folder: Path, *held: int, released: int = 0) -> tuple[int, ...]:
+    """Start, take messages, and end at once; return which messages are to blame."""
+    files = CrashFiles(folder)
+    for mark in held:
+        hand = Hand(memory=files.open_memory(MEMORY_BYTES))
+        hand.hold(mark)
+        hand.hold(99)
+        hand.release()
+    for _ in range(released):
+        hand.release()
+    return files.blamed
+
+
+def test_message_that_was_in_hand_at_each_end_is_to_blame(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    assert [live(folder, 7, 8 + number) for number in range(MOST_DEATHS)] == [()] * MOST_DEATHS
+    assert live(folder, 5) == (7,)
+    assert live(folder) == (7,)
+
+
+def test_message_that_was_done_is_not(tmp_path: Path) -> None:
+    for _ in range(MOST_DEATHS + 1):
+        assert live(tmp_path, 7, released=1) == ()
+
+
+def test_what_happened_long_ago_counts_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        monkeypatch.setattr("time.time", lambda number=number: 4000.0 * number)
+        assert live(tmp_path, 7) == ()
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '[["a", [1, 2]]]', "null"])
+def test_file_that_cannot_be_read_says_nothing(text: str, tmp_path: Path) -> None:
+    (tmp_path / "deaths.json").write_text(text)
+    (tmp_path / "marks-0").write_bytes(b"odd")
+    assert live(tmp_path, 7) == ()
+
+
+def test_nothing_is_kept_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert live(tmp_path / "file" / "below", 7) == ()
+    assert len(CrashFiles(None).open_memory(64)) == 64
+
+
+def test_every_process_gives_a_message_the_same_mark() -> None:
+    program = "from stack.processor.hand import mark_message; print(mark_message('k\\udc80', b'body'))"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert int(told) == mark_message("k\udc80", b"body")
