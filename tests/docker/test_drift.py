@@ -319,6 +319,24 @@ def test_plan_up_and_deploy_see_and_mend_a_binding(drifter: Workspace) -> None:
     assert find(stack) == set()
 
 
+def test_queue_of_failed_messages_that_is_refused_is_told(drifter: Workspace) -> None:
+    """The others go on, and once the account may use it again nothing of what failed is missing."""
+    drifter.invoke("scale-function", NAME, "0")
+    stack = open_own(drifter)
+    broker = find_broker(stack)
+    broker.request("DELETE", f"{DEAD}/contents")
+    broker.request("PUT", at("permissions", f"function-{NAME}"), EVERYTHING | {"configure": r"^drift/(e|q|heat)$"})
+    drifter.invoke("scale-function", NAME, "1")
+    publish(stack, ["refuse", "after"])
+    wait_until(lambda: "after at drift/e/a.b" in heard(drifter), seconds=60, what="the next message")
+    refusal = f"{NAME} cannot keep what it fails at: the broker refuses the queue drift/q.retry.1000ms: ACCESS_REFUSED"
+    wait_until(lambda: refusal in drifter.invoke("status").stderr, seconds=60, what="the refusal in status")
+    assert count(stack, "drift/q.dead") == 0
+    assert mend_stack_broker(stack)
+    wait_until(lambda: count(stack, "drift/q.dead") == 1, seconds=60, what="the dead letter")
+    wait_until(lambda: refusal not in drifter.invoke("status").stderr, seconds=60, what="a status without the refusal")
+
+
 def test_who_consumes_alone_is_sent_away(drifter: Workspace) -> None:
     drifter.invoke("scale-function", NAME, "0")
     stack = open_own(drifter)

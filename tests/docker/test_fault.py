@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 
+from stack.processor.crash_file import MOST_DEATHS
 from tests.docker.chaos import drain, open_channel
 from tests.docker.workspace import Broker, Workspace, run_docker, wait_until
 
@@ -75,7 +76,12 @@ def test_what_was_sent_into_a_cut_network_is_delivered_again(
 
 
 GREEDY = """\
+import time
+
 def handler(context, event):
+    if event.body == b"wait":
+        context.logger.info("waiting")
+        time.sleep(300)
     if event.body == b"eat":
         eaten = bytearray(400_000_000)
         return len(eaten)
@@ -85,7 +91,7 @@ GREEDY_CONFIG = """\
 spec:
   resources: {limits: {memory: 128Mi}}
   triggers:
-    meals: {kind: rabbit-mq, attributes: {queueName: test/meals, maxRetries: 0}}
+    meals: {kind: rabbit-mq, attributes: {queueName: test/meals, queueType: classic, maxRetries: 0}}
 """
 
 
@@ -109,6 +115,25 @@ def test_worker_that_is_out_of_memory_takes_no_other_with_it(
     assert dead == [b"eat"]
     assert workspace.containers("function-greedy") == [container]
     assert run_docker("inspect", "--format", "{{.RestartCount}}", container).stdout.strip() == "0"
+    assert_ends_with_its_container(broker, container)
+
+
+def assert_ends_with_its_container(broker: Broker, container: str) -> None:
+    """A classic queue does not count how often it delivers what is in hand each time that the container ends."""
+    with open_channel(broker.amqp_url) as channel:
+        channel.basic_publish("", "test/meals", b"wait", mandatory=True)
+    for number in range(1, MOST_DEATHS + 1):
+        wait_until(lambda number=number: read_log(container).count("waiting") == number, seconds=60, what="the message")
+        run_docker("kill", container)
+        run_docker("start", container)
+    dead: list[bytes] = []
+
+    def has_failed() -> bool:
+        dead.extend(find_dead(broker, "test/meals"))
+        return bool(dead)
+
+    wait_until(has_failed, seconds=60, what="the dead letter")
+    assert dead == [b"wait"]
 
 
 def count_events(workspace: Workspace) -> int:
