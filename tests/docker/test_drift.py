@@ -329,7 +329,7 @@ def test_queue_of_failed_messages_that_is_refused_is_told(drifter: Workspace) ->
     drifter.invoke("scale-function", NAME, "1")
     publish(stack, ["refuse", "after"])
     wait_until(lambda: "after at drift/e/a.b" in heard(drifter), seconds=60, what="the next message")
-    refusal = f"{NAME} cannot keep what it fails at: the broker refuses the queue drift/q.retry.1000ms: ACCESS_REFUSED"
+    refusal = f"{NAME}: cannot keep what it fails at: the broker refuses the queue drift/q.retry.1000ms: ACCESS_REFUSED"
     wait_until(lambda: refusal in drifter.invoke("status").stderr, seconds=60, what="the refusal in status")
     assert count(stack, "drift/q.dead") == 0
     assert mend_stack_broker(stack)
