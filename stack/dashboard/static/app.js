@@ -8,7 +8,11 @@ const token = () => document.querySelector('meta[name="csrf-token"]').content;
 export async function send(method, address, body, more = {}) {
   const headers = { "X-CSRF-Token": token(), Accept: "application/json", ...more };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const response = await fetch(address, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const response = await fetch(address, {
+    method,
+    headers,
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
   const text = await response.text();
   if (!response.ok) throw new Error(explain(text, response.status));
   return text && response.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : text;
@@ -147,7 +151,9 @@ function switchTheme() {
 }
 
 document.querySelector("[data-theme-switch]")?.addEventListener("click", switchTheme);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new CustomEvent("theme")));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+  document.dispatchEvent(new CustomEvent("theme")),
+);
 showTheme();
 
 /** Return what a colour of the design is now, for canvases; `name` is one of app.css, as "--accent". */
@@ -236,9 +242,13 @@ export function sparkline(svg, values) {
   if (values.length < 2) return svg.replaceChildren();
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const x = (place) => ((place / (values.length - 1)) * width).toFixed(1);
-  const y = (value) => (high === low ? height / 2 : height - 2 - ((value - low) / (high - low)) * (height - 4)).toFixed(1);
+  const y = (value) =>
+    (high === low ? height / 2 : height - 2 - ((value - low) / (high - low)) * (height - 4)).toFixed(1);
   const line = values.map((value, place) => `${place ? "L" : "M"}${x(place)} ${y(value)}`).join("");
-  return svg.replaceChildren(svgElement("path", { class: "area", d: `${line}L${width} ${height}L0 ${height}Z` }), svgElement("path", { d: line }));
+  return svg.replaceChildren(
+    svgElement("path", { class: "area", d: `${line}L${width} ${height}L0 ${height}Z` }),
+    svgElement("path", { d: line }),
+  );
 }
 
 /** Make an element of an SVG. */

@@ -4,7 +4,12 @@ import { bytes } from "./app.js";
 
 const HEX_BYTES = 4096;
 const SUFFIXES = {
-  "application/json": ".json", "text/plain": ".txt", "text/html": ".html", "text/csv": ".csv", "image/png": ".png", "image/jpeg": ".jpg",
+  "application/json": ".json",
+  "text/plain": ".txt",
+  "text/html": ".html",
+  "text/csv": ".csv",
+  "image/png": ".png",
+  "image/jpeg": ".jpg",
 };
 
 /** Return how to show an answer {body (base64), headers, size} in the page; files that are kept begin with a name. */
@@ -54,7 +59,8 @@ function explain({ content, text, size }, kind) {
 /** Return bytes as base64. */
 export function encode(content) {
   let text = "";
-  for (let place = 0; place < content.length; place += 0x8000) text += String.fromCharCode(...content.subarray(place, place + 0x8000));
+  for (let place = 0; place < content.length; place += 0x8000)
+    text += String.fromCharCode(...content.subarray(place, place + 0x8000));
   return btoa(text);
 }
 

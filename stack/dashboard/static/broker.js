@@ -39,30 +39,48 @@ function makeQueue(row, queue) {
   const head = addCell(row, "head", { tag: "th" });
   head.append(element("span", queue.name, { class: "mono" }));
   if (queue.exclusive) head.append(" ", element("span", "exclusive", { class: "tag" }));
-  else if (!queue.durable) head.append(" ", element("span", "transient", { class: "tag", title: "It is gone after a restart of the broker." }));
+  else if (!queue.durable)
+    head.append(
+      " ",
+      element("span", "transient", { class: "tag", title: "It is gone after a restart of the broker." }),
+    );
   const labels = { ready: "Waiting", unacked: "In hand", in: "In", out: "Out" };
   for (const [part, label] of Object.entries(labels)) addCell(row, part, { className: "num", label });
   addCell(row, "consumers", { label: "Consumers" });
   const actions = addCell(row, "actions", { className: "actions" });
-  actions.append(button("Watch", `Watch ${queue.name}`, () => begin("queue", queue.name)), " ", button("Peek", `Look into ${queue.name}`, () => openPeek(queue.name)));
+  actions.append(
+    button("Watch", `Watch ${queue.name}`, () => begin("queue", queue.name)),
+    " ",
+    button("Peek", `Look into ${queue.name}`, () => openPeek(queue.name)),
+  );
 }
 
 function fillQueue(row, queue) {
-  write(row, { ready: count(queue.ready), unacked: count(queue.unacked), in: rate(queue.publish_rate), out: rate(queue.deliver_rate) });
+  write(row, {
+    ready: count(queue.ready),
+    unacked: count(queue.unacked),
+    in: rate(queue.publish_rate),
+    out: rate(queue.deliver_rate),
+  });
   const cell = row.querySelector('[data-part="consumers"]');
   const state = JSON.stringify([queue.functions, queue.others]);
   if (cell.dataset.state === state) return;
   cell.dataset.state = state;
   const links = queue.functions.map((one) => element("a", one, { href: `/functions/${encodeURIComponent(one)}/logs` }));
-  const others = queue.others ? [element("span", `${queue.others} other${queue.others > 1 ? "s" : ""}`, { class: "muted" })] : [];
+  const others = queue.others
+    ? [element("span", `${queue.others} other${queue.others > 1 ? "s" : ""}`, { class: "muted" })]
+    : [];
   const all = [...links, ...others].flatMap((one, place) => (place ? [", ", one] : [one]));
-  cell.replaceChildren(...(all.length ? all : [element("span", "none", { class: queue.ready ? "text-warn" : "muted" })]));
+  cell.replaceChildren(
+    ...(all.length ? all : [element("span", "none", { class: queue.ready ? "text-warn" : "muted" })]),
+  );
 }
 
 function showExchanges({ exchanges, bindings }) {
   const used = new Set(bindings.map((binding) => binding.source));
   const showsAll = find("[data-show-unused]").checked;
-  const isUsed = (one) => used.has(one.name) || one.in_rate || one.out_rate || (one.name && !one.name.startsWith("amq."));
+  const isUsed = (one) =>
+    used.has(one.name) || one.in_rate || one.out_rate || (one.name && !one.name.startsWith("amq."));
   const shown = exchanges.filter((one) => showsAll || isUsed(one));
   keepRows(body("exchanges"), shown, { key: (one) => name(one.name), make: makeExchange, fill: fillExchange });
   find('[data-count="exchanges"]').textContent = shown.length;
@@ -72,9 +90,14 @@ function makeExchange(row, exchange) {
   const head = addCell(row, "head", { tag: "th" });
   head.append(element("span", name(exchange.name), { class: "mono" }));
   addCell(row, "type", { label: "Type" }).textContent = exchange.type;
-  for (const [part, label] of [["in", "In"], ["out", "Out"]]) addCell(row, part, { className: "num", label });
+  for (const [part, label] of [
+    ["in", "In"],
+    ["out", "Out"],
+  ])
+    addCell(row, part, { className: "num", label });
   const actions = addCell(row, "actions", { className: "actions" });
-  if (exchange.name && exchange.type !== "headers") actions.append(button("Watch", `Watch ${exchange.name}`, () => begin("exchange", exchange.name)));
+  if (exchange.name && exchange.type !== "headers")
+    actions.append(button("Watch", `Watch ${exchange.name}`, () => begin("exchange", exchange.name)));
 }
 
 function fillExchange(row, exchange) {
@@ -90,7 +113,8 @@ function showBindings(bindings) {
 function makeBinding(row, binding) {
   const type = binding.destination_type === "queue" ? "" : ` (${binding.destination_type})`;
   const texts = { From: binding.source, Key: binding.key, To: binding.destination + type };
-  for (const [label, text] of Object.entries(texts)) addCell(row, "text", { label }).append(element("span", text, { class: "mono" }));
+  for (const [label, text] of Object.entries(texts))
+    addCell(row, "text", { label }).append(element("span", text, { class: "mono" }));
 }
 
 function button(text, label, act) {
@@ -179,9 +203,20 @@ function message({ time, topic, exchange, key, size, body: text, headers, proper
   const when = new Date(time * 1000);
   const details = element("details", "", { class: "log-line watched" });
   const summary = element("summary", element("time", when.toLocaleTimeString(), { datetime: when.toISOString() }));
-  summary.append(element("span", topic || key || name(exchange), { class: "watched-key" }), " ", element("span", text.split("\n", 1)[0] || "(empty)"));
+  summary.append(
+    element("span", topic || key || name(exchange), { class: "watched-key" }),
+    " ",
+    element("span", text.split("\n", 1)[0] || "(empty)"),
+  );
   const list = element("dl", "", { class: "kv" });
-  const facts = [...(topic ? [["topic", topic]] : []), ["exchange", name(exchange)], ["key", key], ["size", bytes(size)], ...Object.entries(headers), ...Object.entries(properties)];
+  const facts = [
+    ...(topic ? [["topic", topic]] : []),
+    ["exchange", name(exchange)],
+    ["key", key],
+    ["size", bytes(size)],
+    ...Object.entries(headers),
+    ...Object.entries(properties),
+  ];
   for (const [term, value] of facts) list.append(element("dt", term), element("dd", value));
   if (text.includes("\n") || text.length > 80) list.append(element("dt", "body"), element("dd", text));
   details.append(summary, list);
@@ -189,7 +224,8 @@ function message({ time, topic, exchange, key, size, body: text, headers, proper
 }
 
 function showKind() {
-  for (const hint of document.querySelectorAll("[data-watch-hint]")) hint.hidden = hint.dataset.watchHint !== form.kind.value;
+  for (const hint of document.querySelectorAll("[data-watch-hint]"))
+    hint.hidden = hint.dataset.watchHint !== form.kind.value;
   offerNames(latest);
 }
 
@@ -210,7 +246,8 @@ function offerNames(broker) {
 for (const chooser of document.querySelectorAll("[data-protocol]")) {
   chooser.addEventListener("click", () => {
     for (const one of document.querySelectorAll("[data-protocol]")) one.setAttribute("aria-pressed", one === chooser);
-    for (const one of document.querySelectorAll("[data-publish]")) one.hidden = one.dataset.publish !== chooser.dataset.protocol;
+    for (const one of document.querySelectorAll("[data-publish]"))
+      one.hidden = one.dataset.publish !== chooser.dataset.protocol;
     find("#published").replaceChildren();
   });
 }
@@ -229,7 +266,8 @@ watch("broker", (broker) => {
   find("[data-broker-problem]").hidden = broker.reachable;
   find("[data-problem-text]").textContent = broker.problem;
   const most = find("[data-most]");
-  most.hidden = Math.max(broker.queues.length, broker.exchanges.length, broker.bindings.length) < Number(most.dataset.most);
+  most.hidden =
+    Math.max(broker.queues.length, broker.exchanges.length, broker.bindings.length) < Number(most.dataset.most);
   showStats(broker.queues);
   showQueues(broker.queues);
   showExchanges(broker);

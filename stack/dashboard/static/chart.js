@@ -10,7 +10,11 @@ import { colour } from "./app.js";
  * Returns set(data), where data is [times, values of the first series, …], times in seconds since 1970, and close().
  */
 export function timeChart(host, { series, height = 240, format = String, threshold, min, seconds }) {
-  const axis = { stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false } };
+  const axis = {
+    stroke: () => colour("--muted"),
+    grid: { stroke: () => colour("--line"), width: 1 },
+    ticks: { show: false },
+  };
   const surface = () => colour("--surface");
   const font = () => `12px ${getComputedStyle(document.body).fontFamily}`;
   const chart = new uPlot(

@@ -29,7 +29,9 @@ async function request(method, address, body) {
   const answer = await fetch(address, { method, body, headers: { "X-CSRF-Token": token, Accept: "application/json" } });
   const content = await answer.json().catch(() => ({}));
   if (answer.ok) return content;
-  throw Object.assign(new Error(content.error ?? `The dashboard answered ${answer.status}.`), { status: answer.status });
+  throw Object.assign(new Error(content.error ?? `The dashboard answered ${answer.status}.`), {
+    status: answer.status,
+  });
 }
 
 const putFile = (path, body, known) => request("PUT", `${fileAddress(path)}&known=${known}`, body);
@@ -114,7 +116,13 @@ async function load(path) {
   host.className = "editor-host";
   host.dataset.path = path;
   find("editors").append(host);
-  const editor = openEditor(host, { text, language: languageOf(path), label: path, onChange: () => note(path), onSave: saveAll });
+  const editor = openEditor(host, {
+    text,
+    language: languageOf(path),
+    label: path,
+    onChange: () => note(path),
+    onSave: saveAll,
+  });
   // Line ends of other systems become plain ones in the editor; that alone is no change.
   opened.set(path, { host, editor, text: editor.text(), digest, problems: [], timer: 0 });
   await check(path);
@@ -165,9 +173,13 @@ function problemsOf(path) {
 
 function showProblems() {
   for (const [path, { editor }] of opened) {
-    editor.setProblems(problemsOf(path).map(({ line, column, path: key, text }) => ({ line, column, message: join(key, text) })));
+    editor.setProblems(
+      problemsOf(path).map(({ line, column, path: key, text }) => ({ line, column, message: join(key, text) })),
+    );
   }
-  const shown = [...new Set([current, CONFIGURATION])].flatMap((path) => problemsOf(path).map((problem) => ({ ...problem, file: path })));
+  const shown = [...new Set([current, CONFIGURATION])].flatMap((path) =>
+    problemsOf(path).map((problem) => ({ ...problem, file: path })),
+  );
   const list = document.createElement("ul");
   list.className = "plain";
   list.append(...shown.map(problemItem));
@@ -231,7 +243,12 @@ async function settle(path, mine) {
     await save(path);
   };
   dialog.showModal();
-  const diff = openDiff(dialog.querySelector("[data-conflict-diff]"), { before: theirs.text, after: mine, language: languageOf(path), labels: ["In the folder", "Yours"] });
+  const diff = openDiff(dialog.querySelector("[data-conflict-diff]"), {
+    before: theirs.text,
+    after: mine,
+    language: languageOf(path),
+    labels: ["In the folder", "Yours"],
+  });
   dialog.addEventListener("close", () => diff.close(), { once: true });
 }
 
@@ -322,7 +339,9 @@ if (root) {
   });
   await attempt(async () => {
     take(await request("GET", `${base}/files`));
-    const first = [root.dataset.first, "main.py", CONFIGURATION].find((path) => files.some((file) => file.path === path));
+    const first = [root.dataset.first, "main.py", CONFIGURATION].find((path) =>
+      files.some((file) => file.path === path),
+    );
     await openFile(first ?? files[0]?.path, { focuses: false });
   });
 }

@@ -21,5 +21,8 @@ document.addEventListener("live:functions", (event) => {
 });
 
 news.querySelector("[data-refresh]").addEventListener("click", () => {
-  htmx.ajax("GET", `${location.pathname}/list`, { target: "#letters", values: { match: document.getElementById("letter-match").value } });
+  htmx.ajax("GET", `${location.pathname}/list`, {
+    target: "#letters",
+    values: { match: document.getElementById("letter-match").value },
+  });
 });

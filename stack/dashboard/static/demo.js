@@ -22,18 +22,28 @@ watch("demo", (scene) => {
   place("threshold").textContent = scene.threshold;
   tell("sent", scene.total ? `${count(scene.sent)} of ${count(scene.total)}` : "0");
   tell("handled", count(scene.handled));
-  tell("lost", scene.phase === "playing" ? "–" : count(scene.lost), scene.lost ? "error" : scene.phase === "done" ? "ok" : "");
+  tell(
+    "lost",
+    scene.phase === "playing" ? "–" : count(scene.lost),
+    scene.lost ? "error" : scene.phase === "done" ? "ok" : "",
+  );
   tell("alerts", count(scene.alert_count));
   tell("p50", milliseconds(scene.p50));
   tell("p99", milliseconds(scene.p99));
   draw(scene);
   list("answers", scene.answers, (one) => [one.sensor, `${one.value} °C`, one.function, milliseconds(one.latency)]);
-  list("alerts", scene.alerts, (one) => [one.sensor, one.state, `${one.average.toFixed(1)} °C`, new Date(one.time * 1000).toLocaleTimeString([], { hourCycle: "h23" })]);
+  list("alerts", scene.alerts, (one) => [
+    one.sensor,
+    one.state,
+    `${one.average.toFixed(1)} °C`,
+    new Date(one.time * 1000).toLocaleTimeString([], { hourCycle: "h23" }),
+  ]);
 });
 
 function describe(scene) {
   if (scene.message) return scene.message;
-  if (scene.phase === "playing") return scene.sent < scene.total ? "Sending." : "All is sent; waiting for the last answers.";
+  if (scene.phase === "playing")
+    return scene.sent < scene.total ? "Sending." : "All is sent; waiting for the last answers.";
   return scene.phase === "deploying" ? "Getting ready." : "Nothing is sent yet.";
 }
 

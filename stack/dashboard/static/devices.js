@@ -24,13 +24,18 @@ function makeTopic(row, [name, { topic, sensor, protocol }]) {
   if (sensor) head.append(" ", element("span", sensor, { class: "tag" }));
   addCell(row, "protocol", { label: "Over" }).textContent = protocol;
   addCell(row, "value", { className: "mono last-value", label: "Value" });
-  addCell(row, "chart", { label: "Of late" }).append(svgElement("svg", { class: "spark", role: "img", "aria-label": `The last values of ${name}` }));
+  addCell(row, "chart", { label: "Of late" }).append(
+    svgElement("svg", { class: "spark", role: "img", "aria-label": `The last values of ${name}` }),
+  );
   addCell(row, "when", { className: "nowrap", label: "When" }).append(element("time", "", { "data-ago": "" }));
 }
 
 function fillTopic(row, [, { value, time: when, points }]) {
   write(row, { value });
-  sparkline(row.querySelector("svg"), points.map(([, number]) => number));
+  sparkline(
+    row.querySelector("svg"),
+    points.map(([, number]) => number),
+  );
   fillTime(row.querySelector("time"), when);
 }
 
@@ -46,17 +51,33 @@ function showConnections() {
 
 function makeConnection(row, connection) {
   const head = addCell(row, "head", { tag: "th" });
-  const client = connection.client ? element("span", connection.client, { class: "mono" }) : element("span", "no name", { class: "muted" });
+  const client = connection.client
+    ? element("span", connection.client, { class: "mono" })
+    : element("span", "no name", { class: "muted" });
   head.append(client);
-  if (connection.function) head.append(" ", element("a", connection.function, { class: "tag", href: `/functions/${encodeURIComponent(connection.function)}/logs` }));
-  addCell(row, "protocol", { className: "nowrap", label: "Over" }).textContent = connection.protocol.replace(/ ([\d-]+)$/, (_, version) => ` ${connection.protocol.startsWith("MQTT") ? version.replaceAll("-", ".") : version}`);
+  if (connection.function)
+    head.append(
+      " ",
+      element("a", connection.function, {
+        class: "tag",
+        href: `/functions/${encodeURIComponent(connection.function)}/logs`,
+      }),
+    );
+  addCell(row, "protocol", { className: "nowrap", label: "Over" }).textContent = connection.protocol.replace(
+    / ([\d-]+)$/,
+    (_, version) => ` ${connection.protocol.startsWith("MQTT") ? version.replaceAll("-", ".") : version}`,
+  );
   addCell(row, "user", { label: "User" }).textContent = connection.user;
   addCell(row, "peer", { className: "mono", label: "From" }).textContent = connection.peer;
   const since = addCell(row, "since", { className: "nowrap", label: "Connected" });
   since.append(element("time", "", { "data-ago": "" }));
   fillTime(since.firstChild, connection.since);
   addCell(row, "seen", { className: "nowrap", label: "Last seen" });
-  for (const [part, label] of [["sends", "Sends"], ["receives", "Receives"]]) addCell(row, part, { className: "num", label });
+  for (const [part, label] of [
+    ["sends", "Sends"],
+    ["receives", "Receives"],
+  ])
+    addCell(row, part, { className: "num", label });
 }
 
 function fillConnection(row, connection) {
@@ -64,7 +85,8 @@ function fillConnection(row, connection) {
   row.classList.toggle("gone", !connection.connected);
   const cell = row.querySelector('[data-part="seen"]');
   if (connection.last_seen == null) {
-    if (!cell.textContent) cell.append(element("span", "–", { class: "muted", title: "Nothing came from it since this page is open." }));
+    if (!cell.textContent)
+      cell.append(element("span", "–", { class: "muted", title: "Nothing came from it since this page is open." }));
     return;
   }
   if (!cell.querySelector("time")) cell.replaceChildren(element("time", "", { "data-ago": "" }));
@@ -86,8 +108,14 @@ function fillTime(target, seconds) {
 
 function makeRefusal(row, refusal) {
   const head = addCell(row, "user", { tag: "th" });
-  head.append(refusal.user ? element("span", refusal.user, { class: "mono" }) : element("span", "no name", { class: "muted" }));
-  if (refusal.function) head.append(" ", element("a", refusal.function, { class: "tag", href: `/functions/${encodeURIComponent(refusal.function)}/logs` }));
+  head.append(
+    refusal.user ? element("span", refusal.user, { class: "mono" }) : element("span", "no name", { class: "muted" }),
+  );
+  if (refusal.function)
+    head.append(
+      " ",
+      element("a", refusal.function, { class: "tag", href: `/functions/${encodeURIComponent(refusal.function)}/logs` }),
+    );
   addCell(row, "protocol", { label: "Over" }).textContent = refusal.protocol;
   addCell(row, "host", { className: "mono", label: "From" }).textContent = refusal.host;
   addCell(row, "times", { className: "num", label: "Times" });
@@ -137,7 +165,11 @@ watch("devices", (devices) => {
   find("[data-problem-text]").textContent = devices.problem;
   show("topics", Object.entries(devices.topics), { key: ([topic]) => topic, make: makeTopic, fill: fillTopic });
   showConnections();
-  show("refusals", devices.refusals, { key: ({ user, host, protocol }) => `${protocol} ${host} ${user}`, make: makeRefusal, fill: fillRefusal });
+  show("refusals", devices.refusals, {
+    key: ({ user, host, protocol }) => `${protocol} ${host} ${user}`,
+    make: makeRefusal,
+    fill: fillRefusal,
+  });
   find("[data-refusals]").hidden = !devices.refusals.length;
 });
 find("[data-show-own]").addEventListener("change", () => latest && showConnections());

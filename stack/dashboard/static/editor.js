@@ -1,8 +1,22 @@
 // The code editor: CodeMirror in a shadow root, where its styles are adopted sheets, which a strict policy allows.
 
 import {
-  EditorState, EditorView, HighlightStyle, MergeView, Prec, basicSetup, indentUnit, indentWithTab, keymap, lintGutter,
-  python, setDiagnostics, syntaxHighlighting, tags, unifiedMergeView, yaml,
+  EditorState,
+  EditorView,
+  HighlightStyle,
+  MergeView,
+  Prec,
+  basicSetup,
+  indentUnit,
+  indentWithTab,
+  keymap,
+  lintGutter,
+  python,
+  setDiagnostics,
+  syntaxHighlighting,
+  tags,
+  unifiedMergeView,
+  yaml,
 } from "./vendor/codemirror/codemirror.js";
 
 // Pixels that two texts side by side need.
@@ -22,12 +36,20 @@ const LOOK = EditorView.theme({
   ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--accent) 6%, transparent)" },
   ".cm-activeLineGutter": { backgroundColor: "var(--hover)", color: "var(--text)" },
   ".cm-panel.cm-search": { padding: "0.5rem 2rem 0.5rem 0.75rem", fontFamily: "var(--sans)", fontSize: "0.875rem" },
-  ".cm-panel.cm-search input, .cm-panel.cm-search button, .cm-panel.cm-search label": { fontSize: "inherit", borderRadius: "5px" },
+  ".cm-panel.cm-search input, .cm-panel.cm-search button, .cm-panel.cm-search label": {
+    fontSize: "inherit",
+    borderRadius: "5px",
+  },
   ".cm-panels, .cm-tooltip": { backgroundColor: "var(--raised)", color: "var(--text)", borderColor: "var(--line)" },
   ".cm-tooltip": { border: "1px solid var(--line)", borderRadius: "6px", boxShadow: "var(--shadow-high)" },
   ".cm-tooltip-autocomplete ul li[aria-selected]": { backgroundColor: "var(--accent)", color: "var(--on-accent)" },
   ".cm-textfield": { backgroundColor: "var(--surface)", borderColor: "var(--line-strong)", color: "var(--text)" },
-  ".cm-button": { backgroundImage: "none", backgroundColor: "var(--hover)", borderColor: "var(--line-strong)", color: "var(--text)" },
+  ".cm-button": {
+    backgroundImage: "none",
+    backgroundColor: "var(--hover)",
+    borderColor: "var(--line-strong)",
+    color: "var(--text)",
+  },
   ".cm-foldPlaceholder": { backgroundColor: "var(--idle-soft)", borderColor: "var(--line)", color: "var(--muted)" },
   "&.cm-focused .cm-matchingBracket": { backgroundColor: "color-mix(in srgb, var(--accent) 22%, transparent)" },
   ".cm-selectionMatch": { backgroundColor: "color-mix(in srgb, var(--accent) 14%, transparent)" },
@@ -44,8 +66,15 @@ const COLOURS = syntaxHighlighting(
     { tag: [tags.string, tags.special(tags.string)], color: "var(--ok)" },
     { tag: [tags.number, tags.bool, tags.null, tags.atom], color: "var(--warn)" },
     { tag: [tags.comment, tags.meta], color: "var(--muted)", fontStyle: "italic" },
-    { tag: [tags.function(tags.definition(tags.variableName)), tags.definition(tags.className)], color: "var(--accent)", fontWeight: "600" },
-    { tag: [tags.propertyName, tags.definition(tags.propertyName), tags.function(tags.variableName)], color: "var(--accent)" },
+    {
+      tag: [tags.function(tags.definition(tags.variableName)), tags.definition(tags.className)],
+      color: "var(--accent)",
+      fontWeight: "600",
+    },
+    {
+      tag: [tags.propertyName, tags.definition(tags.propertyName), tags.function(tags.variableName)],
+      color: "var(--accent)",
+    },
     { tag: tags.invalid, color: "var(--bad)" },
   ]),
 );
@@ -62,7 +91,10 @@ const LANGUAGES = {
  * Tab indents; Escape, then Tab leaves the editor. `onSave` is Ctrl-S. Returns what reads, changes and marks its text;
  * a problem is {line, column, message, severity}, the line counted from 1.
  */
-export function openEditor(host, { text = "", language = "python", readonly = false, label = "Code", onChange, onSave } = {}) {
+export function openEditor(
+  host,
+  { text = "", language = "python", readonly = false, label = "Code", onChange, onSave } = {},
+) {
   const view = new EditorView({ ...mount(host), state: EditorState.create({ doc: text, extensions: extensions() }) });
 
   function extensions() {
@@ -79,7 +111,13 @@ export function openEditor(host, { text = "", language = "python", readonly = fa
   return {
     text: () => view.state.doc.toString(),
     setText: (value) => view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: value } }),
-    setProblems: (problems) => view.dispatch(setDiagnostics(view.state, problems.map((problem) => locate(view.state.doc, problem)))),
+    setProblems: (problems) =>
+      view.dispatch(
+        setDiagnostics(
+          view.state,
+          problems.map((problem) => locate(view.state.doc, problem)),
+        ),
+      ),
     focus: () => view.focus(),
     goTo: (number) => {
       const line = view.state.doc.line(Math.min(Math.max(number, 1), view.state.doc.lines));

@@ -130,8 +130,11 @@ async function finish(entry) {
   document.dispatchEvent(new CustomEvent("deployed", { detail: entry }));
 }
 
-const tellAddress = () => (head.dataset.url ? ["It answers at ", link(head.dataset.url)] : ["It waits for its triggers."]);
-const tellRest = () => [Number(head.dataset.revision) ? `Revision ${head.dataset.revision} runs on as before.` : "Nothing of it runs."];
+const tellAddress = () =>
+  head.dataset.url ? ["It answers at ", link(head.dataset.url)] : ["It waits for its triggers."];
+const tellRest = () => [
+  Number(head.dataset.revision) ? `Revision ${head.dataset.revision} runs on as before.` : "Nothing of it runs.",
+];
 
 /** Bring the head and the dialogs up to date. */
 async function refresh() {
@@ -170,7 +173,8 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-act]");
   if (!button) return;
   const body = JSON.parse(button.dataset.body ?? "{}");
-  if (await confirm(button.dataset.confirmText, { yes: button.dataset.yes ?? button.textContent.trim() })) act(button.dataset.act, body);
+  if (await confirm(button.dataset.confirmText, { yes: button.dataset.yes ?? button.textContent.trim() }))
+    act(button.dataset.act, body);
 });
 
 document.addEventListener("submit", async (event) => {
@@ -178,7 +182,10 @@ document.addEventListener("submit", async (event) => {
   if (!form) return;
   event.preventDefault();
   const fields = new FormData(form);
-  const body = form.dataset.act === "scale" ? { replicas: Number(fields.get("replicas")) } : { keepFolder: fields.has("keepFolder") };
+  const body =
+    form.dataset.act === "scale"
+      ? { replicas: Number(fields.get("replicas")) }
+      : { keepFolder: fields.has("keepFolder") };
   const submit = form.querySelector(".dialog-foot .btn:last-child");
   submit.setAttribute("aria-busy", "true");
   await act(form.dataset.act, body);

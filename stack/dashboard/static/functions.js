@@ -82,7 +82,14 @@ search?.addEventListener("keydown", (event) => {
   search.blur();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;
+  if (
+    event.key !== "/" ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    event.target.closest("input, textarea, select, dialog")
+  )
+    return;
   event.preventDefault();
   search?.focus();
 });
@@ -122,7 +129,9 @@ const ACTIONS = {
   deployAll: async (number) => {
     if (!(await confirm(`Deploy all ${number} functions as their folders are?`, { yes: "Deploy all" }))) return;
     const { names } = await send("POST", "/functions/deploy", {});
-    toast(`Deploying ${names.length} functions; those that were rolled back, or whose folder has a problem, are left out.`);
+    toast(
+      `Deploying ${names.length} functions; those that were rolled back, or whose folder has a problem, are left out.`,
+    );
   },
   delete: async (name) => {
     const dialog = document.getElementById("delete-dialog");
@@ -159,7 +168,8 @@ function askForProject(name, functions) {
 
 const FORMS = {
   "[data-new-project]": (fields) => send("POST", "/projects", Object.fromEntries(fields)),
-  '[data-act="delete"]': (fields, form) => send("POST", `/functions/${form.dataset.name}/delete`, { keepFolder: fields.has("keepFolder") }),
+  '[data-act="delete"]': (fields, form) =>
+    send("POST", `/functions/${form.dataset.name}/delete`, { keepFolder: fields.has("keepFolder") }),
   "[data-delete-project-form]": (fields, form) => {
     const headers = { "X-Nuclio-Delete-Project-Strategy": fields.has("cascading") ? "cascading" : "restricted" };
     return send("DELETE", "/api/projects", { metadata: { name: form.closest("dialog").dataset.name } }, headers);

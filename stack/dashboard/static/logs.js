@@ -125,7 +125,9 @@ function redraw() {
 
 function tell() {
   const fresh = isPaused ? new Set(waiting.filter((record) => !elements.has(record))).size : 0;
-  const parts = [records.length ? `${count(records.length)} ${records.length === 1 ? "record" : "records"}` : "Nothing logged yet"];
+  const parts = [
+    records.length ? `${count(records.length)} ${records.length === 1 ? "record" : "records"}` : "Nothing logged yet",
+  ];
   if (records.length && shown !== records.length) parts.push(`${count(shown)} shown`);
   if (replicas.size > 1) parts.push(`${replicas.size} containers`);
   if (skipped) parts.push(`${count(skipped)} lines came too fast to be shown; look back for them`);

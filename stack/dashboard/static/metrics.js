@@ -14,16 +14,41 @@ const cores = (value) => (value == null ? "–" : value.toFixed(2));
 const whole = (value) => (value == null ? "–" : Number.isInteger(value) ? count(value) : "");
 
 const CHARTS = {
-  rate: { format: rate, now: ({ rate: all }) => rate(all), series: [["rate", "handled", "--accent", true], ["failure_rate", "failed", "--bad"]] },
-  time: { format: milliseconds, now: ({ p50, p99 }) => (p50 == null ? "no events" : `${milliseconds(p50)} · ${milliseconds(p99)}`), series: [["p50", "p50", "--accent"], ["p99", "p99", "--warn"]] },
-  flight: { format: whole, now: ({ in_flight: some }) => whole(some), series: [["in_flight", "in flight", "--accent", true]] },
+  rate: {
+    format: rate,
+    now: ({ rate: all }) => rate(all),
+    series: [
+      ["rate", "handled", "--accent", true],
+      ["failure_rate", "failed", "--bad"],
+    ],
+  },
+  time: {
+    format: milliseconds,
+    now: ({ p50, p99 }) => (p50 == null ? "no events" : `${milliseconds(p50)} · ${milliseconds(p99)}`),
+    series: [
+      ["p50", "p50", "--accent"],
+      ["p99", "p99", "--warn"],
+    ],
+  },
+  flight: {
+    format: whole,
+    now: ({ in_flight: some }) => whole(some),
+    series: [["in_flight", "in flight", "--accent", true]],
+  },
   memory: { format: bytes, now: ({ memory }) => bytes(memory), series: [["memory", "memory", "--accent", true]] },
   cpu: { format: cores, now: ({ cpu }) => cores(cpu), series: [["cpu", "cores", "--accent", true]] },
   replicas: { format: whole, now: ({ ready }) => whole(ready), series: [["ready", "ready", "--ok", true]] },
 };
 const COLUMNS = [
-  ["Events", "events", count], ["Failures", "failures", count], ["Retries", "retried", count], ["Dead letters", "dead", count],
-  ["In flight", "in_flight", count], ["Reconnects", "reconnects", count], ["Restarts", "restarts", count], ["Memory", "memory", bytes], ["CPU", "cpu", cores],
+  ["Events", "events", count],
+  ["Failures", "failures", count],
+  ["Retries", "retried", count],
+  ["Dead letters", "dead", count],
+  ["In flight", "in_flight", count],
+  ["Reconnects", "reconnects", count],
+  ["Restarts", "restarts", count],
+  ["Memory", "memory", bytes],
+  ["CPU", "cpu", cores],
 ];
 // The sums in which something else than none is worth a look.
 const WORRIES = { failures: "error", dead: "error", retried: "warn", restarts: "warn" };

@@ -58,7 +58,11 @@ function show() {
   const ready = functions.filter((one) => one.state === "ready").length;
   tell("ready", `${ready} of ${functions.length}`);
   tell("rate", rate(sum(functions.map((one) => one.rate))));
-  tell("failures", rate(sum(functions.map((one) => one.failure_rate))), sum(functions.map((one) => one.failure_rate)) > 0 && "error");
+  tell(
+    "failures",
+    rate(sum(functions.map((one) => one.failure_rate))),
+    sum(functions.map((one) => one.failure_rate)) > 0 && "error",
+  );
   tell("waiting", count(sum(queues.filter((queue) => !queue.name.endsWith(".dead")).map((queue) => queue.messages))));
   tell("memory", bytes(sum((latest.stack?.services ?? []).map((one) => one.memory))));
   showMap(queues);
@@ -73,8 +77,10 @@ function tell(name, text, level) {
 function showMap(queues) {
   const meters = new Map();
   for (const one of latest.broker?.exchanges ?? []) meters.set(`exchange-in:${one.name}`, one.in_rate);
-  for (const one of queues) meters.set(`queue-in:${one.name}`, one.publish_rate).set(`queue-out:${one.name}`, one.deliver_rate);
-  for (const place of document.querySelectorAll("[data-part='map'] [data-meter]")) showMeter(place, meters.get(place.dataset.meter));
+  for (const one of queues)
+    meters.set(`queue-in:${one.name}`, one.publish_rate).set(`queue-out:${one.name}`, one.deliver_rate);
+  for (const place of document.querySelectorAll("[data-part='map'] [data-meter]"))
+    showMeter(place, meters.get(place.dataset.meter));
   const byName = new Map(queues.map((queue) => [queue.name, queue]));
   for (const node of document.querySelectorAll(".map-node")) showNode(node, byName);
 }
@@ -91,11 +97,20 @@ function showNode(node, queues) {
   const own = latest.functions?.[name];
   if (kind === "function" && own) {
     node.dataset.state = own.state;
-    say(node, own.state === "ready" ? [own.rate ? rate(own.rate) : "idle", own.failure_rate && `${rate(own.failure_rate)} fail`] : [own.state]);
+    say(
+      node,
+      own.state === "ready"
+        ? [own.rate ? rate(own.rate) : "idle", own.failure_rate && `${rate(own.failure_rate)} fail`]
+        : [own.state],
+    );
   } else if (queue) {
     const isStuck = kind === "queue" && queue.messages > 0 && !queue.consumers;
     node.dataset.state = isStuck ? "warn" : "";
-    say(node, [`${count(queue.messages)} waiting`, isStuck && "nobody consumes", kind === "output" && queue.publish_rate && `in ${rate(queue.publish_rate)}`]);
+    say(node, [
+      `${count(queue.messages)} waiting`,
+      isStuck && "nobody consumes",
+      kind === "output" && queue.publish_rate && `in ${rate(queue.publish_rate)}`,
+    ]);
   }
 }
 
@@ -105,7 +120,10 @@ function say(node, words) {
   if (place.textContent === text) return;
   place.textContent = text;
   const { kind, name, state } = node.dataset;
-  node.setAttribute("aria-label", [`${kind[0].toUpperCase()}${kind.slice(1)} ${name}`, state, text].filter(Boolean).join(", "));
+  node.setAttribute(
+    "aria-label",
+    [`${kind[0].toUpperCase()}${kind.slice(1)} ${name}`, state, text].filter(Boolean).join(", "),
+  );
 }
 
 // --- Map or table ---------------------------------------------------------------------------------------------------

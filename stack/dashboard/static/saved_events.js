@@ -14,7 +14,10 @@ export function manageEvents({ events, base, read, load }) {
 
   function list(chosen = "") {
     const sorted = [...kept.values()].sort((one, other) => title(one).localeCompare(title(other)));
-    select.replaceChildren(new Option("Saved events", ""), ...sorted.map((event) => new Option(title(event), event.name)));
+    select.replaceChildren(
+      new Option("Saved events", ""),
+      ...sorted.map((event) => new Option(title(event), event.name)),
+    );
     select.hidden = !kept.size;
     select.value = chosen;
     find("[data-event-menu]").hidden = !chosen;
@@ -64,7 +67,9 @@ export function manageEvents({ events, base, read, load }) {
 
   const actions = { save, "save-as": () => saveAs("Save as another event"), rename, delete: remove };
   for (const [name, action] of Object.entries(actions)) {
-    find(`#test-form [data-${name}]`).addEventListener("click", () => action().catch((error) => toast(error.message, "error")));
+    find(`#test-form [data-${name}]`).addEventListener("click", () =>
+      action().catch((error) => toast(error.message, "error")),
+    );
   }
   select.addEventListener("change", () => {
     find("[data-event-menu]").hidden = !select.value;

@@ -38,9 +38,10 @@ function start() {
     find("[data-address-label]").textContent = kind === "mqtt" ? "Topic" : "Routing key";
     find("#test-address").value ||= address;
     find("#test-address").disabled = kind !== "mqtt" && !exchange;
-    find("[data-address-hint]").textContent = exchange || kind === "mqtt"
-      ? `Goes into the queue of this function alone, as if published${kind === "mqtt" ? "" : ` to ${exchange}`}.`
-      : "Goes straight into the trigger’s queue.";
+    find("[data-address-hint]").textContent =
+      exchange || kind === "mqtt"
+        ? `Goes into the queue of this function alone, as if published${kind === "mqtt" ? "" : ` to ${exchange}`}.`
+        : "Goes straight into the trigger’s queue.";
     showBody();
   }
 
@@ -69,13 +70,19 @@ function start() {
   function addHeader(name = "", value = "") {
     const row = document.createElement("div");
     row.className = "header-row";
-    row.append(makeInput("Name of the header", name, "Name"), makeInput("Value of the header", value, "Value"), makeRemover(row));
+    row.append(
+      makeInput("Name of the header", name, "Name"),
+      makeInput("Value of the header", value, "Value"),
+      makeRemover(row),
+    );
     find("[data-headers]").append(row);
     return row;
   }
 
   function readHeaders() {
-    const pairs = [...page.querySelectorAll(".header-row")].map((row) => [...row.querySelectorAll("input")].map((one) => one.value.trim()));
+    const pairs = [...page.querySelectorAll(".header-row")].map((row) =>
+      [...row.querySelectorAll("input")].map((one) => one.value.trim()),
+    );
     return Object.fromEntries(pairs.filter(([name]) => name));
   }
 
@@ -107,7 +114,9 @@ function start() {
   });
 
   function load(event) {
-    const attributes = Object.fromEntries(Object.entries(event.attributes ?? {}).map(([key, value]) => [key.toLowerCase(), value]));
+    const attributes = Object.fromEntries(
+      Object.entries(event.attributes ?? {}).map(([key, value]) => [key.toLowerCase(), value]),
+    );
     const trigger = event.triggerKind === "http" ? "" : event.triggerName;
     if (find("#test-way") && ways.some((one) => one.trigger === trigger)) find("#test-way").value = trigger;
     if (attributes.method) find("#test-method").value = String(attributes.method).toUpperCase();
@@ -129,8 +138,15 @@ function start() {
     if (bodyKind() === "file") throw new Error("A file cannot be kept with an event: choose Text or JSON.");
     const type = find("#test-type").value.trim();
     const headers = type ? { "Content-Type": type, ...readHeaders() } : readHeaders();
-    const path = isHttp() ? { method: find("#test-method").value, path: find("#test-path").value } : { path: find("#test-address").value };
-    return { triggerName: way().trigger, triggerKind: way().kind, body: find("#test-body").value, attributes: { ...path, headers } };
+    const path = isHttp()
+      ? { method: find("#test-method").value, path: find("#test-path").value }
+      : { path: find("#test-address").value };
+    return {
+      triggerName: way().trigger,
+      triggerKind: way().kind,
+      body: find("#test-body").value,
+      attributes: { ...path, headers },
+    };
   }
 
   // --- Sending ----------------------------------------------------------------------------------------------------
@@ -142,7 +158,11 @@ function start() {
     button.setAttribute("aria-busy", "true");
     find("[data-outcome]").replaceChildren(makeElement("span", "spinner"), isHttp() ? "Waiting" : "Publishing");
     try {
-      const wish = { headers: readHeaders(), body: await readBody(), contentType: find("[data-body]").hidden ? "" : find("#test-type").value.trim() };
+      const wish = {
+        headers: readHeaders(),
+        body: await readBody(),
+        contentType: find("[data-body]").hidden ? "" : find("#test-type").value.trim(),
+      };
       await (isHttp() ? callFunction(wish) : publish(wish));
     } catch (error) {
       show("[data-problem]");
@@ -156,13 +176,18 @@ function start() {
   async function callFunction(wish) {
     stopWatching();
     const answer = await send("POST", `${base}/call`, {
-      ...wish, method: find("#test-method").value, path: find("#test-path").value, logLevel: find("#test-level").value,
+      ...wish,
+      method: find("#test-method").value,
+      path: find("#test-path").value,
+      logLevel: find("#test-level").value,
     });
     show("[data-result]");
     showOutcome(answer);
     showBodyOf(answer);
     find("[data-header-count]").textContent = answer.headers.length;
-    find("[data-answer-headers]").replaceChildren(...answer.headers.flatMap(([name, value]) => [makeText("dt", name), makeText("dd", value)]));
+    find("[data-answer-headers]").replaceChildren(
+      ...answer.headers.flatMap(([name, value]) => [makeText("dt", name), makeText("dd", value)]),
+    );
     showLogs(answer.logs);
   }
 
@@ -189,7 +214,9 @@ function start() {
   function showOutcome({ status, reason, seconds, size }) {
     const level = status < 300 ? "ok" : status < 500 ? "warn" : "error";
     find("[data-outcome]").replaceChildren(
-      makeBadge(level, `${status} ${reason}`), makeText("span", milliseconds(seconds * 1000)), makeText("span", bytes(size), "muted"),
+      makeBadge(level, `${status} ${reason}`),
+      makeText("span", milliseconds(seconds * 1000)),
+      makeText("span", bytes(size), "muted"),
     );
   }
 
@@ -201,7 +228,9 @@ function start() {
 
   function explainLogs(logs) {
     if (!find("#test-level").value) return "The log was not asked for.";
-    return logs ? "It logged nothing at this level." : "No log came back: it is longer than 4 kB, or the function never got the call. The Logs tab has all lines.";
+    return logs
+      ? "It logged nothing at this level."
+      : "No log came back: it is longer than 4 kB, or the function never got the call. The Logs tab has all lines.";
   }
 
   /** Show what the function logs from a time on: which lines are due to the message alone, nobody can tell. */

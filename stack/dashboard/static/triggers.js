@@ -36,7 +36,12 @@ function noteChange() {
 
 /** Save; resolves to whether it went well. */
 async function save() {
-  await htmx.ajax("POST", form().getAttribute("action"), { source: form(), target: form(), swap: "outerHTML", values: { action: "save" } });
+  await htmx.ajax("POST", form().getAttribute("action"), {
+    source: form(),
+    target: form(),
+    swap: "outerHTML",
+    values: { action: "save" },
+  });
   return form().dataset.changed === "no";
 }
 
@@ -51,7 +56,9 @@ async function prepare() {
   area.hidden = true;
   host.hidden = false;
   editor = openEditor(host, {
-    text: area.value, language: "yaml", label: "function.yaml",
+    text: area.value,
+    language: "yaml",
+    label: "function.yaml",
     onChange: () => {
       noteChange();
       clearTimeout(asked);
@@ -70,7 +77,9 @@ async function judge() {
   if (editor) data.set("text", editor.text());
   const token = document.querySelector('meta[name="csrf-token"]').content;
   const response = await fetch(form().dataset.check, {
-    method: "POST", headers: { "X-CSRF-Token": token, Accept: "application/json" }, body: new URLSearchParams(data),
+    method: "POST",
+    headers: { "X-CSRF-Token": token, Accept: "application/json" },
+    body: new URLSearchParams(data),
   });
   if (response.ok) show(await response.json());
 }
@@ -87,7 +96,8 @@ function show({ fields, cards, rest, marks }) {
     }
     if (text && field.closest("details")) field.closest("details").open = true;
   }
-  for (const card of form().querySelectorAll("[data-card]")) fill(card.querySelector("[data-card-errors]"), cards[card.dataset.card] ?? []);
+  for (const card of form().querySelectorAll("[data-card]"))
+    fill(card.querySelector("[data-card-errors]"), cards[card.dataset.card] ?? []);
   fill(form().querySelector("[data-rest-list]"), rest);
   form().querySelector("[data-rest]").hidden = !rest.length;
 }
