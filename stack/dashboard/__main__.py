@@ -7,6 +7,7 @@ import uvicorn
 
 from stack.dashboard.app import make_app
 from stack.dashboard.desk import open_desk
+from stack.dashboard.security.head_deadline import HeadDeadline
 from stack.errors import StackError
 from stack.run.place import become_owner, is_inside
 
@@ -38,8 +39,9 @@ def serve(host: str, port: int) -> None:
     desk = open_desk()
     if is_inside():
         become_owner(desk.workspace)
+    app = HeadDeadline(make_app(desk))
     uvicorn.run(
-        make_app(desk), host=host, port=port, log_level="warning", server_header=False,
+        app, host=host, port=port, http=app.protocol, log_level="warning", server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS, proxy_headers=False,
     )  # fmt: skip
 
