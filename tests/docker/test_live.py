@@ -170,8 +170,9 @@ def test_streams_end_with_the_dashboard(workspace: Workspace, dashboard: str) ->
     with watch(dashboard, "stack") as stream:
         stream.wait(lambda: stream.values, "the stack")
         start = time.monotonic()
-        workspace.docker("restart", "--time", "10", container)
+        workspace.docker("restart", "--time", "60", container)
         stream.read_to_end()
-        assert time.monotonic() - start < 8
+        # Not only when Docker kills it.
+        assert time.monotonic() - start < 50
     wait_for(dashboard)
     assert "ERROR" not in workspace.docker("logs", container).stderr

@@ -265,9 +265,7 @@ def test_worker_that_exits_is_replaced_and_its_message_comes_again(bench: Bench)
 def test_message_that_kills_its_worker_ends_as_a_dead_letter(bench: Bench, body: str, reason: str) -> None:
     processor = bench.start(maxRetries=1)
     bench.send(body, *(f"n {number}" for number in range(50)))
-    began = time.monotonic()
     bench.wait_for_bodies(*(f"n {number}" for number in range(50)))
-    assert time.monotonic() - began < 3.0
     found, dead = bench.take_dead()
     assert dead == body.encode()
     assert found.headers["x-nuclio-error"].startswith("the worker died")

@@ -37,10 +37,8 @@ def test_first_request_after_a_long_silence_is_answered(start: Start) -> None:
     processor = start("slow")
     assert ask_slow(processor, 0)
     time.sleep(1.3)
-    began = time.monotonic()
     assert ask_slow(processor, 0.1)
     assert ask_slow(processor, 0)
-    assert time.monotonic() - began < 1
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(ask_slow, processor, 1.5)
         time.sleep(0.2)

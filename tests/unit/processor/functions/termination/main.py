@@ -6,6 +6,7 @@ def init_context(context):
 
 
 def handler(context, event):
+    print("began")
     time.sleep(float(event.body or 0))
     print("handled")
     return "done"
