@@ -77,9 +77,18 @@ def bench(_: Context, quick: bool = False, json: bool = False, row: str = "", gr
         run_bench(quick=quick, as_json=json, text=row)
 
 
+@verb(help={"tested": "every test of this commit has passed already: do not run them again"})
+def release(_: Context, tested: bool = False) -> None:
+    """Check, test, build and tag the version that pyproject.toml names; wheel and sdist go to dist/."""
+    from stack.dev.release import make_release
+    from stack.run.workspace import PROGRAM
+
+    make_release(PROGRAM, is_tested=tested)
+
+
 def _find_remainder() -> list[str]:
     """Return the arguments behind ` -- `; Invoke joins them with spaces, and so forgets which had some."""
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
-developers = Collection("dev", bench, docs, lint, test)
+developers = Collection("dev", bench, docs, lint, release, test)
