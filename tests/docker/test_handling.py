@@ -2,21 +2,29 @@
 
 import http.client
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pika
 
 from tests.docker.workspace import Workspace, run_docker, wait_until
 from tests.unit.dashboard.serving import Client
 
 CODE = """
+import time
+
 def handler(context, event):
     context.logger.info("asked")
+    if event.path == "/stay":
+        time.sleep(300)
     if event.path == "/fail":
         raise ValueError("secret of the house")
     if event.path == "/wrong":
         return context.Response("text")
     return "fine"
 """
+GROWING = "handling/growing"
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
 
 
@@ -31,7 +39,58 @@ def ask(workspace: Workspace, path: str, **headers: str) -> tuple[int, str, str]
 
 def test_failures_are_told_to_those_who_run_the_function(workspace: Workspace, author: Callable[..., Path]) -> None:
     author("failing", CODE)
-    workspace.invoke("deploy-function", "failing")
+    author("staying", CODE)
+    for name in ("failing", "staying"):
+        workspace.invoke("deploy-function", name)
+    # It takes a minute until a worker counts as stuck; the rest is looked at meanwhile.
+    with staying(workspace):
+        check_failures(workspace)
+        check_growing_queue(workspace)
+        wait_for_trouble(workspace, "staying", "a worker has been at one event for")
+
+
+@contextmanager
+def staying(workspace: Workspace) -> Iterator[None]:
+    """Have an event in the only worker of `staying`."""
+    connection = http.client.HTTPConnection("127.0.0.1", workspace.settings.ports.gateway, timeout=30)
+    connection.request("GET", "/staying/stay")
+    yield
+    connection.close()
+
+
+def check_growing_queue(workspace: Workspace) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(workspace.amqp_url))
+    channel = connection.channel()
+    channel.queue_declare(GROWING, durable=True)
+
+    def grow() -> None:
+        for _ in range(300):
+            channel.basic_publish("", GROWING, b"x")
+
+    try:
+        wait_for_trouble(workspace, f"queue {GROWING}", "grows, and nobody consumes it", grow)
+    finally:
+        channel.queue_delete(GROWING)
+        connection.close()
+
+
+def wait_for_trouble(
+    workspace: Workspace, subject: str, what: str, meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    """Wait until the overview tells of it, and see that `status` does too."""
+    client = Client(workspace.settings.ports.dashboard)
+
+    def is_told() -> bool:
+        meanwhile()
+        page = client.send("GET", "/overview/troubles").body.decode()
+        return subject in page and what in page
+
+    wait_until(is_told, seconds=150, what=f"the overview to tell of {subject}")
+    status = workspace.invoke("status")
+    assert what in " ".join((status.stdout + status.stderr).split())
+
+
+def check_failures(workspace: Workspace) -> None:
     hidden = "The handler failed; the reason is in the function's log."
     assert ask(workspace, "/failing/fail", **{"X-Nuclio-Log-Level": "debug"}) == (500, hidden, "")
     told = workspace.invoke("invoke-function", "failing", "--path", "/fail", check=False).stdout
