@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import console
+from stack.dev.reference.pages import write_pages
 from stack.dev.tools import install_test_tools
 from stack.errors import StackError
 from stack.run.workspace import PROGRAM
@@ -24,6 +25,8 @@ _FUZZ = "fuzz"
 # Python's own monitoring, since 3.12, counts lines at a tenth of the price of tracing them.
 _CAN_MONITOR = sys.version_info >= (3, 12)
 _MODULE = (sys.executable, "-m")
+# Material says at each start what is to come after MkDocs.
+_QUIET = {"NO_MKDOCS_2_WARNING": "1"}
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,10 @@ class Check:
 
     def run(self, *, fix: bool = False) -> bool:
         """Return whether nothing is to be mended; what is, is printed."""
-        return _run(*(self.fix if fix and self.fix else self.command)) == 0
+        return _run(*(self.fix if fix and self.fix else self.command), environment=_QUIET) == 0
 
 
-_DOCS = (*_MODULE, "mkdocs")
-# Material says at each start what is to come after MkDocs.
-_QUIET = {"NO_MKDOCS_2_WARNING": "1"}
+_BUILD_DOCS = (*_MODULE, "mkdocs", "build", "--strict")
 _SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
 CHECKS = (
     Check("style", (*_MODULE, "ruff", "check"), (*_MODULE, "ruff", "check", "--fix")),
@@ -79,6 +80,7 @@ CHECKS = (
     Check("types", (*_MODULE, "mypy")),
     Check("spelling", (*_MODULE, "codespell_lib"), (*_MODULE, "codespell_lib", "--write-changes")),
     Check("shell scripts", (_SHELLCHECK, "bootstrap", ".ci/run")),
+    Check("documentation", (*_BUILD_DOCS, "--quiet")),
 )
 
 
@@ -115,7 +117,7 @@ def run_fuzz(arguments: Sequence[str] = (), *, minutes: float, seed: int) -> int
 
 
 def run_checks(*, fix: bool = False) -> None:
-    """Check style, types and spelling; with `fix`, mend first what can be mended.
+    """Check style, types, spelling and documentation; with `fix`, mend first what can be mended.
 
     Raises:
         HostError: a program that checks cannot be installed.
@@ -125,7 +127,7 @@ def run_checks(*, fix: bool = False) -> None:
     failed = [check.name for check in CHECKS if not check.run(fix=fix)]
     if failed:
         raise StackError(f"To be mended: {', '.join(failed)}; the lines above say what.")
-    console.success("Style, types and spelling are right.")
+    console.success("Style, types, spelling and documentation are right.")
 
 
 def build_docs() -> int:
@@ -135,7 +137,8 @@ def build_docs() -> int:
         HostError: what builds it cannot be installed.
     """
     install_test_tools(browser=False)
-    return _run(*_DOCS, "build", "--strict", environment=_QUIET)
+    _write_reference()
+    return _run(*_BUILD_DOCS, environment=_QUIET)
 
 
 def serve_docs(port: int) -> int:
@@ -145,7 +148,13 @@ def serve_docs(port: int) -> int:
         HostError: what builds it cannot be installed.
     """
     install_test_tools(browser=False)
-    return _run(*_DOCS, "serve", "--dev-addr", f"127.0.0.1:{port}", environment=_QUIET)
+    _write_reference()
+    return _run(*_MODULE, "mkdocs", "serve", "--dev-addr", f"127.0.0.1:{port}", environment=_QUIET)
+
+
+def _write_reference() -> None:
+    for page in write_pages(PROGRAM):
+        console.say(f"{page.relative_to(PROGRAM)} was stale, and is written again.")
 
 
 def _run(*command: str, environment: Mapping[str, str] | None = None) -> int:

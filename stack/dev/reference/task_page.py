@@ -31,7 +31,7 @@ def _describe(name: str, task: Task[Any]) -> str:
     usage = " ".join(["invoke", name, *map(_show_usage, arguments)])
     rows = [(_show_names(argument), argument.help or "") for argument in arguments]
     table = build_table(_COLUMNS, rows) if rows else ""
-    return build_section(name, task.__doc__ or "", f"```sh\n{usage}\n```", table, level=3)
+    return build_section(name, task.__doc__ or "", f"```text\n{usage}\n```", table, level=3)
 
 
 def _show_usage(argument: Argument) -> str:

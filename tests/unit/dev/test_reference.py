@@ -1,13 +1,11 @@
 """The generated part of the reference pages."""
 
-import pytest
 from invoke import Collection
-from mkdocs.exceptions import PluginError
 
 from stack.cli import verb
 from stack.dev.reference.api_page import build_api_page
-from stack.dev.reference.hook import GENERATORS, on_page_markdown
 from stack.dev.reference.metric_page import build_metric_page
+from stack.dev.reference.pages import build_page
 from stack.dev.reference.schema_page import build_schema_page
 from stack.dev.reference.task_page import build_task_page
 from stack.task_list import build_namespace
@@ -35,17 +33,17 @@ SCHEMA = {
     },
 }
 SCHEMA_PAGE = """\
-## The file {#file}
+## The file
 
 | key | value | default | meaning |
 | --- | --- | --- | --- |
 | `name` | text | required | Who it is. |
-| `pumps` | by name: [Pump](#pump) |  | Moves water. |
+| `pumps` | by name: [Pump](#pumpsname-hand) |  | Moves water. |
 | `mode` | `slow`, `fast` | `slow` | How fast. |
 
 Taken, and without effect here: `alias`.
 
-## `pumps.NAME (hand)` {#pump}
+## `pumps.NAME (hand)`
 
 Moves water.
 
@@ -53,7 +51,7 @@ Moves water.
 | --- | --- | --- | --- |
 | `kind` | `hand` |  |  |
 | `strokes` | whole number, 1 to 9 | `3` |  |
-| `spare` | [Pump](#pump) |  | Moves water. |
+| `spare` | [Pump](#pumpsname-hand) |  | Moves water. |
 
 """
 TASK_PAGE = """\
@@ -63,7 +61,7 @@ TASK_PAGE = """\
 
 Start it.
 
-```sh
+```text
 invoke start-pump [NAME] [--speed=SPEED] [--dry-run]
 ```
 
@@ -79,7 +77,7 @@ invoke start-pump [NAME] [--speed=SPEED] [--dry-run]
 
 Check it.
 
-```sh
+```text
 invoke dev.check
 ```
 
@@ -129,14 +127,8 @@ def test_metrics_are_described_with_their_labels() -> None:
     assert f"`nuclio_processor_handled_events_duration_seconds` | histogram | {labels}, `le` |" in page
 
 
-@pytest.mark.parametrize("name", GENERATORS)
-def test_a_mark_in_a_page_is_replaced(name: str) -> None:
-    page = on_page_markdown(f"Before\n\n<!-- generated: {name} -->\n\nbehind")
-    assert page.startswith("Before\n\n")
-    assert page.endswith("\n\nbehind")
-    assert page.count("\n| --- |") >= 1
-
-
-def test_a_mark_that_names_nothing_is_an_error() -> None:
-    with pytest.raises(PluginError, match="generated: steam -->: there are tasks, stack-yaml"):
-        on_page_markdown("<!-- generated: steam -->")
+def test_only_the_part_between_the_comments_is_written() -> None:
+    page = build_page("# Pumps\n\nBy hand.\n", lambda: "old\n\n")
+    assert page.startswith("# Pumps\n\nBy hand.\n\n<!-- generated")
+    newer = build_page(page + "\nBehind.\n", lambda: "new \\1")
+    assert newer == page.replace("old", "new \\1") + "\nBehind.\n"
