@@ -54,11 +54,32 @@ class Channel:
         self.acknowledged.append(tag)
 
 
+class StartingChannel(Channel):
+    """A channel to a queue that still counts the consumers of lost connections."""
+
+    def __init__(self, *counts: int) -> None:
+        super().__init__()
+        self._counts = counts
+        self.looks = 0
+
+    def queue_declare(self, _queue: str, callback: Callable[..., None], passive: bool = False, **_options: Any) -> None:
+        count = self._counts[min(self.looks, len(self._counts) - 1)]
+        # Without keys the queue is declared passively too, before the first look.
+        self.looks += passive
+        callback(SimpleNamespace(method=SimpleNamespace(consumer_count=count)))
+
+    def wait(self) -> int:
+        """Let the time pass in which the session looks at the queue; return how often it has looked."""
+        while self.later and not self.consumers:
+            self.later.pop(0)()
+        return self.looks - 1
+
+
 class World:
     """A session whose outcomes are told by the test."""
 
-    def __init__(self, prefetch: int = 500) -> None:
-        self.channel = Channel()
+    def __init__(self, prefetch: int = 500, *, channel: Channel | None = None, is_patient: bool = False) -> None:
+        self.channel = channel or Channel()
         self.deliveries: list[AmqpDelivery] = []
         self.orders: list[Order] = []
         self.tag = 0
@@ -69,7 +90,7 @@ class World:
             note_outcome=lambda: None,
         )  # fmt: skip
         self.session = Session(self.channel, plan, SimpleNamespace(put=self.deliveries.append))
-        self.session.open(is_missing=False, done=lambda: None)
+        self.session.open(is_missing=False, is_patient=is_patient, done=lambda: None)
 
     def deliver(self, body: bytes, *, is_again: Any = False, **headers: Any) -> AmqpDelivery:
         self.tag += 1
@@ -153,3 +174,20 @@ def test_others_are_handled_while_the_broker_takes_no_copies() -> None:
     assert (world.channel.cancelled, world.channel.consumers[1:]) == (["consumer 0"], ["consumer 1"])
     order.confirmed()
     assert world.channel.acknowledged == [1] and world.session.is_settled
+
+
+@pytest.mark.parametrize(("counts", "looks"), [((0,), 3), ((0, 0, 1, 1, 1, 0), 5), ((1,), 9)])
+def test_queue_takes_back_what_lost_connections_had_before_it_is_consumed(counts: tuple[int, ...], looks: int) -> None:
+    channel = StartingChannel(*counts)
+    World(channel=channel, is_patient=True)
+    assert not channel.consumers
+    assert channel.wait() == looks
+    assert channel.consumers == ["consumer 0"]
+
+
+def test_channel_that_closes_while_the_queue_starts_consumes_nothing() -> None:
+    channel = StartingChannel(1)
+    World(channel=channel, is_patient=True)
+    channel.is_open = False
+    channel.wait()
+    assert not channel.consumers

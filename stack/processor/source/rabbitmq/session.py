@@ -15,6 +15,7 @@ from stack.processor.source.rabbitmq.acknowledgement import Acknowledgements
 from stack.processor.source.rabbitmq.note import DELIVERY_COUNT
 from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.publisher import CopyPublisher, Order
+from stack.processor.source.rabbitmq.recovery import await_return
 from stack.processor.source.rabbitmq.retry import Copy, CopyPlan, Policy, copy_message, is_last, restore_origin
 from stack.processor.source.rabbitmq.topology import Topology, declare
 
@@ -140,10 +141,16 @@ class Session:
         """Tell whether every outcome is sent, and every copy confirmed."""
         return not self.outcomes and (self._acknowledgements.is_free or not self._channel.is_open)
 
-    def open(self, *, is_missing: bool, done: Callable[[], None]) -> None:
-        """Declare all and begin to consume, then call `done`."""
+    def open(self, *, is_missing: bool, is_patient: bool, done: Callable[[], None]) -> None:
+        """Declare all and begin to consume, then call `done`.
+
+        Who `is_patient` lets the queue take back first what lost connections had, and so keeps the order.
+        """
+        topology = self._plan.topology
         consume = partial(self._consume, lambda _frame: done())
-        declare(self._channel, self._plan.topology, is_missing=is_missing, done=consume)
+        if is_patient:
+            consume = partial(await_return, self._channel, topology.queue, consume)
+        declare(self._channel, topology, is_missing=is_missing, done=consume)
 
     def note_late(self, message: AmqpMessage, seconds: float) -> None:
         """Note that a message took longer than the connection can do without the I/O thread.

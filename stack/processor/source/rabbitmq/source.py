@@ -69,6 +69,9 @@ class RabbitSource:
         self._session: Session | None = None
         self._connected_at = 0.0
         self._is_missing = False
+        # Several workers handle messages in any order anyway, and other queues take back at once.
+        self._keeps_order = trigger.workers == 1 and self.topology.queue_type == "quorum"
+        self._was_lost = False
         self._is_stopping = False
         self._is_ending = False
         self._is_waking = False
@@ -132,10 +135,11 @@ class RabbitSource:
         channel.add_on_cancel_callback(lambda _frame: self._give_up(f"the queue {self.topology.queue!r} was deleted"))
         self._session = session = Session(channel, self, self._intake)
         self._connected_at = monotonic()
-        session.open(is_missing=self._is_missing, done=self._on_consuming)
+        is_patient = self._was_lost and self._keeps_order
+        session.open(is_missing=self._is_missing, is_patient=is_patient, done=self._on_consuming)
 
     def _on_consuming(self) -> None:
-        self._is_missing = False
+        self._is_missing = self._was_lost = False
         self._report(State.READY, "")
 
     def _on_channel_lost(self, _channel: Any, error: Exception) -> None:
@@ -170,6 +174,7 @@ class RabbitSource:
         is_missing = self._is_missing and bool(self._why)
         delay = 0.0 if is_missing else self._delays.next()
         if not is_missing:
+            self._was_lost = True
             self._report(State.WAITING, f"{self._why or explain_error(error, self._address)}; again in {delay:.1f} s")
         self._loop.call_later(delay, self._connect)
 
