@@ -20,7 +20,10 @@ from stack.config.source import load_function
 from stack.plan.function import plan_function
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 PROGRAMS = ("invoke", "./bootstrap", ".venv/bin/invoke")
 ENDS = re.compile(r"[|&;<>()]+")
 FUNCTION = re.compile(r"# functions/([a-z]+)/function\.yaml\n")
@@ -105,7 +108,7 @@ def check_function(folder: Path, text: str, source: str = "def handler(context, 
     plan_function(function, Settings())
 
 
-@pytest.mark.parametrize("name", ["README.md", "SECURITY.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
 def test_links_lead_to_files(name: str) -> None:
     """Those of docs/ are checked when the site is built."""
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / name).read_text())

@@ -1,0 +1,14 @@
+"""CONTRIBUTING.md names files that are there."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_files_that_are_named_are_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`((?:stack|templates|tests|docs)(?:/[\w.-]+)+/?)`", text)
+    assert len(named) > 20
+    # Pictures are there once the tests have run.
+    assert not [name for name in named if not (ROOT / name).exists() and "/.screenshots" not in name]
