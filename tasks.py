@@ -89,7 +89,7 @@ def logs(_: Context, name: str = "", follow: bool = False, previous: bool = Fals
     help={
         "dashboard": "only the dashboard's login, such as when its password was forgotten",
         "gateway": "only the login of those who call functions",
-        "overlap": "how long devices may still log in with the account before, such as 1h",
+        "overlap": "how long devices and callers of functions may still use the login before, such as 1h",
     }
 )
 def credentials(_: Context, dashboard: bool = False, gateway: bool = False, overlap: str = "") -> None:

@@ -297,9 +297,12 @@ def assert_overlap(workspace: Workspace, password: str) -> None:
     newer = (secrets / "broker.password").read_text().strip()
     assert connect_mqtt(workspace, USERNAME, password) == "Success"
     assert connect_mqtt(workspace, f"{USERNAME}-2", newer) == "Success"
-    former = json.loads((secrets / ".former-credentials").read_text())
-    (secrets / ".former-credentials").write_text(json.dumps(former | {"until": 1}))
+    tokens = secrets / "gateway/bearer"
+    assert len(tokens.read_text().split()) == 2
+    for path in (secrets / ".former-credentials", secrets / ".gateway"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"until": 1}))
     # The dashboard sees to it.
+    wait_until(lambda: len(tokens.read_text().split()) == 1, seconds=90, what="the end of the gateway's login before")
     wait_until(lambda: not (secrets / ".former-credentials").exists(), seconds=90, what="the end of the overlap")
     assert connect_mqtt(workspace, USERNAME, password) != "Success"
     assert connect_mqtt(workspace, f"{USERNAME}-2", newer) == "Success"

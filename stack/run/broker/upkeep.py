@@ -8,6 +8,7 @@ from stack.errors import StackError
 from stack.run.broker.broker import find_broker
 from stack.run.lock import TREE, lock
 from stack.run.secret.credentials import forget_former_credentials, has_ended
+from stack.run.secret.gateway_login import forget_former_login, has_former_ended
 from stack.run.stack import Stack
 
 # Seconds between two looks.
@@ -27,16 +28,20 @@ async def keep_up(stack: Stack) -> None:
 
 
 def see_to_broker(stack: Stack) -> None:
-    """Remove the account whose overlap is over, and have the broker forget refused logins if they are too many.
+    """Remove logins whose overlap is over, and have the broker forget refused ones if they are too many.
 
     Raises:
         StackError: the broker does not answer, or a file cannot be written.
     """
-    if has_ended(stack.workspace):
+    has_account_ended, has_login_ended = has_ended(stack.workspace), has_former_ended(stack.workspace)
+    if has_account_ended or has_login_ended:
         with lock(stack.workspace, TREE):
             fresh = stack.reread()
             fresh.write(fresh.inputs)
-            forget_former_credentials(stack.workspace)
+            if has_account_ended:
+                forget_former_credentials(stack.workspace)
+            if has_login_ended:
+                forget_former_login(stack.workspace)
     broker = find_broker(stack)
     for node in broker.request("GET", "/api/nodes?columns=name"):
         path = f"/api/auth/attempts/{quote(node['name'], safe='')}/source"

@@ -93,14 +93,14 @@ def make_credentials(
     Raises:
         ConfigError: the overlap is no duration.
     """
-    is_for_all = not (is_for_dashboard or is_for_gateway)
+    is_for_all, seconds = not (is_for_dashboard or is_for_gateway), _parse_overlap(overlap)
     if is_for_all:
-        _make_account(workspace, _parse_overlap(overlap))
+        _make_account(workspace, seconds)
     rows = []
     if is_for_all or is_for_dashboard:
         rows.append(_describe("dashboard", USER, make_access(workspace)))
     if is_for_all or is_for_gateway:
-        rows.append(_describe("gateway", CALLER, make_gateway_login(workspace)))
+        rows.append(_describe("gateway", CALLER, make_gateway_login(workspace, seconds)))
     console.success("Logins, which are shown this once and kept as hashes:")
     console.show_table(("login", "user", "password", "token"), rows)
     console.say("Programs send user and password (HTTP basic), or the token (Authorization: Bearer).")

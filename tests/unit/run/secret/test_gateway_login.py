@@ -9,6 +9,8 @@ import pytest
 from stack.errors import HostError
 from stack.run.secret.gateway_login import (
     USER,
+    forget_former_login,
+    has_former_ended,
     has_gateway_login,
     load_gateway_login,
     make_gateway_login,
@@ -46,6 +48,30 @@ def test_gateway_can_read_what_others_cannot_reach(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {"basic", "bearer", "own"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o444 for path in folder.iterdir())
     assert stat.S_IMODE(workspace.secrets.stat().st_mode) == 0o700
+
+
+def test_login_before_goes_on_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, now = Workspace(tmp_path), 1_000_000.0
+    monkeypatch.setattr("stack.run.secret.gateway_login.time.time", lambda: now)
+    first, second = make_gateway_login(workspace), make_gateway_login(workspace, 60)
+    login = load_gateway_login(workspace)
+    assert list(login.bearer) == [digest(second.token), digest(first.token)]
+    assert list(login.basic) == [digest(f"{USER}:{one.password}") for one in (second, first)]
+    assert not has_former_ended(workspace)
+    now += 61
+    assert has_former_ended(workspace)
+    assert list(load_gateway_login(workspace).bearer) == [digest(second.token)]
+    forget_former_login(workspace)
+    assert not has_former_ended(workspace)
+    assert list(load_gateway_login(workspace).bearer) == [digest(second.token)]
+
+
+def test_without_an_overlap_the_login_before_ends(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    make_gateway_login(workspace, 60)
+    assert not has_former_ended(workspace)
+    made = make_gateway_login(workspace)
+    assert list(load_gateway_login(workspace).bearer) == [digest(made.token)]
 
 
 def test_broken_file_is_told(tmp_path: Path) -> None:
