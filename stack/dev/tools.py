@@ -1,6 +1,5 @@
 """What tests, checks and documentation need besides: the packages of tests/requirements.lock, and Chromium."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from importlib.util import find_spec
 
 from stack import console
 from stack.errors import HostError
+from stack.run.provision.package import install_package
 from stack.run.workspace import PROGRAM
 
 _LOCK = PROGRAM / "tests" / "requirements.lock"
@@ -25,16 +25,12 @@ def install_test_tools(*, browser: bool) -> None:
         console.say("Installing what tests and checks need.")
         _run(sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", str(_LOCK))
     if browser and not shutil.which(_CHROMIUM):
-        console.say("Installing Chromium, in which the dashboard is tested.")
-        root = () if os.geteuid() == 0 else ("sudo",)
-        _run(*root, "apt-get", "update", "--quiet=2")
-        _run(*root, "apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends", _CHROMIUM)
+        install_package(_CHROMIUM, "shows the dashboard to its tests")
 
 
 def _run(*command: str) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
         problem = f"Tests and checks need what could not be installed. To see why, type: {' '.join(command)}"
         raise HostError(problem) from error

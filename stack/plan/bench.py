@@ -4,7 +4,7 @@ A row is a ratio of two figures taken in the same run, so that it says the same 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -18,7 +18,7 @@ Rounds = Mapping[str, Sequence[Figures]]
 # How the function itself is called among the contestants.
 OWN = "tidegate"
 _NOTHING = "-"
-COLUMNS = ("row", "value", "reference", "ratio", "bound", "holds")
+COLUMNS = ("row", "value", "reference", "ratio", "bound", "holds", "wavered")
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,16 @@ class Result:
     row: Row
     value: float | None = None
     reference: float | None = None
+    spread: float | None = None
+    """How far the rounds of the reference are apart, of their middle: 0.1 is a tenth. It says how much the machine, and
+    whatever else ran on it, wavered meanwhile; a ratio that misses its bound by less may do so by chance."""
+    reason: str = "it failed; see the warnings above"
+    """Why there is no ratio."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Return whether there is a ratio."""
+        return self.ratio is not None
 
     @property
     def ratio(self) -> float | None:
@@ -117,6 +127,8 @@ class Result:
             "ratio": None if self.ratio is None else round(self.ratio, 3),
             "bound": self.row.bound,
             "holds": self.holds,
+            "spread": None if self.spread is None else round(self.spread, 3),
+            "reason": "" if self.is_measured else self.reason,
         }
 
     def as_line(self) -> dict[str, str]:
@@ -128,7 +140,8 @@ class Result:
             "reference": _show(self.reference, unit),
             "ratio": _NOTHING if self.ratio is None else f"{self.ratio:.2f}",
             "bound": f"{'≤' if self.row.is_limit else '≥'} {self.row.bound:g}",
-            "holds": "yes" if self.holds else "no" if self.ratio is not None else "not measured",
+            "holds": "yes" if self.holds else "no" if self.is_measured else "not measured",
+            "wavered": _NOTHING if self.spread is None else f"{self.spread:.0%}",
         }
 
 
@@ -156,25 +169,51 @@ def order_rounds(contestants: Sequence[str], rounds: int) -> Iterator[str]:
         yield from contestants if number % 2 == 0 else reversed(contestants)
 
 
-def judge(row: Row, rounds: Rounds) -> Result:
+def judge(row: Row, rounds: Rounds, reason: str = "") -> Result:
     """Return what the rounds come to: the round whose ratio is the middle one, and of two the worse.
 
     The figures of one round are taken one after the other; a machine that is twice as fast a minute later does not
-    count for one of the two only.
+    count for one of the two only. `reason` says why there are no rounds.
     """
     own, others = ([one[row.figure] for one in rounds.get(name, ())] for name in (row.subject, row.rival))
     pairs = sorted((pair for pair in zip(own, others, strict=False) if pair[1]), key=lambda pair: pair[0] / pair[1])
+    spread = _measure_spread(others)
     if not pairs:
-        return Result(row, _middle(own), _middle(others))
-    return Result(row, *pairs[len(pairs) // 2 if row.is_limit else (len(pairs) - 1) // 2])
+        result = Result(row, _middle(own), _middle(others), spread)
+        return replace(result, reason=reason) if reason else result
+    return Result(row, *pairs[len(pairs) // 2 if row.is_limit else (len(pairs) - 1) // 2], spread)
 
 
 def explain_broken(results: Sequence[Result]) -> str:
-    """Return which bounds do not hold; nothing if all do."""
-    broken = [result for result in results if not result.holds]
-    if not broken:
+    """Return which bounds do not hold, and which rows were not measured and why; nothing if all hold."""
+    broken = [result.row for result in results if result.is_measured and not result.holds]
+    missing = [result for result in results if not result.is_measured]
+    parts = []
+    if broken:
+        parts.append(f"{len(broken)} of {len(results)} bounds do not hold:\n{_list(broken)}")
+    if missing:
+        lines = "\n".join(f"  {result.row.name}: {result.reason.partition(chr(10))[0]}" for result in missing)
+        parts.append(f"{len(missing)} of {len(results)} rows were not measured:\n{lines}")
+    return "\n".join(parts)
+
+
+def describe_spread(results: Sequence[Result]) -> str:
+    """Return how much the references differed between their rounds, in a sentence; nothing if none was repeated."""
+    spreads = sorted(result.spread for result in results if result.spread is not None)
+    if not spreads:
         return ""
-    return f"{len(broken)} of {len(results)} bounds do not hold:\n" + _list([result.row for result in broken])
+    range_ = f"{spreads[0]:.0%}" if len(spreads) == 1 else f"{spreads[0]:.0%} to {spreads[-1]:.0%}"
+    return (
+        f"The references wavered by {range_} between rounds, {median(spreads):.0%} in the middle: "
+        "so much does this machine, and what else runs on it, move a figure."
+    )
+
+
+def _measure_spread(values: Sequence[float]) -> float | None:
+    """Return how far values are apart, of their middle; nothing of what was measured once, or is no measurement."""
+    middle = _middle(values)
+    apart = max(values) - min(values) if len(values) > 1 else 0.0
+    return apart / middle if apart and middle else None
 
 
 def _middle(values: Sequence[float]) -> float | None:

@@ -33,7 +33,7 @@ def open_list(bed: Bed, stack: ExitStack) -> Contestants:
     """Compare the list of many functions with a static file of the same server.
 
     Raises:
-        HostError: wrk is not here.
+        HostError: wrk is not here, and cannot be installed.
     """
     require_wrk()
     stack.enter_context(fleet(bed, _LISTED))

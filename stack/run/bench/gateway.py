@@ -25,7 +25,7 @@ def open_gateway(bed: Bed, stack: ExitStack) -> Contestants:
     A published port is left out of both: its proxy takes as much of a core as the worker or the gateway.
 
     Raises:
-        HostError: wrk is not here.
+        HostError: wrk is not here, and cannot be installed.
     """
     require_wrk()
     root = bed.stack.workspace.root

@@ -6,7 +6,7 @@ import socket
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 
-from stack.errors import HostError, StackError
+from stack.errors import StackError
 from stack.plan.bench import OWN, Figures
 from stack.run.bench.bed import Bed
 from stack.run.bench.contest import Contestants
@@ -14,6 +14,7 @@ from stack.run.bench.port import find_port
 from stack.run.bench.processor import FunctionSpec, http_trigger, run_processor
 from stack.run.bench.program import Program, run_command, run_program
 from stack.run.bench.reference import PROGRAMS
+from stack.run.provision.package import install_package
 
 _CONNECTIONS = 16
 _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
@@ -25,7 +26,7 @@ def open_http(bed: Bed, stack: ExitStack) -> Contestants:
     """Compare echoes.
 
     Raises:
-        HostError: wrk is not here.
+        HostError: wrk is not here, and cannot be installed.
     """
     require_wrk()
     ports: dict[str, int] = {}
@@ -52,13 +53,13 @@ def _start(bed: Bed, name: str, port: int) -> AbstractContextManager[Program]:
 
 
 def require_wrk() -> None:
-    """Make sure that there is something that makes the load.
+    """Install what makes the load, unless it is here.
 
     Raises:
-        HostError: it is not here.
+        HostError: it cannot be installed; the message says what to type.
     """
     if shutil.which("wrk") is None:
-        raise HostError("wrk, which makes the load, is missing. Type `sudo apt-get install wrk`.")
+        install_package("wrk", "makes the load of HTTP")
 
 
 def load(url: str, seconds: float) -> float:

@@ -7,8 +7,19 @@ from pathlib import Path
 
 from stack import console
 from stack.config.settings import load_settings
-from stack.errors import HostError, StackError
-from stack.plan.bench import COLUMNS, FULL, QUICK, Result, Row, choose_rows, explain_broken, find_contestants, judge
+from stack.errors import StackError
+from stack.plan.bench import (
+    COLUMNS,
+    FULL,
+    QUICK,
+    Result,
+    Row,
+    choose_rows,
+    describe_spread,
+    explain_broken,
+    find_contestants,
+    judge,
+)
 from stack.run.bench.amqp import open_amqp, open_workers
 from stack.run.bench.bed import Bed
 from stack.run.bench.command import open_command
@@ -88,17 +99,15 @@ def _measure(bed: Bed, rows: Sequence[Row]) -> Iterator[Result]:
 
 
 def _hold(bed: Bed, open_contest: OpenContest, rows: Sequence[Row]) -> Iterator[Result]:
-    """Yield the results of one contest; rows for which this machine lacks something are left out."""
+    """Yield the results of one contest; those for which this machine lacks something say what."""
+    reason = ""
     try:
         with console.working(f"Measuring {rows[0].name}"):
             rounds = hold_contest(open_contest, bed, find_contestants(rows, rows[0].contest))
-    except HostError as error:
-        console.warn(f"{len(rows)} rows are left out: {error}")
-        return
     except StackError as error:
         console.warn(f"{rows[0].name}: {error}")
-        rounds = {}
-    yield from (judge(row, rounds) for row in rows)
+        rounds, reason = {}, str(error)
+    yield from (judge(row, rounds, reason) for row in rows)
 
 
 def _show(results: Sequence[Result], *, as_json: bool) -> None:
@@ -106,3 +115,5 @@ def _show(results: Sequence[Result], *, as_json: bool) -> None:
         console.show_json({"rows": [result.as_document() for result in results]})
     else:
         console.show_table(COLUMNS, [result.as_line() for result in results])
+    if spread := describe_spread(results):
+        console.note(spread)

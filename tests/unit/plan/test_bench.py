@@ -10,6 +10,7 @@ from stack.plan.bench import (
     Result,
     Row,
     choose_rows,
+    describe_spread,
     explain_broken,
     find_contestants,
     judge,
@@ -62,7 +63,36 @@ def test_document_has_what_is_promised() -> None:
         "ratio": 1.235,
         "bound": 0.9,
         "holds": True,
+        "spread": None,
+        "reason": "",
     }
+
+
+def test_row_that_was_not_measured_says_why() -> None:
+    document = judge(LEAST, {}, "wrk is missing").as_document()
+    assert (document["ratio"], document["holds"], document["reason"]) == (None, False, "wrk is missing")
+    assert judge(LEAST, {}).as_document()["reason"] == "it failed; see the warnings above"
+
+
+@pytest.mark.parametrize(
+    ("rates", "spread", "shown"),
+    [((90.0, 100.0, 120.0), 0.3, "30%"), ((90.0,), None, "-"), ((1.0, 1.0), None, "-"), ((), None, "-")],
+)
+def test_spread_is_how_far_the_rounds_of_the_reference_are_apart(
+    rates: tuple[float, ...], spread: float | None, shown: str
+) -> None:
+    """One that was measured once, or is a fixed number, says nothing of the machine."""
+    own = [{"rate": 100.0} for _ in rates]
+    result = judge(LEAST, {OWN: own, "pika": [{"rate": rate} for rate in rates]})
+    assert result.as_document()["spread"] == spread
+    assert result.as_line()["wavered"] == shown
+
+
+def test_spreads_are_told_in_a_sentence() -> None:
+    results = [Result(LEAST, 1.0, 1.0, spread) for spread in (0.3, 0.04, 0.1)]
+    assert describe_spread(results).startswith("The references wavered by 4% to 30% between rounds, 10% in the middle:")
+    assert describe_spread(results[:1]).startswith("The references wavered by 30% between rounds")
+    assert describe_spread([Result(LEAST)]) == ""
 
 
 def test_line_says_which_way_a_bound_goes() -> None:
@@ -93,9 +123,10 @@ def test_names_of_rows_differ() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
-def test_broken_bounds_are_named() -> None:
+def test_broken_bounds_are_named_and_so_is_what_was_not_measured() -> None:
     good, bad = Result(LEAST, 1.0, 1.0), Result(MOST, 2.0, 1.0)
     assert explain_broken([good]) == ""
-    assert explain_broken([good, bad, Result(LEAST)]) == (
-        "2 of 3 bounds do not hold:\n  time, against docker\n  events, against pika"
+    assert explain_broken([good, bad, Result(LEAST, reason="wrk is missing.\nType this.")]) == (
+        "1 of 3 bounds do not hold:\n  time, against docker\n"
+        "1 of 3 rows were not measured:\n  events, against pika: wrk is missing."
     )

@@ -8,11 +8,12 @@ import threading
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from stack.errors import StackError
-from stack.run.bench import count
+from stack.errors import HostError, StackError
+from stack.run.bench import count, report
 from stack.run.bench.program import Program, run_program
 
 ROOT = Path(__file__).parents[3]
@@ -27,10 +28,28 @@ def bench(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
 def test_json_is_one_document_with_what_is_promised(tmp_path: Path) -> None:
     result = bench(tmp_path, "--json", "--row", "--list")
     (row,) = json.loads(result.stdout)["rows"]
-    assert set(row) == {"row", "value", "unit", "reference", "ratio", "bound", "holds"}
+    assert set(row) == {"row", "value", "unit", "reference", "ratio", "bound", "holds", "spread", "reason"}
     assert (row["row"], row["unit"], row["bound"]) == ("invoke --list, against bare invoke", "s", 1.3)
     assert row["ratio"] == pytest.approx(row["value"] / row["reference"], rel=0.01)
     assert result.returncode == (0 if row["holds"] else 1), result.stderr
+    assert "The references wavered by" in result.stderr
+
+
+def test_rows_for_which_the_machine_lacks_something_stay_and_say_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def open_contest(bed: object, stack: object) -> NoReturn:
+        raise HostError("wrk, which makes the load of HTTP, could not be installed.")
+
+    monkeypatch.setenv("TIDEGATE_WORKSPACE", str(tmp_path))
+    monkeypatch.setattr(report, "_CONTESTS", {"http": open_contest, "gateway": open_contest})
+    with pytest.raises(
+        StackError, match=r"3 of 3 rows were not measured:\n  HTTP requests/s, one worker.*: wrk, which"
+    ):
+        report.run_bench(quick=True, as_json=True, text="HTTP requests/s")
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["value"] for row in rows] == [None] * 3
+    assert {row["reason"] for row in rows} == {"wrk, which makes the load of HTTP, could not be installed."}
 
 
 def test_row_that_is_not_there_is_an_error(tmp_path: Path) -> None:
