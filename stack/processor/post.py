@@ -87,7 +87,7 @@ def plan_posts(function: Function, files: CrashFiles | None = None) -> tuple[Pos
 
 def is_on_amqp(trigger: Trigger) -> bool:
     """Tell whether an mqtt trigger takes the messages of RabbitMQ's own MQTT from an AMQP queue."""
-    return trigger.url.startswith(("amqp://", "amqps://"))
+    return trigger.kind == "mqtt" and trigger.url.startswith(("amqp://", "amqps://"))
 
 
 def _plan_pool(triggers: Sequence[Trigger], function: Function, files: CrashFiles) -> list[Post]:
