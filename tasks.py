@@ -38,7 +38,7 @@ def render(_: Context) -> None:
 @verb(help=_JSON)
 def plan(_: Context, json: bool = False) -> None:
     """Say what `up` and `deploy-function --all` would do; exit status 2 if that is anything."""
-    from stack.run.change import tell_plan
+    from stack.run.plan import tell_plan
 
     raise Exit(code=tell_plan(as_json=json))
 
@@ -94,8 +94,8 @@ def logs(_: Context, name: str = "", follow: bool = False, previous: bool = Fals
 )
 def credentials(_: Context, dashboard: bool = False, gateway: bool = False, overlap: str = "") -> None:
     """Make random passwords for the broker, the dashboard and the gateway, which the next `up` applies."""
-    from stack.run.secret.credentials import make_credentials
-    from stack.run.workspace import open_workspace
+    from stack.state.credentials import make_credentials
+    from stack.state.workspace import open_workspace
 
     make_credentials(open_workspace(), is_for_dashboard=dashboard, is_for_gateway=gateway, overlap=overlap)
 
@@ -191,7 +191,7 @@ def secret(
     json: bool = False,
 ) -> None:
     """Set, list or remove passwords, tokens and keys that functions use and nothing shows."""
-    from stack.run.secret.secret import Order, see_to_secrets
+    from stack.run.secret import Order, see_to_secrets
 
     see_to_secrets(Order(action, name, key, value, file, force), as_json=json)
 
@@ -199,7 +199,7 @@ def secret(
 @verb("name", help={**_NAME, "trigger": "what makes it run: http, amqp, mqtt or cron"})
 def new_function(_: Context, name: str, trigger: str = "http") -> None:
     """Write a function that works as it is, with its test, to begin from."""
-    from stack.run.catalogue.scaffold import new_function as make
+    from stack.run.creation import new_function as make
 
     make(name, trigger)
 
@@ -225,7 +225,7 @@ def deploy_function(
     force: bool = False,
 ) -> None:
     """Build a function and put it in the place of its older self, without a gap."""
-    from stack.run.deploy.report import Wish, deploy_and_tell
+    from stack.run.deploy_report import Wish, deploy_and_tell
 
     deploy_and_tell(Wish(name, everything=all, image_file=image_file, message=message, via=via, force=force))
 
@@ -233,7 +233,7 @@ def deploy_function(
 @verb("name", help={**_NAME, "output": "save the image in this file, for a machine that can build nothing"})
 def build_function(_: Context, name: str, output: str = "") -> None:
     """Build a function's image and deploy nothing."""
-    from stack.run.deploy.bundle import build_and_tell
+    from stack.run.bundle import build_and_tell
 
     build_and_tell(name, output)
 
@@ -241,7 +241,7 @@ def build_function(_: Context, name: str, output: str = "") -> None:
 @verb("name", help={**_NAME, "to": "the number of a revision; the one before what runs if left out"})
 def rollback_function(_: Context, name: str, to: int = 0) -> None:
     """Put an older revision of a function in the place of what runs, without a build and without a gap."""
-    from stack.run.deploy.report import roll_back_and_tell
+    from stack.run.deploy_report import roll_back_and_tell
 
     roll_back_and_tell(name, to)
 
@@ -259,7 +259,7 @@ def delete_function(_: Context, name: str, yes: bool = False) -> None:
 @verb("name", "replicas", help={**_NAME, "replicas": "how many containers; 0 stops it"})
 def scale_function(_: Context, name: str, replicas: str) -> None:
     """Have so many containers of a function share its work, also after the next deploy."""
-    from stack.run.scale.scale import scale_function as scale
+    from stack.run.scale import scale_function as scale
 
     scale(name, replicas)
 
@@ -283,7 +283,7 @@ def functions(_: Context, name: str = "", json: bool = False) -> None:
 def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp", sensors: int = 1) -> None:
     """Send random temperatures, as a device would."""
     from stack.plan.device import Order
-    from stack.run.device.device import send_and_tell
+    from stack.run.device import send_and_tell
 
     send_and_tell(Order(count, rate, protocol, sensors))
 
@@ -296,7 +296,7 @@ def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp
 )
 def logger(_: Context, count: int = 0, output: str = "") -> None:
     """Print what the functions say on iot/logs, and keep it if told to."""
-    from stack.run.broker.logger import log_feedback
+    from stack.run.logger import log_feedback
 
     log_feedback(count, output)
 
@@ -321,8 +321,8 @@ def demo(
     json: bool = False,
 ) -> None:
     """Run the temperature example from end to end, and tell what became of each reading."""
+    from stack.demo.demo import run_demo
     from stack.plan.device import Order
-    from stack.run.demo.demo import run_demo
 
     run_demo(Order(count, rate, protocol, sensors), down=down, as_json=json)
 
@@ -373,7 +373,7 @@ def dead_letters(  # noqa: PLR0913 -- each is an option of the command line
     json: bool = False,
 ) -> None:
     """List the messages that functions could not handle; send them again, or discard them."""
-    from stack.run.broker.dead_letter_report import Order, see_to_dead_letters
+    from stack.run.dead_letter import Order, see_to_dead_letters
 
     see_to_dead_letters(name, Order(show, replay, purge, count, match), yes=yes, as_json=json)
 
@@ -414,7 +414,7 @@ def function_schema(_: Context, stack: bool = False) -> None:
 )
 def import_function(_: Context, file: str, name: str = "", force: bool = False, broker: bool = False) -> None:
     """Make a folder in functions/ of a function written for Nuclio, its source a readable file."""
-    from stack.run.catalogue.exchange import import_functions
+    from stack.run.import_export import import_functions
 
     import_functions(file, name=name, force=force, to_broker=broker)
 
@@ -422,7 +422,7 @@ def import_function(_: Context, file: str, name: str = "", force: bool = False, 
 @verb("name", help={**_NAME, **_JSON})
 def export_function(_: Context, name: str, json: bool = False) -> None:
     """Print a function as one YAML that Nuclio's own tools accept, its source within."""
-    from stack.run.catalogue.exchange import export_function as export
+    from stack.run.import_export import export_function as export
 
     export(name, as_json=json)
 

@@ -1,8 +1,8 @@
 """The scaler's container: `python -m stack.scaler`, a face over stack/run as tasks.py is."""
 
-from stack.run.place import become_owner
-from stack.run.scale.scaler import Scaler
-from stack.run.stack import open_stack
+from stack.docker.stack import open_stack
+from stack.run.scaler import Scaler
+from stack.state.workspace import become_owner
 
 
 def main() -> None:

@@ -1,18 +1,105 @@
 """spec.build: how a function's image is made."""
 
 import base64
+import shlex
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from stack.config.code_entry import CodeEntryAttributes, CodeEntryType
-from stack.config.document import NuclioDocument
-from stack.config.flag import split_flags
-from stack.config.image import ImageName, Registry
-from stack.config.inert import KUBERNETES, Inert
+from stack.config.document import KUBERNETES, Inert, NuclioDocument
 from stack.config.problem import Problem
-from stack.config.url import Place
+from stack.config.value import ImageName, Place, Registry, is_image_name
+
+# What `docker build` may be told; what is built, from what, and where it goes, is Tidegate's own. Those that lend the
+# build a key, a file, a folder or a right of this machine are not among them.
+_WITH_VALUE = frozenset(
+    {
+        *("--add-host", "--build-arg", "--cache-from", "--label", "--network", "--no-cache-filter", "--platform"),
+        *("--shm-size", "--ulimit"),
+    }
+)
+_ALONE = frozenset({"--no-cache", "--pull"})
+# Flags of Nuclio's own builder that BuildKit has no use for.
+_NEEDLESS = frozenset({"--force-rm", "--rm", "--compress"})
+# Networks that give a build no more than it has.
+_PLAIN_NETWORKS = ("none", "default")
+# Arguments that tell BuildKit itself what to do, such as to read the Dockerfile by another program.
+_OF_BUILDKIT = "BUILDKIT_"
+
+
+def split_flags(flags: list[str]) -> tuple[str, ...]:
+    """Return the words of flags for `docker build`, each written with its value or before it.
+
+    Raises:
+        ValueError: one is not permitted, lacks its value, or no flag stands before a value.
+    """
+    return tuple(word for name, _, words in _parse(flags) if name not in _NEEDLESS for word in words)
+
+
+def find_host_flags(flags: list[str]) -> tuple[str, ...]:
+    """Return the flags by which a build uses this machine's own network, each with its value."""
+    return tuple(f"{name}={value}" for name, value, _ in _parse(flags) if _is_of_host(name, value))
+
+
+def _is_of_host(name: str, value: str) -> bool:
+    return name == "--add-host" or (name == "--network" and value not in _PLAIN_NETWORKS)
+
+
+def _parse(flags: list[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield each flag: its name, its value, and the words that it is written with."""
+    words = iter([word for flag in flags for word in shlex.split(flag)])
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not word.startswith("-"):
+            raise ValueError(f"{word!r} should be a flag, such as --no-cache")
+        if name not in _WITH_VALUE | _ALONE | _NEEDLESS:
+            known = ", ".join(sorted(_WITH_VALUE | _ALONE))
+            raise ValueError(f"{name!r} is not permitted; known: {known}")
+        written: tuple[str, ...] = (word,)
+        if name in _WITH_VALUE and not equals:
+            value = next(words, "")
+            if not value or value.startswith("-"):
+                raise ValueError(f"{name} needs a value, such as {name}=VALUE")
+            written = (word, value)
+        _check_value(name, value)
+        yield name, value, written
+
+
+def _check_value(name: str, value: str) -> None:
+    if name == "--cache-from" and not is_image_name(value):
+        raise ValueError(f"--cache-from should be the name of an image, not {value!r}")
+    if name == "--build-arg" and value.upper().startswith(_OF_BUILDKIT):
+        raise ValueError(f"{value.partition('=')[0]!r} is an argument for BuildKit itself, which is not permitted")
+
+
+CodeEntryType = Literal["", "sourceCode", "image", "archive", "git", "github", "s3"]
+
+
+class CodeEntryAttributes(NuclioDocument):
+    """What is needed to fetch the code; each type reads its own keys, as in Nuclio.
+
+    archive: `headers`, `workDir`. git: one of `branch`, `tag` and `reference`, `username`, `password`, `workDir`.
+    github: `branch`, `headers`, `workDir`. s3: `s3Bucket`, `s3ItemKey`, `s3Region`, its three credentials, `workDir`.
+    `workDir` is the folder of the fetched tree that holds the function.
+    """
+
+    work_dir: str = ""
+    headers: dict[str, str] = {}
+    branch: str = ""
+    tag: str = ""
+    reference: str = ""
+    username: str = ""
+    password: str = ""
+    s3_bucket: str = ""
+    s3_item_key: str = ""
+    s3_region: str = ""
+    s3_access_key_id: str = ""
+    s3_secret_access_key: str = ""
+    s3_session_token: str = ""
+    secret: str = Field("", pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")
+    """Tidegate's own: a secret whose keys stand in for what is not written here, such as password or a header."""
+
 
 # What each code entry type cannot do without: keys of `build`, and keys of its attributes.
 _NEEDED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

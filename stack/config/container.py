@@ -1,14 +1,16 @@
 """What a function's container may use, who it runs as, and what Docker does with it."""
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from stack.config.allow import GPU
-from stack.config.document import NuclioDocument
-from stack.config.duration import Duration, parse_duration
-from stack.config.inert import KUBERNETES, Inert
-from stack.config.quantity import check_memory, cpus
+from stack.config.document import KUBERNETES, Inert, NuclioDocument
+from stack.config.environment import SecretKey, SecretName
+from stack.config.problem import Problem
+from stack.config.settings import GPU, NAMED_DEVICE, clean_path
+from stack.config.value import Duration, check_memory, cpus, parse_duration
 
 # What Docker refuses to go below.
 _LEAST_CPUS = 0.01
@@ -85,3 +87,130 @@ class Platform(NuclioDocument):
     """The platform section."""
 
     attributes: PlatformAttributes = PlatformAttributes()
+
+
+_PATH = r"/[^:]*"
+_DEVICE = re.compile(rf"{_PATH}(:{_PATH}(:[rwm]{{1,3}})?)?")
+
+
+def _check(text: str) -> str:
+    if not (_DEVICE.fullmatch(text) or NAMED_DEVICE.fullmatch(text)):
+        raise ValueError(
+            "should be HOST, HOST:CONTAINER or HOST:CONTAINER:PERMISSIONS, "
+            f"such as /dev/ttyUSB0:/dev/ttyUSB0:rw, not {text!r:.60}"
+        )
+    return text
+
+
+Device = Annotated[str, AfterValidator(_check)]
+
+
+_SOURCES = "hostPath: {path: /a/folder/of/this/machine}, or secret: {secretName: name}"
+_MODE = Inert("has no effect: a secret's file can be read and not written")
+
+
+def _check_target(path: str) -> str:
+    if clean_path(path) == "/":
+        raise ValueError(f"should be a path below /, such as /data, not {path!r}")
+    return path
+
+
+MountPath = Annotated[str, Field(pattern=r"^/"), AfterValidator(_check_target)]
+
+
+class HostPath(NuclioDocument):
+    """A file or folder of this machine."""
+
+    path: str = Field(pattern=r"^/")
+    type: Annotated[str, KUBERNETES] = ""
+
+
+class SecretItem(NuclioDocument):
+    """A key of a secret, and the file that holds its value, below the mount's path."""
+
+    key: SecretKey
+    path: str = Field(min_length=1)
+    mode: Annotated[int | None, _MODE] = None
+
+    @field_validator("path")
+    @classmethod
+    def _stays_below(cls, value: str) -> str:
+        if value.startswith("/") or ".." in value.split("/"):
+            raise ValueError("should be a path below the folder where the volume is mounted")
+        return value
+
+
+class SecretVolume(NuclioDocument):
+    """The values of a secret as files: all, named by their keys, or those of `items`."""
+
+    secret_name: SecretName
+    items: list[SecretItem] = []
+    optional: bool = False
+    default_mode: Annotated[int | None, _MODE] = None
+
+
+class HostVolume(NuclioDocument):
+    """The volume's side of a mount; a `hostPath` or a `secret` can be mounted here."""
+
+    name: str = ""
+    host_path: HostPath | None = None
+    secret: SecretVolume | None = None
+    config_map: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    persistent_volume_claim: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    empty_dir: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    flex_volume: Annotated[dict[str, Any] | None, KUBERNETES] = None
+
+
+class VolumeMount(NuclioDocument):
+    """The container's side of a mount."""
+
+    name: str = ""
+    mount_path: MountPath
+    read_only: bool = False
+    sub_path: Annotated[str, KUBERNETES] = ""
+    sub_path_expr: Annotated[str, KUBERNETES] = ""
+    mount_propagation: Annotated[str, KUBERNETES] = ""
+
+
+class Volume(NuclioDocument):
+    """A volume and where it is seen; both sides have the same name."""
+
+    volume: HostVolume
+    volume_mount: VolumeMount
+
+
+def check_volumes(volumes: list[Volume]) -> Iterator[Problem]:
+    """Find mounts without a name or a source, and those that contradict each other."""
+    known: dict[str, HostVolume] = {}
+    taken: set[str] = set()
+    for number, item in enumerate(volumes):
+        at = ("volumes", str(number))
+        name, path = item.volume.name, item.volume_mount.mount_path
+        if not name or name != item.volume_mount.name:
+            yield Problem(at, "volume.name and volumeMount.name should be given, and the same")
+        elif known.setdefault(name, item.volume) != item.volume:
+            yield Problem((*at, "volume"), f"the name {name!r} already stands for another volume; choose another")
+        if item.volume.model_fields_set <= {"name"}:
+            yield Problem((*at, "volume"), f"needs a source, such as {_SOURCES}")
+        if clean_path(path) in taken:
+            yield Problem((*at, "volumeMount", "mountPath"), f"another volume is mounted at {path!r} already")
+        taken.add(clean_path(path))
+
+
+class SinkAttributes(NuclioDocument):
+    """How log lines are written: the attributes of Nuclio's sink `stdout`."""
+
+    encoding: Literal["console", "json"] = "console"
+    time_field_name: str = "time"
+    time_field_encoding: Literal["epoch-millis", "iso8601"] = "epoch-millis"
+    var_group_name: str = ""
+    var_group_mode: Annotated[str, Inert()] = ""
+
+
+class LoggerSink(NuclioDocument):
+    """The level from which on a function's log lines are kept, and how they are written."""
+
+    level: Literal["debug", "info", "warn", "error"] = "debug"
+    sink: Annotated[str, Inert("has no effect: log lines go to the container's standard output")] = ""
+    encoding: Literal["console", "json"] = "console"
+    attributes: SinkAttributes = SinkAttributes()

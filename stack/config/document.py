@@ -1,14 +1,17 @@
 """Documents that people write: strict models, read from YAML."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from stack.config.introspect import look_up
 from stack.config.problem import find_problems
-from stack.config.scalar import fit_scalars
+from stack.config.yaml_loader import fit_scalars
 from stack.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -97,3 +100,88 @@ def attempt_all(
 def collect(errors: Iterable[ConfigError]) -> ConfigError:
     """Join several errors into one that names all problems."""
     return ConfigError([problem for error in errors for problem in error.problems])
+
+
+def write_compact(model: BaseModel) -> dict[str, Any]:
+    """Return what was given, in the model's order and its kind first, without what is empty and would be so anyhow."""
+    written: dict[str, Any] = {}
+    for name, field in sorted(type(model).model_fields.items(), key=lambda item: item[0] != "kind"):
+        value = getattr(model, name)
+        if name not in model.model_fields_set or (not value and value == field.get_default(call_default_factory=True)):
+            continue
+        content = _write(value)
+        if content or not isinstance(value, BaseModel) or field.is_required() or field.default is None:
+            written[field.alias or name] = content
+    return written
+
+
+def _write(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return write_compact(value)
+    if isinstance(value, dict):
+        return {key: _write(item) for key, item in value.items()}
+    return [_write(item) for item in value] if isinstance(value, list) else value
+
+
+def drop_unknown(model: type[BaseModel], document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return a document without the keys that its model does not know, and their paths."""
+    paths: list[list[str]] = []
+    try:
+        model.model_validate(document)
+    except ValidationError as error:
+        details = [detail for detail in error.errors(include_url=False) if detail["type"] == "extra_forbidden"]
+        paths = [look_up(model, detail["loc"])[0] for detail in details]
+    rest: Any = document
+    for path in paths:
+        rest = _drop(rest, path)
+    return rest, tuple(".".join(path) for path in paths)
+
+
+def _drop(value: Any, path: list[str]) -> Any:
+    head, *tail = path
+    if isinstance(value, list):
+        return [_drop(item, tail) if str(number) == head else item for number, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    items = ((key, item, str(key).lower() == head.lower()) for key, item in value.items())
+    return {key: _drop(item, tail) if is_here else item for key, item, is_here in items if tail or not is_here}
+
+
+class Inert:
+    """Mark a field whose value is kept but changes nothing; the text says why, or what to use instead."""
+
+    def __init__(self, reason: str = "has no effect on Docker") -> None:
+        self.reason = reason
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Tell the reader of the JSON Schema too."""
+        return {**handler(schema), "description": f"This key {self.reason}."}
+
+
+KUBERNETES = Inert("is for Kubernetes and has no effect here")
+
+
+def find_inert(model: BaseModel, path: str = "") -> Iterator[str]:
+    """Yield a line for each key that was given another value than its default and has no effect."""
+    for name in type(model).model_fields:
+        if name not in model.model_fields_set:
+            continue
+        field = type(model).model_fields[name]
+        value = getattr(model, name)
+        where = f"{path}.{field.alias or name}".lstrip(".")
+        mark = next((item for item in field.metadata if isinstance(item, Inert)), None)
+        if mark is None:
+            yield from _find_within(value, where)
+        elif value != field.get_default(call_default_factory=True):
+            yield f"{where} {mark.reason}"
+
+
+def _find_within(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, BaseModel):
+        yield from find_inert(value, path)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _find_within(item, f"{path}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield from _find_within(item, f"{path}.{number}")

@@ -8,22 +8,23 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from stack.config.build import Build, check_build
-from stack.config.container import Platform, Resources, SecurityContext
-from stack.config.device import Device
-from stack.config.document import NuclioDocument
-from stack.config.duration import Duration
+from stack.config.container import Device, LoggerSink, Platform, Resources, SecurityContext, Volume, check_volumes
+from stack.config.document import KUBERNETES, Inert, NuclioDocument
 from stack.config.environment import Variable, VariableSource
-from stack.config.image import WORD, ImageName, Registry
-from stack.config.inert import KUBERNETES, Inert
-from stack.config.label import Labels
 from stack.config.problem import Problem, refuse
-from stack.config.replica import Bounds, Replicas, check_bounds, find_bounds
-from stack.config.scaling import TARGETS, AutoScaleMetric, ScaleToZero, read_target
+from stack.config.scaling import (
+    TARGETS,
+    AutoScaleMetric,
+    Bounds,
+    Replicas,
+    ScaleToZero,
+    check_bounds,
+    find_bounds,
+    read_target,
+)
 from stack.config.settings import Processor
-from stack.config.sink import LoggerSink
 from stack.config.trigger import Trigger, check_triggers
-from stack.config.volume import Volume, check_volumes
-from stack.config.zero import find_zeros
+from stack.config.value import WORD, Duration, ImageName, Labels, Registry, find_zeros
 
 PROJECT_LABEL = "nuclio.io/project-name"
 FUNCTION_LABEL = "nuclio.io/function-name"

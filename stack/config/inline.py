@@ -7,7 +7,7 @@ from typing import Any
 
 from stack.config.function import HANDLER
 from stack.config.merge import handler_of
-from stack.config.reading import parse_mapping
+from stack.config.yaml_loader import parse_mapping
 from stack.errors import ConfigError
 
 _MARK = "#@nuclio.configure"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from stack.config.function import DEFAULT_HTTP, FunctionConfig
-from stack.config.shape import known_keys, model_of, step_into
+from stack.config.introspect import known_keys, model_of, step_into
 
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from stack.config.shape import describe_type, known_keys, look_up
+from stack.config.introspect import describe_type, known_keys, look_up
 
 _TYPE_ERRORS = ("_type", "_parsing", "int_from_float", "ip_v4_address", "literal_error", "enum", "bool_")
 _OWN = "problem"

@@ -7,13 +7,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from stack.config.attributes import AnyAttributes, CronAttributes, HttpAttributes, MqttAttributes, RabbitAttributes
-from stack.config.broker import check_keys
-from stack.config.document import NuclioDocument
-from stack.config.duration import Duration
-from stack.config.inert import Inert
+from stack.config.attributes import (
+    AnyAttributes,
+    CronAttributes,
+    HttpAttributes,
+    MqttAttributes,
+    RabbitAttributes,
+    check_keys,
+)
+from stack.config.document import Inert, NuclioDocument
 from stack.config.problem import Problem, refuse
-from stack.config.url import Address, AmqpAddress, MqttAddress, is_own_broker
+from stack.config.value import Address, AmqpAddress, Duration, MqttAddress, is_own_broker
 
 HTTP, RABBITMQ, MQTT, CRON = "http", "rabbit-mq", "mqtt", "cron"
 SUPPORTED = (HTTP, RABBITMQ, MQTT, CRON)

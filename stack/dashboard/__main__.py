@@ -6,10 +6,10 @@ import sys
 import uvicorn
 
 from stack.dashboard.app import make_app
-from stack.dashboard.desk import open_desk
 from stack.dashboard.security.head_deadline import HeadDeadline
+from stack.dashboard.services import open_desk
 from stack.errors import StackError
-from stack.run.place import become_owner, is_inside
+from stack.state.workspace import become_owner, is_inside
 
 _PORT = 8070
 # How long open pages may take to end when the dashboard does.

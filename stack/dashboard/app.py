@@ -14,26 +14,19 @@ from starlette.routing import BaseRoute, Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from stack.config.settings import Settings
-from stack.dashboard import assets, live
+from stack.dashboard import assets
+from stack.dashboard import page as live
 from stack.dashboard.api import (
-    api_gateways,
-    external_ip_addresses,
-    frontend_spec,
     function_events,
-    function_templates,
     functions,
     invocations,
-    namespaces,
     openapi,
+    platform,
     projects,
     replicas,
-    v3io_streams,
-    versions,
 )
-from stack.dashboard.api.resource import join_methods
-from stack.dashboard.api.slash import SlashStripper
-from stack.dashboard.desk import Desk
-from stack.dashboard.failure import handlers
+from stack.dashboard.api.request import SlashStripper, join_methods
+from stack.dashboard.errors import handlers
 from stack.dashboard.page import compile_pages
 from stack.dashboard.pages import (
     broker,
@@ -52,43 +45,31 @@ from stack.dashboard.pages import (
     test,
     triggers,
 )
-from stack.dashboard.security.client import find_proxies
-from stack.dashboard.security.cors import Cors
-from stack.dashboard.security.csrf import CsrfGuard
-from stack.dashboard.security.gatekeeper import Gatekeeper
-from stack.dashboard.security.host import HostGuard, machine_names
-from stack.dashboard.security.login import LoginGuard
-from stack.dashboard.security.policy import Policy
-from stack.dashboard.security.session import SessionCookies, Sessions
+from stack.dashboard.security.auth import Gatekeeper, LoginGuard
+from stack.dashboard.security.headers import Cors, HostGuard, Policy, find_proxies, machine_names
+from stack.dashboard.security.session import CsrfGuard, SessionCookies, Sessions
+from stack.dashboard.services import Desk
+from stack.demo.state import DemoSource, SimulatorSource
+from stack.docker.stack import Stack
 from stack.errors import ConfigError
-from stack.run.broker.upkeep import keep_up
-from stack.run.deploy.relic import clear_relics
-from stack.run.live.caretaker import Caretaker
-from stack.run.live.demo import DemoSource
-from stack.run.live.hub import open_hub
-from stack.run.live.simulating import SimulatorSource
-from stack.run.place import is_inside
-from stack.run.secret.access import Access, load_access, load_session_key
-from stack.run.stack import Stack
+from stack.live.broadcaster import open_hub
+from stack.live.reconciler import Caretaker, keep_up
+from stack.run.recovery import clear_relics
+from stack.state.access import Access, load_access, load_session_key
+from stack.state.workspace import is_inside
 
 _HOUR = 3600
 # Below the folder of secrets; no name of a secret of the user's begins with a dot.
 _SESSIONS = ".sessions"
 
 _API = (
-    api_gateways,
-    external_ip_addresses,
-    frontend_spec,
     function_events,
-    function_templates,
     functions,
     invocations,
-    namespaces,
     openapi,
+    platform,
     replicas,
     projects,
-    v3io_streams,
-    versions,
 )
 
 

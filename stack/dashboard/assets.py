@@ -7,7 +7,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from stack.run.workspace import PROGRAM
+from stack.state.workspace import PROGRAM
 
 _FOLDER = PROGRAM / "stack" / "dashboard" / "static"
 # Where more work makes files hardly smaller.

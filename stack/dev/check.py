@@ -11,7 +11,7 @@ from stack import console
 from stack.dev.reference.pages import write_pages
 from stack.dev.tools import install_test_tools
 from stack.errors import StackError
-from stack.run.workspace import PROGRAM
+from stack.state.workspace import PROGRAM
 
 _UNIT = ("tests/unit", "tests/render")
 _CHECKS = "tests/checks"
@@ -78,6 +78,7 @@ CHECKS = (
     Check("style", (*_MODULE, "ruff", "check"), (*_MODULE, "ruff", "check", "--fix")),
     Check("format", (*_MODULE, "ruff", "format", "--check"), (*_MODULE, "ruff", "format")),
     Check("types", (*_MODULE, "mypy")),
+    Check("imports", (str(Path(sys.executable).with_name("lint-imports")), "--no-logo")),
     Check("spelling", (*_MODULE, "codespell_lib"), (*_MODULE, "codespell_lib", "--write-changes")),
     Check("shell scripts", (_SHELLCHECK, "bootstrap", ".ci/run")),
     Check("documentation", (*_BUILD_DOCS, "--quiet")),

@@ -69,7 +69,7 @@ def docs(_: Context, build: bool = False, port: int = 8000) -> None:
 )
 def bench(_: Context, quick: bool = False, json: bool = False, row: str = "", growth: bool = False) -> None:
     """Measure how fast functions are, against what else there is on this machine."""
-    from stack.run.bench.report import run_bench, run_growth
+    from stack.bench.report import run_bench, run_growth
 
     if growth:
         run_growth(quick=quick, as_json=json)
@@ -81,7 +81,7 @@ def bench(_: Context, quick: bool = False, json: bool = False, row: str = "", gr
 def release(_: Context, tested: bool = False) -> None:
     """Check, test, build and tag the version that pyproject.toml names; wheel and sdist go to dist/."""
     from stack.dev.release import make_release
-    from stack.run.workspace import PROGRAM
+    from stack.state.workspace import PROGRAM
 
     make_release(PROGRAM, is_tested=tested)
 

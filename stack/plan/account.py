@@ -4,20 +4,37 @@ RabbitMQ asks three regular expressions for each user, for names of queues and e
 and delete, `write` to publish and to bind a queue, `read` to consume, to purge and to bind to an exchange.
 """
 
+import hashlib
+import hmac
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stack.config.secret import Secret, SecretContent
+from stack.config.environment import Secret, SecretContent
 from stack.config.settings import Processor, Settings
 from stack.config.trigger import CronTrigger, RabbitTrigger
 from stack.plan.broker import GUEST, MQTT_EXCHANGE, Credentials, hash_password, is_own_hash
 from stack.plan.dead_letter import DEAD, RETRY
-from stack.plan.foundation import chosen_processor
 from stack.plan.function import FunctionPlan, is_stack_broker, own_queues, service_name
-from stack.plan.key import ACCOUNT, ADMINISTRATION, derive
+from stack.plan.image import chosen_processor
+
+# What a derived secret is for; one label's never tells another's.
+ACCOUNT = b"account"
+ADMINISTRATION = b"administrator"
+SIGNATURE = b"signature"
+
+
+def derive(key: SecretContent, label: bytes, name: str) -> bytes:
+    """Return the 32 bytes that belong to a name: HMAC-SHA256 of the label and the name by the stack key."""
+    return hmac.digest(key.get_secret_value(), label + b":" + name.encode(), hashlib.sha256)
+
+
+def signature_key(key: SecretContent, function: str) -> bytes:
+    """Return the 32 bytes by which the retries of a function's messages are signed."""
+    return derive(key, SIGNATURE, function)
+
 
 ADMINISTRATOR = "tidegate-administrator"
 # People see everything on RabbitMQ's own pages, and change nothing there but queues and messages that they may use.

@@ -3,11 +3,16 @@
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from stack.config.secret import Secret
+from stack.config.environment import Secret
+from stack.config.settings import Settings
+from stack.plan.dead_letter import DEAD, RETRY
+from stack.plan.definitions import OPERATOR_POLICY, POLICY, QUEUE, Definitions, Document
 
 SERVICE = "rabbitmq-mqtt"
 AMQP_PORT = 5672
@@ -110,3 +115,125 @@ def _queue(one: Bound) -> dict[str, object]:
 def _binding(one: Bound, topic: str) -> dict[str, object]:
     ends = {"source": one.exchange, "destination": one.queue, "destination_type": "queue"}
     return {"vhost": "/", **ends, "routing_key": topic, "arguments": {}}
+
+
+_MEGABYTE = 1000 * 1000
+_DAY_MILLISECONDS = 24 * 3600 * 1000
+# Only a quorum queue counts deliveries, and forgets a message after 20 unless it is told otherwise. A function has a
+# rule of its own, by attempts. Without any limit RabbitMQ would put what is given back behind all others.
+_DELIVERIES = {"delivery-limit": 1_000_000_000}
+_REFUSE = {"overflow": "reject-publish"}
+_DROP_OLDEST = {"overflow": "drop-head"}
+# One policy alone applies to a queue: that of the highest priority whose pattern matches.
+_ALL, _TEMPORARY, _DEAD = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What holds for the queues whose names match a pattern, of the one type and of the other."""
+
+    name: str
+    pattern: str
+    priority: int
+    definition: Mapping[str, Any]
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """Yield it as RabbitMQ takes it: a policy with a key that a type of queues does not know is none for these."""
+        for queues, more in (("classic_queues", {}), ("quorum_queues", _DELIVERIES)):
+            yield {
+                "vhost": "/",
+                "name": f"{self.name}-{queues.partition('_')[0]}",
+                "pattern": self.pattern,
+                "apply-to": queues,
+                "definition": {**self.definition, **more},
+                "priority": self.priority,
+            }
+
+
+def policies(settings: Settings) -> str:
+    """Return the definitions of the policies as a JSON document.
+
+    A full queue refuses publishers, so that nothing that was confirmed is lost. Dead letters are kept for a while, and
+    the oldest go first: were new ones refused, the function would have to hold them, and to stop. What waits for a
+    client that has left for a moment drops the oldest too: it must not stand in the way of an exchange's other queues.
+    """
+    most = settings.queue.megabytes * _MEGABYTE
+    dead = {
+        "max-length-bytes": settings.dead_letters.megabytes * _MEGABYTE,
+        "message-ttl": settings.dead_letters.days * _DAY_MILLISECONDS,
+        **_DROP_OLDEST,
+    }
+    found = (
+        Policy("tidegate-queues", ".*", _ALL, {"max-length-bytes": most, **_REFUSE}),
+        Policy(
+            "tidegate-temporary",
+            r"^(amq\.gen|mqtt-subscription-|tidegate-)",
+            _TEMPORARY,
+            {"max-length-bytes": most, **_DROP_OLDEST},
+        ),
+        Policy("tidegate-dead", re.escape(DEAD) + "$", _DEAD, dead),
+    )
+    return json.dumps({"policies": [one for policy in found for one in policy.documents()]}, indent=2) + "\n"
+
+
+_VHOST = "/"
+
+
+def find_overrides(
+    wanted: Definitions, found: Definitions, queues: Collection[str]
+) -> Iterator[tuple[Document, Document, str]]:
+    """Yield each policy that applies in the place of a declared one, that one, and the first queue where it does.
+
+    `queues` are those of functions; to what users make for themselves their own policies may apply.
+    """
+    declared = list(wanted.of(POLICY).values())
+    foreign = [one for identity, one in found.of(POLICY).items() if identity not in wanted.of(POLICY)]
+    for one in foreign:
+        for queue in _own_queues(wanted, found, queues):
+            own = _choose(declared, queue)
+            if own and _matches(one, queue) and _priority(one) >= _priority(own):
+                yield one, own, queue["name"]
+                break
+
+
+def find_operator_policies(
+    wanted: Definitions, found: Definitions, queues: Collection[str]
+) -> Iterator[tuple[Document, str]]:
+    """Yield each operator policy that is not declared and applies to a function's queue, and the first such queue."""
+    for identity, one in found.of(OPERATOR_POLICY).items():
+        if identity not in wanted.of(OPERATOR_POLICY):
+            names = (queue["name"] for queue in _own_queues(wanted, found, queues) if _matches(one, queue))
+            if name := next(names, ""):
+                yield one, name
+
+
+def _own_queues(wanted: Definitions, found: Definitions, queues: Collection[str]) -> Iterator[Document]:
+    """Yield the queues of functions as they are declared or, if they only are there, as they are."""
+    yield from wanted.of(QUEUE).values()
+    for identity, one in found.of(QUEUE).items():
+        if identity not in wanted.of(QUEUE) and _find_source(one["name"]) in queues:
+            yield one
+
+
+def _find_source(name: str) -> str:
+    """Return the queue to which one belongs that holds retries or dead letters; the queue itself if it is neither."""
+    return name.partition(RETRY)[0].removesuffix(DEAD)
+
+
+def _choose(policies: Sequence[Document], queue: Document) -> Document | None:
+    return max((one for one in policies if _matches(one, queue)), key=_priority, default=None)
+
+
+def _priority(policy: Document) -> float:
+    return float(policy.get("priority", 0))
+
+
+def _matches(policy: Document, queue: Document) -> bool:
+    kinds = ("all", "queues", f"{queue['type']}_queues")
+    if policy.get("vhost", _VHOST) != queue.get("vhost", _VHOST) or policy.get("apply-to", "all") not in kinds:
+        return False
+    try:
+        return re.search(policy.get("pattern", ""), queue["name"]) is not None
+    except re.error:
+        # RabbitMQ's expressions know a little more than Python's.
+        return False

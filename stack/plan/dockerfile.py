@@ -1,9 +1,19 @@
 """Dockerfile instructions of a function's author, in Nuclio's order."""
 
+import posixpath
 import re
 from collections.abc import Iterable
+from fnmatch import fnmatch
+from typing import Any
 
 from stack.config.build import Build, Directive
+from stack.config.requirements import NAME as REQUIREMENTS
+from stack.config.requirements import Requirements, locate_requirements
+from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
+from stack.plan.code_entry import runs_as_is
+from stack.plan.function import FunctionPlan, inline_source, processor_document
+from stack.plan.image import LOWEST, PYTHON_LABEL, WANTED_LABEL, Foundation, Kind
+from stack.plan.template import fill
 
 # The command that makes those after it run once the function's files are there.
 POST_COPY = "@nuclio.postCopy"
@@ -101,3 +111,124 @@ def write_instruction(line: Directive, *, has_ca: bool, pip_cache: str = PIP_CAC
     is_line = has_ca and not command.startswith(("[", "<<"))
     environment = f"export {context['ca_env'].rstrip()}; " if is_line else ""
     return f"{kind} {context['ca_mount']}{cache}{options}{environment}{command}"
+
+
+# The files beside requirements.txt that it may refer to in ways that only pip knows.
+_REFERRED = ("*requirements*.txt", "*constraints*.txt")
+
+# The user whom functions run as, by number: a base of the author's may not know the name yet.
+_OWNER = "--chown=65532:65532 "
+
+_TEMPLATES = "functions/NAME"
+_NAMES = ("Dockerfile", "Dockerfile.dockerignore")
+
+# By a function's name: all that its package depends on, and the package.
+_rendered: dict[str, tuple[tuple[object, ...], dict[str, bytes]]] = {}
+
+
+def render_package(plan: FunctionPlan, foundation: Foundation, *, processor: str, has_ca: bool) -> dict[str, bytes]:
+    """Render what an image is built with besides the function's own files: path below the function's folder → content.
+
+    `processor` is the image of the processor that goes with the foundation's Python. What was rendered last of a
+    function is remembered: most are asked for as they were deployed, and then as they are in their folders.
+    """
+    paths = [file.path for file in plan.function.files]
+    # The text, since to Python 1 equals true, and two mappings are equal in whatever order.
+    config = plan.function.config.model_dump_json(exclude_unset=True)
+    key = (
+        config,
+        plan.function.origin,
+        plan.handler,
+        plan.namespace,
+        paths,
+        plan.function.requirements,
+        foundation,
+        processor,
+        has_ca,
+    )
+    known = _rendered.get(plan.name)
+    if known is None or known[0] != key:
+        _rendered[plan.name] = known = (key, _render(plan, foundation, processor=processor, has_ca=has_ca))
+    return known[1].copy()
+
+
+def _render(plan: FunctionPlan, foundation: Foundation, *, processor: str, has_ca: bool) -> dict[str, bytes]:
+    source = inline_source(plan)
+    context = _author_context(plan, has_ca=has_ca) | {
+        "foundation": foundation,
+        "processor": processor,
+        "lowest": LOWEST,
+        "wanted_label": WANTED_LABEL,
+        "python_label": PYTHON_LABEL,
+        "owner": "" if foundation.kind is Kind.NUCLIO else _OWNER,
+        "health_check": HEALTH_CHECK,
+        "source_path": source[0] if source else "",
+        **ca_context(has_ca),
+    }
+    files = {name: fill(f"{_TEMPLATES}/{name}", context) for name in _NAMES}
+    files["processor.yaml"] = processor_document(plan).encode()
+    if source:
+        files[f"source/{source[0]}"] = source[1]
+    return files
+
+
+def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
+    before, after = split_commands(plan.spec.build)
+    pip_cache = find_pip_cache(plan.name, is_fetched=bool(plan.function.origin))
+    return {
+        "pip_cache": pip_cache,
+        "args": {name: value for name, value in plan.spec.build.args.items() if value},
+        "before": [write_instruction(line, has_ca=has_ca, pip_cache=pip_cache) for line in before],
+        "after": [write_instruction(line, has_ca=has_ca, pip_cache=pip_cache) for line in after],
+        "sets_user": any(line.kind.upper() == "USER" for line in after),
+        "requirements": [(*paths, _join_target(folder)) for folder, paths in find_requirements(plan).items()],
+        "requirements_target": _join_target(requirements_folder(plan)),
+        "needs_code": _find_references(plan).needs_code,
+        "title": plan.repository,
+        "description": " ".join(plan.spec.description.split()),
+        "ignored_folders": sorted(IGNORED_FOLDERS),
+        "ignored_suffix": IGNORED_SUFFIX,
+    }
+
+
+def find_requirements(plan: FunctionPlan) -> dict[str, tuple[str, ...]]:
+    """Return the files that pip needs to install what the function requires, by folder; none if it requires nothing."""
+    paths = [file.path for file in plan.function.files]
+    folder = requirements_folder(plan)
+    if posixpath.join(folder, REQUIREMENTS) not in paths:
+        return {}
+    beside = [path for path in paths if posixpath.dirname(path) == folder]
+    named = [path for path in beside if any(fnmatch(posixpath.basename(path), name) for name in _REFERRED)]
+    found: dict[str, tuple[str, ...]] = {folder: ()}
+    for path in dict.fromkeys((*named, *_find_references(plan).others)):
+        found[posixpath.dirname(path)] = (*found.get(posixpath.dirname(path), ()), path)
+    return found
+
+
+def check_requirements(plan: FunctionPlan) -> tuple[str, ...]:
+    """Return what is wrong with the requirements that a function's image is built with."""
+    missing = () if runs_as_is(plan.function) else _find_references(plan).missing
+    return tuple(_tell_missing(plan, *one) for one in missing)
+
+
+def _tell_missing(plan: FunctionPlan, where: str, path: str) -> str:
+    place = posixpath.join(plan.function.context, where)
+    if path.startswith(".."):
+        outside = posixpath.normpath(posixpath.join(plan.function.context, path))
+        return f"{place}: {outside} is outside of the function's folder, of which alone images are built"
+    return f"{place}: there is no {posixpath.join(plan.function.context, path)}; add it, or take the line out"
+
+
+def _find_references(plan: FunctionPlan) -> Requirements:
+    """Return what the requirements.txt that counts refers to."""
+    path = posixpath.join(requirements_folder(plan), REQUIREMENTS)
+    return next((one for one in plan.function.requirements if one.path == path), Requirements(path))
+
+
+def _join_target(folder: str) -> str:
+    return posixpath.join("/opt/nuclio", folder, "")
+
+
+def requirements_folder(plan: FunctionPlan) -> str:
+    """Return the folder of requirements.txt: the handler's, or the function's own, which is empty."""
+    return posixpath.dirname(locate_requirements(plan.handler, [file.path for file in plan.function.files]))

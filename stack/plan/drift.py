@@ -4,12 +4,13 @@ Compared are the definitions that are rendered, the desired state, with those th
 themselves, queues, bindings, users and the like, is theirs, and is only told where it changes what is declared.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stack.config.trigger import MqttTrigger, RabbitTrigger, Trigger
 from stack.plan.account import is_own_account
-from stack.plan.change import Action, Change
+from stack.plan.broker import MQTT_EXCHANGE, find_operator_policies, find_overrides
 from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.definitions import (
     BINDING,
@@ -30,7 +31,8 @@ from stack.plan.definitions import (
     Document,
     Kind,
 )
-from stack.plan.override import find_operator_policies, find_overrides
+from stack.plan.diff import Action, Change
+from stack.plan.function import FunctionPlan, binding_key, default_queue, is_stack_broker, own_queues
 
 # What stands in for an exchange or a queue while it is made anew is called as it is, and this.
 MOVING = ".moving"
@@ -247,3 +249,42 @@ def _show(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={item}" for name, item in sorted(value.items())) or "none"
     return str(value) or "empty"
+
+
+@dataclass(frozen=True, order=True)
+class Binding:
+    """What brings messages of an exchange into a queue."""
+
+    queue: str
+    exchange: str
+    key: str
+
+
+def find_bindings(plan: FunctionPlan) -> frozenset[Binding]:
+    """List the bindings that a function's processor makes when it connects."""
+    return frozenset(
+        Binding(trigger.attributes.queue_name or default_queue(plan, name, trigger), exchange, key)
+        for name, trigger in plan.triggers.items()
+        if isinstance(trigger, RabbitTrigger | MqttTrigger) and is_stack_broker(trigger)
+        for exchange, key in _keys(trigger)
+    )
+
+
+def stale_bindings(older: Iterable[FunctionPlan], deployed: Iterable[FunctionPlan]) -> frozenset[Binding]:
+    """List what older versions bound and nothing that is deployed binds; what nobody's version bound is not ours."""
+    wanted = {binding for plan in deployed for binding in find_bindings(plan)}
+    return frozenset(binding for plan in older for binding in find_bindings(plan)) - wanted
+
+
+def stale_queues(older: Iterable[FunctionPlan], deployed: Iterable[FunctionPlan]) -> frozenset[str]:
+    """List the queues that older versions consumed and nothing that is deployed consumes."""
+    wanted = {queue for plan in deployed for queue in own_queues(plan)}
+    return frozenset(queue for plan in older for queue in own_queues(plan)) - wanted
+
+
+def _keys(trigger: Trigger) -> Iterator[tuple[str, str]]:
+    """Yield exchange and key of each binding, as the processor spells them."""
+    if isinstance(trigger, MqttTrigger):
+        yield from ((MQTT_EXCHANGE, binding_key(one.topic)) for one in trigger.attributes.subscriptions)
+    elif isinstance(trigger, RabbitTrigger):
+        yield from ((trigger.attributes.exchange_name, topic) for topic in trigger.attributes.topics)

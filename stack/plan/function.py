@@ -5,16 +5,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from stack.config.broker import QUORUM
+from stack.config.attributes import QUORUM
+from stack.config.environment import SecretRef
 from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, Spec
-from stack.config.secret import SecretRef
 from stack.config.settings import Settings
 from stack.config.source import Function
 from stack.config.trigger import MQTT, RABBITMQ, CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
-from stack.config.url import is_own_broker
+from stack.config.value import is_own_broker
 from stack.errors import ConfigError
 from stack.plan.broker import AMQP_PORT, MQTT_EXCHANGE, MQTT_PORT, SERVICE, Bound, has_own_account
-from stack.plan.code import runs_as_is
+from stack.plan.code_entry import runs_as_is
 from stack.plan.dead_letter import DEAD, is_kept_for
 from stack.plan.image import digest, split_reference
 from stack.plan.template import write_flow

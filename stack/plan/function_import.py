@@ -1,22 +1,141 @@
 """A function of Nuclio's, taken apart into the files of a folder."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import base64
+import binascii
+import gzip
+import io
+import re
+import tarfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
 
-from stack.config.compact import write_compact
-from stack.config.document import collect, parse_model
+from stack.config.document import collect, drop_unknown, parse_model, write_compact
 from stack.config.function import FunctionConfig, Spec, check_name
 from stack.config.inline import find_handler
+from stack.config.requirements import locate_requirements
 from stack.config.source import FILE, IGNORED_FOLDERS
-from stack.config.unknown import drop_unknown
-from stack.errors import ConfigError
+from stack.config.trigger import MQTT
+from stack.config.value import is_own_broker
+from stack.errors import ConfigError, FunctionError
+from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.dockerfile import POST_COPY
-from stack.plan.function import module_path
-from stack.plan.parcel import File, install_requirements, unpack_files
-from stack.plan.readdress import name_brokers, point_at_broker
+from stack.plan.function import BROKER_SECRET, module_path
+
+_COMMAND = re.compile(r"^echo ([A-Za-z0-9+/=]+) \| base64 -d \| tar -xzC /opt/nuclio$")
+# Docker refuses a Dockerfile with a line of more than 65535 bytes.
+_MOST = 60_000
+# What one file of a command may unpack to, so that a small one cannot fill the memory.
+_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class File:
+    """What a file holds, and whether it is a program."""
+
+    content: bytes
+    is_executable: bool = False
+
+
+def pack_files(files: Mapping[str, File]) -> str:
+    """Return the command that writes the files; the same files make the same command.
+
+    Raises:
+        FunctionError: they are too large for a command.
+    """
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path, file in sorted(files.items()):
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode = len(file.content), 0o755 if file.is_executable else 0o644
+            archive.addfile(entry, io.BytesIO(file.content))
+    text = base64.b64encode(gzip.compress(raw.getvalue(), mtime=0)).decode()
+    if len(text) > _MOST:
+        raise FunctionError(
+            f"Its files beside the source ({', '.join(sorted(files))}) are too large for one YAML: {len(text)} "
+            f"characters of at most {_MOST}. Publish the folder as an archive or a git repository, and let "
+            "spec.build.codeEntryType and spec.build.path name it."
+        )
+    return f"echo {text} | base64 -d | tar -xzC /opt/nuclio"
+
+
+def install_requirements(handler: str, paths: Collection[str]) -> str:
+    """Return the command that installs what is required among the files; nothing if they require nothing."""
+    path = locate_requirements(handler, paths)
+    return f"pip install -r /opt/nuclio/{path}" if path in paths else ""
+
+
+def unpack_files(command: str) -> dict[str, File]:
+    """Return the files of such a command; nothing if it is another one, or has anything else than plain files."""
+    match = _COMMAND.match(command.strip())
+    if not match:
+        return {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(base64.b64decode(match[1])), mode="r:gz") as archive:
+            return {PurePosixPath(entry.name).as_posix(): _read(archive, entry) for entry in archive}
+    except (ValueError, binascii.Error, tarfile.TarError, OSError, EOFError):
+        return {}
+
+
+def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> File:
+    content = archive.extractfile(entry)
+    parts = PurePosixPath(entry.name).parts
+    is_inside = bool(parts) and ".." not in parts and not entry.name.startswith("/")
+    if content is None or not entry.isfile() or entry.size > _BYTES or not is_inside:
+        raise ValueError(f"{entry.name} is no plain file of the folder")
+    return File(content.read(), bool(entry.mode & 0o100))
+
+
+_URLS = {
+    MQTT: f"mqtt://{SERVICE}:{MQTT_PORT}",
+    **dict.fromkeys(("rabbit-mq", "rabbitMq", "rabbitmq"), f"amqp://{SERVICE}:{AMQP_PORT}"),
+}
+_ADDRESS = re.compile(r"(?:amqp|mqtt)s?://[^\s'\"]+")
+_ACCOUNT = re.compile(r"//[^@/\s]+@")
+_ADVICE = "change it if it is another one here"
+
+
+def point_at_broker(spec: dict[str, Any]) -> Iterator[str]:
+    """Let every trigger, and every variable with an AMQP address, name the stack's own broker; yield what changed."""
+    for name, trigger in spec.get("triggers", {}).items():
+        before, url = trigger.get("url", ""), _URLS.get(trigger["kind"], "")
+        if url and not is_own_broker(before):
+            trigger["url"] = url
+            dropped = [key for key in ("username", "password") if trigger.pop(key, None)]
+            without = f", without {' and '.join(dropped)}" if dropped else ""
+            yield f"spec.triggers.{name}.url: {_hide(before)} is now {url}{without}"
+    for number, variable in enumerate(spec.get("env", [])):
+        before = variable.get("value", "")
+        if before.startswith(("amqp://", "amqps://")):
+            del variable["value"]
+            secret, key = BROKER_SECRET
+            variable["valueFrom"] = {"secretKeyRef": {"name": secret, "key": key}}
+            yield f"spec.env.{number}: {variable['name']}, {_hide(before)}, is now the secret {secret}.{key}"
+
+
+def name_brokers(spec: dict[str, Any], files: Mapping[str, File]) -> Iterator[str]:
+    """Yield where a function still names a broker elsewhere: in a trigger, in its environment, in its source."""
+    for name, trigger in spec.get("triggers", {}).items():
+        url = trigger.get("url", "")
+        if trigger["kind"] in _URLS and not is_own_broker(url):
+            yield f"spec.triggers.{name}.url: names the broker {_hide(url)}; --broker points it at this stack's own"
+    for number, variable in enumerate(spec.get("env", [])):
+        if match := _ADDRESS.match(variable.get("value", "")):
+            yield f"spec.env.{number}: {variable['name']} names the broker {_hide(match[0])}; {_ADVICE}"
+    for path, file in files.items():
+        lines = file.content.decode(errors="replace").splitlines() if path.endswith(".py") else []
+        for number, line in enumerate(lines, start=1):
+            if match := _ADDRESS.search(line):
+                yield f"{path}, line {number}: names the broker {_hide(match[0])}; {_ADVICE}"
+
+
+def _hide(url: str) -> str:
+    """Return an address without its account."""
+    return _ACCOUNT.sub("//…@", url)
+
 
 _ORDER = ("apiVersion", "kind", "metadata", "spec")
 DEFAULT_HANDLER = "main:handler"

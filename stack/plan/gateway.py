@@ -1,18 +1,242 @@
 """The gateway: one address for all HTTP functions, each at a path that begins with its name."""
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from stack.config.settings import Processor, Settings
+from stack.config.settings import AUTO, Processor, Settings
 from stack.config.trigger import HttpTrigger
-from stack.plan.authentication import FOLDER, OWN_HEADER, Guard, find_guard, find_metrics_guard
+from stack.errors import ConfigError
+from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT
 from stack.plan.broker import SERVICE as BROKER
-from stack.plan.foundation import chosen_processor
-from stack.plan.frontend import find_limits, host_pattern
 from stack.plan.function import FunctionPlan
-from stack.plan.image import digest
+from stack.plan.image import chosen_processor, digest
 from stack.plan.stack import Service
 from stack.plan.template import fill
+
+# Names of this machine, and of the gateway within the stack, that go without saying.
+_OWN_NAMES = ("localhost", "gateway")
+_NAME = re.compile(r"[a-z0-9._-]+")
+# Names below localhost, and addresses of both kinds.
+_FORMS = ("([a-z0-9_-]+[.])+localhost", "[0-9]{1,3}([.][0-9]{1,3}){3}", r"\[[0-9a-f:.]+\]")
+# Connections to the broker's management and figures; and those kept for processors and the stack's own programs.
+_TO_MANAGEMENT, _TO_METRICS, _TO_CONTROL = 512, 128, 512
+# Connections of one address that are let in beyond its number, to be told why they are refused.
+_TOLD = 16
+JSON, TEXT = "application/json", "text/plain"
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """One port of the gateway; `connections` is how many it takes at once, `per_address` how many of one address."""
+
+    name: str
+    port: int
+    connections: int
+    per_address: int
+    content_type: str = TEXT
+
+    @property
+    def is_public(self) -> bool:
+        """Say whether it leads to functions, and so speaks JSON."""
+        return self.content_type == JSON
+
+    @property
+    def per_address_told(self) -> int:
+        """Return from how many connections of one address on it hears nothing any more."""
+        return self.per_address + _TOLD
+
+    @property
+    def crowded(self) -> str:
+        """Return what an address with too many connections is told."""
+        setting = ", or raise gateway.connections_per_address in stack.yaml" if self.is_public else ""
+        return self.write(
+            f"More than {self.per_address} connections at once come from this address; close some{setting}."
+        )
+
+    @property
+    def misdirected(self) -> str:
+        """Return what is told to who calls this machine by a name that it does not know."""
+        return self.write(
+            "This name is not known to be one of this machine; list it under dashboard.hosts in stack.yaml."
+        )
+
+    @property
+    def absent(self) -> str:
+        """Return what is told while the broker does not answer."""
+        return self.write("RabbitMQ does not answer. `invoke status` tells how it is, and `invoke up` starts it.")
+
+    def write(self, message: str) -> str:
+        """Return a message as a word of HAProxy's configuration; it has no apostrophe and no backslash."""
+        text = json.dumps({"error": message}) if self.is_public else message
+        return f"'{text}'"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many connections there may be, and how many seconds a client may take; `hold` is milliseconds."""
+
+    public: Frontend
+    broker: tuple[Frontend, ...]
+    registration: int = _TO_CONTROL
+    control: int = _TO_CONTROL
+    head: int = 30
+    body: int = 30
+    idle: int = 60
+    hold: int = 3_000
+
+    @property
+    def _to_broker(self) -> int:
+        return sum(one.connections for one in self.broker)
+
+    @cached_property
+    def total(self) -> int:
+        """Return the connections of all frontends; a request that waits for a container has one more, to itself."""
+        return 2 * self.public.connections + self.registration + self.control + self._to_broker
+
+
+def find_limits(settings: Settings, public_port: int) -> Limits:
+    """Return the limits of a stack's gateway."""
+    gateway = settings.gateway
+    public = Frontend("public", public_port, gateway.connections, gateway.connections_per_address, JSON)
+    broker = (("management", MANAGEMENT_PORT, _TO_MANAGEMENT), ("metrics", METRICS_PORT, _TO_METRICS))
+    return Limits(public, tuple(Frontend(name, port, most, most // 2) for name, port, most in broker))
+
+
+def host_pattern(names: Collection[str]) -> str:
+    """Return the regular expression of the Host headers that are answered, in any case, as a word of HAProxy's.
+
+    A web page of another site can have its own name lead to this machine (DNS rebinding), but no address.
+    """
+    known = sorted({name.lower().rstrip(".") for name in (*_OWN_NAMES, *names)})
+    own = "|".join((*(name.replace(".", "[.]") for name in known if _NAME.fullmatch(name)), *_FORMS))
+    return f"'^({own})[.]?(:[0-9]*)?$'"
+
+
+NONE, BASIC, BEARER, ANY = "none", "basic", "bearer", "any"
+# The header by which Tidegate's own programs show that they may call every function; no function sees it.
+OWN_HEADER = "X-Tidegate-Gateway"
+# What the gateway mounts: files of SHA-256 digests in upper-case hexadecimal, one a line.
+FOLDER, MOUNTED = "/etc/tidegate/login", "secrets/gateway"
+_CHALLENGES = {BASIC: ("Basic",), BEARER: ("Bearer",), ANY: ("Basic", "Bearer")}
+_WAYS = {BASIC: "HTTP basic", BEARER: "a bearer token", ANY: "HTTP basic, or a bearer token"}
+
+
+@dataclass(frozen=True)
+class GatewayLogin:
+    """Who may call functions: digests of `user:password`, of tokens, and of what Tidegate's own programs send.
+
+    They are digests without a salt: each is of a random text of 120 bits or more, and looked at with every request.
+    """
+
+    basic: Sequence[str] = ()
+    bearer: Sequence[str] = ()
+    own: Sequence[str] = ()
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Return the files of FOLDER by name."""
+        kinds = {"basic": self.basic, "bearer": self.bearer, "own": self.own}
+        return {name: "".join(f"{one.upper()}\n" for one in digests).encode() for name, digests in kinds.items()}
+
+    @property
+    def version(self) -> str:
+        """Return what changes with the digests."""
+        return digest(part for name, content in self.files.items() for part in (name, content))
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What one part of the gateway asks for: nothing, or a login; `is_shared` lets pages of other sites ask first."""
+
+    authentication: str = NONE
+    is_shared: bool = False
+    content_type: str = JSON
+
+    @property
+    def is_needed(self) -> bool:
+        """Say whether a login is asked for."""
+        return self.authentication != NONE
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Return the variables of a request of which one must be set."""
+        own = {BASIC: ("basic",), BEARER: ("bearer",), ANY: ("basic", "bearer")}[self.authentication]
+        return (*own, *(("preflight",) if self.is_shared else ()))
+
+    @property
+    def challenges(self) -> tuple[str, ...]:
+        """Return the values of WWW-Authenticate, as words of HAProxy's configuration."""
+        return tuple(f"'{scheme} realm=\"Tidegate\"'" for scheme in _CHALLENGES[self.authentication])
+
+    @property
+    def refusal(self) -> str:
+        """Return what is told to who shows no login, as a word of HAProxy's configuration."""
+        message = f"A login is needed: {_WAYS[self.authentication]}. `invoke credentials --gateway` makes one."
+        return Frontend("", 0, 0, 0, self.content_type).write(message)
+
+
+def find_guard(plan: FunctionPlan, settings: Settings) -> Guard:
+    """Return what the gateway asks for before a function is called."""
+    trigger = plan.http
+    asked = trigger.attributes.authentication if trigger else ""
+    return Guard(asked or find_default(settings), is_shared=bool(trigger and trigger.attributes.cors.enabled))
+
+
+def find_metrics_guard(settings: Settings) -> Guard:
+    """Return what is asked for before the broker's figures are shown."""
+    return Guard(find_default(settings), content_type=TEXT)
+
+
+def find_default(settings: Settings) -> str:
+    """Return the login of who says nothing else: any where other machines can reach the gateway."""
+    if settings.gateway.login != AUTO:
+        return settings.gateway.login
+    return NONE if settings.is_local else ANY
+
+
+def check_login(plans: Iterable[FunctionPlan], settings: Settings, *, has_login: bool) -> None:
+    """Refuse to ask for a login that nobody can have.
+
+    Raises:
+        ConfigError: the stack or a function asks for one, and none was made.
+    """
+    if has_login:
+        return
+    way = "Type `invoke credentials --gateway` to make a login for those who call functions, then this again"
+    problems = []
+    if (default := find_default(settings)) != NONE:
+        why = f"bind: {settings.bind} lets other machines call functions" if settings.gateway.login == AUTO else ""
+        what = why or f"gateway.login: {default} needs a login"
+        problems.append(f"stack.yaml: {what}. {way}; or set gateway.login to none.")
+    problems += [
+        f"{plan.function.document}: spec.triggers: attributes.authentication: {_asked(plan)} needs a login. {way}."
+        for plan in plans
+        if _asked(plan) not in ("", NONE)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def find_open_ports(plans: Iterable[FunctionPlan], settings: Settings) -> list[str]:
+    """Tell of the functions with a port of their own that other machines reach, which the gateway does not guard."""
+    return [
+        f"{plan.name}: other machines reach it at port {port} without a login, which only the gateway asks for. "
+        "Leave `port` out, or check who calls in the handler."
+        for plan in plans
+        if not settings.is_local and (port := _port(plan.http)) and find_guard(plan, settings).is_needed
+    ]
+
+
+def _asked(plan: FunctionPlan) -> str:
+    return plan.http.attributes.authentication if plan.http else ""
+
+
+def _port(trigger: HttpTrigger | None) -> int:
+    return trigger.attributes.port if trigger else 0
+
 
 SERVICE = "gateway"
 PORT = 8080
@@ -139,3 +363,20 @@ def _explain_absence(service: Service, name: str) -> str:
     if not service.replicas and not service.limits.is_automatic:
         return f"{name} is scaled to 0. Type `invoke scale-function {name} 1`, then this again."
     return f"{name} does not run. `invoke logs {name}` tells why; `invoke up` starts what is stopped."
+
+
+# Compose's own network, for functions, and the one of the dashboard and the scaler, which functions cannot reach.
+FUNCTIONS, CONTROL = "default", "control"
+_CONTROLLING = ("dashboard", "scaler")
+
+
+def network_name(project: str, network: str) -> str:
+    """Return what Docker calls a network of a Compose project."""
+    return f"{project}_{network}"
+
+
+def find_networks(service: str) -> tuple[str, ...]:
+    """Return the networks that a service is on; the broker and the gateway serve both."""
+    if service in (BROKER, SERVICE):
+        return (FUNCTIONS, CONTROL)
+    return (CONTROL,) if service in _CONTROLLING else (FUNCTIONS,)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from stack.config.secret import SecretContent
+from stack.config.environment import SecretContent
 from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
 from stack.plan.broker import MQTT_PORT
 from stack.plan.function import BROKER_SECRET, MQTT_SECRET, FunctionPlan, is_stack_broker, processor_document

@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from jinja2 import Environment, StrictUndefined
 
 from stack.errors import HostError
-from stack.plan.provision_release import Release
 from stack.plan.provision_step import (
     AnyOf,
     Command,
@@ -18,6 +17,7 @@ from stack.plan.provision_step import (
     PackagesAbsent,
     PackagesInstalled,
     PidIsOf,
+    Release,
     SourceListed,
     Step,
     UserInGroup,

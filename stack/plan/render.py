@@ -5,29 +5,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from stack.config.duration import parse_duration
 from stack.config.settings import Settings
+from stack.config.value import parse_duration
 from stack.plan import image
 from stack.plan.account import Accounts, describe_accounts, describe_foundation
-from stack.plan.authentication import FOLDER as LOGIN_FOLDER
-from stack.plan.authentication import MOUNTED as LOGIN_MOUNTED
-from stack.plan.authentication import GatewayLogin
-from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, topology
+from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
 from stack.plan.broker_data import name_volume
-from stack.plan.code import runs_as_is
-from stack.plan.dockerfile import HEALTH_CHECK, ca_context
-from stack.plan.foundation import Foundation, lay_foundation
+from stack.plan.code_entry import runs_as_is
+from stack.plan.dockerfile import HEALTH_CHECK, ca_context, render_package
 from stack.plan.function import FunctionPlan, bound_queues, processor_document
-from stack.plan.gateway import CONTROL_HOST, MEMORY, MEMORY_VOLUME, PORT, REGISTRATION_PORT, render_gateway
+from stack.plan.gateway import CONTROL as CONTROL_NETWORK
+from stack.plan.gateway import (
+    CONTROL_HOST,
+    MEMORY,
+    MEMORY_VOLUME,
+    PORT,
+    REGISTRATION_PORT,
+    GatewayLogin,
+    render_gateway,
+)
+from stack.plan.gateway import FOLDER as LOGIN_FOLDER
+from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
-from stack.plan.image import Ground
-from stack.plan.network import CONTROL as CONTROL_NETWORK
-from stack.plan.nuclio_dashboard import is_nuclio, nuclio_image, render_nuclio
-from stack.plan.package import render_package
-from stack.plan.policy import policies
+from stack.plan.image import Foundation, Ground, lay_foundation
 from stack.plan.secret import Mount
-from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service
+from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, is_nuclio, nuclio_image, render_nuclio
 from stack.plan.template import fill
 from stack.processor.configuration import TIMEOUT_VARIABLE
 

@@ -4,15 +4,14 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from stack.config.secret import SecretContent, SecretRef
+from stack.config.container import SecretVolume
+from stack.config.environment import SecretContent, SecretRef
 from stack.config.trigger import MqttTrigger, RabbitTrigger
-from stack.config.volume import SecretVolume
 from stack.errors import ConfigError
-from stack.plan.account import function_account
+from stack.plan.account import function_account, signature_key
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import BROKER_SECRET, MQTT_SECRET, SIGNATURE_SECRET, FunctionPlan
 from stack.plan.image import digest
-from stack.plan.key import signature_key
 
 FOLDER = "/run/secrets"
 # Linux takes no longer string, of name and value, into the environment of a program (MAX_ARG_STRLEN).

@@ -6,22 +6,39 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from stack.config.container import RestartPolicy
-from stack.config.duration import parse_duration
 from stack.config.function import FUNCTION_LABEL, PROJECT_LABEL
-from stack.config.quantity import cpus, memory_bytes
-from stack.config.settings import Processor, Settings
+from stack.config.settings import Implementation, Processor, Settings
 from stack.config.trigger import HttpTrigger
+from stack.config.value import cpus, memory_bytes, parse_duration
 from stack.errors import ConfigError
 from stack.plan.broker import Credentials
-from stack.plan.code import runs_as_is
+from stack.plan.code_entry import runs_as_is
 from stack.plan.dockerfile import split_commands
-from stack.plan.foundation import chosen_processor
 from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.host_access import check_host_access, read_user
-from stack.plan.image import digest
-from stack.plan.nuclio_dashboard import is_nuclio
+from stack.plan.image import chosen_processor, digest
 from stack.plan.scale import Limits, choose_replicas, find_limits
 from stack.plan.secret import Mount, Vault, find_mounts
+from stack.plan.template import fill
+
+_REPOSITORY = "quay.io/nuclio/dashboard"
+_PLATFORM = "nuclio/platform.yaml"
+
+
+def is_nuclio(settings: Settings) -> bool:
+    """Say whether the dashboard is Nuclio's."""
+    return settings.dashboard.implementation is Implementation.NUCLIO
+
+
+def nuclio_image(settings: Settings, architecture: str) -> str:
+    """Name the image of Nuclio's dashboard, which has a tag for each architecture."""
+    return f"{_REPOSITORY}:{settings.images.nuclio}-{architecture}"
+
+
+def render_nuclio(settings: Settings) -> dict[str, bytes]:
+    """Render what Nuclio's dashboard mounts; nothing where it is not wanted."""
+    return {_PLATFORM: fill(_PLATFORM, {"settings": settings})} if is_nuclio(settings) else {}
+
 
 # Labels by which a container is found again, and by which a change is seen that Compose does not see.
 _LABELS = "io.tidegate."

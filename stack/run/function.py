@@ -1,4 +1,4 @@
-"""Functions: build and delete; run/deploy/ deploys them."""
+"""Functions: build and delete; run/deploy.py deploys them."""
 
 import shutil
 from collections.abc import Sequence
@@ -6,38 +6,37 @@ from functools import partial
 
 from stack import console
 from stack.config.source import Function, find_folder, function_folders, load_function
+from stack.docker.container import Container
+from stack.docker.image import Builder
+from stack.docker.stack import Stack, open_stack, warn_inert
 from stack.errors import ConfigError
-from stack.plan.code import runs_as_is
+from stack.plan.code_entry import runs_as_is
+from stack.plan.dockerfile import check_requirements
 from stack.plan.function import FunctionPlan, complete_function, inline_source, own_queues, plan_function
-from stack.plan.handler_check import check_handler, find_source
+from stack.plan.function_check import check_handler, find_loopback, find_source
 from stack.plan.host_access import check_host_access
-from stack.plan.loopback import find_loopback
-from stack.plan.package import check_requirements
-from stack.plan.python import explain_python
+from stack.plan.image import explain_python
 from stack.plan.render import find_foundation
 from stack.plan.secret import check_secrets
-from stack.run.broker.broker import delete_queues
-from stack.run.broker.leftover import clear_after_deletion
-from stack.run.catalogue.namesake import check_namesakes
-from stack.run.deploy.deployment import (
+from stack.rabbitmq.management import delete_queues
+from stack.rabbitmq.stale_topology import clear_after_deletion
+from stack.run.revision import prune_revisions
+from stack.run.revision_tag import release_function
+from stack.run.scale import settle_scaler
+from stack.run.stack import write_stack
+from stack.state.deploy_log import forget_log
+from stack.state.deployment import (
     Deployment,
+    check_namesakes,
     forget_deployment,
     is_deployed,
     list_unreadable,
     load_live,
     load_revisions,
 )
-from stack.run.deploy.log import forget_log
-from stack.run.deploy.revision import prune_revisions
-from stack.run.deploy.revision_tag import release_function
-from stack.run.docker.container import Container
-from stack.run.image import Builder
-from stack.run.lock import TREE, lock
-from stack.run.scale.replicas import forget_replicas
-from stack.run.scale.scale import settle_scaler
-from stack.run.source.source import Store, forget_code
-from stack.run.stack import Stack, open_stack
-from stack.run.warning import warn_inert
+from stack.state.lock import TREE, lock
+from stack.state.replicas import forget_replicas
+from stack.state.source.source import Store, forget_code
 
 
 def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[FunctionPlan, str]]:
@@ -138,7 +137,7 @@ def delete_function(name: str) -> None:
             _forget(stack, revisions)
         prune_revisions(stack, [name])
         fresh = stack.reread()
-        fresh.write(fresh.inputs)
+        write_stack(fresh, fresh.inputs)
     settle_scaler(fresh)
     kept = f"; functions/{name} is kept" if name in function_folders(stack.workspace.root) else ""
     console.success(f"{name} is gone{kept}.")

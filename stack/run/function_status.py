@@ -1,15 +1,22 @@
 """How functions are, deployed or not."""
 
+import json
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from stack import console
 from stack.config.settings import Settings
+from stack.docker.container import Container
+from stack.docker.engine import Engine
+from stack.docker.stack import Stack, open_stack, warn_refused
 from stack.errors import ConfigError
 from stack.plan.gateway import find_url
+from stack.plan.metrics import Handling
 from stack.plan.stack import Service
-from stack.run.docker.container import Container
-from stack.run.stack import Stack, open_stack, warn_refused
+from stack.run.function_snapshot import Sketch
+from stack.run.job import Job
+from stack.state.deploy_log import ROLLBACK, Attempt, Result
 
 # The state of a function that asks for what stack.yaml does not allow it of this machine.
 NOT_ALLOWED = "not allowed"
@@ -101,3 +108,134 @@ def _tell_state(service: Service, containers: Sequence[Container]) -> str:
     if not service.replicas:
         return "scaledToZero"
     return containers[0].condition if containers else "stopped"
+
+
+# Characters of a container's id, by which Docker's network knows it too.
+_SHORT_ID = 12
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One container's figures since it started; `reason` is why it cannot handle events, empty when it can."""
+
+    reason: str = ""
+    refusal: str = ""
+    """Which queue of failed messages the broker refuses, and why; empty when it does not."""
+    events: int = 0
+    failures: int = 0
+    rate: float = 0.0
+    """Events a second, over the last minute."""
+    in_flight: int = 0
+    retried: int = 0
+    dead_lettered: int = 0
+    reconnects: int = 0
+    restarts: int = 0
+    busy_seconds: float = 0.0
+    """How long the longest event in hand has taken so far."""
+    stuck_workers: int = 0
+    """How many workers have been at one event for more than a minute."""
+    recent_events: int = 0
+    recent_failures: int = 0
+    """Of the last fifty events or a little more, how many failed."""
+
+    @property
+    def handling(self) -> Handling:
+        """Return how its handlers do."""
+        return Handling(self.busy_seconds, self.stuck_workers, self.recent_events, self.recent_failures, self.refusal)
+
+
+def read_figures(engine: Engine, containers: Sequence[Container]) -> dict[str, Figures]:
+    """Ask every function's container at once; return the figures of those that answer, by id.
+
+    One of them is made to ask the others, since it reaches them wherever Docker runs, and one command is quick.
+    """
+    running = [one for one in containers if one.function and one.is_running]
+    if not running:
+        return {}
+    hosts = [one.id[:_SHORT_ID] for one in running]
+    asker = next((one for one in running if one.is_ready), running[0])
+    states = _parse(engine.execute(asker, "processor", "--states", *hosts))
+    return {one.id: _read(states[one.id[:_SHORT_ID]]) for one in running if one.id[:_SHORT_ID] in states}
+
+
+def _parse(text: str) -> dict[str, dict[str, object]]:
+    """Return the states by host; none where the container cannot tell, such as one made by an older release."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _read(state: dict[str, object]) -> Figures:
+    known = {field.name for field in fields(Figures)}
+    return Figures(**{name: value for name, value in state.items() if name in known})  # type: ignore[arg-type]
+
+
+BUILDING, READY, ERROR, UNHEALTHY = "building", "ready", "error", "unhealthy"
+SCALED_TO_ZERO, STANDBY = "scaledToZero", "standby"
+# Tidegate's own: Nuclio has no function that is only a folder.
+NOT_DEPLOYED = "not deployed"
+
+# Until Docker's own health check, too, says that a function is ready.
+_HEALTH_MILLISECONDS = 15_000
+
+
+@dataclass(frozen=True)
+class State:
+    """One of the words, and why; what is not settled may change without a sign."""
+
+    word: str
+    message: str = ""
+    is_settled: bool = True
+
+
+def tell_state(sketch: Sketch, containers: Sequence[Container], job: Job | None) -> State:
+    """Say how a function is. A deploy that failed counts until the next, although what ran before runs on.
+
+    One that was to go back to an older revision does not: what runs is what its folder and its clients know.
+    """
+    last = sketch.attempts[-1] if sketch.attempts else None
+    if _is_building(sketch, job):
+        return State(BUILDING, is_settled=job is not None)
+    if sketch.refusal:
+        return State(ERROR, sketch.refusal)
+    if last and last.end and last.result is not Result.READY and not _is_lost_rollback(sketch, last):
+        return State(ERROR, last.end.message)
+    if sketch.deployed is None:
+        return State(ERROR, sketch.problem) if sketch.problem else State(NOT_DEPLOYED)
+    if sketch.deployed.spec.disable:
+        return State(STANDBY)
+    if not sketch.replicas:
+        return State(SCALED_TO_ZERO)
+    return _tell_health(last, containers)
+
+
+def _is_lost_rollback(sketch: Sketch, last: Attempt) -> bool:
+    """Return whether the last deploy was a rollback that failed: the function is as it was before."""
+    return sketch.deployed is not None and last.begin.reason.startswith(ROLLBACK)
+
+
+def _is_building(sketch: Sketch, job: Job | None) -> bool:
+    begun = sketch.attempts[-1].begin.time if sketch.attempts else 0.0
+    return sketch.is_being_deployed or (job is not None and job.is_deploy and begun < job.began)
+
+
+def _tell_health(last: Attempt | None, containers: Sequence[Container]) -> State:
+    if any(one.is_ready for one in containers):
+        return State(READY, _tell_lost_rollback(last))
+    is_new = last is not None and last.end is not None and _age(last.end.time) < _HEALTH_MILLISECONDS
+    if is_new and any(one.is_running and one.health == "starting" for one in containers):
+        return State(READY, is_settled=False)
+    conditions = ", ".join(sorted({one.condition for one in containers}))
+    return State(UNHEALTHY, f"Its containers are {conditions}." if conditions else "It has no container.")
+
+
+def _tell_lost_rollback(last: Attempt | None) -> str:
+    if last is None or last.end is None or last.result is Result.READY:
+        return ""
+    return f"The last {last.begin.reason} failed: {last.end.message}"
+
+
+def _age(milliseconds: float) -> float:
+    return time.time() * 1000 - milliseconds

@@ -21,18 +21,18 @@ from stack.config.source import (
     load_function,
     read_configuration,
 )
+from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, FunctionError
 from stack.plan.account import function_account
 from stack.plan.broker import MQTT_PORT
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
 from stack.plan.secret import check_secrets
-from stack.run.broker.account import borrowed_account
-from stack.run.broker.broker import find_broker
-from stack.run.deploy.queues import check_function_queues
-from stack.run.source.source import Store
-from stack.run.stack import Stack, open_stack
-from stack.run.workspace import PROGRAM, write_file
+from stack.rabbitmq.account import borrowed_account
+from stack.rabbitmq.management import find_broker
+from stack.run.deploy import check_function_queues
+from stack.state.source.source import Store
+from stack.state.workspace import PROGRAM, write_file
 
 _HOST, _HTTP_PORT = "127.0.0.1", 8080
 _PRIVATE = 0o600

@@ -1,4 +1,4 @@
-"""What the user is told of the stack and its functions; run/deploy/report.py tells of deploys."""
+"""What the user is told of the stack and its functions; run/deploy_report.py tells of deploys."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -6,24 +6,21 @@ from datetime import datetime
 from typing import Any
 
 from stack import console
+from stack.docker.container import Container
+from stack.docker.image import describe_age, find_age
+from stack.docker.stack import Stack, open_stack, warn_refused
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import count_dead_letters
-from stack.plan.function_health import Handling, find_handling_troubles
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import find_url
-from stack.plan.python import explain_python
+from stack.plan.image import explain_python
+from stack.plan.metrics import Handling, Trouble, find_handling_troubles
 from stack.plan.render import DASHBOARD_PORT
-from stack.plan.trouble import Trouble
-from stack.run.boot import bring_up
-from stack.run.broker.drift import survey_stack_broker
-from stack.run.broker.survey import BrokerSurvey
-from stack.run.deploy.deployment import load_deployments
-from stack.run.deploy.revision import tell_revisions
-from stack.run.docker.container import Container
-from stack.run.figures import Figures, read_figures
-from stack.run.function_status import list_functions, show_functions
-from stack.run.image_age import describe_age, find_age
-from stack.run.stack import Stack, open_stack, warn_refused
+from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
+from stack.run.function_status import Figures, list_functions, read_figures, show_functions
+from stack.run.revision import tell_revisions
+from stack.run.up import bring_up
+from stack.state.deployment import load_deployments
 
 _HTTP_PORT = 8080
 # The broker's ports, and the service that publishes each.

@@ -7,26 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stack import console
+from stack.docker.base_image import note_renewal
+from stack.docker.command import require_success, run
+from stack.docker.container import Container
+from stack.docker.image import OLD_DAYS, Builder, find_age
+from stack.docker.stack import Stack, check_owner, open_stack
+from stack.docker.volume import create_volume, helper, remove_volume
 from stack.errors import BrokerError, ConflictError, StackError
 from stack.plan.broker import SERVICE
-from stack.plan.broker_data import BrokerData, explain_others, find_wanted_data
+from stack.plan.broker_data import BrokerData, explain_others, explain_step, find_wanted_data, read_series
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.image import haproxy_base, python_base, rabbitmq_base
 from stack.plan.render import rabbitmq_image
-from stack.plan.version import explain_step, read_series
-from stack.run.boot import bring_up
-from stack.run.broker.broker import find_broker
-from stack.run.broker.data import describe, find_volumes, holds_data, note_data
-from stack.run.docker.command import require_success, run
-from stack.run.docker.container import Container
-from stack.run.docker.volume import create_volume, helper, remove_volume
-from stack.run.ground import note_renewal
-from stack.run.image import Builder
-from stack.run.image_age import OLD_DAYS, find_age
+from stack.rabbitmq.data import describe, find_volumes, holds_data, note_data
+from stack.rabbitmq.management import find_broker
 from stack.run.interruption import interruptible
-from stack.run.lock import stack_lock
-from stack.run.owner import check_owner
-from stack.run.stack import Stack, open_stack
+from stack.run.up import bring_up
+from stack.state.lock import stack_lock
 
 _FOLDER = "/var/lib/rabbitmq"
 _WAY_ON = "nothing was removed; `invoke upgrade` goes on from here."

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from stack import console
 from stack.errors import StackError
-from stack.run.workspace import PROGRAM
+from stack.state.workspace import PROGRAM
 
 FOLDER = PROGRAM / "stack" / "dashboard" / "static" / "vendor"
 LOCK = FOLDER / "lock.json"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from stack.run.secret.access import USER, make_access
-from stack.run.workspace import Workspace as StackWorkspace
+from stack.state.access import USER, make_access
+from stack.state.workspace import Workspace as StackWorkspace
 from tests.browser.visit import DESKTOP, Visit
 from tests.docker.workspace import ROOT, fetch, make_workspace, wait_until
 from tests.ports import free_port

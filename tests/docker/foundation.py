@@ -9,7 +9,7 @@ import pytest
 from tests.docker.share import Share, open_share
 from tests.docker.workspace import ROOT, make_workspace, run_docker
 
-_PREPARE = "from stack.run.boot import prepare_images; prepare_images()"
+_PREPARE = "from stack.run.up import prepare_images; prepare_images()"
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,14 @@ from typing import Any
 import pika
 import pytest
 
+from stack.docker.stack import Stack, open_stack
 from stack.errors import FunctionError
-from stack.run.broker.broker import find_broker
-from stack.run.broker.dead_letter import Choice, discard_letters, list_letters, replay_letters
-from stack.run.broker.publication import peek
-from stack.run.secret.key import function_signature_key
-from stack.run.stack import Stack, open_stack
-from stack.run.workspace import VARIABLE
-from stack.run.workspace import Workspace as StackWorkspace
+from stack.rabbitmq.dead_letter import Choice, discard_letters, list_letters, replay_letters
+from stack.rabbitmq.management import find_broker
+from stack.rabbitmq.publication import peek
+from stack.state.vault import function_signature_key
+from stack.state.workspace import VARIABLE
+from stack.state.workspace import Workspace as StackWorkspace
 from tests.docker.test_processor import Bench, bench
 from tests.docker.workspace import Broker, Workspace
 from tests.unit.processor.running import wait_for

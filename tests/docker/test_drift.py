@@ -12,16 +12,16 @@ from urllib.parse import quote
 import pika
 import pytest
 
-from stack.config.secret import Secret
+from stack.config.environment import Secret
+from stack.docker.stack import Stack, open_stack
 from stack.errors import BrokerError
 from stack.plan.account import ADMINISTRATOR
 from stack.plan.broker import Credentials, hash_password
-from stack.run.broker import connection
-from stack.run.broker.broker import find_broker
-from stack.run.broker.dead_letter import Choice, replay_letters
-from stack.run.broker.drift import mend_stack_broker, survey_stack_broker
-from stack.run.stack import Stack, open_stack
-from stack.run.workspace import Workspace as StackWorkspace
+from stack.rabbitmq import connection
+from stack.rabbitmq.dead_letter import Choice, replay_letters
+from stack.rabbitmq.drift import mend_stack_broker, survey_stack_broker
+from stack.rabbitmq.management import find_broker
+from stack.state.workspace import Workspace as StackWorkspace
 from tests.docker.workspace import Workspace, fetch, run_docker, wait_until
 
 NAME = "drifter"

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import pika
 import pytest
 
-from stack.run.deploy.farewell import open_farewell
-from stack.run.stack import open_stack
-from stack.run.workspace import Workspace as RunWorkspace
+from stack.docker.stack import open_stack
+from stack.run.rollout import open_farewell
+from stack.state.workspace import Workspace as RunWorkspace
 from tests.docker.workspace import Workspace, fetch, wait_until
 
 Author = Callable[..., Path]
@@ -215,7 +215,7 @@ def test_older_version_that_keeps_the_lock_is_sent_nothing_new(workspace: Worksp
 def test_goodbye_is_said_at_once_and_what_the_gateway_does_not_know_of_is_waited_for(
     workspace: Workspace, author: Author, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stack.run.deploy.farewell._PATIENCE_SECONDS", 120)
+    monkeypatch.setattr("stack.run.rollout._PATIENCE_SECONDS", 120)
     write(author, "gw-bye", "one")
     workspace.invoke("deploy-function", "gw-bye")
     stack = open_stack(RunWorkspace(workspace.root))

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from stack.docker.stack import open_stack
 from stack.errors import BrokerError
-from stack.run.broker.broker import find_broker
-from stack.run.secret.gateway_login import make_gateway_login
-from stack.run.stack import open_stack
-from stack.run.workspace import Workspace as RunWorkspace
+from stack.rabbitmq.management import find_broker
+from stack.state.access import make_gateway_login
+from stack.state.workspace import Workspace as RunWorkspace
 from tests.docker.workspace import Broker, Workspace, fetch, wait_until
 
 Author = Callable[..., Path]
@@ -115,7 +115,7 @@ def test_address_has_so_many_connections(workspace: Workspace, configured: Calla
 def test_flood_of_clients_leaves_room_for_control(workspace: Workspace, configured: Callable[..., None]) -> None:
     port = workspace.settings.ports.gateway
     configured(gateway={"connections": 64, "connections_per_address": 10_000})
-    code = "from stack.run.gateway import read_traffic; read_traffic(); print('known')"
+    code = "from stack.docker.gateway import read_traffic; read_traffic(); print('known')"
 
     def is_full() -> bool:
         # Some may still be let in by the process that has the older configuration.

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from stack.run.broker.dead_letter import Choice, discard_letters, list_letters, replay_letters
-from stack.run.stack import Stack, open_stack
-from stack.run.workspace import VARIABLE
+from stack.docker.stack import Stack, open_stack
+from stack.rabbitmq.dead_letter import Choice, discard_letters, list_letters, replay_letters
+from stack.state.workspace import VARIABLE
 from tests.docker.amqp_wire import Wire, entry, headers, long
 from tests.docker.test_processor import Bench, bench
 from tests.docker.workspace import Broker, Workspace, run_docker, wait_until

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from stack.config.settings import Settings
+from stack.docker.base_image import make_base
 from stack.plan.image import debian_image
-from stack.run.base import make_base
-from stack.run.host import find_ca, read_archive
+from stack.state.host import find_ca, read_archive
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 

@@ -14,8 +14,8 @@ from typing import Any
 import pika
 import pytest
 
-from stack.run.stack import open_stack
-from stack.run.workspace import Workspace as RunWorkspace
+from stack.docker.stack import open_stack
+from stack.state.workspace import Workspace as RunWorkspace
 from tests.docker.test_deploy import answer, ask
 from tests.docker.workspace import Workspace, fetch, list_images, run_docker, wait_until
 

@@ -15,7 +15,7 @@ import pika
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from stack.run.secret.credentials import USERNAME
+from stack.state.credentials import USERNAME
 from tests.docker.workspace import Broker, Workspace, fetch, run_docker, wait_until
 from tests.ports import free_port
 

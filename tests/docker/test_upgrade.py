@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pika
 import pytest
 
+from stack.docker.volume import create_volume, helper, list_volumes
 from stack.plan.broker_data import BrokerData
-from stack.run.broker.data import load_data, note_data
-from stack.run.docker.volume import create_volume, helper, list_volumes
-from stack.run.workspace import Workspace as StackWorkspace
+from stack.rabbitmq.data import load_data, note_data
+from stack.state.workspace import Workspace as StackWorkspace
 from tests.docker.workspace import Workspace, run_docker
 
 QUEUE = "up-queue"

@@ -20,13 +20,13 @@ from uuid import uuid4
 
 import yaml
 
-from stack.config.secret import SecretContent
+from stack.config.environment import SecretContent
 from stack.config.settings import FILE, Settings, load_settings
 from stack.plan.account import administrator
-from stack.run.deploy.revision_tag import revision_repository
-from stack.run.secret.credentials import load_credentials
-from stack.run.secret.key import load_stack_key
-from stack.run.workspace import Workspace as StackWorkspace
+from stack.run.revision_tag import revision_repository
+from stack.state.credentials import load_credentials
+from stack.state.vault import load_stack_key
+from stack.state.workspace import Workspace as StackWorkspace
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,7 @@ import yaml
 
 from stack.errors import HostError
 from stack.plan.provision import HOST, PACKAGES, Machine, Source, plan_provision, render_cloud_config
-from stack.plan.provision_release import RELEASES, find_release, parse_os_release
-from stack.plan.provision_step import describe_step
+from stack.plan.provision_step import RELEASES, describe_step, find_release, parse_os_release
 from stack.run.provision.provision import CLOUD_CONFIG
 
 GOLDEN = Path(__file__).parent / "golden/provision"

@@ -16,11 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from stack.config.allow import GPU, Allow
 from stack.config.document import parse_model
+from stack.config.environment import Secret
 from stack.config.function import FunctionConfig
-from stack.config.secret import Secret
-from stack.config.settings import Dashboard, Images, ImageSource, Implementation, Ports, Processor, Settings
+from stack.config.settings import GPU, Allow, Dashboard, Images, ImageSource, Implementation, Ports, Processor, Settings
 from stack.config.source import Function, SourceFile
 from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
@@ -29,8 +28,8 @@ from stack.plan.image import Archive, Ground
 from stack.plan.render import Files, Home, Inputs, function_image, render, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import plan_service
-from stack.run.secret.vault import mount_secrets
-from stack.run.workspace import Workspace, write_tree
+from stack.state.vault import mount_secrets
+from stack.state.workspace import Workspace, write_tree
 from tests.unit.plan.samples import KEY, make_vault
 
 GOLDEN = Path(__file__).parent / "golden" / "stack"

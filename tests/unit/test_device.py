@@ -10,9 +10,9 @@ import pytest
 from stack.errors import BrokerError, StackError
 from stack.plan.broker import GUEST_CREDENTIALS
 from stack.plan.device import AMQP, BOTH, MQTT, Order, Reading, check_order, measure
-from stack.plan.outbox import Outbox
-from stack.run.broker.broker import Broker
-from stack.run.device.device import send
+from stack.rabbitmq.device import send
+from stack.rabbitmq.management import Broker
+from stack.rabbitmq.publish_confirms import Outbox
 
 
 def order(count: int = 10, rate: float = 0, protocol: str = AMQP, sensors: int = 1) -> Order:

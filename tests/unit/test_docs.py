@@ -11,12 +11,11 @@ from invoke import Collection, Config, ParseError
 from invoke.parser import Parser
 
 import tasks
-from stack.config.document import parse_model
-from stack.config.inert import find_inert
+from stack.config.document import find_inert, parse_model
 from stack.config.inline import find_block
-from stack.config.reading import parse_mapping
 from stack.config.settings import Settings
 from stack.config.source import load_function
+from stack.config.yaml_loader import parse_mapping
 from stack.plan.function import plan_function
 
 ROOT = Path(__file__).parents[2]

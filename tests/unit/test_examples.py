@@ -13,7 +13,7 @@ import pytest
 from nuclio_sdk import Event, Response
 from paho.mqtt.client import Client
 
-from stack.config.inert import find_inert
+from stack.config.document import find_inert
 from stack.config.settings import Settings
 from stack.config.source import find_folder, load_function
 from stack.plan.function import plan_function

@@ -7,12 +7,14 @@ import pytest
 
 from stack.errors import HostError
 from stack.plan.provision import Machine, Source, plan_provision
-from stack.plan.provision_release import RELEASES, find_release, parse_os_release
 from stack.plan.provision_step import (
+    RELEASES,
     Command,
     FileExists,
     Step,
     describe_step,
+    find_release,
+    parse_os_release,
 )
 from stack.run.provision.provision import provision
 

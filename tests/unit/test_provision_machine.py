@@ -11,10 +11,9 @@ import pytest
 
 from stack.errors import HostError
 from stack.plan.provision import HOST, Machine, Source
-from stack.plan.provision_release import RELEASES
-from stack.plan.provision_step import Command, FileExists, Step
+from stack.plan.provision_step import RELEASES, Command, FileExists, Step
 from stack.run.provision.machine import choose_source, find_problem
-from stack.run.provision.step import apply_step
+from stack.run.provision.provision import apply_step
 
 BOOKWORM, TRIXIE = RELEASES[-2:]
 

@@ -15,7 +15,7 @@ from stack.plan.provision_step import (
     Step,
 )
 from stack.run.provision.check import holds
-from stack.run.provision.step import apply_step
+from stack.run.provision.provision import apply_step
 from tests.unit import test_provision
 
 MACHINE = replace(test_provision.MACHINE, prefix=("sudo",), user="ann", installed=("runc",))

@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from stack.config.function_event import FunctionEvent
-from stack.dashboard.api.body import read_model
-from stack.dashboard.api.namespaces import find_namespace
-from stack.dashboard.desk import desk_of
-from stack.run.catalogue.saved_event import list_events, remove_event, save_event
+from stack.config.project import FunctionEvent
+from stack.dashboard.api.platform import find_namespace
+from stack.dashboard.api.request import read_model
+from stack.dashboard.services import desk_of
+from stack.state.project import list_events, remove_event, save_event
 
 
 def routes() -> list[BaseRoute]:

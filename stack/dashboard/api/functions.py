@@ -6,26 +6,29 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from stack.dashboard.api.body import is_true, read_object
-from stack.dashboard.api.external_ip_addresses import find_addresses
-from stack.dashboard.api.function_object import IMPORTED, Listing, describe_object, export_object, tell_state
-from stack.dashboard.api.function_wish import (
+from stack.dashboard.api.function_object import (
+    IMPORTED,
     VERSION,
+    Listing,
     Wish,
     check_free,
     check_version,
+    describe_object,
+    export_object,
     find_record,
     keep_wish,
     read_name,
     read_wish,
+    tell_state,
 )
-from stack.dashboard.desk import Desk, desk_of
-from stack.dashboard.handling import add_troubles
-from stack.dashboard.security.login import user_of
+from stack.dashboard.api.platform import find_addresses
+from stack.dashboard.api.request import is_true, read_object
+from stack.dashboard.security.auth import user_of
+from stack.dashboard.services import Desk, add_troubles, desk_of
 from stack.errors import StackError
-from stack.run.catalogue.catalogue import FunctionRecord
-from stack.run.job.job import Job
-from stack.run.state import BUILDING
+from stack.run.catalogue import FunctionRecord
+from stack.run.function_status import BUILDING
+from stack.run.job import Job
 
 _JSON = "application/json"
 _ACCEPTED = 202

@@ -16,19 +16,18 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 from yarl import URL
 
-from stack.config.duration import parse_duration
-from stack.dashboard.api.body import is_true
-from stack.dashboard.api.external_ip_addresses import find_addresses as find_hosts
-from stack.dashboard.api.function_object import find_addresses
-from stack.dashboard.api.function_wish import find_record
-from stack.dashboard.desk import Desk, desk_of
-from stack.plan.authentication import OWN_HEADER
+from stack.config.value import parse_duration
+from stack.dashboard.api.function_object import find_addresses, find_record
+from stack.dashboard.api.platform import find_addresses as find_hosts
+from stack.dashboard.api.request import is_true
+from stack.dashboard.services import Desk, desk_of
+from stack.docker.engine import Engine
+from stack.plan.gateway import OWN_HEADER
 from stack.processor.caller import HEADER, prove
-from stack.run.call import TIMEOUT_SECONDS, find_call_url
-from stack.run.catalogue.catalogue import FunctionRecord
-from stack.run.docker.engine import Engine
-from stack.run.secret.gateway_login import show_proof
-from stack.run.secret.key import function_signature_key
+from stack.run.catalogue import FunctionRecord
+from stack.run.invocation import TIMEOUT_SECONDS, find_call_url
+from stack.state.access import show_proof
+from stack.state.vault import function_signature_key
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 _WITHOUT_BODY = ("GET", "HEAD")

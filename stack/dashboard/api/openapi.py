@@ -9,17 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from stack.dashboard.api.description import function, function_event, platform, project
-from stack.dashboard.api.description.operation import Operation, refer
-from stack.dashboard.api.description.schema import describe_schemas
-from stack.dashboard.api.versions import LABEL
+from stack.dashboard.api.description.operation import Operation, describe_schemas, refer
+from stack.dashboard.api.description.resource import FUNCTION_EVENTS, FUNCTIONS, PLATFORM, PROJECTS
+from stack.dashboard.api.platform import LABEL
 
 _ABOUT = (
     "Nuclio's REST API, so that its clients work without a change. API gateways and v3io streams, which need "
     "Kubernetes or the Iguazio platform, are not described: there are none, and changes answer 501. A login is needed "
     "where other machines can reach the dashboard."
 )
-_OPERATIONS = (*function.OPERATIONS, *project.OPERATIONS, *function_event.OPERATIONS, *platform.OPERATIONS)
+_OPERATIONS = (*FUNCTIONS, *PROJECTS, *FUNCTION_EVENTS, *PLATFORM)
 
 
 def routes() -> list[BaseRoute]:

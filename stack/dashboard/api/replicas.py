@@ -10,12 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from stack.config.duration import parse_duration
-from stack.dashboard.api.function_wish import find_record
-from stack.dashboard.desk import desk_of
-from stack.run.docker.container import Container
-from stack.run.live.engine import AsyncEngine
-from stack.run.live.events import FAILURES
+from stack.config.value import parse_duration
+from stack.dashboard.api.function_object import find_record
+from stack.dashboard.services import desk_of
+from stack.docker.container import Container
+from stack.live.docker import FAILURES, AsyncEngine
 
 
 def routes() -> list[BaseRoute]:

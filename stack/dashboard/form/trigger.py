@@ -9,13 +9,22 @@ from typing import Any
 from stack.config.document import NuclioDocument
 from stack.config.function import FunctionConfig
 from stack.config.problem import Problem, find_problems
-from stack.config.reading import parse_mapping
-from stack.config.rewrite import remove_value, rename_key, set_value
 from stack.config.source import FILE
 from stack.config.trigger import CRON, HTTP, MQTT, RABBITMQ, CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger
 from stack.config.trigger import kind_of as find_kind
-from stack.dashboard.form.field import Field, Kind, list_fields, say_key
-from stack.dashboard.form.value import Sent, WrongValueError, find_change, look_up, show_value
+from stack.config.yaml_edit import remove_value, rename_key, set_value
+from stack.config.yaml_loader import parse_mapping
+from stack.dashboard.form.field import (
+    Field,
+    Kind,
+    Sent,
+    WrongValueError,
+    find_change,
+    list_fields,
+    look_up,
+    say_key,
+    show_value,
+)
 
 ROOT = ("spec", "triggers")
 MODELS: dict[str, type[NuclioDocument]] = {

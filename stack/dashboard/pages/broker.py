@@ -9,15 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from stack.dashboard.desk import desk_of
 from stack.dashboard.page import render
+from stack.dashboard.services import desk_of
 from stack.errors import BrokerError, ConfigError, StackError
+from stack.live.traffic import describe_message
 from stack.plan.device import EXCHANGE, ROUTING_KEY, TOPIC
-from stack.plan.publication import read_amqp, read_mqtt
-from stack.run.broker.broker import Broker
-from stack.run.broker.publication import peek, publish_amqp, publish_mqtt
-from stack.run.live.management import ROWS
-from stack.run.live.traffic import describe_message
+from stack.plan.message import read_amqp, read_mqtt
+from stack.rabbitmq.management import Broker
+from stack.rabbitmq.management_async import ROWS
+from stack.rabbitmq.publication import peek, publish_amqp, publish_mqtt
 
 # Topics for which messages are copied into a queue of our own.
 _OBSERVERS = ("devices", "traffic:")

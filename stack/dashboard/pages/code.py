@@ -10,13 +10,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stack.config.document import Document
-from stack.config.place import Finding, find_places
 from stack.config.source import FILE, FOLDER
-from stack.dashboard.api.body import read_model
-from stack.dashboard.desk import Desk, desk_of
+from stack.config.yaml_loader import Finding, find_places
+from stack.dashboard.api.request import read_model
 from stack.dashboard.pages.function import find_record, render_tab
+from stack.dashboard.services import Desk, desk_of
 from stack.plan.function_check import check_text
-from stack.run.catalogue.files import (
+from stack.run.files import (
     MOST_BYTES,
     find_function_file,
     list_function_files,

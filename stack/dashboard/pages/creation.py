@@ -10,12 +10,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stack.config.function import DEFAULT_PROJECT
-from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.page import render
+from stack.dashboard.services import Desk, desk_of
 from stack.errors import StackError
 from stack.plan.function_import import Imported
-from stack.run.catalogue.creation import Wish, create_function, create_functions, list_templates
-from stack.run.catalogue.project import list_projects
+from stack.run.creation import Wish, create_function, create_functions, list_templates
+from stack.state.project import list_projects
 
 _PATH = "/functions/new"
 _YAML = "yaml"

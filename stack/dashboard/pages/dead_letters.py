@@ -12,14 +12,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.content import excerpt, present
-from stack.dashboard.desk import desk_of
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import render_tab
+from stack.dashboard.services import desk_of
+from stack.docker.stack import Stack
 from stack.errors import BrokerError, FunctionError, StackError
 from stack.plan.dead_letter import Letter
 from stack.plan.function import own_queues
-from stack.run.broker.dead_letter import Choice, Listing, discard_letters, list_letters, replay_letters
-from stack.run.stack import Stack
+from stack.rabbitmq.dead_letter import Choice, Listing, discard_letters, list_letters, replay_letters
 
 _PATH = "/functions/{name}/dead-letters"
 # How many letters are read at once, and how many of them are shown unless more are asked for.

@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from stack.dashboard.desk import desk_of
 from stack.dashboard.page import render
+from stack.dashboard.services import desk_of
 from stack.errors import FunctionError
 from stack.plan.device import Order
 

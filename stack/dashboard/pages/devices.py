@@ -5,10 +5,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from stack.dashboard.desk import desk_of
 from stack.dashboard.page import render
+from stack.dashboard.services import desk_of
 from stack.errors import StackError
-from stack.run.device.simulator import FASTEST, MOST_SENSORS, SLOWEST, Wish
+from stack.rabbitmq.simulator import FASTEST, MOST_SENSORS, SLOWEST, Wish
 
 
 def routes() -> list[BaseRoute]:

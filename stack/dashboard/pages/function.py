@@ -13,18 +13,17 @@ from starlette.routing import BaseRoute, Route
 
 from stack.config.document import Document
 from stack.config.source import FOLDER, find_folder
-from stack.dashboard.api.body import read_model
-from stack.dashboard.desk import Desk, desk_of
-from stack.dashboard.handling import find_troubles
+from stack.dashboard.api.request import read_model
 from stack.dashboard.page import render
-from stack.dashboard.security.login import user_of
+from stack.dashboard.security.auth import user_of
+from stack.dashboard.services import Desk, desk_of, find_troubles
 from stack.errors import ConflictError, FunctionError, StackError
 from stack.plan.scale import find_limits
-from stack.run.catalogue.catalogue import FunctionRecord
-from stack.run.catalogue.exchange import make_export
-from stack.run.catalogue.files import set_disabled
-from stack.run.job.job import Job
-from stack.run.state import BUILDING
+from stack.run.catalogue import FunctionRecord
+from stack.run.files import set_disabled
+from stack.run.function_status import BUILDING
+from stack.run.import_export import make_export
+from stack.run.job import Job
 
 _PATH = "/functions/{name}"
 _MOST_REPLICAS = 100

@@ -11,13 +11,13 @@ from starlette.routing import BaseRoute, Route
 from stack.config.document import Document
 from stack.config.function import DEFAULT_PROJECT
 from stack.config.source import function_folders
-from stack.dashboard.api.body import read_model
-from stack.dashboard.desk import Desk, desk_of
+from stack.dashboard.api.request import read_model
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import author_of, find_record, has_folder
-from stack.run.catalogue.catalogue import FunctionRecord
-from stack.run.catalogue.creation import create_project
-from stack.run.catalogue.project import list_projects
+from stack.dashboard.services import Desk, desk_of
+from stack.run.catalogue import FunctionRecord
+from stack.run.creation import create_project
+from stack.state.project import list_projects
 
 _ACCEPTED = 202
 

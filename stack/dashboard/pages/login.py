@@ -8,8 +8,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.page import render
-from stack.dashboard.security.login import PATH, begin_session, end_session, gatekeeper_of, is_login_needed, user_of
-from stack.dashboard.security.throttle import TooManyAttempts
+from stack.dashboard.security.auth import (
+    PATH,
+    TooManyAttempts,
+    begin_session,
+    end_session,
+    gatekeeper_of,
+    is_login_needed,
+    user_of,
+)
 
 _WRONG = "User or password is wrong. `invoke credentials` makes a new password."
 _TOO_MANY = "Too many wrong passwords; try again in a minute."

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from stack.config.duration import parse_duration
-from stack.dashboard.desk import desk_of
+from stack.config.value import parse_duration
 from stack.dashboard.pages.function import render_tab
-from stack.run.live.transcript import MOST_LINES, Excerpt, read_transcript, write_transcript
+from stack.dashboard.services import desk_of
+from stack.live.log import MOST_LINES, Excerpt, read_transcript, write_transcript
 
 _PATH = "/functions/{name}/logs"
 _LEVELS = ("debug", "info", "warn", "error")

@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.page import render
+from stack.dashboard.services import Desk, desk_of
 from stack.errors import StackError
 from stack.plan.diagram import HEIGHT, WIDTH, lay_out
-from stack.plan.function_health import find_handling_troubles, read_handling
+from stack.plan.metrics import find_handling_troubles, read_handling
 from stack.plan.topology import BrokerFacts, draw_topology, gather, output_names
-from stack.run.catalogue.catalogue import FunctionRecord
+from stack.run.catalogue import FunctionRecord
 
 _TOPICS = ("stack", "functions", "broker", "history")
 # Seconds that the page waits for what is not known yet; the rest comes by the stream of events.

@@ -9,14 +9,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from stack.dashboard.desk import Desk, desk_of
 from stack.dashboard.pages.function import find_free_record, find_record, has_folder, render_tab
+from stack.dashboard.services import Desk, desk_of
 from stack.errors import StackError
-from stack.run.catalogue.catalogue import FunctionRecord
-from stack.run.deploy.comparison import FOLDER_NUMBER, Comparison, compare_revisions, restore_revision
-from stack.run.deploy.log import Attempt
-from stack.run.deploy.revision import Revision, list_revisions
-from stack.run.deploy.snapshot import find_snapshot
+from stack.run.catalogue import FunctionRecord
+from stack.run.revision import FOLDER_NUMBER, Comparison, Revision, compare_revisions, list_revisions, restore_revision
+from stack.state.deploy_log import Attempt
+from stack.state.revision_files import find_snapshot
 
 _PATH = "/functions/{name}/revisions"
 

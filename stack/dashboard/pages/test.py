@@ -12,22 +12,22 @@ from starlette.routing import BaseRoute, Route
 
 from stack.config.document import Document
 from stack.config.function import FUNCTION_LABEL
-from stack.config.function_event import EventMetadata, EventSpec, FunctionEvent
+from stack.config.project import EventMetadata, EventSpec, FunctionEvent
 from stack.config.trigger import CronTrigger, HttpTrigger
-from stack.dashboard.api.body import read_model
-from stack.dashboard.desk import Desk, desk_of
+from stack.dashboard.api.request import read_model
 from stack.dashboard.pages.function import render_tab
+from stack.dashboard.services import Desk, desk_of
+from stack.docker.stack import Stack
 from stack.errors import ConflictError, FunctionError
-from stack.plan.authentication import OWN_HEADER
-from stack.plan.entrance import Trial, find_entrances
 from stack.plan.function import FunctionPlan
-from stack.run import call
-from stack.run.broker.trial import put_message
-from stack.run.catalogue.catalogue import FunctionRecord
-from stack.run.catalogue.saved_event import list_events, remove_event, save_event
-from stack.run.secret.gateway_login import show_proof
-from stack.run.secret.key import function_signature_key
-from stack.run.stack import Stack
+from stack.plan.gateway import OWN_HEADER
+from stack.plan.message import Trial, find_entrances
+from stack.rabbitmq.publication import put_message
+from stack.run import invocation as call
+from stack.run.catalogue import FunctionRecord
+from stack.state.access import show_proof
+from stack.state.project import list_events, remove_event, save_event
+from stack.state.vault import function_signature_key
 
 _PATH = "/functions/{name}/test"
 # The most of an answer that a page is given, in bytes.

@@ -13,17 +13,17 @@ from starlette.routing import BaseRoute, Route
 
 from stack.config.inline import is_source_alone
 from stack.config.problem import Problem
-from stack.config.rewrite import find_line
 from stack.config.source import FILE, FOLDER
 from stack.config.trigger import SUPPORTED
-from stack.dashboard.desk import desk_of
+from stack.config.yaml_edit import find_line
 from stack.dashboard.form import trigger as form
-from stack.dashboard.form.value import Sent
+from stack.dashboard.form.field import Sent
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import render_tab
+from stack.dashboard.services import desk_of
 from stack.errors import ConfigError, FunctionError, StackError
-from stack.run.catalogue.files import digest_content, read_function_file, write_function_file
-from stack.run.workspace import Workspace
+from stack.run.files import digest_content, read_function_file, write_function_file
+from stack.state.workspace import Workspace
 
 _PATH = "/functions/{name}/triggers"
 _FORM, _YAML = "form", "yaml"

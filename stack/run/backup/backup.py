@@ -1,5 +1,6 @@
 """`invoke backup`: all that makes a stack what it is, in one file that has its name only when it is whole."""
 
+import base64
 import hashlib
 import os
 import tempfile
@@ -11,31 +12,74 @@ from pathlib import Path
 from typing import IO
 
 from stack import console
+from stack.config.settings import FILE
+from stack.config.source import FOLDER
+from stack.docker.command import read_chunks
+from stack.docker.stack import Stack, check_owner, open_stack
 from stack.errors import ConflictError, HostError
 from stack.plan.backup import (
     BROKER,
     HEADER,
     IMAGES,
+    KEPT_STATE,
     KEY,
     MANIFEST,
     SEALED,
+    STATE,
+    WORKSPACE,
     Header,
     Manifest,
     Sealed,
 )
 from stack.run.backup.archive import ArchiveWriter, writing
 from stack.run.backup.broker import BrokerCopy, copied_broker
-from stack.run.backup.contents import list_images, list_secrets, write_workspace
 from stack.run.backup.seal import choose_passphrase, encrypt, lock_key, new_key
 from stack.run.backup.verify import verify_backup
-from stack.run.deploy.deployment import load_deployments
-from stack.run.docker.transfer import read_chunks
-from stack.run.host import find_architecture
 from stack.run.interruption import interruptible
-from stack.run.lock import STACK, TREE, lock
-from stack.run.owner import check_owner
-from stack.run.stack import Stack, open_stack
-from stack.run.workspace import advise, sync
+from stack.state.deployment import load_deployments, load_revisions
+from stack.state.host import find_architecture
+from stack.state.lock import STACK, TREE, lock
+from stack.state.workspace import Workspace, advise, sync
+
+# Copies of secrets, which `up` makes again; caches of Python.
+_LEFT_OUT = frozenset({"mounted", "__pycache__"})
+
+
+def list_images(stack: Stack) -> tuple[str, ...]:
+    """Return the images of all revisions of all functions."""
+    found = [one.image for name in load_deployments(stack.workspace) for one in load_revisions(stack.workspace, name)]
+    return tuple(dict.fromkeys(found))
+
+
+def write_workspace(workspace: Workspace, archive: ArchiveWriter) -> None:
+    """Add stack.yaml, the functions, and what .stack/state knows of them."""
+    if (workspace.root / FILE).is_file():
+        archive.add_file(WORKSPACE + FILE, workspace.root / FILE)
+    for path in list_backup_files(workspace.root / FOLDER):
+        archive.add_file(WORKSPACE + path.relative_to(workspace.root).as_posix(), path)
+    for name in KEPT_STATE:
+        for path in list_backup_files(workspace.state / name):
+            archive.add_file(STATE + path.relative_to(workspace.state).as_posix(), path)
+
+
+def list_backup_files(folder: Path) -> Iterator[Path]:
+    """Yield the files and links of a folder; a link that leads out of it is left out, and warned of."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT and not Path(parent, name).is_symlink())
+        links = [path for path in Path(parent).iterdir() if path.is_symlink()]
+        for path in sorted({*(Path(parent, name) for name in files), *links}):
+            if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+                console.warn(f"{path} leads out of {folder}, and is not in the backup.")
+            elif path.is_symlink() or path.is_file():
+                yield path
+
+
+def list_secrets(workspace: Workspace) -> Iterator[tuple[str, str]]:
+    """Yield each file of .stack/secrets: its path below it, and its content in base64."""
+    for path in list_backup_files(workspace.secrets):
+        if not path.is_symlink():
+            content = base64.b64encode(path.read_bytes()).decode()
+            yield path.relative_to(workspace.secrets).as_posix(), content
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,17 @@ from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from stack import console
+from stack.docker.command import read_chunks, require_success, run, write_chunks
+from stack.docker.container import Container
+from stack.docker.stack import Stack
+from stack.docker.volume import Volume, copied_volume, create_volume, helper, list_volumes, remove_volume
 from stack.errors import BrokerError
 from stack.plan.backup import BrokerFacts, Sample, bound_counts
 from stack.plan.broker import SERVICE
 from stack.plan.broker_data import name_volume
 from stack.plan.render import rabbitmq_image
+from stack.rabbitmq.management import Broker, find_broker
 from stack.run.backup.seal import encrypt
-from stack.run.broker.broker import Broker, find_broker
-from stack.run.docker.command import require_success, run
-from stack.run.docker.container import Container
-from stack.run.docker.transfer import read_chunks, write_chunks
-from stack.run.docker.volume import Volume, copied_volume, create_volume, helper, list_volumes, remove_volume
-from stack.run.stack import Stack
 
 _FOLDER = "/var/lib/rabbitmq"
 # Made anew by whoever starts from the data; a node that is not in a cluster needs no other's.

@@ -13,19 +13,19 @@ from uuid import uuid4
 
 from stack import console
 from stack.config.settings import Ports, Settings
+from stack.docker.readiness import wait_ready
+from stack.docker.stack import Stack
 from stack.errors import BrokerError, StackError
 from stack.plan.backup import STATE, WORKSPACE, compare_definitions, compare_queues
 from stack.plan.broker import SERVICE
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.run.backup.archive import digest_link, digest_of
+from stack.rabbitmq.management import Broker, find_broker
+from stack.run.backup.archive import Backup, digest_link, digest_of, read_backup
 from stack.run.backup.broker import count_waiting
-from stack.run.backup.reader import Backup, read_backup
 from stack.run.backup.restore import RestoreRequest, restore_backup
-from stack.run.broker.broker import Broker, find_broker
-from stack.run.docker.readiness import wait_ready
-from stack.run.lock import stack_lock
-from stack.run.stack import Stack
-from stack.run.workspace import Workspace
+from stack.run.stack import write_stack
+from stack.state.lock import stack_lock
+from stack.state.workspace import Workspace
 
 _BROKER_SECONDS, _FIGURES_SECONDS, _PAUSE_SECONDS = 180, 30.0, 0.5
 _MOST_LINES = 20
@@ -92,7 +92,7 @@ def _compare_broker(stack: Stack, backup: Backup) -> list[str]:
     if facts is None:
         return []
     with stack_lock(stack.workspace):
-        stack.write(stack.inputs)
+        write_stack(stack, stack.inputs)
         with console.working("Starting RabbitMQ on trial"):
             # The gateway leads to the broker's management.
             stack.engine.up([SERVICE, GATEWAY])

@@ -9,7 +9,7 @@ from pathlib import Path
 from stack import console
 from stack.errors import HostError
 from stack.plan.provision import CONFLICTS, HOST, PACKAGES, RECENT, Machine, Source
-from stack.plan.provision_release import Release, find_release, parse_os_release
+from stack.plan.provision_step import Release, find_release, parse_os_release
 from stack.run.provision.check import find_installed, holds, read_output
 
 # Long enough for a slow line; a firewall that drops packets costs no more.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from stack.config.shape import model_of, strip_annotation
+from stack.config.introspect import model_of, strip_annotation
 from stack.config.trigger import OtherTrigger
 
 Strategy = st.SearchStrategy[Any]

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from stack.config.compact import write_compact
-from stack.config.document import parse_model
+from stack.config.document import parse_model, write_compact
 from stack.config.function import FunctionConfig
 
 

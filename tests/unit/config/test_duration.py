@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from stack.config.duration import parse_duration
+from stack.config.value import parse_duration
 
 
 @pytest.mark.parametrize(

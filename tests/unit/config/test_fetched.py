@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from stack.config.fetched import take_fetched
 from stack.config.function import FunctionConfig
+from stack.config.source import take_fetched
 from stack.errors import AccessError
 
 VOLUME = {"volume": {"name": "v", "hostPath": {"path": "/"}}, "volumeMount": {"name": "v", "mountPath": "/v"}}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.config.flag import find_host_flags, split_flags
+from stack.config.build import find_host_flags, split_flags
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,12 @@ from typing import Any
 
 import pytest
 
-from stack.config.code_entry import CodeEntryAttributes
-from stack.config.document import parse_model
+from stack.config.build import CodeEntryAttributes
+from stack.config.document import find_inert, parse_model
 from stack.config.function import FunctionConfig
-from stack.config.inert import find_inert
-from stack.config.reading import parse_mapping
-from stack.config.replica import Bounds
-from stack.config.scaling import find_unheeded
+from stack.config.scaling import Bounds, find_unheeded
 from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger
+from stack.config.yaml_loader import parse_mapping
 from stack.errors import ConfigError
 
 # The tutorial's own function.yaml, with every key it uses.

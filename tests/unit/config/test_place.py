@@ -6,8 +6,7 @@ import pytest
 
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
-from stack.config.place import Finding, find_places
-from stack.config.reading import parse_mapping
+from stack.config.yaml_loader import Finding, find_places, parse_mapping
 from stack.errors import ConfigError
 
 _DOCUMENT = "functions/echo/function.yaml"

@@ -10,11 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stack.config.attributes import HttpAttributes, MqttAttributes, RabbitAttributes
-from stack.config.document import Document
+from stack.config.document import Document, find_inert
 from stack.config.function import FunctionConfig, Spec
-from stack.config.inert import find_inert
+from stack.config.introspect import known_keys
 from stack.config.settings import Settings
-from stack.config.shape import known_keys
 from stack.config.source import load_function
 from stack.config.trigger import HttpTrigger
 from stack.errors import StackError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.config.quantity import cpus, memory_bytes
+from stack.config.value import cpus, memory_bytes
 
 # Ways in which Kubernetes writes numbers.
 NUMBERS = [(".5", "0.5"), ("5.", "5"), ("+2", "2"), ("1E1", "10"), ("5e-1", "0.5"), ("200000u", "0.2")]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stack.config.reading import parse_mapping
+from stack.config.yaml_loader import parse_mapping
 from stack.errors import ConfigError
 
 _SECOND = "another document begins here; one file holds one function, so take out this --- and what follows"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.config.secret import Secret, SecretContent, SecretRef, check_secret_key, check_secret_name
+from stack.config.environment import Secret, SecretContent, SecretRef, check_secret_key, check_secret_name
 from stack.plan.broker import Credentials
 
 

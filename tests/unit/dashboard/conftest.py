@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stack.run.workspace import VARIABLE, Workspace
+from stack.state.workspace import VARIABLE, Workspace
 from tests.unit.dashboard.serving import Client, serving, wait_until
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from stack.dashboard.app import make_app
-from stack.dashboard.desk import open_desk
+from stack.dashboard.services import open_desk
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from stack.config.document import parse_model
 from stack.config.settings import Settings
 from stack.errors import ConfigError
-from stack.run.workspace import VARIABLE
+from stack.state.workspace import VARIABLE
 from tests.unit.dashboard.serving import Client, serving
 
 OURS = "http://localhost:3000"

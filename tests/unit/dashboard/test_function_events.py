@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from stack.run.workspace import Workspace
+from stack.state.workspace import Workspace
 from tests.unit.dashboard.serving import Client
 
 PATH = "/api/function_events"

@@ -7,8 +7,8 @@ import pytest
 from stack.config.settings import Settings
 from stack.config.source import load_function
 from stack.plan.function import plan_function
-from stack.run.deploy.deployment import forget_deployment, record_deployment
-from stack.run.workspace import Workspace
+from stack.state.deployment import forget_deployment, record_deployment
+from stack.state.workspace import Workspace
 from tests.unit.dashboard.serving import Answer, Client
 from tests.unit.plan.test_exchange import EXPORT
 

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlencode
 
-from stack.run.workspace import Workspace
+from stack.state.workspace import Workspace
 from tests.unit.dashboard.serving import Answer, Client, wait_until
 
 _YAML = """\

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from stack.run.deploy.log import DeployLog
-from stack.run.lock import lock
-from stack.run.workspace import Workspace
+from stack.state.deploy_log import DeployLog
+from stack.state.lock import lock
+from stack.state.workspace import Workspace
 from tests.unit.dashboard.serving import Client
 
 PATH = "/api/functions"

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from stack.run.deploy.deployment import record_deployment
-from stack.run.workspace import VARIABLE, Workspace
+from stack.state.deployment import record_deployment
+from stack.state.workspace import VARIABLE, Workspace
 from tests.unit.dashboard.serving import Answer, Client, serving
 from tests.unit.plan.samples import make_plan
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from stack.dashboard.live import _encode, _encode_all, read_topics
-from stack.run.live.topic import Update
+from stack.dashboard.page import _encode, _encode_all, read_topics
+from stack.live.channel import Update
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from stack.dashboard.api import openapi
 from stack.dashboard.app import make_app
-from stack.dashboard.desk import open_desk
-from stack.run.workspace import PROGRAM, VARIABLE
+from stack.dashboard.services import open_desk
+from stack.state.workspace import PROGRAM, VARIABLE
 from tests.unit.dashboard.serving import Client, wait_until
 
 # Resources of other platforms, of which the API says only that there are none; and the document itself.

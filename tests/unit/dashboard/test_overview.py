@@ -4,7 +4,7 @@ import pytest
 
 from stack.config.function import FunctionConfig
 from stack.dashboard.pages.overview import Trouble, find_troubles
-from stack.run.catalogue.catalogue import FunctionRecord
+from stack.run.catalogue import FunctionRecord
 
 
 def _make(name: str, **given: Any) -> FunctionRecord:

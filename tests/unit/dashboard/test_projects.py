@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stack.run.workspace import Workspace
+from stack.state.workspace import Workspace
 from tests.unit.dashboard.serving import Client, wait_until
 
 PATH = "/api/projects"

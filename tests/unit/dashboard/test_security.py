@@ -11,13 +11,12 @@ from urllib.parse import urlencode
 import pytest
 
 from stack.dashboard.app import make_app
-from stack.dashboard.desk import open_desk
-from stack.dashboard.security import throttle
-from stack.dashboard.security.gatekeeper import Gatekeeper
-from stack.dashboard.security.throttle import Throttle, TooManyAttempts
+from stack.dashboard.security import auth as throttle
+from stack.dashboard.security.auth import Gatekeeper, Throttle, TooManyAttempts
+from stack.dashboard.services import open_desk
 from stack.errors import ConfigError
-from stack.run.secret.access import USER, Made, load_access, make_access
-from stack.run.workspace import VARIABLE, Workspace
+from stack.state.access import USER, Made, load_access, make_access
+from stack.state.workspace import VARIABLE, Workspace
 from tests.unit.dashboard.serving import Answer, Client, serving
 
 FORM = "application/x-www-form-urlencoded"

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from stack.config.settings import Settings
-from stack.dashboard.security import client, session
-from stack.dashboard.security.client import count_as, find_proxies
+from stack.dashboard.security import headers as client
+from stack.dashboard.security import session
+from stack.dashboard.security.headers import count_as, find_proxies
 from stack.dashboard.security.session import Sessions
 from stack.errors import HostError
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stack.config.reading import parse_mapping
+from stack.config.yaml_loader import parse_mapping
 from stack.dashboard.form.field import Kind, list_fields, say_key
 from stack.dashboard.form.trigger import (
     MODELS,

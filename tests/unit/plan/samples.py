@@ -3,9 +3,9 @@
 from typing import Any
 
 from stack.config.document import parse_model
+from stack.config.environment import SecretContent, SecretRef
 from stack.config.function import FunctionConfig
 from stack.config.requirements import Requirements
-from stack.config.secret import SecretContent, SecretRef
 from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
 from stack.plan.account import Accounts

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stack.config.secret import Secret
+from stack.config.environment import Secret
 from stack.config.settings import Processor, Settings
 from stack.plan.account import (
     ADMINISTRATOR,

@@ -8,16 +8,17 @@ import pytest
 
 from stack.config.settings import Gateway, Settings
 from stack.errors import ConfigError
-from stack.plan.authentication import (
+from stack.plan.function import FunctionPlan
+from stack.plan.gateway import (
     GatewayLogin,
     check_login,
     find_default,
     find_guard,
     find_metrics_guard,
     find_open_ports,
+    find_version,
+    render_gateway,
 )
-from stack.plan.function import FunctionPlan
-from stack.plan.gateway import find_version, render_gateway
 from stack.plan.stack import Service, plan_service
 from tests.unit.plan.samples import make_plan, make_vault
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from stack.config.secret import Secret
-from stack.config.url import is_own_broker
+from stack.config.environment import Secret
+from stack.config.value import is_own_broker
 from stack.plan.broker import (
     GUEST_CREDENTIALS,
     Bound,

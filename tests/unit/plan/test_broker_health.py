@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stack.plan.broker_health import find_alarms, find_blocked, find_growing
+from stack.plan.metrics import find_alarms, find_blocked, find_growing
 
 
 def test_alarms_say_what_to_do() -> None:

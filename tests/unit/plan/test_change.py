@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stack.config.settings import Settings
-from stack.plan.change import DEPLOY, UP, Action, Running, Wanted, find_changes, find_deploys, find_edits
+from stack.plan.diff import DEPLOY, UP, Action, Running, Wanted, find_changes, find_deploys, find_edits
 from stack.plan.stack import Service, plan_service
 from tests.unit.plan.samples import make_plan, make_vault
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from stack.config.code_entry import CodeEntryAttributes
-from stack.plan.code import Kind, complete_attributes, find_origin, runs_as_is
-from stack.plan.s3 import Account, Item, sign_address
+from stack.config.build import CodeEntryAttributes
+from stack.plan.code_entry import Account, Item, Kind, complete_attributes, find_origin, runs_as_is, sign_address
 from tests.unit.plan.samples import make_function
 
 GIT = "https://git.example/a/b.git"

@@ -1,6 +1,6 @@
 """What differs between two versions of files."""
 
-from stack.plan.difference import Line, compare_files
+from stack.plan.diff import Line, compare_files
 
 _OLD = "".join(f"line {number}\n" for number in range(1, 21)).encode()
 

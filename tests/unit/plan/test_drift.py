@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stack.config.secret import Secret
+from stack.config.environment import Secret
 from stack.plan.broker import Credentials, hash_password
 from stack.plan.definitions import as_document, read_definitions
 from stack.plan.drift import find_drift, find_occupations

@@ -8,8 +8,8 @@ from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
 from stack.config.settings import Settings
 from stack.config.source import Function
-from stack.plan.entrance import Entrance, Trial, fill_wildcards, find_entrances
 from stack.plan.function import complete_function
+from stack.plan.message import Entrance, Trial, fill_wildcards, find_entrances
 from stack.processor.source.rabbitmq.signature import Origin, sign
 
 

@@ -12,15 +12,14 @@ from hypothesis import strategies as st
 from stack.config.build import Build
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig, Metadata, Spec
-from stack.config.reading import parse_mapping
 from stack.config.requirements import Requirements
 from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
+from stack.config.yaml_loader import parse_mapping
 from stack.errors import ConfigError, FunctionError
 from stack.plan.function import complete_function
 from stack.plan.function_export import Exported, exported_paths, plan_export
-from stack.plan.function_import import Imported, plan_imports, split_export
-from stack.plan.parcel import File, pack_files, unpack_files
+from stack.plan.function_import import File, Imported, pack_files, plan_imports, split_export, unpack_files
 from tests.unit.config.generation import documents
 from tests.unit.plan.samples import make_plan
 

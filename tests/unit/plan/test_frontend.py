@@ -6,7 +6,7 @@ import re
 import pytest
 
 from stack.config.settings import Gateway, Settings
-from stack.plan.frontend import find_limits, host_pattern
+from stack.plan.gateway import find_limits, host_pattern
 
 PATTERN = host_pattern(("Plant", "plant.local", "iot.example."))
 

@@ -10,7 +10,7 @@ from stack.config.function import FunctionConfig
 from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
 from stack.plan.function import plan_function
-from stack.plan.function_document import Told, describe_function, is_import, leave_out_derived
+from stack.plan.function_export import Told, describe_function, is_import, leave_out_derived
 
 SOURCE = "def handler(context, event):\n    return 'é'\n"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from stack.errors import ConfigError
-from stack.plan.go_template import render_template
+from stack.plan.scaffold import render_template
 
 
 @pytest.mark.parametrize(

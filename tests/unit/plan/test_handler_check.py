@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from stack.docker.stack import open_stack
 from stack.errors import ConfigError
-from stack.plan.handler_check import check_handler, find_source
-from stack.plan.python import Python
+from stack.plan.function_check import check_handler, find_source
+from stack.plan.image import Python
 from stack.run.function import plan_folder
-from stack.run.stack import open_stack
-from stack.run.workspace import Workspace
+from stack.state.workspace import Workspace
 from tests.unit.plan.samples import make_plan
 
 OWN = ".".join(map(str, sys.version_info[:2]))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stack.plan.loopback import find_loopback
+from stack.plan.function_check import find_loopback
 from tests.unit.plan.samples import make_function
 
 TOPICS = {"subscriptions": [{"topic": "t"}]}

@@ -9,11 +9,10 @@ import pytest
 
 from stack.config.requirements import Requirements
 from stack.config.settings import ImageSource, Processor, Settings
-from stack.plan.advice import advise, advise_start
-from stack.plan.foundation import Kind, lay_foundation
+from stack.plan.dockerfile import check_requirements, find_requirements, render_package, requirements_folder
 from stack.plan.function import FunctionPlan, processor_document
-from stack.plan.image import Archive, Ground
-from stack.plan.package import check_requirements, find_requirements, render_package, requirements_folder
+from stack.plan.hints import advise, advise_start
+from stack.plan.image import Archive, Ground, Kind, lay_foundation
 from tests.unit.plan.samples import make_function, make_plan
 
 REGISTRY = Ground(ImageSource.REGISTRY, Archive("", ()))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stack.config.settings import Settings
-from stack.plan.policy import policies
+from stack.plan.broker import policies
 
 
 def find_policy(queue: str, kind: str, settings: Settings) -> dict[str, Any]:

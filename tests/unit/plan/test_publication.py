@@ -3,7 +3,7 @@
 import pytest
 
 from stack.errors import ConfigError
-from stack.plan.publication import AmqpMessage, MqttMessage, read_amqp, read_mqtt
+from stack.plan.message import AmqpMessage, MqttMessage, read_amqp, read_mqtt
 
 
 def test_a_form_makes_a_message_for_amqp() -> None:

@@ -3,8 +3,7 @@
 import pytest
 
 from stack.config.settings import Images, ImageSource, Settings
-from stack.plan.image import Archive, Ground
-from stack.plan.python import choose_python, explain_python
+from stack.plan.image import Archive, Ground, choose_python, explain_python
 
 REGISTRY = Ground(ImageSource.REGISTRY, Archive("", ()))
 PACKAGES = Ground(ImageSource.DEBIAN, Archive("trixie", ("deb http://deb.example trixie main",)))

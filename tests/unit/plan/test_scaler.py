@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stack.config.function import FunctionConfig
-from stack.plan.scale import Limits
-from stack.plan.scaler import Load, Memory, Policy, Targets, ask_for, decide, read_targets
+from stack.plan.scale import Limits, Load, Memory, Policy, Targets, ask_for, decide, read_targets
 
 ANY = Policy(Targets(cool_down=10, inactivity=10), Limits(0, 5, is_automatic=True))
 IDLE, BUSY = Load(), Load(messages=90)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stack.config.secret import SecretContent, SecretRef
+from stack.config.environment import SecretContent, SecretRef
 from stack.errors import ConfigError
 from stack.plan.secret import Mount, check_secrets, find_mounts, find_wants
 from tests.unit.plan.samples import make_plan, make_vault

@@ -7,16 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
-from stack.config.allow import Allow
+from stack.config.environment import Secret
 from stack.config.function import FUNCTION_LABEL, Metadata
-from stack.config.secret import Secret
-from stack.config.settings import Dashboard, Defaults, ImageSource, Implementation, Settings
+from stack.config.settings import Allow, Dashboard, Defaults, ImageSource, Implementation, Settings
 from stack.errors import ConfigError
 from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
-from stack.plan.image import Archive, Ground
-from stack.plan.python import PYTHON_LABEL
+from stack.plan.image import PYTHON_LABEL, Archive, Ground
 from stack.plan.render import Home, Inputs, render_compose
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, check_exposure, plan_service
 from tests.unit.plan.samples import KEY, make_function, make_plan, make_vault

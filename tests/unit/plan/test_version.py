@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.plan.version import explain_step, find_path, read_series
+from stack.plan.broker_data import explain_step, find_path, read_series
 
 
 @pytest.mark.parametrize(

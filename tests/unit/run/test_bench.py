@@ -12,9 +12,10 @@ from typing import NoReturn
 
 import pytest
 
+from stack.bench import program as count
+from stack.bench import report
+from stack.bench.program import Program, run_program
 from stack.errors import HostError, StackError
-from stack.run.bench import count, report
-from stack.run.bench.program import Program, run_program
 
 ROOT = Path(__file__).parents[3]
 

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from stack.errors import FunctionError
-from stack.run.call import Request, call_function, find_call_url, read_logs
-from stack.run.place import STACK, VARIABLE
+from stack.run.invocation import Request, call_function, find_call_url, read_logs
+from stack.state.workspace import PLACE_VARIABLE, STACK
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -92,9 +92,9 @@ def test_logs_are_read(text: str, logs: object) -> None:
 
 
 def test_functions_are_found_from_within_the_stack_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(PLACE_VARIABLE, raising=False)
     assert find_call_url("f", "http://127.0.0.1:8080/f") == "http://127.0.0.1:8080/f"
-    monkeypatch.setenv(VARIABLE, STACK)
+    monkeypatch.setenv(PLACE_VARIABLE, STACK)
     assert find_call_url("f", "http://127.0.0.1:8080/f") == "http://gateway:8080/f"
     assert find_call_url("f", "") == "http://gateway:8405/containers/function-f/8080"
 

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+from stack.docker.container import Container
+from stack.live.docker import Instance, Usage
+from stack.live.metrics import Look, Track, describe_point
 from stack.plan.metrics import Condition, Counters, read_condition
-from stack.run.docker.container import Container
-from stack.run.live.engine import Instance, Usage
-from stack.run.live.metrics import Look, Track, describe_point
 
 _CONTAINER = Container(
     id="1", name="p-function-f-1", image="", state="running", status="Up (healthy)", ports="", service="function-f",

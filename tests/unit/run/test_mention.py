@@ -1,8 +1,8 @@
 import os
 from pathlib import Path
 
-from stack.run.mention import MentionReader
-from stack.run.workspace import Workspace
+from stack.run.function_snapshot import MentionReader
+from stack.state.workspace import Workspace
 
 _FILES = {"one": ["main.py", "notes.txt"]}
 

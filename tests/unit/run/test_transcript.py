@@ -1,7 +1,6 @@
 """What containers have said, as a file."""
 
-from stack.run.live.log import read_line
-from stack.run.live.transcript import write_transcript
+from stack.live.log import read_line, write_transcript
 
 _LINE = "2026-01-31T10:11:12.345678901Z hello"
 

@@ -8,10 +8,9 @@ import pytest
 
 from stack.errors import ConflictError, HostError, StackError
 from stack.run.backup import backup as module
-from stack.run.backup.backup import BackupRequest, choose_path, written_whole
-from stack.run.backup.contents import list_backup_files, list_secrets
+from stack.run.backup.backup import BackupRequest, choose_path, list_backup_files, list_secrets, written_whole
 from stack.run.backup.seal import VARIABLE, choose_passphrase, load_passphrase
-from stack.run.workspace import Workspace
+from stack.state.workspace import Workspace
 
 
 def write(folder: Path, *paths: str) -> None:

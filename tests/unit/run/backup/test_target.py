@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stack.run.backup.target import find_differing, put_away
-from stack.run.workspace import Workspace
+from stack.run.backup.restore import find_differing, put_away
+from stack.state.workspace import Workspace
 
 
 def write(folder: Path, content: dict[str, str]) -> None:

@@ -7,17 +7,14 @@ from typing import Any
 import pytest
 
 from stack.config.trigger import Trigger
+from stack.docker.container import Container, read_container
+from stack.live.docker import Event, Instance, Usage, read_event
+from stack.live.functions import Figures, Track, describe_function
+from stack.live.history import describe_attempt, describe_events
+from stack.live.log import read_level, read_line
+from stack.live.services import describe_services, find_missing
 from stack.plan.metrics import Counters
-from stack.run.deploy.log import Attempt, Entry
-from stack.run.docker.container import Container
-from stack.run.docker.listing import read_container
-from stack.run.live.engine import Instance, Usage
-from stack.run.live.events import Event, read_event
-from stack.run.live.figures import Figures, Track
-from stack.run.live.functions import describe_function
-from stack.run.live.history import describe_attempt, describe_events
-from stack.run.live.log import read_level, read_line
-from stack.run.live.services import describe_services, find_missing
+from stack.state.deploy_log import Attempt, Entry
 
 _LISTED: dict[str, Any] = {
     "Id": "abc", "Names": ["/p-function-f-1"], "Image": "i", "State": "running", "Status": "Up 3 minutes (healthy)",

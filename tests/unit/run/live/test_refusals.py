@@ -1,7 +1,7 @@
 """Refused logins: how often, and since when there are so many."""
 
-from stack.run.live.devices import follow_refusals
-from stack.run.live.management import Refusal, read_refusal
+from stack.live.devices import follow_refusals
+from stack.rabbitmq.management_async import Refusal, read_refusal
 
 KILN = Refusal("kiln", "10.0.0.7", "MQTT", 3)
 KEY = ("kiln", "10.0.0.7", "MQTT")

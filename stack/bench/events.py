@@ -1,0 +1,296 @@
+"""Events per second over AMQP: a queue of waiting messages, and who is through it first."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import Any
+from uuid import uuid4
+
+import pika
+
+from stack.bench.environment import PROGRAMS, Bed, Contestants, FunctionSpec, Trigger, amqp_trigger, run_processor
+from stack.bench.program import Count, Program, run_command, run_program
+from stack.bench.rows import OWN, Figures
+from stack.config.attributes import QUORUM
+from stack.errors import StackError
+
+_BODY = b'{"temperature": 21.5}'
+# Messages between two looks at what the broker says.
+_CHUNK = 500
+_PROPERTIES = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where messages are published."""
+
+    exchange: str
+    key: str
+
+
+def publish(url: str, route: Route, count: int) -> None:
+    """Publish messages, and return when the broker has confirmed the last.
+
+    Raises:
+        StackError: the broker refused.
+    """
+    publisher = _Publisher(url, route, count)
+    publisher.run()
+    if publisher.missing:
+        raise StackError(f"the broker did not confirm {publisher.missing} of {count} messages")
+
+
+@contextmanager
+def open_queue(url: str) -> Iterator[str]:
+    """Declare a queue of the type that functions have, for the length of the block."""
+    name = f"bench-{uuid4().hex[:8]}"
+    with open_channel(url) as channel:
+        channel.queue_declare(name, durable=True, arguments={"x-queue-type": QUORUM})
+    try:
+        yield name
+    finally:
+        with open_channel(url) as channel:
+            channel.queue_delete(name)
+
+
+@contextmanager
+def open_channel(url: str) -> Iterator[Any]:
+    """Open a channel for the length of the block."""
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    try:
+        yield connection.channel()
+    finally:
+        connection.close()
+
+
+def has_consumer(url: str, queue: str) -> bool:
+    """Tell whether somebody consumes a queue."""
+    with open_channel(url) as channel:
+        return bool(channel.queue_declare(queue, passive=True).method.consumer_count)
+
+
+class _Publisher:
+    """One connection that publishes and is done."""
+
+    def __init__(self, url: str, route: Route, count: int) -> None:
+        self._route = route
+        self._left = count
+        self._lowest = 1
+        self._unconfirmed = set(range(1, count + 1))
+        end: Callable[..., object] = lambda *_: self._connection.ioloop.stop()  # noqa: E731
+        self._connection = pika.SelectConnection(
+            pika.URLParameters(url),
+            on_open_callback=lambda connection: connection.channel(on_open_callback=self._begin),
+            on_open_error_callback=end,
+            on_close_callback=end,
+        )
+
+    @property
+    def missing(self) -> int:
+        return len(self._unconfirmed)
+
+    def run(self) -> None:
+        self._connection.ioloop.start()
+
+    def _begin(self, channel: Any) -> None:
+        self._channel = channel
+        channel.confirm_delivery(self._confirm, callback=lambda _frame: self._send())
+
+    def _send(self) -> None:
+        for _ in range(min(_CHUNK, self._left)):
+            self._channel.basic_publish(self._route.exchange, self._route.key, _BODY, _PROPERTIES)
+        self._left -= min(_CHUNK, self._left)
+        if self._left:
+            self._connection.ioloop.add_callback(self._send)
+
+    def _confirm(self, frame: Any) -> None:
+        if frame.method.NAME != "Basic.Ack":
+            self._connection.close()
+            return
+        tag = frame.method.delivery_tag
+        lowest = self._lowest if frame.method.multiple else tag
+        self._unconfirmed.difference_update(range(lowest, tag + 1))
+        if frame.method.multiple:
+            self._lowest = tag + 1
+        if not self._unconfirmed:
+            self._connection.close()
+
+
+# Messages that may wait in a consumer; a function finds its own number.
+_PREFETCH = 500
+# Of the messages, how many are enough where each takes a millisecond.
+_SLOW_SHARE = 5
+_SLOW_SECONDS = 0.001
+
+# Starts a contestant that consumes a queue and counts.
+_Start = Callable[[str, Count], AbstractContextManager[Program]]
+
+
+def open_amqp(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare empty handlers; all are local processes and find the same messages waiting."""
+    starts: dict[str, _Start] = {
+        OWN: partial(_start_function, bed, "count", 1),
+        "pika": partial(_start_script, bed, lambda: sys.executable, "pika_consumer.py"),
+        "faststream": partial(_start_script, bed, lambda: str(bed.references), "faststream_consumer.py"),
+    }
+    return {name: partial(_measure, bed, start, bed.scale.messages) for name, start in starts.items()}
+
+
+def open_workers(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare two workers with one, where the handler is busy for a millisecond."""
+    turns = str(_count_turns())
+    count = bed.scale.messages // _SLOW_SHARE
+    return {
+        name: partial(_measure, bed, partial(_start_function, bed, "work", workers, BENCH_TURNS=turns), count)
+        for name, workers in {"two": 2, "one": 1}.items()
+    }
+
+
+def _measure(bed: Bed, start: _Start, messages: int) -> Figures:
+    url = bed.broker.amqp_url
+    count = Count(bed.scratch / "count")
+    with open_queue(url) as queue:
+        publish(url, Route("", queue), messages)
+        with start(queue, count) as program:
+            return {"rate": count.measure_rate(messages, program)}
+
+
+def _start_function(
+    bed: Bed, handler: str, workers: int, queue: str, count: Count, **environment: str
+) -> AbstractContextManager[Program]:
+    function = FunctionSpec(handler, {"queue": amqp_trigger(bed.broker.amqp_url, queue, workers)})
+    return run_processor(bed, "function", function, **count.environment, **environment)
+
+
+def _start_script(
+    bed: Bed, python: Callable[[], str], script: str, queue: str, count: Count
+) -> AbstractContextManager[Program]:
+    command = [python(), str(PROGRAMS / script), bed.broker.amqp_url, queue, str(_PREFETCH)]
+    return run_program(command, bed.scratch / f"{Path(script).stem}.log", **count.environment)
+
+
+def _count_turns() -> int:
+    """Return how many turns of the busy handler's loop take a millisecond of this machine's processor."""
+    turns, used = 1000, 0.0
+    while used < 10 * _SLOW_SECONDS:
+        turns *= 2
+        began = process_time()
+        for turn in range(turns):
+            turn * turn
+        used = process_time() - began
+    return int(turns * _SLOW_SECONDS / used)
+
+
+# Where RabbitMQ looks for what MQTT clients subscribe to.
+_EXCHANGE = "amq.topic"
+# MQTT is slower than AMQP: fewer messages give the same time.
+_SHARE = 2
+
+# Starts a subscriber under a name that is its session's too.
+_MqttStart = Callable[[Bed, str, Count], AbstractContextManager[Program]]
+
+
+def open_mqtt(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare a function on the stack's broker and one with a session, as on any broker, with a bare client."""
+    starts: dict[str, _MqttStart] = {OWN: _start_on_queue, "session": _start_session, "paho": _start_paho}
+    return {name: partial(_measure_mqtt, bed, start) for name, start in starts.items()}
+
+
+def _measure_mqtt(bed: Bed, start: _MqttStart) -> Figures:
+    name = f"bench-{uuid4().hex[:8]}"
+    messages = bed.scale.messages // _SHARE
+    count = Count(bed.scratch / "count")
+    try:
+        with start(bed, name, count):
+            pass
+        publish(bed.broker.amqp_url, Route(_EXCHANGE, name), messages)
+        with start(bed, name, count) as program:
+            return {"rate": count.measure_rate(messages, program)}
+    finally:
+        _forget(bed, name)
+
+
+def _forget(bed: Bed, name: str) -> None:
+    """Delete the queue that stands for the subscription."""
+    with open_channel(bed.broker.amqp_url) as channel:
+        for queue in (name, f"mqtt-subscription-{name}qos1"):
+            channel.queue_delete(queue)
+
+
+def _start_on_queue(bed: Bed, name: str, count: Count) -> AbstractContextManager[Program]:
+    return _start_function_mqtt(
+        bed, bed.broker.amqp_url, {"queueName": name, "queueType": QUORUM}, topic=name, count=count
+    )
+
+
+def _start_session(bed: Bed, name: str, count: Count) -> AbstractContextManager[Program]:
+    broker = bed.broker
+    url = f"mqtt://{broker.host}:{broker.mqtt_port}"
+    return _start_function_mqtt(bed, url, {"clientID": name}, topic=name, count=count)
+
+
+def _start_function_mqtt(
+    bed: Bed, url: str, names: Mapping[str, str], *, topic: str, count: Count
+) -> AbstractContextManager[Program]:
+    login = bed.broker.credentials
+    trigger: Trigger = {"kind": "mqtt", "url": url, "username": login.username}
+    trigger["password"] = login.password.get_secret_value()
+    trigger["attributes"] = {**names, "subscriptions": [{"topic": topic, "qos": 1}]}
+    return run_processor(bed, "function", FunctionSpec("count", {"topic": trigger}), **count.environment)
+
+
+@contextmanager
+def _start_paho(bed: Bed, name: str, count: Count) -> Iterator[Program]:
+    broker = bed.broker
+    login = [broker.credentials.username, broker.credentials.password.get_secret_value()]
+    command = [sys.executable, str(PROGRAMS / "paho_consumer.py"), broker.host, str(broker.mqtt_port), *login]
+    with run_program([*command, name, name], bed.scratch / "paho.log", **count.environment) as program:
+        program.wait_for_line("ready")
+        yield program
+
+
+_RATE = 500
+_PREFETCH_ROUND_TRIP = 500
+
+# Starts a contestant that takes from the first queue and answers to the second.
+_RoundTripStart = Callable[[Bed, str, str], AbstractContextManager[Program]]
+
+
+def open_round_trip(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare a handler that publishes over a connection of its own with a consumer that publishes over its own."""
+    return {
+        OWN: partial(_measure_round_trip, bed, _start_function_round_trip),
+        "pika": partial(_measure_round_trip, bed, _start_pika),
+    }
+
+
+def _measure_round_trip(bed: Bed, start: _RoundTripStart) -> Figures:
+    url = bed.broker.amqp_url
+    with open_queue(url) as queue, open_queue(url) as reply, start(bed, queue, reply) as program:
+        program.wait_until(lambda: has_consumer(url, queue))
+        script = str(PROGRAMS / "round_trip.py")
+        answer = run_command([sys.executable, script, url, queue, reply, str(_RATE), str(2 * bed.scale.seconds)])
+    return {name: float(value) for name, value in json.loads(answer).items()}
+
+
+def _start_function_round_trip(bed: Bed, queue: str, reply: str) -> AbstractContextManager[Program]:
+    url = bed.broker.amqp_url
+    function = FunctionSpec("reply", {"queue": amqp_trigger(url, queue)})
+    return run_processor(bed, "function", function, BENCH_URL=url, BENCH_REPLY=reply)
+
+
+def _start_pika(bed: Bed, queue: str, reply: str) -> AbstractContextManager[Program]:
+    command = [
+        sys.executable,
+        str(PROGRAMS / "pika_consumer.py"),
+        bed.broker.amqp_url,
+        queue,
+        str(_PREFETCH_ROUND_TRIP),
+        reply,
+    ]
+    return run_program(command, bed.scratch / "pika_reply.log")

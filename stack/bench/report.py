@@ -1,0 +1,110 @@
+"""The benchmark from end to end: every row measured, and shown."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from stack import console
+from stack.bench.environment import Bed, OpenContest, hold_contest
+from stack.bench.events import open_amqp, open_mqtt, open_round_trip, open_workers
+from stack.bench.requests import open_gateway, open_http, open_list, open_pages
+from stack.bench.rows import (
+    COLUMNS,
+    FULL,
+    QUICK,
+    Result,
+    Row,
+    choose_rows,
+    describe_spread,
+    explain_broken,
+    find_contestants,
+    judge,
+)
+from stack.bench.start import open_memory, open_start
+from stack.bench.tasks import open_all, open_command, open_deploy, open_plan, open_rollback, show_growth
+from stack.config.settings import load_settings
+from stack.errors import StackError
+from stack.state.lock import lock
+from stack.state.workspace import make_folder, open_workspace
+
+_CONTESTS: dict[str, OpenContest] = {
+    "amqp": open_amqp,
+    "workers": open_workers,
+    "http": open_http,
+    "gateway": open_gateway,
+    "round-trip": open_round_trip,
+    "mqtt": open_mqtt,
+    "memory": open_memory,
+    "start": open_start,
+    "deploy": open_deploy,
+    "rollback": open_rollback,
+    "all": open_all,
+    "plan": open_plan,
+    "command": open_command,
+    "list": open_list,
+    "pages": open_pages,
+}
+
+
+def run_bench(*, quick: bool, as_json: bool, text: str) -> None:
+    """Measure the rows whose name has the text, and show them.
+
+    Raises:
+        StackError: a bound does not hold, or a row could not be measured.
+    """
+    rows = choose_rows(text)
+    with _making_bed(quick=quick) as bed:
+        results = list(_measure(bed, rows))
+        _show(results, as_json=as_json)
+    if broken := explain_broken(results):
+        raise StackError(broken)
+
+
+def run_growth(*, quick: bool, as_json: bool) -> None:
+    """Measure how the stack grows with its functions, and show it.
+
+    Raises:
+        StackError: a task failed.
+    """
+    with _making_bed(quick=quick) as bed:
+        show_growth(bed, quick=quick, as_json=as_json)
+
+
+@contextmanager
+def _making_bed(*, quick: bool) -> Iterator[Bed]:
+    workspace = open_workspace()
+    state = workspace.state / "bench"
+    make_folder(state)
+    with lock(workspace, "bench"), tempfile.TemporaryDirectory(dir=state) as scratch, ExitStack() as exits:
+        # A container's user reads here too.
+        make_folder(Path(scratch))
+        yield Bed(QUICK if quick else FULL, state, load_settings(workspace.root), exits, Path(scratch))
+
+
+def _measure(bed: Bed, rows: Sequence[Row]) -> Iterator[Result]:
+    for contest, open_contest in _CONTESTS.items():
+        own = [row for row in rows if row.contest == contest]
+        if own:
+            yield from _hold(bed, open_contest, own)
+
+
+def _hold(bed: Bed, open_contest: OpenContest, rows: Sequence[Row]) -> Iterator[Result]:
+    """Yield the results of one contest; those for which this machine lacks something say what."""
+    reason = ""
+    try:
+        with console.working(f"Measuring {rows[0].name}"):
+            rounds = hold_contest(open_contest, bed, find_contestants(rows, rows[0].contest))
+    except StackError as error:
+        console.warn(f"{rows[0].name}: {error}")
+        rounds, reason = {}, str(error)
+    yield from (judge(row, rounds, reason) for row in rows)
+
+
+def _show(results: Sequence[Result], *, as_json: bool) -> None:
+    if as_json:
+        console.show_json({"rows": [result.as_document() for result in results]})
+    else:
+        console.show_table(COLUMNS, [result.as_line() for result in results])
+    if spread := describe_spread(results):
+        console.note(spread)

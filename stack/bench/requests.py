@@ -1,0 +1,217 @@
+"""HTTP requests per second, by wrk; all servers are local processes with one worker, and run side by side."""
+
+import os
+import re
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from stack.bench.environment import PROGRAMS, Bed, Contestants, FunctionSpec, find_port, http_trigger, run_processor
+from stack.bench.program import Program, run_command, run_program
+from stack.bench.rows import OWN, Figures
+from stack.bench.tasks import fleet
+from stack.errors import StackError
+from stack.plan import gateway
+from stack.plan.function import image_repository, service_name
+from stack.run.provision.package import install_package
+from stack.state.workspace import PROGRAM, VARIABLE, write_file
+
+_CONNECTIONS = 16
+_RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
+# wrk tells these where an answer was not what it should be.
+_TROUBLES = ("Non-2xx", "Socket errors")
+
+
+def open_http(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare echoes.
+
+    Raises:
+        HostError: wrk is not here, and cannot be installed.
+    """
+    require_wrk()
+    ports: dict[str, int] = {}
+
+    def measure(name: str) -> Figures:
+        if name not in ports:
+            port = find_port()
+            stack.enter_context(_start(bed, name, port)).wait_until(lambda: listens(port))
+            ports[name] = port
+        return {"rate": load(f"http://127.0.0.1:{ports[name]}/", bed.scale.seconds)}
+
+    return {name: partial(measure, name) for name in (OWN, "uvicorn", "functions-framework")}
+
+
+def _start(bed: Bed, name: str, port: int) -> AbstractContextManager[Program]:
+    if name == OWN:
+        return run_processor(bed, "function", FunctionSpec("echo", {"http": http_trigger(port)}))
+    module = ["-m", "uvicorn", "uvicorn_echo:app", "--app-dir", str(PROGRAMS)]
+    module += ["--port", str(port), "--no-access-log", "--log-level", "warning"]
+    if name == "functions-framework":
+        source = str(PROGRAMS / "functions_echo.py")
+        module = ["-m", "functions_framework", "--source", source, "--target", "echo", "--port", str(port)]
+    return run_program([str(bed.references), *module], bed.scratch / f"{name}.log")
+
+
+def require_wrk() -> None:
+    """Install what makes the load, unless it is here.
+
+    Raises:
+        HostError: it cannot be installed; the message says what to type.
+    """
+    if shutil.which("wrk") is None:
+        install_package("wrk", "makes the load of HTTP")
+
+
+def load(url: str, seconds: float) -> float:
+    """Return the requests per second, of clients that stay connected.
+
+    Raises:
+        StackError: an answer was an error.
+    """
+    options = [f"--connections={_CONNECTIONS}", "--threads=1", f"--duration={max(1, round(seconds))}s"]
+    answer = run_command(["wrk", *options, url])
+    rate = _RATE.search(answer)
+    if not rate or any(trouble in answer for trouble in _TROUBLES):
+        raise StackError(f"wrk met errors:\n{answer.strip()}")
+    return float(rate[1])
+
+
+def listens(port: int) -> bool:
+    """Say whether somebody listens on a port of this machine."""
+    with socket.socket() as probe:
+        return not probe.connect_ex(("127.0.0.1", port))
+
+
+# No function of the user's: its images are removed at the end.
+_NAME = "tidegate-bench-gateway"
+_CODE = b"def handler(context, event):\n    return event.body\n"
+
+
+def open_gateway(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare the two ways to one worker, both within Docker's network.
+
+    A published port is left out of both: its proxy takes as much of a core as the worker or the gateway.
+
+    Raises:
+        HostError: wrk is not here, and cannot be installed.
+    """
+    require_wrk()
+    root = bed.stack.workspace.root
+    spec = {"handler": "main:handler", "triggers": {"web": http_trigger(gateway.PORT)}}
+    write_file(root / "functions" / _NAME / "function.yaml", yaml.safe_dump({"spec": spec}).encode())
+    write_file(root / "functions" / _NAME / "main.py", _CODE)
+    bed.run_task("deploy-function", _NAME)
+    stack.callback(_forget, bed)
+    addresses = _find_addresses(bed)
+
+    def measure(service: str) -> Figures:
+        # The worker takes any path.
+        return {"rate": load(f"http://{addresses[service]}:{gateway.PORT}/{_NAME}/", bed.scale.seconds)}
+
+    return {OWN: partial(measure, gateway.SERVICE), "direct": partial(measure, service_name(_NAME))}
+
+
+def _find_addresses(bed: Bed) -> dict[str, str]:
+    """Return the address of each service in Docker's network."""
+    engine = bed.stack.engine
+    containers = engine.containers()
+    addresses = engine.addresses(containers)
+    return {one.service: addresses[one.id] for one in containers if one.id in addresses}
+
+
+def _forget(bed: Bed) -> None:
+    bed.run_task("delete-function", _NAME, "--yes")
+    bed.stack.engine.remove_images([f"{image_repository(_NAME)}:latest"])
+
+
+_LISTED, _DEPLOYED, _PAGES = 100, 5, 100
+_TOPICS = "stack,functions,history,broker,devices"
+_LIST, _FILE = "/api/functions", "/static/app.css"
+# What somebody looks at, and for how many seconds of load each, before memory is measured.
+_LOOKED_AT, _LOOK_SECONDS = ("/", "/broker", "/devices", _LIST, _FILE), 1.0
+# Seconds until all pages have been told everything, and for how many rounds' seconds they are watched then.
+_SETTLED, _QUIET_ROUNDS = 5.0, 2
+_STEP, _BLOCK = 0.5, 1 << 20
+# What the dashboard may take: 120 MB, and a tenth of a core.
+_MOST = {"pss": 120e6 / 1024**2, "cores": 0.1}
+
+
+def open_list(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare the list of many functions with a static file of the same server.
+
+    Raises:
+        HostError: wrk is not here, and cannot be installed.
+    """
+    require_wrk()
+    stack.enter_context(fleet(bed, _LISTED))
+    address = f"http://127.0.0.1:{stack.enter_context(_run_dashboard(bed))[1]}"
+
+    def measure(path: str) -> Figures:
+        return {"time": 1000 / load(address + path, bed.scale.seconds)}
+
+    return {OWN: lambda: measure(_LIST), "file": lambda: measure(_FILE)}
+
+
+def open_pages(bed: Bed, stack: ExitStack) -> Contestants:
+    """Measure what a hundred open pages take, when nothing happens, after some use; the rival is the limit."""
+    require_wrk()
+    stack.enter_context(fleet(bed, _DEPLOYED))
+    bed.run_task("deploy-function", "--all")
+    program, port = stack.enter_context(_run_dashboard(bed))
+
+    def measure() -> Figures:
+        for path in _LOOKED_AT:
+            load(f"http://127.0.0.1:{port}{path}", _LOOK_SECONDS)
+        with _open_pages(port) as pages:
+            _read(pages, _SETTLED)
+            began, before = time.monotonic(), _read_seconds(program)
+            _read(pages, _QUIET_ROUNDS * bed.scale.seconds)
+            cores = (_read_seconds(program) - before) / (time.monotonic() - began)
+            return {"cores": cores, "pss": program.measure_memory()}
+
+    return {OWN: measure, "limit": lambda: _MOST}
+
+
+@contextmanager
+def _run_dashboard(bed: Bed) -> Iterator[tuple[Program, int]]:
+    """Run a dashboard of the bed's stack, as a process of this machine; yield it and its port."""
+    port = find_port()
+    command = [sys.executable, "-m", "stack.dashboard", "--port", str(port)]
+    environment = {VARIABLE: str(bed.stack.workspace.root), "PYTHONPATH": str(PROGRAM)}
+    with run_program(command, bed.scratch / "dashboard.log", **environment) as program:
+        program.wait_until(lambda: listens(port))
+        yield program, port
+
+
+@contextmanager
+def _open_pages(port: int) -> Iterator[list[socket.socket]]:
+    """Open as many streams as so many pages would."""
+    with ExitStack() as stack:
+        pages = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(_PAGES)]
+        for page in pages:
+            page.sendall(f"GET /live?topics={_TOPICS} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+            page.setblocking(False)
+        yield pages
+
+
+def _read(pages: list[socket.socket], seconds: float) -> None:
+    """Read what comes for so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        time.sleep(_STEP)
+        for page in pages:
+            with suppress(BlockingIOError):
+                page.recv(_BLOCK)
+
+
+def _read_seconds(program: Program) -> float:
+    """Return the time of the processor that a program has had."""
+    fields = Path(f"/proc/{program.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,250 @@
+"""The time of `invoke --list`, against an Invoke that knows one empty task."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from time import monotonic, sleep
+from uuid import uuid4
+
+import yaml
+
+from stack import console
+from stack.bench.environment import Bed, Contestants, find_port, http_trigger, is_ready, repeat
+from stack.bench.program import run_command
+from stack.bench.rows import OWN, Figures
+from stack.config.value import memory_bytes
+from stack.errors import StackError
+from stack.plan.function import image_repository, service_name
+from stack.run.revision_tag import revision_repository
+from stack.state.workspace import PROGRAM, write_file
+
+_TASK = b'from invoke import task\n\n\n@task\ndef nothing(context):\n    """Do nothing."""\n'
+
+
+def open_command(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare the two lists."""
+    bare = bed.scratch / "bare"
+    write_file(bare / "tasks.py", _TASK)
+    times = {OWN: partial(_time_list, PROGRAM), "invoke": partial(_time_list, bare)}
+    return {name: partial(repeat, measure) for name, measure in times.items()}
+
+
+def _time_list(folder: Path) -> float:
+    began = monotonic()
+    run_command([sys.executable, "-m", "invoke", "--search-root", str(folder), "--list"])
+    return monotonic() - began
+
+
+# No function of the user's: its images are removed at the end.
+_NAME = "tidegate-bench"
+# What a task says when requests are answered by the new version; what it does then is to end the older one.
+_READY = f"{_NAME}: ready."
+_READY_SECONDS = 30.0
+_LOOK = 0.01
+
+
+def open_deploy(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare two ways to deploy one function over itself."""
+    folder, hand, numbers = _prepare(bed, stack)
+
+    def deploy() -> float:
+        return bed.time_task(_READY, "deploy-function", _NAME)
+
+    return {
+        OWN: lambda: _measure(folder, next(numbers), deploy),
+        "docker": lambda: _measure(hand.folder, next(numbers), hand.deploy),
+    }
+
+
+def open_rollback(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare a rollback, each of which goes back to where the one before came from, with a start by hand."""
+    folder, hand, numbers = _prepare(bed, stack)
+    _write_code(folder, next(numbers))
+    bed.run_task("deploy-function", _NAME)
+
+    def roll_back() -> float:
+        return bed.time_task(_READY, "rollback-function", _NAME)
+
+    def start() -> float:
+        hand.stop()
+        return hand.start()
+
+    return {OWN: lambda: repeat(roll_back), "docker": lambda: repeat(start)}
+
+
+def _prepare(bed: Bed, stack: ExitStack) -> "tuple[Path, ByHand, count[int]]":
+    """Deploy the same function in both ways; return their folders, and numbers for its next versions."""
+    folder = bed.stack.workspace.root / "functions" / _NAME
+    hand = ByHand(bed, bed.scratch / "by-hand")
+    stack.callback(hand.remove)
+    numbers = count()
+    _write_code(folder, next(numbers))
+    write_file(folder / "function.yaml", yaml.safe_dump({"spec": {"handler": "main:handler"}}).encode())
+    bed.run_task("deploy-function", _NAME)
+    stack.callback(_forget, bed)
+    _write_code(hand.folder, next(numbers))
+    hand.deploy()
+    return folder, hand, numbers
+
+
+class ByHand:
+    """A function in a container that somebody runs without Tidegate."""
+
+    def __init__(self, bed: Bed, folder: Path) -> None:
+        self.folder = folder
+        self._name = f"tidegate-bench-{uuid4().hex[:8]}"
+        self._health = find_port()
+        spec = {"handler": "main:handler", "triggers": {"http": http_trigger(8080)}}
+        write_file(folder / "processor.yaml", yaml.safe_dump({"metadata": {"name": _NAME}, "spec": spec}).encode())
+        lines = [f"FROM {bed.processor_image}", "COPY processor.yaml /etc/nuclio/config/processor/processor.yaml"]
+        write_file(folder / "Dockerfile", "\n".join([*lines, "COPY main.py /opt/nuclio/", ""]).encode())
+
+    def deploy(self) -> float:
+        """Build, remove the older container, start the new one, and return the seconds until it is ready."""
+        began = monotonic()
+        run_command(["docker", "build", "--quiet", "--label", self._name, "--tag", self._name, str(self.folder)])
+        self.stop()
+        self.start()
+        return monotonic() - began
+
+    def stop(self) -> None:
+        """Remove its container."""
+        run_command(["docker", "rm", "--force", self._name])
+
+    def start(self) -> float:
+        """Start a container of what was built last; return the seconds until it is ready."""
+        began = monotonic()
+        ports = ["--publish", "127.0.0.1::8080", "--publish", f"127.0.0.1:{self._health}:8082"]
+        run_command(["docker", "run", "--detach", "--name", self._name, *ports, self._name])
+        while not is_ready(self._health):
+            if monotonic() > began + _READY_SECONDS:
+                raise StackError(f"the function that was deployed by hand is not ready after {_READY_SECONDS:g} s")
+            sleep(_LOOK)
+        return monotonic() - began
+
+    def remove(self) -> None:
+        """Remove its container and its images, also those of older versions."""
+        self.stop()
+        run_command(["docker", "image", "prune", "--all", "--force", "--filter", f"label={self._name}"])
+
+
+def _forget(bed: Bed) -> None:
+    bed.run_task("delete-function", _NAME, "--yes")
+
+
+def _measure(folder: Path, number: int, deploy: Callable[[], float]) -> Figures:
+    _write_code(folder, number)
+    return {"time": deploy()}
+
+
+def _write_code(folder: Path, number: int) -> None:
+    write_file(folder / "main.py", f"def handler(context, event):\n    return {number}\n".encode())
+
+
+# No functions of the user's: their images are removed at the end.
+_PREFIX = "tidegate-bench-fleet"
+_DEPLOYED, _PLANNED = 20, 50
+_NAME_FLEET = "{{.Repository}}:{{.Tag}}"
+_numbers = count()
+
+
+def open_all(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare a deploy of many functions that never ran with a deploy of one."""
+
+    def measure(size: int) -> Figures:
+        with fleet(bed, size):
+            return {"time": time_task(bed, "deploy-function", "--all")}
+
+    return {OWN: lambda: measure(_DEPLOYED), "one": lambda: measure(1)}
+
+
+def open_plan(bed: Bed, stack: ExitStack) -> Contestants:
+    """Compare a plan that finds nothing to do with the questions that it cannot do without."""
+    stack.enter_context(fleet(bed, _PLANNED))
+    bed.run_task("deploy-function", "--all")
+    engine, project = bed.stack.engine, bed.stack.settings.project
+    compose = ["docker", "compose", "--project-name", project, "--file", str(engine.compose_file)]
+
+    def ask() -> float:
+        began = monotonic()
+        run_command([*compose, "config", "--hash", "*"])
+        run_command(["docker", "ps", "--all", "--filter", f"label=com.docker.compose.project={project}"])
+        return monotonic() - began
+
+    return {OWN: lambda: repeat(lambda: time_task(bed, "plan")), "docker": lambda: repeat(ask)}
+
+
+@contextmanager
+def fleet(bed: Bed, size: int) -> Iterator[None]:
+    """Have so many functions in the bed's workspace, none of which is deployed; forget them at the end."""
+    folders = [bed.stack.workspace.root / "functions" / f"{_PREFIX}-{number}" for number in range(size)]
+    for folder in folders:
+        write_file(folder / "function.yaml", b"spec: {handler: 'main:handler'}\n")
+        write_file(folder / "main.py", f"def handler(context, event):\n    return {next(_numbers)}\n".encode())
+    try:
+        yield
+    finally:
+        _forget_fleet(bed, folders)
+
+
+def time_task(bed: Bed, *arguments: str) -> float:
+    """Run a task; return its seconds."""
+    began = monotonic()
+    bed.run_task(*arguments)
+    return monotonic() - began
+
+
+def _forget_fleet(bed: Bed, folders: list[Path]) -> None:
+    """Remove functions as if they had never been; `delete-function` would do it one by one."""
+    engine, state = bed.stack.engine, bed.stack.workspace.state
+    services = {service_name(folder.name) for folder in folders}
+    if found := [one.id for one in engine.containers() if one.service in services]:
+        run_command(["docker", "rm", "--force", *found])
+    own = revision_repository(engine.project)
+    names = [image_repository(folder.name) for folder in folders] + [f"{own}:{folder.name}.*" for folder in folders]
+    repositories = [f"--filter=reference={name}" for name in names]
+    engine.remove_images(run_command(["docker", "image", "ls", "--format", _NAME_FLEET, *repositories]).split())
+    for folder in folders:
+        (state / "functions" / f"{folder.name}.json").unlink(missing_ok=True)
+        for parent in (folder.parent, state / "revisions"):
+            shutil.rmtree(parent / folder.name, ignore_errors=True)
+    bed.run_task("render")
+
+
+_SIZES = (1, 10, 50, 100)
+_QUICK_SIZES = (1, 5)
+COLUMNS = ("functions", "deploy --all", "deploy again", "up", "plan", "status", "memory")
+
+
+def show_growth(bed: Bed, *, quick: bool, as_json: bool) -> None:
+    """Measure and show the seconds of tasks, all but the first with nothing to do, and the memory."""
+    rows = list(_measure_growth(bed, _QUICK_SIZES if quick else _SIZES))
+    if as_json:
+        console.show_json({"growth": rows})
+    else:
+        console.show_table(COLUMNS, [_tell(row) for row in rows])
+
+
+def _measure_growth(bed: Bed, sizes: tuple[int, ...]) -> Iterator[dict[str, float]]:
+    for size in sizes:
+        with console.working(f"Measuring {size} functions"), fleet(bed, size):
+            tasks = (("deploy-function", "--all"), ("deploy-function", "--all"), ("up",), ("plan",), ("status",))
+            seconds = [round(time_task(bed, *task), 2) for task in tasks]
+            yield dict(zip(COLUMNS, [size, *seconds, round(_sum_memory(bed))], strict=True))
+
+
+def _sum_memory(bed: Bed) -> float:
+    """Return the memory of the functions' containers, as their control groups count it, in MiB."""
+    ids = [one.id for one in bed.stack.engine.containers() if one.function]
+    usages = run_command(["docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", *ids]).splitlines()
+    # Docker writes `28.5MiB / 23.5GiB`, and quantities without the B are those of Kubernetes.
+    return sum(memory_bytes(usage.split()[0].removesuffix("B")) for usage in usages) / 1024**2
+
+
+def _tell(row: dict[str, float]) -> dict[str, str]:
+    units = {"functions": "", "memory": " MiB"}
+    return {name: f"{value:g}{units.get(name, ' s')}" for name, value in row.items()}

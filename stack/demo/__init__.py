@@ -1,0 +1,1 @@
+"""The temperature example from end to end."""

@@ -1,0 +1,109 @@
+"""The tutorial's temperature example from end to end: stack, functions, readings, and a verdict."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from stack.demo.report import open_report
+from stack.demo.run import Play
+from stack.docker.stack import Stack
+from stack.errors import DemoError
+from stack.plan.broker import SERVICE
+from stack.plan.demo import ALERT, CONSUMERS, EVENTS, Seconds, Tally
+from stack.plan.device import AMQP, BOTH, MQTT, Order, check_order
+from stack.plan.function import own_queues
+from stack.rabbitmq.management import find_broker
+from stack.run.deploy import deploy_functions
+from stack.run.function import build_functions
+from stack.run.stack import take_down
+from stack.run.up import bring_up, prepare_images
+from stack.state.deployment import load_deployments
+
+
+def run_demo(order: Order, *, down: bool, as_json: bool) -> None:
+    """Bring everything up, send readings, and tell what became of each.
+
+    Raises:
+        DemoError: a reading was not sent, or has no feedback.
+        StackError: an option is wrong, or the stack or a function does not come up.
+    """
+    check_order(order, (AMQP, MQTT, BOTH))
+    names = [*map(CONSUMERS.__getitem__, order.protocols), *map(EVENTS.__getitem__, order.protocols), ALERT]
+    watch = Watch()
+    stack = _prepare(names, watch)
+    try:
+        report = open_report(order, as_json=as_json)
+        play = Play(find_broker(stack), order, report)
+        tally = play.run(find_alert_queues(stack), watch)
+        report.tell(tally.verdict(watch.seconds()), stack, names, stays=not down)
+        _judge(tally)
+    finally:
+        if down:
+            take_down(volumes=False)
+
+
+class Watch:
+    """Measures the parts of a demo."""
+
+    def __init__(self) -> None:
+        self._parts = {"images": 0.0, "up": 0.0, "deploy": 0.0, "messages": 0.0}
+
+    @contextmanager
+    def measure(self, part: str) -> Iterator[None]:
+        """Add the time that the block takes to a part."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._parts[part] += time.monotonic() - start
+
+    def seconds(self) -> Seconds:
+        """Return what was measured."""
+        return Seconds(**self._parts)
+
+
+def _prepare(names: Sequence[str], watch: Watch) -> Stack:
+    """Bring the stack and the functions up; the functions' images are built while the broker starts."""
+    with watch.measure("images"):
+        prepare_images()
+    with watch.measure("up"):
+        stack = bring_up(meanwhile=lambda stack: build_functions(stack, names))
+    with watch.measure("deploy"):
+        deploy_functions(names)
+    return stack
+
+
+def find_alert_queues(stack: Stack) -> tuple[str, ...]:
+    """Return the queues that feed the alerts: when they are empty, no alert is to come any more."""
+    return own_queues(load_deployments(stack.workspace)[ALERT].plan(stack.settings))
+
+
+def _judge(tally: Tally) -> None:
+    """Complain of readings that were not sent, and of those that have no feedback.
+
+    Raises:
+        DemoError: there are some.
+    """
+    problems = [problem for problem in (_explain_unsent(tally), _explain_missing(tally)) if problem]
+    if problems:
+        raise DemoError("\n".join(problems))
+
+
+def _explain_unsent(tally: Tally) -> str:
+    unsent = tally.total - tally.sent
+    if not unsent:
+        return ""
+    why = f"RabbitMQ took nothing for a while. Look at `invoke status` and `invoke logs {SERVICE}`, then try again."
+    return f"{unsent} of {tally.total} readings were not sent: {why}"
+
+
+def _explain_missing(tally: Tally) -> str:
+    missing = tally.missing()
+    if not missing:
+        return ""
+    owed = " and ".join(f"{count} from {function}" for function, count in missing.items())
+    logs = " and ".join(f"`invoke logs {function}`" for function in missing)
+    return (
+        f"{sum(missing.values())} of {tally.sent} readings have no feedback ({owed}). Look at {logs}; "
+        "a restart of the broker, or another consumer of iot/logs, takes feedback away too."
+    )

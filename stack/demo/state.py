@@ -1,0 +1,246 @@
+"""The demo for those who look on: one run at a time, and what there is to see of it."""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from stack import console
+from stack.demo.demo import find_alert_queues
+from stack.demo.report import SilentReport
+from stack.demo.run import Play
+from stack.docker.stack import Stack
+from stack.errors import ConflictError, FunctionError, StackError
+from stack.plan.demo import ALERT, CONSUMERS, Alert, Answer, Seconds, Tally
+from stack.plan.device import AMQP, BOTH, MQTT, Order, Reading, check_order, count_readings
+from stack.rabbitmq.management import find_broker
+from stack.rabbitmq.simulator import Simulator
+from stack.run.catalogue import Catalogue
+from stack.run.job import Jobs
+
+# A person can follow no more, and a browser's chart neither.
+_MOST_READINGS, _FASTEST, _MOST_SENSORS = 2000, 200.0, 6
+_POINTS, _LINES = 600, 60
+# Degrees Celsius, where temperaturealert does not say otherwise.
+_THRESHOLD = 25.0
+
+IDLE, DEPLOYING, PLAYING, DONE, FAILED = "idle", "deploying", "playing", "done", "failed"
+
+
+@dataclass
+class Scene:
+    """What there is to see: counts, readings as [time, sensor, degrees], and the latest answers and alerts first."""
+
+    phase: str = IDLE
+    message: str = ""
+    total: int = 0
+    sent: int = 0
+    handled: int = 0
+    logged: int = 0
+    lost: int = 0
+    p50: float | None = None
+    p99: float | None = None
+    alert_count: int = 0
+    points: deque[tuple[float, str, float]] = field(default_factory=lambda: deque(maxlen=_POINTS))
+    answers: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_LINES))
+    alerts: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_LINES))
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether there is more to come."""
+        return self.phase in (DEPLOYING, PLAYING)
+
+
+class SceneReport(SilentReport):
+    """Paints the scene; devices and the listener call from threads of their own."""
+
+    def __init__(self, scene: Scene, lock: threading.Lock) -> None:
+        self._scene = scene
+        self._lock = lock
+
+    def show_sent(self, reading: Reading) -> None:
+        """Add a point."""
+        with self._lock:
+            self._scene.points.append((round(time.time(), 2), reading.sensor, float(reading.value)))
+
+    def show_answer(self, answer: Answer) -> None:
+        """Add a line of feedback."""
+        line = {"sensor": answer.reading.sensor, "value": answer.reading.value, "function": answer.function}
+        with self._lock:
+            self._scene.answers.appendleft(
+                {"time": round(time.time(), 2), **line, "latency": round(answer.latency * 1000, 1)}
+            )
+
+    def show_alert(self, alert: Alert) -> None:
+        """Add an alert."""
+        with self._lock:
+            self._scene.alerts.appendleft({"time": round(time.time(), 2), **asdict(alert)})
+
+    def show_progress(self, tally: Tally) -> None:
+        """Count."""
+        with self._lock:
+            _count(self._scene, tally)
+
+
+class Stage:
+    """Plays the demo on the stack that is up; whoever watches asks for the scene."""
+
+    def __init__(self, stack: Callable[[], Stack], catalogue: Catalogue, jobs: Jobs) -> None:
+        self._open_stack = stack
+        self._catalogue = catalogue
+        self._jobs = jobs
+        self._scene = Scene()
+        self._lock = threading.Lock()
+        self._play: Play | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether a demo is on."""
+        return self._scene.is_running
+
+    def start(self, order: Order) -> None:
+        """Begin; functions that are not deployed are deployed first.
+
+        Raises:
+            ConflictError: a demo is on.
+            StackError: the order makes no sense.
+        """
+        check_order(order, (AMQP, MQTT, BOTH))
+        if order.count > _MOST_READINGS or not 0 < order.rate <= _FASTEST or order.sensors > _MOST_SENSORS:
+            limits = f"{_MOST_READINGS} readings, {_FASTEST:g} a second and {_MOST_SENSORS} sensors"
+            raise FunctionError(f"The demo shows at most {limits}; `invoke demo` sends more.")
+        if self.is_running:
+            raise ConflictError("The demo is on; stop it, or wait for its end.")
+        self._scene = Scene(DEPLOYING, total=order.count * len(order.protocols))
+        self._task = asyncio.create_task(self._run(order, self._scene), name="demo")
+
+    def stop(self) -> None:
+        """Send no more; what was sent is waited for."""
+        if self._play:
+            self._play.stop()
+
+    async def close(self) -> None:
+        """End at once."""
+        self.stop()
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the scene, with lists in the place of deques, and the threshold."""
+        with self._lock:
+            scene = asdict(self._scene)
+        lists = {name: list(value) for name, value in scene.items() if isinstance(value, deque)}
+        return {**scene, **lists, "threshold": self._find_threshold()}
+
+    async def _run(self, order: Order, scene: Scene) -> None:
+        try:
+            await self._prepare([*(CONSUMERS[one] for one in order.protocols), ALERT], scene)
+            scene.phase, scene.message = PLAYING, ""
+            await asyncio.to_thread(self._show, order, scene)
+        except StackError as error:
+            scene.phase, scene.message = FAILED, str(error)
+        except asyncio.CancelledError:
+            scene.phase, scene.message = FAILED, "The dashboard ended meanwhile."
+            raise
+        except Exception as error:
+            # Whatever it is, nobody may wait for the end of what has ended.
+            console.warn(f"The demo broke off: {error!r}")
+            scene.phase, scene.message = FAILED, "The demo broke off; `invoke logs dashboard` tells why."
+        finally:
+            self._play = None
+
+    async def _prepare(self, names: Sequence[str], scene: Scene) -> None:
+        """Deploy what is not deployed yet.
+
+        Raises:
+            FunctionError: there is no such function, or it cannot be deployed.
+        """
+        records = [await asyncio.to_thread(self._catalogue.find, name) for name in names]
+        missing = [one.name for one in records if not one.is_deployed]
+        scene.message = f"Deploying {', '.join(missing)} first; that takes a moment." if missing else ""
+        jobs = [await self._jobs.deploy(name, message="for the demo") for name in missing]
+        for name, job in zip(missing, jobs, strict=True):
+            if reason := await job.wait():
+                raise FunctionError(f"{name} cannot be deployed: {reason}")
+
+    def _show(self, order: Order, scene: Scene) -> None:
+        stack = self._open_stack()
+        self._play = Play(find_broker(stack), order, SceneReport(scene, self._lock))
+        tally = self._play.run(find_alert_queues(stack), _Unmeasured())
+        verdict = tally.verdict(Seconds(0, 0, 0, 0))
+        with self._lock:
+            _count(scene, tally)
+            scene.lost, scene.p50, scene.p99 = verdict.lost, verdict.latency_ms["p50"], verdict.latency_ms["p99"]
+            scene.phase, scene.message = DONE, _judge(tally)
+
+    def _find_threshold(self) -> float:
+        try:
+            config = self._catalogue.find(ALERT).config
+            return next((float(str(one.value)) for one in config.spec.env if one.name == "THRESHOLD"), _THRESHOLD)
+        except (StackError, ValueError):
+            return _THRESHOLD
+
+
+class _Unmeasured:
+    def measure(self, part: str) -> AbstractContextManager[None]:
+        """Measure nothing: nobody asks how long the parts took."""
+        return nullcontext()
+
+
+def _count(scene: Scene, tally: Tally) -> None:
+    scene.sent, scene.handled, scene.logged = tally.sent, tally.handled, tally.logged
+    scene.alert_count = tally.alerts
+
+
+def _judge(tally: Tally) -> str:
+    if not tally.owed:
+        part = f"{tally.sent} of " if tally.sent < tally.total else ""
+        return f"{part}{count_readings(tally.total)} sent, and each was answered."
+    owed = ", ".join(f"{count} from {function}" for function, count in tally.missing().items())
+    return f"{tally.owed} of {tally.sent} readings have no feedback: {owed}. The functions' logs may tell why."
+
+
+# Seconds between two looks, while a demo is on and while none is.
+_PLAYING, _IDLE = 1.0, 30.0
+
+
+class DemoSource:
+    """What there is to see of the demo."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.pause = _IDLE
+        self._stage = stage
+
+    async def look(self) -> dict[str, Any]:
+        """Return the scene."""
+        # Asked before, so that the end of the demo is seen too.
+        self.pause = _PLAYING if self._stage.is_running else _IDLE
+        return await asyncio.to_thread(self._stage.describe)
+
+    async def rest(self) -> None:
+        """Do nothing: nothing is open."""
+
+
+_PAUSE = 1.0
+
+
+class SimulatorSource:
+    """What the simulator says of itself."""
+
+    pause = _PAUSE
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    async def look(self) -> dict[str, Any]:
+        """Return whether it runs, since when, and how many readings it has sent."""
+        return self._simulator.describe()
+
+    async def rest(self) -> None:
+        """Do nothing: nothing is open."""

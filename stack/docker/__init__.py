@@ -1,0 +1,1 @@
+"""Docker from outside: the engine, builds, images, readiness."""

@@ -1,0 +1,175 @@
+"""What images stand on: a registry's bases, or this system's packages."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from stack import console
+from stack.config.settings import ImageSource, Settings
+from stack.docker.engine import Engine
+from stack.errors import BuildError, HostError
+from stack.plan.image import Archive, Ground
+from stack.state.host import archive_stamp, find_ca, processor_digest, read_archive
+from stack.state.state_file import parse_json, try_read_word
+from stack.state.workspace import Workspace, is_inside, write_file
+
+# How long the registry may take to say that it has an image, before packages are used instead.
+_PATIENCE_SECONDS = 8.0
+_NO_ARCHIVE = Archive("", ())
+# Below the folder of what is remembered.
+_RENEWED = "bases-renewed"
+
+
+@dataclass(frozen=True)
+class _KnownArchive:
+    """What is remembered of this machine's archive, and the stamp of apt's settings then."""
+
+    stamp: str
+    codename: str
+    sources: tuple[str, ...]
+
+
+def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> Ground:
+    """Decide what images stand on; with `auto` the registry is asked once, and the answer is remembered."""
+    wanted = settings.images.source
+    source = _resolve(workspace, settings, engine) if wanted is ImageSource.AUTO else wanted
+    archive = _NO_ARCHIVE if source is ImageSource.REGISTRY else _find_archive(workspace)
+    return Ground(
+        source,
+        archive,
+        has_ca=find_ca(settings) is not None,
+        processor_digest=processor_digest(),
+        renewed=load_renewal(workspace),
+    )
+
+
+def load_renewal(workspace: Workspace) -> str:
+    """Return when bases were last made or pulled again; nothing if that was never asked for."""
+    return try_read_word(workspace.state / _RENEWED)
+
+
+def note_renewal(workspace: Workspace) -> None:
+    """Have bases made or pulled again from now on."""
+    write_file(workspace.state / _RENEWED, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}\n".encode())
+
+
+def _find_archive(workspace: Workspace) -> Archive:
+    """Return this machine's archive, remembered for as long as apt's settings stay as they are.
+
+    A container has settings of its own, and goes by what is remembered.
+    """
+    memory, stamp = workspace.state / "archive.json", archive_stamp()
+    try:
+        known = parse_json(_KnownArchive, memory.read_bytes())
+        if is_inside() or known.stamp == stamp:
+            return Archive(known.codename, known.sources)
+    except (OSError, ValueError):
+        pass
+    archive = read_archive()
+    known = _KnownArchive(stamp, archive.codename, archive.sources)
+    write_file(memory, json.dumps(asdict(known)).encode(), is_durable=False)
+    return archive
+
+
+def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageSource:
+    memory = workspace.state / "image-source"
+    name = f"{settings.images.mirror}{settings.images.rabbitmq}"
+    known, _, of_name = try_read_word(memory).partition(" ")
+    if of_name == name and known in (ImageSource.REGISTRY, ImageSource.DEBIAN):
+        return ImageSource(known)
+    engine.verify()
+    answers = engine.has_image(name) or _answers(engine, name)
+    source = ImageSource.REGISTRY if answers else ImageSource.DEBIAN
+    if not answers:
+        console.say(
+            f"No registry offers {name} here, so images are built from this system's packages "
+            "(`images.source: registry` in stack.yaml has them pulled all the same)."
+        )
+    write_file(memory, f"{source} {name}\n".encode())
+    return source
+
+
+def _answers(engine: Engine, name: str) -> bool:
+    """Ask the engine to pull an image; the first line of its answer tells that the registry has it."""
+    answered = threading.Event()
+
+    def pull() -> None:
+        try:
+            for line in engine.pull(name):
+                if "Pulling from" in line:
+                    answered.set()
+        except BuildError:
+            return
+
+    thread = threading.Thread(target=pull, daemon=True)
+    with console.working("Asking the image registry"):
+        thread.start()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while thread.is_alive() and not answered.is_set() and time.monotonic() < deadline:
+            answered.wait(0.05)
+    return answered.is_set()
+
+
+# What nobody reads in a container.
+_UNREAD = "usr/share/doc usr/share/man usr/share/locale usr/share/info var/log/* var/cache/debconf/*-old"
+_LOG_BYTES = 4000
+
+
+def make_base(archive: Archive, name: str) -> Iterator[str]:
+    """Make the base image of an archive's packages and yield the lines of the log.
+
+    Raises:
+        HostError: mmdebstrap is not here, or sudo, without which only root runs it.
+        BuildError: it failed; the message ends with the log.
+    """
+    if shutil.which("mmdebstrap") is None:
+        raise HostError("mmdebstrap, which makes base images from packages, is missing. Type `./bootstrap provision`.")
+    if _prefix() and shutil.which("sudo") is None:
+        raise HostError("sudo is missing, and mmdebstrap makes base images as root. Install sudo, or do this as root.")
+    with tempfile.TemporaryFile("w+") as log:
+        maker = subprocess.Popen(_command(archive), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        yield f"mmdebstrap {archive.codename}"
+        taker = subprocess.Popen(
+            ["docker", "import", "--change", 'CMD ["bash"]', "-", name],
+            stdin=maker.stdout, stdout=subprocess.DEVNULL, stderr=log,
+        )  # fmt: skip
+        if maker.stdout:
+            maker.stdout.close()
+        statuses = (maker.wait(), taker.wait())
+        if any(statuses):
+            _forget(name)
+            log.seek(0)
+            raise BuildError(f"The base image could not be made. The log ends with:\n{log.read()[-_LOG_BYTES:]}")
+
+
+def _command(archive: Archive) -> Sequence[str]:
+    packages = ["--include=ca-certificates"] if any("https:" in line for line in archive.sources) else []
+    return [
+        *_prefix(),
+        "mmdebstrap",
+        "--variant=minbase",
+        *packages,
+        "--dpkgopt=force-unsafe-io",
+        '--aptopt=Acquire::Languages "none"',
+        f'--customize-hook=cd "$1" && rm -rf {_UNREAD}',
+        "--skip=cleanup/reproducible",
+        archive.codename,
+        "-",
+        *archive.sources,
+    ]
+
+
+def _prefix() -> Sequence[str]:
+    return () if os.geteuid() == 0 else ("sudo",)
+
+
+def _forget(name: str) -> None:
+    """Remove what was imported of a root filesystem that was cut short."""
+    subprocess.run(["docker", "image", "rm", name], capture_output=True, check=False)

@@ -1,0 +1,212 @@
+"""A container of the project, as one listing tells of it, and how `docker ps` is asked for that."""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from stack.config.function import FUNCTION_LABEL
+from stack.docker.probe import ask_engine, find_ready
+from stack.plan.gateway import find_networks, network_name
+from stack.plan.image import PYTHON_LABEL, WANTED_LABEL, Python
+from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
+
+# By which Compose finds its containers again.
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+HASH_LABEL = "com.docker.compose.config-hash"
+FOLDER_LABEL = "com.docker.compose.project.working_dir"
+
+_PORT = re.compile(r"(?P<host>[0-9.]+):(?P<published>\d+)->(?P<target>\d+)/tcp")
+_HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
+
+_FIELDS = {
+    "id": ".ID",
+    "name": ".Names",
+    "image": ".Image",
+    "state": ".State",
+    "status": ".Status",
+    "ports": ".Ports",
+    "service": f'(.Label "{SERVICE_LABEL}")',
+    "config_hash": f'(.Label "{HASH_LABEL}")',
+    "files": f'(.Label "{FILES_LABEL}")',
+    "secrets": f'(.Label "{SECRETS_LABEL}")',
+    "function": f'(.Label "{FUNCTION_LABEL}")',
+    "wanted_python": f'(.Label "{WANTED_LABEL}")',
+    "python": f'(.Label "{PYTHON_LABEL}")',
+    "folder": f'(.Label "{FOLDER_LABEL}")',
+}
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container; `status` is Docker's own sentence, such as `Up 3 minutes (healthy)`."""
+
+    id: str
+    name: str
+    image: str
+    state: str
+    status: str
+    ports: str
+    service: str
+    config_hash: str
+    files: str
+    secrets: str
+    function: str
+    wanted_python: str = ""
+    python: str = ""
+    folder: str = ""
+    """Where the Compose file is that it was started with."""
+    network_address: str = ""
+    """Where it is in Docker's network, as far as the listing says; nothing if it does not run."""
+    is_cut_off: bool = False
+    """Whether it was taken off one of its networks, as far as the listing says."""
+    network_addresses: tuple[tuple[str, str], ...] = ()
+    """Where it is on each network, by Docker's name of it, as far as the listing says."""
+    answers: bool = False
+    """Whether the function itself said that it is ready, which Docker may find out only later."""
+
+    @staticmethod
+    def format() -> tuple[str, str]:
+        """Return the arguments that make `docker ps` print one JSON document a line."""
+        pairs = ", ".join(f'"{name}": {{{{json {expression}}}}}' for name, expression in _FIELDS.items())
+        return ("--format", f"{{{pairs}}}")
+
+    @property
+    def health(self) -> str:
+        """Return healthy, unhealthy, starting, or nothing."""
+        match = _HEALTH.search(self.status)
+        return "healthy" if self.answers else match[1] if match else ""
+
+    @property
+    def python_of_function(self) -> Python:
+        """Return the Python that a function runs on, and the one that its author asked for."""
+        return Python(self.image, self.python, self.wanted_python)
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether its process runs."""
+        return self.state == "running"
+
+    @property
+    def is_stopped(self) -> bool:
+        """Say whether it does nothing until somebody starts it, unlike one that Docker is about to start again."""
+        return self.state in ("created", "exited", "dead")
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Say whether it is a function that may do its work although Docker's checks have not found that it does."""
+        return bool(self.function) and self.is_running and not self.is_ready
+
+    @property
+    def is_ready(self) -> bool:
+        """Say whether it does its work."""
+        return self.is_running and self.health == "healthy" and not self.is_cut_off
+
+    @property
+    def has_failed(self) -> bool:
+        """Say whether its process ended; Docker may be about to start it again."""
+        return self.state in ("exited", "dead", "restarting")
+
+    @property
+    def condition(self) -> str:
+        """Return a word or two for a person: its health, or its state."""
+        if self.is_running and self.is_cut_off:
+            return "cut off"
+        return self.health if self.is_running and self.health else self.state
+
+    def address(self, target: int) -> str:
+        """Return the address on this machine that leads to a port of the container, such as 127.0.0.1:8080."""
+        for match in _PORT.finditer(self.ports):
+            if int(match["target"]) == target:
+                host = "127.0.0.1" if match["host"] == "0.0.0.0" else match["host"]
+                return f"{host}:{match['published']}"
+        return ""
+
+
+def read_containers(listing: str) -> tuple[Container, ...]:
+    """Read what `docker ps` printed."""
+    return tuple(Container(**json.loads(line)) for line in listing.splitlines())
+
+
+class Listed(Protocol):
+    """One container of Docker's listing: what JSON has, by its name there."""
+
+    def __getitem__(self, key: str, /) -> Any:
+        """Return a part of it."""
+
+
+def list_containers(project: str) -> tuple[Container, ...] | None:
+    """List a project's containers, running or not; nothing where only the command docker knows which engine it is."""
+    filters = quote(json.dumps({"label": [f"{PROJECT_LABEL}={project}"]}))
+    listing = ask_engine(f"/containers/json?all=1&filters={filters}")
+    return None if listing is None else tuple(map(read_container, json.loads(listing)))
+
+
+def confirm(listed: Sequence[Container], addresses: Mapping[str, str]) -> tuple[Container, ...]:
+    """Ask those containers of which there is an address, by id, whether they are ready; return all with their word."""
+    ready = find_ready(addresses)
+    return tuple(replace(one, answers=True) if one.id in ready else one for one in listed)
+
+
+def read_container(document: Listed) -> Container:
+    """Read one container of Docker's listing."""
+    labels, networks = document["Labels"], document["NetworkSettings"]["Networks"]
+    addresses = tuple((name, one.get("IPAddress") or "") for name, one in sorted(networks.items()))
+    return Container(
+        id=document["Id"],
+        name=next(iter(document["Names"] or ()), "").lstrip("/"),
+        image=document["Image"],
+        state=document["State"],
+        status=document["Status"],
+        ports=", ".join(_write_ports(document["Ports"])),
+        service=labels.get(SERVICE_LABEL, ""),
+        config_hash=labels.get(HASH_LABEL, ""),
+        files=labels.get(FILES_LABEL, ""),
+        secrets=labels.get(SECRETS_LABEL, ""),
+        function=labels.get(FUNCTION_LABEL, ""),
+        wanted_python=labels.get(WANTED_LABEL, ""),
+        python=labels.get(PYTHON_LABEL, ""),
+        folder=labels.get(FOLDER_LABEL, ""),
+        network_address=next((address for _, address in addresses if address), ""),
+        is_cut_off=_is_cut_off(labels, networks),
+        network_addresses=addresses,
+    )
+
+
+def _is_cut_off(labels: Mapping[str, str], networks: Collection[str]) -> bool:
+    """Return whether a container is not on all of the networks that its service is to be on."""
+    wanted = {network_name(labels.get(PROJECT_LABEL, ""), one) for one in find_networks(labels.get(SERVICE_LABEL, ""))}
+    return not networks or (PROJECT_LABEL in labels and not wanted <= set(networks))
+
+
+def _write_ports(ports: Iterable[dict[str, Any]]) -> list[str]:
+    """Write ports as `docker ps` does."""
+    return [
+        f"{one['IP']}:{one['PublicPort']}->{one['PrivatePort']}/{one['Type']}" for one in ports if "PublicPort" in one
+    ]
+
+
+# An image's id, or its first letters.
+_ID = re.compile(r"(?:sha256:)?(?P<number>[0-9a-f]{12,64})")
+_DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
+
+
+def is_told(image: str, found: Collection[str]) -> bool:
+    """Say whether an image is among names and ids that Docker told."""
+    return shorten(image) in found or _is_id_of(image, found)
+
+
+def shorten(image: str) -> str:
+    """Return an image's name as Docker tells it."""
+    name, _, digest = _DEFAULT_REGISTRY.sub("", image).partition("@")
+    folder, slash, last = name.rpartition("/")
+    last, _, tag = last.partition(":")
+    return f"{folder}{slash}{last}@{digest}" if digest else f"{folder}{slash}{last}:{tag or 'latest'}"
+
+
+def _is_id_of(image: str, found: Iterable[str]) -> bool:
+    match = _ID.fullmatch(image)
+    return match is not None and any(name.startswith(f"sha256:{match['number']}") for name in found)

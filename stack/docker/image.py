@@ -1,0 +1,239 @@
+"""Images: building what is missing."""
+
+import shutil
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from stack import console
+from stack.config.build import split_flags
+from stack.docker.base_image import make_base
+from stack.docker.build import Build
+from stack.docker.engine import Engine
+from stack.docker.stack import Stack
+from stack.errors import BuildError
+from stack.plan import image
+from stack.plan.code_entry import runs_as_is
+from stack.plan.function import FunctionPlan
+from stack.plan.hints import advise
+from stack.plan.host_access import check_host_access
+from stack.plan.image import Kind, digest, haproxy_base, python_base, rabbitmq_base
+from stack.plan.render import (
+    Files,
+    Inputs,
+    control_image,
+    dashboard_image,
+    find_foundation,
+    function_image,
+    gateway_image,
+    processor_image,
+    rabbitmq_image,
+    render_function,
+    render_images,
+)
+from stack.plan.stack import is_nuclio
+from stack.state.host import LIBRARIES, find_ca
+from stack.state.workspace import PROGRAM, Workspace, write_file
+
+# More make each other wait on a small machine.
+_BUILDS_AT_ONCE = 4
+
+
+# What is built, for a person, and what makes an image of a name and yields the lines of the log.
+Job = tuple[str, Callable[[str], Iterator[str]]]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Everything that images are built with."""
+
+    workspace: Workspace
+    engine: Engine
+    inputs: Inputs
+
+    def prepare_stack(self, here: Collection[str] | None = None) -> None:
+        """Make the images of the stack itself, side by side, but for those that are known to be here.
+
+        Raises:
+            BuildError: one could not be made.
+        """
+        wanted: dict[str, Job] = {
+            rabbitmq_image(self.inputs): ("RabbitMQ", self._make_broker),
+            processor_image(self.inputs): ("the processor", self._make_processor),
+            gateway_image(self.inputs): ("the gateway", self._make_gateway),
+            dashboard_image(self.inputs): ("the dashboard", self._make_dashboard),
+        }
+        if self.inputs.has_scaler:
+            wanted[control_image(self.inputs)] = ("the scaler", self._make_control)
+        here = self.engine.images(wanted) if here is None else here
+        missing = [(title, partial(make, name)) for name, (title, make) in wanted.items() if name not in here]
+        if missing:
+            self._write(render_images(self.inputs))
+            self._make_base()
+            self._make_all(missing)
+
+    def prepare_functions(self, plans: Sequence[FunctionPlan]) -> list[str]:
+        """Make the images of functions that are not there, side by side; return the names of all.
+
+        Raises:
+            BuildError: one could not be made.
+        """
+        names = [function_image(plan, self.inputs) for plan in plans]
+        here = self.engine.images(names)
+        missing = [(plan, name) for plan, name in zip(plans, names, strict=True) if name not in here]
+        self.prepare_processors([plan for plan, _ in missing])
+        self._make_all([(plan.name, partial(self.make_function, plan, name)) for plan, name in missing])
+        return names
+
+    def prepare_processors(self, plans: Sequence[FunctionPlan]) -> None:
+        """Make the processor's image for each other Python that functions need, where it is not there.
+
+        Raises:
+            BuildError: one could not be made.
+        """
+        laid = [find_foundation(plan, self.inputs) for plan in plans if not runs_as_is(plan.function)]
+        bases = dict.fromkeys(one.python.image for one in laid if one.kind is not Kind.NUCLIO)
+        names = {processor_image(self.inputs, base): base for base in bases}
+        names.pop(processor_image(self.inputs), None)
+        here = self.engine.images(names)
+        missing = {name: base for name, base in names.items() if name not in here}
+        if missing:
+            self._make_base()
+            self._write(render_images(self.inputs))
+        jobs = [
+            (f"the processor on {base}", partial(self._make_processor, name, base)) for name, base in missing.items()
+        ]
+        self._make_all(jobs)
+
+    def _write(self, files: Files) -> None:
+        """Write what images are built with; the rest of the tree changes only once the images are there."""
+        for path, content in files.items():
+            write_file(self.workspace.rendered / path, content, is_durable=False)
+
+    def make_function(self, plan: FunctionPlan, name: str) -> Iterator[str]:
+        """Make the image of a function, or pull one that runs as it is, and yield the lines of the log.
+
+        Raises:
+            BuildError: it could not be made.
+        """
+        try:
+            if runs_as_is(plan.function):
+                yield from self.engine.pull(name)
+                return
+            with self.prepared(plan, name) as build:
+                yield from self.engine.buildkit.build(build)
+        except BuildError as error:
+            raise BuildError("\n".join(part for part in (str(error), advise(plan, str(error))) if part)) from error
+
+    @contextmanager
+    def prepared(self, plan: FunctionPlan, name: str) -> Iterator[Build]:
+        """Yield what builds a function's image, in a folder of its own for as long as the block runs.
+
+        What is rendered tells of the function as it is deployed, and is written again by whatever else ends meanwhile.
+
+        Raises:
+            AccessError: it asks for what stack.yaml does not allow it of this machine.
+        """
+        check_host_access(plan.function, self.inputs.settings)
+        folder = self.workspace.state / "builds" / plan.name / digest([name])
+        for path, content in render_function(plan, self.inputs).items():
+            write_file(folder / path.removeprefix(f"functions/{plan.name}/"), content, is_durable=False)
+        context = self.workspace.root / plan.function.context
+        build = plan.spec.build
+        flags = (*(("--no-cache",) if build.no_cache else ()), *split_flags(build.flags))
+        try:
+            yield Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets(), flags=flags)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _make_base(self) -> None:
+        ground = self.inputs.ground
+        base = image.debian_image(ground.archive, ground.renewed)
+        if ground.is_registry or self.engine.has_image(base):
+            return
+        with console.working(f"Building a base image from the packages of {ground.archive.codename}") as work:
+            work.follow(make_base(ground.archive, base))
+
+    def _make_all(self, jobs: Sequence[tuple[str, Callable[[], Iterator[str]]]]) -> None:
+        if not jobs:
+            return
+        titles = [title for title, _ in jobs]
+        with console.working(f"Building {', '.join(titles)}") as work:
+            build_all(self.engine, [partial(work.follow, make()) for _, make in jobs])
+
+    def _make_broker(self, name: str) -> Iterator[str]:
+        if self.inputs.ground.is_registry:
+            return self.engine.pull(name)
+        folder = self.workspace.rendered / "images" / "rabbitmq"
+        return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
+
+    def _make_dashboard(self, name: str) -> Iterator[str]:
+        return self.engine.pull(name) if is_nuclio(self.inputs.settings) else self._make_control(name)
+
+    def _make_control(self, name: str) -> Iterator[str]:
+        folder = self.workspace.rendered / "images" / "control"
+        return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", LIBRARIES.parent, {}, self._secrets()))
+
+    def _make_gateway(self, name: str) -> Iterator[str]:
+        if self.inputs.ground.is_registry:
+            return self.engine.pull(name)
+        folder = self.workspace.rendered / "images" / "gateway"
+        return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
+
+    def _make_processor(self, name: str, base: str = "") -> Iterator[str]:
+        folder = self.workspace.rendered / "images" / "processor"
+        tags = (name,) if base else (name, f"{image.PROCESSOR}:latest")
+        args = {"BASE": base} if base else {}
+        return self.engine.buildkit.build(
+            Build(tags, folder / "Dockerfile", PROGRAM / "stack", {"config": folder}, self._secrets(), args)
+        )
+
+    def _secrets(self) -> dict[str, Path]:
+        ca = find_ca(self.inputs.settings)
+        return {"ca": ca} if ca else {}
+
+
+def is_plain(plan: FunctionPlan) -> bool:
+    """Say whether a function's image is built by nothing but its Dockerfile."""
+    build = plan.spec.build
+    return not (runs_as_is(plan.function) or build.no_cache or build.flags)
+
+
+def build_all(engine: Engine, jobs: Sequence[Callable[[], object]]) -> None:
+    """Run jobs that build, side by side; if this task is interrupted meanwhile, the builds end too."""
+    with ThreadPoolExecutor(_BUILDS_AT_ONCE) as pool:
+        running = [pool.submit(job) for job in jobs]
+        try:
+            wait(running)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            engine.buildkit.cancel()
+            raise
+    for job in running:
+        job.result()
+
+
+# From then on `status` says what to do about it, and `upgrade` does it.
+OLD_DAYS = 30
+# Images that are built reproducibly tell a time long ago, or none.
+_EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def find_age(stack: Stack) -> int | None:
+    """Return the days since the oldest of the stack's base images was made; nothing if none is here or tells it."""
+    inputs, settings, ground = stack.bare_inputs, stack.settings, stack.ground
+    bases = {base(settings, ground) for base in (python_base, rabbitmq_base, haproxy_base)}
+    names = bases | {rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs)}
+    times = [one for one in stack.engine.image_times(names).values() if one > _EARLIEST]
+    return (datetime.now(UTC) - min(times)).days if times else None
+
+
+def describe_age(days: int) -> str:
+    """Say how old the base images are, and what to do if they are old."""
+    when = "today" if not days else "yesterday" if days == 1 else f"{days} days ago"
+    advice = " `invoke upgrade` makes them again, of what is there now." if days >= OLD_DAYS else ""
+    return f"The base images were made {when}.{advice}"

@@ -1,0 +1,112 @@
+"""Short questions to processors, to the gateway and to Docker, such as whether a function is ready.
+
+They are asked by hand since importing http.client takes longer than all of them; Docker's own checks cost much more,
+and are rare.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from stack.docker.command import is_plain
+from stack.plan.gateway import CONTAINERS_PATH, CONTROL_PORT, SERVICE
+from stack.state.workspace import is_inside
+
+
+def find_place(host: str, port: int) -> tuple[str, int]:
+    """Return the host and port to connect to for a port of a container, by its address or its service's name."""
+    return (SERVICE, CONTROL_PORT) if is_inside() else (host, port)
+
+
+def find_path(host: str, port: int, path: str) -> str:
+    """Return what to ask for there."""
+    return f"{CONTAINERS_PATH}{host}/{port}{path}" if is_inside() else path
+
+
+def find_url(host: str, port: int, path: str = "") -> str:
+    """Return both as a URL."""
+    place = find_place(host, port)
+    return f"http://{place[0]}:{place[1]}{find_path(host, port, path)}"
+
+
+_HEALTH_PORT = 8082
+_TIMEOUT_SECONDS = 0.2
+_PIECE_BYTES = 65536
+
+
+class Answer(NamedTuple):
+    """What was answered."""
+
+    status: int
+    body: bytes
+
+
+def ask(place: tuple[str, int], path: str, timeout: float) -> Answer:
+    """Ask a host's port for a page by HTTP/1.0, whose answer ends with the connection.
+
+    Raises:
+        OSError: nobody answers, or not in HTTP.
+    """
+    with socket.create_connection(place, timeout) as connection:
+        return _ask(connection, place[0], path)
+
+
+def ask_socket(place: str, path: str, timeout: float, *, method: str = "GET") -> Answer:
+    """Ask in the same way who listens at a socket of this machine's files; nothing but the path is sent.
+
+    Raises:
+        OSError: nobody answers, or not in HTTP, or this user may not ask.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout)
+        connection.connect(place)
+        return _ask(connection, "localhost", path, method)
+
+
+def _ask(connection: socket.socket, host: str, path: str, method: str = "GET") -> Answer:
+    connection.sendall(f"{method} {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+    answer = b"".join(iter(lambda: connection.recv(_PIECE_BYTES), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = head.split(b" ", 2)[1:2]
+    if not head.startswith(b"HTTP/") or not status or not status[0].isdigit():
+        raise ConnectionError(f"{host} does not answer in HTTP")
+    return Answer(int(status[0]), body)
+
+
+def find_ready(addresses: Mapping[str, str]) -> set[str]:
+    """Return the ids of those containers that are ready, of a mapping from ids to addresses.
+
+    Where this machine does not reach them none is, and Docker's word is waited for.
+    """
+    return {id_ for id_, address in addresses.items() if _is_ready(address)}
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        place, path = find_place(address, _HEALTH_PORT), find_path(address, _HEALTH_PORT, "/ready")
+        return ask(place, path, _TIMEOUT_SECONDS).status == 200
+    except OSError:
+        return False
+
+
+_SOCKET = "unix:///var/run/docker.sock"
+# A busy engine is waited for, as the command would.
+_TIMEOUT_SECONDS_SOCKET = 60.0
+_SUCCESS = range(200, 300)
+
+
+def ask_engine(path: str, *, method: str = "GET") -> bytes | None:
+    """Return what the engine answers, in its newest language.
+
+    Nothing where only the command docker knows which engine it is, and where the engine refuses, which the command
+    explains better.
+    """
+    scheme, _, place = (os.environ.get("DOCKER_HOST") or _SOCKET).partition("://")
+    if scheme != "unix" or not is_plain():
+        return None
+    try:
+        answer = ask_socket(place, path, _TIMEOUT_SECONDS_SOCKET, method=method)
+    except OSError:
+        return None
+    return answer.body if answer.status in _SUCCESS else None

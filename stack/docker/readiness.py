@@ -1,0 +1,191 @@
+"""Waiting until containers do their work."""
+
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from stack.docker.container import Container
+from stack.docker.engine import Engine
+from stack.docker.probe import find_ready
+from stack.errors import FunctionError
+
+_BEGINNING = "Traceback (most recent call last):"
+_BELOW = "(the same traceback as below)"
+
+
+def tell_tracebacks_once(lines: Sequence[str]) -> Iterator[str]:
+    """Yield lines, with a word in the place of each traceback that comes again: the last one is what counts."""
+    blocks = list(_split(lines))
+    for number, block in enumerate(blocks):
+        if len(block) > 1 and block in blocks[number + 1 :]:
+            yield _BELOW
+        else:
+            yield from block
+
+
+def _split(lines: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield each traceback with its error's line, and each other line alone."""
+    start = 0
+    while start < len(lines):
+        end = _find_end(lines, start)
+        yield tuple(lines[start:end])
+        start = end
+
+
+def _find_end(lines: Sequence[str], start: int) -> int:
+    """Return where the traceback that begins at a line ends, with its error's line; the next line if none begins."""
+    if not lines[start].endswith(_BEGINNING):
+        return start + 1
+    end = start + 1
+    while end < len(lines) and lines[end].startswith(" "):
+        end += 1
+    return min(end + 1, len(lines))
+
+
+# How often functions are asked, and Docker, which takes a hundred times as much of the machine.
+_POLL_SECONDS = 0.01
+# Where more functions than this are waited for they are asked less often: it is them who need the processors.
+_POLLED_TOGETHER = 2
+_LISTING_SECONDS = 0.5
+# A function that has failed to start for so long will not be waited for any more; one that only waits for its broker
+# will. By then it was tried some six times.
+_PATIENCE_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+# How long a function may fail to start that was started together with the broker, once the broker is there.
+START_GRACE_SECONDS = 40.0
+
+
+class Trouble(NamedTuple):
+    """Why a function is not ready, in its processor's words, and for how long it has failed to start."""
+
+    reason: str
+    failing_seconds: float
+
+
+@dataclass
+class _Watch:
+    """The containers that count; Docker is asked for them no more often than makes sense."""
+
+    engine: Engine
+    ignored: Collection[str]
+    _listed: float = float("-inf")
+    _containers: Sequence[Container] = ()
+
+    def __post_init__(self) -> None:
+        self._addresses: dict[str, str] = {}
+
+    def look(self, *, is_late: bool) -> Sequence[Container]:
+        """Return the containers as they are, or were a moment ago."""
+        if is_late or time.monotonic() > self._listed + _LISTING_SECONDS:
+            self._containers = [one for one in self.engine.listed() if one.id not in self.ignored]
+            self._listed = time.monotonic()
+        return self._containers
+
+    def find_ready(self, containers: Sequence[Container]) -> set[str]:
+        """Return the ids of those containers that are ready; an address that no listing tells is asked for once."""
+        doubtful = [one for one in containers if one.is_doubtful]
+        # One that has begun anew may have another address than before.
+        self._addresses |= {one.id: one.network_address for one in doubtful if one.network_address}
+        if unknown := [one for one in doubtful if one.id not in self._addresses]:
+            self._addresses |= dict.fromkeys((one.id for one in unknown), "") | self.engine.addresses(unknown)
+        ready = find_ready({one.id: self._addresses[one.id] for one in doubtful if self._addresses[one.id]})
+        return ready | {one.id for one in containers if one.is_ready}
+
+
+def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> None:
+    """Wait until every container of the services is healthy.
+
+    A function that cannot start is given time: what it needs may have been started with it, such as the broker.
+
+    Raises:
+        FunctionError: one or more ended, or were not healthy in time; the message ends with their last lines.
+    """
+    failures = find_failures(engine, services, seconds, grace=START_GRACE_SECONDS)
+    if failures:
+        raise FunctionError("\n".join(failures.values()))
+
+
+def find_failures(
+    engine: Engine, services: Collection[str], seconds: float, *, ignored: Collection[str] = (), grace: float = 0.0
+) -> dict[str, str]:
+    """Wait until the containers of each service are healthy or have failed; return why, for those that failed."""
+    looks = watch_services(engine, dict.fromkeys(services, seconds), ignored=ignored, grace=grace)
+    return {service: reason for settled in looks for service, reason in settled.items() if reason}
+
+
+def watch_services(
+    engine: Engine, seconds: Mapping[str, float], *, ignored: Collection[str] = (), grace: float = 0.0
+) -> Iterator[dict[str, str]]:
+    """Look again and again until each service has come up or failed within its seconds; yield what each look finds.
+
+    That is why a service failed, or nothing where it has come up. Containers whose id is ignored do not count: they are
+    older ones of the same service. For `grace` seconds a function that fails to start is waited for, because what it
+    needs may not be there yet.
+    """
+    began = looked = time.monotonic()
+    waiting = dict(seconds)
+    watch, seen = _Watch(engine, ignored), set[str]()
+    while waiting:
+        late = {service: limit for service, limit in waiting.items() if time.monotonic() > began + limit}
+        found = [one for one in watch.look(is_late=bool(late)) if one.service in waiting]
+        troubles: dict[str, Trouble] = {}
+        if late or time.monotonic() > looked + _LOOK_SECONDS:
+            looked = time.monotonic()
+            troubles = _find_troubles(engine, found)
+        patience = _PATIENCE_SECONDS if time.monotonic() > began + grace else float("inf")
+        ready, settled = watch.find_ready(found), dict[str, str]()
+        for service in sorted(waiting):
+            own = [one for one in found if one.service == service]
+            if own and all(one.id in ready for one in own):
+                settled[service] = ""
+            elif not own and service in seen:
+                settled[service] = f"{service} was removed meanwhile."
+            elif reason := _find_failure(engine, own, troubles, patience, late_after=late.get(service)):
+                settled[service] = reason
+        yield settled
+        seen |= {one.service for one in found}
+        waiting = {service: limit for service, limit in waiting.items() if service not in settled}
+        if waiting:
+            time.sleep(_POLL_SECONDS * max(1, len(waiting) / _POLLED_TOGETHER))
+
+
+def _find_troubles(engine: Engine, containers: Sequence[Container]) -> dict[str, Trouble]:
+    """Return why containers are not ready, by id, as far as their health checks have found out."""
+    probes = engine.last_probes([one for one in containers if one.is_running and not one.is_ready])
+    return {id_: _read_trouble(output) for id_, output in probes.items()}
+
+
+def _read_trouble(output: str) -> Trouble:
+    try:
+        document = json.loads(output)
+        return Trouble(str(document["error"]), float(document["failing_seconds"]))
+    except (ValueError, KeyError, TypeError):
+        return Trouble("", 0.0)
+
+
+def _find_failure(
+    engine: Engine,
+    containers: Sequence[Container],
+    troubles: Mapping[str, Trouble],
+    patience: float,
+    *,
+    late_after: float | None,
+) -> str:
+    for one in containers:
+        if one.has_failed:
+            return _tell_failure(engine, one, "ended")
+        trouble = troubles.get(one.id, Trouble("", 0.0))
+        why = f": {trouble.reason}" if trouble.reason else ""
+        if trouble.failing_seconds >= patience:
+            return _tell_failure(engine, one, f"does not come up{why}")
+        if late_after is not None and not one.is_ready:
+            return _tell_failure(engine, one, f"was not ready within {late_after:g} s{why}")
+    return "Docker did not start it." if late_after is not None and not containers else ""
+
+
+def _tell_failure(engine: Engine, container: Container, what: str) -> str:
+    log = engine.last_logs(container) or "(it printed nothing)"
+    indented = "\n".join(f"  {line}" for line in tell_tracebacks_once(log.splitlines()))
+    return f"{container.service} {what}. Its last lines:\n{indented}"

@@ -1,0 +1,266 @@
+"""The stack: render it, take it down, show its logs; run/up.py brings it up."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from itertools import chain
+from pathlib import Path
+
+from stack import console
+from stack.config.document import attempt_all, find_inert
+from stack.config.scaling import find_unheeded
+from stack.config.settings import FILE, Settings, load_settings
+from stack.config.source import FOLDER, Function, function_folders, load_function
+from stack.docker.base_image import choose_ground
+from stack.docker.container import Container
+from stack.docker.engine import Engine
+from stack.errors import AccessError, ConfigError, HostError
+from stack.plan.account import Accounts
+from stack.plan.broker import Credentials
+from stack.plan.function import FunctionPlan, plan_function
+from stack.plan.function_check import find_loopback
+from stack.plan.gateway import check_login, find_open_ports
+from stack.plan.host_access import check_host_access
+from stack.plan.image import Ground
+from stack.plan.render import ACCOUNTS, COMPOSE, Inputs, function_image, render_function, used_secrets
+from stack.plan.secret import Vault
+from stack.plan.stack import Service, plan_service
+from stack.state.access import Access, has_gateway_login, load_access, load_gateway_login
+from stack.state.credentials import load_credentials, load_former_credentials
+from stack.state.deployment import Deployment, explain_folder, load_candidate, load_deployments
+from stack.state.host import find_home
+from stack.state.replicas import load_replicas
+from stack.state.source.source import Store
+from stack.state.vault import mount_secrets, open_vault
+from stack.state.workspace import Workspace, open_workspace, write_file
+
+
+def warn_inert(functions: Iterable[Function]) -> None:
+    """Name each key that has no effect, or a wrong one, once in a task, however often the task reads the functions."""
+    for function in functions:
+        spec = function.config.spec
+        unheeded = find_unheeded(spec.scale_to_zero, spec.auto_scale_metrics, spec.bounds)
+        for line in chain(find_inert(function.config), unheeded, find_loopback(spec)):
+            warn_once(f"{function.document}: {line}.")
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Warn of something once in a task, however often it is met."""
+    console.warn(message)
+
+
+def check_owner(workspace: Workspace, project: str, containers: Sequence[Container]) -> None:
+    """Make sure that a project's containers are of this workspace, or of one that is gone, such as by another name.
+
+    Raises:
+        HostError: they are another's.
+    """
+    own = workspace.rendered.resolve()
+    others = {Path(one.folder).resolve() for one in containers if one.folder} - {own}
+    for folder in sorted(others):
+        if (folder / COMPOSE).is_file():
+            raise HostError(
+                f"The project {project} runs from {folder.parent}. Choose another `project`, and other "
+                f"ports, in {workspace.root / FILE}; or type `invoke down` there first."
+            )
+
+
+_WAY_ON = f"Mend this, or move the folder out of {FOLDER}/: it stands in the way of `up`, `plan` and `render`."
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A workspace, what its user wants, and the Docker that runs it."""
+
+    workspace: Workspace
+    settings: Settings
+    engine: Engine
+    is_lenient: bool = False
+    """A function that is wrong and not deployed stands in nobody's way."""
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Return what the broker's accounts are made of."""
+        former = load_former_credentials(self.workspace)
+        return Accounts(self.vault.key, load_credentials(self.workspace), (former,) if former else ())
+
+    @property
+    def credentials(self) -> Credentials:
+        """Return the broker's account of people and devices."""
+        return self.accounts.current
+
+    @cached_property
+    def access(self) -> Access | None:
+        """Return who may come in to the dashboard, if a login was made."""
+        return load_access(self.workspace)
+
+    @cached_property
+    def replicas(self) -> dict[str, int]:
+        """Return how many containers were asked for, by function."""
+        return load_replicas(self.workspace)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Return every secret that functions may ask for."""
+        return open_vault(self.workspace)
+
+    @cached_property
+    def ground(self) -> Ground:
+        """Return what images stand on."""
+        return choose_ground(self.workspace, self.settings, self.engine)
+
+    @cached_property
+    def deployments(self) -> dict[str, Deployment]:
+        """Return what is deployed, by name."""
+        return load_deployments(self.workspace)
+
+    @cached_property
+    def refused(self) -> dict[str, AccessError]:
+        """Return why deployed functions may not run, by name: stack.yaml does not allow what they ask for."""
+        refused = {}
+        for name, deployment in self.deployments.items():
+            try:
+                check_host_access(deployment.plan(self.settings).function, self.settings)
+            except AccessError as error:
+                refused[name] = error
+        return refused
+
+    @cached_property
+    def notes(self) -> dict[str, str]:
+        """Return what to know of deployed functions whose folders do not hold what runs, by name."""
+        folders = function_folders(self.workspace.root)
+        told = {name: explain_folder(one, has_folder=name in folders) for name, one in self.deployments.items()}
+        return {name: text for name, text in told.items() if text}
+
+    @cached_property
+    def undeployed(self) -> tuple[Service, ...]:
+        """Return the services of those functions of functions/ that are not deployed.
+
+        Raises:
+            ConfigError: one or more are wrong.
+        """
+        folders = function_folders(self.workspace.root)
+        try:
+            return self.planned_services([folder for name, folder in folders.items() if name not in self.deployments])
+        except ConfigError as error:
+            raise ConfigError([*error.problems, _WAY_ON]) from error
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """Return what the rendered tree depends on; a function that may not run is no part of it."""
+        allowed = [one for name, one in self.deployments.items() if name not in self.refused]
+        deployed = [self.deployed_service(deployment) for deployment in allowed]
+        services = sorted([*deployed, *self.undeployed], key=lambda service: service.plan.name)
+        return replace(self.bare_inputs, services=tuple(services))
+
+    @cached_property
+    def bare_inputs(self) -> Inputs:
+        """Return what the images depend on: the same without a function."""
+        home = find_home(self.workspace.root, self.settings)
+        login = self.access.generation if self.access else ""
+        gateway_login = load_gateway_login(self.workspace)
+        return Inputs(self.settings, self.ground, self.accounts, home=home, login=login, gateway_login=gateway_login)
+
+    def check_login(self, plans: Iterable[FunctionPlan] = ()) -> None:
+        """Refuse a gateway that asks for a login that nobody can have; warn of ports that it does not guard.
+
+        Raises:
+            ConfigError: no login was made.
+        """
+        chosen = [*plans] or [one.plan for one in self.inputs.services if one.is_deployed]
+        check_login(chosen, self.settings, has_login=has_gateway_login(self.workspace))
+        for warning in find_open_ports(chosen, self.settings):
+            console.warn(warning)
+
+    def reread(self) -> "Stack":
+        """Return the same stack with all state read anew: another task may have changed it meanwhile."""
+        fresh = replace(self)
+        vars(fresh)["ground"] = self.ground
+        return fresh
+
+    def deployed_service(self, deployment: Deployment) -> Service:
+        """Return the service of a function as it was deployed.
+
+        Raises:
+            AccessError: it asks for what stack.yaml does not allow it of this machine.
+        """
+        return plan_service(
+            deployment.plan(self.settings),
+            self.settings,
+            image=deployment.image,
+            vault=self.vault,
+            is_deployed=True,
+            kept_replicas=self.replicas.get(deployment.name),
+        )
+
+    def planned_services(self, folders: Iterable[Path]) -> tuple[Service, ...]:
+        """Return the services of functions as they are in their folders; one that may not run is told of and left out.
+
+        Raises:
+            ConfigError: one or more are wrong.
+        """
+        planned = attempt_all(self._try_plan, folders, is_lenient=self.is_lenient)
+        return tuple(one for one in planned if one)
+
+    def _try_plan(self, folder: Path) -> Service | None:
+        try:
+            return self.planned_service(self.recall(folder))
+        except AccessError as error:
+            warn_once(f"{folder.name} cannot be deployed.\n{error}")
+            return None
+
+    def recall(self, folder: Path) -> Function:
+        """Return a function with the code that was fetched last, where it is elsewhere."""
+        return Store(self.workspace, self.settings, load_function(folder)).recall()
+
+    def planned_service(self, function: Function) -> Service:
+        """Return the service of a function as it is in its folder."""
+        plan = plan_function(function, self.settings)
+        return plan_service(
+            plan,
+            self.settings,
+            image=function_image(plan, self.bare_inputs),
+            vault=self.vault,
+            is_deployed=False,
+            kept_replicas=self.replicas.get(function.name),
+        )
+
+    def prepare(self, services: Sequence[Service]) -> None:
+        """Write what containers of these services mount, while nothing else tells of the services yet."""
+        mount_secrets(self.workspace, self.vault, used_secrets(services))
+        for service in services:
+            files = render_function(service.plan, self.inputs) if service.runs_as_is else {}
+            for path, content in files.items():
+                write_file(self.workspace.rendered / path, content)
+
+    @property
+    def rendered_accounts(self) -> bytes:
+        """Return the definitions of the accounts that the broker has, as they were rendered last."""
+        path = self.workspace.rendered / ACCOUNTS
+        return path.read_bytes() if path.is_file() else b""
+
+    def find_coming(self, name: str) -> Service | None:
+        """Return the service of a function whose deploy has not come to its end."""
+        candidate = load_candidate(self.workspace, name)
+        try:
+            return self.deployed_service(candidate) if candidate else None
+        except AccessError:
+            return None
+
+
+def open_stack(workspace: Workspace | None = None, *, is_lenient: bool = False) -> Stack:
+    """Return the stack of a workspace: that of this call, if none is given.
+
+    Raises:
+        ConfigError: stack.yaml is wrong.
+    """
+    workspace = workspace or open_workspace()
+    settings = load_settings(workspace.root)
+    return Stack(workspace, settings, Engine(settings.project, workspace.compose), is_lenient)
+
+
+def warn_refused(stack: Stack) -> None:
+    """Tell of each deployed function that does not run because stack.yaml does not allow what it asks for."""
+    for name, error in stack.refused.items():
+        warn_once(f"{name} is deployed and is not started until stack.yaml allows it.\n{error}")

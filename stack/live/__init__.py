@@ -1,0 +1,1 @@
+"""What the dashboard watches while somebody looks."""

@@ -1,0 +1,201 @@
+"""The hub: gives everybody who watches a topic the same snapshots of it.
+
+Nothing runs for a topic that nobody watches; Docker's event stream alone is followed all the time.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import anyio
+from aiodocker import Docker
+from aiohttp import ClientSession
+
+from stack.docker.stack import Stack
+from stack.errors import StackError
+from stack.live.broker import BrokerSource
+from stack.live.channel import Source, Topic, Update
+from stack.live.devices import DevicesSource
+from stack.live.docker import AsyncEngine, Event, EventStream
+from stack.live.functions import FigureReader, FunctionsSource, Records
+from stack.live.history import DeploySource, HistorySource
+from stack.live.log import LogSource
+from stack.live.metrics import MetricsSource
+from stack.live.services import ServicesSource
+from stack.live.traffic import TrafficSource
+from stack.rabbitmq.drift import survey_stack_broker
+from stack.rabbitmq.management import find_broker
+from stack.rabbitmq.management_async import Management
+
+# What a source calls when it has something to tell.
+Touch = Callable[[], None]
+# Makes the source of a topic that has a subject, such as `logs:NAME`.
+Family = Callable[[str, Touch], Source]
+
+
+class Hub:
+    """The topics: those with a name of their own, and families, whose topics have a subject behind a colon."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, Topic] = {}
+        self._permanent: set[str] = set()
+        self._families: dict[str, Family] = {}
+        self._bells: set[asyncio.Event] = set()
+        self.ending = anyio.Event()
+        """Set when the program is about to end, so that those who watch leave."""
+
+    def add(self, name: str, make: Callable[[Touch], Source]) -> None:
+        """Add a topic."""
+        self._topics[name] = Topic(name, make(partial(self.touch, name)))
+        self._permanent.add(name)
+
+    def add_family(self, name: str, make: Family) -> None:
+        """Add all topics whose names begin with a family's."""
+        self._families[name] = make
+
+    async def latest(self, topic: str) -> Any:
+        """Return the value of a topic; it is looked at now if nobody watches it.
+
+        Raises:
+            StackError: there is no such topic.
+        """
+        async with aclosing(self.follow([topic])) as updates:
+            async for update in updates:
+                return update.value
+        return None
+
+    async def watch(self, topics: Sequence[str]) -> AsyncGenerator[tuple[str, Any], None]:
+        """Yield each topic's name and value: first the latest of each, then on change, at most once a second each.
+
+        Raises:
+            StackError: there is no such topic.
+        """
+        async with aclosing(self.follow(topics)) as updates:
+            async for update in updates:
+                yield update.topic, update.value
+
+    async def follow(self, topics: Sequence[str]) -> AsyncGenerator[Update, None]:
+        """Yield what `watch` does, with its JSON, until the hub closes.
+
+        Raises:
+            StackError: there is no such topic.
+        """
+        bell = asyncio.Event()
+        known: dict[Topic, int] = {}
+        self._bells.add(bell)
+        try:
+            for name in topics:
+                topic = self._find(name)
+                topic.join(bell)
+                known[topic] = 0
+            while not self.ending.is_set():
+                bell.clear()
+                for topic in known:
+                    if update := topic.since(known[topic]):
+                        known[topic] = update.number
+                        yield update
+                await bell.wait()
+        finally:
+            self._bells.discard(bell)
+            for topic in known:
+                topic.leave(bell)
+
+    def check(self, topics: Sequence[str]) -> None:
+        """Make sure that there are these topics.
+
+        Raises:
+            StackError: there is no such topic.
+        """
+        for name in topics:
+            self._find(name)
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """Return the topics that are being looked at."""
+        return frozenset(name for name, topic in self._topics.items() if not topic.is_asleep)
+
+    def touch(self, *topics: str) -> None:
+        """Look again soon at some topics, or at all: something changed."""
+        for name, topic in self._topics.items():
+            if not topics or name in topics:
+                topic.touch()
+
+    async def end_in_time(self) -> None:
+        """Wait until the program is about to end, and have those who watch leave."""
+        await self.ending.wait()
+        for bell in self._bells:
+            bell.set()
+
+    async def close(self) -> None:
+        """Stop looking at anything."""
+        await asyncio.gather(*(topic.close() for topic in self._topics.values()))
+
+    def _find(self, name: str) -> Topic:
+        self._forget_subjects()
+        if name in self._topics:
+            return self._topics[name]
+        family, _, subject = name.partition(":")
+        if not subject or family not in self._families:
+            known = ", ".join([*self._topics, *(f"{one}:NAME" for one in self._families)])
+            raise StackError(f"There is no topic {name!r}. Topics: {known}.")
+        topic = self._topics[name] = Topic(name, self._families[family](subject, partial(self.touch, name)))
+        return topic
+
+    def _forget_subjects(self) -> None:
+        """Forget topics of families that nobody watches any more."""
+        over = [name for name, one in self._topics.items() if one.is_asleep and name not in self._permanent]
+        for name in over:
+            del self._topics[name]
+
+
+@dataclass(frozen=True)
+class _Tools:
+    """What sources ask."""
+
+    stack: Stack
+    engine: AsyncEngine
+    stream: EventStream
+    session: ClientSession
+    management: Management
+    records: Records
+
+
+@asynccontextmanager
+async def open_hub(
+    stack: Stack, records: Records, *, heard: Sequence[Callable[[Event | None], None]] = ()
+) -> AsyncIterator[Hub]:
+    """Open the hub of a stack; `records` lists its functions, and all of `heard` are told of Docker's events."""
+    project = stack.settings.project
+    async with Docker() as docker, ClientSession(trust_env=False) as session:
+        stream = EventStream(docker, project)
+        management = Management(session, lambda: find_broker(stack.reread()))
+        tools = _Tools(stack, AsyncEngine(docker, project), stream, session, management, records)
+        hub = Hub()
+        _fill(hub, tools)
+        for listener in (tools.engine.forget, *heard, lambda _: hub.touch()):
+            stream.listen(listener)
+        tasks = [asyncio.create_task(stream.run()), asyncio.create_task(hub.end_in_time())]
+        try:
+            yield hub
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await hub.close()
+
+
+def _fill(hub: Hub, tools: _Tools) -> None:
+    """Give a hub its topics."""
+    engine, management, workspace = tools.engine, tools.management, tools.stack.workspace
+    hub.add("stack", lambda _: ServicesSource(engine, lambda: survey_stack_broker(tools.stack.reread())))
+    hub.add("functions", lambda _: FunctionsSource(engine, FigureReader(tools.session), tools.records, management))
+    hub.add("history", lambda _: HistorySource(workspace, tools.stream))
+    hub.add("broker", lambda _: BrokerSource(management, engine))
+    hub.add("devices", lambda touch: DevicesSource(management, engine, touch))
+    hub.add_family("logs", lambda name, touch: LogSource(engine, name, touch))
+    hub.add_family("metrics", lambda name, _: MetricsSource(engine, tools.session, name))
+    hub.add_family("deploy", lambda name, _: DeploySource(workspace, name))
+    hub.add_family("traffic", lambda subject, touch: TrafficSource(management, subject, touch))

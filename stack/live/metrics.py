@@ -1,0 +1,211 @@
+"""The topics `metrics:NAME`: the figures of one function while somebody watches them, together and by container."""
+
+import asyncio
+from collections import deque
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic, time
+from typing import Any
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from stack.docker.probe import find_url
+from stack.live.channel import Tail
+from stack.live.docker import AsyncEngine, Instance, Usage
+from stack.live.functions import METRICS_PORT
+from stack.plan.metrics import Condition, Counters, read_condition, read_counters
+
+_PAUSE = 2.0
+# Seconds over which rates and durations are told, and points that are kept: half an hour of them.
+_WINDOW, _KEPT = 10.0, 900
+_TIMEOUT = ClientTimeout(total=2.0)
+_NOTHING = Counters()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one container said at a time of the monotonic clock."""
+
+    time: float
+    counters: Counters
+    condition: Condition
+
+
+@dataclass
+class Track:
+    """The looks at one container of late."""
+
+    looks: deque[Look] = field(default_factory=deque)
+
+    def note(self, look: Look) -> None:
+        """Keep a look; those of a container that has begun to count anew are forgotten, and those that are old."""
+        looks = self.looks
+        if looks and looks[-1].counters.events > look.counters.events:
+            looks.clear()
+        looks.append(look)
+        while len(looks) > 2 and looks[1].time <= look.time - _WINDOW:
+            looks.popleft()
+
+    @property
+    def latest(self) -> Look:
+        """Return the last look."""
+        return self.looks[-1]
+
+    @property
+    def recent(self) -> Counters:
+        """Return what was counted within the window."""
+        return self.looks[-1].counters - self.looks[0].counters
+
+    @property
+    def is_measured(self) -> bool:
+        """Say whether there were two looks at least, without which there is no rate."""
+        return len(self.looks) > 1
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the window is by now; 0 if there was one look only."""
+        return self.looks[-1].time - self.looks[0].time
+
+
+class MetricsSource:
+    """The figures of one function, a point every two seconds; the last one tells of each container."""
+
+    pause = _PAUSE
+
+    def __init__(self, engine: AsyncEngine, session: ClientSession, name: str) -> None:
+        self._engine = engine
+        self._session = session
+        self._name = name
+        self._tracks: dict[str, Track] = {}
+        self._points: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._count = 0
+
+    async def look(self) -> Tail:
+        """Return the points; rates are a second, durations in milliseconds, memory in bytes, the processor in cores."""
+        own = [one for one in await self._engine.instances() if one.container.function == self._name]
+        usages = await self._engine.usages()
+        looks = await asyncio.gather(*(self._ask(one) for one in own))
+        for one, look in zip(own, looks, strict=True):
+            if look:
+                self._tracks.setdefault(one.container.id, Track()).note(look)
+        answering = {one.container.id for one, look in zip(own, looks, strict=True) if look}
+        self._tracks = {key: track for key, track in self._tracks.items() if key in answering}
+        if self._points:
+            self._points[-1].pop("replicas", None)
+        self._points.append(describe_point(own, self._tracks, usages))
+        self._count += 1
+        return Tail(self._count, tuple(self._points))
+
+    async def rest(self) -> None:
+        """Forget: nobody has watched since."""
+        self._tracks.clear()
+        self._points.clear()
+
+    async def _ask(self, instance: Instance) -> Look | None:
+        if not instance.address:
+            return None
+        url = find_url(instance.address, METRICS_PORT, "/metrics")
+        try:
+            async with self._session.get(url, timeout=_TIMEOUT) as answer:
+                text = await answer.text()
+                return Look(monotonic(), read_counters(text), read_condition(text))
+        except (ClientError, OSError, TimeoutError, ValueError):
+            return None
+
+
+def describe_point(
+    instances: Sequence[Instance], tracks: Mapping[str, Track], usages: Mapping[str, Usage]
+) -> dict[str, Any]:
+    """Return the figures of now: of all containers together, and of each under `replicas`."""
+    found = [tracks[one.container.id] for one in instances if one.container.id in tracks]
+    used = [usages[one.container.id] for one in instances if one.container.id in usages]
+    cores = [one.cpu for one in used if one.cpu is not None]
+    timed = sum((one.recent for one in found), _NOTHING)
+    measured = [one for one in found if one.is_measured]
+    return {
+        "time": round(time(), 1),
+        "rate": _sum_rates([one.recent.events / one.seconds for one in measured]),
+        "failure_rate": _sum_rates([one.recent.failures / one.seconds for one in measured]),
+        "p50": _milliseconds(timed, 0.5),
+        "p99": _milliseconds(timed, 0.99),
+        "in_flight": int(sum(one.latest.condition.in_flight for one in found)) if found else None,
+        "memory": sum(one.memory for one in used) if used else None,
+        "cpu": round(sum(cores), 2) if cores else None,
+        "ready": sum(one.container.is_ready for one in instances),
+        "replicas": [_describe(one, tracks.get(one.container.id), usages.get(one.container.id)) for one in instances],
+    }
+
+
+def _describe(instance: Instance, track: Track | None, usage: Usage | None) -> dict[str, Any]:
+    latest = track.latest if track else None
+    counters, condition = (latest.counters, latest.condition) if latest else (None, None)
+    return {
+        "container": instance.container.name,
+        "state": instance.container.condition,
+        "since": instance.since or None,
+        "events": int(counters.events) if counters else None,
+        "failures": int(counters.failures) if counters else None,
+        "retried": int(counters.retried) if counters else None,
+        "dead": int(counters.dead) if counters else None,
+        "in_flight": int(condition.in_flight) if condition else None,
+        "reconnects": int(condition.reconnects) if condition else None,
+        "restarts": int(condition.restarts) if condition else None,
+        "memory": usage.memory if usage else None,
+        "cpu": usage.cpu if usage else None,
+    }
+
+
+def _sum_rates(rates: Sequence[float]) -> float | None:
+    return round(sum(rates), 2) if rates else None
+
+
+def _milliseconds(counters: Counters, share: float) -> float | None:
+    seconds = counters.quantile(share)
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+# How many steps are compared; seconds after which a counter that does not go on counts as standing, and after which a
+# step says nothing any more.
+_STEPS = 5
+_STANDING, _OLD = 11.0, 40.0
+# Counters of what is gone are forgotten at the next look after so many seconds.
+_GONE = 60.0
+
+
+@dataclass
+class _Counter:
+    looked: float
+    steps: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_STEPS))
+
+    def note(self, now: float, count: int) -> None:
+        self.looked = now
+        if self.steps and self.steps[-1][1] > count:
+            self.steps.clear()
+        if not self.steps or self.steps[-1][1] != count:
+            self.steps.append((now, count))
+        while self.steps[0][0] < now - _OLD and len(self.steps) > 1:
+            self.steps.popleft()
+
+    def measure(self, now: float) -> float | None:
+        (first, before), (last, count) = self.steps[0], self.steps[-1]
+        if now - last > _STANDING:
+            return 0.0
+        return (count - before) / (last - first) if last > first else None
+
+
+class Speedometer:
+    """Remembers counters by any key."""
+
+    def __init__(self) -> None:
+        self._counters: dict[Hashable, _Counter] = {}
+
+    def measure(self, key: Hashable, count: int, now: float, *, otherwise: float) -> float:
+        """Return how much a counter goes up a second; at first, what its owner says of it."""
+        counter = self._counters.setdefault(key, _Counter(now))
+        counter.note(now, count)
+        speed = counter.measure(now)
+        return round(otherwise if speed is None else speed, 2)
+
+    def forget(self, now: float) -> None:
+        """Forget what was not looked at of late."""
+        self._counters = {key: one for key, one in self._counters.items() if now - one.looked < _GONE}

@@ -1,0 +1,157 @@
+"""What somebody publishes by hand, as read from a form: over AMQP or over MQTT."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stack.config.trigger import MQTT, RABBITMQ, MqttTrigger, RabbitTrigger
+from stack.config.yaml_loader import parse_mapping
+from stack.errors import ConfigError
+from stack.plan.function import FunctionPlan, default_queue, is_stack_broker
+from stack.plan.topic import to_key
+from stack.processor.source.rabbitmq.note import EXCHANGE, ROUTING_KEY, SIGNATURE
+from stack.processor.source.rabbitmq.signature import Origin, sign
+
+# What a header may be; AMQP knows more, which no form gives.
+Header = str | int | float | bool
+
+# Bytes that are left of MQTT's limit of a topic, and AMQP's of a key.
+_LONGEST_TOPIC, _LONGEST_KEY = 65535, 255
+_QOS = ("0", "1")
+
+
+@dataclass(frozen=True)
+class AmqpMessage:
+    """A message for an exchange; the one with an empty name leads to the queue that the key names."""
+
+    exchange: str
+    key: str
+    body: bytes
+    headers: Mapping[str, Header] = field(default_factory=dict)
+    content_type: str = ""
+    correlation_id: str = ""
+    reply_to: str = ""
+    message_id: str = ""
+    is_persistent: bool = True
+
+
+@dataclass(frozen=True)
+class MqttMessage:
+    """A message for a topic."""
+
+    topic: str
+    body: bytes
+    qos: int = 0
+    is_retained: bool = False
+
+
+def read_amqp(form: Mapping[str, str]) -> AmqpMessage:
+    """Read a message for AMQP.
+
+    Raises:
+        ConfigError: the key is too long, or the headers are no mapping of plain values.
+    """
+    key = form.get("key", "")
+    if len(key.encode()) > _LONGEST_KEY:
+        raise ConfigError([f"key: may have {_LONGEST_KEY} bytes"])
+    return AmqpMessage(
+        exchange=form.get("exchange", ""),
+        key=key,
+        body=form.get("body", "").encode(),
+        headers=_read_headers(form.get("headers", "")),
+        content_type=form.get("content_type", ""),
+        correlation_id=form.get("correlation_id", ""),
+        reply_to=form.get("reply_to", ""),
+        message_id=form.get("message_id", ""),
+        is_persistent=form.get("persistent") == "on",
+    )
+
+
+def read_mqtt(form: Mapping[str, str]) -> MqttMessage:
+    """Read a message for MQTT.
+
+    Raises:
+        ConfigError: the topic is none that can be published to, or the quality of service none that RabbitMQ has.
+    """
+    topic, qos = form.get("topic", ""), form.get("qos", "0")
+    if not topic or len(topic.encode()) > _LONGEST_TOPIC or any(character in topic for character in "+#\0"):
+        raise ConfigError(["topic: should be a topic without + and #, such as iot/sensors/temperature"])
+    if qos not in _QOS:
+        raise ConfigError([f"qos: should be {' or '.join(_QOS)}"])
+    return MqttMessage(topic, form.get("body", "").encode(), int(qos), form.get("retain") == "on")
+
+
+def _read_headers(text: str) -> dict[str, Header]:
+    headers = parse_mapping(text, "headers") if text.strip() else {}
+    wrong = [name for name, value in headers.items() if not isinstance(value, Header)]
+    if wrong:
+        raise ConfigError([f"headers.{name}: should be a text, a number, true or false" for name in wrong])
+    return headers
+
+
+_MQTT_EXCHANGE = "amq.topic"
+# Stands for what a wildcard leaves open.
+_ANY = "test"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a function is tried with; `address` is the topic or routing key that its event tells."""
+
+    address: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = ""
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """A trigger's queue, and where a message in it may seem to have been published.
+
+    `address` is an example of it: a topic of MQTT, or a routing key of the exchange; of a queue without one, its name.
+    """
+
+    trigger: str
+    kind: str
+    queue: str
+    exchange: str
+    address: str
+
+    def find_key(self, address: str) -> str:
+        """Return the routing key of an address."""
+        return to_key(address) if self.kind == MQTT else address
+
+    def enclose(self, trial: Trial, signature_key: bytes) -> AmqpMessage:
+        """Return the message for the queue alone; the processor reads from its headers where it was published.
+
+        It believes them for their signature, which is made with the function's key.
+        """
+        headers = {**trial.headers, **(self._sign(trial, signature_key) if self.exchange else {})}
+        return AmqpMessage("", self.queue, trial.body, headers, trial.content_type, is_persistent=False)
+
+    def _sign(self, trial: Trial, key: bytes) -> dict[str, str]:
+        routing_key = self.find_key(trial.address)
+        signature = sign(key, self.queue, Origin(self.exchange, routing_key), trial.body)
+        return {EXCHANGE: self.exchange, ROUTING_KEY: routing_key, SIGNATURE: signature}
+
+
+def find_entrances(plan: FunctionPlan) -> tuple[Entrance, ...]:
+    """List the entrances of a function; a trigger whose broker is another has none."""
+    return tuple(
+        _describe(plan, name, trigger)
+        for name, trigger in plan.triggers.items()
+        if isinstance(trigger, RabbitTrigger | MqttTrigger) and is_stack_broker(trigger)
+    )
+
+
+def _describe(plan: FunctionPlan, name: str, trigger: RabbitTrigger | MqttTrigger) -> Entrance:
+    queue = trigger.attributes.queue_name or default_queue(plan, name, trigger)
+    if isinstance(trigger, MqttTrigger):
+        return Entrance(name, MQTT, queue, _MQTT_EXCHANGE, fill_wildcards(trigger.attributes.subscriptions[0].topic))
+    given = trigger.attributes
+    address = fill_wildcards(given.topics[0]) if given.topics else given.queue_name or queue
+    return Entrance(name, RABBITMQ, queue, given.exchange_name if given.topics else "", address)
+
+
+def fill_wildcards(pattern: str) -> str:
+    """Return a topic or a routing key that a pattern lets through."""
+    return pattern.replace("*", _ANY).replace("+", _ANY).replace("#", _ANY)

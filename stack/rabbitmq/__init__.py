@@ -1,0 +1,1 @@
+"""The broker from outside: its management API, messages, dead letters, devices."""

@@ -1,0 +1,56 @@
+"""AMQP connections of Tidegate's own programs, none of which waits for ever where the broker takes no messages.
+
+A broker that is short of memory or disk reads nothing more from a connection that publishes, until it has room.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pika import BlockingConnection, URLParameters
+from pika.exceptions import ConnectionBlockedTimeout
+
+from stack.errors import BrokerError
+from stack.plan.metrics import NODE_COLUMNS, find_alarms
+from stack.rabbitmq.management import Broker
+
+# Seconds for which the broker may take nothing: an alarm is often over sooner.
+_BLOCKED_SECONDS = 20.0
+_NEXT = "`invoke status` says what to do; then this again."
+
+
+def plan_connection(broker: Broker, name: str) -> URLParameters:
+    """Return how to connect, under a name by which the broker's pages show it."""
+    parameters = URLParameters(broker.amqp_url)
+    parameters.client_properties = {"connection_name": name}
+    parameters.blocked_connection_timeout = _BLOCKED_SECONDS
+    return parameters
+
+
+@contextmanager
+def connected(broker: Broker, name: str, kept: str) -> Iterator[BlockingConnection]:
+    """Yield a connection; `kept` says what is not lost where the broker takes no messages.
+
+    Raises:
+        BrokerError: it has taken none for too long.
+        AMQPError: the broker cannot be reached, or something else is wrong.
+    """
+    try:
+        with BlockingConnection(plan_connection(broker, name)) as connection:
+            yield connection
+    except ConnectionBlockedTimeout as error:
+        raise BrokerError(
+            f"RabbitMQ has taken no messages for {_BLOCKED_SECONDS:.0f} s: it is short of disk or memory. "
+            f"{kept} {_NEXT}"
+        ) from error
+
+
+def check_room(broker: Broker) -> None:
+    """Refuse to begin what a broker that takes no messages would leave half done.
+
+    Raises:
+        BrokerError: it takes none, or does not answer.
+    """
+    nodes = broker.request("GET", f"/api/nodes?columns={NODE_COLUMNS}")
+    # Of a node that has just started RabbitMQ tells an empty list instead.
+    for alarm in find_alarms([one for one in nodes if isinstance(one, dict)]):
+        raise BrokerError(f"RabbitMQ {alarm.what} Nothing was moved. {alarm.advice} Then this again.")

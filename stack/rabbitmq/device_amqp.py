@@ -1,0 +1,178 @@
+"""The device over AMQP: one connection, publisher confirms, nothing forgotten."""
+
+import threading
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+from pika import BasicProperties, DeliveryMode, SelectConnection, URLParameters
+from pika.exceptions import ChannelClosedByBroker
+
+from stack.errors import BrokerError
+from stack.plan.device import EXCHANGE, ROUTING_KEY, Reading
+from stack.rabbitmq.management import Broker
+from stack.rabbitmq.publish_confirms import Outbox
+
+Sent = Callable[[Reading], None]
+
+# How many readings may wait for the broker's confirm: enough to keep it busy, little to send again.
+_WINDOW = 500
+# Seconds between two looks at the clock, and until a lost broker, or a reading that found no queue, is tried again.
+_LOOK, _SHORTEST_LOOK, _AGAIN = 0.1, 0.001, 0.5
+# Seconds that the broker, and then the queues that it had, may stay away.
+_PATIENCE = 60.0
+
+
+class AmqpDevice:
+    """Publishes readings as persistent messages of the topic exchange; `sent` is told of each as it goes out.
+
+    What was not confirmed when the connection broke is sent again, so that one may arrive twice and none is lost.
+    """
+
+    def __init__(self, broker: Broker, readings: Sequence[Reading], rate: float, sent: Sent) -> None:
+        self._outbox = Outbox(readings)
+        self._address = f"{broker.host}:{broker.amqp_port}"
+        self._parameters = URLParameters(broker.amqp_url)
+        self._parameters.client_properties = {"connection_name": "tidegate-device"}
+        self._rate = rate
+        self._sent = sent
+        self._count = 0
+        self._start = self._last_open = self._last_heard = self._last_try = 0.0
+        self._channel: Any = None
+        self._failure: BaseException | None = None
+        self._is_over = False
+
+    def run(self, stop: threading.Event) -> Sequence[Reading]:
+        """Send everything until all is confirmed or `stop` is set; return the readings that no queue took.
+
+        Raises:
+            BrokerError: the broker cannot be reached, or stayed away.
+        """
+        self._stop = stop
+        self._connection = self._connect()
+        self._loop = self._connection.ioloop
+        self._look()
+        try:
+            self._loop.start()
+        finally:
+            self._loop.close()
+        if self._failure:
+            raise self._explain(self._failure) from self._failure
+        return self._outbox.unheard
+
+    def _connect(self, loop: Any = None) -> Any:
+        return SelectConnection(
+            self._parameters,
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_lost,
+            on_close_callback=self._on_lost,
+            custom_ioloop=loop,
+        )
+
+    def _on_open(self, connection: Any) -> None:
+        """Open a channel, unless all was over before the connection came about: it could not be closed then."""
+        if self._is_over:
+            connection.close()
+        else:
+            connection.channel(on_open_callback=self._on_channel)
+
+    def _on_channel(self, channel: Any) -> None:
+        channel.add_on_return_callback(
+            lambda _channel, _method, properties, _body: self._outbox.note_return(properties.message_id)
+        )
+        channel.add_on_close_callback(self._on_channel_closed)
+
+        def declare(_frame: object) -> None:
+            channel.exchange_declare(EXCHANGE, "topic", durable=False, callback=begin)
+
+        def begin(_frame: object) -> None:
+            now = monotonic()
+            self._channel = channel
+            self._last_open = now
+            self._start = self._start or now
+            self._last_heard = self._last_heard and now
+            self._send()
+
+        channel.confirm_delivery(self._on_confirm, callback=declare)
+
+    def _look(self) -> None:
+        """Send what is due, and look again in a moment, or end."""
+        if self._is_over:
+            return
+        if self._stop.is_set() or self._outbox.is_empty:
+            self._end()
+            return
+        now = monotonic()
+        if now > self._last_try + _AGAIN:
+            self._last_try = now
+            self._outbox.try_again()
+        self._send()
+        wait = self._due() - now if self._rate and self._channel and self._outbox.has_waiting else _LOOK
+        self._loop.call_later(min(max(wait, _SHORTEST_LOOK), _LOOK), self._look)
+
+    def _send(self) -> None:
+        outbox = self._outbox
+        while self._channel and outbox.has_waiting and outbox.unconfirmed < _WINDOW and self._due() <= monotonic():
+            reading = outbox.take()
+            self._count += 1
+            self._sent(reading)
+            self._publish(reading)
+
+    def _publish(self, reading: Reading) -> None:
+        properties = BasicProperties(
+            message_id=reading.identity,
+            headers={"sensor": reading.sensor},
+            delivery_mode=DeliveryMode.Persistent,
+        )
+        self._channel.basic_publish(EXCHANGE, ROUTING_KEY, reading.value.encode(), properties, mandatory=True)
+
+    def _due(self) -> float:
+        return self._start + self._count / self._rate if self._rate else 0.0
+
+    def _on_confirm(self, frame: Any) -> None:
+        method = frame.method
+        if method.NAME == "Basic.Nack":
+            self._outbox.refuse(method.delivery_tag, multiple=method.multiple)
+        else:
+            # Queues that were there a moment ago come back with their functions, after a restart of the broker.
+            keep = monotonic() < self._last_heard + _PATIENCE if self._last_heard else False
+            if self._outbox.confirm(method.delivery_tag, multiple=method.multiple, keep=keep):
+                self._last_heard = monotonic()
+        self._send()
+
+    def _on_channel_closed(self, _channel: Any, error: Exception) -> None:
+        """Give up, if the broker refused something: it would do so again."""
+        self._channel = None
+        if isinstance(error, ChannelClosedByBroker):
+            self._failure = error
+            self._end()
+
+    def _on_lost(self, _connection: Any, error: BaseException) -> None:
+        self._channel = None
+        if self._is_over:
+            self._loop.stop()
+        elif not self._start or monotonic() > self._last_open + _PATIENCE:
+            self._failure = error
+            self._loop.stop()
+        else:
+            self._outbox.restart()
+            self._loop.call_later(_AGAIN, self._reconnect)
+
+    def _reconnect(self) -> None:
+        if not self._is_over:
+            self._connection = self._connect(self._loop)
+
+    def _end(self) -> None:
+        self._is_over = True
+        if self._connection.is_open:
+            self._connection.close()
+        elif self._connection.is_closed:
+            self._loop.stop()
+
+    def _explain(self, error: BaseException) -> BrokerError:
+        if isinstance(error, ChannelClosedByBroker):
+            return BrokerError(
+                f"RabbitMQ refuses the exchange {EXCHANGE}: {error.reply_text}. "
+                "If somebody declared it otherwise, delete it on RabbitMQ's own pages, then this again."
+            )
+        return BrokerError(f"RabbitMQ does not answer at {self._address}. Type `invoke up`, then this again.")

@@ -1,1 +1,0 @@
-"""The benchmark: each module measures in one way what the rows of stack/plan/bench.py compare."""

@@ -1,1 +1,0 @@
-"""RabbitMQ: its management, and messages that are sent, heard, tried and kept."""

@@ -1,0 +1,155 @@
+"""A function's image as a file: built on one machine, deployed on another that can build nothing."""
+
+import io
+import json
+import tarfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from stack import console
+from stack.config.build import CodeEntryAttributes
+from stack.config.function import FunctionConfig, check_name
+from stack.config.settings import Settings
+from stack.docker.container import shorten
+from stack.docker.stack import Stack, open_stack
+from stack.errors import FunctionError
+from stack.plan.code_entry import runs_as_is
+from stack.plan.function import FunctionPlan
+from stack.plan.host_access import check_host_access
+from stack.plan.image import split_reference
+from stack.run.deploy import deploy_built
+from stack.run.function import build_functions
+from stack.run.function_status import FunctionStatus
+from stack.state.deployment import Deployment
+from stack.state.lock import lock
+
+# More is no list of an image's names.
+_MOST_MANIFEST_BYTES = 1_000_000
+# Beside what `docker save` writes and in the same tar, which `docker load` passes over.
+_MEMBER = "tidegate/function.json"
+
+
+def build_and_tell(name: str, output: str) -> None:
+    """Build a function's image and deploy nothing; with `output` save it in a file.
+
+    Raises:
+        StackError: the function is wrong, its image cannot be built, or the file cannot be written.
+    """
+    stack = open_stack()
+    stack.engine.check()
+    with lock(stack.workspace, f"function-{name}"):
+        plan, image = build_functions(stack, [name])[name]
+    console.show(image)
+    if not output:
+        console.say(f"Next: `invoke deploy-function {name}` runs it; --output FILE.tar saves it for another machine.")
+        return
+    file = Path(output).expanduser()
+    with console.working(f"Saving {file}"):
+        _save(stack, plan, image, file)
+    console.say(f"Next, on the other machine: `invoke deploy-function --image-file {file.name}`.")
+
+
+def deploy_bundle(path: str, *, message: str = "") -> tuple[FunctionStatus, ...]:
+    """Deploy a function from a file, which builds nothing; return how all functions are then.
+
+    Raises:
+        StackError: the file is not one of `build-function --output`, or the function does not come up.
+    """
+    file = Path(path).expanduser()
+    deployment = _read(file)
+    stack = open_stack(is_lenient=True)
+    _check(file, deployment, stack.settings)
+    stack.engine.check()
+    with console.working(f"Loading {deployment.image}"):
+        stack.engine.load(file)
+    functions = deploy_built(stack, deployment, message or f"from {file.name}")
+    return tuple(one for one in functions if one.name == deployment.name)
+
+
+def _save(stack: Stack, plan: FunctionPlan, image: str, file: Path) -> None:
+    deployment = Deployment(
+        name=plan.name,
+        image=image,
+        handler=plan.handler,
+        revision=0,
+        time=datetime.now(UTC),
+        config=_without_accounts(plan.function.config),
+        files=tuple(one.path for one in plan.function.files),
+        requirements=plan.function.requirements,
+        origin=plan.function.origin,
+        version=plan.function.version,
+    )
+    content = deployment.model_dump_json(by_alias=True, exclude_unset=True).encode()
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        stack.engine.save(image, partial)
+        member = tarfile.TarInfo(_MEMBER)
+        member.size = len(content)
+        with tarfile.open(partial, "a:") as bundle:
+            bundle.addfile(member, io.BytesIO(content))
+        partial.replace(file)
+    except OSError as error:
+        raise FunctionError(f"{file} cannot be written: {error.strerror}. Choose another --output.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> Deployment:
+    try:
+        with tarfile.open(file, "r:") as bundle:
+            content = bundle.extractfile(_MEMBER)
+            return Deployment.model_validate_json(content.read() if content else b"")
+    except OSError as error:
+        raise FunctionError(f"{file} cannot be read: {error.strerror}. Name another --image-file.") from error
+    except (tarfile.TarError, KeyError, ValidationError) as error:
+        message = f"{file} is no function's image; `invoke build-function NAME --output {file.name}` makes one."
+        raise FunctionError(message) from error
+
+
+def _check(file: Path, deployment: Deployment, settings: Settings) -> None:
+    """Make sure that a file from elsewhere brings one function's image by its own name, before Docker reads it.
+
+    Raises:
+        AccessError: the function asks for what stack.yaml does not allow it of this machine.
+        FunctionError: the file would give an image of this machine another content.
+    """
+    try:
+        check_name(deployment.name)
+    except ValueError as error:
+        raise FunctionError(f"{file} is no function's image: its name {error}.") from error
+    plan = deployment.plan(settings)
+    check_host_access(plan.function, settings)
+    own = plan.spec.image if runs_as_is(plan.function) else plan.repository
+    try:
+        named = {shorten(one) for one in _read_names(file)}
+    except (ValueError, TypeError, AttributeError, tarfile.TarError) as error:
+        raise FunctionError(f"{file} is no image that Docker reads: {error}.") from error
+    if named != {shorten(deployment.image)} or deployment.image not in (
+        own,
+        f"{own}:{split_reference(deployment.image)[1]}",
+    ):
+        brought = ", ".join(sorted(named)) or "no image with a name"
+        raise FunctionError(f"{file} should bring the image {own} of {deployment.name} alone, and brings {brought}.")
+
+
+def _read_names(file: Path) -> set[str]:
+    """Return the names of the images that `docker load` would give, by either of the two lists that it reads."""
+    names = set[str]()
+    with tarfile.open(file, "r:") as bundle:
+        for path in bundle.getnames():
+            if path.removeprefix("./") in ("manifest.json", "index.json") and (member := bundle.extractfile(path)):
+                content = json.loads(member.read(_MOST_MANIFEST_BYTES))
+                entries = content.get("manifests", []) if isinstance(content, dict) else content
+                for entry in entries:
+                    names |= set(entry.get("RepoTags") or ())
+                    name = (entry.get("annotations") or {}).get("io.containerd.image.name")
+                    names |= {name} if name else set()
+    return names
+
+
+def _without_accounts(config: FunctionConfig) -> FunctionConfig:
+    """Leave out by which account the code was fetched."""
+    build = config.spec.build.model_copy(update={"code_entry_attributes": CodeEntryAttributes()})
+    return config.model_copy(update={"spec": config.spec.model_copy(update={"build": build})})

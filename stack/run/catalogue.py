@@ -1,0 +1,227 @@
+"""The catalogue: what is known of every function, whether it is only in its folder, deployed, or both.
+
+It is put together from functions/, .stack/state/ and Docker, and kept until one of these changes: whoever follows them
+says so by `forget` and `forget_containers`.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from watchfiles import awatch
+
+from stack.config.function import DEFAULT_PROJECT, FunctionConfig
+from stack.config.source import FOLDER
+from stack.config.trigger import Trigger
+from stack.docker.container import Container
+from stack.docker.stack import Stack, open_stack
+from stack.errors import EngineError, FunctionError
+from stack.plan.function_export import Told
+from stack.plan.gateway import find_url
+from stack.run.function_snapshot import WATCHED, Sketch, Sketchbook
+from stack.run.function_status import BUILDING, State, tell_state
+from stack.run.job import Jobs
+from stack.state.deploy_log import Attempt, Entry, Result
+from stack.state.workspace import Workspace, make_folder
+
+# For how long something is believed: what is watched, in case that an event was lost; and what nothing tells of, such
+# as a deploy that is killed, or a Docker that nobody follows.
+_LONGEST_SECONDS, _SHORTEST_SECONDS = 30.0, 0.5
+# How long several changes of files are gathered.
+_DEBOUNCE_MILLISECONDS, _STEP_MILLISECONDS = 200, 50
+
+
+@dataclass(frozen=True)
+class FunctionRecord:
+    """One function as a whole.
+
+    `config`, `handler` and `triggers`, the default ones too, are those of its folder, or of what runs where the folder
+    is gone or wrong; `problem` says what is wrong with it. `replicas` is how many containers there should be, and
+    `revision` is 0 where it is not deployed.
+    """
+
+    name: str
+    project: str
+    namespace: str
+    config: FunctionConfig
+    handler: str
+    triggers: Mapping[str, Trigger]
+    files: tuple[str, ...]
+    source: str
+    source_path: str
+    problem: str
+    state: str
+    message: str
+    attempts: tuple[Attempt, ...]
+    replicas: int
+    ready: int
+    url: str = ""
+    port: int = 0
+    image: str = ""
+    version: str = ""
+    """Changes with its folder, so that a client sees that another was quicker."""
+    is_log_old: bool = False
+    """A deploy has been started and has said nothing yet, so that the log is that of the one before."""
+    revision: int = 0
+    time: datetime | None = None
+    author: str = ""
+    reason: str = ""
+    note: str = ""
+    """What to know of what runs, where its folder does not hold that: it was rolled back, or its folder is gone."""
+    is_rolled_back: bool = False
+
+    @property
+    def logs(self) -> tuple[Entry, ...]:
+        """Return what its last deploy said."""
+        return self.attempts[-1].entries if self.attempts else ()
+
+    @property
+    def told(self) -> Told:
+        """Return what clients of Nuclio's dashboard are told of it."""
+        is_here = not self.config.spec.build.path and not self.config.spec.image
+        return Told(
+            name=self.name,
+            namespace=self.namespace,
+            project=self.project,
+            config=self.config,
+            handler=self.handler,
+            triggers=self.triggers,
+            source=self.source if is_here else "",
+            source_path=self.source_path if is_here else "",
+            image=self.image,
+        )
+
+    @property
+    def is_deployed(self) -> bool:
+        """Say whether a version of it was put to work."""
+        return self.revision > 0
+
+
+@dataclass
+class Catalogue:
+    """What is known of the functions of a workspace. Any thread may ask."""
+
+    workspace: Workspace
+    jobs: Jobs
+    is_docker_followed: bool = False
+    """Somebody calls `forget_containers` at each of Docker's events."""
+    _is_watched: bool = False
+    _book: Sketchbook = field(default_factory=Sketchbook)
+    _records: tuple[FunctionRecord, ...] = ()
+    _until: float = 0.0
+    _containers: Sequence[Container] = ()
+    _containers_until: float = 0.0
+    _changes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def records(self) -> tuple[FunctionRecord, ...]:
+        """Return every function, by name; the same tuple for as long as nothing has changed.
+
+        Raises:
+            ConfigError: stack.yaml is wrong.
+        """
+        with self._lock:
+            if time.monotonic() >= self._until:
+                changes, now = self._changes, time.monotonic()
+                self._records, seconds = self._read()
+                self._until = now + seconds if changes == self._changes else 0.0
+            return self._records
+
+    def peek(self) -> tuple[FunctionRecord, ...] | None:
+        """Return the same at once, if nothing has changed."""
+        return self._records if time.monotonic() < self._until else None
+
+    def find(self, name: str) -> FunctionRecord:
+        """Return one function.
+
+        Raises:
+            FunctionError: there is none of that name.
+        """
+        records = self.records()
+        for one in records:
+            if one.name == name:
+                return one
+        known = ", ".join(one.name for one in records) or "none"
+        raise FunctionError(f"There is no function {name!r}. Functions: {known}.")
+
+    def forget(self, _: str = "") -> None:
+        """Look at the files anew: some may have changed."""
+        self._changes += 1
+        self._until = 0.0
+
+    def forget_containers(self) -> None:
+        """Ask Docker anew."""
+        self._containers_until = 0.0
+        self.forget()
+
+    async def watch(self, told: Callable[[], object] = lambda: None) -> None:
+        """Watch the files for ever; `told` is called when some have changed."""
+        folders = [self.workspace.root / FOLDER, *(self.workspace.state / name for name in WATCHED)]
+        for folder in folders:
+            make_folder(folder)
+        self._is_watched = True
+        try:
+            async for _ in awatch(*folders, debounce=_DEBOUNCE_MILLISECONDS, step=_STEP_MILLISECONDS):
+                self.forget()
+                told()
+        finally:
+            self._is_watched = False
+
+    def _read(self) -> tuple[tuple[FunctionRecord, ...], float]:
+        """Return every function, and for how many seconds that holds if nobody says otherwise."""
+        stack = open_stack(self.workspace, is_lenient=True)
+        containers = self._list_containers(stack)
+        found = []
+        is_settled = self._is_watched and self.is_docker_followed
+        for sketch in self._book.draw(stack):
+            own = [one for one in containers if one.function == sketch.name]
+            job = self.jobs.running(sketch.name)
+            state = tell_state(sketch, own, job)
+            is_settled = is_settled and state.is_settled
+            found.append(_record(stack, sketch, state, own))
+        return tuple(found), _LONGEST_SECONDS if is_settled else _SHORTEST_SECONDS
+
+    def _list_containers(self, stack: Stack) -> Sequence[Container]:
+        now = time.monotonic()
+        if now >= self._containers_until:
+            self._containers_until = now + (_LONGEST_SECONDS if self.is_docker_followed else _SHORTEST_SECONDS)
+            try:
+                self._containers = stack.engine.containers()
+            except EngineError:
+                self._containers = ()
+        return self._containers
+
+
+def _record(stack: Stack, sketch: Sketch, state: State, containers: Sequence[Container]) -> FunctionRecord:
+    plan, deployment = sketch.plan or sketch.deployed, sketch.deployment
+    runs, last = sketch.deployed, sketch.attempts[-1] if sketch.attempts else None
+    return FunctionRecord(
+        name=sketch.name,
+        project=plan.project if plan else DEFAULT_PROJECT,
+        namespace=plan.namespace if plan else stack.settings.namespace,
+        config=plan.function.config if plan else FunctionConfig(),
+        handler=plan.handler if plan else "",
+        triggers=plan.triggers if plan else {},
+        files=tuple(one.path for one in plan.function.files) if plan else (),
+        source=sketch.source,
+        source_path=sketch.source_path,
+        problem=sketch.problem,
+        state=state.word,
+        message=state.message,
+        attempts=sketch.attempts,
+        replicas=sketch.replicas,
+        ready=sum(one.is_ready for one in containers),
+        url=find_url(runs, stack.settings) if runs else "",
+        port=runs.http.attributes.port if runs and runs.http else 0,
+        image=deployment.image if deployment else "",
+        version=sketch.version,
+        is_log_old=state.word == BUILDING and not (last and last.result is Result.RUNNING),
+        revision=deployment.revision if deployment else 0,
+        time=deployment.time if deployment else None,
+        author=deployment.author if deployment else "",
+        reason=deployment.message if deployment else "",
+        note=sketch.note,
+        is_rolled_back=deployment is not None and bool(deployment.restores),
+    )

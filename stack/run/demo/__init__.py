@@ -1,1 +1,0 @@
-"""The demo: the tutorial's example from end to end."""

@@ -1,1 +1,0 @@
-"""Devices: readings sent to the broker, as sensors would."""

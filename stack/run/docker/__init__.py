@@ -1,1 +1,0 @@
-"""Docker: its engine, its builds, its containers."""

@@ -1,0 +1,207 @@
+"""Sketches: what files tell of a function, read anew only when one of them is another."""
+
+import hashlib
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack.config.settings import FILE as SETTINGS
+from stack.config.source import FOLDER, IGNORED_FOLDERS, function_folders
+from stack.docker.stack import Stack
+from stack.errors import AccessError, StackError
+from stack.plan.function import FunctionPlan, inline_source, module_path, package_path, plan_function
+from stack.plan.host_access import check_host_access
+from stack.plan.scale import choose_replicas
+from stack.state.deploy_log import Attempt, Result, load_attempts
+from stack.state.deployment import Deployment, explain_folder, find_deployment, list_deployed
+from stack.state.replicas import load_replicas
+from stack.state.workspace import Workspace
+
+# What is watched below .stack/state/; code that is fetched is so by a deploy, which has a log.
+WATCHED = ("functions", "deploys", "replicas")
+
+_DIGITS = 16
+
+# The path, the time and the size of each file.
+_Stamp = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A function as its files tell of it: its folder's plan, or why there is none, and what runs of it."""
+
+    name: str
+    plan: FunctionPlan | None
+    problem: str
+    source: str
+    source_path: str
+    deployment: Deployment | None
+    deployed: FunctionPlan | None
+    attempts: tuple[Attempt, ...]
+    replicas: int
+    """How many containers there should be."""
+    version: str
+    """A digest of its configuration and its files."""
+    note: str = ""
+    """What to know of what is deployed, where its folder does not hold that."""
+    refusal: str = ""
+    """Why what is deployed does not run: stack.yaml does not allow what it asks for of this machine."""
+
+    @property
+    def is_being_deployed(self) -> bool:
+        """Say whether a deploy goes on, of which no file tells when it is killed."""
+        return bool(self.attempts) and self.attempts[-1].result is Result.RUNNING
+
+
+@dataclass
+class Sketchbook:
+    """The sketches of a workspace's functions."""
+
+    _known: dict[str, tuple[_Stamp, Sketch]] = field(default_factory=dict)
+
+    def draw(self, stack: Stack) -> tuple[Sketch, ...]:
+        """Return a sketch of every function, by name."""
+        folders = function_folders(stack.workspace.root)
+        known, self._known = self._known, {}
+        for name in sorted({*folders, *list_deployed(stack.workspace)}):
+            stamp = _take_stamp(stack, name)
+            before = known.get(name)
+            same = before if before and before[0] == stamp and not before[1].is_being_deployed else None
+            self._known[name] = same or (stamp, _draw(stack, name, folders.get(name)))
+        return tuple(sketch for _, sketch in self._known.values())
+
+
+def _draw(stack: Stack, name: str, folder: Path | None) -> Sketch:
+    plan, problem = _plan(stack, folder)
+    deployment, deployed, refusal = None, None, ""
+    try:
+        if name in list_deployed(stack.workspace):
+            deployment = find_deployment(stack.workspace, name)
+            deployed = deployment.plan(stack.settings)
+            check_host_access(deployed.function, stack.settings)
+    except AccessError as error:
+        refusal = str(error)
+    except StackError as error:
+        problem = str(error)
+    chosen = plan or deployed
+    path, source = _read_source(stack, chosen, has_folder=folder is not None) if chosen else ("", "")
+    kept = load_replicas(stack.workspace).get(name)
+    return Sketch(
+        name=name,
+        plan=plan,
+        problem=problem,
+        source=source,
+        source_path=path,
+        deployment=deployment,
+        deployed=deployed,
+        attempts=load_attempts(stack.workspace, name),
+        version=_digest(chosen) if chosen else "",
+        replicas=choose_replicas(deployed.spec, kept) if deployed else 0,
+        note=explain_folder(deployment, has_folder=folder is not None) if deployment else "",
+        refusal=refusal,
+    )
+
+
+def _plan(stack: Stack, folder: Path | None) -> tuple[FunctionPlan | None, str]:
+    """Return what a folder asks for, or what is wrong with it."""
+    if folder is None:
+        return None, ""
+    try:
+        plan = plan_function(stack.recall(folder), stack.settings)
+    except StackError as error:
+        return None, str(error)
+    try:
+        check_host_access(plan.function, stack.settings)
+    except AccessError as error:
+        return plan, str(error)
+    return plan, ""
+
+
+def _read_source(stack: Stack, plan: FunctionPlan, *, has_folder: bool) -> tuple[str, str]:
+    """Return the path of the handler's file below the folder of the code, and its text."""
+    if inline := inline_source(plan):
+        return inline[0], inline[1].decode(errors="replace")
+    module = module_path(plan.handler)
+    folder = stack.workspace.root / plan.function.context
+    for path in (module, package_path(module)) if has_folder else ():
+        with suppress(OSError):
+            return path, (folder / path).read_text(encoding="utf-8", errors="replace")
+    return "", ""
+
+
+def _digest(plan: FunctionPlan) -> str:
+    config = plan.function.config.model_dump_json(by_alias=True, exclude_unset=True)
+    return hashlib.sha256(f"{config} {plan.function.files}".encode()).hexdigest()[:_DIGITS]
+
+
+def _take_stamp(stack: Stack, name: str) -> _Stamp:
+    root, state = stack.workspace.root, stack.workspace.state
+    files = (
+        root / SETTINGS,
+        state / "functions" / f"{name}.json",
+        state / "deploys" / f"{name}.jsonl",
+        state / "replicas" / name,
+        state / "sources" / name / "current",
+    )
+    return (*_stat_some(files), *_stat_all(str(root / FOLDER / name)))
+
+
+def _stat_some(paths: tuple[Path, ...]) -> Iterator[tuple[str, int, int]]:
+    for path in paths:
+        with suppress(OSError):
+            there = path.stat()
+            yield str(path), there.st_mtime_ns, there.st_size
+
+
+def _stat_all(folder: str) -> Iterator[tuple[str, int, int]]:
+    """Look at the files below a folder, without the cost of a `Path` for each."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda one: one.name):
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in IGNORED_FOLDERS:
+                    yield from _stat_all(entry.path)
+            else:
+                there = entry.stat(follow_symlinks=False)
+                yield entry.path, there.st_mtime_ns, there.st_size
+
+
+_CODE = ".py"
+# Bytes of a file that are looked at.
+_MOST_BYTES = 200_000
+
+
+@dataclass
+class MentionReader:
+    """Reads the code of functions, each file again only when it has changed."""
+
+    workspace: Workspace
+    _texts: dict[Path, tuple[int, str]] = field(default_factory=dict)
+
+    def find(self, functions: Mapping[str, Collection[str]], names: Collection[str]) -> dict[str, list[str]]:
+        """Return the names that stand in quotes in each function's files; the files are paths in its folder."""
+        return {
+            function: [name for name in names if any(_holds(text, name) for text in self._read(function, files))]
+            for function, files in functions.items()
+        }
+
+    def _read(self, function: str, files: Collection[str]) -> Iterator[str]:
+        for name in files:
+            path = self.workspace.root / FOLDER / function / name
+            if path.suffix == _CODE:
+                yield self._read_file(path)
+
+    def _read_file(self, path: Path) -> str:
+        try:
+            changed = path.stat().st_mtime_ns
+            if self._texts.get(path, (0, ""))[0] != changed:
+                with path.open(errors="replace") as file:
+                    self._texts[path] = changed, file.read(_MOST_BYTES)
+        except OSError:
+            return ""
+        return self._texts[path][1]
+
+
+def _holds(text: str, name: str) -> bool:
+    return any(f"{quote}{name}{quote}" in text for quote in "\"'")

@@ -1,1 +1,0 @@
-"""Jobs: what the dashboard has done by child processes."""

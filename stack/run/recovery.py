@@ -1,0 +1,108 @@
+"""Relics: containers that a deploy has left which was killed, and what they had taken the place of."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+
+from stack import console
+from stack.docker.container import Container
+from stack.docker.stack import Stack
+from stack.errors import StackError
+from stack.plan.function import service_name
+from stack.plan.stack import FILES_LABEL, Service
+from stack.rabbitmq.stale_topology import clear_after_deploy
+from stack.run.scale import find_service, is_strange, settle
+from stack.run.stack import write_stack
+from stack.state.deployment import find_deployment, is_deployed, load_candidate
+from stack.state.lock import STACK, TREE, try_lock
+
+
+def clear_relics(stack: Stack, names: Sequence[str]) -> set[str]:
+    """Have only what is recorded of functions run; return those that were seen to: not those that are being deployed.
+
+    Raises:
+        StackError: Docker does not answer.
+    """
+    settled = _find_settled(stack, names)
+    left = [name for name in names if name not in settled]
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(partial(_see_to, stack), left))
+    return settled | {name for name, is_done in zip(left, done, strict=True) if is_done}
+
+
+def _find_settled(stack: Stack, names: Sequence[str]) -> set[str]:
+    """Return the functions of which nothing is left; of many most are so, and one listing tells."""
+    with ExitStack() as locks:
+        free = [name for name in names if locks.enter_context(try_lock(stack.workspace, f"function-{name}"))]
+        listed = stack.engine.listed() if free else ()
+        return {name for name in free if _is_settled(stack, name, listed)}
+
+
+def _is_settled(stack: Stack, name: str, listed: Sequence[Container]) -> bool:
+    try:
+        return not load_candidate(stack.workspace, name) and not _find_relics(stack, name, listed)
+    except StackError:
+        # Whoever looks closer tells of it.
+        return False
+
+
+def _see_to(stack: Stack, name: str) -> bool:
+    """Clear what is left of one function; say whether that could be seen to."""
+    try:
+        with try_lock(stack.workspace, f"function-{name}") as is_free:
+            if not is_free or (_find_relics(stack, name, stack.engine.listed()) and not _clear(stack, name)):
+                return False
+            _clear_broker(stack, name)
+    except (StackError, OSError) as error:
+        console.warn(f"{name}: {error}")
+    return True
+
+
+def _find_relics(stack: Stack, name: str, listed: Sequence[Container]) -> list[Container]:
+    found = [one for one in listed if one.service == service_name(name)]
+    if not is_deployed(stack.workspace, name):
+        return found
+    service = stack.deployed_service(find_deployment(stack.workspace, name))
+    strange = [one for one in found if _is_other(one, service)]
+    return strange if not service.runs_as_is or _is_certain(stack, service, len(found) - len(strange)) else []
+
+
+def _is_other(container: Container, service: Service) -> bool:
+    """Say whether a container is of another version; an image that was built elsewhere may be that of several."""
+    files = service.labels.get(FILES_LABEL, "")
+    return is_strange(container, service.image) or (service.runs_as_is and container.files != files)
+
+
+def _is_certain(stack: Stack, service: Service, right: int) -> bool:
+    """Say whether other files mean another version, and not that of settings which `up` has not seen to yet.
+
+    The right containers are there beside the others, or a deploy of the function has not come to its end.
+    """
+    return bool(right) or load_candidate(stack.workspace, service.plan.name) is not None
+
+
+def _clear(stack: Stack, name: str) -> bool:
+    with try_lock(stack.workspace, STACK) as is_free, try_lock(stack.workspace, TREE) as is_still:
+        fresh = stack.reread()
+        if is_free and is_still and (relics := _find_relics(fresh, name, fresh.engine.listed())):
+            console.warn(f"{name}: a deploy of it was cut short; what it left makes way for what is recorded.")
+            write_stack(fresh, fresh.inputs)
+            if problem := _put_right(fresh, name, relics):
+                console.warn(problem)
+        return is_free and is_still
+
+
+def _put_right(stack: Stack, name: str, relics: Sequence[Container]) -> str:
+    stack.engine.stop(relics)
+    if not is_deployed(stack.workspace, name):
+        return ""
+    service = find_service(stack, name)
+    return settle(stack, service, service.replicas)
+
+
+def _clear_broker(stack: Stack, name: str) -> None:
+    """Remove what is bound at the broker for a version that does not count, if no deploy has seen to it."""
+    if load_candidate(stack.workspace, name):
+        # Only now: it comes with an HTTP client, which takes a while to import.
+        clear_after_deploy(stack, [name])

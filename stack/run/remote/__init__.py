@@ -1,1 +1,0 @@
-"""Dashboards elsewhere, over Nuclio's REST API."""

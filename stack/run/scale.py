@@ -1,0 +1,183 @@
+"""Scaling: how many containers of a function run, by its user's word or the scaler's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stack import console
+from stack.config.scaling import MOST_REPLICAS
+from stack.docker.container import Container
+from stack.docker.image import Builder
+from stack.docker.readiness import find_failures
+from stack.docker.stack import Stack, open_stack
+from stack.errors import FunctionError
+from stack.plan.render import SCALER
+from stack.plan.stack import Service
+from stack.run.stack import write_stack
+from stack.state.deployment import load_deployments
+from stack.state.lock import STACK, TREE, lock
+from stack.state.replicas import forget_replicas, keep_replicas
+
+_READY_SECONDS = 120
+# What Docker calls an image whose name another has now.
+_NAMELESS = "sha256:"
+
+
+def scale_function(name: str, text: str) -> None:
+    """Have so many containers of a function run, and remember it.
+
+    Raises:
+        FunctionError: it is not deployed, may not have so many, or a new container does not come up.
+    """
+    if not text.isdecimal():
+        raise FunctionError(f"{text!r} is no number of containers: invoke scale-function {name} 3.")
+    replicas = int(text)
+    stack = open_stack(is_lenient=True)
+    stack.engine.check()
+    with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, STACK, is_shared=True):
+        stack = stack.reread()
+        _check(stack, name, replicas)
+        before = stack.replicas.get(name)
+        with console.working(f"Scaling {name} to {replicas}"):
+            with lock(stack.workspace, TREE):
+                stack = keep(stack, name, replicas)
+                service = find_service(stack, name)
+                step = begin(stack, service, replicas)
+            problem = finish(stack, service, step)
+        if problem:
+            with lock(stack.workspace, TREE):
+                _put_back(stack, name, before)
+            raise FunctionError(problem)
+    console.success(f"{name}: {replicas} {'container' if replicas == 1 else 'containers'}.")
+
+
+def keep(stack: Stack, name: str, replicas: int) -> Stack:
+    """Remember how many containers a function has, and write that; return the stack as it is then."""
+    keep_replicas(stack.workspace, name, replicas)
+    fresh = stack.reread()
+    write_stack(fresh, fresh.inputs)
+    return fresh
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was done at once: what is `surplus` is still to be stopped, and what `has_started` to be waited for."""
+
+    surplus: Sequence[Container] = ()
+    has_started: bool = False
+
+
+def settle(stack: Stack, service: Service, replicas: int) -> str:
+    """Start what is missing and remove the surplus; return why that failed, or nothing."""
+    return finish(stack, service, begin(stack, service, replicas))
+
+
+def finish(stack: Stack, service: Service, step: Step) -> str:
+    """Wait until the surplus has finished its events, or what was started is ready; return why it is not."""
+    stack.engine.stop(step.surplus)
+    if not step.has_started:
+        return ""
+    seconds = service.plan.spec.readiness_timeout_seconds or _READY_SECONDS
+    return find_failures(stack.engine, [service.plan.service], seconds).get(service.plan.service, "")
+
+
+def begin(stack: Stack, service: Service, replicas: int) -> Step:
+    """Start what is missing, and find the surplus.
+
+    What is stopped is started before another container is made. Whoever calls keeps deploys away, so that a container
+    of another version is what a deploy has left that was killed.
+    """
+    name = service.plan.service
+    found = [one for one in stack.engine.containers() if one.service == name]
+    strange = [one for one in found if is_strange(one, service.image)]
+    stack.engine.stop(strange)
+    before = [one for one in found if one not in strange]
+    surplus = _surplus(before, len(before) - replicas)
+    if sum(not one.is_stopped for one in before) >= replicas:
+        return Step(surplus)
+    # These are stopped already; Compose would choose others.
+    stack.engine.stop(surplus)
+    stack.engine.up([name], scales={name: replicas})
+    return Step(has_started=True)
+
+
+def is_strange(container: Container, image: str) -> bool:
+    """Say whether a container is not of an image; of one whose image has lost its name since it cannot be told."""
+    return container.image != image and not container.image.startswith(_NAMELESS)
+
+
+def _surplus(containers: Sequence[Container], count: int) -> list[Container]:
+    """Choose which containers go: first those that are stopped, then those that do not work."""
+    return sorted(containers, key=lambda one: (not one.is_stopped, one.is_ready))[: max(0, count)]
+
+
+def _put_back(stack: Stack, name: str, replicas: int | None) -> None:
+    if replicas is None:
+        forget_replicas(stack.workspace, name)
+    else:
+        keep_replicas(stack.workspace, name, replicas)
+    stack = stack.reread()
+    write_stack(stack, stack.inputs)
+    service = find_service(stack, name)
+    settle(stack, service, service.replicas)
+
+
+def _check(stack: Stack, name: str, replicas: int) -> None:
+    deployments = load_deployments(stack.workspace)
+    if name not in deployments:
+        known = ", ".join(deployments) or "none"
+        raise FunctionError(f"{name} is not deployed. Deployed functions: {known}.")
+    service = find_service(stack, name)
+    limits = service.limits
+    if service.plan.spec.disable:
+        raise FunctionError(f"{name} is disabled; take `disable: true` out of its function.yaml, and deploy it again.")
+    if not limits.least <= replicas <= limits.most:
+        raise FunctionError(
+            f"{name} may have {limits.least} to {limits.most} containers, not {replicas}; {_reason(name, replicas)}."
+        )
+    if service.port and replicas > 1:
+        raise FunctionError(
+            f"Only one container of {name} can have its port {service.port.split(':')[1]}. "
+            f"Leave `port` out of functions/{name}/function.yaml: the gateway leads to all of them."
+        )
+
+
+def _reason(name: str, replicas: int) -> str:
+    if replicas > MOST_REPLICAS:
+        return "one machine carries no more"
+    return f"minReplicas and maxReplicas in functions/{name}/function.yaml say so"
+
+
+def find_service(stack: Stack, name: str) -> Service:
+    """Return the service of a function that is deployed.
+
+    Raises:
+        AccessError: it asks for what stack.yaml does not allow it of this machine.
+    """
+    if error := stack.refused.get(name):
+        raise error
+    return next(one for one in stack.inputs.services if one.plan.name == name)
+
+
+def settle_scaler(stack: Stack) -> None:
+    """Have the scaler run where a function leaves it a choice, and only there.
+
+    Raises:
+        StackError: its image could not be made, or Docker refused.
+    """
+    if stack.inputs.has_scaler == bool(_find_scaler(stack)):
+        return
+    if stack.inputs.has_scaler:
+        # Few deploys begin a scaler, and what builds images takes a while to import.
+        Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
+    with lock(stack.workspace, TREE):
+        # Another task may have changed who needs it.
+        fresh = stack.reread()
+        found = _find_scaler(fresh)
+        if fresh.inputs.has_scaler and not found:
+            fresh.engine.up([SCALER])
+        elif found and not fresh.inputs.has_scaler:
+            fresh.engine.stop(found)
+
+
+def _find_scaler(stack: Stack) -> list[Container]:
+    return [one for one in stack.engine.listed() if one.service == SCALER]

@@ -1,1 +1,0 @@
-"""Scaling: how many containers of a function run."""

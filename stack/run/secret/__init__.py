@@ -1,1 +1,0 @@
-"""Secrets, credentials, and who may come in."""

@@ -1,1 +1,0 @@
-"""Code that is elsewhere than in a function's folder."""

@@ -1,0 +1,240 @@
+"""Bring the stack up: make what is missing, start what is not as it should be, wait until all is healthy."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+from stack import console
+from stack.config.source import function_folders
+from stack.docker.container import Container
+from stack.docker.image import Builder
+from stack.docker.readiness import START_GRACE_SECONDS, find_failures, wait_ready
+from stack.docker.stack import Stack, check_owner, open_stack, warn_inert, warn_refused
+from stack.errors import FunctionError
+from stack.plan.broker import SERVICE
+from stack.plan.diff import Action, Change, Running, find_changes, find_edits, find_wanted
+from stack.plan.function import plan_function
+from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
+from stack.plan.secret import check_secrets
+from stack.plan.stack import check_exposure
+from stack.rabbitmq.data import check_data, load_data, note_running_data
+from stack.rabbitmq.drift import mend_stack_broker
+from stack.run.interruption import interruptible
+from stack.run.revision import keep_revisions, prune_attempts
+from stack.run.rollout import Renewal, find_renewal
+from stack.run.stack import write_stack
+from stack.state.deployment import list_unreadable
+from stack.state.host import check_ports, check_space
+from stack.state.lock import stack_lock
+from stack.state.workspace import read_tree
+
+# How long the broker may take to start: a slow SD card, a large volume.
+_BROKER_SECONDS = 180
+_SPACE_GIGABYTES = 2.0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What `up` would do to a stack, and the containers there are."""
+
+    stack: Stack
+    files: Files
+    edits: tuple[Change, ...]
+    changes: tuple[Change, ...]
+    containers: tuple[Container, ...]
+
+    @property
+    def is_settled(self) -> bool:
+        """Say whether every container is as it should be."""
+        return all(one.action is Action.KEEP for one in self.changes) and all(one.is_ready for one in self.containers)
+
+    @property
+    def wanted(self) -> list[str]:
+        """Return the services that are to run."""
+        return [one.subject for one in self.changes if one.action is not Action.REMOVE or self._runs_on(one)]
+
+    @property
+    def changing(self) -> list[str]:
+        """Return the services that are to be started."""
+        return [one.subject for one in self.changes if one.action not in (Action.KEEP, Action.REMOVE)]
+
+    @property
+    def surplus(self) -> list[Container]:
+        """Return the containers that are to go."""
+        ids = {id_ for one in self.changes for id_ in one.surplus}
+        return [one for one in self.containers if one.id in ids]
+
+    @property
+    def outdated(self) -> set[str]:
+        """Return which containers others take the places of."""
+        return {id_ for one in self.changes for id_ in one.older}
+
+    @cached_property
+    def renewal(self) -> Renewal:
+        """Return which functions get new containers beside those that run."""
+        return find_renewal(self.stack.engine, self.changes, self.stack.inputs.services, self.containers)
+
+    def _runs_on(self, change: Change) -> bool:
+        """Say whether containers of the service stay when its surplus goes."""
+        return any(one.service == change.subject and one.id not in change.surplus for one in self.containers)
+
+
+def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
+    """Find what `up` would do; change nothing. In an upgrade older data of the broker may be here besides.
+
+    Raises:
+        ConfigError: something that is wished is wrong.
+        ConflictError: the broker's data is another's than that of the RabbitMQ to be started.
+        HostError: another workspace has the same project.
+    """
+    check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
+    stack.check_login()
+    check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
+    with ThreadPoolExecutor() as pool:
+        listed = pool.submit(stack.engine.containers)
+        files = render(stack.inputs)
+        hashed = pool.submit(stack.engine.config_hashes, files[COMPOSE])
+        edits = find_edits(files, read_tree(stack.workspace))
+        wanted = find_wanted(stack.inputs, hashed.result())
+        left_alone = list_unreadable(stack.workspace)
+        containers = tuple(one for one in listed.result() if one.function not in left_alone)
+    check_owner(stack.workspace, stack.settings.project, containers)
+    if not is_upgrade:
+        check_data(stack, containers)
+    return Survey(stack, files, edits, find_changes(wanted, map(_as_running, containers)), containers)
+
+
+def bring_up(
+    meanwhile: Callable[[Stack], object] | None = None, *, is_lenient: bool = False, is_upgrade: bool = False
+) -> Stack:
+    """Start everything that is not as it should be, and wait until it is healthy.
+
+    `meanwhile` is called once the broker's process was started: its first seconds leave time to build something.
+
+    Raises:
+        StackError: something stands in the way; nothing was started.
+    """
+    stack = open_stack(is_lenient=is_lenient)
+    with interruptible("what was started runs on; `invoke up` goes on from here."), stack_lock(stack.workspace):
+        found = _prepare(stack, is_upgrade=is_upgrade)
+        if found.is_settled:
+            is_mended = mend_stack_broker(stack)
+            changed = "no container" if found.edits or is_mended else "nothing"
+            console.say(f"Everything runs as it should; {changed} was changed.")
+        else:
+            found = _make_images(found)
+            _apply(found)
+            if meanwhile:
+                meanwhile(stack)
+            _wait(found)
+            mend_stack_broker(stack.reread())
+        if not found.is_settled or load_data(stack.workspace) is None:
+            note_running_data(stack)
+    keep_revisions(stack)
+    prune_attempts(stack)
+    return stack
+
+
+def prepare_images() -> None:
+    """Make the images that `bring_up` needs, and start nothing.
+
+    Raises:
+        StackError: something stands in the way.
+    """
+    stack = open_stack()
+    with interruptible("nothing was started."), stack_lock(stack.workspace):
+        found = _prepare(stack)
+        if not found.is_settled:
+            _make_images(found)
+
+
+def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
+    """Find what is to be done, and write the rendered tree."""
+    stack.engine.check()
+    warn_inert(one.plan.function for one in stack.undeployed)
+    warn_refused(stack)
+    is_new = not stack.workspace.compose.exists()
+    found = survey(stack, is_upgrade=is_upgrade)
+    write_stack(stack, stack.inputs)
+    if found.edits and not is_new:
+        console.note(f"Written again under .stack: {_name_some([one.subject for one in found.edits])}.")
+    for change in found.changes if found.containers else ():
+        if change.action is not Action.KEEP:
+            console.note(f"{change.subject}: {change.action}: {change.reason}.")
+    return found
+
+
+def _make_images(found: Survey) -> Survey:
+    """Make what is missing; return what can be done then."""
+    _check_host(found.stack, found.containers)
+    builder = Builder(found.stack.workspace, found.stack.engine, found.stack.inputs)
+    builder.prepare_stack()
+    lost = _rebuild_functions(found.stack, builder)
+    return replace(found, changes=tuple(one for one in found.changes if one.subject not in lost))
+
+
+def _apply(found: Survey) -> None:
+    with console.working("Starting " + _name_some(found.changing or found.wanted)):
+        found.stack.engine.stop(found.surplus)
+        if in_place := [name for name in found.changing if name not in found.renewal.older]:
+            found.stack.engine.keep_logs([one for one in found.containers if one.id in found.outdated])
+            found.stack.engine.up(in_place)
+        found.renewal.start()
+
+
+def _wait(found: Survey) -> None:
+    """Wait for all; then what was renewed takes the place of what it was.
+
+    Raises:
+        FunctionError: something is not healthy; what was to be renewed runs as before.
+    """
+    engine, ignored = found.stack.engine, found.renewal.older_ids
+    with console.working("Waiting until all is healthy"):
+        wait_ready(engine, [SERVICE], _BROKER_SECONDS)
+        failures = find_failures(engine, found.wanted, _BROKER_SECONDS, ignored=ignored, grace=START_GRACE_SECONDS)
+        if found.renewal.older:
+            found.renewal.finish(failures)
+    if failures:
+        raise FunctionError("\n".join(failures.values()))
+
+
+def _check_host(stack: Stack, running: Sequence[Container]) -> None:
+    """Look for what would make the start fail, before anything is started."""
+    address = str(stack.settings.bind)
+    own = " ".join(one.ports for one in running if one.service in (SERVICE, GATEWAY, DASHBOARD) and one.is_running)
+    ports = stack.settings.ports
+    wanted = {"ports.amqp": ports.amqp, "ports.mqtt": ports.mqtt, "ports.management": ports.management}
+    wanted |= {"ports.metrics": ports.metrics, "ports.gateway": ports.gateway, "ports.dashboard": ports.dashboard}
+    check_ports(address, [(key, port) for key, port in wanted.items() if f":{port}->" not in own])
+    check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
+
+
+def _rebuild_functions(stack: Stack, builder: Builder) -> set[str]:
+    """Build again what was deployed and whose image is gone, where its folder still gives the same.
+
+    Where it has changed since, only a deploy can help: return the services of such functions, which others do without.
+    """
+    deployed = [one for one in stack.inputs.services if one.is_deployed]
+    here = stack.engine.images(one.image for one in deployed)
+    missing = [one for one in deployed if one.image not in here]
+    folders = function_folders(stack.workspace.root)
+    functions = [stack.recall(folders[m.plan.name]) for m in missing if m.plan.name in folders]
+    plans = [plan_function(one, stack.settings) for one in functions]
+    same = {function_image(plan, stack.inputs): plan for plan in plans}
+    lost = [one for one in missing if one.image not in same]
+    for one in lost:
+        name = one.plan.name
+        console.warn(f"The image of {name} is gone. Build it again: invoke deploy-function {name}.")
+    builder.prepare_functions([same[one.image] for one in missing if one not in lost])
+    return {one.plan.service for one in lost}
+
+
+def _as_running(container: Container) -> Running:
+    names = {field.name for field in fields(Running)}
+    return Running(**{name: getattr(container, name) for name in names})
+
+
+def _name_some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"

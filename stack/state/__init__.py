@@ -1,0 +1,1 @@
+"""What is kept under .stack/: deployments, secrets, locks, logs."""

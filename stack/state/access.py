@@ -1,0 +1,224 @@
+"""Access to the dashboard: its one user, whose password and token are kept as hashes that only their owner can read."""
+
+import hashlib
+import json
+import re
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+
+from argon2 import PasswordHasher
+
+from stack.config.environment import SecretContent
+from stack.errors import HostError
+from stack.plan.account import derive
+from stack.plan.gateway import MOUNTED, GatewayLogin
+from stack.state.state_file import parse_json
+from stack.state.vault import load_stack_key
+from stack.state.workspace import Workspace, advise, make_folder, write_file
+
+USER = "admin"
+_PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
+# No name of a secret of the user's begins with a dot.
+_FILE, _SESSION_KEY = ".dashboard", ".session-key"
+_KEY_BYTES = 32
+# So many random bytes, as token_urlsafe writes them.
+_KEY = re.compile(r"[-_A-Za-z0-9]{43}")
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may come in: an argon2 hash of the password, and a SHA-256 digest of the token, which is long and random."""
+
+    user: str
+    password_hash: str
+    token_digest: str
+    password_digest: str = ""
+    """Of `user:password`, which is random and long enough for it; logins of older releases have none.
+
+    It costs nothing to compare, so that whoever knows the password waits for no one who does not.
+    """
+
+    @property
+    def generation(self) -> str:
+        """Return what changes with the password, so that older sessions end."""
+        return hashlib.sha256(self.password_hash.encode()).hexdigest()[:16]
+
+    def takes_password(self, user: str, password: str) -> bool:
+        """Say whether user and password are right, as far as their digest tells."""
+        return secrets.compare_digest(digest_token(f"{user}:{password}"), self.password_digest)
+
+    def takes_token(self, token: str) -> bool:
+        """Say whether this is the token."""
+        return secrets.compare_digest(digest_token(token), self.token_digest)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made, to be shown this once."""
+
+    password: str
+    token: str
+
+
+def load_access(workspace: Workspace) -> Access | None:
+    """Return who may come in, or nothing where no login was made.
+
+    Raises:
+        HostError: the file belongs to somebody else, or is broken.
+    """
+    path = workspace.secrets / _FILE
+    try:
+        return parse_json(Access, path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        advice = "`invoke credentials --dashboard` makes another login."
+        raise HostError(f"{path} cannot be read: {error}. {advice}") from error
+
+
+def make_access(workspace: Workspace) -> Made:
+    """Make a random password and token for the dashboard; only their hashes are kept."""
+    made = Made(secrets.token_urlsafe(15), secrets.token_urlsafe(32))
+    digest = digest_token(f"{USER}:{made.password}")
+    access = Access(USER, PasswordHasher().hash(made.password), digest_token(made.token), digest)
+    make_folder(workspace.secrets, _PRIVATE_FOLDER)
+    write_file(workspace.secrets / _FILE, json.dumps(asdict(access)).encode() + b"\n", _PRIVATE)
+    return made
+
+
+def load_session_key(workspace: Workspace) -> str:
+    """Return the key that sessions are signed with; it is made the first time, and where the file is spoiled.
+
+    With another key, who was logged in logs in again.
+
+    Raises:
+        HostError: the file belongs to somebody else.
+    """
+    path = workspace.secrets / _SESSION_KEY
+    try:
+        key = path.read_bytes().decode("ascii", errors="replace") if path.exists() else ""
+    except OSError as error:
+        raise HostError(f"{path} cannot be read: {error.strerror}. {advise(error, path)}") from error
+    if not _KEY.fullmatch(key):
+        key = secrets.token_urlsafe(_KEY_BYTES)
+        make_folder(workspace.secrets, _PRIVATE_FOLDER)
+        write_file(path, key.encode(), _PRIVATE)
+    return key
+
+
+def digest_token(token: str) -> str:
+    """Return what is kept of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+CALLER = "caller"
+_FILE_GATEWAY_LOGIN = ".gateway"
+_LABEL, _NAME = b"gateway", "own"
+_PRIVATE_GATEWAY_LOGIN, _READABLE, _PRIVATE_FOLDER_GATEWAY_LOGIN, _FOLDER = 0o600, 0o444, 0o700, 0o755
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is kept of the login: SHA-256 digests of `user:password` and of the token.
+
+    With an overlap, those of the login before too, and until when they go on, in seconds since 1970.
+    """
+
+    basic: str
+    bearer: str
+    former_basic: str = ""
+    former_bearer: str = ""
+    until: float = 0.0
+
+    @property
+    def is_overlapping(self) -> bool:
+        """Return whether the login before still goes on."""
+        return bool(self.former_basic) and time.time() < self.until
+
+
+def make_gateway_login(workspace: Workspace, overlap: float = 0.0) -> Made:
+    """Make a random password and token for those who call functions; only their digests are kept.
+
+    With an overlap in seconds, the login before goes on for so long.
+    It is another than the dashboard's, by which one is as powerful as root: devices have this one.
+    """
+    made = Made(secrets.token_urlsafe(15), secrets.token_urlsafe(32))
+    kept = _Kept(digest_token(f"{CALLER}:{made.password}"), digest_token(made.token))
+    former = _try_load(workspace) if overlap else None
+    if former:
+        until = time.time() + overlap
+        kept = replace(kept, former_basic=former.basic, former_bearer=former.bearer, until=until)
+    _write(workspace, kept)
+    return made
+
+
+def has_former_ended(workspace: Workspace) -> bool:
+    """Return whether there is a login before the current one whose time is over."""
+    kept = _try_load(workspace)
+    return kept is not None and bool(kept.former_basic) and not kept.is_overlapping
+
+
+def forget_former_login(workspace: Workspace) -> None:
+    """Forget the login before the current one."""
+    if kept := _try_load(workspace):
+        _write(workspace, _Kept(kept.basic, kept.bearer))
+
+
+def has_gateway_login(workspace: Workspace) -> bool:
+    """Return whether a login was made."""
+    return (workspace.secrets / _FILE_GATEWAY_LOGIN).exists()
+
+
+def load_gateway_login(workspace: Workspace) -> GatewayLogin:
+    """Return what the gateway compares with; without a login that was made, Tidegate's own programs alone may call.
+
+    Raises:
+        HostError: a file belongs to somebody else, or is broken.
+    """
+    own = (digest_token(show_proof(workspace)),)
+    kept = _load(workspace)
+    if kept is None:
+        return GatewayLogin(own=own)
+    if kept.is_overlapping:
+        return GatewayLogin((kept.basic, kept.former_basic), (kept.bearer, kept.former_bearer), own)
+    return GatewayLogin((kept.basic,), (kept.bearer,), own)
+
+
+def _load(workspace: Workspace) -> _Kept | None:
+    path = workspace.secrets / _FILE_GATEWAY_LOGIN
+    try:
+        return parse_json(_Kept, path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise HostError(f"{path} cannot be read: {error}. `invoke credentials --gateway` makes it anew.") from error
+
+
+def _try_load(workspace: Workspace) -> _Kept | None:
+    with suppress(HostError):
+        return _load(workspace)
+    return None
+
+
+def _write(workspace: Workspace, kept: _Kept) -> None:
+    make_folder(workspace.secrets, _PRIVATE_FOLDER_GATEWAY_LOGIN)
+    write_file(
+        workspace.secrets / _FILE_GATEWAY_LOGIN, json.dumps(asdict(kept)).encode() + b"\n", _PRIVATE_GATEWAY_LOGIN
+    )
+
+
+def show_proof(workspace: Workspace) -> str:
+    """Return what Tidegate's own programs send to the gateway in the header OWN_HEADER."""
+    key = SecretContent(load_stack_key(workspace))
+    return hashlib.sha256(derive(key, _LABEL, _NAME)).hexdigest()
+
+
+def write_gateway_login(workspace: Workspace, login: GatewayLogin) -> None:
+    """Write the digests to where the gateway's container sees them; the folder around is private."""
+    folder = workspace.rendered / MOUNTED
+    make_folder(workspace.secrets, _PRIVATE_FOLDER_GATEWAY_LOGIN)
+    make_folder(folder, _FOLDER)
+    for name, content in login.files.items():
+        write_file(folder / name, content, _READABLE)

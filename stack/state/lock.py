@@ -1,0 +1,107 @@
+"""Locks: which tasks take turns, and with what.
+
+A lock is a file below .stack/state/locks/ that a process holds until it ends, however that comes about.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from pathlib import Path
+from typing import TextIO
+
+from stack import console
+from stack.errors import HostError
+from stack.state.workspace import Workspace, advise, make_folder
+
+# The outer one first: of whoever changes the stack, from beginning to end, which those share who change one function
+# each; and of each moment at which rendered files or containers change.
+STACK, TREE = "stack", "containers"
+
+_ROLLOUT, _TRIAL = "rollout-", "run-"
+# Seconds for which a lock may be had by who only looks whether it is free, which is nothing to tell of.
+_GLANCE = 0.02
+
+
+@contextmanager
+def lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterator[None]:
+    """Let one process at a time do what `name` stands for, or all that share it; the others wait and say so.
+
+    A program that is started meanwhile and inherits open files has the lock too, until both have ended.
+    """
+    path = workspace.state / "locks" / name
+    make_folder(path.parent)
+    with _open_lock(path) as file:
+        os.set_inheritable(file.fileno(), True)
+        _take(file, LOCK_SH if is_shared else LOCK_EX, name)
+        yield
+
+
+def _take(file: TextIO, kind: int, name: str) -> None:
+    for pause in (_GLANCE, 0):
+        with suppress(BlockingIOError):
+            flock(file, kind | LOCK_NB)
+            return
+        time.sleep(pause)
+    console.note(f"Another task is working on {name}; waiting for it.")
+    flock(file, kind)
+
+
+@contextmanager
+def try_lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterator[bool]:
+    """Take a turn, or share it, only if nobody else has it; say whether it was taken."""
+    path = workspace.state / "locks" / name
+    make_folder(path.parent)
+    with _open_lock(path) as file:
+        try:
+            flock(file, (LOCK_SH if is_shared else LOCK_EX) | LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
+def stack_lock(workspace: Workspace) -> Iterator[None]:
+    """Let one task at a time change the whole stack, and no function be deployed meanwhile."""
+    with lock(workspace, STACK), lock(workspace, TREE):
+        yield
+
+
+def rollout_lock(name: str) -> str:
+    """Name the lock of a function while older and newer containers of it may run side by side."""
+    return f"{_ROLLOUT}{name}"
+
+
+def find_rollouts(workspace: Workspace) -> set[str]:
+    """Return the functions that are being rolled out, by whomever."""
+    return _find_held(workspace, _ROLLOUT, is_shared=True)
+
+
+def trial_lock(name: str) -> str:
+    """Name the lock of a function while it runs on this machine, outside a container."""
+    return f"{_TRIAL}{name}"
+
+
+def find_trials(workspace: Workspace) -> set[str]:
+    """Return the functions that run on this machine, outside a container; each may do so several times."""
+    return _find_held(workspace, _TRIAL, is_shared=False)
+
+
+def _find_held(workspace: Workspace, prefix: str, *, is_shared: bool) -> set[str]:
+    """Return what the names of locks end with that cannot be had."""
+    names = [path.name.removeprefix(prefix) for path in (workspace.state / "locks").glob(f"{prefix}*")]
+    return {name for name in names if not _is_free(workspace, prefix + name, is_shared=is_shared)}
+
+
+def _is_free(workspace: Workspace, name: str, *, is_shared: bool) -> bool:
+    with try_lock(workspace, name, is_shared=is_shared) as is_free:
+        return is_free
+
+
+def _open_lock(path: Path) -> TextIO:
+    try:
+        return path.open("w")
+    except OSError as error:
+        raise HostError(f"{path} cannot be written: {error.strerror}. {advise(error, path)}") from error

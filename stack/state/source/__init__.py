@@ -1,0 +1,1 @@
+"""The code of functions that is elsewhere: fetched, unpacked, kept."""

@@ -1,0 +1,62 @@
+"""What `docker ps` tells of a container."""
+
+import json
+
+import pytest
+
+from stack.docker.container import Container, read_containers
+
+
+def make(**content: str) -> Container:
+    keys = ("id", "name", "image", "state", "status", "ports", "service", "config_hash", "files", "secrets", "function")
+    (container,) = read_containers(json.dumps(dict.fromkeys(keys, "") | content) + "\n")
+    return container
+
+
+def test_nothing_runs() -> None:
+    assert read_containers("") == ()
+
+
+def test_format_asks_for_every_field() -> None:
+    option, form = Container.format()
+    assert option == "--format"
+    # What a function says itself Docker does not know, and addresses only its own listing tells.
+    for field in Container.__dataclass_fields__.keys() - {
+        "answers",
+        "is_cut_off",
+        "network_address",
+        "network_addresses",
+    }:
+        assert f'"{field}": {{{{json ' in form
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "health", "condition", "is_ready", "has_failed"),
+    [
+        ("running", "Up 3 minutes (healthy)", "healthy", "healthy", True, False),
+        ("running", "Up 1 second (health: starting)", "starting", "starting", False, False),
+        ("running", "Up 3 minutes (unhealthy)", "unhealthy", "unhealthy", False, False),
+        ("running", "Up 3 minutes", "", "running", False, False),
+        ("exited", "Exited (1) 3 seconds ago", "", "exited", False, True),
+        ("restarting", "Restarting (1) 3 seconds ago", "", "restarting", False, True),
+        ("created", "Created", "", "created", False, False),
+    ],
+)
+def test_state(state: str, status: str, health: str, condition: str, is_ready: bool, has_failed: bool) -> None:
+    container = make(state=state, status=status)
+    assert (container.health, container.condition) == (health, condition)
+    assert (container.is_ready, container.has_failed) == (is_ready, has_failed)
+
+
+@pytest.mark.parametrize(
+    ("ports", "address"),
+    [
+        ("", ""),
+        ("8080/tcp", ""),
+        ("127.0.0.1:32768->8080/tcp", "127.0.0.1:32768"),
+        ("0.0.0.0:31000->8080/tcp, [::]:31000->8080/tcp", "127.0.0.1:31000"),
+        ("10.0.0.7:1883->1883/tcp, 10.0.0.7:81->8080/tcp", "10.0.0.7:81"),
+    ],
+)
+def test_address(ports: str, address: str) -> None:
+    assert make(ports=ports).address(8080) == address

@@ -1,0 +1,67 @@
+"""What the simulator may be asked for."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from stack.errors import BrokerError, StackError
+from stack.plan.broker import GUEST_CREDENTIALS
+from stack.plan.device import Order, Reading
+from stack.rabbitmq.management import Broker
+from stack.rabbitmq.simulator import Simulator, Wish, check_wish
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Wish("mqtt", 0, 1),
+        Wish("mqtt", 51, 1),
+        Wish("mqtt", 1, 0),
+        Wish("mqtt", 1, 101),
+        Wish("mqtt", 1, float("nan")),
+        Wish("http", 1, 1),
+    ],
+)
+def test_a_wish_has_bounds(wish: Wish) -> None:
+    with pytest.raises(StackError):
+        check_wish(wish)
+
+
+def test_a_round_is_of_whole_waves() -> None:
+    assert Wish("mqtt", 3, 2).order(10).count == 60
+    assert Wish("mqtt", 3, 100).order(600).count == 10_020
+    assert Wish("mqtt", 1, 0.1).order(10).count == 20
+
+
+def test_a_broker_that_is_away_is_told_and_tried_until_it_is_stopped() -> None:
+    def find() -> Broker:
+        raise BrokerError("RabbitMQ does not answer.")
+
+    simulator = Simulator(find)
+    assert simulator.describe()["running"] is False
+    simulator.start(Wish("both", 1, 1))
+    with pytest.raises(StackError, match="runs already"):
+        simulator.start(Wish("mqtt", 1, 1))
+    assert simulator.describe()["running"] is True
+    simulator.stop()
+    told = simulator.describe()
+    assert (told["running"], told["sent"], told["problem"]) == (False, 0, "RabbitMQ does not answer.")
+
+
+def test_what_nobody_took_is_counted_for_each_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)
+
+    def send(_: object, order: Order, readings: Sequence[Reading], *, stop: threading.Event, **__: Any) -> Any:
+        both.wait(5)
+        if order.protocol == "amqp":
+            stop.wait(0.05)
+        stop.set()
+        return readings[:3]
+
+    monkeypatch.setattr("stack.rabbitmq.simulator.send", send)
+    simulator = Simulator(lambda: Broker("here", 1, 1, 1, GUEST_CREDENTIALS))
+    simulator.start(Wish("both", 1, 1))
+    simulator.stop()
+    assert simulator.describe()["unheard"] == 6

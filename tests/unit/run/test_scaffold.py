@@ -1,0 +1,66 @@
+"""New functions pass their own test, and can be planned as they are."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack.config.document import find_inert
+from stack.config.settings import Settings
+from stack.config.source import find_folder, load_function
+from stack.errors import FunctionError
+from stack.plan.function import plan_function
+from stack.plan.scaffold import TRIGGERS
+from stack.plan.secret import check_secrets
+from stack.run.creation import new_function
+from tests.unit.plan.samples import make_vault
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TIDEGATE_WORKSPACE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_a_new_function_passes_its_own_test(trigger: str, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new_function("begin", trigger)
+    told = capsys.readouterr().err
+    assert f"{sys.executable} -m pytest functions/begin" in told
+    assert "invoke deploy-function begin" in told
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "functions/begin"]
+    result = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("name", ["begin", "Thermo_2.b", "1.5", "true"])
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_a_new_function_can_be_planned(trigger: str, name: str, workspace: Path) -> None:
+    new_function(name, trigger)
+    function = load_function(find_folder(workspace, name))
+    assert not list(find_inert(function.config))
+    plan = plan_function(function, Settings())
+    check_secrets([plan], make_vault())
+    kinds = {one.kind for one in plan.triggers.values()}
+    assert kinds == {{"amqp": "rabbit-mq"}.get(trigger, trigger)}
+
+
+@pytest.mark.parametrize(
+    ("name", "trigger", "message"),
+    [
+        ("begin", "kafka", "--trigger kafka: should be one of http, amqp, mqtt, cron"),
+        ("a/b", "http", "A function's name should be at most 63"),
+        ("..", "http", "A function's name should be"),
+        ("dashboard", "http", "'dashboard' is reserved"),
+        ("there", "http", "is there already"),
+    ],
+)
+def test_what_cannot_be_is_refused(name: str, trigger: str, message: str, workspace: Path) -> None:
+    (workspace / "functions" / "there").mkdir(parents=True)
+    with pytest.raises(FunctionError, match=message):
+        new_function(name, trigger)
+    assert [path.name for path in (workspace / "functions").iterdir()] == ["there"]

@@ -1,0 +1,86 @@
+"""Locks: one at a time, all who share, and what is said to who waits."""
+
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from stack.state.lock import find_rollouts, find_trials, lock, trial_lock, try_lock
+from stack.state.workspace import PROGRAM, Workspace
+
+
+def test_one_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = Workspace(tmp_path)
+    steps: list[str] = []
+
+    def work() -> None:
+        with lock(workspace, "stack"):
+            steps.append("second")
+
+    second = threading.Thread(target=work)
+    with lock(workspace, "stack"):
+        second.start()
+        second.join(0.3)
+        assert second.is_alive()
+        with lock(workspace, "function-a"):
+            steps.append("first")
+    second.join(10)
+    assert steps == ["first", "second"]
+
+
+def test_some_share_a_lock_and_keep_others_away(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    share = partial(lock, workspace, "shared", is_shared=True)
+    with share(), share(), try_lock(workspace, "shared") as is_free:
+        assert not is_free
+    with try_lock(workspace, "shared") as is_free:
+        assert is_free
+
+
+def test_a_glance_at_a_lock_keeps_nobody_waiting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(tmp_path)
+    with ExitStack() as glance:
+        glance.enter_context(try_lock(workspace, "stack"))
+        # Whoever waits for a moment finds that the glance is over.
+        monkeypatch.setattr("stack.state.lock.time.sleep", lambda _: glance.close())
+        with lock(workspace, "stack"):
+            assert capsys.readouterr().err == ""
+
+
+def test_lock_says_what_it_waits_for(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from stack.state.lock import lock; from stack.state.workspace import Workspace\n"
+        f"with lock(Workspace(Path({str(tmp_path)!r})), 'stack'): print('done')"
+    )
+    with lock(Workspace(tmp_path), "stack"):
+        command = [sys.executable, "-c", code]
+        waiting = subprocess.Popen(command, cwd=PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == "Another task is working on stack; waiting for it.\n"
+    assert waiting.communicate(timeout=10)[0] == "done\n"
+
+
+def test_lock_ends_with_its_process(tmp_path: Path) -> None:
+    code = (
+        "from os import getpid, kill; from pathlib import Path\n"
+        "from stack.state.lock import lock; from stack.state.workspace import Workspace\n"
+        f"with lock(Workspace(Path({str(tmp_path)!r})), 'stack'): kill(getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROGRAM, check=False).returncode == -9
+    with lock(Workspace(tmp_path), "stack"):
+        pass
+
+
+def test_who_runs_a_function_on_this_machine_is_seen(tmp_path: Path) -> None:
+    """Several may run it at once; whoever looks keeps none of them from it."""
+    workspace = Workspace(tmp_path)
+    with lock(workspace, trial_lock("f"), is_shared=True), lock(workspace, trial_lock("f"), is_shared=True):
+        assert find_trials(workspace) == {"f"}
+        assert find_rollouts(workspace) == set()
+    assert find_trials(workspace) == set()
