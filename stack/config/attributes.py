@@ -87,11 +87,17 @@ class Cors(NuclioDocument):
     enabled: bool = False
     """Let pages of other sites ask."""
     allow_origins: list[str] = []
+    """The sites whose pages may call; any where left out."""
     allow_methods: list[str] = []
+    """The methods that they may use; the usual seven where left out."""
     allow_headers: list[str] = []
+    """The headers that they may send; Nuclio's five where left out."""
     expose_headers: list[str] = []
+    """The headers of an answer that they may read."""
     allow_credentials: bool = False
+    """Let them send cookies and logins."""
     preflight_max_age_seconds: int | None = Field(None, ge=-1)
+    """How many seconds a browser may remember this; at -1 it is told nothing."""
 
 
 class HttpAttributes(NuclioDocument):
@@ -223,9 +229,13 @@ class CronEvent(NuclioDocument):
     """What a cron trigger says each time."""
 
     body: str = ""
+    """The body."""
     headers: dict[str, str | int | float | bool] = {}
+    """The headers."""
     path: str = ""
+    """The path."""
     method: str = ""
+    """The method."""
 
 
 class CronAttributes(NuclioDocument):

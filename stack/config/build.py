@@ -85,18 +85,31 @@ class CodeEntryAttributes(NuclioDocument):
     """
 
     work_dir: str = ""
+    """The folder within what is fetched that has the handler."""
     headers: dict[str, str] = {}
+    """Headers of the request, such as Authorization."""
     branch: str = ""
+    """A branch."""
     tag: str = ""
+    """A tag."""
     reference: str = ""
+    """A reference, such as refs/heads/main."""
     username: str = ""
+    """Who fetches; better a key of `secret`."""
     password: str = ""
+    """The password or token; better a key of `secret`."""
     s3_bucket: str = ""
+    """The bucket."""
     s3_item_key: str = ""
+    """The object's key in the bucket."""
     s3_region: str = ""
+    """The region."""
     s3_access_key_id: str = ""
+    """The key of the account; better a key of `secret`."""
     s3_secret_access_key: str = ""
+    """Its password; better a key of `secret`."""
     s3_session_token: str = ""
+    """The token of a session that ends by itself."""
     secret: str = Field("", pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")
     """Tidegate's own: a secret whose keys stand in for what is not written here, such as password or a header."""
 
@@ -121,7 +134,9 @@ class Directive(NuclioDocument):
     """One instruction of a Dockerfile, such as RUN or ENV."""
 
     kind: str = Field(pattern=r"^[A-Za-z]+$")
+    """An instruction of a Dockerfile, such as RUN or ENV."""
     value: str
+    """What stands behind it."""
 
 
 class Directives(NuclioDocument):
@@ -138,17 +153,22 @@ class Build(NuclioDocument):
     legacy_keys: ClassVar[dict[str, str]] = {"nobaseimagepull": "noBaseImagesPull"}
 
     path: Place = ""
+    """Where the code is, if not beside this file: a folder, or an address."""
     function_source_code: str = ""
     """The source in base64; elsewhere than in an export, a file beside function.yaml is easier to read."""
     function_config_path: Annotated[str, Inert("has no effect: function.yaml in the function's folder counts")] = ""
     temp_dir: Annotated[str, Inert()] = ""
     registry: Annotated[Registry, Inert()] = ""
     base_image_registry: Registry = ""
+    """Put before the base images of `processor: nuclio`."""
     image: ImageName = ""
+    """The name of the image that is built; made of the function's name where left out."""
     no_base_images_pull: Annotated[bool, Inert("is ignored: a base is pulled or built once")] = False
     no_cache: bool = False
+    """Build every step again."""
     no_cleanup: Annotated[bool, Inert()] = False
     base_image: ImageName = ""
+    """The image that the function stands on; it needs Python and pip."""
     commands: list[str] = []
     """Shell commands, such as pip install pika; run before the files are copied, or after a line @nuclio.postCopy."""
     directives: Directives = Directives()
@@ -157,8 +177,10 @@ class Build(NuclioDocument):
     dependencies: Annotated[list[str], Inert("is for Java")] = []
     runtime_attributes: Annotated[dict[str, Any], Inert("is for Java")] = {}
     onbuild_image: ImageName = ""
+    """The image with Nuclio's processor, where `processor` is nuclio."""
     offline: Annotated[bool, Inert()] = False
     code_entry_type: CodeEntryType = ""
+    """How the code is fetched; found out where left out."""
     code_entry_attributes: CodeEntryAttributes = CodeEntryAttributes()
     timestamp: Annotated[int, Inert()] = 0
     build_timeout_seconds: Annotated[int, KUBERNETES] = 3600
@@ -166,6 +188,7 @@ class Build(NuclioDocument):
     args: dict[BuildArgument, str] = {}
     """ARG instructions of the Dockerfile."""
     flags: list[str] = []
+    """Options of docker build, such as --no-cache."""
     builder_service_account: Annotated[str, KUBERNETES] = ""
 
     @field_validator("function_source_code")

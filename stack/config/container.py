@@ -22,6 +22,7 @@ class Resources(NuclioDocument):
     """Limits in Kubernetes' notation: cpu `500m` or `2`, memory `64Mi`."""
 
     limits: dict[str, str] = {}
+    """The most that the container may take: `cpu`, `memory`, and `nvidia.com/gpu`."""
     requests: Annotated[dict[str, str], Inert("has no effect on Docker; use limits")] = {}
     claims: Annotated[list[Any], KUBERNETES] = []
 
@@ -44,8 +45,11 @@ class SecurityContext(NuclioDocument):
     """Who the function runs as; without it, a user without rights."""
 
     run_as_user: int | None = Field(None, ge=0, le=_INT32)
+    """The id of the user; 0 needs `allow.root` in stack.yaml."""
     run_as_group: int | None = Field(None, ge=0, le=_INT32)
+    """The id of the group."""
     fs_group: int | None = Field(None, ge=0, le=_INT32)
+    """The id of a further group."""
     read_only_root_filesystem: bool = False
     """Only /tmp, in memory, and what is mounted can be written to."""
     run_as_non_root: Annotated[bool | None, KUBERNETES] = None
@@ -61,7 +65,9 @@ class RestartPolicy(NuclioDocument):
     """What Docker does when the container ends."""
 
     name: Literal["no", "always", "unless-stopped", "on-failure"] = "unless-stopped"
+    """When Docker starts the container again."""
     maximum_retry_count: int = Field(0, ge=0, le=_INT32)
+    """How often, with on-failure; 0 is any number."""
 
 
 def _check_interval(text: str) -> str:
@@ -122,6 +128,7 @@ class HostPath(NuclioDocument):
     """A file or folder of this machine."""
 
     path: str = Field(pattern=r"^/")
+    """A file or folder of this machine, which `allow.host_paths` in stack.yaml must name."""
     type: Annotated[str, KUBERNETES] = ""
 
 
@@ -129,7 +136,9 @@ class SecretItem(NuclioDocument):
     """A key of a secret, and the file that holds its value, below the mount's path."""
 
     key: SecretKey
+    """Which of its values."""
     path: str = Field(min_length=1)
+    """The name of the file below the mount path."""
     mode: Annotated[int | None, _MODE] = None
 
     @field_validator("path")
@@ -144,8 +153,10 @@ class SecretVolume(NuclioDocument):
     """The values of a secret as files: all, named by their keys, or those of `items`."""
 
     secret_name: SecretName
+    """The secret's name."""
     items: list[SecretItem] = []
     optional: bool = False
+    """Have an empty folder where the secret is missing."""
     default_mode: Annotated[int | None, _MODE] = None
 
 
@@ -153,6 +164,7 @@ class HostVolume(NuclioDocument):
     """The volume's side of a mount; a `hostPath` or a `secret` can be mounted here."""
 
     name: str = ""
+    """The name by which the mount finds it."""
     host_path: HostPath | None = None
     secret: SecretVolume | None = None
     config_map: Annotated[dict[str, Any] | None, KUBERNETES] = None
@@ -165,8 +177,11 @@ class VolumeMount(NuclioDocument):
     """The container's side of a mount."""
 
     name: str = ""
+    """The name of the volume."""
     mount_path: MountPath
+    """Where the container sees it."""
     read_only: bool = False
+    """Let nothing in the container change it."""
     sub_path: Annotated[str, KUBERNETES] = ""
     sub_path_expr: Annotated[str, KUBERNETES] = ""
     mount_propagation: Annotated[str, KUBERNETES] = ""
@@ -201,9 +216,13 @@ class SinkAttributes(NuclioDocument):
     """How log lines are written: the attributes of Nuclio's sink `stdout`."""
 
     encoding: Literal["console", "json"] = "console"
+    """Lines for people, or JSON."""
     time_field_name: str = "time"
+    """The name of the time in JSON."""
     time_field_encoding: Literal["epoch-millis", "iso8601"] = "epoch-millis"
+    """The form of the time."""
     var_group_name: str = ""
+    """The name of the mapping in JSON that has what the handler adds; beside the rest where left out."""
     var_group_mode: Annotated[str, Inert()] = ""
 
 
@@ -211,6 +230,8 @@ class LoggerSink(NuclioDocument):
     """The level from which on a function's log lines are kept, and how they are written."""
 
     level: Literal["debug", "info", "warn", "error"] = "debug"
+    """The lowest level that is kept."""
     sink: Annotated[str, Inert("has no effect: log lines go to the container's standard output")] = ""
     encoding: Literal["console", "json"] = "console"
+    """Lines for people, or JSON."""
     attributes: SinkAttributes = SinkAttributes()

@@ -83,8 +83,11 @@ class SecretKeyRef(NuclioDocument):
     """One value of a secret; an `optional` one may be missing."""
 
     name: SecretName
+    """The secret's name."""
     key: SecretKey
+    """Which of its values."""
     optional: bool = False
+    """Have no variable where the secret or the key is missing."""
 
 
 class ValueFrom(NuclioDocument):
@@ -106,7 +109,9 @@ class Variable(NuclioDocument):
     """A variable of the handler's environment."""
 
     name: str = Field(pattern=r"^[^=\x00]+$")
+    """The variable's name."""
     value: str = ""
+    """Its value, as a text."""
     value_from: ValueFrom | None = None
 
     @model_validator(mode="after")
@@ -120,19 +125,23 @@ class SourceRef(NuclioDocument):
     """A config map by its name; an `optional` one may be missing."""
 
     name: str = Field(min_length=1)
+    """The name."""
     optional: bool = False
+    """Have no variables where it is missing."""
 
 
 class SecretSource(SourceRef):
     """A secret by its name."""
 
     name: SecretName
+    """The secret's name."""
 
 
 class VariableSource(NuclioDocument):
     """Variables taken from every key of a secret, each with the prefix before its name."""
 
     prefix: str = Field("", pattern=r"^[^=\x00]*$")
+    """Put before the name of each variable."""
     secret_ref: SecretSource | None = None
     config_map_ref: Annotated[SourceRef | None, _INSTEAD_OF_MAP] = None
 

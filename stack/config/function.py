@@ -71,9 +71,13 @@ class Metadata(NuclioDocument):
     """Who the function is."""
 
     name: str = ""
+    """The name; that of the folder where left out."""
     namespace: str = ""
+    """The namespace that the function sees; that of stack.yaml where left out."""
     labels: dict[str, str] = {}
+    """Labels as key: value; `nuclio.io/project-name` names the project."""
     annotations: dict[str, str] = {}
+    """Notes as key: value; those that begin with `tidegate.io/` are settings."""
     resource_version: Annotated[str, Inert()] = ""
 
     @field_validator("name")
@@ -99,6 +103,7 @@ class Spec(NuclioDocument):
     description: str = ""
     """What the function is for."""
     disable: bool = False
+    """Have no container; what is deployed stops."""
     publish: Annotated[bool, Inert()] = False
     handler: str = Field("", json_schema_extra={"pattern": HANDLER.pattern})
     """The function to call, as module:function; main:handler for main.py."""
@@ -109,6 +114,7 @@ class Spec(NuclioDocument):
     env_from: list[VariableSource] = []
     resources: Resources = Resources()
     image: ImageName = ""
+    """An image that was built elsewhere and runs as it is; nothing is built."""
     image_hash: Annotated[str, KUBERNETES] = ""
     replicas: Replicas | None = None
     """So many containers, always; wins over the two below."""
@@ -210,7 +216,9 @@ class FunctionConfig(NuclioDocument):
     """A whole function.yaml; `apiVersion`, `kind` and `status` are read and not used, as in Nuclio."""
 
     api_version: str = ""
+    """What Nuclio's tools write: nuclio.io/v1."""
     kind: str = ""
+    """What Nuclio's tools write: NuclioFunction."""
     metadata: Metadata = Metadata()
     spec: Spec = Spec()
     status: Annotated[dict[str, Any], Inert("is written by a dashboard and not read")] = {}

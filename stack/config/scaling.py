@@ -77,6 +77,7 @@ class ScaleResource(NuclioDocument):
     """A metric that, while it stays low for a while, tells that a function has nothing to do."""
 
     metric_name: str = ""
+    """nuclio_processor_handled_events_total, or nothing; others are not looked at."""
     window_size: Duration = ""
     """How long nothing may come before the last container goes, such as 5m."""
     threshold: Annotated[int, Inert("has no effect: the last container goes when nothing at all came")] = 0
@@ -98,12 +99,17 @@ class AutoScaleMetric(NuclioDocument):
     """A metric of which one container is to carry so much, its threshold."""
 
     metric_name: str = Field(min_length=1)
+    """queue-length, message-rate, requests, or a name of Nuclio's or KEDA's that means one of them."""
     kind: str = ""
     """Where Kubernetes would look for it, such as Pods."""
     source_type: str = ""
+    """Taken as Kubernetes knows it."""
     target_type: str = ""
+    """Taken as Kubernetes knows it."""
     display_name: str = ""
+    """Its name for people."""
     threshold: int = Field(gt=0)
+    """How much one container is to carry."""
     window_size: Annotated[Duration, Inert("has no effect: what there is at the moment counts")] = ""
 
     @model_validator(mode="after")

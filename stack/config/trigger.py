@@ -48,6 +48,7 @@ class _Trigger(NuclioDocument):
     """What every kind has."""
 
     name: str = ""
+    """The trigger's key again, if anything."""
     class_: Annotated[str, Inert("is ignored, as in Nuclio")] = Field("", alias="class")
     disabled: bool = False
     """Leave the trigger out."""
@@ -109,7 +110,9 @@ class RabbitTrigger(_Trigger):
     url: AmqpAddress = ""
     """The broker's address; empty is the stack's own broker."""
     username: str = ""
+    """The account at the broker; wins over the URL's."""
     password: str = ""
+    """Its password; better a `secret`."""
     attributes: RabbitAttributes = RabbitAttributes()
 
 
@@ -121,7 +124,9 @@ class MqttTrigger(_Trigger):
     """The broker's address; empty is the stack's own broker."""
     batch: Annotated[Batch | None, _BATCHES] = None
     username: str = ""
+    """The account at the broker; wins over the URL's."""
     password: str = ""
+    """Its password; better a `secret`."""
     attributes: MqttAttributes
 
     @model_validator(mode="after")
