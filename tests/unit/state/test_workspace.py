@@ -124,7 +124,7 @@ def test_what_is_just_being_written_is_not_listed(tmp_path: Path) -> None:
     written = threading.Event()
 
     def write() -> None:
-        for number in range(2000):
+        for number in range(300):
             write_file(tmp_path / "a", str(number).encode())
         written.set()
 
