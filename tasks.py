@@ -38,17 +38,17 @@ def render(_: Context) -> None:
 @verb(help=_JSON)
 def plan(_: Context, json: bool = False) -> None:
     """Say what `up` and `deploy-function --all` would do; exit status 2 if that is anything."""
-    from stack.run.plan import tell_plan
+    from stack.run.plan import print_plan
 
-    raise Exit(code=tell_plan(as_json=json))
+    raise Exit(code=print_plan(as_json=json))
 
 
 @verb()
 def up(_: Context) -> None:
     """Start the stack, wait until it is healthy, and say what runs where."""
-    from stack.run.status import bring_up_and_tell
+    from stack.run.status import bring_up_and_print
 
-    bring_up_and_tell()
+    bring_up_and_print()
 
 
 @verb(help={"volumes": "forget the broker's data too", "yes": "do not ask"})
@@ -65,9 +65,9 @@ def down(_: Context, volumes: bool = False, yes: bool = False) -> None:
 @verb(help=_JSON)
 def status(_: Context, json: bool = False) -> None:
     """Tell what runs, how it is, and where it answers."""
-    from stack.run.status import tell_status
+    from stack.run.status import print_status
 
-    tell_status(as_json=json)
+    print_status(as_json=json)
 
 
 @verb(
@@ -80,9 +80,9 @@ def status(_: Context, json: bool = False) -> None:
 )
 def logs(_: Context, name: str = "", follow: bool = False, previous: bool = False) -> None:
     """Print the logs of a function, a service, or all."""
-    from stack.run.stack import show_logs
+    from stack.run.stack import print_logs
 
-    show_logs(name, follow=follow, previous=previous)
+    print_logs(name, follow=follow, previous=previous)
 
 
 @verb(
@@ -109,9 +109,9 @@ def credentials(_: Context, dashboard: bool = False, gateway: bool = False, over
 )
 def upgrade(_: Context, rebuild: bool = False, dry_run: bool = False, yes: bool = False) -> None:
     """Renew base images that are old, and take the broker's data along to another RabbitMQ."""
-    from stack.run.upgrade import upgrade_and_tell
+    from stack.run.upgrade import upgrade_and_print
 
-    upgrade_and_tell(rebuild=rebuild, dry_run=dry_run, yes=yes)
+    upgrade_and_print(rebuild=rebuild, dry_run=dry_run, yes=yes)
 
 
 @verb(
@@ -135,10 +135,10 @@ def backup(
     json: bool = False,
 ) -> None:
     """Write functions, revisions, secrets, broker and messages into one file; the stack goes on meanwhile."""
-    from stack.run.backup.backup import BackupRequest, back_up_and_tell
+    from stack.run.backup.backup import BackupRequest, back_up_and_print
 
     request = BackupRequest(file, passphrase_file, not no_images, force)
-    back_up_and_tell(request, verify=verify, as_json=json)
+    back_up_and_print(request, verify=verify, as_json=json)
 
 
 @verb(
@@ -160,10 +160,10 @@ def restore(
     no_up: bool = False,
 ) -> None:
     """Make a stack of a backup again, on this machine or another, and start it."""
-    from stack.run.backup.restore import RestoreRequest, restore_and_tell
+    from stack.run.backup.restore import RestoreRequest, restore_and_print
 
     request = RestoreRequest(force, keep_settings)
-    restore_and_tell(file, request, passphrase_file=passphrase_file, start=not no_up)
+    restore_and_print(file, request, passphrase_file=passphrase_file, start=not no_up)
 
 
 @verb(
@@ -191,9 +191,9 @@ def secret(
     json: bool = False,
 ) -> None:
     """Set, list or remove passwords, tokens and keys that functions use and nothing shows."""
-    from stack.run.secret import Order, see_to_secrets
+    from stack.run.secret import SecretCommand, handle_secrets
 
-    see_to_secrets(Order(action, name, key, value, file, force), as_json=json)
+    handle_secrets(SecretCommand(action, name, key, value, file, force), as_json=json)
 
 
 @verb("name", help={**_NAME, "trigger": "what makes it run: http, amqp, mqtt or cron"})
@@ -225,9 +225,9 @@ def deploy_function(
     force: bool = False,
 ) -> None:
     """Build a function and put it in the place of its older self, without a gap."""
-    from stack.run.deploy_report import Wish, deploy_and_tell
+    from stack.run.deploy_report import DeployRequest, deploy_and_print
 
-    deploy_and_tell(Wish(name, everything=all, image_file=image_file, message=message, via=via, force=force))
+    deploy_and_print(DeployRequest(name, everything=all, image_file=image_file, message=message, via=via, force=force))
 
 
 @verb("name", help={**_NAME, "output": "save the image in this file, for a machine that can build nothing"})
@@ -241,9 +241,9 @@ def build_function(_: Context, name: str, output: str = "") -> None:
 @verb("name", help={**_NAME, "to": "the number of a revision; the one before what runs if left out"})
 def rollback_function(_: Context, name: str, to: int = 0) -> None:
     """Put an older revision of a function in the place of what runs, without a build and without a gap."""
-    from stack.run.deploy_report import roll_back_and_tell
+    from stack.run.deploy_report import roll_back_and_print
 
-    roll_back_and_tell(name, to)
+    roll_back_and_print(name, to)
 
 
 @verb("name", help={**_NAME, "yes": "do not ask"})
@@ -267,9 +267,9 @@ def scale_function(_: Context, name: str, replicas: str) -> None:
 @verb("name", help={"name": "a function whose revisions to list; all functions if left out", **_JSON})
 def functions(_: Context, name: str = "", json: bool = False) -> None:
     """List every function: its state, its address and its triggers; or the revisions of one."""
-    from stack.run.status import tell_functions
+    from stack.run.status import print_functions
 
-    tell_functions(name, as_json=json)
+    print_functions(name, as_json=json)
 
 
 @verb(
@@ -282,10 +282,10 @@ def functions(_: Context, name: str = "", json: bool = False) -> None:
 )
 def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp", sensors: int = 1) -> None:
     """Send random temperatures, as a device would."""
-    from stack.plan.device import Order
-    from stack.run.device import send_and_tell
+    from stack.plan.device import SendRequest
+    from stack.run.device import send_and_print
 
-    send_and_tell(Order(count, rate, protocol, sensors))
+    send_and_print(SendRequest(count, rate, protocol, sensors))
 
 
 @verb(
@@ -322,9 +322,9 @@ def demo(
 ) -> None:
     """Run the temperature example from end to end, and tell what became of each reading."""
     from stack.demo.demo import run_demo
-    from stack.plan.device import Order
+    from stack.plan.device import SendRequest
 
-    run_demo(Order(count, rate, protocol, sensors), down=down, as_json=json)
+    run_demo(SendRequest(count, rate, protocol, sensors), down=down, as_json=json)
 
 
 @verb(
@@ -373,9 +373,9 @@ def dead_letters(  # noqa: PLR0913 -- each is an option of the command line
     json: bool = False,
 ) -> None:
     """List the messages that functions could not handle; send them again, or discard them."""
-    from stack.run.dead_letter import Order, see_to_dead_letters
+    from stack.run.dead_letter import DeadLetterRequest, handle_dead_letters
 
-    see_to_dead_letters(name, Order(show, replay, purge, count, match), yes=yes, as_json=json)
+    handle_dead_letters(name, DeadLetterRequest(show, replay, purge, count, match), yes=yes, as_json=json)
 
 
 @verb(
@@ -398,9 +398,9 @@ def run_function(_: Context, name: str, port: int = 0, broker: str = "", event: 
 @verb(help={"stack": "that of stack.yaml"})
 def function_schema(_: Context, stack: bool = False) -> None:
     """Print the JSON Schema of function.yaml, with which an editor completes and checks it."""
-    from stack.run.schema import tell_schema
+    from stack.run.schema import print_schema
 
-    tell_schema(of_stack=stack)
+    print_schema(of_stack=stack)
 
 
 @verb(

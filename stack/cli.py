@@ -117,7 +117,7 @@ def _explain_errors(body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _explain_surprise(error: Exception) -> Exit:
-    """Say what nobody saw coming: an output that cannot be written, or a defect; nothing where nobody reads on."""
+    """Say what no one saw coming: an output that cannot be written, or a defect; nothing where no one reads on."""
     if isinstance(error, BrokenPipeError) and _is_unread():
         _give_up_output(error)
         return Exit(code=1)
@@ -128,12 +128,12 @@ def _explain_surprise(error: Exception) -> Exit:
 
 
 def _is_of_output(error: Exception) -> bool:
-    """Say whether standard output cannot be written to; errors of files are explained where they are met."""
+    """Return whether standard output cannot be written to; errors of files are explained where they are met."""
     return isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS and error.filename is None
 
 
 def _is_unread() -> bool:
-    """Say whether whoever read standard output has ended, as `head` does; a server may hang up too."""
+    """Return whether whoever read standard output has ended, as `head` does; a server may hang up too."""
     output = select.poll()
     output.register(sys.stdout.fileno(), 0)
     return any(events & select.POLLERR for _, events in output.poll(0))

@@ -90,7 +90,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
     Raises:
         DeclinedError: the answer is no.
-        HostError: nobody can be asked, because standard input is not a terminal.
+        HostError: no one can be asked, because standard input is not a terminal.
     """
     if not ask(question, yes=yes):
         raise DeclinedError("Nothing was changed.")
@@ -100,7 +100,7 @@ def ask(question: str, *, yes: bool) -> bool:
     """Return the answer to a question that cannot be taken back; `yes` answers at once, and Ctrl-D is a no.
 
     Raises:
-        HostError: nobody can be asked, because standard input is not a terminal.
+        HostError: no one can be asked, because standard input is not a terminal.
     """
     if yes:
         return True
@@ -141,7 +141,7 @@ def working(title: str) -> Iterator[Work]:
 
 
 def is_terminal() -> bool:
-    """Say whether progress is shown to a person, or to a program that wants what a person sees."""
+    """Return whether progress is shown to a person, or to a program that wants what a person sees."""
     return bool(sys.stderr.isatty() or os.environ.get("FORCE_COLOR"))
 
 

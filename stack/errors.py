@@ -8,7 +8,7 @@ StackError
 │   └── BuildError   an image could not be built; carries the last lines of the log
 ├── BrokerError      RabbitMQ cannot be reached or refused
 ├── FunctionError    a function is unknown or does not come up
-├── ConflictError    something is there already, or is not as whoever wants to change it has seen it
+├── ConflictError    something is there already, or is not as anyone who wants to change it has seen it
 ├── DeclinedError    somebody was asked, and said no
 ├── DemoError        messages were sent and not all came back
 └── InterruptionError  Ctrl-C or SIGTERM ended the task before its time
@@ -58,7 +58,7 @@ class FunctionError(StackError):
 
 
 class ConflictError(StackError):
-    """Something is there already, or is not any more as whoever wants to change it has seen it."""
+    """Something is there already, or is not any more as anyone who wants to change it has seen it."""
 
 
 class DeclinedError(StackError):

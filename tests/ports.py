@@ -1,4 +1,4 @@
-"""Ports of this machine that nobody listens on, for whoever is to listen there soon."""
+"""Ports of this machine that no one listens on, for anyone who is to listen there soon."""
 
 import os
 import random

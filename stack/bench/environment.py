@@ -31,7 +31,7 @@ from stack.state.workspace import PROGRAM, VARIABLE, Workspace, make_folder, wri
 
 
 def find_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port that no one listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -65,7 +65,7 @@ _KEEPS_COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 @dataclass(frozen=True)
-class Bed:
+class BenchEnv:
     """What measurements stand on; each part is made when it is first needed, and taken down with the stack of exits."""
 
     scale: Scale
@@ -175,22 +175,22 @@ def http_trigger(port: int) -> Trigger:
 
 
 @contextmanager
-def run_processor(bed: Bed, name: str, function: FunctionSpec, **environment: str) -> Iterator[Program]:
+def run_processor(env: BenchEnv, name: str, function: FunctionSpec, **environment: str) -> Iterator[Program]:
     """Run a function for the length of the block, once it is ready."""
-    config = bed.scratch / f"{name}.yaml"
+    config = env.scratch / f"{name}.yaml"
     write_file(config, function.render())
     health = find_port()
-    command = [sys.executable, "-m", "stack.processor", "--config", str(config), "--secrets", str(bed.scratch)]
+    command = [sys.executable, "-m", "stack.processor", "--config", str(config), "--secrets", str(env.scratch)]
     command += ["--folder", str(PROGRAMS), "--health-port", str(health)]
     command += ["--metrics-port", str(find_port())]
     paths = {"PYTHONPATH": str(PROGRAM)}
-    with run_program(command, bed.scratch / f"{name}.log", **paths, **environment) as program:
+    with run_program(command, env.scratch / f"{name}.log", **paths, **environment) as program:
         program.wait_until(lambda: is_ready(health))
         yield program
 
 
 def is_ready(port: int) -> bool:
-    """Tell whether /ready of a function says yes."""
+    """Return whether /ready of a function says yes."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", "/ready")
@@ -204,19 +204,19 @@ def is_ready(port: int) -> bool:
 # What measures one round of one contestant.
 Contestants = Mapping[str, Callable[[], Figures]]
 # Makes ready what a contest needs; what stays open is closed with the stack.
-OpenContest = Callable[[Bed, ExitStack], Contestants]
+OpenContest = Callable[[BenchEnv, ExitStack], Contestants]
 
 
 # Of what takes less than two seconds one round is the median of so many.
 _CALLS = 3
 
 
-def hold_contest(open_contest: OpenContest, bed: Bed, names: Sequence[str]) -> Rounds:
+def hold_contest(open_contest: OpenContest, env: BenchEnv, names: Sequence[str]) -> Rounds:
     """Measure the contestants of these names in turn; one that fails is out, and the reason is said."""
     figures: dict[str, list[Figures]] = {name: [] for name in names}
     with ExitStack() as stack:
-        contestants = open_contest(bed, stack)
-        for name in order_rounds(names, bed.scale.rounds):
+        contestants = open_contest(env, stack)
+        for name in order_rounds(names, env.scale.rounds):
             if name not in figures:
                 continue
             try:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pika
 
-from stack.bench.environment import PROGRAMS, Bed, Contestants, FunctionSpec, Trigger, amqp_trigger, run_processor
+from stack.bench.environment import PROGRAMS, BenchEnv, Contestants, FunctionSpec, Trigger, amqp_trigger, run_processor
 from stack.bench.program import Count, Program, run_command, run_program
 from stack.bench.rows import OWN, Figures
 from stack.config.attributes import QUORUM
@@ -69,7 +69,7 @@ def open_channel(url: str) -> Iterator[Any]:
 
 
 def has_consumer(url: str, queue: str) -> bool:
-    """Tell whether somebody consumes a queue."""
+    """Return whether somebody consumes a queue."""
     with open_channel(url) as channel:
         return bool(channel.queue_declare(queue, passive=True).method.consumer_count)
 
@@ -131,29 +131,29 @@ _SLOW_SECONDS = 0.001
 _Start = Callable[[str, Count], AbstractContextManager[Program]]
 
 
-def open_amqp(bed: Bed, stack: ExitStack) -> Contestants:
+def open_amqp(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare empty handlers; all are local processes and find the same messages waiting."""
     starts: dict[str, _Start] = {
-        OWN: partial(_start_function, bed, "count", 1),
-        "pika": partial(_start_script, bed, lambda: sys.executable, "pika_consumer.py"),
-        "faststream": partial(_start_script, bed, lambda: str(bed.references), "faststream_consumer.py"),
+        OWN: partial(_start_function, env, "count", 1),
+        "pika": partial(_start_script, env, lambda: sys.executable, "pika_consumer.py"),
+        "faststream": partial(_start_script, env, lambda: str(env.references), "faststream_consumer.py"),
     }
-    return {name: partial(_measure, bed, start, bed.scale.messages) for name, start in starts.items()}
+    return {name: partial(_measure, env, start, env.scale.messages) for name, start in starts.items()}
 
 
-def open_workers(bed: Bed, stack: ExitStack) -> Contestants:
+def open_workers(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare two workers with one, where the handler is busy for a millisecond."""
     turns = str(_count_turns())
-    count = bed.scale.messages // _SLOW_SHARE
+    count = env.scale.messages // _SLOW_SHARE
     return {
-        name: partial(_measure, bed, partial(_start_function, bed, "work", workers, BENCH_TURNS=turns), count)
+        name: partial(_measure, env, partial(_start_function, env, "work", workers, BENCH_TURNS=turns), count)
         for name, workers in {"two": 2, "one": 1}.items()
     }
 
 
-def _measure(bed: Bed, start: _Start, messages: int) -> Figures:
-    url = bed.broker.amqp_url
-    count = Count(bed.scratch / "count")
+def _measure(env: BenchEnv, start: _Start, messages: int) -> Figures:
+    url = env.broker.amqp_url
+    count = Count(env.scratch / "count")
     with open_queue(url) as queue:
         publish(url, Route("", queue), messages)
         with start(queue, count) as program:
@@ -161,17 +161,17 @@ def _measure(bed: Bed, start: _Start, messages: int) -> Figures:
 
 
 def _start_function(
-    bed: Bed, handler: str, workers: int, queue: str, count: Count, **environment: str
+    env: BenchEnv, handler: str, workers: int, queue: str, count: Count, **environment: str
 ) -> AbstractContextManager[Program]:
-    function = FunctionSpec(handler, {"queue": amqp_trigger(bed.broker.amqp_url, queue, workers)})
-    return run_processor(bed, "function", function, **count.environment, **environment)
+    function = FunctionSpec(handler, {"queue": amqp_trigger(env.broker.amqp_url, queue, workers)})
+    return run_processor(env, "function", function, **count.environment, **environment)
 
 
 def _start_script(
-    bed: Bed, python: Callable[[], str], script: str, queue: str, count: Count
+    env: BenchEnv, python: Callable[[], str], script: str, queue: str, count: Count
 ) -> AbstractContextManager[Program]:
-    command = [python(), str(PROGRAMS / script), bed.broker.amqp_url, queue, str(_PREFETCH)]
-    return run_program(command, bed.scratch / f"{Path(script).stem}.log", **count.environment)
+    command = [python(), str(PROGRAMS / script), env.broker.amqp_url, queue, str(_PREFETCH)]
+    return run_program(command, env.scratch / f"{Path(script).stem}.log", **count.environment)
 
 
 def _count_turns() -> int:
@@ -192,64 +192,64 @@ _EXCHANGE = "amq.topic"
 _SHARE = 2
 
 # Starts a subscriber under a name that is its session's too.
-_MqttStart = Callable[[Bed, str, Count], AbstractContextManager[Program]]
+_MqttStart = Callable[[BenchEnv, str, Count], AbstractContextManager[Program]]
 
 
-def open_mqtt(bed: Bed, stack: ExitStack) -> Contestants:
+def open_mqtt(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare a function on the stack's broker and one with a session, as on any broker, with a bare client."""
     starts: dict[str, _MqttStart] = {OWN: _start_on_queue, "session": _start_session, "paho": _start_paho}
-    return {name: partial(_measure_mqtt, bed, start) for name, start in starts.items()}
+    return {name: partial(_measure_mqtt, env, start) for name, start in starts.items()}
 
 
-def _measure_mqtt(bed: Bed, start: _MqttStart) -> Figures:
+def _measure_mqtt(env: BenchEnv, start: _MqttStart) -> Figures:
     name = f"bench-{uuid4().hex[:8]}"
-    messages = bed.scale.messages // _SHARE
-    count = Count(bed.scratch / "count")
+    messages = env.scale.messages // _SHARE
+    count = Count(env.scratch / "count")
     try:
-        with start(bed, name, count):
+        with start(env, name, count):
             pass
-        publish(bed.broker.amqp_url, Route(_EXCHANGE, name), messages)
-        with start(bed, name, count) as program:
+        publish(env.broker.amqp_url, Route(_EXCHANGE, name), messages)
+        with start(env, name, count) as program:
             return {"rate": count.measure_rate(messages, program)}
     finally:
-        _forget(bed, name)
+        _forget(env, name)
 
 
-def _forget(bed: Bed, name: str) -> None:
+def _forget(env: BenchEnv, name: str) -> None:
     """Delete the queue that stands for the subscription."""
-    with open_channel(bed.broker.amqp_url) as channel:
+    with open_channel(env.broker.amqp_url) as channel:
         for queue in (name, f"mqtt-subscription-{name}qos1"):
             channel.queue_delete(queue)
 
 
-def _start_on_queue(bed: Bed, name: str, count: Count) -> AbstractContextManager[Program]:
+def _start_on_queue(env: BenchEnv, name: str, count: Count) -> AbstractContextManager[Program]:
     return _start_function_mqtt(
-        bed, bed.broker.amqp_url, {"queueName": name, "queueType": QUORUM}, topic=name, count=count
+        env, env.broker.amqp_url, {"queueName": name, "queueType": QUORUM}, topic=name, count=count
     )
 
 
-def _start_session(bed: Bed, name: str, count: Count) -> AbstractContextManager[Program]:
-    broker = bed.broker
+def _start_session(env: BenchEnv, name: str, count: Count) -> AbstractContextManager[Program]:
+    broker = env.broker
     url = f"mqtt://{broker.host}:{broker.mqtt_port}"
-    return _start_function_mqtt(bed, url, {"clientID": name}, topic=name, count=count)
+    return _start_function_mqtt(env, url, {"clientID": name}, topic=name, count=count)
 
 
 def _start_function_mqtt(
-    bed: Bed, url: str, names: Mapping[str, str], *, topic: str, count: Count
+    env: BenchEnv, url: str, names: Mapping[str, str], *, topic: str, count: Count
 ) -> AbstractContextManager[Program]:
-    login = bed.broker.credentials
+    login = env.broker.credentials
     trigger: Trigger = {"kind": "mqtt", "url": url, "username": login.username}
     trigger["password"] = login.password.get_secret_value()
     trigger["attributes"] = {**names, "subscriptions": [{"topic": topic, "qos": 1}]}
-    return run_processor(bed, "function", FunctionSpec("count", {"topic": trigger}), **count.environment)
+    return run_processor(env, "function", FunctionSpec("count", {"topic": trigger}), **count.environment)
 
 
 @contextmanager
-def _start_paho(bed: Bed, name: str, count: Count) -> Iterator[Program]:
-    broker = bed.broker
+def _start_paho(env: BenchEnv, name: str, count: Count) -> Iterator[Program]:
+    broker = env.broker
     login = [broker.credentials.username, broker.credentials.password.get_secret_value()]
     command = [sys.executable, str(PROGRAMS / "paho_consumer.py"), broker.host, str(broker.mqtt_port), *login]
-    with run_program([*command, name, name], bed.scratch / "paho.log", **count.environment) as program:
+    with run_program([*command, name, name], env.scratch / "paho.log", **count.environment) as program:
         program.wait_for_line("ready")
         yield program
 
@@ -258,39 +258,39 @@ _RATE = 500
 _PREFETCH_ROUND_TRIP = 500
 
 # Starts a contestant that takes from the first queue and answers to the second.
-_RoundTripStart = Callable[[Bed, str, str], AbstractContextManager[Program]]
+_RoundTripStart = Callable[[BenchEnv, str, str], AbstractContextManager[Program]]
 
 
-def open_round_trip(bed: Bed, stack: ExitStack) -> Contestants:
+def open_round_trip(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare a handler that publishes over a connection of its own with a consumer that publishes over its own."""
     return {
-        OWN: partial(_measure_round_trip, bed, _start_function_round_trip),
-        "pika": partial(_measure_round_trip, bed, _start_pika),
+        OWN: partial(_measure_round_trip, env, _start_function_round_trip),
+        "pika": partial(_measure_round_trip, env, _start_pika),
     }
 
 
-def _measure_round_trip(bed: Bed, start: _RoundTripStart) -> Figures:
-    url = bed.broker.amqp_url
-    with open_queue(url) as queue, open_queue(url) as reply, start(bed, queue, reply) as program:
+def _measure_round_trip(env: BenchEnv, start: _RoundTripStart) -> Figures:
+    url = env.broker.amqp_url
+    with open_queue(url) as queue, open_queue(url) as reply, start(env, queue, reply) as program:
         program.wait_until(lambda: has_consumer(url, queue))
         script = str(PROGRAMS / "round_trip.py")
-        answer = run_command([sys.executable, script, url, queue, reply, str(_RATE), str(2 * bed.scale.seconds)])
+        answer = run_command([sys.executable, script, url, queue, reply, str(_RATE), str(2 * env.scale.seconds)])
     return {name: float(value) for name, value in json.loads(answer).items()}
 
 
-def _start_function_round_trip(bed: Bed, queue: str, reply: str) -> AbstractContextManager[Program]:
-    url = bed.broker.amqp_url
+def _start_function_round_trip(env: BenchEnv, queue: str, reply: str) -> AbstractContextManager[Program]:
+    url = env.broker.amqp_url
     function = FunctionSpec("reply", {"queue": amqp_trigger(url, queue)})
-    return run_processor(bed, "function", function, BENCH_URL=url, BENCH_REPLY=reply)
+    return run_processor(env, "function", function, BENCH_URL=url, BENCH_REPLY=reply)
 
 
-def _start_pika(bed: Bed, queue: str, reply: str) -> AbstractContextManager[Program]:
+def _start_pika(env: BenchEnv, queue: str, reply: str) -> AbstractContextManager[Program]:
     command = [
         sys.executable,
         str(PROGRAMS / "pika_consumer.py"),
-        bed.broker.amqp_url,
+        env.broker.amqp_url,
         queue,
         str(_PREFETCH_ROUND_TRIP),
         reply,
     ]
-    return run_program(command, bed.scratch / "pika_reply.log")
+    return run_program(command, env.scratch / "pika_reply.log")

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from stack import console
-from stack.bench.environment import Bed, OpenContest, hold_contest
+from stack.bench.environment import BenchEnv, OpenContest, hold_contest
 from stack.bench.events import open_amqp, open_mqtt, open_round_trip, open_workers
 from stack.bench.requests import open_gateway, open_http, open_list, open_pages
 from stack.bench.rows import (
@@ -54,8 +54,8 @@ def run_bench(*, quick: bool, as_json: bool, text: str) -> None:
         StackError: a bound does not hold, or a row could not be measured.
     """
     rows = choose_rows(text)
-    with _making_bed(quick=quick) as bed:
-        results = list(_measure(bed, rows))
+    with _making_env(quick=quick) as env:
+        results = list(_measure(env, rows))
         _show(results, as_json=as_json)
     if broken := explain_broken(results):
         raise StackError(broken)
@@ -67,34 +67,34 @@ def run_growth(*, quick: bool, as_json: bool) -> None:
     Raises:
         StackError: a task failed.
     """
-    with _making_bed(quick=quick) as bed:
-        show_growth(bed, quick=quick, as_json=as_json)
+    with _making_env(quick=quick) as env:
+        show_growth(env, quick=quick, as_json=as_json)
 
 
 @contextmanager
-def _making_bed(*, quick: bool) -> Iterator[Bed]:
+def _making_env(*, quick: bool) -> Iterator[BenchEnv]:
     workspace = open_workspace()
     state = workspace.state / "bench"
     make_folder(state)
     with lock(workspace, "bench"), tempfile.TemporaryDirectory(dir=state) as scratch, ExitStack() as exits:
         # A container's user reads here too.
         make_folder(Path(scratch))
-        yield Bed(QUICK if quick else FULL, state, load_settings(workspace.root), exits, Path(scratch))
+        yield BenchEnv(QUICK if quick else FULL, state, load_settings(workspace.root), exits, Path(scratch))
 
 
-def _measure(bed: Bed, rows: Sequence[Row]) -> Iterator[Result]:
+def _measure(env: BenchEnv, rows: Sequence[Row]) -> Iterator[Result]:
     for contest, open_contest in _CONTESTS.items():
         own = [row for row in rows if row.contest == contest]
         if own:
-            yield from _hold(bed, open_contest, own)
+            yield from _hold(env, open_contest, own)
 
 
-def _hold(bed: Bed, open_contest: OpenContest, rows: Sequence[Row]) -> Iterator[Result]:
+def _hold(env: BenchEnv, open_contest: OpenContest, rows: Sequence[Row]) -> Iterator[Result]:
     """Yield the results of one contest; those for which this machine lacks something say what."""
     reason = ""
     try:
         with console.working(f"Measuring {rows[0].name}"):
-            rounds = hold_contest(open_contest, bed, find_contestants(rows, rows[0].contest))
+            rounds = hold_contest(open_contest, env, find_contestants(rows, rows[0].contest))
     except StackError as error:
         console.warn(f"{rows[0].name}: {error}")
         rounds, reason = {}, str(error)

@@ -13,7 +13,15 @@ from pathlib import Path
 
 import yaml
 
-from stack.bench.environment import PROGRAMS, Bed, Contestants, FunctionSpec, find_port, http_trigger, run_processor
+from stack.bench.environment import (
+    PROGRAMS,
+    BenchEnv,
+    Contestants,
+    FunctionSpec,
+    find_port,
+    http_trigger,
+    run_processor,
+)
 from stack.bench.program import Program, run_command, run_program
 from stack.bench.rows import OWN, Figures
 from stack.bench.tasks import fleet
@@ -29,7 +37,7 @@ _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
 _TROUBLES = ("Non-2xx", "Socket errors")
 
 
-def open_http(bed: Bed, stack: ExitStack) -> Contestants:
+def open_http(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare echoes.
 
     Raises:
@@ -41,22 +49,22 @@ def open_http(bed: Bed, stack: ExitStack) -> Contestants:
     def measure(name: str) -> Figures:
         if name not in ports:
             port = find_port()
-            stack.enter_context(_start(bed, name, port)).wait_until(lambda: listens(port))
+            stack.enter_context(_start(env, name, port)).wait_until(lambda: listens(port))
             ports[name] = port
-        return {"rate": load(f"http://127.0.0.1:{ports[name]}/", bed.scale.seconds)}
+        return {"rate": load(f"http://127.0.0.1:{ports[name]}/", env.scale.seconds)}
 
     return {name: partial(measure, name) for name in (OWN, "uvicorn", "functions-framework")}
 
 
-def _start(bed: Bed, name: str, port: int) -> AbstractContextManager[Program]:
+def _start(env: BenchEnv, name: str, port: int) -> AbstractContextManager[Program]:
     if name == OWN:
-        return run_processor(bed, "function", FunctionSpec("echo", {"http": http_trigger(port)}))
+        return run_processor(env, "function", FunctionSpec("echo", {"http": http_trigger(port)}))
     module = ["-m", "uvicorn", "uvicorn_echo:app", "--app-dir", str(PROGRAMS)]
     module += ["--port", str(port), "--no-access-log", "--log-level", "warning"]
     if name == "functions-framework":
         source = str(PROGRAMS / "functions_echo.py")
         module = ["-m", "functions_framework", "--source", source, "--target", "echo", "--port", str(port)]
-    return run_program([str(bed.references), *module], bed.scratch / f"{name}.log")
+    return run_program([str(env.references), *module], env.scratch / f"{name}.log")
 
 
 def require_wrk() -> None:
@@ -84,7 +92,7 @@ def load(url: str, seconds: float) -> float:
 
 
 def listens(port: int) -> bool:
-    """Say whether somebody listens on a port of this machine."""
+    """Return whether somebody listens on a port of this machine."""
     with socket.socket() as probe:
         return not probe.connect_ex(("127.0.0.1", port))
 
@@ -94,7 +102,7 @@ _NAME = "tidegate-bench-gateway"
 _CODE = b"def handler(context, event):\n    return event.body\n"
 
 
-def open_gateway(bed: Bed, stack: ExitStack) -> Contestants:
+def open_gateway(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare the two ways to one worker, both within Docker's network.
 
     A published port is left out of both: its proxy takes as much of a core as the worker or the gateway.
@@ -103,32 +111,32 @@ def open_gateway(bed: Bed, stack: ExitStack) -> Contestants:
         HostError: wrk is not here, and cannot be installed.
     """
     require_wrk()
-    root = bed.stack.workspace.root
+    root = env.stack.workspace.root
     spec = {"handler": "main:handler", "triggers": {"web": http_trigger(gateway.PORT)}}
     write_file(root / "functions" / _NAME / "function.yaml", yaml.safe_dump({"spec": spec}).encode())
     write_file(root / "functions" / _NAME / "main.py", _CODE)
-    bed.run_task("deploy-function", _NAME)
-    stack.callback(_forget, bed)
-    addresses = _find_addresses(bed)
+    env.run_task("deploy-function", _NAME)
+    stack.callback(_forget, env)
+    addresses = _find_addresses(env)
 
     def measure(service: str) -> Figures:
         # The worker takes any path.
-        return {"rate": load(f"http://{addresses[service]}:{gateway.PORT}/{_NAME}/", bed.scale.seconds)}
+        return {"rate": load(f"http://{addresses[service]}:{gateway.PORT}/{_NAME}/", env.scale.seconds)}
 
     return {OWN: partial(measure, gateway.SERVICE), "direct": partial(measure, service_name(_NAME))}
 
 
-def _find_addresses(bed: Bed) -> dict[str, str]:
+def _find_addresses(env: BenchEnv) -> dict[str, str]:
     """Return the address of each service in Docker's network."""
-    engine = bed.stack.engine
+    engine = env.stack.engine
     containers = engine.containers()
     addresses = engine.addresses(containers)
     return {one.service: addresses[one.id] for one in containers if one.id in addresses}
 
 
-def _forget(bed: Bed) -> None:
-    bed.run_task("delete-function", _NAME, "--yes")
-    bed.stack.engine.remove_images([f"{image_repository(_NAME)}:latest"])
+def _forget(env: BenchEnv) -> None:
+    env.run_task("delete-function", _NAME, "--yes")
+    env.stack.engine.remove_images([f"{image_repository(_NAME)}:latest"])
 
 
 _LISTED, _DEPLOYED, _PAGES = 100, 5, 100
@@ -143,28 +151,28 @@ _STEP, _BLOCK = 0.5, 1 << 20
 _MOST = {"pss": 120e6 / 1024**2, "cores": 0.1}
 
 
-def open_list(bed: Bed, stack: ExitStack) -> Contestants:
+def open_list(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare the list of many functions with a static file of the same server.
 
     Raises:
         HostError: wrk is not here, and cannot be installed.
     """
     require_wrk()
-    stack.enter_context(fleet(bed, _LISTED))
-    address = f"http://127.0.0.1:{stack.enter_context(_run_dashboard(bed))[1]}"
+    stack.enter_context(fleet(env, _LISTED))
+    address = f"http://127.0.0.1:{stack.enter_context(_run_dashboard(env))[1]}"
 
     def measure(path: str) -> Figures:
-        return {"time": 1000 / load(address + path, bed.scale.seconds)}
+        return {"time": 1000 / load(address + path, env.scale.seconds)}
 
     return {OWN: lambda: measure(_LIST), "file": lambda: measure(_FILE)}
 
 
-def open_pages(bed: Bed, stack: ExitStack) -> Contestants:
+def open_pages(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Measure what a hundred open pages take, when nothing happens, after some use; the rival is the limit."""
     require_wrk()
-    stack.enter_context(fleet(bed, _DEPLOYED))
-    bed.run_task("deploy-function", "--all")
-    program, port = stack.enter_context(_run_dashboard(bed))
+    stack.enter_context(fleet(env, _DEPLOYED))
+    env.run_task("deploy-function", "--all")
+    program, port = stack.enter_context(_run_dashboard(env))
 
     def measure() -> Figures:
         for path in _LOOKED_AT:
@@ -172,7 +180,7 @@ def open_pages(bed: Bed, stack: ExitStack) -> Contestants:
         with _open_pages(port) as pages:
             _read(pages, _SETTLED)
             began, before = time.monotonic(), _read_seconds(program)
-            _read(pages, _QUIET_ROUNDS * bed.scale.seconds)
+            _read(pages, _QUIET_ROUNDS * env.scale.seconds)
             cores = (_read_seconds(program) - before) / (time.monotonic() - began)
             return {"cores": cores, "pss": program.measure_memory()}
 
@@ -180,12 +188,12 @@ def open_pages(bed: Bed, stack: ExitStack) -> Contestants:
 
 
 @contextmanager
-def _run_dashboard(bed: Bed) -> Iterator[tuple[Program, int]]:
+def _run_dashboard(env: BenchEnv) -> Iterator[tuple[Program, int]]:
     """Run a dashboard of the bed's stack, as a process of this machine; yield it and its port."""
     port = find_port()
     command = [sys.executable, "-m", "stack.dashboard", "--port", str(port)]
-    environment = {VARIABLE: str(bed.stack.workspace.root), "PYTHONPATH": str(PROGRAM)}
-    with run_program(command, bed.scratch / "dashboard.log", **environment) as program:
+    environment = {VARIABLE: str(env.stack.workspace.root), "PYTHONPATH": str(PROGRAM)}
+    with run_program(command, env.scratch / "dashboard.log", **environment) as program:
         program.wait_until(lambda: listens(port))
         yield program, port
 

@@ -111,7 +111,7 @@ class Result:
 
     @property
     def holds(self) -> bool:
-        """Tell whether the ratio keeps its bound, as it is shown."""
+        """Return whether the ratio keeps its bound, as it is shown."""
         if self.ratio is None:
             return False
         ratio = round(self.ratio, 2)

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from stack.bench.environment import (
     PROGRAMS,
-    Bed,
+    BenchEnv,
     Contestants,
     FunctionSpec,
     amqp_trigger,
@@ -35,26 +35,26 @@ _LOOK = 0.002
 _SECONDS_AND_MORE = re.compile(r"(\.\d{6})\d*")
 
 
-def open_start(bed: Bed, stack: ExitStack) -> Contestants:
+def open_start(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare a function with the import of what it stands on, in containers of the same image."""
-    return {OWN: partial(_measure_function, bed), "import": partial(_measure_import, bed)}
+    return {OWN: partial(_measure_function, env), "import": partial(_measure_import, env)}
 
 
-def _measure_function(bed: Bed) -> Figures:
-    with open_queue(bed.broker.amqp_url) as queue:
-        url = bed.broker.credentials.url(SERVICE, AMQP_PORT)
+def _measure_function(env: BenchEnv) -> Figures:
+    with open_queue(env.broker.amqp_url) as queue:
+        url = env.broker.credentials.url(SERVICE, AMQP_PORT)
         triggers = {"queue": amqp_trigger(url, queue), "http": http_trigger(8080)}
-        config = bed.scratch / "container" / "processor.yaml"
+        config = env.scratch / "container" / "processor.yaml"
         write_file(config, FunctionSpec("echo", triggers).render())
         mounts = ["--volume", f"{config}:{_CONFIG}:ro", "--volume", f"{PROGRAMS}:/opt/nuclio:ro"]
-        options = ["--network", bed.network, "--publish", "127.0.0.1::8082", *mounts]
-        with _run_container([*options, bed.processor_image]) as container:
+        options = ["--network", env.network, "--publish", "127.0.0.1::8082", *mounts]
+        with _run_container([*options, env.processor_image]) as container:
             return {"time": _wait_until_ready(container)}
 
 
-def _measure_import(bed: Bed) -> Figures:
+def _measure_import(env: BenchEnv) -> Figures:
     command = ["python3", "-c", "import pika, nuclio_sdk"]
-    with _run_container([bed.processor_image, *command]) as container:
+    with _run_container([env.processor_image, *command]) as container:
         run_command(["docker", "wait", container])
         state = _inspect(container)["State"]
         return {"time": _read_time(state["FinishedAt"]) - _read_time(state["StartedAt"])}
@@ -97,23 +97,23 @@ def _read_time(text: str) -> float:
 _SETTLED = 0.5
 
 
-def open_memory(bed: Bed, stack: ExitStack) -> Contestants:
+def open_memory(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare local processes; of a function all processes count."""
-    return {OWN: partial(_measure_function_memory, bed), "pika": partial(_measure_pika, bed)}
+    return {OWN: partial(_measure_function_memory, env), "pika": partial(_measure_pika, env)}
 
 
-def _measure_function_memory(bed: Bed) -> Figures:
-    url = bed.broker.amqp_url
+def _measure_function_memory(env: BenchEnv) -> Figures:
+    url = env.broker.amqp_url
     with open_queue(url) as queue:
         triggers = {"queue": amqp_trigger(url, queue), "http": http_trigger(find_port())}
-        with run_processor(bed, "function", FunctionSpec("echo", triggers)) as program:
+        with run_processor(env, "function", FunctionSpec("echo", triggers)) as program:
             time.sleep(_SETTLED)
             return {"pss": program.measure_memory()}
 
 
-def _measure_pika(bed: Bed) -> Figures:
-    command = [sys.executable, str(PROGRAMS / "idle_consumer.py"), bed.broker.amqp_url]
-    with run_program(command, bed.scratch / "idle.log") as program:
+def _measure_pika(env: BenchEnv) -> Figures:
+    command = [sys.executable, str(PROGRAMS / "idle_consumer.py"), env.broker.amqp_url]
+    with run_program(command, env.scratch / "idle.log") as program:
         program.wait_for_line("ready")
         time.sleep(_SETTLED)
         return {"pss": program.measure_memory()}

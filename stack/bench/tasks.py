@@ -13,7 +13,7 @@ from uuid import uuid4
 import yaml
 
 from stack import console
-from stack.bench.environment import Bed, Contestants, find_port, http_trigger, is_ready, repeat
+from stack.bench.environment import BenchEnv, Contestants, find_port, http_trigger, is_ready, repeat
 from stack.bench.program import run_command
 from stack.bench.rows import OWN, Figures
 from stack.config.value import memory_bytes
@@ -25,9 +25,9 @@ from stack.state.workspace import PROGRAM, write_file
 _TASK = b'from invoke import task\n\n\n@task\ndef nothing(context):\n    """Do nothing."""\n'
 
 
-def open_command(bed: Bed, stack: ExitStack) -> Contestants:
+def open_command(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare the two lists."""
-    bare = bed.scratch / "bare"
+    bare = env.scratch / "bare"
     write_file(bare / "tasks.py", _TASK)
     times = {OWN: partial(_time_list, PROGRAM), "invoke": partial(_time_list, bare)}
     return {name: partial(repeat, measure) for name, measure in times.items()}
@@ -47,12 +47,12 @@ _READY_SECONDS = 30.0
 _LOOK = 0.01
 
 
-def open_deploy(bed: Bed, stack: ExitStack) -> Contestants:
+def open_deploy(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare two ways to deploy one function over itself."""
-    folder, hand, numbers = _prepare(bed, stack)
+    folder, hand, numbers = _prepare(env, stack)
 
     def deploy() -> float:
-        return bed.time_task(_READY, "deploy-function", _NAME)
+        return env.time_task(_READY, "deploy-function", _NAME)
 
     return {
         OWN: lambda: _measure(folder, next(numbers), deploy),
@@ -60,14 +60,14 @@ def open_deploy(bed: Bed, stack: ExitStack) -> Contestants:
     }
 
 
-def open_rollback(bed: Bed, stack: ExitStack) -> Contestants:
+def open_rollback(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare a rollback, each of which goes back to where the one before came from, with a start by hand."""
-    folder, hand, numbers = _prepare(bed, stack)
+    folder, hand, numbers = _prepare(env, stack)
     _write_code(folder, next(numbers))
-    bed.run_task("deploy-function", _NAME)
+    env.run_task("deploy-function", _NAME)
 
     def roll_back() -> float:
-        return bed.time_task(_READY, "rollback-function", _NAME)
+        return env.time_task(_READY, "rollback-function", _NAME)
 
     def start() -> float:
         hand.stop()
@@ -76,16 +76,16 @@ def open_rollback(bed: Bed, stack: ExitStack) -> Contestants:
     return {OWN: lambda: repeat(roll_back), "docker": lambda: repeat(start)}
 
 
-def _prepare(bed: Bed, stack: ExitStack) -> "tuple[Path, ByHand, count[int]]":
+def _prepare(env: BenchEnv, stack: ExitStack) -> "tuple[Path, ByHand, count[int]]":
     """Deploy the same function in both ways; return their folders, and numbers for its next versions."""
-    folder = bed.stack.workspace.root / "functions" / _NAME
-    hand = ByHand(bed, bed.scratch / "by-hand")
+    folder = env.stack.workspace.root / "functions" / _NAME
+    hand = ByHand(env, env.scratch / "by-hand")
     stack.callback(hand.remove)
     numbers = count()
     _write_code(folder, next(numbers))
     write_file(folder / "function.yaml", yaml.safe_dump({"spec": {"handler": "main:handler"}}).encode())
-    bed.run_task("deploy-function", _NAME)
-    stack.callback(_forget, bed)
+    env.run_task("deploy-function", _NAME)
+    stack.callback(_forget, env)
     _write_code(hand.folder, next(numbers))
     hand.deploy()
     return folder, hand, numbers
@@ -94,13 +94,13 @@ def _prepare(bed: Bed, stack: ExitStack) -> "tuple[Path, ByHand, count[int]]":
 class ByHand:
     """A function in a container that somebody runs without Tidegate."""
 
-    def __init__(self, bed: Bed, folder: Path) -> None:
+    def __init__(self, env: BenchEnv, folder: Path) -> None:
         self.folder = folder
         self._name = f"tidegate-bench-{uuid4().hex[:8]}"
         self._health = find_port()
         spec = {"handler": "main:handler", "triggers": {"http": http_trigger(8080)}}
         write_file(folder / "processor.yaml", yaml.safe_dump({"metadata": {"name": _NAME}, "spec": spec}).encode())
-        lines = [f"FROM {bed.processor_image}", "COPY processor.yaml /etc/nuclio/config/processor/processor.yaml"]
+        lines = [f"FROM {env.processor_image}", "COPY processor.yaml /etc/nuclio/config/processor/processor.yaml"]
         write_file(folder / "Dockerfile", "\n".join([*lines, "COPY main.py /opt/nuclio/", ""]).encode())
 
     def deploy(self) -> float:
@@ -132,8 +132,8 @@ class ByHand:
         run_command(["docker", "image", "prune", "--all", "--force", "--filter", f"label={self._name}"])
 
 
-def _forget(bed: Bed) -> None:
-    bed.run_task("delete-function", _NAME, "--yes")
+def _forget(env: BenchEnv) -> None:
+    env.run_task("delete-function", _NAME, "--yes")
 
 
 def _measure(folder: Path, number: int, deploy: Callable[[], float]) -> Figures:
@@ -152,21 +152,21 @@ _NAME_FLEET = "{{.Repository}}:{{.Tag}}"
 _numbers = count()
 
 
-def open_all(bed: Bed, stack: ExitStack) -> Contestants:
+def open_all(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare a deploy of many functions that never ran with a deploy of one."""
 
     def measure(size: int) -> Figures:
-        with fleet(bed, size):
-            return {"time": time_task(bed, "deploy-function", "--all")}
+        with fleet(env, size):
+            return {"time": time_task(env, "deploy-function", "--all")}
 
     return {OWN: lambda: measure(_DEPLOYED), "one": lambda: measure(1)}
 
 
-def open_plan(bed: Bed, stack: ExitStack) -> Contestants:
+def open_plan(env: BenchEnv, stack: ExitStack) -> Contestants:
     """Compare a plan that finds nothing to do with the questions that it cannot do without."""
-    stack.enter_context(fleet(bed, _PLANNED))
-    bed.run_task("deploy-function", "--all")
-    engine, project = bed.stack.engine, bed.stack.settings.project
+    stack.enter_context(fleet(env, _PLANNED))
+    env.run_task("deploy-function", "--all")
+    engine, project = env.stack.engine, env.stack.settings.project
     compose = ["docker", "compose", "--project-name", project, "--file", str(engine.compose_file)]
 
     def ask() -> float:
@@ -175,32 +175,32 @@ def open_plan(bed: Bed, stack: ExitStack) -> Contestants:
         run_command(["docker", "ps", "--all", "--filter", f"label=com.docker.compose.project={project}"])
         return monotonic() - began
 
-    return {OWN: lambda: repeat(lambda: time_task(bed, "plan")), "docker": lambda: repeat(ask)}
+    return {OWN: lambda: repeat(lambda: time_task(env, "plan")), "docker": lambda: repeat(ask)}
 
 
 @contextmanager
-def fleet(bed: Bed, size: int) -> Iterator[None]:
+def fleet(env: BenchEnv, size: int) -> Iterator[None]:
     """Have so many functions in the bed's workspace, none of which is deployed; forget them at the end."""
-    folders = [bed.stack.workspace.root / "functions" / f"{_PREFIX}-{number}" for number in range(size)]
+    folders = [env.stack.workspace.root / "functions" / f"{_PREFIX}-{number}" for number in range(size)]
     for folder in folders:
         write_file(folder / "function.yaml", b"spec: {handler: 'main:handler'}\n")
         write_file(folder / "main.py", f"def handler(context, event):\n    return {next(_numbers)}\n".encode())
     try:
         yield
     finally:
-        _forget_fleet(bed, folders)
+        _forget_fleet(env, folders)
 
 
-def time_task(bed: Bed, *arguments: str) -> float:
+def time_task(env: BenchEnv, *arguments: str) -> float:
     """Run a task; return its seconds."""
     began = monotonic()
-    bed.run_task(*arguments)
+    env.run_task(*arguments)
     return monotonic() - began
 
 
-def _forget_fleet(bed: Bed, folders: list[Path]) -> None:
+def _forget_fleet(env: BenchEnv, folders: list[Path]) -> None:
     """Remove functions as if they had never been; `delete-function` would do it one by one."""
-    engine, state = bed.stack.engine, bed.stack.workspace.state
+    engine, state = env.stack.engine, env.stack.workspace.state
     services = {service_name(folder.name) for folder in folders}
     if found := [one.id for one in engine.containers() if one.service in services]:
         run_command(["docker", "rm", "--force", *found])
@@ -212,7 +212,7 @@ def _forget_fleet(bed: Bed, folders: list[Path]) -> None:
         (state / "functions" / f"{folder.name}.json").unlink(missing_ok=True)
         for parent in (folder.parent, state / "revisions"):
             shutil.rmtree(parent / folder.name, ignore_errors=True)
-    bed.run_task("render")
+    env.run_task("render")
 
 
 _SIZES = (1, 10, 50, 100)
@@ -220,26 +220,26 @@ _QUICK_SIZES = (1, 5)
 COLUMNS = ("functions", "deploy --all", "deploy again", "up", "plan", "status", "memory")
 
 
-def show_growth(bed: Bed, *, quick: bool, as_json: bool) -> None:
+def show_growth(env: BenchEnv, *, quick: bool, as_json: bool) -> None:
     """Measure and show the seconds of tasks, all but the first with nothing to do, and the memory."""
-    rows = list(_measure_growth(bed, _QUICK_SIZES if quick else _SIZES))
+    rows = list(_measure_growth(env, _QUICK_SIZES if quick else _SIZES))
     if as_json:
         console.show_json({"growth": rows})
     else:
         console.show_table(COLUMNS, [_tell(row) for row in rows])
 
 
-def _measure_growth(bed: Bed, sizes: tuple[int, ...]) -> Iterator[dict[str, float]]:
+def _measure_growth(env: BenchEnv, sizes: tuple[int, ...]) -> Iterator[dict[str, float]]:
     for size in sizes:
-        with console.working(f"Measuring {size} functions"), fleet(bed, size):
+        with console.working(f"Measuring {size} functions"), fleet(env, size):
             tasks = (("deploy-function", "--all"), ("deploy-function", "--all"), ("up",), ("plan",), ("status",))
-            seconds = [round(time_task(bed, *task), 2) for task in tasks]
-            yield dict(zip(COLUMNS, [size, *seconds, round(_sum_memory(bed))], strict=True))
+            seconds = [round(time_task(env, *task), 2) for task in tasks]
+            yield dict(zip(COLUMNS, [size, *seconds, round(_sum_memory(env))], strict=True))
 
 
-def _sum_memory(bed: Bed) -> float:
+def _sum_memory(env: BenchEnv) -> float:
     """Return the memory of the functions' containers, as their control groups count it, in MiB."""
-    ids = [one.id for one in bed.stack.engine.containers() if one.function]
+    ids = [one.id for one in env.stack.engine.containers() if one.function]
     usages = run_command(["docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", *ids]).splitlines()
     # Docker writes `28.5MiB / 23.5GiB`, and quantities without the B are those of Kubernetes.
     return sum(memory_bytes(usage.split()[0].removesuffix("B")) for usage in usages) / 1024**2

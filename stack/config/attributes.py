@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from stack.config.document import Inert, NuclioDocument
+from stack.config.document import Ignored, NuclioDocument
 from stack.config.problem import Problem, refuse
 from stack.config.value import Duration, parse_duration
 from stack.processor.source.cron.schedule import parse_schedule
@@ -46,7 +46,7 @@ Topic = Annotated[str, AfterValidator(_check_topic)]
 
 
 def check_declared(queue: str, exchange: str) -> Iterator[Problem]:
-    """Find what RabbitMQ lets nobody declare; what is only consumed may have any name."""
+    """Find what RabbitMQ lets no one declare; what is only consumed may have any name."""
     if queue.startswith(_RESERVED):
         yield Problem(("queueName",), f"should not begin with amq., which is for queues that RabbitMQ names: {queue!r}")
     if exchange.startswith(_RESERVED) and not exchange.startswith(_TOPIC_EXCHANGES):
@@ -104,7 +104,7 @@ class HttpAttributes(NuclioDocument):
     """Attributes of an http trigger; `port` is a port of this machine.
 
     `hideTraceback` and `hideLogs`, which are Tidegate's own, say who is told what goes wrong in a handler, and its log:
-    nobody (true), everyone (false), or, where they are left out, the dashboard and the command line alone.
+    no one (true), everyone (false), or, where they are left out, the dashboard and the command line alone.
     """
 
     port: int = Field(0, ge=0, le=65535)
@@ -113,22 +113,22 @@ class HttpAttributes(NuclioDocument):
     """Bytes; the headers of a request may not be longer."""
     max_request_body_size: int = Field(4194304, gt=0)
     """Bytes; a larger body is refused."""
-    reduce_memory_usage: Annotated[bool, Inert()] = False
+    reduce_memory_usage: Annotated[bool, Ignored()] = False
     cors: Cors = Cors()
     """Which pages of other sites may ask."""
     hide_traceback: bool | None = None
-    """Keep what went wrong in a handler from all who call it (true), or from nobody; it is in the log."""
+    """Keep what went wrong in a handler from all who call it (true), or from no one; it is in the log."""
     hide_logs: bool | None = None
-    """Keep the log of a call, which X-Nuclio-Log-Level asks for, from all who call it (true), or from nobody."""
+    """Keep the log of a call, which X-Nuclio-Log-Level asks for, from all who call it (true), or from no one."""
     filestream_folder: str = ""
     """The folder below which a handler's response may name a file to be sent, in X-Nuclio-Filestream-Path."""
     authentication: Literal["", "none", "basic", "bearer", "any"] = ""
     """The login that the gateway asks for: none, basic, bearer, or any of the two; where left out, stack.yaml's."""
     disable_port_publishing: bool = False
     """Only other services of the stack reach it."""
-    service_type: Annotated[str, Inert("is for Kubernetes")] = ""
-    ingresses: Annotated[dict[str, dict[str, Any]], Inert("is for Kubernetes")] = {}
-    mode: Annotated[str, Inert("is parsed and unused, as in Nuclio")] = "sync"
+    service_type: Annotated[str, Ignored("is for Kubernetes")] = ""
+    ingresses: Annotated[dict[str, dict[str, Any]], Ignored("is for Kubernetes")] = {}
+    mode: Annotated[str, Ignored("is parsed and unused, as in Nuclio")] = "sync"
 
 
 class _TlsAttributes(NuclioDocument):
@@ -161,7 +161,7 @@ class RabbitAttributes(_TlsAttributes):
     """The queue that is consumed; where left out, one of the function's own."""
     topics: list[ShortName] = []
     """Routing keys that bring messages from the exchange; wildcards * and # are allowed."""
-    reconnect_duration: Annotated[Duration, Inert("has no effect: a connection is tried again for ever")] = "5m"
+    reconnect_duration: Annotated[Duration, Ignored("has no effect: a connection is tried again for ever")] = "5m"
     reconnect_interval: Duration = "15s"
     """The longest pause between two attempts to reach the broker."""
     prefetch_count: int = Field(0, ge=0, le=65535)
@@ -249,8 +249,8 @@ class CronAttributes(NuclioDocument):
     """The schedule's time zone, such as Europe/Rome; UTC where left out."""
     event: CronEvent = CronEvent()
     """What the handler is given."""
-    concurrency_policy: Annotated[str, Inert("is for Kubernetes; one run at a time here")] = ""
-    job_backoff_limit: Annotated[int, Inert("is for Kubernetes")] = 2
+    concurrency_policy: Annotated[str, Ignored("is for Kubernetes; one run at a time here")] = ""
+    job_backoff_limit: Annotated[int, Ignored("is for Kubernetes")] = 2
 
     @model_validator(mode="after")
     def _has_time(self) -> Self:

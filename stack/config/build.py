@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from stack.config.document import KUBERNETES, Inert, NuclioDocument
+from stack.config.document import KUBERNETES, Ignored, NuclioDocument
 from stack.config.problem import Problem
 from stack.config.value import ImageName, Place, Registry, is_image_name
 
@@ -156,35 +156,35 @@ class Build(NuclioDocument):
     """Where the code is, if not beside this file: a folder, or an address."""
     function_source_code: str = ""
     """The source in base64; elsewhere than in an export, a file beside function.yaml is easier to read."""
-    function_config_path: Annotated[str, Inert("has no effect: function.yaml in the function's folder counts")] = ""
-    temp_dir: Annotated[str, Inert()] = ""
-    registry: Annotated[Registry, Inert()] = ""
+    function_config_path: Annotated[str, Ignored("has no effect: function.yaml in the function's folder counts")] = ""
+    temp_dir: Annotated[str, Ignored()] = ""
+    registry: Annotated[Registry, Ignored()] = ""
     base_image_registry: Registry = ""
     """Put before the base images of `processor: nuclio`."""
     image: ImageName = ""
     """The name of the image that is built; made of the function's name where left out."""
-    no_base_images_pull: Annotated[bool, Inert("is ignored: a base is pulled or built once")] = False
+    no_base_images_pull: Annotated[bool, Ignored("is ignored: a base is pulled or built once")] = False
     no_cache: bool = False
     """Build every step again."""
-    no_cleanup: Annotated[bool, Inert()] = False
+    no_cleanup: Annotated[bool, Ignored()] = False
     base_image: ImageName = ""
     """The image that the function stands on; it needs Python and pip."""
     commands: list[str] = []
     """Shell commands, such as pip install pika; run before the files are copied, or after a line @nuclio.postCopy."""
     directives: Directives = Directives()
-    script_paths: Annotated[list[str], Inert()] = []
-    added_paths: Annotated[list[str], Inert()] = []
-    dependencies: Annotated[list[str], Inert("is for Java")] = []
-    runtime_attributes: Annotated[dict[str, Any], Inert("is for Java")] = {}
+    script_paths: Annotated[list[str], Ignored()] = []
+    added_paths: Annotated[list[str], Ignored()] = []
+    dependencies: Annotated[list[str], Ignored("is for Java")] = []
+    runtime_attributes: Annotated[dict[str, Any], Ignored("is for Java")] = {}
     onbuild_image: ImageName = ""
     """The image with Nuclio's processor, where `processor` is nuclio."""
-    offline: Annotated[bool, Inert()] = False
+    offline: Annotated[bool, Ignored()] = False
     code_entry_type: CodeEntryType = ""
     """How the code is fetched; found out where left out."""
     code_entry_attributes: CodeEntryAttributes = CodeEntryAttributes()
-    timestamp: Annotated[int, Inert()] = 0
+    timestamp: Annotated[int, Ignored()] = 0
     build_timeout_seconds: Annotated[int, KUBERNETES] = 3600
-    mode: Annotated[Literal["", "neverBuild", "alwaysBuild"], Inert("has no effect: only what is new is built")] = ""
+    mode: Annotated[Literal["", "neverBuild", "alwaysBuild"], Ignored("has no effect: only what is new is built")] = ""
     args: dict[BuildArgument, str] = {}
     """ARG instructions of the Dockerfile."""
     flags: list[str] = []

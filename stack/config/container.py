@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from stack.config.document import KUBERNETES, Inert, NuclioDocument
+from stack.config.document import KUBERNETES, Ignored, NuclioDocument
 from stack.config.environment import SecretKey, SecretName
 from stack.config.problem import Problem
 from stack.config.settings import GPU, NAMED_DEVICE, clean_path
@@ -23,7 +23,7 @@ class Resources(NuclioDocument):
 
     limits: dict[str, str] = {}
     """The most that the container may take: `cpu`, `memory`, and `nvidia.com/gpu`."""
-    requests: Annotated[dict[str, str], Inert("has no effect on Docker; use limits")] = {}
+    requests: Annotated[dict[str, str], Ignored("has no effect on Docker; use limits")] = {}
     claims: Annotated[list[Any], KUBERNETES] = []
 
     @field_validator("limits")
@@ -37,7 +37,7 @@ class Resources(NuclioDocument):
 
     @property
     def has_gpus(self) -> bool:
-        """Say whether the function sees the machine's GPUs, which Docker gives all or none of."""
+        """Return whether the function sees the machine's GPUs, which Docker gives all or none of."""
         return self.limits.get(GPU, "0") != "0"
 
 
@@ -82,11 +82,11 @@ Interval = Annotated[Duration, AfterValidator(_check_interval)]
 class PlatformAttributes(NuclioDocument):
     """Docker's part of the specification."""
 
-    network: Annotated[str, Inert("has no effect: functions share the stack's network")] = ""
+    network: Annotated[str, Ignored("has no effect: functions share the stack's network")] = ""
     restart_policy: RestartPolicy = RestartPolicy()
     health_check_interval: Interval = ""
     """How often Docker asks a running function whether it is well; 15s where left out."""
-    mount_mode: Annotated[str, Inert("is documented by Nuclio and not read")] = ""
+    mount_mode: Annotated[str, Ignored("is documented by Nuclio and not read")] = ""
 
 
 class Platform(NuclioDocument):
@@ -112,7 +112,7 @@ Device = Annotated[str, AfterValidator(_check)]
 
 
 _SOURCES = "hostPath: {path: /a/folder/of/this/machine}, or secret: {secretName: name}"
-_MODE = Inert("has no effect: a secret's file can be read and not written")
+_MODE = Ignored("has no effect: a secret's file can be read and not written")
 
 
 def _check_target(path: str) -> str:
@@ -223,7 +223,7 @@ class SinkAttributes(NuclioDocument):
     """The form of the time."""
     var_group_name: str = ""
     """The name of the mapping in JSON that has what the handler adds; beside the rest where left out."""
-    var_group_mode: Annotated[str, Inert()] = ""
+    var_group_mode: Annotated[str, Ignored()] = ""
 
 
 class LoggerSink(NuclioDocument):
@@ -231,7 +231,7 @@ class LoggerSink(NuclioDocument):
 
     level: Literal["debug", "info", "warn", "error"] = "debug"
     """The lowest level that is kept."""
-    sink: Annotated[str, Inert("has no effect: log lines go to the container's standard output")] = ""
+    sink: Annotated[str, Ignored("has no effect: log lines go to the container's standard output")] = ""
     encoding: Literal["console", "json"] = "console"
     """Lines for people, or JSON."""
     attributes: SinkAttributes = SinkAttributes()

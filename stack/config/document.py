@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from stack.config.introspect import look_up
+from stack.config.introspect import get_field
 from stack.config.problem import find_problems
 from stack.config.yaml_loader import fit_scalars
 from stack.errors import ConfigError
@@ -25,7 +25,7 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, alias_generator=to_camel)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Return the document itself, which nobody changes; pydantic would copy each default that nobody set."""
+        """Return the document itself, which no one changes; pydantic would copy each default that no one set."""
         return self
 
 
@@ -130,7 +130,7 @@ def drop_unknown(model: type[BaseModel], document: dict[str, Any]) -> tuple[dict
         model.model_validate(document)
     except ValidationError as error:
         details = [detail for detail in error.errors(include_url=False) if detail["type"] == "extra_forbidden"]
-        paths = [look_up(model, detail["loc"])[0] for detail in details]
+        paths = [get_field(model, detail["loc"])[0] for detail in details]
     rest: Any = document
     for path in paths:
         rest = _drop(rest, path)
@@ -147,7 +147,7 @@ def _drop(value: Any, path: list[str]) -> Any:
     return {key: _drop(item, tail) if is_here else item for key, item, is_here in items if tail or not is_here}
 
 
-class Inert:
+class Ignored:
     """Mark a field whose value is kept but changes nothing; the text says why, or what to use instead."""
 
     def __init__(self, reason: str = "has no effect on Docker") -> None:
@@ -158,10 +158,10 @@ class Inert:
         return {**handler(schema), "description": f"This key {self.reason}."}
 
 
-KUBERNETES = Inert("is for Kubernetes and has no effect here")
+KUBERNETES = Ignored("is for Kubernetes and has no effect here")
 
 
-def find_inert(model: BaseModel, path: str = "") -> Iterator[str]:
+def find_ignored(model: BaseModel, path: str = "") -> Iterator[str]:
     """Yield a line for each key that was given another value than its default and has no effect."""
     for name in type(model).model_fields:
         if name not in model.model_fields_set:
@@ -169,7 +169,7 @@ def find_inert(model: BaseModel, path: str = "") -> Iterator[str]:
         field = type(model).model_fields[name]
         value = getattr(model, name)
         where = f"{path}.{field.alias or name}".lstrip(".")
-        mark = next((item for item in field.metadata if isinstance(item, Inert)), None)
+        mark = next((item for item in field.metadata if isinstance(item, Ignored)), None)
         if mark is None:
             yield from _find_within(value, where)
         elif value != field.get_default(call_default_factory=True):
@@ -178,7 +178,7 @@ def find_inert(model: BaseModel, path: str = "") -> Iterator[str]:
 
 def _find_within(value: Any, path: str) -> Iterator[str]:
     if isinstance(value, BaseModel):
-        yield from find_inert(value, path)
+        yield from find_ignored(value, path)
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _find_within(item, f"{path}.{key}")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, SecretBytes, SecretStr, model_validator
 
-from stack.config.document import Inert, NuclioDocument
+from stack.config.document import Ignored, NuclioDocument
 
 # Kubernetes' label and its rule for a key of a secret. A name has no dot, so that NAME.KEY can be told apart again.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -75,8 +75,8 @@ SecretName = Annotated[str, AfterValidator(check_secret_name)]
 SecretKey = Annotated[str, AfterValidator(check_secret_key)]
 
 
-_INSTEAD = Inert("is for Kubernetes and sets nothing here; use value, or secretKeyRef and `invoke secret set`")
-_INSTEAD_OF_MAP = Inert("is for Kubernetes and sets nothing here; use env, or secretRef and `invoke secret set`")
+_INSTEAD = Ignored("is for Kubernetes and sets nothing here; use value, or secretKeyRef and `invoke secret set`")
+_INSTEAD_OF_MAP = Ignored("is for Kubernetes and sets nothing here; use env, or secretRef and `invoke secret set`")
 
 
 class SecretKeyRef(NuclioDocument):

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from stack.config.build import Build, check_build
 from stack.config.container import Device, LoggerSink, Platform, Resources, SecurityContext, Volume, check_volumes
-from stack.config.document import KUBERNETES, Inert, NuclioDocument
+from stack.config.document import KUBERNETES, Ignored, NuclioDocument
 from stack.config.environment import Variable, VariableSource
 from stack.config.problem import Problem, refuse
 from stack.config.scaling import (
@@ -24,7 +24,7 @@ from stack.config.scaling import (
 )
 from stack.config.settings import Processor
 from stack.config.trigger import Trigger, check_triggers
-from stack.config.value import WORD, Duration, ImageName, Labels, Registry, find_zeros
+from stack.config.value import WORD, Duration, ImageName, Labels, Registry, find_nuls
 
 PROJECT_LABEL = "nuclio.io/project-name"
 FUNCTION_LABEL = "nuclio.io/function-name"
@@ -78,7 +78,7 @@ class Metadata(NuclioDocument):
     """Labels as key: value; `nuclio.io/project-name` names the project."""
     annotations: dict[str, str] = {}
     """Notes as key: value; those that begin with `tidegate.io/` are settings."""
-    resource_version: Annotated[str, Inert()] = ""
+    resource_version: Annotated[str, Ignored()] = ""
 
     @field_validator("name")
     @classmethod
@@ -104,7 +104,7 @@ class Spec(NuclioDocument):
     """What the function is for."""
     disable: bool = False
     """Have no container; what is deployed stops."""
-    publish: Annotated[bool, Inert()] = False
+    publish: Annotated[bool, Ignored()] = False
     handler: str = Field("", json_schema_extra={"pattern": HANDLER.pattern})
     """The function to call, as module:function; main:handler for main.py."""
     runtime: str = Field("python", json_schema_extra={"pattern": _RUNTIME.pattern})
@@ -123,31 +123,31 @@ class Spec(NuclioDocument):
     max_replicas: Replicas | None = None
     """The most containers; the same as minReplicas where left out."""
     target_cpu: Annotated[int, KUBERNETES] = Field(75, alias="targetCPU")
-    data_bindings: Annotated[dict[str, Any], Inert()] = {}
+    data_bindings: Annotated[dict[str, Any], Ignored()] = {}
     triggers: dict[str, Trigger] = {}
     """What makes the function run, by name."""
     volumes: list[Volume] = []
     version: int = 0
     """What the handler finds in NUCLIO_FUNCTION_VERSION."""
-    alias: Annotated[str, Inert()] = ""
+    alias: Annotated[str, Ignored()] = ""
     build: Build = Build()
-    run_registry: Annotated[Registry, Inert()] = ""
+    run_registry: Annotated[Registry, Ignored()] = ""
     image_pull_secrets: Annotated[str, KUBERNETES] = ""
-    runtime_attributes: Annotated[dict[str, Any], Inert()] = {}
+    runtime_attributes: Annotated[dict[str, Any], Ignored()] = {}
     logger_sinks: list[LoggerSink] = []
-    dealer_uri: Annotated[str, Inert()] = Field("", alias="dealerURI")
+    dealer_uri: Annotated[str, Ignored()] = Field("", alias="dealerURI")
     platform: Platform = Platform()
     readiness_timeout_seconds: int = Field(0, ge=0, le=_LONGEST_START)
     """How long the function may take to be ready after its start; 0 is 120."""
     security_context: SecurityContext = SecurityContext()
     disable_default_http_trigger: bool = Field(False, alias="disableDefaultHTTPTrigger")
     """Give the function no http trigger where it names none."""
-    disable_sensitive_fields_masking: Annotated[bool, Inert()] = False
+    disable_sensitive_fields_masking: Annotated[bool, Ignored()] = False
     devices: list[Device] = []
     """Devices of this machine, such as /dev/ttyUSB0:/dev/ttyUSB0."""
     event_timeout: Duration = ""
     """The longest that an event may take, such as 30s; then its worker is replaced."""
-    avatar: Annotated[str, Inert()] = ""
+    avatar: Annotated[str, Ignored()] = ""
     service_type: Annotated[str, KUBERNETES] = ""
     image_pull_policy: Annotated[str, KUBERNETES] = ""
     service_account: Annotated[str, KUBERNETES] = ""
@@ -221,10 +221,10 @@ class FunctionConfig(NuclioDocument):
     """What Nuclio's tools write: NuclioFunction."""
     metadata: Metadata = Metadata()
     spec: Spec = Spec()
-    status: Annotated[dict[str, Any], Inert("is written by a dashboard and not read")] = {}
+    status: Annotated[dict[str, Any], Ignored("is written by a dashboard and not read")] = {}
 
     @model_validator(mode="before")
     @classmethod
     def _without_zeros(cls, value: Any) -> Any:
-        refuse(cls, find_zeros(value))
+        refuse(cls, find_nuls(value))
         return value

@@ -69,7 +69,7 @@ def find_handler(source: str) -> str:
 
 
 def is_source_alone(folder: Path) -> bool:
-    """Say whether a folder without function.yaml is a function: one Python file, or one with a block."""
+    """Return whether a folder without function.yaml is a function: one Python file, or one with a block."""
     sources = _sources(folder) if folder.name[0].isalnum() else []
     return len(sources) == 1 or len(_with_block(sources)) == 1
 

@@ -30,7 +30,7 @@ def find_field(model: type[BaseModel], key: str) -> FieldInfo | None:
     return next((field for name, field in fields.items() if key in (name, field.alias)), None)
 
 
-def look_up(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], Any, type[BaseModel] | None]:
+def get_field(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], Any, type[BaseModel] | None]:
     """Follow a validation error's location into a model.
 
     Returns the location without the tags of unions, the type expected there, and the model that holds the key.

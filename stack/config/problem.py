@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from stack.config.introspect import describe_type, known_keys, look_up
+from stack.config.introspect import describe_type, get_field, known_keys
 
 _TYPE_ERRORS = ("_type", "_parsing", "int_from_float", "ip_v4_address", "literal_error", "enum", "bool_")
 _OWN = "problem"
@@ -32,7 +32,7 @@ class Problem:
 
     @property
     def is_of_absence(self) -> bool:
-        """Say whether a key is missing."""
+        """Return whether a key is missing."""
         return self.text.startswith(_REQUIRED)
 
     def __str__(self) -> str:
@@ -108,7 +108,7 @@ def _without(value: Any, path: tuple[str, ...]) -> Any:
 
 
 def _is_taken_out(given: object, rest: object, path: tuple[str, ...]) -> bool:
-    """Say whether a key that is missing in the rest was given."""
+    """Return whether a key that is missing in the rest was given."""
     return _reach(given, path) == path != _reach(rest, path)
 
 
@@ -119,7 +119,7 @@ def _find_key(value: Any, wanted: str) -> Any:
 
 
 def _explain(model: type[BaseModel], detail: dict[str, Any]) -> Problem:
-    location, annotation, parent = look_up(model, detail["loc"])
+    location, annotation, parent = get_field(model, detail["loc"])
     return Problem(tuple(location), _reason(detail, annotation, parent))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from stack.config.document import KUBERNETES, Inert, NuclioDocument
+from stack.config.document import KUBERNETES, Ignored, NuclioDocument
 from stack.config.function import FUNCTION_LABEL, check_name, check_qualified_name
 from stack.config.value import Labels
 
@@ -20,7 +20,7 @@ class ProjectMetadata(NuclioDocument):
     namespace: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
-    resource_version: Annotated[str, Inert()] = ""
+    resource_version: Annotated[str, Ignored()] = ""
 
     @field_validator("name")
     @classmethod
@@ -47,7 +47,7 @@ class Project(NuclioDocument):
     kind: str = ""
     metadata: ProjectMetadata
     spec: ProjectSpec = ProjectSpec()
-    status: Annotated[dict[str, Any], Inert("is written by a dashboard and not read")] = {}
+    status: Annotated[dict[str, Any], Ignored("is written by a dashboard and not read")] = {}
 
 
 class EventMetadata(NuclioDocument):

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from stack.config.document import Inert, NuclioDocument
+from stack.config.document import Ignored, NuclioDocument
 from stack.config.problem import Problem, refuse
 from stack.config.value import Duration, parse_duration
 
@@ -80,7 +80,7 @@ class ScaleResource(NuclioDocument):
     """nuclio_processor_handled_events_total, or nothing; others are not looked at."""
     window_size: Duration = ""
     """How long nothing may come before the last container goes, such as 5m."""
-    threshold: Annotated[int, Inert("has no effect: the last container goes when nothing at all came")] = 0
+    threshold: Annotated[int, Ignored("has no effect: the last container goes when nothing at all came")] = 0
 
 
 class ScaleToZero(NuclioDocument):
@@ -110,7 +110,7 @@ class AutoScaleMetric(NuclioDocument):
     """Its name for people."""
     threshold: int = Field(gt=0)
     """How much one container is to carry."""
-    window_size: Annotated[Duration, Inert("has no effect: what there is at the moment counts")] = ""
+    window_size: Annotated[Duration, Ignored("has no effect: what there is at the moment counts")] = ""
 
     @model_validator(mode="after")
     def _has_kind(self) -> Self:

@@ -355,12 +355,12 @@ class Settings(Document):
 
     @property
     def is_local(self) -> bool:
-        """Say whether only this machine can reach the published ports."""
+        """Return whether only this machine can reach the published ports."""
         return self.bind.is_loopback
 
     @property
     def has_dashboard_login(self) -> bool:
-        """Say whether the dashboard asks for a login."""
+        """Return whether the dashboard asks for a login."""
         return self.dashboard.login == ALWAYS or not self.is_local
 
     @property

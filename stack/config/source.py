@@ -198,7 +198,7 @@ def load_function(folder: Path) -> Function:
 
 
 def _find_misnomer(folder: Path, name: str, document: str) -> list[str]:
-    """Say whether a function is called otherwise than its folder, or its folder as no function can be."""
+    """Return whether a function is called otherwise than its folder, or its folder as no function can be."""
     if name and name != folder.name:
         return [f"{document}: metadata.name: should be {folder.name!r}, the name of its folder, not {name!r}"]
     try:

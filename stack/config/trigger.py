@@ -15,7 +15,7 @@ from stack.config.attributes import (
     RabbitAttributes,
     check_keys,
 )
-from stack.config.document import Inert, NuclioDocument
+from stack.config.document import Ignored, NuclioDocument
 from stack.config.problem import Problem, refuse
 from stack.config.value import Address, AmqpAddress, Duration, MqttAddress, is_own_broker
 
@@ -29,8 +29,8 @@ _ALIASES = {"rabbitMq": RABBITMQ, "rabbitmq": RABBITMQ}
 _MOST_WORKERS = 100_000
 # As many messages as AMQP can hand to a worker ahead of time.
 _MOST_AT_ONCE = 65_535
-_ONE_AT_A_TIME = Inert("has no effect: a worker handles one event at a time; use numWorkers")
-_BATCHES = Inert("is for http and rabbit-mq")
+_ONE_AT_A_TIME = Ignored("has no effect: a worker handles one event at a time; use numWorkers")
+_BATCHES = Ignored("is for http and rabbit-mq")
 
 
 class Batch(NuclioDocument):
@@ -49,7 +49,7 @@ class _Trigger(NuclioDocument):
 
     name: str = ""
     """The trigger's key again, if anything."""
-    class_: Annotated[str, Inert("is ignored, as in Nuclio")] = Field("", alias="class")
+    class_: Annotated[str, Ignored("is ignored, as in Nuclio")] = Field("", alias="class")
     disabled: bool = False
     """Leave the trigger out."""
     num_workers: int = Field(1, ge=0, le=_MOST_WORKERS)
@@ -58,12 +58,12 @@ class _Trigger(NuclioDocument):
     """The older name of numWorkers."""
     url: Address = ""
     """The broker's address; empty is the stack's own broker."""
-    username: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""
-    password: Annotated[str, Inert("is for rabbit-mq and mqtt")] = ""
+    username: Annotated[str, Ignored("is for rabbit-mq and mqtt")] = ""
+    password: Annotated[str, Ignored("is for rabbit-mq and mqtt")] = ""
     secret: str = ""
     """A secret, as NAME.KEY, that holds the broker's address with its account; wins over url."""
-    paths: Annotated[list[str], Inert()] = []
-    partitions: Annotated[list[Any], Inert()] = []
+    paths: Annotated[list[str], Ignored()] = []
+    partitions: Annotated[list[Any], Ignored()] = []
     annotations: dict[str, str] = {}
     """Notes of yours, as key: value."""
     worker_availability_timeout_milliseconds: int | None = None
@@ -73,15 +73,15 @@ class _Trigger(NuclioDocument):
     worker_allocator_name: str = ""
     """Triggers that name the same share their workers."""
     explicit_ack_mode: Annotated[
-        Literal["", "enable", "disable", "explicitOnly"], Inert("is for Kafka and v3io streams")
+        Literal["", "enable", "disable", "explicitOnly"], Ignored("is for Kafka and v3io streams")
     ] = ""
-    wait_explicit_ack_during_rebalance_timeout: Annotated[str, Inert("is for Kafka")] = ""
+    wait_explicit_ack_during_rebalance_timeout: Annotated[str, Ignored("is for Kafka")] = ""
     batch: Batch | None = None
     """Hand over several events at once."""
     mode: Annotated[Literal["sync", "async"], _ONE_AT_A_TIME] = "sync"
     async_: Annotated[dict[str, Any], _ONE_AT_A_TIME] = Field({}, alias="async")
-    total_tasks: Annotated[int, Inert()] = Field(0, alias="total_tasks")
-    max_task_allocation: Annotated[int, Inert()] = Field(0, alias="max_task_allocation")
+    total_tasks: Annotated[int, Ignored()] = Field(0, alias="total_tasks")
+    max_task_allocation: Annotated[int, Ignored()] = Field(0, alias="max_task_allocation")
 
     @property
     def workers(self) -> int:
@@ -98,7 +98,7 @@ class HttpTrigger(_Trigger):
 
     @property
     def is_published(self) -> bool:
-        """Say whether a port of this machine leads to it."""
+        """Return whether a port of this machine leads to it."""
         hidden = self.annotations.get("nuclio.io/disable-port-publishing", "").lower() == "true"
         return bool(self.attributes.port) or not (hidden or self.attributes.disable_port_publishing)
 

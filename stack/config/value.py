@@ -130,7 +130,7 @@ Labels = Annotated[dict[str, str], AfterValidator(_check_label)]
 _ZERO = "\0"
 
 
-def find_zeros(document: object) -> Iterator[Problem]:
+def find_nuls(document: object) -> Iterator[Problem]:
     """Find each text of a document, keys included, that has a NUL character."""
     waiting: list[tuple[tuple[str, ...], object]] = [((), document)]
     while waiting:
@@ -158,7 +158,7 @@ _OWN_HOSTS = ("rabbitmq-mqtt", "rabbitmq")
 
 
 def is_own_broker(url: str) -> bool:
-    """Say whether a trigger's url means the stack's broker: it is empty, or names its service."""
+    """Return whether a trigger's url means the stack's broker: it is empty, or names its service."""
     return not url or _split_url(url).hostname in _OWN_HOSTS
 
 

@@ -121,7 +121,7 @@ def _set(source: str, node: yaml.MappingNode, path: tuple[str, ...], value: Any)
 
 
 def _add(source: str, node: yaml.MappingNode, path: tuple[str, ...], value: Any) -> str:
-    """Add a key to a mapping; one in braces is written anew on a line of its own."""
+    """Add a key to a mapping; one in braces is written again on a line of its own."""
     if node.flow_style:
         content = _put(_load(source, node), path, value)
         text = yaml.safe_dump(content, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)

@@ -97,7 +97,7 @@ def parse_mapping(text: str, name: str) -> dict[str, Any]:
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
-    """Say what libyaml means, where its words help nobody."""
+    """Say what libyaml means, where its words help no one."""
     problem, start = error.problem or error.context or "", error.problem_mark.index if error.problem_mark else 0
     if problem == _SECOND:
         return "another document begins here; one file holds one function, so take out this --- and what follows"

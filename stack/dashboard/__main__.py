@@ -7,7 +7,7 @@ import uvicorn
 
 from stack.dashboard.app import make_app
 from stack.dashboard.security.head_deadline import HeadDeadline
-from stack.dashboard.services import open_desk
+from stack.dashboard.services import open_services
 from stack.errors import StackError
 from stack.state.workspace import become_owner, is_inside
 
@@ -36,10 +36,10 @@ def serve(host: str, port: int) -> None:
     Raises:
         StackError: the workspace's settings do not allow it.
     """
-    desk = open_desk()
+    services = open_services()
     if is_inside():
-        become_owner(desk.workspace)
-    app = HeadDeadline(make_app(desk))
+        become_owner(services.workspace)
+    app = HeadDeadline(make_app(services))
     uvicorn.run(
         app, host=host, port=port, http=app.protocol, log_level="warning", server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS, proxy_headers=False,

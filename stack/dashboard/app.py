@@ -45,16 +45,16 @@ from stack.dashboard.pages import (
     test,
     triggers,
 )
-from stack.dashboard.security.auth import Gatekeeper, LoginGuard
+from stack.dashboard.security.auth import Authenticator, LoginGuard
 from stack.dashboard.security.headers import Cors, HostGuard, Policy, find_proxies, machine_names
 from stack.dashboard.security.session import CsrfGuard, SessionCookies, Sessions
-from stack.dashboard.services import Desk
+from stack.dashboard.services import Services
 from stack.demo.state import DemoSource, SimulatorSource
 from stack.docker.stack import Stack
 from stack.errors import ConfigError
-from stack.live.broadcaster import open_hub
-from stack.live.reconciler import Caretaker, keep_up
-from stack.run.recovery import clear_relics
+from stack.live.broadcaster import open_broadcaster
+from stack.live.reconciler import Reconciler, keep_up
+from stack.run.recovery import clear_stale_containers
 from stack.state.access import Access, load_access, load_session_key
 from stack.state.workspace import is_inside
 
@@ -73,16 +73,16 @@ _API = (
 )
 
 
-def make_app(desk: Desk) -> Starlette:
+def make_app(services: Services) -> Starlette:
     """Make the application of a workspace.
 
     Raises:
         ConfigError: other machines can reach it, and no login was made.
     """
-    settings = desk.stack().settings
-    gatekeeper = Gatekeeper(_find_access(desk, settings))
+    settings = services.stack().settings
+    authenticator = Authenticator(_find_access(services, settings))
     seconds = settings.dashboard.session_hours * _HOUR
-    sessions = Sessions(desk.workspace.secrets / _SESSIONS, seconds)
+    sessions = Sessions(services.workspace.secrets / _SESSIONS, seconds)
     proxies = find_proxies(settings.dashboard.proxies, is_inside=is_inside())
     app = Starlette(
         routes=_routes(),
@@ -93,18 +93,18 @@ def make_app(desk: Desk) -> Starlette:
             Middleware(Cors, origins=settings.dashboard.origins),
             Middleware(
                 SessionCookies,
-                key=load_session_key(desk.workspace),
+                key=load_session_key(services.workspace),
                 name=f"{settings.project}-session",
                 seconds=seconds,
             ),
-            Middleware(LoginGuard, gatekeeper=gatekeeper, sessions=sessions),
+            Middleware(LoginGuard, authenticator=authenticator, sessions=sessions),
             Middleware(CsrfGuard),
             Middleware(SlashStripper),
         ],
         exception_handlers=handlers(),
         lifespan=_live,
     )
-    app.state.desk, app.state.gatekeeper, app.state.sessions = desk, gatekeeper, sessions
+    app.state.services, app.state.authenticator, app.state.sessions = services, authenticator, sessions
     return app
 
 
@@ -136,10 +136,10 @@ def _routes() -> list[BaseRoute]:
     ]
 
 
-def _find_access(desk: Desk, settings: Settings) -> Access | None:
+def _find_access(services: Services, settings: Settings) -> Access | None:
     if not settings.has_dashboard_login:
         return None
-    access = load_access(desk.workspace)
+    access = load_access(services.workspace)
     if access is None:
         why = f"bind: {settings.bind}" if not settings.is_local else f"dashboard.login: {settings.dashboard.login}"
         raise ConfigError([f"stack.yaml: {why} needs a login; type `invoke credentials`, then again."])
@@ -152,26 +152,28 @@ async def _tell_health(_: Request) -> Response:
 
 @asynccontextmanager
 async def _live(app: Starlette) -> AsyncIterator[None]:
-    desk: Desk = app.state.desk
-    stack = await run_in_threadpool(desk.stack)
-    catalogue = desk.catalogue
-    caretaker = Caretaker(partial(_find_functions, stack), lambda names: clear_relics(desk.stack(), names))
-    heard = [lambda _: catalogue.forget_containers(), caretaker.hear]
-    async with open_hub(stack, catalogue.records, heard=heard) as desk.hub:
+    services: Services = app.state.services
+    stack = await run_in_threadpool(services.stack)
+    catalogue = services.catalogue
+    reconciler = Reconciler(
+        partial(_find_functions, stack), lambda names: clear_stale_containers(services.stack(), names)
+    )
+    heard = [lambda _: catalogue.forget_containers(), reconciler.hear]
+    async with open_broadcaster(stack, catalogue.records, heard=heard) as services.broadcaster:
         catalogue.is_docker_followed = True
-        caring = asyncio.create_task(caretaker.run(), name="relics of deploys")
+        caring = asyncio.create_task(reconciler.run(), name="relics of deploys")
         keeping = asyncio.create_task(keep_up(stack), name="upkeep of the broker")
-        show = partial(desk.hub.touch, "functions", "history")
+        show = partial(services.broadcaster.touch, "functions", "history")
         watching = asyncio.create_task(catalogue.watch(show), name="files of functions")
         compiling = asyncio.create_task(run_in_threadpool(compile_pages), name="templates")
-        desk.hub.add("simulator", lambda _: SimulatorSource(desk.simulator))
-        desk.hub.add(demo.TOPIC, lambda _: DemoSource(desk.stage))
+        services.broadcaster.add("simulator", lambda _: SimulatorSource(services.simulator))
+        services.broadcaster.add(demo.TOPIC, lambda _: DemoSource(services.stage))
         try:
             yield
         finally:
-            await run_in_threadpool(desk.simulator.stop)
-            await desk.stage.close()
-            await desk.jobs.stop()
+            await run_in_threadpool(services.simulator.stop)
+            await services.stage.close()
+            await services.jobs.stop()
             watching.cancel()
             caring.cancel()
             keeping.cancel()

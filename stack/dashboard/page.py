@@ -16,9 +16,9 @@ from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.security.auth import is_logged_in, is_login_needed, user_of
 from stack.dashboard.security.session import FIELD, give_token
-from stack.dashboard.services import desk_of
+from stack.dashboard.services import services_of
 from stack.errors import StackError
-from stack.live.broadcaster import Hub
+from stack.live.broadcaster import Broadcaster
 from stack.live.channel import Update
 from stack.state.workspace import PROGRAM
 
@@ -31,7 +31,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
     token = give_token(request)
     shared = {
         "request": request,
-        "project": desk_of(request).project,
+        "project": services_of(request).project,
         "user": user_of(request),
         "is_login_needed": is_login_needed(request),
         "csrf_token": token,
@@ -41,7 +41,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
 
 
 def compile_pages() -> None:
-    """Compile every template, so that nobody's first page waits for it."""
+    """Compile every template, so that no one's first page waits for it."""
     environment = _environment()
     for name in environment.list_templates(extensions=["html"]):
         environment.get_template(name)
@@ -79,16 +79,16 @@ def routes() -> list[BaseRoute]:
 
 async def _stream(request: Request) -> Response:
     """Stream the topics of `?topics=a,b`, each name quoted for itself."""
-    hub = desk_of(request).hub
+    broadcaster = services_of(request).broadcaster
     topics = read_topics(request.url.query)
     try:
-        hub.check(topics)
+        broadcaster.check(topics)
     except StackError as error:
         return PlainTextResponse(f"{error}\n", 404)
     return EventSourceResponse(
-        _encode_all(hub, topics, lambda: is_logged_in(request)),
+        _encode_all(broadcaster, topics, lambda: is_logged_in(request)),
         ping=_PING_SECONDS,
-        shutdown_event=hub.ending,
+        shutdown_event=broadcaster.ending,
         shutdown_grace_period=_GRACE_SECONDS,
     )
 
@@ -99,10 +99,12 @@ def read_topics(query: str) -> Sequence[str]:
     return [unquote(name) for value in values for name in value.split(",") if name]
 
 
-async def _encode_all(hub: Hub, topics: Sequence[str], may_see: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def _encode_all(
+    broadcaster: Broadcaster, topics: Sequence[str], may_see: Callable[[], bool]
+) -> AsyncIterator[bytes]:
     """Yield events until who follows them is logged out."""
     yield ServerSentEvent(comment="live", retry=_RETRY).encode()
-    async with aclosing(hub.follow(topics)) as updates:
+    async with aclosing(broadcaster.follow(topics)) as updates:
         async for update in updates:
             if not may_see():
                 return

@@ -1,4 +1,4 @@
-"""The desk: what every request is answered from."""
+"""The services: what every request is answered from."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from stack.config.settings import load_settings
-from stack.demo.state import Stage
+from stack.demo.state import DemoRunner
 from stack.docker.stack import Stack, open_stack
 from stack.errors import StackError
-from stack.live.broadcaster import Hub
+from stack.live.broadcaster import Broadcaster
 from stack.plan.metrics import Trouble, find_handling_troubles, read_handling
 from stack.rabbitmq.management import Broker, find_broker, find_device_broker
 from stack.rabbitmq.simulator import Simulator
@@ -25,7 +25,7 @@ _PATIENCE = 0.12
 
 
 @dataclass
-class Desk:
+class Services:
     """The workspace, and what is known of what runs in it."""
 
     workspace: Workspace
@@ -33,20 +33,20 @@ class Desk:
     """The Compose project, which stays as long as the dashboard runs in it."""
     jobs: Jobs
     catalogue: Catalogue
-    hub: Hub = field(init=False)
+    broadcaster: Broadcaster = field(init=False)
     """It is open while the application runs."""
     mentions: MentionReader = field(init=False)
     simulator: Simulator = field(init=False)
-    stage: Stage = field(init=False)
+    stage: DemoRunner = field(init=False)
     """Where the demo is played."""
 
     def __post_init__(self) -> None:
         self.mentions = MentionReader(self.workspace)
         self.simulator = Simulator(lambda: find_device_broker(self.stack()))
-        self.stage = Stage(self.stack, self.catalogue, self.jobs)
+        self.stage = DemoRunner(self.stack, self.catalogue, self.jobs)
 
     async def records(self) -> tuple[FunctionRecord, ...]:
-        """Return what is known of every function, read anew in a thread only if something has changed.
+        """Return what is known of every function, read again in a thread only if something has changed.
 
         Raises:
             ConfigError: stack.yaml is wrong.
@@ -55,7 +55,7 @@ class Desk:
         return await run_in_threadpool(self.catalogue.records) if known is None else known
 
     def stack(self) -> Stack:
-        """Return the stack as its files say now; a function that is wrong stands in nobody's way.
+        """Return the stack as its files say now; a function that is wrong stands in no one's way.
 
         Raises:
             ConfigError: stack.yaml is wrong.
@@ -71,8 +71,8 @@ class Desk:
         return find_broker(self.stack())
 
 
-def open_desk() -> Desk:
-    """Return the desk of this program's workspace.
+def open_services() -> Services:
+    """Return the services of this program's workspace.
 
     Raises:
         ConfigError: stack.yaml is wrong.
@@ -81,30 +81,30 @@ def open_desk() -> Desk:
     jobs = Jobs(workspace)
     catalogue = Catalogue(workspace, jobs)
     jobs.on_change = catalogue.forget
-    return Desk(workspace, load_settings(workspace.root).project, jobs, catalogue)
+    return Services(workspace, load_settings(workspace.root).project, jobs, catalogue)
 
 
-def desk_of(request: HTTPConnection) -> Desk:
-    """Return the desk of a request's application."""
-    desk = request.app.state.desk
-    assert isinstance(desk, Desk)
-    return desk
+def services_of(request: HTTPConnection) -> Services:
+    """Return the services of a request's application."""
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services
 
 
-async def find_troubles(desk: Desk, record: FunctionRecord) -> Sequence[Trouble]:
+async def find_troubles(services: Services, record: FunctionRecord) -> Sequence[Trouble]:
     """Return what is wrong with the handlers of a function; nothing where that is not known in time."""
     if not record.is_deployed:
         return ()
     try:
         async with asyncio.timeout(_PATIENCE):
-            figures = await desk.hub.latest("functions") or {}
+            figures = await services.broadcaster.latest("functions") or {}
     except (TimeoutError, StackError):
         return ()
     return tuple(find_handling_troubles(record.name, read_handling(figures.get(record.name, {}))))
 
 
-async def add_troubles(desk: Desk, record: FunctionRecord) -> FunctionRecord:
+async def add_troubles(services: Services, record: FunctionRecord) -> FunctionRecord:
     """Return what is known of a function, with what is wrong with its handlers where nothing else is said of it."""
     if record.message:
         return record
-    return replace(record, message=" ".join(one.what for one in await find_troubles(desk, record)))
+    return replace(record, message=" ".join(one.what for one in await find_troubles(services, record)))

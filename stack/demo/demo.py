@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from stack.demo.report import open_report
-from stack.demo.run import Play
+from stack.demo.run import DemoRun
 from stack.docker.stack import Stack
 from stack.errors import DemoError
 from stack.plan.broker import SERVICE
-from stack.plan.demo import ALERT, CONSUMERS, EVENTS, Seconds, Tally
-from stack.plan.device import AMQP, BOTH, MQTT, Order, check_order
+from stack.plan.demo import ALERT, CONSUMERS, EVENTS, Scoreboard, Seconds
+from stack.plan.device import AMQP, BOTH, MQTT, SendRequest, check_request
 from stack.plan.function import own_queues
 from stack.rabbitmq.management import find_broker
 from stack.run.deploy import deploy_functions
@@ -20,23 +20,23 @@ from stack.run.up import bring_up, prepare_images
 from stack.state.deployment import load_deployments
 
 
-def run_demo(order: Order, *, down: bool, as_json: bool) -> None:
+def run_demo(order: SendRequest, *, down: bool, as_json: bool) -> None:
     """Bring everything up, send readings, and tell what became of each.
 
     Raises:
         DemoError: a reading was not sent, or has no feedback.
         StackError: an option is wrong, or the stack or a function does not come up.
     """
-    check_order(order, (AMQP, MQTT, BOTH))
+    check_request(order, (AMQP, MQTT, BOTH))
     names = [*map(CONSUMERS.__getitem__, order.protocols), *map(EVENTS.__getitem__, order.protocols), ALERT]
     watch = Watch()
     stack = _prepare(names, watch)
     try:
         report = open_report(order, as_json=as_json)
-        play = Play(find_broker(stack), order, report)
-        tally = play.run(find_alert_queues(stack), watch)
-        report.tell(tally.verdict(watch.seconds()), stack, names, stays=not down)
-        _judge(tally)
+        play = DemoRun(find_broker(stack), order, report)
+        scoreboard = play.run(find_alert_queues(stack), watch)
+        report.tell(scoreboard.verdict(watch.seconds()), stack, names, stays=not down)
+        _judge(scoreboard)
     finally:
         if down:
             take_down(volumes=False)
@@ -78,32 +78,32 @@ def find_alert_queues(stack: Stack) -> tuple[str, ...]:
     return own_queues(load_deployments(stack.workspace)[ALERT].plan(stack.settings))
 
 
-def _judge(tally: Tally) -> None:
+def _judge(scoreboard: Scoreboard) -> None:
     """Complain of readings that were not sent, and of those that have no feedback.
 
     Raises:
         DemoError: there are some.
     """
-    problems = [problem for problem in (_explain_unsent(tally), _explain_missing(tally)) if problem]
+    problems = [problem for problem in (_explain_unsent(scoreboard), _explain_missing(scoreboard)) if problem]
     if problems:
         raise DemoError("\n".join(problems))
 
 
-def _explain_unsent(tally: Tally) -> str:
-    unsent = tally.total - tally.sent
+def _explain_unsent(scoreboard: Scoreboard) -> str:
+    unsent = scoreboard.total - scoreboard.sent
     if not unsent:
         return ""
     why = f"RabbitMQ took nothing for a while. Look at `invoke status` and `invoke logs {SERVICE}`, then try again."
-    return f"{unsent} of {tally.total} readings were not sent: {why}"
+    return f"{unsent} of {scoreboard.total} readings were not sent: {why}"
 
 
-def _explain_missing(tally: Tally) -> str:
-    missing = tally.missing()
+def _explain_missing(scoreboard: Scoreboard) -> str:
+    missing = scoreboard.missing()
     if not missing:
         return ""
     owed = " and ".join(f"{count} from {function}" for function, count in missing.items())
     logs = " and ".join(f"`invoke logs {function}`" for function in missing)
     return (
-        f"{sum(missing.values())} of {tally.sent} readings have no feedback ({owed}). Look at {logs}; "
+        f"{sum(missing.values())} of {scoreboard.sent} readings have no feedback ({owed}). Look at {logs}; "
         "a restart of the broker, or another consumer of iot/logs, takes feedback away too."
     )

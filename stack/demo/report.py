@@ -7,8 +7,8 @@ from typing import Protocol, Self
 
 from stack import console
 from stack.docker.stack import Stack
-from stack.plan.demo import EVENTS, Alert, Answer, Tally, Verdict
-from stack.plan.device import Order, Reading, count_readings
+from stack.plan.demo import EVENTS, Alert, Answer, Scoreboard, Verdict
+from stack.plan.device import Reading, SendRequest, count_readings
 from stack.plan.stack import is_nuclio
 from stack.rabbitmq.management import find_broker
 from stack.run.function_status import list_functions
@@ -29,7 +29,7 @@ class Report(AbstractContextManager["Report"], Protocol):
     def show_alert(self, alert: Alert) -> None:
         """Show an alert."""
 
-    def show_progress(self, tally: Tally) -> None:
+    def show_progress(self, scoreboard: Scoreboard) -> None:
         """Show how far it is."""
 
     def tell(self, verdict: Verdict, stack: Stack, names: Sequence[str], *, stays: bool) -> None:
@@ -56,7 +56,7 @@ class SilentReport:
     def show_alert(self, alert: Alert) -> None:
         """Show nothing."""
 
-    def show_progress(self, tally: Tally) -> None:
+    def show_progress(self, scoreboard: Scoreboard) -> None:
         """Show nothing."""
 
     def tell(self, verdict: Verdict, stack: Stack, names: Sequence[str], *, stays: bool) -> None:
@@ -79,9 +79,9 @@ class CountReport(SilentReport):
     ) -> None:
         self._exit.close()
 
-    def show_progress(self, tally: Tally) -> None:
+    def show_progress(self, scoreboard: Scoreboard) -> None:
         """Show how many are sent, and how many have feedback."""
-        self._work.follow([f"{tally.sent} of {tally.total} sent, {tally.handled} answered"])
+        self._work.follow([f"{scoreboard.sent} of {scoreboard.total} sent, {scoreboard.handled} answered"])
 
     def tell(self, verdict: Verdict, stack: Stack, names: Sequence[str], *, stays: bool) -> None:
         """Show the verdict as a table, and the addresses."""
@@ -112,7 +112,7 @@ class LineReport(CountReport):
             markup=False,
         )
 
-    def show_progress(self, tally: Tally) -> None:
+    def show_progress(self, scoreboard: Scoreboard) -> None:
         """Show nothing: the lines do."""
 
 
@@ -124,7 +124,7 @@ class JsonReport(CountReport):
         console.show_json(verdict.document())
 
 
-def open_report(order: Order, *, as_json: bool) -> Report:
+def open_report(order: SendRequest, *, as_json: bool) -> Report:
     """Return what suits the order: a person can follow only so many lines a second."""
     title = "Sending " + " and ".join(f"{count_readings(order.count)} over {one.upper()}" for one in order.protocols)
     if as_json:

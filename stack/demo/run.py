@@ -12,8 +12,8 @@ from typing import Protocol
 
 from stack import console
 from stack.demo.report import Report
-from stack.plan.demo import Tally, read_alert
-from stack.plan.device import Order, Reading, measure
+from stack.plan.demo import Scoreboard, read_alert
+from stack.plan.device import Reading, SendRequest, measure
 from stack.rabbitmq.device import send
 from stack.rabbitmq.listener import Listener, Message, Queue
 from stack.rabbitmq.management import Broker
@@ -37,10 +37,10 @@ class Clock(Protocol):
         """Add the time that the block takes to a part."""
 
 
-class Play:
+class DemoRun:
     """One run of readings; other people's messages on the two queues are left there."""
 
-    def __init__(self, broker: Broker, order: Order, report: Report) -> None:
+    def __init__(self, broker: Broker, order: SendRequest, report: Report) -> None:
         self._broker = broker
         self._order = order
         self._report = report
@@ -48,20 +48,20 @@ class Play:
         self._stop = threading.Event()
         self._progress = 0.0
         self._readings = {one: measure(replace(order, protocol=one), Random()) for one in order.protocols}
-        self._tally = Tally(self._readings)
+        self._scoreboard = Scoreboard(self._readings)
 
-    def run(self, alert_queues: Collection[str], clock: Clock) -> Tally:
+    def run(self, alert_queues: Collection[str], clock: Clock) -> Scoreboard:
         """Send all, and listen until each reading has its feedback or nothing moves any more.
 
         Raises:
             BrokerError: the broker cannot be reached, or another program takes the feedback.
         """
         with Listener(self._broker, _QUEUES, told=console.warn) as listener:
-            self._tally.skip(listener.waiting[LOGS])
+            self._scoreboard.skip(listener.waiting[LOGS])
             with clock.measure("messages"), self._report:
                 self._exchange(listener)
             self._wait_for_alerts(listener, alert_queues)
-        return self._tally
+        return self._scoreboard
 
     def stop(self) -> None:
         """Have the devices send no more; what they sent is waited for. Any thread may ask."""
@@ -78,11 +78,11 @@ class Play:
                 self._stop.set()
 
     def _is_over(self, devices: Sequence["Future[Sequence[Reading]]"]) -> bool:
-        """Say whether there is nothing to wait for; an error of a device is raised here."""
+        """Return whether there is nothing to wait for; an error of a device is raised here."""
         # Asked first, so that none of those that count as done fails without being looked at.
         are_done = all(device.done() for device in devices)
         unheard = sum(_count_unheard(device) for device in devices)
-        if are_done and self._tally.owed <= unheard:
+        if are_done and self._scoreboard.owed <= unheard:
             return True
         return time.monotonic() > self._progress + _PATIENCE
 
@@ -92,14 +92,14 @@ class Play:
 
     def _note_sent(self, reading: Reading) -> None:
         self._progress = time.monotonic()
-        self._tally.note_sent(reading, self._progress)
+        self._scoreboard.note_sent(reading, self._progress)
         self._report.show_sent(reading)
 
     def _take(self, listener: Listener, seconds: float) -> int:
         """Take in what arrived; return how many messages of this demo that were."""
         own = [message for message in listener.receive(seconds) if self._note(message)]
         listener.acknowledge(own)
-        self._report.show_progress(self._tally)
+        self._report.show_progress(self._scoreboard)
         return len(own)
 
     def _note(self, message: Message) -> bool:
@@ -107,10 +107,10 @@ class Play:
         if message.queue == ALERTS:
             alert = read_alert(message.text, self._since)
             if alert:
-                self._tally.alerts += 1
+                self._scoreboard.alerts += 1
                 self._report.show_alert(alert)
             return alert is not None
-        is_own, answer = self._tally.note_feedback(message.text, message.correlation, message.time)
+        is_own, answer = self._scoreboard.note_feedback(message.text, message.correlation, message.time)
         if answer:
             self._progress = message.time
             self._report.show_answer(answer)

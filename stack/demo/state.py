@@ -12,11 +12,11 @@ from typing import Any
 from stack import console
 from stack.demo.demo import find_alert_queues
 from stack.demo.report import SilentReport
-from stack.demo.run import Play
+from stack.demo.run import DemoRun
 from stack.docker.stack import Stack
 from stack.errors import ConflictError, FunctionError, StackError
-from stack.plan.demo import ALERT, CONSUMERS, Alert, Answer, Seconds, Tally
-from stack.plan.device import AMQP, BOTH, MQTT, Order, Reading, check_order, count_readings
+from stack.plan.demo import ALERT, CONSUMERS, Alert, Answer, Scoreboard, Seconds
+from stack.plan.device import AMQP, BOTH, MQTT, Reading, SendRequest, check_request, count_readings
 from stack.rabbitmq.management import find_broker
 from stack.rabbitmq.simulator import Simulator
 from stack.run.catalogue import Catalogue
@@ -32,7 +32,7 @@ IDLE, DEPLOYING, PLAYING, DONE, FAILED = "idle", "deploying", "playing", "done",
 
 
 @dataclass
-class Scene:
+class DemoState:
     """What there is to see: counts, readings as [time, sensor, degrees], and the latest answers and alerts first."""
 
     phase: str = IDLE
@@ -51,14 +51,14 @@ class Scene:
 
     @property
     def is_running(self) -> bool:
-        """Say whether there is more to come."""
+        """Return whether there is more to come."""
         return self.phase in (DEPLOYING, PLAYING)
 
 
 class SceneReport(SilentReport):
     """Paints the scene; devices and the listener call from threads of their own."""
 
-    def __init__(self, scene: Scene, lock: threading.Lock) -> None:
+    def __init__(self, scene: DemoState, lock: threading.Lock) -> None:
         self._scene = scene
         self._lock = lock
 
@@ -80,43 +80,43 @@ class SceneReport(SilentReport):
         with self._lock:
             self._scene.alerts.appendleft({"time": round(time.time(), 2), **asdict(alert)})
 
-    def show_progress(self, tally: Tally) -> None:
+    def show_progress(self, scoreboard: Scoreboard) -> None:
         """Count."""
         with self._lock:
-            _count(self._scene, tally)
+            _count(self._scene, scoreboard)
 
 
-class Stage:
+class DemoRunner:
     """Plays the demo on the stack that is up; whoever watches asks for the scene."""
 
     def __init__(self, stack: Callable[[], Stack], catalogue: Catalogue, jobs: Jobs) -> None:
         self._open_stack = stack
         self._catalogue = catalogue
         self._jobs = jobs
-        self._scene = Scene()
+        self._scene = DemoState()
         self._lock = threading.Lock()
-        self._play: Play | None = None
+        self._play: DemoRun | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def is_running(self) -> bool:
-        """Say whether a demo is on."""
+        """Return whether a demo is on."""
         return self._scene.is_running
 
-    def start(self, order: Order) -> None:
+    def start(self, order: SendRequest) -> None:
         """Begin; functions that are not deployed are deployed first.
 
         Raises:
             ConflictError: a demo is on.
             StackError: the order makes no sense.
         """
-        check_order(order, (AMQP, MQTT, BOTH))
+        check_request(order, (AMQP, MQTT, BOTH))
         if order.count > _MOST_READINGS or not 0 < order.rate <= _FASTEST or order.sensors > _MOST_SENSORS:
             limits = f"{_MOST_READINGS} readings, {_FASTEST:g} a second and {_MOST_SENSORS} sensors"
             raise FunctionError(f"The demo shows at most {limits}; `invoke demo` sends more.")
         if self.is_running:
             raise ConflictError("The demo is on; stop it, or wait for its end.")
-        self._scene = Scene(DEPLOYING, total=order.count * len(order.protocols))
+        self._scene = DemoState(DEPLOYING, total=order.count * len(order.protocols))
         self._task = asyncio.create_task(self._run(order, self._scene), name="demo")
 
     def stop(self) -> None:
@@ -138,7 +138,7 @@ class Stage:
         lists = {name: list(value) for name, value in scene.items() if isinstance(value, deque)}
         return {**scene, **lists, "threshold": self._find_threshold()}
 
-    async def _run(self, order: Order, scene: Scene) -> None:
+    async def _run(self, order: SendRequest, scene: DemoState) -> None:
         try:
             await self._prepare([*(CONSUMERS[one] for one in order.protocols), ALERT], scene)
             scene.phase, scene.message = PLAYING, ""
@@ -149,13 +149,13 @@ class Stage:
             scene.phase, scene.message = FAILED, "The dashboard ended meanwhile."
             raise
         except Exception as error:
-            # Whatever it is, nobody may wait for the end of what has ended.
+            # Whatever it is, no one may wait for the end of what has ended.
             console.warn(f"The demo broke off: {error!r}")
             scene.phase, scene.message = FAILED, "The demo broke off; `invoke logs dashboard` tells why."
         finally:
             self._play = None
 
-    async def _prepare(self, names: Sequence[str], scene: Scene) -> None:
+    async def _prepare(self, names: Sequence[str], scene: DemoState) -> None:
         """Deploy what is not deployed yet.
 
         Raises:
@@ -169,15 +169,15 @@ class Stage:
             if reason := await job.wait():
                 raise FunctionError(f"{name} cannot be deployed: {reason}")
 
-    def _show(self, order: Order, scene: Scene) -> None:
+    def _show(self, order: SendRequest, scene: DemoState) -> None:
         stack = self._open_stack()
-        self._play = Play(find_broker(stack), order, SceneReport(scene, self._lock))
-        tally = self._play.run(find_alert_queues(stack), _Unmeasured())
-        verdict = tally.verdict(Seconds(0, 0, 0, 0))
+        self._play = DemoRun(find_broker(stack), order, SceneReport(scene, self._lock))
+        scoreboard = self._play.run(find_alert_queues(stack), _Unmeasured())
+        verdict = scoreboard.verdict(Seconds(0, 0, 0, 0))
         with self._lock:
-            _count(scene, tally)
+            _count(scene, scoreboard)
             scene.lost, scene.p50, scene.p99 = verdict.lost, verdict.latency_ms["p50"], verdict.latency_ms["p99"]
-            scene.phase, scene.message = DONE, _judge(tally)
+            scene.phase, scene.message = DONE, _judge(scoreboard)
 
     def _find_threshold(self) -> float:
         try:
@@ -189,21 +189,23 @@ class Stage:
 
 class _Unmeasured:
     def measure(self, part: str) -> AbstractContextManager[None]:
-        """Measure nothing: nobody asks how long the parts took."""
+        """Measure nothing: no one asks how long the parts took."""
         return nullcontext()
 
 
-def _count(scene: Scene, tally: Tally) -> None:
-    scene.sent, scene.handled, scene.logged = tally.sent, tally.handled, tally.logged
-    scene.alert_count = tally.alerts
+def _count(scene: DemoState, scoreboard: Scoreboard) -> None:
+    scene.sent, scene.handled, scene.logged = scoreboard.sent, scoreboard.handled, scoreboard.logged
+    scene.alert_count = scoreboard.alerts
 
 
-def _judge(tally: Tally) -> str:
-    if not tally.owed:
-        part = f"{tally.sent} of " if tally.sent < tally.total else ""
-        return f"{part}{count_readings(tally.total)} sent, and each was answered."
-    owed = ", ".join(f"{count} from {function}" for function, count in tally.missing().items())
-    return f"{tally.owed} of {tally.sent} readings have no feedback: {owed}. The functions' logs may tell why."
+def _judge(scoreboard: Scoreboard) -> str:
+    if not scoreboard.owed:
+        part = f"{scoreboard.sent} of " if scoreboard.sent < scoreboard.total else ""
+        return f"{part}{count_readings(scoreboard.total)} sent, and each was answered."
+    owed = ", ".join(f"{count} from {function}" for function, count in scoreboard.missing().items())
+    return (
+        f"{scoreboard.owed} of {scoreboard.sent} readings have no feedback: {owed}. The functions' logs may tell why."
+    )
 
 
 # Seconds between two looks, while a demo is on and while none is.
@@ -213,7 +215,7 @@ _PLAYING, _IDLE = 1.0, 30.0
 class DemoSource:
     """What there is to see of the demo."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: DemoRunner) -> None:
         self.pause = _IDLE
         self._stage = stage
 

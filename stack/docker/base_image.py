@@ -15,7 +15,7 @@ from stack import console
 from stack.config.settings import ImageSource, Settings
 from stack.docker.engine import Engine
 from stack.errors import BuildError, HostError
-from stack.plan.image import Archive, Ground
+from stack.plan.image import Archive, BaseImages
 from stack.state.host import archive_stamp, find_ca, processor_digest, read_archive
 from stack.state.state_file import parse_json, try_read_word
 from stack.state.workspace import Workspace, is_inside, write_file
@@ -36,12 +36,12 @@ class _KnownArchive:
     sources: tuple[str, ...]
 
 
-def choose_ground(workspace: Workspace, settings: Settings, engine: Engine) -> Ground:
+def choose_base_images(workspace: Workspace, settings: Settings, engine: Engine) -> BaseImages:
     """Decide what images stand on; with `auto` the registry is asked once, and the answer is remembered."""
     wanted = settings.images.source
     source = _resolve(workspace, settings, engine) if wanted is ImageSource.AUTO else wanted
     archive = _NO_ARCHIVE if source is ImageSource.REGISTRY else _find_archive(workspace)
-    return Ground(
+    return BaseImages(
         source,
         archive,
         has_ca=find_ca(settings) is not None,
@@ -117,7 +117,7 @@ def _answers(engine: Engine, name: str) -> bool:
     return answered.is_set()
 
 
-# What nobody reads in a container.
+# What no one reads in a container.
 _UNREAD = "usr/share/doc usr/share/man usr/share/locale usr/share/info var/log/* var/cache/debconf/*-old"
 _LOG_BYTES = 4000
 

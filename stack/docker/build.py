@@ -61,7 +61,7 @@ class Bake:
         return json.dumps({"target": targets}).replace("${", "$${").replace("%{", "%%{")
 
     def sort(self, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Yield whose each line of the log is, and the line with that name; one that is nobody's is left out."""
+        """Yield whose each line of the log is, and the line with that name; one that is no one's is left out."""
         targets, owners = self._targets, dict[str, str]()
         for line in lines:
             if not (match := _LINE.match(line)):

@@ -25,7 +25,7 @@ def own_folder() -> Path:
 
 
 def is_plain() -> bool:
-    """Say whether docker is Docker's own program, which is not configured to lead elsewhere.
+    """Return whether docker is Docker's own program, which is not configured to lead elsewhere.
 
     A script or a snap of that name may lead anywhere.
     """
@@ -34,7 +34,7 @@ def is_plain() -> bool:
 
 
 def is_program(path: Path) -> bool:
-    """Say whether a file is a program that was compiled, which may be run."""
+    """Return whether a file is a program that was compiled, which may be run."""
     if not os.access(path, os.X_OK):
         return False
     with path.open("rb") as file:

@@ -87,27 +87,27 @@ class Container:
 
     @property
     def is_running(self) -> bool:
-        """Say whether its process runs."""
+        """Return whether its process runs."""
         return self.state == "running"
 
     @property
     def is_stopped(self) -> bool:
-        """Say whether it does nothing until somebody starts it, unlike one that Docker is about to start again."""
+        """Return whether it does nothing until somebody starts it, unlike one that Docker is about to start again."""
         return self.state in ("created", "exited", "dead")
 
     @property
     def is_doubtful(self) -> bool:
-        """Say whether it is a function that may do its work although Docker's checks have not found that it does."""
+        """Return whether it is a function that may do its work although Docker's checks have not found that it does."""
         return bool(self.function) and self.is_running and not self.is_ready
 
     @property
     def is_ready(self) -> bool:
-        """Say whether it does its work."""
+        """Return whether it does its work."""
         return self.is_running and self.health == "healthy" and not self.is_cut_off
 
     @property
     def has_failed(self) -> bool:
-        """Say whether its process ended; Docker may be about to start it again."""
+        """Return whether its process ended; Docker may be about to start it again."""
         return self.state in ("exited", "dead", "restarting")
 
     @property
@@ -195,7 +195,7 @@ _DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
 
 
 def is_told(image: str, found: Collection[str]) -> bool:
-    """Say whether an image is among names and ids that Docker told."""
+    """Return whether an image is among names and ids that Docker told."""
     return shorten(image) in found or _is_id_of(image, found)
 
 

@@ -122,7 +122,7 @@ class Engine:
         return memory.find(make_key(command, compose), lambda: require_success(run(command, text=compose.decode())))
 
     def has_image(self, image: str) -> bool:
-        """Say whether an image is here."""
+        """Return whether an image is here."""
         return bool(self.images([image]))
 
     def images(self, names: Iterable[str]) -> set[str]:

@@ -1,4 +1,4 @@
-"""The gateway: has it read its configuration anew, and tells what it has to do."""
+"""The gateway: has it read its configuration again, and tells what it has to do."""
 
 import json
 import time
@@ -24,7 +24,7 @@ _REREAD = "USR2"
 
 @dataclass(frozen=True)
 class Traffic:
-    """One function's requests: in hand or waiting; all there were; and how many containers take them."""
+    """One function's requests: in progress or waiting; all there were; and how many containers take them."""
 
     requests: int
     total: int
@@ -32,7 +32,7 @@ class Traffic:
 
 
 def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
-    """Have the gateway, if it runs, read its configuration anew where it has another; no request fails by it."""
+    """Have the gateway, if it runs, read its configuration again where it has another; no request fails by it."""
     wanted = find_version(files)
     if _read_version(settings) in ("", wanted):
         return
@@ -64,7 +64,7 @@ def find_host(engine: Engine, gateway: Container) -> str:
 
 
 def dismiss(host: str, function: str, container: str) -> None:
-    """Have a container, by its host name, get no further request; what it has in hand goes on.
+    """Have a container, by its host name, get no further request; what it has in progress goes on.
 
     Raises:
         OSError: the gateway does not answer.

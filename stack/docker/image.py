@@ -27,7 +27,7 @@ from stack.plan.render import (
     Inputs,
     control_image,
     dashboard_image,
-    find_foundation,
+    find_base_image,
     function_image,
     gateway_image,
     processor_image,
@@ -95,7 +95,7 @@ class Builder:
         Raises:
             BuildError: one could not be made.
         """
-        laid = [find_foundation(plan, self.inputs) for plan in plans if not runs_as_is(plan.function)]
+        laid = [find_base_image(plan, self.inputs) for plan in plans if not runs_as_is(plan.function)]
         bases = dict.fromkeys(one.python.image for one in laid if one.kind is not Kind.NUCLIO)
         names = {processor_image(self.inputs, base): base for base in bases}
         names.pop(processor_image(self.inputs), None)
@@ -151,12 +151,12 @@ class Builder:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _make_base(self) -> None:
-        ground = self.inputs.ground
-        base = image.debian_image(ground.archive, ground.renewed)
-        if ground.is_registry or self.engine.has_image(base):
+        base_images = self.inputs.base_images
+        base = image.debian_image(base_images.archive, base_images.renewed)
+        if base_images.is_registry or self.engine.has_image(base):
             return
-        with console.working(f"Building a base image from the packages of {ground.archive.codename}") as work:
-            work.follow(make_base(ground.archive, base))
+        with console.working(f"Building a base image from the packages of {base_images.archive.codename}") as work:
+            work.follow(make_base(base_images.archive, base))
 
     def _make_all(self, jobs: Sequence[tuple[str, Callable[[], Iterator[str]]]]) -> None:
         if not jobs:
@@ -166,7 +166,7 @@ class Builder:
             build_all(self.engine, [partial(work.follow, make()) for _, make in jobs])
 
     def _make_broker(self, name: str) -> Iterator[str]:
-        if self.inputs.ground.is_registry:
+        if self.inputs.base_images.is_registry:
             return self.engine.pull(name)
         folder = self.workspace.rendered / "images" / "rabbitmq"
         return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
@@ -179,7 +179,7 @@ class Builder:
         return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", LIBRARIES.parent, {}, self._secrets()))
 
     def _make_gateway(self, name: str) -> Iterator[str]:
-        if self.inputs.ground.is_registry:
+        if self.inputs.base_images.is_registry:
             return self.engine.pull(name)
         folder = self.workspace.rendered / "images" / "gateway"
         return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
@@ -198,7 +198,7 @@ class Builder:
 
 
 def is_plain(plan: FunctionPlan) -> bool:
-    """Say whether a function's image is built by nothing but its Dockerfile."""
+    """Return whether a function's image is built by nothing but its Dockerfile."""
     build = plan.spec.build
     return not (runs_as_is(plan.function) or build.no_cache or build.flags)
 
@@ -225,8 +225,8 @@ _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 
 def find_age(stack: Stack) -> int | None:
     """Return the days since the oldest of the stack's base images was made; nothing if none is here or tells it."""
-    inputs, settings, ground = stack.bare_inputs, stack.settings, stack.ground
-    bases = {base(settings, ground) for base in (python_base, rabbitmq_base, haproxy_base)}
+    inputs, settings, base_images = stack.bare_inputs, stack.settings, stack.base_images
+    bases = {base(settings, base_images) for base in (python_base, rabbitmq_base, haproxy_base)}
     names = bases | {rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs)}
     times = [one for one in stack.engine.image_times(names).values() if one > _EARLIEST]
     return (datetime.now(UTC) - min(times)).days if times else None

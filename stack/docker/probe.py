@@ -46,7 +46,7 @@ def ask(place: tuple[str, int], path: str, timeout: float) -> Answer:
     """Ask a host's port for a page by HTTP/1.0, whose answer ends with the connection.
 
     Raises:
-        OSError: nobody answers, or not in HTTP.
+        OSError: no one answers, or not in HTTP.
     """
     with socket.create_connection(place, timeout) as connection:
         return _ask(connection, place[0], path)
@@ -56,7 +56,7 @@ def ask_socket(place: str, path: str, timeout: float, *, method: str = "GET") ->
     """Ask in the same way who listens at a socket of this machine's files; nothing but the path is sent.
 
     Raises:
-        OSError: nobody answers, or not in HTTP, or this user may not ask.
+        OSError: no one answers, or not in HTTP, or this user may not ask.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)

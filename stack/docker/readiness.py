@@ -15,7 +15,7 @@ _BEGINNING = "Traceback (most recent call last):"
 _BELOW = "(the same traceback as below)"
 
 
-def tell_tracebacks_once(lines: Sequence[str]) -> Iterator[str]:
+def print_tracebacks_once(lines: Sequence[str]) -> Iterator[str]:
     """Yield lines, with a word in the place of each traceback that comes again: the last one is what counts."""
     blocks = list(_split(lines))
     for number, block in enumerate(blocks):
@@ -86,7 +86,7 @@ class _Watch:
     def find_ready(self, containers: Sequence[Container]) -> set[str]:
         """Return the ids of those containers that are ready; an address that no listing tells is asked for once."""
         doubtful = [one for one in containers if one.is_doubtful]
-        # One that has begun anew may have another address than before.
+        # One that has begun again may have another address than before.
         self._addresses |= {one.id: one.network_address for one in doubtful if one.network_address}
         if unknown := [one for one in doubtful if one.id not in self._addresses]:
             self._addresses |= dict.fromkeys((one.id for one in unknown), "") | self.engine.addresses(unknown)
@@ -187,5 +187,5 @@ def _find_failure(
 
 def _tell_failure(engine: Engine, container: Container, what: str) -> str:
     log = engine.last_logs(container) or "(it printed nothing)"
-    indented = "\n".join(f"  {line}" for line in tell_tracebacks_once(log.splitlines()))
+    indented = "\n".join(f"  {line}" for line in print_tracebacks_once(log.splitlines()))
     return f"{container.service} {what}. Its last lines:\n{indented}"

@@ -7,11 +7,11 @@ from itertools import chain
 from pathlib import Path
 
 from stack import console
-from stack.config.document import attempt_all, find_inert
+from stack.config.document import attempt_all, find_ignored
 from stack.config.scaling import find_unheeded
 from stack.config.settings import FILE, Settings, load_settings
 from stack.config.source import FOLDER, Function, function_folders, load_function
-from stack.docker.base_image import choose_ground
+from stack.docker.base_image import choose_base_images
 from stack.docker.container import Container
 from stack.docker.engine import Engine
 from stack.errors import AccessError, ConfigError, HostError
@@ -21,26 +21,26 @@ from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.function_check import find_loopback
 from stack.plan.gateway import check_login, find_open_ports
 from stack.plan.host_access import check_host_access
-from stack.plan.image import Ground
+from stack.plan.image import BaseImages
 from stack.plan.render import ACCOUNTS, COMPOSE, Inputs, function_image, render_function, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, plan_service
 from stack.state.access import Access, has_gateway_login, load_access, load_gateway_login
 from stack.state.credentials import load_credentials, load_former_credentials
 from stack.state.deployment import Deployment, explain_folder, load_candidate, load_deployments
-from stack.state.host import find_home
+from stack.state.host import load_host_context
 from stack.state.replicas import load_replicas
 from stack.state.source.source import Store
 from stack.state.vault import mount_secrets, open_vault
 from stack.state.workspace import Workspace, open_workspace, write_file
 
 
-def warn_inert(functions: Iterable[Function]) -> None:
+def warn_ignored(functions: Iterable[Function]) -> None:
     """Name each key that has no effect, or a wrong one, once in a task, however often the task reads the functions."""
     for function in functions:
         spec = function.config.spec
         unheeded = find_unheeded(spec.scale_to_zero, spec.auto_scale_metrics, spec.bounds)
-        for line in chain(find_inert(function.config), unheeded, find_loopback(spec)):
+        for line in chain(find_ignored(function.config), unheeded, find_loopback(spec)):
             warn_once(f"{function.document}: {line}.")
 
 
@@ -77,7 +77,7 @@ class Stack:
     settings: Settings
     engine: Engine
     is_lenient: bool = False
-    """A function that is wrong and not deployed stands in nobody's way."""
+    """A function that is wrong and not deployed stands in no one's way."""
 
     @cached_property
     def accounts(self) -> Accounts:
@@ -106,9 +106,9 @@ class Stack:
         return open_vault(self.workspace)
 
     @cached_property
-    def ground(self) -> Ground:
+    def base_images(self) -> BaseImages:
         """Return what images stand on."""
-        return choose_ground(self.workspace, self.settings, self.engine)
+        return choose_base_images(self.workspace, self.settings, self.engine)
 
     @cached_property
     def deployments(self) -> dict[str, Deployment]:
@@ -157,13 +157,15 @@ class Stack:
     @cached_property
     def bare_inputs(self) -> Inputs:
         """Return what the images depend on: the same without a function."""
-        home = find_home(self.workspace.root, self.settings)
+        home = load_host_context(self.workspace.root, self.settings)
         login = self.access.generation if self.access else ""
         gateway_login = load_gateway_login(self.workspace)
-        return Inputs(self.settings, self.ground, self.accounts, home=home, login=login, gateway_login=gateway_login)
+        return Inputs(
+            self.settings, self.base_images, self.accounts, home=home, login=login, gateway_login=gateway_login
+        )
 
     def check_login(self, plans: Iterable[FunctionPlan] = ()) -> None:
-        """Refuse a gateway that asks for a login that nobody can have; warn of ports that it does not guard.
+        """Refuse a gateway that asks for a login that no one can have; warn of ports that it does not guard.
 
         Raises:
             ConfigError: no login was made.
@@ -174,9 +176,9 @@ class Stack:
             console.warn(warning)
 
     def reread(self) -> "Stack":
-        """Return the same stack with all state read anew: another task may have changed it meanwhile."""
+        """Return the same stack with all state read again: another task may have changed it meanwhile."""
         fresh = replace(self)
-        vars(fresh)["ground"] = self.ground
+        vars(fresh)["ground"] = self.base_images
         return fresh
 
     def deployed_service(self, deployment: Deployment) -> Service:

@@ -1,6 +1,6 @@
-"""The hub: gives everybody who watches a topic the same snapshots of it.
+"""The broadcaster: gives everybody who watches a topic the same snapshots of it.
 
-Nothing runs for a topic that nobody watches; Docker's event stream alone is followed all the time.
+Nothing runs for a topic that no one watches; Docker's event stream alone is followed all the time.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from aiohttp import ClientSession
 from stack.docker.stack import Stack
 from stack.errors import StackError
 from stack.live.broker import BrokerSource
-from stack.live.channel import Source, Topic, Update
+from stack.live.channel import Channel, Source, Update
 from stack.live.devices import DevicesSource
 from stack.live.docker import AsyncEngine, Event, EventStream
 from stack.live.functions import FigureReader, FunctionsSource, Records
@@ -36,11 +36,11 @@ Touch = Callable[[], None]
 Family = Callable[[str, Touch], Source]
 
 
-class Hub:
+class Broadcaster:
     """The topics: those with a name of their own, and families, whose topics have a subject behind a colon."""
 
     def __init__(self) -> None:
-        self._topics: dict[str, Topic] = {}
+        self._topics: dict[str, Channel] = {}
         self._permanent: set[str] = set()
         self._families: dict[str, Family] = {}
         self._bells: set[asyncio.Event] = set()
@@ -49,7 +49,7 @@ class Hub:
 
     def add(self, name: str, make: Callable[[Touch], Source]) -> None:
         """Add a topic."""
-        self._topics[name] = Topic(name, make(partial(self.touch, name)))
+        self._topics[name] = Channel(name, make(partial(self.touch, name)))
         self._permanent.add(name)
 
     def add_family(self, name: str, make: Family) -> None:
@@ -57,7 +57,7 @@ class Hub:
         self._families[name] = make
 
     async def latest(self, topic: str) -> Any:
-        """Return the value of a topic; it is looked at now if nobody watches it.
+        """Return the value of a topic; it is looked at now if no one watches it.
 
         Raises:
             StackError: there is no such topic.
@@ -78,13 +78,13 @@ class Hub:
                 yield update.topic, update.value
 
     async def follow(self, topics: Sequence[str]) -> AsyncGenerator[Update, None]:
-        """Yield what `watch` does, with its JSON, until the hub closes.
+        """Yield what `watch` does, with its JSON, until the broadcaster closes.
 
         Raises:
             StackError: there is no such topic.
         """
         bell = asyncio.Event()
-        known: dict[Topic, int] = {}
+        known: dict[Channel, int] = {}
         self._bells.add(bell)
         try:
             for name in topics:
@@ -133,7 +133,7 @@ class Hub:
         """Stop looking at anything."""
         await asyncio.gather(*(topic.close() for topic in self._topics.values()))
 
-    def _find(self, name: str) -> Topic:
+    def _find(self, name: str) -> Channel:
         self._forget_subjects()
         if name in self._topics:
             return self._topics[name]
@@ -141,11 +141,11 @@ class Hub:
         if not subject or family not in self._families:
             known = ", ".join([*self._topics, *(f"{one}:NAME" for one in self._families)])
             raise StackError(f"There is no topic {name!r}. Topics: {known}.")
-        topic = self._topics[name] = Topic(name, self._families[family](subject, partial(self.touch, name)))
+        topic = self._topics[name] = Channel(name, self._families[family](subject, partial(self.touch, name)))
         return topic
 
     def _forget_subjects(self) -> None:
-        """Forget topics of families that nobody watches any more."""
+        """Forget topics of families that no one watches any more."""
         over = [name for name, one in self._topics.items() if one.is_asleep and name not in self._permanent]
         for name in over:
             del self._topics[name]
@@ -164,38 +164,40 @@ class _Tools:
 
 
 @asynccontextmanager
-async def open_hub(
+async def open_broadcaster(
     stack: Stack, records: Records, *, heard: Sequence[Callable[[Event | None], None]] = ()
-) -> AsyncIterator[Hub]:
-    """Open the hub of a stack; `records` lists its functions, and all of `heard` are told of Docker's events."""
+) -> AsyncIterator[Broadcaster]:
+    """Open the broadcaster of a stack; `records` lists its functions, `heard` is told of Docker's events."""
     project = stack.settings.project
     async with Docker() as docker, ClientSession(trust_env=False) as session:
         stream = EventStream(docker, project)
         management = Management(session, lambda: find_broker(stack.reread()))
         tools = _Tools(stack, AsyncEngine(docker, project), stream, session, management, records)
-        hub = Hub()
-        _fill(hub, tools)
-        for listener in (tools.engine.forget, *heard, lambda _: hub.touch()):
+        broadcaster = Broadcaster()
+        _fill(broadcaster, tools)
+        for listener in (tools.engine.forget, *heard, lambda _: broadcaster.touch()):
             stream.listen(listener)
-        tasks = [asyncio.create_task(stream.run()), asyncio.create_task(hub.end_in_time())]
+        tasks = [asyncio.create_task(stream.run()), asyncio.create_task(broadcaster.end_in_time())]
         try:
-            yield hub
+            yield broadcaster
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await hub.close()
+            await broadcaster.close()
 
 
-def _fill(hub: Hub, tools: _Tools) -> None:
+def _fill(broadcaster: Broadcaster, tools: _Tools) -> None:
     """Give a hub its topics."""
     engine, management, workspace = tools.engine, tools.management, tools.stack.workspace
-    hub.add("stack", lambda _: ServicesSource(engine, lambda: survey_stack_broker(tools.stack.reread())))
-    hub.add("functions", lambda _: FunctionsSource(engine, FigureReader(tools.session), tools.records, management))
-    hub.add("history", lambda _: HistorySource(workspace, tools.stream))
-    hub.add("broker", lambda _: BrokerSource(management, engine))
-    hub.add("devices", lambda touch: DevicesSource(management, engine, touch))
-    hub.add_family("logs", lambda name, touch: LogSource(engine, name, touch))
-    hub.add_family("metrics", lambda name, _: MetricsSource(engine, tools.session, name))
-    hub.add_family("deploy", lambda name, _: DeploySource(workspace, name))
-    hub.add_family("traffic", lambda subject, touch: TrafficSource(management, subject, touch))
+    broadcaster.add("stack", lambda _: ServicesSource(engine, lambda: survey_stack_broker(tools.stack.reread())))
+    broadcaster.add(
+        "functions", lambda _: FunctionsSource(engine, FigureReader(tools.session), tools.records, management)
+    )
+    broadcaster.add("history", lambda _: HistorySource(workspace, tools.stream))
+    broadcaster.add("broker", lambda _: BrokerSource(management, engine))
+    broadcaster.add("devices", lambda touch: DevicesSource(management, engine, touch))
+    broadcaster.add_family("logs", lambda name, touch: LogSource(engine, name, touch))
+    broadcaster.add_family("metrics", lambda name, _: MetricsSource(engine, tools.session, name))
+    broadcaster.add_family("deploy", lambda name, _: DeploySource(workspace, name))
+    broadcaster.add_family("traffic", lambda subject, touch: TrafficSource(management, subject, touch))

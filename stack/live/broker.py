@@ -8,7 +8,7 @@ from typing import Any
 
 from stack.errors import BrokerError
 from stack.live.docker import FAILURES, AsyncEngine
-from stack.live.metrics import Speedometer
+from stack.live.metrics import RateMeter
 from stack.rabbitmq.management_async import Binding, Consumer, Exchange, Flow, Management, Queue
 from stack.rabbitmq.observer import PREFIX
 
@@ -25,7 +25,7 @@ class BrokerSource:
     def __init__(self, management: Management, engine: AsyncEngine) -> None:
         self._management = management
         self._engine = engine
-        self._speedometer = Speedometer()
+        self._rate_meter = RateMeter()
         self._consumers: dict[Consumer, float] = {}
 
     async def look(self) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class BrokerSource:
         except BrokerError as error:
             return {"queues": [], "exchanges": [], "bindings": [], "reachable": False, "problem": str(error)}
         functions = await find_functions(self._engine)
-        self._speedometer.forget(monotonic())
+        self._rate_meter.forget(monotonic())
         self._note(consumers)
         told = [self._tell(one, functions) for one in queues if not one.name.startswith(PREFIX)]
         return {
@@ -61,7 +61,7 @@ class BrokerSource:
     def _tell(self, queue: Queue, functions: Mapping[str, str]) -> dict[str, Any]:
         own = [one for one in self._consumers if one.queue == queue.name] if queue.consumers else []
         names = sorted({functions[one.host] for one in own if one.host in functions})
-        arriving = self._speedometer.measure((queue.name, "arrived"), queue.arrived, monotonic(), otherwise=0.0)
+        arriving = self._rate_meter.measure((queue.name, "arrived"), queue.arrived, monotonic(), otherwise=0.0)
         return {
             "name": queue.name,
             "durable": queue.durable,
@@ -87,7 +87,7 @@ class BrokerSource:
         }
 
     def _measure(self, flow: Flow, *key: str) -> float:
-        return self._speedometer.measure(key, flow.total, monotonic(), otherwise=flow.rate)
+        return self._rate_meter.measure(key, flow.total, monotonic(), otherwise=flow.rate)
 
 
 def find_flow(exchange: str, queues: Sequence[Mapping[str, Any]], bindings: Sequence[Binding]) -> tuple[float, float]:

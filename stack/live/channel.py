@@ -18,18 +18,18 @@ class Source(Protocol):
     """What a topic's value is made of."""
 
     pause: float
-    """Seconds between two looks while nobody says that something changed."""
+    """Seconds between two looks while no one says that something changed."""
 
     async def look(self) -> Any:
-        """Return the value of now: what JSON can tell, or a `Tail`."""
+        """Return the value of now: what JSON can tell, or a `LogTail`."""
 
     async def rest(self) -> None:
-        """Close what was open: nobody watches any more."""
+        """Close what was open: no one watches any more."""
 
 
 @dataclass(frozen=True)
-class Tail:
-    """The last entries of a log; `count` is how many there have been, so that nobody is told one twice.
+class LogTail:
+    """The last entries of a log; `count` is how many there have been, so that no one is told one twice.
 
     Watchers are told {"whole", "skipped", "entries"}: first all that are kept, then those that are new; so many of them
     were skipped.
@@ -49,7 +49,7 @@ class Update:
     text: str
 
 
-class Topic:
+class Channel:
     """Looks at a source again and again, and rings the bell of each watcher when the value is another."""
 
     def __init__(self, name: str, source: Source) -> None:
@@ -60,13 +60,13 @@ class Topic:
         self._until = 0.0
         self._task: asyncio.Task[None] | None = None
         self._update: Update | None = None
-        self._tail: Tail | None = None
+        self._tail: LogTail | None = None
         self._cut: tuple[int, Update] | None = None
         self._is_failing = False
 
     @property
     def is_asleep(self) -> bool:
-        """Say whether nobody watches it."""
+        """Return whether no one watches it."""
         return self._task is None
 
     def join(self, bell: asyncio.Event) -> None:
@@ -128,9 +128,9 @@ class Topic:
         self._tell(value)
 
     def _tell(self, value: Any) -> None:
-        self._tail = value if isinstance(value, Tail) else None
+        self._tail = value if isinstance(value, LogTail) else None
         update = self._update
-        if isinstance(value, Tail):
+        if isinstance(value, LogTail):
             fresh = _write_tail(self.name, value, 0)
         else:
             text = _write(value)
@@ -141,14 +141,14 @@ class Topic:
             for bell in self._bells:
                 bell.set()
 
-    def _write_rest(self, tail: Tail, number: int) -> Update:
+    def _write_rest(self, tail: LogTail, number: int) -> Update:
         """Write what came after a number, once for all who know as much."""
         if not self._cut or self._cut[0] != number:
             self._cut = number, _write_tail(self.name, tail, number)
         return self._cut[1]
 
 
-def _write_tail(topic: str, tail: Tail, number: int) -> Update:
+def _write_tail(topic: str, tail: LogTail, number: int) -> Update:
     """Write the entries that somebody does not know who knows a number of them, and one more."""
     new = tail.count + 1 - number
     entries = tail.entries[max(len(tail.entries) - new, 0) :]

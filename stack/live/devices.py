@@ -9,7 +9,7 @@ from typing import Any
 from stack.errors import BrokerError
 from stack.live.broker import find_functions
 from stack.live.docker import AsyncEngine
-from stack.live.metrics import Speedometer
+from stack.live.metrics import RateMeter
 from stack.plan.topic import read_number, read_text, to_topic
 from stack.processor.source.rabbitmq.field_table import to_text
 from stack.rabbitmq.management_async import Connection, Management, Refusal
@@ -47,7 +47,7 @@ class DevicesSource:
         self._observer: Observer | None = None
         self._topics: dict[str, dict[str, Any]] = {}
         self._clients: dict[str, Client] = {}
-        self._speedometer = Speedometer()
+        self._rate_meter = RateMeter()
         self._refusals: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._has_refusals = False
         self._looked_at = float("-inf")
@@ -58,7 +58,7 @@ class DevicesSource:
         if monotonic() >= self._looked_at + _PAUSE:
             await self._ask()
             self._looked_at = monotonic()
-            self._speedometer.forget(self._looked_at)
+            self._rate_meter.forget(self._looked_at)
         functions = await find_functions(self._engine)
         return {
             "connections": [self._describe(one, functions) for one in self._clients.values()],
@@ -69,7 +69,7 @@ class DevicesSource:
         }
 
     async def rest(self) -> None:
-        """Observe no more; the last values stay for whoever comes next."""
+        """Observe no more; the last values stay for anyone who comes next."""
         if self._observer:
             await self._observer.close()
         self._observer = None
@@ -106,7 +106,7 @@ class DevicesSource:
     def _describe(self, client: Client, functions: Mapping[str, str]) -> dict[str, Any]:
         connection, now = client.connection, monotonic()
         rates = [
-            self._speedometer.measure((connection.name, way), flow.total, now, otherwise=flow.rate)
+            self._rate_meter.measure((connection.name, way), flow.total, now, otherwise=flow.rate)
             for way, flow in (("received", connection.received), ("sent", connection.sent))
         ]
         received, sent = rates if client.is_there else (0.0, 0.0)

@@ -257,7 +257,7 @@ class AsyncEngine:
     async def texts(self, container: str, query: str) -> AsyncIterator[str]:
         """Yield what a container says as it comes, in pieces; the query has Docker's own options.
 
-        Without aiodocker's own call, which leaves its connection open when nobody listens any more.
+        Without aiodocker's own call, which leaves its connection open when no one listens any more.
         """
         url = self._url(container, f"logs?stdout=1&stderr=1&{query}")
         async with self.docker.session.get(url, timeout=_ENDLESS) as answer:

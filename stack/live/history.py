@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stack.live.channel import Tail
+from stack.live.channel import LogTail
 from stack.live.docker import Event, EventStream
 from stack.state.deploy_log import Attempt, Cursor, Result, list_logs, load_attempts, read_on
 from stack.state.workspace import Workspace
@@ -82,12 +82,12 @@ def describe_events(events: Iterable[Event]) -> list[dict[str, Any]]:
             "level": level,
         }
         for event in events
-        for text, level in [tell_event(event)]
+        for text, level in [describe_event(event)]
         if text
     ]
 
 
-def tell_event(event: Event) -> tuple[str, str]:
+def describe_event(event: Event) -> tuple[str, str]:
     """Return the words for an event, and how grave it is; no words for one that another tells better."""
     if event.action == "die":
         is_calm = event.detail in _TOLD_TO_END
@@ -121,12 +121,12 @@ class DeploySource:
         self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._count = 0
 
-    async def look(self) -> Tail:
+    async def look(self) -> LogTail:
         """Return the last entries."""
         entries, self._cursor = await asyncio.to_thread(read_on, self._workspace, self._name, self._cursor)
         self._entries.extend(map(asdict, entries))
         self._count += len(entries)
-        return Tail(self._count, tuple(self._entries))
+        return LogTail(self._count, tuple(self._entries))
 
     async def rest(self) -> None:
         """Forget what was read."""

@@ -13,7 +13,7 @@ from aiodocker import Docker
 
 from stack.docker.container import Container
 from stack.errors import EngineError
-from stack.live.channel import Tail
+from stack.live.channel import LogTail
 from stack.live.docker import FAILURES, AsyncEngine
 from stack.plan.function import service_name
 
@@ -45,12 +45,12 @@ class LogSource:
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._last: dict[str, float] = {}
 
-    async def look(self) -> Tail:
+    async def look(self) -> LogTail:
         """Return the last lines; each is {"time", "container", "level", "text"}, its time in seconds since 1970."""
         # What was said stays to be read while Docker is away.
         with suppress(*FAILURES):
             await self._see_to_followers()
-        return Tail(self._count, tuple(read_line(name, line) for name, line in self._lines))
+        return LogTail(self._count, tuple(read_line(name, line) for name, line in self._lines))
 
     async def rest(self) -> None:
         """Follow no more, and forget."""

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from stack.docker.probe import find_url
-from stack.live.channel import Tail
+from stack.live.channel import LogTail
 from stack.live.docker import AsyncEngine, Instance, Usage
 from stack.live.functions import METRICS_PORT
 from stack.plan.metrics import Condition, Counters, read_condition, read_counters
@@ -38,7 +38,7 @@ class Track:
     looks: deque[Look] = field(default_factory=deque)
 
     def note(self, look: Look) -> None:
-        """Keep a look; those of a container that has begun to count anew are forgotten, and those that are old."""
+        """Keep a look; those of a container that has begun to count again are forgotten, and those that are old."""
         looks = self.looks
         if looks and looks[-1].counters.events > look.counters.events:
             looks.clear()
@@ -58,7 +58,7 @@ class Track:
 
     @property
     def is_measured(self) -> bool:
-        """Say whether there were two looks at least, without which there is no rate."""
+        """Return whether there were two looks at least, without which there is no rate."""
         return len(self.looks) > 1
 
     @property
@@ -80,7 +80,7 @@ class MetricsSource:
         self._points: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._count = 0
 
-    async def look(self) -> Tail:
+    async def look(self) -> LogTail:
         """Return the points; rates are a second, durations in milliseconds, memory in bytes, the processor in cores."""
         own = [one for one in await self._engine.instances() if one.container.function == self._name]
         usages = await self._engine.usages()
@@ -94,10 +94,10 @@ class MetricsSource:
             self._points[-1].pop("replicas", None)
         self._points.append(describe_point(own, self._tracks, usages))
         self._count += 1
-        return Tail(self._count, tuple(self._points))
+        return LogTail(self._count, tuple(self._points))
 
     async def rest(self) -> None:
-        """Forget: nobody has watched since."""
+        """Forget: no one has watched since."""
         self._tracks.clear()
         self._points.clear()
 
@@ -193,7 +193,7 @@ class _Counter:
         return (count - before) / (last - first) if last > first else None
 
 
-class Speedometer:
+class RateMeter:
     """Remembers counters by any key."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The caretaker: sees to it that what a killed deploy has left does not go on beside what is recorded."""
+"""The reconciler: sees to it that what a killed deploy has left does not go on beside what is recorded."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ _BEGINNINGS = ("create", "start")
 Clear = Callable[[Sequence[str]], Iterable[str]]
 
 
-class Caretaker:
+class Reconciler:
     """Looks after each function that has a new container, once no deploy of it is under way any more."""
 
     def __init__(self, find_names: Callable[[], Iterable[str]], clear: Clear) -> None:
@@ -83,12 +83,12 @@ async def keep_up(stack: Stack) -> None:
     while True:
         await asyncio.sleep(_PAUSE_UPKEEP)
         try:
-            await asyncio.to_thread(see_to_broker, stack.reread())
+            await asyncio.to_thread(tend_broker, stack.reread())
         except (StackError, OSError) as error:
             console.warn(f"The broker was not seen to: {error}")
 
 
-def see_to_broker(stack: Stack) -> None:
+def tend_broker(stack: Stack) -> None:
     """Remove logins whose overlap is over, and have the broker forget refused ones if they are too many.
 
     Raises:

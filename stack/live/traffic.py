@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stack.errors import BrokerError, StackError
-from stack.live.channel import Tail
+from stack.live.channel import LogTail
 from stack.live.devices import MQTT_EXCHANGE
 from stack.plan.topic import read_text, to_key, to_topic
 from stack.processor.source.rabbitmq.field_table import to_text
@@ -40,7 +40,7 @@ class TrafficSource:
         self._count = 0
         self._noted = ""
 
-    async def look(self) -> Tail:
+    async def look(self) -> LogTail:
         """Return the last messages."""
         try:
             places = await self._find_places()
@@ -49,7 +49,7 @@ class TrafficSource:
             self._note(observer.problem or self._tell(places))
         except BrokerError as error:
             self._note(str(error))
-        return Tail(self._count, tuple(self._entries))
+        return LogTail(self._count, tuple(self._entries))
 
     async def rest(self) -> None:
         """Observe no more, and forget."""

@@ -96,8 +96,8 @@ def is_own_account(user: Mapping[str, Any]) -> bool:
     return _PASSING_ACCOUNTS.fullmatch(name) is not None and is_own_hash(name, password_hash)
 
 
-def describe_foundation(key: SecretContent) -> str:
-    """Return the definitions without which nobody could log in: the virtual host and the administrator."""
+def describe_base_image(key: SecretContent) -> str:
+    """Return the definitions without which no one could log in: the virtual host and the administrator."""
     user = administrator(key)
     document = {
         "vhosts": [{"name": "/"}],
@@ -112,7 +112,7 @@ def describe_accounts(accounts: Accounts, plans: Sequence[FunctionPlan], setting
     """Return the definitions of all other accounts: those of people and devices, and one for each function.
 
     Without `guest` among the people, that account is kept without a password, which RabbitMQ refuses to log in, so that
-    an older volume lets nobody in.
+    an older volume lets no one in.
     """
     people, taken = accounts.people, list(map(_claim, plans))
     users = [_user(one.username, hash_password(one), PEOPLE_TAGS) for one in people]

@@ -155,6 +155,6 @@ def _lasting(definitions: Mapping[str, Any], kind: str) -> set[str]:
 
 
 def _describe(kind: str, one: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a definition counts: of a user the name and tags, since a password may be hashed anew."""
+    """Return what of a definition counts: of a user the name and tags, since a password may be hashed again."""
     names = ("name", "tags") if kind == "users" else tuple(one)
     return {name: one.get(name) for name in names}

@@ -35,7 +35,7 @@ class Credentials:
 
     @property
     def is_guest(self) -> bool:
-        """Say whether it is the account that everybody knows."""
+        """Return whether it is the account that everybody knows."""
         return self.username == GUEST
 
     def url(self, host: str, port: int, scheme: str = "amqp") -> str:
@@ -87,7 +87,7 @@ def topology(bound: Sequence[Bound]) -> str:
     An exchange that is not durable is gone when the broker restarts, with all that is bound to it. Definitions are
     imported before the first client is let in, so that no message slips past a function that is not back yet.
     """
-    # RabbitMQ makes its own exchanges itself, and lets nobody declare them.
+    # RabbitMQ makes its own exchanges itself, and lets no one declare them.
     exchanges = {one.exchange: _exchange(one) for one in bound if not one.exchange.startswith(RESERVED)}
     queues = {one.queue: _queue(one) for one in bound}
     bindings = [_binding(one, topic) for one in bound for topic in one.topics]
@@ -96,7 +96,7 @@ def topology(bound: Sequence[Bound]) -> str:
 
 
 def has_own_account(url: str) -> bool:
-    """Say whether a url logs in as somebody else than the guest of the tutorial."""
+    """Return whether a url logs in as somebody else than the guest of the tutorial."""
     parts = urlsplit(url if "://" in url else f"//{url}")
     return unquote(parts.username or GUEST) != GUEST
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stack.config.settings import Settings
-from stack.plan.image import Ground, split_reference
+from stack.plan.image import BaseImages, split_reference
 
 # The series to which each may be upgraded in place, as RabbitMQ's page on upgrades has them. Of a later series than
 # these it is only known that the series before it will do.
@@ -104,16 +104,16 @@ class BrokerData:
     version: str
 
 
-def name_volume(ground: Ground) -> str:
+def name_volume(base_images: BaseImages) -> str:
     """Name the volume of the broker's data: one for each source of images, since they may not read each other's."""
-    return VOLUME if ground.is_registry else f"{VOLUME}-{ground.archive.codename}"
+    return VOLUME if base_images.is_registry else f"{VOLUME}-{base_images.archive.codename}"
 
 
-def find_wanted_data(settings: Settings, ground: Ground) -> BrokerData:
+def find_wanted_data(settings: Settings, base_images: BaseImages) -> BrokerData:
     """Return the volume that the broker is to have, and its RabbitMQ as far as the name of its image tells."""
-    if ground.is_registry:
+    if base_images.is_registry:
         return BrokerData(VOLUME, _read_tag(settings.images.rabbitmq))
-    return BrokerData(name_volume(ground), _VERSIONS.get(ground.archive.codename, ""))
+    return BrokerData(name_volume(base_images), _VERSIONS.get(base_images.archive.codename, ""))
 
 
 def guess_version(volume: str) -> str:

@@ -60,7 +60,7 @@ class Origin:
 
     @property
     def is_one_file(self) -> bool:
-        """Say whether that is a file of source, and no archive."""
+        """Return whether that is a file of source, and no archive."""
         is_archive = self.address.lower().endswith(ARCHIVES)
         return self.kind is Kind.FILE or (self.kind is Kind.LOCAL and not is_archive)
 
@@ -90,7 +90,7 @@ def find_origin(function: Function) -> Origin | None:
 
 
 def runs_as_is(function: Function) -> bool:
-    """Say whether a function is an image that was built elsewhere: one is named, and there is nothing to build."""
+    """Return whether a function is an image that was built elsewhere: one is named, and there is nothing to build."""
     spec = function.config.spec
     if not spec.image:
         return False

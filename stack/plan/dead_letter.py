@@ -59,7 +59,7 @@ class Letter:
         return {name: value for name, value in headers.items() if not name.startswith("x-nuclio-")}
 
     def matches(self, text: str) -> bool:
-        """Tell whether the body, the error, the routing key or the function holds a text, whatever its case."""
+        """Return whether the body, the error, the routing key or the function holds a text, whatever its case."""
         fields = (self.text, *(self._text_of(name) for name in (ERROR, ROUTING_KEY, FUNCTION)))
         return any(text.lower() in field.lower() for field in fields)
 

@@ -175,7 +175,7 @@ def _read_parameter(one: Document) -> Iterator[tuple[Kind, Document]]:
 
 
 def _read_queue(one: Document) -> Document:
-    """Read a queue; its type is an argument, which newer releases write where nobody gave it."""
+    """Read a queue; its type is an argument, which newer releases write where no one gave it."""
     arguments = {name: value for name, value in (one.get("arguments") or {}).items() if name != _TYPE}
     return {**one, "type": (one.get("arguments") or {}).get(_TYPE, DEFAULT_TYPE), "arguments": arguments}
 

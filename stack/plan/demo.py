@@ -66,7 +66,7 @@ class Verdict:
         return document
 
 
-class Tally:
+class Scoreboard:
     """Matches feedback to readings: by its correlation, and where it has none by its text, in the order of sending."""
 
     def __init__(self, readings: Mapping[str, Sequence[Reading]]) -> None:

@@ -27,7 +27,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Order:
+class SendRequest:
     """What to send: so many readings, so many a second (0: as fast as it can), of so many sensors in turn."""
 
     count: int
@@ -46,7 +46,7 @@ def count_readings(count: int) -> str:
     return "1 reading" if count == 1 else f"{count} readings"
 
 
-def check_order(order: Order, known: Sequence[str] = (AMQP, MQTT)) -> Order:
+def check_request(order: SendRequest, known: Sequence[str] = (AMQP, MQTT)) -> SendRequest:
     """Return the order, if it makes sense.
 
     Raises:
@@ -63,7 +63,7 @@ def check_order(order: Order, known: Sequence[str] = (AMQP, MQTT)) -> Order:
     return order
 
 
-def measure(order: Order, random: Random) -> tuple[Reading, ...]:
+def measure(order: SendRequest, random: Random) -> tuple[Reading, ...]:
     """Make the readings of an order: a slow wave for each sensor, each at its own phase, and noise."""
     run = f"{random.getrandbits(48):012x}"
     return tuple(
@@ -72,7 +72,7 @@ def measure(order: Order, random: Random) -> tuple[Reading, ...]:
     )
 
 
-def _temperature(order: Order, number: int, random: Random) -> str:
+def _temperature(order: SendRequest, number: int, random: Random) -> str:
     turn, sensor = divmod(number, order.sensors)
     angle = 2 * math.pi * (turn / _PERIOD + sensor / order.sensors)
     return f"{_MIDDLE + _SWING * math.sin(angle) + random.gauss(0, _NOISE):.1f}"

@@ -176,7 +176,7 @@ def _ids(containers: Iterable[Running]) -> tuple[str, ...]:
 
 # Lines around a change that stay the same and are shown with it.
 _AROUND = 3
-# Longer files take long to compare and nobody reads it.
+# Longer files take long to compare and no one reads it.
 _MOST_LINES = 5_000
 
 

@@ -12,7 +12,7 @@ from stack.config.requirements import Requirements, locate_requirements
 from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
 from stack.plan.code_entry import runs_as_is
 from stack.plan.function import FunctionPlan, inline_source, processor_document
-from stack.plan.image import LOWEST, PYTHON_LABEL, WANTED_LABEL, Foundation, Kind
+from stack.plan.image import LOWEST, PYTHON_LABEL, WANTED_LABEL, BaseImage, Kind
 from stack.plan.template import fill
 
 # The command that makes those after it run once the function's files are there.
@@ -126,7 +126,7 @@ _NAMES = ("Dockerfile", "Dockerfile.dockerignore")
 _rendered: dict[str, tuple[tuple[object, ...], dict[str, bytes]]] = {}
 
 
-def render_package(plan: FunctionPlan, foundation: Foundation, *, processor: str, has_ca: bool) -> dict[str, bytes]:
+def render_package(plan: FunctionPlan, base_image: BaseImage, *, processor: str, has_ca: bool) -> dict[str, bytes]:
     """Render what an image is built with besides the function's own files: path below the function's folder → content.
 
     `processor` is the image of the processor that goes with the foundation's Python. What was rendered last of a
@@ -142,25 +142,25 @@ def render_package(plan: FunctionPlan, foundation: Foundation, *, processor: str
         plan.namespace,
         paths,
         plan.function.requirements,
-        foundation,
+        base_image,
         processor,
         has_ca,
     )
     known = _rendered.get(plan.name)
     if known is None or known[0] != key:
-        _rendered[plan.name] = known = (key, _render(plan, foundation, processor=processor, has_ca=has_ca))
+        _rendered[plan.name] = known = (key, _render(plan, base_image, processor=processor, has_ca=has_ca))
     return known[1].copy()
 
 
-def _render(plan: FunctionPlan, foundation: Foundation, *, processor: str, has_ca: bool) -> dict[str, bytes]:
+def _render(plan: FunctionPlan, base_image: BaseImage, *, processor: str, has_ca: bool) -> dict[str, bytes]:
     source = inline_source(plan)
     context = _author_context(plan, has_ca=has_ca) | {
-        "foundation": foundation,
+        "foundation": base_image,
         "processor": processor,
         "lowest": LOWEST,
         "wanted_label": WANTED_LABEL,
         "python_label": PYTHON_LABEL,
-        "owner": "" if foundation.kind is Kind.NUCLIO else _OWNER,
+        "owner": "" if base_image.kind is Kind.NUCLIO else _OWNER,
         "health_check": HEALTH_CHECK,
         "source_path": source[0] if source else "",
         **ca_context(has_ca),

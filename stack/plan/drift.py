@@ -34,9 +34,9 @@ from stack.plan.definitions import (
 from stack.plan.diff import Action, Change
 from stack.plan.function import FunctionPlan, binding_key, default_queue, is_stack_broker, own_queues
 
-# What stands in for an exchange or a queue while it is made anew is called as it is, and this.
+# What stands in for an exchange or a queue while it is made again is called as it is, and this.
 MOVING = ".moving"
-# Declared anew in the place of what is there, which cannot be changed.
+# Declared again in the place of what is there, which cannot be changed.
 _FIXED = (EXCHANGE, QUEUE)
 # They lead the clients of MQTT into another virtual host than the declared one.
 _LEADING = ("mqtt_default_vhosts", "mqtt_port_to_vhost_mapping")
@@ -181,7 +181,7 @@ def _rebuild(found: Document, arguments: dict[str, Any], reason: str, queue_type
 
 
 def _is_older(found: Document, queue_type: str) -> bool:
-    """Say whether a queue is a classic one, as older versions made them, beside a quorum queue."""
+    """Return whether a queue is a classic one, as older versions made them, beside a quorum queue."""
     return queue_type == "quorum" and found["type"] == "classic"
 
 
@@ -216,7 +216,7 @@ def _find_additions(wanted: Definitions, found: Definitions) -> Iterator[Differe
 
 
 def _find_old_accounts(wanted: Definitions, found: Definitions, kept: Collection[str]) -> Iterator[Difference]:
-    """Yield accounts of Tidegate's making that nobody has any more, such as of a function deleted without the broker.
+    """Yield accounts of Tidegate's making that no one has any more, such as of a function deleted without the broker.
 
     A deploy declares no users, and so judges none.
     """
@@ -227,7 +227,7 @@ def _find_old_accounts(wanted: Definitions, found: Definitions, kept: Collection
 
 
 def _concerns(one: Document, wanted: Definitions) -> bool:
-    """Say whether a limit, permission or global parameter is about users and virtual hosts that are declared."""
+    """Return whether a limit, permission or global parameter is about users and virtual hosts that are declared."""
     if "user" not in one and "vhost" not in one:
         return one["name"] in _LEADING
     is_user = "user" not in one or (one["user"],) in wanted.of(USER)
@@ -271,7 +271,7 @@ def find_bindings(plan: FunctionPlan) -> frozenset[Binding]:
 
 
 def stale_bindings(older: Iterable[FunctionPlan], deployed: Iterable[FunctionPlan]) -> frozenset[Binding]:
-    """List what older versions bound and nothing that is deployed binds; what nobody's version bound is not ours."""
+    """List what older versions bound and nothing that is deployed binds; what no one's version bound is not ours."""
     wanted = {binding for plan in deployed for binding in find_bindings(plan)}
     return frozenset(binding for plan in older for binding in find_bindings(plan)) - wanted
 

@@ -97,17 +97,17 @@ class FunctionPlan:
 
     @property
     def is_routed(self) -> bool:
-        """Say whether the gateway leads to it once it is deployed."""
+        """Return whether the gateway leads to it once it is deployed."""
         return self.http is not None and self.http.is_published
 
     @property
     def uses_broker_account(self) -> bool:
-        """Say whether a trigger logs in to the stack's broker as the stack's own clients do."""
+        """Return whether a trigger logs in to the stack's broker as the stack's own clients do."""
         return any(_uses_stack_account(trigger) or _falls_back(trigger) for trigger in self.triggers.values())
 
     @property
     def signs_retries(self) -> bool:
-        """Say whether the processor writes headers into messages that are tried again."""
+        """Return whether the processor writes headers into messages that are tried again."""
         return any(isinstance(trigger, RabbitTrigger | MqttTrigger) for trigger in self.triggers.values())
 
 
@@ -221,12 +221,12 @@ def _uses_stack_account(trigger: Trigger) -> bool:
 
 
 def is_stack_broker(trigger: RabbitTrigger | MqttTrigger) -> bool:
-    """Say whether a trigger means the stack's broker; a secret with the URL of another wins over its url."""
+    """Return whether a trigger means the stack's broker; a secret with the URL of another wins over its url."""
     return not trigger.secret and is_own_broker(trigger.url)
 
 
 def _falls_back(trigger: Trigger) -> bool:
-    """Say whether a trigger needs the stack's broker beside its own source.
+    """Return whether a trigger needs the stack's broker beside its own source.
 
     A cron trigger learns there which replica is on duty, and an mqtt trigger's failed messages are kept there.
     """

@@ -38,7 +38,7 @@ _GIVE_AGAIN = "give it again where this is imported"
 
 @dataclass(frozen=True)
 class Exported:
-    """What Nuclio is told, and what whoever imports it must know."""
+    """What Nuclio is told, and what anyone who imports it must know."""
 
     document: dict[str, Any]
     notes: tuple[str, ...]
@@ -166,7 +166,7 @@ IMPORT_MARKS = ("skip-build", _KEPT_MARK)
 
 
 @dataclass(frozen=True)
-class Told:
+class NuclioFunction:
     """What a document is made of; `source` is empty where the code is elsewhere, `handler` where nothing is yet."""
 
     name: str
@@ -180,7 +180,7 @@ class Told:
     image: str = ""
 
 
-def describe_function(told: Told) -> dict[str, Any]:
+def describe_function(told: NuclioFunction) -> dict[str, Any]:
     """Return `metadata` and `spec` as Nuclio's dashboard tells them."""
     given = write_compact(told.config)
     metadata = given.get("metadata", {})
@@ -199,7 +199,7 @@ def describe_function(told: Told) -> dict[str, Any]:
     return {"metadata": head, "spec": spec}
 
 
-def leave_out_derived(document: dict[str, Any], told: Told) -> dict[str, Any]:
+def leave_out_derived(document: dict[str, Any], told: NuclioFunction) -> dict[str, Any]:
     """Return a document that a client sends, without what it was told and its author need not write.
 
     `told` is what clients are told of the function: of one that is new, with its defaults only.
@@ -223,7 +223,7 @@ def leave_out_derived(document: dict[str, Any], told: Told) -> dict[str, Any]:
 
 
 def is_import(document: Mapping[str, Any]) -> bool:
-    """Say whether a document is marked as one that is only to be kept."""
+    """Return whether a document is marked as one that is only to be kept."""
     annotations = document.get("metadata", {}).get("annotations")
     marks = annotations if isinstance(annotations, dict) else {}
     return str(marks.get(_KEPT_MARK, "")).lower() == "true"

@@ -139,7 +139,7 @@ def _hide(url: str) -> str:
 
 _ORDER = ("apiVersion", "kind", "metadata", "spec")
 DEFAULT_HANDLER = "main:handler"
-# What Nuclio itself wrote into a function, and writes anew.
+# What Nuclio itself wrote into a function, and writes again.
 _WRITTEN_METADATA = ("resourceVersion",)
 _WRITTEN_ANNOTATIONS = frozenset({"skip-build", "skip-deploy", "nuclio.io/previous-state"})
 _WRITTEN_SPEC = ("imageHash",)
@@ -174,7 +174,7 @@ def split_export(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _has_spec(function: object) -> bool:
-    """Say whether that is a function; its keys count whatever their case, as in Nuclio."""
+    """Return whether that is a function; its keys count whatever their case, as in Nuclio."""
     return isinstance(function, dict) and any(key.lower() == "spec" for key in function)
 
 

@@ -40,7 +40,7 @@ class Frontend:
 
     @property
     def is_public(self) -> bool:
-        """Say whether it leads to functions, and so speaks JSON."""
+        """Return whether it leads to functions, and so speaks JSON."""
         return self.content_type == JSON
 
     @property
@@ -157,7 +157,7 @@ class Guard:
 
     @property
     def is_needed(self) -> bool:
-        """Say whether a login is asked for."""
+        """Return whether a login is asked for."""
         return self.authentication != NONE
 
     @property
@@ -198,7 +198,7 @@ def find_default(settings: Settings) -> str:
 
 
 def check_login(plans: Iterable[FunctionPlan], settings: Settings, *, has_login: bool) -> None:
-    """Refuse to ask for a login that nobody can have.
+    """Refuse to ask for a login that no one can have.
 
     Raises:
         ConfigError: the stack or a function asks for one, and none was made.
@@ -267,7 +267,7 @@ _LONGEST = "24h"
 
 @dataclass(frozen=True)
 class Route:
-    """One function's place in the gateway; `absence` is told to who asks while nobody answers.
+    """One function's place in the gateway; `absence` is told to who asks while no one answers.
 
     Docker's DNS finds its containers at `host`. Nuclio's own processor says nothing of itself (`is_foreign`), so that
     the gateway has to find and to ask it.
@@ -289,7 +289,7 @@ def plan_routes(services: Sequence[Service], settings: Settings) -> tuple[Route,
 
 
 def is_fully_routed(service: Service, settings: Settings) -> bool:
-    """Say whether all events of a function come by the gateway, which knows the containers that take them."""
+    """Return whether all events of a function come by the gateway, which knows the containers that take them."""
     is_http = all(isinstance(trigger, HttpTrigger) for trigger in service.plan.triggers.values())
     return service.is_routed and is_http and not _is_foreign(service, settings)
 

@@ -67,7 +67,7 @@ def _requirements_path(plan: FunctionPlan) -> str:
 
 
 def _is_early(plan: FunctionPlan, command: str) -> bool:
-    """Say whether a command of the author's, as BuildKit quotes it, runs before the copy."""
+    """Return whether a command of the author's, as BuildKit quotes it, runs before the copy."""
     before, _ = split_commands(plan.spec.build)
     plain = _unquote(command)
     return any(line.kind.upper() == "RUN" and plain.endswith(line.value.strip()) for line in before)

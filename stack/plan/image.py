@@ -48,12 +48,12 @@ class Archive:
 
     @property
     def has_deprecated_features(self) -> bool:
-        """Say whether its RabbitMQ knows settings named deprecated_features."""
+        """Return whether its RabbitMQ knows settings named deprecated_features."""
         return self.codename not in _OLD_RABBITMQ
 
 
 @dataclass(frozen=True)
-class Ground:
+class BaseImages:
     """What images stand on: the chosen source, and the archive if it is Debian packages.
 
     `has_ca` says that builds are given certificates to trust; `processor_digest` stands for the processor's own files.
@@ -69,7 +69,7 @@ class Ground:
 
     @property
     def is_registry(self) -> bool:
-        """Say whether bases are pulled."""
+        """Return whether bases are pulled."""
         return self.source is ImageSource.REGISTRY
 
 
@@ -91,14 +91,14 @@ def _list_given(text: str) -> tuple[str, ...]:
     return (text,) if text else ()
 
 
-def python_base(settings: Settings, ground: Ground) -> str:
+def python_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that the processor is built on."""
-    return _base(settings.images.python, settings, ground)
+    return _base(settings.images.python, settings, base_images)
 
 
-def rabbitmq_base(settings: Settings, ground: Ground) -> str:
+def rabbitmq_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that the broker is, or is built on."""
-    return _base(settings.images.rabbitmq, settings, ground)
+    return _base(settings.images.rabbitmq, settings, base_images)
 
 
 def split_reference(name: str) -> tuple[str, str]:
@@ -107,13 +107,17 @@ def split_reference(name: str) -> tuple[str, str]:
     return (repository, tag) if colon and "/" not in tag else (name, "latest")
 
 
-def haproxy_base(settings: Settings, ground: Ground) -> str:
+def haproxy_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that the gateway is, or is built on."""
-    return _base(settings.images.haproxy, settings, ground)
+    return _base(settings.images.haproxy, settings, base_images)
 
 
-def _base(name: str, settings: Settings, ground: Ground) -> str:
-    return f"{settings.images.mirror}{name}" if ground.is_registry else debian_image(ground.archive, ground.renewed)
+def _base(name: str, settings: Settings, base_images: BaseImages) -> str:
+    return (
+        f"{settings.images.mirror}{name}"
+        if base_images.is_registry
+        else debian_image(base_images.archive, base_images.renewed)
+    )
 
 
 # The processor and cronsim, by which it reads cron's schedules, need datetime.UTC and StrEnum.
@@ -135,22 +139,22 @@ class Python:
 
     @property
     def is_as_wanted(self) -> bool:
-        """Say whether the author gets what was asked for, or asked for nothing."""
+        """Return whether the author gets what was asked for, or asked for nothing."""
         return not self.wanted or self.wanted == self.version
 
 
-def choose_python(runtime: str, settings: Settings, ground: Ground) -> Python:
+def choose_python(runtime: str, settings: Settings, base_images: BaseImages) -> Python:
     """Choose the image for a runtime such as `python:3.12`.
 
     A registry has one for each version; packages have the release's own. A version below the lowest that the processor
     runs on is treated as one that cannot be had.
     """
     wanted = runtime.partition(":")[2]
-    there = _TAG.search(settings.images.python) if ground.is_registry else None
+    there = _TAG.search(settings.images.python) if base_images.is_registry else None
     if there and wanted and _is_high_enough(wanted):
-        return Python(_TAG.sub(wanted, python_base(settings, ground), count=1), wanted, wanted)
-    version = there[1] if there else ("" if ground.is_registry else ground.archive.python_version)
-    return Python(python_base(settings, ground), version, wanted)
+        return Python(_TAG.sub(wanted, python_base(settings, base_images), count=1), wanted, wanted)
+    version = there[1] if there else ("" if base_images.is_registry else base_images.archive.python_version)
+    return Python(python_base(settings, base_images), version, wanted)
 
 
 def explain_python(python: Python) -> str:
@@ -191,7 +195,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Foundation:
+class BaseImage:
     """What an image stands on; `base` is empty where that is the processor's image, named by a hash of its recipe."""
 
     kind: Kind
@@ -202,7 +206,7 @@ class Foundation:
     health_client: str = ""
 
 
-def lay_foundation(config: FunctionConfig, settings: Settings, ground: Ground) -> Foundation:
+def lay_base_image(config: FunctionConfig, settings: Settings, base_images: BaseImages) -> BaseImage:
     """Choose what a function's image stands on."""
     build, runtime = config.spec.build, config.spec.runtime
     label = settings.images.nuclio
@@ -211,7 +215,7 @@ def lay_foundation(config: FunctionConfig, settings: Settings, ground: Ground) -
         registry = build.base_image_registry.rstrip("/") or _NUCLIO_REGISTRY
         prefix = f"{build.base_image_registry.rstrip('/')}/" if build.base_image_registry else settings.images.mirror
         base = build.base_image or f"{prefix}python:{version}"
-        return Foundation(
+        return BaseImage(
             Kind.NUCLIO,
             Python(base, version, version),
             label,
@@ -220,9 +224,9 @@ def lay_foundation(config: FunctionConfig, settings: Settings, ground: Ground) -
             health_client=f"{registry}/{_HEALTH_CLIENT}-{_ARCHITECTURE}",
         )
     if build.base_image:
-        supplier = choose_python("python", settings, ground)
-        return Foundation(Kind.AUTHOR, replace(supplier, version=""), label, base=build.base_image)
-    return Foundation(Kind.PROCESSOR, choose_python(runtime, settings, ground), label)
+        supplier = choose_python("python", settings, base_images)
+        return BaseImage(Kind.AUTHOR, replace(supplier, version=""), label, base=build.base_image)
+    return BaseImage(Kind.PROCESSOR, choose_python(runtime, settings, base_images), label)
 
 
 def chosen_processor(config: FunctionConfig, settings: Settings) -> Processor:

@@ -94,7 +94,7 @@ _ANY = "test"
 
 
 @dataclass(frozen=True)
-class Trial:
+class TestMessage:
     """What a function is tried with; `address` is the topic or routing key that its event tells."""
 
     address: str
@@ -104,7 +104,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Entrance:
+class QueueTarget:
     """A trigger's queue, and where a message in it may seem to have been published.
 
     `address` is an example of it: a topic of MQTT, or a routing key of the exchange; of a queue without one, its name.
@@ -120,7 +120,7 @@ class Entrance:
         """Return the routing key of an address."""
         return to_key(address) if self.kind == MQTT else address
 
-    def enclose(self, trial: Trial, signature_key: bytes) -> AmqpMessage:
+    def enclose(self, trial: TestMessage, signature_key: bytes) -> AmqpMessage:
         """Return the message for the queue alone; the processor reads from its headers where it was published.
 
         It believes them for their signature, which is made with the function's key.
@@ -128,13 +128,13 @@ class Entrance:
         headers = {**trial.headers, **(self._sign(trial, signature_key) if self.exchange else {})}
         return AmqpMessage("", self.queue, trial.body, headers, trial.content_type, is_persistent=False)
 
-    def _sign(self, trial: Trial, key: bytes) -> dict[str, str]:
+    def _sign(self, trial: TestMessage, key: bytes) -> dict[str, str]:
         routing_key = self.find_key(trial.address)
         signature = sign(key, self.queue, Origin(self.exchange, routing_key), trial.body)
         return {EXCHANGE: self.exchange, ROUTING_KEY: routing_key, SIGNATURE: signature}
 
 
-def find_entrances(plan: FunctionPlan) -> tuple[Entrance, ...]:
+def find_targets(plan: FunctionPlan) -> tuple[QueueTarget, ...]:
     """List the entrances of a function; a trigger whose broker is another has none."""
     return tuple(
         _describe(plan, name, trigger)
@@ -143,13 +143,13 @@ def find_entrances(plan: FunctionPlan) -> tuple[Entrance, ...]:
     )
 
 
-def _describe(plan: FunctionPlan, name: str, trigger: RabbitTrigger | MqttTrigger) -> Entrance:
+def _describe(plan: FunctionPlan, name: str, trigger: RabbitTrigger | MqttTrigger) -> QueueTarget:
     queue = trigger.attributes.queue_name or default_queue(plan, name, trigger)
     if isinstance(trigger, MqttTrigger):
-        return Entrance(name, MQTT, queue, _MQTT_EXCHANGE, fill_wildcards(trigger.attributes.subscriptions[0].topic))
+        return QueueTarget(name, MQTT, queue, _MQTT_EXCHANGE, fill_wildcards(trigger.attributes.subscriptions[0].topic))
     given = trigger.attributes
     address = fill_wildcards(given.topics[0]) if given.topics else given.queue_name or queue
-    return Entrance(name, RABBITMQ, queue, given.exchange_name if given.topics else "", address)
+    return QueueTarget(name, RABBITMQ, queue, given.exchange_name if given.topics else "", address)
 
 
 def fill_wildcards(pattern: str) -> str:

@@ -41,7 +41,7 @@ _BLOCKED = "blocked"
 
 
 def find_alarms(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
-    """Yield the alarms for which the broker lets nobody publish."""
+    """Yield the alarms for which the broker lets no one publish."""
     for node in nodes:
         if node.get("disk_free_alarm"):
             left, least = _megabytes(node.get("disk_free")), _megabytes(node.get("disk_free_limit"))
@@ -88,7 +88,7 @@ def _is_meant_for_consumers(queue: Mapping[str, Any]) -> bool:
 
 
 def _grows(queue: Mapping[str, Any]) -> bool:
-    """Say whether it holds more than at the oldest moment that RabbitMQ tells of."""
+    """Return whether it holds more than at the oldest moment that RabbitMQ tells of."""
     samples = (queue.get("messages_details") or {}).get("samples") or ()
     oldest = min(samples, key=lambda one: float(one["timestamp"]), default=None)
     return oldest is not None and int(queue["messages"]) > int(oldest["sample"])
@@ -107,7 +107,7 @@ class Handling:
     """What the containers of a function tell of their handlers, together."""
 
     busy_seconds: float = 0.0
-    """How long the longest event in hand has taken so far."""
+    """How long the longest event in progress has taken so far."""
     stuck_workers: int = 0
     """How many workers have been at one event for more than a minute."""
     recent_events: int = 0
@@ -217,7 +217,7 @@ class Counters:
 
 @dataclass(frozen=True)
 class Condition:
-    """What a processor tells of itself: the events that it has in hand, and how often something began anew."""
+    """What a processor tells of itself: the events that it has in progress, and how often something began again."""
 
     in_flight: float = 0.0
     reconnects: float = 0.0

@@ -34,7 +34,7 @@ class Claimant:
 
 
 def check_queues(claimant: Claimant, others: Sequence[Claimant]) -> None:
-    """Refuse a function whose queues are others' in a way that nobody can want.
+    """Refuse a function whose queues are others' in a way that no one can want.
 
     Raises:
         AccessError: code that is fetched, this function's or another's, would take messages of the other one.

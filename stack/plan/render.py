@@ -8,7 +8,7 @@ from functools import cache
 from stack.config.settings import Settings
 from stack.config.value import parse_duration
 from stack.plan import image
-from stack.plan.account import Accounts, describe_accounts, describe_foundation
+from stack.plan.account import Accounts, describe_accounts, describe_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
 from stack.plan.broker_data import name_volume
 from stack.plan.code_entry import runs_as_is
@@ -28,7 +28,7 @@ from stack.plan.gateway import FOLDER as LOGIN_FOLDER
 from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
-from stack.plan.image import Foundation, Ground, lay_foundation
+from stack.plan.image import BaseImage, BaseImages, lay_base_image
 from stack.plan.secret import Mount
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, is_nuclio, nuclio_image, render_nuclio
 from stack.plan.template import fill
@@ -48,7 +48,7 @@ UNDEPLOYED = "undeployed"
 DEFINITIONS = "rabbitmq/definitions"
 # What the entrypoint of RabbitMQ's own image needs before it becomes the user rabbitmq.
 _BROKER_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
-# What the broker has to be started anew for when it changes. Accounts are made while it runs, and functions declare
+# What the broker has to be started again for when it changes. Accounts are made while it runs, and functions declare
 # the topology themselves.
 _MOUNTED = (
     "rabbitmq/enabled_plugins",
@@ -64,7 +64,7 @@ Files = dict[str, bytes]
 
 
 @dataclass(frozen=True)
-class Home:
+class HostContext:
     """Where Tidegate's program and its workspace are on this machine, and digests of the program and its libraries.
 
     `names` are this machine's own; `ca` is the file of certificates that builds trust, and `environment` the variables
@@ -86,17 +86,17 @@ class Inputs:
     """Everything that a rendered tree depends on."""
 
     settings: Settings
-    ground: Ground
+    base_images: BaseImages
     accounts: Accounts
     services: tuple[Service, ...] = ()
-    home: Home = Home()
+    home: HostContext = HostContext()
     login: str = ""
     """What changes with the dashboard's password."""
     gateway_login: GatewayLogin = field(default_factory=GatewayLogin)
 
     @property
     def has_scaler(self) -> bool:
-        """Say whether any function leaves it to the scaler how many containers it has."""
+        """Return whether any function leaves it to the scaler how many containers it has."""
         return any(one.is_deployed and one.limits.is_automatic for one in self.services)
 
 
@@ -119,7 +119,7 @@ def render_compose(inputs: Inputs) -> bytes:
         "services": inputs.services,
         "dockerfiles": {one.plan.name: _find_dockerfile(one.plan, inputs.home) for one in inputs.services},
         "broker": SERVICE,
-        "broker_capabilities": _BROKER_CAPABILITIES if inputs.ground.is_registry else (),
+        "broker_capabilities": _BROKER_CAPABILITIES if inputs.base_images.is_registry else (),
         "scaler": SCALER,
         "has_scaler": inputs.has_scaler,
         "control_image": control_image(inputs),
@@ -142,7 +142,7 @@ def render_compose(inputs: Inputs) -> bytes:
         "memory": MEMORY,
         "memory_volume": MEMORY_VOLUME,
         "rabbitmq_image": rabbitmq_image(inputs),
-        "rabbitmq_volume": name_volume(inputs.ground),
+        "rabbitmq_volume": name_volume(inputs.base_images),
         "files_label": FILES_LABEL,
         "secrets_label": SECRETS_LABEL,
         # What the dashboard reads when it starts.
@@ -155,7 +155,7 @@ def render_compose(inputs: Inputs) -> bytes:
     return fill(COMPOSE, context)
 
 
-def _find_dockerfile(plan: FunctionPlan, home: Home) -> str:
+def _find_dockerfile(plan: FunctionPlan, home: HostContext) -> str:
     """Return where a function's Dockerfile is, seen from the folder of its code, wherever that is."""
     root = home.workspace or "/"
     file = f"{root}/.stack/functions/{plan.name}/Dockerfile"
@@ -168,66 +168,70 @@ def render_broker(inputs: Inputs) -> Files:
     context = {
         "settings": inputs.settings,
         "is_guest": inputs.accounts.current.is_guest,
-        "foundation": describe_foundation(inputs.accounts.key).rstrip(),
+        "foundation": describe_base_image(inputs.accounts.key).rstrip(),
         "accounts": describe_accounts(inputs.accounts, [one.plan for one in deployed], inputs.settings).rstrip(),
         "topology": topology([one for service in deployed for one in bound_queues(service.plan)]).rstrip(),
         "policies": policies(inputs.settings).rstrip(),
-        "has_deprecated_features": inputs.ground.is_registry or inputs.ground.archive.has_deprecated_features,
+        "has_deprecated_features": inputs.base_images.is_registry or inputs.base_images.archive.has_deprecated_features,
     }
     return {path: fill(path, context) for path in (*_MOUNTED, ACCOUNTS, _TOPOLOGY)}
 
 
 def render_images(inputs: Inputs) -> Files:
     """Render the recipes of the images that all functions, and the broker, stand on."""
-    return dict(_render_images(inputs.settings, inputs.ground))
+    return dict(_render_images(inputs.settings, inputs.base_images))
 
 
 def render_function(plan: FunctionPlan, inputs: Inputs) -> Files:
     """Render what a function's image is built with, besides its own files."""
     if runs_as_is(plan.function):
         return {f"functions/{plan.name}/processor.yaml": processor_document(plan).encode()}
-    foundation = find_foundation(plan, inputs)
-    processor = processor_image(inputs, foundation.python.image)
-    files = render_package(plan, foundation, processor=processor, has_ca=inputs.ground.has_ca)
+    base_image = find_base_image(plan, inputs)
+    processor = processor_image(inputs, base_image.python.image)
+    files = render_package(plan, base_image, processor=processor, has_ca=inputs.base_images.has_ca)
     return {f"functions/{plan.name}/{path}": content for path, content in files.items()}
 
 
-def find_foundation(plan: FunctionPlan, inputs: Inputs) -> Foundation:
+def find_base_image(plan: FunctionPlan, inputs: Inputs) -> BaseImage:
     """Return what a function's image stands on."""
-    return lay_foundation(plan.function.config, inputs.settings, inputs.ground)
+    return lay_base_image(plan.function.config, inputs.settings, inputs.base_images)
 
 
 def processor_image(inputs: Inputs, base: str = "") -> str:
     """Name the image of the processor, on another base than the usual if one is given: a hash of recipe and code."""
     files = render_images(inputs)
-    other = [base] if base not in ("", image.python_base(inputs.settings, inputs.ground)) else []
-    parts = (files["images/processor/Dockerfile"], files["images/processor/processor"], inputs.ground.processor_digest)
-    return f"{image.PROCESSOR}:{image.digest([*parts, *other, *_list_renewed(inputs.ground)])}"
+    other = [base] if base not in ("", image.python_base(inputs.settings, inputs.base_images)) else []
+    parts = (
+        files["images/processor/Dockerfile"],
+        files["images/processor/processor"],
+        inputs.base_images.processor_digest,
+    )
+    return f"{image.PROCESSOR}:{image.digest([*parts, *other, *_list_renewed(inputs.base_images)])}"
 
 
 def rabbitmq_image(inputs: Inputs) -> str:
     """Name the image of the broker: the registry's, or a hash of its recipe."""
-    if inputs.ground.is_registry:
-        return image.rabbitmq_base(inputs.settings, inputs.ground)
+    if inputs.base_images.is_registry:
+        return image.rabbitmq_base(inputs.settings, inputs.base_images)
     return f"{image.RABBITMQ}:{image.digest([render_images(inputs)['images/rabbitmq/Dockerfile']])}"
 
 
 def gateway_image(inputs: Inputs) -> str:
     """Name the image of the gateway: the registry's, or a hash of its recipe."""
-    if inputs.ground.is_registry:
-        return image.haproxy_base(inputs.settings, inputs.ground)
+    if inputs.base_images.is_registry:
+        return image.haproxy_base(inputs.settings, inputs.base_images)
     return f"{image.GATEWAY}:{image.digest([render_images(inputs)['images/gateway/Dockerfile']])}"
 
 
 def control_image(inputs: Inputs) -> str:
     """Name the image in which Tidegate's own programs run: a hash of its recipe and of their libraries."""
     recipe = render_images(inputs)["images/control/Dockerfile"]
-    return f"{image.CONTROL}:{image.digest([recipe, inputs.home.libraries, *_list_renewed(inputs.ground)])}"
+    return f"{image.CONTROL}:{image.digest([recipe, inputs.home.libraries, *_list_renewed(inputs.base_images)])}"
 
 
-def _list_renewed(ground: Ground) -> list[str]:
+def _list_renewed(base_images: BaseImages) -> list[str]:
     """Return what tells a base that was pulled again from the one before it, which had the same name."""
-    return [ground.renewed] if ground.is_registry and ground.renewed else []
+    return [base_images.renewed] if base_images.is_registry and base_images.renewed else []
 
 
 def dashboard_image(inputs: Inputs) -> str:
@@ -255,31 +259,31 @@ def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
 
 
 def files_digest(files: Files) -> str:
-    """Return a digest of the files for which the broker has to be started anew when they change."""
+    """Return a digest of the files for which the broker has to be started again when they change."""
     return image.digest([files[path] for path in _MOUNTED])
 
 
 @cache
-def _render_images(settings: Settings, ground: Ground) -> Files:
+def _render_images(settings: Settings, base_images: BaseImages) -> Files:
     context = {
-        "base": image.python_base(settings, ground),
-        "is_registry": ground.is_registry,
-        "python": ground.archive.python,
+        "base": image.python_base(settings, base_images),
+        "is_registry": base_images.is_registry,
+        "python": base_images.archive.python,
         "health_check": HEALTH_CHECK,
-        "packages": _control_packages(ground),
-        **ca_context(ground.has_ca),
+        "packages": _control_packages(base_images),
+        **ca_context(base_images.has_ca),
     }
     names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile")
     files = {path: fill(path, context) for path in (f"images/{name}" for name in names)}
-    if not ground.is_registry:
+    if not base_images.is_registry:
         files |= {path: fill(path, context) for path in ("images/rabbitmq/Dockerfile", "images/gateway/Dockerfile")}
     return files
 
 
-def _control_packages(ground: Ground) -> str:
+def _control_packages(base_images: BaseImages) -> str:
     """Return the packages of the control image; a base that is pulled has Python."""
-    python = "" if ground.is_registry else f" {ground.archive.python} {ground.archive.python}-venv"
-    return f"{ground.archive.docker} git{python}"
+    python = "" if base_images.is_registry else f" {base_images.archive.python} {base_images.archive.python}-venv"
+    return f"{base_images.archive.docker} git{python}"
 
 
 def used_secrets(services: Sequence[Service]) -> list[Mount]:

@@ -12,7 +12,7 @@ from stack.plan.template import fill
 TRIGGERS = ("http", "amqp", "mqtt", "cron")
 _FILES = ("function.yaml", "main.py", "test_main.py")
 
-# What makes an event for the function, by its trigger; the clock needs nobody.
+# What makes an event for the function, by its trigger; the clock needs no one.
 _EVENTS = {
     "http": "invoke invoke-function {name} --body 21.5",
     "amqp": "invoke client --protocol amqp --count 5",

@@ -37,7 +37,7 @@ def find_limits(spec: Spec) -> Limits:
 
 
 def _wakes(trigger: Trigger) -> bool:
-    """Say whether the scaler sees that there is something to do: neither the clock nor a broker elsewhere tells it."""
+    """Return whether the scaler sees that there is something to do; neither the clock nor a broker elsewhere tells."""
     if isinstance(trigger, RabbitTrigger | MqttTrigger):
         return is_stack_broker(trigger)
     return isinstance(trigger, HttpTrigger)
@@ -53,7 +53,7 @@ def choose_replicas(spec: Spec, kept: int | None) -> int:
     return min(max(limits.least, first if kept is None else kept), limits.most)
 
 
-# What one container is to have at once: messages that wait or are in hand, as with KEDA's rabbitmq scaler; requests.
+# What one container is to have at once: messages that wait or are handled, as with KEDA's rabbitmq scaler; requests.
 _QUEUE_LENGTH, _REQUESTS = 20.0, 10.0
 _COOL_DOWN_SECONDS = 60.0
 
@@ -82,7 +82,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Wish:
+class ReplicaRequest:
     """How many containers a load asked for, and when, in seconds of a clock that only goes forward."""
 
     time: float
@@ -94,7 +94,7 @@ class Memory:
     """What the next decision has to know: since when loads are looked at, and what they asked for of late."""
 
     since: float
-    wishes: tuple[Wish, ...] = ()
+    requests: tuple[ReplicaRequest, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,18 +150,18 @@ def decide(current: int, load: Load, policy: Policy, *, now: float, memory: Memo
     targets, limits = policy.targets, policy.limits
     asked = ask_for(load, targets, limits)
     longest = max(targets.cool_down, targets.inactivity)
-    wishes = (*(one for one in memory.wishes if now - one.time < longest), Wish(now, asked))
-    kept = min(current, _need(wishes, targets, now=now, since=memory.since, current=current))
+    requests = (*(one for one in memory.requests if now - one.time < longest), ReplicaRequest(now, asked))
+    kept = min(current, _need(requests, targets, now=now, since=memory.since, current=current))
     replicas = min(max(asked, kept, limits.least), limits.most)
-    return Decision(replicas, Memory(memory.since, wishes))
+    return Decision(replicas, Memory(memory.since, requests))
 
 
-def _need(wishes: Sequence[Wish], targets: Targets, *, now: float, since: float, current: int) -> int:
+def _need(requests: Sequence[ReplicaRequest], targets: Targets, *, now: float, since: float, current: int) -> int:
     """Return how many containers were asked for of late; none after a time without any need, the inactivity."""
-    if now - since >= targets.inactivity and not _most(wishes, now - targets.inactivity):
+    if now - since >= targets.inactivity and not _most(requests, now - targets.inactivity):
         return 0
-    return max(1, _most(wishes, now - targets.cool_down)) if now - since >= targets.cool_down else current
+    return max(1, _most(requests, now - targets.cool_down)) if now - since >= targets.cool_down else current
 
 
-def _most(wishes: Sequence[Wish], since: float) -> int:
-    return max(one.replicas for one in wishes if one.time > since)
+def _most(requests: Sequence[ReplicaRequest], since: float) -> int:
+    return max(one.replicas for one in requests if one.time > since)

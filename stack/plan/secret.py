@@ -74,7 +74,7 @@ class Mount:
 
 
 @dataclass(frozen=True)
-class Want:
+class SecretRequirement:
     """A place in a function that asks for a value of a secret, or, without a key, for all of them."""
 
     path: str
@@ -90,14 +90,14 @@ class Want:
         return sorted(filter(self.takes, known))
 
     def takes(self, ref: SecretRef) -> bool:
-        """Say whether it asks for this value, too."""
+        """Return whether it asks for this value, too."""
         return ref.name == self.name and self.key in ("", ref.key)
 
     def __str__(self) -> str:
         return f"{self.name}.{self.key}" if self.key else self.name
 
 
-def find_wants(plan: FunctionPlan) -> tuple[Want, ...]:
+def find_wants(plan: FunctionPlan) -> tuple[SecretRequirement, ...]:
     """List the places of a function that ask for secrets.
 
     Raises:
@@ -105,9 +105,9 @@ def find_wants(plan: FunctionPlan) -> tuple[Want, ...]:
     """
     wants = [*_wants_of_environment(plan), *_wants_of_triggers(plan), *_wants_of_volumes(plan)]
     if plan.uses_broker_account:
-        wants.append(Want("spec.triggers", *BROKER_SECRET))
+        wants.append(SecretRequirement("spec.triggers", *BROKER_SECRET))
     if plan.signs_retries or plan.http:
-        wants.append(Want("spec.triggers", *SIGNATURE_SECRET))
+        wants.append(SecretRequirement("spec.triggers", *SIGNATURE_SECRET))
     return tuple(wants)
 
 
@@ -134,36 +134,36 @@ def check_secrets(plans: Iterable[FunctionPlan], vault: Vault) -> None:
         raise ConfigError(problems)
 
 
-def _wants_of_environment(plan: FunctionPlan) -> Iterator[Want]:
+def _wants_of_environment(plan: FunctionPlan) -> Iterator[SecretRequirement]:
     for number, variable in enumerate(plan.spec.env):
         if variable.value_from and (ref := variable.value_from.secret_key_ref):
             path = f"spec.env.{number}.valueFrom.secretKeyRef"
-            yield Want(path, ref.name, ref.key, ref.optional, in_environment=True)
+            yield SecretRequirement(path, ref.name, ref.key, ref.optional, in_environment=True)
     for number, entry in enumerate(plan.spec.env_from):
         if source := entry.secret_ref:
             path = f"spec.envFrom.{number}.secretRef"
-            yield Want(path, source.name, is_optional=source.optional, in_environment=True)
+            yield SecretRequirement(path, source.name, is_optional=source.optional, in_environment=True)
 
 
-def _wants_of_triggers(plan: FunctionPlan) -> Iterator[Want]:
+def _wants_of_triggers(plan: FunctionPlan) -> Iterator[SecretRequirement]:
     for name, trigger in plan.triggers.items():
         if isinstance(trigger, RabbitTrigger | MqttTrigger) and trigger.secret:
             path = f"spec.triggers.{name}.secret"
             try:
-                yield Want(path, *SecretRef.parse(trigger.secret))
+                yield SecretRequirement(path, *SecretRef.parse(trigger.secret))
             except ValueError as error:
                 raise ConfigError([f"{plan.function.document}: {path}: {error}"]) from error
 
 
-def _wants_of_volumes(plan: FunctionPlan) -> Iterator[Want]:
+def _wants_of_volumes(plan: FunctionPlan) -> Iterator[SecretRequirement]:
     for number, volume in enumerate(plan.spec.volumes):
         if source := volume.volume.secret:
             path, folder = f"spec.volumes.{number}.volume.secret", volume.volume_mount.mount_path
             for key in [item.key for item in source.items] or [""]:
-                yield Want(path, source.secret_name, key, source.optional, volume=source, folder=folder)
+                yield SecretRequirement(path, source.secret_name, key, source.optional, volume=source, folder=folder)
 
 
-def _mount(plan: FunctionPlan, want: Want, known: Iterable[SecretRef]) -> Iterator[Mount]:
+def _mount(plan: FunctionPlan, want: SecretRequirement, known: Iterable[SecretRef]) -> Iterator[Mount]:
     for ref in want.find(known):
         function = plan.name if ref.name == BROKER_SECRET.name else ""
         paths = [str(ref)]
@@ -172,7 +172,7 @@ def _mount(plan: FunctionPlan, want: Want, known: Iterable[SecretRef]) -> Iterat
         yield from (Mount(ref, posixpath.join(want.folder, path), function) for path in paths)
 
 
-def _find_problems(want: Want, contents: Mapping[SecretRef, SecretContent]) -> Iterator[str]:
+def _find_problems(want: SecretRequirement, contents: Mapping[SecretRef, SecretContent]) -> Iterator[str]:
     found = want.find(contents)
     if not found and not want.is_optional:
         known = ", ".join(map(str, sorted(contents)))

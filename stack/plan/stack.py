@@ -26,7 +26,7 @@ _PLATFORM = "nuclio/platform.yaml"
 
 
 def is_nuclio(settings: Settings) -> bool:
-    """Say whether the dashboard is Nuclio's."""
+    """Return whether the dashboard is Nuclio's."""
     return settings.dashboard.implementation is Implementation.NUCLIO
 
 
@@ -72,7 +72,7 @@ class Service:
 
     @property
     def runs_as_is(self) -> bool:
-        """Say whether the image was built elsewhere, so that the processor has to be told by a mounted file."""
+        """Return whether the image was built elsewhere, so that the processor has to be told by a mounted file."""
         return self.image == self.plan.spec.image
 
     @property
@@ -82,7 +82,7 @@ class Service:
 
     @property
     def is_routed(self) -> bool:
-        """Say whether the gateway leads to it."""
+        """Return whether the gateway leads to it."""
         return self.plan.is_routed
 
     @property
@@ -154,7 +154,7 @@ def check_exposure(settings: Settings, credentials: Credentials, *, has_login: b
     Nuclio's dashboard, which has none, is never offered to them.
 
     Raises:
-        ConfigError: `bind` is wider than this machine, and the credentials are guest/guest or nobody needs to log in.
+        ConfigError: `bind` is wider than this machine, and the credentials are guest/guest or no one needs to log in.
     """
     if settings.is_local and settings.has_dashboard_login and not has_login:
         problem = (

@@ -1,4 +1,4 @@
-"""The accounts of a broker that runs: made and removed through its management API, so that it need not start anew."""
+"""The accounts of a broker that runs: made and removed through its management API, so that it need not start again."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -96,7 +96,7 @@ def _find_changed(before: Entries, after: Entries) -> list[Mapping[str, Any]]:
 
 
 def find_keys(stack: Stack, services: Sequence[Service]) -> Callable[[str], bytes]:
-    """Return what gives the key of a queue; nobody believes the one of a queue that no function consumes.
+    """Return what gives the key of a queue; no one believes the one of a queue that no function consumes.
 
     Raises:
         HostError: when called, that the stack key cannot be read.

@@ -25,7 +25,7 @@ def check_data(stack: Stack, containers: Sequence[Container]) -> None:
     Raises:
         ConflictError: its data is in another volume, or of a RabbitMQ that is to be upgraded with care.
     """
-    project, wanted = stack.settings.project, find_wanted_data(stack.settings, stack.ground)
+    project, wanted = stack.settings.project, find_wanted_data(stack.settings, stack.base_images)
     volumes = find_volumes(project)
     if any(one.short_name != wanted.volume for one in volumes):
         here = [one for one in volumes if holds_data(stack, one, containers)]
@@ -73,7 +73,7 @@ def load_data(workspace: Workspace) -> BrokerData | None:
 
 def note_running_data(stack: Stack) -> None:
     """Note which RabbitMQ runs, as it says itself, and in which volume."""
-    wanted = find_wanted_data(stack.settings, stack.ground)
+    wanted = find_wanted_data(stack.settings, stack.base_images)
     try:
         version = str(find_broker(stack).request("GET", "/api/overview")["rabbitmq_version"])
     except (BrokerError, KeyError, TypeError):

@@ -1,7 +1,7 @@
 """Dead letters on the stack's broker: read, sent again, or discarded.
 
 A letter is taken off its queue only when it is discarded on purpose, or when the broker has confirmed that it keeps it
-elsewhere; whatever interrupts this, what was not taken off stays. Who reads has the letters in hand for a moment, and
+elsewhere; whatever interrupts this, what was not taken off stays. Who reads has the letters for a moment, and
 so one at a time does anything with them.
 """
 
@@ -73,7 +73,7 @@ _Deed = Callable[[Any, Letter, Any], bool]
 
 @dataclass(frozen=True)
 class _Held:
-    """A letter in hand: until it is acknowledged it goes back to its place when the channel closes."""
+    """A letter in progress: until it is acknowledged it goes back to its place when the channel closes."""
 
     letter: Letter
     properties: Any
@@ -187,7 +187,7 @@ def _find_queues(stack: Stack, broker: Broker, name: str) -> list[str]:
 
 
 class _Hand:
-    """The letters that a channel has in hand."""
+    """The letters that a channel has in progress."""
 
     def __init__(self, channel: Any) -> None:
         self.channel = channel
@@ -195,7 +195,7 @@ class _Hand:
         self._readers: dict[str, Any] = {}
 
     def count(self, queue: str) -> int:
-        """Return how many letters a queue holds, but those in hand."""
+        """Return how many letters a queue holds, but those in progress."""
         return int(self.channel.queue_declare(queue, passive=True).method.message_count)
 
     def take(self, queue: str, numbers: Iterator[int], through: frozenset[str] = frozenset()) -> Iterator[_Held]:
@@ -218,7 +218,7 @@ class _Hand:
         self._held[held.letter.queue] -= 1
 
     def give_back(self) -> None:
-        """Put what is in hand back, and wait until it is there, or who looks next would miss it.
+        """Put what is in progress back, and wait until it is there, or who looks next would miss it.
 
         Where the channel is closed, that is done already.
         """

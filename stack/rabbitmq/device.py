@@ -3,14 +3,19 @@
 import threading
 from collections.abc import Callable, Sequence
 
-from stack.plan.device import MQTT, Order, Reading
+from stack.plan.device import MQTT, Reading, SendRequest
 from stack.rabbitmq.device_amqp import AmqpDevice
 from stack.rabbitmq.device_mqtt import MqttDevice
 from stack.rabbitmq.management import Broker
 
 
 def send(
-    broker: Broker, order: Order, readings: Sequence[Reading], *, show: Callable[[Reading], None], stop: threading.Event
+    broker: Broker,
+    order: SendRequest,
+    readings: Sequence[Reading],
+    *,
+    show: Callable[[Reading], None],
+    stop: threading.Event,
 ) -> Sequence[Reading]:
     """Send readings over the order's protocol; return those that no queue took.
 

@@ -11,7 +11,7 @@ from pika.exceptions import ChannelClosedByBroker
 from stack.errors import BrokerError
 from stack.plan.device import EXCHANGE, ROUTING_KEY, Reading
 from stack.rabbitmq.management import Broker
-from stack.rabbitmq.publish_confirms import Outbox
+from stack.rabbitmq.publish_confirms import PublishConfirms
 
 Sent = Callable[[Reading], None]
 
@@ -30,7 +30,7 @@ class AmqpDevice:
     """
 
     def __init__(self, broker: Broker, readings: Sequence[Reading], rate: float, sent: Sent) -> None:
-        self._outbox = Outbox(readings)
+        self._confirms = PublishConfirms(readings)
         self._address = f"{broker.host}:{broker.amqp_port}"
         self._parameters = URLParameters(broker.amqp_url)
         self._parameters.client_properties = {"connection_name": "tidegate-device"}
@@ -58,7 +58,7 @@ class AmqpDevice:
             self._loop.close()
         if self._failure:
             raise self._explain(self._failure) from self._failure
-        return self._outbox.unheard
+        return self._confirms.unheard
 
     def _connect(self, loop: Any = None) -> Any:
         return SelectConnection(
@@ -78,7 +78,7 @@ class AmqpDevice:
 
     def _on_channel(self, channel: Any) -> None:
         channel.add_on_return_callback(
-            lambda _channel, _method, properties, _body: self._outbox.note_return(properties.message_id)
+            lambda _channel, _method, properties, _body: self._confirms.note_return(properties.message_id)
         )
         channel.add_on_close_callback(self._on_channel_closed)
 
@@ -99,21 +99,21 @@ class AmqpDevice:
         """Send what is due, and look again in a moment, or end."""
         if self._is_over:
             return
-        if self._stop.is_set() or self._outbox.is_empty:
+        if self._stop.is_set() or self._confirms.is_empty:
             self._end()
             return
         now = monotonic()
         if now > self._last_try + _AGAIN:
             self._last_try = now
-            self._outbox.try_again()
+            self._confirms.try_again()
         self._send()
-        wait = self._due() - now if self._rate and self._channel and self._outbox.has_waiting else _LOOK
+        wait = self._due() - now if self._rate and self._channel and self._confirms.has_waiting else _LOOK
         self._loop.call_later(min(max(wait, _SHORTEST_LOOK), _LOOK), self._look)
 
     def _send(self) -> None:
-        outbox = self._outbox
-        while self._channel and outbox.has_waiting and outbox.unconfirmed < _WINDOW and self._due() <= monotonic():
-            reading = outbox.take()
+        confirms = self._confirms
+        while self._channel and confirms.has_waiting and confirms.unconfirmed < _WINDOW and self._due() <= monotonic():
+            reading = confirms.take()
             self._count += 1
             self._sent(reading)
             self._publish(reading)
@@ -132,11 +132,11 @@ class AmqpDevice:
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
         if method.NAME == "Basic.Nack":
-            self._outbox.refuse(method.delivery_tag, multiple=method.multiple)
+            self._confirms.refuse(method.delivery_tag, multiple=method.multiple)
         else:
             # Queues that were there a moment ago come back with their functions, after a restart of the broker.
             keep = monotonic() < self._last_heard + _PATIENCE if self._last_heard else False
-            if self._outbox.confirm(method.delivery_tag, multiple=method.multiple, keep=keep):
+            if self._confirms.confirm(method.delivery_tag, multiple=method.multiple, keep=keep):
                 self._last_heard = monotonic()
         self._send()
 
@@ -155,7 +155,7 @@ class AmqpDevice:
             self._failure = error
             self._loop.stop()
         else:
-            self._outbox.restart()
+            self._confirms.restart()
             self._loop.call_later(_AGAIN, self._reconnect)
 
     def _reconnect(self) -> None:

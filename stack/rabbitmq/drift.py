@@ -234,7 +234,7 @@ def _try_mend(stack: Stack, broker: Broker, declared: Declared, services: Sequen
 
 
 def _is_locked(broker: Broker) -> bool:
-    """Say whether the broker is there and refuses our account."""
+    """Return whether the broker is there and refuses our account."""
     try:
         broker.request("GET", "/api/definitions")
     except RefusedError as error:

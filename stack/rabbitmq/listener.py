@@ -23,7 +23,7 @@ _PREFETCH = 500
 _AGAIN = 0.5
 # AMQP's codes: another consumer has the queue for itself; a queue is there, declared otherwise.
 _EXCLUSIVE, _INEQUIVALENT = 403, 406
-# What pika raises: of the second kind where there is nobody of the broker's name, as in a container while it is down.
+# What pika raises: of the second kind where there is no one of the broker's name, as in a container while it is down.
 _Loss: TypeAlias = AMQPError | OSError
 
 

@@ -45,7 +45,7 @@ class RefusedError(BrokerError):
 
 @dataclass(frozen=True)
 class Depth:
-    """How many messages a queue holds, those in hand included, and how many are published to it a second."""
+    """How many messages a queue holds, those in progress included, and how many are published to it a second."""
 
     messages: int
     rate: float
@@ -109,7 +109,7 @@ class Broker:
         self.request("DELETE", _queue_path(name))
 
     def delete_idle_queue(self, name: str) -> bool:
-        """Delete a classic queue, unless it holds a message or somebody consumes it; tell whether it is gone."""
+        """Delete a classic queue, unless it holds a message or somebody consumes it; return whether it is gone."""
         try:
             self.request("DELETE", f"{_queue_path(name)}?if-empty=true&if-unused=true")
         except RefusedError as error:
@@ -234,7 +234,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def delete_queues(stack: "Stack", names: Sequence[str]) -> None:
-    """Delete queues that nobody else consumes, with their queues of retries; nothing where the broker is down.
+    """Delete queues that no one else consumes, with their queues of retries; nothing where the broker is down.
 
     A queue of dead letters goes too, unless it holds any: they can still be looked at.
     """

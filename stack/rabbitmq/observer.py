@@ -1,4 +1,4 @@
-"""Observing: copies of what is published, by a queue of our own, so that nobody misses a message for it."""
+"""Observing: copies of what is published, by a queue of our own, so that no one misses a message for it."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -128,7 +128,7 @@ class Observer:
             channel.basic_ack(first + count - 1, multiple=True)
 
     def _lose_channel(self, channel: Any, _error: BaseException) -> None:
-        """Begin anew with what is there: an exchange was gone."""
+        """Begin again with what is there: an exchange was gone."""
         if channel is self._channel and self._connection and self._connection.is_open:
             self._places.clear()
             self._connection.close()

@@ -17,7 +17,7 @@ import stack.processor.source.rabbitmq.properties  # noqa: F401
 from stack.config.attributes import QUORUM
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, FunctionError
-from stack.plan.message import AmqpMessage, Entrance, MqttMessage, Trial
+from stack.plan.message import AmqpMessage, MqttMessage, QueueTarget, TestMessage
 from stack.rabbitmq.connection import plan_connection
 from stack.rabbitmq.management import Broker, find_broker
 from stack.rabbitmq.observer import NAME, Observed
@@ -140,13 +140,13 @@ def _open_channel(broker: Broker) -> Iterator[Any]:
             connection.close()
 
 
-def put_message(stack: Stack, function: str, entrance: Entrance, trial: Trial) -> None:
+def put_message(stack: Stack, function: str, target: QueueTarget, trial: TestMessage) -> None:
     """Put a message into the queue of a function's entrance, as if it had been published; then the broker has it.
 
     Raises:
         FunctionError: the queue is not there, since the function does not run.
         BrokerError: RabbitMQ does not answer.
     """
-    message = entrance.enclose(trial, function_signature_key(stack.workspace, function))
+    message = target.enclose(trial, function_signature_key(stack.workspace, function))
     if not publish_amqp(find_broker(stack), message):
-        raise FunctionError(f"There is no queue {entrance.queue}. Deploy the function, then do this again.")
+        raise FunctionError(f"There is no queue {target.queue}. Deploy the function, then do this again.")

@@ -1,4 +1,4 @@
-"""Readings on their way to the broker: which wait, which are not confirmed yet, which nobody took."""
+"""Readings on their way to the broker: which wait, which are not confirmed yet, which no one took."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from stack.plan.device import Reading
 
 
-class Outbox:
+class PublishConfirms:
     """The bookkeeping of publisher confirms over one channel after another.
 
     RabbitMQ numbers what is published on a channel from 1, and sends a message that no queue takes back before it
@@ -23,12 +23,12 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        """Say whether every reading is confirmed, or given up."""
+        """Return whether every reading is confirmed, or given up."""
         return not (self._waiting or self._unconfirmed or self._again)
 
     @property
     def has_waiting(self) -> bool:
-        """Say whether there is one to publish."""
+        """Return whether there is one to publish."""
         return bool(self._waiting)
 
     @property

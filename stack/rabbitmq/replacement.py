@@ -148,7 +148,7 @@ def _empty(broker: Broker, transfer: Transfer, queue: Document, stand_in: Docume
                 transfer.drain(waiting, stand_in["name"])
                 broker.request("DELETE", QUEUE.find_path(retry))
         sleep(_SETTLING)
-        # Of a quorum queue nobody is the only consumer.
+        # Of a quorum queue no one is the only consumer.
         _send_away(broker, queue)
         transfer.drain(occupation, stand_in["name"])
         broker.request("DELETE", QUEUE.find_path(queue))
@@ -225,7 +225,7 @@ def delete_idle_queue(broker: Broker, name: str) -> bool:
 
 
 def _is_idle(broker: Broker, name: str) -> bool:
-    """Return whether a queue holds nothing and nobody consumes it; the management API knows that a second later."""
+    """Return whether a queue holds nothing and no one consumes it; the management API knows that a second later."""
     try:
         with BlockingConnection(URLParameters(broker.amqp_url)) as connection:
             found = connection.channel().queue_declare(name, passive=True).method

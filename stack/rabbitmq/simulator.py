@@ -9,7 +9,7 @@ from time import time
 from typing import Any
 
 from stack.errors import StackError
-from stack.plan.device import AMQP, BOTH, MQTT, Order, Reading, check_order, measure
+from stack.plan.device import AMQP, BOTH, MQTT, Reading, SendRequest, check_request, measure
 from stack.rabbitmq.device import send
 from stack.rabbitmq.management import Broker
 
@@ -23,25 +23,25 @@ _AGAIN, _PATIENCE = 3.0, 5.0
 
 
 @dataclass(frozen=True)
-class Wish:
+class SimulationRequest:
     """What is to be simulated: so many sensors, and so many readings a second of all of them, over each protocol."""
 
     protocol: str
     sensors: int
     rate: float
 
-    def order(self, seconds: float) -> Order:
+    def order(self, seconds: float) -> SendRequest:
         """Return a round of about so many seconds."""
         wave = _WAVE * self.sensors
         waves = max(1, round(min(self.rate * seconds, _MOST) / wave))
-        return Order(wave * waves, self.rate, self.protocol, self.sensors)
+        return SendRequest(wave * waves, self.rate, self.protocol, self.sensors)
 
 
 @dataclass
 class _Run:
     """One simulation: a thread for each protocol."""
 
-    wish: Wish
+    request: SimulationRequest
     since: float = field(default_factory=time)
     sent: int = 0
     unheard: int = 0
@@ -63,19 +63,19 @@ class Simulator:
         self._lock = threading.Lock()
         self._counting = threading.Lock()
 
-    def start(self, wish: Wish) -> None:
+    def start(self, request: SimulationRequest) -> None:
         """Begin to send readings.
 
         Raises:
             StackError: the wish is out of range, or a simulation runs.
         """
-        check_wish(wish)
+        check_simulation(request)
         with self._lock:
             if self._run and self._run.is_running:
                 raise StackError("The simulator runs already; stop it first.")
-            run = self._run = _Run(wish)
-            for protocol in wish.order(_FIRST_SECONDS).protocols:
-                arguments = (run, replace(wish, protocol=protocol))
+            run = self._run = _Run(request)
+            for protocol in request.order(_FIRST_SECONDS).protocols:
+                arguments = (run, replace(request, protocol=protocol))
                 run.threads.append(threading.Thread(target=self._send, args=arguments, daemon=True))
             for thread in run.threads:
                 thread.start()
@@ -93,11 +93,11 @@ class Simulator:
         run = self._run
         if not run:
             return {"running": False, "sent": 0, "unheard": 0, "problem": "", "since": None}
-        wish = {"protocol": run.wish.protocol, "sensors": run.wish.sensors, "rate": run.wish.rate}
+        request = {"protocol": run.request.protocol, "sensors": run.request.sensors, "rate": run.request.rate}
         told = {"sent": run.sent, "unheard": run.unheard, "problem": run.problem, "since": run.since}
-        return {"running": run.is_running, **wish, **told}
+        return {"running": run.is_running, **request, **told}
 
-    def _send(self, run: _Run, wish: Wish) -> None:
+    def _send(self, run: _Run, request: SimulationRequest) -> None:
         def count(_reading: Reading) -> None:
             with self._counting:
                 run.sent += 1
@@ -105,7 +105,7 @@ class Simulator:
 
         seconds = _FIRST_SECONDS
         while not run.stop.is_set():
-            order = wish.order(seconds)
+            order = request.order(seconds)
             try:
                 unheard = send(self._find(), order, measure(order, Random()), show=count, stop=run.stop)
                 with self._counting:
@@ -116,14 +116,14 @@ class Simulator:
                 run.stop.wait(_AGAIN)
 
 
-def check_wish(wish: Wish) -> None:
+def check_simulation(request: SimulationRequest) -> None:
     """Make sure that a wish can be granted.
 
     Raises:
         StackError: it is out of range.
     """
-    if not 1 <= wish.sensors <= MOST_SENSORS:
+    if not 1 <= request.sensors <= MOST_SENSORS:
         raise StackError(f"Sensors: should be 1 to {MOST_SENSORS}.")
-    if not (math.isfinite(wish.rate) and SLOWEST <= wish.rate <= FASTEST):
+    if not (math.isfinite(request.rate) and SLOWEST <= request.rate <= FASTEST):
         raise StackError(f"Rate: should be {SLOWEST:g} to {FASTEST:g} readings a second.")
-    check_order(wish.order(_FIRST_SECONDS), (AMQP, MQTT, BOTH))
+    check_request(request.order(_FIRST_SECONDS), (AMQP, MQTT, BOTH))

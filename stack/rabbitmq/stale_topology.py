@@ -90,12 +90,12 @@ class _Versions:
 
     @property
     def latest(self) -> list[FunctionPlan]:
-        """Return those whose queues may be there, and nobody else's yet."""
+        """Return those whose queues may be there, and no one else's yet."""
         return [*self.candidate, *self.before[:1]]
 
     @property
     def differ(self) -> bool:
-        """Say whether others bound or consumed what the current one does not."""
+        """Return whether others bound or consumed what the current one does not."""
         return bool(stale_bindings(self.older, self.current) or stale_queues(self.latest, self.current))
 
 

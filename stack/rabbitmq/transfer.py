@@ -69,7 +69,7 @@ class Transfer:
         raise BrokerError(f"The queue {queue} is consumed by others all the time; nothing was moved.")
 
     def move(self, source: str, target: str) -> int:
-        """Move all messages of a queue that nobody else consumes, and return how many they were."""
+        """Move all messages of a queue that no one else consumes, and return how many they were."""
         with self.occupied(source, lambda: None) as occupation:
             return self.drain(occupation, target)
 
@@ -192,7 +192,7 @@ class _Taken:
 
     @property
     def needs_more(self) -> bool:
-        """Tell whether more are wanted, or there may be more that came back before."""
+        """Return whether more are wanted, or there may be more that came back before."""
         return self.count < self.wanted or (self._came_back and self.wanted > 0)
 
     def add(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
@@ -206,7 +206,7 @@ class _Taken:
 
 
 def _take(channel: Any, queue: str, number: int, taken: _Taken) -> bool:
-    """Take so many messages with a consumer of their own; tell whether there were as many."""
+    """Take so many messages with a consumer of their own; return whether there were as many."""
     wanted, seen, deadline = taken.count + number, taken.count, monotonic() + _PATIENCE
     channel.basic_qos(prefetch_count=number)
     consumer = channel.basic_consume(queue, taken.add)

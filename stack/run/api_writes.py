@@ -10,7 +10,7 @@ from stack.config.yaml_loader import parse_mapping
 from stack.docker.stack import Stack, open_stack
 from stack.errors import StackError
 from stack.plan.function import module_path
-from stack.plan.function_export import Told, leave_out_derived
+from stack.plan.function_export import NuclioFunction, leave_out_derived
 from stack.plan.function_import import Imported, plan_imports
 from stack.plan.host_access import check_host_access
 from stack.run.function import delete_function
@@ -22,7 +22,7 @@ from stack.state.project import forget_events
 from stack.state.workspace import Workspace, make_folder, write_file
 
 
-def save_function(stack: Stack, document: dict[str, Any], told: Told) -> tuple[str, ...]:
+def save_function(stack: Stack, document: dict[str, Any], told: NuclioFunction) -> tuple[str, ...]:
     """Write a function's folder as a client describes it; return what cannot be as it says.
 
     Files that it says nothing of stay as they are. `told` is what clients were told of the function before.
@@ -42,7 +42,7 @@ def save_function(stack: Stack, document: dict[str, Any], told: Told) -> tuple[s
 
 
 def _check(stack: Stack, imported: Imported) -> None:
-    """Refuse what may not run before it is written, so that it stands in nobody's way."""
+    """Refuse what may not run before it is written, so that it stands in no one's way."""
     document = parse_mapping(imported.files[FILE].content.decode(), FILE)
     config = parse_model(FunctionConfig, document, FILE)
     check_host_access(Function(imported.name, f"{FOLDER}/{imported.name}", config, ()), stack.settings)
@@ -74,7 +74,7 @@ def _write_rendered(stack: Stack) -> None:
             write_stack(fresh, fresh.inputs)
 
 
-def _find_place(told: Told, path: str) -> str:
+def _find_place(told: NuclioFunction, path: str) -> str:
     """Return where a file is written: the handler's module stays a package if it is one."""
     return told.source_path if told.source_path and path == module_path(told.handler) else path
 
@@ -86,8 +86,8 @@ def _put_away(workspace: Workspace, name: str) -> None:
     shutil.move(workspace.root / FOLDER / name, target)
 
 
-def _says_the_same(stack: Stack, told: Told, content: bytes) -> bool:
-    """Say whether a function.yaml would only be written otherwise, without its author's comments."""
+def _says_the_same(stack: Stack, told: NuclioFunction, content: bytes) -> bool:
+    """Return whether a function.yaml would only be written otherwise, without its author's comments."""
     folder = stack.workspace.root / FOLDER / told.name
     if not (folder / FILE).is_file():
         return False
@@ -102,6 +102,6 @@ def _says_the_same(stack: Stack, told: Told, content: bytes) -> bool:
     )
 
 
-def _write(document: dict[str, Any], told: Told) -> Imported:
+def _write(document: dict[str, Any], told: NuclioFunction) -> Imported:
     (imported,) = plan_imports([leave_out_derived(document, told)], "body", name=told.name, handler=told.handler)
     return imported

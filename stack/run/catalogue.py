@@ -18,16 +18,16 @@ from stack.config.trigger import Trigger
 from stack.docker.container import Container
 from stack.docker.stack import Stack, open_stack
 from stack.errors import EngineError, FunctionError
-from stack.plan.function_export import Told
+from stack.plan.function_export import NuclioFunction
 from stack.plan.gateway import find_url
-from stack.run.function_snapshot import WATCHED, Sketch, Sketchbook
-from stack.run.function_status import BUILDING, State, tell_state
+from stack.run.function_snapshot import WATCHED, FunctionSnapshot, Sketchbook
+from stack.run.function_status import BUILDING, State, describe_state
 from stack.run.job import Jobs
 from stack.state.deploy_log import Attempt, Entry, Result
 from stack.state.workspace import Workspace, make_folder
 
 # For how long something is believed: what is watched, in case that an event was lost; and what nothing tells of, such
-# as a deploy that is killed, or a Docker that nobody follows.
+# as a deploy that is killed, or a Docker that no one follows.
 _LONGEST_SECONDS, _SHORTEST_SECONDS = 30.0, 0.5
 # How long several changes of files are gathered.
 _DEBOUNCE_MILLISECONDS, _STEP_MILLISECONDS = 200, 50
@@ -78,10 +78,10 @@ class FunctionRecord:
         return self.attempts[-1].entries if self.attempts else ()
 
     @property
-    def told(self) -> Told:
+    def told(self) -> NuclioFunction:
         """Return what clients of Nuclio's dashboard are told of it."""
         is_here = not self.config.spec.build.path and not self.config.spec.image
-        return Told(
+        return NuclioFunction(
             name=self.name,
             namespace=self.namespace,
             project=self.project,
@@ -95,7 +95,7 @@ class FunctionRecord:
 
     @property
     def is_deployed(self) -> bool:
-        """Say whether a version of it was put to work."""
+        """Return whether a version of it was put to work."""
         return self.revision > 0
 
 
@@ -147,12 +147,12 @@ class Catalogue:
         raise FunctionError(f"There is no function {name!r}. Functions: {known}.")
 
     def forget(self, _: str = "") -> None:
-        """Look at the files anew: some may have changed."""
+        """Look at the files again: some may have changed."""
         self._changes += 1
         self._until = 0.0
 
     def forget_containers(self) -> None:
-        """Ask Docker anew."""
+        """Ask Docker again."""
         self._containers_until = 0.0
         self.forget()
 
@@ -170,17 +170,17 @@ class Catalogue:
             self._is_watched = False
 
     def _read(self) -> tuple[tuple[FunctionRecord, ...], float]:
-        """Return every function, and for how many seconds that holds if nobody says otherwise."""
+        """Return every function, and for how many seconds that holds if no one says otherwise."""
         stack = open_stack(self.workspace, is_lenient=True)
         containers = self._list_containers(stack)
         found = []
         is_settled = self._is_watched and self.is_docker_followed
-        for sketch in self._book.draw(stack):
-            own = [one for one in containers if one.function == sketch.name]
-            job = self.jobs.running(sketch.name)
-            state = tell_state(sketch, own, job)
+        for snapshot in self._book.draw(stack):
+            own = [one for one in containers if one.function == snapshot.name]
+            job = self.jobs.running(snapshot.name)
+            state = describe_state(snapshot, own, job)
             is_settled = is_settled and state.is_settled
-            found.append(_record(stack, sketch, state, own))
+            found.append(_record(stack, snapshot, state, own))
         return tuple(found), _LONGEST_SECONDS if is_settled else _SHORTEST_SECONDS
 
     def _list_containers(self, stack: Stack) -> Sequence[Container]:
@@ -194,34 +194,34 @@ class Catalogue:
         return self._containers
 
 
-def _record(stack: Stack, sketch: Sketch, state: State, containers: Sequence[Container]) -> FunctionRecord:
-    plan, deployment = sketch.plan or sketch.deployed, sketch.deployment
-    runs, last = sketch.deployed, sketch.attempts[-1] if sketch.attempts else None
+def _record(stack: Stack, snapshot: FunctionSnapshot, state: State, containers: Sequence[Container]) -> FunctionRecord:
+    plan, deployment = snapshot.plan or snapshot.deployed, snapshot.deployment
+    runs, last = snapshot.deployed, snapshot.attempts[-1] if snapshot.attempts else None
     return FunctionRecord(
-        name=sketch.name,
+        name=snapshot.name,
         project=plan.project if plan else DEFAULT_PROJECT,
         namespace=plan.namespace if plan else stack.settings.namespace,
         config=plan.function.config if plan else FunctionConfig(),
         handler=plan.handler if plan else "",
         triggers=plan.triggers if plan else {},
         files=tuple(one.path for one in plan.function.files) if plan else (),
-        source=sketch.source,
-        source_path=sketch.source_path,
-        problem=sketch.problem,
+        source=snapshot.source,
+        source_path=snapshot.source_path,
+        problem=snapshot.problem,
         state=state.word,
         message=state.message,
-        attempts=sketch.attempts,
-        replicas=sketch.replicas,
+        attempts=snapshot.attempts,
+        replicas=snapshot.replicas,
         ready=sum(one.is_ready for one in containers),
         url=find_url(runs, stack.settings) if runs else "",
         port=runs.http.attributes.port if runs and runs.http else 0,
         image=deployment.image if deployment else "",
-        version=sketch.version,
+        version=snapshot.version,
         is_log_old=state.word == BUILDING and not (last and last.result is Result.RUNNING),
         revision=deployment.revision if deployment else 0,
         time=deployment.time if deployment else None,
         author=deployment.author if deployment else "",
         reason=deployment.message if deployment else "",
-        note=sketch.note,
+        note=snapshot.note,
         is_rolled_back=deployment is not None and bool(deployment.restores),
     )

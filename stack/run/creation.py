@@ -55,7 +55,7 @@ class Pattern:
         return {"metadata": {"name": self.name}, "template": self.template, "values": _VALUES}
 
     def contains(self, text: str) -> bool:
-        """Say whether a text is in its name or in what it is."""
+        """Return whether a text is in its name or in what it is."""
         return text in self.name or text in yaml.safe_dump(self.describe(), allow_unicode=True)
 
 
@@ -110,7 +110,7 @@ class Template:
 
 
 @dataclass(frozen=True)
-class Wish:
+class CreationRequest:
     """What a new function is to be called, and where it belongs; both may be left to a document that says so."""
 
     name: str = ""
@@ -123,26 +123,28 @@ def list_templates() -> tuple[Template, ...]:
     return (*_list_scaffolds(), *examples)
 
 
-def create_function(workspace: Workspace, wish: Wish, template: str) -> None:
+def create_function(workspace: Workspace, request: CreationRequest, template: str) -> None:
     """Make the folder of a function that begins from a template.
 
     Raises:
         FunctionError: the name cannot be, or there is no such template.
         ConflictError: there is a folder of that name.
     """
-    _require_free(workspace, [wish.name])
+    _require_free(workspace, [request.name])
     if template in (*TRIGGERS, BLANK):
-        files = {path: File(content) for path, content in plan_scaffold(wish.name, template).items()}
-        _write(workspace, Imported(wish.name, files, ()), wish.project)
+        files = {path: File(content) for path, content in plan_scaffold(request.name, template).items()}
+        _write(workspace, Imported(request.name, files, ()), request.project)
     elif example := find_examples().get(template):
-        (imported,) = plan_imports([example], template, name=wish.name)
-        _write(workspace, imported, wish.project)
+        (imported,) = plan_imports([example], template, name=request.name)
+        _write(workspace, imported, request.project)
     else:
         known = ", ".join(one.name for one in list_templates())
         raise FunctionError(f"There is no template {template!r}. Templates: {known}.")
 
 
-def create_functions(workspace: Workspace, wish: Wish, text: str, *, to_broker: bool) -> tuple[Imported, ...]:
+def create_functions(
+    workspace: Workspace, request: CreationRequest, text: str, *, to_broker: bool
+) -> tuple[Imported, ...]:
     """Make the folders of the functions that a document of Nuclio's holds; return what was made.
 
     `to_broker` lets their broker addresses name the stack's own broker.
@@ -152,14 +154,14 @@ def create_functions(workspace: Workspace, wish: Wish, text: str, *, to_broker: 
         ConflictError: there is a folder of that name.
     """
     functions = split_export(parse_mapping(text, _DOCUMENT), _DOCUMENT)
-    if wish.name and len(functions) > 1:
+    if request.name and len(functions) > 1:
         raise ConfigError(
             [f"{_DOCUMENT}: holds {len(functions)} functions; leave the name empty, and each keeps its own"]
         )
-    imports = plan_imports(functions, _DOCUMENT, name=wish.name, to_broker=to_broker)
+    imports = plan_imports(functions, _DOCUMENT, name=request.name, to_broker=to_broker)
     _require_free(workspace, [one.name for one in imports])
     for one in imports:
-        _write(workspace, one, wish.project)
+        _write(workspace, one, request.project)
     return tuple(imports)
 
 

@@ -14,7 +14,7 @@ _LISTED, _SHOWN = 50, 60
 
 
 @dataclass(frozen=True)
-class Order:
+class DeadLetterRequest:
     """What is to be done, and with which: the first so many, those that hold a text."""
 
     show: int = 0
@@ -24,7 +24,7 @@ class Order:
     match: str = ""
 
 
-def see_to_dead_letters(name: str, order: Order, *, yes: bool, as_json: bool) -> None:
+def handle_dead_letters(name: str, order: DeadLetterRequest, *, yes: bool, as_json: bool) -> None:
     """List, show, send again or discard the dead letters of a function, or of all.
 
     Raises:
@@ -106,6 +106,6 @@ def _show(letter: Letter) -> None:
     console.show(f"\n{body}")
 
 
-def _name(order: Order) -> str:
+def _name(order: DeadLetterRequest) -> str:
     which = f"the first {order.count}" if order.count else "all"
     return f"{which} dead letters" + (f" with {order.match!r}" if order.match else "")

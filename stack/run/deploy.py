@@ -15,7 +15,7 @@ from stack.config.source import find_folder, function_folders, load_function
 from stack.docker.build import Bake
 from stack.docker.container import Container
 from stack.docker.image import Builder, build_all, is_plain
-from stack.docker.stack import Stack, check_owner, open_stack, warn_inert
+from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored
 from stack.errors import FunctionError, StackError
 from stack.plan.broker import SERVICE
 from stack.plan.code_entry import runs_as_is
@@ -27,7 +27,7 @@ from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
 from stack.rabbitmq.drift import mend_functions
 from stack.rabbitmq.stale_topology import clear_after_deploy
-from stack.run.deploy_progress import READY, Board, keep_board
+from stack.run.deploy_progress import READY, DeployProgress, keep_progress
 from stack.run.function import explain_fetched, plan_folder
 from stack.run.function_status import FunctionStatus, describe_functions
 from stack.run.interruption import interruptible
@@ -43,7 +43,7 @@ from stack.state.replicas import wake
 
 
 def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[FunctionPlan] = ()) -> None:
-    """Refuse a function whose queues are those of others, deployed or `planned`, in a way that nobody can want.
+    """Refuse a function whose queues are those of others, deployed or `planned`, in a way that no one can want.
 
     Raises:
         AccessError: code that is fetched would take messages of another function.
@@ -69,11 +69,11 @@ _MANY = 3
 
 
 @dataclass(frozen=True)
-class Making:
+class ImageBuild:
     """Plans and images of a deploy."""
 
     stack: Stack
-    board: Board
+    board: DeployProgress
 
     def plan(self) -> dict[str, FunctionPlan]:
         """Plan functions from their folders, by name; what is wrong with one is told to the board.
@@ -93,7 +93,7 @@ class Making:
                 self.board.fail(name, str(error))
         if not plans:
             raise FunctionError("\n".join(self.board.failures.values()))
-        warn_inert(plan.function for plan in plans.values())
+        warn_ignored(plan.function for plan in plans.values())
         return plans
 
     def prepare(self, services: Sequence[Service], here: Collection[str]) -> None:
@@ -167,7 +167,7 @@ def deploy_functions(names: Sequence[str], *, message: str = "", force: bool = F
         raise FunctionError("There is no function yet; functions/NAME/function.yaml describes one.")
     for name in wanted:
         find_folder(stack.workspace.root, name)
-    with _taking_turns(stack, wanted), keep_board(stack.workspace, wanted, reason=message) as board:
+    with _taking_turns(stack, wanted), keep_progress(stack.workspace, wanted, reason=message) as board:
         return Deploy(stack, board, message).run()
 
 
@@ -189,7 +189,7 @@ def roll_back(name: str, number: int) -> tuple[FunctionStatus, ...]:
     with _taking_turns(stack, (name,)):
         found = find_revision(stack.workspace, name, number)
         message = f"{ROLLBACK}{found.revision}"
-        with keep_board(stack.workspace, (name,), reason=message) as board:
+        with keep_progress(stack.workspace, (name,), reason=message) as board:
             return Deploy(stack, board, message, found.revision).run_built(found)
 
 
@@ -201,7 +201,7 @@ def deploy_built(stack: Stack, deployment: Deployment, message: str) -> tuple[Fu
     """
     check_namesakes(stack.workspace, deployment.name)
     names = (deployment.name,)
-    with _taking_turns(stack, names), keep_board(stack.workspace, names, reason=message) as board:
+    with _taking_turns(stack, names), keep_progress(stack.workspace, names, reason=message) as board:
         return Deploy(stack, board, message).run_built(deployment)
 
 
@@ -210,7 +210,7 @@ class Deploy:
     """Some functions on their way, from their folders to what runs."""
 
     stack: Stack
-    board: Board
+    board: DeployProgress
     message: str
     restores: int = 0
     """The revision that a rollback goes back to."""
@@ -221,7 +221,7 @@ class Deploy:
         Raises:
             StackError: one or more failed.
         """
-        making = Making(self.stack, self.board)
+        making = ImageBuild(self.stack, self.board)
         plans = making.plan()
         images = {name: function_image(plan, self.stack.inputs) for name, plan in plans.items()}
         services = [self._service(plan, images[name]) for name, plan in plans.items()]
@@ -309,7 +309,7 @@ class Deploy:
         keep_images(self.stack.engine, [(one.plan.name, one.image) for one in own])
 
     def _keep_scaler_away(self, services: Sequence[Service], turns: ExitStack) -> None:
-        """Have nobody count containers of functions while older ones are beside newer ones."""
+        """Have no one count containers of functions while older ones are beside newer ones."""
         for one in sorted(services, key=lambda one: one.plan.name):
             turns.enter_context(lock(self.stack.workspace, rollout_lock(one.plan.name)))
 
@@ -346,7 +346,7 @@ class Deploy:
         return stopping
 
     def _finish(self, outcome: Outcome, stopping: "Sequence[Future[None]]") -> tuple[FunctionStatus, ...]:
-        """Wait until what is replaced has finished its events, and remove what nobody needs any more."""
+        """Wait until what is replaced has finished its events, and remove what no one needs any more."""
         failures, ready = self.board.failures, self._ready
         if ready:
             console.success(f"{', '.join(ready)}: ready.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 READY, FAILED = "ready", "failed"
-# Times a second that the table is painted anew.
+# Times a second that the table is painted again.
 _PAINTS = 8
 _DETAIL_CHARACTERS = 60
 
@@ -34,7 +34,7 @@ class Progress:
 
 
 @dataclass
-class Board:
+class DeployProgress:
     """The functions of a deploy; threads tell it what they do, and their logs keep it."""
 
     names: Sequence[str]
@@ -112,14 +112,14 @@ class Board:
 
 
 @contextmanager
-def keep_board(workspace: Workspace, names: Sequence[str], *, reason: str) -> Iterator[Board]:
+def keep_progress(workspace: Workspace, names: Sequence[str], *, reason: str) -> Iterator[DeployProgress]:
     """Yield the board of a deploy whose logs are kept; whatever ends the block ends them too."""
     logs = {name: DeployLog(workspace, name) for name in names}
     for log in logs.values():
         log.begin(reason)
     why = "The deploy did not come to this function."
     try:
-        yield Board(names, logs)
+        yield DeployProgress(names, logs)
     except StackError as error:
         why = str(error)
         raise

@@ -8,18 +8,18 @@ from time import monotonic
 from stack import console
 from stack.docker.stack import open_stack
 from stack.errors import BrokerError
-from stack.plan.device import Order, Reading, check_order, count_readings, measure
+from stack.plan.device import Reading, SendRequest, check_request, count_readings, measure
 from stack.rabbitmq.device import send
 from stack.rabbitmq.management import find_device_broker
 
 
-def send_and_tell(order: Order) -> None:
+def send_and_print(order: SendRequest) -> None:
     """Send readings, and show each as it goes; of many only the count.
 
     Raises:
         StackError: an option is out of its range, the broker cannot be reached, or no queue took a reading.
     """
-    readings = measure(check_order(order), Random())
+    readings = measure(check_request(order), Random())
     broker = find_device_broker(open_stack())
     show = _show if order.rate else _pass_over
     start = monotonic()

@@ -1,4 +1,4 @@
-"""The files of a function's folder, for whoever edits them elsewhere than on the disk."""
+"""The files of a function's folder, for anyone who edits them elsewhere than on the disk."""
 
 import hashlib
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from stack import console
 from stack.config.source import Function, find_folder, function_folders, load_function
 from stack.docker.container import Container
 from stack.docker.image import Builder
-from stack.docker.stack import Stack, open_stack, warn_inert
+from stack.docker.stack import Stack, open_stack, warn_ignored
 from stack.errors import ConfigError
 from stack.plan.code_entry import runs_as_is
 from stack.plan.dockerfile import check_requirements
@@ -16,7 +16,7 @@ from stack.plan.function import FunctionPlan, complete_function, inline_source, 
 from stack.plan.function_check import check_handler, find_loopback, find_source
 from stack.plan.host_access import check_host_access
 from stack.plan.image import explain_python
-from stack.plan.render import find_foundation
+from stack.plan.render import find_base_image
 from stack.plan.secret import check_secrets
 from stack.rabbitmq.management import delete_queues
 from stack.rabbitmq.stale_topology import clear_after_deletion
@@ -46,7 +46,7 @@ def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[Funct
         StackError: a function is wrong, or its image could not be built; nothing that runs was touched.
     """
     plans = [plan_folder(stack, name) for name in names]
-    warn_inert(plan.function for plan in plans)
+    warn_ignored(plan.function for plan in plans)
     builder = Builder(stack.workspace, stack.engine, stack.inputs)
     builder.prepare_stack()
     images = builder.prepare_functions(plans)
@@ -54,7 +54,7 @@ def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[Funct
 
 
 def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> FunctionPlan:
-    """Plan a function from its folder, with its code fetched anew where it is elsewhere; to run, it needs its secrets.
+    """Plan a function from its folder, with its code fetched again where it is elsewhere; to run, it needs its secrets.
 
     Raises:
         ConflictError: another function has its name but for capital letters.
@@ -74,7 +74,7 @@ def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> Function
         plan = plan_function(function, stack.settings)
     except ConfigError as error:
         raise ConfigError([*error.problems, *problems]) from error
-    python = find_foundation(plan, stack.inputs).python
+    python = find_base_image(plan, stack.inputs).python
     if problems := (*check_handler(plan, *_read_source(stack, plan), python), *check_requirements(plan), *problems):
         raise ConfigError(problems)
     if sentence := explain_python(python):

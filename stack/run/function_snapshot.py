@@ -1,4 +1,4 @@
-"""Sketches: what files tell of a function, read anew only when one of them is another."""
+"""snapshots: what files tell of a function, read again only when one of them is another."""
 
 import hashlib
 import os
@@ -29,7 +29,7 @@ _Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
-class Sketch:
+class FunctionSnapshot:
     """A function as its files tell of it: its folder's plan, or why there is none, and what runs of it."""
 
     name: str
@@ -51,18 +51,18 @@ class Sketch:
 
     @property
     def is_being_deployed(self) -> bool:
-        """Say whether a deploy goes on, of which no file tells when it is killed."""
+        """Return whether a deploy goes on, of which no file tells when it is killed."""
         return bool(self.attempts) and self.attempts[-1].result is Result.RUNNING
 
 
 @dataclass
 class Sketchbook:
-    """The sketches of a workspace's functions."""
+    """The snapshots of a workspace's functions."""
 
-    _known: dict[str, tuple[_Stamp, Sketch]] = field(default_factory=dict)
+    _known: dict[str, tuple[_Stamp, FunctionSnapshot]] = field(default_factory=dict)
 
-    def draw(self, stack: Stack) -> tuple[Sketch, ...]:
-        """Return a sketch of every function, by name."""
+    def draw(self, stack: Stack) -> tuple[FunctionSnapshot, ...]:
+        """Return a snapshot of every function, by name."""
         folders = function_folders(stack.workspace.root)
         known, self._known = self._known, {}
         for name in sorted({*folders, *list_deployed(stack.workspace)}):
@@ -70,10 +70,10 @@ class Sketchbook:
             before = known.get(name)
             same = before if before and before[0] == stamp and not before[1].is_being_deployed else None
             self._known[name] = same or (stamp, _draw(stack, name, folders.get(name)))
-        return tuple(sketch for _, sketch in self._known.values())
+        return tuple(snapshot for _, snapshot in self._known.values())
 
 
-def _draw(stack: Stack, name: str, folder: Path | None) -> Sketch:
+def _draw(stack: Stack, name: str, folder: Path | None) -> FunctionSnapshot:
     plan, problem = _plan(stack, folder)
     deployment, deployed, refusal = None, None, ""
     try:
@@ -88,7 +88,7 @@ def _draw(stack: Stack, name: str, folder: Path | None) -> Sketch:
     chosen = plan or deployed
     path, source = _read_source(stack, chosen, has_folder=folder is not None) if chosen else ("", "")
     kept = load_replicas(stack.workspace).get(name)
-    return Sketch(
+    return FunctionSnapshot(
         name=name,
         plan=plan,
         problem=problem,

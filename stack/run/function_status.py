@@ -14,7 +14,7 @@ from stack.errors import ConfigError
 from stack.plan.gateway import find_url
 from stack.plan.metrics import Handling
 from stack.plan.stack import Service
-from stack.run.function_snapshot import Sketch
+from stack.run.function_snapshot import FunctionSnapshot
 from stack.run.job import Job
 from stack.state.deploy_log import ROLLBACK, Attempt, Result
 
@@ -65,7 +65,7 @@ def describe_functions(stack: Stack, services: Sequence[Service]) -> tuple[Funct
     return tuple(_status(service, containers, stack.settings) for service in services)
 
 
-def show_functions(functions: Sequence[FunctionStatus]) -> None:
+def print_functions_table(functions: Sequence[FunctionStatus]) -> None:
     """Show functions as a table."""
     rows = [
         {
@@ -131,7 +131,7 @@ class Figures:
     reconnects: int = 0
     restarts: int = 0
     busy_seconds: float = 0.0
-    """How long the longest event in hand has taken so far."""
+    """How long the longest event in progress has taken so far."""
     stuck_workers: int = 0
     """How many workers have been at one event for more than a minute."""
     recent_events: int = 0
@@ -190,35 +190,35 @@ class State:
     is_settled: bool = True
 
 
-def tell_state(sketch: Sketch, containers: Sequence[Container], job: Job | None) -> State:
+def describe_state(snapshot: FunctionSnapshot, containers: Sequence[Container], job: Job | None) -> State:
     """Say how a function is. A deploy that failed counts until the next, although what ran before runs on.
 
     One that was to go back to an older revision does not: what runs is what its folder and its clients know.
     """
-    last = sketch.attempts[-1] if sketch.attempts else None
-    if _is_building(sketch, job):
+    last = snapshot.attempts[-1] if snapshot.attempts else None
+    if _is_building(snapshot, job):
         return State(BUILDING, is_settled=job is not None)
-    if sketch.refusal:
-        return State(ERROR, sketch.refusal)
-    if last and last.end and last.result is not Result.READY and not _is_lost_rollback(sketch, last):
+    if snapshot.refusal:
+        return State(ERROR, snapshot.refusal)
+    if last and last.end and last.result is not Result.READY and not _is_lost_rollback(snapshot, last):
         return State(ERROR, last.end.message)
-    if sketch.deployed is None:
-        return State(ERROR, sketch.problem) if sketch.problem else State(NOT_DEPLOYED)
-    if sketch.deployed.spec.disable:
+    if snapshot.deployed is None:
+        return State(ERROR, snapshot.problem) if snapshot.problem else State(NOT_DEPLOYED)
+    if snapshot.deployed.spec.disable:
         return State(STANDBY)
-    if not sketch.replicas:
+    if not snapshot.replicas:
         return State(SCALED_TO_ZERO)
     return _tell_health(last, containers)
 
 
-def _is_lost_rollback(sketch: Sketch, last: Attempt) -> bool:
+def _is_lost_rollback(snapshot: FunctionSnapshot, last: Attempt) -> bool:
     """Return whether the last deploy was a rollback that failed: the function is as it was before."""
-    return sketch.deployed is not None and last.begin.reason.startswith(ROLLBACK)
+    return snapshot.deployed is not None and last.begin.reason.startswith(ROLLBACK)
 
 
-def _is_building(sketch: Sketch, job: Job | None) -> bool:
-    begun = sketch.attempts[-1].begin.time if sketch.attempts else 0.0
-    return sketch.is_being_deployed or (job is not None and job.is_deploy and begun < job.began)
+def _is_building(snapshot: FunctionSnapshot, job: Job | None) -> bool:
+    begun = snapshot.attempts[-1].begin.time if snapshot.attempts else 0.0
+    return snapshot.is_being_deployed or (job is not None and job.is_deploy and begun < job.began)
 
 
 def _tell_health(last: Attempt | None, containers: Sequence[Container]) -> State:

@@ -11,7 +11,7 @@ from stack import console
 from stack.config.settings import Settings
 from stack.config.source import FOLDER, find_folder, load_function
 from stack.config.yaml_loader import parse_mapping, read_mapping
-from stack.docker.stack import open_stack, warn_inert
+from stack.docker.stack import open_stack, warn_ignored
 from stack.errors import ConfigError, FunctionError
 from stack.plan.function_export import Exported, exported_paths, find_plan, plan_export
 from stack.plan.function_import import File, Imported, plan_imports, split_export
@@ -87,13 +87,13 @@ def _write(workspace: Workspace, one: Imported) -> None:
         write_file(folder / path, file.content, 0o755 if file.is_executable else 0o644)
     for note in one.notes:
         console.say(f"{FOLDER}/{one.name}: {note}.")
-    warn_inert([load_function(folder)])
+    warn_ignored([load_function(folder)])
     written = ", ".join(sorted(one.files))
     console.success(f"{FOLDER}/{one.name} has {written}. `invoke deploy-function {one.name}` starts it.")
 
 
 def _is_own_file(folder: Path, path: str) -> bool:
-    """Say whether a path is a file of the folder; a link may lead anywhere."""
+    """Return whether a path is a file of the folder; a link may lead anywhere."""
     target = (folder / path).resolve()
     return target.is_relative_to(folder.resolve()) and target.is_file()
 

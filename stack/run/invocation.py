@@ -227,5 +227,5 @@ def _print_body(content: bytes, *, is_last: bool) -> None:
 
 
 def _go_together() -> bool:
-    """Say whether standard output and messages go to the same place, such as by `2>&1`."""
+    """Return whether standard output and messages go to the same place, such as by `2>&1`."""
     return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())

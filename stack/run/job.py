@@ -28,7 +28,7 @@ _DEPLOYS = ("deploy", "roll back")
 _SIDE_BY_SIDE = 2
 
 
-class Order(BaseModel):
+class FunctionCommand(BaseModel):
     """What is to be done with a function; `number` is a revision, or how many containers."""
 
     model_config = ConfigDict(frozen=True)
@@ -43,14 +43,14 @@ class Order(BaseModel):
 class Job:
     """An order that is being followed; `began` is milliseconds since 1970."""
 
-    order: Order
+    order: FunctionCommand
     began: float
     process: Process
     outcome: "asyncio.Task[str]" = field(repr=False)
 
     @property
     def is_deploy(self) -> bool:
-        """Say whether the function is being built or started by it."""
+        """Return whether the function is being built or started by it."""
         return self.order.verb in _DEPLOYS
 
     def terminate(self) -> None:
@@ -72,7 +72,7 @@ class Jobs:
     _running: defaultdict[str, list[Job]] = field(default_factory=lambda: defaultdict(list))
     _series: "set[asyncio.Task[None]]" = field(default_factory=set)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by whoever looks how a function is and starts a job because of that."""
+    """Held by anyone who looks how a function is and starts a job because of that."""
 
     def running(self, name: str) -> Job | None:
         """Return the job that works on a function, or waits to do so; of several the latest."""
@@ -81,7 +81,7 @@ class Jobs:
 
     async def deploy(self, name: str, *, message: str = "", author: str = "") -> Job:
         """Deploy a function from its folder; return when that runs."""
-        return await self._start(Order(verb="deploy", name=name, message=message), author)
+        return await self._start(FunctionCommand(verb="deploy", name=name, message=message), author)
 
     def deploy_all(self, names: Sequence[str], *, author: str = "") -> None:
         """Begin to deploy functions from their folders, a few at a time."""
@@ -91,19 +91,19 @@ class Jobs:
 
     async def roll_back(self, name: str, number: int, *, author: str = "") -> Job:
         """Deploy an older revision of a function; return when that runs."""
-        return await self._start(Order(verb="roll back", name=name, number=number), author)
+        return await self._start(FunctionCommand(verb="roll back", name=name, number=number), author)
 
     async def scale(self, name: str, replicas: int, *, author: str = "") -> Job:
         """Have so many containers of a function run; return when that runs."""
-        return await self._start(Order(verb="scale", name=name, number=replicas), author)
+        return await self._start(FunctionCommand(verb="scale", name=name, number=replicas), author)
 
     async def delete(self, name: str, *, author: str = "") -> Job:
         """Stop a function and remove what it has but its folder; return when that runs."""
-        return await self._start(Order(verb="delete", name=name), author)
+        return await self._start(FunctionCommand(verb="delete", name=name), author)
 
     async def remove(self, name: str, *, author: str = "") -> Job:
         """Do that, and put its folder away; return when that runs."""
-        return await self._start(Order(verb="remove", name=name), author)
+        return await self._start(FunctionCommand(verb="remove", name=name), author)
 
     async def cancel(self, name: str) -> None:
         """Have the jobs of a function end in order, and wait for it."""
@@ -131,7 +131,7 @@ class Jobs:
             job.terminate()
         await asyncio.gather(*waits)
 
-    async def _start(self, order: Order, author: str) -> Job:
+    async def _start(self, order: FunctionCommand, author: str) -> Job:
         began = time.time() * 1000
         environment = {**os.environ, VARIABLE: str(self.workspace.root), **({AUTHOR: author} if author else {})}
         # In a session of its own, so that Ctrl-C on the dashboard's terminal reaches it once, by `stop`.
@@ -145,7 +145,7 @@ class Jobs:
         self.on_change(order.name)
         return job
 
-    async def _follow(self, order: Order, began: float, process: Process) -> str:
+    async def _follow(self, order: FunctionCommand, began: float, process: Process) -> str:
         assert process.stdout is not None
         assert process.stderr is not None
         said = process.stdout.read(), _read_last(process.stderr), process.wait()

@@ -9,11 +9,11 @@ from stack.errors import StackError
 from stack.run.api_writes import remove_function
 from stack.run.deploy import deploy_functions, roll_back
 from stack.run.function import delete_function
-from stack.run.job import Order
+from stack.run.job import FunctionCommand
 from stack.run.scale import scale_function
 
 
-def run_order(order: Order) -> None:
+def run_order(order: FunctionCommand) -> None:
     """Do it.
 
     Raises:
@@ -35,7 +35,7 @@ def run_order(order: Order) -> None:
 def main() -> int:
     """Follow the order that is given; return the exit status."""
     try:
-        run_order(Order.model_validate_json(sys.argv[1]))
+        run_order(FunctionCommand.model_validate_json(sys.argv[1]))
     except StackError as error:
         print(error, end="")
         return error.status

@@ -1,4 +1,4 @@
-"""A function on this machine without Docker: the same processor as a local process, loaded anew as its files change."""
+"""A function on this machine without Docker: the same processor as a local process, reloaded as its files change."""
 
 import os
 import signal
@@ -94,7 +94,7 @@ class Stage:
         self._configuration: object = None
 
     def run(self) -> int:
-        """Run the function, anew whenever its configuration has changed; return the exit status."""
+        """Run the function, again whenever its configuration has changed; return the exit status."""
         # So that what is started here ends with this process.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         self._files = self._look()

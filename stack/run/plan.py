@@ -17,7 +17,7 @@ from stack.run.up import Survey, survey
 _SETTLED, _PENDING = 0, 2
 
 
-def tell_plan(*, as_json: bool) -> int:
+def print_plan(*, as_json: bool) -> int:
     """Show what `up` and `deploy-function --all` would do; return the exit status, which is 2 if that is anything.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Relics: containers that a deploy has left which was killed, and what they had taken the place of."""
+"""Stale containers: containers that a deploy has left which was killed, and what they had taken the place of."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ from stack.state.deployment import find_deployment, is_deployed, load_candidate
 from stack.state.lock import STACK, TREE, try_lock
 
 
-def clear_relics(stack: Stack, names: Sequence[str]) -> set[str]:
+def clear_stale_containers(stack: Stack, names: Sequence[str]) -> set[str]:
     """Have only what is recorded of functions run; return those that were seen to: not those that are being deployed.
 
     Raises:
@@ -41,7 +41,7 @@ def _find_settled(stack: Stack, names: Sequence[str]) -> set[str]:
 
 def _is_settled(stack: Stack, name: str, listed: Sequence[Container]) -> bool:
     try:
-        return not load_candidate(stack.workspace, name) and not _find_relics(stack, name, listed)
+        return not load_candidate(stack.workspace, name) and not _find_stale_containers(stack, name, listed)
     except StackError:
         # Whoever looks closer tells of it.
         return False
@@ -51,7 +51,7 @@ def _see_to(stack: Stack, name: str) -> bool:
     """Clear what is left of one function; say whether that could be seen to."""
     try:
         with try_lock(stack.workspace, f"function-{name}") as is_free:
-            if not is_free or (_find_relics(stack, name, stack.engine.listed()) and not _clear(stack, name)):
+            if not is_free or (_find_stale_containers(stack, name, stack.engine.listed()) and not _clear(stack, name)):
                 return False
             _clear_broker(stack, name)
     except (StackError, OSError) as error:
@@ -59,7 +59,7 @@ def _see_to(stack: Stack, name: str) -> bool:
     return True
 
 
-def _find_relics(stack: Stack, name: str, listed: Sequence[Container]) -> list[Container]:
+def _find_stale_containers(stack: Stack, name: str, listed: Sequence[Container]) -> list[Container]:
     found = [one for one in listed if one.service == service_name(name)]
     if not is_deployed(stack.workspace, name):
         return found
@@ -69,13 +69,13 @@ def _find_relics(stack: Stack, name: str, listed: Sequence[Container]) -> list[C
 
 
 def _is_other(container: Container, service: Service) -> bool:
-    """Say whether a container is of another version; an image that was built elsewhere may be that of several."""
+    """Return whether a container is of another version; an image that was built elsewhere may be that of several."""
     files = service.labels.get(FILES_LABEL, "")
     return is_strange(container, service.image) or (service.runs_as_is and container.files != files)
 
 
 def _is_certain(stack: Stack, service: Service, right: int) -> bool:
-    """Say whether other files mean another version, and not that of settings which `up` has not seen to yet.
+    """Return whether other files mean another version, and not that of settings which `up` has not seen to yet.
 
     The right containers are there beside the others, or a deploy of the function has not come to its end.
     """
@@ -85,16 +85,16 @@ def _is_certain(stack: Stack, service: Service, right: int) -> bool:
 def _clear(stack: Stack, name: str) -> bool:
     with try_lock(stack.workspace, STACK) as is_free, try_lock(stack.workspace, TREE) as is_still:
         fresh = stack.reread()
-        if is_free and is_still and (relics := _find_relics(fresh, name, fresh.engine.listed())):
+        if is_free and is_still and (stale_containers := _find_stale_containers(fresh, name, fresh.engine.listed())):
             console.warn(f"{name}: a deploy of it was cut short; what it left makes way for what is recorded.")
             write_stack(fresh, fresh.inputs)
-            if problem := _put_right(fresh, name, relics):
+            if problem := _put_right(fresh, name, stale_containers):
                 console.warn(problem)
         return is_free and is_still
 
 
-def _put_right(stack: Stack, name: str, relics: Sequence[Container]) -> str:
-    stack.engine.stop(relics)
+def _put_right(stack: Stack, name: str, stale_containers: Sequence[Container]) -> str:
+    stack.engine.stop(stale_containers)
     if not is_deployed(stack.workspace, name):
         return ""
     service = find_service(stack, name)

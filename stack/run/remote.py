@@ -39,7 +39,7 @@ class Answer:
 
     @property
     def is_good(self) -> bool:
-        """Say whether it did what was asked."""
+        """Return whether it did what was asked."""
         return self.status // 100 == 2
 
     @property
@@ -60,7 +60,7 @@ class RemoteDashboard:
         """Send a request to a path below /api; return the answer, whatever its status.
 
         Raises:
-            HostError: nobody answers, somebody else does, or asks for a login.
+            HostError: no one answers, somebody else does, or asks for a login.
         """
         content = None if body is None else json.dumps(body).encode()
         request = Request(f"{self.address}/api/{path}", content, self._headers(headers or {}), method=method)
@@ -82,7 +82,7 @@ class RemoteDashboard:
 
         Raises:
             FunctionError: the dashboard refused it; the message has its words.
-            HostError: nobody answers, somebody else does, or asks for a login.
+            HostError: no one answers, somebody else does, or asks for a login.
         """
         answer = self.ask(method, path, body, headers)
         if not answer.is_good:

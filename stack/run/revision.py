@@ -41,7 +41,7 @@ class Revision:
     version: str = ""
 
 
-def tell_revisions(name: str, *, as_json: bool) -> None:
+def print_revisions(name: str, *, as_json: bool) -> None:
     """Show the revisions of a function, the newest first.
 
     Raises:

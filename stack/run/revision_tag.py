@@ -45,7 +45,7 @@ class ImageNames:
         """Return whether the name by which others know what was deployed last is the project's to give or to remove.
 
         It is where it is free, where the project gave it, and where no project says so, as after an older release.
-        What is no function's image as far as its name tells is nobody's to take.
+        What is no function's image as far as its name tells is no one's to take.
         """
         if shorten(latest) not in self.ids:
             return True

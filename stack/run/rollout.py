@@ -28,7 +28,7 @@ from stack.plan.render import ACCOUNTS, Inputs, render_broker, render_compose
 from stack.plan.stack import Service
 from stack.rabbitmq.account import apply_accounts, settle_accounts
 from stack.rabbitmq.management import find_broker
-from stack.run.deploy_progress import Board
+from stack.run.deploy_progress import DeployProgress
 from stack.run.interruption import uninterrupted
 from stack.run.stack import write_stack
 from stack.state.deployment import note_candidate, record_deployment
@@ -62,7 +62,7 @@ class Rollout:
 
     stack: Stack
     services: tuple[Service, ...]
-    board: Board
+    board: DeployProgress
     message: str = ""
     restores: int = 0
     """The revision that a rollback goes back to."""
@@ -132,7 +132,7 @@ class Rollout:
         return [one for one in awake if one.plan.service not in current & recorded & full]
 
     def _rests(self, service: Service, before: Sequence[Container]) -> bool:
-        """Say whether a function is deployed as it is and to have no container, and has none."""
+        """Return whether a function is deployed as it is and to have no container, and has none."""
         deployed = self.stack.deployments.get(service.plan.name)
         is_same = deployed is not None and deployed.image == service.image
         return is_same and not service.replicas and not _count(service.plan.service, before)
@@ -264,7 +264,7 @@ _NAME_LETTERS = 12
 
 @dataclass(frozen=True)
 class Farewell:
-    """Says goodbye for older containers that are being stopped; what they have in hand is waited for by others."""
+    """Says goodbye for older containers that are being stopped; what they have in progress is waited for by others."""
 
     host: str
     """Where the gateway is told; nothing if there is none."""
@@ -272,7 +272,7 @@ class Farewell:
     """Whether all that comes to the functions comes by the gateway."""
 
     def wait(self, replaced: Sequence[Container], stopping: "Future[None]") -> None:
-        """Return when nothing new comes to them, or they are stopped, or after a while where nobody can know.
+        """Return when nothing new comes to them, or they are stopped, or after a while where no one can know.
 
         They need not be asked: one that is busy may answer only when its event is done.
         """
@@ -298,7 +298,7 @@ def open_farewell(stack: Stack, services: Sequence[Service], gateway: Container 
 
 
 @dataclass(frozen=True)
-class Renewal:
+class RollingRestart:
     """The containers that are to be replaced, by service, and how many take their places."""
 
     engine: Engine
@@ -332,7 +332,7 @@ class Renewal:
 
 def find_renewal(
     engine: Engine, changes: Iterable[Change], services: Iterable[Service], containers: Collection[Container]
-) -> Renewal:
+) -> RollingRestart:
     """Find the functions that are to be replaced, run, and hold no port of this machine."""
     able = {one.plan.service: one.replicas for one in services if one.is_deployed and not one.port}
     older = {
@@ -341,4 +341,4 @@ def find_renewal(
         if change.action is Action.REPLACE and change.subject in able
     }
     running = {name: own for name, own in older.items() if any(one.is_running for one in own)}
-    return Renewal(engine, running, able)
+    return RollingRestart(engine, running, able)

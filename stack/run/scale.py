@@ -101,7 +101,7 @@ def begin(stack: Stack, service: Service, replicas: int) -> Step:
 
 
 def is_strange(container: Container, image: str) -> bool:
-    """Say whether a container is not of an image; of one whose image has lost its name since it cannot be told."""
+    """Return whether a container is not of an image; of one whose image has lost its name since it cannot be told."""
     return container.image != image and not container.image.startswith(_NAMELESS)
 
 

@@ -119,7 +119,7 @@ class Scaler:
                 console.warn(problem)
 
     def _begin(self, name: str, replicas: int) -> "tuple[Stack, Step] | None":
-        """Start what is missing, as soon as nobody else changes files or containers; nothing if it is gone by then."""
+        """Start what is missing, as soon as no one else changes files or containers; nothing if it is gone by then."""
         workspace = self.stack.workspace
         with self._turn, lock(workspace, TREE):
             if name not in load_deployments(workspace):

@@ -6,6 +6,6 @@ from stack.config.schema import describe_document
 from stack.config.settings import Settings
 
 
-def tell_schema(*, of_stack: bool) -> None:
+def print_schema(*, of_stack: bool) -> None:
     """Print the schema of function.yaml, or of stack.yaml."""
     console.show_json(describe_document(Settings if of_stack else FunctionConfig))

@@ -22,7 +22,7 @@ _MOST_BYTES = 2**20
 
 
 @dataclass(frozen=True)
-class Order:
+class SecretCommand:
     """What to do with which secret; `value` or `file` is what to set, else the user is asked or standard input read."""
 
     action: str
@@ -46,7 +46,7 @@ class Usage:
         return {**self.secret._asdict(), "usedBy": self.functions, "deployed": self.deployed}
 
 
-def see_to_secrets(order: Order, *, as_json: bool) -> None:
+def handle_secrets(order: SecretCommand, *, as_json: bool) -> None:
     """Set, list or remove secrets.
 
     Raises:
@@ -63,7 +63,7 @@ def see_to_secrets(order: Order, *, as_json: bool) -> None:
         raise StackError(f"There is no `secret {order.action}`; type {SET}, {LIST} or {REMOVE}.")
 
 
-def _set(stack: Stack, order: Order) -> None:
+def _set(stack: Stack, order: SecretCommand) -> None:
     ref = SecretRef(*_check_names(order.name, order.key))
     content = _read_value(ref, order)
     if not content:
@@ -80,7 +80,7 @@ def _set(stack: Stack, order: Order) -> None:
         console.say(f"Next: in function.yaml, valueFrom: {{secretKeyRef: {{name: {ref.name}, key: {ref.key}}}}}.")
 
 
-def _remove(stack: Stack, order: Order) -> None:
+def _remove(stack: Stack, order: SecretCommand) -> None:
     name, key = _check_names(order.name, order.key or None)
     found = [ref for ref in sorted(stack.vault.contents) if ref.name == name and key in ("", ref.key)]
     if not found:
@@ -163,7 +163,7 @@ def _check_names(name: str, key: str | None) -> tuple[str, str]:
     return name, key or ""
 
 
-def _read_value(ref: SecretRef, order: Order) -> bytes:
+def _read_value(ref: SecretRef, order: SecretCommand) -> bytes:
     if order.value and order.file:
         raise StackError("Give --value or --file, not both.")
     if order.value:

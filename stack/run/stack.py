@@ -5,7 +5,7 @@ from collections.abc import Collection
 from stack import console
 from stack.docker.gateway import settle_gateway
 from stack.docker.kept_log import find_kept_logs
-from stack.docker.stack import Stack, check_owner, open_stack, warn_inert, warn_refused
+from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
 from stack.errors import EngineError, FunctionError
 from stack.plan.render import ACCOUNTS, Inputs, render, used_secrets
 from stack.plan.stack import check_exposure
@@ -43,7 +43,7 @@ def render_stack() -> None:
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     stack.check_login()
-    warn_inert(one.plan.function for one in stack.undeployed)
+    warn_ignored(one.plan.function for one in stack.undeployed)
     warn_refused(stack)
     with lock(stack.workspace, TREE):
         fresh = stack.reread()
@@ -74,7 +74,7 @@ def take_down(*, volumes: bool) -> None:
     console.say("Next: `invoke up` starts it again, with the same functions.")
 
 
-def show_logs(name: str, *, follow: bool, previous: bool = False) -> None:
+def print_logs(name: str, *, follow: bool, previous: bool = False) -> None:
     """Print the logs of one function or service, or of all; `previous` is what a function's last container said.
 
     Raises:
@@ -82,7 +82,7 @@ def show_logs(name: str, *, follow: bool, previous: bool = False) -> None:
     """
     stack = open_stack()
     if previous:
-        _show_previous(stack, name)
+        _print_previous(stack, name)
         return
     stack.engine.check()
     services = {container.service for container in stack.engine.containers()}
@@ -94,7 +94,7 @@ def show_logs(name: str, *, follow: bool, previous: bool = False) -> None:
         raise EngineError("Docker could not show the logs; the lines above say why.")
 
 
-def _show_previous(stack: Stack, name: str) -> None:
+def _print_previous(stack: Stack, name: str) -> None:
     """Print what the container said that was removed last of a function."""
     kept = find_kept_logs(stack.engine.logs_folder, name) if name and "/" not in name else []
     if not kept:

@@ -17,8 +17,8 @@ from stack.plan.image import explain_python
 from stack.plan.metrics import Handling, Trouble, find_handling_troubles
 from stack.plan.render import DASHBOARD_PORT
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
-from stack.run.function_status import Figures, list_functions, read_figures, show_functions
-from stack.run.revision import tell_revisions
+from stack.run.function_status import Figures, list_functions, print_functions_table, read_figures
+from stack.run.revision import print_revisions
 from stack.run.up import bring_up
 from stack.state.deployment import load_deployments
 
@@ -31,16 +31,16 @@ _BROKER_PORTS = (
 )
 
 
-def bring_up_and_tell() -> None:
+def bring_up_and_print() -> None:
     """Bring the stack up, and say what runs where and what to type next."""
     stack = bring_up()
     containers = stack.engine.containers()
-    _show_services(containers, _find_urls(stack, containers))
+    _print_services(containers, _find_urls(stack, containers))
     _tell_login(stack)
     console.say("Next: `invoke deploy-function --all`, or `invoke demo` to see it work.")
 
 
-def tell_status(*, as_json: bool) -> None:
+def print_status(*, as_json: bool) -> None:
     """Show every container of the stack, and what each function has done since its container started."""
     stack = open_stack()
     stack.engine.check()
@@ -55,8 +55,8 @@ def tell_status(*, as_json: bool) -> None:
         documents = [document | _date(one, times) for document, one in zip(told, containers, strict=True)]
         console.show_json([one | _describe_messages(one, broker, dead) for one in documents])
     elif containers:
-        _show_status(containers, figures, urls)
-        _show_broker(broker, dead)
+        _print_status(containers, figures, urls)
+        _print_broker(broker, dead)
         if (age := find_age(stack)) is not None:
             console.note(describe_age(age))
     else:
@@ -75,16 +75,16 @@ def _date(container: Container, times: Mapping[str, datetime]) -> dict[str, str]
     return {"image_created": made.isoformat(timespec="seconds")} if made else {}
 
 
-def tell_functions(name: str, *, as_json: bool) -> None:
+def print_functions(name: str, *, as_json: bool) -> None:
     """Show every function, or the revisions of one."""
     if name:
-        tell_revisions(name, as_json=as_json)
+        print_revisions(name, as_json=as_json)
         return
     functions = list_functions()
     if as_json:
         console.show_json([_leave_out(asdict(one), "note") for one in functions])
     elif functions:
-        show_functions(functions)
+        print_functions_table(functions)
     else:
         console.say("There is no function yet; functions/NAME/function.yaml describes one.")
 
@@ -94,7 +94,7 @@ def _leave_out(document: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value or key not in keys}
 
 
-def _show_services(containers: Sequence[Container], urls: Mapping[str, str]) -> None:
+def _print_services(containers: Sequence[Container], urls: Mapping[str, str]) -> None:
     rows = [
         {"service": one.service, "state": one.condition, "answers at": _address(one, urls)}
         for one in sorted(containers, key=lambda one: one.service)
@@ -102,7 +102,7 @@ def _show_services(containers: Sequence[Container], urls: Mapping[str, str]) -> 
     console.show_table(("service", "state", "answers at"), rows)
 
 
-def _show_status(containers: Sequence[Container], figures: Mapping[str, Figures], urls: Mapping[str, str]) -> None:
+def _print_status(containers: Sequence[Container], figures: Mapping[str, Figures], urls: Mapping[str, str]) -> None:
     rows = []
     for one in containers:
         found = figures.get(one.id)
@@ -144,7 +144,7 @@ def _describe_messages(document: Mapping[str, Any], broker: BrokerSurvey, dead: 
     return {"dead_letters": dead.get(document["service"], 0)} if "wanted_python" in document else {}
 
 
-def _show_broker(broker: BrokerSurvey, dead: Mapping[str, int]) -> None:
+def _print_broker(broker: BrokerSurvey, dead: Mapping[str, int]) -> None:
     if broker.problem:
         console.warn(f"The broker was not asked: {broker.problem}")
     for one in broker.all_troubles:

@@ -10,7 +10,7 @@ from stack.config.source import function_folders
 from stack.docker.container import Container
 from stack.docker.image import Builder
 from stack.docker.readiness import START_GRACE_SECONDS, find_failures, wait_ready
-from stack.docker.stack import Stack, check_owner, open_stack, warn_inert, warn_refused
+from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
 from stack.errors import FunctionError
 from stack.plan.broker import SERVICE
 from stack.plan.diff import Action, Change, Running, find_changes, find_edits, find_wanted
@@ -23,7 +23,7 @@ from stack.rabbitmq.data import check_data, load_data, note_running_data
 from stack.rabbitmq.drift import mend_stack_broker
 from stack.run.interruption import interruptible
 from stack.run.revision import keep_revisions, prune_attempts
-from stack.run.rollout import Renewal, find_renewal
+from stack.run.rollout import RollingRestart, find_renewal
 from stack.run.stack import write_stack
 from stack.state.deployment import list_unreadable
 from stack.state.host import check_ports, check_space
@@ -47,7 +47,7 @@ class Survey:
 
     @property
     def is_settled(self) -> bool:
-        """Say whether every container is as it should be."""
+        """Return whether every container is as it should be."""
         return all(one.action is Action.KEEP for one in self.changes) and all(one.is_ready for one in self.containers)
 
     @property
@@ -72,12 +72,12 @@ class Survey:
         return {id_ for one in self.changes for id_ in one.older}
 
     @cached_property
-    def renewal(self) -> Renewal:
+    def renewal(self) -> RollingRestart:
         """Return which functions get new containers beside those that run."""
         return find_renewal(self.stack.engine, self.changes, self.stack.inputs.services, self.containers)
 
     def _runs_on(self, change: Change) -> bool:
-        """Say whether containers of the service stay when its surplus goes."""
+        """Return whether containers of the service stay when its surplus goes."""
         return any(one.service == change.subject and one.id not in change.surplus for one in self.containers)
 
 
@@ -153,7 +153,7 @@ def prepare_images() -> None:
 def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     """Find what is to be done, and write the rendered tree."""
     stack.engine.check()
-    warn_inert(one.plan.function for one in stack.undeployed)
+    warn_ignored(one.plan.function for one in stack.undeployed)
     warn_refused(stack)
     is_new = not stack.workspace.compose.exists()
     found = survey(stack, is_upgrade=is_upgrade)

@@ -54,7 +54,7 @@ class Upgrade:
         return (*renewal, {"step": step, "why": versions})
 
 
-def upgrade_and_tell(*, rebuild: bool, dry_run: bool, yes: bool) -> None:
+def upgrade_and_print(*, rebuild: bool, dry_run: bool, yes: bool) -> None:
     """Show what an upgrade would do, and do it.
 
     Raises:
@@ -82,7 +82,7 @@ def plan_upgrade(stack: Stack, containers: Sequence[Container], *, rebuild: bool
     Raises:
         StackError: there is no way from the data to the RabbitMQ that is to be.
     """
-    project, wanted = stack.settings.project, find_wanted_data(stack.settings, stack.ground)
+    project, wanted = stack.settings.project, find_wanted_data(stack.settings, stack.base_images)
     volumes = [one for one in find_volumes(project) if holds_data(stack, one, containers)]
     found = [describe(stack.workspace, one) for one in volumes]
     others = [one for one in found if one.volume != wanted.volume]
@@ -114,7 +114,7 @@ def run_upgrade(stack: Stack, upgrade: Upgrade, containers: Sequence[Container])
         if upgrade.moved or upgrade.older:
             note_data(stack.workspace, upgrade.wanted)
     stack = bring_up(is_upgrade=True)
-    if upgrade.renews and stack.ground.is_registry:
+    if upgrade.renews and stack.base_images.is_registry:
         # Under the same names, of which Compose alone sees that they are other images.
         stack.engine.up([SERVICE, GATEWAY])
     if upgrade.moved:
@@ -127,8 +127,8 @@ def run_upgrade(stack: Stack, upgrade: Upgrade, containers: Sequence[Container])
 
 
 def _pull(stack: Stack) -> None:
-    if stack.ground.is_registry:
-        for base in {one(stack.settings, stack.ground) for one in (python_base, rabbitmq_base, haproxy_base)}:
+    if stack.base_images.is_registry:
+        for base in {one(stack.settings, stack.base_images) for one in (python_base, rabbitmq_base, haproxy_base)}:
             with console.working(f"Pulling {base}") as work:
                 work.follow(stack.engine.pull(base))
 

@@ -1,4 +1,4 @@
-"""The dashboard's files from npm, fetched anew: `python -m stack.run.vendor`, on a machine that has npm.
+"""The dashboard's files from npm, fetched again: `python -m stack.run.vendor`, on a machine that has npm.
 
 lock.json names each package, its version and its tarball's hash. To take another version, change it there and empty its
 hash: what comes is taken, and its hash noted. Browsers get the files in this folder; nothing of node runs later on.

@@ -46,11 +46,11 @@ class Access:
         return hashlib.sha256(self.password_hash.encode()).hexdigest()[:16]
 
     def takes_password(self, user: str, password: str) -> bool:
-        """Say whether user and password are right, as far as their digest tells."""
+        """Return whether user and password are right, as far as their digest tells."""
         return secrets.compare_digest(digest_token(f"{user}:{password}"), self.password_digest)
 
     def takes_token(self, token: str) -> bool:
-        """Say whether this is the token."""
+        """Return whether this is the token."""
         return secrets.compare_digest(digest_token(token), self.token_digest)
 
 

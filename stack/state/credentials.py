@@ -126,7 +126,7 @@ def _make_account(workspace: Workspace, overlap: float) -> None:
 
 
 def _load_replaced(workspace: Workspace) -> Credentials:
-    """Return the account that is to be replaced: of one that cannot be read, whose password nobody knows, the name."""
+    """Return the account that is to be replaced: of one that cannot be read, whose password no one knows, the name."""
     try:
         return load_credentials(workspace)
     except HostError as error:

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from stack.state.deployment import find_deployment, load_deployment, tell_author
+from stack.state.deployment import find_deployment, load_author, load_deployment
 from stack.state.lock import try_lock
 from stack.state.state_file import parse_json
 from stack.state.workspace import Workspace, make_folder, write_file
@@ -118,7 +118,7 @@ class DeployLog:
     def begin(self, reason: str) -> None:
         """Begin the log of a new deploy."""
         why = f": {reason}" if reason else ""
-        first = _entry(f"Deploying {self.name}{why}", event=Event.BEGIN, author=tell_author(), reason=reason)
+        first = _entry(f"Deploying {self.name}{why}", event=Event.BEGIN, author=load_author(), reason=reason)
         kept = _read_attempts(self.workspace, self.name)[-_OLDER_DEPLOYS:]
         older = [entry for attempt in kept for entry in _shorten(attempt)]
         make_folder(_file(self.workspace, self.name).parent)
@@ -215,7 +215,7 @@ def _ends_line(file: BinaryIO) -> bool:
 
 
 def _close(workspace: Workspace, name: str) -> bool:
-    """End a log that nobody writes any more; say whether its deploy has ended, in whatever way."""
+    """End a log that no one writes any more; say whether its deploy has ended, in whatever way."""
     with try_lock(workspace, f"function-{name}") as is_free:
         if is_free and (attempts := _read_attempts(workspace, name)) and not attempts[-1].end:
             began = attempts[-1].begin.time

@@ -96,7 +96,7 @@ def list_deployed(workspace: Workspace) -> tuple[str, ...]:
 
 
 def is_deployed(workspace: Workspace, name: str) -> bool:
-    """Say whether something runs of a function."""
+    """Return whether something runs of a function."""
     return bool(name) and _current(workspace, name).is_file()
 
 
@@ -199,7 +199,7 @@ def forget_revisions(workspace: Workspace, name: str, oldest: int) -> None:
             forget_snapshot(workspace, name, int(path.stem))
 
 
-def tell_author() -> str:
+def load_author() -> str:
     """Return user@host; a user without a name is known by a number."""
     if given := os.environ.get(AUTHOR):
         return given
@@ -223,7 +223,7 @@ def _describe(plan: FunctionPlan, image: str, *, revision: int, message: str, re
         code=plan.function.code,
         origin=plan.function.origin,
         version=plan.function.version,
-        author=tell_author(),
+        author=load_author(),
         message=message,
         restores=restores,
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from stack.config.settings import Settings
 from stack.errors import HostError
 from stack.plan.image import Archive
-from stack.plan.render import Home
+from stack.plan.render import HostContext
 from stack.state.workspace import NAMES_VARIABLE, PROGRAM, is_inside
 
 # Handed to builds as BuildKit's predefined arguments, which it keeps out of the image's history.
@@ -79,13 +79,13 @@ def processor_digest() -> str:
     return _digest(["stack/__init__.py", *_list_files("stack/processor")])
 
 
-def find_home(root: Path, settings: Settings) -> Home:
+def load_host_context(root: Path, settings: Settings) -> HostContext:
     """Return where the program and a workspace are, and what containers need to work as this machine does.
 
     A container of the stack is told its machine's names, since it has another of its own.
     """
     ca = find_ca(settings)
-    return Home(
+    return HostContext(
         str(PROGRAM),
         str(root),
         hashlib.sha256(LIBRARIES.read_bytes()).hexdigest(),

@@ -15,7 +15,7 @@ from stack import console
 from stack.errors import HostError
 from stack.state.workspace import Workspace, advise, make_folder
 
-# The outer one first: of whoever changes the stack, from beginning to end, which those share who change one function
+# The outer one first: of anyone who changes the stack, from beginning to end, which those share who change one function
 # each; and of each moment at which rendered files or containers change.
 STACK, TREE = "stack", "containers"
 
@@ -50,7 +50,7 @@ def _take(file: TextIO, kind: int, name: str) -> None:
 
 @contextmanager
 def try_lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterator[bool]:
-    """Take a turn, or share it, only if nobody else has it; say whether it was taken."""
+    """Take a turn, or share it, only if no one else has it; say whether it was taken."""
     path = workspace.state / "locks" / name
     make_folder(path.parent)
     with _open_lock(path) as file:

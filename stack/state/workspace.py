@@ -241,7 +241,7 @@ _SOCKET = Path("/var/run/docker.sock")
 
 
 def is_inside() -> bool:
-    """Say whether this program runs in a container of the stack, where services are reached by their names."""
+    """Return whether this program runs in a container of the stack, where services are reached by their names."""
     return os.environ.get(PLACE_VARIABLE) == STACK
 
 

@@ -266,8 +266,8 @@ def drain(channel: Any, queue: str) -> Iterator[tuple[Any, bytes]]:
             channel.basic_ack(method.delivery_tag)
 
 
-def tell_state(workspace: Workspace, broker: Broker) -> str:
-    """Return where messages may be: the broker's queues, what each channel has in hand, and the function's log."""
+def describe_state(workspace: Workspace, broker: Broker) -> str:
+    """Return where messages may be: the broker's queues, what each channel has in progress, and the function's log."""
     queues = [
         f"{one['name']}: {one.get('messages_ready')} ready, {one.get('messages_unacknowledged')} unacknowledged, "
         f"{one.get('consumers')} consumers"

@@ -40,7 +40,7 @@ def test_root_of_this_machine_is_refused_whoever_asks(workspace: Workspace, auth
     assert "add to stack.yaml: allow: {host_paths: [/]}" in answer.json["error"]
     assert not (workspace.root / "functions" / "al-posted").exists()
     assert not workspace.containers(f"function-{name}") + workspace.containers("function-al-posted")
-    # A folder that may not run stands in nobody's way.
+    # A folder that may not run stands in no one's way.
     assert name in workspace.invoke("plan", check=False).stderr
     shutil.move(folder / "function.yaml", folder / "main.yaml")
     (folder / "function.yaml").write_text("{}\n")

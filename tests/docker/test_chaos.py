@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.chaos import CODE, CONFIG, NAME, play, tell_state
+from tests.docker.chaos import CODE, CONFIG, NAME, describe_state, play
 from tests.docker.workspace import Broker, Workspace
 
 # In a moment there is time for each deed once.
@@ -33,7 +33,7 @@ def test_every_message_is_handled_or_kept_with_its_reason(
         account = play(workspace, broker, seconds=minutes * 60, seed=seed)
         print(account.tell(), file=sys.stderr)
     assert len(account.published) > 100
-    assert not account.lost, f"seed {seed}: {sorted(account.lost)}\n{tell_state(workspace, broker)}"
+    assert not account.lost, f"seed {seed}: {sorted(account.lost)}\n{describe_state(workspace, broker)}"
     assert len(account.deeds) == 5
     assert all(account.reasons.values())
     assert account.reasons, "a handler that always raises should leave dead letters"

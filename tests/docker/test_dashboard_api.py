@@ -118,7 +118,7 @@ def check_replicas(client: Client, name: str) -> None:
 def test_what_is_ready_answers_also_to_who_stayed_connected(
     workspace: Workspace, client: Client, remove: Callable[[str], None]
 ) -> None:
-    """The gateway reads its configuration anew meanwhile, and its older process keeps those who are connected."""
+    """The gateway reads its configuration again meanwhile, and its older process keeps those who are connected."""
     connection = http.client.HTTPConnection("127.0.0.1", workspace.settings.ports.gateway, timeout=30)
     assert call(connection, "api-soon")[0] == 404
     remove("api-soon")

@@ -443,7 +443,7 @@ def kill_deploy(workspace: Workspace, name: str, old: list[str]) -> None:
 
 
 def test_killed_deploy_leaves_what_was_there(workspace: Workspace, author: Author) -> None:
-    """Nobody has to type anything for it."""
+    """No one has to type anything for it."""
     folder = author("slain", answer("one"))
     workspace.invoke("deploy-function", "slain")
     old = workspace.containers("function-slain")
@@ -529,7 +529,7 @@ def test_functions_survive_down_and_up(workspace: Workspace, author: Author) -> 
 
 
 def test_deploy_before_up(fresh_workspace: Workspace) -> None:
-    """Nobody is made to type `up` first."""
+    """No one is made to type `up` first."""
     config = "spec: {triggers: {in: {kind: rabbit-mq, attributes: {queueName: in}}}}"
     fresh_workspace.write_function("first", answer("first"), config)
     fresh_workspace.invoke("deploy-function", "first")

@@ -261,7 +261,7 @@ def test_nothing_is_told_of_a_broker_at_work(drifter: Workspace) -> None:
 
 
 def test_what_was_changed_by_hand_is_found_and_mended(drifter: Workspace) -> None:
-    """One after the other, each alone, while nobody consumes; what lies in queues that were not deleted stays."""
+    """One after the other, each alone, while no one consumes; what lies in queues that were not deleted stays."""
     drifter.invoke("scale-function", NAME, "0")
     stack = open_own(drifter)
     publish(stack, [f"h{number}" for number in range(5)], "amq.topic", "drift.x.heat")

@@ -119,7 +119,7 @@ def test_worker_that_is_out_of_memory_takes_no_other_with_it(
 
 
 def assert_ends_with_its_container(broker: Broker, container: str) -> None:
-    """A classic queue does not count how often it delivers what is in hand each time that the container ends."""
+    """A classic queue does not count how often it delivers what is in progress each time that the container ends."""
     with open_channel(broker.amqp_url) as channel:
         channel.basic_publish("", "test/meals", b"wait", mandatory=True)
     for number in range(1, MOST_DEATHS + 1):

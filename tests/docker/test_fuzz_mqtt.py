@@ -42,7 +42,7 @@ class OddPublisher:
         self._wires: dict[int, MqttWire] = {}
 
     def send(self, amount: int) -> None:
-        """Send some messages over one connection; those behind one that the broker refuses are sent by nobody."""
+        """Send some messages over one connection; those behind one that the broker refuses are sent by no one."""
         version = self._random.choice((4, 5))
         wire = self._wires.get(version) or self._open(version)
         wire.acknowledged.clear()

@@ -293,7 +293,7 @@ def test_requests_wait_for_a_container_whose_process_died(workspace: Workspace, 
     url = workspace.url("gw-dies")
     assert fetch(url)[0] == 200
     os.kill(workspace.inspect("function-gw-dies")["State"]["Pid"], signal.SIGKILL)
-    # What it had in hand, or was sent while it died, is lost.
+    # What it had in progress, or was sent while it died, is lost.
     time.sleep(0.1)
     with ThreadPoolExecutor(4) as pool:
         statuses = Counter(status for status, _ in pool.map(fetch, [url] * 40))

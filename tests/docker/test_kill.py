@@ -21,7 +21,7 @@ _STILL = 30.0
 
 
 @pytest.fixture
-def tally(workspace: Workspace, author: Callable[..., Path]) -> None:
+def scoreboard(workspace: Workspace, author: Callable[..., Path]) -> None:
     author(NAME, CODE, CONFIG)
     workspace.invoke("deploy-function", NAME)
 

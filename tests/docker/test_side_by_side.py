@@ -32,7 +32,7 @@ spec:
 
 @pytest.fixture
 def hang(workspace: Workspace, author: Author, tmp_path: Path) -> Iterator[Path]:
-    """A file that has sd-hanging hang, which nobody has deployed; sd-other runs, and has the same queue."""
+    """A file that has sd-hanging hang, which no one has deployed; sd-other runs, and has the same queue."""
     tmp_path.chmod(0o777)
     workspace.invoke("secret", "set", "sides", "word", input="told")
     workspace.allow(tmp_path)

@@ -285,7 +285,7 @@ def test_credentials(fresh_workspace: Workspace) -> None:
     assert "nothing was changed" in workspace.invoke("up").stderr
     (broker,) = workspace.containers(BROKER)
     assert_overlap(workspace, password)
-    # All of that without a moment in which nobody could log in.
+    # All of that without a moment in which no one could log in.
     assert workspace.containers(BROKER) == [broker]
 
 

@@ -91,7 +91,7 @@ def test_an_alert_is_made_changed_broken_and_mended(type_line: Type, hot: Path) 
     assert "alert from 20 degrees" in type_line(revisions)
     assert "ready" in type_line("invoke rollback-function hot")
 
-    # So that nobody waits for three retries.
+    # So that no one waits for three retries.
     replace(hot / "function.yaml", "      attributes:\n", "      attributes:\n        maxRetries: 0\n")
     start = "    try:\n"
     replace(hot / "main.py", start, f"    {MISTAKE}\n{start}")

@@ -1,4 +1,4 @@
-"""The steps for every supported release, as files. UPDATE_GOLDEN=1 writes them anew."""
+"""The steps for every supported release, as files. UPDATE_GOLDEN=1 writes them again."""
 
 import os
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The rendered tree, as files. `pytest --update-golden` writes them anew.
+"""The rendered tree, as files. `pytest --update-golden` writes them again.
 
 Each case is a folder golden/CASE; its files are what .stack/ would hold.
 """
@@ -24,8 +24,8 @@ from stack.config.source import Function, SourceFile
 from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
-from stack.plan.image import Archive, Ground
-from stack.plan.render import Files, Home, Inputs, function_image, render, used_secrets
+from stack.plan.image import Archive, BaseImages
+from stack.plan.render import Files, HostContext, Inputs, function_image, render, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import plan_service
 from stack.state.vault import mount_secrets
@@ -38,7 +38,7 @@ TRIXIE = Archive("trixie", ("deb http://deb.example/debian trixie main",))
 JAMMY = Archive(
     "jammy", ("deb http://apt.example/ubuntu jammy main universe", "deb http://apt.example/ubuntu jammy-updates main")
 )
-PACKAGES = Ground(ImageSource.DEBIAN, TRIXIE, processor_digest="0")
+PACKAGES = BaseImages(ImageSource.DEBIAN, TRIXIE, processor_digest="0")
 PASSWORD = "a-Made_password/with+signs"
 SECRET = "a secret of the user's"
 MADE = Credentials("tidegate", Secret(PASSWORD))
@@ -149,7 +149,7 @@ class Case:
     """What is rendered: settings, ground and credentials, and the names of functions, deployed or not."""
 
     settings: Settings = DEFAULTS
-    ground: Ground = PACKAGES
+    base_images: BaseImages = PACKAGES
     credentials: Credentials = GUEST_CREDENTIALS
     deployed: Sequence[str] = ()
     undeployed: Sequence[str] = ()
@@ -159,10 +159,10 @@ CASES = {
     "bare": Case(),
     "debian": Case(deployed=["consumer", "everything", "page", "subscriber"]),
     "undeployed": Case(deployed=["page"], undeployed=["consumer"]),
-    "jammy": Case(ground=Ground(ImageSource.DEBIAN, JAMMY, processor_digest="0")),
+    "jammy": Case(base_images=BaseImages(ImageSource.DEBIAN, JAMMY, processor_digest="0")),
     "registry": Case(
         settings=Settings(images=Images(source=ImageSource.REGISTRY, mirror="mirror.example:5000/")),
-        ground=Ground(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
+        base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
         deployed=["consumer"],
     ),
     "scaled": Case(deployed=["page", "scaled"]),
@@ -177,16 +177,16 @@ CASES = {
         credentials=MADE,
         deployed=["page"],
     ),
-    "certificates": Case(ground=replace(PACKAGES, has_ca=True), deployed=["consumer"]),
-    "builds": Case(ground=replace(PACKAGES, has_ca=True), deployed=["based", "original", "ready", "required"]),
+    "certificates": Case(base_images=replace(PACKAGES, has_ca=True), deployed=["consumer"]),
+    "builds": Case(base_images=replace(PACKAGES, has_ca=True), deployed=["based", "original", "ready", "required"]),
     "builds-registry": Case(
         settings=Settings(images=Images(source=ImageSource.REGISTRY), processor=Processor.NUCLIO),
-        ground=Ground(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
+        base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
         deployed=["based", "consumer", "required"],
     ),
     "pythons": Case(
         settings=Settings(images=Images(source=ImageSource.REGISTRY, mirror="mirror.example:5000/")),
-        ground=Ground(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
+        base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
         deployed=["page", "required"],
     ),
     "credentials": Case(
@@ -203,10 +203,10 @@ CASES = {
 
 
 def make_inputs(case: Case) -> Inputs:
-    home = Home("/srv/tidegate", "/srv/plant", "0", code="1", names=("plant",))
-    if case.ground.has_ca:
+    home = HostContext("/srv/tidegate", "/srv/plant", "0", code="1", names=("plant",))
+    if case.base_images.has_ca:
         home = replace(home, ca="/etc/ssl/plant.pem", environment=(("HTTPS_PROXY", "http://proxy.example:3128"),))
-    bare = Inputs(case.settings, case.ground, Accounts(KEY, case.credentials), home=home)
+    bare = Inputs(case.settings, case.base_images, Accounts(KEY, case.credentials), home=home)
     services = []
     for name in sorted([*case.deployed, *case.undeployed]):
         document = {"metadata": {"annotations": ANNOTATIONS.get(name, {})}, "spec": FUNCTIONS[name]}

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from stack.plan.demo import Alert, Seconds, Tally, read_alert
+from stack.plan.demo import Alert, Scoreboard, Seconds, read_alert
 from stack.plan.device import AMQP, MQTT, Reading
 
 SECONDS = Seconds(images=0.0, up=1.234, deploy=0.5, messages=0.25)
@@ -12,15 +12,15 @@ def reading(identity: str, value: str = "20.0") -> Reading:
     return Reading(identity, "sensor-1", value)
 
 
-def tally(*readings: Reading, mqtt: tuple[Reading, ...] = ()) -> Tally:
-    made = Tally({AMQP: readings, MQTT: mqtt})
+def scoreboard(*readings: Reading, mqtt: tuple[Reading, ...] = ()) -> Scoreboard:
+    made = Scoreboard({AMQP: readings, MQTT: mqtt})
     for number, one in enumerate((*readings, *mqtt)):
         made.note_sent(one, float(number))
     return made
 
 
 def test_feedback_is_matched_by_its_correlation() -> None:
-    accounts = tally(reading("a"), reading("b", "21.0"))
+    accounts = scoreboard(reading("a"), reading("b", "21.0"))
     is_own, answer = accounts.note_feedback("Invoked Function amqpconsume on 21.0", "b", 1.5)
     assert is_own
     assert answer is not None
@@ -29,7 +29,7 @@ def test_feedback_is_matched_by_its_correlation() -> None:
 
 
 def test_a_repeated_delivery_is_logged_and_handled_once() -> None:
-    accounts = tally(reading("a"))
+    accounts = scoreboard(reading("a"))
     accounts.note_feedback("Invoked Function amqpconsume on 20.0", "a", 1.0)
     is_own, answer = accounts.note_feedback("Invoked Function amqpconsume on 20.0", "a", 2.0)
     assert (is_own, answer) == (True, None)
@@ -38,14 +38,14 @@ def test_a_repeated_delivery_is_logged_and_handled_once() -> None:
 
 
 def test_feedback_to_others_is_not_of_this_demo() -> None:
-    accounts = tally(reading("a"))
+    accounts = scoreboard(reading("a"))
     assert accounts.note_feedback("Invoked Function amqpconsume on 20.0", "other", 1.0) == (False, None)
     assert accounts.note_feedback("hello", "", 1.0) == (False, None)
     assert accounts.verdict(SECONDS).lost == 1
 
 
 def test_without_a_correlation_the_text_decides_in_the_order_of_sending() -> None:
-    accounts = tally(reading("a"), reading("b"), mqtt=(reading("c"),))
+    accounts = scoreboard(reading("a"), reading("b"), mqtt=(reading("c"),))
     found = [accounts.note_feedback("Invoked Function amqpconsume on 20.0", "", 9.0)[1] for _ in range(3)]
     assert [answer.reading.identity if answer else "" for answer in found] == ["a", "b", ""]
     _, answer = accounts.note_feedback("Invoked Function mqttconsume on 20.0", "", 9.0)
@@ -54,14 +54,14 @@ def test_without_a_correlation_the_text_decides_in_the_order_of_sending() -> Non
 
 
 def test_older_feedback_without_a_correlation_is_passed_over() -> None:
-    accounts = tally(reading("a"))
+    accounts = scoreboard(reading("a"))
     accounts.skip(1)
     assert accounts.note_feedback("Invoked Function amqpconsume on 20.0", "", 1.0) == (False, None)
     assert accounts.note_feedback("Invoked Function amqpconsume on 20.0", "", 1.0)[0]
 
 
 def test_a_reading_sent_again_counts_once_from_its_first_time() -> None:
-    accounts = tally(reading("a"))
+    accounts = scoreboard(reading("a"))
     accounts.note_sent(reading("a"), 5.0)
     _, answer = accounts.note_feedback("Invoked Function amqpconsume on 20.0", "a", 6.0)
     assert accounts.sent == 1
@@ -71,7 +71,7 @@ def test_a_reading_sent_again_counts_once_from_its_first_time() -> None:
 
 def test_the_verdict_is_the_document_that_json_prints() -> None:
     many = [reading(str(number)) for number in range(100)]
-    accounts = Tally({AMQP: many})
+    accounts = Scoreboard({AMQP: many})
     for number, one in enumerate(many):
         accounts.note_sent(one, 0.0)
         accounts.note_feedback("Invoked Function amqpconsume on 20.0", one.identity, (number + 1) / 1000)
@@ -88,7 +88,7 @@ def test_the_verdict_is_the_document_that_json_prints() -> None:
 
 
 def test_a_demo_of_which_nothing_came_back_has_no_latency() -> None:
-    assert tally(reading("a")).verdict(SECONDS).latency_ms == {"p50": None, "p99": None}
+    assert scoreboard(reading("a")).verdict(SECONDS).latency_ms == {"p50": None, "p99": None}
 
 
 def test_only_new_alerts_count() -> None:

@@ -9,14 +9,14 @@ import pytest
 
 from stack.errors import BrokerError, StackError
 from stack.plan.broker import GUEST_CREDENTIALS
-from stack.plan.device import AMQP, BOTH, MQTT, Order, Reading, check_order, measure
+from stack.plan.device import AMQP, BOTH, MQTT, Reading, SendRequest, check_request, measure
 from stack.rabbitmq.device import send
 from stack.rabbitmq.management import Broker
-from stack.rabbitmq.publish_confirms import Outbox
+from stack.rabbitmq.publish_confirms import PublishConfirms
 
 
-def order(count: int = 10, rate: float = 0, protocol: str = AMQP, sensors: int = 1) -> Order:
-    return Order(count, rate, protocol, sensors)
+def order(count: int = 10, rate: float = 0, protocol: str = AMQP, sensors: int = 1) -> SendRequest:
+    return SendRequest(count, rate, protocol, sensors)
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,9 @@ def order(count: int = 10, rate: float = 0, protocol: str = AMQP, sensors: int =
         (order(sensors=0), "--sensors 0"),
     ],
 )
-def test_an_option_out_of_range_is_named(wrong: Order, option: str) -> None:
+def test_an_option_out_of_range_is_named(wrong: SendRequest, option: str) -> None:
     with pytest.raises(StackError, match=option):
-        check_order(wrong)
+        check_request(wrong)
 
 
 def test_readings_are_unique_decimals_of_sensors_in_turn() -> None:
@@ -58,47 +58,47 @@ def readings(count: int) -> list[Reading]:
 
 
 def test_a_confirm_of_several_settles_all_up_to_its_tag() -> None:
-    outbox = Outbox(readings(3))
-    taken = [outbox.take() for _ in range(3)]
+    confirms = PublishConfirms(readings(3))
+    taken = [confirms.take() for _ in range(3)]
     assert [reading.identity for reading in taken] == ["id-0", "id-1", "id-2"]
-    assert outbox.confirm(2, multiple=True, keep=False) == 2
-    assert (outbox.unconfirmed, outbox.is_empty) == (1, False)
-    assert outbox.confirm(3, multiple=False, keep=False) == 1
-    assert outbox.is_empty
+    assert confirms.confirm(2, multiple=True, keep=False) == 2
+    assert (confirms.unconfirmed, confirms.is_empty) == (1, False)
+    assert confirms.confirm(3, multiple=False, keep=False) == 1
+    assert confirms.is_empty
 
 
 def test_what_was_not_confirmed_goes_first_on_the_next_channel() -> None:
-    outbox = Outbox(readings(4))
+    confirms = PublishConfirms(readings(4))
     for _ in range(3):
-        outbox.take()
-    outbox.confirm(2, multiple=False, keep=False)
-    outbox.restart()
-    assert [outbox.take().identity for _ in range(3)] == ["id-0", "id-2", "id-3"]
-    assert outbox.confirm(3, multiple=True, keep=False) == 3
+        confirms.take()
+    confirms.confirm(2, multiple=False, keep=False)
+    confirms.restart()
+    assert [confirms.take().identity for _ in range(3)] == ["id-0", "id-2", "id-3"]
+    assert confirms.confirm(3, multiple=True, keep=False) == 3
 
 
 def test_a_reading_that_no_queue_took_is_unheard_or_kept() -> None:
-    outbox = Outbox(readings(2))
-    outbox.take(), outbox.take()
-    outbox.note_return("id-0")
-    outbox.note_return("id-1")
-    assert outbox.confirm(1, multiple=False, keep=False) == 0
-    assert outbox.confirm(2, multiple=False, keep=True) == 0
-    assert [reading.identity for reading in outbox.unheard] == ["id-0"]
-    assert not outbox.is_empty
-    outbox.try_again()
-    assert outbox.take().identity == "id-1"
-    assert outbox.confirm(3, multiple=False, keep=False) == 1
-    assert outbox.is_empty
+    confirms = PublishConfirms(readings(2))
+    confirms.take(), confirms.take()
+    confirms.note_return("id-0")
+    confirms.note_return("id-1")
+    assert confirms.confirm(1, multiple=False, keep=False) == 0
+    assert confirms.confirm(2, multiple=False, keep=True) == 0
+    assert [reading.identity for reading in confirms.unheard] == ["id-0"]
+    assert not confirms.is_empty
+    confirms.try_again()
+    assert confirms.take().identity == "id-1"
+    assert confirms.confirm(3, multiple=False, keep=False) == 1
+    assert confirms.is_empty
 
 
 def test_a_refused_reading_is_tried_again() -> None:
-    outbox = Outbox(readings(1))
-    outbox.take()
-    outbox.refuse(1, multiple=False)
-    assert not outbox.has_waiting
-    outbox.try_again()
-    assert outbox.take().identity == "id-0"
+    confirms = PublishConfirms(readings(1))
+    confirms.take()
+    confirms.refuse(1, multiple=False)
+    assert not confirms.has_waiting
+    confirms.try_again()
+    assert confirms.take().identity == "id-0"
 
 
 class OldBroker:

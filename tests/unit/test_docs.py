@@ -11,7 +11,7 @@ from invoke import Collection, Config, ParseError
 from invoke.parser import Parser
 
 import tasks
-from stack.config.document import find_inert, parse_model
+from stack.config.document import find_ignored, parse_model
 from stack.config.inline import find_block
 from stack.config.settings import Settings
 from stack.config.source import load_function
@@ -103,7 +103,7 @@ def check_function(folder: Path, text: str, source: str = "def handler(context, 
     if text:
         (folder / "function.yaml").write_text(text)
     function = load_function(folder)
-    assert not list(find_inert(function.config))
+    assert not list(find_ignored(function.config))
     plan_function(function, Settings())
 
 

@@ -13,7 +13,7 @@ import pytest
 from nuclio_sdk import Event, Response
 from paho.mqtt.client import Client
 
-from stack.config.document import find_inert
+from stack.config.document import find_ignored
 from stack.config.settings import Settings
 from stack.config.source import find_folder, load_function
 from stack.plan.function import plan_function
@@ -40,7 +40,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_configured_as_the_tutorial_says(name: str) -> None:
     function = load_function(find_folder(ROOT, name))
-    assert not list(find_inert(function.config))
+    assert not list(find_ignored(function.config))
     plan = plan_function(function, Settings())
     assert plan.handler == "main:handler"
     asked = {str(want) for want in find_wants(plan)} - {"broker.signature-key"}
@@ -102,63 +102,63 @@ class Desk:
 
 @pytest.fixture
 def alert(load: Callable[[str], ModuleType]) -> tuple[Callable[..., Any], Desk]:
-    module, desk = load("temperaturealert"), Desk()
+    module, services = load("temperaturealert"), Desk()
     logger = SimpleNamespace(warn_with=lambda message, **fields: logging.getLogger("test").info(message))
-    memory = SimpleNamespace(alerts=desk, windows={}, states={})
+    memory = SimpleNamespace(alerts=services, windows={}, states={})
     context = SimpleNamespace(user_data=memory, logger=logger)
 
     def feed(body: bytes, sensor: str = "s") -> Any:
         return module.handler(context, Event(body=body, headers={"sensor": sensor}, path="iot/sensors/temperature"))
 
-    return feed, desk
+    return feed, services
 
 
 def test_one_alert_when_the_average_rises_and_one_when_it_is_normal_again(
     alert: tuple[Callable[..., Any], Desk],
 ) -> None:
-    feed, desk = alert
+    feed, services = alert
     for value in (20, 20, 20, 20, 44, 26, 26, 26, 26, 10, 10, 10):
         feed(str(value).encode())
-    assert [(one["state"], one["average"]) for one in desk.alerts] == [("high", 26.0), ("normal", 22.8)]
-    assert all(set(one) == {"sensor", "state", "average", "threshold", "time"} for one in desk.alerts)
-    assert all(one["threshold"] == 25 and one["sensor"] == "s" for one in desk.alerts)
+    assert [(one["state"], one["average"]) for one in services.alerts] == [("high", 26.0), ("normal", 22.8)]
+    assert all(set(one) == {"sensor", "state", "average", "threshold", "time"} for one in services.alerts)
+    assert all(one["threshold"] == 25 and one["sensor"] == "s" for one in services.alerts)
 
 
 def test_noise_about_the_threshold_rings_once(alert: tuple[Callable[..., Any], Desk]) -> None:
-    feed, desk = alert
+    feed, services = alert
     for value in (25, 25, 25, 25, 25, 25.5, 24.8, 24.6, 24.6, 25.6, 24.7, 25.4):
         feed(str(value).encode())
-    assert [one["state"] for one in desk.alerts] == ["high"]
+    assert [one["state"] for one in services.alerts] == ["high"]
 
 
 def test_an_average_of_just_the_threshold_is_not_high(alert: tuple[Callable[..., Any], Desk]) -> None:
-    feed, desk = alert
+    feed, services = alert
     feed(b"25")
-    assert not desk.alerts
+    assert not services.alerts
 
 
 def test_each_sensor_has_a_window_of_its_own(alert: tuple[Callable[..., Any], Desk]) -> None:
-    feed, desk = alert
+    feed, services = alert
     for _ in range(5):
         feed(b"30", "hot")
         feed(b"10", "cold")
-    assert [(one["sensor"], one["state"]) for one in desk.alerts] == [("hot", "high")]
+    assert [(one["sensor"], one["state"]) for one in services.alerts] == [("hot", "high")]
 
 
 @pytest.mark.parametrize("body", [b"warm", b"nan", b"", b"\xff", {"a": 1}, None])
 def test_what_is_no_number_is_passed_over(body: Any, alert: tuple[Callable[..., Any], Desk]) -> None:
-    feed, desk = alert
+    feed, services = alert
     assert feed(body) == "no temperature"
     feed(b"30")
-    assert [one["average"] for one in desk.alerts] == [30.0]
+    assert [one["average"] for one in services.alerts] == [30.0]
 
 
 def test_a_reading_that_comes_again_after_a_failure_counts_once(alert: tuple[Callable[..., Any], Desk]) -> None:
-    feed, desk = alert
+    feed, services = alert
     feed(b"20")
-    desk.is_away = True
+    services.is_away = True
     with pytest.raises(ConnectionError):
         feed(b"32")
-    desk.is_away = False
+    services.is_away = False
     feed(b"32")
-    assert [one["average"] for one in desk.alerts] == [26.0]
+    assert [one["average"] for one in services.alerts] == [26.0]

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from stack.config.project import FunctionEvent
 from stack.dashboard.api.platform import find_namespace
 from stack.dashboard.api.request import read_model
-from stack.dashboard.services import desk_of
+from stack.dashboard.services import services_of
 from stack.state.project import list_events, remove_event, save_event
 
 
@@ -35,7 +35,7 @@ def describe_event(event: FunctionEvent, namespace: str = "") -> dict[str, Any]:
 
 async def _list(request: Request) -> Response:
     function, wanted = (request.headers.get(f"x-nuclio-function-{key}", "") for key in ("name", "event-name"))
-    events = await run_in_threadpool(list_events, desk_of(request).workspace, function)
+    events = await run_in_threadpool(list_events, services_of(request).workspace, function)
     namespace = await find_namespace(request)
     return JSONResponse({name: describe_event(one, namespace) for name, one in events.items() if wanted in ("", name)})
 
@@ -47,7 +47,7 @@ async def _find(request: Request) -> Response:
 
 async def _create(request: Request) -> Response:
     event = await read_model(request, FunctionEvent)
-    saved = await run_in_threadpool(save_event, desk_of(request).workspace, event)
+    saved = await run_in_threadpool(save_event, services_of(request).workspace, event)
     return JSONResponse(describe_event(saved, await find_namespace(request)), 201)
 
 
@@ -56,14 +56,14 @@ async def _update(request: Request) -> Response:
     known = await _require(request, event.metadata.name)
     metadata = event.metadata.model_copy(update={"labels": known.metadata.labels | event.metadata.labels})
     updated = event.model_copy(update={"metadata": metadata})
-    await run_in_threadpool(save_event, desk_of(request).workspace, updated)
+    await run_in_threadpool(save_event, services_of(request).workspace, updated)
     return Response(status_code=204)
 
 
 async def _delete(request: Request) -> Response:
     event = await _read_named(request)
     await _require(request, event.metadata.name)
-    await run_in_threadpool(remove_event, desk_of(request).workspace, event.metadata.name)
+    await run_in_threadpool(remove_event, services_of(request).workspace, event.metadata.name)
     return Response(status_code=204)
 
 
@@ -75,7 +75,7 @@ async def _read_named(request: Request) -> FunctionEvent:
 
 
 async def _require(request: Request, name: str) -> FunctionEvent:
-    events = await run_in_threadpool(list_events, desk_of(request).workspace)
+    events = await run_in_threadpool(list_events, services_of(request).workspace)
     if name not in events:
         raise HTTPException(404, f"Function event not found: {name}")
     return events[name]

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from stack.config.function import DEFAULT_PROJECT, PROJECT_LABEL, RESERVED, FunctionConfig, check_name
 from stack.config.settings import Settings
 from stack.config.source import find_folder
-from stack.dashboard.services import Desk
-from stack.plan.function_export import IMPORT_MARKS, Told, describe_function, is_import
+from stack.dashboard.services import Services
+from stack.plan.function_export import IMPORT_MARKS, NuclioFunction, describe_function, is_import
 from stack.run.api_writes import save_function
 from stack.run.catalogue import FunctionRecord
 from stack.run.function_status import BUILDING, NOT_DEPLOYED, READY, STANDBY
@@ -29,7 +29,7 @@ _PORT = 8080
 _PREVIOUS_STATE = "nuclio.io/previous-state"
 
 
-def tell_state(record: FunctionRecord) -> str:
+def describe_state(record: FunctionRecord) -> str:
     """Return how a function is in Nuclio's words, of which clients wait for ready, error, unhealthy or imported."""
     return _WORDS.get(record.state, record.state)
 
@@ -64,7 +64,7 @@ def export_object(workspace: Workspace, record: FunctionRecord, settings: Settin
     document = make_export(find_folder(workspace.root, record.name), settings).document
     metadata = dict(document["metadata"])
     metadata.pop("namespace", None)
-    marks = dict.fromkeys(IMPORT_MARKS, "true") | {_PREVIOUS_STATE: tell_state(record)}
+    marks = dict.fromkeys(IMPORT_MARKS, "true") | {_PREVIOUS_STATE: describe_state(record)}
     metadata["annotations"] = {**metadata.get("annotations", {}), **marks}
     metadata["labels"] = describe_function(record.told)["metadata"]["labels"]
     return {"metadata": metadata, "spec": document["spec"]}
@@ -97,7 +97,7 @@ class Listing:
 def _describe_status(record: FunctionRecord, host: str, *, has_logs: bool) -> dict[str, Any]:
     inside, outside = find_addresses(record, host)
     return {
-        "state": tell_state(record),
+        "state": describe_state(record),
         **({"message": record.message} if record.message else {}),
         **({"logs": _describe_logs(record)} if has_logs else {}),
         **({"httpPort": record.port} if record.port and record.is_deployed else {}),
@@ -118,7 +118,7 @@ VERSION = "X-Tidegate-Function-Version"
 
 
 @dataclass(frozen=True)
-class Wish:
+class FunctionRequest:
     """A function as a client describes it."""
 
     name: str
@@ -129,12 +129,12 @@ class Wish:
 
     @property
     def is_import(self) -> bool:
-        """Say whether it is only to be kept, not deployed."""
+        """Return whether it is only to be kept, not deployed."""
         return is_import(self.document)
 
     @property
     def is_disabled(self) -> bool:
-        """Say whether it is to have no container."""
+        """Return whether it is to have no container."""
         return self.document["spec"].get("disable") is True
 
 
@@ -157,7 +157,7 @@ def read_name(document: dict[str, Any]) -> str:
     return name
 
 
-def read_wish(document: dict[str, Any], project: str = "", version: str = "") -> Wish:
+def read_wanted(document: dict[str, Any], project: str = "", version: str = "") -> FunctionRequest:
     """Return what a body wishes; `project` wins over its label.
 
     Its own resourceVersion says nothing: Nuclio makes none on Docker, and its clients send an object again and again.
@@ -173,15 +173,15 @@ def read_wish(document: dict[str, Any], project: str = "", version: str = "") ->
     labels = dict(labels) if isinstance(labels, dict) else {}
     wanted = project or str(labels.get(PROJECT_LABEL) or DEFAULT_PROJECT)
     head = {**metadata, "labels": {**labels, PROJECT_LABEL: wanted}}
-    return Wish(name, wanted, {**document, "metadata": head}, version)
+    return FunctionRequest(name, wanted, {**document, "metadata": head}, version)
 
 
-async def find_record(desk: Desk, name: str) -> FunctionRecord | None:
+async def find_record(services: Services, name: str) -> FunctionRecord | None:
     """Return what is known of a function, if there is one."""
-    return next((one for one in await desk.records() if one.name == name), None)
+    return next((one for one in await services.records() if one.name == name), None)
 
 
-async def keep_wish(desk: Desk, wish: Wish, before: FunctionRecord | None) -> None:
+async def keep_wanted(services: Services, wanted: FunctionRequest, before: FunctionRecord | None) -> None:
     """Write what a client wishes into the function's folder.
 
     Raises:
@@ -189,9 +189,9 @@ async def keep_wish(desk: Desk, wish: Wish, before: FunctionRecord | None) -> No
         ConfigError: it cannot run here.
     """
     if before:
-        _check_change(wish, before)
-    await run_in_threadpool(_keep, desk, wish, before)
-    desk.catalogue.forget()
+        _check_change(wanted, before)
+    await run_in_threadpool(_keep, services, wanted, before)
+    services.catalogue.forget()
 
 
 def check_free(record: FunctionRecord) -> None:
@@ -216,18 +216,18 @@ def check_version(record: FunctionRecord, version: str) -> None:
         )
 
 
-def _check_change(wish: Wish, before: FunctionRecord) -> None:
+def _check_change(wanted: FunctionRequest, before: FunctionRecord) -> None:
     check_free(before)
-    check_version(before, wish.version)
-    if wish.is_disabled and not before.is_deployed:
+    check_version(before, wanted.version)
+    if wanted.is_disabled and not before.is_deployed:
         raise HTTPException(412, "Non-deployed functions cannot be disabled")
 
 
-def _keep(desk: Desk, wish: Wish, before: FunctionRecord | None) -> None:
-    stack = desk.stack()
-    known = list_projects(desk.workspace, {one.project for one in desk.catalogue.records()})
-    if wish.project not in known:
-        raise HTTPException(412, f"Project {wish.project} does not exist; create it first.")
+def _keep(services: Services, wanted: FunctionRequest, before: FunctionRecord | None) -> None:
+    stack = services.stack()
+    known = list_projects(services.workspace, {one.project for one in services.catalogue.records()})
+    if wanted.project not in known:
+        raise HTTPException(412, f"Project {wanted.project} does not exist; create it first.")
     namespace = stack.settings.namespace
-    told = before.told if before else Told(wish.name, namespace, wish.project, FunctionConfig(), "", {})
-    save_function(stack, wish.document, told)
+    told = before.told if before else NuclioFunction(wanted.name, namespace, wanted.project, FunctionConfig(), "", {})
+    save_function(stack, wanted.document, told)

@@ -20,7 +20,7 @@ from stack.config.value import parse_duration
 from stack.dashboard.api.function_object import find_addresses, find_record
 from stack.dashboard.api.platform import find_addresses as find_hosts
 from stack.dashboard.api.request import is_true
-from stack.dashboard.services import Desk, desk_of
+from stack.dashboard.services import Services, services_of
 from stack.docker.engine import Engine
 from stack.plan.gateway import OWN_HEADER
 from stack.processor.caller import HEADER, prove
@@ -31,7 +31,7 @@ from stack.state.vault import function_signature_key
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 _WITHOUT_BODY = ("GET", "HEAD")
-# Of one connection only, or said anew for the next.
+# Of one connection only, or said again for the next.
 _PER_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
 _OF_CONNECTION = frozenset((*_PER_HOP, "host", "expect", "date"))
 # What lets somebody in at the dashboard is not for functions.
@@ -84,16 +84,16 @@ async def _invoke(request: Request) -> Response:
     if not name:
         raise HTTPException(400, "Function name must be provided in the header X-Nuclio-Function-Name")
     seconds = _read_timeout(request)
-    record = await find_record(desk_of(request), name)
+    record = await find_record(services_of(request), name)
     if record is None:
         raise HTTPException(404, f"Function not found: {name}")
     await _check_url(request, record)
     path = request.headers.get("x-nuclio-path", "").lstrip("/")
     # What is encoded already stays as it is.
-    there = f"{await _find_url(desk_of(request), record)}/{quote(path, safe='/?&=%:@!$()*+,;~' + chr(39))}"
+    there = f"{await _find_url(services_of(request), record)}/{quote(path, safe='/?&=%:@!$()*+,;~' + chr(39))}"
     try:
-        key = await run_in_threadpool(function_signature_key, desk_of(request).workspace, record.name)
-        proof = await run_in_threadpool(show_proof, desk_of(request).workspace) if record.url else ""
+        key = await run_in_threadpool(function_signature_key, services_of(request).workspace, record.name)
+        proof = await run_in_threadpool(show_proof, services_of(request).workspace) if record.url else ""
         return await _pass_on(_Call(request, URL(there, encoded=True), seconds, name, key, proof))
     except TimeoutError:
         return _fail(504, f"it did not answer within {seconds:g} s")
@@ -162,20 +162,20 @@ async def _check_url(request: Request, record: FunctionRecord) -> None:
     wanted = request.headers.get("x-nuclio-invoke-url", "")
     if not wanted:
         return
-    stack = await run_in_threadpool(desk_of(request).stack)
+    stack = await run_in_threadpool(services_of(request).stack)
     inside, outside = find_addresses(record, find_hosts(request, stack.settings)[0])
     if wanted not in (*inside, *outside):
         raise HTTPException(400, f"Invalid URL for function {record.name}: {wanted}")
 
 
-async def _find_url(desk: Desk, record: FunctionRecord) -> str:
+async def _find_url(services: Services, record: FunctionRecord) -> str:
     if not record.is_deployed:
         raise HTTPException(412, f"Function {record.name} is not deployed")
     if not any(trigger.kind == "http" for trigger in record.triggers.values()):
         raise HTTPException(412, f"Function {record.name} has no http trigger")
     if url := find_call_url(record.name, record.url):
         return url
-    engine = (await run_in_threadpool(desk.stack)).engine
+    engine = (await run_in_threadpool(services.stack)).engine
     if address := await run_in_threadpool(_find_address, engine, record.name):
         return f"http://{address}:{_PORT}"
     raise HTTPException(412, f"Function {record.name} has no container that works")

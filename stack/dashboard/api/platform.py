@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from stack.config.document import NuclioDocument
 from stack.config.settings import Settings
 from stack.dashboard.api.request import read_model
-from stack.dashboard.services import desk_of
+from stack.dashboard.services import services_of
 from stack.plan.scaffold import render_template
 from stack.run.creation import list_patterns
 from stack.state.host import find_architecture
@@ -67,7 +67,7 @@ def _namespaces_routes() -> list[BaseRoute]:
 
 async def find_namespace(request: Request) -> str:
     """Return the namespace of whatever there is; which one a client names makes no difference."""
-    stack = await run_in_threadpool(desk_of(request).stack)
+    stack = await run_in_threadpool(services_of(request).stack)
     return stack.settings.namespace
 
 
@@ -106,7 +106,7 @@ def find_addresses(request: Request, settings: Settings) -> list[str]:
 
 
 async def _list_external_ip_addresses(request: Request) -> Response:
-    stack = await run_in_threadpool(desk_of(request).stack)
+    stack = await run_in_threadpool(services_of(request).stack)
     return JSONResponse({"externalIPAddresses": {"addresses": find_addresses(request, stack.settings)}})
 
 
@@ -146,7 +146,7 @@ def _frontend_spec_routes() -> list[BaseRoute]:
 
 
 async def _tell(request: Request) -> Response:
-    stack = await run_in_threadpool(desk_of(request).stack)
+    stack = await run_in_threadpool(services_of(request).stack)
     addresses = find_addresses(request, stack.settings)
     return JSONResponse({"externalIPAddresses": addresses, "namespace": stack.settings.namespace, **_describe()})
 

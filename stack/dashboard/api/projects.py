@@ -14,10 +14,10 @@ from starlette.routing import BaseRoute, Route
 from stack.config.function import DEFAULT_PROJECT
 from stack.config.project import FunctionEvent, Project
 from stack.dashboard.api.function_events import describe_event
-from stack.dashboard.api.function_object import export_object, find_record, keep_wish, read_wish
+from stack.dashboard.api.function_object import export_object, find_record, keep_wanted, read_wanted
 from stack.dashboard.api.platform import find_namespace
 from stack.dashboard.api.request import is_true, parse_document, read_model, read_object
-from stack.dashboard.services import Desk, desk_of
+from stack.dashboard.services import Services, services_of
 from stack.errors import StackError
 from stack.state.project import list_events, list_projects, remove_project, save_event, save_project
 
@@ -26,27 +26,27 @@ _AUTHOR, _REASON = "dashboard", "imported with its project"
 Failures = dict[str, str]
 
 
-def export_project(desk: Desk, project: Project) -> dict[str, Any]:
+def export_project(services: Services, project: Project) -> dict[str, Any]:
     """Return a project with its functions and their events, as Nuclio exports it; a function that is wrong is left out.
 
     Raises:
         ConfigError: stack.yaml is wrong.
         FunctionError: a function is too large for a document, or only this machine has its code.
     """
-    settings = desk.stack().settings
+    settings = services.stack().settings
     name = project.metadata.name
-    own = [one for one in desk.catalogue.records() if one.project == name and not one.problem]
+    own = [one for one in services.catalogue.records() if one.project == name and not one.problem]
     names = {one.name for one in own}
-    events = {key: one for key, one in list_events(desk.workspace).items() if one.function in names}
+    events = {key: one for key, one in list_events(services.workspace).items() if one.function in names}
     return {
         "project": {"metadata": _write(project.metadata), "spec": _write(project.spec)},
-        "functions": {one.name: export_object(desk.workspace, one, settings) for one in own},
+        "functions": {one.name: export_object(services.workspace, one, settings) for one in own},
         "functionEvents": {key: describe_event(one) for key, one in events.items()},
         "apiGateways": {},
     }
 
 
-async def import_project(desk: Desk, document: dict[str, Any]) -> dict[str, Any]:
+async def import_project(services: Services, document: dict[str, Any]) -> dict[str, Any]:
     """Take in what `export_project` returns; return Nuclio's account of what became of it.
 
     What is there already is left as it is, and counts as failed; events are given names of their own.
@@ -58,10 +58,10 @@ async def import_project(desk: Desk, document: dict[str, Any]) -> dict[str, Any]
     functions, events, gateways = (_read(document, key) for key in ("functions", "functionEvents", "apiGateways"))
     project = parse_document(Project, _read(document, "project"), "project")
     name = project.metadata.name
-    if name not in await run_in_threadpool(list_projects, desk.workspace):
-        await run_in_threadpool(save_project, desk.workspace, project)
-    lost = await _attempt_all(functions, lambda one: _import_function(desk, one, name))
-    lost_events = await _attempt_all(events, lambda one: _import_event(desk, one, lost))
+    if name not in await run_in_threadpool(list_projects, services.workspace):
+        await run_in_threadpool(save_project, services.workspace, project)
+    lost = await _attempt_all(functions, lambda one: _import_function(services, one, name))
+    lost_events = await _attempt_all(events, lambda one: _import_event(services, one, lost))
     refused = dict.fromkeys(gateways, "API gateways are not supported on Docker")
     return {
         "functionImportResult": _account(functions, lost, "function", "failedFunctions"),
@@ -70,22 +70,22 @@ async def import_project(desk: Desk, document: dict[str, Any]) -> dict[str, Any]
     }
 
 
-async def _import_function(desk: Desk, given: dict[str, Any], project: str) -> None:
-    wish = read_wish(given, project)
-    async with desk.jobs.turn:
-        if await find_record(desk, wish.name):
-            raise HTTPException(409, f"Cannot create two functions with the same name: {wish.name}")
-        await keep_wish(desk, wish, None)
-        if not wish.is_import:
-            await desk.jobs.deploy(wish.name, message=_REASON, author=_AUTHOR)
+async def _import_function(services: Services, given: dict[str, Any], project: str) -> None:
+    wanted = read_wanted(given, project)
+    async with services.jobs.turn:
+        if await find_record(services, wanted.name):
+            raise HTTPException(409, f"Cannot create two functions with the same name: {wanted.name}")
+        await keep_wanted(services, wanted, None)
+        if not wanted.is_import:
+            await services.jobs.deploy(wanted.name, message=_REASON, author=_AUTHOR)
 
 
-async def _import_event(desk: Desk, given: dict[str, Any], lost: Failures) -> None:
+async def _import_event(services: Services, given: dict[str, Any], lost: Failures) -> None:
     event = parse_document(FunctionEvent, given, "event")
     if event.function in lost:
         raise HTTPException(400, f"its function {event.function} was not imported")
     nameless = event.model_copy(update={"metadata": event.metadata.model_copy(update={"name": ""})})
-    await run_in_threadpool(save_event, desk.workspace, nameless)
+    await run_in_threadpool(save_event, services.workspace, nameless)
 
 
 async def _attempt_all(given: Mapping[str, Any], take: Callable[[dict[str, Any]], Awaitable[None]]) -> Failures:
@@ -152,37 +152,39 @@ def describe_project(project: Project, namespace: str) -> dict[str, Any]:
     return {"metadata": metadata, "spec": project.spec.model_dump(by_alias=True, exclude_defaults=True), "status": {}}
 
 
-async def find_projects(desk: Desk) -> dict[str, Project]:
+async def find_projects(services: Services) -> dict[str, Project]:
     """Return every project, those that only functions name too."""
-    return await run_in_threadpool(list_projects, desk.workspace, {one.project for one in await desk.records()})
+    return await run_in_threadpool(list_projects, services.workspace, {one.project for one in await services.records()})
 
 
 async def _list(request: Request) -> Response:
-    desk, namespace = desk_of(request), await find_namespace(request)
+    services, namespace = services_of(request), await find_namespace(request)
     wanted = request.headers.get("x-nuclio-project-name", "")
-    projects = await find_projects(desk)
+    projects = await find_projects(services)
     chosen = {name: one for name, one in projects.items() if wanted in ("", name)}
     if is_true(request.query_params.get("export")):
-        return JSONResponse({name: await run_in_threadpool(export_project, desk, one) for name, one in chosen.items()})
+        return JSONResponse(
+            {name: await run_in_threadpool(export_project, services, one) for name, one in chosen.items()}
+        )
     return JSONResponse({name: describe_project(one, namespace) for name, one in chosen.items()})
 
 
 async def _find(request: Request) -> Response:
     name = request.path_params["name"]
-    projects = await find_projects(desk_of(request))
+    projects = await find_projects(services_of(request))
     if name not in projects:
         raise _missing(name)
     if is_true(request.query_params.get("export")):
-        return JSONResponse(await run_in_threadpool(export_project, desk_of(request), projects[name]))
+        return JSONResponse(await run_in_threadpool(export_project, services_of(request), projects[name]))
     return JSONResponse(describe_project(projects[name], await find_namespace(request)))
 
 
 async def _create(request: Request) -> Response:
     document = await read_object(request)
     if is_true(request.query_params.get("import")):
-        return JSONResponse(await import_project(desk_of(request), document), 201)
+        return JSONResponse(await import_project(services_of(request), document), 201)
     project = parse_document(Project, document)
-    await run_in_threadpool(save_project, desk_of(request).workspace, project)
+    await run_in_threadpool(save_project, services_of(request).workspace, project)
     return JSONResponse(describe_project(project, await find_namespace(request)), 201)
 
 
@@ -190,7 +192,7 @@ async def _update(request: Request) -> Response:
     project = await read_model(request, Project)
     if project.metadata.name != request.path_params["name"]:
         raise HTTPException(400, "The project's name in the path and in metadata.name differ.")
-    await run_in_threadpool(save_project, desk_of(request).workspace, project)
+    await run_in_threadpool(save_project, services_of(request).workspace, project)
     return Response(status_code=204)
 
 
@@ -201,7 +203,7 @@ async def _update_by_body(request: Request) -> Response:
         metadata = document.get("metadata")
         document["metadata"] = {"name": name, **(metadata if isinstance(metadata, dict) else {})}
     project = parse_document(Project, document)
-    await run_in_threadpool(save_project, desk_of(request).workspace, project)
+    await run_in_threadpool(save_project, services_of(request).workspace, project)
     headers = {key: value.format(name=project.metadata.name) for key, value in _DEPRECATION.items()}
     return Response(status_code=204, headers=headers)
 
@@ -212,37 +214,37 @@ async def _delete(request: Request) -> Response:
     if not isinstance(name, str) or not name:
         raise HTTPException(400, "Project name must be provided in metadata")
     strategy = request.headers.get("x-nuclio-delete-project-strategy", "").lower() or _RESTRICTED
-    await _see_to(desk_of(request), Deletion(name, strategy))
+    await _see_to(services_of(request), Deletion(name, strategy))
     return Response(status_code=204)
 
 
-async def _see_to(desk: Desk, deletion: Deletion) -> None:
+async def _see_to(services: Services, deletion: Deletion) -> None:
     name, strategy = deletion.name, deletion.strategy
     if strategy not in (_RESTRICTED, _CASCADING, _CHECK):
         raise HTTPException(400, f"The strategy should be restricted, cascading or check, not {strategy!r}.")
     if name == DEFAULT_PROJECT:
         raise HTTPException(412, "Cannot delete the default project")
-    if name not in await find_projects(desk):
+    if name not in await find_projects(services):
         if strategy == _CHECK:
             return
         raise _missing(name)
-    functions = [one.name for one in await desk.records() if one.project == name]
+    functions = [one.name for one in await services.records() if one.project == name]
     if functions and strategy != _CASCADING:
         raise HTTPException(412, f"Project contains functions: {', '.join(functions)}")
     if strategy != _CHECK:
-        await _delete_functions(desk, functions)
-        await run_in_threadpool(remove_project, desk.workspace, name)
+        await _delete_functions(services, functions)
+        await run_in_threadpool(remove_project, services.workspace, name)
 
 
-async def _delete_functions(desk: Desk, names: list[str]) -> None:
+async def _delete_functions(services: Services, names: list[str]) -> None:
     """Remove functions with their containers; a deploy that goes on is ended.
 
     Raises:
         StackError: one cannot be removed.
     """
     for name in names:
-        await desk.jobs.cancel(name)
-        job = await desk.jobs.remove(name)
+        await services.jobs.cancel(name)
+        job = await services.jobs.remove(name)
         if why := await job.wait():
             raise StackError(why)
 

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from stack.config.value import parse_duration
 from stack.dashboard.api.function_object import find_record
-from stack.dashboard.services import desk_of
+from stack.dashboard.services import services_of
 from stack.docker.container import Container
 from stack.live.docker import FAILURES, AsyncEngine
 
@@ -35,15 +35,15 @@ async def _tell_logs(request: Request) -> Response:
     container = next((one for one in await _find_containers(request) if one.name == replica), None)
     if container is None:
         raise HTTPException(400, f"Function {request.path_params['name']} has no replica {replica}")
-    settings = (await run_in_threadpool(desk_of(request).stack)).settings
+    settings = (await run_in_threadpool(services_of(request).stack)).settings
     return StreamingResponse(_follow(settings.project, container, query), media_type="text/plain")
 
 
 async def _find_containers(request: Request) -> list[Container]:
     name = request.path_params["name"]
-    if await find_record(desk_of(request), name) is None:
+    if await find_record(services_of(request), name) is None:
         raise HTTPException(404, f"Function not found: {name}")
-    engine = (await run_in_threadpool(desk_of(request).stack)).engine
+    engine = (await run_in_threadpool(services_of(request).stack)).engine
     containers = await run_in_threadpool(engine.containers)
     return [one for one in containers if one.function == name]
 

@@ -63,7 +63,7 @@ def parse_document(model: type[Model], document: dict[str, Any], name: str = "bo
 
 
 def is_true(text: str | None) -> bool:
-    """Say whether a header or a query's value stands for yes: only `true` does, in whatever case."""
+    """Return whether a header or a query's value stands for yes: only `true` does, in whatever case."""
     return (text or "").lower() == "true"
 
 

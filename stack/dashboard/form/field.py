@@ -167,7 +167,7 @@ class WrongValueError(ValueError):
     """What was typed cannot be read at all, so that no model can judge it."""
 
 
-def look_up(document: Any, path: Sequence[str]) -> tuple[Any, bool]:
+def get_field(document: Any, path: Sequence[str]) -> tuple[Any, bool]:
     """Return what a document has under a path, whatever the keys' case, and whether it has anything."""
     for key in path:
         if not isinstance(document, dict):
@@ -185,7 +185,7 @@ def show_value(field: Field, value: Any) -> Any:
         return value is True
     if field.kind is Kind.TABLE:
         rows = value if isinstance(value, list) else []
-        return [{one.key: show_value(one, look_up(row, one.path)[0]) for one in field.columns} for row in rows]
+        return [{one.key: show_value(one, get_field(row, one.path)[0]) for one in field.columns} for row in rows]
     if value is None:
         return ""
     if field.kind is Kind.LINES and isinstance(value, list):
@@ -201,7 +201,7 @@ def find_change(field: Field, document: Any, name: str, sent: Sent) -> Change | 
     Raises:
         WrongValueError: what was typed cannot be read.
     """
-    value, is_there = look_up(document, field.path)
+    value, is_there = get_field(document, field.path)
     shown = show_value(field, value if is_there else field.default)
     typed = _read_typed(field, name, sent)
     if typed == (_without_ends(shown) if isinstance(shown, str) else shown):

@@ -20,8 +20,8 @@ from stack.dashboard.form.field import (
     Sent,
     WrongValueError,
     find_change,
+    get_field,
     list_fields,
-    look_up,
     say_key,
     show_value,
 )
@@ -124,7 +124,7 @@ def list_triggers(text: str) -> dict[str, Any]:
     Raises:
         ConfigError: it is no YAML that holds a mapping.
     """
-    found, _ = look_up(parse_mapping(text, FILE), ROOT)
+    found, _ = get_field(parse_mapping(text, FILE), ROOT)
     return found if isinstance(found, dict) else {}
 
 
@@ -163,7 +163,7 @@ def remove_trigger(text: str, key: str) -> str:
 
 def toggle_trigger(text: str, key: str) -> str:
     """Return a text in which a trigger is disabled, or no longer."""
-    is_disabled = look_up(list_triggers(text).get(key), ("disabled",))[0] is True
+    is_disabled = get_field(list_triggers(text).get(key), ("disabled",))[0] is True
     path = (*ROOT, key, "disabled")
     return remove_value(text, path) if is_disabled else set_value(text, path, True)
 
@@ -187,7 +187,7 @@ def _rename(text: str, sent: Sent, problems: list[Problem]) -> Result:
             problems.append(Problem((*ROOT, key, "name"), reason))
             continue
         text = rename_key(text, (*ROOT, key), name)
-        if look_up(list_triggers(text)[name], ("name",))[1]:
+        if get_field(list_triggers(text)[name], ("name",))[1]:
             text = set_value(text, (*ROOT, name, "name"), name)
         problems = [_readdress(one, key, name) for one in problems]
     return Result(text, tuple(problems))
@@ -220,8 +220,8 @@ def _lay_out(number: int, key: str, content: Any, told: _Told) -> Card:
     return Card(
         number,
         key,
-        kind if kind in MODELS else str(look_up(content, ("kind",))[0] or ""),
-        look_up(content, ("disabled",))[0] is True,
+        kind if kind in MODELS else str(get_field(content, ("kind",))[0] or ""),
+        get_field(content, ("disabled",))[0] is True,
         tuple(_group(cells, content, kind)),
         tuple(_tell(one) for one in told.problems if one not in beside and one not in names),
         "; ".join(one.text for one in names),
@@ -229,13 +229,13 @@ def _lay_out(number: int, key: str, content: Any, told: _Told) -> Card:
 
 
 def _is_shown(field: Field, content: Any) -> bool:
-    """Say whether a field is in the form: all that has an effect, and what was written although it has none."""
-    return field.path not in _OWN and (not field.is_inert or look_up(content, field.path)[1])
+    """Return whether a field is in the form: all that has an effect, and what was written although it has none."""
+    return field.path not in _OWN and (not field.is_inert or get_field(content, field.path)[1])
 
 
 def _show(field: Field, prefix: str, content: Any, told: _Told) -> Cell:
     name = ".".join((prefix, *field.path))
-    value, is_there = look_up(content, field.path)
+    value, is_there = get_field(content, field.path)
     shown = show_value(field, value if is_there else field.default)
     error = "; ".join(_tell_within(one, field) for one in told.problems if _concerns(one, field, shown))
     if error and isinstance(shown, str) and name in told.typed:
@@ -244,7 +244,7 @@ def _show(field: Field, prefix: str, content: Any, told: _Told) -> Cell:
 
 
 def _concerns(problem: Problem, field: Field, shown: Any) -> bool:
-    """Say whether a problem is told beside a field: it is the field's, or that of its owner for want of the field."""
+    """Return whether a problem is told beside a field: the field's own, or its owner's where the field is not there."""
     path = problem.path[3:]
     if path and path == field.path[:-1] and not shown:
         return re.search(rf"\b{re.escape(field.key)}\b", problem.text) is not None
@@ -271,7 +271,7 @@ def _group(cells: Sequence[Cell], content: Any, kind: str) -> Iterator[Group]:
     ordered = sorted(cells, key=lambda cell: order.index(titles[cell.name]))
     for title, found in groupby(ordered, key=lambda cell: titles[cell.name]):
         several = tuple(_sort(list(found)))
-        yield Group(title, several, any(cell.error or look_up(content, cell.field.path)[1] for cell in several))
+        yield Group(title, several, any(cell.error or get_field(content, cell.field.path)[1] for cell in several))
 
 
 def _sort(cells: list[Cell]) -> list[Cell]:

@@ -1,1 +1,1 @@
-"""The pages, rendered on the server; parts of them are sent anew as things change."""
+"""The pages, rendered on the server; parts of them are sent again as things change."""

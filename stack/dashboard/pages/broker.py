@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.page import render
-from stack.dashboard.services import desk_of
+from stack.dashboard.services import services_of
 from stack.errors import BrokerError, ConfigError, StackError
 from stack.live.traffic import describe_message
 from stack.plan.device import EXCHANGE, ROUTING_KEY, TOPIC
@@ -45,7 +45,7 @@ def routes() -> list[BaseRoute]:
 
 async def show_broker(request: Request) -> Response:
     """Show the page; its figures come by the stream."""
-    settings = desk_of(request).stack().settings
+    settings = services_of(request).stack().settings
     address = f"http://{request.url.hostname}:{settings.ports.management}/"
     sample = {"exchange": EXCHANGE, "key": ROUTING_KEY, "topic": TOPIC}
     return render(request, "broker.html", management=address, sample=sample, peeked=_PEEKED, most=ROWS)
@@ -64,7 +64,7 @@ async def send_mqtt(request: Request) -> Response:
 async def peek_queue(request: Request) -> Response:
     """Show the first messages of a queue, which go back to it."""
     queue = (await _read_form(request)).get("queue", "")
-    broker = await run_in_threadpool(desk_of(request).broker)
+    broker = await run_in_threadpool(services_of(request).broker)
     try:
         found = await run_in_threadpool(partial(peek, broker, queue, _PEEKED, most_bytes=_PEEKED_BYTES))
     except BrokerError as error:
@@ -79,14 +79,14 @@ async def _publish(
 ) -> Response:
     """Read a message from the form and publish it; say in the page what became of it."""
     form = await _read_form(request)
-    broker = await run_in_threadpool(desk_of(request).broker)
+    broker = await run_in_threadpool(services_of(request).broker)
     try:
         is_taken = await run_in_threadpool(publish, broker, read(form))
     except ConfigError as error:
         return render(request, "_wrong.html", status=422, message="\n".join(error.problems))
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
-    is_observing = any(topic.startswith(_OBSERVERS) for topic in desk_of(request).hub.watched)
+    is_observing = any(topic.startswith(_OBSERVERS) for topic in services_of(request).broadcaster.watched)
     taken = _COPIED if is_observing else _TAKEN
     outcomes = {True: ("ok", taken), False: ("warn", _UNHEARD), None: ("ok", _UNKNOWN)}
     level, message = outcomes[is_taken]

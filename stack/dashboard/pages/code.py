@@ -14,7 +14,7 @@ from stack.config.source import FILE, FOLDER
 from stack.config.yaml_loader import Finding, find_places
 from stack.dashboard.api.request import read_model
 from stack.dashboard.pages.function import find_record, render_tab
-from stack.dashboard.services import Desk, desk_of
+from stack.dashboard.services import Services, services_of
 from stack.plan.function_check import check_text
 from stack.run.files import (
     MOST_BYTES,
@@ -66,12 +66,12 @@ async def show_tab(request: Request) -> Response:
 
 async def list_files(request: Request) -> Response:
     """List the files, and what is wrong with the function as they are."""
-    return JSONResponse(await run_in_threadpool(_list, desk_of(request), request.path_params["name"]))
+    return JSONResponse(await run_in_threadpool(_list, services_of(request), request.path_params["name"]))
 
 
 async def read_file(request: Request) -> Response:
     """Send one file: its text for the editor, or whatever it is to keep it."""
-    workspace, (name, path) = desk_of(request).workspace, _read_target(request)
+    workspace, (name, path) = services_of(request).workspace, _read_target(request)
     if "download" in request.query_params:
         found = await run_in_threadpool(find_function_file, workspace, name, path)
         return FileResponse(found, media_type="application/octet-stream", filename=found.name)
@@ -81,27 +81,27 @@ async def read_file(request: Request) -> Response:
 
 async def write_file(request: Request) -> Response:
     """Write one file from the body; `known` is the digest of what its writer has read."""
-    desk, (name, path) = desk_of(request), _read_target(request)
+    services, (name, path) = services_of(request), _read_target(request)
     content, known = await _read_body(request), request.query_params.get("known")
-    digest = await run_in_threadpool(write_function_file, desk.workspace, name, path, content, known=known)
-    desk.catalogue.forget()
-    return JSONResponse({"digest": digest, **await run_in_threadpool(_list, desk, name)})
+    digest = await run_in_threadpool(write_function_file, services.workspace, name, path, content, known=known)
+    services.catalogue.forget()
+    return JSONResponse({"digest": digest, **await run_in_threadpool(_list, services, name)})
 
 
 async def remove_file(request: Request) -> Response:
     """Remove one file."""
-    desk, (name, path) = desk_of(request), _read_target(request)
-    await run_in_threadpool(remove_function_file, desk.workspace, name, path)
-    desk.catalogue.forget()
-    return JSONResponse(await run_in_threadpool(_list, desk, name))
+    services, (name, path) = services_of(request), _read_target(request)
+    await run_in_threadpool(remove_function_file, services.workspace, name, path)
+    services.catalogue.forget()
+    return JSONResponse(await run_in_threadpool(_list, services, name))
 
 
 async def rename_file(request: Request) -> Response:
     """Give one file another path."""
-    desk, name, wish = desk_of(request), request.path_params["name"], await read_model(request, Renaming)
-    await run_in_threadpool(rename_function_file, desk.workspace, name, wish.path, wish.new)
-    desk.catalogue.forget()
-    return JSONResponse(await run_in_threadpool(_list, desk, name))
+    services, name, wanted = services_of(request), request.path_params["name"], await read_model(request, Renaming)
+    await run_in_threadpool(rename_function_file, services.workspace, name, wanted.path, wanted.new)
+    services.catalogue.forget()
+    return JSONResponse(await run_in_threadpool(_list, services, name))
 
 
 async def check_draft(request: Request) -> Response:
@@ -110,18 +110,18 @@ async def check_draft(request: Request) -> Response:
     return JSONResponse([asdict(one) for one in await run_in_threadpool(check_text, draft.path, draft.text)])
 
 
-def _list(desk: Desk, name: str) -> dict[str, object]:
-    files = [asdict(one) for one in list_function_files(desk.workspace, name)]
-    return {"files": files, "problems": [asdict(one) for one in _find_problems(desk, name)]}
+def _list(services: Services, name: str) -> dict[str, object]:
+    files = [asdict(one) for one in list_function_files(services.workspace, name)]
+    return {"files": files, "problems": [asdict(one) for one in _find_problems(services, name)]}
 
 
-def _find_problems(desk: Desk, name: str) -> tuple[Finding, ...]:
+def _find_problems(services: Services, name: str) -> tuple[Finding, ...]:
     """Return why the function cannot be deployed as its folder is, with the lines of its configuration."""
-    record = next((one for one in desk.catalogue.records() if one.name == name), None)
+    record = next((one for one in services.catalogue.records() if one.name == name), None)
     if record is None or not record.problem:
         return ()
-    paths = [one.path for one in list_function_files(desk.workspace, name)]
-    text = read_function_file(desk.workspace, name, FILE).text if FILE in paths else ""
+    paths = [one.path for one in list_function_files(services.workspace, name)]
+    text = read_function_file(services.workspace, name, FILE).text if FILE in paths else ""
     return find_places(text, tuple(record.problem.splitlines()), f"{FOLDER}/{name}/{FILE}")
 
 

@@ -11,10 +11,10 @@ from starlette.routing import BaseRoute, Route
 
 from stack.config.function import DEFAULT_PROJECT
 from stack.dashboard.page import render
-from stack.dashboard.services import Desk, desk_of
+from stack.dashboard.services import Services, services_of
 from stack.errors import StackError
 from stack.plan.function_import import Imported
-from stack.run.creation import Wish, create_function, create_functions, list_templates
+from stack.run.creation import CreationRequest, create_function, create_functions, list_templates
 from stack.state.project import list_projects
 
 _PATH = "/functions/new"
@@ -35,13 +35,13 @@ def routes() -> list[BaseRoute]:
 
 async def show_page(request: Request) -> Response:
     """Show what a function can begin from."""
-    desk, query = desk_of(request), request.query_params
+    services, query = services_of(request), request.query_params
     return render(
         request,
         "creation.html",
         is_yaml=query.get("from") == _YAML,
         templates=await run_in_threadpool(list_templates),
-        projects=await run_in_threadpool(_list_projects, desk),
+        projects=await run_in_threadpool(_list_projects, services),
         chosen_project=query.get("project", ""),
         chosen_template=query.get("template", "http"),
     )
@@ -50,25 +50,27 @@ async def show_page(request: Request) -> Response:
 async def create_from_template(request: Request) -> Response:
     """Make a function, and lead to its code; or say why it cannot be made."""
     form = await _read_form(request)
-    wish, template = _read_wish(form), str(form.get("template", ""))
-    return await _create(request, wish, lambda: create_function(desk_of(request).workspace, wish, template))
+    wanted, template = _read_wanted(form), str(form.get("template", ""))
+    return await _create(request, wanted, lambda: create_function(services_of(request).workspace, wanted, template))
 
 
 async def create_from_yaml(request: Request) -> Response:
     """Make the functions of a document, and lead to the code of the only one, or to all."""
     form = await _read_form(request)
-    wish, text, to_broker = _read_wish(form), str(form.get("text", "")), "to_broker" in form
-    workspace = desk_of(request).workspace
-    return await _create(request, wish, lambda: create_functions(workspace, wish, text, to_broker=to_broker))
+    wanted, text, to_broker = _read_wanted(form), str(form.get("text", "")), "to_broker" in form
+    workspace = services_of(request).workspace
+    return await _create(request, wanted, lambda: create_functions(workspace, wanted, text, to_broker=to_broker))
 
 
-async def _create(request: Request, wish: Wish, create: Callable[[], tuple[Imported, ...] | None]) -> Response:
+async def _create(
+    request: Request, wanted: CreationRequest, create: Callable[[], tuple[Imported, ...] | None]
+) -> Response:
     try:
         made = await run_in_threadpool(create)
     except StackError as error:
         return render(request, "_creation_problem.html", status=_UNPROCESSABLE, problems=str(error).splitlines())
-    desk_of(request).catalogue.forget()
-    names = [one.name for one in made] if made else [wish.name]
+    services_of(request).catalogue.forget()
+    names = [one.name for one in made] if made else [wanted.name]
     notes = [f"{one.name}: {note}" for one in made or () for note in one.notes]
     if notes:
         return render(request, "_creation_done.html", names=names, notes=notes)
@@ -85,10 +87,10 @@ async def _read_form(request: Request) -> FormData:
     return await request.form()
 
 
-def _read_wish(form: FormData) -> Wish:
-    return Wish(*(str(form.get(key, "")).strip() for key in ("name", "project")))
+def _read_wanted(form: FormData) -> CreationRequest:
+    return CreationRequest(*(str(form.get(key, "")).strip() for key in ("name", "project")))
 
 
-def _list_projects(desk: Desk) -> list[str]:
-    used = {one.project for one in desk.catalogue.records()}
-    return sorted({*list_projects(desk.workspace, used), DEFAULT_PROJECT})
+def _list_projects(services: Services) -> list[str]:
+    used = {one.project for one in services.catalogue.records()}
+    return sorted({*list_projects(services.workspace, used), DEFAULT_PROJECT})

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from stack.dashboard.content import excerpt, present
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import render_tab
-from stack.dashboard.services import desk_of
+from stack.dashboard.services import services_of
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, FunctionError, StackError
 from stack.plan.dead_letter import Letter
@@ -100,7 +100,7 @@ async def download_body(request: Request) -> Response:
 
 async def replay(request: Request) -> Response:
     """Send one letter again, or all that were seen."""
-    stack, choice = desk_of(request).stack(), await _read_choice(request)
+    stack, choice = services_of(request).stack(), await _read_choice(request)
     try:
         done = await run_in_threadpool(replay_letters, stack, choice)
     except StackError as error:
@@ -112,7 +112,7 @@ async def replay(request: Request) -> Response:
 
 async def discard(request: Request) -> Response:
     """Discard one letter, or all that were seen."""
-    stack, choice = desk_of(request).stack(), await _read_choice(request)
+    stack, choice = services_of(request).stack(), await _read_choice(request)
     try:
         done = await run_in_threadpool(discard_letters, stack, choice)
     except StackError as error:
@@ -122,7 +122,7 @@ async def discard(request: Request) -> Response:
 
 async def _find(request: Request) -> Letter:
     choice = Choice(request.path_params["name"], key=request.path_params["key"])
-    listing = await run_in_threadpool(list_letters, desk_of(request).stack(), choice)
+    listing = await run_in_threadpool(list_letters, services_of(request).stack(), choice)
     return listing.letters[0]
 
 
@@ -130,7 +130,7 @@ async def _read_choice(request: Request) -> Choice:
     """Return which letters are meant.
 
     Raises:
-        HTTPException: the request does not say, and so might mean letters that nobody has seen.
+        HTTPException: the request does not say, and so might mean letters that no one has seen.
     """
     form = await request.form()
     key, through = str(form.get("key", "")), frozenset(map(str, form.getlist("through")))
@@ -155,7 +155,7 @@ async def _answer(request: Request, query: Mapping[str, Any]) -> Response:
 async def _read_shelf(request: Request, query: Mapping[str, Any]) -> Shelf:
     match, limit = str(query.get("match", "")), str(query.get("limit", ""))
     shown = min(int(limit), _READ) if limit.isdecimal() else _SHOWN
-    return await run_in_threadpool(_look, desk_of(request).stack(), request.path_params["name"], match, shown)
+    return await run_in_threadpool(_look, services_of(request).stack(), request.path_params["name"], match, shown)
 
 
 def _look(stack: Stack, name: str, match: str, shown: int) -> Shelf:

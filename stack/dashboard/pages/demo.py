@@ -5,9 +5,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.page import render
-from stack.dashboard.services import desk_of
+from stack.dashboard.services import services_of
 from stack.errors import FunctionError
-from stack.plan.device import Order
+from stack.plan.device import SendRequest
 
 TOPIC = "demo"
 
@@ -32,10 +32,10 @@ async def start_demo(request: Request) -> Response:
     Raises:
         StackError: one is on, or the order makes no sense.
     """
-    desk = desk_of(request)
+    services = services_of(request)
     form = await request.form()
     try:
-        order = Order(
+        order = SendRequest(
             count=int(str(form.get("count", ""))),
             rate=float(str(form.get("rate", ""))),
             protocol=str(form.get("protocol", "")),
@@ -43,12 +43,12 @@ async def start_demo(request: Request) -> Response:
         )
     except ValueError as error:
         raise FunctionError("Readings, rate and sensors should be numbers.") from error
-    desk.stage.start(order)
-    desk.hub.touch(TOPIC)
+    services.stage.start(order)
+    services.broadcaster.touch(TOPIC)
     return Response(status_code=204)
 
 
 async def stop_demo(request: Request) -> Response:
     """Have no more readings sent."""
-    desk_of(request).stage.stop()
+    services_of(request).stage.stop()
     return Response(status_code=204)

@@ -16,7 +16,7 @@ from stack.config.source import FOLDER, find_folder
 from stack.dashboard.api.request import read_model
 from stack.dashboard.page import render
 from stack.dashboard.security.auth import user_of
-from stack.dashboard.services import Desk, desk_of, find_troubles
+from stack.dashboard.services import Services, find_troubles, services_of
 from stack.errors import ConflictError, FunctionError, StackError
 from stack.plan.scale import find_limits
 from stack.run.catalogue import FunctionRecord
@@ -103,8 +103,8 @@ async def render_tab(request: Request, template: str, *, status: int = 200, **co
     tab = next(tab for tab in TABS if tab.path == here)
     frame = {
         "function": record,
-        "troubles": await find_troubles(desk_of(request), record),
-        "has_folder": has_folder(desk_of(request), record.name),
+        "troubles": await find_troubles(services_of(request), record),
+        "has_folder": has_folder(services_of(request), record.name),
         "limits": find_limits(record.config.spec),
         "tabs": TABS,
         "tab": tab,
@@ -119,18 +119,18 @@ async def find_record(request: Request) -> FunctionRecord:
         HTTPException: there is no such function.
     """
     try:
-        return await run_in_threadpool(_find, desk_of(request), request.path_params["name"])
+        return await run_in_threadpool(_find, services_of(request), request.path_params["name"])
     except FunctionError as error:
         raise HTTPException(404, str(error)) from error
 
 
-def has_folder(desk: Desk, name: str) -> bool:
-    """Say whether a function has a folder; what runs may have lost it."""
-    return (desk.workspace.root / FOLDER / name).is_dir()
+def has_folder(services: Services, name: str) -> bool:
+    """Return whether a function has a folder; what runs may have lost it."""
+    return (services.workspace.root / FOLDER / name).is_dir()
 
 
 def author_of(request: Request) -> str:
-    """Return who is to be named as the one who deploys: who is logged in, or the dashboard where nobody has to be."""
+    """Return who is to be named as the one who deploys: who is logged in, or the dashboard where no one has to be."""
     return user_of(request) or "dashboard"
 
 
@@ -143,47 +143,47 @@ async def lead_to_code(request: Request) -> Response:
 async def export_function(request: Request) -> Response:
     """Send the function as one YAML that Nuclio's own tools accept."""
     record = await find_record(request)
-    text = await run_in_threadpool(_export, desk_of(request), record.name)
+    text = await run_in_threadpool(_export, services_of(request), record.name)
     headers = {"Content-Disposition": f'attachment; filename="{record.name}.yaml"'}
     return Response(text, media_type="application/yaml", headers=headers)
 
 
 async def deploy_function(request: Request) -> Response:
     """Begin to deploy the function; its log tells the rest."""
-    record, wish = await find_free_record(request), await read_model(request, Reason)
-    await desk_of(request).jobs.deploy(record.name, message=wish.message, author=author_of(request))
+    record, wanted = await find_free_record(request), await read_model(request, Reason)
+    await services_of(request).jobs.deploy(record.name, message=wanted.message, author=author_of(request))
     return JSONResponse({}, _ACCEPTED)
 
 
 async def roll_back_function(request: Request) -> Response:
     """Begin to go back to an older revision; its log tells the rest."""
-    record, wish = await find_free_record(request), await read_model(request, Target)
-    await desk_of(request).jobs.roll_back(record.name, wish.number, author=author_of(request))
+    record, wanted = await find_free_record(request), await read_model(request, Target)
+    await services_of(request).jobs.roll_back(record.name, wanted.number, author=author_of(request))
     return JSONResponse({}, _ACCEPTED)
 
 
 async def scale_function(request: Request) -> Response:
     """Have so many containers run."""
-    record, wish = await find_free_record(request), await read_model(request, Size)
-    return await _finish(await desk_of(request).jobs.scale(record.name, wish.replicas, author=author_of(request)))
+    record, wanted = await find_free_record(request), await read_model(request, Size)
+    return await _finish(await services_of(request).jobs.scale(record.name, wanted.replicas, author=author_of(request)))
 
 
 async def switch_function(request: Request) -> Response:
     """Write into the function's configuration that it is to have no container, or the reverse, and deploy it so."""
-    desk = desk_of(request)
-    record, wish = await find_free_record(request), await read_model(request, Switch)
-    await run_in_threadpool(set_disabled, desk.workspace, record.name, is_disabled=wish.disable)
-    desk.catalogue.forget()
-    message = "disabled" if wish.disable else "enabled"
-    await desk.jobs.deploy(record.name, message=message, author=author_of(request))
+    services = services_of(request)
+    record, wanted = await find_free_record(request), await read_model(request, Switch)
+    await run_in_threadpool(set_disabled, services.workspace, record.name, is_disabled=wanted.disable)
+    services.catalogue.forget()
+    message = "disabled" if wanted.disable else "enabled"
+    await services.jobs.deploy(record.name, message=message, author=author_of(request))
     return JSONResponse({}, _ACCEPTED)
 
 
 async def delete_function(request: Request) -> Response:
     """Remove the function, its folder too unless that is to stay."""
-    record, wish = await find_free_record(request), await read_model(request, Deletion)
-    jobs = desk_of(request).jobs
-    remove = jobs.delete if wish.keep_folder else jobs.remove
+    record, wanted = await find_free_record(request), await read_model(request, Deletion)
+    jobs = services_of(request).jobs
+    remove = jobs.delete if wanted.keep_folder else jobs.remove
     return await _finish(await remove(record.name, author=author_of(request)))
 
 
@@ -206,15 +206,15 @@ async def _finish(job: Job) -> Response:
     return JSONResponse({})
 
 
-def _find(desk: Desk, name: str) -> FunctionRecord:
+def _find(services: Services, name: str) -> FunctionRecord:
     """Find a function, perhaps one that somebody has made this moment."""
-    if not any(one.name == name for one in desk.catalogue.records()):
-        desk.catalogue.forget()
-    return desk.catalogue.find(name)
+    if not any(one.name == name for one in services.catalogue.records()):
+        services.catalogue.forget()
+    return services.catalogue.find(name)
 
 
-def _export(desk: Desk, name: str) -> str:
+def _export(services: Services, name: str) -> str:
     """Return the YAML; what it leaves out, such as passwords, is told at its head."""
-    exported = make_export(find_folder(desk.workspace.root, name), desk.stack().settings)
+    exported = make_export(find_folder(services.workspace.root, name), services.stack().settings)
     notes = "".join(f"# {note}.\n" for note in exported.notes)
     return notes + yaml.safe_dump(exported.document, sort_keys=False, allow_unicode=True, width=120)

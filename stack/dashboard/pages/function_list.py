@@ -14,7 +14,7 @@ from stack.config.source import function_folders
 from stack.dashboard.api.request import read_model
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import author_of, find_record, has_folder
-from stack.dashboard.services import Desk, desk_of
+from stack.dashboard.services import Services, services_of
 from stack.run.catalogue import FunctionRecord
 from stack.run.creation import create_project
 from stack.state.project import list_projects
@@ -32,7 +32,7 @@ class Group:
 
     @property
     def is_removable(self) -> bool:
-        """Say whether the project can be deleted."""
+        """Return whether the project can be deleted."""
         return self.name != DEFAULT_PROJECT
 
 
@@ -46,50 +46,50 @@ class NewProject(Document):
 def routes() -> list[BaseRoute]:
     """Return the routes of the page."""
     return [
-        Route("/functions", show_functions),
+        Route("/functions", print_functions_table),
         Route("/functions/deploy", deploy_all, methods=["POST"]),
         Route("/functions/{name}/delete", ask_to_delete, methods=["GET"]),
         Route("/projects", make_project, methods=["POST"]),
     ]
 
 
-async def show_functions(request: Request) -> Response:
+async def print_functions_table(request: Request) -> Response:
     """Show every function."""
-    groups = await run_in_threadpool(list_groups, desk_of(request))
+    groups = await run_in_threadpool(list_groups, services_of(request))
     count = sum(len(group.functions) for group in groups)
     return render(request, "functions.html", groups=groups, count=count)
 
 
 async def deploy_all(request: Request) -> Response:
     """Begin to deploy every function of functions/ that was not rolled back, a few at a time."""
-    desk = desk_of(request)
-    records = await run_in_threadpool(desk.catalogue.records)
-    folders = function_folders(desk.workspace.root)
+    services = services_of(request)
+    records = await run_in_threadpool(services.catalogue.records)
+    folders = function_folders(services.workspace.root)
     able = [one for one in records if one.name in folders and not one.problem and not one.is_rolled_back]
-    names = [one.name for one in able if not desk.jobs.running(one.name)]
-    desk.jobs.deploy_all(names, author=author_of(request))
+    names = [one.name for one in able if not services.jobs.running(one.name)]
+    services.jobs.deploy_all(names, author=author_of(request))
     return JSONResponse({"names": names}, _ACCEPTED)
 
 
 async def ask_to_delete(request: Request) -> Response:
     """Show what goes when a function is deleted."""
     record = await find_record(request)
-    has_own = has_folder(desk_of(request), record.name)
+    has_own = has_folder(services_of(request), record.name)
     return render(request, "_delete_function.html", function=record, has_folder=has_own)
 
 
 async def make_project(request: Request) -> Response:
     """Make a project."""
-    desk, wish = desk_of(request), await read_model(request, NewProject)
-    used = {one.project for one in await run_in_threadpool(desk.catalogue.records)}
-    await run_in_threadpool(create_project, desk.workspace, wish.name, wish.description, used=used)
+    services, wanted = services_of(request), await read_model(request, NewProject)
+    used = {one.project for one in await run_in_threadpool(services.catalogue.records)}
+    await run_in_threadpool(create_project, services.workspace, wanted.name, wanted.description, used=used)
     return JSONResponse({}, 201)
 
 
-def list_groups(desk: Desk) -> tuple[Group, ...]:
+def list_groups(services: Services) -> tuple[Group, ...]:
     """Return every project with its functions; the default one only if it has some, or there is no other."""
-    records = desk.catalogue.records()
-    projects = list_projects(desk.workspace, {one.project for one in records})
+    records = services.catalogue.records()
+    projects = list_projects(services.workspace, {one.project for one in records})
     groups = [
         Group(name, project.spec.description, tuple(one for one in records if one.project == name))
         for name, project in projects.items()

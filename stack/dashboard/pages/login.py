@@ -11,9 +11,9 @@ from stack.dashboard.page import render
 from stack.dashboard.security.auth import (
     PATH,
     TooManyAttempts,
+    authenticator_of,
     begin_session,
     end_session,
-    gatekeeper_of,
     is_login_needed,
     user_of,
 )
@@ -43,7 +43,7 @@ async def log_in(request: Request) -> Response:
     form = await request.form()
     user, password = (str(form.get(name, "")) for name in ("user", "password"))
     try:
-        is_right = await gatekeeper_of(request).takes_password(
+        is_right = await authenticator_of(request).takes_password(
             user, password, request.client.host if request.client else ""
         )
     except TooManyAttempts:

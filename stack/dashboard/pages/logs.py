@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from stack.config.value import parse_duration
 from stack.dashboard.pages.function import render_tab
-from stack.dashboard.services import desk_of
+from stack.dashboard.services import services_of
 from stack.live.log import MOST_LINES, Excerpt, read_transcript, write_transcript
 
 _PATH = "/functions/{name}/logs"
@@ -55,7 +55,7 @@ async def download(request: Request) -> Response:
 
 
 async def _read(request: Request) -> tuple[dict[str, object], ...]:
-    settings = (await run_in_threadpool(desk_of(request).stack)).settings
+    settings = (await run_in_threadpool(services_of(request).stack)).settings
     return await read_transcript(settings.project, request.path_params["name"], _read_query(request))
 
 
@@ -63,7 +63,7 @@ def _read_query(request: Request) -> Excerpt:
     """Return which lines are asked for.
 
     Raises:
-        HTTPException: the query says it in a way that nobody understands.
+        HTTPException: the query says it in a way that no one understands.
     """
     tail, since = request.query_params.get("tail", str(MOST_LINES)), request.query_params.get("since", "")
     if not (tail.isascii() and tail.isdecimal()):

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.page import render
-from stack.dashboard.services import Desk, desk_of
+from stack.dashboard.services import Services, services_of
 from stack.errors import StackError
 from stack.plan.diagram import HEIGHT, WIDTH, lay_out
 from stack.plan.metrics import find_handling_troubles, read_handling
@@ -55,7 +55,7 @@ def routes() -> list[BaseRoute]:
 
 async def show_overview(request: Request) -> Response:
     """Show what is known at once."""
-    return render(request, "overview.html", **await _look(desk_of(request)))
+    return render(request, "overview.html", **await _look(services_of(request)))
 
 
 async def show_part(request: Request) -> Response:
@@ -63,12 +63,12 @@ async def show_part(request: Request) -> Response:
     part = request.path_params["part"]
     if part not in ("troubles", "map", "events"):
         return Response(status_code=404)
-    return render(request, f"_overview_{part}.html", **await _look(desk_of(request)))
+    return render(request, f"_overview_{part}.html", **await _look(services_of(request)))
 
 
-async def _look(desk: Desk) -> dict[str, Any]:
-    known = dict(zip(_TOPICS, await asyncio.gather(*(_ask(desk, topic) for topic in _TOPICS)), strict=True))
-    records = await desk.records()
+async def _look(services: Services) -> dict[str, Any]:
+    known = dict(zip(_TOPICS, await asyncio.gather(*(_ask(services, topic) for topic in _TOPICS)), strict=True))
+    records = await services.records()
     return {
         "known": known,
         "is_complete": all(value is not None for value in known.values()),
@@ -76,22 +76,22 @@ async def _look(desk: Desk) -> dict[str, Any]:
         "records": records,
         "troubles": find_troubles(records, known["stack"] or {}, known["functions"] or {}),
         "events": [_read_event(one) for one in (known["history"] or [])[:_EVENTS]],
-        **await run_in_threadpool(_draw, desk, records, known["broker"] or {}),
+        **await run_in_threadpool(_draw, services, records, known["broker"] or {}),
     }
 
 
-async def _ask(desk: Desk, topic: str) -> Any:
+async def _ask(services: Services, topic: str) -> Any:
     """Return the latest of a topic; None if that would take time."""
     try:
         async with asyncio.timeout(_PATIENCE):
-            return await desk.hub.latest(topic)
+            return await services.broadcaster.latest(topic)
     except (TimeoutError, StackError):
         return None
 
 
-def _draw(desk: Desk, records: Sequence[FunctionRecord], broker: Mapping[str, Any]) -> dict[str, Any]:
+def _draw(services: Services, records: Sequence[FunctionRecord], broker: Mapping[str, Any]) -> dict[str, Any]:
     facts = BrokerFacts.model_validate(broker)
-    mentions = desk.mentions.find({one.name: one.files for one in records}, output_names(records, facts))
+    mentions = services.mentions.find({one.name: one.files for one in records}, output_names(records, facts))
     topology = gather(draw_topology(records, facts, mentions))
     return {"topology": topology, "diagram": lay_out(topology), "box": (WIDTH, HEIGHT)}
 

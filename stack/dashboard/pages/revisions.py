@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.pages.function import find_free_record, find_record, has_folder, render_tab
-from stack.dashboard.services import Desk, desk_of
+from stack.dashboard.services import Services, services_of
 from stack.errors import StackError
 from stack.run.catalogue import FunctionRecord
 from stack.run.revision import FOLDER_NUMBER, Comparison, Revision, compare_revisions, list_revisions, restore_revision
@@ -51,16 +51,16 @@ def routes() -> list[BaseRoute]:
 async def show_tab(request: Request) -> Response:
     """Show the tab, with a comparison if one is asked for."""
     record = await find_record(request)
-    view = await run_in_threadpool(_look, desk_of(request), record, _read_choice(request))
+    view = await run_in_threadpool(_look, services_of(request), record, _read_choice(request))
     deploys = [(_write_time(one), one) for one in reversed(record.attempts)]
     return await render_tab(request, "revisions.html", view=view, deploys=deploys)
 
 
 async def restore_files(request: Request) -> Response:
     """Give the function's folder the files of a revision."""
-    desk, record, number = desk_of(request), await find_free_record(request), request.path_params["number"]
-    await run_in_threadpool(restore_revision, desk.workspace, record.name, number)
-    desk.catalogue.forget()
+    services, record, number = services_of(request), await find_free_record(request), request.path_params["number"]
+    await run_in_threadpool(restore_revision, services.workspace, record.name, number)
+    services.catalogue.forget()
     return JSONResponse({})
 
 
@@ -76,9 +76,9 @@ def _write_time(attempt: Attempt) -> str:
     return datetime.fromtimestamp(attempt.begin.time / 1000, UTC).isoformat(timespec="seconds")
 
 
-def _look(desk: Desk, record: FunctionRecord, choice: Choice | None) -> View:
-    workspace, name, is_there = desk.workspace, record.name, has_folder(desk, record.name)
-    revisions = list_revisions(desk.stack(), name) if record.is_deployed else ()
+def _look(services: Services, record: FunctionRecord, choice: Choice | None) -> View:
+    workspace, name, is_there = services.workspace, record.name, has_folder(services, record.name)
+    revisions = list_revisions(services.stack(), name) if record.is_deployed else ()
     kept = frozenset(one.revision for one in revisions if find_snapshot(workspace, name, one.revision))
     choice = choice or _choose(revisions, has_folder=is_there)
     if choice is None:

@@ -16,12 +16,12 @@ from stack.config.project import EventMetadata, EventSpec, FunctionEvent
 from stack.config.trigger import CronTrigger, HttpTrigger
 from stack.dashboard.api.request import read_model
 from stack.dashboard.pages.function import render_tab
-from stack.dashboard.services import Desk, desk_of
+from stack.dashboard.services import Services, services_of
 from stack.docker.stack import Stack
 from stack.errors import ConflictError, FunctionError
 from stack.plan.function import FunctionPlan
 from stack.plan.gateway import OWN_HEADER
-from stack.plan.message import Trial, find_entrances
+from stack.plan.message import TestMessage, find_targets
 from stack.rabbitmq.publication import put_message
 from stack.run import invocation as call
 from stack.run.catalogue import FunctionRecord
@@ -74,23 +74,29 @@ def routes() -> list[BaseRoute]:
 
 async def show_tab(request: Request) -> Response:
     """Show the tab."""
-    desk, name = desk_of(request), request.path_params["name"]
-    found = await run_in_threadpool(_describe, desk, name)
+    services, name = services_of(request), request.path_params["name"]
+    found = await run_in_threadpool(_describe, services, name)
     return await render_tab(request, "test.html", name=name, levels=call.LEVELS, **found)
 
 
 async def send_call(request: Request) -> Response:
     """Call the function over HTTP."""
-    wish = await read_model(request, CallWish)
-    record = await run_in_threadpool(desk_of(request).catalogue.find, request.path_params["name"])
-    headers = ({"Content-Type": wish.content_type} if wish.content_type else {}) | wish.headers
-    key = await run_in_threadpool(function_signature_key, desk_of(request).workspace, record.name)
+    wanted = await read_model(request, CallWish)
+    record = await run_in_threadpool(services_of(request).catalogue.find, request.path_params["name"])
+    headers = ({"Content-Type": wanted.content_type} if wanted.content_type else {}) | wanted.headers
+    key = await run_in_threadpool(function_signature_key, services_of(request).workspace, record.name)
     if record.url:
-        headers |= {OWN_HEADER: await run_in_threadpool(show_proof, desk_of(request).workspace)}
-    wanted = call.Request(
-        wish.path, wish.method, headers, _decode(wish.body), wish.log_level, most_bytes=_SHOWN_BYTES + 1, key=key
+        headers |= {OWN_HEADER: await run_in_threadpool(show_proof, services_of(request).workspace)}
+    outgoing = call.Request(
+        wanted.path,
+        wanted.method,
+        headers,
+        _decode(wanted.body),
+        wanted.log_level,
+        most_bytes=_SHOWN_BYTES + 1,
+        key=key,
     )
-    answer = await run_in_threadpool(call.call_function, record.name, _find_url(record), wanted)
+    answer = await run_in_threadpool(call.call_function, record.name, _find_url(record), outgoing)
     return JSONResponse(
         {
             "status": answer.status,
@@ -112,34 +118,34 @@ def _find_size(answer: call.Answer) -> int:
 
 async def send_message(request: Request) -> Response:
     """Put a message into the queue of one of the function's triggers."""
-    wish, stack = await read_model(request, CallWish), desk_of(request).stack()
-    await run_in_threadpool(_put, stack, request.path_params["name"], wish)
+    wanted, stack = await read_model(request, CallWish), services_of(request).stack()
+    await run_in_threadpool(_put, stack, request.path_params["name"], wanted)
     return JSONResponse({"sent": True})
 
 
 async def keep_event(request: Request) -> Response:
     """Keep an event."""
-    wish = await read_model(request, EventWish)
-    saved = await run_in_threadpool(_keep, desk_of(request), request.path_params["name"], wish)
+    wanted = await read_model(request, EventWish)
+    saved = await run_in_threadpool(_keep, services_of(request), request.path_params["name"], wanted)
     return JSONResponse(_tell_event(saved), 201)
 
 
 async def drop_event(request: Request) -> Response:
     """Forget an event."""
-    await run_in_threadpool(remove_event, desk_of(request).workspace, request.path_params["event"])
+    await run_in_threadpool(remove_event, services_of(request).workspace, request.path_params["event"])
     return Response(status_code=204)
 
 
-def _describe(desk: Desk, name: str) -> dict[str, Any]:
-    plan = _find_plan(desk.stack(), name)
+def _describe(services: Services, name: str) -> dict[str, Any]:
+    plan = _find_plan(services.stack(), name)
     triggers = plan.triggers.items() if plan else ()
     ways = [{"trigger": "", "kind": "http"} for _, one in triggers if isinstance(one, HttpTrigger)]
-    entrances = find_entrances(plan) if plan else ()
+    targets = find_targets(plan) if plan else ()
     ways += [
         {"trigger": one.trigger, "kind": one.kind, "address": one.address, "exchange": one.exchange, "queue": one.queue}
-        for one in entrances
+        for one in targets
     ]
-    queued = {one.trigger for one in entrances}
+    queued = {one.trigger for one in targets}
     return {
         "is_readable": plan is not None,
         "ways": ways,
@@ -149,7 +155,7 @@ def _describe(desk: Desk, name: str) -> dict[str, Any]:
             for trigger, one in triggers
             if trigger not in queued and not isinstance(one, HttpTrigger | CronTrigger)
         ],
-        "events": [_tell_event(event) for event in list_events(desk.workspace, name).values()],
+        "events": [_tell_event(event) for event in list_events(services.workspace, name).values()],
     }
 
 
@@ -173,14 +179,14 @@ def _find_url(record: FunctionRecord) -> str:
     return url
 
 
-def _put(stack: Stack, name: str, wish: CallWish) -> None:
+def _put(stack: Stack, name: str, wanted: CallWish) -> None:
     plan = _find_plan(stack, name)
-    entrances = {one.trigger: one for one in find_entrances(plan)} if plan else {}
-    if wish.trigger not in entrances:
-        raise FunctionError(f"{name} has no trigger {wish.trigger!r} on the stack's broker.")
-    entrance = entrances[wish.trigger]
-    trial = Trial(wish.path or entrance.address, _decode(wish.body), wish.headers, wish.content_type)
-    put_message(stack, name, entrance, trial)
+    targets = {one.trigger: one for one in find_targets(plan)} if plan else {}
+    if wanted.trigger not in targets:
+        raise FunctionError(f"{name} has no trigger {wanted.trigger!r} on the stack's broker.")
+    target = targets[wanted.trigger]
+    trial = TestMessage(wanted.path or target.address, _decode(wanted.body), wanted.headers, wanted.content_type)
+    put_message(stack, name, target, trial)
 
 
 def _decode(body: str) -> bytes:
@@ -195,23 +201,23 @@ def _decode(body: str) -> bytes:
         raise FunctionError("The body should be base64.") from error
 
 
-def _keep(desk: Desk, function: str, wish: EventWish) -> FunctionEvent:
-    known = list_events(desk.workspace)
+def _keep(services: Services, function: str, wanted: EventWish) -> FunctionEvent:
+    known = list_events(services.workspace)
     own = {name: event.spec.display_name for name, event in known.items() if event.function == function}
-    if wish.title in (title for name, title in own.items() if name != wish.replaces):
-        raise ConflictError(f"There is an event {wish.title!r} already; choose another name, or save over it.")
-    name = wish.replaces if wish.replaces in own else choose_name(function, wish.title, taken=set(known))
+    if wanted.title in (title for name, title in own.items() if name != wanted.replaces):
+        raise ConflictError(f"There is an event {wanted.title!r} already; choose another name, or save over it.")
+    name = wanted.replaces if wanted.replaces in own else choose_name(function, wanted.title, taken=set(known))
     spec = EventSpec.model_validate(
         {
-            "displayName": wish.title,
-            "triggerName": wish.trigger_name,
-            "triggerKind": wish.trigger_kind,
-            "body": wish.body,
-            "attributes": wish.attributes,
+            "displayName": wanted.title,
+            "triggerName": wanted.trigger_name,
+            "triggerKind": wanted.trigger_kind,
+            "body": wanted.body,
+            "attributes": wanted.attributes,
         }
     )
     metadata = EventMetadata(name=name, labels={FUNCTION_LABEL: function})
-    return save_event(desk.workspace, FunctionEvent(metadata=metadata, spec=spec))
+    return save_event(services.workspace, FunctionEvent(metadata=metadata, spec=spec))
 
 
 def choose_name(function: str, title: str, *, taken: set[str]) -> str:

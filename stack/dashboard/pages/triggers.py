@@ -20,7 +20,7 @@ from stack.dashboard.form import trigger as form
 from stack.dashboard.form.field import Sent
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import render_tab
-from stack.dashboard.services import desk_of
+from stack.dashboard.services import services_of
 from stack.errors import ConfigError, FunctionError, StackError
 from stack.run.files import digest_content, read_function_file, write_function_file
 from stack.state.workspace import Workspace
@@ -45,7 +45,7 @@ class Sheet:
 
     @property
     def is_changed(self) -> bool:
-        """Say whether the text is another than the file's."""
+        """Return whether the text is another than the file's."""
         return digest_content(self.text.encode()) != self.known
 
 
@@ -71,7 +71,7 @@ def routes() -> list[BaseRoute]:
 
 async def show_tab(request: Request) -> Response:
     """Show the tab."""
-    name, workspace = request.path_params["name"], desk_of(request).workspace
+    name, workspace = request.path_params["name"], services_of(request).workspace
     folder = workspace.root / FOLDER / name
     sheet = await run_in_threadpool(_open, workspace, name) if (folder / FILE).is_file() else None
     has_source = sheet is None and folder.is_dir() and is_source_alone(folder)
@@ -103,11 +103,11 @@ async def _save(request: Request, name: str, taken: Taken) -> Response:
         answer = _render(request, name, sheet, status=422)
         return _toast(answer, "Nothing is saved yet: see what is wrong.", "error")
     try:
-        known = await run_in_threadpool(_write, desk_of(request).workspace, name, sheet)
+        known = await run_in_threadpool(_write, services_of(request).workspace, name, sheet)
     except StackError as error:
         failed = Sheet(sheet.text, sheet.known, sheet.view, sheet.cards, failure=str(error))
         return _render(request, name, failed, status=422)
-    desk_of(request).catalogue.forget()
+    services_of(request).catalogue.forget()
     saved = Sheet(sheet.text, known, sheet.view, sheet.cards)
     return _toast(_render(request, name, saved), f"Saved in {FOLDER}/{name}/{FILE}.", "ok")
 

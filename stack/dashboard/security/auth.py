@@ -1,4 +1,4 @@
-"""The gatekeeper: knows the user's password and token, and who has shown them."""
+"""The authenticator: knows the user's password and token, and who has shown them."""
 
 import asyncio
 import base64
@@ -91,7 +91,7 @@ _MOST_REMEMBERED = 16
 
 
 @dataclass
-class Gatekeeper:
+class Authenticator:
     """Lets the user in; without a login everybody is the user."""
 
     access: Access | None
@@ -106,7 +106,7 @@ class Gatekeeper:
         return self.access.generation if self.access else ""
 
     async def takes_password(self, user: str, password: str, address: str) -> bool:
-        """Say whether user and password are right; a wrong one takes its time, a right one waits for nobody.
+        """Return whether user and password are right; a wrong one takes its time, a right one waits for no one.
 
         Raises:
             TooManyAttempts: they are wrong, and the address has too many attempts under way.
@@ -122,7 +122,7 @@ class Gatekeeper:
         return is_right
 
     async def takes_header(self, header: str, address: str) -> bool:
-        """Say whether an Authorization header, of the basic or bearer kind, is right.
+        """Return whether an Authorization header, of the basic or bearer kind, is right.
 
         Raises:
             TooManyAttempts: the address has too many attempts under way.
@@ -183,26 +183,26 @@ _GENERATION, _NAME = "generation", "name"
 
 
 def user_of(request: HTTPConnection) -> str:
-    """Return who is logged in; nobody where no login is needed."""
+    """Return who is logged in; no one where no login is needed."""
     return str(request.scope.get("login", ""))
 
 
 def is_login_needed(request: HTTPConnection) -> bool:
-    """Say whether the dashboard asks for a login."""
-    return gatekeeper_of(request).access is not None
+    """Return whether the dashboard asks for a login."""
+    return authenticator_of(request).access is not None
 
 
-def gatekeeper_of(request: HTTPConnection) -> Gatekeeper:
-    """Return the gatekeeper of a request's application."""
-    gatekeeper = request.app.state.gatekeeper
-    assert isinstance(gatekeeper, Gatekeeper)
-    return gatekeeper
+def authenticator_of(request: HTTPConnection) -> Authenticator:
+    """Return the authenticator of a request's application."""
+    authenticator = request.app.state.authenticator
+    assert isinstance(authenticator, Authenticator)
+    return authenticator
 
 
 def begin_session(request: HTTPConnection) -> None:
     """Remember in the session that the user is logged in; what the session held before is forgotten."""
     end_session(request)
-    request.session[_GENERATION] = gatekeeper_of(request).generation
+    request.session[_GENERATION] = authenticator_of(request).generation
     request.session[_NAME] = _sessions_of(request).begin()
 
 
@@ -213,7 +213,7 @@ def end_session(request: HTTPConnection) -> None:
 
 
 def is_logged_in(request: HTTPConnection) -> bool:
-    """Say whether who sent a request may still see what becomes of it: a session may have ended since."""
+    """Return whether who sent a request may still see what becomes of it: a session may have ended since."""
     if request.scope.get("credential") != "session":
         return True
     return _sessions_of(request).is_alive(str(request.session.get(_NAME, "")))
@@ -231,9 +231,9 @@ class LoginGuard:
     The scope is told of it: `login` is the user, `credential` is header, session, or none where no login is needed.
     """
 
-    def __init__(self, app: ASGIApp, gatekeeper: Gatekeeper, sessions: Sessions) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, sessions: Sessions) -> None:
         self._app = app
-        self._gatekeeper = gatekeeper
+        self._authenticator = authenticator
         self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -251,13 +251,13 @@ class LoginGuard:
         await self._app(scope, receive, send)
 
     async def _find_credential(self, scope: Scope) -> str:
-        access = self._gatekeeper.access
+        access = self._authenticator.access
         if access is None:
             return "none"
         header = Headers(scope=scope).get("authorization", "")
         if header:
             client = scope.get("client")
-            is_right = await self._gatekeeper.takes_header(header, client[0] if client else "")
+            is_right = await self._authenticator.takes_header(header, client[0] if client else "")
         else:
             session = scope.get("session", {})
             is_current = session.get(_GENERATION) == access.generation

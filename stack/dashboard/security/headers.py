@@ -141,7 +141,7 @@ API = "/api"
 
 
 def is_api(scope: Scope) -> bool:
-    """Say whether a request is one of Nuclio's API."""
+    """Return whether a request is one of Nuclio's API."""
     path = str(scope["path"])
     return path == API or path.startswith(f"{API}/")
 

@@ -51,7 +51,7 @@ class Sessions:
         return name
 
     def is_alive(self, name: str) -> bool:
-        """Say whether a session goes on."""
+        """Return whether a session goes on."""
         begun = self._begun.get(digest_token(name))
         return begun is not None and self._lasts(begun)
 
@@ -138,7 +138,7 @@ class CsrfGuard:
 
 
 def _is_of_program(scope: Scope) -> bool:
-    """Say whether no browser sends this: it shows a credential or, where none is needed, tells no origin.
+    """Return whether no browser sends this: it shows a credential or, where none is needed, tells no origin.
 
     A page of a site that stack.yaml lists counts as a program.
     """

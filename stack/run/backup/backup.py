@@ -111,7 +111,7 @@ def make_backup(request: BackupRequest) -> tuple[Path, Manifest, str]:
     return path, manifest, word
 
 
-def back_up_and_tell(request: BackupRequest, *, verify: bool, as_json: bool) -> None:
+def back_up_and_print(request: BackupRequest, *, verify: bool, as_json: bool) -> None:
     """Write a backup, restore it on trial if asked to, and say what is in it.
 
     Raises:

@@ -27,7 +27,7 @@ from stack.rabbitmq.management import Broker, find_broker
 from stack.run.backup.seal import encrypt
 
 _FOLDER = "/var/lib/rabbitmq"
-# Made anew by whoever starts from the data; a node that is not in a cluster needs no other's.
+# Made again by anyone who starts from the data; a node that is not in a cluster needs no other's.
 _COOKIE = "./.erlang.cookie"
 # RabbitMQ's figures are a second old.
 _FIGURES_SECONDS = 1.2
@@ -82,7 +82,7 @@ def copied_broker(stack: Stack) -> Iterator[BrokerCopy | None]:
 
 def find_volume(stack: Stack) -> Volume | None:
     """Return the broker's volume, if there is one."""
-    wanted = name_volume(stack.ground)
+    wanted = name_volume(stack.base_images)
     return next((one for one in list_volumes(stack.settings.project) if one.short_name == wanted), None)
 
 
@@ -93,7 +93,7 @@ def fill_volume(stack: Stack, chunks: Iterator[bytes]) -> None:
         EngineError: Docker refused, or there is no room for it.
     """
     image = rabbitmq_image(stack.inputs)
-    volume = create_volume(stack.settings.project, name_volume(stack.ground))
+    volume = create_volume(stack.settings.project, name_volume(stack.base_images))
     try:
         with helper(stack.settings.project, image, {_FOLDER: volume.name}) as container:
             write_chunks(["docker", "exec", "--interactive", container, "tar", "-C", _FOLDER, "-xz"], chunks)

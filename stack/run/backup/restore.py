@@ -24,7 +24,7 @@ from stack.run.backup.archive import Backup, check_beginning, read_backup, readi
 from stack.run.backup.broker import fill_volume, read_version
 from stack.run.backup.seal import decrypt, load_passphrase
 from stack.run.interruption import interruptible
-from stack.run.status import bring_up_and_tell
+from stack.run.status import bring_up_and_print
 from stack.state.deployment import list_deployed
 from stack.state.host import find_architecture
 from stack.state.lock import stack_lock
@@ -114,7 +114,7 @@ class RestoreRequest:
     """Choose other settings for a trial, without writing them."""
 
 
-def restore_and_tell(file: str, request: RestoreRequest, *, passphrase_file: str, start: bool) -> None:
+def restore_and_print(file: str, request: RestoreRequest, *, passphrase_file: str, start: bool) -> None:
     """Restore a backup into this workspace, and start the stack.
 
     Raises:
@@ -133,7 +133,7 @@ def restore_and_tell(file: str, request: RestoreRequest, *, passphrase_file: str
     console.say(f"Functions: {names}.")
     if start:
         # Only now: the stack is that of the restored files.
-        bring_up_and_tell()
+        bring_up_and_print()
     else:
         console.say("Next: `invoke up` starts it, with the messages that were in its queues.")
 
@@ -221,7 +221,7 @@ def _fill(stack: Stack, backup: Backup) -> None:
         with console.working("Filling the broker's volume"):
             chunks = _read_chunks(backup, BROKER)
             fill_volume(stack, (decrypt(backup.key, chunk) for chunk in chunks))
-        note_data(stack.workspace, BrokerData(name_volume(stack.ground), backup.manifest.broker.version))
+        note_data(stack.workspace, BrokerData(name_volume(stack.base_images), backup.manifest.broker.version))
 
 
 def _read_chunks(backup: Backup, prefix: str) -> Iterator[bytes]:

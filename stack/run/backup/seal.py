@@ -1,4 +1,4 @@
-"""What is secret in a backup, and that nobody changes it: encrypted and signed by the library cryptography.
+"""What is secret in a backup, and that no one changes it: encrypted and signed by the library cryptography.
 
 A passphrase, by scrypt, opens the key of the backup, which its first members hold; the key opens all else (Fernet).
 """

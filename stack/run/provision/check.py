@@ -31,7 +31,7 @@ _FOLDERS = ":/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def holds(check: Check) -> bool:  # noqa: C901 - one case for each kind of check
-    """Say whether a check holds now; it changes nothing and asks for no password."""
+    """Return whether a check holds now; it changes nothing and asks for no password."""
     match check:
         case AnyOf(checks):
             return any(holds(each) for each in checks)

@@ -111,6 +111,6 @@ def _read_os_release() -> str:
 
 
 def _find_user() -> str:
-    """Return who will use Docker: the one who typed sudo, or who runs this; nobody if that is root."""
+    """Return who will use Docker: the one who typed sudo, or who runs this; no one if that is root."""
     user = os.environ.get("SUDO_USER", "") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     return "" if user == "root" else user

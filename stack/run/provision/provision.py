@@ -29,7 +29,7 @@ def apply_step(step: Step, *, yes: bool) -> bool:
     """Do what is missing, and return whether anything was.
 
     Raises:
-        HostError: a command failed or was without effect, or packages would go and nobody agreed.
+        HostError: a command failed or was without effect, or packages would go and no one agreed.
     """
     if holds(step.check):
         console.note(f"  not needed: {step.name}")
@@ -129,7 +129,7 @@ def provision(source: str, *, dry_run: bool, cloud_init: bool, yes: bool = False
         print(render_cloud_config(CLOUD_CONFIG.read_text()), end="")
     elif dry_run:
         machine = read_machine()
-        _show_plan(plan_provision(machine, choose_source(source, machine)))
+        _print_plan(plan_provision(machine, choose_source(source, machine)))
     elif not os.environ.pop(_JOINED, ""):
         _provision_machine(source, yes=yes)
 
@@ -161,7 +161,7 @@ def _require_root(machine: Machine, steps: Sequence[Step]) -> None:
     )
 
 
-def _show_plan(steps: Sequence[Step]) -> None:
+def _print_plan(steps: Sequence[Step]) -> None:
     for step in steps:
         state = "there" if holds(step.check) else "to do"
         console.show(f"[{state}] " + "\n".join(describe_step(step)))

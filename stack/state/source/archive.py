@@ -142,7 +142,7 @@ def _make_folder(place: Path, folder: Path) -> None:
 
 
 def _stays_within(place: Path, folder: Path) -> bool:
-    """Say whether a place is, or leads to, something in the folder, by whatever links."""
+    """Return whether a place is, or leads to, something in the folder, by whatever links."""
     try:
         return place.resolve(strict=True).is_relative_to(folder.resolve())
     except (OSError, RuntimeError):
@@ -150,7 +150,7 @@ def _stays_within(place: Path, folder: Path) -> bool:
 
 
 def _leads_within(place: Path, folder: Path) -> bool:
-    """Say whether a link leads to a place in the folder, be there something or not."""
+    """Return whether a link leads to a place in the folder, be there something or not."""
     try:
         return place.resolve(strict=True).is_relative_to(folder.resolve())
     except FileNotFoundError:

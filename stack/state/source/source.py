@@ -44,7 +44,7 @@ class Store:
     function: Function
 
     def fetch(self) -> Function:
-        """Fetch the code anew, and return the function with its files.
+        """Fetch the code again, and return the function with its files.
 
         Raises:
             FunctionError: it is not there, is too large, takes too long, or leads out of its folder.

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stack.config.build import CodeEntryAttributes
-from stack.config.document import find_inert, parse_model
+from stack.config.document import find_ignored, parse_model
 from stack.config.function import FunctionConfig
 from stack.config.scaling import Bounds, find_unheeded
 from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger
@@ -101,7 +101,7 @@ def test_tutorials_function_is_understood() -> None:
     assert [type(one) for one in config.spec.triggers.values()] == [RabbitTrigger, HttpTrigger, MqttTrigger]
     assert config.spec.triggers["sensors"].workers == 2
     assert config.spec.env[0].value == "5"
-    assert list(find_inert(config)) == []
+    assert list(find_ignored(config)) == []
 
 
 def test_keys_are_read_whatever_their_case() -> None:
@@ -616,7 +616,7 @@ def test_keys_without_effect_are_told() -> None:
             }
         }
     )
-    assert sorted(find_inert(config)) == [
+    assert sorted(find_ignored(config)) == [
         "spec.avatar has no effect on Docker",
         "spec.env.0.valueFrom.fieldRef is for Kubernetes and sets nothing here; use value, or secretKeyRef and "
         "`invoke secret set`",
@@ -626,7 +626,7 @@ def test_keys_without_effect_are_told() -> None:
     ]
 
 
-def test_wishes_to_the_scaler_without_effect_are_told() -> None:
+def test_requests_to_the_scaler_without_effect_are_told() -> None:
     def find(**spec: Any) -> list[str]:
         read = parse({"spec": spec}).spec
         return list(find_unheeded(read.scale_to_zero, read.auto_scale_metrics, read.bounds))
@@ -650,7 +650,7 @@ def test_http_attributes_that_the_processor_reads_are_checked() -> None:
     attributes = {"cors": cors, "readBufferSize": 4096, "hideTraceback": True}
     batch = {"mode": "enable", "batchSize": 5, "timeout": "200ms"}
     config = parse(trigger(kind="http", attributes=attributes, batch=batch, workerAvailabilityTimeoutMilliseconds=0))
-    assert list(find_inert(config)) == []
+    assert list(find_ignored(config)) == []
     http = config.spec.triggers["t"]
     assert isinstance(http, HttpTrigger) and http.attributes.cors.allow_origins == ["http://a"]
     path = "spec.triggers.t.attributes.cors.allowOrigin: is not a known key; did you mean 'allowOrigins'?"
@@ -660,7 +660,7 @@ def test_http_attributes_that_the_processor_reads_are_checked() -> None:
 def test_log_sinks_say_level_and_form() -> None:
     sinks: list[dict[str, Any]] = [{"level": "info", "encoding": "json"}, {"attributes": {"encoding": "json"}}]
     config = parse({"spec": {"loggerSinks": sinks, "eventTimeout": "2s"}})
-    assert list(find_inert(config)) == []
+    assert list(find_ignored(config)) == []
     assert config.spec.logger_sinks[1].attributes.encoding == "json"
     wrong = "spec.loggerSinks.0.encoding: should be one of console, json, not 'xml'"
     assert problems_of({"spec": {"loggerSinks": [{"encoding": "xml"}]}}) == [wrong]

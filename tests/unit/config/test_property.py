@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stack.config.attributes import HttpAttributes, MqttAttributes, RabbitAttributes
-from stack.config.document import Document, find_inert
+from stack.config.document import Document, find_ignored
 from stack.config.function import FunctionConfig, Spec
 from stack.config.introspect import known_keys
 from stack.config.settings import Settings
@@ -56,7 +56,7 @@ def load(**files: str) -> None:
             (folder / file.replace("_", ".")).write_bytes(text.encode("utf-8", "surrogatepass"))
         try:
             function = load_function(folder)
-            list(find_inert(function.config))
+            list(find_ignored(function.config))
             plan = plan_function(function, Settings())
             processor_document(plan)
             plan_service(plan, Settings(), image="a", vault=make_vault(), is_deployed=True)

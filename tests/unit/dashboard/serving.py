@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from stack.dashboard.app import make_app
-from stack.dashboard.services import open_desk
+from stack.dashboard.services import open_services
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def serving() -> Iterator[Client]:
     """Serve the dashboard of the workspace that the environment names."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
-            make_app(open_desk()), log_level="warning", timeout_graceful_shutdown=1, proxy_headers=False
+            make_app(open_services()), log_level="warning", timeout_graceful_shutdown=1, proxy_headers=False
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))

@@ -68,9 +68,9 @@ def test_a_function_is_made_of_a_document(client: Client) -> None:
 
 
 def test_a_project_is_made_once(client: Client) -> None:
-    wish = {"name": "iot", "description": "What measures"}
-    assert client.send("POST", "/projects", wish).status == 201
-    assert client.send("POST", "/projects", wish, accept=_JSON).status == 409
+    wanted = {"name": "iot", "description": "What measures"}
+    assert client.send("POST", "/projects", wanted).status == 201
+    assert client.send("POST", "/projects", wanted, accept=_JSON).status == 409
     assert client.send("POST", "/projects", {"name": "No"}, accept=_JSON).json["error"].startswith("project: metadata")
     assert "What measures" in client.send("GET", "/functions").body.decode()
 

@@ -42,9 +42,9 @@ class Hub:
 
 def test_stream_ends_with_the_session_of_who_follows_it() -> None:
     may_see = iter([True, True, False])
-    hub: Any = Hub()
+    broadcaster: Any = Hub()
 
     async def follow() -> list[bytes]:
-        return [event async for event in _encode_all(hub, ["stack"], lambda: next(may_see))]
+        return [event async for event in _encode_all(broadcaster, ["stack"], lambda: next(may_see))]
 
     assert [event[:5] for event in asyncio.run(follow())[1:]] == [b"id: 0", b"id: 1"]

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from stack.dashboard.api import openapi
 from stack.dashboard.app import make_app
-from stack.dashboard.services import open_desk
+from stack.dashboard.services import open_services
 from stack.state.workspace import PROGRAM, VARIABLE
 from tests.unit.dashboard.serving import Client, wait_until
 
@@ -31,7 +31,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
     described = {(one.method, one.path) for one in openapi.list_operations()}
     found = {
         (method, route.path.replace(":path", ""))
-        for route in make_app(open_desk()).routes
+        for route in make_app(open_services()).routes
         if isinstance(route, Route) and route.path.startswith("/api/") and not route.path.startswith(UNDESCRIBED)
         for method in (route.methods or set()) - {"HEAD"}
     }
@@ -75,7 +75,7 @@ def _references(value: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A dashboard of its own, with a Docker that nobody answers for: whatever is deployed fails at once."""
+    """A dashboard of its own, with a Docker that no one answers for: whatever is deployed fails at once."""
     folder = tmp_path_factory.mktemp("fuzzed")
     (folder / "stack.yaml").write_text("project: tidegate-unit-fuzzed\nimages: {source: debian}\n")
     with socket.create_server(("127.0.0.1", 0)) as probe:

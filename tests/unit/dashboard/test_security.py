@@ -12,8 +12,8 @@ import pytest
 
 from stack.dashboard.app import make_app
 from stack.dashboard.security import auth as throttle
-from stack.dashboard.security.auth import Gatekeeper, Throttle, TooManyAttempts
-from stack.dashboard.services import open_desk
+from stack.dashboard.security.auth import Authenticator, Throttle, TooManyAttempts
+from stack.dashboard.services import open_services
 from stack.errors import ConfigError
 from stack.state.access import USER, Made, load_access, make_access
 from stack.state.workspace import VARIABLE, Workspace
@@ -196,17 +196,17 @@ def test_no_other_program_is_believed_whom_it_speaks_for(client: Client) -> None
 
 def test_right_password_waits_for_no_wrong_one(tmp_path: Path) -> None:
     made = make_access(Workspace(tmp_path))
-    gatekeeper = Gatekeeper(load_access(Workspace(tmp_path)))
+    authenticator = Authenticator(load_access(Workspace(tmp_path)))
 
     async def try_all() -> None:
-        wrong = [asyncio.create_task(gatekeeper.takes_password(USER, f"{n}", "10.0.0.7")) for n in range(30)]
+        wrong = [asyncio.create_task(authenticator.takes_password(USER, f"{n}", "10.0.0.7")) for n in range(30)]
         refused, waiting = await asyncio.wait(wrong, timeout=0.2)
         assert waiting and all(isinstance(one.exception(), TooManyAttempts) for one in refused)
         basic = b64encode(f"{USER}:{made.password}".encode()).decode()
         async with asyncio.timeout(0.4):
-            assert await gatekeeper.takes_password(USER, made.password, "10.0.0.7")
-            assert await gatekeeper.takes_header(f"Basic {basic}", "10.0.0.7")
-            assert await gatekeeper.takes_header(f"Bearer {made.token}", "10.0.0.7")
+            assert await authenticator.takes_password(USER, made.password, "10.0.0.7")
+            assert await authenticator.takes_header(f"Basic {basic}", "10.0.0.7")
+            assert await authenticator.takes_header(f"Bearer {made.token}", "10.0.0.7")
         for one in waiting:
             one.cancel()
         await asyncio.wait(wrong)
@@ -218,8 +218,8 @@ def test_login_of_an_older_release_has_a_hash_alone(tmp_path: Path) -> None:
     made = make_access(Workspace(tmp_path))
     access = load_access(Workspace(tmp_path))
     assert access
-    gatekeeper = Gatekeeper(replace(access, password_digest=""))
-    assert asyncio.run(gatekeeper.takes_password(USER, made.password, "10.0.0.7"))
+    authenticator = Authenticator(replace(access, password_digest=""))
+    assert asyncio.run(authenticator.takes_password(USER, made.password, "10.0.0.7"))
 
 
 def test_wrong_passwords_are_counted_by_client(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def test_login_on_this_machine_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "stack.yaml").write_text("dashboard: {login: always}\n")
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     with pytest.raises(ConfigError, match=r"dashboard.login: always needs a login; type `invoke credentials`"):
-        make_app(open_desk())
+        make_app(open_services())
     make_access(Workspace(tmp_path))
     with serving() as client:
         assert client.send("GET", "/api/functions").status == 401
@@ -267,7 +267,7 @@ def test_no_login_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "stack.yaml").write_text("bind: 0.0.0.0\n")
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     with pytest.raises(ConfigError, match="invoke credentials"):
-        make_app(open_desk())
+        make_app(open_services())
 
 
 def test_login_is_kept_as_hashes_that_only_its_owner_reads(tmp_path: Path) -> None:

@@ -7,29 +7,29 @@ import pytest
 
 from stack.demo.demo import _judge
 from stack.demo.report import SilentReport
-from stack.demo.run import Play
+from stack.demo.run import DemoRun
 from stack.demo.state import _judge as tell_verdict
 from stack.errors import BrokerError, DemoError
 from stack.plan.broker import GUEST_CREDENTIALS
-from stack.plan.demo import Tally
-from stack.plan.device import AMQP, Order, Reading
+from stack.plan.demo import Scoreboard
+from stack.plan.device import AMQP, Reading, SendRequest
 from stack.rabbitmq.management import Broker
 
 
-def make_tally(*, total: int, sent: int, answered: int) -> Tally:
+def make_scoreboard(*, total: int, sent: int, answered: int) -> Scoreboard:
     readings = [Reading(str(number), "sensor-1", "20.0") for number in range(total)]
-    tally = Tally({AMQP: readings})
+    scoreboard = Scoreboard({AMQP: readings})
     for one in readings[:sent]:
-        tally.note_sent(one, 0.0)
+        scoreboard.note_sent(one, 0.0)
     for one in readings[:answered]:
-        tally.note_feedback("Invoked Function amqpconsume on 20.0", one.identity, 1.0)
-    return tally
+        scoreboard.note_feedback("Invoked Function amqpconsume on 20.0", one.identity, 1.0)
+    return scoreboard
 
 
 def test_what_was_not_sent_is_a_failure_as_what_was_not_answered_is() -> None:
-    _judge(make_tally(total=20, sent=20, answered=20))
+    _judge(make_scoreboard(total=20, sent=20, answered=20))
     with pytest.raises(DemoError) as error:
-        _judge(make_tally(total=20, sent=3, answered=2))
+        _judge(make_scoreboard(total=20, sent=3, answered=2))
     unsent, missing = str(error.value).split("\n")
     assert unsent.startswith("17 of 20 readings were not sent: RabbitMQ took nothing for a while.")
     assert missing.startswith(
@@ -38,12 +38,12 @@ def test_what_was_not_sent_is_a_failure_as_what_was_not_answered_is() -> None:
 
 
 def test_the_stage_tells_how_many_of_all_were_sent() -> None:
-    assert tell_verdict(make_tally(total=20, sent=20, answered=20)).startswith("20 readings sent")
-    assert tell_verdict(make_tally(total=20, sent=3, answered=3)).startswith("3 of 20 readings sent")
+    assert tell_verdict(make_scoreboard(total=20, sent=20, answered=20)).startswith("20 readings sent")
+    assert tell_verdict(make_scoreboard(total=20, sent=3, answered=3)).startswith("3 of 20 readings sent")
 
 
 def test_a_device_that_fails_fails_the_demo() -> None:
-    play = Play(Broker("here", 1, 1, 1, GUEST_CREDENTIALS), Order(1, 0, AMQP, 1), SilentReport())
+    play = DemoRun(Broker("here", 1, 1, 1, GUEST_CREDENTIALS), SendRequest(1, 0, AMQP, 1), SilentReport())
     device: Future[Sequence[Reading]] = Future()
     device.set_exception(BrokerError("RabbitMQ does not answer."))
     with pytest.raises(BrokerError):

@@ -4,46 +4,51 @@ from socket import gaierror
 
 import pytest
 
-from stack.demo.state import DEPLOYING, FAILED, IDLE, Stage
+from stack.demo.state import DEPLOYING, FAILED, IDLE, DemoRunner
 from stack.docker.stack import open_stack
 from stack.errors import ConflictError, FunctionError, StackError
-from stack.plan.device import AMQP, Order
+from stack.plan.device import AMQP, SendRequest
 from stack.run.catalogue import Catalogue
 from stack.run.job import Jobs
 from stack.state.workspace import VARIABLE, Workspace
 
-_ORDER = Order(count=10, rate=5, protocol=AMQP, sensors=1)
+_ORDER = SendRequest(count=10, rate=5, protocol=AMQP, sensors=1)
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DemoRunner:
     """The stage of a workspace without functions."""
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     (tmp_path / "stack.yaml").write_text("project: staged\n")
     (tmp_path / "functions").mkdir()
     workspace = Workspace(tmp_path)
     jobs = Jobs(workspace)
-    return Stage(lambda: open_stack(is_lenient=True), Catalogue(workspace, jobs), jobs)
+    return DemoRunner(lambda: open_stack(is_lenient=True), Catalogue(workspace, jobs), jobs)
 
 
-def test_empty_stage_tells_the_threshold(stage: Stage) -> None:
+def test_empty_stage_tells_the_threshold(stage: DemoRunner) -> None:
     scene = stage.describe()
     assert (scene["phase"], scene["threshold"], scene["points"]) == (IDLE, 25.0, [])
 
 
 @pytest.mark.parametrize(
     "order",
-    [Order(2001, 5, AMQP, 1), Order(10, 0, AMQP, 1), Order(10, 201, AMQP, 1), Order(10, 5, AMQP, 7)],
+    [
+        SendRequest(2001, 5, AMQP, 1),
+        SendRequest(10, 0, AMQP, 1),
+        SendRequest(10, 201, AMQP, 1),
+        SendRequest(10, 5, AMQP, 7),
+    ],
     ids=["readings", "no rate", "rate", "sensors"],
 )
-def test_more_than_a_person_can_follow_is_refused(stage: Stage, order: Order) -> None:
+def test_more_than_a_person_can_follow_is_refused(stage: DemoRunner, order: SendRequest) -> None:
     with pytest.raises(FunctionError, match="at most 2000 readings, 200 a second and 6 sensors"):
         stage.start(order)
 
 
-def test_order_without_sense_is_refused(stage: Stage) -> None:
+def test_order_without_sense_is_refused(stage: DemoRunner) -> None:
     with pytest.raises(StackError, match="--protocol carrier-pigeon"):
-        stage.start(Order(10, 5, "carrier-pigeon", 1))
+        stage.start(SendRequest(10, 5, "carrier-pigeon", 1))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +59,7 @@ def test_order_without_sense_is_refused(stage: Stage) -> None:
     ],
 )
 def test_whatever_breaks_a_demo_off_ends_it(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+    stage: DemoRunner, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
     async def break_off(*_: object) -> None:
         raise error
@@ -69,7 +74,7 @@ def test_whatever_breaks_a_demo_off_ends_it(
     assert (scene["phase"], scene["message"]) == (FAILED, message)
 
 
-def test_second_demo_waits_for_the_first_whose_failure_is_told(stage: Stage) -> None:
+def test_second_demo_waits_for_the_first_whose_failure_is_told(stage: DemoRunner) -> None:
     async def play() -> None:
         stage.start(_ORDER)
         assert stage.describe()["phase"] == DEPLOYING

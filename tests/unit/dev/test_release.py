@@ -100,6 +100,6 @@ def test_a_build_that_fails_leaves_no_tag(project: Path) -> None:
 
 
 def test_this_version_has_its_section_in_the_changelog() -> None:
-    """Ten to twenty lines for users; more is for nobody."""
+    """Ten to twenty lines for users; more is for no one."""
     notes = load_release(Path(__file__).parents[3]).notes
     assert 0 < len(notes.splitlines()) <= 20

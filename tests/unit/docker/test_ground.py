@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stack.config.settings import Images, ImageSource, Settings
-from stack.docker.base_image import choose_ground
+from stack.docker.base_image import choose_base_images
 from stack.docker.engine import Engine
 from stack.errors import EngineError
 from stack.state.workspace import Workspace
@@ -24,15 +24,15 @@ def remember(workspace: Workspace, text: str) -> None:
 
 
 def test_registry_needs_neither_engine_nor_apt(tmp_path: Path, engine: Engine) -> None:
-    ground = choose_ground(Workspace(tmp_path), Settings(images=Images(source=ImageSource.REGISTRY)), engine)
-    assert ground.is_registry
-    assert ground.archive.sources == ()
+    base_images = choose_base_images(Workspace(tmp_path), Settings(images=Images(source=ImageSource.REGISTRY)), engine)
+    assert base_images.is_registry
+    assert base_images.archive.sources == ()
 
 
 def test_answer_is_remembered(tmp_path: Path, engine: Engine) -> None:
     workspace = Workspace(tmp_path)
     remember(workspace, "registry rabbitmq:4.3-management\n")
-    assert choose_ground(workspace, Settings(), engine).is_registry
+    assert choose_base_images(workspace, Settings(), engine).is_registry
 
 
 @pytest.mark.parametrize("text", ["registry other/rabbitmq:4\n", "debian\n", ""])
@@ -40,5 +40,5 @@ def test_engine_that_is_down_is_no_answer(tmp_path: Path, engine: Engine, text: 
     workspace = Workspace(tmp_path)
     remember(workspace, text)
     with pytest.raises(EngineError):
-        choose_ground(workspace, Settings(), engine)
+        choose_base_images(workspace, Settings(), engine)
     assert (workspace.state / "image-source").read_text() == text

@@ -5,7 +5,7 @@ from pathlib import Path
 from stack.config.settings import ImageSource, Settings
 from stack.docker.engine import Engine
 from stack.docker.image import Builder
-from stack.plan.image import Archive, Ground
+from stack.plan.image import Archive, BaseImages
 from stack.plan.render import Inputs, function_image, render
 from stack.state.workspace import Workspace, write_tree
 from tests.unit.plan.samples import GUEST_ACCOUNTS, make_plan
@@ -13,7 +13,7 @@ from tests.unit.plan.samples import GUEST_ACCOUNTS, make_plan
 
 def test_build_is_of_what_is_wished_whatever_is_rendered_meanwhile(tmp_path: Path) -> None:
     """Tasks that end while an image is made write what is deployed of its function."""
-    inputs = Inputs(Settings(), Ground(ImageSource.REGISTRY, Archive("", ())), GUEST_ACCOUNTS)
+    inputs = Inputs(Settings(), BaseImages(ImageSource.REGISTRY, Archive("", ())), GUEST_ACCOUNTS)
     builder = Builder(Workspace(tmp_path), Engine("test", tmp_path / "compose.yaml"), inputs)
     first, second = (make_plan(env=[{"name": "VERSION", "value": value}]) for value in ("one", "two"))
     with (

@@ -1,4 +1,4 @@
-"""The hub: what those who watch are told, and what is looked at for nobody."""
+"""The broadcaster: what those who watch are told, and what is looked at for no one."""
 
 import asyncio
 import json
@@ -10,8 +10,8 @@ import pytest
 
 from stack.errors import StackError
 from stack.live import channel as topics
-from stack.live.broadcaster import Hub
-from stack.live.channel import Tail, Update
+from stack.live.broadcaster import Broadcaster
+from stack.live.channel import LogTail, Update
 
 _SECONDS = 5.0
 
@@ -41,16 +41,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topics, "_LINGER", 0.03)
 
 
-def run(test: Callable[[Hub, Sample], Coroutine[Any, Any, None]], value: Any = None) -> Sample:
+def run(test: Callable[[Broadcaster, Sample], Coroutine[Any, Any, None]], value: Any = None) -> Sample:
     """Run a test with a hub whose topic `it` has a value."""
     source = Sample(value)
 
     async def body() -> None:
-        hub = Hub()
-        hub.add("it", lambda _: source)
+        broadcaster = Broadcaster()
+        broadcaster.add("it", lambda _: source)
         async with asyncio.timeout(_SECONDS):
-            await test(hub, source)
-        await hub.close()
+            await test(broadcaster, source)
+        await broadcaster.close()
 
     asyncio.run(body())
     return source
@@ -62,8 +62,8 @@ async def wait(condition: Callable[[], bool]) -> None:
 
 
 def test_a_watcher_is_told_the_latest_and_each_change() -> None:
-    async def test(hub: Hub, source: Sample) -> None:
-        async with aclosing(hub.watch(["it"])) as updates:
+    async def test(broadcaster: Broadcaster, source: Sample) -> None:
+        async with aclosing(broadcaster.watch(["it"])) as updates:
             assert await anext(updates) == ("it", 1)
             source.value = 2
             assert await anext(updates) == ("it", 2)
@@ -78,10 +78,10 @@ def test_a_watcher_is_told_the_latest_and_each_change() -> None:
 
 
 def test_nothing_is_looked_at_for_nobody() -> None:
-    async def test(hub: Hub, source: Sample) -> None:
+    async def test(broadcaster: Broadcaster, source: Sample) -> None:
         await asyncio.sleep(0.1)
         assert source.looks == 0
-        assert await hub.latest("it") == 1
+        assert await broadcaster.latest("it") == 1
         await wait(lambda: source.rests == 1)
         looks = source.looks
         await asyncio.sleep(0.1)
@@ -91,9 +91,9 @@ def test_nothing_is_looked_at_for_nobody() -> None:
 
 
 def test_all_who_watch_share_each_look_and_its_json() -> None:
-    async def test(hub: Hub, source: Sample) -> None:
+    async def test(broadcaster: Broadcaster, source: Sample) -> None:
         async def first() -> Update:
-            async with aclosing(hub.follow(["it"])) as updates:
+            async with aclosing(broadcaster.follow(["it"])) as updates:
                 return await anext(updates)
 
         found = await asyncio.gather(*(first() for _ in range(100)))
@@ -105,10 +105,10 @@ def test_all_who_watch_share_each_look_and_its_json() -> None:
 
 
 def test_who_comes_while_a_topic_falls_asleep_is_served() -> None:
-    async def test(hub: Hub, source: Sample) -> None:
+    async def test(broadcaster: Broadcaster, source: Sample) -> None:
         for value in range(20):
             source.value = value
-            async with aclosing(hub.watch(["it"])) as updates:
+            async with aclosing(broadcaster.watch(["it"])) as updates:
                 async for _, told in updates:
                     if told == value:
                         break
@@ -118,8 +118,8 @@ def test_who_comes_while_a_topic_falls_asleep_is_served() -> None:
 
 
 def test_a_look_that_fails_keeps_the_last_value_and_is_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
-    async def test(hub: Hub, source: Sample) -> None:
-        async with aclosing(hub.watch(["it"])) as updates:
+    async def test(broadcaster: Broadcaster, source: Sample) -> None:
+        async with aclosing(broadcaster.watch(["it"])) as updates:
             assert await anext(updates) == ("it", None)
             source.value = 1
             assert await anext(updates) == ("it", 1)
@@ -137,29 +137,29 @@ def test_a_look_that_fails_keeps_the_last_value_and_is_tried_again(capsys: pytes
 
 
 def test_touching_does_not_wait_for_the_pause() -> None:
-    async def test(hub: Hub, source: Sample) -> None:
+    async def test(broadcaster: Broadcaster, source: Sample) -> None:
         source.pause = 1000.0
-        async with aclosing(hub.watch(["it"])) as updates:
+        async with aclosing(broadcaster.watch(["it"])) as updates:
             await anext(updates)
             source.value = 2
-            hub.touch("other")
-            hub.touch("it")
+            broadcaster.touch("other")
+            broadcaster.touch("it")
             assert await anext(updates) == ("it", 2)
 
     run(test, 1)
 
 
-def numbers(count: int, kept: int = 3) -> Tail:
-    return Tail(count, tuple(range(count - min(count, kept), count)))
+def numbers(count: int, kept: int = 3) -> LogTail:
+    return LogTail(count, tuple(range(count - min(count, kept), count)))
 
 
 def test_of_a_log_everybody_is_told_what_is_new_to_him() -> None:
-    async def test(hub: Hub, source: Sample) -> None:
-        async with aclosing(hub.watch(["it"])) as updates:
+    async def test(broadcaster: Broadcaster, source: Sample) -> None:
+        async with aclosing(broadcaster.watch(["it"])) as updates:
             assert await anext(updates) == ("it", {"whole": True, "skipped": 0, "entries": [0, 1]})
             source.value = numbers(3)
             assert await anext(updates) == ("it", {"whole": False, "skipped": 0, "entries": [2]})
-            async with aclosing(hub.watch(["it"])) as later:
+            async with aclosing(broadcaster.watch(["it"])) as later:
                 assert await anext(later) == ("it", {"whole": True, "skipped": 0, "entries": [0, 1, 2]})
             source.value = numbers(8)
             assert await anext(updates) == ("it", {"whole": False, "skipped": 2, "entries": [5, 6, 7]})
@@ -168,10 +168,10 @@ def test_of_a_log_everybody_is_told_what_is_new_to_him() -> None:
 
 
 def test_an_empty_log_is_told() -> None:
-    async def test(hub: Hub, _: Sample) -> None:
-        assert await hub.latest("it") == {"whole": True, "skipped": 0, "entries": []}
+    async def test(broadcaster: Broadcaster, _: Sample) -> None:
+        assert await broadcaster.latest("it") == {"whole": True, "skipped": 0, "entries": []}
 
-    run(test, Tail(0, ()))
+    run(test, LogTail(0, ()))
 
 
 def test_topics_of_a_family_are_made_as_they_are_asked_for() -> None:
@@ -180,15 +180,15 @@ def test_topics_of_a_family_are_made_as_they_are_asked_for() -> None:
     def make(subject: str, _: Callable[[], None]) -> Sample:
         return made.setdefault(subject, Sample(subject))
 
-    async def test(hub: Hub, _: Sample) -> None:
-        hub.add_family("log", make)
-        async with aclosing(hub.watch(["log:a", "log:b:c"])) as updates:
+    async def test(broadcaster: Broadcaster, _: Sample) -> None:
+        broadcaster.add_family("log", make)
+        async with aclosing(broadcaster.watch(["log:a", "log:b:c"])) as updates:
             assert [await anext(updates), await anext(updates)] == [("log:a", "a"), ("log:b:c", "b:c")]
             source = made["a"]
             source.pause = 1000.0
             await asyncio.sleep(0.05)
             source.value = "new"
-            hub.touch("log:a")
+            broadcaster.touch("log:a")
             assert await anext(updates) == ("log:a", "new")
         await wait(lambda: all(one.rests for one in made.values()))
 
@@ -197,26 +197,26 @@ def test_topics_of_a_family_are_made_as_they_are_asked_for() -> None:
 
 @pytest.mark.parametrize("name", ["", "other", "log:", "log"])
 def test_an_unknown_topic_is_refused(name: str) -> None:
-    async def test(hub: Hub, _: Sample) -> None:
-        hub.add_family("log", lambda subject, _: Sample(subject))
+    async def test(broadcaster: Broadcaster, _: Sample) -> None:
+        broadcaster.add_family("log", lambda subject, _: Sample(subject))
         with pytest.raises(StackError, match="Topics: it, log:NAME"):
-            hub.check([name])
+            broadcaster.check([name])
         with pytest.raises(StackError):
-            await hub.latest(name)
+            await broadcaster.latest(name)
 
     run(test)
 
 
 def test_who_watches_leaves_when_the_program_ends() -> None:
-    async def test(hub: Hub, _: Sample) -> None:
-        ending = asyncio.create_task(hub.end_in_time())
+    async def test(broadcaster: Broadcaster, _: Sample) -> None:
+        ending = asyncio.create_task(broadcaster.end_in_time())
 
         async def watch() -> list[Any]:
-            return [value async for _, value in hub.watch(["it"])]
+            return [value async for _, value in broadcaster.watch(["it"])]
 
         watchers = [asyncio.create_task(watch()) for _ in range(3)]
         await asyncio.sleep(0.05)
-        hub.ending.set()
+        broadcaster.ending.set()
         assert await asyncio.gather(*watchers) == [[1], [1], [1]]
         await ending
 
@@ -224,8 +224,8 @@ def test_who_watches_leaves_when_the_program_ends() -> None:
 
 
 def test_values_are_json() -> None:
-    async def test(hub: Hub, _: Sample) -> None:
-        async with aclosing(hub.follow(["it"])) as updates:
+    async def test(broadcaster: Broadcaster, _: Sample) -> None:
+        async with aclosing(broadcaster.follow(["it"])) as updates:
             update = await anext(updates)
         assert json.loads(update.text) == update.value
         assert (update.topic, update.number) == ("it", 1)

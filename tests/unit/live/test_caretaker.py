@@ -8,7 +8,7 @@ import pytest
 
 from stack.errors import EngineError
 from stack.live.docker import Event
-from stack.live.reconciler import Caretaker
+from stack.live.reconciler import Reconciler
 
 
 class Scene:
@@ -28,12 +28,12 @@ class Scene:
         return [name for name in names if self.busy[name] < 0]
 
     async def watch(self, *events: Event | None, until: Callable[[], bool]) -> None:
-        caretaker = Caretaker(lambda: self.names, self.clear)
-        task = asyncio.create_task(caretaker.run())
+        reconciler = Reconciler(lambda: self.names, self.clear)
+        task = asyncio.create_task(reconciler.run())
         while not self.seen and self.names:
             await asyncio.sleep(0.001)
         for event in events:
-            caretaker.hear(event)
+            reconciler.hear(event)
         async with asyncio.timeout(5):
             while not until():
                 await asyncio.sleep(0.001)
@@ -86,14 +86,14 @@ def test_what_is_heard_of_during_a_look_is_looked_after_once_more() -> None:
 
         def clear(names: Sequence[str]) -> Sequence[str]:
             if not seen:
-                loop.call_soon_threadsafe(caretaker.hear, make_event("a"))
+                loop.call_soon_threadsafe(reconciler.hear, make_event("a"))
                 time.sleep(0.05)
             seen.extend(names)
             return names
 
         loop = asyncio.get_running_loop()
-        caretaker = Caretaker(lambda: ["a"], clear)
-        task = asyncio.create_task(caretaker.run())
+        reconciler = Reconciler(lambda: ["a"], clear)
+        task = asyncio.create_task(reconciler.run())
         async with asyncio.timeout(5):
             while len(seen) < 2:
                 await asyncio.sleep(0.001)

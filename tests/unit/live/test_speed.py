@@ -1,11 +1,11 @@
 """Rates of counters that are only seen now and then."""
 
-from stack.live.metrics import Speedometer
+from stack.live.metrics import RateMeter
 
 
 def drive(*looks: tuple[float, int], otherwise: float = 9.0) -> float:
     """Return what the last of several looks at one counter tells."""
-    meter = Speedometer()
+    meter = RateMeter()
     return [meter.measure("a", count, now, otherwise=otherwise) for now, count in looks][-1]
 
 
@@ -34,7 +34,7 @@ def test_what_was_long_ago_does_not_count() -> None:
 
 
 def test_counters_that_are_gone_are_forgotten() -> None:
-    meter = Speedometer()
+    meter = RateMeter()
     meter.measure("a", 1, 0.0, otherwise=0.0)
     meter.measure("b", 1, 90.0, otherwise=0.0)
     meter.forget(100.0)

@@ -13,7 +13,7 @@ from stack.plan.account import (
     Accounts,
     administrator,
     describe_accounts,
-    describe_foundation,
+    describe_base_image,
     function_account,
 )
 from stack.plan.broker import Credentials
@@ -41,7 +41,7 @@ def may(user: str, action: str, name: str) -> bool:
 
 
 def test_only_tidegates_own_account_is_an_administrator() -> None:
-    document = json.loads(describe_foundation(KEY))
+    document = json.loads(describe_base_image(KEY))
     assert [(user["name"], user["tags"]) for user in document["users"]] == [(ADMINISTRATOR, ["administrator"])]
     assert document["vhosts"] == [{"name": "/"}]
     assert {name: user["tags"] for name, user in read().items()} == {
@@ -105,7 +105,7 @@ def test_each_account_has_a_password_of_its_own() -> None:
     passwords = {account.password.get_secret_value() for account in _list_accounts()}
     assert len(passwords) == 3
     assert all(len(password) == 64 for password in passwords)
-    text = describe_accounts(Accounts(KEY, MADE), PLANS, Settings()) + describe_foundation(KEY)
+    text = describe_accounts(Accounts(KEY, MADE), PLANS, Settings()) + describe_base_image(KEY)
     assert not any(password in text for password in {*passwords, "s3cret"})
 
 
@@ -114,7 +114,7 @@ def _list_accounts() -> tuple[Credentials, ...]:
 
 
 def test_nobody_publishes_to_a_topic_that_amqp_cannot_deliver() -> None:
-    for document in map(json.loads, (describe_foundation(KEY), describe_accounts(GUEST_ACCOUNTS, PLANS, Settings()))):
+    for document in map(json.loads, (describe_base_image(KEY), describe_accounts(GUEST_ACCOUNTS, PLANS, Settings()))):
         assert [one["user"] for one in document["topic_permissions"]] == [
             one["user"] for one in document["permissions"]
         ]

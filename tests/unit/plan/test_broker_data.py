@@ -13,9 +13,9 @@ from stack.plan.broker_data import (
     guess_version,
     name_volume,
 )
-from stack.plan.image import Archive, Ground
+from stack.plan.image import Archive, BaseImages
 
-PACKAGES = Ground(ImageSource.DEBIAN, Archive("trixie", ("deb http://deb trixie main",)))
+PACKAGES = BaseImages(ImageSource.DEBIAN, Archive("trixie", ("deb http://deb trixie main",)))
 REGISTRY = replace(PACKAGES, source=ImageSource.REGISTRY)
 NEW = BrokerData("rabbitmq-data", "4.2")
 

@@ -10,16 +10,18 @@ from stack.config.function import FunctionConfig
 from stack.config.settings import Settings
 from stack.config.source import Function, SourceFile
 from stack.plan.function import plan_function
-from stack.plan.function_export import Told, describe_function, is_import, leave_out_derived
+from stack.plan.function_export import NuclioFunction, describe_function, is_import, leave_out_derived
 
 SOURCE = "def handler(context, event):\n    return 'é'\n"
 
 
-def tell(document: dict[str, Any], *, image: str = "") -> Told:
+def tell(document: dict[str, Any], *, image: str = "") -> NuclioFunction:
     config = parse_model(FunctionConfig, document, "function.yaml")
     function = Function("thermo", "functions/thermo", config, (SourceFile("main.py", "-:0"),))
     plan = plan_function(function, Settings())
-    return Told("thermo", plan.namespace, plan.project, config, plan.handler, plan.triggers, SOURCE, image=image)
+    return NuclioFunction(
+        "thermo", plan.namespace, plan.project, config, plan.handler, plan.triggers, SOURCE, image=image
+    )
 
 
 def test_what_clients_look_for_is_there() -> None:

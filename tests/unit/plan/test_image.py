@@ -9,17 +9,17 @@ from hypothesis import strategies as some
 from stack.config.settings import Images, ImageSource, Settings
 from stack.plan.broker_data import name_volume
 from stack.plan.function import FunctionPlan
-from stack.plan.image import Archive, Ground, debian_image, digest, python_base, rabbitmq_base
+from stack.plan.image import Archive, BaseImages, debian_image, digest, python_base, rabbitmq_base
 from stack.plan.render import Inputs, control_image, function_image, processor_image, rabbitmq_image
 from tests.unit.plan.samples import GUEST_ACCOUNTS, make_plan
 
 ARCHIVE = Archive("trixie", ("deb http://mirror trixie main",))
-PACKAGES = Ground(ImageSource.DEBIAN, ARCHIVE, processor_digest="1")
-REGISTRY = Ground(ImageSource.REGISTRY, Archive("", ()), processor_digest="1")
+PACKAGES = BaseImages(ImageSource.DEBIAN, ARCHIVE, processor_digest="1")
+REGISTRY = BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="1")
 
 
-def inputs(ground: Ground = PACKAGES, settings: Settings | None = None) -> Inputs:
-    return Inputs(settings or Settings(), ground, GUEST_ACCOUNTS)
+def inputs(base_images: BaseImages = PACKAGES, settings: Settings | None = None) -> Inputs:
+    return Inputs(settings or Settings(), base_images, GUEST_ACCOUNTS)
 
 
 @given(some.lists(some.text(), max_size=4), some.lists(some.text(), max_size=4))
@@ -78,8 +78,10 @@ def test_data_of_distant_releases_is_kept_apart() -> None:
 
 
 def test_renewed_bases_have_other_names_as_has_all_that_stands_on_them() -> None:
-    for ground in (PACKAGES, REGISTRY):
-        before, after = (Inputs(Settings(), one, GUEST_ACCOUNTS) for one in (ground, replace(ground, renewed="1")))
+    for base_images in (PACKAGES, REGISTRY):
+        before, after = (
+            Inputs(Settings(), one, GUEST_ACCOUNTS) for one in (base_images, replace(base_images, renewed="1"))
+        )
         assert processor_image(before) != processor_image(after)
         assert control_image(before) != control_image(after)
     assert python_base(Settings(), PACKAGES) != python_base(Settings(), replace(PACKAGES, renewed="1"))

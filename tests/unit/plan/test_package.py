@@ -12,10 +12,10 @@ from stack.config.settings import ImageSource, Processor, Settings
 from stack.plan.dockerfile import check_requirements, find_requirements, render_package, requirements_folder
 from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.hints import advise, advise_start
-from stack.plan.image import Archive, Ground, Kind, lay_foundation
+from stack.plan.image import Archive, BaseImages, Kind, lay_base_image
 from tests.unit.plan.samples import make_function, make_plan
 
-REGISTRY = Ground(ImageSource.REGISTRY, Archive("", ()))
+REGISTRY = BaseImages(ImageSource.REGISTRY, Archive("", ()))
 
 
 def dockerfile(*, files: tuple[str, ...] = ("main.py",), settings: Settings | None = None, **spec: Any) -> str:
@@ -23,8 +23,8 @@ def dockerfile(*, files: tuple[str, ...] = ("main.py",), settings: Settings | No
 
 
 def dockerfile_of(plan: FunctionPlan, settings: Settings | None = None) -> str:
-    foundation = lay_foundation(plan.function.config, settings or Settings(), REGISTRY)
-    return render_package(plan, foundation, processor="tidegate/processor:1", has_ca=False)["Dockerfile"].decode()
+    base_image = lay_base_image(plan.function.config, settings or Settings(), REGISTRY)
+    return render_package(plan, base_image, processor="tidegate/processor:1", has_ca=False)["Dockerfile"].decode()
 
 
 def order(text: str) -> list[str]:
@@ -50,11 +50,11 @@ def test_order_is_nuclio_s() -> None:
 @pytest.mark.parametrize(("first", "second"), [(1, True), ({"a": 1, "b": 2}, {"b": 2, "a": 1}), (1, 1)])
 def test_what_is_remembered_is_what_is_written(first: object, second: object) -> None:
     """Also where Python takes two values for the same."""
-    foundation = lay_foundation(make_plan().function.config, Settings(), REGISTRY)
+    base_image = lay_base_image(make_plan().function.config, Settings(), REGISTRY)
     documents = []
     for value in (first, second):
         plan = make_plan(handler="main:handler", affinity={"own": value})
-        files = render_package(plan, foundation, processor="tidegate/processor:1", has_ca=False)
+        files = render_package(plan, base_image, processor="tidegate/processor:1", has_ca=False)
         documents.append(files["processor.yaml"])
         assert documents[-1] == processor_document(plan).encode()
     assert (documents[0] == documents[1]) == (repr(first) == repr(second))
@@ -79,9 +79,9 @@ def test_nuclio_s_own_processor_in_its_order() -> None:
 
 def test_annotation_chooses_the_processor_of_one_function() -> None:
     function = make_function(annotations={"tidegate.io/processor": "tidegate"}, build={})
-    assert lay_foundation(function.config, Settings(processor=Processor.NUCLIO), REGISTRY).kind is Kind.PROCESSOR
+    assert lay_base_image(function.config, Settings(processor=Processor.NUCLIO), REGISTRY).kind is Kind.PROCESSOR
     function = make_function(annotations={"tidegate.io/processor": "nuclio"})
-    assert lay_foundation(function.config, Settings(), REGISTRY).kind is Kind.NUCLIO
+    assert lay_base_image(function.config, Settings(), REGISTRY).kind is Kind.NUCLIO
 
 
 def test_onbuild_image_is_nuclio_s_template() -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from stack.config.settings import Images, ImageSource, Settings
-from stack.plan.image import Archive, Ground, choose_python, explain_python
+from stack.plan.image import Archive, BaseImages, choose_python, explain_python
 
-REGISTRY = Ground(ImageSource.REGISTRY, Archive("", ()))
-PACKAGES = Ground(ImageSource.DEBIAN, Archive("trixie", ("deb http://deb.example trixie main",)))
+REGISTRY = BaseImages(ImageSource.REGISTRY, Archive("", ()))
+PACKAGES = BaseImages(ImageSource.DEBIAN, Archive("trixie", ("deb http://deb.example trixie main",)))
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,5 @@ def test_version_that_the_processor_does_not_run_on() -> None:
 
 
 @pytest.mark.parametrize("runtime", ["python", "python:3.13"])
-def test_nothing_is_said_where_the_wish_is_granted(runtime: str) -> None:
+def test_nothing_is_said_where_the_request_is_granted(runtime: str) -> None:
     assert explain_python(choose_python(runtime, Settings(), PACKAGES)) == ""

@@ -7,7 +7,7 @@ import pytest
 from stack.plan.scale import Limits, choose_replicas, find_limits
 from tests.unit.plan.samples import make_plan
 
-# What comes from the clock, or from a broker elsewhere, wakes nobody.
+# What comes from the clock, or from a broker elsewhere, wakes no one.
 CLOCK: dict[str, Any] = {"triggers": {"tick": {"kind": "cron", "attributes": {"interval": "1m"}}}}
 ELSEWHERE = {
     "triggers": {"far": {"kind": "mqtt", "url": "mqtt://h:1", "attributes": {"subscriptions": [{"topic": "a"}]}}}

@@ -14,8 +14,8 @@ from stack.errors import ConfigError
 from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
-from stack.plan.image import PYTHON_LABEL, Archive, Ground
-from stack.plan.render import Home, Inputs, render_compose
+from stack.plan.image import PYTHON_LABEL, Archive, BaseImages
+from stack.plan.render import HostContext, Inputs, render_compose
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, check_exposure, plan_service
 from tests.unit.plan.samples import KEY, make_function, make_plan, make_vault
 
@@ -180,7 +180,7 @@ def test_nuclios_dashboard_is_never_offered_to_others() -> None:
     nuclio = Dashboard(implementation=Implementation.NUCLIO)
     check_exposure(WIDE.model_copy(update={"dashboard": nuclio}), MADE, has_login=False)
     inputs = Inputs(
-        WIDE.model_copy(update={"dashboard": nuclio}), Ground(ImageSource.REGISTRY, Archive("", ())), ACCOUNTS
+        WIDE.model_copy(update={"dashboard": nuclio}), BaseImages(ImageSource.REGISTRY, Archive("", ())), ACCOUNTS
     )
     document = yaml.safe_load(render_compose(inputs))
     assert document["services"]["dashboard"]["ports"] == ["127.0.0.1:8070:8070"]
@@ -201,8 +201,8 @@ def test_dockerfile_is_found_from_the_folder_of_the_code(code: str, dockerfile: 
     """Compose looks for it below that folder."""
     plan = plan_function(replace(make_function(), code=code), Settings())
     service = plan_service(plan, Settings(), image="i", vault=make_vault(), is_deployed=True)
-    ground = Ground(ImageSource.REGISTRY, Archive("", ()))
-    inputs = Inputs(Settings(), ground, ACCOUNTS, (service,), home=Home(workspace="/a/home of mine"))
+    base_images = BaseImages(ImageSource.REGISTRY, Archive("", ()))
+    inputs = Inputs(Settings(), base_images, ACCOUNTS, (service,), home=HostContext(workspace="/a/home of mine"))
     build = yaml.safe_load(render_compose(inputs))["services"]["function-thermo"]["build"]
     assert build["dockerfile"] == dockerfile
     assert build["context"] == f"../{code or 'functions/thermo'}"

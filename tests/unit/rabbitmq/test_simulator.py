@@ -8,31 +8,31 @@ import pytest
 
 from stack.errors import BrokerError, StackError
 from stack.plan.broker import GUEST_CREDENTIALS
-from stack.plan.device import Order, Reading
+from stack.plan.device import Reading, SendRequest
 from stack.rabbitmq.management import Broker
-from stack.rabbitmq.simulator import Simulator, Wish, check_wish
+from stack.rabbitmq.simulator import SimulationRequest, Simulator, check_simulation
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "simulation",
     [
-        Wish("mqtt", 0, 1),
-        Wish("mqtt", 51, 1),
-        Wish("mqtt", 1, 0),
-        Wish("mqtt", 1, 101),
-        Wish("mqtt", 1, float("nan")),
-        Wish("http", 1, 1),
+        SimulationRequest("mqtt", 0, 1),
+        SimulationRequest("mqtt", 51, 1),
+        SimulationRequest("mqtt", 1, 0),
+        SimulationRequest("mqtt", 1, 101),
+        SimulationRequest("mqtt", 1, float("nan")),
+        SimulationRequest("http", 1, 1),
     ],
 )
-def test_a_wish_has_bounds(wish: Wish) -> None:
+def test_a_request_has_bounds(simulation: SimulationRequest) -> None:
     with pytest.raises(StackError):
-        check_wish(wish)
+        check_simulation(simulation)
 
 
 def test_a_round_is_of_whole_waves() -> None:
-    assert Wish("mqtt", 3, 2).order(10).count == 60
-    assert Wish("mqtt", 3, 100).order(600).count == 10_020
-    assert Wish("mqtt", 1, 0.1).order(10).count == 20
+    assert SimulationRequest("mqtt", 3, 2).order(10).count == 60
+    assert SimulationRequest("mqtt", 3, 100).order(600).count == 10_020
+    assert SimulationRequest("mqtt", 1, 0.1).order(10).count == 20
 
 
 def test_a_broker_that_is_away_is_told_and_tried_until_it_is_stopped() -> None:
@@ -41,9 +41,9 @@ def test_a_broker_that_is_away_is_told_and_tried_until_it_is_stopped() -> None:
 
     simulator = Simulator(find)
     assert simulator.describe()["running"] is False
-    simulator.start(Wish("both", 1, 1))
+    simulator.start(SimulationRequest("both", 1, 1))
     with pytest.raises(StackError, match="runs already"):
-        simulator.start(Wish("mqtt", 1, 1))
+        simulator.start(SimulationRequest("mqtt", 1, 1))
     assert simulator.describe()["running"] is True
     simulator.stop()
     told = simulator.describe()
@@ -53,7 +53,7 @@ def test_a_broker_that_is_away_is_told_and_tried_until_it_is_stopped() -> None:
 def test_what_nobody_took_is_counted_for_each_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     both = threading.Barrier(2)
 
-    def send(_: object, order: Order, readings: Sequence[Reading], *, stop: threading.Event, **__: Any) -> Any:
+    def send(_: object, order: SendRequest, readings: Sequence[Reading], *, stop: threading.Event, **__: Any) -> Any:
         both.wait(5)
         if order.protocol == "amqp":
             stop.wait(0.05)
@@ -62,6 +62,6 @@ def test_what_nobody_took_is_counted_for_each_protocol(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("stack.rabbitmq.simulator.send", send)
     simulator = Simulator(lambda: Broker("here", 1, 1, 1, GUEST_CREDENTIALS))
-    simulator.start(Wish("both", 1, 1))
+    simulator.start(SimulationRequest("both", 1, 1))
     simulator.stop()
     assert simulator.describe()["unheard"] == 6

@@ -10,13 +10,13 @@ import yaml
 from stack.config.function import FunctionConfig
 from stack.docker.stack import open_stack
 from stack.errors import ConfigError
-from stack.plan.function_export import Told, describe_function
+from stack.plan.function_export import NuclioFunction, describe_function
 from stack.run.api_writes import save_function
 from stack.run.catalogue import Catalogue
 from stack.run.job import Jobs
 from stack.state.workspace import VARIABLE, Workspace
 
-NEW = Told("thermo", "nuclio", "default", FunctionConfig(), "", {})
+NEW = NuclioFunction("thermo", "nuclio", "default", FunctionConfig(), "", {})
 SOURCE = "def run(context, event):\n    return 'one'\n"
 
 
@@ -32,7 +32,7 @@ def make_document(source: str = SOURCE, **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": "thermo"}, "spec": {"handler": "app:run", "build": build, **spec}}
 
 
-def tell(folder: Path) -> Told:
+def tell(folder: Path) -> NuclioFunction:
     workspace = Workspace(folder.parents[1])
     return Catalogue(workspace, Jobs(workspace)).find("thermo").told
 

@@ -39,7 +39,7 @@ def test_json_is_one_document_with_what_is_promised(tmp_path: Path) -> None:
 def test_rows_for_which_the_machine_lacks_something_stay_and_say_what(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def open_contest(bed: object, stack: object) -> NoReturn:
+    def open_contest(env: object, stack: object) -> NoReturn:
         raise HostError("wrk, which makes the load of HTTP, could not be installed.")
 
     monkeypatch.setenv("TIDEGATE_WORKSPACE", str(tmp_path))

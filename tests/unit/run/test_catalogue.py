@@ -15,8 +15,8 @@ from stack.docker.stack import Stack, open_stack
 from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan
 from stack.run.catalogue import Catalogue
-from stack.run.function_snapshot import Sketch
-from stack.run.function_status import State, tell_state
+from stack.run.function_snapshot import FunctionSnapshot
+from stack.run.function_status import State, describe_state
 from stack.run.job import Jobs
 from stack.state.deploy_log import DeployLog, Result, find_attempt, note_failure
 from stack.state.deployment import record_deployment
@@ -179,8 +179,8 @@ def test_job_is_seen_as_building_at_once_and_its_failure_after_it(workspace: Wor
 def test_state_of_what_is_deployed(
     spec: dict[str, Any], replicas: int, containers: list[tuple[str, str]], expected: str
 ) -> None:
-    sketch = make_sketch(make_plan(NAME, **spec), replicas)
-    assert tell_state(sketch, [make_container(*one) for one in containers], None).word == expected
+    snapshot = make_snapshot(make_plan(NAME, **spec), replicas)
+    assert describe_state(snapshot, [make_container(*one) for one in containers], None).word == expected
 
 
 def test_new_version_is_ready_before_dockers_health_check_says_so(workspace: Workspace) -> None:
@@ -191,10 +191,10 @@ def test_new_version_is_ready_before_dockers_health_check_says_so(workspace: Wor
     keep_replicas(workspace, NAME, 1)
     attempt = find_attempt(workspace, NAME)
     assert attempt
-    sketch = make_sketch(make_plan(NAME), 1, attempts=(attempt,))
+    snapshot = make_snapshot(make_plan(NAME), 1, attempts=(attempt,))
     starting = make_container("running", "Up 1 second (health: starting)")
-    assert tell_state(sketch, [starting], None) == State("ready", is_settled=False)
-    assert tell_state(make_sketch(make_plan(NAME), 1), [starting], None).word == "unhealthy"
+    assert describe_state(snapshot, [starting], None) == State("ready", is_settled=False)
+    assert describe_state(make_snapshot(make_plan(NAME), 1), [starting], None).word == "unhealthy"
 
 
 def test_rollback_that_fails_leaves_a_function_that_serves_ready(workspace: Workspace) -> None:
@@ -205,15 +205,15 @@ def test_rollback_that_fails_leaves_a_function_that_serves_ready(workspace: Work
         log.end(Result.ERROR, "it does not come up")
         attempt = find_attempt(workspace, NAME)
         assert attempt
-        words.append(tell_state(make_sketch(make_plan(NAME), 1, attempts=(attempt,)), [healthy], None))
+        words.append(describe_state(make_snapshot(make_plan(NAME), 1, attempts=(attempt,)), [healthy], None))
     told = State("ready", "The last rollback to 3 failed: it does not come up")
     assert words == [told, State("error", "it does not come up")]
-    sketch = make_sketch(make_plan(NAME), 1)
-    assert tell_state(replace(sketch, refusal="not allowed"), [healthy], None) == State("error", "not allowed")
+    snapshot = make_snapshot(make_plan(NAME), 1)
+    assert describe_state(replace(snapshot, refusal="not allowed"), [healthy], None) == State("error", "not allowed")
 
 
-def make_sketch(plan: FunctionPlan, replicas: int, *, attempts: Any = ()) -> Sketch:
-    return Sketch(NAME, plan, "", "", "", None, plan, attempts, replicas, "1")
+def make_snapshot(plan: FunctionPlan, replicas: int, *, attempts: Any = ()) -> FunctionSnapshot:
+    return FunctionSnapshot(NAME, plan, "", "", "", None, plan, attempts, replicas, "1")
 
 
 def make_container(state: str, status: str) -> Container:

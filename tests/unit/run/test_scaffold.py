@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.config.document import find_inert
+from stack.config.document import find_ignored
 from stack.config.settings import Settings
 from stack.config.source import find_folder, load_function
 from stack.errors import FunctionError
@@ -42,7 +42,7 @@ def test_a_new_function_passes_its_own_test(trigger: str, workspace: Path, capsy
 def test_a_new_function_can_be_planned(trigger: str, name: str, workspace: Path) -> None:
     new_function(name, trigger)
     function = load_function(find_folder(workspace, name))
-    assert not list(find_inert(function.config))
+    assert not list(find_ignored(function.config))
     plan = plan_function(function, Settings())
     check_secrets([plan], make_vault())
     kinds = {one.kind for one in plan.triggers.values()}

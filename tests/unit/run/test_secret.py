@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stack.errors import StackError
-from stack.run.secret import Order, see_to_secrets
+from stack.run.secret import SecretCommand, handle_secrets
 from stack.state.deployment import record_deployment
 from stack.state.workspace import PROGRAM, Workspace
 from tests.unit.plan.samples import make_plan
@@ -25,7 +25,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def order(action: str, name: str = "", key: str = "", **more: object) -> None:
-    see_to_secrets(Order(action, name, key, **more), as_json=False)  # type: ignore[arg-type]
+    handle_secrets(SecretCommand(action, name, key, **more), as_json=False)  # type: ignore[arg-type]
 
 
 def content_of(workspace: Path, name: str) -> bytes:
@@ -69,7 +69,7 @@ def test_list_names_the_functions_and_no_value(workspace: Path, capsys: pytest.C
         (workspace / "functions" / name).mkdir(parents=True)
         (workspace / "functions" / name / "function.yaml").write_text(f"spec: {{envFrom: {text}}}")
     order("set", "db", "key", value="hunter2")
-    see_to_secrets(Order("list", "", ""), as_json=True)
+    handle_secrets(SecretCommand("list", "", ""), as_json=True)
     printed = capsys.readouterr()
     assert json.loads(printed.out) == [
         {"name": "broker", "key": "mqtt", "usedBy": [], "deployed": []},
@@ -107,18 +107,18 @@ def test_remove_takes_one_key_or_all(workspace: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (Order("lst", "", ""), "There is no `secret lst`"),
-        (Order("set", "db", "", "x"), "Name a secret and a key"),
-        (Order("set", "My.Db", "key", "x"), "lower-case letters"),
-        (Order("set", "db", "a/b", "x"), "letters, digits"),
-        (Order("set", "broker", "url", "x"), "the stack's own; `invoke credentials`"),
-        (Order("remove", "broker", ""), "the stack's own"),
-        (Order("set", "db", "key", "x", "file"), "not both"),
-        (Order("set", "db", "key", file="/nowhere"), "cannot be read: No such file"),
-        (Order("set", "db", "key", file="/dev/null"), "There is no value"),
-        (Order("set", "db", "key", "x" * (2**20 + 1)), "longer than a secret's may be"),
+        (SecretCommand("lst", "", ""), "There is no `secret lst`"),
+        (SecretCommand("set", "db", "", "x"), "Name a secret and a key"),
+        (SecretCommand("set", "My.Db", "key", "x"), "lower-case letters"),
+        (SecretCommand("set", "db", "a/b", "x"), "letters, digits"),
+        (SecretCommand("set", "broker", "url", "x"), "the stack's own; `invoke credentials`"),
+        (SecretCommand("remove", "broker", ""), "the stack's own"),
+        (SecretCommand("set", "db", "key", "x", "file"), "not both"),
+        (SecretCommand("set", "db", "key", file="/nowhere"), "cannot be read: No such file"),
+        (SecretCommand("set", "db", "key", file="/dev/null"), "There is no value"),
+        (SecretCommand("set", "db", "key", "x" * (2**20 + 1)), "longer than a secret's may be"),
     ],
 )
-def test_what_is_wrong_is_told(wrong: Order, message: str) -> None:
+def test_what_is_wrong_is_told(wrong: SecretCommand, message: str) -> None:
     with pytest.raises(StackError, match=message):
-        see_to_secrets(wrong, as_json=False)
+        handle_secrets(wrong, as_json=False)

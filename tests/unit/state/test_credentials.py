@@ -35,7 +35,7 @@ def test_made_credentials_are_private(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(password) >= 24
     assert mode_of(workspace.secrets) == 0o700
     assert mode_of(workspace.secrets / "broker.password") == 0o600
-    # The broker learns the password at the next `up`; until then nobody else may.
+    # The broker learns the password at the next `up`; until then no one else may.
     assert not (workspace.rendered / ".env").exists()
     printed = capsys.readouterr()
     assert password not in printed.out + printed.err

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stack.errors import FunctionError
-from stack.run.deploy_progress import keep_board
+from stack.run.deploy_progress import keep_progress
 from stack.state import deploy_log as deploy_log
 from stack.state.deploy_log import (
     Cursor,
@@ -40,7 +40,7 @@ def test_nothing_was_deployed_yet(tmp_path: Path) -> None:
 def test_failure_ends_with_what_runs_as_before(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     record_deployment(workspace, make_plan(NAME), "image:1")
-    with keep_board(workspace, [NAME, "fresh"], reason="") as board:
+    with keep_progress(workspace, [NAME, "fresh"], reason="") as board:
         board.fail(NAME, "broken")
         board.fail("fresh", "broken too")
     assert board.failures == {NAME: f"broken\nRevision 1 of {NAME} runs as before.", "fresh": "broken too"}
@@ -53,7 +53,7 @@ def test_failure_ends_with_what_runs_as_before(tmp_path: Path) -> None:
 def test_log_tells_who_why_what_and_how_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(AUTHOR, "ann@desk")
     workspace = Workspace(tmp_path)
-    with keep_board(workspace, [NAME], reason="hotter") as board:
+    with keep_progress(workspace, [NAME], reason="hotter") as board:
         board.tell(NAME, "building")
         board.follow(NAME, iter(["#1 FROM python", "", "#2 done"]))
         record_deployment(workspace, make_plan(NAME), "image:1")
@@ -75,7 +75,7 @@ def test_log_tells_who_why_what_and_how_it_ended(tmp_path: Path, monkeypatch: py
 
 def test_failure_is_kept_as_a_whole(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    with keep_board(workspace, [NAME], reason="") as board:
+    with keep_progress(workspace, [NAME], reason="") as board:
         board.fail(NAME, "it ended\n  Traceback\n  ValueError")
     attempt = find_attempt(workspace, NAME)
     assert attempt
@@ -90,7 +90,7 @@ def test_failure_is_kept_as_a_whole(tmp_path: Path) -> None:
 )
 def test_whatever_ends_a_deploy_ends_its_log(tmp_path: Path, error: BaseException, message: str) -> None:
     workspace = Workspace(tmp_path)
-    with pytest.raises(type(error)), keep_board(workspace, [NAME, "other"], reason="") as board:
+    with pytest.raises(type(error)), keep_progress(workspace, [NAME, "other"], reason="") as board:
         board.fail("other", "its own reason")
         raise error
     ends = [attempt.end for name in (NAME, "other") if (attempt := find_attempt(workspace, name))]

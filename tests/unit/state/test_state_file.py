@@ -46,7 +46,7 @@ ROTS = (
     b"[" * 10_000,
     b'{"a": null, "b": [], "c": {"d": 1}}',
 )
-# Those that nobody could make again: who needs one is told so.
+# Those that no one could make again: who needs one is told so.
 KEPT = frozenset(
     {
         "secrets/.dashboard",
@@ -127,7 +127,7 @@ def workspace(sound: Workspace, tmp_path: Path) -> Workspace:
 def use_settings(workspace: Workspace) -> None:
     """Find what images stand on and who may log in."""
     stack = open_stack(workspace)
-    assert stack.ground.archive.codename == "trixie"
+    assert stack.base_images.archive.codename == "trixie"
     assert stack.accounts.people
     stack.engine.check()
 

@@ -11,7 +11,7 @@ import pytest
 from stack.errors import HostError, StackError
 from stack.plan.backup import BROKER, HEADER, KEY, MANIFEST, SEALED, WORKSPACE, Header, Manifest, Sealed
 from stack.run.backup.archive import check_beginning, is_safe, is_safe_link, read_backup, reading, writing
-from stack.run.backup.restore import RestoreRequest, restore_and_tell, unpack
+from stack.run.backup.restore import RestoreRequest, restore_and_print, unpack
 from stack.run.backup.seal import decrypt, encrypt, lock_key, new_key, open_key
 
 WORD = "correct horse"
@@ -95,7 +95,7 @@ def test_nobody_is_asked_for_the_passphrase_of_no_backup(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(HostError, match=r"b\.tar"):
-        restore_and_tell(str(path), RestoreRequest(), passphrase_file="", start=False)
+        restore_and_print(str(path), RestoreRequest(), passphrase_file="", start=False)
 
 
 def test_archive_of_something_else_asks_for_no_passphrase(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def write_zip(path: Path, *names: str, links: dict[str, str] | None = None, cont
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty folder, beside which is a file that nobody may reach."""
+    """An empty folder, beside which is a file that no one may reach."""
     (tmp_path / "outside").write_text("untouched")
     (tmp_path / "folder").mkdir()
     return tmp_path / "folder"
