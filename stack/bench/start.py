@@ -25,6 +25,7 @@ from stack.bench.environment import (
 from stack.bench.events import open_queue
 from stack.bench.program import run_command, run_program
 from stack.bench.rows import OWN, Figures
+from stack.contract import HEALTH_PORT, HTTP_PORT
 from stack.errors import StackError
 from stack.plan.broker import AMQP_PORT, SERVICE
 from stack.state.workspace import write_file
@@ -43,11 +44,11 @@ def open_start(env: BenchEnv, stack: ExitStack) -> Contestants:
 def _measure_function(env: BenchEnv) -> Figures:
     with open_queue(env.broker.amqp_url) as queue:
         url = env.broker.credentials.url(SERVICE, AMQP_PORT)
-        triggers = {"queue": amqp_trigger(url, queue), "http": http_trigger(8080)}
+        triggers = {"queue": amqp_trigger(url, queue), "http": http_trigger(HTTP_PORT)}
         config = env.scratch / "container" / "processor.yaml"
         write_file(config, FunctionSpec("echo", triggers).render())
         mounts = ["--volume", f"{config}:{_CONFIG}:ro", "--volume", f"{PROGRAMS}:/opt/nuclio:ro"]
-        options = ["--network", env.network, "--publish", "127.0.0.1::8082", *mounts]
+        options = ["--network", env.network, "--publish", f"127.0.0.1::{HEALTH_PORT}", *mounts]
         with _run_container([*options, env.processor_image]) as container:
             return {"time": _wait_until_ready(container)}
 
@@ -64,7 +65,7 @@ def _wait_until_ready(container: str) -> float:
     """Return the seconds from its start until it was ready."""
     document = _inspect(container)
     began = _read_time(document["State"]["StartedAt"])
-    port = int(document["NetworkSettings"]["Ports"]["8082/tcp"][0]["HostPort"])
+    port = int(document["NetworkSettings"]["Ports"][f"{HEALTH_PORT}/tcp"][0]["HostPort"])
     deadline = time.monotonic() + _READY_SECONDS
     while not is_ready(port):
         if time.monotonic() > deadline:

@@ -17,6 +17,7 @@ from stack.bench.environment import BenchEnv, Contestants, find_port, http_trigg
 from stack.bench.program import run_command
 from stack.bench.rows import OWN, Figures
 from stack.config.value import memory_bytes
+from stack.contract import HEALTH_PORT, HTTP_PORT
 from stack.errors import StackError
 from stack.plan.function import image_repository, service_name
 from stack.run.revision_tag import revision_repository
@@ -98,7 +99,7 @@ class ByHand:
         self.folder = folder
         self._name = f"tidegate-bench-{uuid4().hex[:8]}"
         self._health = find_port()
-        spec = {"handler": "main:handler", "triggers": {"http": http_trigger(8080)}}
+        spec = {"handler": "main:handler", "triggers": {"http": http_trigger(HTTP_PORT)}}
         write_file(folder / "processor.yaml", yaml.safe_dump({"metadata": {"name": _NAME}, "spec": spec}).encode())
         lines = [f"FROM {env.processor_image}", "COPY processor.yaml /etc/nuclio/config/processor/processor.yaml"]
         write_file(folder / "Dockerfile", "\n".join([*lines, "COPY main.py /opt/nuclio/", ""]).encode())
@@ -118,7 +119,7 @@ class ByHand:
     def start(self) -> float:
         """Start a container of what was built last; return the seconds until it is ready."""
         began = monotonic()
-        ports = ["--publish", "127.0.0.1::8080", "--publish", f"127.0.0.1:{self._health}:8082"]
+        ports = ["--publish", f"127.0.0.1::{HTTP_PORT}", "--publish", f"127.0.0.1:{self._health}:{HEALTH_PORT}"]
         run_command(["docker", "run", "--detach", "--name", self._name, *ports, self._name])
         while not is_ready(self._health):
             if monotonic() > began + _READY_SECONDS:

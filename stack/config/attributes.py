@@ -7,7 +7,8 @@ from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_v
 
 from stack.config.document import Ignored, NuclioDocument
 from stack.config.problem import Problem, refuse
-from stack.config.value import Duration, parse_duration
+from stack.config.value import Duration
+from stack.contract import parse_duration
 from stack.processor.source.cron.schedule import parse_schedule
 
 # Bytes: what the length of a short string of AMQP, and of a text of MQTT, can say.

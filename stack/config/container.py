@@ -10,7 +10,8 @@ from stack.config.document import KUBERNETES, Ignored, NuclioDocument
 from stack.config.environment import SecretKey, SecretName
 from stack.config.problem import Problem
 from stack.config.settings import GPU, NAMED_DEVICE, clean_path
-from stack.config.value import Duration, check_memory, cpus, parse_duration
+from stack.config.value import Duration, check_memory, cpus
+from stack.contract import parse_duration
 
 # What Docker refuses to go below.
 _LEAST_CPUS = 0.01

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from stack.config.document import Ignored, NuclioDocument
 from stack.config.problem import Problem, refuse
-from stack.config.value import Duration, parse_duration
+from stack.config.value import Duration
+from stack.contract import parse_duration
 
 # More of one function than a machine would carry.
 MOST_REPLICAS = 100

@@ -18,12 +18,7 @@ from stack.config.attributes import (
 from stack.config.document import Ignored, NuclioDocument
 from stack.config.problem import Problem, refuse
 from stack.config.value import Address, AmqpAddress, Duration, MqttAddress, is_own_broker
-
-HTTP, RABBITMQ, MQTT, CRON = "http", "rabbit-mq", "mqtt", "cron"
-SUPPORTED = (HTTP, RABBITMQ, MQTT, CRON)
-
-# Nuclio's names of the same thing, and the one that the processor is told.
-_ALIASES = {"rabbitMq": RABBITMQ, "rabbitmq": RABBITMQ}
+from stack.contract import ALIASES, CRON, HTTP, KINDS, MQTT, RABBITMQ
 
 # Nuclio's limit (numWorkers).
 _MOST_WORKERS = 100_000
@@ -152,8 +147,8 @@ class OtherTrigger(_Trigger):
 
     @model_validator(mode="after")
     def _refuse(self) -> "OtherTrigger":
-        near = get_close_matches(self.kind.lower(), SUPPORTED, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; supported: {', '.join(SUPPORTED)}"
+        near = get_close_matches(self.kind.lower(), KINDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; supported: {', '.join(KINDS)}"
         raise ValueError(f"kind {self.kind!r} is not supported yet{hint}")
 
 
@@ -163,8 +158,8 @@ def kind_of(value: Any) -> str:
         kind = next((item for key, item in value.items() if str(key).lower() == "kind"), "")
     else:
         kind = getattr(value, "kind", "")
-    kind = _ALIASES.get(str(kind), str(kind))
-    return kind if kind in SUPPORTED else "other"
+    kind = ALIASES.get(str(kind), str(kind))
+    return kind if kind in KINDS else "other"
 
 
 Trigger = Annotated[

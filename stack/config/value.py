@@ -9,30 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator
 
 from stack.config.problem import Problem
-
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
-# Go counts nanoseconds in 64 bits; these are the whole hours that fit, and leave room for a margin.
-_MOST_HOURS = 2_562_047
-_SHOWN = 40
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds that a duration means.
-
-    Raises:
-        ValueError: the text is not a duration, or a longer one than Go, and so Docker, can say.
-    """
-    if text == "0":
-        return 0.0
-    parts = _PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"should be a duration such as 500ms, 10s or 1h30m, not {text!r}")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if seconds > _MOST_HOURS * _UNITS["h"]:
-        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        raise ValueError(f"should be a duration of at most {_MOST_HOURS}h, not {shown!r}")
-    return seconds
+from stack.contract import parse_duration
 
 
 def _check(text: str) -> str:

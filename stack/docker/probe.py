@@ -9,6 +9,7 @@ import socket
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from stack.contract import HEALTH_PORT
 from stack.docker.command import is_plain
 from stack.plan.gateway import CONTAINERS_PATH, CONTROL_PORT, SERVICE
 from stack.state.workspace import is_inside
@@ -30,7 +31,6 @@ def find_url(host: str, port: int, path: str = "") -> str:
     return f"http://{place[0]}:{place[1]}{find_path(host, port, path)}"
 
 
-_HEALTH_PORT = 8082
 _TIMEOUT_SECONDS = 0.2
 _PIECE_BYTES = 65536
 
@@ -84,7 +84,7 @@ def find_ready(addresses: Mapping[str, str]) -> set[str]:
 
 def _is_ready(address: str) -> bool:
     try:
-        place, path = find_place(address, _HEALTH_PORT), find_path(address, _HEALTH_PORT, "/ready")
+        place, path = find_place(address, HEALTH_PORT), find_path(address, HEALTH_PORT, "/ready")
         return ask(place, path, _TIMEOUT_SECONDS).status == 200
     except OSError:
         return False

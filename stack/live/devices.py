@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import Any
 
+from stack.contract import MQTT_EXCHANGE, to_topic
 from stack.errors import BrokerError
 from stack.live.broker import find_functions
 from stack.live.docker import AsyncEngine
 from stack.live.metrics import RateMeter
-from stack.plan.topic import read_number, read_text, to_topic
+from stack.plan.topic import read_number, read_text
 from stack.processor.source.rabbitmq.field_table import to_text
 from stack.rabbitmq.management_async import Connection, Management, Refusal
 from stack.rabbitmq.observer import NAME, Observed, Observer
 
-MQTT_EXCHANGE = "amq.topic"
 # RabbitMQ's own events and traces go through topic exchanges, too.
 _INTERNAL = "amq.rabbitmq."
 

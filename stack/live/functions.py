@@ -10,14 +10,13 @@ from typing import Any, Protocol
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from stack.config.trigger import Trigger
+from stack.contract import METRICS_PORT
 from stack.docker.probe import find_url
 from stack.errors import BrokerError
 from stack.live.docker import FAILURES, AsyncEngine, Instance, Usage
 from stack.plan.function import count_dead_letters
 from stack.plan.metrics import Counters, Handling, read_condition, read_counters
 from stack.rabbitmq.management_async import Management
-
-METRICS_PORT = 8090
 
 # Seconds over which rates are told, and between two looks that are kept for it.
 _WINDOW, _STEP = 60.0, 2.0

@@ -15,8 +15,8 @@ from typing import Any
 from stack.config.environment import Secret, SecretContent
 from stack.config.settings import Processor, Settings
 from stack.config.trigger import CronTrigger, RabbitTrigger
-from stack.plan.broker import GUEST, MQTT_EXCHANGE, Credentials, hash_password, is_own_hash
-from stack.plan.dead_letter import DEAD, RETRY
+from stack.contract import DEAD, MQTT_EXCHANGE, RETRY, name_lock
+from stack.plan.broker import GUEST, Credentials, hash_password, is_own_hash
 from stack.plan.function import FunctionPlan, is_stack_broker, own_queues, service_name
 from stack.plan.image import chosen_processor
 
@@ -173,7 +173,7 @@ def _allow_people(
 
 def _claim(plan: FunctionPlan) -> Claim:
     locks = {
-        f"nuclio-{plan.namespace}-{plan.name}-{name}.lock"
+        name_lock(plan.namespace, plan.name, name)
         for name, trigger in plan.triggers.items()
         if isinstance(trigger, CronTrigger)
     }

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from stack.config.environment import Secret
 from stack.config.settings import Settings
-from stack.plan.dead_letter import DEAD, RETRY
+from stack.contract import DEAD, RETRY
 from stack.plan.definitions import OPERATOR_POLICY, POLICY, QUEUE, Definitions, Document
 
 SERVICE = "rabbitmq-mqtt"
@@ -21,7 +21,6 @@ MANAGEMENT_PORT = 15672
 METRICS_PORT = 15692
 GUEST = "guest"
 # The exchange through which RabbitMQ takes what devices publish over MQTT.
-MQTT_EXCHANGE = "amq.topic"
 # What the names of RabbitMQ's own exchanges begin with.
 RESERVED = "amq."
 

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from stack.processor.source.rabbitmq.field_table import to_text
-from stack.processor.source.rabbitmq.note import (
+from stack.contract import (
     ATTEMPTS,
+    DEAD,
     DELIVERIES,
     ERROR,
     EXCHANGE,
     FIRST_FAILED,
     FUNCTION,
     LAST_FAILED,
+    RETRY,
     ROUTING_KEY,
     TRACEBACK,
 )
+from stack.processor.source.rabbitmq.field_table import to_text
 
-# What the processor puts behind the name of a queue.
-DEAD, RETRY = ".dead", ".retry."
 _KEY_LENGTH = 24
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stack.config.trigger import MqttTrigger, RabbitTrigger, Trigger
+from stack.contract import DEAD, MQTT_EXCHANGE, RETRY, to_key
 from stack.plan.account import is_own_account
-from stack.plan.broker import MQTT_EXCHANGE, find_operator_policies, find_overrides
-from stack.plan.dead_letter import DEAD, RETRY
+from stack.plan.broker import find_operator_policies, find_overrides
 from stack.plan.definitions import (
     BINDING,
     CONSUMER,
@@ -32,7 +32,7 @@ from stack.plan.definitions import (
     Kind,
 )
 from stack.plan.diff import Action, Change
-from stack.plan.function import FunctionPlan, binding_key, default_queue, is_stack_broker, own_queues
+from stack.plan.function import FunctionPlan, default_queue, is_stack_broker, own_queues
 
 # What stands in for an exchange or a queue while it is made again is called as it is, and this.
 MOVING = ".moving"
@@ -285,6 +285,6 @@ def stale_queues(older: Iterable[FunctionPlan], deployed: Iterable[FunctionPlan]
 def _keys(trigger: Trigger) -> Iterator[tuple[str, str]]:
     """Yield exchange and key of each binding, as the processor spells them."""
     if isinstance(trigger, MqttTrigger):
-        yield from ((MQTT_EXCHANGE, binding_key(one.topic)) for one in trigger.attributes.subscriptions)
+        yield from ((MQTT_EXCHANGE, to_key(one.topic)) for one in trigger.attributes.subscriptions)
     elif isinstance(trigger, RabbitTrigger):
         yield from ((trigger.attributes.exchange_name, topic) for topic in trigger.attributes.topics)

@@ -10,21 +10,32 @@ from stack.config.environment import SecretRef
 from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, Spec
 from stack.config.settings import Settings
 from stack.config.source import Function
-from stack.config.trigger import MQTT, RABBITMQ, CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
+from stack.config.trigger import CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
 from stack.config.value import is_own_broker
+from stack.contract import (
+    BROKER_MQTT_URL,
+    BROKER_URL,
+    DEAD,
+    MQTT,
+    MQTT_EXCHANGE,
+    RABBITMQ,
+    SIGNATURE_KEY,
+    name_queue,
+    to_key,
+)
 from stack.errors import ConfigError
-from stack.plan.broker import AMQP_PORT, MQTT_EXCHANGE, MQTT_PORT, SERVICE, Bound, has_own_account
+from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Bound, has_own_account
 from stack.plan.code_entry import runs_as_is
-from stack.plan.dead_letter import DEAD, is_kept_for
+from stack.plan.dead_letter import is_kept_for
 from stack.plan.image import digest, split_reference
 from stack.plan.template import write_flow
 
 IMAGE = "nuclio/processor-"
 # The secret that holds the broker's URL with its password, mounted as the file `broker.url`; and where it speaks MQTT.
-BROKER_SECRET = SecretRef("broker", "url")
-MQTT_SECRET = SecretRef("broker", "mqtt")
+BROKER_SECRET = SecretRef(*BROKER_URL.split("."))
+MQTT_SECRET = SecretRef(*BROKER_MQTT_URL.split("."))
 # The key by which the processor signs what it writes into the headers of a message that is tried again.
-SIGNATURE_SECRET = SecretRef("broker", "signature-key")
+SIGNATURE_SECRET = SecretRef(*SIGNATURE_KEY.split("."))
 STACK_SECRETS = (MQTT_SECRET, SIGNATURE_SECRET, BROKER_SECRET)
 # Characters of a part of a name in DNS.
 _LONGEST_LABEL = 63
@@ -250,8 +261,7 @@ def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[
 
 def default_queue(function: Named, name: str, trigger: RabbitTrigger | MqttTrigger) -> str:
     """Return the queue of a trigger that names none; a rabbit-mq trigger's is Nuclio's own."""
-    own = f"nuclio-{function.namespace}-{function.name}"
-    return own if isinstance(trigger, RabbitTrigger) else f"{own}-{name}"
+    return name_queue(function.namespace, function.name, name, _kind(trigger))
 
 
 def find_queue_type(trigger: RabbitTrigger | MqttTrigger) -> str:
@@ -310,15 +320,10 @@ def taken_queues(plan: FunctionPlan) -> tuple[str, ...]:
     return tuple(queue for queue in own_queues(plan) if queue not in bound)
 
 
-def binding_key(topic: str) -> str:
-    """Return the binding key that RabbitMQ makes of a topic filter of MQTT."""
-    return topic.replace("/", ".").replace("+", "*")
-
-
 def _topics(trigger: RabbitTrigger | MqttTrigger) -> tuple[str, ...]:
     """Return the binding keys of a trigger's queue."""
     if isinstance(trigger, MqttTrigger):
-        return tuple(dict.fromkeys(binding_key(one.topic) for one in trigger.attributes.subscriptions))
+        return tuple(dict.fromkeys(to_key(one.topic) for one in trigger.attributes.subscriptions))
     return tuple(trigger.attributes.topics)
 
 

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig, Spec
 from stack.config.source import FILE
-from stack.config.trigger import MQTT, MqttTrigger, RabbitTrigger
+from stack.config.trigger import MqttTrigger, RabbitTrigger
 from stack.config.yaml_loader import Finding, find_places, parse_mapping
+from stack.contract import MQTT
 from stack.errors import ConfigError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.code_entry import runs_as_is

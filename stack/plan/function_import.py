@@ -18,8 +18,8 @@ from stack.config.function import FunctionConfig, Spec, check_name
 from stack.config.inline import find_handler
 from stack.config.requirements import locate_requirements
 from stack.config.source import FILE, IGNORED_FOLDERS
-from stack.config.trigger import MQTT
 from stack.config.value import is_own_broker
+from stack.contract import MQTT
 from stack.errors import ConfigError, FunctionError
 from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.dockerfile import POST_COPY

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stack.config.trigger import MQTT, RABBITMQ, MqttTrigger, RabbitTrigger
+from stack.config.trigger import MqttTrigger, RabbitTrigger
 from stack.config.yaml_loader import parse_mapping
+from stack.contract import EXCHANGE, MQTT, MQTT_EXCHANGE, RABBITMQ, ROUTING_KEY, SIGNATURE, to_key
 from stack.errors import ConfigError
 from stack.plan.function import FunctionPlan, default_queue, is_stack_broker
-from stack.plan.topic import to_key
-from stack.processor.source.rabbitmq.note import EXCHANGE, ROUTING_KEY, SIGNATURE
 from stack.processor.source.rabbitmq.signature import Origin, sign
 
 # What a header may be; AMQP knows more, which no form gives.
@@ -88,7 +87,6 @@ def _read_headers(text: str) -> dict[str, Header]:
     return headers
 
 
-_MQTT_EXCHANGE = "amq.topic"
 # Stands for what a wildcard leaves open.
 _ANY = "test"
 
@@ -146,7 +144,7 @@ def find_targets(plan: FunctionPlan) -> tuple[QueueTarget, ...]:
 def _describe(plan: FunctionPlan, name: str, trigger: RabbitTrigger | MqttTrigger) -> QueueTarget:
     queue = trigger.attributes.queue_name or default_queue(plan, name, trigger)
     if isinstance(trigger, MqttTrigger):
-        return QueueTarget(name, MQTT, queue, _MQTT_EXCHANGE, fill_wildcards(trigger.attributes.subscriptions[0].topic))
+        return QueueTarget(name, MQTT, queue, MQTT_EXCHANGE, fill_wildcards(trigger.attributes.subscriptions[0].topic))
     given = trigger.attributes
     address = fill_wildcards(given.topics[0]) if given.topics else given.queue_name or queue
     return QueueTarget(name, RABBITMQ, queue, given.exchange_name if given.topics else "", address)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from stack.contract import DEAD, RETRY
 from stack.plan.broker import SERVICE
-from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.drift import MOVING
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from stack.config.settings import Settings
-from stack.config.value import parse_duration
+from stack.contract import TIMEOUT_VARIABLE, parse_duration
 from stack.plan import image
 from stack.plan.account import Accounts, describe_accounts, describe_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
@@ -32,7 +32,6 @@ from stack.plan.image import BaseImage, BaseImages, lay_base_image
 from stack.plan.secret import Mount
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, is_nuclio, nuclio_image, render_nuclio
 from stack.plan.template import fill
-from stack.processor.configuration import TIMEOUT_VARIABLE
 
 COMPOSE = "compose.yaml"
 # The service that decides how many containers there are.

@@ -9,7 +9,8 @@ from stack.config.container import RestartPolicy
 from stack.config.function import FUNCTION_LABEL, PROJECT_LABEL
 from stack.config.settings import Implementation, Processor, Settings
 from stack.config.trigger import HttpTrigger
-from stack.config.value import cpus, memory_bytes, parse_duration
+from stack.config.value import cpus, memory_bytes
+from stack.contract import parse_duration
 from stack.errors import ConfigError
 from stack.plan.broker import Credentials
 from stack.plan.code_entry import runs_as_is

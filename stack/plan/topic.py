@@ -1,23 +1,11 @@
-"""Topics and messages: MQTT's names in AMQP's, and what a person is shown of a body."""
+"""Messages: what a person is shown of a body."""
 
 import json
 import math
 from typing import Any
 
-_TO_KEY = str.maketrans("/.+", "./*")
-_TO_TOPIC = str.maketrans("/.*", "./+")
 # Names of a field that holds a reading, in the order in which they are looked for.
 _FIELDS = ("value", "temperature", "reading")
-
-
-def to_key(topic: str) -> str:
-    """Return the routing key, or the binding key of a filter, that RabbitMQ makes of a topic."""
-    return topic.translate(_TO_KEY)
-
-
-def to_topic(key: str) -> str:
-    """Return the topic that RabbitMQ makes of a routing key."""
-    return key.translate(_TO_TOPIC)
 
 
 def read_text(body: bytes, longest: int) -> str:

@@ -10,8 +10,7 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from stack.config.trigger import CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
-from stack.plan.broker import MQTT_EXCHANGE
-from stack.plan.dead_letter import DEAD, RETRY
+from stack.contract import DEAD, MQTT_EXCHANGE, RETRY
 from stack.plan.drift import MOVING
 from stack.plan.function import Named, default_queue, is_stack_broker
 

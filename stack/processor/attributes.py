@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stack.processor.duration import parse_duration
+from stack.contract import parse_duration
 
 
 class ConfigurationError(Exception):
@@ -70,7 +70,7 @@ class Attributes:
         if value is None or value == "":
             return default
         try:
-            return parse_duration(str(value))
+            return parse_duration(str(value).strip())
         except ValueError as error:
             raise ConfigurationError(f"{self.path}.{name}: {error}") from None
 

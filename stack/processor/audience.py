@@ -5,12 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stack.contract import is_proof
 from stack.processor.attributes import Attributes
-from stack.processor.caller import is_proof
-
-# caller.HEADER, as events have it; the module is imported by the first call that has it, since its library costs a
-# start and memory.
-PROOF = "X-Tidegate-Caller"
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,13 @@ from pathlib import Path
 
 import yaml
 
+from stack.contract import ALIASES, BROKER_URL, SIGNATURE_KEY, TIMEOUT_VARIABLE
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.secret import read_environment, read_text
 
 # Nuclio's names for levels; it writes everything from debug upwards unless loggerSinks says otherwise.
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 LEVELS["warning"] = logging.WARNING
-# Names that Nuclio gives to one kind of trigger.
-_KIND_ALIASES = {"rabbitmq": "rabbit-mq"}
-# The secret that holds the URL of the stack's own broker.
-_BROKER_SECRET = "broker.url"
-# The secret that holds, as hexadecimal text, what the function's copies of failed messages are signed with.
-_KEY_SECRET = "broker.signature-key"
-# The variable that holds the eventTimeout of functions that name none, in seconds.
-TIMEOUT_VARIABLE = "TIDEGATE_EVENT_TIMEOUT"
 _PROJECT_LABEL = "nuclio.io/project-name"
 
 
@@ -161,7 +154,7 @@ def _read_trigger(name: str, settings: Attributes, secrets: Path) -> Trigger:
     secret = settings.text("secret")
     return Trigger(
         name=name,
-        kind=_KIND_ALIASES.get(kind.lower(), kind),
+        kind=ALIASES.get(kind, kind),
         workers=max(1, settings.integer("numWorkers", 0) or settings.integer("maxWorkers", 1)),
         url=read_text(secrets, secret, settings) if secret else settings.text("url"),
         username=settings.text("username"),
@@ -201,12 +194,12 @@ def _read_default_timeout() -> float:
 
 def _read_broker_url(secrets: Path) -> str:
     """Return the URL of the stack's broker, which is there where a trigger may need it."""
-    path = secrets / _BROKER_SECRET
+    path = secrets / BROKER_URL
     return path.read_text().strip() if path.is_file() else ""
 
 
 def _read_signature_key(secrets: Path) -> bytes:
-    path = secrets / _KEY_SECRET
+    path = secrets / SIGNATURE_KEY
     try:
         return bytes.fromhex(path.read_text()) if path.is_file() else b""
     except ValueError:

@@ -10,7 +10,8 @@ from typing import Any
 
 import nuclio_sdk
 
-from stack.processor.audience import EVERYONE, PROOF, Audience
+from stack.contract import CALLER_HEADER, LOG_LEVEL
+from stack.processor.audience import EVERYONE, Audience
 from stack.processor.batch import match_responses
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder
@@ -18,7 +19,7 @@ from stack.processor.failure import describe_error, describe_origin, format_trac
 from stack.processor.handler import Handler
 from stack.processor.post import Post
 from stack.processor.raw import is_decoding
-from stack.processor.recording import ASKED, Recording
+from stack.processor.recording import Recording
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
 
@@ -52,8 +53,8 @@ class Invoker:
         self._audience = audience
         self._is_own = False
         self._recording: Recording | None = None
-        self._asked: str | bytes = ASKED if is_decoding() else ASKED.encode()
-        self._proof: str | bytes = PROOF if is_decoding() else PROOF.encode()
+        self._asked: str | bytes = LOG_LEVEL if is_decoding() else LOG_LEVEL.encode()
+        self._proof: str | bytes = CALLER_HEADER if is_decoding() else CALLER_HEADER.encode()
 
     def handle(self, delivery: Delivery) -> None:
         """Handle one event; the handler's errors end here."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.processor.probe import HEALTH_PORT, METRICS_PORT
+from stack.contract import HEALTH_PORT, METRICS_PORT
 
 _CONFIG = "/etc/nuclio/config/processor/processor.yaml"
 _SECRETS = "/run/secrets"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from stack.contract import HTTP_PORT
 from stack.processor.attributes import ConfigurationError
 from stack.processor.clock import Clock
 from stack.processor.configuration import Function, Trigger
@@ -142,7 +143,7 @@ def _listen(trigger: Trigger) -> tuple[socket.socket, ...]:
     """Return the trigger's port."""
     host, _, port = trigger.url.rpartition(":")
     if not port.isdigit():
-        host, port = trigger.url, "8080"
+        host, port = trigger.url, str(HTTP_PORT)
     try:
         return (socket.create_server((host, int(port)), backlog=BACKLOG),)
     except OSError as error:

@@ -5,8 +5,7 @@ import socket
 import threading
 from collections.abc import Sequence
 
-HEALTH_PORT = 8082
-METRICS_PORT = 8090
+from stack.contract import HEALTH_PORT
 
 _TIMEOUT = 5.0
 # Seconds for each of many, which are asked at once while a person waits.

@@ -9,12 +9,11 @@ from typing import Any
 
 from nuclio_sdk.json_encoder import Encoder
 
+from stack.contract import LOGS
 from stack.processor.configuration import LEVELS
 from stack.processor.logger import LEVEL_NAMES, ROOT, TRACEBACK
 from stack.processor.response import Response
 
-ASKED = "X-Nuclio-Log-Level"
-_RETURNED = "x-nuclio-logs"
 # Bytes from which on Nuclio leaves the header out.
 _LIMIT = 4096
 
@@ -48,7 +47,7 @@ class Recording(logging.Handler):
             return response
         if len(text) >= _LIMIT:
             return response
-        return response._replace(headers={**response.headers, _RETURNED: text})
+        return response._replace(headers={**response.headers, LOGS: text})
 
 
 def _leave_out_told(line: dict[str, Any], body: bytes) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from typing import Any
 
 from pika.exceptions import AMQPError, NackError, UnroutableError
 
+from stack.contract import DEAD
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, FunctionError
-from stack.plan.dead_letter import DEAD, Letter
+from stack.plan.dead_letter import Letter
 from stack.plan.function import own_queues
 from stack.processor.source.rabbitmq.headers import sign_again
 from stack.rabbitmq.connection import connected

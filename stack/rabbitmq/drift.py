@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stack import console
+from stack.contract import RETRY
 from stack.docker.stack import Stack
 from stack.errors import BrokerError
 from stack.plan.broker import SERVICE, topology
-from stack.plan.dead_letter import RETRY
 from stack.plan.definitions import BINDING, EXCHANGE, QUEUE, Definitions, Document, Kind, as_document, read_definitions
 from stack.plan.diff import Action, Change
 from stack.plan.drift import Difference, find_drift, find_occupations

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stack import console
+from stack.contract import DEAD, RETRY
 from stack.errors import BrokerError
 from stack.plan.account import administrator
 from stack.plan.backup import Sample
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE, Credentials
-from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.drift import Binding
 from stack.state.workspace import is_inside
 

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
+from stack.contract import RETRY
 from stack.errors import BrokerError
-from stack.plan.dead_letter import RETRY
 from stack.plan.definitions import BINDING, EXCHANGE, POLICY, QUEUE, Document, as_document
 from stack.plan.drift import MOVING
 from stack.rabbitmq.management import Broker, RefusedError

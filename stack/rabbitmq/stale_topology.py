@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from stack import console
+from stack.contract import DEAD, RETRY
 from stack.docker.stack import Stack
 from stack.errors import BrokerError
-from stack.plan.dead_letter import DEAD, RETRY
 from stack.plan.drift import Binding, stale_bindings, stale_queues
 from stack.plan.function import FunctionPlan
 from stack.rabbitmq.management import Broker, find_broker

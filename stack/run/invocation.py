@@ -12,12 +12,12 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from stack import console
+from stack.contract import CALLER_HEADER, HTTP_PORT, LOG_LEVEL, LOGS, prove
 from stack.docker.probe import find_url as find_container_url
 from stack.errors import FunctionError
 from stack.plan.function import service_name
 from stack.plan.gateway import OWN_HEADER, PORT
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.processor.caller import HEADER, prove
 from stack.run.function_status import FunctionStatus, list_functions
 from stack.state.access import show_proof
 from stack.state.vault import function_signature_key
@@ -26,9 +26,6 @@ from stack.state.workspace import is_inside, open_workspace
 # Nuclio's own limit for a call from its dashboard.
 TIMEOUT_SECONDS = 60.0
 LEVELS = ("debug", "info", "warn", "error")
-_ASKED, RETURNED = "x-nuclio-log-level", "x-nuclio-logs"
-# The port of a processor inside the stack.
-_HTTP_PORT = 8080
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def find_call_url(name: str, url: str) -> str:
     """Return where this program finds a function; `url` is its address on this machine, if the gateway leads to it."""
     if not is_inside():
         return url
-    return f"http://{GATEWAY}:{PORT}/{name}" if url else find_container_url(service_name(name), _HTTP_PORT)
+    return f"http://{GATEWAY}:{PORT}/{name}" if url else find_container_url(service_name(name), HTTP_PORT)
 
 
 def call_function(name: str, url: str, request: Request) -> Answer:
@@ -81,8 +78,8 @@ def call_function(name: str, url: str, request: Request) -> Answer:
     # What is encoded already stays as it is.
     path = quote(f"{there.path}/{request.path.lstrip('/')}", safe="/?&=%:@!$'()*+,;~")
     method = request.method.upper() or ("POST" if request.body else "GET")
-    headers = dict(request.headers) | ({_ASKED: request.log_level} if request.log_level else {})
-    headers |= {HEADER: prove(request.key, time.time())} if request.key else {}
+    headers = dict(request.headers) | ({LOG_LEVEL: request.log_level} if request.log_level else {})
+    headers |= {CALLER_HEADER: prove(request.key, time.time())} if request.key else {}
     connection = http.client.HTTPConnection(there.netloc, timeout=request.timeout)
     start = time.perf_counter()
     try:
@@ -104,7 +101,7 @@ def call_function(name: str, url: str, request: Request) -> Answer:
 
 
 def _read(answer: http.client.HTTPResponse, body: bytes, seconds: float) -> Answer:
-    logs = read_logs(answer.headers.get(RETURNED, ""))
+    logs = read_logs(answer.headers.get(LOGS, ""))
     return Answer(answer.status, answer.reason, answer.getheaders(), body, seconds, logs)
 
 

@@ -21,6 +21,7 @@ from stack.config.source import (
     load_function,
     read_configuration,
 )
+from stack.contract import HTTP_PORT
 from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, FunctionError
 from stack.plan.account import function_account
@@ -34,7 +35,7 @@ from stack.run.deploy import check_function_queues
 from stack.state.source.source import Store
 from stack.state.workspace import PROGRAM, write_file
 
-_HOST, _HTTP_PORT = "127.0.0.1", 8080
+_HOST = "127.0.0.1"
 _PRIVATE = 0o600
 _SECRETS = "secrets"
 # Seconds between looks at the function's few files. They cost a thousandth of a core, and being told by the kernel,
@@ -257,10 +258,10 @@ def _find_mqtt_port(stack: Stack, rehearsal: Rehearsal) -> int:
 def _choose_port(plan: FunctionPlan) -> int:
     """Return the port that the function asks for, or 8080, or, where that is taken, a free one."""
     wanted = plan.http.attributes.port if plan.http else None
-    for port in (wanted or _HTTP_PORT, 0):
+    for port in (wanted or HTTP_PORT, 0):
         try:
             with socket.create_server((_HOST, port)) as listener:
                 return int(listener.getsockname()[1])
         except OSError:
             continue
-    return _HTTP_PORT
+    return HTTP_PORT

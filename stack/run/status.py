@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from stack import console
+from stack.contract import HTTP_PORT
 from stack.docker.container import Container
 from stack.docker.image import describe_age, find_age
 from stack.docker.stack import Stack, open_stack, warn_refused
@@ -22,7 +23,6 @@ from stack.run.revision import print_revisions
 from stack.run.up import bring_up
 from stack.state.deployment import load_deployments
 
-_HTTP_PORT = 8080
 # The broker's ports, and the service that publishes each.
 _BROKER_PORTS = (
     ("amqp://", SERVICE, AMQP_PORT),
@@ -215,5 +215,5 @@ def _find_urls(stack: Stack, containers: Sequence[Container]) -> dict[str, str]:
 def _address(container: Container, urls: Mapping[str, str]) -> str:
     if container.service in urls:
         return urls[container.service]
-    address = container.address(_HTTP_PORT) or container.address(DASHBOARD_PORT)
+    address = container.address(HTTP_PORT) or container.address(DASHBOARD_PORT)
     return f"http://{address}" if address else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stack import console
 from stack.config.environment import Secret
-from stack.config.value import parse_duration
+from stack.contract import parse_duration
 from stack.errors import ConfigError, HostError
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.state.access import CALLER, USER, Made, make_access, make_gateway_login

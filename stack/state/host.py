@@ -76,7 +76,7 @@ def find_ca(settings: Settings) -> Path | None:
 
 def processor_digest() -> str:
     """Return a digest of what the image of the processor is made of."""
-    return _digest(["stack/__init__.py", *_list_files("stack/processor")])
+    return _digest(["stack/__init__.py", "stack/contract.py", *_list_files("stack/processor")])
 
 
 def load_host_context(root: Path, settings: Settings) -> HostContext:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from stack.config.function import DEFAULT_PROJECT, PROJECT_LABEL, RESERVED, FunctionConfig, check_name
 from stack.config.settings import Settings
 from stack.config.source import find_folder
+from stack.contract import HTTP_PORT
 from stack.dashboard.services import Services
 from stack.plan.function_export import IMPORT_MARKS, NuclioFunction, describe_function, is_import
 from stack.run.api_writes import save_function
@@ -25,7 +26,6 @@ from stack.state.workspace import Workspace
 # Nuclio's word for a function that is kept and was not deployed; one that is disabled is ready there.
 IMPORTED = "imported"
 _WORDS = {NOT_DEPLOYED: IMPORTED, STANDBY: READY}
-_PORT = 8080
 _PREVIOUS_STATE = "nuclio.io/previous-state"
 
 
@@ -49,7 +49,7 @@ def find_addresses(record: FunctionRecord, host: str) -> tuple[list[str], list[s
     """
     if not record.is_deployed or not any(one.kind == "http" for one in record.triggers.values()):
         return [], []
-    inside = [f"nuclio-{record.namespace}-{record.name}:{_PORT}"]
+    inside = [f"nuclio-{record.namespace}-{record.name}:{HTTP_PORT}"]
     own = [f"{host}:{record.port}"] if record.port else []
     gateway = urlsplit(record.url)
     return inside, [*own, *([f"{host}:{gateway.port}{gateway.path}"] if record.url else [])]

@@ -16,14 +16,13 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 from yarl import URL
 
-from stack.config.value import parse_duration
+from stack.contract import CALLER_HEADER, HTTP_PORT, parse_duration, prove
 from stack.dashboard.api.function_object import find_addresses, find_record
 from stack.dashboard.api.platform import find_addresses as find_hosts
 from stack.dashboard.api.request import is_true
 from stack.dashboard.services import Services, services_of
 from stack.docker.engine import Engine
 from stack.plan.gateway import OWN_HEADER
-from stack.processor.caller import HEADER, prove
 from stack.run.catalogue import FunctionRecord
 from stack.run.invocation import TIMEOUT_SECONDS, find_call_url
 from stack.state.access import show_proof
@@ -35,10 +34,9 @@ _WITHOUT_BODY = ("GET", "HEAD")
 _PER_HOP = ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
 _OF_CONNECTION = frozenset((*_PER_HOP, "host", "expect", "date"))
 # What lets somebody in at the dashboard is not for functions.
-_PRIVATE = frozenset(("authorization", "cookie", "x-csrf-token", HEADER.lower(), OWN_HEADER.lower()))
+_PRIVATE = frozenset(("authorization", "cookie", "x-csrf-token", CALLER_HEADER.lower(), OWN_HEADER.lower()))
 # Content that a browser would run.
 _ACTIVE = ("html", "xml", "javascript", "ecmascript")
-_PORT = 8080
 # Of the numbers that a function may answer, up to 999, the server here can say those that HTTP has a meaning for.
 _HIGHEST_STATUS = 599
 
@@ -62,7 +60,7 @@ class _Call:
         if self.request.method in _WITHOUT_BODY:
             given = [(name, value) for name, value in given if name != "content-length"]
         own = [(OWN_HEADER, self.proof)] if self.proof else []
-        return [*given, *own, ("x-nuclio-target", self.name), (HEADER, prove(self.key, time.time()))]
+        return [*given, *own, ("x-nuclio-target", self.name), (CALLER_HEADER, prove(self.key, time.time()))]
 
     @property
     def body(self) -> AsyncIterator[bytes] | None:
@@ -177,7 +175,7 @@ async def _find_url(services: Services, record: FunctionRecord) -> str:
         return url
     engine = (await run_in_threadpool(services.stack)).engine
     if address := await run_in_threadpool(_find_address, engine, record.name):
-        return f"http://{address}:{_PORT}"
+        return f"http://{address}:{HTTP_PORT}"
     raise HTTPException(412, f"Function {record.name} has no container that works")
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from stack.config.value import parse_duration
+from stack.contract import parse_duration
 from stack.dashboard.api.function_object import find_record
 from stack.dashboard.services import services_of
 from stack.docker.container import Container

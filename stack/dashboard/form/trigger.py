@@ -10,10 +10,11 @@ from stack.config.document import NuclioDocument
 from stack.config.function import FunctionConfig
 from stack.config.problem import Problem, find_problems
 from stack.config.source import FILE
-from stack.config.trigger import CRON, HTTP, MQTT, RABBITMQ, CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger
+from stack.config.trigger import CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger
 from stack.config.trigger import kind_of as find_kind
 from stack.config.yaml_edit import remove_value, rename_key, set_value
 from stack.config.yaml_loader import parse_mapping
+from stack.contract import CRON, HTTP, MQTT, RABBITMQ
 from stack.dashboard.form.field import (
     Field,
     Kind,

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from stack.config.value import parse_duration
+from stack.contract import parse_duration
 from stack.dashboard.pages.function import render_tab
 from stack.dashboard.services import services_of
 from stack.live.log import MOST_LINES, Excerpt, read_transcript, write_transcript

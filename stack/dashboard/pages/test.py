@@ -14,6 +14,7 @@ from stack.config.document import Document
 from stack.config.function import FUNCTION_LABEL
 from stack.config.project import EventMetadata, EventSpec, FunctionEvent
 from stack.config.trigger import CronTrigger, HttpTrigger
+from stack.contract import LOGS
 from stack.dashboard.api.request import read_model
 from stack.dashboard.pages.function import render_tab
 from stack.dashboard.services import Services, services_of
@@ -102,7 +103,7 @@ async def send_call(request: Request) -> Response:
             "status": answer.status,
             "reason": answer.reason,
             "seconds": answer.seconds,
-            "headers": [pair for pair in answer.headers if pair[0].lower() != call.RETURNED],
+            "headers": [pair for pair in answer.headers if pair[0].lower() != LOGS],
             "body": base64.b64encode(answer.body[:_SHOWN_BYTES]).decode(),
             "size": _find_size(answer),
             "logs": answer.logs,

@@ -14,8 +14,8 @@ from starlette.routing import BaseRoute, Route
 from stack.config.inline import is_source_alone
 from stack.config.problem import Problem
 from stack.config.source import FILE, FOLDER
-from stack.config.trigger import SUPPORTED
 from stack.config.yaml_edit import find_line
+from stack.contract import KINDS
 from stack.dashboard.form import trigger as form
 from stack.dashboard.form.field import Sent
 from stack.dashboard.page import render
@@ -75,7 +75,7 @@ async def show_tab(request: Request) -> Response:
     folder = workspace.root / FOLDER / name
     sheet = await run_in_threadpool(_open, workspace, name) if (folder / FILE).is_file() else None
     has_source = sheet is None and folder.is_dir() and is_source_alone(folder)
-    return await render_tab(request, "triggers.html", name=name, sheet=sheet, has_source=has_source, kinds=SUPPORTED)
+    return await render_tab(request, "triggers.html", name=name, sheet=sheet, has_source=has_source, kinds=KINDS)
 
 
 async def edit(request: Request) -> Response:
@@ -193,7 +193,7 @@ def _mark(text: str, error: ConfigError) -> dict[str, Any]:
 
 
 def _render(request: Request, name: str, sheet: Sheet, *, status: int = 200) -> Response:
-    return render(request, "_triggers.html", status=status, name=name, sheet=sheet, kinds=SUPPORTED)
+    return render(request, "_triggers.html", status=status, name=name, sheet=sheet, kinds=KINDS)
 
 
 def _toast(answer: Response, text: str, level: str) -> Response:

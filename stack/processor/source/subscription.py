@@ -13,8 +13,3 @@ def read_filters(trigger: Trigger) -> dict[str, int]:
     count = len(subscriptions) if isinstance(subscriptions, list) else 0
     items = [trigger.attributes.item("subscriptions", index) for index in range(count)]
     return {item.text("topic"): min(1, item.integer("qos", 0)) for item in items}
-
-
-def to_key(topic_filter: str) -> str:
-    """Return the AMQP binding key of an MQTT topic filter, as RabbitMQ translates it."""
-    return topic_filter.replace("/", ".").replace("+", "*")

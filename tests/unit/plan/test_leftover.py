@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from stack.contract import to_key
 from stack.plan.drift import Binding, find_bindings, stale_bindings, stale_queues
 from stack.plan.function import FunctionPlan
-from stack.processor.source.subscription import to_key
 from tests.unit.plan.samples import make_plan
 
 

@@ -2,16 +2,7 @@
 
 import pytest
 
-from stack.plan.topic import read_number, read_text, to_key, to_topic
-
-
-@pytest.mark.parametrize(
-    ("topic", "key"),
-    [("iot/sensors/temperature", "iot.sensors.temperature"), ("a/+/b.c", "a.*.b/c"), ("#", "#")],
-)
-def test_a_topic_has_a_key(topic: str, key: str) -> None:
-    assert to_key(topic) == key
-    assert to_topic(key) == topic
+from stack.plan.topic import read_number, read_text
 
 
 @pytest.mark.parametrize(

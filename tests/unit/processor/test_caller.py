@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stack.processor.caller import is_proof, prove
+from stack.contract import prove
 from tests.unit.processor.conftest import Start
 from tests.unit.processor.running import Processor
 
@@ -42,14 +42,3 @@ def test_attributes_win(start: Start, tmp_path: Path) -> None:
     assert b"secret" not in answer.body and "x-nuclio-logs" not in answer.headers
     answer = start_raises(start, tmp_path, hideTraceback=False, hideLogs=False).ask("/fail", X_Nuclio_Log_Level="debug")
     assert b"secret" in answer.body and "x-nuclio-logs" in answer.headers
-
-
-def test_a_proof_ends_and_is_one_functions_own() -> None:
-    now = 1_700_000_000.0
-    proof = prove(KEY, now)
-    assert is_proof(proof, KEY, now + 299) and is_proof(proof, KEY, now - 200)
-    assert not is_proof(proof, KEY, now + 302)
-    assert not is_proof(proof, bytes(32), now)
-    assert not is_proof(prove(b"", now), b"", now)
-    for wrong in ("", ".", "x.y", f"{int(now)}.", f"{int(now)}.ü\ud800", "9" * 5000 + ".a", proof + "0", f"+{proof}"):
-        assert not is_proof(wrong, KEY, now)

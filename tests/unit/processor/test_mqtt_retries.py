@@ -5,6 +5,7 @@ from typing import Any
 
 from paho.mqtt.client import MQTTMessage
 
+from stack.contract import ATTEMPTS
 from stack.processor.delivery import Failure
 from stack.processor.hand import Hand
 from stack.processor.meter import Count
@@ -12,7 +13,6 @@ from stack.processor.response import Response
 from stack.processor.source.mqtt import retries as module
 from stack.processor.source.mqtt.retries import MemoryRetries
 from stack.processor.source.mqtt.source import MqttDelivery
-from stack.processor.source.rabbitmq.note import ATTEMPTS
 
 FAILURE, DONE = Failure("ValueError: no", ""), Response(200, "", b"", {})
 

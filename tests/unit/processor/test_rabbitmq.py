@@ -20,7 +20,6 @@ from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.source.rabbitmq.retry import Copy, CopyPlan, copy_message, restore_origin
 from stack.processor.source.rabbitmq.topology import Topology, explain_refusal, find_other_type, plan_topology
-from stack.processor.source.subscription import to_key
 
 FAILURE = Failure("ValueError: no", 'File "main.py", line 1, in handler')
 
@@ -64,11 +63,6 @@ def test_mqtt_subscriptions_are_bindings() -> None:
     topology = plan("mqtt", subscriptions=[{"topic": "a/+/c", "qos": 1}, {"topic": "d/#"}])
     assert (topology.queue, topology.exchange, topology.keys) == ("nuclio-n-f-t", "amq.topic", ("a.*.c", "d.#"))
     assert topology.durable_queue and not topology.declares_exchange
-
-
-@pytest.mark.parametrize(("topic", "key"), [("a/b", "a.b"), ("/a", ".a"), ("+/#", "*.#"), ("a//b", "a..b")])
-def test_topic_filters_are_binding_keys(topic: str, key: str) -> None:
-    assert to_key(topic) == key
 
 
 def test_refusal_names_both_declarations() -> None:

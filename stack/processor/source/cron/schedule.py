@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from stack.contract import parse_duration
 from stack.processor.attributes import Attributes, ConfigurationError
-from stack.processor.duration import parse_duration
 
 _DESCRIPTORS = {
     "@yearly": "0 0 1 1 *",

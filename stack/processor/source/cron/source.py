@@ -2,6 +2,7 @@
 
 import threading
 
+from stack.contract import name_lock
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
 from stack.processor.message import CronMessage
@@ -45,7 +46,7 @@ class CronSource:
     def __init__(self, trigger: Trigger, function: Function, intake: Intake, report: Report) -> None:
         self._schedule = read_schedule(trigger.attributes)
         self._message = _read_message(trigger)
-        name = f"nuclio-{function.namespace}-{function.name}-{trigger.name}.lock"
+        name = name_lock(function.namespace, function.name, trigger.name)
         self._lock = Lock(function.broker_url, name) if function.broker_url else None
         self._intake = intake
         self._report = report

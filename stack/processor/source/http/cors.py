@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stack.contract import LOG_LEVEL
 from stack.processor.attributes import Attributes
 from stack.processor.response import Response, refuse
 
 # Nuclio's defaults.
 _METHODS = ("HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
-_HEADERS = ("Accept", "Content-Length", "Content-Type", "Authorization", "X-Nuclio-Log-Level")
+_HEADERS = ("Accept", "Content-Length", "Content-Type", "Authorization", LOG_LEVEL)
 _ANY = "*"
 
 

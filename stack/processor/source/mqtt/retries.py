@@ -13,12 +13,12 @@ from itertools import count
 from time import monotonic
 from typing import Any, Protocol
 
+from stack.contract import ATTEMPTS
 from stack.processor.delivery import Failure, Intake, Report, Source
 from stack.processor.hand import mark_message
 from stack.processor.message import TOPIC, AmqpMessage, MqttMessage
 from stack.processor.meter import Count
 from stack.processor.source.rabbitmq.keeper import Keeper
-from stack.processor.source.rabbitmq.note import ATTEMPTS
 from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.source.rabbitmq.retry import find_delay
 from stack.processor.thread import start_thread

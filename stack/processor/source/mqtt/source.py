@@ -14,6 +14,7 @@ from typing import Any
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
 
+from stack.contract import ATTEMPTS
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
 from stack.processor.hand import Hand, mark_message
@@ -25,7 +26,6 @@ from stack.processor.source.delay import Delays
 from stack.processor.source.mqtt.address import connect, open_client, read_address
 from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
 from stack.processor.source.rabbitmq.keeper import Keeper
-from stack.processor.source.rabbitmq.note import ATTEMPTS
 from stack.processor.source.subscription import read_filters
 from stack.processor.status import State
 from stack.processor.thread import start_thread

@@ -7,9 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stack.processor.message import TOPIC, AmqpMessage
-from stack.processor.source.rabbitmq.field_table import UNDECODED, encode_table, split_table, to_bytes, to_text
-from stack.processor.source.rabbitmq.note import (
+from stack.contract import (
     ATTEMPTS,
     DEATHS,
     DELIVERIES,
@@ -24,6 +22,8 @@ from stack.processor.source.rabbitmq.note import (
     SIGNATURE,
     TRACEBACK,
 )
+from stack.processor.message import TOPIC, AmqpMessage
+from stack.processor.source.rabbitmq.field_table import UNDECODED, encode_table, split_table, to_bytes, to_text
 from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.source.rabbitmq.signature import Origin, is_signed, sign
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from stack.contract import MQTT, RABBITMQ, name_queue
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
@@ -70,8 +71,8 @@ class _Quiet:
 def _plan_queue(trigger: Trigger, function: Function) -> Trigger:
     """Return a trigger with a queue on the stack's broker, to which nothing is bound."""
     attributes = trigger.attributes
-    queue = attributes.text("queueName") or f"nuclio-{function.namespace}-{function.name}-{trigger.name}"
+    queue = attributes.text("queueName") or name_queue(function.namespace, function.name, trigger.name, MQTT)
     retries, queue_type = attributes.integer("maxRetries", 3), attributes.text("queueType")
     values = {"queueName": queue, "maxRetries": retries, "queueType": queue_type}
     own = Attributes(attributes.path, values)
-    return replace(trigger, kind="rabbit-mq", url=function.broker_url, username="", password="", attributes=own)
+    return replace(trigger, kind=RABBITMQ, url=function.broker_url, username="", password="", attributes=own)

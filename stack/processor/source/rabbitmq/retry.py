@@ -9,6 +9,7 @@ confirmed the copy.
 from dataclasses import dataclass
 from typing import Any
 
+from stack.contract import DEAD, RETRY, name_retry_queue
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.delivery import Failure
 from stack.processor.message import AmqpMessage
@@ -47,7 +48,7 @@ class Copy:
         arguments: dict[str, Any] = {QUEUE_TYPE: queue_type} if queue_type else {}
         if not self.delay:
             return arguments
-        source = self.queue.rpartition(".retry.")[0]
+        source = self.queue.rpartition(RETRY)[0]
         arguments |= {
             "x-message-ttl": round(self.delay * 1000),
             "x-dead-letter-exchange": "",
@@ -107,8 +108,8 @@ def copy_message(message: AmqpMessage, failure: Failure, plan: CopyPlan, *, is_b
         key=plan.key,
         bare=is_bare,
     )
-    suffix = ".dead" if dead else f".retry.{round(delay * 1000)}ms"
-    return Copy(plan.queue + suffix, delay, message.body, properties)
+    queue = plan.queue + DEAD if dead else name_retry_queue(plan.queue, delay)
+    return Copy(queue, delay, message.body, properties)
 
 
 def is_last(message: AmqpMessage, plan: CopyPlan) -> bool:

@@ -6,13 +6,13 @@ from functools import partial
 from time import monotonic
 from typing import Any, Protocol
 
+from stack.contract import DELIVERY_COUNT
 from stack.processor.delivery import Failure, Intake
 from stack.processor.hand import Hand, mark_message
 from stack.processor.message import AmqpMessage
 from stack.processor.meter import Count
 from stack.processor.response import Response
 from stack.processor.source.rabbitmq.acknowledgement import Acknowledgements
-from stack.processor.source.rabbitmq.note import DELIVERY_COUNT
 from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.publisher import CopyPublisher, Order
 from stack.processor.source.rabbitmq.recovery import await_return

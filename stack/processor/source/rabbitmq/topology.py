@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from stack.contract import MQTT_EXCHANGE, name_queue, to_key
 from stack.processor.configuration import Function, Trigger
-from stack.processor.source.subscription import read_filters, to_key
+from stack.processor.source.subscription import read_filters
 
-# Where RabbitMQ publishes what MQTT clients send; it exists in every virtual host.
-_MQTT_EXCHANGE = "amq.topic"
 _INEQUIVALENT = re.compile(
     r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>\w+) '(?P<name>.*)' in vhost '.*': "
     r"received '?(?P<wished>.+?)'? but current is '?(?P<found>.+?)'?\.?$"
@@ -43,12 +42,12 @@ class Topology:
 def plan_topology(trigger: Trigger, function: Function) -> Topology:
     """Return what a rabbit-mq trigger, or an mqtt trigger on RabbitMQ itself, needs."""
     attributes = trigger.attributes
-    queue = f"nuclio-{function.namespace}-{function.name}"
+    queue = attributes.text("queueName") or name_queue(function.namespace, function.name, trigger.name, trigger.kind)
     if trigger.kind == "mqtt":
         return Topology(
-            queue=attributes.text("queueName") or f"{queue}-{trigger.name}",
+            queue=queue,
             durable_queue=True,
-            exchange=_MQTT_EXCHANGE,
+            exchange=MQTT_EXCHANGE,
             declares_exchange=False,
             durable_exchange=True,
             keys=tuple(to_key(topic) for topic in read_filters(trigger)),
@@ -56,7 +55,7 @@ def plan_topology(trigger: Trigger, function: Function) -> Topology:
         )
     topics = attributes.texts("topics")
     return Topology(
-        queue=attributes.text("queueName") or queue,
+        queue=queue,
         durable_queue=attributes.flag("durableQueue", True),
         exchange=attributes.text("exchangeName"),
         declares_exchange=bool(topics) and bool(attributes.text("exchangeName")),

@@ -1,0 +1,135 @@
+"""What the processor in a function's container and the control plane agree on, written once.
+
+Both import it, and each health check of a container does: so it has the standard library alone, and little of that.
+"""
+
+import hmac
+import re
+
+# Ports of a function's container: the http trigger's, that of /ready, /live and /status, and that of /metrics.
+HTTP_PORT, HEALTH_PORT, METRICS_PORT = 8080, 8082, 8090
+
+# The variable that holds the eventTimeout of functions that name none, in seconds.
+TIMEOUT_VARIABLE = "TIDEGATE_EVENT_TIMEOUT"
+
+# Kinds of triggers, and Nuclio's other names of one of them.
+HTTP, RABBITMQ, MQTT, CRON = "http", "rabbit-mq", "mqtt", "cron"
+KINDS = (HTTP, RABBITMQ, MQTT, CRON)
+ALIASES = {"rabbitMq": RABBITMQ, "rabbitmq": RABBITMQ}
+
+# Secrets of the stack's broker that a function's container may have, as NAME.KEY: the AMQP URL, the MQTT URL, and the
+# key, as hexadecimal text, that the copies of failed messages are signed with.
+BROKER_URL, BROKER_MQTT_URL, SIGNATURE_KEY = "broker.url", "broker.mqtt", "broker.signature-key"
+
+# What follows a queue's name in those of its dead letters, and of its messages that are tried again after a delay.
+DEAD, RETRY = ".dead", ".retry."
+
+
+def name_queue(namespace: str, function: str, trigger: str, kind: str) -> str:
+    """Return the queue of a trigger that names none; a rabbit-mq trigger's is Nuclio's own, one for each function."""
+    own = f"nuclio-{namespace}-{function}"
+    return own if kind == RABBITMQ else f"{own}-{trigger}"
+
+
+def name_lock(namespace: str, function: str, trigger: str) -> str:
+    """Return the queue whose one consumer is the replica that runs a cron trigger."""
+    return f"nuclio-{namespace}-{function}-{trigger}.lock"
+
+
+def name_retry_queue(queue: str, seconds: float) -> str:
+    """Return the queue in which a queue's failed messages wait for so long."""
+    return f"{queue}{RETRY}{round(seconds * 1000)}ms"
+
+
+# Headers of a failed message's copy, which say how it failed and where it was first published.
+ATTEMPTS = "x-nuclio-attempts"
+EXCHANGE = "x-nuclio-exchange"
+ROUTING_KEY = "x-nuclio-routing-key"
+FUNCTION = "x-nuclio-function"
+ERROR = "x-nuclio-error"
+TRACEBACK = "x-nuclio-traceback"
+FIRST_FAILED = "x-nuclio-first-failed"
+LAST_FAILED = "x-nuclio-last-failed"
+SIGNATURE = "x-nuclio-signature"
+# The names of headers for which there was no room beside the notes.
+LEFT_OUT = "x-nuclio-left-out"
+NOTES = frozenset(
+    (ATTEMPTS, EXCHANGE, ROUTING_KEY, FUNCTION, ERROR, TRACEBACK, FIRST_FAILED, LAST_FAILED, LEFT_OUT, SIGNATURE)
+)
+# What the broker writes when a message expires, and how often it was delivered.
+DEATHS = frozenset(
+    ("x-death", *(f"x-{which}-death-{what}" for which in ("first", "last") for what in ("exchange", "queue", "reason")))
+)
+DELIVERY_COUNT = "x-delivery-count"
+DELIVERIES = frozenset((DELIVERY_COUNT, "x-acquired-count"))
+
+# Headers of a request that asks for the log of its event, from a level onwards, and of the response that has it.
+LOG_LEVEL, LOGS = "X-Nuclio-Log-Level", "x-nuclio-logs"
+
+# MQTT's topics as RabbitMQ writes them in AMQP: the routing key of a topic, or the binding key of a filter.
+_TO_KEY = str.maketrans("/.+", "./*")
+_TO_TOPIC = str.maketrans("/.*", "./+")
+# Where RabbitMQ publishes what MQTT clients send; it exists in every virtual host.
+MQTT_EXCHANGE = "amq.topic"
+
+
+def to_key(topic: str) -> str:
+    """Return the routing key, or the binding key of a filter, that RabbitMQ makes of a topic."""
+    return topic.translate(_TO_KEY)
+
+
+def to_topic(key: str) -> str:
+    """Return the topic that RabbitMQ makes of a routing key."""
+    return key.translate(_TO_TOPIC)
+
+
+# Seconds in each unit of Go's time.ParseDuration.
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+# Go counts nanoseconds in 64 bits; these are the whole hours that fit, and leave room for a margin.
+_MOST_HOURS = 2_562_047
+_SHOWN = 40
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that a duration means, in Go's notation: 500ms, 10s, 1h30m.
+
+    Raises:
+        ValueError: the text is not a duration, or a longer one than Go, and so Docker, can say.
+    """
+    if text == "0":
+        return 0.0
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"should be a duration such as 500ms, 10s or 1h30m, not {text!r}")
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds > _MOST_HOURS * _UNITS["h"]:
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        raise ValueError(f"should be a duration of at most {_MOST_HOURS}h, not {shown!r}")
+    return seconds
+
+
+# Who calls over HTTP. Tracebacks and logs tell more of a function than those who call it should know. Tidegate's own
+# programs add the time, in seconds since the epoch, and its HMAC by the function's key to their calls; what a proof is
+# worth ends after minutes, should a handler show the headers that it was given to others.
+CALLER_HEADER = "X-Tidegate-Caller"
+_CALLER_LABEL = b"caller:"
+_CALLER_SECONDS = 300.0
+
+
+def prove(key: bytes, now: float) -> str:
+    """Return the value of the header by which Tidegate's own programs are known."""
+    time = str(int(now))
+    return f"{time}.{_sign(key, time)}"
+
+
+def is_proof(value: str, key: bytes, now: float) -> bool:
+    """Return whether a value was made with a function's key, and lately; without a key none is."""
+    time, _, signature = value.partition(".")
+    if not key or not time.isascii() or not time.isdigit() or len(time) > 12 or abs(now - int(time)) > _CALLER_SECONDS:
+        return False
+    return hmac.compare_digest(signature.encode(errors="replace"), _sign(key, time).encode())
+
+
+def _sign(key: bytes, time: str) -> str:
+    return hmac.digest(key, _CALLER_LABEL + time.encode(), "sha256").hex()
