@@ -1,13 +1,16 @@
-"""CONTRIBUTING.md names files that are there."""
+"""The pages for those who work on Tidegate name files that are there."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_files_that_are_named_are_there() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text()
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_files_that_are_named_are_there(page: str) -> None:
+    text = (ROOT / page).read_text()
     named = re.findall(r"`((?:stack|templates|tests|docs)(?:/[\w.-]+)+/?)`", text)
     assert len(named) > 20
     # Pictures are there once the tests have run.
