@@ -133,7 +133,7 @@ def _is_of_output(error: Exception) -> bool:
 
 
 def _is_unread() -> bool:
-    """Return whether whoever read standard output has ended, as `head` does; a server may hang up too."""
+    """Return whether the reader of standard output has ended, as `head` does; a server may hang up too."""
     output = select.poll()
     output.register(sys.stdout.fileno(), 0)
     return any(events & select.POLLERR for _, events in output.poll(0))

@@ -105,7 +105,7 @@ def ask(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise HostError(f"{question} Nobody can be asked here; add --yes to do it.")
+        raise HostError(f"{question} No one can be asked here; add --yes to do it.")
     try:
         answer = progress().input(Text.assemble(question, " ", ("[y/N]", "dim"), " "))
     except EOFError:

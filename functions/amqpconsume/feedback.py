@@ -11,7 +11,7 @@ class Feedback:
 
     def __init__(self, url):
         self._parameters = pika.URLParameters(url)
-        # Between two events nobody reads this connection, so the broker would take missing heartbeats for a death.
+        # Between two events no one reads this connection, so the broker would take missing heartbeats for a death.
         self._parameters.heartbeat = 0
         self._connect()
 

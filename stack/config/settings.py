@@ -49,7 +49,7 @@ HostDevice = Annotated[str, AfterValidator(_check_device)]
 
 
 class Allow(Document):
-    """What functions may have of this machine, whoever asks for it."""
+    """What functions may have of this machine, no matter who asks for it."""
 
     host_paths: tuple[HostPath, ...] = Field((), alias="host_paths")
     """Files and folders that a hostPath may name, each as it is here: what lies below one is not allowed by it."""

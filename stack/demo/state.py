@@ -87,7 +87,7 @@ class SceneReport(SilentReport):
 
 
 class DemoRunner:
-    """Plays the demo on the stack that is up; whoever watches asks for the scene."""
+    """Plays the demo on the stack that is up; those who watch ask for the scene."""
 
     def __init__(self, stack: Callable[[], Stack], catalogue: Catalogue, jobs: Jobs) -> None:
         self._open_stack = stack

@@ -219,7 +219,7 @@ class Engine:
         """Create and start services of a candidate; with scales, older containers go on beside the new.
 
         By the command itself, which starts sooner than python-on-whales is imported, and inherits the locks of this
-        task: should the task be killed, whoever comes next waits until Compose has ended too.
+        task: should the task be killed, the next one waits until Compose has ended too.
 
         Raises:
             EngineError: Compose refused.

@@ -26,7 +26,7 @@ _RESULTS = {
 
 
 class HistorySource:
-    """Deploys by whomever, as their logs tell, and Docker's events."""
+    """Deploys, no matter by whom, as their logs tell, and Docker's events."""
 
     pause = _PAUSE
 

@@ -1,4 +1,4 @@
-"""RabbitMQ's definitions as what they are about: documents by kind and identity, spelt alike whoever wrote them.
+"""RabbitMQ's definitions as what they are about: documents by kind and identity, spelt alike no matter who wrote them.
 
 A document lists users, policies, queues and so on, as files of definitions and the management API's answer do.
 """

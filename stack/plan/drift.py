@@ -94,7 +94,7 @@ def find_drift(
 
 
 def find_occupations(consumers: Sequence[Document], queues: Collection[str]) -> Iterator[Difference]:
-    """Yield whoever consumes a function's queue exclusively, which functions never do: they get nothing meanwhile.
+    """Yield who consumes a function's queue exclusively, which functions never do: they get nothing meanwhile.
 
     `consumers` are those of the management API. Who is cut off gives back what it had not acknowledged.
     """

@@ -51,7 +51,7 @@ def find_alarms(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
         if node.get("mem_alarm"):
             used, most = _megabytes(node.get("mem_used")), _megabytes(node.get("mem_limit"))
             what = f"takes no messages: it uses {used} of memory, and is to use {most}."
-            advice = "Have the queues consumed, or purge what nobody wants. Publishers then go on."
+            advice = "Have the queues consumed, or purge what no one wants. Publishers then go on."
             yield Trouble(SERVICE, what, advice)
 
 
@@ -76,7 +76,7 @@ def find_growing(queues: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
         messages, size = int(queue.get("messages") or 0), int(queue.get("message_bytes") or 0)
         is_much = messages >= _FEW or size >= _SMALL
         if is_much and not queue.get("consumers") and _is_meant_for_consumers(queue) and _grows(queue):
-            what = f"grows, and nobody consumes it: {messages:,} messages, {_megabytes(size)}."
+            what = f"grows, and no one consumes it: {messages:,} messages, {_megabytes(size)}."
             advice = "Consume it, or delete it together with its bindings; at its limit it takes no more messages."
             yield Trouble(f"queue {queue['name']}", what, advice, "warn")
 

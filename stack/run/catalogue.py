@@ -1,6 +1,6 @@
 """The catalogue: what is known of every function, whether it is only in its folder, deployed, or both.
 
-It is put together from functions/, .stack/state/ and Docker, and kept until one of these changes: whoever follows them
+It is put together from functions/, .stack/state/ and Docker, and kept until one of these changes: those who follow them
 says so by `forget` and `forget_containers`.
 """
 

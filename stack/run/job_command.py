@@ -1,6 +1,6 @@
 """Orders of the dashboard to its child processes: `python -m stack.run.job_command ORDER`, each one task of the user's.
 
-What it prints on standard output is why it failed, for whoever started it.
+What it prints on standard output is why it failed, for the process that started it.
 """
 
 import sys

@@ -145,7 +145,7 @@ class Stage:
             raise FunctionError(f"Nothing could call {name} here: it has no other trigger.")
         if plan.has_http:
             console.say(f"{name} answers at http://{_HOST}:{self._port}")
-        console.note(f"It is loaded anew when a file in {self._code} is saved. Ctrl-C ends it.")
+        console.note(f"It is loaded again when a file in {self._code} is saved. Ctrl-C ends it.")
 
     @contextmanager
     def _started(self, home: Path) -> Iterator["subprocess.Popen[bytes]"]:

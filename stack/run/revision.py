@@ -115,7 +115,7 @@ def list_attempts(workspace: Workspace, name: str) -> tuple[str, ...]:
 def prune_revisions(stack: Stack, names: Sequence[str]) -> None:
     """Forget the revisions beyond those that are kept, and remove the images that only they and lost attempts need.
 
-    An image that somebody else made, and a function only names, is his. Images go first: whoever is interrupted in
+    An image that somebody else made, and a function only names, is his. Images go first: an interruption in
     between finds the same work again.
     """
     spent = {name: _find_spent(stack, name) for name in names}

@@ -37,7 +37,7 @@ class Access:
     password_digest: str = ""
     """Of `user:password`, which is random and long enough for it; logins of older releases have none.
 
-    It costs nothing to compare, so that whoever knows the password waits for no one who does not.
+    It costs nothing to compare, so that anyone who knows the password waits for no one who does not.
     """
 
     @property
@@ -193,7 +193,7 @@ def _load(workspace: Workspace) -> _Kept | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise HostError(f"{path} cannot be read: {error}. `invoke credentials --gateway` makes it anew.") from error
+        raise HostError(f"{path} cannot be read: {error}. `invoke credentials --gateway` makes it again.") from error
 
 
 def _try_load(workspace: Workspace) -> _Kept | None:

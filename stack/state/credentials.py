@@ -180,4 +180,6 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise HostError(f"{path} cannot be read: {error.strerror}. It belongs to whoever made the stack.") from error
+        raise HostError(
+            f"{path} cannot be read: {error.strerror}. It belongs to the one who made the stack."
+        ) from error

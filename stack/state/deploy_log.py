@@ -1,4 +1,4 @@
-"""Deploy logs: what became of each deploy, line by line, by whomever it was begun.
+"""Deploy logs: what became of each deploy, line by line, no matter who began it.
 
 .stack/state/deploys/NAME.jsonl holds the last deploy of a function as a whole, and of those before it how they began
 and ended. Whoever writes it holds the lock of the function, so that a log without an end whose lock is free is that of

@@ -75,7 +75,7 @@ def rollout_lock(name: str) -> str:
 
 
 def find_rollouts(workspace: Workspace) -> set[str]:
-    """Return the functions that are being rolled out, by whomever."""
+    """Return the functions that are being rolled out, no matter by whom."""
     return _find_held(workspace, _ROLLOUT, is_shared=True)
 
 

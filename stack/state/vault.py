@@ -147,4 +147,4 @@ def _read(workspace: Workspace, name: str) -> SecretContent:
 
 def _explain(workspace: Workspace, name: str, error: OSError) -> str:
     path = workspace.secrets / name
-    return f"{path} cannot be read: {error.strerror}. It belongs to whoever made the stack."
+    return f"{path} cannot be read: {error.strerror}. It belongs to the one who made the stack."

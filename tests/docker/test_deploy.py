@@ -503,7 +503,7 @@ def test_killed_deploy_leaves_nothing_at_the_broker(workspace: Workspace, author
     wait_until(lambda: len(workspace.containers("function-bound")) == 1, what="one container")
     counted = workspace.containers("function-bound") != old
     left = "bound" if counted else "bound.two"
-    wait_until(lambda: left not in queues(workspace), what="the queue that nobody consumes is gone")
+    wait_until(lambda: left not in queues(workspace), what="the queue that no one consumes is gone")
 
 
 def queues(workspace: Workspace) -> set[str]:

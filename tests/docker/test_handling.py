@@ -68,7 +68,7 @@ def check_growing_queue(workspace: Workspace) -> None:
             channel.basic_publish("", GROWING, b"x")
 
     try:
-        wait_for_trouble(workspace, f"queue {GROWING}", "grows, and nobody consumes it", grow)
+        wait_for_trouble(workspace, f"queue {GROWING}", "grows, and no one consumes it", grow)
     finally:
         channel.queue_delete(GROWING)
         connection.close()

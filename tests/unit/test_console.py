@@ -70,7 +70,7 @@ def test_work_says_how_long_it_took() -> None:
 def test_nobody_can_be_asked_in_a_pipe() -> None:
     assert console.ask("Really?", yes=True)
     assert (
-        "HostError: Really? Nobody can be asked here; add --yes to do it."
+        "HostError: Really? No one can be asked here; add --yes to do it."
         in run("confirm('Really?', yes=False)").stderr
     )
 

@@ -102,7 +102,7 @@ def test_removal_is_refused_where_nobody_can_be_asked(removal: Step, monkeypatch
     with Path("/dev/null").open() as nobody:
         monkeypatch.setattr(sys, "stdin", nobody)
         with pytest.raises(
-            HostError, match=r"have to go first: runc, buildah\. Remove them\? Nobody can be asked here; add --yes"
+            HostError, match=r"have to go first: runc, buildah\. Remove them\? No one can be asked here; add --yes"
         ):
             apply_step(removal, yes=False)
         assert not holds(removal.check)

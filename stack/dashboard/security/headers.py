@@ -87,7 +87,7 @@ class HostGuard:
 
 
 def machine_names() -> tuple[str, ...]:
-    """Return the names of this machine that whoever started this program told of."""
+    """Return the names of this machine that were given by the one who started this program."""
     return tuple(os.environ.get(NAMES_VARIABLE, "").split())
 
 

@@ -41,7 +41,7 @@ def choose_passphrase(file: str) -> str:
     """
     word = _find_passphrase(file)
     if word is None:
-        word = _ask("Passphrase of the backup, without which nobody restores it: ")
+        word = _ask("Passphrase of the backup, without which no one restores it: ")
         if _ask("Once more: ") != word:
             raise StackError("The two passphrases differ; nothing was done.")
     if len(word) < _SHORTEST:
@@ -121,7 +121,7 @@ def _read(path: Path) -> str:
 
 def _ask(question: str) -> str:
     if not sys.stdin.isatty():
-        raise StackError(f"There is no passphrase, and nobody to ask for it. {_WAYS}")
+        raise StackError(f"There is no passphrase, and no one to ask for it. {_WAYS}")
     try:
         return getpass(question)
     except EOFError:

@@ -72,7 +72,7 @@ def test_passphrase_of_file_variable_and_nobody(tmp_path: Path, monkeypatch: pyt
         load_passphrase(str(tmp_path / "none"))
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr("sys.stdin.isatty", lambda: False)
-    with pytest.raises(StackError, match=f"nobody to ask for it.*{VARIABLE}"):
+    with pytest.raises(StackError, match=f"no one to ask for it.*{VARIABLE}"):
         choose_passphrase("")
     monkeypatch.setenv(VARIABLE, "short")
     with pytest.raises(StackError, match="at least 8 characters"):
