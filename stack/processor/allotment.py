@@ -6,11 +6,11 @@ from time import monotonic
 from typing import NamedTuple
 
 from stack.processor.delivery import Delivery
-from stack.processor.inbox import Inbox
-from stack.processor.meter import Meter
+from stack.processor.inbox import DeliveryQueue
+from stack.processor.meter import WorkerStats
 
 
-class Waiter(NamedTuple):
+class Allocation(NamedTuple):
     """A delivery for which a worker is free, and how long it waited for it."""
 
     delivery: Delivery
@@ -18,12 +18,12 @@ class Waiter(NamedTuple):
     waited: bool
 
 
-class Allotment:
-    """The queue of a front, where one thread for each worker takes; it counts who waited, and how long."""
+class WorkerAllocator:
+    """The queue of a dispatcher, where one thread for each worker takes; it counts who waited, and how long."""
 
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-        self._inbox = Inbox()
+    def __init__(self, stats: WorkerStats) -> None:
+        self._stats = stats
+        self._queue = DeliveryQueue()
         self._times: deque[float] = deque()
         self._lock = threading.Lock()
         self._busy = 0
@@ -33,32 +33,32 @@ class Allotment:
     def put(self, delivery: Delivery) -> None:
         """Hand over one delivery."""
         self._times.append(monotonic())
-        self._inbox.put(delivery)
+        self._queue.put(delivery)
 
     def close(self) -> None:
         """Let each thread get None after all else."""
-        self._inbox.close()
+        self._queue.close()
 
-    def take(self, timeout: float | None = None) -> Waiter | None:
+    def take(self, timeout: float | None = None) -> Allocation | None:
         """Take the next delivery; None after the last, which is then for the next thread to take.
 
         Raises:
             queue.Empty: none came within that many seconds.
         """
-        waited = not self._inbox.is_empty()
-        delivery = self._inbox.get(timeout=timeout)
+        waited = not self._queue.is_empty()
+        delivery = self._queue.get(timeout=timeout)
         if delivery is None:
-            self._inbox.close()
+            self._queue.close()
             return None
         # Of two that are taken at once the times may be mixed up; their sum is right.
-        return Waiter(delivery, monotonic() - self._times.popleft(), waited)
+        return Allocation(delivery, monotonic() - self._times.popleft(), waited)
 
-    def begin(self, waiter: Waiter, workers: int) -> None:
+    def begin(self, allocation: Allocation, workers: int) -> None:
         """Note that one of several workers gets what was taken."""
         with self._lock:
             free = max(0.0, 1.0 - self._busy / max(1, workers))
             self._busy += 1
-            self._meter.allot(waiter.seconds, waited=waiter.waited, free=free)
+            self._stats.count_allocation(allocation.seconds, waited=allocation.waited, free=free)
 
     def end(self) -> None:
         """Note that a worker is done."""

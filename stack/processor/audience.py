@@ -10,8 +10,8 @@ from stack.processor.attributes import Attributes
 
 
 @dataclass(frozen=True)
-class Audience:
-    """What one trigger's callers are told; None is only whoever proves to be the dashboard or the command line."""
+class CallerRights:
+    """What one trigger's callers are told; None is only those that prove to be the dashboard or the command line."""
 
     key: bytes = b""
     traces: bool | None = True
@@ -26,13 +26,13 @@ class Audience:
         return is_proof(text, self.key, time.time())
 
 
-EVERYONE = Audience()
+EVERYONE = CallerRights()
 
 
-def read_audience(attributes: Attributes, key: bytes, *, is_local: bool) -> Audience:
+def read_rights(attributes: Attributes, key: bytes, *, is_local: bool) -> CallerRights:
     """Read an http trigger's attributes; a function that runs on its author's machine keeps nothing from anyone."""
     default = True if is_local else None
-    return Audience(key, _read(attributes, "hideTraceback", default), _read(attributes, "hideLogs", default))
+    return CallerRights(key, _read(attributes, "hideTraceback", default), _read(attributes, "hideLogs", default))
 
 
 def _read(attributes: Attributes, name: str, default: bool | None) -> bool | None:

@@ -52,7 +52,7 @@ async def gather_async(
 
 
 def _size(first: Delivery, batch: Batch) -> int:
-    """Return the size to wait for: what a front has lent is one batch already."""
+    """Return the size to wait for: what a dispatcher has sent is one batch already."""
     companions = getattr(first, "companions", None)
     return batch.size if companions is None else int(companions) + 1
 

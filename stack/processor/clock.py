@@ -8,7 +8,7 @@ import mmap
 from time import monotonic
 
 
-class Clock:
+class EventTimer:
     """Runs while an event is being handled; times are seconds of the monotonic clock, which all processes share."""
 
     def __init__(self) -> None:

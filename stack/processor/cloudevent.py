@@ -35,7 +35,7 @@ _NO_TIME = datetime(1, 1, 1)
 
 
 def is_cloud_event(event: Event) -> bool:
-    """Tell whether an event is in an envelope."""
+    """Return whether an event is in an envelope."""
     content_type = event.content_type
     if isinstance(content_type, str) and content_type.startswith(_STRUCTURED):
         return not content_type.startswith(_BATCH)

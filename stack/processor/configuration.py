@@ -1,6 +1,6 @@
 """What the processor is told to do: processor.yaml, as frozen data.
 
-Unknown keys are passed over: whoever wrote the file has checked it, and Nuclio's files have keys of many kinds.
+Unknown keys are passed over: the file was checked when it was written, and Nuclio's files have keys of many kinds.
 """
 
 import json

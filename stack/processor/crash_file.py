@@ -1,9 +1,9 @@
-"""What was in hand when a whole container ended, in files that outlive its restart.
+"""What was in flight when a whole container ended, in files that outlive its restart.
 
-A handler that starts processes without end, or takes the supervisor along otherwise, leaves nobody who could note of
-which message that was. A quorum queue counts how often it delivers one, and a classic queue does not: it would deliver
-this one for ever. So the marks of what is in hand lie in files of the container's own layer, which Docker keeps over a
-restart and drops with the container.
+A handler that starts processes without end, or takes the supervisor along otherwise, leaves no process that could note
+of which message that was. A quorum queue counts how often it delivers one, and a classic queue does not: it would
+deliver this one for ever. So the fingerprints of what is in flight lie in files of the container's own layer, which
+Docker keeps over a restart and drops with the container.
 """
 
 import json
@@ -17,13 +17,13 @@ from pathlib import Path
 
 # Where the files are in a container. Where that is a tmpfs, as below a root that is read-only, nothing outlives it.
 FOLDER = Path("/tmp/.nuclio-in-hand")
-# A container may be ended by what no message is to blame for, so that one counts as failed only after several times.
+# A container may be ended by what no message has caused, so that one counts as failed only after several times.
 MOST_DEATHS = 3
 # Seconds after which a death counts no more, and how many messages are remembered.
 _MEMORY_SECONDS, _MOST_REMEMBERED = 3600.0, 64
-_DEATHS, _MARKS = "deaths.json", "marks-"
+_DEATHS, _FINGERPRINTS = "deaths.json", "marks-"
 
-# How many containers' ends a message was in hand at, and when it was for the last time, in seconds since 1970.
+# How many containers' ends a message was in flight at, and when it was for the last time, in seconds since 1970.
 _Deaths = dict[int, tuple[int, float]]
 
 
@@ -33,19 +33,19 @@ class CrashFiles:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._numbers = count()
-        self.blamed: tuple[int, ...] = ()
-        """The marks of messages that were in hand too often when the container ended."""
+        self.attributed: tuple[int, ...] = ()
+        """The fingerprints of messages that were in flight too often when the container ended."""
         if folder:
             # What cannot be read or written, such as on a full disk, keeps no function from its work.
             with suppress(OSError):
                 folder.mkdir(mode=0o700, exist_ok=True)
-                self.blamed = tuple(_note_deaths(folder, time.time()))
+                self.attributed = tuple(_note_deaths(folder, time.time()))
 
     def open_memory(self, size: int) -> mmap.mmap:
-        """Return memory for marks, all zero: a file's, where there can be one."""
+        """Return memory for fingerprints, all zero: a file's, where there can be one."""
         if self._folder:
             with suppress(OSError, ValueError):
-                return _open_file(self._folder / f"{_MARKS}{next(self._numbers)}", size)
+                return _open_file(self._folder / f"{_FINGERPRINTS}{next(self._numbers)}", size)
         return mmap.mmap(-1, size)
 
 
@@ -60,25 +60,27 @@ def _open_file(path: Path, size: int) -> mmap.mmap:
 
 
 def _note_deaths(folder: Path, now: float) -> Iterator[int]:
-    """Count what was in hand when the container ended, and make room for new files; yield what was so too often."""
-    deaths = {mark: one for mark, one in _load(folder).items() if now - one[1] < _MEMORY_SECONDS}
-    for path in folder.glob(f"{_MARKS}*"):
-        for mark in _read_marks(path):
-            deaths[mark] = (deaths.get(mark, (0, now))[0] + 1, now)
+    """Count what was in flight when the container ended, and make room for new files; yield what was so too often."""
+    deaths = {fingerprint: one for fingerprint, one in _load(folder).items() if now - one[1] < _MEMORY_SECONDS}
+    for path in folder.glob(f"{_FINGERPRINTS}*"):
+        for fingerprint in _read_fingerprints(path):
+            deaths[fingerprint] = (deaths.get(fingerprint, (0, now))[0] + 1, now)
         path.unlink()
     latest = sorted(deaths.items(), key=lambda one: one[1][1])[-_MOST_REMEMBERED:]
     (folder / _DEATHS).write_text(json.dumps(latest))
-    yield from (mark for mark, (number, _) in latest if number >= MOST_DEATHS)
+    yield from (fingerprint for fingerprint, (number, _) in latest if number >= MOST_DEATHS)
 
 
-def _read_marks(path: Path) -> set[int]:
+def _read_fingerprints(path: Path) -> set[int]:
     content = path.read_bytes()
     return set(takewhile(bool, memoryview(content[: len(content) // 8 * 8]).cast("q")))
 
 
 def _load(folder: Path) -> _Deaths:
     try:
-        return {int(mark): (int(number), float(last)) for mark, (number, last) in _parse(folder / _DEATHS)}
+        return {
+            int(fingerprint): (int(number), float(last)) for fingerprint, (number, last) in _parse(folder / _DEATHS)
+        }
     except (ValueError, TypeError):
         return {}
 

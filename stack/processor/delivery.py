@@ -27,7 +27,7 @@ class Delivery(Protocol):
     message: Any
 
     def claim(self) -> bool:
-        """Tell whether the message is still to be handled; from then on it is the worker's."""
+        """Return whether the message is still to be handled; from then on it is the worker's."""
 
     def done(self, response: Response) -> None:
         """Say that the message is handled."""
@@ -41,7 +41,7 @@ class Intake(Protocol):
 
     @property
     def is_served(self) -> bool:
-        """Tell whether there is a worker yet who takes what is put."""
+        """Return whether there is a worker yet who takes what is put."""
 
     def put(self, delivery: Delivery) -> None:
         """Hand over one delivery."""

@@ -47,7 +47,7 @@ def find_init_context(handler: Handler) -> Callable[[Any], Any] | None:
 
 
 def is_async(handler: Handler) -> bool:
-    """Tell whether calling the handler gives a coroutine, or an async generator."""
+    """Return whether calling the handler gives a coroutine, or an async generator."""
     functions = (handler, type(handler).__call__)
     return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in functions)
 

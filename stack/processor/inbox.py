@@ -6,7 +6,7 @@ from queue import Empty, SimpleQueue
 from stack.processor.delivery import Delivery
 
 
-class Inbox:
+class DeliveryQueue:
     """A queue for a main thread that waits by blocking.
 
     SimpleQueue is written in C: putting does not switch threads, so that all that one read of a socket brought is
@@ -39,7 +39,7 @@ class Inbox:
         self._queue.put(None)
 
 
-class AsyncInbox:
+class AsyncDeliveryQueue:
     """A queue for a main thread that waits in an event loop, where the user's tasks go on meanwhile."""
 
     is_served = True

@@ -11,15 +11,15 @@ from typing import Any
 import nuclio_sdk
 
 from stack.contract import CALLER_HEADER, LOG_LEVEL
-from stack.processor.audience import EVERYONE, Audience
+from stack.processor.audience import EVERYONE, CallerRights
 from stack.processor.batch import match_responses
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder
 from stack.processor.failure import describe_error, describe_origin, format_trace, show_error
 from stack.processor.handler import Handler
-from stack.processor.post import Post
+from stack.processor.post import WorkerSpec
 from stack.processor.raw import is_decoding
-from stack.processor.recording import Recording
+from stack.processor.recording import LogCapture
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
 
@@ -35,34 +35,34 @@ class Invoker:
         context: Any,
         *,
         build: Builder,
-        post: Post,
+        spec: WorkerSpec,
         complete: Callable[[Any], Any],
-        audience: Audience = EVERYONE,
+        rights: CallerRights = EVERYONE,
     ):
         self._handler = handler
         self._context = context
         self._build = build
         self._complete = complete
-        self._clock = post.clock
-        self._meter = post.meter
-        self._logger_name = post.logger_name
-        folder = post.trigger.attributes.text("filestreamFolder")
-        # Elsewhere nobody is told the head of a response. Where triggers share workers, the worker has no kind.
-        judge = respond_to_http if post.trigger.kind in ("http", "") else respond
+        self._timer = spec.timer
+        self._stats = spec.stats
+        self._logger_name = spec.logger_name
+        folder = spec.trigger.attributes.text("filestreamFolder")
+        # Elsewhere no one is told the head of a response. Where triggers share workers, the worker has no kind.
+        judge = respond_to_http if spec.trigger.kind in ("http", "") else respond
         self._respond = partial(judge, folder=Path(folder)) if folder else judge
-        self._audience = audience
+        self._rights = rights
         self._is_own = False
-        self._recording: Recording | None = None
+        self._capture: LogCapture | None = None
         self._asked: str | bytes = LOG_LEVEL if is_decoding() else LOG_LEVEL.encode()
         self._proof: str | bytes = CALLER_HEADER if is_decoding() else CALLER_HEADER.encode()
 
     def handle(self, delivery: Delivery) -> None:
         """Handle one event; the handler's errors end here."""
-        self._clock.start()
+        self._timer.start()
         try:
             event = self._build(delivery.message)
             if event.headers and (self._asked in event.headers or self._proof in event.headers):
-                self._hear(event.headers)
+                self._read_caller(event.headers)
             result = self._handler(self._context, event)
             if isinstance(result, CoroutineType):
                 # A decorator may hide that the handler is async.
@@ -80,11 +80,11 @@ class Invoker:
 
     async def handle_async(self, delivery: Delivery) -> None:
         """Do as `handle`, with an async handler."""
-        self._clock.start()
+        self._timer.start()
         try:
             event = self._build(delivery.message)
             if event.headers and (self._asked in event.headers or self._proof in event.headers):
-                self._hear(event.headers)
+                self._read_caller(event.headers)
             response = self._respond(await _call(self._handler, self._context, event))
             if isinstance(response, Stream):
                 if isinstance(delivery, StreamedDelivery):
@@ -125,38 +125,38 @@ class Invoker:
 
     def _build_batch(self, deliveries: Sequence[Delivery]) -> list[tuple[Delivery, Any]]:
         """Return the events of a batch; what no event can be made of fails alone."""
-        self._clock.start()
+        self._timer.start()
         pairs: list[tuple[Delivery, Any]] = []
         for delivery in deliveries:
-            self._meter.begin()
+            self._stats.begin()
             try:
                 pairs.append((delivery, self._build(delivery.message)))
             except Exception as error:
                 self._fail(delivery, error)
         return pairs
 
-    def _hear(self, headers: Any) -> None:
-        """Note who calls, and record the log for whoever asks for it and may have it."""
-        self._is_own = self._audience.is_own(headers, self._proof)
+    def _read_caller(self, headers: Any) -> None:
+        """Note who calls, and capture the log for a caller that asks for it and may have it."""
+        self._is_own = self._rights.is_own(headers, self._proof)
         headers.pop(self._proof, None)
         level = headers.get(self._asked)
-        if level is not None and self._may_have(self._audience.logs):
+        if level is not None and self._may_have(self._rights.logs):
             text = level.decode(errors="replace") if isinstance(level, bytes) else str(level)
-            self._recording = Recording(text, self._logger_name)
+            self._capture = LogCapture(text, self._logger_name)
 
     def _may_have(self, everyone: bool | None) -> bool:
         return self._is_own if everyone is None else everyone
 
     def _settle(self, delivery: Delivery, response: Response, failure: Failure | None = None) -> None:
-        self._clock.stop()
+        self._timer.stop()
         self._is_own = False
-        if self._recording:
-            recording, self._recording = self._recording, None
-            response = recording.finish(response)
+        if self._capture:
+            capture, self._capture = self._capture, None
+            response = capture.finish(response)
         if failure is None and response.is_failure:
             failure = Failure(f"the handler answered with status {response.status}", "")
         # Counted before it is told: who gets the answer and then asks for the figures finds it there.
-        self._meter.end(failed=failure is not None)
+        self._stats.end(failed=failure is not None)
         if failure:
             delivery.failed(response, failure)
         else:
@@ -172,12 +172,12 @@ class Invoker:
 
     def _end_stream(self, delivery: StreamedDelivery, error: BaseException | None) -> None:
         failure = self._explain(error)[1] if error else None
-        self._clock.stop()
+        self._timer.stop()
         self._is_own = False
-        if self._recording:
-            self._recording.close()
-            self._recording = None
-        self._meter.end(failed=failure is not None)
+        if self._capture:
+            self._capture.close()
+            self._capture = None
+        self._stats.end(failed=failure is not None)
         delivery.end(failure)
 
     def _explain(self, error: BaseException) -> tuple[Response, Failure | None]:
@@ -189,7 +189,7 @@ class Invoker:
         with suppress(Exception):
             self._context.logger.error_with("Exception caught in handler", exc=show_error(error), traceback=trace)
         shown = f'Exception caught in handler - "{show_error(error)}": {trace}'
-        text = shown if self._may_have(self._audience.traces) else _HIDDEN
+        text = shown if self._may_have(self._rights.traces) else _HIDDEN
         return refuse(500, text), Failure(describe_error(error), describe_origin(error, trace))
 
     def _respond_with(self, error: Any) -> Response:

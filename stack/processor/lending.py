@@ -1,4 +1,4 @@
-"""One loan: messages go to a borrower, and what became of them is passed on to their deliveries."""
+"""One dispatch: messages go to a worker in another process, and their outcomes come back to their deliveries."""
 
 import time
 from collections.abc import Sequence
@@ -13,30 +13,30 @@ _ENDED = "the worker ended while it handled this event"
 
 
 class UnreadError(Exception):
-    """The borrower has gone without having read what was lent to it, so that another may be given it."""
+    """The dispatched worker has gone without having read what was sent to it, so that another may be given it."""
 
 
 class ClaimedDelivery:
-    """A delivery on its way to another borrower; it was claimed for the one before."""
+    """A delivery on its way to another dispatched worker; it was claimed for the one before."""
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
 
     def claim(self) -> bool:
-        """Tell that it is to be handled."""
+        """Return that it is to be handled."""
         return True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._delivery, name)
 
 
-def lend(wire: Wire, deliveries: Sequence[Delivery], limit: float) -> bool:
-    """Lend messages, wait for their outcome and pass it on; tell whether the borrower lives.
+def dispatch(wire: Wire, deliveries: Sequence[Delivery], limit: float) -> bool:
+    """Send messages, wait for their outcome and pass it on; return whether the dispatched worker lives.
 
     One that has gone after `limit` seconds, unless that is zero, was killed for taking too long.
 
     Raises:
-        UnreadError: the borrower has gone, and the messages have no outcome yet.
+        UnreadError: the dispatched worker has gone, and the messages have no outcome yet.
     """
     began = time.monotonic()
     frame = _send(wire, deliveries)
@@ -54,7 +54,7 @@ def lend(wire: Wire, deliveries: Sequence[Delivery], limit: float) -> bool:
 
 
 def _send(wire: Wire, deliveries: Sequence[Delivery]) -> Any:
-    """Send the messages and return the first frame that comes back; None if the borrower is gone."""
+    """Send the messages and return the first frame that comes back; None if the dispatched worker is gone."""
     try:
         wire.send([pack_delivery(delivery) for delivery in deliveries])
     except OSError:
@@ -77,7 +77,7 @@ def _settle(delivery: Delivery, response: Response, failure: Failure | None) -> 
 
 
 def _relay(wire: Wire, delivery: Delivery, response: Response) -> bool:
-    """Pass a stream on as it comes; tell whether the borrower lives."""
+    """Pass a stream on as it comes; return whether the dispatched worker lives."""
     if not isinstance(delivery, StreamedDelivery):
         return _collect(wire, delivery, response)
     delivery.begin(response)
@@ -91,7 +91,7 @@ def _relay(wire: Wire, delivery: Delivery, response: Response) -> bool:
         if not delivery.is_gone:
             delivery.send(frame[1])
         elif not is_told:
-            is_told = _tell_gone(wire)
+            is_told = _send_gone(wire)
     delivery.end(Failure(_ENDED, ""))
     return False
 
@@ -106,8 +106,8 @@ def _collect(wire: Wire, delivery: Delivery, response: Response) -> bool:
     return bool(frame)
 
 
-def _tell_gone(wire: Wire) -> bool:
-    """Tell the borrower that nobody waits for its stream."""
+def _send_gone(wire: Wire) -> bool:
+    """Tell the dispatched worker that no one waits for its stream."""
     try:
         wire.send(GONE)
     except OSError:

@@ -1,7 +1,7 @@
 """Event loops, and the threads that run them.
 
 Two threads that hand each event to one another spend more time on waiting for Python's lock than on the event. So the
-thread of the handler runs its source's loop itself while it has nothing to handle. Meanwhile nobody runs it, unless a
+thread of the handler runs its source's loop itself while it has nothing to handle. Meanwhile no one runs it, unless a
 look of the I/O thread finds the handler at the same event as at the look before, or at events without a pause for too
 long: then that thread runs the loop until the handler's thread asks for it. A handler that takes an hour stops nothing.
 """
@@ -35,7 +35,7 @@ class LoopRunner(Protocol):
         """Stop the loop for good; to be called from a callback of it."""
 
     def do_now(self, work: Callable[[], None], *, turn: bool = False) -> bool:
-        """Do some work of the loop's at once, if nobody runs it; tell whether it was done.
+        """Do some work of the loop's at once, if no one runs it; return whether it was done.
 
         A `turn` of the loop after it sends what the work left to the loop, and reads what has arrived.
         """
@@ -66,7 +66,7 @@ class ThreadRunner:
         """Do nothing."""
 
 
-class LoopInbox:
+class LoopSharingQueue:
     """A queue of deliveries whose taker runs the loop that they come from."""
 
     # Its worker has made it.
@@ -74,17 +74,17 @@ class LoopInbox:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        # Itself among the deliveries is the baton, given back.
-        self._queue: SimpleQueue[Delivery | LoopInbox | None] = SimpleQueue()
+        # Itself among the deliveries is the lock, given back.
+        self._queue: SimpleQueue[Delivery | LoopSharingQueue | None] = SimpleQueue()
         self.size = self._queue.qsize
         # Held by the thread that runs the loop or does its work, and by the I/O thread to begin with.
-        self._baton = threading.Lock()
-        self._baton.acquire()
+        self._loop_lock = threading.Lock()
+        self._loop_lock.acquire()
         self._is_asked = False
         self._is_taker_running = False
         self._taker = get_ident()
         self._taken = self._runs = 0
-        self._bell = threading.Event()
+        self._wakeup = threading.Event()
         self._is_watching = True
         self._is_released = False
         self._is_stopped = False
@@ -132,21 +132,21 @@ class LoopInbox:
             while self._queue.empty() and not self._is_asked:
                 self._wait()
             delivery = self._queue.get()
-            if not isinstance(delivery, LoopInbox):
+            if not isinstance(delivery, LoopSharingQueue):
                 break
             self._is_asked = False
         self._taken += 1
         if not self._is_watching:
-            self._bell.set()
+            self._wakeup.set()
         return delivery
 
     def is_empty(self) -> bool:
-        """Tell whether there may be nothing to take."""
+        """Return whether there may be nothing to take."""
         return self._is_asked or self._queue.empty()
 
     def do_now(self, work: Callable[[], None], *, turn: bool = False) -> bool:
-        """Do some work of the loop's at once, if nobody runs it; tell whether it was done."""
-        if not self._baton.acquire(blocking=False):
+        """Do some work of the loop's at once, if no one runs it; return whether it was done."""
+        if not self._loop_lock.acquire(blocking=False):
             return False
         try:
             work()
@@ -155,19 +155,19 @@ class LoopInbox:
                 self.loop.call_soon(self.loop.stop)
                 self.loop.run_forever()
         finally:
-            self._baton.release()
+            self._loop_lock.release()
         return True
 
     def release(self) -> None:
         """Leave the loop to the I/O thread."""
         self._is_released = True
-        self._bell.set()
+        self._wakeup.set()
 
     # The rest.
 
     def _wait(self) -> None:
         """Run the loop until there is a delivery, or ask the I/O thread, which runs it, to give it back."""
-        if self._baton.acquire(blocking=False):
+        if self._loop_lock.acquire(blocking=False):
             self._runs += 1
             self._is_taker_running = True
             try:
@@ -176,31 +176,31 @@ class LoopInbox:
                     self.loop.run_forever()
             finally:
                 self._is_taker_running = False
-                self._baton.release()
+                self._loop_lock.release()
         elif not self._is_asked:
             self._is_asked = True
             self.loop.call_soon_threadsafe(self.loop.stop)
 
     def _take_over(self) -> None:
-        if self._baton.acquire(blocking=False):
+        if self._loop_lock.acquire(blocking=False):
             self._run_meanwhile()
 
     def _run_meanwhile(self) -> None:
-        """Run the loop, holding the baton, until the handler's thread asks for it."""
+        """Run the loop, holding the lock, until the handler's thread asks for it."""
         try:
             self.loop.run_forever()
         finally:
-            self._baton.release()
+            self._loop_lock.release()
         self._queue.put(self)
 
     def _rest(self, seconds: float | None) -> None:
         """Wait until the next look; without seconds until there is an event, of which none has come for long."""
         self._is_watching = seconds is not None
-        self._bell.wait(seconds)
-        self._bell.clear()
+        self._wakeup.wait(seconds)
+        self._wakeup.clear()
         self._is_watching = True
 
 
 def find_runner(intake: object) -> LoopRunner:
     """Return what runs the loop of a source: its intake, where that can, or its I/O thread."""
-    return intake if isinstance(intake, LoopInbox) else ThreadRunner()
+    return intake if isinstance(intake, LoopSharingQueue) else ThreadRunner()

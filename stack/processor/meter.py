@@ -1,7 +1,7 @@
-"""The figures of one post: cells of memory that its processes write and the supervisor reads.
+"""The statistics of one worker: cells of memory that its processes write and the supervisor reads.
 
 They outlive the process that wrote them, so that no counter goes back when a worker is replaced, and reading them
-costs the worker nothing. Each cell has one writer: the post's main thread, its I/O thread, or, once its process is
+costs the worker nothing. Each cell has one writer: the worker's main thread, its I/O thread, or, once its process is
 dead, the supervisor.
 """
 
@@ -21,7 +21,7 @@ class Count(IntEnum):
     FAILED = 0
     """The handler raised, or answered with a status of 500 or more."""
     LOST = 1
-    """The worker died with the event in hand."""
+    """The worker died with the event in flight."""
     IMMEDIATE = 2
     """A worker was free when the event came."""
     WAITED = 3
@@ -39,8 +39,8 @@ _FAILED, _LOST, _IMMEDIATE, _WAITED = 0, 1, 2, 3
 _IN_FLIGHT, _SECONDS, _WAIT_SECONDS, _FREE, _BUCKETS = 9, 10, 11, 12, 13
 
 
-class Meter:
-    """The figures of one post; they begin at zero with the supervisor."""
+class WorkerStats:
+    """The statistics of one worker; they begin at zero with the supervisor."""
 
     def __init__(self) -> None:
         self._cells = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
@@ -48,7 +48,7 @@ class Meter:
         self._began = 0.0
         self._queue_size: Callable[[], int] = int
 
-    # For the post's process.
+    # For the worker's process.
 
     def watch(self, queue_size: Callable[[], int]) -> None:
         """Name what tells how many events wait for this worker."""
@@ -88,7 +88,7 @@ class Meter:
         """Count one; each thread counts what no other does."""
         self._cells[what] += 1.0
 
-    def allot(self, wait_seconds: float, *, waited: bool, free: float) -> None:
+    def count_allocation(self, wait_seconds: float, *, waited: bool, free: float) -> None:
         """Note that an event got one of several workers, `free` of which, from 0 to 1, had nothing to do."""
         cells = self._cells
         cells[_WAITED if waited else _IMMEDIATE] += 1.0
@@ -97,8 +97,8 @@ class Meter:
 
     # For the supervisor.
 
-    def bury(self) -> None:
-        """Note that the process is dead; an event that it had in hand is lost to it."""
+    def mark_dead(self) -> None:
+        """Note that the process is dead; an event that it had in flight is lost to it."""
         self._cells[_LOST] += self._cells[_IN_FLIGHT]
         self._cells[_IN_FLIGHT] = 0.0
         self.add(Count.RESTARTED)

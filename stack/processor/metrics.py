@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 
 from stack.processor.configuration import Function, Trigger
-from stack.processor.meter import BOUNDS, Count, Meter
-from stack.processor.post import Post, Role
+from stack.processor.meter import BOUNDS, Count, WorkerStats
+from stack.processor.post import Role, WorkerSpec
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -22,18 +22,18 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Total:
-    """What all processes of some posts have counted, together."""
+    """What all processes of some workers have counted, together."""
 
-    meters: Sequence[Meter]
+    stats: Sequence[WorkerStats]
 
     def count(self, *what: Count) -> float:
         """Return the sum of some counts."""
-        return sum(meter.read(one) for meter in self.meters for one in what)
+        return sum(stats.read(one) for stats in self.stats for one in what)
 
     @property
     def handled(self) -> float:
         """The events that a handler was done with, well or not."""
-        return sum(sum(meter.buckets) for meter in self.meters)
+        return sum(sum(stats.buckets) for stats in self.stats)
 
     @property
     def failures(self) -> float:
@@ -47,13 +47,13 @@ class Total:
 
     @property
     def in_flight(self) -> float:
-        """The events that handlers have in hand."""
-        return sum(meter.in_flight for meter in self.meters)
+        """The events that handlers have in flight."""
+        return sum(stats.in_flight for stats in self.stats)
 
     @property
     def buckets(self) -> list[float]:
         """The events by the time that they took, as `BOUNDS` says."""
-        return [sum(column) for column in zip(*(meter.buckets for meter in self.meters), strict=True)]
+        return [sum(column) for column in zip(*(stats.buckets for stats in self.stats), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class _Metric:
 
 @dataclass(frozen=True)
 class Gauges:
-    """What is told of the whole container: its longest event in hand, and how its last events went."""
+    """What is told of the whole container: its longest event in flight, and how its last events went."""
 
     busy_seconds: float = 0.0
     stuck_workers: int = 0
@@ -75,9 +75,9 @@ class Gauges:
     recent_failures: int = 0
 
 
-def render_metrics(function: Function, posts: Sequence[Post], instance: str, gauges: Gauges) -> str:
+def render_metrics(function: Function, specs: Sequence[WorkerSpec], instance: str, gauges: Gauges) -> str:
     """Return the page of a function's figures."""
-    metrics = [*_measure(function, posts, instance), *_measure_whole(function, gauges, instance)]
+    metrics = [*_measure(function, specs, instance), *_measure_whole(function, gauges, instance)]
     return "".join(_write(metric) for metric in metrics)
 
 
@@ -90,22 +90,22 @@ def _write(metric: _Metric) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _measure(function: Function, posts: Sequence[Post], instance: str) -> Iterator[_Metric]:
-    groups = {trigger: list(group) for trigger, group in groupby(posts, key=lambda post: post.trigger)}
+def _measure(function: Function, specs: Sequence[WorkerSpec], instance: str) -> Iterator[_Metric]:
+    groups = {trigger: list(group) for trigger, group in groupby(specs, key=lambda spec: spec.trigger)}
     common = {trigger: _label(function, trigger, instance) for trigger in groups}
-    totals = {common[trigger]: Total([post.meter for post in group]) for trigger, group in groups.items()}
-    # A borrower is given what its front has allotted already.
-    allotted = {
-        common[trigger]: Total([post.meter for post in group if post.role is not Role.BORROWER])
+    totals = {common[trigger]: Total([spec.stats for spec in group]) for trigger, group in groups.items()}
+    # A dispatched worker is given what its dispatcher has allotted already.
+    allocated = {
+        common[trigger]: Total([spec.stats for spec in group if spec.role is not Role.DISPATCHED])
         for trigger, group in groups.items()
     }
     workers = [
-        ((*common[post.trigger], ("worker_index", str(post.index))), post.meter)
-        for post in posts
-        if post.role is not Role.FRONT
+        ((*common[spec.trigger], ("worker_index", str(spec.index))), spec.stats)
+        for spec in specs
+        if spec.role is not Role.DISPATCHER
     ]
     yield from _measure_events(totals, workers)
-    yield from _measure_allocation(allotted)
+    yield from _measure_allocation(allocated)
     yield from _measure_more(totals)
 
 
@@ -120,7 +120,7 @@ def _label(function: Function, trigger: Trigger, instance: str) -> Labels:
     )
 
 
-def _measure_events(totals: dict[Labels, Total], workers: list[tuple[Labels, Meter]]) -> Iterator[_Metric]:
+def _measure_events(totals: dict[Labels, Total], workers: list[tuple[Labels, WorkerStats]]) -> Iterator[_Metric]:
     handled = [
         ("", (*labels, ("result", result)), value)
         for labels, total in totals.items()
@@ -128,9 +128,9 @@ def _measure_events(totals: dict[Labels, Total], workers: list[tuple[Labels, Met
     ]
     yield _Metric("handled_events_total", "counter", "Events, by what became of them.", handled)
     name = "handled_events_duration_milliseconds"
-    sums = [("", labels, meter.seconds * 1000) for labels, meter in workers]
+    sums = [("", labels, stats.seconds * 1000) for labels, stats in workers]
     yield _Metric(f"{name}_sum", "counter", "Time that the handler took.", sums)
-    counts = [("", labels, sum(meter.buckets)) for labels, meter in workers]
+    counts = [("", labels, sum(stats.buckets)) for labels, stats in workers]
     yield _Metric(f"{name}_count", "counter", "Events that the handler was done with.", counts)
 
 
@@ -149,9 +149,9 @@ def _measure_allocation(totals: dict[Labels, Total]) -> Iterator[_Metric]:
     name = "worker_allocation"
     counts = [("", labels, total.count(*results.values())) for labels, total in totals.items()]
     yield _Metric(f"{name}_count", "counter", "Events that asked for a worker.", counts)
-    waits = [("", labels, sum(one.wait_seconds for one in total.meters) * 1000) for labels, total in totals.items()]
+    waits = [("", labels, sum(one.wait_seconds for one in total.stats) * 1000) for labels, total in totals.items()]
     yield _Metric(f"{name}_wait_duration_milliseconds_sum", "counter", "Time that events waited for a worker.", waits)
-    free = [("", labels, sum(one.free for one in total.meters)) for labels, total in totals.items()]
+    free = [("", labels, sum(one.free for one in total.stats)) for labels, total in totals.items()]
     yield _Metric(
         f"{name}_workers_available_percentage", "counter", "Per cent of workers free, summed over events.", free
     )
@@ -177,7 +177,7 @@ def _measure_whole(function: Function, gauges: Gauges, instance: str) -> Iterato
     """Measure what is the container's, and not one trigger's."""
     labels = (("instance", instance), ("namespace", function.namespace), ("function", function.name))
     told = {
-        "busy_seconds": (gauges.busy_seconds, "How long the longest event in hand has taken so far."),
+        "busy_seconds": (gauges.busy_seconds, "How long the longest event being handled has taken so far."),
         "stuck_workers": (float(gauges.stuck_workers), "Workers at one event for more than a minute."),
         "recent_events": (float(gauges.recent_events), "The last events: fifty, or a little more."),
         "recent_failures": (float(gauges.recent_failures), "How many of the last events failed."),
@@ -192,5 +192,5 @@ def _spread(labels: Labels, total: Total) -> Iterator[tuple[str, Labels, float]]
     buckets = list(accumulate(total.buckets))
     for bound, value in zip(bounds, buckets, strict=True):
         yield "_bucket", (*labels, ("le", bound)), value
-    yield "_sum", labels, sum(meter.seconds for meter in total.meters)
+    yield "_sum", labels, sum(stats.seconds for stats in total.stats)
     yield "_count", labels, buckets[-1]

@@ -39,7 +39,7 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--folder", type=Path, default=known.folder, help="folder of the user's files (%(default)s)")
     parser.add_argument("--health-port", type=int, default=HEALTH_PORT, help="port of /ready and /live (%(default)s)")
     parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="port of /metrics (%(default)s)")
-    parser.add_argument("--reload", action="store_true", help="load the handler anew on SIGUSR1")
+    parser.add_argument("--reload", action="store_true", help="load the handler again on SIGUSR1")
     parser.add_argument(
         "--event", default="", help="handle the one event in this JSON file, - for standard input, and end"
     )

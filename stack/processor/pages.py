@@ -14,7 +14,7 @@ from stack.processor.configuration import Function
 from stack.processor.health import Page, Pages, PageServer
 from stack.processor.meter import Count
 from stack.processor.metrics import CONTENT_TYPE, Gauges, Total, render_metrics
-from stack.processor.place import Place
+from stack.processor.place import WorkerState
 from stack.processor.recent import RecentOutcomes
 
 # Seconds over which the rate is told; at least so many lie between two of the looks that it is made of.
@@ -24,7 +24,7 @@ STUCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Figures:
+class ProcessorStats:
     """A processor's state in numbers; `reason` is why it cannot handle events, empty when it can."""
 
     reason: str
@@ -38,7 +38,7 @@ class Figures:
     """Events a second, over the last minute or since the start."""
     in_flight: int
     busy_seconds: float
-    """How long the longest of the events in hand has taken so far."""
+    """How long the longest of the events in flight has taken so far."""
     stuck_workers: int
     """How many workers have been at one event for more than a minute."""
     recent_events: int
@@ -53,27 +53,27 @@ class Figures:
 class Reporter:
     """Makes the pages."""
 
-    def __init__(self, function: Function, places: Sequence[Place], find_trouble: Callable[[], str]) -> None:
+    def __init__(self, function: Function, workers: Sequence[WorkerState], find_trouble: Callable[[], str]) -> None:
         self._function = function
-        self._places = places
+        self._workers = workers
         self._find_trouble = find_trouble
-        self._total = Total([place.post.meter for place in places])
+        self._total = Total([worker.spec.stats for worker in workers])
         self._recent = RecentOutcomes()
         self._looks: deque[tuple[float, float]] = deque([(monotonic(), 0.0)])
         self.health_pages: Pages = {b"/ready": self._tell_ready, b"/live": self._tell_live, b"/status": self._tell}
         self.metric_pages: Pages = {b"/metrics": self._tell_metrics}
 
-    def measure(self) -> Figures:
+    def measure(self) -> ProcessorStats:
         """Return the state of now."""
         now = monotonic()
         total = self._total
         events = total.successes + total.failures
-        busy = [now - began for place in self._places if (began := place.post.clock.read())]
+        busy = [now - began for worker in self._workers if (began := worker.spec.timer.read())]
         recent = self._recent.note(int(events), int(total.failures))
-        return Figures(
+        return ProcessorStats(
             reason=self._find_trouble(),
-            failing_seconds=max((place.failing_seconds(now) for place in self._places), default=0.0),
-            refusal=next((place.notice for place in self._places if place.notice), ""),
+            failing_seconds=max((worker.failing_seconds(now) for worker in self._workers), default=0.0),
+            refusal=next((worker.notice for worker in self._workers if worker.notice), ""),
             events=int(events),
             failures=int(total.failures),
             rate=self._look(now, events),
@@ -99,9 +99,9 @@ class Reporter:
         return (events - before) / max(now - then, _STEP)
 
     def _tell_ready(self) -> Page:
-        figures = self.measure()
-        trouble = {"error": figures.reason, "failing_seconds": round(figures.failing_seconds, 1)}
-        return _as_json(503, trouble) if figures.reason else _as_json(200, {})
+        stats = self.measure()
+        trouble = {"error": stats.reason, "failing_seconds": round(stats.failing_seconds, 1)}
+        return _as_json(503, trouble) if stats.reason else _as_json(200, {})
 
     def _tell_live(self) -> Page:
         return _as_json(200, {})
@@ -112,9 +112,9 @@ class Reporter:
     def _tell_metrics(self) -> Page:
         function = self._function
         instance = os.environ.get("NUCLIO_FUNCTION_INSTANCE") or f"{function.namespace}-{function.name}"
-        figures = self.measure()
-        gauges = Gauges(figures.busy_seconds, figures.stuck_workers, figures.recent_events, figures.recent_failures)
-        text = render_metrics(function, [place.post for place in self._places], instance, gauges)
+        stats = self.measure()
+        gauges = Gauges(stats.busy_seconds, stats.stuck_workers, stats.recent_events, stats.recent_failures)
+        text = render_metrics(function, [worker.spec for worker in self._workers], instance, gauges)
         return Page(200, CONTENT_TYPE, text.encode())
 
 

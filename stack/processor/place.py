@@ -1,27 +1,27 @@
-"""The supervisor's book of one post: who fills it, how it is, and when it is filled again."""
+"""The supervisor's record of one worker: its process, how it is, and when it is started again."""
 
-from stack.processor.post import Post
+from stack.processor.post import WorkerSpec
 from stack.processor.process import Process
 from stack.processor.status import State, Status
 
 # Seconds before a process that ended is replaced: doubled each time, and forgotten after it was well for a while.
 _FIRST_DELAY, _LAST_DELAY = 0.1, 10.0
 _WELL_AFTER = 10.0
-# Seconds that a source which was connected may be without its broker before its post counts as not ready: a broker's
+# Seconds that a source which was connected may be without its broker before its worker counts as not ready: a broker's
 # restart passes unseen, and one that is gone shows.
 _PATIENCE = 30.0
 
 
-class Place:
-    """One post and the process that fills it; times are seconds of the monotonic clock."""
+class WorkerState:
+    """One worker and the process that it is at the time; times are seconds of the monotonic clock."""
 
-    def __init__(self, post: Post) -> None:
-        self.post = post
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.spec = spec
         self.process: Process | None = None
         self.start_at = 0.0
         self.was_ready = False
-        self.verdict = ""
-        """Why the process was killed, to be said of the messages that it had in hand."""
+        self.kill_reason = ""
+        """Why the process was killed, to be said of the messages that it had in flight."""
         self.notice = ""
         """What the process cannot see to, though it goes on."""
         self.leaves_by: float | None = None
@@ -31,10 +31,10 @@ class Place:
         self._delay = _FIRST_DELAY
         self._failing_since: float | None = None
 
-    def fill(self, process: Process, now: float) -> None:
+    def on_start(self, process: Process, now: float) -> None:
         """Note that a process was started."""
         self.process = process
-        self.verdict = self.notice = ""
+        self.kill_reason = self.notice = ""
         self._note(Status(State.STARTING, ""), now)
 
     def note(self, status: Status, now: float) -> None:
@@ -48,13 +48,13 @@ class Place:
             self._failing_since = None
         self._note(status, now)
 
-    def vacate(self, reason: str, now: float, *, is_blamed: bool = False) -> float:
+    def on_exit(self, reason: str, now: float, *, is_attributed: bool = False) -> float:
         """Note that the process ended; return the seconds until another is to be started.
 
         Where a message `is_blamed` the delay does not grow: that message waits before it comes again, and the others
         need not.
         """
-        if is_blamed or (self._status.state is State.READY and now - self._since > _WELL_AFTER):
+        if is_attributed or (self._status.state is State.READY and now - self._since > _WELL_AFTER):
             self._delay = _FIRST_DELAY
         if self._status.state not in (State.FAILED, State.BROKEN):
             self._note(Status(State.FAILED, reason), now)
@@ -76,7 +76,7 @@ class Place:
             self.process.stop()
 
     def renewed(self) -> bool:
-        """Tell whether the process that ended was told to make place, and let another start now."""
+        """Return whether the process that ended was told to make place, and let another start now."""
         was_told, self.leaves_by = self.leaves_by is not None, None
         if was_told:
             self._delay = _FIRST_DELAY
@@ -85,10 +85,10 @@ class Place:
 
     @property
     def is_broken(self) -> bool:
-        """Tell whether the last process ended for a reason that no other start changes."""
+        """Return whether the last process ended for a reason that no other start changes."""
         return self._status.state is State.BROKEN
 
-    def rest(self) -> None:
+    def park(self) -> None:
         """Start no process until the place is renewed."""
         self.start_at = float("inf")
 
@@ -99,10 +99,10 @@ class Place:
             return ""
         if state is State.WAITING and self.was_ready and now - self._since < _PATIENCE:
             return ""
-        return f"{self.post.title}: {reason or 'starting'}"
+        return f"{self.spec.title}: {reason or 'starting'}"
 
     def failing_seconds(self, now: float) -> float:
-        """Return how long the post has not come up at all; 0 if it ever was ready, or its source merely waits."""
+        """Return how long the worker has not come up at all; 0 if it ever was ready, or its source merely waits."""
         return 0.0 if self.was_ready or self._failing_since is None else now - self._failing_since
 
     def _note(self, status: Status, now: float) -> None:

@@ -15,7 +15,7 @@ _SHORT_TIMEOUT = 1.0
 def run(arguments: Sequence[str]) -> int:
     """Make a health check, `--health [--health-port PORT]`, or tell the states of hosts, `--states HOST…`."""
     if arguments[0] == "--states":
-        return tell_states(arguments[1:])
+        return print_states(arguments[1:])
     return probe(int(arguments[2]) if arguments[1:2] == ["--health-port"] else HEALTH_PORT)
 
 
@@ -30,7 +30,7 @@ def probe(port: int) -> int:
     return 0 if answer.split(b" ", 2)[1:2] == [b"200"] else 1
 
 
-def tell_states(hosts: Sequence[str]) -> int:
+def print_states(hosts: Sequence[str]) -> int:
     """Print one JSON document: what the processor on each host says of itself; one that does not answer is left out.
 
     One container of a stack is asked for all of them, since this machine cannot reach their addresses where Docker is

@@ -12,11 +12,11 @@ from typing import NoReturn, Protocol
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function
 from stack.processor.environment import apply_environment
-from stack.processor.front import Front
+from stack.processor.front import Dispatcher
 from stack.processor.logger import prepare_output
-from stack.processor.post import Post, Role
+from stack.processor.post import Role, WorkerSpec
 from stack.processor.status import State, StatusReader, StatusWriter
-from stack.processor.stop import Stop
+from stack.processor.stop import StopSignal
 from stack.processor.thread import start_thread
 from stack.processor.worker import Worker
 
@@ -46,15 +46,15 @@ class Process:
         self.status.close()
 
 
-class Duty(Protocol):
+class Runnable(Protocol):
     """What a process does until it is told to stop."""
 
-    def run(self, stop: Stop) -> int:
+    def run(self, stop: StopSignal) -> int:
         """Do it, and return the exit status."""
 
 
-def start_process(post: Post, function: Function, forget: Callable[[], None]) -> Process:
-    """Fork a process for a post.
+def start_process(spec: WorkerSpec, function: Function, close_others: Callable[[], None]) -> Process:
+    """Fork the process of a worker.
 
     `forget` runs in the new process first: it closes what is the supervisor's alone.
     """
@@ -67,18 +67,18 @@ def start_process(post: Post, function: Function, forget: Callable[[], None]) ->
     if not pid:
         os.close(lifeline_writer)
         os.close(status_reader)
-        forget()
-        _live(post, function, StatusWriter(status_writer), lifeline_reader)
+        close_others()
+        _run_child(spec, function, StatusWriter(status_writer), lifeline_reader)
     os.close(lifeline_reader)
     os.close(status_writer)
     return Process(pid, StatusReader(status_reader), lifeline_writer)
 
 
-def _live(post: Post, function: Function, status: StatusWriter, lifeline: int) -> NoReturn:
+def _run_child(spec: WorkerSpec, function: Function, status: StatusWriter, lifeline: int) -> NoReturn:
     """Be the process; never returns, since the frames above are the supervisor's."""
     code = 1
     try:
-        code = _run(post, function, status, lifeline)
+        code = _run(spec, function, status, lifeline)
         atexit._run_exitfuncs()
         sys.stdout.flush()
     except BaseException:
@@ -87,27 +87,27 @@ def _live(post: Post, function: Function, status: StatusWriter, lifeline: int) -
         os._exit(code)
 
 
-def _run(post: Post, function: Function, status: StatusWriter, lifeline: int) -> int:
+def _run(spec: WorkerSpec, function: Function, status: StatusWriter, lifeline: int) -> int:
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
     # Ctrl-C reaches every process of a terminal; stopping is the supervisor's to order.
     signal.signal(signal.SIGINT, lambda _number, _frame: None)
     prepare_output()
     apply_environment(function)
-    post.hand.own()
-    stop = Stop()
+    spec.in_flight.own()
+    stop = StopSignal()
     start_thread("lifeline", lambda: _await_stop(lifeline, stop))
     try:
-        return _open_duty(post, function, status).run(stop)
+        return _build_runnable(spec, function, status).run(stop)
     except ConfigurationError as error:
-        status.tell(State.BROKEN, str(error))
+        status.send(State.BROKEN, str(error))
         return 1
 
 
-def _open_duty(post: Post, function: Function, status: StatusWriter) -> Duty:
-    return (Front if post.role is Role.FRONT else Worker)(post, function, status)
+def _build_runnable(spec: WorkerSpec, function: Function, status: StatusWriter) -> Runnable:
+    return (Dispatcher if spec.role is Role.DISPATCHER else Worker)(spec, function, status)
 
 
-def _await_stop(lifeline: int, stop: Stop) -> None:
+def _await_stop(lifeline: int, stop: StopSignal) -> None:
     os.read(lifeline, 1)
-    stop.order()
+    stop.give()

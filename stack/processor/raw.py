@@ -12,7 +12,7 @@ _TEXTS = ("content_type", "id", "method", "path", "url", "type", "type_version",
 
 
 def is_decoding() -> bool:
-    """Tell whether the texts of events are decoded; they are, unless the environment says otherwise."""
+    """Return whether the texts of events are decoded; they are, unless the environment says otherwise."""
     return os.environ.get(_SWITCH, "").strip().lower() not in _OFF
 
 

@@ -18,7 +18,7 @@ from stack.processor.response import Response
 _LIMIT = 4096
 
 
-class Recording(logging.Handler):
+class LogCapture(logging.Handler):
     """Keeps the lines that are logged while it is open."""
 
     def __init__(self, level: str, name: str) -> None:

@@ -15,12 +15,12 @@ from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function
 from stack.processor.environment import apply_environment
 from stack.processor.handler import HandlerError, format_user_traceback, load_handler
-from stack.processor.testing import Rehearsal, make_event, open_context
+from stack.processor.testing import HandlerRunner, make_event, open_context
 
 _BAD = 400
 
 
-def rehearse(function: Function, file_name: str) -> int:
+def run_once(function: Function, file_name: str) -> int:
     """Handle the event in a file; return the exit status, which is 1 if the answer's status is 400 or more.
 
     Whatever the function prints goes to standard error, so that standard output has the answer's body and no more.
@@ -33,14 +33,14 @@ def rehearse(function: Function, file_name: str) -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     apply_environment(function)
     try:
-        rehearsal = Rehearsal(load_handler(function.handler, function.folder), open_context(function.namespace))
+        runner = HandlerRunner(load_handler(function.handler, function.folder), open_context(function.namespace))
     except HandlerError as error:
         raise ConfigurationError(str(error)) from None
     try:
-        rehearsal.prepare()
+        runner.prepare()
     except BaseException as error:
         raise ConfigurationError(f"init_context failed:\n{format_user_traceback(error)}") from None
-    response = rehearsal.respond(event)
+    response = runner.respond(event)
     sys.stdout.flush()
     with os.fdopen(answer_output, "wb") as output:
         output.write(response.body + (b"\n" if response.body and not response.body.endswith(b"\n") else b""))

@@ -2,22 +2,22 @@
 
 from collections.abc import Callable
 
-from stack.processor.meter import Count, Meter
+from stack.processor.meter import Count, WorkerStats
 from stack.processor.status import State
 
 
 class SourceReport:
     """Passes a source's state on, and counts what it counts, and how often its connection came back."""
 
-    def __init__(self, tell: Callable[[State, str], None], meter: Meter) -> None:
-        self._tell = tell
-        self.count = meter.add
+    def __init__(self, send: Callable[[State, str], None], stats: WorkerStats) -> None:
+        self._send = send
+        self.count = stats.add
         self._was_ready = False
         self._is_lost = False
 
     def note(self, reason: str) -> None:
         """Say what the source cannot see to, though it goes on; nothing once it can."""
-        self._tell(State.NOTED, reason)
+        self._send(State.NOTED, reason)
 
     def __call__(self, state: State, reason: str) -> None:
         """Say that the source came to be, or ceased to be, able to hand over, and why."""
@@ -27,4 +27,4 @@ class SourceReport:
             if self._is_lost:
                 self.count(Count.RECONNECTED)
             self._was_ready, self._is_lost = True, False
-        self._tell(state, reason)
+        self._send(state, reason)

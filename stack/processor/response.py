@@ -43,7 +43,7 @@ class Response(NamedTuple):
 
     @property
     def is_failure(self) -> bool:
-        """Tell whether the handler says that it failed; the source of the event may try it again."""
+        """Return whether the handler says that it failed; the source of the event may try it again."""
         return self.status >= 500
 
 

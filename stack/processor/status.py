@@ -38,7 +38,7 @@ class StatusWriter:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def tell(self, state: State, reason: str = "") -> None:
+    def send(self, state: State, reason: str = "") -> None:
         """Tell the supervisor; a reason that is too long loses its beginning, since a traceback ends with the error."""
         text = reason
         while len(line := json.dumps([state, text]).encode() + b"\n") > _LINE_LIMIT:

@@ -18,11 +18,11 @@ class StreamedDelivery(Protocol):
     """A delivery whose response may be told in pieces: `begin`, any number of `send`, and `end`."""
 
     is_gone: bool
-    """Whether nobody waits for the response any more."""
+    """Whether no one waits for the response any more."""
 
     @property
     def is_full(self) -> bool:
-        """Tell whether more has been sent than could be passed on yet."""
+        """Return whether more has been sent than could be passed on yet."""
 
     def begin(self, response: Response) -> None:
         """Send the head and the first piece."""

@@ -1,7 +1,7 @@
-"""The supervisor: process 1 of a function's container, which keeps a process in each post.
+"""The supervisor: process 1 of a function's container, which keeps every worker's process running.
 
 It runs on one thread, since it forks. It replaces what dies, answers whether all is well, and on SIGTERM lets all that
-is in hand be finished.
+is in flight be finished.
 """
 
 import os
@@ -17,31 +17,31 @@ from stack.processor.configuration import Function
 from stack.processor.health import PageServer
 from stack.processor.pages import Reporter, open_servers
 from stack.processor.pids import PidsLimit
-from stack.processor.place import Place
-from stack.processor.post import Post, Role
+from stack.processor.place import WorkerState
+from stack.processor.post import Role, WorkerSpec
 from stack.processor.process import Process, start_process
 from stack.processor.status import State, Status
-from stack.processor.watch import Watch
+from stack.processor.watch import TimeoutMonitor
 
 # Seconds that remain for a process to close its connections after its last event, before it is killed.
 _GRACE = 2.0
 # Seconds within which two signals are one: a terminal's reaches the process itself and, from its parent, once more.
 _TWICE = 0.5
-# Seconds for an event in hand when the handler is loaded anew.
+# Seconds for an event in flight when the handler is loaded again.
 _RENEWAL = 2.0
 
 
 class Supervisor:
     """Runs the processes of a function until told to stop."""
 
-    def __init__(self, function: Function, posts: tuple[Post, ...], logger: Logger) -> None:
+    def __init__(self, function: Function, specs: tuple[WorkerSpec, ...], logger: Logger) -> None:
         self._function = function
         self._logger = logger
-        self._places = [Place(post) for post in posts]
+        self._workers = [WorkerState(spec) for spec in specs]
         self._selector = selectors.DefaultSelector()
-        self._watch = Watch(function.event_timeout)
+        self._timeouts = TimeoutMonitor(function.event_timeout)
         self._pids = PidsLimit()
-        self._reporter = Reporter(function, self._places, self._find_trouble)
+        self._reporter = Reporter(function, self._workers, self._find_trouble)
         self._servers: list[PageServer] = []
         self._deadline: float | None = None
         self._exit_code = 0
@@ -55,9 +55,9 @@ class Supervisor:
         for server in self._servers:
             server.register(self._selector)
         self._catch_signals()
-        while self._deadline is None or any(place.process for place in self._places):
+        while self._deadline is None or any(worker.process for worker in self._workers):
             if self._deadline is None:
-                self._fill_places()
+                self._start_workers()
             else:
                 self._stop_processes()
             for key, _ in self._selector.select(self._find_wait()):
@@ -71,11 +71,11 @@ class Supervisor:
     def stop(self, exit_code: int = 0) -> None:
         """Stop all processes."""
         now = self._stopped_at = monotonic()
-        longest = max((place.post.trigger.termination_timeout for place in self._places), default=0.0)
+        longest = max((worker.spec.trigger.termination_timeout for worker in self._workers), default=0.0)
         self._deadline = now + longest + _GRACE
         self._exit_code = exit_code
-        for place in self._places:
-            place.post.close_ports()
+        for worker in self._workers:
+            worker.spec.close_ports()
 
     def _catch_signals(self) -> None:
         for end in (self._wakeup_reader, self._wakeup_writer):
@@ -105,10 +105,10 @@ class Supervisor:
             self._deadline = monotonic()
 
     def _renew(self) -> None:
-        """Replace every process that has the handler, whose files have changed; fronts and their sockets stay."""
-        for place in self._places:
-            if place.post.role is not Role.FRONT and self._deadline is None:
-                place.renew(monotonic() + _RENEWAL)
+        """Replace every process that has the handler, whose files have changed; dispatchers and their sockets stay."""
+        for worker in self._workers:
+            if worker.spec.role is not Role.DISPATCHER and self._deadline is None:
+                worker.renew(monotonic() + _RENEWAL)
 
     def _reap(self) -> None:
         """Take the exit status of every process that ended, also of those that others left to process 1."""
@@ -119,73 +119,73 @@ class Supervisor:
                 return
             if not pid:
                 return
-            for place in self._places:
-                if place.process and place.process.pid == pid:
-                    self._mourn(place, place.process, os.waitstatus_to_exitcode(wait_status))
+            for worker in self._workers:
+                if worker.process and worker.process.pid == pid:
+                    self._on_exit(worker, worker.process, os.waitstatus_to_exitcode(wait_status))
 
-    def _mourn(self, place: Place, process: Process, code: int) -> None:
-        self._read_status(place, process)
+    def _on_exit(self, worker: WorkerState, process: Process, code: int) -> None:
+        self._read_status(worker, process)
         self._selector.unregister(process.status.descriptor)
         reason = f"ended by a signal: {signal.strsignal(-code)}" if code < 0 else f"ended with exit status {code}"
-        reason = place.verdict or reason
-        place.post.clock.stop()
-        is_blamed = place.post.hand.blame(place.verdict or f"the worker died: it {reason}")
-        delay = place.vacate(reason, monotonic(), is_blamed=is_blamed or bool(place.verdict))
-        if place.is_broken and self._function.reloads:
-            place.rest()
-        if place.renewed():
-            self._logger.info(f"{place.post.title}: loads the handler anew")
+        reason = worker.kill_reason or reason
+        worker.spec.timer.stop()
+        is_attributed = worker.spec.in_flight.attribute(worker.kill_reason or f"the worker died: it {reason}")
+        delay = worker.on_exit(reason, monotonic(), is_attributed=is_attributed or bool(worker.kill_reason))
+        if worker.is_broken and self._function.reloads:
+            worker.park()
+        if worker.renewed():
+            self._logger.info(f"{worker.spec.title}: loads the handler again")
         elif self._deadline is None:
-            place.post.meter.bury()
-            self._logger.warn_with(f"{place.post.title}: {reason}", pid=process.pid, again_in_seconds=delay)
+            worker.spec.stats.mark_dead()
+            self._logger.warn_with(f"{worker.spec.title}: {reason}", pid=process.pid, again_in_seconds=delay)
 
-    def _fill_places(self) -> None:
+    def _start_workers(self) -> None:
         now = monotonic()
-        for place in self._places:
-            if place.process is None and place.start_at <= now:
-                self._fill(place)
+        for worker in self._workers:
+            if worker.process is None and worker.start_at <= now:
+                self._start(worker)
 
-    def _fill(self, place: Place) -> None:
+    def _start(self, worker: WorkerState) -> None:
         try:
-            process = start_process(place.post, self._function, partial(self._forget, place.post))
+            process = start_process(worker.spec, self._function, partial(self._close_others, worker.spec))
         except OSError as error:
-            delay = place.vacate(f"cannot be started: {error}", monotonic())
-            self._logger.error_with(f"{place.post.title}: cannot be started", error=str(error), again_in_seconds=delay)
+            delay = worker.on_exit(f"cannot be started: {error}", monotonic())
+            self._logger.error_with(f"{worker.spec.title}: cannot be started", error=str(error), again_in_seconds=delay)
             return
-        place.fill(process, monotonic())
-        read_status = partial(self._read_status, place, process)
+        worker.on_start(process, monotonic())
+        read_status = partial(self._read_status, worker, process)
         self._selector.register(process.status.descriptor, selectors.EVENT_READ, read_status)
 
-    def _forget(self, post: Post) -> None:
-        """Close, in the new process of a post, what is another's: a pipe or a port must end when its one owner does."""
+    def _close_others(self, spec: WorkerSpec) -> None:
+        """Close, in a new process, what is another's: a pipe or a port must end when its one owner does."""
         signal.set_wakeup_fd(-1)
         for server in self._servers:
             server.close()
         self._selector.close()
         self._wakeup_reader.close()
         self._wakeup_writer.close()
-        for place in self._places:
-            if place.process:
-                place.process.release()
-            if place.post is not post:
-                place.post.close_ports()
+        for worker in self._workers:
+            if worker.process:
+                worker.process.release()
+            if worker.spec is not spec:
+                worker.spec.close_ports()
 
-    def _read_status(self, place: Place, process: Process) -> None:
-        if place.process is not process:
+    def _read_status(self, worker: WorkerState, process: Process) -> None:
+        if worker.process is not process:
             return
         for status in process.status.read() or ():
-            self._take_status(place, status)
+            self._take_status(worker, status)
 
-    def _take_status(self, place: Place, status: Status) -> None:
-        place.note(status, monotonic())
-        if status.state is State.BROKEN and (not place.was_ready or self._function.reloads) and self._deadline is None:
-            self._logger.error(f"{place.post.title}: {status.reason}")
+    def _take_status(self, worker: WorkerState, status: Status) -> None:
+        worker.note(status, monotonic())
+        if status.state is State.BROKEN and (not worker.was_ready or self._function.reloads) and self._deadline is None:
+            self._logger.error(f"{worker.spec.title}: {status.reason}")
             self._give_up()
         elif status.state in (State.WAITING, State.NOTED) and status.reason:
-            self._logger.warn(f"{place.post.title}: {status.reason}")
+            self._logger.warn(f"{worker.spec.title}: {status.reason}")
         if not self._was_ready and not self._find_trouble():
             self._was_ready = True
-            self._logger.info_with("Ready", function=self._function.name, workers=len(self._places))
+            self._logger.info_with("Ready", function=self._function.name, workers=len(self._workers))
 
     def _give_up(self) -> None:
         """End, since no other start would help; or wait until the handler's file is saved again."""
@@ -193,30 +193,34 @@ class Supervisor:
             self.stop(exit_code=1)
 
     def _stop_processes(self) -> None:
-        """Order every process to stop, borrowers only when their front, which still lends, is gone."""
+        """Tell every process to stop, dispatched workers only after their dispatcher, which may have messages."""
         assert self._deadline is not None
         late = monotonic() >= self._deadline
-        fronts = {place.post.trigger.name for place in self._places if place.process and place.post.role is Role.FRONT}
-        for place in self._places:
-            if place.process is None:
+        dispatchers = {
+            worker.spec.trigger.name
+            for worker in self._workers
+            if worker.process and worker.spec.role is Role.DISPATCHER
+        }
+        for worker in self._workers:
+            if worker.process is None:
                 continue
             if late:
-                self._logger.warn(f"{place.post.title}: still busy, killed")
-                place.process.kill()
-            elif place.post.role is not Role.BORROWER or place.post.trigger.name not in fronts:
-                place.process.stop()
+                self._logger.warn(f"{worker.spec.title}: still busy, killed")
+                worker.process.kill()
+            elif worker.spec.role is not Role.DISPATCHED or worker.spec.trigger.name not in dispatchers:
+                worker.process.stop()
         if late:
             self._deadline = monotonic() + _GRACE
 
     def _end_late(self) -> None:
         """Kill the workers whose event has taken too long."""
-        for place in self._watch.find_late(self._places, monotonic()):
-            assert place.process is not None
-            place.verdict = self._watch.verdict
-            place.process.kill()
-        for place in self._places:
-            if place.process and place.leaves_by is not None and place.leaves_by <= monotonic():
-                place.process.kill()
+        for worker in self._timeouts.find_late(self._workers, monotonic()):
+            assert worker.process is not None
+            worker.kill_reason = self._timeouts.kill_reason
+            worker.process.kill()
+        for worker in self._workers:
+            if worker.process and worker.leaves_by is not None and worker.leaves_by <= monotonic():
+                worker.process.kill()
 
     def _end_fork_bomb(self) -> None:
         """End at once where no process can be started any more; process 1 takes all others with it."""
@@ -226,12 +230,12 @@ class Supervisor:
 
     def _find_wait(self) -> float | None:
         """Return the seconds until something is due without anything happening; None if nothing is."""
-        due = [self._watch.due, self._pids.due]
+        due = [self._timeouts.due, self._pids.due]
         if self._deadline is not None:
             due.append(self._deadline)
         else:
-            due += [place.start_at for place in self._places if place.process is None]
-            due += [place.leaves_by for place in self._places if place.process and place.leaves_by is not None]
+            due += [worker.start_at for worker in self._workers if worker.process is None]
+            due += [worker.leaves_by for worker in self._workers if worker.process and worker.leaves_by is not None]
         return None if min(due) == float("inf") else max(0.0, min(due) - monotonic())
 
     def _find_trouble(self) -> str:
@@ -239,4 +243,4 @@ class Supervisor:
         if self._deadline is not None:
             return "stopping"
         now = monotonic()
-        return next((trouble for place in self._places if (trouble := place.find_trouble(now))), "")
+        return next((trouble for worker in self._workers if (trouble := worker.find_trouble(now))), "")

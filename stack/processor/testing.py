@@ -28,14 +28,14 @@ from stack.processor.event import new_id, to_time
 from stack.processor.handler import find_init_context, is_async
 from stack.processor.invocation import Invoker
 from stack.processor.logger import ROOT, ConsoleFormatter, open_logger
-from stack.processor.post import Post, Role
+from stack.processor.post import Role, WorkerSpec
 from stack.processor.response import Response
 
 _TRIGGER = Trigger("default-http", "http", 1, "", "", "", Attributes("attributes", {}), 0.0, 0.0)
 _FIELDS = frozenset(inspect.signature(Event).parameters)
 _JSON = "application/json"
 
-_rehearsals: dict[Any, "Rehearsal"] = {}
+_runners: dict[Any, "HandlerRunner"] = {}
 
 
 def invoke(
@@ -56,11 +56,11 @@ def invoke(
         TypeError: a keyword argument is no attribute of an event.
         RuntimeError: an event loop runs already, as in an async test; call it from a plain one.
     """
-    rehearsal = Rehearsal(handler, context) if context else _rehearsals.get(handler)
-    if rehearsal is None:
-        rehearsal = _rehearsals[handler] = Rehearsal(handler, open_context())
-        rehearsal.prepare()
-    return rehearsal.invoke(make_event(**fields) if event is None else event, raises=raises)
+    runner = HandlerRunner(handler, context) if context else _runners.get(handler)
+    if runner is None:
+        runner = _runners[handler] = HandlerRunner(handler, open_context())
+        runner.prepare()
+    return runner.invoke(make_event(**fields) if event is None else event, raises=raises)
 
 
 def make_event(body: Any = b"", **fields: Any) -> Event:
@@ -107,7 +107,7 @@ def open_context(namespace: str = "nuclio") -> Context:
     return Context(logger, Platform("local", namespace), "0", TriggerInfo("http", _TRIGGER.name))
 
 
-class Rehearsal:
+class HandlerRunner:
     """A handler, its context and its event loop, for any number of events."""
 
     def __init__(self, handler: Callable[..., Any], context: Context) -> None:
@@ -130,8 +130,8 @@ class Rehearsal:
     def respond(self, event: Event, *, raises: bool = False) -> Response:
         """Return the response to an event, as it would be written."""
         kind = _RaisingInvoker if raises else Invoker
-        post = Post(_TRIGGER, Role.WORKER)
-        invoker = kind(self._handler, self._context, build=lambda message: message, post=post, complete=self._complete)
+        spec = WorkerSpec(_TRIGGER, Role.WORKER)
+        invoker = kind(self._handler, self._context, build=lambda message: message, spec=spec, complete=self._complete)
         delivery = _Delivery(event)
         if is_async(self._handler):
             self._complete(invoker.handle_async(delivery))
@@ -164,7 +164,7 @@ class _Delivery:
         self.response: Response | None = None
 
     def claim(self) -> bool:
-        """Tell that it is to be handled."""
+        """Return that it is to be handled."""
         return True
 
     def done(self, response: Response) -> None:

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 
-from stack.processor.place import Place
+from stack.processor.place import WorkerState
 
 # Seconds for a source to answer those who wait for a handler that is late: it looks twice a second.
 _ANSWERING = 1.0
 
 
-class Watch:
+class TimeoutMonitor:
     """Looks at the clocks of workers; a limit of zero means that an event may take any time.
 
-    An event that begins after a look cannot be late before a whole limit has passed. So, where nobody is busy, the
+    An event that begins after a look cannot be late before a whole limit has passed. So, where no one is busy, the
     next look is due only then; otherwise when the first of those who are busy would be late. No event is missed, and
     each is found late to within the time that the supervisor takes to wake.
     """
@@ -22,23 +22,23 @@ class Watch:
         """When the next look is due, in seconds of the monotonic clock."""
 
     @property
-    def verdict(self) -> str:
+    def kill_reason(self) -> str:
         """Why an event that was late failed."""
         return f"the handler timed out: it took longer than {self._limit:g} s"
 
-    def find_late(self, places: Iterable[Place], now: float) -> list[Place]:
+    def find_late(self, workers: Iterable[WorkerState], now: float) -> list[WorkerState]:
         """Return the places whose worker is late, and set when to look again."""
         if now < self.due:
             return []
-        late: list[Place] = []
+        late: list[WorkerState] = []
         self.due = now + self._limit
-        for place in places:
-            began = place.post.clock.read()
-            if not began or not place.process or place.verdict:
+        for worker in workers:
+            began = worker.spec.timer.read()
+            if not began or not worker.process or worker.kill_reason:
                 continue
-            ends = began + self._limit + (_ANSWERING if place.post.answers_late else 0.0)
+            ends = began + self._limit + (_ANSWERING if worker.spec.answers_late else 0.0)
             if now >= ends:
-                late.append(place)
+                late.append(worker)
             else:
                 self.due = min(self.due, ends)
         return late

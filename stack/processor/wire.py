@@ -1,4 +1,4 @@
-"""The wire between a front, which has the source, and the workers that borrow its messages one at a time.
+"""The wire between a dispatcher, which has the source, and the workers that it hands messages to.
 
 It is a Unix socket between processes of one processor. A frame is its length, in four bytes, and a value of plain
 types written by marshal, which both ends, being the same Python, read alike.
@@ -24,12 +24,12 @@ _NAMES = {kind: name for name, kind in _MESSAGES.items()}
 
 Outcome = tuple[Response, Failure | None]
 
-# The frame that tells a borrower that nobody waits for the stream that it sends.
+# The frame that tells a dispatched worker that no one waits for the stream that it sends.
 GONE = "gone"
 
 
 class Wire:
-    """One end of a loan's socket; waits where there is nothing to read."""
+    """One end of the socket between the two; waits where there is nothing to read."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -58,7 +58,7 @@ class Wire:
         return marshal.loads(data) if len(data) == size else None
 
     def is_cut(self) -> bool:
-        """Tell whether the other end is gone or takes no more, where nothing is due to be read."""
+        """Return whether the other end is gone or takes no more, where nothing is due to be read."""
         try:
             self._connection.send(b"")
         except OSError:
@@ -121,6 +121,6 @@ def unpack_response(frame: Any) -> Response:
 
 
 def is_own(connection: socket.socket) -> bool:
-    """Tell whether the other end runs as the same user: a name of the kernel's can be called by anyone."""
+    """Return whether the other end runs as the same user: a name of the kernel's can be called by anyone."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return bool(_CREDENTIALS.unpack(credentials)[1] == os.getuid())

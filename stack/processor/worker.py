@@ -11,7 +11,7 @@ from typing import Any
 
 from nuclio_sdk import Context, Logger, Platform, TriggerInfo
 
-from stack.processor.audience import Audience, read_audience
+from stack.processor.audience import CallerRights, read_rights
 from stack.processor.batch import gather, gather_async
 from stack.processor.configuration import Batch, Function
 from stack.processor.delivery import Delivery, Source
@@ -25,41 +25,41 @@ from stack.processor.handler import (
     is_async,
     load_handler,
 )
-from stack.processor.inbox import AsyncInbox, Inbox
+from stack.processor.inbox import AsyncDeliveryQueue, DeliveryQueue
 from stack.processor.invocation import Invoker
 from stack.processor.logger import open_logger
-from stack.processor.loop import LoopInbox
-from stack.processor.post import Post
+from stack.processor.loop import LoopSharingQueue
+from stack.processor.post import WorkerSpec
 from stack.processor.report import SourceReport
-from stack.processor.source.catalogue import find_patience, open_inbox, open_source
+from stack.processor.source.catalogue import find_flush_interval, open_queue, open_source
 from stack.processor.status import State, StatusWriter
-from stack.processor.stop import Stop
+from stack.processor.stop import StopSignal
 
 # Seconds that a source may take to send the last outcomes.
 _CLOSE_AFTER = 5.0
 
 
 class Worker:
-    """Runs the events of one post through the handler, one at a time."""
+    """Runs events through the handler, one at a time."""
 
-    def __init__(self, post: Post, function: Function, status: StatusWriter) -> None:
-        self._post = post
+    def __init__(self, spec: WorkerSpec, function: Function, status: StatusWriter) -> None:
+        self._post = spec
         self._function = function
         self._status = status
-        self._meter = post.meter
-        self._report = SourceReport(status.tell, post.meter)
-        self._logger: Logger = open_logger(post.logger_name, function.sink)
-        self._logger.bind(worker_id=str(post.index))
-        self._context = open_context(post, function, self._logger)
+        self._stats = spec.stats
+        self._report = SourceReport(status.send, spec.stats)
+        self._logger: Logger = open_logger(spec.logger_name, function.sink)
+        self._logger.bind(worker_id=str(spec.index))
+        self._context = open_context(spec, function, self._logger)
         # The loop of async functions; it is made when the first is run.
         self._runner = asyncio.Runner()
 
-    def run(self, stop: Stop) -> int:
+    def run(self, stop: StopSignal) -> int:
         """Load the handler, and serve until told to stop; return the exit status."""
         try:
             handler = load_handler(self._function.handler, self._function.folder)
         except HandlerError as error:
-            self._status.tell(State.BROKEN, str(error))
+            self._status.send(State.BROKEN, str(error))
             return 1
         try:
             if not self._prepare(handler):
@@ -69,9 +69,9 @@ class Worker:
                 handler,
                 self._context,
                 build=build,
-                post=self._post,
+                spec=self._post,
                 complete=self._complete,
-                audience=self._read_audience(),
+                rights=self._read_rights(),
             )
             if is_async(handler):
                 self._runner.run(self._serve_async(stop))
@@ -82,19 +82,19 @@ class Worker:
             self._runner.close()
         return 0
 
-    def _read_audience(self) -> Audience:
+    def _read_rights(self) -> CallerRights:
         attributes, function = self._post.trigger.attributes, self._function
-        return read_audience(attributes, function.signature_key, is_local=function.reloads)
+        return read_rights(attributes, function.signature_key, is_local=function.reloads)
 
     def _prepare(self, handler: Handler) -> bool:
-        """Call the user's init_context; tell whether it went well."""
+        """Call the user's init_context; return whether it went well."""
         prepare = find_init_context(handler)
         try:
             if prepare:
                 self._complete(prepare(self._context))
         except BaseException as error:
             self._logger.error_with("init_context failed", traceback=format_user_traceback(error))
-            self._status.tell(State.FAILED, f"init_context failed: {describe_error(error)}")
+            self._status.send(State.FAILED, f"init_context failed: {describe_error(error)}")
             return False
         return True
 
@@ -110,71 +110,71 @@ class Worker:
         """Return what a user's function returned, or what that, being awaitable, comes to."""
         return self._runner.run(_wait_for(result)) if inspect.isawaitable(result) else result
 
-    def _serve(self, stop: Stop) -> None:
+    def _serve(self, stop: StopSignal) -> None:
         if self._post.trigger.batch:
             self._serve_batches(self._post.trigger.batch, stop)
             return
-        inbox = open_inbox(self._post)
-        source = self._open(inbox, stop)
+        queue = open_queue(self._post)
+        source = self._open(queue, stop)
         handle = self._invoker.handle
-        patience, flushed = find_patience(self._post), 0.0
-        while (delivery := inbox.get()) is not None:
+        patience, flushed = find_flush_interval(self._post), 0.0
+        while (delivery := queue.get()) is not None:
             if delivery.claim():
-                self._meter.begin()
+                self._stats.begin()
                 handle(delivery)
-            if inbox.is_empty() or monotonic() - flushed > patience:
+            if queue.is_empty() or monotonic() - flushed > patience:
                 source.flush()
                 flushed = monotonic()
         source.close(_CLOSE_AFTER)
 
-    def _serve_batches(self, batch: Batch, stop: Stop) -> None:
-        inbox = Inbox()
-        source = self._open(inbox, stop)
-        patience, flushed = find_patience(self._post), 0.0
-        while (delivery := inbox.get()) is not None:
-            self._invoker.handle_batch(gather(delivery, inbox.take, batch))
-            if inbox.is_empty() or monotonic() - flushed > patience:
+    def _serve_batches(self, batch: Batch, stop: StopSignal) -> None:
+        queue = DeliveryQueue()
+        source = self._open(queue, stop)
+        patience, flushed = find_flush_interval(self._post), 0.0
+        while (delivery := queue.get()) is not None:
+            self._invoker.handle_batch(gather(delivery, queue.take, batch))
+            if queue.is_empty() or monotonic() - flushed > patience:
                 source.flush()
                 flushed = monotonic()
         source.close(_CLOSE_AFTER)
 
-    async def _serve_async(self, stop: Stop) -> None:
-        inbox = AsyncInbox(asyncio.get_running_loop())
-        source = self._open(inbox, stop)
+    async def _serve_async(self, stop: StopSignal) -> None:
+        queue = AsyncDeliveryQueue(asyncio.get_running_loop())
+        source = self._open(queue, stop)
         handle, batch = self._invoker.handle_async, self._post.trigger.batch
-        patience, flushed = find_patience(self._post), 0.0
-        while (delivery := await _take(inbox)) is not None:
+        patience, flushed = find_flush_interval(self._post), 0.0
+        while (delivery := await _take(queue)) is not None:
             if batch:
-                await self._invoker.handle_batch_async(await gather_async(delivery, inbox.take, batch))
+                await self._invoker.handle_batch_async(await gather_async(delivery, queue.take, batch))
             elif delivery.claim():
-                self._meter.begin()
+                self._stats.begin()
                 await handle(delivery)
-            if inbox.is_empty() or monotonic() - flushed > patience:
+            if queue.is_empty() or monotonic() - flushed > patience:
                 source.flush()
                 flushed = monotonic()
         source.close(_CLOSE_AFTER)
 
-    def _open(self, inbox: Inbox | LoopInbox | AsyncInbox, stop: Stop) -> Source:
+    def _open(self, queue: DeliveryQueue | LoopSharingQueue | AsyncDeliveryQueue, stop: StopSignal) -> Source:
         """Start the source, and all that depends on it."""
-        source = open_source(self._post, self._function, inbox, self._report)
-        self._meter.watch(inbox.size)
+        source = open_source(self._post, self._function, queue, self._report)
+        self._stats.watch(queue.size)
         source.start()
         stop.attach(source)
         return source
 
 
-def open_context(post: Post, function: Function, logger: Logger) -> Context:
+def open_context(spec: WorkerSpec, function: Function, logger: Logger) -> Context:
     """Return the context that init_context and the handler get."""
-    trigger = TriggerInfo(post.trigger.kind, post.trigger.name)
+    trigger = TriggerInfo(spec.trigger.kind, spec.trigger.name)
     platform = Platform("local", function.namespace)
-    return Context(logger, platform, str(post.index), trigger)
+    return Context(logger, platform, str(spec.index), trigger)
 
 
-async def _take(inbox: AsyncInbox) -> Delivery | None:
+async def _take(queue: AsyncDeliveryQueue) -> Delivery | None:
     """Return the next delivery, also where a handler has cancelled the task that all of them run in."""
     while True:
         try:
-            return await inbox.get()
+            return await queue.get()
         except asyncio.CancelledError:
             continue
 
@@ -183,7 +183,7 @@ async def _wait_for(awaitable: Any) -> Any:
     return await awaitable
 
 
-def _open_builder(post: Post) -> Builder:
-    if post.pool:
-        return open_pool_builder([one.trigger for one in post.pool])
-    return open_builder(post.trigger)
+def _open_builder(spec: WorkerSpec) -> Builder:
+    if spec.pool:
+        return open_pool_builder([one.trigger for one in spec.pool])
+    return open_builder(spec.trigger)

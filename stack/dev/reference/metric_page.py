@@ -6,7 +6,7 @@ from pathlib import Path
 from stack.dev.reference.markdown import build_table, quote
 from stack.processor.configuration import parse_function
 from stack.processor.metrics import Gauges, render_metrics
-from stack.processor.post import Post, Role
+from stack.processor.post import Role, WorkerSpec
 
 _COLUMNS = ("metric", "type", "labels", "meaning")
 _HELP, _TYPE = (re.compile(rf"^# {word} (\S+) (.+)$", re.MULTILINE) for word in ("HELP", "TYPE"))
@@ -31,8 +31,8 @@ def build_metric_page() -> str:
 def _serve() -> str:
     """Return the page of a function that has handled nothing yet."""
     function = parse_function(_FUNCTION, secrets=Path(), folder=Path())
-    posts = [Post(trigger, Role.WORKER) for trigger in function.triggers]
-    return render_metrics(function, posts, "nuclio-thermo", Gauges())
+    specs = [WorkerSpec(trigger, Role.WORKER) for trigger in function.triggers]
+    return render_metrics(function, specs, "nuclio-thermo", Gauges())
 
 
 def _find_labels(page: str, name: str) -> list[str]:

@@ -8,49 +8,49 @@ from importlib import import_module
 
 from stack.processor.configuration import Function
 from stack.processor.delivery import Intake, Report, Source
-from stack.processor.inbox import Inbox
-from stack.processor.loop import LoopInbox
-from stack.processor.post import Post, Role, is_on_amqp
+from stack.processor.inbox import DeliveryQueue
+from stack.processor.loop import LoopSharingQueue
+from stack.processor.post import Role, WorkerSpec, is_on_amqp
 from stack.processor.source.pool import PoolSource
 
 _PACKAGE = "stack.processor.source"
 _AMQP = "rabbitmq.source"
 _MODULES = {"http": "http.source", "rabbit-mq": _AMQP, "mqtt": "mqtt.source", "cron": "cron.source"}
 
-# Seconds that outcomes may wait for more of their kind while the handler is busy. Nobody waits for the acknowledgement
+# Seconds that outcomes may wait for more of their kind while the handler is busy. No one waits for the acknowledgement
 # of a message, and a broker has less work with few of them.
 _PATIENCE, _AMQP_PATIENCE = 0.001, 0.01
 
 
-def find_patience(post: Post) -> float:
+def find_flush_interval(spec: WorkerSpec) -> float:
     """Return for how many seconds outcomes may wait for more of their kind while the handler is busy."""
-    return _AMQP_PATIENCE if post.role is Role.WORKER and post.trigger.kind in ("rabbit-mq", "mqtt") else _PATIENCE
+    return _AMQP_PATIENCE if spec.role is Role.WORKER and spec.trigger.kind in ("rabbit-mq", "mqtt") else _PATIENCE
 
 
-def open_inbox(post: Post) -> Inbox | LoopInbox:
+def open_queue(spec: WorkerSpec) -> DeliveryQueue | LoopSharingQueue:
     """Return what a sync handler takes its deliveries from: one that runs the source's loop, where it has one."""
-    has_loop = post.role is Role.WORKER and post.trigger.kind != "cron"
-    return LoopInbox() if has_loop else Inbox()
+    has_loop = spec.role is Role.WORKER and spec.trigger.kind != "cron"
+    return LoopSharingQueue() if has_loop else DeliveryQueue()
 
 
-def open_source(post: Post, function: Function, intake: Intake, report: Report) -> Source:
+def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> Source:
     """Return the source of a process, not started yet."""
-    if post.pool and post.role is not Role.BORROWER:
-        return PoolSource([partial(open_source, one, function) for one in post.pool], intake, report)
-    source: Source = import_module(_find_module(post)).open_source(post, function, intake, report)
+    if spec.pool and spec.role is not Role.DISPATCHED:
+        return PoolSource([partial(open_source, one, function) for one in spec.pool], intake, report)
+    source: Source = import_module(_find_module(spec)).open_source(spec, function, intake, report)
     return source
 
 
-def preload(posts: tuple[Post, ...]) -> None:
+def preload(specs: tuple[WorkerSpec, ...]) -> None:
     """Import what the sources of these processes need, so that all of them share one copy of it in memory."""
-    for post in posts:
-        if post.pool and post.role is not Role.BORROWER:
-            preload(post.pool)
+    for spec in specs:
+        if spec.pool and spec.role is not Role.DISPATCHED:
+            preload(spec.pool)
         else:
-            import_module(_find_module(post))
+            import_module(_find_module(spec))
 
 
-def _find_module(post: Post) -> str:
-    if post.role is Role.BORROWER:
+def _find_module(spec: WorkerSpec) -> str:
+    if spec.role is Role.DISPATCHED:
         return f"{_PACKAGE}.loan"
-    return f"{_PACKAGE}.{_AMQP if is_on_amqp(post.trigger) else _MODULES[post.trigger.kind]}"
+    return f"{_PACKAGE}.{_AMQP if is_on_amqp(spec.trigger) else _MODULES[spec.trigger.kind]}"

@@ -20,5 +20,5 @@ class Delays:
         return delay * uniform(1 - _JITTER, 1 + _JITTER)
 
     def reset(self) -> None:
-        """Begin anew: the attempt went well."""
+        """Begin again: the attempt went well."""
         self._delay = _FIRST

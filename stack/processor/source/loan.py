@@ -1,38 +1,38 @@
-"""The source of a worker that borrows: a front, in another process, which has the true source."""
+"""The source of a dispatched worker: a dispatcher, in another process, which has the true source."""
 
 import socket
 from typing import Any
 
 from stack.processor.configuration import Function
 from stack.processor.delivery import Failure, Intake, Report
-from stack.processor.post import Post
+from stack.processor.post import WorkerSpec
 from stack.processor.response import Response
 from stack.processor.status import State
 from stack.processor.thread import start_thread
 from stack.processor.wire import GONE, Wire, pack_outcome, pack_response, unpack_message
 
 
-class LoanSource:
-    """The source of a worker that borrows: its front."""
+class DispatchedSource:
+    """The source of a dispatched worker: its dispatcher."""
 
     def __init__(self, address: str | bytes, intake: Intake, report: Report) -> None:
         self._address = address
         self._intake = intake
         self._report = report
         self._wire: Wire | None = None
-        self._latest: BorrowedDelivery | None = None
+        self._latest: DispatchedDelivery | None = None
         self._stopping = False
 
     def start(self) -> None:
-        """Connect to the front, and again whenever it was replaced."""
+        """Connect to the dispatcher, and again whenever it was replaced."""
         self._connect()
-        start_thread("loan", self._read)
+        start_thread("dispatch", self._read)
 
     def flush(self) -> None:
         """Do nothing: outcomes are sent as they come."""
 
     def stop(self) -> None:
-        """Borrow no more."""
+        """Take no more."""
         self._stopping = True
         if self._wire:
             self._wire.stop()
@@ -44,7 +44,7 @@ class LoanSource:
 
     def _connect(self) -> None:
         connection = socket.socket(socket.AF_UNIX)
-        # The supervisor holds the listening end, so that this waits for a front that is being replaced.
+        # The supervisor holds the listening end, so that this waits for a dispatcher that is being replaced.
         connection.connect(self._address)
         self._wire = Wire(connection)
         self._report(State.READY, "")
@@ -63,15 +63,17 @@ class LoanSource:
             assert self._latest is not None
             self._latest.is_gone = True
             return
-        loan = Loan(wire, len(frame))
-        deliveries = [BorrowedDelivery(loan, index, unpack_message(message)) for index, message in enumerate(frame)]
+        dispatch = Dispatch(wire, len(frame))
+        deliveries = [
+            DispatchedDelivery(dispatch, index, unpack_message(message)) for index, message in enumerate(frame)
+        ]
         self._latest = deliveries[-1]
         for delivery in deliveries:
             self._intake.put(delivery)
 
 
-class Loan:
-    """What was lent at once, and is given back at once."""
+class Dispatch:
+    """Messages that were sent at once, and whose outcomes go back at once."""
 
     def __init__(self, wire: Wire, size: int) -> None:
         self.size = size
@@ -85,59 +87,59 @@ class Loan:
             self.send("done", self._outcomes)
 
     def send(self, kind: str, value: Any) -> None:
-        """Send one frame to the front."""
+        """Send one frame to the dispatcher."""
         try:
             self._wire.send((kind, value))
         except OSError:
-            # The front is gone and with it whoever waits for the outcome.
+            # The dispatcher is gone and with it those who wait for the outcome.
             return
 
 
-class BorrowedDelivery:
-    """A message that a front has lent."""
+class DispatchedDelivery:
+    """A message that a dispatcher has sent."""
 
-    __slots__ = ("_index", "_loan", "is_gone", "message")
+    __slots__ = ("_dispatch", "_index", "is_gone", "message")
 
-    # Sending waits for the front, which waits for the client.
+    # Sending waits for the dispatcher, which waits for the client.
     is_full = False
 
-    def __init__(self, loan: Loan, index: int, message: Any) -> None:
-        self._loan = loan
+    def __init__(self, dispatch: Dispatch, index: int, message: Any) -> None:
+        self._dispatch = dispatch
         self._index = index
         self.message = message
         self.is_gone = False
 
     @property
     def companions(self) -> int:
-        """The number of messages lent at once with this one."""
-        return self._loan.size - 1
+        """The number of messages sent at once with this one."""
+        return self._dispatch.size - 1
 
     def claim(self) -> bool:
-        """Tell that it is to be handled: the front has claimed it already."""
+        """Return that it is to be handled: the dispatcher has claimed it already."""
         return True
 
     def done(self, response: Response) -> None:
-        """Give it back, handled."""
-        self._loan.settle(self._index, pack_outcome(response, None))
+        """Report it handled."""
+        self._dispatch.settle(self._index, pack_outcome(response, None))
 
     def failed(self, response: Response, failure: Failure) -> None:
-        """Give it back, failed."""
-        self._loan.settle(self._index, pack_outcome(response, failure))
+        """Report it failed."""
+        self._dispatch.settle(self._index, pack_outcome(response, failure))
 
     def begin(self, response: Response) -> None:
-        """Give back the head of a stream and its first piece."""
-        self._loan.send("begin", pack_response(response))
+        """Send the head of a stream and its first piece."""
+        self._dispatch.send("begin", pack_response(response))
 
     def send(self, piece: bytes) -> None:
-        """Give back a piece of a stream."""
-        self._loan.send("piece", piece)
+        """Send a piece of a stream."""
+        self._dispatch.send("piece", piece)
 
     def end(self, failure: Failure | None) -> None:
         """Say that the stream has ended."""
-        self._loan.send("end", (failure.error, failure.origin) if failure else None)
+        self._dispatch.send("end", (failure.error, failure.origin) if failure else None)
 
 
-def open_source(post: Post, _function: Function, intake: Intake, report: Report) -> LoanSource:
+def open_source(spec: WorkerSpec, _function: Function, intake: Intake, report: Report) -> DispatchedSource:
     """Return the source of a process, not started yet."""
-    assert post.counter is not None
-    return LoanSource(post.counter.getsockname(), intake, report)
+    assert spec.listener is not None
+    return DispatchedSource(spec.listener.getsockname(), intake, report)

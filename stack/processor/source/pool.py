@@ -45,7 +45,7 @@ class PoolSource:
 
     @property
     def is_served(self) -> bool:
-        """Tell whether there is a worker yet for what any source brings."""
+        """Return whether there is a worker yet for what any source brings."""
         return self._intake.is_served
 
     def put(self, index: int, delivery: Delivery) -> None:
@@ -88,7 +88,7 @@ class _PoolIntake:
 
     @property
     def is_served(self) -> bool:
-        """Tell whether there is a worker yet."""
+        """Return whether there is a worker yet."""
         return self._pool.is_served
 
     def put(self, delivery: Delivery) -> None:

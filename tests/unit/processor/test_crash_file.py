@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from stack.processor.crash_file import MOST_DEATHS, CrashFiles
-from stack.processor.hand import MEMORY_BYTES, Hand, mark_message
+from stack.processor.hand import MEMORY_BYTES, InFlight, fingerprint_message
 
 
 def live(folder: Path, *held: int, released: int = 0) -> tuple[int, ...]:
     """Start, take messages, and end at once; return which messages are to blame."""
     files = CrashFiles(folder)
     for mark in held:
-        hand = Hand(memory=files.open_memory(MEMORY_BYTES))
-        hand.hold(mark)
-        hand.hold(99)
-        hand.release()
+        in_flight = InFlight(memory=files.open_memory(MEMORY_BYTES))
+        in_flight.hold(mark)
+        in_flight.hold(99)
+        in_flight.release()
     for _ in range(released):
-        hand.release()
-    return files.blamed
+        in_flight.release()
+    return files.attributed
 
 
 def test_message_that_was_in_hand_at_each_end_is_to_blame(tmp_path: Path) -> None:
@@ -55,6 +55,6 @@ def test_nothing_is_kept_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 
 def test_every_process_gives_a_message_the_same_mark() -> None:
-    program = "from stack.processor.hand import mark_message; print(mark_message('k\\udc80', b'body'))"
+    program = "from stack.processor.hand import fingerprint_message; print(fingerprint_message('k\\udc80', b'body'))"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert int(told) == mark_message("k\udc80", b"body")
+    assert int(told) == fingerprint_message("k\udc80", b"body")

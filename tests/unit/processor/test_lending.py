@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from stack.processor.delivery import Failure
-from stack.processor.lending import ClaimedDelivery, UnreadError, lend
+from stack.processor.lending import ClaimedDelivery, UnreadError, dispatch
 from stack.processor.message import HttpMessage
 from stack.processor.response import Response
 from stack.processor.wire import Wire
@@ -35,9 +35,9 @@ class Request:
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Wire, socket.socket]]:
-    front, borrower = socket.socketpair()
+    dispatcher, borrower = socket.socketpair()
     with borrower:
-        wire = Wire(front)
+        wire = Wire(dispatcher)
         yield wire, borrower
         wire.close()
 
@@ -49,7 +49,7 @@ def test_borrower_that_read_nothing_leaves_it_for_another(ends: tuple[Wire, sock
     # It goes when it has been sent the message, which it does not read; or, without a delay, before.
     threading.Timer(delay, borrower.close).start() if delay else borrower.close()
     with pytest.raises(UnreadError):
-        lend(wire, [request], 0.0)
+        dispatch(wire, [request], 0.0)
     assert request.outcome is None
     assert ClaimedDelivery(request).claim() and ClaimedDelivery(request).message is MESSAGE
 
@@ -61,6 +61,6 @@ def test_borrower_that_had_begun_fails_it(
     wire, borrower = ends
     borrower.shutdown(socket.SHUT_WR)
     request = Request()
-    assert not lend(wire, [request], limit)
+    assert not dispatch(wire, [request], limit)
     assert request.outcome is not None
     assert request.outcome[0] == status and error in request.outcome[1]

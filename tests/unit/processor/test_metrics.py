@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from stack.processor.meter import Count, Meter
+from stack.processor.meter import Count, WorkerStats
 from tests.ports import free_port
 from tests.unit.processor import running
 from tests.unit.processor.conftest import Start
@@ -117,9 +117,9 @@ def test_status_has_the_same_in_numbers_and_a_rate(start: Start) -> None:
     for path in ("/text", "/fail"):
         processor.ask(path)
     document = processor.health("/status").body.decode()
-    figures = dict(re.findall(r'"(\w+)": ([0-9.]+)', document))
-    assert (figures["events"], figures["failures"], figures["in_flight"]) == ("2", "1", "0")
-    assert 0.1 < float(figures["rate"]) <= 2.0
+    stats = dict(re.findall(r'"(\w+)": ([0-9.]+)', document))
+    assert (stats["events"], stats["failures"], stats["in_flight"]) == ("2", "1", "0")
+    assert 0.1 < float(stats["rate"]) <= 2.0
 
 
 def test_function_whose_metrics_port_is_taken_works_all_the_same(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,12 +132,12 @@ def test_function_whose_metrics_port_is_taken_works_all_the_same(start: Start, m
 
 
 def test_waiting_is_counted_while_the_worker_is_busy() -> None:
-    meter = Meter()
+    stats = WorkerStats()
     sizes = iter((3, 0))
-    meter.watch(lambda: next(sizes))
-    meter.begin()
-    meter.end(failed=False)
-    meter.begin()
-    meter.end(failed=True)
-    assert (meter.read(Count.IMMEDIATE), meter.read(Count.WAITED), meter.read(Count.FAILED)) == (1, 1, 1)
-    assert meter.wait_seconds > 0
+    stats.watch(lambda: next(sizes))
+    stats.begin()
+    stats.end(failed=False)
+    stats.begin()
+    stats.end(failed=True)
+    assert (stats.read(Count.IMMEDIATE), stats.read(Count.WAITED), stats.read(Count.FAILED)) == (1, 1, 1)
+    assert stats.wait_seconds > 0

@@ -7,7 +7,7 @@ from paho.mqtt.client import MQTTMessage
 
 from stack.contract import ATTEMPTS
 from stack.processor.delivery import Failure
-from stack.processor.hand import Hand
+from stack.processor.hand import InFlight
 from stack.processor.meter import Count
 from stack.processor.response import Response
 from stack.processor.source.mqtt import retries as module
@@ -24,7 +24,7 @@ class World:
         self.counted: list[Count] = []
         self.acknowledged: list[int] = []
         self.retries = MemoryRetries(most, SimpleNamespace(), SimpleNamespace(count=self.counted.append))
-        self.hand = Hand()
+        self.in_flight = InFlight()
         self.session = 1
 
     def note_claim(self) -> None:

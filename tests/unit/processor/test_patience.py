@@ -8,8 +8,8 @@ import pytest
 
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Trigger
-from stack.processor.inbox import Inbox
-from stack.processor.meter import Meter
+from stack.processor.inbox import DeliveryQueue
+from stack.processor.meter import WorkerStats
 from stack.processor.report import SourceReport
 from stack.processor.response import refuse
 from stack.processor.source.http import connection
@@ -18,12 +18,12 @@ from tests.unit.processor.running import wait_for
 
 
 @pytest.fixture
-def inbox() -> Inbox:
-    return Inbox()
+def queue() -> DeliveryQueue:
+    return DeliveryQueue()
 
 
 @pytest.fixture
-def address(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+def address(queue: DeliveryQueue, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """The address of a source whose clients must hurry."""
     for name in ("_HEAD_TIMEOUT", "_BODY_TIMEOUT", "_IDLE_TIMEOUT"):
         monkeypatch.setattr(connection, name, 0.3)
@@ -32,7 +32,9 @@ def address(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str
     trigger = Trigger("web", "http", 1, "", "", "", Attributes("a", {}), 1.0, 1.0)
     with socket.create_server(("127.0.0.1", 0)) as port:
         states: list[str] = []
-        source = HttpSource(trigger, [port], inbox, SourceReport(lambda state, _reason: states.append(state), Meter()))
+        source = HttpSource(
+            trigger, [port], queue, SourceReport(lambda state, _reason: states.append(state), WorkerStats())
+        )
         source.start()
         wait_for(lambda: states)
         yield port.getsockname()
@@ -66,10 +68,10 @@ def test_client_that_dawdles_is_left(address: tuple[str, int], data: bytes, answ
     assert seconds > 0.2
 
 
-def test_request_being_handled_may_take_longer(address: tuple[str, int], inbox: Inbox) -> None:
+def test_request_being_handled_may_take_longer(address: tuple[str, int], queue: DeliveryQueue) -> None:
     with socket.create_connection(address, timeout=10) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        delivery = inbox.get()
+        delivery = queue.get()
         assert delivery is not None and delivery.claim()
         time.sleep(1.0)
         delivery.done(refuse(200, "late"))
@@ -95,12 +97,12 @@ def test_body_that_trickles_is_left(address: tuple[str, int]) -> None:
     assert time.monotonic() - began > 0.3
 
 
-def test_body_that_comes_fast_enough_may_take_longer(address: tuple[str, int], inbox: Inbox) -> None:
+def test_body_that_comes_fast_enough_may_take_longer(address: tuple[str, int], queue: DeliveryQueue) -> None:
     with socket.create_connection(address, timeout=10) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 40000\r\n\r\n")
         for _ in range(10):
             client.sendall(b"a" * 4000)
             time.sleep(0.1)
-        delivery = inbox.get()
+        delivery = queue.get()
         assert delivery is not None and delivery.claim()
         delivery.done(refuse(200, ""))

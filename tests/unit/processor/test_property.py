@@ -18,7 +18,7 @@ from stack.processor.delivery import Failure
 from stack.processor.event import open_builder
 from stack.processor.invocation import Invoker
 from stack.processor.message import AmqpMessage, HttpMessage, MqttMessage
-from stack.processor.post import Post, Role
+from stack.processor.post import Role, WorkerSpec
 from stack.processor.response import Response
 from stack.processor.source.http.wire import ResponseWriter
 from stack.processor.testing import open_context
@@ -123,8 +123,8 @@ def handle(kind: str, message: Any, act: Any) -> tuple[Response, Failure | None]
         return act(event)
 
     def invoker(function: Any) -> Invoker:
-        post = Post(trigger, Role.WORKER)
-        return Invoker(function, CONTEXT, build=open_builder(trigger), post=post, complete=loop.run)
+        spec = WorkerSpec(trigger, Role.WORKER)
+        return Invoker(function, CONTEXT, build=open_builder(trigger), spec=spec, complete=loop.run)
 
     first, second = Kept(message), Kept(message)
     invoker(handler).handle(first)

@@ -12,8 +12,8 @@ from pika.exceptions import ChannelClosedByBroker, StreamLostError
 from stack.processor.source.rabbitmq import publisher as module
 from stack.processor.source.rabbitmq.field_table import encode_table
 from stack.processor.source.rabbitmq.properties import Properties
-from stack.processor.source.rabbitmq.publisher import CopyPublisher, Order
-from stack.processor.source.rabbitmq.retry import Copy
+from stack.processor.source.rabbitmq.publisher import PublishRequest, RetryPublisher
+from stack.processor.source.rabbitmq.retry import RetryMessage
 
 DENIED = ChannelClosedByBroker(403, "ACCESS_REFUSED - configure access refused")
 REFUSED = ChannelClosedByBroker(406, "PRECONDITION_FAILED - no")
@@ -99,16 +99,16 @@ class World:
             call_later=lambda delay, work, *arguments: self.later.append((delay, lambda: work(*arguments)))
         )
         self.told: list[str] = []
-        self.publisher = CopyPublisher(None, loop, "", tell=self.told.append)
+        self.publisher = RetryPublisher(None, loop, "", report=self.told.append)
 
     def publish(self, *bodies: bytes, queue: str = "q.dead") -> None:
         for body in bodies:
             kept = partial(self.kept.append, body)
-            self.publisher.publish(Order(self._make(body, queue), kept, lambda: self.wanted))
+            self.publisher.publish(PublishRequest(self._make(body, queue), kept, lambda: self.wanted))
 
-    def _make(self, body: bytes, queue: str) -> Callable[[bool], Copy]:
-        def make(is_bare: bool) -> Copy:
-            return Copy(queue, 0, body, Properties(raw_headers=encode_table([("bare", is_bare)])))
+    def _make(self, body: bytes, queue: str) -> Callable[[bool], RetryMessage]:
+        def make(is_bare: bool) -> RetryMessage:
+            return RetryMessage(queue, 0, body, Properties(raw_headers=encode_table([("bare", is_bare)])))
 
         return make
 

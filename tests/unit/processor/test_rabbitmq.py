@@ -18,7 +18,7 @@ from stack.processor.source.rabbitmq.field_table import decode_table, encode_tab
 from stack.processor.source.rabbitmq.headers import note_origin, sign_again
 from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.properties import Properties
-from stack.processor.source.rabbitmq.retry import Copy, CopyPlan, copy_message, restore_origin
+from stack.processor.source.rabbitmq.retry import RetryMessage, RetryPlan, build_retry, restore_origin
 from stack.processor.source.rabbitmq.topology import Topology, explain_refusal, find_other_type, plan_topology
 
 FAILURE = Failure("ValueError: no", 'File "main.py", line 1, in handler')
@@ -31,15 +31,15 @@ def plan(kind: str, **attributes: Any) -> Topology:
     return plan_topology(function.triggers[0], function)
 
 
-PLAN = CopyPlan("q", 3, "f", b"key")
+PLAN = RetryPlan("q", 3, "f", b"key")
 
 
-def copy(headers: dict[str, Any] | None = None, attempts: int = 0, retries: int = 3, **properties: Any) -> Copy:
+def copy(headers: dict[str, Any] | None = None, attempts: int = 0, retries: int = 3, **properties: Any) -> RetryMessage:
     message = AmqpMessage("e", "k", BasicProperties(headers=headers, **properties), b"b", attempts)
-    return copy_message(message, FAILURE, replace(PLAN, retries=retries))
+    return build_retry(message, FAILURE, replace(PLAN, retries=retries))
 
 
-def arrive(copied: Copy, **changed: Any) -> AmqpMessage:
+def arrive(copied: RetryMessage, **changed: Any) -> AmqpMessage:
     """Return a copy as it comes back from the broker."""
     encoded = b"".join(copied.properties.encode())
     properties = Properties().decode(encoded)
@@ -108,7 +108,7 @@ def test_attempts_that_somebody_else_counted_are_none(value: Any) -> None:
     properties = BasicProperties(headers={"x-nuclio-attempts": value, "x-nuclio-signature": "0" * 64, "mine": 1})
     message = restore_origin(AmqpMessage("e", "k", properties, b"b"), PLAN)
     assert (message.attempts, message.properties.headers) == (0, {"mine": 1})
-    assert copy_message(message, FAILURE, PLAN).arguments("")["x-message-ttl"] == 1000
+    assert build_retry(message, FAILURE, PLAN).arguments("")["x-message-ttl"] == 1000
 
 
 def test_every_queue_for_retries_gives_its_messages_back() -> None:
@@ -143,7 +143,7 @@ def test_copy_keeps_what_may_be_kept() -> None:
 
 def test_first_failure_stays_the_first() -> None:
     properties = BasicProperties(headers={"x-nuclio-first-failed": "2020-01-01T00:00:00Z"})
-    copied = copy_message(AmqpMessage("e", "k", properties, b"b", 1), FAILURE, PLAN)
+    copied = build_retry(AmqpMessage("e", "k", properties, b"b", 1), FAILURE, PLAN)
     headers = decode_table(copied.properties.raw_headers)
     assert headers["x-nuclio-first-failed"] == "2020-01-01T00:00:00Z"
     assert headers["x-nuclio-last-failed"] > "2020"
@@ -203,7 +203,7 @@ def test_message_that_moves_to_another_queue_tells_where_it_was_published() -> N
 
 @pytest.mark.parametrize("text", ["\ud800", "x" * 10_000_000, "\0", "é" * 100_000])
 def test_copy_of_any_error_fits_into_a_frame(text: str) -> None:
-    properties = copy_message(AmqpMessage("\ud800", b"\xff", BasicProperties(), b"b"), Failure(text, text), PLAN)
+    properties = build_retry(AmqpMessage("\ud800", b"\xff", BasicProperties(), b"b"), Failure(text, text), PLAN)
     assert properties.properties.size < 131_072
     assert decode_table(properties.properties.raw_headers)["x-nuclio-routing-key"] == b"\xff"
 
@@ -213,7 +213,7 @@ def test_headers_that_leave_no_room_for_the_error_are_named() -> None:
     table = encode_table([("large", "x" * 60_000), *((name, "y" * 10) for name in names)])
     assert 120_000 < len(table) < 131_072
     properties = Properties().decode(b"".join(Properties(raw_headers=table).encode()))
-    copied = copy_message(AmqpMessage("e", "k", properties, b"b"), Failure("no", "x" * 10_000), PLAN).properties
+    copied = build_retry(AmqpMessage("e", "k", properties, b"b"), Failure("no", "x" * 10_000), PLAN).properties
     headers = decode_table(copied.raw_headers)
     assert copied.size < 131_072
     assert (headers["x-nuclio-left-out"], "small-2499" in headers) == ("large", True)
@@ -225,7 +225,7 @@ def test_copy_keeps_the_bytes_of_every_header() -> None:
         deep = b"\1aF" + len(deep).to_bytes(4) + deep
     odd = [deep, b"\1tT" + b"\xff" * 8, b"\1ff\x41\xad\x99\x9a", b"\2\xff\xfeS\0\0\0\1\xff", b"\1ab\x80"]
     properties = Properties().decode(b"".join(Properties(raw_headers=b"".join(odd), content_type=b"\xff").encode()))
-    copied = copy_message(AmqpMessage("e", "k", properties, b"b"), FAILURE, PLAN).properties
+    copied = build_retry(AmqpMessage("e", "k", properties, b"b"), FAILURE, PLAN).properties
     assert copied.raw_headers.endswith(b"".join(odd))
     assert copied.content_type == b"\xff"
 

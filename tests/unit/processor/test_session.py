@@ -8,12 +8,12 @@ import pika
 import pytest
 
 from stack.processor.delivery import Failure
-from stack.processor.hand import Hand
+from stack.processor.hand import InFlight
 from stack.processor.response import Response
 from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.properties import Properties
-from stack.processor.source.rabbitmq.publisher import Order
-from stack.processor.source.rabbitmq.retry import CopyPlan, Policy
+from stack.processor.source.rabbitmq.publisher import PublishRequest
+from stack.processor.source.rabbitmq.retry import Policy, RetryPlan
 from stack.processor.source.rabbitmq.session import AmqpDelivery, Session
 from stack.processor.source.rabbitmq.topology import Topology
 
@@ -81,12 +81,12 @@ class World:
     def __init__(self, prefetch: int = 500, *, channel: Channel | None = None, is_patient: bool = False) -> None:
         self.channel = channel or Channel()
         self.deliveries: list[AmqpDelivery] = []
-        self.orders: list[Order] = []
+        self.orders: list[PublishRequest] = []
         self.tag = 0
         plan: Any = SimpleNamespace(
             topology=Topology("q", True, "", False, False, ()), policy=Policy("retry", False, 0),
-            copies=CopyPlan("q", 0, "f", b"key"), publisher=SimpleNamespace(publish=self.orders.append),
-            prefetch=Prefetch(prefetch), hand=Hand(), heartbeat=30.0, overdue={}, count=lambda _what: None,
+            retry_plan=RetryPlan("q", 0, "f", b"key"), publisher=SimpleNamespace(publish=self.orders.append),
+            prefetch=Prefetch(prefetch), in_flight=InFlight(), heartbeat=30.0, overdue={}, count=lambda _what: None,
             note_outcome=lambda: None,
         )  # fmt: skip
         self.session = Session(self.channel, plan, SimpleNamespace(put=self.deliveries.append))
@@ -124,8 +124,8 @@ def test_consumer_that_stopped_goes_on_when_the_copies_of_large_messages_are_saf
         delivery.failed(DONE, Failure("no", ""))
     world.session.flush()
     assert world.channel.consumers == ["consumer 0"]
-    for order in world.orders:
-        order.confirmed()
+    for request in world.orders:
+        request.confirmed()
     assert world.channel.consumers == ["consumer 0", "consumer 1"]
 
 
@@ -169,10 +169,10 @@ def test_others_are_handled_while_the_broker_takes_no_copies() -> None:
     assert delivery.claim()
     delivery.failed(DONE, Failure("no", ""))
     world.session.flush()
-    (order,) = world.orders
+    (request,) = world.orders
     world.channel.later.pop()()
     assert (world.channel.cancelled, world.channel.consumers[1:]) == (["consumer 0"], ["consumer 1"])
-    order.confirmed()
+    request.confirmed()
     assert world.channel.acknowledged == [1] and world.session.is_settled
 
 

@@ -144,9 +144,9 @@ def test_idle_worker_that_is_killed_costs_no_request(start: Start) -> None:
 def test_front_that_is_killed_is_replaced_and_its_workers_stay(start: Start) -> None:
     processor = start("dies", triggers={"web": {"kind": "http", "numWorkers": 2}})
     workers = {processor.ask().body for _ in range(20)}
-    front = next(pid for pid in processor.workers() if str(pid).encode() not in workers)
-    os.kill(front, signal.SIGKILL)
-    wait_for(lambda: front not in processor.workers() and processor.health().status == 200)
+    dispatcher = next(pid for pid in processor.workers() if str(pid).encode() not in workers)
+    os.kill(dispatcher, signal.SIGKILL)
+    wait_for(lambda: dispatcher not in processor.workers() and processor.health().status == 200)
     assert {processor.ask().body for _ in range(20)} <= workers
 
 

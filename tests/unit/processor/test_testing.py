@@ -9,7 +9,7 @@ from typing import Any
 import nuclio_sdk
 import pytest
 
-from stack.processor.testing import Rehearsal, invoke, make_event, open_context
+from stack.processor.testing import HandlerRunner, invoke, make_event, open_context
 from tests.unit.processor.running import ROOT
 
 CALLS: list[str] = []
@@ -115,7 +115,7 @@ def test_rehearsal_of_an_error_in_init_context_raises_it(tmp_path: Path) -> None
 
     handler.__module__ = module.__name__
     with pytest.raises(ZeroDivisionError):
-        Rehearsal(handler, open_context()).prepare()
+        HandlerRunner(handler, open_context()).prepare()
 
 
 def test_it_works_in_an_authors_own_pytest(tmp_path: Path) -> None:

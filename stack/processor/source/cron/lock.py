@@ -12,9 +12,9 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from stack.processor.source.delay import Delays
 from stack.processor.thread import start_thread
 
-# Seconds between two looks whether somebody has the queue.
+# Seconds between two looks whether someone has the queue.
 _AGAIN = 1.0
-# Milliseconds: nothing else removes a queue that outlived, with the broker, everybody who wanted it.
+# Milliseconds: nothing else removes a queue that outlived, with the broker, all who wanted it.
 _UNUSED = {"x-expires": 60_000}
 # Seconds: a holder whose network is cut is off duty, for the broker, after two of these.
 _HEARTBEAT = 5
@@ -25,8 +25,8 @@ _ACCESS_REFUSED = 403
 class Lock:
     """Held by one connection at a time.
 
-    While the broker is away nobody can tell who is there: then whoever held it goes on holding it, and who was refused
-    stays off duty; one that has not reached the broker yet takes itself for the only one.
+    While the broker is away no one can tell who is there: then the one that held it goes on holding it, and one that
+    was refused stays off duty; one that has not reached the broker yet takes itself for the only one.
     """
 
     def __init__(self, url: str, queue: str) -> None:
@@ -78,10 +78,10 @@ class Lock:
     def _take(self, channel: Any) -> bool:
         """Return whether the broker lets this connection have the queue.
 
-        It is asked only when nobody is there: each refusal is an error in the broker's log.
+        It is asked only when no one is there: each refusal is an error in the broker's log.
 
         Raises:
-            ChannelClosedByBroker: the account may not use the queue, so that nobody can tell who is there.
+            ChannelClosedByBroker: the account may not use the queue, so that no one can tell who is there.
         """
         try:
             found = channel.queue_declare(self._queue, durable=True, auto_delete=True, arguments=_UNUSED)
@@ -96,4 +96,4 @@ class Lock:
 
 
 def _ignore(*_message: object) -> None:
-    """Take what somebody may send there."""
+    """Take what someone may send there."""

@@ -6,7 +6,7 @@ from stack.contract import name_lock
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
 from stack.processor.message import CronMessage
-from stack.processor.post import Post
+from stack.processor.post import WorkerSpec
 from stack.processor.response import Response
 from stack.processor.source.cron.lock import Lock
 from stack.processor.source.cron.schedule import read_schedule
@@ -25,7 +25,7 @@ class CronDelivery:
         self.is_over = threading.Event()
 
     def claim(self) -> bool:
-        """Tell that it is to be handled: nobody else has it."""
+        """Return that it is to be handled: no one else has it."""
         return True
 
     def done(self, response: Response) -> None:
@@ -59,7 +59,7 @@ class CronSource:
         start_thread("cron", self._run)
 
     def flush(self) -> None:
-        """Do nothing: nobody waits for the outcome."""
+        """Do nothing: no one waits for the outcome."""
 
     def stop(self) -> None:
         """Hand over nothing more."""
@@ -85,7 +85,7 @@ class CronSource:
                 self._fire()
 
     def _wait_until(self, due: float) -> bool:
-        """Wait for a moment; tell whether it came before the order to stop."""
+        """Wait for a moment; return whether it came before the order to stop."""
         while (wait := due - self._schedule.now()) > 0:
             if self._is_stopping.wait(min(wait, _LONGEST_WAIT)):
                 return False
@@ -109,6 +109,6 @@ def _read_message(trigger: Trigger) -> CronMessage:
     )
 
 
-def open_source(post: Post, function: Function, intake: Intake, report: Report) -> CronSource:
+def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> CronSource:
     """Return the source of a process, not started yet."""
-    return CronSource(post.trigger, function, intake, report)
+    return CronSource(spec.trigger, function, intake, report)

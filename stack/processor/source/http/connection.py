@@ -55,7 +55,7 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether a request has arrived, or may still, and is not answered yet."""
+        """Return whether a request has arrived, or may still, and is not answered yet."""
         return self._current is not None or bool(self._pending) or self._in_body or self._is_heard
 
     # What asyncio calls.
@@ -187,7 +187,7 @@ class HttpConnection(asyncio.Protocol):
         try:
             written = self._write(delivery, response, keep_alive=keep_alive)
         except Exception as error:
-            # The worker has made sure of what it sends; whatever it has missed must not leave the client waiting.
+            # The worker has made sure of what it sends; what it has missed must not leave the client waiting.
             refusal = refuse(500, f"the response cannot be written: {error}")
             written = self._write(delivery, refusal, keep_alive=keep_alive)
         self._transport.write(written)
@@ -262,13 +262,13 @@ class HttpConnection(asyncio.Protocol):
         self.deadline = self.source.now + _LINGER_TIMEOUT
 
     def give_up(self, response: Response) -> None:
-        """Answer the request that a handler has in hand, which will not answer it any more; then close."""
+        """Answer the request that a handler has in flight, which will not answer it any more; then close."""
         self._is_ending = True
         if self._current and not self._current.is_begun:
             self.respond(self._current, response)
 
     def finish(self, *, hear: bool = True) -> None:
-        """Close the connection, unless a request is under way; `hear` whoever has not asked anything yet."""
+        """Close the connection, unless a request is under way; `hear` a client that has not asked anything yet."""
         self._is_heard = hear and (self._is_new or self._in_head)
         if not self.is_busy:
             self._transport.close()

@@ -26,7 +26,7 @@ class Cors:
     """Seconds for which a browser may keep the answer to a preflight."""
 
     def admits(self, origin: str) -> bool:
-        """Tell whether pages of an origin may ask."""
+        """Return whether pages of an origin may ask."""
         return _ANY in self.origins or _is_among(origin, self.origins)
 
     def answer_preflight(self, headers: Mapping[bytes, bytes]) -> Response:

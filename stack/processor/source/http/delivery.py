@@ -71,7 +71,7 @@ class HttpDelivery:
         self._sent = 0
 
     def claim(self) -> bool:
-        """Tell whether it still waits for a worker, and has not been answered meanwhile."""
+        """Return whether it still waits for a worker, and has not been answered meanwhile."""
         return self.connection.source.waiting.pop(self, None) is not None
 
     def done(self, response: Response) -> None:
@@ -84,7 +84,7 @@ class HttpDelivery:
 
     @property
     def is_full(self) -> bool:
-        """Tell whether the client has not read enough yet."""
+        """Return whether the client has not read enough yet."""
         return self.connection.is_blocked or self._sent - self.written > _AHEAD
 
     def begin(self, response: Response) -> None:

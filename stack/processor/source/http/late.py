@@ -2,15 +2,15 @@
 
 from time import monotonic
 
-from stack.processor.clock import Clock
+from stack.processor.clock import EventTimer
 from stack.processor.response import Response, refuse
 
 
 class BusyTimer:
     """How long the handler of this process has been at its event; a process without a handler is never at one."""
 
-    def __init__(self, clock: Clock, limit: float) -> None:
-        self._clock = clock
+    def __init__(self, timer: EventTimer, limit: float) -> None:
+        self._timer = timer
         self._limit = limit
 
     @property
@@ -26,5 +26,5 @@ class BusyTimer:
         return refuse(503, f"no worker of this function was free within {patience:g} s{at_work}{ends}")
 
     def _measure(self) -> float:
-        began = self._clock.read()
+        began = self._timer.read()
         return monotonic() - began if began else 0.0

@@ -17,7 +17,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def is_foreign(method: bytes, headers: Mapping[bytes, bytes]) -> bool:
     """Return whether the page of another site sends a request; header names are in lower case.
 
-    A link that a person follows is nobody's page: a GET whose answer the browser shows as a page of its own.
+    A link that a person follows is no one's page: a GET whose answer the browser shows as a page of its own.
     """
     site = headers.get(b"sec-fetch-site")
     if site is not None:

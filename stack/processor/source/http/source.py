@@ -7,12 +7,12 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from stack.processor.clock import Clock
+from stack.processor.clock import EventTimer
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Intake, Report
 from stack.processor.loop import find_runner
 from stack.processor.meter import Count
-from stack.processor.post import Post
+from stack.processor.post import WorkerSpec
 from stack.processor.response import TIMED_OUT, Response
 from stack.processor.source.http.connection import HttpConnection
 from stack.processor.source.http.cors import read_cors
@@ -29,8 +29,8 @@ from stack.processor.thread import start_thread
 _HEAD_LIMIT, _BODY_LIMIT = 16 * 1024, 4 * 1024 * 1024
 # Seconds between looks at the time-outs; a shorter time-out is looked at ten times before it is over.
 _LONGEST_LOOK, _SHORTEST_LOOK = 0.5, 0.01
-# Seconds within which a worker that is free has taken a request, also on a machine that is busy: where nobody is to
-# wait, one that nobody has taken by then is turned away.
+# Seconds within which a worker that is free has taken a request, also on a machine that is busy: where no one is to
+# wait, one that no one has taken by then is turned away.
 _TAKING = 0.1
 # Seconds of a stop: new connections are still let in, since clients learn late that this container goes; the queue of
 # those who knocked before is emptied; and a connection that has not asked anything yet may still ask.
@@ -68,7 +68,7 @@ class HttpSource:
         self._loop = self._runner.loop
         self._report = report
         self._presence = presence
-        self._busy = busy or BusyTimer(Clock(), 0.0)
+        self._busy = busy or BusyTimer(EventTimer(), 0.0)
         self._is_shut = False
         self._is_closed = False
         self._outcomes: deque[tuple[HttpDelivery, Outcome]] = deque()
@@ -231,8 +231,8 @@ class HttpSource:
         self._loop.call_soon(self._runner.stop)
 
 
-def open_source(post: Post, function: Function, intake: Intake, report: Report) -> HttpSource:
+def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> HttpSource:
     """Return the source of a process, not started yet."""
     presence = open_presence(function.name, lambda: intake.is_served)
-    busy = BusyTimer(post.clock, function.event_timeout)
-    return HttpSource(post.trigger, post.ports, intake, report, presence=presence, busy=busy)
+    busy = BusyTimer(spec.timer, function.event_timeout)
+    return HttpSource(spec.trigger, spec.ports, intake, report, presence=presence, busy=busy)

@@ -56,7 +56,7 @@ class ResponseWriter:
 
 
 def write_chunk(piece: bytes) -> bytes:
-    """Return a piece, which is not empty, of a body whose length nobody knows yet."""
+    """Return a piece, which is not empty, of a body whose length no one knows yet."""
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 

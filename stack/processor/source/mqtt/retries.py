@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 from stack.contract import ATTEMPTS
 from stack.processor.delivery import Failure, Intake, Report, Source
-from stack.processor.hand import mark_message
+from stack.processor.hand import fingerprint_message
 from stack.processor.message import TOPIC, AmqpMessage, MqttMessage
 from stack.processor.meter import Count
-from stack.processor.source.rabbitmq.keeper import Keeper
+from stack.processor.source.rabbitmq.keeper import RetryQueueSource
 from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.source.rabbitmq.retry import find_delay
 from stack.processor.thread import start_thread
@@ -39,9 +39,9 @@ class Failed(Protocol):
         """Let the MQTT broker forget it."""
 
     def acknowledge_soon(self) -> None:
-        """Do the same from a thread whose source nobody has flush afterwards."""
+        """Do the same from a thread whose source no one has flush afterwards."""
 
-    def settle_blame(self) -> None:
+    def resolve_crash(self) -> None:
         """Note that its failure, if it was the death of a worker, is known here."""
 
 
@@ -51,31 +51,31 @@ class Retries(Source, Protocol):
     def keep(self, delivery: Any, failure: Failure) -> None:
         """See to a delivery that failed."""
 
-    def recall(self, mark: int) -> int:
+    def recall(self, fingerprint: int) -> int:
         """Return how often a message that the broker delivers again has failed, as far as that is known here."""
 
-    def forget(self, mark: int) -> None:
+    def forget(self, fingerprint: int) -> None:
         """Forget how often a message has failed: it is handled."""
 
 
 class BrokerRetries:
     """Failed messages on the stack's broker."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        self._keeper = keeper
-        self.start, self.flush = keeper.start, keeper.flush
-        self.stop, self.close = keeper.stop, keeper.close
+    def __init__(self, retry_source: RetryQueueSource) -> None:
+        self._retry_source = retry_source
+        self.start, self.flush = retry_source.start, retry_source.flush
+        self.stop, self.close = retry_source.stop, retry_source.close
 
     def keep(self, delivery: Failed, failure: Failure) -> None:
         """Keep a message there, and acknowledge it when it is safe."""
-        message = _to_amqp(delivery.message, self._keeper.topology.queue)
-        self._keeper.keep(message, failure, delivery.acknowledge_soon)
+        message = _to_amqp(delivery.message, self._retry_source.topology.queue)
+        self._retry_source.keep(message, failure, delivery.acknowledge_soon)
 
-    def recall(self, mark: int) -> int:
+    def recall(self, fingerprint: int) -> int:
         """Return 0: what failed is kept with its attempts, and the MQTT broker knows it no more."""
         return 0
 
-    def forget(self, mark: int) -> None:
+    def forget(self, fingerprint: int) -> None:
         """Do nothing: nothing is remembered."""
 
 
@@ -112,15 +112,15 @@ class MemoryRetries:
     def keep(self, delivery: Failed, failure: Failure) -> None:
         """Hand a message over again after its delay, or give it up."""
         delivery.attempts += 1
-        delivery.settle_blame()
-        mark = mark_message(delivery.message.topic, delivery.message.payload)
+        delivery.resolve_crash()
+        fingerprint = fingerprint_message(delivery.message.topic, delivery.message.payload)
         if delivery.attempts > self._retries:
-            self.forget(mark)
+            self.forget(fingerprint)
             self._count(Count.DEAD_LETTERED)
             _give_up(delivery, failure)
             delivery.acknowledge()
             return
-        self._remember(mark, delivery.attempts)
+        self._remember(fingerprint, delivery.attempts)
         self._count(Count.RETRIED)
         delivery.message.headers[ATTEMPTS] = delivery.attempts
         with self._changed:
@@ -128,19 +128,19 @@ class MemoryRetries:
             heapq.heappush(self._waiting, (due, next(self._numbers), delivery))
             self._changed.notify()
 
-    def recall(self, mark: int) -> int:
+    def recall(self, fingerprint: int) -> int:
         """Return how often a message has failed; of two that are alike, the one that failed last counts."""
-        return self._attempts.get(mark, 0)
+        return self._attempts.get(fingerprint, 0)
 
-    def forget(self, mark: int) -> None:
+    def forget(self, fingerprint: int) -> None:
         """Forget how often a message has failed."""
-        self._attempts.pop(mark, None)
+        self._attempts.pop(fingerprint, None)
 
-    def _remember(self, mark: int, attempts: int) -> None:
-        self.forget(mark)
+    def _remember(self, fingerprint: int, attempts: int) -> None:
+        self.forget(fingerprint)
         if len(self._attempts) >= _MOST_REMEMBERED:
             self.forget(next(iter(self._attempts)))
-        self._attempts[mark] = attempts
+        self._attempts[fingerprint] = attempts
 
     def _run(self) -> None:
         while (delivery := self._take()) is not None:

@@ -17,15 +17,15 @@ from paho.mqtt.reasoncodes import ReasonCode
 from stack.contract import ATTEMPTS
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
-from stack.processor.hand import Hand, mark_message
+from stack.processor.hand import InFlight, fingerprint_message
 from stack.processor.loop import find_runner
 from stack.processor.message import MqttMessage
-from stack.processor.post import Post
+from stack.processor.post import WorkerSpec
 from stack.processor.response import Response
 from stack.processor.source.delay import Delays
 from stack.processor.source.mqtt.address import connect, open_client, read_address
 from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
-from stack.processor.source.rabbitmq.keeper import Keeper
+from stack.processor.source.rabbitmq.keeper import RetryQueueSource
 from stack.processor.source.subscription import read_filters
 from stack.processor.status import State
 from stack.processor.thread import start_thread
@@ -46,7 +46,7 @@ class MqttDelivery:
     """One message on its way through a worker."""
 
     __slots__ = (
-        "_blamed_mark",
+        "_crash_fingerprint",
         "_is_again",
         "_mid",
         "_qos",
@@ -65,10 +65,10 @@ class MqttDelivery:
         self._qos = message.qos
         self._is_again = message.dup
         self._session = session
-        self._blamed_mark = 0
+        self._crash_fingerprint = 0
 
     def claim(self) -> bool:
-        """Tell whether it is to be handled.
+        """Return whether it is to be handled.
 
         It is not when its connection is gone, since the broker sends it again, nor when a worker died of it.
         """
@@ -77,41 +77,41 @@ class MqttDelivery:
             source.note_claim()
         if self._qos and not source.is_current(self._session):
             return False
-        mark = mark_message(self.message.topic, self.message.payload)
-        self._recall_attempts(mark)
-        if self._is_again and (reason := source.hand.take_blame(mark)):
-            self._blamed_mark = mark
+        fingerprint = fingerprint_message(self.message.topic, self.message.payload)
+        self._recall_attempts(fingerprint)
+        if self._is_again and (reason := source.in_flight.take_crash(fingerprint)):
+            self._crash_fingerprint = fingerprint
             source.retries.keep(self, Failure(reason, ""))
             return False
-        source.hand.hold(mark)
+        source.in_flight.hold(fingerprint)
         return True
 
-    def _recall_attempts(self, mark: int) -> None:
+    def _recall_attempts(self, fingerprint: int) -> None:
         """Go on counting where the broker delivers again, on another connection, what has failed here."""
-        if self._is_again and not self.attempts and (attempts := self._source.retries.recall(mark)):
+        if self._is_again and not self.attempts and (attempts := self._source.retries.recall(fingerprint)):
             self.attempts = self.message.headers[ATTEMPTS] = attempts
 
     def done(self, response: Response) -> None:
         """Have the message acknowledged."""
-        self._source.hand.release()
+        self._source.in_flight.release()
         if self.attempts:
-            self._source.retries.forget(mark_message(self.message.topic, self.message.payload))
+            self._source.retries.forget(fingerprint_message(self.message.topic, self.message.payload))
         self.acknowledge()
 
     def failed(self, response: Response, failure: Failure) -> None:
         """Have the message tried again, or kept as a dead letter."""
-        self._source.hand.release()
+        self._source.in_flight.release()
         self._source.retries.keep(self, failure)
 
-    def settle_blame(self) -> None:
-        """Note that whoever tries the message again knows of the worker that died of it."""
-        if self._blamed_mark:
-            self._source.hand.settle_blame(self._blamed_mark)
-            self._blamed_mark = 0
+    def resolve_crash(self) -> None:
+        """Note that the worker that tries the message again knows of the worker that died of it."""
+        if self._crash_fingerprint:
+            self._source.in_flight.resolve_crash(self._crash_fingerprint)
+            self._crash_fingerprint = 0
 
     def acknowledge(self) -> None:
         """Let the broker forget the message."""
-        self.settle_blame()
+        self.resolve_crash()
         if self._qos:
             self._source.acknowledge(self._mid, self._qos, self._session)
 
@@ -124,9 +124,11 @@ class MqttDelivery:
 class MqttSource:
     """One session with a broker, and what its subscriptions bring."""
 
-    def __init__(self, trigger: Trigger, function: Function, intake: Intake, report: Report, *, hand: Hand) -> None:
-        self.hand = hand
-        self.retries = _open_retries(trigger, function, intake, report, hand=hand)
+    def __init__(
+        self, trigger: Trigger, function: Function, intake: Intake, report: Report, *, in_flight: InFlight
+    ) -> None:
+        self.in_flight = in_flight
+        self.retries = _open_retries(trigger, function, intake, report, in_flight=in_flight)
         self._waiting = 0
         self._lock = threading.Lock()
         self._filters = read_filters(trigger)
@@ -176,7 +178,7 @@ class MqttSource:
         self._thread.join(timeout)
 
     def is_current(self, session: int) -> bool:
-        """Tell whether a connection is the one that there is now, and its messages are still to be handled."""
+        """Return whether a connection is the one that there is now, and its messages are still to be handled."""
         return session == self._session and not self._is_stopping
 
     def note_claim(self) -> None:
@@ -200,7 +202,7 @@ class MqttSource:
         self._loop.close()
 
     def _connect(self) -> None:
-        """Connect aside: it takes as long as the network takes to say that nobody is there."""
+        """Connect aside: it takes as long as the network takes to say that no one is there."""
         if not self._is_stopping:
             attempt = self._loop.run_in_executor(None, connect, self._client, self._address)
             attempt.add_done_callback(self._on_attempt)
@@ -232,7 +234,7 @@ class MqttSource:
                 break
 
     def _give_up(self, error: Exception) -> None:
-        """Begin anew after a packet that cannot be read."""
+        """Begin again after a packet that cannot be read."""
         self._report(State.WAITING, f"the broker {self._name} sent what is not MQTT: {error!r}")
         self._client.disconnect()
 
@@ -306,9 +308,11 @@ class MqttSource:
         self._intake.put(MqttDelivery(self, message, self._session))
 
 
-def _open_retries(trigger: Trigger, function: Function, intake: Intake, report: Report, *, hand: Hand) -> Retries:
+def _open_retries(
+    trigger: Trigger, function: Function, intake: Intake, report: Report, *, in_flight: InFlight
+) -> Retries:
     if function.broker_url:
-        return BrokerRetries(Keeper(trigger, function, intake, report, hand=hand))
+        return BrokerRetries(RetryQueueSource(trigger, function, intake, report, in_flight=in_flight))
     return MemoryRetries(trigger.attributes.integer("maxRetries", 3), intake, report)
 
 
@@ -341,6 +345,6 @@ def _to_text(value: bytes) -> str:
     return value.decode(errors="backslashreplace")
 
 
-def open_source(post: Post, function: Function, intake: Intake, report: Report) -> MqttSource:
+def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> MqttSource:
     """Return the source of a process, not started yet."""
-    return MqttSource(post.trigger, function, intake, report, hand=post.hand)
+    return MqttSource(spec.trigger, function, intake, report, in_flight=spec.in_flight)

@@ -21,7 +21,7 @@ class Acknowledgements:
 
     @property
     def is_free(self) -> bool:
-        """Tell whether nothing is held back."""
+        """Return whether nothing is held back."""
         return not self._held
 
     def hold(self, tag: int) -> None:

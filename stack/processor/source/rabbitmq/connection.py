@@ -1,4 +1,4 @@
-"""pika's connection with less work for each message: a third of all that is done for one that nobody handles."""
+"""pika's connection with less work for each message: a third of all that is done for one that no one handles."""
 
 from struct import Struct
 from typing import Any

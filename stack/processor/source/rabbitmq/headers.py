@@ -46,7 +46,7 @@ _TEXT_BYTES, _NAMES_BYTES = 16_384, 2048
 
 
 def read_origin(message: AmqpMessage, queue: str, key: bytes) -> Origin | None:
-    """Return what one of our own copies says of itself; None where a message is none, or somebody forged it."""
+    """Return what one of our own copies says of itself; None where a message is none, or someone forged it."""
     headers = message.properties.headers
     if not headers or SIGNATURE not in headers:
         return None
@@ -86,7 +86,7 @@ def write_notes(
 
 
 def sign_again(properties: Any, body: bytes, queue: str, key: bytes) -> Properties:
-    """Return the properties with which a dead letter goes back to its queue: signed anew, as if it had never failed.
+    """Return the properties with which a dead letter goes back to its queue: signed again, as if it had never failed.
 
     Where it was first published is told again, so that its event is what it was.
     """

@@ -7,55 +7,57 @@ from stack.contract import MQTT, RABBITMQ, name_queue
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
-from stack.processor.hand import Hand
+from stack.processor.hand import InFlight
 from stack.processor.loop import ThreadRunner
 from stack.processor.message import AmqpMessage
 from stack.processor.meter import Count
-from stack.processor.source.rabbitmq.publisher import Order
-from stack.processor.source.rabbitmq.retry import Copy, copy_message, is_last
+from stack.processor.source.rabbitmq.publisher import PublishRequest
+from stack.processor.source.rabbitmq.retry import RetryMessage, build_retry, is_last
 from stack.processor.source.rabbitmq.source import RabbitSource
 from stack.processor.status import State
 
 Confirmed = Callable[[], None]
 
 
-class Keeper(RabbitSource):
+class RetryQueueSource(RabbitSource):
     """Takes failed messages, and hands them over again when their delay is over, until they are dead letters.
 
     It has a queue of its own, into which the queues of retries give their messages back, and treats what fails again
     as any queue's messages.
     """
 
-    def __init__(self, trigger: Trigger, function: Function, intake: Intake, report: Report, *, hand: Hand) -> None:
+    def __init__(
+        self, trigger: Trigger, function: Function, intake: Intake, report: Report, *, in_flight: InFlight
+    ) -> None:
         super().__init__(
-            _plan_queue(trigger, function), function, intake, _Quiet(report), hand=hand, runner=ThreadRunner()
+            _plan_queue(trigger, function), function, intake, _Quiet(report), in_flight=in_flight, runner=ThreadRunner()
         )
-        self._early: list[Order] | None = []
+        self._early: list[PublishRequest] | None = []
 
     def keep(self, message: AmqpMessage, failure: Failure, confirmed: Confirmed) -> None:
         """Keep a failed message, and call `confirmed`, on the I/O thread, when the broker has it; from any thread."""
 
         def settle() -> None:
-            self.count(Count.DEAD_LETTERED if is_last(message, self.copies) else Count.RETRIED)
+            self.count(Count.DEAD_LETTERED if is_last(message, self.retry_plan) else Count.RETRIED)
             confirmed()
 
-        def make(is_bare: bool) -> Copy:
-            return copy_message(message, failure, self.copies, is_bare=is_bare)
+        def make(is_bare: bool) -> RetryMessage:
+            return build_retry(message, failure, self.retry_plan, is_bare=is_bare)
 
-        self._loop.call_soon_threadsafe(self._keep, Order(make, settle, is_wanted=lambda: True))
+        self._loop.call_soon_threadsafe(self._keep, PublishRequest(make, settle, is_wanted=lambda: True))
 
-    def _keep(self, order: Order) -> None:
+    def _keep(self, request: PublishRequest) -> None:
         """Publish a copy; the first only when the queue is there into which it comes back."""
         if self._early is None:
-            self.publisher.publish(order)
+            self.publisher.publish(request)
         else:
-            self._early.append(order)
+            self._early.append(request)
 
     def _on_consuming(self) -> None:
         super()._on_consuming()
         early, self._early = self._early, None
-        for order in early or ():
-            self.publisher.publish(order)
+        for request in early or ():
+            self.publisher.publish(request)
 
 
 class _Quiet:

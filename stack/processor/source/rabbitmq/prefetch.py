@@ -47,7 +47,7 @@ class Prefetch:
         self.count = max(self._least, min(self.count, self.most_bytes // size))
 
     def revise(self) -> bool:
-        """Adapt the count to the events since the last time; tell whether it is another."""
+        """Adapt the count to the events since the last time; return whether it is another."""
         events, seconds, bytes_ = (now - then for now, then in zip(self._total, self._seen, strict=True))
         enough = _EVENTS if self._seen[0] else _FIRST_EVENTS
         if self.count == self._fixed or (events < enough and seconds < _SECONDS) or not events or self._is_resting:

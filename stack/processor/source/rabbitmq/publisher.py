@@ -1,7 +1,7 @@
 """Copies of failed messages on their way to the broker, until it has confirmed them.
 
 They go over a connection of their own. A broker that is short of memory or disk reads nothing more from a connection
-that publishes; acknowledgements on the same one would wait too, and with them whatever makes room.
+that publishes; acknowledgements on the same one would wait too, and with them all that makes room.
 """
 
 import sys
@@ -15,7 +15,7 @@ from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
 
 from stack.processor.source.delay import Delays
 from stack.processor.source.rabbitmq.connection import Connection
-from stack.processor.source.rabbitmq.retry import Copy
+from stack.processor.source.rabbitmq.retry import RetryMessage
 
 # Seconds until a copy that the broker did not take is published again; between attempts to connect, at most; and until
 # a queue that it refuses is asked for again.
@@ -23,13 +23,13 @@ _PUBLISH_AGAIN, _LONGEST_DELAY, _ASK_AGAIN = 1.0, 15.0, 15.0
 _ACCESS_REFUSED, _INEQUIVALENT = 403, 406
 
 Confirmed = Callable[[], None]
-MakeCopy = Callable[[bool], Copy]
+BuildRetry = Callable[[bool], RetryMessage]
 
 
-class Order(NamedTuple):
+class PublishRequest(NamedTuple):
     """A copy to be kept; `make` makes it, bare if so told, and `confirmed` is called when the broker has it."""
 
-    make: MakeCopy
+    make: BuildRetry
     confirmed: Confirmed
     is_wanted: Callable[[], bool]
     """Tells whether the original is still with us; if it is not, the broker delivers it again."""
@@ -37,11 +37,11 @@ class Order(NamedTuple):
 
 
 class _Sent(NamedTuple):
-    copy: Copy
-    order: Order
+    copy: RetryMessage
+    request: PublishRequest
 
 
-class CopyPublisher:
+class RetryPublisher:
     """Publishes copies, and connects for the first; all methods run on the I/O thread.
 
     The queues are declared at the first copy, so that functions which never fail leave none behind. Copies for a queue
@@ -49,19 +49,19 @@ class CopyPublisher:
     takes them. Their originals stay unacknowledged.
     """
 
-    def __init__(self, parameters: Any, loop: Any, queue_type: str, *, tell: Callable[[str], None]) -> None:
+    def __init__(self, parameters: Any, loop: Any, queue_type: str, *, report: Callable[[str], None]) -> None:
         self._parameters = parameters
         self._loop = loop
         self._queue_type = queue_type
-        self._tell = tell
-        self._aside: list[Order] = []
+        self._report = report
+        self._aside: list[PublishRequest] = []
         # Why the broker refuses a queue: until it is asked again, and until it has taken a copy for it.
         self._refused: dict[str, str] = {}
-        self._told: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
         self._delays = Delays(_LONGEST_DELAY)
         self._connection: Any = None
         self._channel: Any = None
-        self._waiting: deque[Order] = deque()
+        self._waiting: deque[PublishRequest] = deque()
         self._unconfirmed: dict[int, _Sent] = {}
         self._numbers = count(1)
         self._declared: set[str] = set()
@@ -72,17 +72,17 @@ class CopyPublisher:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether every copy is confirmed, not wanted any more, or for a queue that the broker refuses."""
-        return not any(order.is_wanted() for order in self._orders())
+        """Return whether every copy is confirmed, not wanted any more, or for a queue that the broker refuses."""
+        return not any(request.is_wanted() for request in self._requests_left())
 
     @property
     def is_connected(self) -> bool:
-        """Tell whether there is a connection, or an attempt to make one."""
+        """Return whether there is a connection, or an attempt to make one."""
         return self._connection is not None
 
-    def publish(self, order: Order) -> None:
+    def publish(self, request: PublishRequest) -> None:
         """Publish a copy; again and again where the broker does not take it."""
-        self._waiting.append(order)
+        self._waiting.append(request)
         self._advance()
 
     def close(self) -> None:
@@ -91,8 +91,8 @@ class CopyPublisher:
         if self._connection and self._connection.is_open:
             self._connection.close()
 
-    def _orders(self) -> list[Order]:
-        return [*self._waiting, *(sent.order for sent in self._unconfirmed.values())]
+    def _requests_left(self) -> list[PublishRequest]:
+        return [*self._waiting, *(sent.request for sent in self._unconfirmed.values())]
 
     def _advance(self) -> None:
         """Send what waits, as far as that can be done now."""
@@ -102,19 +102,19 @@ class CopyPublisher:
             self._connect()
             return
         while self._waiting and not self._declaring and not (self._is_careful and self._unconfirmed):
-            order = self._waiting.popleft()
-            if order.is_wanted():
-                self._take(order)
+            request = self._waiting.popleft()
+            if request.is_wanted():
+                self._take(request)
 
-    def _take(self, order: Order) -> None:
-        copy, order = _make(order)
+    def _take(self, request: PublishRequest) -> None:
+        copy, request = _make(request)
         if copy.queue in self._refused:
-            self._aside.append(order)
+            self._aside.append(request)
             return
         if copy.queue in self._declared:
-            self._send(copy, order)
+            self._send(copy, request)
             return
-        self._waiting.appendleft(order)
+        self._waiting.appendleft(request)
         self._declaring = copy.queue
         declared, arguments = partial(self._on_declared, copy.queue), copy.arguments(self._queue_type)
         self._channel.queue_declare(copy.queue, durable=True, arguments=arguments, callback=declared)
@@ -124,18 +124,18 @@ class CopyPublisher:
         self._declaring = ""
         self._advance()
 
-    def _send(self, copy: Copy, order: Order) -> None:
+    def _send(self, copy: RetryMessage, request: PublishRequest) -> None:
         """Publish; a copy counts among those to be confirmed once it has left without an error."""
         try:
             self._channel.basic_publish("", copy.queue, copy.body, copy.properties, mandatory=True)
         except Exception as error:
             if not self._channel or not self._channel.is_open:
-                self._waiting.appendleft(order)
+                self._waiting.appendleft(request)
                 return
             sys.stderr.write(f"the copy of a failed message cannot be sent as it is: {error!r}\n")
-            self._loop.call_later(_PUBLISH_AGAIN, self.publish, order._replace(is_bare=True))
+            self._loop.call_later(_PUBLISH_AGAIN, self.publish, request._replace(is_bare=True))
             return
-        self._unconfirmed[next(self._numbers)] = _Sent(copy, order)
+        self._unconfirmed[next(self._numbers)] = _Sent(copy, request)
 
     def _on_return(self, _channel: object, method: Any, properties: Any, body: bytes) -> None:
         """Note that a queue is gone, and which copy came back; the broker confirms that copy all the same.
@@ -154,14 +154,14 @@ class CopyPublisher:
         last = method.delivery_tag
         tags = [tag for tag in self._unconfirmed if tag <= last] if method.multiple else [last]
         for tag in tags:
-            copy, order = self._unconfirmed.pop(tag)
+            copy, request = self._unconfirmed.pop(tag)
             if method.NAME == "Basic.Ack" and tag not in self._returned:
                 self._delays.reset()
-                if self._told.pop(copy.queue, ""):
-                    self._tell_refusals()
-                order.confirmed()
+                if self._reported.pop(copy.queue, ""):
+                    self._report_refusals()
+                request.confirmed()
             else:
-                self._loop.call_later(_PUBLISH_AGAIN, self.publish, order)
+                self._loop.call_later(_PUBLISH_AGAIN, self.publish, request)
             self._returned.discard(tag)
         self._is_careful = self._is_careful and bool(self._unconfirmed or self._waiting)
         self._advance()
@@ -186,14 +186,14 @@ class CopyPublisher:
         self._advance()
 
     def _on_channel_lost(self, channel: Any, error: Exception) -> None:
-        """Begin anew with another connection, knowing why the broker closed the channel."""
+        """Begin again with another connection, knowing why the broker closed the channel."""
         if isinstance(error, ChannelClosedByBroker):
-            self._blame(error.reply_code, error.reply_text)
+            self._attribute(error.reply_code, error.reply_text)
         self._channel = None
         if channel.connection.is_open:
             channel.connection.close()
 
-    def _blame(self, code: int, text: str) -> None:
+    def _attribute(self, code: int, text: str) -> None:
         """Find out what the broker refused: a queue that is there and another, or one of the copies.
 
         It does not say which copy, so from then on each is sent alone; one that is refused alone goes bare, or waits
@@ -206,7 +206,7 @@ class CopyPublisher:
             self._refuse(queue, text)
         elif not self._declaring and len(self._unconfirmed) == 1:
             ((tag, sent),) = self._unconfirmed.items()
-            self._unconfirmed[tag] = sent._replace(order=sent.order._replace(is_bare=True))
+            self._unconfirmed[tag] = sent._replace(request=sent.request._replace(is_bare=True))
         self._is_careful = True
 
     def _find_only_queue(self) -> str:
@@ -219,42 +219,44 @@ class CopyPublisher:
             self._loop.call_later(_ASK_AGAIN, self._ask_again)
         self._refused[queue] = text
         self._declared.discard(queue)
-        if self._told.get(queue) != text:
-            self._told[queue] = text
-            self._tell_refusals()
+        if self._reported.get(queue) != text:
+            self._reported[queue] = text
+            self._report_refusals()
 
     def _ask_again(self) -> None:
         """Publish what was put aside, as far as the originals are still with us."""
         self._refused.clear()
-        wanted = [order for order in self._aside if order.is_wanted()]
+        wanted = [request for request in self._aside if request.is_wanted()]
         self._aside.clear()
         self._waiting.extend(wanted)
-        if self._told and not any(order.is_wanted() for order in self._orders()):
-            self._told.clear()
-            self._tell_refusals()
+        if self._reported and not any(request.is_wanted() for request in self._requests_left()):
+            self._reported.clear()
+            self._report_refusals()
         self._advance()
 
-    def _tell_refusals(self) -> None:
-        self._tell("; ".join(f"the broker refuses the queue {queue}: {text}" for queue, text in self._told.items()))
+    def _report_refusals(self) -> None:
+        self._report(
+            "; ".join(f"the broker refuses the queue {queue}: {text}" for queue, text in self._reported.items())
+        )
 
     def _on_lost(self, _connection: Any, error: BaseException) -> None:
         if isinstance(error, ConnectionClosedByBroker) and self._unconfirmed:
-            self._blame(error.reply_code, error.reply_text)
-        self._waiting.extendleft(reversed([sent.order for sent in self._unconfirmed.values()]))
+            self._attribute(error.reply_code, error.reply_text)
+        self._waiting.extendleft(reversed([sent.request for sent in self._unconfirmed.values()]))
         self._unconfirmed.clear()
         self._returned.clear()
         self._numbers = count(1)
         self._connection = self._channel = None
         self._declaring = ""
-        if any(order.is_wanted() for order in self._waiting):
+        if any(request.is_wanted() for request in self._waiting):
             self._loop.call_later(self._delays.next(), self._advance)
 
 
-def _make(order: Order) -> tuple[Copy, Order]:
+def _make(request: PublishRequest) -> tuple[RetryMessage, PublishRequest]:
     """Return a copy; a bare one where the original's properties allow no other."""
-    if not order.is_bare:
+    if not request.is_bare:
         try:
-            return order.make(False), order
+            return request.make(False), request
         except Exception as error:
             sys.stderr.write(f"the copy of a failed message cannot be made as it is: {error!r}\n")
-    return order.make(True), order._replace(is_bare=True)
+    return request.make(True), request._replace(is_bare=True)

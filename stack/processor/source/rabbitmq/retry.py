@@ -32,7 +32,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Copy:
+class RetryMessage:
     """A message as it goes to a queue of retries, or of dead letters if there is no delay; the delay is in seconds."""
 
     queue: str
@@ -60,7 +60,7 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class CopyPlan:
+class RetryPlan:
     """What copies are made with: the queue of the originals, and the function that they failed in."""
 
     queue: str
@@ -79,7 +79,7 @@ def read_policy(attributes: Attributes) -> Policy:
     return Policy(action, requeue, attributes.integer("maxRetries", 3))
 
 
-def restore_origin(message: AmqpMessage, plan: CopyPlan) -> AmqpMessage:
+def restore_origin(message: AmqpMessage, plan: RetryPlan) -> AmqpMessage:
     """Return a message as it was before it was retried, or sent again: where it was published, without our own notes.
 
     The headers that tell of its failures stay, if they are ours; what others write under our names is left out.
@@ -92,7 +92,7 @@ def restore_origin(message: AmqpMessage, plan: CopyPlan) -> AmqpMessage:
     return message._replace(exchange=origin.exchange, routing_key=origin.routing_key, attempts=origin.attempts)
 
 
-def copy_message(message: AmqpMessage, failure: Failure, plan: CopyPlan, *, is_bare: bool = False) -> Copy:
+def build_retry(message: AmqpMessage, failure: Failure, plan: RetryPlan, *, is_bare: bool = False) -> RetryMessage:
     """Return the copy of a failed message, and where it goes.
 
     A bare copy has none of the original's properties, for a broker that refuses them.
@@ -109,10 +109,10 @@ def copy_message(message: AmqpMessage, failure: Failure, plan: CopyPlan, *, is_b
         bare=is_bare,
     )
     queue = plan.queue + DEAD if dead else name_retry_queue(plan.queue, delay)
-    return Copy(queue, delay, message.body, properties)
+    return RetryMessage(queue, delay, message.body, properties)
 
 
-def is_last(message: AmqpMessage, plan: CopyPlan) -> bool:
+def is_last(message: AmqpMessage, plan: RetryPlan) -> bool:
     """Return whether a message that failed once more becomes a dead letter."""
     return message.attempts >= plan.retries
 

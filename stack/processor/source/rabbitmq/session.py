@@ -8,15 +8,15 @@ from typing import Any, Protocol
 
 from stack.contract import DELIVERY_COUNT
 from stack.processor.delivery import Failure, Intake
-from stack.processor.hand import Hand, mark_message
+from stack.processor.hand import InFlight, fingerprint_message
 from stack.processor.message import AmqpMessage
 from stack.processor.meter import Count
 from stack.processor.response import Response
 from stack.processor.source.rabbitmq.acknowledgement import Acknowledgements
 from stack.processor.source.rabbitmq.prefetch import Prefetch
-from stack.processor.source.rabbitmq.publisher import CopyPublisher, Order
+from stack.processor.source.rabbitmq.publisher import PublishRequest, RetryPublisher
 from stack.processor.source.rabbitmq.recovery import await_return
-from stack.processor.source.rabbitmq.retry import Copy, CopyPlan, Policy, copy_message, is_last, restore_origin
+from stack.processor.source.rabbitmq.retry import Policy, RetryMessage, RetryPlan, build_retry, is_last, restore_origin
 from stack.processor.source.rabbitmq.topology import Topology, declare
 
 # The broker takes a channel away whose consumer keeps a message for longer than this, in milliseconds. Its own limit
@@ -35,14 +35,14 @@ class Plan(Protocol):
 
     topology: Topology
     policy: Policy
-    copies: CopyPlan
-    publisher: CopyPublisher
+    retry_plan: RetryPlan
+    publisher: RetryPublisher
     prefetch: Prefetch
-    hand: Hand
+    in_flight: InFlight
     heartbeat: float
     """Seconds after which, unless the handler lets the I/O thread run, the broker may close the connection."""
     overdue: dict[int, str]
-    """Why messages failed whose outcome could not be told, by their marks."""
+    """Why messages failed whose outcome could not be told, by their fingerprints."""
 
     def count(self, what: Count) -> None:
         """Count what became of an event."""
@@ -54,7 +54,7 @@ class Plan(Protocol):
 class AmqpDelivery:
     """One message on its way through a worker."""
 
-    __slots__ = ("_began", "_is_again", "_session", "blamed_mark", "message", "pool_index", "tag")
+    __slots__ = ("_began", "_is_again", "_session", "crash_fingerprint", "message", "pool_index", "tag")
 
     def __init__(self, session: "Session", tag: int, message: AmqpMessage, *, is_again: bool) -> None:
         self._session = session
@@ -62,41 +62,41 @@ class AmqpDelivery:
         self._began = 0.0
         self.tag = tag
         self.message = message
-        self.blamed_mark = 0
-        """The mark of a message of which a worker died."""
+        self.crash_fingerprint = 0
+        """The fingerprint of a message of which a worker died."""
 
     def claim(self) -> bool:
-        """Tell whether it is to be handled.
+        """Return whether it is to be handled.
 
         It is not when its channel has ended, since the broker delivers it again, nor when a worker died of it.
         """
         session = self._session
         if not session.is_current:
             return False
-        mark = mark_message(self.message.routing_key, self.message.body)
-        if self._is_again and (reason := self._find_blame(mark)):
+        fingerprint = fingerprint_message(self.message.routing_key, self.message.body)
+        if self._is_again and (reason := self._find_crash(fingerprint)):
             session.outcomes.append((self, Failure(reason, "")))
             return False
         self._began = monotonic()
-        session.hand.hold(mark)
+        session.in_flight.hold(fingerprint)
         session.prefetch.begin()
         return True
 
-    def _find_blame(self, mark: int) -> str:
+    def _find_crash(self, fingerprint: int) -> str:
         """Return why a message that comes again is not to be handled; nothing if it is."""
         session = self._session
-        if reason := session.hand.take_blame(mark):
-            self.blamed_mark = mark
+        if reason := session.in_flight.take_crash(fingerprint):
+            self.crash_fingerprint = fingerprint
             return reason
         count = (self.message.properties.headers or {}).get(DELIVERY_COUNT, 0)
         if isinstance(count, int) and count >= _MOST_DELIVERIES:
             return f"it was delivered {count} times before, and nobody lived to tell what became of it"
-        return session.take_overdue(mark)
+        return session.take_overdue(fingerprint)
 
-    def settle_blame(self) -> None:
+    def resolve_crash(self) -> None:
         """Note that nothing more is to be done about the worker that died of it."""
-        if self.blamed_mark:
-            self._session.hand.settle_blame(self.blamed_mark)
+        if self.crash_fingerprint:
+            self._session.in_flight.resolve_crash(self.crash_fingerprint)
 
     def done(self, response: Response) -> None:
         """Have the message acknowledged."""
@@ -108,7 +108,7 @@ class AmqpDelivery:
 
     def _settle(self, failure: Failure | None) -> None:
         session = self._session
-        session.hand.release()
+        session.in_flight.release()
         session.prefetch.end(len(self.message.body))
         session.outcomes.append((self, failure))
         session.note_late(self.message, monotonic() - self._began)
@@ -123,22 +123,22 @@ class Session:
         self.outcomes: deque[tuple[AmqpDelivery, Failure | None]] = deque()
         self._channel = channel
         self.prefetch = plan.prefetch
-        self.hand = plan.hand
+        self.in_flight = plan.in_flight
         self._plan = plan
         self._put = intake.put
         self._acknowledgements = Acknowledgements()
         self._consumer = ""
         self._is_full = False
         self._bytes = 0
-        # Of the consumer that there is: its limit, the messages it has in hand, the last tag before its first, and how
-        # many of its messages wait until their copies are confirmed.
+        # Of the consumer that there is: its limit, its unsettled messages, the last tag before its first, and
+        # how many of its messages wait until their copies are confirmed.
         self._limit, self._ahead, self._before, self._held = 0, 0, 0, 0
         self._last_tag = 0
         self._call_later = channel.connection.ioloop.call_later
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether every outcome is sent, and every copy confirmed."""
+        """Return whether every outcome is sent, and every copy confirmed."""
         return not self.outcomes and (self._acknowledgements.is_free or not self._channel.is_open)
 
     def open(self, *, is_missing: bool, is_patient: bool, done: Callable[[], None]) -> None:
@@ -161,14 +161,14 @@ class Session:
         if seconds > self._plan.heartbeat:
             while len(self._plan.overdue) >= _MOST_OVERDUE:
                 del self._plan.overdue[next(iter(self._plan.overdue))]
-            mark = mark_message(message.routing_key, message.body)
-            self._plan.overdue[mark] = (
+            fingerprint = fingerprint_message(message.routing_key, message.body)
+            self._plan.overdue[fingerprint] = (
                 f"the connection to the broker was lost while the handler ran, for {seconds:.0f} s"
             )
 
-    def take_overdue(self, mark: int) -> str:
+    def take_overdue(self, fingerprint: int) -> str:
         """Return why a message failed whose outcome could not be told; nothing if there is no such."""
-        return self._plan.overdue.pop(mark, "")
+        return self._plan.overdue.pop(fingerprint, "")
 
     def flush(self) -> None:
         """Send the outcomes that the worker told."""
@@ -238,7 +238,7 @@ class Session:
     def _on_message(self, _channel: object, method: Any, properties: Any, body: bytes) -> None:
         message = AmqpMessage(method.exchange, method.routing_key, properties, body)
         if properties.headers:
-            message = restore_origin(message, self._plan.copies)
+            message = restore_origin(message, self._plan.retry_plan)
         self._bytes += len(body)
         self._ahead, self._last_tag = self._ahead + 1, method.delivery_tag
         self._put(AmqpDelivery(self, method.delivery_tag, message, is_again=method.redelivered))
@@ -278,7 +278,7 @@ class Session:
         else:
             self._send_copy(delivery, failure)
             return
-        delivery.settle_blame()
+        delivery.resolve_crash()
 
     def _send_copy(self, delivery: AmqpDelivery, failure: Failure) -> None:
         plan, message, tag = self._plan, delivery.message, delivery.tag
@@ -289,17 +289,17 @@ class Session:
         self._call_later(_RELIEF, self._relieve)
 
         def confirmed() -> None:
-            plan.count(Count.DEAD_LETTERED if is_last(message, plan.copies) else Count.RETRIED)
+            plan.count(Count.DEAD_LETTERED if is_last(message, plan.retry_plan) else Count.RETRIED)
             self._acknowledgements.release(tag)
             self._bytes -= size
             self._held -= consumer == self._consumer
             if self._channel.is_open:
                 self._channel.basic_ack(tag)
                 plan.note_outcome()
-                delivery.settle_blame()
+                delivery.resolve_crash()
                 self._resume()
 
-        def make(is_bare: bool) -> Copy:
-            return copy_message(message, failure, plan.copies, is_bare=is_bare)
+        def make(is_bare: bool) -> RetryMessage:
+            return build_retry(message, failure, plan.retry_plan, is_bare=is_bare)
 
-        plan.publisher.publish(Order(make, confirmed, lambda: bool(self._channel.is_open)))
+        plan.publisher.publish(PublishRequest(make, confirmed, lambda: bool(self._channel.is_open)))

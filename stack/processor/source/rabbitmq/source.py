@@ -9,15 +9,15 @@ from pika.exceptions import ChannelClosedByBroker
 
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Intake, Report
-from stack.processor.hand import Hand
+from stack.processor.hand import InFlight
 from stack.processor.loop import LoopRunner, find_runner
-from stack.processor.post import Post
+from stack.processor.post import WorkerSpec
 from stack.processor.source.delay import Delays
 from stack.processor.source.rabbitmq.address import explain_error, plan_connection, plan_publishing
 from stack.processor.source.rabbitmq.connection import Connection
 from stack.processor.source.rabbitmq.prefetch import Prefetch
-from stack.processor.source.rabbitmq.publisher import CopyPublisher
-from stack.processor.source.rabbitmq.retry import CopyPlan, read_policy
+from stack.processor.source.rabbitmq.publisher import RetryPublisher
+from stack.processor.source.rabbitmq.retry import RetryPlan, read_policy
 from stack.processor.source.rabbitmq.session import Session
 from stack.processor.source.rabbitmq.signature import derive_signature_key
 from stack.processor.source.rabbitmq.topology import explain_refusal, find_other_type, plan_topology
@@ -42,12 +42,12 @@ class RabbitSource:
         intake: Intake,
         report: Report,
         *,
-        hand: Hand,
+        in_flight: InFlight,
         runner: LoopRunner | None = None,
     ) -> None:
         self._runner = runner or find_runner(intake)
         self._loop = self._runner.loop
-        self.hand = hand
+        self.in_flight = in_flight
         self.topology = plan_topology(trigger, function)
         self.policy = read_policy(trigger.attributes)
         batch_size = trigger.batch.size if trigger.batch else 1
@@ -56,9 +56,9 @@ class RabbitSource:
         self.heartbeat = float(self._parameters.heartbeat or inf)
         self.overdue: dict[int, str] = {}
         key = function.signature_key or derive_signature_key(self._parameters.credentials.password)
-        self.copies = CopyPlan(self.topology.queue, self.policy.retries, function.name, key)
-        self.publisher = CopyPublisher(
-            plan_publishing(self._parameters), self._loop, self.topology.queue_type, tell=report.note
+        self.retry_plan = RetryPlan(self.topology.queue, self.policy.retries, function.name, key)
+        self.publisher = RetryPublisher(
+            plan_publishing(self._parameters), self._loop, self.topology.queue_type, report=report.note
         )
         self._address = trigger.url_to_show
         self._intake = intake
@@ -149,7 +149,7 @@ class RabbitSource:
             self._give_up(explain_refusal(error.reply_text))
 
     def _give_up(self, why: str) -> None:
-        """Close the connection, and so begin anew."""
+        """Close the connection, and so begin again."""
         self._why = why
         if self._session:
             self._session.is_current = False
@@ -204,12 +204,12 @@ class RabbitSource:
             self._runner.stop()
 
     def _is_settled(self) -> bool:
-        """Tell whether nothing is left to be sent or confirmed on the connections that there are."""
+        """Return whether nothing is left to be sent or confirmed on the connections that there are."""
         return (self.publisher.is_settled or not self.publisher.is_connected) and (
             not self._session or self._session.is_settled
         )
 
 
-def open_source(post: Post, function: Function, intake: Intake, report: Report) -> RabbitSource:
+def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> RabbitSource:
     """Return the source of a process, not started yet."""
-    return RabbitSource(post.trigger, function, intake, report, hand=post.hand)
+    return RabbitSource(spec.trigger, function, intake, report, in_flight=spec.in_flight)
