@@ -9,7 +9,7 @@ from stack.config.document import Ignored, NuclioDocument
 from stack.config.problem import Problem, refuse
 from stack.config.value import Duration
 from stack.contract import parse_duration
-from stack.processor.source.cron.schedule import parse_schedule
+from stack.processor.source.schedule import parse_schedule
 
 # Bytes: what the length of a short string of AMQP, and of a text of MQTT, can say.
 _SHORT, _LONG = 255, 65_535

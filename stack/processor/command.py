@@ -1,19 +1,122 @@
-"""The command line of `processor`."""
+"""The command line of `processor`: serves a function, or handles one event from a file and prints the response."""
 
+import argparse
+import base64
+import binascii
+import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
+from nuclio_sdk import Event, TriggerInfo
+
+from stack.contract import HEALTH_PORT, METRICS_PORT
 from stack.processor.attributes import ConfigurationError
-from stack.processor.configuration import Function, read_function
-from stack.processor.crash_file import FOLDER, CrashFiles
+from stack.processor.configuration import Function, apply_environment, read_function
+from stack.processor.handler import HandlerError, format_user_traceback, load_handler
+from stack.processor.in_flight import FOLDER, CrashFiles
 from stack.processor.logger import open_logger, prepare_output
-from stack.processor.options import Options, read_options
-from stack.processor.post import plan_workers
-from stack.processor.rehearsal import run_once
-from stack.processor.source.catalogue import preload
+from stack.processor.source.registry import preload
 from stack.processor.supervisor import Supervisor
+from stack.processor.testing import HandlerRunner, make_event, open_context
+from stack.processor.worker_spec import plan_workers
+
+_CONFIG = "/etc/nuclio/config/processor/processor.yaml"
+_SECRETS = "/run/secrets"
+_FOLDER = "/opt/nuclio"
+
+
+def _find_folder() -> Path:
+    return Path(os.environ.get("NUCLIO_PYTHON_PATH") or _FOLDER)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where things are, and what to do."""
+
+    config: Path = Path(_CONFIG)
+    secrets: Path = Path(_SECRETS)
+    folder: Path = field(default_factory=_find_folder)
+    health_port: int = HEALTH_PORT
+    metrics_port: int = METRICS_PORT
+    reload: bool = False
+    event: str = ""
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """Read the arguments; ends the program where they are wrong, or ask for help."""
+    known = Options()
+    parser = argparse.ArgumentParser(prog="processor", description="Run a function.")
+    parser.add_argument("--config", type=Path, default=known.config, help="processor.yaml (%(default)s)")
+    parser.add_argument("--secrets", type=Path, default=known.secrets, help="folder of secrets (%(default)s)")
+    parser.add_argument("--folder", type=Path, default=known.folder, help="folder of the user's files (%(default)s)")
+    parser.add_argument("--health-port", type=int, default=HEALTH_PORT, help="port of /ready and /live (%(default)s)")
+    parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="port of /metrics (%(default)s)")
+    parser.add_argument("--reload", action="store_true", help="load the handler again on SIGUSR1")
+    parser.add_argument(
+        "--event", default="", help="handle the one event in this JSON file, - for standard input, and end"
+    )
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+_BAD = 400
+
+
+def run_once(function: Function, file_name: str) -> int:
+    """Handle the event in a file; return the exit status, which is 1 if the answer's status is 400 or more.
+
+    Whatever the function prints goes to standard error, so that standard output has the answer's body and no more.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or holds no event.
+    """
+    event = _read_event(file_name)
+    answer_output = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    apply_environment(function)
+    try:
+        runner = HandlerRunner(load_handler(function.handler, function.folder), open_context(function.namespace))
+    except HandlerError as error:
+        raise ConfigurationError(str(error)) from None
+    try:
+        runner.prepare()
+    except BaseException as error:
+        raise ConfigurationError(f"init_context failed:\n{format_user_traceback(error)}") from None
+    response = runner.respond(event)
+    sys.stdout.flush()
+    with os.fdopen(answer_output, "wb") as output:
+        output.write(response.body + (b"\n" if response.body and not response.body.endswith(b"\n") else b""))
+    if response.status != 200:
+        print(f"status {response.status}", file=sys.stderr)
+    return int(response.status >= _BAD)
+
+
+def _read_event(file_name: str) -> Event:
+    """Return the event that a JSON document describes by the names of its attributes; bytes may be in base64."""
+    try:
+        text = sys.stdin.read() if file_name == "-" else Path(file_name).read_text(encoding="utf-8")
+        document = json.loads(text)
+    except OSError as error:
+        raise ConfigurationError(f"{file_name}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{file_name}: not JSON: {error}") from None
+    if not isinstance(document, Mapping):
+        raise ConfigurationError(f'{file_name}: should be an object such as {{"body": "…", "headers": {{}}}}')
+    try:
+        return make_event(**_complete(dict(document)))
+    except (TypeError, ValueError, AttributeError, binascii.Error) as error:
+        raise ConfigurationError(f"{file_name}: {error}") from None
+
+
+def _complete(fields: dict[str, Any]) -> dict[str, Any]:
+    if fields.pop("body_encoding", "text") == "base64":
+        fields["body"] = base64.b64decode(fields.get("body", ""), validate=True)
+    if isinstance(trigger := fields.get("trigger"), Mapping):
+        fields["trigger"] = TriggerInfo(str(trigger.get("kind", "http")), str(trigger.get("name", "default-http")))
+    return fields
 
 
 def run(arguments: Sequence[str]) -> int:

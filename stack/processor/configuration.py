@@ -6,6 +6,7 @@ Unknown keys are passed over: the file was checked when it was written, and Nucl
 import json
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,7 @@ from pathlib import Path
 import yaml
 
 from stack.contract import ALIASES, BROKER_URL, SIGNATURE_KEY, TIMEOUT_VARIABLE
-from stack.processor.attributes import Attributes, ConfigurationError
-from stack.processor.secret import read_environment, read_text
+from stack.processor.attributes import Attributes, ConfigurationError, read_environment, read_text
 
 # Nuclio's names for levels; it writes everything from debug upwards unless loggerSinks says otherwise.
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -219,3 +219,27 @@ def _read_sink(spec: Attributes) -> Sink:
         is_iso=attributes.text("timeFieldEncoding").lower() == "iso8601",
         group=attributes.text("varGroupName"),
     )
+
+
+# The package that this program is in, whose name a module of the user's may have too.
+_PACKAGE = "stack"
+
+
+def apply_environment(function: Function) -> None:
+    """Set the function's variables and those that Nuclio gives to every worker, and make the user's files importable.
+
+    The files come before all other modules, here and in programs that the function starts.
+    """
+    os.environ.update(function.environment)
+    os.environ["NUCLIO_FUNCTION_NAME"] = function.name
+    os.environ["NUCLIO_FUNCTION_DESCRIPTION"] = function.description
+    os.environ["NUCLIO_FUNCTION_VERSION"] = function.version
+    os.environ["NUCLIO_FUNCTION_HANDLER"] = function.handler
+    os.environ["NUCLIO_HANDLER"] = function.handler
+    folder = str(function.folder)
+    others = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = f"{folder}:{others}" if others else folder
+    sys.path.insert(0, folder)
+    if any((function.folder / name).exists() for name in (_PACKAGE, f"{_PACKAGE}.py")):
+        # What the processor still imports is found by the name of its own package, and not by this one.
+        sys.modules.pop(_PACKAGE, None)

@@ -5,8 +5,9 @@ without one of its own gets a new one, which Nuclio does not give.
 """
 
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import count
@@ -20,7 +21,35 @@ from nuclio_sdk import Event, TriggerInfo
 from stack.processor.cloudevent import is_cloud_event, open_envelope
 from stack.processor.configuration import Trigger
 from stack.processor.message import TOPIC, AmqpMessage, CronMessage, HttpMessage, MqttMessage, PooledMessage
-from stack.processor.raw import encode_event, is_decoding
+
+_SWITCH = "NUCLIO_PYTHON_DECODE_EVENT_STRINGS"
+_OFF = ("no", "false", "disable", "disabled")
+_TEXTS = ("content_type", "id", "method", "path", "url", "type", "type_version", "version", "topic")
+
+
+def is_decoding() -> bool:
+    """Return whether the texts of events are decoded; they are, unless the environment says otherwise."""
+    return os.environ.get(_SWITCH, "").strip().lower() not in _OFF
+
+
+def encode_event(event: Event) -> Event:
+    """Turn all texts of an event but its body's into bytes."""
+    for name in _TEXTS:
+        setattr(event, name, _encode(getattr(event, name)))
+    event.headers = _encode_mapping(event.headers)
+    event.fields = _encode_mapping(event.fields)
+    event.trigger = TriggerInfo(_encode(event.trigger.kind), _encode(event.trigger.name))
+    return event
+
+
+def _encode_mapping(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {_encode(name): _encode(value) for name, value in mapping.items()}
+
+
+def _encode(value: Any) -> Any:
+    # What was no UTF-8 comes out as it came in.
+    return value.encode(errors="surrogateescape") if isinstance(value, str) else value
+
 
 Builder = Callable[[Any], Event]
 NextId = Callable[[], str]

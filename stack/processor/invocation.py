@@ -1,7 +1,12 @@
-"""Events on their way through the handler: called, judged, and their deliveries told what became of them."""
+"""Events on their way through the handler: called, judged, and their deliveries told what became of them.
 
-from collections.abc import Callable, Sequence
+A caller is told what the handler logs and why it fails as the trigger says, or if it proves to be Tidegate's own.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
 from pathlib import Path
@@ -10,18 +15,47 @@ from typing import Any
 
 import nuclio_sdk
 
-from stack.contract import CALLER_HEADER, LOG_LEVEL
-from stack.processor.audience import EVERYONE, CallerRights
+from stack.contract import CALLER_HEADER, LOG_LEVEL, is_proof
+from stack.processor.attributes import Attributes
 from stack.processor.batch import match_responses
 from stack.processor.delivery import Delivery, Failure
-from stack.processor.event import Builder
-from stack.processor.failure import describe_error, describe_origin, format_trace, show_error
-from stack.processor.handler import Handler
-from stack.processor.post import WorkerSpec
-from stack.processor.raw import is_decoding
-from stack.processor.recording import LogCapture
+from stack.processor.event import Builder, is_decoding
+from stack.processor.handler import Handler, describe_error, describe_origin, format_trace, show_error
+from stack.processor.logger import LogCapture
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
+from stack.processor.worker_spec import WorkerSpec
+
+
+@dataclass(frozen=True)
+class CallerRights:
+    """What one trigger's callers are told; None is only those that prove to be the dashboard or the command line."""
+
+    key: bytes = b""
+    traces: bool | None = True
+    logs: bool | None = True
+
+    def is_own(self, headers: Mapping[Any, Any], proof: Any) -> bool:
+        """Return whether a call is Tidegate's own; `proof` is the name of the header that proves it."""
+        value = headers.get(proof)
+        if value is None:
+            return False
+        text = value if isinstance(value, str) else bytes(value).decode(errors="replace")
+        return is_proof(text, self.key, time.time())
+
+
+EVERYONE = CallerRights()
+
+
+def read_rights(attributes: Attributes, key: bytes, *, is_local: bool) -> CallerRights:
+    """Read an http trigger's attributes; a function that runs on its author's machine keeps nothing from anyone."""
+    default = True if is_local else None
+    return CallerRights(key, _read(attributes, "hideTraceback", default), _read(attributes, "hideLogs", default))
+
+
+def _read(attributes: Attributes, name: str, default: bool | None) -> bool | None:
+    return default if attributes.raw(name) is None else not attributes.flag(name, False)
+
 
 _HIDDEN = "The handler failed; the reason is in the function's log."
 

@@ -1,8 +1,11 @@
-"""Nuclio's console log: one line for each record, on standard output.
+"""Nuclio's console log: one line for each record, on standard output; and the log of one event, for a client that asks.
 
     26.01.31 10:11:12.345 (I)  sor.http.w0.python.logger message {"worker_id":"0"}
 
 The date, the level's letter, the last 25 characters of the logger's name, the message, and what was logged with it.
+
+A request's header `x-nuclio-log-level` asks for the lines from a level onwards; the response's `x-nuclio-logs` has them
+as a JSON array. As with Nuclio it is left out where it would be too long for a header.
 """
 
 import json
@@ -10,11 +13,14 @@ import logging
 import sys
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from nuclio_sdk import Logger
 from nuclio_sdk.json_encoder import Encoder
 
-from stack.processor.configuration import Sink
+from stack.contract import LOGS
+from stack.processor.configuration import LEVELS, Sink
+from stack.processor.response import Response
 
 # The name under which nuclio-sdk's logger is known to logging.
 ROOT = "nuclio"
@@ -120,3 +126,47 @@ def prepare_output() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+
+# Bytes from which on Nuclio leaves the header out.
+_LIMIT = 4096
+
+
+class LogCapture(logging.Handler):
+    """Keeps the lines that are logged while it is open."""
+
+    def __init__(self, level: str, name: str) -> None:
+        super().__init__(LEVELS.get(level.strip().lower(), logging.DEBUG))
+        self._logger_name = name
+        self._lines: list[dict[str, Any]] = []
+        logging.getLogger(ROOT).addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line."""
+        line = {
+            "time": record.created * 1000,
+            "level": LEVEL_NAMES.get(record.levelno, "debug"),
+            "name": self._logger_name,
+            "message": record.getMessage(),
+        }
+        self._lines.append({**getattr(record, "with", {}), **line})
+
+    def finish(self, response: Response) -> Response:
+        """Stop, and return the response with the lines in its head, if JSON can say them and they are not too long."""
+        logging.getLogger(ROOT).removeHandler(self)
+        try:
+            lines = [_leave_out_told(line, response.body) for line in self._lines]
+            text = Encoder(separators=(",", ":")).encode(lines)
+        except Exception:
+            return response
+        if len(text) >= _LIMIT:
+            return response
+        return response._replace(headers={**response.headers, LOGS: text})
+
+
+def _leave_out_told(line: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """Return a line without the traceback that the body tells already."""
+    trace = line.get(TRACEBACK)
+    if isinstance(trace, str) and trace and trace.encode(errors="replace") in body:
+        return {name: value for name, value in line.items() if name != TRACEBACK}
+    return line

@@ -4,13 +4,15 @@ Names and labels are Nuclio's where it has the metric. The format is written her
 each function 8 MiB of memory and its start 0.07 s, and could not sum over processes without files.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
+from typing import NamedTuple
 
 from stack.processor.configuration import Function, Trigger
-from stack.processor.meter import BOUNDS, Count, WorkerStats
-from stack.processor.post import Role, WorkerSpec
+from stack.processor.stats import BOUNDS, Count, WorkerStats
+from stack.processor.worker_spec import Role, WorkerSpec
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -194,3 +196,30 @@ def _spread(labels: Labels, total: Total) -> Iterator[tuple[str, Labels, float]]
         yield "_bucket", (*labels, ("le", bound)), value
     yield "_sum", labels, sum(stats.seconds for stats in total.stats)
     yield "_count", labels, buckets[-1]
+
+
+# How many of the last events count; more where many come between two looks.
+_COUNTED = 50
+
+
+class Outcomes(NamedTuple):
+    """A number of events, and how many of them failed."""
+
+    events: int
+    failures: int
+
+
+class RecentOutcomes:
+    """The counts of a few looks, the oldest of them fifty events ago."""
+
+    def __init__(self) -> None:
+        self._looks: deque[Outcomes] = deque([Outcomes(0, 0)])
+
+    def note(self, events: int, failures: int) -> Outcomes:
+        """Keep what was counted by now since the start; return what the last events came to."""
+        looks = self._looks
+        if events != looks[-1].events:
+            looks.append(Outcomes(events, failures))
+        while len(looks) > 1 and looks[1].events <= events - _COUNTED:
+            looks.popleft()
+        return Outcomes(events - looks[0].events, failures - looks[0].failures)

@@ -12,10 +12,9 @@ from nuclio_sdk import Logger
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function
 from stack.processor.health import Page, Pages, PageServer
-from stack.processor.meter import Count
-from stack.processor.metrics import CONTENT_TYPE, Gauges, Total, render_metrics
-from stack.processor.place import WorkerState
-from stack.processor.recent import RecentOutcomes
+from stack.processor.metrics import CONTENT_TYPE, Gauges, RecentOutcomes, Total, render_metrics
+from stack.processor.stats import Count
+from stack.processor.worker_state import WorkerState
 
 # Seconds over which the rate is told; at least so many lie between two of the looks that it is made of.
 _WINDOW, _STEP = 60.0, 1.0

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from stack.processor.attributes import ConfigurationError
-from stack.processor.configuration import Function
-from stack.processor.environment import apply_environment
-from stack.processor.front import Dispatcher
+from stack.processor.configuration import Function, apply_environment
+from stack.processor.dispatcher import Dispatcher
 from stack.processor.logger import prepare_output
-from stack.processor.post import Role, WorkerSpec
 from stack.processor.status import State, StatusReader, StatusWriter
-from stack.processor.stop import StopSignal
-from stack.processor.thread import start_thread
+from stack.processor.threads import StopSignal, start_thread
 from stack.processor.worker import Worker
+from stack.processor.worker_spec import Role, WorkerSpec
 
 
 @dataclass

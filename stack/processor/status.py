@@ -2,9 +2,12 @@
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple
+
+from stack.processor.stats import Count, WorkerStats
 
 # A pipe takes a line of up to this many bytes (PIPE_BUF) in one piece.
 _LINE_LIMIT = 4096
@@ -70,3 +73,27 @@ class StatusReader:
     def close(self) -> None:
         """Close the pipe."""
         os.close(self.descriptor)
+
+
+class SourceReport:
+    """Passes a source's state on, and counts what it counts, and how often its connection came back."""
+
+    def __init__(self, send: Callable[[State, str], None], stats: WorkerStats) -> None:
+        self._send = send
+        self.count = stats.add
+        self._was_ready = False
+        self._is_lost = False
+
+    def note(self, reason: str) -> None:
+        """Say what the source cannot see to, though it goes on; nothing once it can."""
+        self._send(State.NOTED, reason)
+
+    def __call__(self, state: State, reason: str) -> None:
+        """Say that the source came to be, or ceased to be, able to hand over, and why."""
+        if state is State.WAITING:
+            self._is_lost = self._was_ready
+        elif state is State.READY:
+            if self._is_lost:
+                self.count(Count.RECONNECTED)
+            self._was_ready, self._is_lost = True, False
+        self._send(state, reason)

@@ -9,6 +9,7 @@ import selectors
 import signal
 import socket
 from functools import partial
+from pathlib import Path
 from time import monotonic
 
 from nuclio_sdk import Logger
@@ -16,12 +17,43 @@ from nuclio_sdk import Logger
 from stack.processor.configuration import Function
 from stack.processor.health import PageServer
 from stack.processor.pages import Reporter, open_servers
-from stack.processor.pids import PidsLimit
-from stack.processor.place import WorkerState
-from stack.processor.post import Role, WorkerSpec
 from stack.processor.process import Process, start_process
 from stack.processor.status import State, Status
-from stack.processor.watch import TimeoutMonitor
+from stack.processor.worker_spec import Role, WorkerSpec
+from stack.processor.worker_state import TimeoutMonitor, WorkerState
+
+# Where control groups of version 2 and of version 1 have the files, as a container sees its own.
+_FOLDERS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/pids"))
+# Seconds between two looks, and how many in a row must find the container full.
+_INTERVAL, _LOOKS = 3.0, 3
+
+
+class PidsLimit:
+    """Looks, now and then, whether a container has had all its processes for a while; without a limit it never has."""
+
+    def __init__(self, folders: tuple[Path, ...] = _FOLDERS) -> None:
+        self._folder = next((one for one in folders if _read(one / "pids.max")), None)
+        self._full = 0
+        self.due = float("inf") if self._folder is None else 0.0
+        """When the next look is due, in seconds of the monotonic clock."""
+
+    def is_exhausted(self, now: float) -> bool:
+        """Return whether each of the last looks has found as many processes as there may be."""
+        if now < self.due or self._folder is None:
+            return False
+        self.due = now + _INTERVAL
+        limit = _read(self._folder / "pids.max")
+        self._full = self._full + 1 if limit and _read(self._folder / "pids.current") >= limit else 0
+        return self._full >= _LOOKS
+
+
+def _read(path: Path) -> int:
+    """Return the number in a file, or 0 where there is no such file, or no limit ("max")."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return 0
+
 
 # Seconds that remain for a process to close its connections after its last event, before it is killed.
 _GRACE = 2.0

@@ -28,8 +28,8 @@ from stack.processor.event import new_id, to_time
 from stack.processor.handler import find_init_context, is_async
 from stack.processor.invocation import Invoker
 from stack.processor.logger import ROOT, ConsoleFormatter, open_logger
-from stack.processor.post import Role, WorkerSpec
 from stack.processor.response import Response
+from stack.processor.worker_spec import Role, WorkerSpec
 
 _TRIGGER = Trigger("default-http", "http", 1, "", "", "", Attributes("attributes", {}), 0.0, 0.0)
 _FIELDS = frozenset(inspect.signature(Event).parameters)

@@ -11,29 +11,26 @@ from typing import Any
 
 from nuclio_sdk import Context, Logger, Platform, TriggerInfo
 
-from stack.processor.audience import CallerRights, read_rights
 from stack.processor.batch import gather, gather_async
 from stack.processor.configuration import Batch, Function
-from stack.processor.delivery import Delivery, Source
+from stack.processor.delivery import AsyncDeliveryQueue, Delivery, DeliveryQueue, Source
 from stack.processor.event import Builder, open_builder, open_pool_builder
-from stack.processor.failure import describe_error
 from stack.processor.handler import (
     Handler,
     HandlerError,
+    describe_error,
     find_init_context,
     format_user_traceback,
     is_async,
     load_handler,
 )
-from stack.processor.inbox import AsyncDeliveryQueue, DeliveryQueue
-from stack.processor.invocation import Invoker
+from stack.processor.invocation import CallerRights, Invoker, read_rights
 from stack.processor.logger import open_logger
 from stack.processor.loop import LoopSharingQueue
-from stack.processor.post import WorkerSpec
-from stack.processor.report import SourceReport
-from stack.processor.source.catalogue import find_flush_interval, open_queue, open_source
-from stack.processor.status import State, StatusWriter
-from stack.processor.stop import StopSignal
+from stack.processor.source.registry import find_flush_interval, open_queue, open_source
+from stack.processor.status import SourceReport, State, StatusWriter
+from stack.processor.threads import StopSignal
+from stack.processor.worker_spec import WorkerSpec
 
 # Seconds that a source may take to send the last outcomes.
 _CLOSE_AFTER = 5.0
@@ -43,7 +40,7 @@ class Worker:
     """Runs events through the handler, one at a time."""
 
     def __init__(self, spec: WorkerSpec, function: Function, status: StatusWriter) -> None:
-        self._post = spec
+        self._spec = spec
         self._function = function
         self._status = status
         self._stats = spec.stats
@@ -64,12 +61,12 @@ class Worker:
         try:
             if not self._prepare(handler):
                 return 1
-            build = _open_builder(self._post)
+            build = _open_builder(self._spec)
             self._invoker = Invoker(
                 handler,
                 self._context,
                 build=build,
-                spec=self._post,
+                spec=self._spec,
                 complete=self._complete,
                 rights=self._read_rights(),
             )
@@ -83,7 +80,7 @@ class Worker:
         return 0
 
     def _read_rights(self) -> CallerRights:
-        attributes, function = self._post.trigger.attributes, self._function
+        attributes, function = self._spec.trigger.attributes, self._function
         return read_rights(attributes, function.signature_key, is_local=function.reloads)
 
     def _prepare(self, handler: Handler) -> bool:
@@ -111,13 +108,13 @@ class Worker:
         return self._runner.run(_wait_for(result)) if inspect.isawaitable(result) else result
 
     def _serve(self, stop: StopSignal) -> None:
-        if self._post.trigger.batch:
-            self._serve_batches(self._post.trigger.batch, stop)
+        if self._spec.trigger.batch:
+            self._serve_batches(self._spec.trigger.batch, stop)
             return
-        queue = open_queue(self._post)
+        queue = open_queue(self._spec)
         source = self._open(queue, stop)
         handle = self._invoker.handle
-        patience, flushed = find_flush_interval(self._post), 0.0
+        patience, flushed = find_flush_interval(self._spec), 0.0
         while (delivery := queue.get()) is not None:
             if delivery.claim():
                 self._stats.begin()
@@ -130,7 +127,7 @@ class Worker:
     def _serve_batches(self, batch: Batch, stop: StopSignal) -> None:
         queue = DeliveryQueue()
         source = self._open(queue, stop)
-        patience, flushed = find_flush_interval(self._post), 0.0
+        patience, flushed = find_flush_interval(self._spec), 0.0
         while (delivery := queue.get()) is not None:
             self._invoker.handle_batch(gather(delivery, queue.take, batch))
             if queue.is_empty() or monotonic() - flushed > patience:
@@ -141,8 +138,8 @@ class Worker:
     async def _serve_async(self, stop: StopSignal) -> None:
         queue = AsyncDeliveryQueue(asyncio.get_running_loop())
         source = self._open(queue, stop)
-        handle, batch = self._invoker.handle_async, self._post.trigger.batch
-        patience, flushed = find_flush_interval(self._post), 0.0
+        handle, batch = self._invoker.handle_async, self._spec.trigger.batch
+        patience, flushed = find_flush_interval(self._spec), 0.0
         while (delivery := await _take(queue)) is not None:
             if batch:
                 await self._invoker.handle_batch_async(await gather_async(delivery, queue.take, batch))
@@ -156,7 +153,7 @@ class Worker:
 
     def _open(self, queue: DeliveryQueue | LoopSharingQueue | AsyncDeliveryQueue, stop: StopSignal) -> Source:
         """Start the source, and all that depends on it."""
-        source = open_source(self._post, self._function, queue, self._report)
+        source = open_source(self._spec, self._function, queue, self._report)
         self._stats.watch(queue.size)
         source.start()
         stop.attach(source)

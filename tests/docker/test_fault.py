@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 
-from stack.processor.crash_file import MOST_DEATHS
+from stack.processor.in_flight import MOST_DEATHS
 from tests.docker.chaos import drain, open_channel
 from tests.docker.workspace import Broker, Workspace, run_docker, wait_until
 

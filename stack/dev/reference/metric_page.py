@@ -6,7 +6,7 @@ from pathlib import Path
 from stack.dev.reference.markdown import build_table, quote
 from stack.processor.configuration import parse_function
 from stack.processor.metrics import Gauges, render_metrics
-from stack.processor.post import Role, WorkerSpec
+from stack.processor.worker_spec import Role, WorkerSpec
 
 _COLUMNS = ("metric", "type", "labels", "meaning")
 _HELP, _TYPE = (re.compile(rf"^# {word} (\S+) (.+)$", re.MULTILINE) for word in ("HELP", "TYPE"))

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from stack.processor.delivery import Delivery, Intake, Report, Source
-from stack.processor.meter import Count
+from stack.processor.stats import Count
 from stack.processor.status import State
 
 Opener = Callable[[Intake, Report], Source]

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.processor.crash_file import MOST_DEATHS, CrashFiles
-from stack.processor.hand import MEMORY_BYTES, InFlight, fingerprint_message
+from stack.processor.in_flight import MEMORY_BYTES, MOST_DEATHS, CrashFiles, InFlight, fingerprint_message
 
 
 def live(folder: Path, *held: int, released: int = 0) -> tuple[int, ...]:
@@ -55,6 +54,8 @@ def test_nothing_is_kept_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 
 def test_every_process_gives_a_message_the_same_mark() -> None:
-    program = "from stack.processor.hand import fingerprint_message; print(fingerprint_message('k\\udc80', b'body'))"
+    program = (
+        "from stack.processor.in_flight import fingerprint_message; print(fingerprint_message('k\\udc80', b'body'))"
+    )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert int(told) == fingerprint_message("k\udc80", b"body")

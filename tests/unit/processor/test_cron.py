@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from stack.processor.attributes import Attributes, ConfigurationError
-from stack.processor.source.cron.schedule import read_schedule
+from stack.processor.source.schedule import read_schedule
 from tests.unit.processor.conftest import Start
 from tests.unit.processor.running import wait_for
 

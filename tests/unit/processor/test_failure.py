@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from stack.processor.failure import describe_error, describe_origin, format_trace
+from stack.processor.handler import describe_error, describe_origin, format_trace
 
 
 def handler(_context: object, event: str) -> object:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from stack.processor.meter import Count, WorkerStats
+from stack.processor.stats import Count, WorkerStats
 from tests.ports import free_port
 from tests.unit.processor import running
 from tests.unit.processor.conftest import Start

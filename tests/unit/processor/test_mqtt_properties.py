@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from stack.processor.source.mqtt.properties import read_leniently, unpack
+from stack.processor.source.mqtt.client import read_leniently, unpack
 
 
 @pytest.fixture(autouse=True, scope="module")

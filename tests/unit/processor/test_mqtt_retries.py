@@ -7,12 +7,12 @@ from paho.mqtt.client import MQTTMessage
 
 from stack.contract import ATTEMPTS
 from stack.processor.delivery import Failure
-from stack.processor.hand import InFlight
-from stack.processor.meter import Count
+from stack.processor.in_flight import InFlight
 from stack.processor.response import Response
 from stack.processor.source.mqtt import retries as module
 from stack.processor.source.mqtt.retries import MemoryRetries
 from stack.processor.source.mqtt.source import MqttDelivery
+from stack.processor.stats import Count
 
 FAILURE, DONE = Failure("ValueError: no", ""), Response(200, "", b"", {})
 

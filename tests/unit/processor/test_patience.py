@@ -8,12 +8,12 @@ import pytest
 
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Trigger
-from stack.processor.inbox import DeliveryQueue
-from stack.processor.meter import WorkerStats
-from stack.processor.report import SourceReport
+from stack.processor.delivery import DeliveryQueue
 from stack.processor.response import refuse
 from stack.processor.source.http import connection
 from stack.processor.source.http.source import HttpSource
+from stack.processor.stats import WorkerStats
+from stack.processor.status import SourceReport
 from tests.unit.processor.running import wait_for
 
 

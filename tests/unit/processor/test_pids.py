@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.processor.pids import PidsLimit
+from stack.processor.supervisor import PidsLimit
 
 
 def write(folder: Path, limit: str, current: int) -> None:

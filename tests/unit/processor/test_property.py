@@ -18,10 +18,10 @@ from stack.processor.delivery import Failure
 from stack.processor.event import open_builder
 from stack.processor.invocation import Invoker
 from stack.processor.message import AmqpMessage, HttpMessage, MqttMessage
-from stack.processor.post import Role, WorkerSpec
 from stack.processor.response import Response
-from stack.processor.source.http.wire import ResponseWriter
+from stack.processor.source.http.delivery import ResponseWriter
 from stack.processor.testing import open_context
+from stack.processor.worker_spec import Role, WorkerSpec
 
 NAMES = ("content-type", "CE-CloudEventsVersion", "ce-eventid", "ce-eventtime", "x-nuclio-log-level", "host")
 TYPES = ("application/json", "application/cloudevents", "application/cloudevents+json", "text/plain")

@@ -13,7 +13,7 @@ from stack.processor.source.rabbitmq import publisher as module
 from stack.processor.source.rabbitmq.field_table import encode_table
 from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.source.rabbitmq.publisher import PublishRequest, RetryPublisher
-from stack.processor.source.rabbitmq.retry import RetryMessage
+from stack.processor.source.rabbitmq.topology import RetryMessage
 
 DENIED = ChannelClosedByBroker(403, "ACCESS_REFUSED - configure access refused")
 REFUSED = ChannelClosedByBroker(406, "PRECONDITION_FAILED - no")

@@ -12,14 +12,21 @@ from pika import BasicProperties
 from stack.processor.configuration import Function, parse_function
 from stack.processor.delivery import Failure
 from stack.processor.message import AmqpMessage
-from stack.processor.source.delay import Delays
-from stack.processor.source.rabbitmq.acknowledgement import Acknowledgements
+from stack.processor.source.broker import Delays
 from stack.processor.source.rabbitmq.field_table import decode_table, encode_table
+from stack.processor.source.rabbitmq.flow import Acknowledgements, Prefetch
 from stack.processor.source.rabbitmq.headers import note_origin, sign_again
-from stack.processor.source.rabbitmq.prefetch import Prefetch
 from stack.processor.source.rabbitmq.properties import Properties
-from stack.processor.source.rabbitmq.retry import RetryMessage, RetryPlan, build_retry, restore_origin
-from stack.processor.source.rabbitmq.topology import Topology, explain_refusal, find_other_type, plan_topology
+from stack.processor.source.rabbitmq.topology import (
+    RetryMessage,
+    RetryPlan,
+    Topology,
+    build_retry,
+    explain_refusal,
+    find_other_type,
+    plan_topology,
+    restore_origin,
+)
 
 FAILURE = Failure("ValueError: no", 'File "main.py", line 1, in handler')
 

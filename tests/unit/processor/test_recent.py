@@ -1,6 +1,6 @@
 """How the last events went."""
 
-from stack.processor.recent import Outcomes, RecentOutcomes
+from stack.processor.metrics import Outcomes, RecentOutcomes
 
 
 def test_the_last_fifty_events_count() -> None:

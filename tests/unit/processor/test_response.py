@@ -10,7 +10,7 @@ from nuclio_sdk import Response as UserResponse
 
 from stack.processor.response import Response, Stream
 from stack.processor.response import respond as respond_or_stream
-from stack.processor.source.http.wire import ResponseWriter
+from stack.processor.source.http.delivery import ResponseWriter
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
 values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)

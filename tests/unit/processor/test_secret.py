@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from stack.processor.attributes import Attributes, ConfigurationError
-from stack.processor.secret import read_environment
+from stack.processor.attributes import Attributes, ConfigurationError, read_environment
 
 
 @pytest.fixture

@@ -8,14 +8,13 @@ import pika
 import pytest
 
 from stack.processor.delivery import Failure
-from stack.processor.hand import InFlight
+from stack.processor.in_flight import InFlight
 from stack.processor.response import Response
-from stack.processor.source.rabbitmq.prefetch import Prefetch
+from stack.processor.source.rabbitmq.flow import Prefetch
 from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.source.rabbitmq.publisher import PublishRequest
-from stack.processor.source.rabbitmq.retry import Policy, RetryPlan
 from stack.processor.source.rabbitmq.session import AmqpDelivery, Session
-from stack.processor.source.rabbitmq.topology import Topology
+from stack.processor.source.rabbitmq.topology import Policy, RetryPlan, Topology
 
 LARGE = b"x" * (16 * 1024 * 1024)
 DONE = Response(200, "", b"", {})

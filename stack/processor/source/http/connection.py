@@ -8,8 +8,17 @@ import httptools
 
 from stack.processor.message import HttpMessage
 from stack.processor.response import Response, refuse
-from stack.processor.source.http.delivery import Begin, End, HttpDelivery, Outcome, Piece
-from stack.processor.source.http.wire import BODILESS, CONTINUE, LAST_CHUNK, write_chunk
+from stack.processor.source.http.delivery import (
+    BODILESS,
+    CONTINUE,
+    LAST_CHUNK,
+    Begin,
+    End,
+    HttpDelivery,
+    Outcome,
+    Piece,
+    write_chunk,
+)
 
 if TYPE_CHECKING:
     from stack.processor.source.http.source import HttpSource

@@ -9,8 +9,6 @@ import array
 import socket
 import struct
 
-# Connections that may wait to be accepted.
-BACKLOG = 1024
 # Linux's number of the option, which the socket module does not name (asm-generic/socket.h).
 _SO_ATTACH_FILTER = 26
 # A classic BPF program over the TCP header, one instruction a line: load the byte of flags; if SYN is among them go

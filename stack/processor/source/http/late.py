@@ -2,8 +2,8 @@
 
 from time import monotonic
 
-from stack.processor.clock import EventTimer
 from stack.processor.response import Response, refuse
+from stack.processor.stats import EventTimer
 
 
 class BusyTimer:

@@ -7,23 +7,20 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from stack.processor.clock import EventTimer
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Intake, Report
 from stack.processor.loop import find_runner
-from stack.processor.meter import Count
-from stack.processor.post import WorkerSpec
 from stack.processor.response import TIMED_OUT, Response
 from stack.processor.source.http.connection import HttpConnection
-from stack.processor.source.http.cors import read_cors
-from stack.processor.source.http.delivery import Begin, HttpDelivery, Outcome
-from stack.processor.source.http.door import BACKLOG, refuse_newcomers
+from stack.processor.source.http.delivery import Begin, HttpDelivery, Outcome, ResponseWriter
+from stack.processor.source.http.door import refuse_newcomers
 from stack.processor.source.http.late import BusyTimer
+from stack.processor.source.http.origin import is_foreign, read_cors, refuse_page
 from stack.processor.source.http.presence import Presence, open_presence
-from stack.processor.source.http.site import is_foreign, refuse_page
-from stack.processor.source.http.wire import ResponseWriter
+from stack.processor.stats import Count, EventTimer
 from stack.processor.status import State
-from stack.processor.thread import start_thread
+from stack.processor.threads import start_thread
+from stack.processor.worker_spec import BACKLOG, WorkerSpec
 
 # Nuclio's defaults, in bytes.
 _HEAD_LIMIT, _BODY_LIMIT = 16 * 1024, 4 * 1024 * 1024

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from stack.contract import ATTEMPTS
 from stack.processor.delivery import Failure, Intake, Report, Source
-from stack.processor.hand import fingerprint_message
+from stack.processor.in_flight import fingerprint_message
 from stack.processor.message import TOPIC, AmqpMessage, MqttMessage
-from stack.processor.meter import Count
-from stack.processor.source.rabbitmq.keeper import RetryQueueSource
 from stack.processor.source.rabbitmq.properties import Properties
-from stack.processor.source.rabbitmq.retry import find_delay
-from stack.processor.thread import start_thread
+from stack.processor.source.rabbitmq.retry_source import RetryQueueSource
+from stack.processor.source.rabbitmq.topology import find_delay
+from stack.processor.stats import Count
+from stack.processor.threads import start_thread
 
 # Bytes of a message that the log shows when it is given up.
 _SHOWN = 500

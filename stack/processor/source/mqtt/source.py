@@ -17,18 +17,17 @@ from paho.mqtt.reasoncodes import ReasonCode
 from stack.contract import ATTEMPTS
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
-from stack.processor.hand import InFlight, fingerprint_message
+from stack.processor.in_flight import InFlight, fingerprint_message
 from stack.processor.loop import find_runner
 from stack.processor.message import MqttMessage
-from stack.processor.post import WorkerSpec
 from stack.processor.response import Response
-from stack.processor.source.delay import Delays
-from stack.processor.source.mqtt.address import connect, open_client, read_address
+from stack.processor.source.broker import Delays, read_filters
+from stack.processor.source.mqtt.client import connect, open_client, read_address
 from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
-from stack.processor.source.rabbitmq.keeper import RetryQueueSource
-from stack.processor.source.subscription import read_filters
+from stack.processor.source.rabbitmq.retry_source import RetryQueueSource
 from stack.processor.status import State
-from stack.processor.thread import start_thread
+from stack.processor.threads import start_thread
+from stack.processor.worker_spec import WorkerSpec
 
 _LONGEST_DELAY = 15.0
 # Seconds after which a connection that is lost was none of those that each message ends.

@@ -1,11 +1,88 @@
-"""pika's connection with less work for each message: a third of all that is done for one that no one handles."""
+"""The connection to a RabbitMQ broker: where it is, how it reads, and why it failed."""
 
+from copy import copy
 from struct import Struct
 from typing import Any
+from urllib.parse import urlsplit
 
+from pika import PlainCredentials, SSLOptions, URLParameters
 from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.exceptions import ConnectionClosedByBroker, ProbableAccessDeniedError, ProbableAuthenticationError
 from pika.frame import Method, decode_frame
 from pika.spec import FRAME_END_SIZE, FRAME_HEADER_SIZE, Basic
+
+from stack.processor.attributes import ConfigurationError
+from stack.processor.configuration import Function, Trigger
+from stack.processor.source.broker import open_tls
+
+# Seconds between heartbeats where the URL does not say; a dead connection shows after two. A handler that keeps
+# Python's lock to itself lets none through; with the stack's own broker, whose kernel and ours find out sooner
+# whether the other end is there (compose.yaml), that may take minutes.
+_HEARTBEAT, _OWN_HEARTBEAT = 30, 600
+# Seconds, but for the last two: a probe number, and milliseconds until what was sent must have arrived.
+_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+# What the URL may carry, as a query, to say otherwise.
+_HEARTBEAT_KEY = "heartbeat="
+
+
+def plan_connection(trigger: Trigger, function: Function) -> Any:
+    """Return pika's parameters for the broker of a trigger.
+
+    Raises:
+        ConfigurationError: the URL is not one of AMQP, or a certificate cannot be read.
+    """
+    try:
+        if not trigger.url.startswith(("amqp://", "amqps://")):
+            raise ValueError("it should begin with amqp:// or amqps://")
+        parameters = URLParameters(trigger.url)
+    except (ValueError, KeyError, TypeError) as error:
+        where = f"spec.triggers.{trigger.name}.url"
+        raise ConfigurationError(f"{where}: {trigger.url_to_show!r} is not the URL of a broker: {error}") from None
+    if trigger.username:
+        parameters.credentials = PlainCredentials(trigger.username, trigger.password)
+    if parameters.ssl_options:
+        parameters.ssl_options = SSLOptions(open_tls(trigger.attributes), parameters.host)
+    if _HEARTBEAT_KEY not in trigger.url:
+        is_own = parameters.host == urlsplit(function.broker_url).hostname
+        parameters.heartbeat = _OWN_HEARTBEAT if is_own else _HEARTBEAT
+    parameters.tcp_options = _KEEPALIVE
+    parameters.client_properties = {"connection_name": f"nuclio-{function.name}-{trigger.name}"}
+    # The source itself tries again, with growing delays.
+    parameters.connection_attempts = 1
+    return parameters
+
+
+def plan_publishing(parameters: Any) -> Any:
+    """Return the parameters of a connection that publishes: a broker may stop to read from it, which is no failure."""
+    publishing = copy(parameters)
+    publishing.heartbeat, publishing.tcp_options = min(parameters.heartbeat, _HEARTBEAT), None
+    return publishing
+
+
+def explain_error(error: BaseException, address: str) -> str:
+    """Return in one line why a connection could not be made, or was lost."""
+    cause = _find_cause(error)
+    if isinstance(cause, ProbableAuthenticationError | ProbableAccessDeniedError):
+        return f"the broker {address} refused the name, the password or the virtual host: {_first_line(cause)}"
+    if isinstance(cause, ConnectionClosedByBroker):
+        return f"the broker {address} closed the connection: {cause.reply_text}"
+    return f"no connection to the broker {address}: {_first_line(cause)}"
+
+
+def _find_cause(error: BaseException) -> BaseException:
+    """Return the error at the bottom of those that pika wraps around it."""
+    while True:
+        inner = getattr(error, "exceptions", None) or getattr(error, "exception", None) or error.args[:1]
+        inner = inner[-1] if isinstance(inner, list | tuple) and inner else inner
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return text.splitlines()[0]
+
 
 # The size of a frame, and where in its head it is: after the type and the channel (AMQP 0-9-1, 4.2.3).
 _SIZE, _SIZE_AT = Struct(">L"), 3

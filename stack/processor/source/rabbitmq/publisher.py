@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
 
-from stack.processor.source.delay import Delays
+from stack.processor.source.broker import Delays
 from stack.processor.source.rabbitmq.connection import Connection
-from stack.processor.source.rabbitmq.retry import RetryMessage
+from stack.processor.source.rabbitmq.topology import RetryMessage
 
 # Seconds until a copy that the broker did not take is published again; between attempts to connect, at most; and until
 # a queue that it refuses is asked for again.

@@ -1,4 +1,8 @@
-"""One channel's life: everything declared, messages consumed, outcomes sent."""
+"""One channel's life: everything declared, messages consumed, outcomes sent.
+
+A quorum queue that is started again learns a little late that its consumers are gone, and gives their messages to
+others only then. A consumer that comes sooner gets the messages behind those first, so a patient one waits for that.
+"""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,16 +12,43 @@ from typing import Any, Protocol
 
 from stack.contract import DELIVERY_COUNT
 from stack.processor.delivery import Failure, Intake
-from stack.processor.hand import InFlight, fingerprint_message
+from stack.processor.in_flight import InFlight, fingerprint_message
 from stack.processor.message import AmqpMessage
-from stack.processor.meter import Count
 from stack.processor.response import Response
-from stack.processor.source.rabbitmq.acknowledgement import Acknowledgements
-from stack.processor.source.rabbitmq.prefetch import Prefetch
+from stack.processor.source.rabbitmq.flow import Acknowledgements, Prefetch
 from stack.processor.source.rabbitmq.publisher import PublishRequest, RetryPublisher
-from stack.processor.source.rabbitmq.recovery import await_return
-from stack.processor.source.rabbitmq.retry import Policy, RetryMessage, RetryPlan, build_retry, is_last, restore_origin
-from stack.processor.source.rabbitmq.topology import Topology, declare
+from stack.processor.source.rabbitmq.topology import (
+    Policy,
+    RetryMessage,
+    RetryPlan,
+    Topology,
+    build_retry,
+    declare,
+    is_last,
+    restore_origin,
+)
+from stack.processor.stats import Count
+
+# Seconds between two looks at the queue; how many looks there are at least, since a queue that has only begun to start
+# says that it has no consumers, and at most, since others may consume it as well.
+_LOOK, _FEWEST, _MOST = 0.25, 3, 9
+
+
+def await_return(channel: Any, queue: str, done: Callable[[], None], looks: int = 1) -> None:
+    """Call `done` when a queue has no consumers any more, after 0.5 to 2 seconds; never if the channel closes."""
+
+    def decide(frame: Any) -> None:
+        if looks >= _MOST or (looks >= _FEWEST and not frame.method.consumer_count):
+            done()
+        else:
+            channel.connection.ioloop.call_later(_LOOK, look_again)
+
+    def look_again() -> None:
+        await_return(channel, queue, done, looks + 1)
+
+    if channel.is_open:
+        channel.queue_declare(queue, passive=True, callback=decide)
+
 
 # The broker takes a channel away whose consumer keeps a message for longer than this, in milliseconds. Its own limit
 # of 30 minutes would end a handler that takes an hour.

@@ -9,20 +9,24 @@ from pika.exceptions import ChannelClosedByBroker
 
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Intake, Report
-from stack.processor.hand import InFlight
+from stack.processor.in_flight import InFlight
 from stack.processor.loop import LoopRunner, find_runner
-from stack.processor.post import WorkerSpec
-from stack.processor.source.delay import Delays
-from stack.processor.source.rabbitmq.address import explain_error, plan_connection, plan_publishing
-from stack.processor.source.rabbitmq.connection import Connection
-from stack.processor.source.rabbitmq.prefetch import Prefetch
+from stack.processor.source.broker import Delays
+from stack.processor.source.rabbitmq.connection import Connection, explain_error, plan_connection, plan_publishing
+from stack.processor.source.rabbitmq.flow import Prefetch
 from stack.processor.source.rabbitmq.publisher import RetryPublisher
-from stack.processor.source.rabbitmq.retry import RetryPlan, read_policy
 from stack.processor.source.rabbitmq.session import Session
 from stack.processor.source.rabbitmq.signature import derive_signature_key
-from stack.processor.source.rabbitmq.topology import explain_refusal, find_other_type, plan_topology
+from stack.processor.source.rabbitmq.topology import (
+    RetryPlan,
+    explain_refusal,
+    find_other_type,
+    plan_topology,
+    read_policy,
+)
 from stack.processor.status import State
-from stack.processor.thread import start_thread
+from stack.processor.threads import start_thread
+from stack.processor.worker_spec import WorkerSpec
 
 _NOT_FOUND = 404
 # Seconds: the longest delay before the next attempt to connect, unless reconnectInterval says otherwise; and between

@@ -9,16 +9,36 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import NoReturn
 
-from stack.contract import HTTP_PORT
+from stack.contract import HTTP_PORT, KINDS
 from stack.processor.attributes import ConfigurationError
-from stack.processor.clock import EventTimer
 from stack.processor.configuration import Function, Trigger
-from stack.processor.crash_file import MOST_DEATHS, CrashFiles
-from stack.processor.hand import MEMORY_BYTES, CrashLedger, InFlight, NothingInFlight
-from stack.processor.meter import WorkerStats
-from stack.processor.source.http.door import BACKLOG
-from stack.processor.source.kind import check_kind
+from stack.processor.in_flight import MEMORY_BYTES, MOST_DEATHS, CrashFiles, CrashLedger, InFlight, NothingInFlight
+from stack.processor.stats import EventTimer, WorkerStats
+
+# Connections that may wait to be accepted at an http trigger's port.
+BACKLOG = 1024
+
+
+def check_kind(trigger: Trigger) -> None:
+    """Make sure that a trigger's kind has a source.
+
+    Raises:
+        ConfigurationError: it has none.
+    """
+    if trigger.kind not in KINDS:
+        refuse_kind(trigger)
+
+
+def refuse_kind(trigger: Trigger) -> NoReturn:
+    """Refuse a trigger of another kind, in the words in which its function.yaml is refused.
+
+    Raises:
+        ConfigurationError: always.
+    """
+    where = f"spec.triggers.{trigger.name}.kind"
+    raise ConfigurationError(f"{where}: kind {trigger.kind!r} is not supported yet; supported: {', '.join(KINDS)}")
 
 
 class Role(Enum):

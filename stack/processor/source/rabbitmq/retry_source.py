@@ -7,13 +7,13 @@ from stack.contract import MQTT, RABBITMQ, name_queue
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
-from stack.processor.hand import InFlight
+from stack.processor.in_flight import InFlight
 from stack.processor.loop import ThreadRunner
 from stack.processor.message import AmqpMessage
-from stack.processor.meter import Count
 from stack.processor.source.rabbitmq.publisher import PublishRequest
-from stack.processor.source.rabbitmq.retry import RetryMessage, build_retry, is_last
 from stack.processor.source.rabbitmq.source import RabbitSource
+from stack.processor.source.rabbitmq.topology import RetryMessage, build_retry, is_last
+from stack.processor.stats import Count
 from stack.processor.status import State
 
 Confirmed = Callable[[], None]

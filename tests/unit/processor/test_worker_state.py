@@ -4,9 +4,9 @@ import pytest
 
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Trigger
-from stack.processor.place import WorkerState
-from stack.processor.post import Role, WorkerSpec
 from stack.processor.status import State, Status
+from stack.processor.worker_spec import Role, WorkerSpec
+from stack.processor.worker_state import WorkerState
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from stack.processor.delivery import Failure
-from stack.processor.lending import ClaimedDelivery, UnreadError, dispatch
+from stack.processor.dispatcher import ClaimedDelivery, UnreadError, dispatch
 from stack.processor.message import HttpMessage
 from stack.processor.response import Response
 from stack.processor.wire import Wire

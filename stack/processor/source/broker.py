@@ -1,10 +1,34 @@
-"""TLS to a broker: whom to trust, and who this is."""
+"""What a connection to a broker needs: growing delays between attempts, TLS, and an mqtt trigger's filters."""
 
 import ssl
 import tempfile
 from pathlib import Path
+from random import uniform
 
 from stack.processor.attributes import Attributes, ConfigurationError
+from stack.processor.configuration import Trigger
+
+_FIRST, _FACTOR = 0.2, 2.0
+# A part of each delay is random, so that many workers do not come back to a broker at the same moment.
+_JITTER = 0.25
+
+
+class Delays:
+    """Seconds to wait before each attempt, growing up to a longest one."""
+
+    def __init__(self, longest: float) -> None:
+        self._longest = max(_FIRST, longest)
+        self._delay = _FIRST
+
+    def next(self) -> float:
+        """Return the seconds to wait now."""
+        delay, self._delay = self._delay, min(self._longest, self._delay * _FACTOR)
+        return delay * uniform(1 - _JITTER, 1 + _JITTER)
+
+    def reset(self) -> None:
+        """Begin again: the attempt went well."""
+        self._delay = _FIRST
+
 
 # What a certificate or key in PEM begins with; anything else is the path of a file.
 _PEM = "-----BEGIN"
@@ -59,3 +83,15 @@ def _read(text: str) -> str:
 
 def _is_pem(text: str) -> bool:
     return text.lstrip().startswith(_PEM)
+
+
+def read_filters(trigger: Trigger) -> dict[str, int]:
+    """Return the topic filters of an mqtt trigger and the quality of service of each.
+
+    Two is taken for one: RabbitMQ has no such quality, and a handler that must see a message at least once gains
+    nothing by it.
+    """
+    subscriptions = trigger.attributes.raw("subscriptions")
+    count = len(subscriptions) if isinstance(subscriptions, list) else 0
+    items = [trigger.attributes.item("subscriptions", index) for index in range(count)]
+    return {item.text("topic"): min(1, item.integer("qos", 0)) for item in items}

@@ -9,7 +9,7 @@ import mmap
 from bisect import bisect_left
 from collections.abc import Callable
 from enum import IntEnum
-from time import perf_counter
+from time import monotonic, perf_counter
 
 # Upper bounds of the histogram of durations, in seconds: Prometheus' usual ones, and two for handlers that do little.
 BOUNDS = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -131,3 +131,27 @@ class WorkerStats:
     def buckets(self) -> tuple[float, ...]:
         """The events by the time that they took: up to each bound, and beyond the last."""
         return tuple(self._cells[_BUCKETS : _BUCKETS + len(BOUNDS) + 1])
+
+
+class EventTimer:
+    """When the event that a worker handles began, in memory that its supervisor reads.
+
+    A handler that is stuck, be it in C code that lets no other thread run, cannot be relied on to look at the time
+    itself; the supervisor can, without asking it. Times are seconds of the monotonic clock, which all processes share.
+    """
+
+    def __init__(self) -> None:
+        # One aligned double, which a 64-bit processor writes and reads whole.
+        self._began = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
+
+    def start(self) -> None:
+        """Note that an event begins."""
+        self._began[0] = monotonic()
+
+    def stop(self) -> None:
+        """Note that no event is being handled."""
+        self._began[0] = 0.0
+
+    def read(self) -> float:
+        """Return when the event began; zero if there is none."""
+        return self._began[0]

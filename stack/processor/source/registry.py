@@ -7,15 +7,14 @@ from functools import partial
 from importlib import import_module
 
 from stack.processor.configuration import Function
-from stack.processor.delivery import Intake, Report, Source
-from stack.processor.inbox import DeliveryQueue
+from stack.processor.delivery import DeliveryQueue, Intake, Report, Source
 from stack.processor.loop import LoopSharingQueue
-from stack.processor.post import Role, WorkerSpec, is_on_amqp
 from stack.processor.source.pool import PoolSource
+from stack.processor.worker_spec import Role, WorkerSpec, is_on_amqp
 
 _PACKAGE = "stack.processor.source"
 _AMQP = "rabbitmq.source"
-_MODULES = {"http": "http.source", "rabbit-mq": _AMQP, "mqtt": "mqtt.source", "cron": "cron.source"}
+_MODULES = {"http": "http.source", "rabbit-mq": _AMQP, "mqtt": "mqtt.source", "cron": "cron"}
 
 # Seconds that outcomes may wait for more of their kind while the handler is busy. No one waits for the acknowledgement
 # of a message, and a broker has less work with few of them.
@@ -52,5 +51,5 @@ def preload(specs: tuple[WorkerSpec, ...]) -> None:
 
 def _find_module(spec: WorkerSpec) -> str:
     if spec.role is Role.DISPATCHED:
-        return f"{_PACKAGE}.loan"
+        return f"{_PACKAGE}.dispatched"
     return f"{_PACKAGE}.{_AMQP if is_on_amqp(spec.trigger) else _MODULES[spec.trigger.kind]}"

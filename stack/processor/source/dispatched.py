@@ -5,11 +5,11 @@ from typing import Any
 
 from stack.processor.configuration import Function
 from stack.processor.delivery import Failure, Intake, Report
-from stack.processor.post import WorkerSpec
 from stack.processor.response import Response
 from stack.processor.status import State
-from stack.processor.thread import start_thread
+from stack.processor.threads import start_thread
 from stack.processor.wire import GONE, Wire, pack_outcome, pack_response, unpack_message
+from stack.processor.worker_spec import WorkerSpec
 
 
 class DispatchedSource:

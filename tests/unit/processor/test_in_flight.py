@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from stack.processor.hand import CrashLedger, InFlight, NothingInFlight, fingerprint_message
+from stack.processor.in_flight import CrashLedger, InFlight, NothingInFlight, fingerprint_message
 
 
 def test_messages_that_differ_have_marks_that_differ() -> None:

@@ -1,1 +1,0 @@
-"""Events by the clock."""
