@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from statistics import fmean
 
 from stack.plan.topology import COLUMNS, EXCHANGE, SOURCE, Edge, Node, Topology
@@ -12,6 +12,8 @@ from stack.plan.topology import COLUMNS, EXCHANGE, SOURCE, Edge, Node, Topology
 WIDTH, HEIGHT, STEP, STRIDE, TOP = 152, 40, 50, 203, 34
 # Characters that a box has room for.
 _LONGEST = 15
+# Of these, the beginning of a name that is told apart from others by a later part.
+_HEAD = 3
 # Times that each column is laid beside its neighbours; more changes little.
 _SWEEPS = 6
 # What an arrow that passes a column goes through there, so that it crosses no box; never the name of a node.
@@ -20,17 +22,12 @@ _VIA = "\0via "
 
 @dataclass(frozen=True)
 class Box:
-    """A node and its upper left corner."""
+    """A node, its upper left corner, and its name as far as there is room for it."""
 
     node: Node
     x: float
     y: float
-
-    @property
-    def text(self) -> str:
-        """Return the node's name, its middle left out where it is long."""
-        name, half = self.node.name, _LONGEST // 2
-        return name if len(name) <= _LONGEST else f"{name[:half]}…{name[-half:]}"
+    text: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,12 @@ def lay_out(topology: Topology) -> Diagram:
     routes = {edge: _route(edge, columns) for edge in topology.edges}
     rows = _find_rows(topology.nodes, list(routes.values()), columns)
     x = {kind: place * STRIDE for place, kind in enumerate(columns)}
-    boxes = {node: Box(node, x[node.kind], TOP + row * STEP) for node, row in rows.items()}
+    names = {kind: [node.name for node in topology.nodes if node.kind == kind] for kind in columns}
+    texts = {kind: shorten(some) for kind, some in names.items()}
+    boxes = {
+        node: Box(node, x[node.kind], TOP + row * STEP, texts[node.kind].get(node.name, ""))
+        for node, row in rows.items()
+    }
     return Diagram(
         width=max(len(columns) - 1, 0) * STRIDE + WIDTH,
         height=TOP + (max(rows.values(), default=0) + 1) * STEP,
@@ -71,6 +73,31 @@ def lay_out(topology: Topology) -> Diagram:
         arrows=tuple(_draw(edge, boxes[route[-2]], boxes[route[-1]]) for edge, route in routes.items()),
         trunks=tuple(dict.fromkeys(part for route in routes.values() for part in _draw_trunk(route, boxes))),
     )
+
+
+def shorten(names: Sequence[str]) -> dict[str, str]:
+    """Return each name with its middle left out where it is long, but so that no two that differ read the same."""
+    half = _LONGEST // 2
+    texts = {name: name if len(name) <= _LONGEST else f"{name[:half]}…{name[-half:]}" for name in names}
+    groups = [list(texts)]
+    while groups:
+        alike = defaultdict(list)
+        for name in groups.pop():
+            alike[texts[name]].append(name)
+        for group in alike.values():
+            if len(group) > 1:
+                texts |= _tell_apart(group)
+                groups.append(group)
+    return texts
+
+
+def _tell_apart(names: Sequence[str]) -> dict[str, str]:
+    """Shorten names so that the part remains in which they first differ."""
+    begin = names[0][:_HEAD]
+    place = next(at for at, letters in enumerate(zip_longest(*names)) if len(set(letters)) > 1)
+    rests = {name: name[place:] for name in names}
+    room = _LONGEST - len(begin) - 1
+    return {name: f"{begin}…{rest if len(rest) <= room else rest[: room - 1] + '…'}" for name, rest in rests.items()}
 
 
 def _route(edge: Edge, columns: Sequence[str]) -> list[Node]:

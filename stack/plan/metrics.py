@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import ceil
 from typing import Any
 
 from stack.contract import DEAD, RETRY
@@ -169,6 +170,7 @@ _NAMES = frozenset(
     {
         "handled_events_total",
         "handled_events_duration_seconds_bucket",
+        "handled_events_duration_seconds_sum",
         "retried_events_total",
         "dead_lettered_events_total",
     }
@@ -177,13 +179,17 @@ _NAMES = frozenset(
 
 @dataclass(frozen=True)
 class Counters:
-    """What was counted since the start; a bucket is a bound in seconds and how many events took no longer."""
+    """What was counted since the start; a bucket is a bound in seconds and how many events took no longer.
+
+    `seconds` is how long all events took together; 0 where that is not told.
+    """
 
     events: float = 0.0
     failures: float = 0.0
     retried: float = 0.0
     dead: float = 0.0
     buckets: tuple[tuple[float, float], ...] = ()
+    seconds: float = 0.0
 
     def __add__(self, other: "Counters") -> "Counters":
         return Counters(
@@ -192,6 +198,7 @@ class Counters:
             self.retried + other.retried,
             self.dead + other.dead,
             _combine(self.buckets, other.buckets, 1),
+            self.seconds + other.seconds,
         )
 
     def __sub__(self, other: "Counters") -> "Counters":
@@ -201,18 +208,34 @@ class Counters:
             self.retried - other.retried,
             self.dead - other.dead,
             _combine(self.buckets, other.buckets, -1),
+            self.seconds - other.seconds,
         )
 
     def quantile(self, share: float) -> float | None:
-        """Return the seconds that a share of the events did not exceed, as Prometheus estimates it; None of none."""
+        """Return the seconds that a share of the events did not exceed; None of none.
+
+        It is what Prometheus estimates, but no more than is possible with the time that all events took together: few
+        events in a wide bucket would else seem to take as long as its upper bound.
+        """
         rank = share * (self.buckets[-1][1] if self.buckets else 0.0)
         lower, before = 0.0, 0.0
         for bound, count in self.buckets:
             if rank and count >= rank:
                 # Of those beyond the last bound nothing more is known.
-                return lower if bound == float("inf") else lower + (bound - lower) * (rank - before) / (count - before)
+                width = 0.0 if bound == float("inf") else bound - lower
+                estimate = lower + width * (rank - before) / (count - before)
+                return max(min(estimate, self._find_most(rank)), lower) if self.seconds else estimate
             lower, before = bound, count
         return None
+
+    def _find_most(self, rank: float) -> float:
+        """Return what the event of a rank, and so each one above it, can have taken at most, in seconds."""
+        place = ceil(rank)
+        lower, before, least = 0.0, 0.0, 0.0
+        for bound, count in self.buckets:
+            least += lower * max(min(count, place - 1) - before, 0.0)
+            lower, before = bound, count
+        return (self.seconds - least) / (before - place + 1)
 
 
 @dataclass(frozen=True)
@@ -260,6 +283,7 @@ def read_counters(text: str) -> Counters:
         retried=sums.get("retried_events_total", 0.0),
         dead=sums.get("dead_lettered_events_total", 0.0),
         buckets=tuple(sorted(buckets.items())),
+        seconds=sums.get("handled_events_duration_seconds_sum", 0.0),
     )
 
 

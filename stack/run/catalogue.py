@@ -212,7 +212,7 @@ def _record(stack: Stack, snapshot: FunctionSnapshot, state: State, containers: 
         message=state.message,
         attempts=snapshot.attempts,
         replicas=snapshot.replicas,
-        ready=sum(one.is_ready for one in containers),
+        ready=state.ready,
         url=find_url(runs, stack.settings) if runs else "",
         port=runs.http.attributes.port if runs and runs.http else 0,
         image=deployment.image if deployment else "",

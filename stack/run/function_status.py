@@ -188,6 +188,8 @@ class State:
     word: str
     message: str = ""
     is_settled: bool = True
+    ready: int = 0
+    """How many containers do their work."""
 
 
 def describe_state(snapshot: FunctionSnapshot, containers: Sequence[Container], job: Job | None) -> State:
@@ -196,6 +198,14 @@ def describe_state(snapshot: FunctionSnapshot, containers: Sequence[Container], 
     One that was to go back to an older revision does not: what runs is what its folder and its clients know.
     """
     last = snapshot.attempts[-1] if snapshot.attempts else None
+    state = _find_state(snapshot, last, containers, job)
+    at_work = [one for one in containers if one.is_ready or (state.word == READY and _has_just_started(last, one))]
+    return replace(state, ready=len(at_work))
+
+
+def _find_state(
+    snapshot: FunctionSnapshot, last: Attempt | None, containers: Sequence[Container], job: Job | None
+) -> State:
     if _is_building(snapshot, job):
         return State(BUILDING, is_settled=job is not None)
     if snapshot.refusal:
@@ -224,11 +234,16 @@ def _is_building(snapshot: FunctionSnapshot, job: Job | None) -> bool:
 def _tell_health(last: Attempt | None, containers: Sequence[Container]) -> State:
     if any(one.is_ready for one in containers):
         return State(READY, _tell_lost_rollback(last))
-    is_new = last is not None and last.end is not None and _age(last.end.time) < _HEALTH_MILLISECONDS
-    if is_new and any(one.is_running and one.health == "starting" for one in containers):
+    if any(_has_just_started(last, one) for one in containers):
         return State(READY, is_settled=False)
     conditions = ", ".join(sorted({one.condition for one in containers}))
     return State(UNHEALTHY, f"Its containers are {conditions}." if conditions else "It has no container.")
+
+
+def _has_just_started(last: Attempt | None, container: Container) -> bool:
+    """Return whether a deploy has seen a container ready of late, which Docker's own health check has not yet."""
+    is_new = last is not None and last.end is not None and _age(last.end.time) < _HEALTH_MILLISECONDS
+    return is_new and container.is_running and container.health == "starting"
 
 
 def _tell_lost_rollback(last: Attempt | None) -> str:

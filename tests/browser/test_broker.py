@@ -2,20 +2,25 @@
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 
-from playwright.sync_api import expect
+from pika import BlockingConnection, URLParameters
+from playwright.sync_api import Page, expect
 
 from tests.browser.visit import Visit
 from tests.docker.workspace import Workspace
 
 
-def test_broker_is_shown_watched_and_published_to(visit: Visit, deployed: Callable[..., None]) -> None:
+def test_broker_is_shown_watched_and_published_to(
+    visit: Visit, deployed: Callable[..., None], workspace: Workspace
+) -> None:
     deployed("amqpconsume")
     page = visit.open("/broker")
     row = page.get_by_role("row", name="iot/sensors").filter(has=page.get_by_role("link", name="amqpconsume"))
     expect(row).to_be_visible()
     visit.check_weight()
     visit.look("broker")
+    _check_long_binding(page, workspace)
     page.get_by_role("button", name="Watch iot/sensors", exact=True).first.click()
     log = page.get_by_role("log", name="Watched messages")
     expect(log).to_contain_text("Watching what is bound to iot/sensors: iot/sensors temperature.")
@@ -79,3 +84,15 @@ def test_devices_are_simulated_and_seen(visit: Visit) -> None:
     expect(page.get_by_text("running", exact=True)).to_be_visible()
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Start")).to_be_visible()
+
+
+def _check_long_binding(page: Page, workspace: Workspace) -> None:
+    """Check that a binding with long names is shown as a whole."""
+    queue = "nuclio-a-function-with-a-long-name.and-a-long-trigger"
+    with closing(BlockingConnection(URLParameters(workspace.amqp_url))) as connection:
+        channel = connection.channel()
+        channel.queue_declare(queue, exclusive=True)
+        channel.queue_bind(queue, "amq.topic", "a.rather.long.routing.key.of.a.sensor")
+        table = page.locator("[aria-labelledby=bindings-title] .table-wrap")
+        expect(table.get_by_text(queue)).to_be_visible()
+        assert table.evaluate("table => table.scrollWidth - table.clientWidth") <= 0

@@ -108,14 +108,17 @@ def test_the_tutorials_walk(walker: Visit, workspace: Workspace) -> None:
 
 
 def test_what_others_write_is_not_lost(visit: Visit, write: Callable[..., Path]) -> None:
-    folder = write("editedtwice", _CODE)
+    code = _CODE + "".join(f"# Line {number}\n" for number in range(30))
+    folder = write("editedtwice", code)
     page = visit.open("/functions/editedtwice/code")
-    _write(page, _CODE.replace("one", "mine"))
-    (folder / "main.py").write_text(_CODE.replace("one", "theirs"))
+    _write(page, code.replace("one", "mine"))
+    (folder / "main.py").write_text(code.replace("one", "theirs"))
     page.keyboard.press("Control+s")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Somebody else changed main.py")
     expect(dialog).to_contain_text("theirs")
+    sign = dialog.locator(".cm-collapsedLines").first.evaluate("fold => getComputedStyle(fold, '::before').content")
+    assert sign == '"…"'
     visit.look("function-conflict")
     dialog.get_by_role("button", name="Save mine over it").click()
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()

@@ -19,6 +19,24 @@ def test_stack_is_drawn_as_it_is(visit: Visit, deployed: Callable[..., None], wo
     visit.look("overview")
 
 
+def test_map_of_many_functions_is_shown_as_a_whole(visit: Visit, workspace: Workspace) -> None:
+    page = visit.open("/")
+    trigger = "spec: {triggers: {in: {kind: rabbit-mq, attributes: {exchangeName: iot/sensors, queueName: %s}}}}\n"
+    names = [f"nuclio-{room}-readings" for room in ("attic", "cellar", "garden", "hall", "kitchen", "stable")]
+    folders = [workspace.write_function(name, "", trigger % f"{name}-queue") for name in names]
+    try:
+        for name in names:
+            expect(page.get_by_role("link", name=f"Queue {name}-queue")).to_be_visible(timeout=30_000)
+        texts = page.locator(".map-node[data-kind=queue] .name").all_text_contents()
+        assert len(set(texts)) == len(texts)
+        region = page.get_by_role("region", name="Map of the stack")
+        assert region.evaluate("region => region.scrollHeight - region.clientHeight") <= 0
+        visit.look("overview-many")
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder)
+
+
 def test_rates_stand_on_the_arrows_and_in_the_table(
     visit: Visit, deployed: Callable[..., None], workspace: Workspace
 ) -> None:

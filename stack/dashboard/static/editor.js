@@ -57,7 +57,12 @@ const LOOK = EditorView.theme({
   ".cm-diagnostic-warning": { borderLeftColor: "var(--warn)" },
   ".cm-changedLine, .cm-insertedLine": { backgroundColor: "var(--ok-soft) !important" },
   ".cm-deletedChunk, &.cm-merge-a .cm-changedLine": { backgroundColor: "var(--bad-soft) !important" },
-  ".cm-collapsedLines": { background: "var(--idle-soft)", color: "var(--muted)" },
+  // Few fonts have the sign that CodeMirror puts there.
+  ".cm-collapsedLines": {
+    background: "var(--idle-soft)",
+    color: "var(--muted)",
+    "&:before, &:after": { content: '"…"' },
+  },
 });
 
 const COLOURS = syntaxHighlighting(

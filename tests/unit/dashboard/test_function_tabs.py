@@ -121,3 +121,12 @@ def test_a_log_is_asked_for_in_words_that_are_understood(workspace: Workspace, c
     for query in ("tail=many", "since=yesterday"):
         answer = client.send("GET", f"/functions/thermo/logs/lines?{query}", accept="application/json")
         assert answer.status == 400
+
+
+def test_code_tab_says_why_it_has_no_code(workspace: Workspace, client: Client) -> None:
+    write(workspace, client)
+    why = b"Its code is not in this folder"
+    assert why not in client.send("GET", "/functions/thermo/code").body
+    build = "  build: {path: https://code.example/thermo.zip, codeEntryType: archive}\n"
+    (workspace.root / "functions" / "thermo" / "function.yaml").write_text(_YAML + build)
+    wait_until(lambda: why in client.send("GET", "/functions/thermo/code").body, what="why there is no code")

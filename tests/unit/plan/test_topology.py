@@ -5,7 +5,7 @@ from itertools import pairwise
 from pydantic import TypeAdapter
 
 from stack.config.trigger import Trigger
-from stack.plan.diagram import HEIGHT, STEP, STRIDE, lay_out
+from stack.plan.diagram import HEIGHT, STEP, STRIDE, lay_out, shorten
 from stack.plan.topology import (
     BindingFacts,
     BrokerFacts,
@@ -140,3 +140,15 @@ def test_parts_that_nothing_joins_stay_together() -> None:
     diagram = lay_out(draw_topology([*many, _make("alone"), _RABBIT], _NOTHING, {}))
     heights = sorted(box.y for box in diagram.boxes)
     assert all(lower - upper <= STEP + 0.01 for upper, lower in pairwise(heights))
+
+
+def test_long_names_are_shortened_so_that_they_differ() -> None:
+    names = ["iot/sensors", "nuclio-inside-readings", "nuclio-outside-readings", "a-very-long-name-alone"]
+    names += [f"site-of-a-plant/line-{number}/station/readings" for number in (1, 2)]
+    texts = shorten(names)
+    assert texts["iot/sensors"] == "iot/sensors"
+    assert texts["a-very-long-name-alone"] == "a-very-…e-alone"
+    assert texts["nuclio-inside-readings"] == "nuc…inside-rea…"
+    assert texts["nuclio-outside-readings"] == "nuc…outside-re…"
+    assert len(set(texts.values())) == len(names)
+    assert max(map(len, texts.values())) <= 15

@@ -193,7 +193,7 @@ def test_new_version_is_ready_before_dockers_health_check_says_so(workspace: Wor
     assert attempt
     snapshot = make_snapshot(make_plan(NAME), 1, attempts=(attempt,))
     starting = make_container("running", "Up 1 second (health: starting)")
-    assert describe_state(snapshot, [starting], None) == State("ready", is_settled=False)
+    assert describe_state(snapshot, [starting], None) == State("ready", is_settled=False, ready=1)
     assert describe_state(make_snapshot(make_plan(NAME), 1), [starting], None).word == "unhealthy"
 
 
@@ -206,10 +206,12 @@ def test_rollback_that_fails_leaves_a_function_that_serves_ready(workspace: Work
         attempt = find_attempt(workspace, NAME)
         assert attempt
         words.append(describe_state(make_snapshot(make_plan(NAME), 1, attempts=(attempt,)), [healthy], None))
-    told = State("ready", "The last rollback to 3 failed: it does not come up")
-    assert words == [told, State("error", "it does not come up")]
+    told = State("ready", "The last rollback to 3 failed: it does not come up", ready=1)
+    assert words == [told, State("error", "it does not come up", ready=1)]
     snapshot = make_snapshot(make_plan(NAME), 1)
-    assert describe_state(replace(snapshot, refusal="not allowed"), [healthy], None) == State("error", "not allowed")
+    assert describe_state(replace(snapshot, refusal="not allowed"), [healthy], None) == State(
+        "error", "not allowed", ready=1
+    )
 
 
 def make_snapshot(plan: FunctionPlan, replicas: int, *, attempts: Any = ()) -> FunctionSnapshot:
