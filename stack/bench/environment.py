@@ -1,7 +1,6 @@
 """The test bed: a workspace with a broker of its own, so that the user's stack is neither measured nor in the way."""
 
 import hashlib
-import http.client
 import os
 import socket
 import sys
@@ -15,6 +14,7 @@ from statistics import median
 from typing import Any
 
 import yaml
+from urllib3.exceptions import HTTPError
 
 from stack import console
 from stack.bench.program import Program, run_command, run_program, time_line
@@ -27,6 +27,7 @@ from stack.errors import StackError
 from stack.plan.render import processor_image
 from stack.plan.template import TEMPLATES
 from stack.rabbitmq.management import Broker, find_broker
+from stack.state.http_client import open_local_pool
 from stack.state.workspace import PROGRAM, VARIABLE, Workspace, make_folder, write_file
 
 
@@ -191,14 +192,11 @@ def run_processor(env: BenchEnv, name: str, function: FunctionSpec, **environmen
 
 def is_ready(port: int) -> bool:
     """Return whether /ready of a function says yes."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
-        connection.request("GET", "/ready")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
+        with open_local_pool() as pool:
+            return pool.request("GET", f"http://127.0.0.1:{port}/ready", timeout=1).status == 200
+    except HTTPError:
         return False
-    finally:
-        connection.close()
 
 
 # What measures one round of one contestant.

@@ -1,14 +1,13 @@
 """The one door to RabbitMQ: where it is, and its management API."""
 
-import base64
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
 
 from stack import console
 from stack.contract import DEAD, RETRY
@@ -17,6 +16,7 @@ from stack.plan.account import administrator
 from stack.plan.backup import Sample
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE, Credentials
 from stack.plan.drift import Binding
+from stack.state.http_client import basic_authorization, explain, open_local_pool
 from stack.state.workspace import is_inside
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _TIMEOUT_SECONDS = 10
 # As much as RabbitMQ tells at once.
 _PAGE = 500
 _BAD_REQUEST = 400
+_NOT_FOUND = 404
 # Statuses of who may not ask.
 DENIED = (401, 403)
 # What the gateway answers for a broker that does not.
@@ -170,30 +171,26 @@ class Broker:
         Raises:
             BrokerError: the broker does not answer, or refuses.
         """
-        body = None if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(self.management_url + path, data=body, method=method)
-        request.add_header("Content-Type", "application/json")
-        word = self.credentials.password.get_secret_value()
-        token = base64.b64encode(f"{self.credentials.username}:{word}".encode()).decode()
-        request.add_header("Authorization", f"Basic {token}")
+        login = basic_authorization(self.credentials.username, self.credentials.password.get_secret_value())
+        headers = {"Content-Type": "application/json", "Authorization": login}
+        url = self.management_url + path
         try:
-            with _opener().open(request, timeout=_TIMEOUT_SECONDS) as answer:
-                text = answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code == 404 and method == "DELETE":
-                    return None
-                if error.code in _GATEWAY_SAYS:
-                    raise BrokerError(f"RabbitMQ does not answer at {self.management_url}. {_UP}") from error
-                raise _refuse(method, path, error) from error
-        except OSError as error:
-            raise BrokerError(f"RabbitMQ does not answer at {self.management_url}: {error}. {_UP}") from error
-        return json.loads(text) if text else None
+            with open_local_pool() as pool:
+                answer = pool.request(method, url, json=document, headers=headers, timeout=_TIMEOUT_SECONDS)
+        except HTTPError as error:
+            raise BrokerError(f"RabbitMQ does not answer at {self.management_url}: {explain(error)}. {_UP}") from error
+        if answer.status == _NOT_FOUND and method == "DELETE":
+            return None
+        if answer.status in _GATEWAY_SAYS:
+            raise BrokerError(f"RabbitMQ does not answer at {self.management_url}. {_UP}")
+        if answer.status >= _BAD_REQUEST:
+            raise _refuse(method, path, answer)
+        return answer.json() if answer.data else None
 
 
-def _refuse(method: str, path: str, error: urllib.error.HTTPError) -> RefusedError:
-    advice = f" It may not know Tidegate's own account yet. {_UP}" if error.code == RefusedError.UNAUTHORIZED else ""
-    return RefusedError(f"RabbitMQ refused {method} {path}: {error.code} {error.reason}.{advice}", error.code)
+def _refuse(method: str, path: str, answer: BaseHTTPResponse) -> RefusedError:
+    advice = f" It may not know Tidegate's own account yet. {_UP}" if answer.status == RefusedError.UNAUTHORIZED else ""
+    return RefusedError(f"RabbitMQ refused {method} {path}: {answer.status} {answer.reason}.{advice}", answer.status)
 
 
 def find_broker(stack: "Stack") -> Broker:
@@ -226,11 +223,6 @@ def _read_sample(queue: dict[str, Any]) -> Sample:
     stats, held = queue.get("message_stats", {}), queue.get("messages_unacknowledged", 0)
     taken = sum(int(stats.get(name, 0)) for name in ("ack", "deliver_no_ack", "get_no_ack"))
     return Sample(int(queue.get("messages_ready", 0)), int(held), int(stats.get("publish", 0)), taken)
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Return an opener that asks no proxy: the broker is on this machine."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def delete_queues(stack: "Stack", names: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """`invoke invoke-function`: a call as the command line asks for it, and its answer printed."""
 
-import http.client
 import json
 import os
 import sys
@@ -9,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
+
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError, NewConnectionError, TimeoutError
 
 from stack import console
 from stack.contract import CALLER_HEADER, HTTP_PORT, LOG_LEVEL, LOGS, prove
@@ -20,6 +22,7 @@ from stack.plan.gateway import OWN_HEADER, PORT
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.run.function_status import FunctionStatus, list_functions
 from stack.state.access import show_proof
+from stack.state.http_client import explain, open_local_pool
 from stack.state.vault import function_signature_key
 from stack.state.workspace import is_inside, open_workspace
 
@@ -74,35 +77,30 @@ def call_function(name: str, url: str, request: Request) -> Answer:
     Raises:
         FunctionError: the call cannot be made, or the function does not answer.
     """
-    there = urlsplit(url)
-    # What is encoded already stays as it is.
-    path = quote(f"{there.path}/{request.path.lstrip('/')}", safe="/?&=%:@!$'()*+,;~")
     method = request.method.upper() or ("POST" if request.body else "GET")
     headers = dict(request.headers) | ({LOG_LEVEL: request.log_level} if request.log_level else {})
     headers |= {CALLER_HEADER: prove(request.key, time.time())} if request.key else {}
-    connection = http.client.HTTPConnection(there.netloc, timeout=request.timeout)
-    start = time.perf_counter()
+    options: dict[str, Any] = {"body": request.body or None, "headers": headers, "timeout": request.timeout}
+    options |= {"redirect": False, "preload_content": False}
+    address, start = f"{url}/{request.path.lstrip('/')}", time.perf_counter()
     try:
-        connection.request(method, path, request.body or None, headers)
-        answer = connection.getresponse()
-        return _read(answer, answer.read(request.most_bytes), time.perf_counter() - start)
+        with open_local_pool() as pool, pool.request(method, address, **options) as answer:
+            content = answer.read(request.most_bytes, decode_content=False)
+            return _read(answer, content, time.perf_counter() - start)
     except ValueError as error:
         raise FunctionError(f"The call cannot be made: {error}.") from error
+    except NewConnectionError as error:
+        raise FunctionError(f"Nothing answers at {urlsplit(url).netloc}. Type `invoke up`, then this again.") from error
     except TimeoutError as error:
         message = f"{name} did not answer within {request.timeout:g} s. `invoke logs {name}` tells what it does."
         raise FunctionError(message) from error
-    except ConnectionRefusedError as error:
-        raise FunctionError(f"Nothing answers at {there.netloc}. Type `invoke up`, then this again.") from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(error) or type(error).__name__
-        raise FunctionError(f"{name} broke the call off: {reason}. `invoke logs {name}` tells why.") from error
-    finally:
-        connection.close()
+    except HTTPError as error:
+        raise FunctionError(f"{name} broke the call off: {explain(error)}. `invoke logs {name}` tells why.") from error
 
 
-def _read(answer: http.client.HTTPResponse, body: bytes, seconds: float) -> Answer:
+def _read(answer: BaseHTTPResponse, body: bytes, seconds: float) -> Answer:
     logs = read_logs(answer.headers.get(LOGS, ""))
-    return Answer(answer.status, answer.reason, answer.getheaders(), body, seconds, logs)
+    return Answer(answer.status, answer.reason or "", list(answer.headers.iteritems()), body, seconds, logs)
 
 
 def read_logs(text: str) -> Sequence[Mapping[str, Any]] | None:

@@ -3,16 +3,14 @@
 import json
 import os
 import time
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from http.client import HTTPException, HTTPMessage
 from ipaddress import ip_address
-from typing import IO, Any
-from urllib.error import HTTPError, URLError
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
 
 from stack import console
 from stack.config.function import DEFAULT_PROJECT, PROJECT_LABEL
@@ -20,6 +18,7 @@ from stack.config.settings import load_settings
 from stack.config.source import find_folder
 from stack.errors import FunctionError, HostError
 from stack.run.import_export import make_export
+from stack.state.http_client import basic_authorization, explain, open_local_pool, open_pool
 from stack.state.workspace import open_workspace
 
 # A bearer token, where the address has no user and password.
@@ -62,19 +61,22 @@ class RemoteDashboard:
         Raises:
             HostError: no one answers, somebody else does, or asks for a login.
         """
-        content = None if body is None else json.dumps(body).encode()
-        request = Request(f"{self.address}/api/{path}", content, self._headers(headers or {}), method=method)
+        is_local = _is_local(urlsplit(self.address).hostname or "")
+        options: dict[str, Any] = {
+            "headers": self._headers(headers or {}),
+            "timeout": _TIMEOUT_SECONDS,
+            "preload_content": False,
+        }
         try:
-            with _opener(self.address).open(request, timeout=_TIMEOUT_SECONDS) as answer:
+            # No redirect is followed: credentials and changes are for the address that was given.
+            with (
+                open_local_pool() if is_local else open_pool(self.address) as pool,
+                pool.request(method, f"{self.address}/api/{path}", json=body, **options) as answer,
+            ):
                 return Answer(answer.status, self._read(answer))
-        except HTTPError as error:
-            with error:
-                return Answer(error.code, self._explain(error))
-        except (URLError, HTTPException, OSError) as error:
-            reason = error.reason if isinstance(error, URLError) else str(error) or type(error).__name__
-            reason = reason.strerror or reason if isinstance(reason, OSError) else reason
+        except (HTTPError, ValueError) as error:
             raise HostError(
-                f"{self.address} does not answer: {reason}. Check the address, and that it runs."
+                f"{self.address} does not answer: {explain(error)}. Check the address, and that it runs."
             ) from error
 
     def require(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
@@ -93,17 +95,13 @@ class RemoteDashboard:
         login = {"Authorization": self.authorization} if self.authorization else {}
         return {"Content-Type": "application/json", "Accept": "application/json", **login, **headers}
 
-    def _explain(self, error: HTTPError) -> Any:
-        if error.code == 401:
+    def _read(self, answer: BaseHTTPResponse) -> Any:
+        if answer.status == 401:
             advice = f"Type --via http://USER:PASSWORD@HOST, or put a token into the variable {TOKEN_VARIABLE}."
             raise HostError(f"{self.address} asks for a login, or knows this one not. {advice}")
-        if error.code // 100 == 3:
-            raise HostError(
-                f"{self.address} sends elsewhere, to {error.headers.get('Location')}; type that after --via."
-            )
-        return self._read(error)
-
-    def _read(self, answer: IO[bytes]) -> Any:
+        if answer.status // 100 == 3:
+            elsewhere = answer.headers.get("Location")
+            raise HostError(f"{self.address} sends elsewhere, to {elsewhere}; type that after --via.")
         content = answer.read(_MOST_BYTES)
         try:
             return json.loads(content) if content else None
@@ -131,26 +129,9 @@ def open_dashboard(url: str) -> RemoteDashboard:
 
 def _authorize(parts: SplitResult) -> str:
     if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        return f"Basic {b64encode(pair.encode()).decode()}"
+        return basic_authorization(unquote(parts.username), unquote(parts.password or ""))
     token = os.environ.get(TOKEN_VARIABLE, "")
     return f"Bearer {token}" if token else ""
-
-
-class _Stay(HTTPRedirectHandler):
-    """Follows nowhere, since credentials and changes are for the address that was given."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> None:
-        """Follow no redirect."""
-
-
-@cache
-def _opener(address: str) -> OpenerDirector:
-    """Return what sends requests; those to this machine ask no proxy."""
-    handlers = [ProxyHandler({})] if _is_local(urlsplit(address).hostname or "") else []
-    return build_opener(_Stay, *handlers)
 
 
 def _is_local(host: str) -> bool:

@@ -3,14 +3,16 @@
 import os
 import pwd
 import ssl
-import urllib.request
 from pathlib import Path
+
+from urllib3.exceptions import HTTPError
 
 from stack import console
 from stack.errors import HostError
 from stack.plan.provision import CONFLICTS, HOST, PACKAGES, RECENT, Machine, Source
 from stack.plan.provision_step import Release, find_release, parse_os_release
 from stack.run.provision.check import find_installed, holds, read_output
+from stack.state.http_client import explain, fetch
 
 # Long enough for a slow line; a firewall that drops packets costs no more.
 _ANSWER_SECONDS = 4
@@ -60,14 +62,14 @@ def open_url(url: str, *, timeout: float, verified: bool = True) -> bytes:
     """Return what a URL holds, by way of the proxies that the environment names.
 
     Raises:
-        OSError: it cannot be reached in time or refuses.
+        HTTPError: it cannot be reached in time or refuses.
     """
     context = ssl.create_default_context()
     if not verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    with urllib.request.urlopen(url, timeout=timeout, context=context) as answer:
-        return bytes(answer.read())
+    with fetch(url, timeout=timeout, context=context) as answer:
+        return answer.read()
 
 
 def find_problem(url: str) -> str:
@@ -79,8 +81,8 @@ def find_problem(url: str) -> str:
     verified = _CERTIFICATES.exists() or "SSL_CERT_FILE" in os.environ
     try:
         open_url(url, timeout=_ANSWER_SECONDS, verified=verified)
-    except OSError as error:
-        return str(getattr(error, "reason", error))
+    except HTTPError as error:
+        return explain(error)
     return ""
 
 

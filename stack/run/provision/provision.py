@@ -11,12 +11,15 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from urllib3.exceptions import HTTPError
+
 from stack import console
 from stack.errors import HostError
 from stack.plan.provision import RECENT, Machine, plan_provision, render_cloud_config
 from stack.plan.provision_step import Command, EngineIsOpen, EngineRuns, Step, describe_step
 from stack.run.provision.check import environment, holds, read_output
 from stack.run.provision.machine import choose_source, open_url, read_machine
+from stack.state.http_client import explain
 
 _SHOWN_LINES = 20
 _POLL_SECONDS = 0.2
@@ -65,8 +68,8 @@ def _run_command(step: Step, command: Command) -> None:
 def _fetch_key(url: str) -> str:
     try:
         key = open_url(url, timeout=_KEY_SECONDS).decode(errors="replace")
-    except OSError as error:
-        raise HostError(f"Could not fetch {url}: {getattr(error, 'reason', error)}. {_AGAIN}") from error
+    except HTTPError as error:
+        raise HostError(f"Could not fetch {url}: {explain(error)}. {_AGAIN}") from error
     if not key.startswith("-----BEGIN PGP PUBLIC KEY BLOCK-----"):
         raise HostError(f"{url} answers with something else than a key; a proxy or a login page may stand before it.")
     return key
