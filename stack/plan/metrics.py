@@ -1,10 +1,13 @@
 """What a processor's /metrics tells, and what of it a person wants to know."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from stack.contract import DEAD, RETRY
 from stack.plan.broker import SERVICE
@@ -164,8 +167,6 @@ def _tell_time(seconds: float) -> str:
 
 
 _PREFIX = "nuclio_processor_"
-_SAMPLE = re.compile(rf"^{_PREFIX}(?P<name>\w+)\{{(?P<labels>.*)\}} (?P<value>\S+)$", re.MULTILINE)
-_BOUND, _RESULT = re.compile(r'\ble="([^"]+)"'), re.compile(r'\bresult="(\w+)"')
 _NAMES = frozenset(
     {
         "handled_events_total",
@@ -251,8 +252,8 @@ class Condition:
 def read_condition(text: str) -> Condition:
     """Sum a processor's page over its triggers; what it does not tell is 0."""
     sums: dict[str, float] = {}
-    for match in _SAMPLE.finditer(text):
-        sums[match["name"]] = sums.get(match["name"], 0.0) + float(match["value"])
+    for name, sample in _read_samples(text):
+        sums[name] = sums.get(name, 0.0) + sample.value
     return Condition(
         in_flight=sums.get("events_in_flight", 0.0),
         reconnects=sums.get("reconnects_total", 0.0),
@@ -265,17 +266,14 @@ def read_counters(text: str) -> Counters:
     """Sum a processor's page over its triggers; what it does not tell, such as Nuclio's own retries, is 0."""
     sums: dict[str, float] = {}
     buckets: dict[float, float] = {}
-    for match in _SAMPLE.finditer(text):
-        name, labels, value = match["name"], match["labels"], match["value"]
+    for name, sample in _read_samples(text):
         if name not in _NAMES:
             continue
-        if bound := _BOUND.search(labels):
-            key = float(bound[1].replace("+Inf", "inf"))
-            buckets[key] = buckets.get(key, 0.0) + float(value)
+        if bound := sample.labels.get("le"):
+            buckets[float(bound)] = buckets.get(float(bound), 0.0) + sample.value
         else:
-            result = _RESULT.search(labels)
-            label = result[1] if result else name
-            sums[label] = sums.get(label, 0.0) + float(value)
+            label = sample.labels.get("result", name)
+            sums[label] = sums.get(label, 0.0) + sample.value
     failures = sums.get("failure", 0.0)
     return Counters(
         events=sums.get("success", 0.0) + failures,
@@ -285,6 +283,13 @@ def read_counters(text: str) -> Counters:
         buckets=tuple(sorted(buckets.items())),
         seconds=sums.get("handled_events_duration_seconds_sum", 0.0),
     )
+
+
+def _read_samples(text: str) -> Iterator[tuple[str, Sample]]:
+    """Yield a processor's figures by their names without the prefix; nothing of a page of something else."""
+    with suppress(ValueError):
+        for family in text_string_to_metric_families(text):
+            yield from ((one.name.removeprefix(_PREFIX), one) for one in family.samples)
 
 
 Buckets = Sequence[tuple[float, float]]
