@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
+import psutil
+
 from stack.errors import StackError
 
 _COMMAND_SECONDS = 600
@@ -47,17 +49,14 @@ class Program:
         """Return the end of what it printed."""
         return self.log.read_text(errors="replace")[-_LOG_BYTES:].strip()
 
-    def find_processes(self) -> list[int]:
-        """Return the ids of the program's process and of all that it started."""
-        found = [self.process.pid]
-        for pid in found:
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += map(int, children.read_text().split())
-        return found
+    def find_processes(self) -> list[psutil.Process]:
+        """Return the program's process and all that it started."""
+        own = psutil.Process(self.process.pid)
+        return [own, *own.children(recursive=True)]
 
     def measure_memory(self) -> float:
         """Return the memory of all its processes in MiB: what is shared counts once (PSS)."""
-        return sum(_read_pss(pid) for pid in self.find_processes()) / 1024
+        return sum(one.memory_full_info().pss for one in self.find_processes()) / 2**20
 
 
 @contextmanager
@@ -129,12 +128,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     # What it started, and did not end.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _read_pss(pid: int) -> int:
-    """Return the PSS of a process in KiB."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 # One for each worker.

@@ -1,6 +1,5 @@
 """HTTP requests per second, by wrk; all servers are local processes with one worker, and run side by side."""
 
-import os
 import re
 import shutil
 import socket
@@ -9,8 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
-from pathlib import Path
 
+import psutil
 import yaml
 
 from stack.bench.environment import (
@@ -221,5 +220,5 @@ def _read(pages: list[socket.socket], seconds: float) -> None:
 
 def _read_seconds(program: Program) -> float:
     """Return the time of the processor that a program has had."""
-    fields = Path(f"/proc/{program.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    times = psutil.Process(program.process.pid).cpu_times()
+    return float(times.user + times.system)

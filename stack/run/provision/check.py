@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import assert_never
 
+import psutil
+
 from stack.plan.provision_step import (
     AnyOf,
     Check,
@@ -124,7 +126,7 @@ def _engine_runs() -> bool:
 
 
 def _process_exists(program: str) -> bool:
-    return any(_read_program(folder) == program for folder in Path("/proc").glob("[0-9]*"))
+    return any(_read_program(pid) == program for pid in psutil.pids())
 
 
 def _pid_is_of(path: Path, program: str) -> bool:
@@ -137,16 +139,16 @@ def _pid_is_of(path: Path, program: str) -> bool:
         pid = read_output("sudo", "-n", "cat", str(path))
         if not pid:
             return True
-    return pid.isdigit() and _read_program(Path("/proc") / pid) == program
+    return pid.isdigit() and _read_program(int(pid)) == program
 
 
-def _read_program(process: Path) -> str:
+def _read_program(pid: int) -> str:
     """Return what a process runs; nothing if it has ended, even if its parent has not noticed yet."""
     try:
-        name, _, rest = (process / "stat").read_text().partition("(")[2].rpartition(")")
-    except OSError:
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else process.name()
+    except psutil.Error:
         return ""
-    return "" if rest.split()[0] == "Z" else name
 
 
 def _source_is_listed(wanted: SourceListed) -> bool:
