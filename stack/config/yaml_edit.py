@@ -1,6 +1,5 @@
 """Changes to a YAML text that leave the rest of it as its author wrote it, comments too."""
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -62,34 +61,6 @@ def rename_key(source: str, path: tuple[str, ...], name: str) -> str:
         return _check("", wanted)
     word = _write({name: 0}).removesuffix(": 0\n")
     return _check(source[: key.start_mark.index] + word + source[key.end_mark.index :], wanted)
-
-
-def find_line(source: str, path: Sequence[str]) -> int:
-    """Return the number of the line, from 1 on, to which a path leads; of what is not there, that of what lacks it.
-
-    Raises:
-        ConfigError: the text is no YAML that holds a mapping.
-    """
-    parse_mapping(source, FILE)
-    node: yaml.Node | None = _compose(source)
-    line = 1
-    for name in path:
-        pair = next((pair for pair in _pairs(node) if pair[0].value.lower() == name.lower()), None)
-        if pair is None:
-            break
-        line, node = pair[0].start_mark.line + 1, pair[1]
-    return line
-
-
-def _pairs(node: yaml.Node | None) -> Iterable[tuple[yaml.Node, yaml.Node]]:
-    """Return the keys and values of a mapping; of a list, its numbers and items."""
-    if isinstance(node, yaml.MappingNode):
-        return [(key, item) for key, item in node.value]
-    if isinstance(node, yaml.SequenceNode):
-        marks = ((item.start_mark, item.end_mark) for item in node.value)
-        numbers = [yaml.ScalarNode("", str(place), *pair) for place, pair in enumerate(marks)]
-        return list(zip(numbers, node.value, strict=True))
-    return ()
 
 
 def _reach(content: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:

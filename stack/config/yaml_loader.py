@@ -1,6 +1,7 @@
 """YAML as people write it, read without surprises: no lost keys, no dates, no traceback."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -227,6 +228,13 @@ def find_places(source: str, problems: tuple[str, ...], document: str) -> tuple[
     """Tell the place of each problem of a ConfigError in the text of the document that it names."""
     tree = _compose(source)
     return tuple(_find_place(tree, problem, f"{document}: ") for problem in problems)
+
+
+def find_line(source: str, path: Sequence[str]) -> int:
+    """Return the number of the line, from 1 on, to which a path leads; of what is not there, that of what lacks it."""
+    tree = _compose(source)
+    mark = _follow(tree, ".".join(path)) if tree else None
+    return mark.line + 1 if mark else 1
 
 
 def _find_place(tree: yaml.Node | None, problem: str, head: str) -> Finding:

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from stack.config.inline import is_source_alone
 from stack.config.problem import Problem
 from stack.config.source import FILE, FOLDER
-from stack.config.yaml_edit import find_line
+from stack.config.yaml_loader import find_line
 from stack.contract import KINDS
 from stack.dashboard.form import trigger as form
 from stack.dashboard.form.field import Sent

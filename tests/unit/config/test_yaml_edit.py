@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as some
 
-from stack.config.yaml_edit import find_line, remove_value, rename_key, set_value
-from stack.config.yaml_loader import parse_mapping
+from stack.config.yaml_edit import remove_value, rename_key, set_value
+from stack.config.yaml_loader import find_line, parse_mapping
 from stack.errors import ConfigError
 
 _SOURCE = """\
