@@ -14,8 +14,7 @@ from starlette.routing import BaseRoute, Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from stack.config.settings import Settings
-from stack.dashboard import assets
-from stack.dashboard import page as live
+from stack.dashboard import assets, live
 from stack.dashboard.api import (
     function_events,
     functions,
@@ -72,6 +71,12 @@ _API = (
     projects,
 )
 
+_FRAGMENTS = (
+    overview.HEALTH,
+    function_list.LIST,
+    dead_letters.COUNT,
+)
+
 
 def make_app(services: Services) -> Starlette:
     """Make the application of a workspace.
@@ -105,6 +110,7 @@ def make_app(services: Services) -> Starlette:
         lifespan=_live,
     )
     app.state.services, app.state.authenticator, app.state.sessions = services, authenticator, sessions
+    app.state.parts = live.Parts(services, _FRAGMENTS)
     return app
 
 

@@ -25,6 +25,10 @@ _SOURCES = ("package.json", "package-lock.json", "codemirror/entry.js")
 _COPIES = {
     "htmx/htmx.min.js": "htmx.org/dist/htmx.min.js",
     "htmx/LICENSE": "htmx.org/LICENSE",
+    "htmx-ext-sse/sse.min.js": "htmx-ext-sse/dist/sse.min.js",
+    "htmx-ext-sse/LICENSE": "htmx-ext-sse/LICENSE",
+    "idiomorph/idiomorph-ext.min.js": "idiomorph/dist/idiomorph-ext.min.js",
+    "idiomorph/LICENSE": "idiomorph/LICENSE",
     "uplot/uPlot.iife.min.js": "uplot/dist/uPlot.iife.min.js",
     "uplot/uPlot.min.css": "uplot/dist/uPlot.min.css",
     "uplot/LICENSE": "uplot/LICENSE",

@@ -12,9 +12,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.content import excerpt, present
+from stack.dashboard.live import Fragment, Known
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import render_tab
-from stack.dashboard.services import services_of
+from stack.dashboard.services import Services, services_of
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, FunctionError, StackError
 from stack.plan.dead_letter import Letter
@@ -50,6 +51,13 @@ class Shelf:
     limit: int = _SHOWN
     has_queue: bool = True
     problem: str = ""
+
+
+def _count_dead(_: Services, name: str, known: Known) -> dict[str, Any]:
+    return {"dead": (known["functions"] or {}).get(name, {}).get("dead")}
+
+
+COUNT = Fragment("dead-letters:", "_dead_count.html", ("functions",), _count_dead)
 
 
 def routes() -> list[BaseRoute]:

@@ -1,6 +1,7 @@
 """The functions, by project."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
@@ -12,6 +13,7 @@ from stack.config.document import Document
 from stack.config.function import DEFAULT_PROJECT
 from stack.config.source import function_folders
 from stack.dashboard.api.request import read_model
+from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import author_of, find_record, has_folder
 from stack.dashboard.services import Services, services_of
@@ -43,10 +45,20 @@ class NewProject(Document):
     description: str = Field("", max_length=200)
 
 
+def _describe(services: Services, _: str, known: Known) -> dict[str, Any]:
+    groups = list_groups(services)
+    count = sum(len(group.functions) for group in groups)
+    return {"groups": groups, "count": count, "figures": known["functions"] or {}}
+
+
+LIST = Fragment("functions-list", "_functions.html", ("functions",), _describe)
+
+
 def routes() -> list[BaseRoute]:
     """Return the routes of the page."""
     return [
         Route("/functions", print_functions_table),
+        Route("/functions/list", print_list),
         Route("/functions/deploy", deploy_all, methods=["POST"]),
         Route("/functions/{name}/delete", ask_to_delete, methods=["GET"]),
         Route("/projects", make_project, methods=["POST"]),
@@ -55,9 +67,12 @@ def routes() -> list[BaseRoute]:
 
 async def print_functions_table(request: Request) -> Response:
     """Show every function."""
-    groups = await run_in_threadpool(list_groups, services_of(request))
-    count = sum(len(group.functions) for group in groups)
-    return render(request, "functions.html", groups=groups, count=count)
+    return render(request, "functions.html", **await look(request, LIST.name))
+
+
+async def print_list(request: Request) -> Response:
+    """Show the list alone."""
+    return render(request, "_functions.html", **await look(request, LIST.name))
 
 
 async def deploy_all(request: Request) -> Response:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from stack.dashboard.live import Fragment, Known
 from stack.dashboard.page import render
 from stack.dashboard.services import Services, services_of
 from stack.errors import StackError
@@ -46,6 +47,13 @@ class Happening:
     text: str
     level: str
     time: str
+
+
+def _count_problems(_: Services, _subject: str, known: Known) -> dict[str, Any]:
+    return {"problems": None if known["stack"] is None else len(known["stack"]["problems"])}
+
+
+HEALTH = Fragment("health", "_health.html", ("stack",), _count_problems)
 
 
 def routes() -> list[BaseRoute]:

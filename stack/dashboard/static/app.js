@@ -166,18 +166,6 @@ export function colour(name) {
   return value;
 }
 
-// --- Health ---------------------------------------------------------------------------------------------------------
-
-document.addEventListener("live:stack", (event) => {
-  const health = document.querySelector("[data-health]");
-  if (!health) return;
-  const count = event.detail.problems.length;
-  health.querySelector(".dot").dataset.level = count ? "error" : "ok";
-  const text = count ? `${count} ${count === 1 ? "problem" : "problems"}` : "Healthy";
-  const words = health.querySelector("[data-health-text]");
-  if (words.textContent !== text) words.textContent = text;
-});
-
 // --- Words and figures ----------------------------------------------------------------------------------------------
 
 /** Say how many a second. */
@@ -230,7 +218,7 @@ function refreshTimes() {
     if (time.textContent !== text) time.textContent = text;
   }
 }
-document.addEventListener("htmx:load", refreshTimes);
+for (const event of ["htmx:load", "htmx:sseMessage"]) document.addEventListener(event, refreshTimes);
 setInterval(refreshTimes, 5000);
 refreshTimes();
 

@@ -2,20 +2,21 @@
 
 const dialog = document.getElementById("letter");
 const news = document.querySelector("[data-news]");
-const name = document.querySelector("[data-function]").dataset.function;
 let known = null;
 
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.detail.target.id === "letter-body" && !dialog.open) dialog.showModal();
-  if (event.detail.target.id === "letters") {
+  if (event.target.id === "letter-body" && !dialog.open) dialog.showModal();
+  if (event.target.id === "letters") {
     known = null;
     news.hidden = true;
     if (event.detail.requestConfig.verb === "post") dialog.close();
   }
 });
 
-document.addEventListener("live:functions", (event) => {
-  const count = event.detail[name]?.dead ?? 0;
+document.addEventListener("htmx:sseMessage", (event) => {
+  const dead = event.target.querySelector("[data-dead]");
+  if (!dead) return;
+  const count = Number(dead.dataset.dead);
   if (known !== null && count > known) news.hidden = false;
   known = count;
 });

@@ -1,67 +1,17 @@
-// The functions: their figures live, found as one types, and what can be done from here.
+// The functions: found as one types, and what can be done from here.
 
-import { bytes, confirm, count, milliseconds, rate, send, toast } from "./app.js";
-import { watch } from "./live.js";
+import { confirm, send, toast } from "./app.js";
 
-const list = () => document.getElementById("functions-list");
 const rows = () => [...document.querySelectorAll("[data-row]")];
 const search = document.querySelector("[data-search]");
 
-// --- Figures --------------------------------------------------------------------------------------------------------
-
-let latest = {};
-
-watch("functions", (functions) => {
-  latest = functions;
-  const known = rows().map((row) => `${row.dataset.row} ${row.closest("[data-group]").dataset.group}`);
-  const wanted = Object.entries(functions).map(([name, one]) => `${name} ${one.project}`);
-  if (known.toSorted().join() === wanted.toSorted().join()) fill();
-  else refresh();
-});
-
-function fill() {
-  for (const row of rows()) {
-    const one = latest[row.dataset.row];
-    if (one) fillRow(row, one);
-  }
-  filter();
-}
-
-function fillRow(row, one) {
-  const badge = row.querySelector(".badge");
-  if (badge.dataset.state !== one.state) badge.dataset.state = badge.textContent = one.state;
-  const isDeployed = one.revision > 0;
-  const texts = {
-    Revision: one.revision || "–",
-    Ready: isDeployed ? `${one.ready}/${one.replicas}` : "–",
-    Rate: rate(one.rate),
-    Failures: count(one.failures),
-    p50: milliseconds(one.p50),
-    p99: milliseconds(one.p99),
-    Memory: bytes(one.memory),
-  };
-  for (const [name, text] of Object.entries(texts)) {
-    const cell = row.querySelector(`[data-label="${name}"]`);
-    if (cell.textContent !== String(text)) cell.textContent = text;
-  }
-  row.querySelector('[data-label="Failures"]').classList.toggle("text-bad", one.failures > 0);
-}
-
-/** Read the list anew: functions or projects have come or gone. */
-async function refresh() {
-  const answer = await fetch("/functions");
-  if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  // The search is there only where there is something to search for.
-  if (Boolean(fresh.querySelector("[data-search]")) !== Boolean(search)) return location.reload();
-  list().replaceWith(fresh.getElementById("functions-list"));
-  fill();
-}
+/** Show the list as it is now: functions or projects have come or gone. */
+const refresh = () => htmx.ajax("GET", "/functions/list", { target: "#functions-list", swap: "morph:innerHTML" });
 
 // --- Search ---------------------------------------------------------------------------------------------------------
 
 function filter() {
-  const words = (search?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   const all = rows();
   for (const row of all) {
     const text = `${row.dataset.words} ${row.querySelector(".badge").textContent}`.toLowerCase();
@@ -70,12 +20,13 @@ function filter() {
   for (const group of document.querySelectorAll("[data-group]")) {
     group.hidden = words.length > 0 && !group.querySelector("[data-row]:not([hidden])");
   }
-  const found = document.querySelector("[data-found]");
-  if (found) found.textContent = words.length ? `${all.filter((row) => !row.hidden).length} of ${all.length}` : "";
+  document.querySelector("[data-toolbar]").hidden = !all.length;
+  document.querySelector("[data-found]").textContent = words.length ? `${all.filter((row) => !row.hidden).length} of ${all.length}` : "";
 }
 
-search?.addEventListener("input", filter);
-search?.addEventListener("keydown", (event) => {
+search.addEventListener("input", filter);
+for (const event of ["htmx:sseMessage", "htmx:load"]) document.addEventListener(event, filter);
+search.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   search.value = "";
   filter();
@@ -91,7 +42,7 @@ document.addEventListener("keydown", (event) => {
   )
     return;
   event.preventDefault();
-  search?.focus();
+  search.focus();
 });
 
 // --- Menus ----------------------------------------------------------------------------------------------------------

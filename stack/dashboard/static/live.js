@@ -1,5 +1,5 @@
-// Live parts: one stream of server-sent events a page. Each event is a topic with its latest value as JSON, and becomes
-// a CustomEvent `live:TOPIC` on the document. The stream rests while nobody looks at the page.
+// Live parts: one stream of server-sent events a page. htmx's sse extension puts parts of the page, as HTML, in their
+// places (sse-swap); what scripts draw comes as JSON by `watch`. The stream rests while nobody looks at the page.
 
 // Milliseconds: before a hidden page lets go of its stream, before a lost stream is told, and between two tries.
 const HIDDEN_PATIENCE = 15_000;
@@ -7,57 +7,65 @@ const LOST_PATIENCE = 1_000;
 const FIRST_RETRY = 1_000;
 const LAST_RETRY = 15_000;
 
-const topics = new Set(document.body.dataset.liveTopics?.split(/[\s,]+/).filter(Boolean));
-const latest = new Map();
+const names = new Set();
+const more = new Set();
 
+let address = "";
 let stream = null;
 let retry = FIRST_RETRY;
 let hiding = 0;
 let telling = 0;
 let retrying = 0;
 
-/** Listen to a topic, now and whenever it changes; returns how to stop. Adds the topic to the page's stream. */
-export function watch(topic, show) {
-  const listener = (event) => show(event.detail);
-  document.addEventListener(`live:${topic}`, listener);
-  if (latest.has(topic)) show(latest.get(topic));
-  const isOwn = !topics.has(topic);
-  if (isOwn) {
-    topics.add(topic);
-    if (stream) open();
+/** What htmx and `watch` listen to: it outlives the connections, of which one follows the other. */
+class LiveSource extends EventTarget {
+  addEventListener(name, listener) {
+    super.addEventListener(name, listener);
+    names.add(name);
+    stream?.addEventListener(name, forward);
   }
+  close() {}
+}
+
+const source = new LiveSource();
+const forward = ({ type, data }) => source.dispatchEvent(new MessageEvent(type, { data }));
+
+htmx.createEventSource = (url) => {
+  address = url;
+  open();
+  return source;
+};
+
+/** Listen to a topic, whose values come as JSON; returns how to stop. Adds the topic to the stream if the page has it not. */
+export function watch(topic, show) {
+  // Nothing is known yet where the first look failed; the next one may not.
+  const listener = ({ data }) => data !== "null" && show(JSON.parse(data));
+  source.addEventListener(topic, listener);
+  const isOwn = !document.body.getAttribute("sse-connect").split(/[=,]/).includes(topic);
+  if (isOwn) change(() => more.add(topic));
   return () => {
-    document.removeEventListener(`live:${topic}`, listener);
-    if (isOwn) leave(topic);
+    source.removeEventListener(topic, listener);
+    if (isOwn) change(() => more.delete(topic));
   };
 }
 
-function leave(topic) {
-  topics.delete(topic);
-  latest.delete(topic);
+function change(act) {
+  act();
   if (stream) open();
 }
 
 function open() {
   close();
-  if (!topics.size) return;
-  stream = new EventSource(`/live?topics=${[...topics].map(encodeURIComponent).join(",")}`);
+  stream = new EventSource([address, ...[...more].map(encodeURIComponent)].join(","));
   stream.addEventListener("open", note);
   stream.addEventListener("error", lose);
-  for (const topic of topics) stream.addEventListener(topic, (event) => tell(topic, JSON.parse(event.data)));
+  for (const name of names) stream.addEventListener(name, forward);
 }
 
 function close() {
   clearTimeout(retrying);
   stream?.close();
   stream = null;
-}
-
-function tell(topic, value) {
-  // Nothing is known yet, since the first look failed; the next one may not.
-  if (value === null) return;
-  latest.set(topic, value);
-  document.dispatchEvent(new CustomEvent(`live:${topic}`, { detail: value }));
 }
 
 function note() {
@@ -89,7 +97,6 @@ function show(isConnected) {
   const banner = document.querySelector("[data-live-banner]");
   if (banner) banner.hidden = isConnected;
   document.documentElement.dataset.live = isConnected ? "on" : "off";
-  document.dispatchEvent(new CustomEvent("live", { detail: isConnected }));
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -101,4 +108,15 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("pagehide", close);
 window.addEventListener("pageshow", (event) => event.persisted && open());
 
-open();
+// --- What a new part leaves as it is --------------------------------------------------------------------------------
+
+// Fields hold what somebody types, and scripts own what `data-keep` names: attributes, or all that is within.
+Object.assign(Idiomorph.defaults.callbacks, {
+  beforeNodeMorphed: (old, fresh) => {
+    if (!(old instanceof Element)) return true;
+    // The time is the same, and its words are the page's.
+    if (old.matches("time[data-ago]") && old.dateTime === fresh.dateTime) return false;
+    return !old.matches("input, select, textarea, [data-keep=all]");
+  },
+  beforeAttributeUpdated: (name, element) => name !== "open" && element.dataset.keep !== name,
+});

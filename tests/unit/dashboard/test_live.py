@@ -2,12 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from stack.dashboard.page import _encode, _encode_all, read_topics
+from stack.dashboard.live import Follower, Fragment, Parts, _encode, read_topics
+from stack.dashboard.services import Services
+from stack.errors import StackError
 from stack.live.channel import Update
 
 
@@ -33,18 +36,54 @@ def test_an_event_is_written_once_for_all_pages() -> None:
 
 
 class Hub:
-    """Has one update after the other."""
+    """Has one update after the other of each topic."""
 
-    async def follow(self, _topics: object) -> AsyncIterator[Update]:
+    async def follow(self, topics: Sequence[str]) -> AsyncIterator[Update]:
         for number in range(5):
-            yield Update("stack", number, number, f"{number}")
+            for topic in topics:
+                yield Update(topic, number, number // 2, f"{number // 2}")
+
+
+def follow(
+    *topics: str,
+    fragments: Sequence[Fragment] = (),
+    parts: Sequence[str] = (),
+    may_see: Callable[[], bool] = lambda: True,
+) -> list[bytes]:
+    """Return the events of a stream after its first comment."""
+    services: Any = SimpleNamespace(broadcaster=Hub())
+
+    async def collect() -> list[bytes]:
+        known = Parts(services, fragments)
+        shown = {name: part for name in parts if (part := known.find(name))}
+        follower = Follower(services, known, shown, frozenset(topics))
+        return [event async for event in follower.run(may_see)]
+
+    return asyncio.run(collect())[1:]
 
 
 def test_stream_ends_with_the_session_of_who_follows_it() -> None:
     may_see = iter([True, True, False])
-    broadcaster: Any = Hub()
+    events = follow("stack", may_see=lambda: next(may_see))
+    assert [event[:5] for event in events] == [b"id: 0", b"id: 1"]
 
-    async def follow() -> list[bytes]:
-        return [event async for event in _encode_all(broadcaster, ["stack"], lambda: next(may_see))]
 
-    assert [event[:5] for event in asyncio.run(follow())[1:]] == [b"id: 0", b"id: 1"]
+def test_a_part_is_sent_when_all_that_it_shows_is_known_and_again_when_it_differs() -> None:
+    def describe(_: Services, subject: str, known: Mapping[str, Any]) -> dict[str, Any]:
+        return {"dead": f"{subject} {known['a']} {known['b:']}"}
+
+    some = Fragment("some:", "_dead_count.html", ("a", "b:"), describe)
+    events = follow(fragments=[some], parts=["some:x"])
+    texts = [event.decode().split("\r\n")[:2] for event in events]
+    assert [name for name, _ in texts] == ["event: some:x"] * len(texts)
+    told = [text.partition('"')[2].partition('"')[0] for _, text in texts]
+    assert told == ["x 0 0", "x 1 0", "x 1 1", "x 2 1", "x 2 2"]
+
+
+def test_a_part_that_cannot_be_read_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: object) -> dict[str, Any]:
+        raise StackError("stack.yaml is wrong")
+
+    some = Fragment("some", "_dead_count.html", ("a",), fail)
+    assert follow(fragments=[some], parts=["some"]) == []
+    assert "stack.yaml is wrong" in "".join(capsys.readouterr())
