@@ -6,11 +6,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+
+from watchfiles import Change, watch
 
 from stack import console
 from stack.config.source import (
@@ -38,13 +39,10 @@ from stack.state.workspace import PROGRAM, write_file
 _HOST = "127.0.0.1"
 _PRIVATE = 0o600
 _SECRETS = "secrets"
-# Seconds between looks at the function's few files. They cost a thousandth of a core, and being told by the kernel,
-# for which a library would be needed, could not save more than a tenth of a second.
-_LOOK = 0.1
+# After so long without a change it is looked whether the function has ended.
+_LOOK_MILLISECONDS = 100
 _KNOCK = 0.5
 _END = 15.0
-
-Snapshot = dict[Path, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -91,14 +89,15 @@ class Stage:
         self._given_url = rehearsal.broker
         self._has_broker = _is_broker_running(stack)
         self._mqtt_port = _find_mqtt_port(stack, rehearsal)
-        self._files: Snapshot = {}
+        self._changes = _watch({self._folder, self._code})
         self._configuration: object = None
 
     def run(self) -> int:
         """Run the function, again whenever its configuration has changed; return the exit status."""
         # So that what is started here ends with this process.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        self._files = self._look()
+        # From here on a change counts, also one that comes while the function starts.
+        next(self._changes)
         plan = self._plan()
         self._tell(plan)
         try:
@@ -131,8 +130,8 @@ class Stage:
                 return self._plan()
             except ConfigError as error:
                 console.warn(str(error))
-            while not self._has_changed():
-                time.sleep(_LOOK)
+            while not next(self._changes):
+                pass
 
     def _tell(self, plan: LocalPlan) -> None:
         name = self._folder.name
@@ -164,19 +163,11 @@ class Stage:
     def _follow(self, process: "subprocess.Popen[bytes]") -> int | None:
         """Pass changes on; return the exit status, or None where the configuration has changed."""
         while process.poll() is None:
-            time.sleep(_LOOK)
-            if self._has_changed():
+            if next(self._changes):
                 if _read_configuration(self._folder) != self._configuration:
                     return None
                 process.send_signal(signal.SIGUSR1)
         return process.returncode
-
-    def _has_changed(self) -> bool:
-        before, self._files = self._files, self._look()
-        return self._files != before
-
-    def _look(self) -> Snapshot:
-        return _look(self._folder) | (_look(self._code) if self._code != self._folder else {})
 
 
 def _plan(stack: Stack, function: Function) -> FunctionPlan:
@@ -219,20 +210,13 @@ def _read_configuration(folder: Path) -> object:
         return error.problems
 
 
-def _look(folder: Path) -> Snapshot:
-    """Return the time and size of every file that could matter; one that vanishes meanwhile is left out."""
-    found: Snapshot = {}
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name not in IGNORED_FOLDERS]
-        for name in files:
-            path = Path(parent, name)
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            if path.suffix != IGNORED_SUFFIX:
-                found[path] = (status.st_mtime_ns, status.st_size)
-    return found
+def _watch(folders: Collection[Path]) -> Iterator[Collection[tuple[Change, str]]]:
+    """Yield the changes of files that could matter; nothing when there is none for a moment."""
+    return watch(*folders, watch_filter=_matters, rust_timeout=_LOOK_MILLISECONDS, yield_on_timeout=True)
+
+
+def _matters(_: Change, path: str) -> bool:
+    return not path.endswith(IGNORED_SUFFIX) and IGNORED_FOLDERS.isdisjoint(Path(path).parts)
 
 
 def _find_url(stack: Stack, plan: FunctionPlan) -> str:
