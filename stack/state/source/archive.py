@@ -18,11 +18,16 @@ from stack.errors import FunctionError
 
 # What their files begin with.
 _KINDS = {b"\x28\xb5\x2f\xfd": "zst", b"\x04\x22\x4d\x18": "lz4", b"Rar!\x1a\x07": "rar"}
-KINDS = ("tar.zst", "tar.lz4", "rar")
+_FORMATS = "zip, jar, tar, tar.gz, tar.bz2, tar.xz, tar.zst, tar.lz4 and rar"
+MOST_ENTRIES = 20_000
 _CHUNK_BYTES = 1 << 20
+# Of a tar: headers of an entry with a long name, and what pads it.
+_ENTRY_BYTES = 4096
+# The longest path of Linux.
+_TARGET_BYTES = 4096
 
 
-def find_kind(archive: Path) -> str:
+def _find_kind(archive: Path) -> str:
     """Return which of these kinds an archive is, whatever its name; nothing if it is none."""
     with archive.open("rb") as file:
         head = file.read(max(map(len, _KINDS)))
@@ -30,7 +35,7 @@ def find_kind(archive: Path) -> str:
 
 
 @contextmanager
-def open_converted(archive: Path, kind: str, limit: int) -> Iterator[tarfile.TarFile]:
+def _open_converted(archive: Path, kind: str, limit: int) -> Iterator[tarfile.TarFile]:
     """Open an archive as the tar that holds the same; `limit` is the most that the tar may be, in bytes.
 
     Raises:
@@ -65,21 +70,14 @@ def _convert(archive: Path, kind: str, file: IO[bytes], limit: int) -> None:
             raise FunctionError(f"the archive is broken: {errors.read().decode(errors='replace').strip()}")
 
 
-def _copy(source: IO[bytes] | None, file: IO[bytes], limit: int) -> None:
+def _copy(source: IO[bytes] | None, file: IO[bytes], limit: int) -> int:
+    """Copy what is at most so many bytes; return how many they are."""
     assert source is not None
     while chunk := source.read(_CHUNK_BYTES):
         if file.tell() + len(chunk) > limit:
             raise FunctionError("what is in the archive is larger than `downloads.megabytes` in stack.yaml permits")
         file.write(chunk)
-
-
-MOST_ENTRIES = 20_000
-_CHUNK_BYTES_ARCHIVE = 1 << 20
-# Of a tar: headers of an entry with a long name, and what pads it.
-_ENTRY_BYTES = 4096
-# The longest path of Linux.
-_TARGET_BYTES = 4096
-_FORMATS = f"zip, jar, tar, tar.gz, tar.bz2, tar.xz, {', '.join(KINDS[:-1])} and {KINDS[-1]}"
+    return file.tell()
 
 
 @dataclass(frozen=True)
@@ -178,13 +176,8 @@ def _write(entry: Entry, place: Path, limit: int) -> int:
     source = entry.open()
     if source is None:
         raise FunctionError(f"the entry {entry.name!r} of the archive is no file")
-    written = 0
     with source, place.open("wb") as file:
-        while chunk := source.read(_CHUNK_BYTES_ARCHIVE):
-            written += len(chunk)
-            if written > limit:
-                raise FunctionError("what is in the archive is larger than `downloads.megabytes` in stack.yaml permits")
-            file.write(chunk)
+        written = _copy(source, file, limit)
     place.chmod(0o755 if entry.is_executable else 0o644)
     return written
 
@@ -196,8 +189,8 @@ def _read_entries(archive: Path, limit: int) -> Iterator[Entry]:
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as bundle:
             yield from map(_Taped(bundle), bundle)
-    elif kind := find_kind(archive):
-        with open_converted(archive, kind, limit + MOST_ENTRIES * _ENTRY_BYTES) as bundle:
+    elif kind := _find_kind(archive):
+        with _open_converted(archive, kind, limit + MOST_ENTRIES * _ENTRY_BYTES) as bundle:
             yield from map(_Taped(bundle), bundle)
     else:
         raise FunctionError(f"that is no archive of a known kind; make it one of {_FORMATS}")
