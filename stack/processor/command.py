@@ -19,7 +19,7 @@ from stack.processor.configuration import Function, apply_environment, read_func
 from stack.processor.handler import HandlerError, format_user_traceback, load_handler
 from stack.processor.in_flight import FOLDER, CrashFiles
 from stack.processor.logger import open_logger, prepare_output
-from stack.processor.source.registry import preload
+from stack.processor.source.opener import preload
 from stack.processor.supervisor import Supervisor
 from stack.processor.testing import HandlerRunner, make_event, open_context
 from stack.processor.worker_spec import plan_workers

@@ -14,7 +14,7 @@ from stack.processor.batch import gather
 from stack.processor.configuration import Function
 from stack.processor.delivery import Delivery, DeliveryQueue, Failure
 from stack.processor.response import TIMED_OUT, Response, refuse
-from stack.processor.source.registry import open_source
+from stack.processor.source.opener import open_source
 from stack.processor.stats import WorkerStats
 from stack.processor.status import SourceReport, StatusWriter
 from stack.processor.stream import LOOK_AGAIN, StreamedDelivery

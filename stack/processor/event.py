@@ -7,7 +7,7 @@ without one of its own gets a new one, which Nuclio does not give.
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import count
@@ -20,7 +20,7 @@ from nuclio_sdk import Event, TriggerInfo
 
 from stack.processor.cloudevent import is_cloud_event, open_envelope
 from stack.processor.configuration import Trigger
-from stack.processor.message import TOPIC, AmqpMessage, CronMessage, HttpMessage, MqttMessage, PooledMessage
+from stack.processor.message import TOPIC, AmqpMessage, CronMessage, HttpMessage, MqttMessage
 
 _SWITCH = "NUCLIO_PYTHON_DECODE_EVENT_STRINGS"
 _OFF = ("no", "false", "disable", "disabled")
@@ -58,34 +58,28 @@ NextId = Callable[[], str]
 _NO_TIME = datetime(1, 1, 1)
 
 
-def open_builder(trigger: Trigger) -> Builder:
-    """Return what makes events of a trigger's messages, as the environment says that texts are to be given."""
-    if is_decoding():
-        return _open_builder(trigger, "strict")
-    build = _open_builder(trigger, "surrogateescape")
-    return lambda message: encode_event(build(message))
+def open_http_builder(trigger: Trigger, errors: str) -> Builder:
+    """Return what builds the events of an http trigger; `errors` is what str.decode does of what is not UTF-8."""
+    return partial(build_http, trigger=_describe(trigger), errors=errors, next_id=open_ids())
 
 
-def open_pool_builder(triggers: Sequence[Trigger]) -> Builder:
-    """Return what makes events of the messages of several triggers that share their workers."""
-    builders = [open_builder(trigger) for trigger in triggers]
-
-    def build(pooled: PooledMessage) -> Event:
-        return builders[pooled.trigger](pooled.message)
-
-    return build
+def open_amqp_builder(trigger: Trigger, _errors: str) -> Builder:
+    """Return what builds the events of a rabbit-mq trigger."""
+    return partial(build_amqp, trigger=_describe(trigger), next_id=open_ids())
 
 
-def _open_builder(trigger: Trigger, errors: str) -> Builder:
-    info = TriggerInfo(trigger.kind, trigger.name)
-    next_id = open_ids()
-    if trigger.kind == "http":
-        return partial(build_http, trigger=info, errors=errors, next_id=next_id)
-    if trigger.kind == "mqtt":
-        return partial(build_mqtt, trigger=info, url=trigger.url_to_show, next_id=next_id)
-    if trigger.kind == "cron":
-        return partial(build_cron, trigger=info)
-    return partial(build_amqp, trigger=info, next_id=next_id)
+def open_mqtt_builder(trigger: Trigger, _errors: str) -> Builder:
+    """Return what builds the events of an mqtt trigger."""
+    return partial(build_mqtt, trigger=_describe(trigger), url=trigger.url_to_show, next_id=open_ids())
+
+
+def open_cron_builder(trigger: Trigger, _errors: str) -> Builder:
+    """Return what builds the events of a cron trigger."""
+    return partial(build_cron, trigger=_describe(trigger))
+
+
+def _describe(trigger: Trigger) -> TriggerInfo:
+    return TriggerInfo(trigger.kind, trigger.name)
 
 
 def new_id() -> str:

@@ -24,6 +24,7 @@ from stack.processor.handler import Handler, describe_error, describe_origin, fo
 from stack.processor.logger import LogCapture
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
+from stack.processor.trigger_kind import find_kind
 from stack.processor.worker_spec import WorkerSpec
 
 
@@ -81,8 +82,8 @@ class Invoker:
         self._stats = spec.stats
         self._logger_name = spec.logger_name
         folder = spec.trigger.attributes.text("filestreamFolder")
-        # Elsewhere no one is told the head of a response. Where triggers share workers, the worker has no kind.
-        judge = respond_to_http if spec.trigger.kind in ("http", "") else respond
+        # Elsewhere no one is told the head of a response. Where triggers share workers, one of them may be of HTTP.
+        judge = respond_to_http if spec.pool or find_kind(spec.trigger).has_port else respond
         self._respond = partial(judge, folder=Path(folder)) if folder else judge
         self._rights = rights
         self._is_own = False

@@ -14,7 +14,7 @@ from nuclio_sdk import Context, Logger, Platform, TriggerInfo
 from stack.processor.batch import gather, gather_async
 from stack.processor.configuration import Batch, Function
 from stack.processor.delivery import AsyncDeliveryQueue, Delivery, DeliveryQueue, Source
-from stack.processor.event import Builder, open_builder, open_pool_builder
+from stack.processor.event import Builder
 from stack.processor.handler import (
     Handler,
     HandlerError,
@@ -27,9 +27,10 @@ from stack.processor.handler import (
 from stack.processor.invocation import CallerRights, Invoker, read_rights
 from stack.processor.logger import open_logger
 from stack.processor.loop import LoopSharingQueue
-from stack.processor.source.registry import find_flush_interval, open_queue, open_source
+from stack.processor.source.opener import find_flush_interval, open_queue, open_source
 from stack.processor.status import SourceReport, State, StatusWriter
 from stack.processor.threads import StopSignal
+from stack.processor.trigger_kind import open_builder, open_pool_builder
 from stack.processor.worker_spec import WorkerSpec
 
 # Seconds that a source may take to send the last outcomes.

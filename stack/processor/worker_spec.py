@@ -9,36 +9,16 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import NoReturn
 
-from stack.contract import HTTP_PORT, KINDS
+from stack.contract import HTTP_PORT
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, Trigger
 from stack.processor.in_flight import MEMORY_BYTES, MOST_DEATHS, CrashFiles, CrashLedger, InFlight, NothingInFlight
 from stack.processor.stats import EventTimer, WorkerStats
+from stack.processor.trigger_kind import find_kind
 
 # Connections that may wait to be accepted at an http trigger's port.
 BACKLOG = 1024
-
-
-def check_kind(trigger: Trigger) -> None:
-    """Make sure that a trigger's kind has a source.
-
-    Raises:
-        ConfigurationError: it has none.
-    """
-    if trigger.kind not in KINDS:
-        refuse_kind(trigger)
-
-
-def refuse_kind(trigger: Trigger) -> NoReturn:
-    """Refuse a trigger of another kind, in the words in which its function.yaml is refused.
-
-    Raises:
-        ConfigurationError: always.
-    """
-    where = f"spec.triggers.{trigger.name}.kind"
-    raise ConfigurationError(f"{where}: kind {trigger.kind!r} is not supported yet; supported: {', '.join(KINDS)}")
 
 
 class Role(Enum):
@@ -96,7 +76,7 @@ def plan_workers(function: Function, files: CrashFiles | None = None) -> tuple[W
         ConfigurationError: a trigger is of a kind that is not supported, or its address cannot be listened on.
     """
     for trigger in function.triggers:
-        check_kind(trigger)
+        find_kind(trigger)
     pools: dict[str, list[Trigger]] = {}
     for trigger in function.triggers:
         pools.setdefault(f"pool {trigger.allocator}" if trigger.allocator else f"own {trigger.name}", []).append(
@@ -104,11 +84,6 @@ def plan_workers(function: Function, files: CrashFiles | None = None) -> tuple[W
         )
     known = files or CrashFiles(None)
     return tuple(spec for triggers in pools.values() for spec in _plan_pool(triggers, function, known))
-
-
-def is_on_amqp(trigger: Trigger) -> bool:
-    """Return whether an mqtt trigger takes the messages of RabbitMQ's own MQTT from an AMQP queue."""
-    return trigger.kind == "mqtt" and trigger.url.startswith(("amqp://", "amqps://"))
 
 
 def _plan_pool(triggers: Sequence[Trigger], function: Function, files: CrashFiles) -> list[WorkerSpec]:
@@ -136,20 +111,18 @@ def _plan_pool(triggers: Sequence[Trigger], function: Function, files: CrashFile
 
 
 def _open_ports(trigger: Trigger) -> tuple[socket.socket, ...]:
-    return _listen(trigger) if trigger.kind == "http" else ()
+    return _listen(trigger) if find_kind(trigger).has_port else ()
 
 
 def _plan_trigger(trigger: Trigger, function: Function, files: CrashFiles) -> list[WorkerSpec]:
-    ports = _open_ports(trigger)
-    single_source = trigger.kind == "http" or (trigger.kind == "mqtt" and not is_on_amqp(trigger))
+    kind, ports = find_kind(trigger), _open_ports(trigger)
     # A worker that may end at any time must not have the only connection to those who wait for an answer.
     # The time that the stack sets for all is long: there the source answers first (HttpSource), which costs no process.
     may_end = function.reloads or (function.has_own_timeout and bool(function.event_timeout))
     is_alone = trigger.workers == 1 and not may_end
-    if trigger.kind == "cron":
-        # As with Nuclio, one run at a time, also where numWorkers says more.
+    if kind.is_serial:
         return [WorkerSpec(trigger, Role.WORKER)]
-    if is_alone or not single_source:
+    if is_alone or not kind.is_single:
         memories = _open_in_flight(trigger, files)
         return [
             WorkerSpec(trigger, Role.WORKER, index, ports=ports, in_flight=in_flight)
@@ -164,13 +137,13 @@ def _plan_trigger(trigger: Trigger, function: Function, files: CrashFiles) -> li
 
 
 def _open_in_flight(trigger: Trigger, files: CrashFiles) -> list[InFlight]:
-    """Return where each worker of a trigger notes what is in flight; HTTP has no message that could come again."""
+    """Return where each worker notes what is in flight; where clients wait, no message comes again by itself."""
     ledger = CrashLedger()
     for fingerprint in files.attributed:
         ledger.attribute(
             fingerprint, f"it was being handled each time that the container ended, {MOST_DEATHS} times or more"
         )
-    if trigger.kind == "http":
+    if find_kind(trigger).has_port:
         return [InFlight(ledger) for _ in range(trigger.workers)]
     return [InFlight(ledger, files.open_memory(MEMORY_BYTES)) for _ in range(trigger.workers)]
 

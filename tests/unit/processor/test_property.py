@@ -15,12 +15,12 @@ from pika import BasicProperties
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.configuration import Function, Trigger, parse_function
 from stack.processor.delivery import Failure
-from stack.processor.event import open_builder
 from stack.processor.invocation import Invoker
 from stack.processor.message import AmqpMessage, HttpMessage, MqttMessage
 from stack.processor.response import Response
 from stack.processor.source.http.delivery import ResponseWriter
 from stack.processor.testing import open_context
+from stack.processor.trigger_kind import open_builder
 from stack.processor.worker_spec import Role, WorkerSpec
 
 NAMES = ("content-type", "CE-CloudEventsVersion", "ce-eventid", "ce-eventtime", "x-nuclio-log-level", "host")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from stack.contract import DEAD, MQTT_EXCHANGE, RETRY, name_queue, name_retry_queue, to_key
+from stack.contract import DEAD, MQTT, MQTT_EXCHANGE, RETRY, name_queue, name_retry_queue, to_key
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure
@@ -53,7 +53,7 @@ def plan_topology(trigger: Trigger, function: Function) -> Topology:
     """Return what a rabbit-mq trigger, or an mqtt trigger on RabbitMQ itself, needs."""
     attributes = trigger.attributes
     queue = attributes.text("queueName") or name_queue(function.namespace, function.name, trigger.name, trigger.kind)
-    if trigger.kind == "mqtt":
+    if trigger.kind == MQTT:
         return Topology(
             queue=queue,
             durable_queue=True,

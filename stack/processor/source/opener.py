@@ -1,11 +1,17 @@
-"""The sources of triggers that share one pool of workers (Nuclio's workerAllocatorName)."""
+"""Opens the source of a process: its trigger's, those of a pool, or the end of a dispatched worker."""
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 
-from stack.processor.delivery import Delivery, Intake, Report, Source
+from stack.processor.configuration import Function
+from stack.processor.delivery import Delivery, DeliveryQueue, Intake, Report, Source
+from stack.processor.loop import LoopSharingQueue
 from stack.processor.stats import Count
 from stack.processor.status import State
+from stack.processor.trigger_kind import FLUSH_INTERVAL, find_kind
+from stack.processor.worker_spec import Role, WorkerSpec
 
 Opener = Callable[[Intake, Report], Source]
 
@@ -107,3 +113,38 @@ class _PoolReport:
     def __call__(self, state: State, reason: str) -> None:
         """Say how the source is."""
         self._pool.note(self._index, state, reason)
+
+
+_PACKAGE = "stack.processor.source"
+
+
+def find_flush_interval(spec: WorkerSpec) -> float:
+    """Return for how many seconds outcomes may wait for more of their kind while the handler is busy."""
+    return find_kind(spec.trigger).flush_interval if spec.role is Role.WORKER else FLUSH_INTERVAL
+
+
+def open_queue(spec: WorkerSpec) -> DeliveryQueue | LoopSharingQueue:
+    """Return what a sync handler takes its deliveries from: one that runs the source's loop, where it has one."""
+    has_loop = spec.role is Role.WORKER and find_kind(spec.trigger).has_loop
+    return LoopSharingQueue() if has_loop else DeliveryQueue()
+
+
+def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> Source:
+    """Return the source of a process, not started yet."""
+    if spec.pool and spec.role is not Role.DISPATCHED:
+        return PoolSource([partial(open_source, one, function) for one in spec.pool], intake, report)
+    source: Source = import_module(_find_module(spec)).open_source(spec, function, intake, report)
+    return source
+
+
+def preload(specs: tuple[WorkerSpec, ...]) -> None:
+    """Import what the sources of these processes need, so that all of them share one copy of it in memory."""
+    for spec in specs:
+        if spec.pool and spec.role is not Role.DISPATCHED:
+            preload(spec.pool)
+        else:
+            import_module(_find_module(spec))
+
+
+def _find_module(spec: WorkerSpec) -> str:
+    return f"{_PACKAGE}.{'dispatched' if spec.role is Role.DISPATCHED else find_kind(spec.trigger).source}"
