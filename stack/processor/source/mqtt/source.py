@@ -143,6 +143,7 @@ class MqttSource:
         self._loop = self._runner.loop
         self._done: deque[tuple[int, int, int]] = deque()
         self._arrived = 0
+        self._is_acknowledging = self._is_watching = False
         self._client = open_client(trigger, function, self._address)
         self._client.on_socket_open = self._on_socket_open
         self._client.on_socket_close = self._on_socket_close
@@ -238,6 +239,7 @@ class MqttSource:
         self._client.disconnect()
 
     def _acknowledge(self) -> None:
+        self._is_acknowledging = True
         while self._done:
             mid, qos, session = self._done.popleft()
             if session == self._session:
@@ -245,6 +247,8 @@ class MqttSource:
                 self._delays.reset()
         if self._client.want_write():
             self._client.loop_write()
+        self._is_acknowledging = False
+        self._watch_writing()
 
     def _end(self) -> None:
         """Disconnect once all is written."""
@@ -264,11 +268,25 @@ class MqttSource:
     def _on_socket_close(self, _client: Client, _data: Any, socket: Any) -> None:
         self._loop.remove_reader(socket)
 
-    def _on_socket_register_write(self, client: Client, _data: Any, socket: Any) -> None:
-        self._loop.call_soon_threadsafe(self._loop.add_writer, socket, client.loop_write)
+    def _on_socket_register_write(self, _client: Client, _data: Any, _socket: Any) -> None:
+        """Have the loop write, unless all is written at once; paho may call it from any thread."""
+        if not self._is_acknowledging:
+            self._loop.call_soon_threadsafe(self._watch_writing)
+
+    def _watch_writing(self) -> None:
+        """Write when the socket can be written to, if anything is left by now.
+
+        A socket that is watched with nothing to write would wake the loop without end.
+        """
+        socket = self._client.socket()
+        if socket is not None and self._client.want_write():
+            self._is_watching = True
+            self._loop.add_writer(socket, self._client.loop_write)
 
     def _on_socket_unregister_write(self, _client: Client, _data: Any, socket: Any) -> None:
-        self._loop.remove_writer(socket)
+        if self._is_watching:
+            self._is_watching = False
+            self._loop.remove_writer(socket)
 
     def _on_connect(self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _properties: Any) -> None:
         if code.is_failure:

@@ -1,0 +1,61 @@
+"""A session with a broker that is a few lines: one message, and nothing more."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.unit.processor.conftest import Start
+from tests.unit.processor.running import PATIENCE
+
+_CONNECT, _SUBSCRIBE, _PUBACK = 0x10, 0x80, 0x40
+# QoS 1: the topic "t", the packet id 1, the payload "x".
+_PUBLISH = b"\x32\x06\x00\x01t\x00\x01x"
+
+
+class Broker:
+    """Sends one message to the client that subscribes, and notes that it was acknowledged."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.acknowledged = threading.Event()
+        self._listener = listener
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection, connection.makefile("rb") as reader:
+            while head := reader.read(2):
+                kind, rest = head[0] & 0xF0, reader.read(head[1])
+                if kind == _CONNECT:
+                    connection.sendall(b"\x20\x02\x00\x00")
+                elif kind == _SUBSCRIBE:
+                    connection.sendall(b"\x90\x03" + rest[:2] + b"\x01" + _PUBLISH)
+                elif kind == _PUBACK:
+                    self.acknowledged.set()
+
+
+@contextmanager
+def open_broker() -> Iterator[tuple[Broker, int]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield Broker(listener), listener.getsockname()[1]
+
+
+def used_seconds(process: int) -> float:
+    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / 100
+
+
+def test_a_session_rests_once_a_message_is_acknowledged(start: Start) -> None:
+    with open_broker() as (broker, port):
+        trigger = {
+            "kind": "mqtt",
+            "url": f"mqtt://127.0.0.1:{port}",
+            "attributes": {"subscriptions": [{"topic": "t", "qos": 1}]},
+        }
+        (worker,) = start("echo", triggers={"topic": trigger}).workers()
+        assert broker.acknowledged.wait(PATIENCE)
+        before = used_seconds(worker)
+        time.sleep(1)
+        assert used_seconds(worker) - before < 0.2
