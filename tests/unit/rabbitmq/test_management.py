@@ -1,12 +1,19 @@
-"""Which queues go with a function."""
+"""What is asked of RabbitMQ's management API, and which queues go with a function."""
 
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from stack.config.environment import Secret
 from stack.docker.stack import open_stack
-from stack.plan.broker import GUEST_CREDENTIALS, SERVICE
-from stack.rabbitmq.management import Broker, Depth, _belongs, find_broker
+from stack.errors import BrokerError
+from stack.plan.broker import GUEST_CREDENTIALS, SERVICE, Credentials
+from stack.rabbitmq.management import Broker, Depth, RefusedError, _belongs, find_broker
+from stack.state.http_client import basic_authorization
 from stack.state.workspace import PLACE_VARIABLE, STACK, Workspace
 
 
@@ -48,3 +55,61 @@ def test_queues_are_asked_for_until_all_are_told(monkeypatch: pytest.MonkeyPatch
     depths = Broker("here", 1, 1, 1, GUEST_CREDENTIALS).depths()
     assert list(depths) == names
     assert depths["q1200"] == Depth(1, 0.0)
+
+
+class Api(BaseHTTPRequestHandler):
+    """Answers with the status that the last part of the path names, and with what it was sent."""
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+        status = int(self.path.rpartition("/")[2])
+        self.send_response(status)
+        self.end_headers()
+        if status == 200:
+            told = {"path": self.path, "login": self.headers["Authorization"], "body": body}
+            self.wfile.write(json.dumps(told).encode())
+
+    do_GET = do_POST = do_DELETE = _answer  # noqa: N815 -- the base class looks for these names
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield Broker("127.0.0.1", 1, 1, server.server_port, Credentials("jörg", Secret("wörd")))
+        server.shutdown()
+        thread.join()
+
+
+def test_all_is_sent_as_it_is(broker: Broker) -> None:
+    told = broker.request("POST", "/api/queues/%2F/a%20b/200", {"a": "ü"})
+    assert (told["path"], told["login"]) == ("/api/queues/%2F/a%20b/200", basic_authorization("jörg", "wörd"))
+    assert json.loads(told["body"]) == {"a": "ü"}
+    assert broker.request("GET", "/204") is None
+
+
+def test_to_delete_what_is_not_there_is_no_error(broker: Broker) -> None:
+    assert broker.request("DELETE", "/404") is None
+    with pytest.raises(RefusedError, match=r"RabbitMQ refused GET /404: 404 Not Found\.$"):
+        broker.request("GET", "/404")
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "refused GET /401: 401 Unauthorized. It may not know Tidegate's own account yet. Type `invoke up`"),
+        (503, "RabbitMQ does not answer at .*. Type `invoke up`"),
+    ],
+)
+def test_what_does_not_work_is_said(broker: Broker, status: int, message: str) -> None:
+    with pytest.raises(BrokerError, match=message):
+        broker.request("GET", f"/{status}")
+
+
+def test_a_broker_that_is_down_is_told() -> None:
+    with pytest.raises(BrokerError, match=r"does not answer at http://127\.0\.0\.1:1: Connection refused\. Type"):
+        Broker("127.0.0.1", 1, 1, 1, GUEST_CREDENTIALS).queues()
