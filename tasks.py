@@ -398,9 +398,12 @@ def run_function(_: Context, name: str, port: int = 0, broker: str = "", event: 
 @verb(help={"stack": "that of stack.yaml"})
 def function_schema(_: Context, stack: bool = False) -> None:
     """Print the JSON Schema of function.yaml, with which an editor completes and checks it."""
-    from stack.run.schema import print_schema
+    from stack import console
+    from stack.config.function import FunctionConfig
+    from stack.config.schema import describe_document
+    from stack.config.settings import Settings
 
-    print_schema(of_stack=stack)
+    console.show_json(describe_document(Settings if stack else FunctionConfig))
 
 
 @verb(

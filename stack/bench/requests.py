@@ -27,7 +27,7 @@ from stack.bench.tasks import fleet
 from stack.errors import StackError
 from stack.plan import gateway
 from stack.plan.function import image_repository, service_name
-from stack.run.provision.package import install_package
+from stack.run.provision.machine import install_package
 from stack.state.workspace import PROGRAM, VARIABLE, write_file
 
 _CONNECTIONS = 16

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import console
-from stack.dev.reference.pages import write_pages
+from stack.dev.reference import write_pages
 from stack.dev.tools import install_test_tools
 from stack.errors import StackError
 from stack.state.workspace import PROGRAM

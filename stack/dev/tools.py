@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stack import console
 from stack.errors import HostError
-from stack.run.provision.package import install_package
+from stack.run.provision.machine import install_package
 from stack.state.workspace import PROGRAM
 
 _LOCK = PROGRAM / "tests" / "requirements.lock"

@@ -11,7 +11,7 @@ from stack.errors import BrokerError
 from stack.live.broker import find_functions
 from stack.live.docker import AsyncEngine
 from stack.live.metrics import RateMeter
-from stack.plan.topic import read_number, read_text
+from stack.plan.message import read_number, read_text
 from stack.processor.source.rabbitmq.field_table import to_text
 from stack.rabbitmq.management_async import Connection, Management, Refusal
 from stack.rabbitmq.observer import NAME, Observed, Observer

@@ -7,7 +7,7 @@ from typing import Any
 from stack.contract import MQTT_EXCHANGE, to_key, to_topic
 from stack.errors import BrokerError, StackError
 from stack.live.channel import LogTail
-from stack.plan.topic import read_text
+from stack.plan.message import read_text
 from stack.processor.source.rabbitmq.field_table import to_text
 from stack.rabbitmq.management_async import Management
 from stack.rabbitmq.observer import Observed, Observer, Place

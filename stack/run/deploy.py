@@ -20,8 +20,8 @@ from stack.errors import FunctionError, StackError
 from stack.plan.broker import SERVICE
 from stack.plan.code_entry import runs_as_is
 from stack.plan.function import FunctionPlan
+from stack.plan.function_check import Claimant, check_queues
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.plan.queue_check import Claimant, check_queues
 from stack.plan.render import files_digest, function_image, render_broker, stack_images
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service

@@ -11,8 +11,8 @@ from stack.errors import BrokerError, StackError
 from stack.plan.broker import GUEST_CREDENTIALS
 from stack.plan.device import AMQP, BOTH, MQTT, Reading, SendRequest, check_request, measure
 from stack.rabbitmq.device import send
+from stack.rabbitmq.device_amqp import PublishConfirms
 from stack.rabbitmq.management import Broker
-from stack.rabbitmq.publish_confirms import PublishConfirms
 
 
 def order(count: int = 10, rate: float = 0, protocol: str = AMQP, sensors: int = 1) -> SendRequest:

@@ -9,7 +9,7 @@ from stack.config.document import Document
 from stack.config.function import FunctionConfig
 from stack.config.schema import describe_document
 from stack.config.settings import Settings
-from stack.dev.reference.pages import FOLDER, PAGES, build_page
+from stack.dev.reference import FOLDER, PAGES, build_page
 
 ROOT = Path(__file__).parents[2]
 

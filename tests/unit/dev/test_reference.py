@@ -3,11 +3,7 @@
 from invoke import Collection
 
 from stack.cli import verb
-from stack.dev.reference.api_page import build_api_page
-from stack.dev.reference.metric_page import build_metric_page
-from stack.dev.reference.pages import build_page
-from stack.dev.reference.schema_page import build_schema_page
-from stack.dev.reference.task_page import build_task_page
+from stack.dev.reference import build_api_page, build_metric_page, build_page, build_schema_page, build_task_page
 from stack.task_list import build_namespace
 
 SCHEMA = {

@@ -7,7 +7,7 @@ import pytest
 
 from stack.config.function import FunctionConfig
 from stack.errors import AccessError, ConfigError
-from stack.plan.queue_check import Claimant, check_queues
+from stack.plan.function_check import Claimant, check_queues
 from tests.unit.plan.samples import make_plan
 
 

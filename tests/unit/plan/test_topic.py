@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.plan.topic import read_number, read_text
+from stack.plan.message import read_number, read_text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stack.errors import HostError
-from stack.run.provision.package import install_package
+from stack.run.provision.machine import install_package
 
 
 @pytest.fixture
