@@ -93,7 +93,7 @@ class Invoker:
 
     def handle(self, delivery: Delivery) -> None:
         """Handle one event; the handler's errors end here."""
-        self._timer.start()
+        self._begin()
         try:
             event = self._build(delivery.message)
             if event.headers and (self._asked in event.headers or self._proof in event.headers):
@@ -115,7 +115,7 @@ class Invoker:
 
     async def handle_async(self, delivery: Delivery) -> None:
         """Do as `handle`, with an async handler."""
-        self._timer.start()
+        self._begin()
         try:
             event = self._build(delivery.message)
             if event.headers and (self._asked in event.headers or self._proof in event.headers):
@@ -134,6 +134,8 @@ class Invoker:
     def handle_batch(self, deliveries: Sequence[Delivery]) -> None:
         """Handle several events at once; an error is that of all of them."""
         pairs = self._build_batch(deliveries)
+        if not pairs:
+            return
         events = [event for _, event in pairs]
         try:
             result = self._handler(self._context, events)
@@ -149,6 +151,8 @@ class Invoker:
     async def handle_batch_async(self, deliveries: Sequence[Delivery]) -> None:
         """Do as `handle_batch`, with an async handler."""
         pairs = self._build_batch(deliveries)
+        if not pairs:
+            return
         events = [event for _, event in pairs]
         try:
             responses = match_responses(events, await self._handler(self._context, events), self._respond)
@@ -160,14 +164,16 @@ class Invoker:
 
     def _build_batch(self, deliveries: Sequence[Delivery]) -> list[tuple[Delivery, Any]]:
         """Return the events of a batch; what no event can be made of fails alone."""
-        self._timer.start()
         pairs: list[tuple[Delivery, Any]] = []
         for delivery in deliveries:
-            self._stats.begin()
+            self._begin()
             try:
                 pairs.append((delivery, self._build(delivery.message)))
             except Exception as error:
                 self._fail(delivery, error)
+        if pairs:
+            # One that failed has stopped it.
+            self._timer.start()
         return pairs
 
     def _read_caller(self, headers: Any) -> None:
@@ -182,16 +188,24 @@ class Invoker:
     def _may_have(self, everyone: bool | None) -> bool:
         return self._is_own if everyone is None else everyone
 
-    def _settle(self, delivery: Delivery, response: Response, failure: Failure | None = None) -> None:
+    def _begin(self) -> None:
+        """Note that an event begins: its time runs, and it counts as being handled."""
+        self._timer.start()
+        self._stats.begin()
+
+    def _end(self, *, failed: bool) -> None:
+        """Note that the event has ended; before its delivery is told, so that a client finds its event counted."""
         self._timer.stop()
+        self._stats.end(failed=failed)
         self._is_own = False
+
+    def _settle(self, delivery: Delivery, response: Response, failure: Failure | None = None) -> None:
         if self._capture:
             capture, self._capture = self._capture, None
             response = capture.finish(response)
         if failure is None and response.is_failure:
             failure = Failure(f"the handler answered with status {response.status}", "")
-        # Counted before it is told: who gets the answer and then asks for the figures finds it there.
-        self._stats.end(failed=failure is not None)
+        self._end(failed=failure is not None)
         if failure:
             delivery.failed(response, failure)
         else:
@@ -207,12 +221,10 @@ class Invoker:
 
     def _end_stream(self, delivery: StreamedDelivery, error: BaseException | None) -> None:
         failure = self._explain(error)[1] if error else None
-        self._timer.stop()
-        self._is_own = False
         if self._capture:
             self._capture.close()
             self._capture = None
-        self._stats.end(failed=failure is not None)
+        self._end(failed=failure is not None)
         delivery.end(failure)
 
     def _explain(self, error: BaseException) -> tuple[Response, Failure | None]:

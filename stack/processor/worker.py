@@ -12,7 +12,7 @@ from typing import Any
 from nuclio_sdk import Context, Logger, Platform, TriggerInfo
 
 from stack.processor.batch import gather, gather_async
-from stack.processor.configuration import Batch, Function
+from stack.processor.configuration import Function
 from stack.processor.delivery import AsyncDeliveryQueue, Delivery, DeliveryQueue, Source
 from stack.processor.event import Builder
 from stack.processor.handler import (
@@ -109,45 +109,31 @@ class Worker:
         return self._runner.run(_wait_for(result)) if inspect.isawaitable(result) else result
 
     def _serve(self, stop: StopSignal) -> None:
-        if self._spec.trigger.batch:
-            self._serve_batches(self._spec.trigger.batch, stop)
-            return
-        queue = open_queue(self._spec)
+        handle, batch = self._invoker.handle, self._spec.trigger.batch
+        queue = DeliveryQueue() if batch else open_queue(self._spec)
         source = self._open(queue, stop)
-        handle = self._invoker.handle
-        patience, flushed = find_flush_interval(self._spec), 0.0
+        interval, flushed = find_flush_interval(self._spec), 0.0
         while (delivery := queue.get()) is not None:
-            if delivery.claim():
-                self._stats.begin()
+            if batch and isinstance(queue, DeliveryQueue):
+                self._invoker.handle_batch(gather(delivery, queue.take, batch))
+            elif delivery.claim():
                 handle(delivery)
-            if queue.is_empty() or monotonic() - flushed > patience:
-                source.flush()
-                flushed = monotonic()
-        source.close(_CLOSE_AFTER)
-
-    def _serve_batches(self, batch: Batch, stop: StopSignal) -> None:
-        queue = DeliveryQueue()
-        source = self._open(queue, stop)
-        patience, flushed = find_flush_interval(self._spec), 0.0
-        while (delivery := queue.get()) is not None:
-            self._invoker.handle_batch(gather(delivery, queue.take, batch))
-            if queue.is_empty() or monotonic() - flushed > patience:
+            if queue.is_empty() or monotonic() - flushed > interval:
                 source.flush()
                 flushed = monotonic()
         source.close(_CLOSE_AFTER)
 
     async def _serve_async(self, stop: StopSignal) -> None:
+        handle, batch = self._invoker.handle_async, self._spec.trigger.batch
         queue = AsyncDeliveryQueue(asyncio.get_running_loop())
         source = self._open(queue, stop)
-        handle, batch = self._invoker.handle_async, self._spec.trigger.batch
-        patience, flushed = find_flush_interval(self._spec), 0.0
+        interval, flushed = find_flush_interval(self._spec), 0.0
         while (delivery := await _take(queue)) is not None:
             if batch:
                 await self._invoker.handle_batch_async(await gather_async(delivery, queue.take, batch))
             elif delivery.claim():
-                self._stats.begin()
                 await handle(delivery)
-            if queue.is_empty() or monotonic() - flushed > patience:
+            if queue.is_empty() or monotonic() - flushed > interval:
                 source.flush()
                 flushed = monotonic()
         source.close(_CLOSE_AFTER)
