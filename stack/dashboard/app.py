@@ -74,6 +74,11 @@ _API = (
 _FRAGMENTS = (
     overview.HEALTH,
     function_list.LIST,
+    function.HEAD,
+    devices.TABLES,
+    devices.SIMULATOR,
+    broker.STATS,
+    broker.TABLES,
     dead_letters.COUNT,
 )
 

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
-from stack.dashboard.services import services_of
+from stack.dashboard.services import Services, services_of
 from stack.errors import BrokerError, ConfigError, StackError
 from stack.live.traffic import describe_message
 from stack.plan.device import EXCHANGE, ROUTING_KEY, TOPIC
@@ -33,6 +34,30 @@ _UNKNOWN = "Published at QoS 0, which the broker does not confirm."
 Message = TypeVar("Message")
 
 
+def _describe(_: Services, _subject: str, known: Known) -> dict[str, Any]:
+    broker = known["broker"]
+    kinds = ("queues", "exchanges", "bindings")
+    is_full = bool(broker) and max(len(broker[kind]) for kind in kinds) >= ROWS
+    return {"broker": broker, "used": find_used(broker) if broker else frozenset(), "is_full": is_full, "most": ROWS}
+
+
+def find_used(broker: Mapping[str, Any]) -> frozenset[str]:
+    """Return the exchanges that have a binding or some traffic, and those that are not RabbitMQ's own."""
+    bound = {one["source"] for one in broker["bindings"]}
+    return frozenset(
+        one["name"]
+        for one in broker["exchanges"]
+        if one["name"] in bound
+        or one["in_rate"]
+        or one["out_rate"]
+        or (one["name"] and not one["name"].startswith("amq."))
+    )
+
+
+STATS = Fragment("broker-stats", "_broker_stats.html", ("broker",), _describe)
+TABLES = Fragment("broker-tables", "_broker_tables.html", ("broker",), _describe)
+
+
 def routes() -> list[BaseRoute]:
     """Return the routes of the page and of its parts."""
     return [
@@ -44,11 +69,12 @@ def routes() -> list[BaseRoute]:
 
 
 async def show_broker(request: Request) -> Response:
-    """Show the page; its figures come by the stream."""
+    """Show the page."""
     settings = services_of(request).stack().settings
     address = f"http://{request.url.hostname}:{settings.ports.management}/"
     sample = {"exchange": EXCHANGE, "key": ROUTING_KEY, "topic": TOPIC}
-    return render(request, "broker.html", management=address, sample=sample, peeked=_PEEKED, most=ROWS)
+    known = await look(request, STATS.name, TABLES.name)
+    return render(request, "broker.html", management=address, sample=sample, peeked=_PEEKED, **known)
 
 
 async def send_amqp(request: Request) -> Response:

@@ -1,14 +1,40 @@
 """The devices' page: who is connected, what each topic said last, and devices that are only simulated."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
-from stack.dashboard.services import services_of
+from stack.dashboard.services import Services, services_of
 from stack.errors import StackError
 from stack.rabbitmq.simulator import FASTEST, MOST_SENSORS, SLOWEST, SimulationRequest
+
+_LIMITS = {"sensors": MOST_SENSORS, "slowest": SLOWEST, "fastest": FASTEST}
+
+
+def _describe(_: Services, _subject: str, known: Known) -> dict[str, Any]:
+    devices = known["devices"] or {}
+    connections = sorted(devices.get("connections", ()), key=_place)
+    return {"devices": known["devices"], "topics": devices.get("topics", {}), "connections": connections}
+
+
+def _place(connection: Mapping[str, Any]) -> tuple[bool, str]:
+    """Order connections: those that are there first, each by what it is called."""
+    name = connection["client"] or connection["function"] or connection["peer"]
+    return not connection["connected"], name.lower()
+
+
+def _describe_simulator(services: Services, _: str, _known: Known) -> dict[str, Any]:
+    return {"simulator": {"protocol": "", "sensors": 0, "rate": 0} | services.simulator.describe(), "limits": _LIMITS}
+
+
+TABLES = Fragment("device-tables", "_devices.html", ("devices",), _describe)
+SIMULATOR = Fragment("simulator-form", "_simulator.html", ("simulator",), _describe_simulator)
 
 
 def routes() -> list[BaseRoute]:
@@ -21,10 +47,9 @@ def routes() -> list[BaseRoute]:
 
 
 async def show_devices(request: Request) -> Response:
-    """Show the page; what it tells comes by the stream."""
+    """Show the page."""
     settings = services_of(request).stack().settings
-    limits = {"sensors": MOST_SENSORS, "slowest": SLOWEST, "fastest": FASTEST}
-    return render(request, "devices.html", ports=settings.ports, limits=limits)
+    return render(request, "devices.html", ports=settings.ports, **await look(request, TABLES.name, SIMULATOR.name))
 
 
 async def start_simulator(request: Request) -> Response:

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from stack.config.document import Document
 from stack.config.source import FOLDER, find_folder
 from stack.dashboard.api.request import read_model
+from stack.dashboard.live import Fragment
 from stack.dashboard.page import render
 from stack.dashboard.security.auth import user_of
 from stack.dashboard.services import Services, find_troubles, services_of
@@ -98,18 +99,28 @@ async def render_tab(request: Request, template: str, *, status: int = 200, **co
     Raises:
         HTTPException: there is no such function.
     """
-    record = await find_record(request)
+    record, services = await find_record(request), services_of(request)
     here = request.url.path.split("/")[3]
     tab = next(tab for tab in TABS if tab.path == here)
-    frame = {
-        "function": record,
-        "troubles": await find_troubles(services_of(request), record),
-        "has_folder": has_folder(services_of(request), record.name),
-        "limits": find_limits(record.config.spec),
-        "tabs": TABS,
-        "tab": tab,
-    }
+    troubles = await find_troubles(services, record)
+    frame = _describe_head(services, record) | {"troubles": troubles, "tabs": TABS, "tab": tab}
     return render(request, template, status=status, **frame, **context)
+
+
+def _describe_head(services: Services, record: FunctionRecord) -> dict[str, Any]:
+    return {
+        "function": record,
+        "has_folder": has_folder(services, record.name),
+        "limits": find_limits(record.config.spec),
+    }
+
+
+HEAD = Fragment(
+    "function-head:",
+    "_function_head.html",
+    ("functions",),
+    lambda services, name, _: _describe_head(services, services.catalogue.find(name)),
+)
 
 
 async def find_record(request: Request) -> FunctionRecord:

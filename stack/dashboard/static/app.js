@@ -211,8 +211,11 @@ export function ago(time) {
   return `${Math.floor(seconds / 86400)} d ago`;
 }
 
-/** Keep every <time data-ago datetime="…"> of the page right. */
+/** Keep every <time data-ago datetime="…"> of the page right, and each <time data-clock> in the reader's time. */
 function refreshTimes() {
+  for (const time of document.querySelectorAll("time[data-clock]:empty")) {
+    time.textContent = new Date(time.dateTime).toLocaleTimeString([], { hourCycle: "h23" });
+  }
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const text = ago(time.dateTime);
     if (time.textContent !== text) time.textContent = text;
@@ -222,27 +225,10 @@ for (const event of ["htmx:load", "htmx:sseMessage"]) document.addEventListener(
 setInterval(refreshTimes, 5000);
 refreshTimes();
 
-/** Draw a small chart into an <svg class="spark">; values in the order of time. */
-export function sparkline(svg, values) {
-  const [width, height] = [100, 24];
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("preserveAspectRatio", "none");
-  if (values.length < 2) return svg.replaceChildren();
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const x = (place) => ((place / (values.length - 1)) * width).toFixed(1);
-  const y = (value) =>
-    (high === low ? height / 2 : height - 2 - ((value - low) / (high - low)) * (height - 4)).toFixed(1);
-  const line = values.map((value, place) => `${place ? "L" : "M"}${x(place)} ${y(value)}`).join("");
-  return svg.replaceChildren(
-    svgElement("path", { class: "area", d: `${line}L${width} ${height}L0 ${height}Z` }),
-    svgElement("path", { d: line }),
-  );
-}
-
-/** Make an element of an SVG. */
-export function svgElement(name, attributes = {}, text = "") {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text) made.textContent = text;
+/** Make an element with a text and attributes. */
+export function element(tag, text = "", attributes = {}) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(text);
   return made;
 }

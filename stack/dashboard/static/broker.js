@@ -1,127 +1,20 @@
-// The broker's page: tables that follow what RabbitMQ holds, and copies of messages as they pass.
+// The broker's page: copies of messages as they pass, and what its dialogs need.
 
-import { bytes, count, rate } from "./app.js";
+import { bytes, count, element } from "./app.js";
 import { watch } from "./live.js";
-import { addCell, element, keepRows, write } from "./rows.js";
 
 // How many watched messages the page keeps; and pixels above the end within which the reader counts as being there.
 const KEPT = 300;
 const NEAR = 32;
 
 const find = (selector) => document.querySelector(selector);
-const body = (name) => find(`[data-rows="${name}"]`);
 const name = (exchange) => exchange || "(default)";
 
-// --- Tables ---------------------------------------------------------------------------------------------------------
-
-let latest = null;
-
-find("[data-show-unused]").addEventListener("change", () => latest && showExchanges(latest));
-
-function showStats(queues) {
-  const sum = (field) => queues.reduce((total, queue) => total + queue[field], 0);
-  const texts = {
-    messages: count(sum("ready")),
-    unacked: count(sum("unacked")),
-    in: rate(sum("publish_rate")),
-    out: rate(sum("deliver_rate")),
-    consumers: count(sum("consumers")),
-  };
-  for (const [stat, text] of Object.entries(texts)) find(`[data-stat="${stat}"]`).textContent = text;
-}
-
-function showQueues(queues) {
-  keepRows(body("queues"), queues, { key: (queue) => queue.name, make: makeQueue, fill: fillQueue });
-  find('[data-count="queues"]').textContent = queues.length;
-}
-
-function makeQueue(row, queue) {
-  const head = addCell(row, "head", { tag: "th" });
-  head.append(element("span", queue.name, { class: "mono" }));
-  if (queue.exclusive) head.append(" ", element("span", "exclusive", { class: "tag" }));
-  else if (!queue.durable)
-    head.append(
-      " ",
-      element("span", "transient", { class: "tag", title: "It is gone after a restart of the broker." }),
-    );
-  const labels = { ready: "Waiting", unacked: "In hand", in: "In", out: "Out" };
-  for (const [part, label] of Object.entries(labels)) addCell(row, part, { className: "num", label });
-  addCell(row, "consumers", { label: "Consumers" });
-  const actions = addCell(row, "actions", { className: "actions" });
-  actions.append(
-    button("Watch", `Watch ${queue.name}`, () => begin("queue", queue.name)),
-    " ",
-    button("Peek", `Look into ${queue.name}`, () => openPeek(queue.name)),
-  );
-}
-
-function fillQueue(row, queue) {
-  write(row, {
-    ready: count(queue.ready),
-    unacked: count(queue.unacked),
-    in: rate(queue.publish_rate),
-    out: rate(queue.deliver_rate),
-  });
-  const cell = row.querySelector('[data-part="consumers"]');
-  const state = JSON.stringify([queue.functions, queue.others]);
-  if (cell.dataset.state === state) return;
-  cell.dataset.state = state;
-  const links = queue.functions.map((one) => element("a", one, { href: `/functions/${encodeURIComponent(one)}/logs` }));
-  const others = queue.others
-    ? [element("span", `${queue.others} other${queue.others > 1 ? "s" : ""}`, { class: "muted" })]
-    : [];
-  const all = [...links, ...others].flatMap((one, place) => (place ? [", ", one] : [one]));
-  cell.replaceChildren(
-    ...(all.length ? all : [element("span", "none", { class: queue.ready ? "text-warn" : "muted" })]),
-  );
-}
-
-function showExchanges({ exchanges, bindings }) {
-  const used = new Set(bindings.map((binding) => binding.source));
-  const showsAll = find("[data-show-unused]").checked;
-  const isUsed = (one) =>
-    used.has(one.name) || one.in_rate || one.out_rate || (one.name && !one.name.startsWith("amq."));
-  const shown = exchanges.filter((one) => showsAll || isUsed(one));
-  keepRows(body("exchanges"), shown, { key: (one) => name(one.name), make: makeExchange, fill: fillExchange });
-  find('[data-count="exchanges"]').textContent = shown.length;
-}
-
-function makeExchange(row, exchange) {
-  const head = addCell(row, "head", { tag: "th" });
-  head.append(element("span", name(exchange.name), { class: "mono" }));
-  addCell(row, "type", { label: "Type" }).textContent = exchange.type;
-  for (const [part, label] of [
-    ["in", "In"],
-    ["out", "Out"],
-  ])
-    addCell(row, part, { className: "num", label });
-  const actions = addCell(row, "actions", { className: "actions" });
-  if (exchange.name && exchange.type !== "headers")
-    actions.append(button("Watch", `Watch ${exchange.name}`, () => begin("exchange", exchange.name)));
-}
-
-function fillExchange(row, exchange) {
-  write(row, { in: rate(exchange.in_rate), out: rate(exchange.out_rate) });
-}
-
-function showBindings(bindings) {
-  const key = (one) => JSON.stringify([one.source, one.key, one.destination]);
-  keepRows(body("bindings"), bindings, { key, make: makeBinding, fill: () => {} });
-  find('[data-count="bindings"]').textContent = bindings.length;
-}
-
-function makeBinding(row, binding) {
-  const type = binding.destination_type === "queue" ? "" : ` (${binding.destination_type})`;
-  const texts = { From: binding.source, Key: binding.key, To: binding.destination + type };
-  for (const [label, text] of Object.entries(texts))
-    addCell(row, "text", { label }).append(element("span", text, { class: "mono" }));
-}
-
-function button(text, label, act) {
-  const made = element("button", text, { type: "button", class: "btn small", "aria-label": label });
-  made.addEventListener("click", act);
-  return made;
-}
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("button");
+  if (button?.dataset.watch) begin(button.dataset.watch, button.dataset.subject);
+  if (button?.dataset.peek) openPeek(button.dataset.peek);
+});
 
 // --- Watching -------------------------------------------------------------------------------------------------------
 
@@ -131,7 +24,6 @@ const state = find("[data-watch-state]");
 let stop = null;
 let isPaused = false;
 let heldBack = [];
-let offered = "";
 
 form.addEventListener("change", (event) => {
   if (event.target.name !== "kind") return;
@@ -226,19 +118,8 @@ function message({ time, topic, exchange, key, size, body: text, headers, proper
 function showKind() {
   for (const hint of document.querySelectorAll("[data-watch-hint]"))
     hint.hidden = hint.dataset.watchHint !== form.kind.value;
-  offerNames(latest);
-}
-
-/** Offer the names that there are, where one is to be typed. */
-function offerNames(broker) {
-  if (!broker) return;
-  const exchanges = broker.exchanges.map((one) => one.name).filter(Boolean);
-  const names = { topic: [], queue: broker.queues.map((one) => one.name), exchange: exchanges }[form.kind.value];
-  const wanted = JSON.stringify([names, exchanges]);
-  if (offered === wanted) return;
-  offered = wanted;
-  find("#watch-names").replaceChildren(...names.map((one) => new Option(one, one)));
-  find("#exchange-names").replaceChildren(...exchanges.map((one) => new Option(one, one)));
+  // The names that there are, where one is to be typed.
+  form.subject.setAttribute("list", `${form.kind.value}-names`);
 }
 
 // --- Dialogs --------------------------------------------------------------------------------------------------------
@@ -258,19 +139,3 @@ function openPeek(queue) {
   find("#peeked").replaceChildren();
   find("#peek").showModal();
 }
-
-// --- The stream -----------------------------------------------------------------------------------------------------
-
-watch("broker", (broker) => {
-  latest = broker;
-  find("[data-broker-problem]").hidden = broker.reachable;
-  find("[data-problem-text]").textContent = broker.problem;
-  const most = find("[data-most]");
-  most.hidden =
-    Math.max(broker.queues.length, broker.exchanges.length, broker.bindings.length) < Number(most.dataset.most);
-  showStats(broker.queues);
-  showQueues(broker.queues);
-  showExchanges(broker);
-  showBindings(broker.bindings);
-  offerNames(broker);
-});

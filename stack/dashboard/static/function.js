@@ -1,4 +1,4 @@
-// The head of a function's pages: its state live, what can be done with it, and the log of a deploy as it is written.
+// What can be done with a function from the head of its pages, and the log of a deploy as it is written.
 
 import { confirm, send, toast } from "./app.js";
 import { watch } from "./live.js";
@@ -12,19 +12,6 @@ const find = (part) => panel.querySelector(`[data-deploy-${part}]`);
 // On a phone the tabs are wider than the screen.
 const tab = head.querySelector(".tabs [aria-current]");
 if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
-
-// --- State ----------------------------------------------------------------------------------------------------------
-
-watch("functions", (functions) => {
-  const one = functions[name];
-  if (!one) return;
-  const badge = head.querySelector("[data-state-badge] .badge");
-  if (badge.dataset.state !== one.state) badge.dataset.state = badge.textContent = one.state;
-  for (const place of head.querySelectorAll("[data-show]")) {
-    const text = String(one[place.dataset.show]);
-    if (place.textContent !== text) place.textContent = text;
-  }
-});
 
 // --- Deploy ---------------------------------------------------------------------------------------------------------
 
@@ -136,16 +123,15 @@ const tellRest = () => [
   Number(head.dataset.revision) ? `Revision ${head.dataset.revision} runs on as before.` : "Nothing of it runs.",
 ];
 
-/** Bring the head and the dialogs up to date. */
+/** Bring the dialogs up to date; the head is a live part. */
 async function refresh() {
   const answer = await fetch(location.href);
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const place of [".page-head", "#scale-dialog", "#delete-dialog"]) {
+  for (const place of ["#scale-dialog", "#delete-dialog"]) {
     document.querySelector(place).replaceWith(fresh.querySelector(place));
   }
   Object.assign(head.dataset, fresh.querySelector("[data-function]").dataset);
-  document.dispatchEvent(new Event("htmx:load"));
 }
 
 function link(address) {

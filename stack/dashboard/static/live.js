@@ -115,7 +115,7 @@ Object.assign(Idiomorph.defaults.callbacks, {
   beforeNodeMorphed: (old, fresh) => {
     if (!(old instanceof Element)) return true;
     // The time is the same, and its words are the page's.
-    if (old.matches("time[data-ago]") && old.dateTime === fresh.dateTime) return false;
+    if (old.matches("time:is([data-ago], [data-clock])") && old.dateTime === fresh.dateTime) return false;
     return !old.matches("input, select, textarea, [data-keep=all]");
   },
   beforeAttributeUpdated: (name, element) => name !== "open" && element.dataset.keep !== name,
