@@ -73,8 +73,15 @@ _API = (
 
 _FRAGMENTS = (
     overview.HEALTH,
+    overview.OVERVIEW,
+    demo.FORM,
+    demo.MESSAGE,
+    demo.STATS,
+    demo.LINES,
     function_list.LIST,
     function.HEAD,
+    metrics.TOTALS,
+    metrics.REPLICAS,
     devices.TABLES,
     devices.SIMULATOR,
     broker.STATS,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-_NOTHING = "\u2013"
+UNKNOWN = "\u2013"
 _UNITS = ("B", "kB", "MB", "GB")
 # What stands between thousands: a thin space.
 _THIN = "\u2009"
@@ -15,13 +15,13 @@ _WIDTH, _HEIGHT, _ROOM = 100, 24, 2
 
 def write_count(value: float | None) -> str:
     """Return how many, with thin spaces between thousands."""
-    return _NOTHING if value is None else f"{value:,}".replace(",", _THIN)
+    return UNKNOWN if value is None else f"{value:,}".replace(",", _THIN)
 
 
 def write_rate(value: float | None) -> str:
     """Return how many a second."""
     if value is None:
-        return _NOTHING
+        return UNKNOWN
     if not value:
         return "0/s"
     if value < 0.1:
@@ -32,7 +32,7 @@ def write_rate(value: float | None) -> str:
 def write_bytes(value: float | None) -> str:
     """Return how many bytes, in a unit that suits them."""
     if value is None:
-        return _NOTHING
+        return UNKNOWN
     power = 0
     while value >= 1000 and power < len(_UNITS) - 1:
         value, power = value / 1000, power + 1
@@ -42,7 +42,7 @@ def write_bytes(value: float | None) -> str:
 def write_milliseconds(value: float | None) -> str:
     """Return how many milliseconds, or seconds where there are a thousand of them."""
     if value is None:
-        return _NOTHING
+        return UNKNOWN
     if value >= 1000:
         return f"{value / 1000:.1f} s"
     return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"

@@ -189,6 +189,20 @@ def test_functions_are_found(visit: Visit, deployed: Callable[..., None]) -> Non
     visit.look("function-import")
 
 
+def test_an_update_leaves_what_is_open_and_typed(visit: Visit, write: Callable[..., Path]) -> None:
+    page = visit.open("/functions")
+    page.get_by_label("More about amqpevent").click()
+    search = page.get_by_label("Search functions")
+    search.fill("event")
+    expect(page.get_by_role("link", name="temperaturealert")).to_be_hidden()
+    write("newevent", _CODE)
+    expect(page.get_by_role("link", name="newevent")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("link", name="temperaturealert")).to_be_hidden()
+    expect(page.get_by_role("link", name="Export as YAML")).to_be_visible()
+    expect(search).to_have_value("event")
+    expect(search).to_be_focused()
+
+
 def test_a_function_is_made_of_a_template_and_deleted(visit: Visit, workspace: Workspace) -> None:
     # A try before this one may have made it.
     shutil.rmtree(workspace.root / "functions/fromtemplate", ignore_errors=True)

@@ -1,15 +1,28 @@
 """The demo: the temperature example as a live page."""
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
-from stack.dashboard.services import services_of
+from stack.dashboard.services import Services, services_of
 from stack.errors import FunctionError
 from stack.plan.device import SendRequest
 
 TOPIC = "demo"
+
+
+def _describe(services: Services, _: str, known: Known) -> dict[str, Any]:
+    return {"demo": known[TOPIC] or services.stage.describe()}
+
+
+FORM, MESSAGE, STATS, LINES = (
+    Fragment(f"demo-{part}", f"_demo_{part}.html", (TOPIC,), _describe)
+    for part in ("form", "message", "stats", "lines")
+)
 
 
 def routes() -> list[BaseRoute]:
@@ -22,8 +35,8 @@ def routes() -> list[BaseRoute]:
 
 
 async def show_demo(request: Request) -> Response:
-    """Show the page; what there is to see comes by the stream of events."""
-    return render(request, "demo.html")
+    """Show the page."""
+    return render(request, "demo.html", **await look(request, FORM.name))
 
 
 async def start_demo(request: Request) -> Response:

@@ -1,10 +1,65 @@
 """The tab of a function's figures: charts of the time while it is open, and the sums since its containers started."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from stack.dashboard.figures import write_bytes, write_count
+from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.pages.function import render_tab
+from stack.dashboard.services import Services
+
+_TOPIC = "metrics:"
+_COLUMNS = {
+    "events": "Events",
+    "failures": "Failures",
+    "retried": "Retries",
+    "dead": "Dead letters",
+    "in_flight": "In flight",
+    "reconnects": "Reconnects",
+    "restarts": "Restarts",
+}
+# The sums in which something else than none is worth a look.
+_LEVELS = {"failures": "error", "dead": "error", "retried": "warn", "restarts": "warn"}
+
+
+@dataclass(frozen=True)
+class Total:
+    """A sum over all replicas, and how grave it is."""
+
+    key: str
+    title: str
+    text: str
+    level: str = ""
+
+
+def _describe(_: Services, _name: str, known: Known) -> dict[str, Any]:
+    points = (known[_TOPIC] or {}).get("entries", ())
+    replicas = points[-1].get("replicas") if points else None
+    return {"replicas": replicas, "columns": _COLUMNS, "totals": sum_replicas(replicas or ())}
+
+
+def sum_replicas(replicas: Sequence[Mapping[str, Any]]) -> list[Total]:
+    """Return the sums over all replicas; a dash stands for what none of them tells."""
+    sums = {key: _sum(one[key] for one in replicas) for key in (*_COLUMNS, "memory")}
+    totals = [
+        Total(key, title, write_count(sums[key]), _LEVELS.get(key, "") if sums[key] else "")
+        for key, title in _COLUMNS.items()
+    ]
+    return [*totals, Total("memory", "Memory", write_bytes(sums["memory"]))]
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+TOTALS = Fragment("metrics-totals:", "_metrics_totals.html", (_TOPIC,), _describe)
+REPLICAS = Fragment("metrics-replicas:", "_metrics_replicas.html", (_TOPIC,), _describe)
 
 
 def routes() -> list[BaseRoute]:
@@ -14,4 +69,5 @@ def routes() -> list[BaseRoute]:
 
 async def show_tab(request: Request) -> Response:
     """Show the tab."""
-    return await render_tab(request, "metrics.html", name=request.path_params["name"])
+    name = request.path_params["name"]
+    return await render_tab(request, "metrics.html", name=name, **await look(request, f"{TOTALS.name}{name}"))

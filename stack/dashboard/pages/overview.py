@@ -1,28 +1,35 @@
 """The overview: the stack drawn as it is, what is wrong with it, and what happened last."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from stack.dashboard.live import Fragment, Known
+from stack.contract import DEAD
+from stack.dashboard.figures import UNKNOWN, write_bytes, write_count, write_rate
+from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
-from stack.dashboard.services import Services, services_of
-from stack.errors import StackError
+from stack.dashboard.services import Services
 from stack.plan.diagram import HEIGHT, WIDTH, lay_out
 from stack.plan.metrics import find_handling_troubles, read_handling
-from stack.plan.topology import BrokerFacts, draw_topology, gather, output_names
+from stack.plan.topology import (
+    FUNCTION,
+    OUTPUT,
+    QUEUE,
+    BrokerFacts,
+    Node,
+    Topology,
+    draw_topology,
+    gather,
+    output_names,
+)
 from stack.run.catalogue import FunctionRecord
+from stack.run.function_status import READY
 
-_TOPICS = ("stack", "functions", "broker", "history")
-# Seconds that the page waits for what is not known yet; the rest comes by the stream of events.
-_PATIENCE = 0.12
 _EVENTS = 12
 _FAILED = ("error", "unhealthy")
 
@@ -49,11 +56,46 @@ class Happening:
     time: str
 
 
+@dataclass(frozen=True)
+class Stat:
+    """A figure of the whole stack; its level is error where that is bad."""
+
+    name: str
+    title: str
+    text: str
+    level: str = ""
+
+
+@dataclass(frozen=True)
+class Note:
+    """How a box of the map is: a word for its colour, and a line below its name; empty if nothing is known."""
+
+    state: str = ""
+    text: str = ""
+
+
 def _count_problems(_: Services, _subject: str, known: Known) -> dict[str, Any]:
     return {"problems": None if known["stack"] is None else len(known["stack"]["problems"])}
 
 
+def _describe(services: Services, _: str, known: Known) -> dict[str, Any]:
+    records = services.catalogue.records()
+    functions, broker = known["functions"] or {}, known["broker"] or {}
+    drawn = _draw(services, records, broker)
+    return {
+        "known": known,
+        "records": records,
+        "stats": sum_up(known),
+        "troubles": find_troubles(records, known["stack"] or {}, functions),
+        "events": [_read_event(one) for one in (known["history"] or [])[:_EVENTS]],
+        "meters": read_meters(broker),
+        "notes": describe_nodes(drawn["topology"], functions, broker),
+        **drawn,
+    }
+
+
 HEALTH = Fragment("health", "_health.html", ("stack",), _count_problems)
+OVERVIEW = Fragment("overview", "_overview.html", ("stack", "functions", "broker", "history"), _describe)
 
 
 def routes() -> list[BaseRoute]:
@@ -63,38 +105,15 @@ def routes() -> list[BaseRoute]:
 
 async def show_overview(request: Request) -> Response:
     """Show what is known at once."""
-    return render(request, "overview.html", **await _look(services_of(request)))
+    return render(request, "overview.html", **await look(request, OVERVIEW.name))
 
 
 async def show_part(request: Request) -> Response:
-    """Show one part again: troubles, map or events."""
+    """Show one part alone: troubles, map or events."""
     part = request.path_params["part"]
     if part not in ("troubles", "map", "events"):
         return Response(status_code=404)
-    return render(request, f"_overview_{part}.html", **await _look(services_of(request)))
-
-
-async def _look(services: Services) -> dict[str, Any]:
-    known = dict(zip(_TOPICS, await asyncio.gather(*(_ask(services, topic) for topic in _TOPICS)), strict=True))
-    records = await services.records()
-    return {
-        "known": known,
-        "is_complete": all(value is not None for value in known.values()),
-        "figures": known["functions"] or {},
-        "records": records,
-        "troubles": find_troubles(records, known["stack"] or {}, known["functions"] or {}),
-        "events": [_read_event(one) for one in (known["history"] or [])[:_EVENTS]],
-        **await run_in_threadpool(_draw, services, records, known["broker"] or {}),
-    }
-
-
-async def _ask(services: Services, topic: str) -> Any:
-    """Return the latest of a topic; None if that would take time."""
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            return await services.broadcaster.latest(topic)
-    except (TimeoutError, StackError):
-        return None
+    return render(request, f"_overview_{part}.html", **await look(request, OVERVIEW.name))
 
 
 def _draw(services: Services, records: Sequence[FunctionRecord], broker: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,6 +121,64 @@ def _draw(services: Services, records: Sequence[FunctionRecord], broker: Mapping
     mentions = services.mentions.find({one.name: one.files for one in records}, output_names(records, facts))
     topology = gather(draw_topology(records, facts, mentions))
     return {"topology": topology, "diagram": lay_out(topology), "box": (WIDTH, HEIGHT)}
+
+
+def sum_up(known: Known) -> list[Stat]:
+    """Return the figures of the whole stack; a dash stands for what is not known."""
+    functions = known["functions"] and known["functions"].values()
+    queues = known["broker"] and [one for one in known["broker"]["queues"] if not one["name"].endswith(DEAD)]
+    ready = f"{sum(one['state'] == READY for one in functions or ())} of {len(functions or ())}"
+    failures = _sum(functions, "failure_rate")
+    return [
+        Stat("ready", "Functions ready", ready if known["functions"] is not None else UNKNOWN),
+        Stat("rate", "Events", write_rate(_sum(functions, "rate"))),
+        Stat("failures", "Failures", write_rate(failures), "error" if failures else ""),
+        Stat("waiting", "Messages waiting", write_count(_sum(queues, "messages"))),
+        Stat("memory", "Memory", write_bytes(_sum(known["stack"] and known["stack"]["services"], "memory"))),
+    ]
+
+
+def _sum(several: Iterable[Mapping[str, Any]] | None, field: str) -> float | None:
+    """Return a sum in which what is not known of one counts as nothing."""
+    return None if several is None else sum(one[field] or 0 for one in several)
+
+
+def read_meters(broker: Mapping[str, Any]) -> dict[str, float]:
+    """Return the messages a second of each exchange and queue, by the names that the map's arrows have for them."""
+    meters = {f"exchange-in:{one['name']}": one["in_rate"] for one in broker.get("exchanges", ())}
+    for one in broker.get("queues", ()):
+        meters |= {f"queue-in:{one['name']}": one["publish_rate"], f"queue-out:{one['name']}": one["deliver_rate"]}
+    return meters
+
+
+def describe_nodes(
+    topology: Topology, functions: Mapping[str, Mapping[str, Any]], broker: Mapping[str, Any]
+) -> dict[Node, Note]:
+    """Return how each box of the map is."""
+    queues = {one["name"]: one for one in broker.get("queues", ())}
+    notes = dict.fromkeys(topology.nodes, Note())
+    for node in topology.nodes:
+        if node.kind == FUNCTION:
+            state = topology.states.get(node.name, "")
+            notes[node] = _describe_function(functions[node.name]) if node.name in functions else Note(state, state)
+        elif node.kind in (QUEUE, OUTPUT) and node.name in queues:
+            notes[node] = _describe_queue(queues[node.name], is_output=node.kind == OUTPUT)
+    return notes
+
+
+def _describe_function(one: Mapping[str, Any]) -> Note:
+    if one["state"] != READY:
+        return Note(one["state"], one["state"])
+    failures = f" · {write_rate(one['failure_rate'])} fail" if one["failure_rate"] else ""
+    return Note(READY, (write_rate(one["rate"]) if one["rate"] else "idle") + failures)
+
+
+def _describe_queue(queue: Mapping[str, Any], *, is_output: bool) -> Note:
+    is_stuck = not is_output and queue["messages"] > 0 and not queue["consumers"]
+    words = [f"{write_count(queue['messages'])} waiting"]
+    words += ["nobody consumes"] if is_stuck else []
+    words += [f"in {write_rate(queue['publish_rate'])}"] if is_output and queue["publish_rate"] else []
+    return Note("warn" if is_stuck else "", " · ".join(words))
 
 
 def _read_event(entry: Mapping[str, Any]) -> Happening:

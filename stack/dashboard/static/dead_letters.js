@@ -5,8 +5,8 @@ const news = document.querySelector("[data-news]");
 let known = null;
 
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.target.id === "letter-body" && !dialog.open) dialog.showModal();
-  if (event.target.id === "letters") {
+  if (event.detail.target?.id === "letter-body" && !dialog.open) dialog.showModal();
+  if (event.detail.target?.id === "letters") {
     known = null;
     news.hidden = true;
     if (event.detail.requestConfig.verb === "post") dialog.close();

@@ -1,6 +1,6 @@
-// The figures of a function: charts from the server's points, the sums, and a row for each replica.
+// The charts of a function's figures, from the server's points.
 
-import { ago, bytes, count, milliseconds, rate } from "./app.js";
+import { bytes, count, milliseconds, rate } from "./app.js";
 import { timeChart } from "./chart.js";
 import { watch } from "./live.js";
 
@@ -39,20 +39,6 @@ const CHARTS = {
   cpu: { format: cores, now: ({ cpu }) => cores(cpu), series: [["cpu", "cores", "--accent", true]] },
   replicas: { format: whole, now: ({ ready }) => whole(ready), series: [["ready", "ready", "--ok", true]] },
 };
-const COLUMNS = [
-  ["Events", "events", count],
-  ["Failures", "failures", count],
-  ["Retries", "retried", count],
-  ["Dead letters", "dead", count],
-  ["In flight", "in_flight", count],
-  ["Reconnects", "reconnects", count],
-  ["Restarts", "restarts", count],
-  ["Memory", "memory", bytes],
-  ["CPU", "cpu", cores],
-];
-// The sums in which something else than none is worth a look.
-const WORRIES = { failures: "error", dead: "error", retried: "warn", restarts: "warn" };
-
 const charts = new Map();
 let points = [];
 
@@ -73,56 +59,10 @@ function draw() {
   }
 }
 
-function showTotals(replicas) {
-  for (const stat of document.querySelectorAll("[data-total]")) {
-    const key = stat.dataset.total;
-    const known = replicas.map((one) => one[key]).filter((value) => value != null);
-    const sum = known.length ? known.reduce((one, other) => one + other, 0) : null;
-    stat.querySelector("dd").textContent = key === "memory" ? bytes(sum) : count(sum);
-    stat.dataset.level = sum && WORRIES[key] ? WORRIES[key] : "";
-  }
-}
-
-function showReplicas(replicas) {
-  document.querySelector("[data-none]").hidden = replicas.length > 0;
-  document.querySelector("[data-replicas]").replaceChildren(...replicas.map(makeRow));
-}
-
-function makeRow(one) {
-  const row = document.createElement("tr");
-  const head = makeCell("th", "Container", one.container);
-  head.scope = "row";
-  const state = makeCell("td", "State", "");
-  const badge = document.createElement("span");
-  badge.className = "badge";
-  badge.dataset.state = badge.textContent = one.state;
-  state.append(badge);
-  const figures = COLUMNS.map(([title, key, format]) => {
-    const cell = makeCell("td", title, format(one[key]));
-    cell.className = "num";
-    return cell;
-  });
-  row.append(head, state, makeCell("td", "Since", ago(one.since)), ...figures);
-  return row;
-}
-
-function makeCell(tag, label, text) {
-  const cell = document.createElement(tag);
-  cell.dataset.label = label;
-  cell.textContent = text;
-  return cell;
-}
-
 makeCharts();
 watch(`metrics:${name}`, ({ entries }) => {
   const last = points.at(-1)?.time ?? 0;
   points.push(...entries.filter((entry) => entry.time > last));
   points = points.slice(-KEPT);
-  const replicas = entries.at(-1)?.replicas;
-  if (!points.length) return;
-  draw();
-  if (replicas) {
-    showTotals(replicas);
-    showReplicas(replicas);
-  }
+  if (points.length) draw();
 });

@@ -1,6 +1,7 @@
 // Trying a function: a call over HTTP, or a message into one of its queues; and events that are kept to do it again.
 
 import { bytes, milliseconds, send } from "./app.js";
+import { watch } from "./live.js";
 import { bodyView, encode } from "./body_view.js";
 import { RecordReader, logLine, readRecord } from "./log_line.js";
 import { manageEvents } from "./saved_events.js";
@@ -241,20 +242,18 @@ function start() {
     const reader = new RecordReader();
     const lines = new Map();
     let latest = start;
-    const listen = ({ detail }) => {
-      for (const entry of detail.entries) {
+    const stop = watch(`logs:${functionName}`, ({ entries }) => {
+      for (const entry of entries) {
         if (entry.time <= latest) continue;
         latest = entry.time;
         const { record } = reader.read(entry);
         lines.set(record, logLine(record));
       }
       if (lines.size) log.replaceChildren(...lines.values());
-    };
-    const topic = `live:logs:${functionName}`;
-    document.addEventListener(topic, listen);
+    });
     const patience = setTimeout(() => stopWatching(), WATCHED);
     watching = () => {
-      document.removeEventListener(topic, listen);
+      stop();
       clearTimeout(patience);
       if (!lines.size) log.replaceChildren(makeText("span", "It has logged nothing since.", "muted"));
     };

@@ -14,7 +14,7 @@ if (form()) start();
 function start() {
   prepare();
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.target.id !== "triggers" && !document.querySelector("#triggers [data-editor]:empty")) return;
+    if (event.detail.target?.id !== "triggers" && !document.querySelector("#triggers [data-editor]:empty")) return;
     typed = false;
     prepare();
   });
