@@ -45,7 +45,7 @@ def open_local_pool() -> PoolManager:
 
 def open_pool(url: str, context: ssl.SSLContext | None = None) -> PoolManager:
     """Return what sends requests to a URL's host, by way of the proxy that the environment names for it, if any."""
-    parts, context = urlsplit(url), context or ssl.create_default_context()
+    parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)
     if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return PoolManager(retries=False, ssl_context=context)
