@@ -127,10 +127,7 @@ def open_gateway(env: BenchEnv, stack: ExitStack) -> Contestants:
 
 def _find_addresses(env: BenchEnv) -> dict[str, str]:
     """Return the address of each service in Docker's network."""
-    engine = env.stack.engine
-    containers = engine.containers()
-    addresses = engine.addresses(containers)
-    return {one.service: addresses[one.id] for one in containers if one.id in addresses}
+    return {one.service: one.network_address for one in env.stack.engine.containers() if one.network_address}
 
 
 def _forget(env: BenchEnv) -> None:

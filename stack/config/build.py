@@ -28,26 +28,26 @@ _PLAIN_NETWORKS = ("none", "default")
 _OF_BUILDKIT = "BUILDKIT_"
 
 
-def split_flags(flags: list[str]) -> tuple[str, ...]:
-    """Return the words of flags for `docker build`, each written with its value or before it.
+def split_flags(flags: list[str]) -> tuple[tuple[str, str], ...]:
+    """Return flags for `docker build`, each with its value, which is empty for one that has none.
 
     Raises:
         ValueError: one is not permitted, lacks its value, or no flag stands before a value.
     """
-    return tuple(word for name, _, words in _parse(flags) if name not in _NEEDLESS for word in words)
+    return tuple((name, value) for name, value in _parse(flags) if name not in _NEEDLESS)
 
 
 def find_host_flags(flags: list[str]) -> tuple[str, ...]:
     """Return the flags by which a build uses this machine's own network, each with its value."""
-    return tuple(f"{name}={value}" for name, value, _ in _parse(flags) if _is_of_host(name, value))
+    return tuple(f"{name}={value}" for name, value in _parse(flags) if _is_of_host(name, value))
 
 
 def _is_of_host(name: str, value: str) -> bool:
     return name == "--add-host" or (name == "--network" and value not in _PLAIN_NETWORKS)
 
 
-def _parse(flags: list[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield each flag: its name, its value, and the words that it is written with."""
+def _parse(flags: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield each flag: its name and its value."""
     words = iter([word for flag in flags for word in shlex.split(flag)])
     for word in words:
         name, equals, value = word.partition("=")
@@ -56,14 +56,12 @@ def _parse(flags: list[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         if name not in _WITH_VALUE | _ALONE | _NEEDLESS:
             known = ", ".join(sorted(_WITH_VALUE | _ALONE))
             raise ValueError(f"{name!r} is not permitted; known: {known}")
-        written: tuple[str, ...] = (word,)
         if name in _WITH_VALUE and not equals:
             value = next(words, "")
             if not value or value.startswith("-"):
                 raise ValueError(f"{name} needs a value, such as {name}=VALUE")
-            written = (word, value)
         _check_value(name, value)
-        yield name, value, written
+        yield name, value
 
 
 def _check_value(name: str, value: str) -> None:

@@ -8,13 +8,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import IO
+
+from python_on_whales.exceptions import DockerException
 
 from stack import console
 from stack.config.settings import ImageSource, Settings
+from stack.docker.client import docker_api, docker_cli, explained
 from stack.docker.engine import Engine
-from stack.errors import BuildError, HostError
+from stack.errors import BuildError, EngineError, HostError
 from stack.plan.image import Archive, BaseImages
 from stack.state.host import archive_stamp, find_ca, processor_digest, read_archive
 from stack.state.state_file import parse_json, try_read_word
@@ -84,7 +89,7 @@ def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageS
     known, _, of_name = try_read_word(memory).partition(" ")
     if of_name == name and known in (ImageSource.REGISTRY, ImageSource.DEBIAN):
         return ImageSource(known)
-    engine.verify()
+    engine.check()
     answers = engine.has_image(name) or _answers(engine, name)
     source = ImageSource.REGISTRY if answers else ImageSource.DEBIAN
     if not answers:
@@ -134,19 +139,28 @@ def make_base(archive: Archive, name: str) -> Iterator[str]:
     if _prefix() and shutil.which("sudo") is None:
         raise HostError("sudo is missing, and mmdebstrap makes base images as root. Install sudo, or do this as root.")
     with tempfile.TemporaryFile("w+") as log:
-        maker = subprocess.Popen(_command(archive), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
-        yield f"mmdebstrap {archive.codename}"
-        taker = subprocess.Popen(
-            ["docker", "import", "--change", 'CMD ["bash"]', "-", name],
-            stdin=maker.stdout, stdout=subprocess.DEVNULL, stderr=log,
-        )  # fmt: skip
-        if maker.stdout:
-            maker.stdout.close()
-        statuses = (maker.wait(), taker.wait())
-        if any(statuses):
-            _forget(name)
+        with subprocess.Popen(_command(archive), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log) as maker:
+            yield f"mmdebstrap {archive.codename}"
+            refusal = _import(maker.stdout, name)
+        if maker.returncode or refusal:
+            # What was imported is of a root filesystem that was cut short.
+            with suppress(DockerException):
+                docker_cli.image.remove(name)
             log.seek(0)
-            raise BuildError(f"The base image could not be made. The log ends with:\n{log.read()[-_LOG_BYTES:]}")
+            raise BuildError(
+                f"The base image could not be made. The log ends with:\n{log.read()[-_LOG_BYTES:]}{refusal}"
+            )
+
+
+def _import(tar: IO[bytes] | None, name: str) -> str:
+    """Make an image of a root filesystem; return why that failed, or nothing."""
+    repository, _, tag = name.rpartition(":")
+    try:
+        with explained():
+            docker_api().import_image_from_data(tar, repository, tag, changes=['CMD ["bash"]'])
+    except EngineError as error:
+        return str(error)
+    return ""
 
 
 def _command(archive: Archive) -> Sequence[str]:
@@ -168,8 +182,3 @@ def _command(archive: Archive) -> Sequence[str]:
 
 def _prefix() -> Sequence[str]:
     return () if os.geteuid() == 0 else ("sudo",)
-
-
-def _forget(name: str) -> None:
-    """Remove what was imported of a root filesystem that was cut short."""
-    subprocess.run(["docker", "image", "rm", name], capture_output=True, check=False)

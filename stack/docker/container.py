@@ -1,43 +1,22 @@
-"""A container of the project, as one listing tells of it, and how `docker ps` is asked for that."""
+"""A container of the project, as Docker's listing tells of it."""
 
-import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import quote
 
 from stack.config.function import FUNCTION_LABEL
-from stack.docker.probe import ask_engine, find_ready
 from stack.plan.gateway import find_networks, network_name
 from stack.plan.image import PYTHON_LABEL, WANTED_LABEL, Python
-from stack.plan.stack import FILES_LABEL, SECRETS_LABEL
+from stack.plan.stack import DEFINITION_LABEL, FILES_LABEL, SECRETS_LABEL
 
 # By which Compose finds its containers again.
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
-HASH_LABEL = "com.docker.compose.config-hash"
 FOLDER_LABEL = "com.docker.compose.project.working_dir"
 
 _PORT = re.compile(r"(?P<host>[0-9.]+):(?P<published>\d+)->(?P<target>\d+)/tcp")
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
-
-_FIELDS = {
-    "id": ".ID",
-    "name": ".Names",
-    "image": ".Image",
-    "state": ".State",
-    "status": ".Status",
-    "ports": ".Ports",
-    "service": f'(.Label "{SERVICE_LABEL}")',
-    "config_hash": f'(.Label "{HASH_LABEL}")',
-    "files": f'(.Label "{FILES_LABEL}")',
-    "secrets": f'(.Label "{SECRETS_LABEL}")',
-    "function": f'(.Label "{FUNCTION_LABEL}")',
-    "wanted_python": f'(.Label "{WANTED_LABEL}")',
-    "python": f'(.Label "{PYTHON_LABEL}")',
-    "folder": f'(.Label "{FOLDER_LABEL}")',
-}
 
 
 @dataclass(frozen=True)
@@ -51,7 +30,7 @@ class Container:
     status: str
     ports: str
     service: str
-    config_hash: str
+    definition: str
     files: str
     secrets: str
     function: str
@@ -67,12 +46,6 @@ class Container:
     """Where it is on each network, by Docker's name of it, as far as the listing says."""
     answers: bool = False
     """Whether the function itself said that it is ready, which Docker may find out only later."""
-
-    @staticmethod
-    def format() -> tuple[str, str]:
-        """Return the arguments that make `docker ps` print one JSON document a line."""
-        pairs = ", ".join(f'"{name}": {{{{json {expression}}}}}' for name, expression in _FIELDS.items())
-        return ("--format", f"{{{pairs}}}")
 
     @property
     def health(self) -> str:
@@ -126,29 +99,11 @@ class Container:
         return ""
 
 
-def read_containers(listing: str) -> tuple[Container, ...]:
-    """Read what `docker ps` printed."""
-    return tuple(Container(**json.loads(line)) for line in listing.splitlines())
-
-
 class Listed(Protocol):
     """One container of Docker's listing: what JSON has, by its name there."""
 
     def __getitem__(self, key: str, /) -> Any:
         """Return a part of it."""
-
-
-def list_containers(project: str) -> tuple[Container, ...] | None:
-    """List a project's containers, running or not; nothing where only the command docker knows which engine it is."""
-    filters = quote(json.dumps({"label": [f"{PROJECT_LABEL}={project}"]}))
-    listing = ask_engine(f"/containers/json?all=1&filters={filters}")
-    return None if listing is None else tuple(map(read_container, json.loads(listing)))
-
-
-def confirm(listed: Sequence[Container], addresses: Mapping[str, str]) -> tuple[Container, ...]:
-    """Ask those containers of which there is an address, by id, whether they are ready; return all with their word."""
-    ready = find_ready(addresses)
-    return tuple(replace(one, answers=True) if one.id in ready else one for one in listed)
 
 
 def read_container(document: Listed) -> Container:
@@ -163,7 +118,7 @@ def read_container(document: Listed) -> Container:
         status=document["Status"],
         ports=", ".join(_write_ports(document["Ports"])),
         service=labels.get(SERVICE_LABEL, ""),
-        config_hash=labels.get(HASH_LABEL, ""),
+        definition=labels.get(DEFINITION_LABEL, ""),
         files=labels.get(FILES_LABEL, ""),
         secrets=labels.get(SECRETS_LABEL, ""),
         function=labels.get(FUNCTION_LABEL, ""),
@@ -189,14 +144,7 @@ def _write_ports(ports: Iterable[dict[str, Any]]) -> list[str]:
     ]
 
 
-# An image's id, or its first letters.
-_ID = re.compile(r"(?:sha256:)?(?P<number>[0-9a-f]{12,64})")
 _DEFAULT_REGISTRY = re.compile(r"^(docker\.io/)?(library/)?")
-
-
-def is_told(image: str, found: Collection[str]) -> bool:
-    """Return whether an image is among names and ids that Docker told."""
-    return shorten(image) in found or _is_id_of(image, found)
 
 
 def shorten(image: str) -> str:
@@ -205,8 +153,3 @@ def shorten(image: str) -> str:
     folder, slash, last = name.rpartition("/")
     last, _, tag = last.partition(":")
     return f"{folder}{slash}{last}@{digest}" if digest else f"{folder}{slash}{last}:{tag or 'latest'}"
-
-
-def _is_id_of(image: str, found: Iterable[str]) -> bool:
-    match = _ID.fullmatch(image)
-    return match is not None and any(name.startswith(f"sha256:{match['number']}") for name in found)

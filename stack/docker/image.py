@@ -12,7 +12,8 @@ from pathlib import Path
 from stack import console
 from stack.config.build import split_flags
 from stack.docker.base_image import make_base
-from stack.docker.build import Build
+from stack.docker.build import Build, build_image
+from stack.docker.client import end_commands
 from stack.docker.engine import Engine
 from stack.docker.stack import Stack
 from stack.errors import BuildError
@@ -125,7 +126,7 @@ class Builder:
                 yield from self.engine.pull(name)
                 return
             with self.prepared(plan, name) as build:
-                yield from self.engine.buildkit.build(build)
+                yield from build_image(build)
         except BuildError as error:
             raise BuildError("\n".join(part for part in (str(error), advise(plan, str(error))) if part)) from error
 
@@ -144,7 +145,7 @@ class Builder:
             write_file(folder / path.removeprefix(f"functions/{plan.name}/"), content, is_durable=False)
         context = self.workspace.root / plan.function.context
         build = plan.spec.build
-        flags = (*(("--no-cache",) if build.no_cache else ()), *split_flags(build.flags))
+        flags = (*((("--no-cache", ""),) if build.no_cache else ()), *split_flags(build.flags))
         try:
             yield Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets(), flags=flags)
         finally:
@@ -163,32 +164,32 @@ class Builder:
             return
         titles = [title for title, _ in jobs]
         with console.working(f"Building {', '.join(titles)}") as work:
-            build_all(self.engine, [partial(work.follow, make()) for _, make in jobs])
+            build_all([partial(work.follow, make()) for _, make in jobs])
 
     def _make_broker(self, name: str) -> Iterator[str]:
         if self.inputs.base_images.is_registry:
             return self.engine.pull(name)
         folder = self.workspace.rendered / "images" / "rabbitmq"
-        return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
+        return build_image(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
 
     def _make_dashboard(self, name: str) -> Iterator[str]:
         return self.engine.pull(name) if is_nuclio(self.inputs.settings) else self._make_control(name)
 
     def _make_control(self, name: str) -> Iterator[str]:
         folder = self.workspace.rendered / "images" / "control"
-        return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", LIBRARIES.parent, {}, self._secrets()))
+        return build_image(Build((name,), folder / "Dockerfile", LIBRARIES.parent, {}, self._secrets()))
 
     def _make_gateway(self, name: str) -> Iterator[str]:
         if self.inputs.base_images.is_registry:
             return self.engine.pull(name)
         folder = self.workspace.rendered / "images" / "gateway"
-        return self.engine.buildkit.build(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
+        return build_image(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
 
     def _make_processor(self, name: str, base: str = "") -> Iterator[str]:
         folder = self.workspace.rendered / "images" / "processor"
         tags = (name,) if base else (name, f"{image.PROCESSOR}:latest")
         args = {"BASE": base} if base else {}
-        return self.engine.buildkit.build(
+        return build_image(
             Build(tags, folder / "Dockerfile", PROGRAM / "stack", {"config": folder}, self._secrets(), args)
         )
 
@@ -203,7 +204,7 @@ def is_plain(plan: FunctionPlan) -> bool:
     return not (runs_as_is(plan.function) or build.no_cache or build.flags)
 
 
-def build_all(engine: Engine, jobs: Sequence[Callable[[], object]]) -> None:
+def build_all(jobs: Sequence[Callable[[], object]]) -> None:
     """Run jobs that build, side by side; if this task is interrupted meanwhile, the builds end too."""
     with ThreadPoolExecutor(_BUILDS_AT_ONCE) as pool:
         running = [pool.submit(job) for job in jobs]
@@ -211,7 +212,7 @@ def build_all(engine: Engine, jobs: Sequence[Callable[[], object]]) -> None:
             wait(running)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            engine.buildkit.cancel()
+            end_commands()
             raise
     for job in running:
         job.result()

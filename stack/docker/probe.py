@@ -1,16 +1,15 @@
-"""Short questions to processors, to the gateway and to Docker, such as whether a function is ready.
+"""Short questions to processors and to the gateway, such as whether a function is ready.
 
-They are asked by hand since importing http.client takes longer than all of them; Docker's own checks cost much more,
-and are rare.
+Docker's own checks cost much more, and are rare.
 """
 
-import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from stack.contract import HEALTH_PORT
-from stack.docker.command import is_plain
+from stack.docker.container import Container
 from stack.plan.gateway import CONTAINERS_PATH, CONTROL_PORT, SERVICE
 from stack.state.workspace import is_inside
 
@@ -52,20 +51,8 @@ def ask(place: tuple[str, int], path: str, timeout: float) -> Answer:
         return _ask(connection, place[0], path)
 
 
-def ask_socket(place: str, path: str, timeout: float, *, method: str = "GET") -> Answer:
-    """Ask in the same way who listens at a socket of this machine's files; nothing but the path is sent.
-
-    Raises:
-        OSError: no one answers, or not in HTTP, or this user may not ask.
-    """
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(timeout)
-        connection.connect(place)
-        return _ask(connection, "localhost", path, method)
-
-
-def _ask(connection: socket.socket, host: str, path: str, method: str = "GET") -> Answer:
-    connection.sendall(f"{method} {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+def _ask(connection: socket.socket, host: str, path: str) -> Answer:
+    connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
     answer = b"".join(iter(lambda: connection.recv(_PIECE_BYTES), b""))
     head, _, body = answer.partition(b"\r\n\r\n")
     status = head.split(b" ", 2)[1:2]
@@ -74,12 +61,18 @@ def _ask(connection: socket.socket, host: str, path: str, method: str = "GET") -
     return Answer(int(status[0]), body)
 
 
+def confirm(listed: Sequence[Container]) -> tuple[Container, ...]:
+    """Return containers with the word of those functions of which Docker's may be old."""
+    ready = find_ready({one.id: one.network_address for one in listed if one.is_doubtful})
+    return tuple(replace(one, answers=True) if one.id in ready else one for one in listed)
+
+
 def find_ready(addresses: Mapping[str, str]) -> set[str]:
     """Return the ids of those containers that are ready, of a mapping from ids to addresses.
 
     Where this machine does not reach them none is, and Docker's word is waited for.
     """
-    return {id_ for id_, address in addresses.items() if _is_ready(address)}
+    return {id_ for id_, address in addresses.items() if address and _is_ready(address)}
 
 
 def _is_ready(address: str) -> bool:
@@ -88,25 +81,3 @@ def _is_ready(address: str) -> bool:
         return ask(place, path, _TIMEOUT_SECONDS).status == 200
     except OSError:
         return False
-
-
-_SOCKET = "unix:///var/run/docker.sock"
-# A busy engine is waited for, as the command would.
-_TIMEOUT_SECONDS_SOCKET = 60.0
-_SUCCESS = range(200, 300)
-
-
-def ask_engine(path: str, *, method: str = "GET") -> bytes | None:
-    """Return what the engine answers, in its newest language.
-
-    Nothing where only the command docker knows which engine it is, and where the engine refuses, which the command
-    explains better.
-    """
-    scheme, _, place = (os.environ.get("DOCKER_HOST") or _SOCKET).partition("://")
-    if scheme != "unix" or not is_plain():
-        return None
-    try:
-        answer = ask_socket(place, path, _TIMEOUT_SECONDS_SOCKET, method=method)
-    except OSError:
-        return None
-    return answer.body if answer.status in _SUCCESS else None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from stack.docker.container import Container
 from stack.docker.engine import Engine
-from stack.docker.probe import find_ready
+from stack.docker.probe import confirm
 from stack.errors import FunctionError
 
 _BEGINNING = "Traceback (most recent call last):"
@@ -73,25 +73,12 @@ class _Watch:
     _listed: float = float("-inf")
     _containers: Sequence[Container] = ()
 
-    def __post_init__(self) -> None:
-        self._addresses: dict[str, str] = {}
-
     def look(self, *, is_late: bool) -> Sequence[Container]:
         """Return the containers as they are, or were a moment ago."""
         if is_late or time.monotonic() > self._listed + _LISTING_SECONDS:
             self._containers = [one for one in self.engine.listed() if one.id not in self.ignored]
             self._listed = time.monotonic()
         return self._containers
-
-    def find_ready(self, containers: Sequence[Container]) -> set[str]:
-        """Return the ids of those containers that are ready; an address that no listing tells is asked for once."""
-        doubtful = [one for one in containers if one.is_doubtful]
-        # One that has begun again may have another address than before.
-        self._addresses |= {one.id: one.network_address for one in doubtful if one.network_address}
-        if unknown := [one for one in doubtful if one.id not in self._addresses]:
-            self._addresses |= dict.fromkeys((one.id for one in unknown), "") | self.engine.addresses(unknown)
-        ready = find_ready({one.id: self._addresses[one.id] for one in doubtful if self._addresses[one.id]})
-        return ready | {one.id for one in containers if one.is_ready}
 
 
 def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> None:
@@ -135,7 +122,7 @@ def watch_services(
             looked = time.monotonic()
             troubles = _find_troubles(engine, found)
         patience = _PATIENCE_SECONDS if time.monotonic() > began + grace else float("inf")
-        ready, settled = watch.find_ready(found), dict[str, str]()
+        ready, settled = {one.id for one in confirm(found) if one.is_ready}, dict[str, str]()
         for service in sorted(waiting):
             own = [one for one in found if one.service == service]
             if own and all(one.id in ready for one in own):

@@ -4,25 +4,23 @@ A helper container, of an image that has the right tools and users, reads and wr
 machine is root's.
 """
 
-import json
 import subprocess
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from stack.docker.command import require_success, run
+from python_on_whales.exceptions import DockerException, NoSuchVolume
+
+from stack.docker.client import docker_api, docker_cli, execute, explained
 from stack.docker.container import PROJECT_LABEL
+from stack.errors import EngineError
+from stack.state.workspace import PROGRAM
 
 VOLUME_LABEL = "com.docker.compose.volume"
 # Of helpers and of copies, so that what a killed task left is found: the project.
 HELPER_LABEL = "tidegate.io/helper"
-
-# Pauses a container, copies a volume by a helper, and goes on whatever happens; not even Ctrl-C ends it in between.
-_COPY_PAUSED = """
-trap 'docker unpause "$1" >/dev/null' EXIT
-docker pause "$1" >/dev/null && docker exec "$2" cp -a /from/. /to/
-"""
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,9 @@ def list_volumes(project: str) -> tuple[Volume, ...]:
     Raises:
         EngineError: Docker does not answer.
     """
-    own = ["--filter", f"label={PROJECT_LABEL}={project}"]
-    listing = require_success(run(["docker", "volume", "ls", *own, "--format", "{{json .}}"]))
-    found = (json.loads(line) for line in listing.splitlines())
-    return tuple(Volume(one["Name"], _read_labels(one["Labels"]).get(VOLUME_LABEL, "")) for one in found)
+    with explained():
+        found = docker_api().volumes(filters={"label": f"{PROJECT_LABEL}={project}"})["Volumes"] or ()
+    return tuple(Volume(one["Name"], one["Labels"].get(VOLUME_LABEL, "")) for one in found)
 
 
 def create_volume(project: str, short_name: str) -> Volume:
@@ -52,8 +49,8 @@ def create_volume(project: str, short_name: str) -> Volume:
         EngineError: Docker refused.
     """
     name = f"{project}_{short_name}"
-    labels = {PROJECT_LABEL: project, VOLUME_LABEL: short_name}
-    require_success(run(["docker", "volume", "create", *_write_labels(labels), name]))
+    with explained():
+        docker_cli.volume.create(name, labels={PROJECT_LABEL: project, VOLUME_LABEL: short_name})
     return Volume(name, short_name)
 
 
@@ -63,25 +60,34 @@ def remove_volume(name: str) -> None:
     Raises:
         EngineError: a container uses it.
     """
-    require_success(run(["docker", "volume", "rm", "--force", name]))
+    with explained(), suppress(NoSuchVolume):
+        docker_cli.volume.remove(name)
 
 
 @contextmanager
 def helper(project: str, image: str, mounts: Mapping[str, str]) -> Iterator[str]:
-    """Yield the id of a container that does nothing, with volumes at folders: the way for `docker exec`.
+    """Yield the id of a container that does nothing, with volumes at folders: the way to execute commands there.
 
     Raises:
         EngineError: Docker refused.
     """
-    volumes = [part for folder, volume in mounts.items() for part in ("--volume", f"{volume}:{folder}")]
-    label = f"{HELPER_LABEL}={project}"
-    command = ["docker", "run", "--detach", "--rm", "--network", "none", "--user", "0", "--label", label]
-    command += [*volumes, "--entrypoint", "sleep", image, "infinity"]
-    container = require_success(run(command)).strip()
+    with explained():
+        container = docker_cli.container.run(
+            image,
+            ["infinity"],
+            entrypoint="sleep",
+            volumes=[(volume, folder) for folder, volume in mounts.items()],
+            labels={HELPER_LABEL: project},
+            networks=["none"],
+            user="0",
+            detach=True,
+            remove=True,
+        )
     try:
-        yield container
+        yield container.id
     finally:
-        run(["docker", "rm", "--force", container])
+        with suppress(DockerException):
+            docker_cli.container.remove(container.id, force=True)
 
 
 @contextmanager
@@ -94,24 +100,26 @@ def copied_volume(project: str, volume: str, image: str, paused: str = "") -> It
         EngineError: Docker refused, or there is no room for the copy.
     """
     clear_helpers(project)
-    label = f"{HELPER_LABEL}={project}"
-    copy = require_success(run(["docker", "volume", "create", "--label", label])).strip()
+    with explained():
+        copy = docker_cli.volume.create(labels={HELPER_LABEL: project}).name
     try:
         with helper(project, image, {"/from:ro": volume, "/to": copy}) as container:
-            began = time.monotonic()
-            _copy(container, paused)
-            yield container, time.monotonic() - began
+            yield container, _copy(container, paused)
     finally:
-        run(["docker", "volume", "rm", "--force", copy])
+        with suppress(EngineError):
+            remove_volume(copy)
 
 
 def clear_helpers(project: str) -> None:
-    """Remove helpers and copies that a task left which was killed."""
-    label = f"label={HELPER_LABEL}={project}"
-    for noun, extra in (("container", ["--all"]), ("volume", [])):
-        found = run(["docker", noun, "ls", *extra, "--quiet", "--filter", label]).stdout.split()
-        if found:
-            run(["docker", noun, "rm", "--force", *found])
+    """Remove helpers and copies that a task left which was killed.
+
+    Raises:
+        EngineError: Docker does not answer.
+    """
+    left = {"label": f"{HELPER_LABEL}={project}"}
+    with explained(), suppress(DockerException):
+        docker_cli.container.remove([one["Id"] for one in docker_api().containers(all=True, filters=left)], force=True)
+        docker_cli.volume.remove([one["Name"] for one in docker_api().volumes(filters=left)["Volumes"] or ()])
 
 
 def has_data(volume: str, image: str, project: str) -> bool:
@@ -121,28 +129,49 @@ def has_data(volume: str, image: str, project: str) -> bool:
         EngineError: Docker refused.
     """
     with helper(project, image, {"/volume:ro": volume}) as container:
-        found = run(["docker", "exec", container, "find", "/volume", "-type", "f", "-print", "-quit"])
-        return bool(require_success(found).strip())
+        return bool(execute(container, "find", "/volume", "-type", "f", "-print", "-quit").strip())
 
 
-def _copy(container: str, paused: str) -> None:
-    copy: Sequence[str] = ["docker", "exec", container, "cp", "-a", "/from/.", "/to/"]
-    if paused:
-        copy = ["sh", "-c", _COPY_PAUSED, "sh", paused, container]
-    # In a session of its own and never ended, so that nothing that ends this task keeps a container paused.
-    null, pipe = subprocess.DEVNULL, subprocess.PIPE
-    process = subprocess.Popen(copy, stdin=null, stdout=null, stderr=pipe, text=True, start_new_session=True)
+def _copy(container: str, paused: str) -> float:
+    """Copy in a program and a session of its own, so that nothing that ends this task leaves a container paused."""
+    command = [sys.executable, "-m", "stack.docker.volume", container, *([paused] if paused else [])]
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
+    process = subprocess.Popen(
+        command, cwd=PROGRAM, stdin=null, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
     try:
-        _, errors = process.communicate()
+        seconds, errors = process.communicate()
     except BaseException:
         process.wait()
         raise
-    require_success(subprocess.CompletedProcess(copy, process.returncode, "", errors))
+    if process.returncode:
+        raise EngineError(errors.strip())
+    return float(seconds)
 
 
-def _read_labels(text: str) -> dict[str, str]:
-    return dict(pair.partition("=")[::2] for pair in text.split(",") if pair)
+def copy_paused(container: str, paused: str = "") -> float:
+    """Copy /from to /to in a helper and return the seconds it took; another container is paused meanwhile.
+
+    That one goes on whatever happens.
+
+    Raises:
+        EngineError: Docker refused, or there is no room for the copy.
+    """
+    began = time.monotonic()
+    try:
+        if paused:
+            with explained():
+                docker_cli.container.pause(paused)
+        execute(container, "cp", "-a", "/from/.", "/to/")
+    finally:
+        if paused:
+            with explained():
+                docker_cli.container.unpause(paused)
+    return time.monotonic() - began
 
 
-def _write_labels(labels: dict[str, str]) -> list[str]:
-    return [part for name, value in labels.items() for part in ("--label", f"{name}={value}")]
+if __name__ == "__main__":
+    try:
+        print(copy_paused(*sys.argv[1:]))
+    except EngineError as error:
+        sys.exit(str(error))

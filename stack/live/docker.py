@@ -15,7 +15,8 @@ from aiodocker.multiplexed import multiplexed_result_stream
 from aiohttp import ClientError, ClientTimeout
 
 from stack.config.function import FUNCTION_LABEL
-from stack.docker.container import PROJECT_LABEL, SERVICE_LABEL, Container, confirm, read_container
+from stack.docker.container import PROJECT_LABEL, SERVICE_LABEL, Container, read_container
+from stack.docker.probe import confirm
 
 # What Docker, or the way to it, may raise.
 FAILURES = (DockerError, ClientError, OSError, TimeoutError)
@@ -210,8 +211,8 @@ class AsyncEngine:
     async def _list(self) -> tuple[Instance, ...]:
         filters = json.dumps({"label": [f"{PROJECT_LABEL}={self._project}"]})
         listed = [read_container(one) for one in await self.docker.containers.list(all=True, filters=filters)]
-        doubtful = {one.id: one.network_address for one in listed if one.is_doubtful}
-        confirmed = await asyncio.to_thread(confirm, listed, doubtful) if doubtful else listed
+        is_doubtful = any(one.is_doubtful for one in listed)
+        confirmed = await asyncio.to_thread(confirm, listed) if is_doubtful else listed
         instances = await asyncio.gather(*(self._read(one) for one in confirmed))
         return tuple(sorted(instances, key=lambda one: one.container.name))
 

@@ -42,10 +42,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Wanted:
-    """A service as it is rendered: Compose's hash of it, and its inputs that are labels of its containers."""
+    """A service as it is rendered: a digest of it, and its inputs that are labels of its containers."""
 
     service: str
-    config_hash: str
+    definition: str
     image: str = ""
     files: str = ""
     secrets: str = ""
@@ -58,7 +58,7 @@ class Running:
 
     id: str
     service: str
-    config_hash: str
+    definition: str
     is_running: bool
     image: str = ""
     files: str = ""
@@ -85,8 +85,8 @@ class Change:
         return {"subject": self.subject, "action": self.action, "task": self.task, "reason": self.reason}
 
 
-def find_wanted(inputs: Inputs, hashes: Mapping[str, str]) -> tuple[Wanted, ...]:
-    """Return the services that Compose has hashed and that are to have containers, with what they are made of."""
+def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted, ...]:
+    """Return the services that are to have containers, by the digests of all, with what they are made of."""
     broker = Wanted(SERVICE, "", rabbitmq_image(inputs), files=files_digest(render_broker(inputs)))
     gateway = Wanted(GATEWAY, "", gateway_image(inputs))
     scaler = Wanted(SCALER, "", control_image(inputs), inputs.home.code)
@@ -94,7 +94,7 @@ def find_wanted(inputs: Inputs, hashes: Mapping[str, str]) -> tuple[Wanted, ...]
     if is_nuclio(inputs.settings):
         dashboard = Wanted(DASHBOARD, "", dashboard_image(inputs))
     known = {one.service: one for one in (broker, gateway, scaler, dashboard, *map(_want, inputs.services))}
-    found = [replace(known.get(name, Wanted(name, "")), config_hash=text) for name, text in hashes.items()]
+    found = [replace(known.get(name, Wanted(name, "")), definition=text) for name, text in definitions.items()]
     return tuple(one for one in found if one.replicas)
 
 
@@ -134,7 +134,7 @@ def find_deploys(planned: Iterable[Service], deployed: Iterable[Service]) -> tup
 def _compare(wanted: Wanted, containers: Sequence[Running]) -> Change:
     if cut_off := _ids([one for one in containers if one.is_cut_off and one.is_running]):
         return Change(wanted.service, Action.REPLACE, "is cut off from the stack's network", surplus=cut_off)
-    right = [one for one in containers if one.config_hash == wanted.config_hash]
+    right = [one for one in containers if one.definition == wanted.definition]
     running = [one for one in right if one.is_running]
     if len(running) >= wanted.replicas:
         surplus = _ids([one for one in containers if one not in running[: wanted.replicas]])

@@ -30,7 +30,16 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
 from stack.plan.image import BaseImage, BaseImages, lay_base_image
 from stack.plan.secret import Mount
-from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, is_nuclio, nuclio_image, render_nuclio
+from stack.plan.stack import (
+    DEFINITION_LABEL,
+    FILES_LABEL,
+    SECRETS_LABEL,
+    Service,
+    digest_services,
+    is_nuclio,
+    nuclio_image,
+    render_nuclio,
+)
 from stack.plan.template import fill
 
 COMPOSE = "compose.yaml"
@@ -143,6 +152,8 @@ def render_compose(inputs: Inputs) -> bytes:
         "rabbitmq_image": rabbitmq_image(inputs),
         "rabbitmq_volume": name_volume(inputs.base_images),
         "files_label": FILES_LABEL,
+        "definition_label": DEFINITION_LABEL,
+        "definitions": {},
         "secrets_label": SECRETS_LABEL,
         # What the dashboard reads when it starts.
         "login": image.digest([inputs.login, inputs.settings.dashboard.model_dump_json()]),
@@ -151,7 +162,8 @@ def render_compose(inputs: Inputs) -> bytes:
         "mounted": MOUNTED,
         "undeployed": UNDEPLOYED,
     }
-    return fill(COMPOSE, context)
+    # Twice, since each service has a digest of itself among its labels.
+    return fill(COMPOSE, context | {"definitions": digest_services(fill(COMPOSE, context))})
 
 
 def _find_dockerfile(plan: FunctionPlan, home: HostContext) -> str:

@@ -1,9 +1,13 @@
 """The services of the stack, as data for the Compose template."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from typing import Any
+
+import yaml
 
 from stack.config.container import RestartPolicy
 from stack.config.function import FUNCTION_LABEL, PROJECT_LABEL
@@ -45,6 +49,9 @@ def render_nuclio(settings: Settings) -> dict[str, bytes]:
 _LABELS = "io.tidegate."
 FILES_LABEL = f"{_LABELS}files"
 SECRETS_LABEL = f"{_LABELS}secrets"
+DEFINITION_LABEL = f"{_LABELS}definition"
+# What Compose starts no other container for.
+_INDIFFERENT = ("scale", "build", "depends_on")
 # User and group of the image of functions.
 NUMBER_OF_USER = "65532:65532"
 # What Docker waits for after SIGTERM, beyond the longest wait of a worker.
@@ -221,3 +228,19 @@ def _restart(policy: RestartPolicy) -> str:
 def _longest_wait(plan: FunctionPlan) -> int:
     waits = (parse_duration(trigger.worker_termination_timeout) for trigger in plan.triggers.values())
     return math.ceil(max(waits, default=10))
+
+
+def digest_services(compose: bytes) -> dict[str, str]:
+    """Return a digest of each service of a Compose file: containers of another one are to be replaced."""
+    services = yaml.load(compose, yaml.CSafeLoader)["services"]
+    return {name: digest([json.dumps(_strip(one), sort_keys=True)]) for name, one in services.items()}
+
+
+def _strip(service: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in service.items() if key not in _INDIFFERENT}
+
+
+def find_definitions(compose: bytes) -> dict[str, str]:
+    """Return those digests as a rendered file has them among its labels, of the services that are to be started."""
+    services = yaml.load(compose, yaml.CSafeLoader)["services"]
+    return {name: one["labels"][DEFINITION_LABEL] for name, one in services.items() if "profiles" not in one}

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from stack import console
 from stack.config.function import FunctionConfig
 from stack.config.source import find_folder, function_folders, load_function
-from stack.docker.build import Bake
+from stack.docker.build import build_images
 from stack.docker.container import Container
 from stack.docker.image import Builder, build_all, is_plain
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored
@@ -112,7 +112,7 @@ class ImageBuild:
             self.board.tell(one.plan.name, "building")
         made = self._bake(services)
         left = [one for one in services if one.image not in made]
-        build_all(self.stack.engine, [partial(self._build, one) for one in left])
+        build_all([partial(self._build, one) for one in left])
 
     def _bake(self, services: Sequence[Service]) -> set[str]:
         """Make many images together, and return them; what is not among them is to be made alone, which tells why."""
@@ -124,7 +124,7 @@ class ImageBuild:
                 builds = {
                     one.plan.name: exits.enter_context(self._builder.prepared(one.plan, one.image)) for one in plain
                 }
-                for name, line in self.stack.engine.buildkit.bake(Bake(builds)):
+                for name, line in build_images(builds):
                     self.board.follow(name, [line])
         except StackError:
             return set()

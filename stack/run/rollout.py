@@ -18,6 +18,7 @@ from pathlib import Path
 from stack.docker.container import Container
 from stack.docker.engine import Engine
 from stack.docker.gateway import dismiss, find_host
+from stack.docker.probe import confirm
 from stack.docker.readiness import watch_services
 from stack.docker.stack import Stack
 from stack.errors import EngineError
@@ -25,7 +26,7 @@ from stack.plan.diff import Action, Change
 from stack.plan.gateway import is_fully_routed
 from stack.plan.hints import advise_start
 from stack.plan.render import ACCOUNTS, Inputs, render_broker, render_compose
-from stack.plan.stack import Service
+from stack.plan.stack import Service, find_definitions
 from stack.rabbitmq.account import apply_accounts, settle_accounts
 from stack.rabbitmq.management import find_broker
 from stack.run.deploy_progress import DeployProgress
@@ -124,9 +125,9 @@ class Rollout:
         images = {one.image for one in before if one.is_running}
         if not any(one.image in images for one in awake):
             return awake
-        wanted = self.stack.engine.config_hashes(self._candidate)
-        ready = [one for one in self.stack.engine.confirmed(before) if one.is_ready]
-        current = {one.service for one in ready if one.config_hash == wanted.get(one.service)}
+        wanted = find_definitions(self._candidate)
+        ready = [one for one in confirm(before) if one.is_ready]
+        current = {one.service for one in ready if one.definition == wanted.get(one.service)}
         recorded = {one.plan.service for one in self.stack.inputs.services if one.is_deployed}
         full = {one.plan.service for one in awake if _count(one.plan.service, before) == one.replicas}
         return [one for one in awake if one.plan.service not in current & recorded & full]
@@ -198,10 +199,10 @@ class Rollout:
             if one.plan.service not in in_place
         }
         if beside:
-            engine.up_candidate(self._file, sorted(beside), beside)
+            engine.up(sorted(beside), scales=beside, file=self._file)
         if in_place:
             engine.keep_logs([one for one in before if one.service in in_place])
-            engine.up_candidate(self._file, sorted(in_place), {})
+            engine.up(sorted(in_place), file=self._file)
 
     def _restore(self, failed: Sequence[Service], before: Sequence[Container]) -> None:
         """Remove what did not come up, and start again what had to make way for it."""

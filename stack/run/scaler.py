@@ -48,8 +48,6 @@ class Scaler:
 
     def run(self) -> None:
         """Look again and again, for ever."""
-        # Else the first message that wakes a function would wait for it.
-        self.stack.engine.prepare()
         while True:
             pause = _LOOK_SECONDS
             try:

@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 from stack import console
 from stack.docker.gateway import settle_gateway
-from stack.docker.kept_log import find_kept_logs
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
 from stack.errors import EngineError, FunctionError
 from stack.plan.render import ACCOUNTS, Inputs, render, used_secrets
@@ -96,7 +95,7 @@ def print_logs(name: str, *, follow: bool, previous: bool = False) -> None:
 
 def _print_previous(stack: Stack, name: str) -> None:
     """Print what the container said that was removed last of a function."""
-    kept = find_kept_logs(stack.engine.logs_folder, name) if name and "/" not in name else []
+    kept = stack.engine.kept_logs(name) if name and "/" not in name else []
     if not kept:
         whose = name or "a function: invoke logs NAME --previous"
         raise FunctionError(f"Nothing is kept of an older container of {whose}.")

@@ -1,7 +1,6 @@
 """Bring the stack up: make what is missing, start what is not as it should be, wait until all is healthy."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
@@ -18,7 +17,7 @@ from stack.plan.function import plan_function
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
-from stack.plan.stack import check_exposure
+from stack.plan.stack import check_exposure, find_definitions
 from stack.rabbitmq.data import check_data, load_data, note_running_data
 from stack.rabbitmq.drift import mend_stack_broker
 from stack.run.interruption import interruptible
@@ -92,14 +91,11 @@ def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     stack.check_login()
     check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
-    with ThreadPoolExecutor() as pool:
-        listed = pool.submit(stack.engine.containers)
-        files = render(stack.inputs)
-        hashed = pool.submit(stack.engine.config_hashes, files[COMPOSE])
-        edits = find_edits(files, read_tree(stack.workspace))
-        wanted = find_wanted(stack.inputs, hashed.result())
-        left_alone = list_unreadable(stack.workspace)
-        containers = tuple(one for one in listed.result() if one.function not in left_alone)
+    files = render(stack.inputs)
+    edits = find_edits(files, read_tree(stack.workspace))
+    wanted = find_wanted(stack.inputs, find_definitions(files[COMPOSE]))
+    left_alone = list_unreadable(stack.workspace)
+    containers = tuple(one for one in stack.engine.containers() if one.function not in left_alone)
     check_owner(stack.workspace, stack.settings.project, containers)
     if not is_upgrade:
         check_data(stack, containers)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stack import console
 from stack.docker.base_image import note_renewal
-from stack.docker.command import require_success, run
+from stack.docker.client import execute
 from stack.docker.container import Container
 from stack.docker.image import OLD_DAYS, Builder, find_age
 from stack.docker.stack import Stack, check_owner, open_stack
@@ -144,7 +144,7 @@ def _prepare_broker(stack: Stack, containers: Sequence[Container]) -> set[str]:
     queues: set[str] = set()
     if broker.is_running:
         with console.working("Enabling the feature flags of the older RabbitMQ"):
-            require_success(run(["docker", "exec", broker.id, "rabbitmqctl", "enable_feature_flag", "all"]))
+            execute(broker.id, "rabbitmqctl", "enable_feature_flag", "all")
         queues = _list_queues(stack)
     with console.working("Stopping the older RabbitMQ"):
         stack.engine.stop([broker])
@@ -161,8 +161,8 @@ def _move(stack: Stack, upgrade: Upgrade) -> None:
             console.working(f"Copying {old} to {new.name}"),
             helper(project, image, {"/from:ro": old, _FOLDER: new.name}) as container,
         ):
-            require_success(run(["docker", "exec", container, "cp", "-a", "/from/.", _FOLDER]))
-            require_success(run(["docker", "exec", container, "chown", "-R", "rabbitmq:rabbitmq", _FOLDER]))
+            execute(container, "cp", "-a", "/from/.", _FOLDER)
+            execute(container, "chown", "-R", "rabbitmq:rabbitmq", _FOLDER)
     except BaseException:
         remove_volume(new.name)
         raise

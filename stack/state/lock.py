@@ -3,7 +3,6 @@
 A lock is a file below .stack/state/locks/ that a process holds until it ends, however that comes about.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,14 +27,25 @@ _GLANCE = 0.02
 def lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterator[None]:
     """Let one process at a time do what `name` stands for, or all that share it; the others wait and say so.
 
-    A program that is started meanwhile and inherits open files has the lock too, until both have ended.
+    With containers, Compose is waited for besides, which a task that was killed may have left at work.
     """
     path = workspace.state / "locks" / name
     make_folder(path.parent)
     with _open_lock(path) as file:
-        os.set_inheritable(file.fileno(), True)
         _take(file, LOCK_SH if is_shared else LOCK_EX, name)
+        if name == TREE:
+            with _open_lock(compose_lock(workspace.state)) as left:
+                _take(left, LOCK_EX, name)
         yield
+
+
+def compose_lock(state: Path) -> Path:
+    """Return the file that each command of Compose locks, shared, for as long as it runs.
+
+    It is started with the lock of containers only, so that whoever has that one waits for nothing but what a killed
+    task has left.
+    """
+    return state / "locks" / "compose"
 
 
 def _take(file: TextIO, kind: int, name: str) -> None:

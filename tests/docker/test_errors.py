@@ -25,7 +25,7 @@ TASKS = (
 )
 HANDLER = "def handler(context, event):\n    return 'one'\n"
 
-# Answers `docker version` with another version, and is Docker for the rest.
+# Answers some commands otherwise, and is Docker for the rest.
 OLD_DOCKER = """#!/bin/sh
 case "$*" in
     {pattern}) {answer} ;;
@@ -98,7 +98,6 @@ def test_socket_is_forbidden(
 @pytest.mark.parametrize(
     ("pattern", "answer", "expected"),
     [
-        ("version*", """echo '{"Version": "24.0.7"}'""", "Docker Engine 24.0.7 is too old; 25.0 or newer is needed."),
         ("compose\\ version*", "echo 2.19.1", "Docker Compose 2.19.1 is too old; 2.20 or newer is needed."),
         ("compose\\ version*", "exit 1", "Docker Compose is not installed; 2.20 or newer is needed."),
         ("buildx*", "exit 1", "Docker Buildx, which builds images, is not installed."),
@@ -113,14 +112,6 @@ def test_docker_is_too_old(
     assert expected in line
     assert "./bootstrap provision" in line
     assert fresh_workspace.containers() == []
-
-
-def test_processors_image_is_made_when_a_function_needs_it(fresh_workspace: Workspace, tmp_path: Path) -> None:
-    """Although nothing was rendered yet; Docker says that the image is not here."""
-    fresh_workspace.write_function("one", HANDLER)
-    environment = fake_docker(tmp_path / "bin", "image\\ inspect*tidegate/processor:*", "exit 1")
-    fresh_workspace.invoke("deploy-function", "one", env=environment)
-    assert fresh_workspace.functions()["one"]["state"] == "ready"
 
 
 @pytest.mark.parametrize("key", ["amqp", "mqtt", "management", "metrics"])

@@ -182,7 +182,7 @@ async def _find_url(services: Services, record: FunctionRecord) -> str:
 def _find_address(engine: Engine, name: str) -> str:
     """Return where one of a function's containers is, for a dashboard that runs outside of the stack."""
     ready = [one for one in engine.containers() if one.function == name and one.is_ready]
-    return next(iter(engine.addresses(ready).values()), "") if ready else ""
+    return ready[0].network_address if ready else ""
 
 
 def _read_timeout(request: Request) -> float:

@@ -14,7 +14,7 @@ from typing import IO
 from stack import console
 from stack.config.settings import FILE
 from stack.config.source import FOLDER
-from stack.docker.command import read_chunks
+from stack.docker.client import save_images
 from stack.docker.stack import Stack, check_owner, open_stack
 from stack.errors import ConflictError, HostError
 from stack.plan.backup import (
@@ -200,7 +200,7 @@ def _write_rest(stack: Stack, archive: ArchiveWriter, parts: Parts, *, has_image
     here = stack.engine.images(wanted) if has_images else set()
     images = tuple(one for one in wanted if one in here)
     if images:
-        archive.add_chunks(IMAGES, read_chunks(["docker", "save", *images]))
+        archive.add_chunks(IMAGES, save_images(images))
     manifest = Manifest(
         header=parts.header,
         functions={name: one.revision for name, one in load_deployments(stack.workspace).items()},

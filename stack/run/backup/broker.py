@@ -14,11 +14,11 @@ from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from stack import console
-from stack.docker.command import read_chunks, require_success, run, write_chunks
+from stack.docker.client import docker_cli, execute, explained, read_output, unpack
 from stack.docker.container import Container
 from stack.docker.stack import Stack
 from stack.docker.volume import Volume, copied_volume, create_volume, helper, list_volumes, remove_volume
-from stack.errors import BrokerError
+from stack.errors import BrokerError, EngineError
 from stack.plan.backup import BrokerFacts, Sample, bound_counts
 from stack.plan.broker import SERVICE
 from stack.plan.broker_data import name_volume
@@ -43,8 +43,8 @@ class BrokerCopy:
 
     def read(self, key: bytes) -> Iterator[bytes]:
         """Yield the copy as a compressed tar, in pieces that only the key opens."""
-        command = ["docker", "exec", self.container, "tar", "-C", "/to", f"--exclude={_COOKIE}", "-cz", "."]
-        return (encrypt(key, chunk) for chunk in read_chunks(command))
+        tar = read_output(self.container, "tar", "-C", "/to", f"--exclude={_COOKIE}", "-cz", ".")
+        return (encrypt(key, chunk) for chunk in tar)
 
 
 @contextmanager
@@ -64,7 +64,8 @@ def copied_broker(stack: Stack) -> Iterator[BrokerCopy | None]:
     before, definitions = _look(stack, broker)
     if paused:
         # RabbitMQ before 4.3 has what was declared in the last seconds in memory only; later ones know no such thing.
-        run(["docker", "exec", paused, "rabbitmqctl", "eval", "mnesia:sync_log()."])
+        with suppress(EngineError):
+            execute(paused, "rabbitmqctl", "eval", "mnesia:sync_log().")
     began = time.monotonic()
     with copied_volume(stack.settings.project, volume.name, image, paused) as (container, seconds):
         time.sleep(max(0.0, began + _FIGURES_SECONDS - time.monotonic()) if before else 0)
@@ -96,8 +97,8 @@ def fill_volume(stack: Stack, chunks: Iterator[bytes]) -> None:
     volume = create_volume(stack.settings.project, name_volume(stack.base_images))
     try:
         with helper(stack.settings.project, image, {_FOLDER: volume.name}) as container:
-            write_chunks(["docker", "exec", "--interactive", container, "tar", "-C", _FOLDER, "-xz"], chunks)
-            require_success(run(["docker", "exec", container, "chown", "-R", "rabbitmq:rabbitmq", _FOLDER]))
+            unpack(container, _FOLDER, chunks)
+            execute(container, "chown", "-R", "rabbitmq:rabbitmq", _FOLDER)
     except BaseException:
         remove_volume(volume.name)
         raise
@@ -105,8 +106,9 @@ def fill_volume(stack: Stack, chunks: Iterator[bytes]) -> None:
 
 def read_version(image: str) -> str:
     """Return the version of the RabbitMQ in an image."""
-    command = ["docker", "run", "--rm", "--network", "none", "--entrypoint", "rabbitmqctl", image, "version"]
-    return require_success(run(command)).strip().splitlines()[-1]
+    with explained():
+        said = docker_cli.container.run(image, ["version"], entrypoint="rabbitmqctl", networks=["none"], remove=True)
+    return said.strip().splitlines()[-1]
 
 
 def count_waiting(broker: Broker, queues: Iterable[str]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stack import console
 from stack.config.settings import FILE, Settings, load_settings
-from stack.docker.command import write_chunks
+from stack.docker.client import load_images
 from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.docker.stack import Stack
@@ -214,7 +214,7 @@ def _fill(stack: Stack, backup: Backup) -> None:
         )
     elif backup.manifest.images:
         with console.working(f"Loading {len(backup.manifest.images)} images"):
-            write_chunks(["docker", "load", "--quiet"], _read_chunks(backup, IMAGES))
+            load_images(_read_chunks(backup, IMAGES))
     if backup.manifest.broker:
         Builder(stack.workspace, stack.engine, stack.bare_inputs).prepare_stack()
         check_broker(stack, backup)

@@ -6,17 +6,17 @@ from stack.config.build import find_host_flags, split_flags
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("flags", "pairs"),
     [
         ([], ()),
-        (["--network=host", "--force-rm"], ("--network=host",)),
-        (["--label", "a=b"], ("--label", "a=b")),
-        (["--no-cache", "--network", "host"], ("--no-cache", "--network", "host")),
-        (["--label 'a=b c'", "--pull"], ("--label", "a=b c", "--pull")),
+        (["--network=host", "--force-rm"], (("--network", "host"),)),
+        (["--label", "a=b"], (("--label", "a=b"),)),
+        (["--no-cache", "--network", "host"], (("--no-cache", ""), ("--network", "host"))),
+        (["--label 'a=b c'", "--pull"], (("--label", "a=b c"), ("--pull", ""))),
     ],
 )
-def test_words(flags: list[str], words: tuple[str, ...]) -> None:
-    assert split_flags(flags) == words
+def test_flags_and_their_values(flags: list[str], pairs: tuple[tuple[str, str], ...]) -> None:
+    assert split_flags(flags) == pairs
 
 
 @pytest.mark.parametrize(

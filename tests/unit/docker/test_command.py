@@ -1,21 +1,71 @@
-"""What Docker's commands find in their environment."""
+"""Commands of Docker: their lines, and their end. The command docker is a program of the test's own."""
 
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
 import pytest
+from python_on_whales import DockerClient
+from python_on_whales.exceptions import DockerException
 
-from stack.docker.command import run, stream
+from stack.docker.client import end_commands, follow_lines
+from stack.docker.engine import Engine
+from stack.errors import BuildError
 
-TELL = ["sh", "-c", 'echo "$GOGC $OTEL_TRACES_SAMPLER"']
-
-
-def test_commands_are_patient_and_have_nothing_traced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GOGC", raising=False)
-    monkeypatch.delenv("OTEL_TRACES_SAMPLER", raising=False)
-    assert run(TELL).stdout == "800 always_off\n"
-    assert list(stream(TELL, "failed")) == ["800 always_off"]
+# Nobody waits for a command that was ended by its number.
+_ENDED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
-def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GOGC", "50")
-    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_on")
-    assert run(TELL).stdout == "50 always_on\n"
-    assert list(stream(TELL, "failed")) == ["50 always_on"]
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a command docker that goes on for as long as nobody ends it."""
+    program = tmp_path / "docker"
+    program.write_text(f'#!{sys.executable}\nimport time\nprint("begun", flush=True)\ntime.sleep(60)\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return program
+
+
+def make_lines() -> Iterator[str]:
+    lines = DockerClient().compose.logs(follow=True, stream=True)
+    return (line.decode() for _, line in lines)
+
+
+@_ENDED
+@pytest.mark.usefixtures("docker")
+def test_command_ends_with_its_reader() -> None:
+    lines = follow_lines(make_lines(), "failed")
+    assert next(iter(lines)) == "begun"
+    lines.close()  # type: ignore[attr-defined]
+    psutil.wait_procs(psutil.Process().children(), timeout=10)
+    assert not psutil.Process().children()
+
+
+@_ENDED
+@pytest.mark.usefixtures("docker")
+def test_other_programs_go_on() -> None:
+    with psutil.Popen(["sleep", "60"]) as other:
+        next(iter(lines := make_lines()))
+        end_commands()
+        assert other.is_running() and other.status() != psutil.STATUS_ZOMBIE
+        with pytest.raises(DockerException):
+            list(lines)
+        other.terminate()
+
+
+def test_failure_ends_with_the_last_lines(docker: Path) -> None:
+    docker.write_text("#!/bin/sh\nseq 30; echo why >&2; exit 3\n")
+    with pytest.raises(BuildError, match=r"^It failed\. The log ends with:\n  12\n") as caught:
+        list(follow_lines(make_lines(), "It failed"))
+    assert str(caught.value).endswith("  30\n  why")
+
+
+def test_compose_holds_its_lock(docker: Path, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    docker.write_text(
+        f"#!/bin/sh\nflock --nonblock --exclusive {tmp_path}/state/locks/compose true || echo held > {told}\n"
+    )
+    (tmp_path / "state" / "locks").mkdir(parents=True)
+    Engine("p", tmp_path / "compose.yaml").up(["a"])
+    assert told.read_text() == "held\n"

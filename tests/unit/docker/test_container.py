@@ -1,33 +1,13 @@
-"""What `docker ps` tells of a container."""
-
-import json
+"""What the listing tells of a container."""
 
 import pytest
 
-from stack.docker.container import Container, read_containers
+from stack.docker.container import Container
 
 
 def make(**content: str) -> Container:
-    keys = ("id", "name", "image", "state", "status", "ports", "service", "config_hash", "files", "secrets", "function")
-    (container,) = read_containers(json.dumps(dict.fromkeys(keys, "") | content) + "\n")
-    return container
-
-
-def test_nothing_runs() -> None:
-    assert read_containers("") == ()
-
-
-def test_format_asks_for_every_field() -> None:
-    option, form = Container.format()
-    assert option == "--format"
-    # What a function says itself Docker does not know, and addresses only its own listing tells.
-    for field in Container.__dataclass_fields__.keys() - {
-        "answers",
-        "is_cut_off",
-        "network_address",
-        "network_addresses",
-    }:
-        assert f'"{field}": {{{{json ' in form
+    keys = ("id", "name", "image", "state", "status", "ports", "service", "definition", "files", "secrets", "function")
+    return Container(**(dict.fromkeys(keys, "") | content))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

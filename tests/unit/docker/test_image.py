@@ -1,13 +1,18 @@
-"""Images that are built while other tasks write what is rendered."""
+"""Images that are built while other tasks write what is rendered, or none has yet."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from stack.config.settings import ImageSource, Settings
+from stack.docker.build import Build
 from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.plan.image import Archive, BaseImages
-from stack.plan.render import Inputs, function_image, render
+from stack.plan.render import Inputs, function_image, processor_image, render
 from stack.state.workspace import Workspace, write_tree
+from tests.unit.docker.fake_engine import FakeEngine
 from tests.unit.plan.samples import GUEST_ACCOUNTS, make_plan
 
 
@@ -25,3 +30,24 @@ def test_build_is_of_what_is_wished_whatever_is_rendered_meanwhile(tmp_path: Pat
             assert value in (build.contexts["config"] / "processor.yaml").read_text()
             assert build.dockerfile.is_file()
     assert not one.dockerfile.exists()
+
+
+def test_processor_s_image_is_made_when_a_function_needs_it(
+    fake: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although nothing was rendered yet."""
+    built: list[Build] = []
+
+    def build(one: Build) -> Iterator[str]:
+        assert one.dockerfile.is_file()
+        built.append(one)
+        yield "built"
+
+    monkeypatch.setattr("stack.docker.image.build_image", build)
+    inputs = Inputs(Settings(), BaseImages(ImageSource.REGISTRY, Archive("", ())), GUEST_ACCOUNTS)
+    builder = Builder(Workspace(tmp_path), Engine("test", tmp_path / "compose.yaml"), inputs)
+    builder.prepare_processors([make_plan(runtime="python:3.11")])
+    assert [one.tags for one in built] == [(processor_image(inputs, "python:3.11-slim"),)]
+    fake.answer(f"/images/{built[0].tags[0]}/json", {})
+    builder.prepare_processors([make_plan(runtime="python:3.11")])
+    assert len(built) == 1

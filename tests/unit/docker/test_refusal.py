@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.docker.command import explain
+from stack.docker.client import explain
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.unit.plan.samples import make_plan, make_vault
 A = Wanted("a", "1", "image:1", "files", "secrets")
 RIGHT = Running("r", "a", "1", is_running=True, image="image:1", files="files", secrets="secrets")
 TWIN = replace(RIGHT, id="t")
-WRONG = replace(RIGHT, id="w", config_hash="0")
+WRONG = replace(RIGHT, id="w", definition="0")
 STOPPED = replace(RIGHT, id="s", is_running=False)
 
 

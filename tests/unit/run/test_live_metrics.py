@@ -9,7 +9,7 @@ from stack.plan.metrics import Condition, Counters, read_condition
 
 _CONTAINER = Container(
     id="1", name="p-function-f-1", image="", state="running", status="Up (healthy)", ports="", service="function-f",
-    config_hash="", files="", secrets="", function="f",
+    definition="", files="", secrets="", function="f",
 )  # fmt: skip
 _PAGE = """\
 nuclio_processor_events_in_flight{trigger_id="a"} 2

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from stack.state.lock import find_rollouts, find_trials, lock, trial_lock, try_lock
+from stack.state.lock import TREE, compose_lock, find_rollouts, find_trials, lock, trial_lock, try_lock
 from stack.state.workspace import PROGRAM, Workspace
 
 
@@ -75,6 +76,27 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=PROGRAM, check=False).returncode == -9
     with lock(Workspace(tmp_path), "stack"):
         pass
+
+
+def test_compose_of_a_task_that_was_killed_is_waited_for(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with lock(workspace, TREE):
+        pass
+    command = ["flock", "--shared", str(compose_lock(workspace.state)), "sh", "-c", "echo begun; read end"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as left:
+        assert left.stdout is not None
+        assert left.stdout.readline() == "begun\n"
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(_take, workspace)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.3)
+            left.communicate("end\n")
+            assert waiting.result(10)
+
+
+def _take(workspace: Workspace) -> bool:
+    with lock(workspace, TREE):
+        return True
 
 
 def test_who_runs_a_function_on_this_machine_is_seen(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import pytest
 from stack.config.source import load_function
 from stack.dashboard.security.session import Sessions
 from stack.docker.base_image import load_renewal, note_renewal
-from stack.docker.compose import HashMemory
 from stack.docker.engine import Engine
 from stack.docker.stack import open_stack
 from stack.errors import HostError, StackError
@@ -78,7 +77,7 @@ def _alone() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("stack.docker.base_image.read_archive", lambda: Archive("trixie", ("deb http://a b c",)))
         patch.setattr("stack.docker.base_image._answers", lambda *_: False)
-        patch.setattr(Engine, "verify", lambda *_: None)
+        patch.setattr(Engine, "check", lambda *_: None)
         patch.setattr(Engine, "has_image", lambda *_: False)
         yield
 
@@ -98,8 +97,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     keep_replicas(made, NAME, 2)
     note_renewal(made)
     note_data(made, BrokerData("rabbitmq-data", "4.1"))
-    HashMemory(made.state / "hashes.json").remember("key", {"a": "b"})
-    write_file(made.state / "docker", b"docker 1\n")
     write_file(made.state / "sources/far/current", b"1f2e tree 4c3b\n")
     use_all(made)
     return made
@@ -129,7 +126,6 @@ def use_settings(workspace: Workspace) -> None:
     stack = open_stack(workspace)
     assert stack.base_images.archive.codename == "trixie"
     assert stack.accounts.people
-    stack.engine.check()
 
 
 def use_deployments(workspace: Workspace) -> None:
@@ -175,8 +171,6 @@ READERS: dict[str, Callable[[Workspace], object]] = {
     "state/archive.json": use_settings,
     "state/bases-renewed": load_renewal,
     "state/broker.json": load_data,
-    "state/docker": use_settings,
-    "state/hashes.json": lambda one: HashMemory(one.state / "hashes.json").find("key", lambda: "a b\n"),
     "state/image-source": use_settings,
     f"state/attempts/{NAME}": use_deployments,
     f"state/candidates/{NAME}.json": use_deployments,

@@ -1,0 +1,272 @@
+"""The two clients of Docker: python-on-whales drives it, and docker-py reads.
+
+python-on-whales runs the command docker, a process for each question, and keeps what is streamed in memory: so lists,
+logs and streams of bytes are docker-py's, which asks the engine. Both go where the command goes: to DOCKER_HOST, or to
+Docker's context.
+"""
+
+import os
+import re
+import shutil
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+
+import docker
+import psutil
+from docker.errors import APIError
+from docker.errors import DockerException as ReadingError
+from python_on_whales import ClientNotFoundError, DockerClient
+from python_on_whales.client_config import ParsingError
+from python_on_whales.exceptions import DockerException
+from requests import RequestException
+
+from stack.errors import BuildError, EngineError
+
+PROVISION = "Type `./bootstrap provision`, which installs what is missing and starts the engine."
+
+_ADVICE = (
+    (
+        re.compile(r"permission denied.*sock", re.IGNORECASE | re.DOTALL),
+        "You may not use Docker's socket. Add yourself to its group with `sudo usermod -aG docker $USER`, "
+        "log in again, and type this once more.",
+    ),
+    (
+        re.compile(r"Cannot connect to the Docker daemon|Is the docker daemon running"),
+        f"Docker is installed and its engine does not run. {PROVISION}",
+    ),
+    (
+        re.compile(r"no space left on device"),
+        "There is no space left on Docker's disk. `docker system prune` frees what Docker no longer uses.",
+    ),
+)
+# What Compose tells besides: warnings, and how far each container got.
+_CHATTER = re.compile(r'^(?:time="[^"]*" level=warning | (?:Container|Image|Network|Volume) ).*\n?', re.MULTILINE)
+_PLACE = re.compile(r"Cannot connect to the Docker daemon at (\S+?)\. Is the docker daemon running")
+_OWN_PLACE = "unix:///var/run/docker.sock"
+_PORT = re.compile(r"(?:Bind for|listen tcp4?) (\S+?:\d+)")
+
+
+def explain(text: str) -> str:
+    """Turn what Docker printed into a message that says what to do next."""
+    message = _CHATTER.sub("", text).strip() or text.strip() or "it said nothing."
+    for pattern, advice in _ADVICE:
+        if pattern.search(message):
+            return advice + _tell_place(message)
+    if match := _PORT.search(message):
+        address = match[1].rstrip(":")
+        return f"Docker cannot publish {address}: another program uses it. Choose another port, or stop that program."
+    return f"Docker refused: {message}"
+
+
+def _tell_place(message: str) -> str:
+    """Say where the engine was looked for, if that is not where it is on most machines."""
+    place = _PLACE.search(message)
+    if place is None or place[1] == _OWN_PLACE:
+        return ""
+    return (
+        f" It was looked for at {place[1]}, where DOCKER_HOST or Docker's context leads: "
+        "`unset DOCKER_HOST` and `docker context use default` lead to this machine's."
+    )
+
+
+# An engine keeps a trace of each build that its client traces, a quarter of its time where many are built together.
+os.environ.setdefault("OTEL_TRACES_SAMPLER", "always_off")
+# A busy engine is waited for.
+_TIMEOUT_SECONDS = 300
+# What another engine, or none, may be found by.
+_WHERE = ("PATH", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG")
+
+docker_cli = DockerClient()
+
+
+def docker_api() -> docker.APIClient:
+    """Return docker-py's client of the engine that the command docker would ask, one for all threads.
+
+    Raises:
+        docker.errors.DockerException: the engine does not answer.
+        ClientNotFoundError: there is no command docker, without which nothing else works.
+    """
+    return _connect(tuple(os.environ.get(name, "") for name in _WHERE))
+
+
+@cache
+def _connect(_: tuple[str, ...]) -> docker.APIClient:
+    if shutil.which("docker") is None:
+        raise ClientNotFoundError
+    return docker.from_env(timeout=_TIMEOUT_SECONDS, use_ssh_client=True).api
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what either client raises into a message that says what to do next.
+
+    Raises:
+        EngineError: Docker refused, does not answer, or is not installed.
+    """
+    try:
+        yield
+    except ClientNotFoundError as error:
+        raise EngineError(f"Docker is not installed. {PROVISION}") from error
+    except DockerException as error:
+        raise EngineError(explain(error.stderr or "")) from error
+    except ParsingError as error:
+        raise EngineError(f"Docker's answer is not understood: {error}") from error
+    except APIError as error:
+        raise EngineError(explain(error.explanation or str(error))) from error
+    except (ReadingError, RequestException) as error:
+        # The command says better than a connection why there is no answer.
+        with explained():
+            docker_cli.version()
+        raise EngineError(explain(str(error))) from error
+
+
+def execute(container: str, *command: str) -> str:
+    """Run a command in a container and return what it printed.
+
+    Raises:
+        EngineError: it failed.
+    """
+    with explained():
+        return str(docker_cli.container.execute(container, command))
+
+
+def end_commands() -> None:
+    """Have the commands of Docker that this task has started end: python-on-whales leaves them to themselves."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if child.name().startswith("docker"):
+                child.terminate()
+
+
+_LOG_LINES = 20
+
+
+def follow_lines(lines: Iterable[str], failure: str) -> Iterator[str]:
+    """Yield the lines of a command; it ends if its reader does.
+
+    Raises:
+        BuildError: it failed; the message is `failure` and the last lines.
+    """
+    last: deque[str] = deque(maxlen=_LOG_LINES)
+    try:
+        for line in lines:
+            last.append(line.rstrip())
+            yield last[-1]
+    except GeneratorExit:
+        end_commands()
+        raise
+    except DockerException as error:
+        text = "\n".join(f"  {line}" for line in last)
+        raise BuildError(f"{failure}. The log ends with:\n{text}") from error
+
+
+# Compose 2.26 erases a terminal's line before each line of a log, also in a pipe.
+_ERASE = "\x1b[2K"
+
+
+def print_lines(lines: Iterable[tuple[str, bytes]]) -> int:
+    """Print what a command prints, as it comes; return the exit status, which is 0 if the reader had enough."""
+    try:
+        for _, line in lines:
+            print(line.decode(errors="replace").removeprefix(_ERASE), end="", flush=True)
+    except DockerException as error:
+        return error.return_code
+    except (KeyboardInterrupt, BrokenPipeError) as end:
+        end_commands()
+        if isinstance(end, BrokenPipeError):
+            # Python would complain of the lost pipe once more at its own end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+MINIMUM_ENGINE = (25, 0)
+MINIMUM_COMPOSE = (2, 20)
+
+
+def require_version(name: str, version: str, minimum: tuple[int, int]) -> None:
+    """Make sure that a program of Docker's is there, and new enough.
+
+    Raises:
+        EngineError: it is not.
+    """
+    wanted = ".".join(map(str, minimum))
+    if not version:
+        raise EngineError(f"{name} is not installed; {wanted} or newer is needed. {PROVISION}")
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers < minimum:
+        raise EngineError(f"{name} {version} is too old; {wanted} or newer is needed. {PROVISION}")
+
+
+# Large enough to be few, small enough to have several in memory.
+CHUNK_BYTES = 16 * 2**20
+
+
+def read_output(container: str, *command: str) -> Iterator[bytes]:
+    """Run a command in a container and yield what it writes, in pieces of CHUNK_BYTES.
+
+    Raises:
+        EngineError: it failed.
+    """
+    with explained():
+        run = docker_api().exec_create(container, list(command))["Id"]
+        errors = bytearray()
+        yield from _regroup(_split_output(docker_api().exec_start(run, stream=True, demux=True), errors))
+        if docker_api().exec_inspect(run)["ExitCode"]:
+            raise EngineError(explain(errors.decode(errors="replace")))
+
+
+def _split_output(pieces: Iterable[tuple[bytes | None, bytes | None]], errors: bytearray) -> Iterator[bytes]:
+    for output, said in pieces:
+        errors += said or b""
+        yield output or b""
+
+
+def _regroup(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    waiting = bytearray()
+    for piece in pieces:
+        waiting += piece
+        while len(waiting) >= CHUNK_BYTES:
+            yield bytes(waiting[:CHUNK_BYTES])
+            del waiting[:CHUNK_BYTES]
+    if waiting:
+        yield bytes(waiting)
+
+
+def unpack(container: str, folder: str, tar: Iterable[bytes]) -> None:
+    """Unpack a tar, which may be compressed, into a folder of a container.
+
+    Raises:
+        EngineError: it is none, or there is no room for it.
+    """
+    with explained():
+        docker_api().put_archive(container, folder, tar)
+
+
+def save_images(images: Sequence[str]) -> Iterator[bytes]:
+    """Yield a tar of images, which share their layers, in pieces of CHUNK_BYTES.
+
+    Raises:
+        EngineError: one is not here.
+    """
+    with explained():
+        # docker-py's own call knows one image only.
+        url = f"{docker_api().base_url}/v{docker_api().api_version}/images/get"
+        with docker_api().get(url, params={"names": list(images)}, stream=True) as answer:
+            if not answer.ok:
+                raise EngineError(explain(answer.json()["message"]))
+            yield from answer.iter_content(CHUNK_BYTES)
+
+
+def load_images(tar: Iterable[bytes]) -> None:
+    """Read the images of a tar.
+
+    Raises:
+        EngineError: it holds none, or there is no room for them.
+    """
+    with explained():
+        for step in docker_api().load_image(tar, quiet=True):
+            if "error" in step:
+                raise EngineError(explain(step["error"]))
