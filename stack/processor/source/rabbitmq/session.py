@@ -121,7 +121,7 @@ class AmqpDelivery:
             return reason
         count = (self.message.properties.headers or {}).get(DELIVERY_COUNT, 0)
         if isinstance(count, int) and count >= _MOST_DELIVERIES:
-            return f"it was delivered {count} times before, and nobody lived to tell what became of it"
+            return f"it was delivered {count} times before, and no worker told what became of it"
         return session.take_overdue(fingerprint)
 
     def resolve_crash(self) -> None:
@@ -204,7 +204,7 @@ class Session:
     def flush(self) -> None:
         """Send the outcomes that the worker told."""
         if self._consumer and self.is_current and self._ahead >= self._limit and self.prefetch.revise():
-            self._consume_anew()
+            self._consume_again()
         outcomes = self.outcomes
         done: list[int] = []
         while outcomes:
@@ -243,7 +243,7 @@ class Session:
 
         self._channel.basic_qos(prefetch_count=self.prefetch.count, callback=consume)
 
-    def _consume_anew(self) -> None:
+    def _consume_again(self) -> None:
         """Consume with another limit, before what is done is acknowledged.
 
         The old consumer has all that it may have, and so nothing is under way to it. Such messages would be given back
@@ -264,7 +264,7 @@ class Session:
         """
         is_stuck = self._held >= self._limit and self._acknowledgements.count < _MOST_HELD
         if is_stuck and self._consumer and self.is_current:
-            self._consume_anew()
+            self._consume_again()
 
     def _on_message(self, _channel: object, method: Any, properties: Any, body: bytes) -> None:
         message = AmqpMessage(method.exchange, method.routing_key, properties, body)
