@@ -5,6 +5,7 @@ Messages are acknowledged after the handler.
 """
 
 import asyncio
+import socket
 import threading
 import time
 from collections import deque
@@ -220,7 +221,7 @@ class MqttSource:
         self._client.loop_misc()
         self._loop.call_later(_LOOK_SECONDS, self._keep_alive)
 
-    def _read(self, socket: Any) -> None:
+    def _read(self, connection: Any) -> None:
         """Read what has arrived; what TLS has decrypted already, no socket tells of."""
         for _ in range(_AT_ONCE):
             arrived = self._arrived
@@ -230,7 +231,7 @@ class MqttSource:
                 # A packet that paho cannot take ends this connection, and not the reading for good.
                 self._give_up(error)
                 break
-            if arrived == self._arrived and not (hasattr(socket, "pending") and socket.pending()):
+            if arrived == self._arrived and not (hasattr(connection, "pending") and connection.pending()):
                 break
 
     def _give_up(self, error: Exception) -> None:
@@ -240,14 +241,18 @@ class MqttSource:
 
     def _acknowledge(self) -> None:
         self._is_acknowledging = True
-        while self._done:
-            mid, qos, session = self._done.popleft()
-            if session == self._session:
-                self._client.ack(mid, qos)
-                self._delays.reset()
-        if self._client.want_write():
-            self._client.loop_write()
-        self._is_acknowledging = False
+        self._gather_writes(True)
+        try:
+            while self._done:
+                mid, qos, session = self._done.popleft()
+                if session == self._session:
+                    self._client.ack(mid, qos)
+                    self._delays.reset()
+            if self._client.want_write():
+                self._client.loop_write()
+        finally:
+            self._gather_writes(False)
+            self._is_acknowledging = False
         self._watch_writing()
 
     def _end(self) -> None:
@@ -262,31 +267,38 @@ class MqttSource:
         else:
             self._runner.stop()
 
-    def _on_socket_open(self, _client: Client, _data: Any, socket: Any) -> None:
-        self._loop.call_soon_threadsafe(self._loop.add_reader, socket, self._read, socket)
+    def _on_socket_open(self, _client: Client, _data: Any, connection: Any) -> None:
+        self._loop.call_soon_threadsafe(self._loop.add_reader, connection, self._read, connection)
 
-    def _on_socket_close(self, _client: Client, _data: Any, socket: Any) -> None:
-        self._loop.remove_reader(socket)
+    def _on_socket_close(self, _client: Client, _data: Any, connection: Any) -> None:
+        self._loop.remove_reader(connection)
 
     def _on_socket_register_write(self, _client: Client, _data: Any, _socket: Any) -> None:
         """Have the loop write, unless all is written at once; paho may call it from any thread."""
         if not self._is_acknowledging:
             self._loop.call_soon_threadsafe(self._watch_writing)
 
+    def _gather_writes(self, is_on: bool) -> None:
+        """Have the kernel keep what is written, or send it; otherwise each acknowledgement is a packet of its own."""
+        connection = self._client.socket()
+        if isinstance(connection, socket.socket):
+            with suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, is_on)
+
     def _watch_writing(self) -> None:
         """Write when the socket can be written to, if anything is left by now.
 
         A socket that is watched with nothing to write would wake the loop without end.
         """
-        socket = self._client.socket()
-        if socket is not None and self._client.want_write():
+        connection = self._client.socket()
+        if connection is not None and self._client.want_write():
             self._is_watching = True
-            self._loop.add_writer(socket, self._client.loop_write)
+            self._loop.add_writer(connection, self._client.loop_write)
 
-    def _on_socket_unregister_write(self, _client: Client, _data: Any, socket: Any) -> None:
+    def _on_socket_unregister_write(self, _client: Client, _data: Any, connection: Any) -> None:
         if self._is_watching:
             self._is_watching = False
-            self._loop.remove_writer(socket)
+            self._loop.remove_writer(connection)
 
     def _on_connect(self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _properties: Any) -> None:
         if code.is_failure:
