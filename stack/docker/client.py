@@ -155,12 +155,12 @@ def follow_lines(lines: Iterable[str], failure: str) -> Iterator[str]:
         for line in lines:
             last.append(line.rstrip())
             yield last[-1]
-    except GeneratorExit:
-        end_commands()
-        raise
     except DockerException as error:
         text = "\n".join(f"  {line}" for line in last)
         raise BuildError(f"{failure}. The log ends with:\n{text}") from error
+    except BaseException:
+        end_commands()
+        raise
 
 
 # Compose 2.26 erases a terminal's line before each line of a log, also in a pipe.

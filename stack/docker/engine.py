@@ -1,6 +1,8 @@
 """Docker, for one Compose file and project."""
 
+import os
 import re
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -176,6 +178,9 @@ class Engine:
 
     def follow_logs(self, services: Sequence[str], *, follow: bool) -> int:
         """Print the logs of services as they are; return the exit status, which is 0 if the reader had enough."""
+        if sys.stdout.isatty():
+            # Compose itself writes into a pipe, and leaves colors out there.
+            os.environ.setdefault("COMPOSE_ANSI", "always")
         client = DockerClient(compose_files=[self.compose_file], compose_project_name=self.project)
         return print_lines(client.compose.logs(list(services), follow=follow, stream=True))
 
