@@ -82,4 +82,4 @@ def _read_version(settings: Settings) -> str:
 
 
 def _ask(host: str, port: int, path: str, timeout: float = _TIMEOUT_SECONDS) -> str:
-    return ask((host, port), path, timeout).body.decode()
+    return ask(f"http://{host}:{port}{path}", timeout).data.decode()
