@@ -7,20 +7,18 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Protocol
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientSession
 
 from stack.config.trigger import Trigger
-from stack.contract import METRICS_PORT
-from stack.docker.probe import find_url
 from stack.errors import BrokerError
 from stack.live.docker import FAILURES, AsyncEngine, Instance, Usage
+from stack.live.metrics import fetch_metrics, find_milliseconds
 from stack.plan.function import count_dead_letters
 from stack.plan.metrics import Counters, Handling, read_condition, read_counters
 from stack.rabbitmq.management_async import Management
 
 # Seconds over which rates are told, and between two looks that are kept for it.
 _WINDOW, _STEP = 60.0, 2.0
-_TIMEOUT = ClientTimeout(total=2.0)
 _NOTHING = Counters()
 
 
@@ -78,7 +76,7 @@ class FigureReader:
     async def read(self, instances: Sequence[Instance]) -> dict[str, Figures]:
         """Ask every running container of a function; return the figures by function, of those that answered."""
         asked = [one for one in instances if one.container.function and one.address]
-        answers = await asyncio.gather(*(self._ask(one) for one in asked))
+        answers = await asyncio.gather(*(fetch_metrics(self._session, one) for one in asked))
         now = monotonic()
         found: dict[str, list[Figures]] = {}
         for one, page in zip(asked, answers, strict=True):
@@ -91,14 +89,6 @@ class FigureReader:
             one.container.id: self._tracks[one.container.id] for one in asked if one.container.id in self._tracks
         }
         return {name: _sum(several) for name, several in found.items()}
-
-    async def _ask(self, instance: Instance) -> str | None:
-        url = find_url(instance.address, METRICS_PORT, "/metrics")
-        try:
-            async with self._session.get(url, timeout=_TIMEOUT) as answer:
-                return await answer.text()
-        except (ClientError, OSError, TimeoutError, ValueError):
-            return None
 
 
 def _sum(several: Sequence[Figures]) -> Figures:
@@ -214,8 +204,8 @@ def describe_function(record: Record, figures: Figures | None, memory: int | Non
         "rate": _round(figures.rate) if figures else None,
         "failures": int(total.failures) if total else None,
         "failure_rate": _round(figures.failure_rate) if figures else None,
-        "p50": _milliseconds(figures, 0.5),
-        "p99": _milliseconds(figures, 0.99),
+        "p50": find_milliseconds(figures.timed, 0.5) if figures else None,
+        "p99": find_milliseconds(figures.timed, 0.99) if figures else None,
         "memory": memory,
         "events": int(total.events) if total else None,
         "retried": int(total.retried) if total else None,
@@ -225,11 +215,6 @@ def describe_function(record: Record, figures: Figures | None, memory: int | Non
 
 def _round(rate: float | None) -> float | None:
     return None if rate is None else round(rate, 2)
-
-
-def _milliseconds(figures: Figures | None, share: float) -> float | None:
-    seconds = figures.timed.quantile(share) if figures else None
-    return None if seconds is None else round(seconds * 1000, 3)
 
 
 def _measure_memory(name: str, instances: Sequence[Instance], usages: dict[str, Usage]) -> int | None:

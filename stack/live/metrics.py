@@ -22,6 +22,24 @@ _TIMEOUT = ClientTimeout(total=2.0)
 _NOTHING = Counters()
 
 
+async def fetch_metrics(session: ClientSession, instance: Instance) -> str | None:
+    """Return what a function's container says of itself, in Prometheus's text; None if it does not answer in time."""
+    if not instance.address:
+        return None
+    url = find_url(instance.address, METRICS_PORT, "/metrics")
+    try:
+        async with session.get(url, timeout=_TIMEOUT) as answer:
+            return await answer.text()
+    except (ClientError, OSError, TimeoutError, ValueError):
+        return None
+
+
+def find_milliseconds(counters: Counters, share: float) -> float | None:
+    """Return the milliseconds that a share of the events did not exceed; None of none."""
+    seconds = counters.quantile(share)
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
 @dataclass(frozen=True)
 class Look:
     """What one container said at a time of the monotonic clock."""
@@ -102,15 +120,8 @@ class MetricsSource:
         self._points.clear()
 
     async def _ask(self, instance: Instance) -> Look | None:
-        if not instance.address:
-            return None
-        url = find_url(instance.address, METRICS_PORT, "/metrics")
-        try:
-            async with self._session.get(url, timeout=_TIMEOUT) as answer:
-                text = await answer.text()
-                return Look(monotonic(), read_counters(text), read_condition(text))
-        except (ClientError, OSError, TimeoutError, ValueError):
-            return None
+        text = await fetch_metrics(self._session, instance)
+        return None if text is None else Look(monotonic(), read_counters(text), read_condition(text))
 
 
 def describe_point(
@@ -126,8 +137,8 @@ def describe_point(
         "time": round(time(), 1),
         "rate": _sum_rates([one.recent.events / one.seconds for one in measured]),
         "failure_rate": _sum_rates([one.recent.failures / one.seconds for one in measured]),
-        "p50": _milliseconds(timed, 0.5),
-        "p99": _milliseconds(timed, 0.99),
+        "p50": find_milliseconds(timed, 0.5),
+        "p99": find_milliseconds(timed, 0.99),
         "in_flight": int(sum(one.latest.condition.in_flight for one in found)) if found else None,
         "memory": sum(one.memory for one in used) if used else None,
         "cpu": round(sum(cores), 2) if cores else None,
@@ -157,11 +168,6 @@ def _describe(instance: Instance, track: Track | None, usage: Usage | None) -> d
 
 def _sum_rates(rates: Sequence[float]) -> float | None:
     return round(sum(rates), 2) if rates else None
-
-
-def _milliseconds(counters: Counters, share: float) -> float | None:
-    seconds = counters.quantile(share)
-    return None if seconds is None else round(seconds * 1000, 3)
 
 
 # How many steps are compared; seconds after which a counter that does not go on counts as standing, and after which a

@@ -94,7 +94,8 @@ def test_the_tutorials_walk(walker: Visit, workspace: Workspace) -> None:
     assert fetch(address) == (200, "one")
 
     page.get_by_role("combobox", name="From").select_option("2")
-    page.get_by_role("button", name="Compare").last.click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Compare").last.click()
     page.get_by_role("button", name="Restore these files").click()
     page.get_by_role("dialog").get_by_role("button", name="Restore").click()
     expect(page.locator(".cm-content")).to_contain_text('return "two"')
