@@ -22,7 +22,7 @@ from stack import console
 from stack.dashboard.page import render_part
 from stack.dashboard.security.auth import is_logged_in
 from stack.dashboard.services import Services, services_of
-from stack.errors import StackError
+from stack.errors import FunctionError, StackError
 from stack.live.channel import Update
 
 # Milliseconds after which a browser tries a lost connection again; seconds between two comments that keep it.
@@ -77,6 +77,7 @@ class Parts:
     def __init__(self, services: Services, fragments: Sequence[Fragment]) -> None:
         self._services = services
         self._fragments = {one.name: one for one in fragments}
+        self._problem = ""
         self._latest: dict[Part, tuple[Sequence[Update], asyncio.Future[str]]] = {}
 
     def find(self, name: str) -> Part | None:
@@ -88,7 +89,7 @@ class Parts:
         return Part(fragment, subject) if fragment and subject else None
 
     async def render(self, part: Part, updates: Sequence[Update]) -> str:
-        """Return a part's HTML; nothing where what it shows cannot be read, of which a warning tells."""
+        """Return a part's HTML; nothing where what it shows cannot be read, of which one warning tells."""
         known = self._latest.pop(part, None)
         if known is None or known[0] != updates:
             values = [one.value for one in updates]
@@ -101,8 +102,13 @@ class Parts:
     def _render(self, part: Part, values: Sequence[Any]) -> str:
         try:
             return render_part(part.fragment.template, **part.describe(self._services, values))
+        except FunctionError:
+            # It is gone, and so is what there was to show.
+            return ""
         except StackError as error:
-            console.warn(f"{part.fragment.name}{part.subject} cannot be shown: {error}")
+            if str(error) != self._problem:
+                console.warn(f"{part.fragment.name}{part.subject} cannot be shown: {error}")
+            self._problem = str(error)
             return ""
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from stack.dashboard.live import Follower, Fragment, Parts, _encode, read_topics
 from stack.dashboard.services import Services
-from stack.errors import StackError
+from stack.errors import FunctionError, StackError
 from stack.live.channel import Update
 
 
@@ -86,4 +86,13 @@ def test_a_part_that_cannot_be_read_is_left_out(capsys: pytest.CaptureFixture[st
 
     some = Fragment("some", "_dead_count.html", ("a",), fail)
     assert follow(fragments=[some], parts=["some"]) == []
-    assert "stack.yaml is wrong" in "".join(capsys.readouterr())
+    assert "".join(capsys.readouterr()).count("stack.yaml is wrong") == 1
+
+
+def test_a_part_of_a_function_that_is_gone_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: object) -> dict[str, Any]:
+        raise FunctionError("There is no such function")
+
+    head = Fragment("head:", "_dead_count.html", ("a",), fail)
+    assert follow(fragments=[head], parts=["head:gone"]) == []
+    assert not "".join(capsys.readouterr())
