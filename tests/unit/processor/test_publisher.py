@@ -90,7 +90,7 @@ class Connection:
 class World:
     """A publisher, and what it asked its loop for."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue_type: str = "") -> None:
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.kept: list[bytes] = []
         self.wanted = True
@@ -99,7 +99,7 @@ class World:
             call_later=lambda delay, work, *arguments: self.later.append((delay, lambda: work(*arguments)))
         )
         self.told: list[str] = []
-        self.publisher = RetryPublisher(None, loop, "", report=self.told.append)
+        self.publisher = RetryPublisher(None, loop, queue_type, report=self.told.append)
 
     def publish(self, *bodies: bytes, queue: str = "q.dead") -> None:
         for body in bodies:
@@ -276,3 +276,31 @@ def test_copy_that_may_not_be_published_waits_as_it_is(world: World) -> None:
     channel.declare_ok()
     ((_, body, properties),) = channel.published
     assert (body, properties.raw_headers[-1]) == (b"one", 0)
+
+
+def test_original_stays_until_a_new_quorum_queue_is_sure_to_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module, "Connection", Connection)
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    world = World("quorum")
+    world.publish(b"early", b"late")
+    channel = world.open()
+    channel.confirm(1)
+    assert not world.kept and not world.publisher.is_settled
+    now[0] += 2.5
+    channel.confirm(2)
+    assert world.kept == [b"late"]
+    world.run_later()
+    assert world.kept == [b"late", b"early"] and world.publisher.is_settled
+
+
+def test_original_that_the_broker_took_back_is_not_acknowledged_for_a_new_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "Connection", Connection)
+    world = World("quorum")
+    world.publish(b"one")
+    world.open().confirm(1)
+    world.wanted = False
+    world.run_later()
+    assert not world.kept and world.publisher.is_settled

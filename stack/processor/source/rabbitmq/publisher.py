@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import count
+from time import monotonic
 from typing import Any, NamedTuple
 
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
@@ -20,6 +21,9 @@ from stack.processor.source.rabbitmq.topology import RetryMessage
 # Seconds until a copy that the broker did not take is published again; between attempts to connect, at most; and until
 # a queue that it refuses is asked for again.
 _PUBLISH_AGAIN, _LONGEST_DELAY, _ASK_AGAIN = 1.0, 15.0, 15.0
+# Seconds after which a quorum queue outlives its broker: RabbitMQ 4.0 forgets one that it was killed within half a
+# second of, and the messages that it has confirmed with it.
+_LASTING = 2.0
 _ACCESS_REFUSED, _INEQUIVALENT = 403, 406
 
 Confirmed = Callable[[], None]
@@ -66,6 +70,9 @@ class RetryPublisher:
         self._numbers = count(1)
         self._declared: set[str] = set()
         self._declaring = ""
+        # When each queue is sure to last, and the copies that are confirmed, but not yet sure to.
+        self._lasts_from: dict[str, float] = {}
+        self._unsure: list[PublishRequest] = []
         self._returned: set[int] = set()
         self._is_careful = False
         self._is_closed = False
@@ -92,7 +99,7 @@ class RetryPublisher:
             self._connection.close()
 
     def _requests_left(self) -> list[PublishRequest]:
-        return [*self._waiting, *(sent.request for sent in self._unconfirmed.values())]
+        return [*self._waiting, *(sent.request for sent in self._unconfirmed.values()), *self._unsure]
 
     def _advance(self) -> None:
         """Send what waits, as far as that can be done now."""
@@ -121,6 +128,8 @@ class RetryPublisher:
 
     def _on_declared(self, queue: str, _frame: object) -> None:
         self._declared.add(queue)
+        if self._queue_type == "quorum":
+            self._lasts_from.setdefault(queue, monotonic() + _LASTING)
         self._declaring = ""
         self._advance()
 
@@ -159,12 +168,26 @@ class RetryPublisher:
                 self._delays.reset()
                 if self._reported.pop(copy.queue, ""):
                     self._report_refusals()
-                request.confirmed()
+                self._confirm(copy.queue, request)
             else:
                 self._loop.call_later(_PUBLISH_AGAIN, self.publish, request)
             self._returned.discard(tag)
         self._is_careful = self._is_careful and bool(self._unconfirmed or self._waiting)
         self._advance()
+
+    def _confirm(self, queue: str, request: PublishRequest) -> None:
+        """Have the original acknowledged, where the queue of the copy may be new only once it is sure to last."""
+        seconds = self._lasts_from.get(queue, 0.0) - monotonic()
+        if seconds <= 0:
+            request.confirmed()
+            return
+        self._unsure.append(request)
+        self._loop.call_later(seconds, partial(self._confirm_unsure, request))
+
+    def _confirm_unsure(self, request: PublishRequest) -> None:
+        self._unsure.remove(request)
+        if request.is_wanted():
+            request.confirmed()
 
     def _connect(self) -> None:
         if not self._is_closed and not self._connection:
