@@ -84,8 +84,8 @@ def to_topic(key: str) -> str:
 
 
 # Seconds in each unit of Go's time.ParseDuration.
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 # Go counts nanoseconds in 64 bits; these are the whole hours that fit, and leave room for a margin.
 _MOST_HOURS = 2_562_047
 _SHOWN = 40
