@@ -23,10 +23,12 @@ from stack.bench.environment import (
 )
 from stack.bench.program import Program, run_command, run_program
 from stack.bench.rows import OWN, Figures
+from stack.bench.start import run_container
 from stack.bench.tasks import fleet
 from stack.errors import StackError
 from stack.plan import gateway
 from stack.plan.function import image_repository, service_name
+from stack.plan.render import gateway_image
 from stack.run.provision.machine import install_package
 from stack.state.workspace import PROGRAM, VARIABLE, write_file
 
@@ -99,10 +101,11 @@ def listens(port: int) -> bool:
 # No function of the user's: its images are removed at the end.
 _NAME = "tidegate-bench-gateway"
 _CODE = b"def handler(context, event):\n    return event.body\n"
+_PLAIN_FILE = "/etc/plain.cfg"
 
 
 def open_gateway(env: BenchEnv, stack: ExitStack) -> Contestants:
-    """Compare the two ways to one worker, both within Docker's network.
+    """Compare the gateway with a plain HAProxy before the same worker, all within Docker's network.
 
     A published port is left out of both: its proxy takes as much of a core as the worker or the gateway.
 
@@ -117,12 +120,26 @@ def open_gateway(env: BenchEnv, stack: ExitStack) -> Contestants:
     env.run_task("deploy-function", _NAME)
     stack.callback(_forget, env)
     addresses = _find_addresses(env)
+    places = {
+        OWN: addresses[gateway.SERVICE],
+        "plain": stack.enter_context(_run_plain(env, addresses[service_name(_NAME)])),
+    }
 
-    def measure(service: str) -> Figures:
+    def measure(name: str) -> Figures:
         # The worker takes any path.
-        return {"rate": load(f"http://{addresses[service]}:{gateway.PORT}/{_NAME}/", env.scale.seconds)}
+        return {"rate": load(f"http://{places[name]}:{gateway.PORT}/{_NAME}/", env.scale.seconds)}
 
-    return {OWN: partial(measure, gateway.SERVICE), "direct": partial(measure, service_name(_NAME))}
+    return {name: partial(measure, name) for name in places}
+
+
+@contextmanager
+def _run_plain(env: BenchEnv, worker: str) -> Iterator[str]:
+    """Run a HAProxy with one server, of the gateway's image; yield its address in Docker's network."""
+    arguments = ["--network", env.network, "--env", f"WORKER={worker}"]
+    arguments += ["--volume", f"{PROGRAMS / 'haproxy.cfg'}:{_PLAIN_FILE}:ro", gateway_image(env.stack.inputs)]
+    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    with run_container([*arguments, "haproxy", "-f", _PLAIN_FILE]) as name:
+        yield run_command(["docker", "inspect", "--format", template, name]).strip()
 
 
 def _find_addresses(env: BenchEnv) -> dict[str, str]:

@@ -49,13 +49,13 @@ def _measure_function(env: BenchEnv) -> Figures:
         write_file(config, FunctionSpec("echo", triggers).render())
         mounts = ["--volume", f"{config}:{_CONFIG}:ro", "--volume", f"{PROGRAMS}:/opt/nuclio:ro"]
         options = ["--network", env.network, "--publish", f"127.0.0.1::{HEALTH_PORT}", *mounts]
-        with _run_container([*options, env.processor_image]) as container:
+        with run_container([*options, env.processor_image]) as container:
             return {"time": _wait_until_ready(container)}
 
 
 def _measure_import(env: BenchEnv) -> Figures:
     command = ["python3", "-c", "import pika, nuclio_sdk"]
-    with _run_container([env.processor_image, *command]) as container:
+    with run_container([env.processor_image, *command]) as container:
         run_command(["docker", "wait", container])
         state = _inspect(container)["State"]
         return {"time": _read_time(state["FinishedAt"]) - _read_time(state["StartedAt"])}
@@ -75,7 +75,8 @@ def _wait_until_ready(container: str) -> float:
 
 
 @contextmanager
-def _run_container(arguments: list[str]) -> Iterator[str]:
+def run_container(arguments: list[str]) -> Iterator[str]:
+    """Run a container for the length of the block; yield its name."""
     name = f"tidegate-bench-{uuid4().hex[:8]}"
     try:
         run_command(["docker", "run", "--detach", "--name", name, *arguments])

@@ -1,34 +1,37 @@
-"""The gateway: has it read its configuration again, and tells what it has to do."""
+"""The gateway: has it read its configuration again, and reads its statistics."""
 
-import json
+import csv
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from stack import console
 from stack.config.settings import Settings
 from stack.docker.container import Container
 from stack.docker.engine import Engine
 from stack.docker.probe import ask
-from stack.plan.gateway import CONTROL, CONTROL_PORT, PORT, SERVICE, VERSION_PATH, find_version
+from stack.plan.gateway import CONTROL, CONTROL_PORT, PORT, SERVICE, STATS_PATH, VERSION_PATH, find_version
 from stack.plan.render import Files
 from stack.state.workspace import is_inside
 
 _TIMEOUT_SECONDS = 2.0
-# For what is in a hurry, at an address that not every machine reaches.
-_NEAR_SECONDS = 0.3
 # How long a new configuration may take to be in force, on a busy machine.
 _PATIENCE_SECONDS = 15.0
 _POLL_SECONDS = 0.02
 _REREAD = "USR2"
+# HAProxy's statistics as CSV, without the places where no container is.
+_STATS = f"{STATS_PATH};csv;no-maint"
+# Names in them (templates/gateway/haproxy.cfg): of a function's backend, of its containers, and of the server that
+# requests go to which wait.
+_BACKEND, _CONTAINER, _AGAIN = "function-", "container", "again"
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """One function's requests: in progress or waiting; all there were; and how many containers take them."""
+    """One function at the gateway: how many requests are handled or wait, and the addresses of who gets new ones."""
 
-    requests: int
-    total: int
-    ready: int
+    requests: int = 0
+    addresses: frozenset[str] = frozenset()
 
 
 def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
@@ -48,28 +51,41 @@ def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def read_traffic() -> dict[str, Traffic]:
-    """Ask the gateway, from the network of Tidegate's own programs, for the figures of every function.
+def fetch_traffic(host: str = SERVICE) -> dict[str, Traffic]:
+    """Ask the gateway, on the network of Tidegate's own programs, for every function's traffic, by name.
 
     Raises:
         OSError: it does not answer.
     """
-    document = json.loads(_ask(SERVICE, CONTROL_PORT, "/figures"))
-    return {name: Traffic(**figures) for name, figures in document.items()}
+    return read_traffic(_ask(host, CONTROL_PORT, _STATS))
+
+
+def read_traffic(stats: str) -> dict[str, Traffic]:
+    """Read HAProxy's statistics."""
+    found: dict[str, Traffic] = {}
+    for row in csv.DictReader(stats.removeprefix("# ").splitlines()):
+        if row["pxname"].startswith(_BACKEND):
+            name = row["pxname"].removeprefix(_BACKEND)
+            found[name] = _add(found.get(name, Traffic()), row)
+    return found
+
+
+def _add(traffic: Traffic, row: Mapping[str, str]) -> Traffic:
+    """Add a row of the statistics to what the others tell of the same function."""
+    server, sessions = row["svname"], int(row["scur"] or 0)
+    if server == "BACKEND":
+        return replace(traffic, requests=traffic.requests + sessions)
+    if server == _AGAIN:
+        # What waits is here twice: on its way to where it waits, and as what waits.
+        return replace(traffic, requests=traffic.requests - sessions)
+    if server.startswith(_CONTAINER) and row["status"].startswith("UP"):
+        return replace(traffic, addresses=traffic.addresses | {row["addr"].rpartition(":")[0]})
+    return traffic
 
 
 def find_host(engine: Engine, gateway: Container) -> str:
     """Return where the gateway is on the network of Tidegate's own programs; nothing if it is not there any more."""
     return SERVICE if is_inside() else engine.address(gateway, CONTROL)
-
-
-def dismiss(host: str, function: str, container: str) -> None:
-    """Have a container, by its host name, get no further request; what it has in progress goes on.
-
-    Raises:
-        OSError: the gateway does not answer.
-    """
-    _ask(host, CONTROL_PORT, f"/bye/{function}/{container}", _NEAR_SECONDS)
 
 
 def _read_version(settings: Settings) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from stack.config.settings import AUTO, Processor, Settings
+from stack.config.settings import AUTO, Settings
 from stack.config.trigger import HttpTrigger
 from stack.errors import ConfigError
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT
 from stack.plan.broker import SERVICE as BROKER
 from stack.plan.function import FunctionPlan
-from stack.plan.image import chosen_processor, digest
+from stack.plan.image import digest
 from stack.plan.stack import Service
 from stack.plan.template import fill
 
@@ -21,7 +21,7 @@ _OWN_NAMES = ("localhost", "gateway")
 _NAME = re.compile(r"[a-z0-9._-]+")
 # Names below localhost, and addresses of both kinds.
 _FORMS = ("([a-z0-9_-]+[.])+localhost", "[0-9]{1,3}([.][0-9]{1,3}){3}", r"\[[0-9a-f:.]+\]")
-# Connections to the broker's management and figures; and those kept for processors and the stack's own programs.
+# Connections to the broker's management and figures; and those kept for the stack's own programs.
 _TO_MANAGEMENT, _TO_METRICS, _TO_CONTROL = 512, 128, 512
 # Connections of one address that are let in beyond its number, to be told why they are refused.
 _TOLD = 16
@@ -80,7 +80,6 @@ class Limits:
 
     public: Frontend
     broker: tuple[Frontend, ...]
-    registration: int = _TO_CONTROL
     control: int = _TO_CONTROL
     head: int = 30
     body: int = 30
@@ -94,7 +93,7 @@ class Limits:
     @cached_property
     def total(self) -> int:
         """Return the connections of all frontends; a request that waits for a container has one more, to itself."""
-        return 2 * self.public.connections + self.registration + self.control + self._to_broker
+        return 2 * self.public.connections + self.control + self._to_broker
 
 
 def find_limits(settings: Settings, public_port: int) -> Limits:
@@ -240,24 +239,21 @@ def _port(trigger: HttpTrigger | None) -> int:
 
 SERVICE = "gateway"
 PORT = 8080
-# A port on the network of functions: processors say there that they take requests.
-REGISTRATION_PORT = 8403
 # A port on the network of Tidegate's own programs, and the gateway's name there: it tells them how many requests there
 # are, and leads them to functions' containers, at /containers/ADDRESS/PORT/.
 CONTROL_PORT, CONTROL_HOST = 8405, "gateway-control"
-CONTAINERS_PATH = "/containers/"
+CONTAINERS_PATH, STATS_PATH = "/containers/", "/stats"
+# What the gateway asks each container again and again. A processor that is stopping says so to it, and serves on until
+# the gateway knows; it can tell by the query that it is the gateway who asks.
+_CHECK_PORT, _CHECK_PATH = 8082, "/ready?gateway"
 # A port of the gateway to itself.
 _AGAIN_PORT = 8404
-# Tells processors where that is.
-VARIABLE = "TIDEGATE_GATEWAY"
-# The folder in which it remembers who serves which function, and its volume.
-MEMORY, MEMORY_VOLUME = "/run/tidegate", "gateway-memory"
 
 # Where it tells which configuration it runs with; no function is called so.
 VERSION_PATH = "/-/version"
-_FILES = ("gateway/haproxy.cfg", "gateway/presence.lua")
+_FILES = ("gateway/haproxy.cfg", "gateway/hold.lua")
 # Two versions of a function, each with all its containers, and a few that come or go.
-_SPARE_SEATS = 4
+_SPARE_SLOTS = 4
 # Milliseconds that a request waits for a container: of a function that runs, such as while it starts again; of one
 # that is to be started first.
 _HOLD, _WAKE = 30_000, 120_000
@@ -269,16 +265,14 @@ _LONGEST = "24h"
 class Route:
     """One function's place in the gateway; `absence` is told to who asks while no one answers.
 
-    Docker's DNS finds its containers at `host`. Nuclio's own processor says nothing of itself (`is_foreign`), so that
-    the gateway has to find and to ask it.
+    Docker's DNS finds its containers at `host`; `slots` is how many of them the gateway can have at once.
     """
 
     name: str
     host: str
     is_open: bool
-    is_foreign: bool
     hold: int
-    seats: int
+    slots: int
     absence: str
     guard: Guard = field(default_factory=Guard)
 
@@ -288,10 +282,9 @@ def plan_routes(services: Sequence[Service], settings: Settings) -> tuple[Route,
     return tuple(_route(service, settings) for service in services if service.is_routed)
 
 
-def is_fully_routed(service: Service, settings: Settings) -> bool:
+def is_fully_routed(service: Service) -> bool:
     """Return whether all events of a function come by the gateway, which knows the containers that take them."""
-    is_http = all(isinstance(trigger, HttpTrigger) for trigger in service.plan.triggers.values())
-    return service.is_routed and is_http and not _is_foreign(service, settings)
+    return service.is_routed and all(isinstance(one, HttpTrigger) for one in service.plan.triggers.values())
 
 
 def find_url(plan: FunctionPlan, settings: Settings) -> str:
@@ -315,12 +308,13 @@ def render_gateway(
         "broker": BROKER,
         "longest": _LONGEST,
         "port": PORT,
-        "registration_port": REGISTRATION_PORT,
         "control_port": CONTROL_PORT,
         "control_host": CONTROL_HOST,
         "containers_path": CONTAINERS_PATH,
         "again_port": _AGAIN_PORT,
-        "memory": MEMORY,
+        "stats_path": STATS_PATH,
+        "check_port": _CHECK_PORT,
+        "check_path": _CHECK_PATH,
         "version_path": VERSION_PATH,
         "version": "",
     }
@@ -343,16 +337,11 @@ def _route(service: Service, settings: Settings) -> Route:
         name=name,
         host=service.plan.host,
         is_open=is_open,
-        is_foreign=_is_foreign(service, settings),
         hold=_WAKE if service.limits.is_automatic else _HOLD,
-        seats=2 * most + _SPARE_SEATS,
+        slots=2 * most + _SPARE_SLOTS,
         absence=_explain_absence(service, name),
         guard=find_guard(service.plan, settings),
     )
-
-
-def _is_foreign(service: Service, settings: Settings) -> bool:
-    return chosen_processor(service.plan.function.config, settings) is Processor.NUCLIO
 
 
 def _explain_absence(service: Service, name: str) -> str:

@@ -17,17 +17,13 @@ from stack.plan.function import FunctionPlan, bound_queues, processor_document
 from stack.plan.gateway import CONTROL as CONTROL_NETWORK
 from stack.plan.gateway import (
     CONTROL_HOST,
-    MEMORY,
-    MEMORY_VOLUME,
     PORT,
-    REGISTRATION_PORT,
     GatewayLogin,
     render_gateway,
 )
 from stack.plan.gateway import FOLDER as LOGIN_FOLDER
 from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.plan.gateway import VARIABLE as GATEWAY_VARIABLE
 from stack.plan.image import BaseImage, BaseImages, lay_base_image
 from stack.plan.secret import Mount
 from stack.plan.stack import (
@@ -144,11 +140,8 @@ def render_compose(inputs: Inputs) -> bytes:
         "timeout_environment": {TIMEOUT_VARIABLE: f"{parse_duration(inputs.settings.defaults.event_timeout):g}"},
         "login_folder": LOGIN_FOLDER,
         "login_mounted": LOGIN_MOUNTED,
-        "gateway_environment": {GATEWAY_VARIABLE: f"{GATEWAY}:{REGISTRATION_PORT}"},
         "control_network": CONTROL_NETWORK,
         "control_host": CONTROL_HOST,
-        "memory": MEMORY,
-        "memory_volume": MEMORY_VOLUME,
         "rabbitmq_image": rabbitmq_image(inputs),
         "rabbitmq_volume": name_volume(inputs.base_images),
         "files_label": FILES_LABEL,

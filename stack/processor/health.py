@@ -25,7 +25,7 @@ Pages = Mapping[bytes, Callable[[], Page]]
 
 
 class PageServer:
-    """Answers one request for each connection with the page of its path; never waits for a client."""
+    """Answers one request for each connection with the page of its target, or else of its path; waits for no client."""
 
     def __init__(self, port: int, pages: Pages) -> None:
         try:
@@ -89,8 +89,9 @@ class PageServer:
         connection.close()
 
     def _answer(self, request: bytes) -> bytes:
-        path = request.split(b" ", 2)[1].partition(b"?")[0] if request.count(b" ") >= 2 else b""
-        page = self._pages[path]() if path in self._pages else Page(404, "application/json", b"{}")
+        target = request.split(b" ", 2)[1] if request.count(b" ") >= 2 else b""
+        make = self._pages.get(target) or self._pages.get(target.partition(b"?")[0])
+        page = make() if make else Page(404, "application/json", b"{}")
         head = (
             f"HTTP/1.1 {page.status} {_REASONS[page.status]}\r\nContent-Type: {page.content_type}\r\n"
             f"Content-Length: {len(page.body)}\r\nConnection: close\r\n\r\n"

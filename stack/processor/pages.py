@@ -18,6 +18,9 @@ from stack.processor.worker_state import WorkerState
 
 # Seconds over which the rate is told; at least so many lie between two of the looks that it is made of.
 _WINDOW, _STEP = 60.0, 1.0
+# Seconds without a question of the gateway's from which on there is none; for which a stop waits for one at most; and
+# in which what the gateway sent before it knew arrives.
+_ABSENT, _LONGEST_DRAIN, _UNDER_WAY = 5.0, 2.0, 0.3
 # Seconds at one event from which on a worker is told of.
 STUCK_SECONDS = 60.0
 
@@ -49,17 +52,53 @@ class ProcessorStats:
     restarts: int
 
 
+class Drain:
+    """The time for which requests are still taken although the processor stops: until the gateway knows.
+
+    The gateway asks `/ready?gateway` of each container twice a second; a stop waits until it was answered that the
+    processor stops, and for what the gateway has sent meanwhile. Where no gateway has asked, nothing is waited for.
+    """
+
+    def __init__(self) -> None:
+        self._asked = self._told = self._latest = float("-inf")
+
+    @property
+    def ends(self) -> float:
+        """Return when it is over, in seconds of the monotonic clock; long ago if it has not begun."""
+        return self._latest if self._told < 0 else min(self._latest, self._told + _UNDER_WAY)
+
+    def begin(self) -> float:
+        """Begin, since the processor is told to stop; return when it is over at the latest."""
+        now = monotonic()
+        self._latest = now + (_LONGEST_DRAIN if now - self._asked < _ABSENT else 0.0)
+        return self._latest
+
+    def note(self) -> None:
+        """Note that the gateway asks."""
+        self._asked = monotonic()
+        if self._latest > 0 and self._told < 0:
+            self._told = self._asked
+
+
 class Reporter:
     """Makes the pages."""
 
-    def __init__(self, function: Function, workers: Sequence[WorkerState], find_trouble: Callable[[], str]) -> None:
+    def __init__(
+        self, function: Function, workers: Sequence[WorkerState], find_trouble: Callable[[], str], drain: Drain
+    ) -> None:
+        self._drain = drain
         self._function = function
         self._workers = workers
         self._find_trouble = find_trouble
         self._total = Total([worker.spec.stats for worker in workers])
         self._recent = RecentOutcomes()
         self._looks: deque[tuple[float, float]] = deque([(monotonic(), 0.0)])
-        self.health_pages: Pages = {b"/ready": self._tell_ready, b"/live": self._tell_live, b"/status": self._tell}
+        self.health_pages: Pages = {
+            b"/ready": self._tell_ready,
+            b"/ready?gateway": self._tell_gateway,
+            b"/live": self._tell_live,
+            b"/status": self._tell,
+        }
         self.metric_pages: Pages = {b"/metrics": self._tell_metrics}
 
     def measure(self) -> ProcessorStats:
@@ -101,6 +140,11 @@ class Reporter:
         stats = self.measure()
         trouble = {"error": stats.reason, "failing_seconds": round(stats.failing_seconds, 1)}
         return _as_json(503, trouble) if stats.reason else _as_json(200, {})
+
+    def _tell_gateway(self) -> Page:
+        """Say the same to the gateway, by as little work as can be."""
+        self._drain.note()
+        return _as_json(503 if self._find_trouble() else 200, {})
 
     def _tell_live(self) -> Page:
         return _as_json(200, {})

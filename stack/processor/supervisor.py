@@ -16,7 +16,7 @@ from nuclio_sdk import Logger
 
 from stack.processor.configuration import Function
 from stack.processor.health import PageServer
-from stack.processor.pages import Reporter, open_servers
+from stack.processor.pages import Drain, Reporter, open_servers
 from stack.processor.process import Process, start_process
 from stack.processor.status import State, Status
 from stack.processor.worker_spec import Role, WorkerSpec
@@ -73,12 +73,14 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._timeouts = TimeoutMonitor(function.event_timeout)
         self._pids = PidsLimit()
-        self._reporter = Reporter(function, self._workers, self._find_trouble)
+        self._drain = Drain()
+        self._reporter = Reporter(function, self._workers, self._find_trouble, self._drain)
         self._servers: list[PageServer] = []
         self._deadline: float | None = None
         self._exit_code = 0
         self._was_ready = False
         self._stopped_at = 0.0
+        self._is_draining = False
 
     def run(self, health_port: int, metrics_port: int) -> int:
         """Serve; return the exit status."""
@@ -101,10 +103,10 @@ class Supervisor:
         return self._exit_code
 
     def stop(self, exit_code: int = 0) -> None:
-        """Stop all processes."""
-        now = self._stopped_at = monotonic()
+        """Stop all processes; those that take requests once the gateway knows."""
+        self._stopped_at = monotonic()
         longest = max((worker.spec.trigger.termination_timeout for worker in self._workers), default=0.0)
-        self._deadline = now + longest + _GRACE
+        self._deadline = self._drain.begin() + longest + _GRACE
         self._exit_code = exit_code
         for worker in self._workers:
             worker.spec.close_ports()
@@ -227,7 +229,7 @@ class Supervisor:
     def _stop_processes(self) -> None:
         """Tell every process to stop, dispatched workers only after their dispatcher, which may have messages."""
         assert self._deadline is not None
-        late = monotonic() >= self._deadline
+        late, self._is_draining = monotonic() >= self._deadline, monotonic() < self._drain.ends
         dispatchers = {
             worker.spec.trigger.name
             for worker in self._workers
@@ -239,6 +241,8 @@ class Supervisor:
             if late:
                 self._logger.warn(f"{worker.spec.title}: still busy, killed")
                 worker.process.kill()
+            elif self._is_draining and worker.spec.takes_requests:
+                continue
             elif worker.spec.role is not Role.DISPATCHED or worker.spec.trigger.name not in dispatchers:
                 worker.process.stop()
         if late:
@@ -264,7 +268,7 @@ class Supervisor:
         """Return the seconds until something is due without anything happening; None if nothing is."""
         due = [self._timeouts.due, self._pids.due]
         if self._deadline is not None:
-            due.append(self._deadline)
+            due += [self._deadline, *([self._drain.ends] if self._is_draining else [])]
         else:
             due += [worker.start_at for worker in self._workers if worker.process is None]
             due += [worker.leaves_by for worker in self._workers if worker.process and worker.leaves_by is not None]
@@ -275,4 +279,6 @@ class Supervisor:
         if self._deadline is not None:
             return "stopping"
         now = monotonic()
-        return next((trouble for worker in self._workers if (trouble := worker.find_trouble(now))), "")
+        # A dispatcher that still starts waits for its workers, which know why.
+        workers = sorted(self._workers, key=lambda worker: worker.is_starting)
+        return next((trouble for worker in workers if (trouble := worker.find_trouble(now))), "")

@@ -63,6 +63,11 @@ class WorkerSpec:
         """The name under which Nuclio logs what a handler says here."""
         return f"processor.{self.trigger.kind}.w{self.index}.python.logger"
 
+    @property
+    def takes_requests(self) -> bool:
+        """Return whether its process listens to clients, the gateway among them."""
+        return any(spec.ports for spec in (self, *self.pool))
+
     def close_ports(self) -> None:
         """Close this process's copies of the ports: they must end when the source that serves them closes its own."""
         for port in (port for spec in (self, *self.pool) for port in spec.ports):
@@ -70,7 +75,7 @@ class WorkerSpec:
 
 
 def plan_workers(function: Function, files: CrashFiles | None = None) -> tuple[WorkerSpec, ...]:
-    """Return the workers of a function, the sockets that they need already listening.
+    """Return the workers of a function, whose ports are taken already.
 
     Raises:
         ConfigurationError: a trigger is of a kind that is not supported, or its address cannot be listened on.
@@ -154,10 +159,22 @@ def _listen(trigger: Trigger) -> tuple[socket.socket, ...]:
     if not port.isdigit():
         host, port = trigger.url, str(HTTP_PORT)
     try:
-        return (socket.create_server((host, int(port)), backlog=BACKLOG),)
+        return (_bind(host, int(port)),)
     except OSError as error:
         address = f"{host}:{port}"
         raise ConfigurationError(f"spec.triggers.{trigger.name}.url: cannot listen on {address}: {error}") from None
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Take a port; its source listens when there is a worker, since no client is to wait before."""
+    bound = socket.socket()
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _open_listener() -> socket.socket:

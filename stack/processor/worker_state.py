@@ -90,6 +90,11 @@ class WorkerState:
         """Return whether the last process ended for a reason that no other start changes."""
         return self._status.state is State.BROKEN
 
+    @property
+    def is_starting(self) -> bool:
+        """Return whether the process has said nothing of itself yet."""
+        return self._status.state is State.STARTING
+
     def park(self) -> None:
         """Start no process until the place is renewed."""
         self.start_at = float("inf")

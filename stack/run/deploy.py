@@ -33,7 +33,7 @@ from stack.run.function_status import FunctionStatus, describe_functions
 from stack.run.interruption import interruptible
 from stack.run.revision import explain_loss, find_revision, note_attempt, prune_revisions
 from stack.run.revision_tag import keep_images, take_latest
-from stack.run.rollout import Farewell, Outcome, Rollout, open_farewell
+from stack.run.rollout import Handover, Outcome, Rollout, find_endpoints, open_handover
 from stack.run.scale import settle_scaler
 from stack.run.up import bring_up
 from stack.state.deploy_log import ROLLBACK
@@ -317,29 +317,34 @@ class Deploy:
         """Put functions in the place of their older selves, which may still be finishing their events."""
         outcomes, stopping = list[Outcome](), list[Future[None]]()
         with ThreadPoolExecutor(1) as pool, lock(self.stack.workspace, STACK, is_shared=True):
-            farewell = pool.submit(open_farewell, self.stack, services, sight.gateway)
+            handover = pool.submit(open_handover, self.stack, services, sight.gateway)
             rollout = Rollout(self.stack.reread(), tuple(services), self.board, self.message, self.restores)
             with closing(rollout.run()) as found:
                 for outcome in found:
                     outcomes.append(outcome)
-                    stopping.append(self._relieve(outcome, farewell.result()))
+                    stopping.append(self._relieve(outcome, handover.result()))
         started = tuple(one for outcome in outcomes for one in outcome.started)
         for name in self._ready:
             if name not in {one.plan.name for one in started}:
                 self.board.tell(name, READY)
         return replace(outcomes[-1], started=started), stopping
 
-    def _relieve(self, outcome: Outcome, farewell: Farewell) -> "Future[None]":
-        """Have what is replaced stop, and say what is ready once that takes nothing new, whenever its events end.
+    def _relieve(self, outcome: Outcome, handover: Handover) -> "Future[None]":
+        """Have what is replaced stop once the new gets requests, and say what is ready once only the new does.
 
-        Whoever is told that a function is ready calls it, and is not to be answered by its older self.
+        Whoever is told that a function is ready calls it, and is not to be answered by its older self, whenever that
+        ends its events.
         """
+        older = find_endpoints(outcome.replaced)
         pool = ThreadPoolExecutor(1)
-        stopping = pool.submit(self.stack.engine.stop, outcome.replaced)
-        pool.shutdown(wait=False)
         with interruptible(_LEFT_OVER):
             try:
-                farewell.wait(outcome.replaced, stopping)
+                handover.wait_until_known(outcome)
+            finally:
+                stopping = pool.submit(self.stack.engine.stop, outcome.replaced)
+                pool.shutdown(wait=False)
+            try:
+                handover.wait_until_gone(older, stopping)
             finally:
                 for one in outcome.started:
                     self.board.tell(one.plan.name, READY)

@@ -8,16 +8,17 @@ of power, leaves a stack that is as it was, and a container beside it that the n
 """
 
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from stack.docker.container import Container
 from stack.docker.engine import Engine
-from stack.docker.gateway import dismiss, find_host
+from stack.docker.gateway import fetch_traffic, find_host
 from stack.docker.probe import confirm
 from stack.docker.readiness import watch_services
 from stack.docker.stack import Stack
@@ -257,45 +258,70 @@ def _holding_ports(services: Sequence[Service], before: Sequence[Container]) -> 
     return fixed & {one.service for one in before}
 
 
-# How long an older version may take to say goodbye to the gateway and the broker; its events are its own matter.
-_PATIENCE_SECONDS = 1.0
-# Docker calls a container by so many letters of its id, and so do its programs.
-_NAME_LETTERS = 12
+# How long the gateway may take to send requests to new containers, which are ready, and none to those that stop; and
+# for how long those that stop are waited for that get messages, too, or whom the gateway cannot be asked about.
+_GATEWAY_SECONDS, _PATIENCE_SECONDS, _POLL_SECONDS = 5.0, 1.0, 0.02
+
+
+class Endpoint(NamedTuple):
+    """A function and the address of one of its containers."""
+
+    function: str
+    address: str
+
+
+def find_endpoints(containers: Iterable[Container]) -> set[Endpoint]:
+    """Return where containers are, of those that run."""
+    return {Endpoint(one.function, one.network_address) for one in containers if one.network_address}
 
 
 @dataclass(frozen=True)
-class Farewell:
-    """Says goodbye for older containers that are being stopped; what they have in progress is waited for by others."""
+class Handover:
+    """Waits for the gateway while new containers take the place of older ones, of which it learns by itself."""
 
+    engine: Engine
     host: str
-    """Where the gateway is told; nothing if there is none."""
+    """Where the gateway can be asked; nothing if there is none."""
     is_complete: bool
     """Whether all that comes to the functions comes by the gateway."""
 
-    def wait(self, replaced: Sequence[Container], stopping: "Future[None]") -> None:
-        """Return when nothing new comes to them, or they are stopped, or after a while where no one can know.
+    def wait_until_known(self, outcome: Outcome) -> None:
+        """Return when new containers get requests, or after a while: a request waits that finds no container."""
+        routed = {one.plan.service for one in outcome.started if one.is_routed and one.replicas}
+        if not (self.host and routed):
+            return
+        older = {one.id for one in outcome.replaced}
+        found = [one for one in self.engine.listed() if one.service in routed and one.id not in older]
+        new = find_endpoints(found)
+        self._wait(lambda current: new <= current, is_over=lambda: False)
 
-        They need not be asked: one that is busy may answer only when its event is done.
+    def wait_until_gone(self, older: Collection[Endpoint], stopping: "Future[None]") -> None:
+        """Return when nothing new comes to older containers, or they are stopped, or after a while.
+
+        They are not waited for any longer: one that is busy may stop only when its event is done.
         """
-        if not (self._dismiss(replaced) and self.is_complete):
+        is_told = bool(self.host) and self._wait(lambda current: current.isdisjoint(older), is_over=stopping.done)
+        if not (is_told and self.is_complete):
             wait([stopping], timeout=_PATIENCE_SECONDS)
 
-    def _dismiss(self, replaced: Sequence[Container]) -> bool:
-        """Have the gateway send them nothing more; say whether this machine reaches it."""
-        if not self.host:
-            return False
-        try:
-            for one in replaced:
-                dismiss(self.host, one.function, one.id[:_NAME_LETTERS])
-        except OSError:
-            return False
+    def _wait(self, is_met: Callable[[set[Endpoint]], bool], *, is_over: Callable[[], bool]) -> bool:
+        """Wait until those who get requests are as they should be; return whether this machine reaches the gateway."""
+        deadline = time.monotonic() + _GATEWAY_SECONDS
+        while time.monotonic() < deadline and not is_over():
+            try:
+                traffic = fetch_traffic(self.host)
+            except OSError:
+                return False
+            if is_met({Endpoint(name, one) for name, found in traffic.items() for one in found.addresses}):
+                return True
+            time.sleep(_POLL_SECONDS)
         return True
 
 
-def open_farewell(stack: Stack, services: Sequence[Service], gateway: Container | None) -> Farewell:
-    """Find out how the older containers of functions can be seen to leave."""
-    is_complete = all(is_fully_routed(one, stack.settings) for one in services)
-    return Farewell(find_host(stack.engine, gateway) if gateway else "", is_complete)
+def open_handover(stack: Stack, services: Sequence[Service], gateway: Container | None) -> Handover:
+    """Find out where the gateway can be asked."""
+    is_complete = all(is_fully_routed(one) for one in services)
+    return Handover(stack.engine, find_host(stack.engine, gateway) if gateway else "", is_complete)
 
 
 @dataclass(frozen=True)

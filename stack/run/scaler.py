@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack import console
-from stack.docker.gateway import Traffic, read_traffic
+from stack.docker.gateway import Traffic, fetch_traffic
 from stack.docker.stack import Stack
 from stack.errors import StackError
 from stack.plan.function import own_queues
@@ -67,7 +67,7 @@ class Scaler:
         """
         self.stack = self.stack.reread()
         services = _find_services(self.stack)
-        traffic = read_traffic()
+        traffic = fetch_traffic()
         depths = find_broker(self.stack).depths()
         short = self._find_short(services)
         for service in services:

@@ -16,10 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pika
-import pytest
 
-from stack.docker.stack import open_stack
-from stack.run.rollout import open_farewell
+from stack.docker.container import Container
+from stack.docker.gateway import fetch_traffic, find_host
+from stack.docker.stack import Stack, open_stack
+from stack.run.rollout import find_endpoints, open_handover
 from stack.state.workspace import Workspace as RunWorkspace
 from tests.docker.workspace import Workspace, fetch, wait_until
 
@@ -212,26 +213,32 @@ def test_older_version_that_keeps_the_lock_is_sent_nothing_new(workspace: Worksp
     assert process.returncode == 0
 
 
-def test_goodbye_is_said_at_once_and_what_the_gateway_does_not_know_of_is_waited_for(
-    workspace: Workspace, author: Author, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stack.run.rollout._PATIENCE_SECONDS", 120)
+def test_deploy_waits_for_what_the_gateway_says_and_else_for_the_end(workspace: Workspace, author: Author) -> None:
     write(author, "gw-bye", "one")
     workspace.invoke("deploy-function", "gw-bye")
     stack = open_stack(RunWorkspace(workspace.root))
     containers = {one.service: one for one in stack.engine.listed()}
     (service,) = [one for one in stack.inputs.services if one.plan.name == "gw-bye"]
-    replaced, gateway = [containers["function-gw-bye"]], containers["gateway"]
-    by_gateway, by_end = open_farewell(stack, [service], gateway), open_farewell(stack, [service], None)
-    stopping: Future[None] = Future()
+    replaced, stopping = [containers["function-gw-bye"]], Future[None]()
+    handover = open_handover(stack, [service], containers["gateway"])
+    (endpoint,) = find_endpoints(replaced)
+    assert find_addresses(stack, containers["gateway"], "gw-bye") == {endpoint.address}
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(by_end.wait, replaced, stopping)
-        by_gateway.wait(replaced, stopping)
-        # It is still served, and says so each second.
-        time.sleep(2.5)
-        assert (find_seats(workspace, "gw-bye"), waiting.done()) == ([], False)
-        stopping.set_result(None)
+        waiting = pool.submit(handover.wait_until_gone, [endpoint], stopping)
+        time.sleep(0.5)
+        assert not waiting.done()
+        # It is still there when the gateway has no request for it any more.
+        workspace.docker("kill", "--signal", "TERM", replaced[0].id)
         waiting.result(timeout=60)
+        assert endpoint.address not in find_addresses(stack, containers["gateway"], "gw-bye")
+    began = time.monotonic()
+    open_handover(stack, [service], None).wait_until_gone([endpoint], stopping)
+    assert time.monotonic() - began >= 1
+
+
+def find_addresses(stack: Stack, gateway: Container, name: str) -> frozenset[str]:
+    """Return the addresses of a function's containers that the gateway sends requests to."""
+    return fetch_traffic(find_host(stack.engine, gateway))[name].addresses
 
 
 def test_broken_version_gets_no_request(workspace: Workspace, author: Author) -> None:
@@ -298,12 +305,6 @@ def test_requests_wait_for_a_container_whose_process_died(workspace: Workspace, 
     with ThreadPoolExecutor(4) as pool:
         statuses = Counter(status for status, _ in pool.map(fetch, [url] * 40))
     assert statuses == {200: 40}
-
-
-def find_seats(workspace: Workspace, name: str) -> list[str]:
-    """Return the containers that the gateway sends a function's requests to."""
-    seats = workspace.docker("exec", f"{workspace.project}-gateway-1", "cat", "/run/tidegate/seats").stdout
-    return [fields[2] for line in seats.splitlines() if (fields := line.split())[0] == name]
 
 
 def test_gateway_that_is_killed_is_back(workspace: Workspace, author: Author) -> None:

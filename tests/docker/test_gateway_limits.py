@@ -115,7 +115,7 @@ def test_address_has_so_many_connections(workspace: Workspace, configured: Calla
 def test_flood_of_clients_leaves_room_for_control(workspace: Workspace, configured: Callable[..., None]) -> None:
     port = workspace.settings.ports.gateway
     configured(gateway={"connections": 64, "connections_per_address": 10_000})
-    code = "from stack.docker.gateway import read_traffic; read_traffic(); print('known')"
+    code = "from stack.docker.gateway import fetch_traffic; fetch_traffic(); print('known')"
 
     def is_full() -> bool:
         # Some may still be let in by the process that has the older configuration.

@@ -35,7 +35,7 @@ def restarting(workspace: Workspace) -> Iterator[None]:
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.usefixtures("tally", "restarting")
+@pytest.mark.usefixtures("scoreboard", "restarting")
 def test_a_killed_broker_keeps_what_it_confirmed(
     workspace: Workspace, broker: Broker, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,7 +51,7 @@ def test_a_killed_broker_keeps_what_it_confirmed(
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.usefixtures("tally", "restarting")
+@pytest.mark.usefixtures("scoreboard", "restarting")
 def test_all_come_back_after_all_were_killed(
     workspace: Workspace, broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,7 +72,7 @@ def test_all_come_back_after_all_were_killed(
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.usefixtures("tally", "restarting")
+@pytest.mark.usefixtures("scoreboard", "restarting")
 def test_all_come_back_after_the_engine_was_killed(
     workspace: Workspace, broker: Broker, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:

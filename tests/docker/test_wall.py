@@ -141,23 +141,6 @@ with ThreadPoolExecutor(64) as pool:
 result = {"open": found, "names": [name for name in NAMES if resolve(name)]}
 """
 
-# Passes itself off as another function to the gateway, which listens to processors at one port.
-IMPOSTOR = """
-import http.client, socket
-
-def ask(path):
-    connection = http.client.HTTPConnection("gateway", 8403, timeout=20)
-    connection.request("GET", path)
-    return connection.getresponse().status
-
-result = {
-    "here": ask(f"/here/{VICTIM}/{socket.gethostname()}"),
-    "bye": ask(f"/bye/{VICTIM}/{CONTAINER}"),
-    "figures": ask("/figures"),
-    "own": ask(f"/here/{OWN}/{socket.gethostname()}"),
-}
-"""
-
 
 @pytest.fixture(scope="module")
 def walls(workspace: Workspace) -> Iterator[Callable[..., Any]]:
@@ -218,22 +201,13 @@ def test_nothing_of_the_control_network_answers(workspace: Workspace, walls: Cal
     assert set(places["gateway"]) == {control, f"{workspace.project}_default"}
     bridges = [find_bridge(workspace, network) for network in (control, f"{workspace.project}_default", "bridge")]
     addresses = [address for found in places.values() for address in found.values()]
-    ports = {8070, 8080, 8403, 8405, 5672, 15672, *workspace.settings.ports.model_dump().values()}
+    ports = {8070, 8080, 8405, 5672, 15672, *workspace.settings.ports.model_dump().values()}
     names = ["dashboard", "scaler", "gateway-control", f"{workspace.project}-dashboard-1", "gateway"]
     found = walls(SCAN, HOSTS=[*addresses, *filter(None, bridges)], PORTS=sorted(ports), NAMES=names)
     allowed = {places[service][f"{workspace.project}_default"] for service in ("gateway", "rabbitmq-mqtt")}
     assert {host for host, _ in found["open"]} == allowed
     assert [port for host, port in found["open"] if port in (8070, 8405)] == []
     assert found["names"] == ["gateway"]
-
-
-def test_no_function_passes_itself_off_as_another(workspace: Workspace, walls: Callable[..., Any]) -> None:
-    (container,) = workspace.containers(f"function-{VICTIM}")
-    found = walls(IMPOSTOR, VICTIM=VICTIM, OWN=HOSTILE, CONTAINER=container[:12])
-    assert found == {"here": 503, "bye": 200, "figures": 404, "own": 200}
-    seats = workspace.execute("gateway", "cat", "/run/tidegate/seats").stdout
-    own = [line.split()[2] for line in seats.splitlines() if line.split()[0] == VICTIM]
-    assert own == [container[:12]]
 
 
 def find_addresses(workspace: Workspace, service: str) -> dict[str, str]:

@@ -10,8 +10,6 @@ from stack.plan.gateway import find_url, find_version, plan_routes, render_gatew
 from stack.plan.stack import Service, plan_service
 from tests.unit.plan.samples import make_plan, make_vault
 
-NUCLIO = Settings(processor=Processor.NUCLIO)
-
 
 def make_service(kept: int | None = None, *, is_deployed: bool = True, **spec: Any) -> Service:
     plan = make_plan(**spec)
@@ -53,9 +51,9 @@ def test_who_does_not_run_is_said_to_be_what_it_is(service: Service, is_open: bo
     assert advice in route.absence
 
 
-def test_two_versions_have_seats_at_once() -> None:
+def test_two_versions_have_slots_at_once() -> None:
     (route,) = plan_routes([make_service(minReplicas=1, maxReplicas=7)], Settings())
-    assert route.seats >= 14
+    assert route.slots >= 14
 
 
 def test_version_is_in_the_files_and_changes_with_them() -> None:
@@ -65,7 +63,11 @@ def test_version_is_in_the_files_and_changes_with_them() -> None:
     assert find_version(one) == find_version(render_gateway([make_service()], Settings()))
 
 
-def test_nuclios_own_processor_is_asked() -> None:
-    (own,), (foreign,) = (plan_routes([make_service()], settings) for settings in (Settings(), NUCLIO))
-    assert (own.is_foreign, foreign.is_foreign) == (False, True)
-    assert b"httpchk" in render_gateway([make_service()], NUCLIO)["gateway/haproxy.cfg"]
+@pytest.mark.parametrize("processor", Processor)
+def test_containers_are_found_by_dns_and_asked(processor: Processor) -> None:
+    service = make_service(minReplicas=1, maxReplicas=2)
+    lines = render_gateway([service], Settings(processor=processor))["gateway/haproxy.cfg"].decode().splitlines()
+    (template,) = [line.split() for line in lines if "server-template" in line]
+    assert template[1:4] == ["container", "1-8", f"{service.plan.host}:8080"]
+    assert {"check", "8082", "resolvers"} < set(template)
+    assert "    option httpchk GET /ready?gateway" in lines

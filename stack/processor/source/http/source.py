@@ -10,13 +10,10 @@ from collections.abc import Sequence
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Intake, Report
 from stack.processor.loop import find_runner
-from stack.processor.response import TIMED_OUT, Response
+from stack.processor.response import TIMED_OUT, Response, refuse
 from stack.processor.source.http.connection import HttpConnection
 from stack.processor.source.http.delivery import Begin, HttpDelivery, Outcome, ResponseWriter
-from stack.processor.source.http.door import refuse_newcomers
-from stack.processor.source.http.late import BusyTimer
 from stack.processor.source.http.origin import is_foreign, read_cors, refuse_page
-from stack.processor.source.http.presence import Presence, open_presence
 from stack.processor.stats import Count, EventTimer
 from stack.processor.status import State
 from stack.processor.threads import start_thread
@@ -29,9 +26,35 @@ _LONGEST_LOOK, _SHORTEST_LOOK = 0.5, 0.01
 # Seconds within which a worker that is free has taken a request, also on a machine that is busy: where no one is to
 # wait, one that no one has taken by then is turned away.
 _TAKING = 0.1
-# Seconds of a stop: new connections are still let in, since clients learn late that this container goes; the queue of
-# those who knocked before is emptied; and a connection that has not asked anything yet may still ask.
-_GOODBYE, _LAST_CALL, _HEARING = 0.1, 0.005, 0.25
+# Seconds between looks whether a worker is there.
+_POLL = 0.01
+# Seconds of a stop: new connections are still let in, of clients who are about to connect; and a connection that has
+# not asked anything yet may still ask.
+_LINGER, _HEARING = 0.1, 0.25
+
+
+class BusyTimer:
+    """How long the handler of this process has been at its event; a process without a handler is never at one."""
+
+    def __init__(self, timer: EventTimer, limit: float) -> None:
+        self._timer = timer
+        self._limit = limit
+
+    @property
+    def is_late(self) -> bool:
+        """Return whether the handler has had more time than it may take."""
+        return bool(self._limit) and self._measure() >= self._limit
+
+    def refuse(self, patience: float) -> Response:
+        """Return the answer to a client that has waited for a worker for so many seconds."""
+        seconds = self._measure()
+        at_work = f": it has been at one event for {seconds:.0f} s" if seconds else ""
+        ends = f", and is ended after {self._limit:g} s (eventTimeout)" if seconds and self._limit else ""
+        return refuse(503, f"no worker of this function was free within {patience:g} s{at_work}{ends}")
+
+    def _measure(self) -> float:
+        began = self._timer.read()
+        return time.monotonic() - began if began else 0.0
 
 
 class HttpSource:
@@ -44,7 +67,6 @@ class HttpSource:
         intake: Intake,
         report: Report,
         *,
-        presence: Presence | None = None,
         busy: BusyTimer | None = None,
     ) -> None:
         self.head_limit = trigger.attributes.integer("readBufferSize", _HEAD_LIMIT)
@@ -64,7 +86,6 @@ class HttpSource:
         self._runner = find_runner(intake)
         self._loop = self._runner.loop
         self._report = report
-        self._presence = presence
         self._busy = busy or BusyTimer(EventTimer(), 0.0)
         self._is_shut = False
         self._is_closed = False
@@ -72,7 +93,7 @@ class HttpSource:
         self._is_waking = False
 
     def start(self) -> None:
-        """Listen; return once the loop can be run by others."""
+        """Listen as soon as there is a worker; return once the loop can be run by others."""
         opened = threading.Event()
         self._thread = start_thread("http", lambda: self._run(opened))
         opened.wait()
@@ -84,7 +105,7 @@ class HttpSource:
             self._loop.call_soon_threadsafe(self._respond)
 
     def stop(self) -> None:
-        """Leave the gateway; close each connection on which nothing is under way and, a moment later, the port."""
+        """Close, a moment later, the port, and each connection on which nothing is under way."""
         self._loop.call_soon_threadsafe(self._stop)
 
     def close(self, timeout: float) -> None:
@@ -130,16 +151,17 @@ class HttpSource:
     def _run(self, opened: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
         self._tick()
-        self._servers = [
-            self._loop.run_until_complete(self._loop.create_server(self._connect, sock=port, backlog=BACKLOG))
-            for port in self._ports
-        ]
+        self._servers = self._loop.run_until_complete(self._listen())
         self._report(State.READY, "")
-        if self._presence:
-            self._loop.call_soon(self._presence.begin)
         opened.set()
         self._runner.run()
         self._loop.close()
+
+    async def _listen(self) -> list[asyncio.Server]:
+        """Listen once a worker is there: until then a client is refused, and the gateway asks another container."""
+        while not self._intake.is_served:
+            await asyncio.sleep(_POLL)
+        return [await self._loop.create_server(self._connect, sock=port, backlog=BACKLOG) for port in self._ports]
 
     def _connect(self) -> HttpConnection:
         return HttpConnection(self)
@@ -191,16 +213,7 @@ class HttpSource:
     def _stop(self) -> None:
         """Answer from now on with `Connection: close`."""
         self.is_stopping = True
-        if self._presence:
-            self._leaving = self._loop.create_task(self._presence.leave())
-            self._leaving.add_done_callback(lambda _: self._loop.call_later(_GOODBYE, self._close_door))
-        else:
-            self._loop.call_later(_GOODBYE, self._close_door)
-
-    def _close_door(self) -> None:
-        refuse_newcomers(self._ports[0])
-        # Meanwhile the loop accepts those who have knocked.
-        self._loop.call_later(_LAST_CALL, self._leave)
+        self._loop.call_later(_LINGER, self._leave)
 
     def _leave(self) -> None:
         self._is_shut = True
@@ -230,6 +243,5 @@ class HttpSource:
 
 def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> HttpSource:
     """Return the source of a process, not started yet."""
-    presence = open_presence(function.name, lambda: intake.is_served)
     busy = BusyTimer(spec.timer, function.event_timeout)
-    return HttpSource(spec.trigger, spec.ports, intake, report, presence=presence, busy=busy)
+    return HttpSource(spec.trigger, spec.ports, intake, report, busy=busy)
