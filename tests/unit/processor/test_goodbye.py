@@ -54,6 +54,38 @@ def test_no_request_fails_that_is_sent_until_the_gateway_knows(start: Start, wor
     assert gateway.errors == []
 
 
+class Client(threading.Thread):
+    """Asks on new connections without a pause until it is refused, and keeps what was no answer."""
+
+    def __init__(self, processor: Processor) -> None:
+        super().__init__()
+        self.answers = 0
+        self.errors: list[Exception] = []
+        self._processor = processor
+        self.start()
+
+    def run(self) -> None:
+        while not self.errors:
+            try:
+                assert self._processor.ask("/text").status == 200
+                self.answers += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.errors.append(error)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_clients_are_answered_or_refused_and_never_cut_off(start: Start, workers: int) -> None:
+    triggers = {"web": {"kind": "http", "numWorkers": workers}, "idle": {"kind": "rabbit-mq", "url": "amqp://h:1"}}
+    processor = start("answers", ready=False, triggers=triggers)
+    wait_for(lambda: accepts(processor))
+    clients = [Client(processor) for _ in range(8)]
+    wait_for(lambda: all(client.answers > 10 for client in clients))
+    processor.stop()
+    for client in clients:
+        client.join()
+    assert [type(client.errors[0]) for client in clients] == [ConnectionRefusedError] * 8
+
+
 def test_requests_are_taken_until_the_gateway_knows(start: Start) -> None:
     processor = start("answers")
     assert processor.health("/ready?gateway").status == 200

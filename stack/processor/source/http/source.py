@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Intake, Report
@@ -30,7 +31,7 @@ _TAKING = 0.1
 _POLL = 0.01
 # Seconds of a stop: new connections are still let in, of clients who are about to connect; and a connection that has
 # not asked anything yet may still ask.
-_LINGER, _HEARING = 0.1, 0.25
+_LINGER, _ACCEPTED, _HEARING = 0.1, 0.05, 0.25
 
 
 class BusyTimer:
@@ -213,12 +214,22 @@ class HttpSource:
     def _stop(self) -> None:
         """Answer from now on with `Connection: close`."""
         self.is_stopping = True
-        self._loop.call_later(_LINGER, self._leave)
+        self._loop.call_later(_LINGER, self._begin_to_leave)
 
-    def _leave(self) -> None:
-        self._is_shut = True
+    def _begin_to_leave(self) -> None:
+        self._leaving = self._loop.create_task(self._leave())
+
+    async def _leave(self) -> None:
+        """Close the ports; those who have connected are accepted before, since a port that closes resets them."""
+        ports = [port.dup() for port in self._ports]
         for server in self._servers:
             server.close()
+        for client in [client for port in ports for client in _accept_rest(port)]:
+            client.setblocking(False)
+            await self._loop.connect_accepted_socket(self._connect, client)
+        # asyncio tells a little later of connections that it has accepted itself.
+        await asyncio.sleep(_ACCEPTED)
+        self._is_shut = True
         for connection in list(self.connections):
             connection.finish()
         self._loop.call_later(_HEARING, self._hear_no_more)
@@ -239,6 +250,15 @@ class HttpSource:
         for connection in list(self.connections):
             connection.finish(hear=False)
         self._loop.call_soon(self._runner.stop)
+
+
+def _accept_rest(port: socket.socket) -> list[socket.socket]:
+    """Accept every connection that waits in the queue of a port, and close the port before another one comes."""
+    clients = []
+    with suppress(BlockingIOError), port:
+        while True:
+            clients.append(port.accept()[0])
+    return clients
 
 
 def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> HttpSource:
