@@ -129,8 +129,7 @@ def execute(container: str, *command: str) -> str:
     Raises:
         EngineError: it failed.
     """
-    with explained():
-        return str(docker_cli.container.execute(container, command))
+    return b"".join(read_output(container, *command)).decode(errors="replace")
 
 
 def end_commands() -> None:

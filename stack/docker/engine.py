@@ -5,7 +5,6 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,17 +47,23 @@ class Engine:
     compose_file: Path
 
     def check(self) -> None:
-        """Make sure that Docker can do what is needed.
+        """Make sure that Docker can do what is needed to change the stack.
 
         Raises:
             EngineError: Docker or Compose is missing, too old, not running, or not permitted.
         """
-        with ThreadPoolExecutor() as pool:
-            compose = pool.submit(_find_compose_version)
-            with explained():
-                version = str(docker_api().version()["Version"])
+        self.check_engine()
+        require_version("Docker Compose", _find_compose_version(), MINIMUM_COMPOSE)
+
+    def check_engine(self) -> None:
+        """Make sure that the engine can tell what runs; Compose takes no part in that.
+
+        Raises:
+            EngineError: Docker is missing, too old, not running, or not permitted.
+        """
+        with explained():
+            version = str(docker_api().version()["Version"])
         require_version("Docker Engine", version, MINIMUM_ENGINE)
-        require_version("Docker Compose", compose.result(), MINIMUM_COMPOSE)
 
     def root_folder(self) -> str:
         """Return where Docker keeps its images."""

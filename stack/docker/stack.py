@@ -178,7 +178,7 @@ class Stack:
     def reread(self) -> "Stack":
         """Return the same stack with all state read again: another task may have changed it meanwhile."""
         fresh = replace(self)
-        vars(fresh)["ground"] = self.base_images
+        vars(fresh)["base_images"] = self.base_images
         return fresh
 
     def deployed_service(self, deployment: Deployment) -> Service:

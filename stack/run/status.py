@@ -1,6 +1,7 @@
 """What the user is told of the stack and its functions; run/deploy_report.py tells of deploys."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -43,10 +44,12 @@ def bring_up_and_print() -> None:
 def print_status(*, as_json: bool) -> None:
     """Show every container of the stack, and what each function has done since its container started."""
     stack = open_stack()
-    stack.engine.check()
+    stack.engine.check_engine()
     containers = sorted(stack.engine.containers(), key=lambda one: one.service)
-    broker = _survey_broker(stack, containers)
-    figures = read_figures(stack.engine, containers)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(read_figures, stack.engine, containers)
+        broker = _survey_broker(stack, containers)
+    figures = asked.result()
     urls = _find_urls(stack, containers)
     dead = _count_dead_letters(stack, broker)
     if as_json:
