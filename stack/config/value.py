@@ -170,7 +170,8 @@ def _check_mqtt(text: str) -> str:
 
 
 def _is_host(name: str) -> bool:
-    return bool(name) and not any(character.isspace() for character in name)
+    """Return whether it may be a host's name or address; a number alone is rather a port, or a slip."""
+    return bool(name) and not name.isdecimal() and not any(character.isspace() for character in name)
 
 
 AmqpAddress = Annotated[Address, AfterValidator(_check_amqp)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pika import BlockingConnection, URLParameters
-from pika.exceptions import ConnectionBlockedTimeout
+from pika.exceptions import AMQPError, ConnectionBlockedTimeout
 
 from stack.errors import BrokerError
 from stack.plan.metrics import NODE_COLUMNS, find_alarms
@@ -31,17 +31,25 @@ def connected(broker: Broker, name: str, kept: str) -> Iterator[BlockingConnecti
     """Yield a connection; `kept` says what is not lost where the broker takes no messages.
 
     Raises:
-        BrokerError: it has taken none for too long.
-        AMQPError: the broker cannot be reached, or something else is wrong.
+        BrokerError: the broker does not answer, or has taken no messages for too long.
+        AMQPError: the connection broke, or the broker refused something.
     """
     try:
-        with BlockingConnection(plan_connection(broker, name)) as connection:
+        with _connect(broker, name) as connection:
             yield connection
     except ConnectionBlockedTimeout as error:
         raise BrokerError(
             f"RabbitMQ has taken no messages for {_BLOCKED_SECONDS:.0f} s: it is short of disk or memory. "
             f"{kept} {_NEXT}"
         ) from error
+
+
+def _connect(broker: Broker, name: str) -> BlockingConnection:
+    try:
+        return BlockingConnection(plan_connection(broker, name))
+    except (AMQPError, OSError) as error:
+        address = f"{broker.host}:{broker.amqp_port}"
+        raise BrokerError(f"RabbitMQ does not answer at {address}. Type `invoke up`, then this again.") from error
 
 
 def check_room(broker: Broker) -> None:

@@ -69,7 +69,7 @@ class Replay:
 
 
 # Does something with a letter, the channel and the properties that it came with; tells whether it may go.
-_Deed = Callable[[Any, Letter, Any], bool]
+_Action = Callable[[Any, Letter, Any], bool]
 
 
 @dataclass(frozen=True)
@@ -140,18 +140,18 @@ class _Done:
     total: int
 
 
-def _do(stack: Stack, choice: Choice, deed: _Deed) -> _Done:
+def _do(stack: Stack, choice: Choice, action: _Action) -> _Done:
     with _open_channel(stack) as (broker, channel):
         channel.confirm_delivery()
-        hand = _Hand(channel)
+        reader = _LetterReader(channel)
         queues = _find_queues(stack, broker, choice.function)
         try:
             if choice.through:
-                queues = _find_seen(hand, queues, choice.through)
-            total = sum(hand.count(queue) for queue in queues)
-            return _Done(_visit(hand, queues, choice, deed), total)
+                queues = _find_seen(reader, queues, choice.through)
+            total = sum(reader.count(queue) for queue in queues)
+            return _Done(_visit(reader, queues, choice, action), total)
         finally:
-            hand.give_back()
+            reader.give_back()
 
 
 @contextmanager
@@ -166,9 +166,8 @@ def _open_channel(stack: Stack) -> Iterator[tuple[Broker, Any]]:
         with lock(stack.workspace, "dead-letters"), connected(broker, "tidegate-dead-letters", _KEPT) as connection:
             yield broker, connection.channel()
     except (AMQPError, OSError) as error:
-        address = f"{broker.host}:{broker.amqp_port}"
-        reason = str(error) or type(error).__name__
-        raise BrokerError(f"RabbitMQ at {address}: {reason}. Type `invoke up`, then this again.") from error
+        reason = str(error) or "the connection broke"
+        raise BrokerError(f"RabbitMQ was lost: {reason}. {_KEPT} Type `invoke up`, then this again.") from error
 
 
 def _find_queues(stack: Stack, broker: Broker, name: str) -> list[str]:
@@ -187,7 +186,7 @@ def _find_queues(stack: Stack, broker: Broker, name: str) -> list[str]:
     return [queue for queue in found if queue in own]
 
 
-class _Hand:
+class _LetterReader:
     """The letters that a channel has in progress."""
 
     def __init__(self, channel: Any) -> None:
@@ -236,16 +235,16 @@ class _Hand:
             sleep(_PAUSE)
 
 
-def _visit(hand: _Hand, queues: Sequence[str], choice: Choice, deed: _Deed) -> int:
+def _visit(reader: _LetterReader, queues: Sequence[str], choice: Choice, action: _Action) -> int:
     """Do something with each chosen letter; return how many were taken off their queues."""
     numbers = count(1)
-    held = (one for queue in queues for one in hand.take(queue, numbers, choice.through))
+    held = (one for queue in queues for one in reader.take(queue, numbers, choice.through))
     chosen = (one for one in held if choice.key in ("", one.letter.key) and one.letter.matches(choice.match))
     visited = taken = 0
     for one in islice(chosen, 1 if choice.key else choice.count or None):
         visited += 1
-        if deed(hand.channel, one.letter, one.properties):
-            hand.take_off(one)
+        if action(reader.channel, one.letter, one.properties):
+            reader.take_off(one)
             taken += 1
     if choice.key and not visited:
         raise FunctionError(_GONE)
@@ -256,14 +255,14 @@ def _identify(properties: Any) -> str:
     return " ".join(str(one) for one in (properties.message_id, properties.correlation_id, properties.timestamp))
 
 
-def _find_seen(hand: _Hand, queues: Sequence[str], through: frozenset[str]) -> list[str]:
+def _find_seen(reader: _LetterReader, queues: Sequence[str], through: frozenset[str]) -> list[str]:
     """Return the queues that hold a letter that somebody has seen as the last.
 
     Raises:
         FunctionError: one of these letters is not there any more.
     """
-    seen = [queue for queue in queues if any(one.letter.key in through for one in hand.take(queue, count(1)))]
-    hand.give_back()
+    seen = [queue for queue in queues if any(one.letter.key in through for one in reader.take(queue, count(1)))]
+    reader.give_back()
     if len(seen) != len(through):
         raise FunctionError(_CHANGED)
     return seen

@@ -10,15 +10,15 @@ from urllib.parse import quote
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
-from pika import BasicProperties, BlockingConnection, DeliveryMode
-from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout, NackError, UnroutableError
+from pika import BasicProperties, DeliveryMode
+from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
 
 import stack.processor.source.rabbitmq.properties  # noqa: F401
 from stack.config.attributes import QUORUM
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, FunctionError
 from stack.plan.message import AmqpMessage, MqttMessage, QueueTarget, TestMessage
-from stack.rabbitmq.connection import plan_connection
+from stack.rabbitmq.connection import connected
 from stack.rabbitmq.management import Broker, find_broker
 from stack.rabbitmq.observer import NAME, Observed
 from stack.rabbitmq.transfer import get_unacknowledged, read_unacknowledged
@@ -26,7 +26,7 @@ from stack.state.vault import function_signature_key
 
 # Seconds that the broker may take for each answer.
 _PATIENCE = 10.0
-_BLOCKED = "RabbitMQ takes no messages: it is short of disk or memory. `invoke status` says what to do."
+_KEPT = "What waits in its queues stays there."
 # MQTT's reason for a message which no subscription takes.
 _NO_SUBSCRIBERS = 16
 
@@ -123,21 +123,12 @@ def _open_channel(broker: Broker) -> Iterator[Any]:
         BrokerError: the broker cannot be reached, or refused what was done.
     """
     try:
-        connection = BlockingConnection(plan_connection(broker, NAME))
-    except (AMQPError, OSError) as error:
-        address = f"{broker.host}:{broker.amqp_port}"
-        raise BrokerError(f"RabbitMQ does not answer at {address}. Type `invoke up`, then this again.") from error
-    try:
-        yield connection.channel()
+        with connected(broker, NAME, _KEPT) as connection:
+            yield connection.channel()
     except ChannelClosedByBroker as error:
         raise BrokerError(f"RabbitMQ refused: {error.reply_text}.") from error
-    except ConnectionBlockedTimeout as error:
-        raise BrokerError(_BLOCKED) from error
     except AMQPError as error:
-        raise BrokerError(f"RabbitMQ was lost: {error or 'the connection broke'}.") from error
-    finally:
-        if connection.is_open:
-            connection.close()
+        raise BrokerError(f"RabbitMQ was lost: {str(error) or 'the connection broke'}.") from error
 
 
 def put_message(stack: Stack, function: str, target: QueueTarget, trial: TestMessage) -> None:

@@ -290,7 +290,7 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
                 mqtt(url=url),
                 "spec.triggers.t.url: should be an address such as mqtt://broker.example:1883; it may begin",
             )
-            for url in ("not a url", "http://x", "amqp://b", "mqtt://")
+            for url in ("not a url", "http://x", "amqp://b", "mqtt://", "12", "mqtt://12:1883")
         ),
         *(
             (rabbit(**attributes), f"spec.triggers.t.attributes.{path}: {text}")

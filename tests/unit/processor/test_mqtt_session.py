@@ -59,3 +59,27 @@ def test_a_session_rests_once_a_message_is_acknowledged(start: Start) -> None:
         before = used_seconds(worker)
         time.sleep(1)
         assert used_seconds(worker) - before < 0.2
+
+
+def test_who_is_not_let_in_waits_longer_each_time(start: Start) -> None:
+    """What answers is no MQTT broker: the connection is open for a moment each time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        times: list[float] = []
+        seen = threading.Event()
+
+        def serve() -> None:
+            while len(times) < 5:
+                connection, _ = listener.accept()
+                times.append(time.monotonic())
+                with connection:
+                    connection.recv(1)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            seen.set()
+
+        threading.Thread(target=serve, daemon=True).start()
+        attributes = {"subscriptions": [{"topic": "t"}]}
+        url = f"mqtt://127.0.0.1:{listener.getsockname()[1]}"
+        start("echo", ready=False, triggers={"topic": {"kind": "mqtt", "url": url, "attributes": attributes}})
+        assert seen.wait(PATIENCE)
+        # 0.2 s, and twice as long each time, less a quarter by chance.
+        assert times[4] - times[3] > 2 * (times[1] - times[0])

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from pika.exceptions import ConnectionBlockedTimeout
+from pika.exceptions import AMQPConnectionError, ConnectionBlockedTimeout
 
 from stack.errors import BrokerError
 from stack.plan.broker import GUEST_CREDENTIALS
@@ -36,6 +36,19 @@ def test_who_waited_in_vain_is_told_what_is_not_lost(monkeypatch: pytest.MonkeyP
         "RabbitMQ has taken no messages for 20 s: it is short of disk or memory. Nothing was lost. "
         "`invoke status` says what to do; then this again."
     )
+
+
+@pytest.mark.parametrize("error", [AMQPConnectionError(), OSError(111, "Connection refused")])
+def test_a_broker_that_is_down_does_not_answer(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(connections, "BlockingConnection", connect)
+    with (
+        pytest.raises(BrokerError, match=r"^RabbitMQ does not answer at host:1\. Type `invoke up`, then this again\.$"),
+        connected(BROKER, "name", "Nothing was lost."),
+    ):
+        pass
 
 
 def test_nothing_is_begun_while_the_broker_takes_no_messages(monkeypatch: pytest.MonkeyPatch) -> None:

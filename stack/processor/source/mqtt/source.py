@@ -5,6 +5,7 @@ Messages are acknowledged after the handler.
 """
 
 import asyncio
+import math
 import socket
 import threading
 import time
@@ -137,7 +138,7 @@ class MqttSource:
         self._name = trigger.url_to_show
         self._delays = Delays(_LONGEST_DELAY)
         self._session = 0
-        self._connected_at = 0.0
+        self._connected_at = math.inf
         self._is_stopping = False
         self._address = read_address(trigger)
         self._runner = find_runner(intake)
@@ -324,6 +325,7 @@ class MqttSource:
         self._session += 1
         if time.monotonic() - self._connected_at > _LASTING:
             self._delays.reset()
+        self._connected_at = math.inf
         if not self._is_stopping:
             self._report(State.WAITING, f"the broker {self._name} is gone: {code}")
             self._connect_later()
