@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import yaml
@@ -199,32 +198,23 @@ def is_ready(port: int) -> bool:
         return False
 
 
-# What measures one round of one contestant.
-Contestants = Mapping[str, Callable[[], Figures]]
-# Makes ready what a contest needs; what stays open is closed with the stack.
-OpenContest = Callable[[BenchEnv, ExitStack], Contestants]
+# What measures one round of each subject, by its name.
+Measurements = Mapping[str, Callable[[], Figures]]
+# Makes ready what a comparison needs; what stays open is closed with the stack.
+OpenComparison = Callable[[BenchEnv, ExitStack], Measurements]
 
 
-# Of what takes less than two seconds one round is the median of so many.
-_CALLS = 3
-
-
-def hold_contest(open_contest: OpenContest, env: BenchEnv, names: Sequence[str]) -> Rounds:
-    """Measure the contestants of these names in turn; one that fails is out, and the reason is said."""
+def run_comparison(open_comparison: OpenComparison, env: BenchEnv, names: Sequence[str]) -> Rounds:
+    """Measure the subjects of these names in turn; one that fails is out, and the reason is said."""
     figures: dict[str, list[Figures]] = {name: [] for name in names}
     with ExitStack() as stack:
-        contestants = open_contest(env, stack)
+        measurements = open_comparison(env, stack)
         for name in order_rounds(names, env.scale.rounds):
             if name not in figures:
                 continue
             try:
-                figures[name].append(contestants[name]())
+                figures[name].append(measurements[name]())
             except (StackError, OSError) as error:
                 console.warn(f"{name} could not be measured: {error}")
                 del figures[name]
     return figures
-
-
-def repeat(measure: Callable[[], float]) -> Figures:
-    """Measure something quick several times; return the median of its seconds."""
-    return {"time": median(measure() for _ in range(_CALLS))}

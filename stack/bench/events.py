@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pika
 
-from stack.bench.environment import PROGRAMS, BenchEnv, Contestants, FunctionSpec, Trigger, amqp_trigger, run_processor
+from stack.bench.environment import PROGRAMS, BenchEnv, FunctionSpec, Measurements, Trigger, amqp_trigger, run_processor
 from stack.bench.program import Count, Program, run_command, run_program
 from stack.bench.rows import OWN, Figures
 from stack.config.attributes import QUORUM
@@ -127,11 +127,11 @@ _PREFETCH = 500
 _SLOW_SHARE = 5
 _SLOW_SECONDS = 0.001
 
-# Starts a contestant that consumes a queue and counts.
+# Starts a subject that consumes a queue and counts.
 _Start = Callable[[str, Count], AbstractContextManager[Program]]
 
 
-def open_amqp(env: BenchEnv, stack: ExitStack) -> Contestants:
+def open_amqp(env: BenchEnv, stack: ExitStack) -> Measurements:
     """Compare empty handlers; all are local processes and find the same messages waiting."""
     starts: dict[str, _Start] = {
         OWN: partial(_start_function, env, "count", 1),
@@ -141,7 +141,7 @@ def open_amqp(env: BenchEnv, stack: ExitStack) -> Contestants:
     return {name: partial(_measure, env, start, env.scale.messages) for name, start in starts.items()}
 
 
-def open_workers(env: BenchEnv, stack: ExitStack) -> Contestants:
+def open_workers(env: BenchEnv, stack: ExitStack) -> Measurements:
     """Compare two workers with one, where the handler is busy for a millisecond."""
     turns = str(_count_turns())
     count = env.scale.messages // _SLOW_SHARE
@@ -195,7 +195,7 @@ _SHARE = 2
 _MqttStart = Callable[[BenchEnv, str, Count], AbstractContextManager[Program]]
 
 
-def open_mqtt(env: BenchEnv, stack: ExitStack) -> Contestants:
+def open_mqtt(env: BenchEnv, stack: ExitStack) -> Measurements:
     """Compare a function on the stack's broker and one with a session, as on any broker, with a bare client."""
     starts: dict[str, _MqttStart] = {OWN: _start_on_queue, "session": _start_session, "paho": _start_paho}
     return {name: partial(_measure_mqtt, env, start) for name, start in starts.items()}
@@ -257,11 +257,11 @@ def _start_paho(env: BenchEnv, name: str, count: Count) -> Iterator[Program]:
 _RATE = 500
 _PREFETCH_ROUND_TRIP = 500
 
-# Starts a contestant that takes from the first queue and answers to the second.
+# Starts a subject that takes from the first queue and answers to the second.
 _RoundTripStart = Callable[[BenchEnv, str, str], AbstractContextManager[Program]]
 
 
-def open_round_trip(env: BenchEnv, stack: ExitStack) -> Contestants:
+def open_round_trip(env: BenchEnv, stack: ExitStack) -> Measurements:
     """Compare a handler that publishes over a connection of its own with a consumer that publishes over its own."""
     return {
         OWN: partial(_measure_round_trip, env, _start_function_round_trip),

@@ -140,7 +140,7 @@ _PATIENCE = 20.0
 
 
 class Count:
-    """The counts of one contestant; the file's path is for its environment."""
+    """The counts of one subject; the file's path is for its environment."""
 
     def __init__(self, path: Path) -> None:
         path.write_bytes(bytes(_SLOTS * _SLOT_BYTES))

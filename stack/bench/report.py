@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from stack import console
-from stack.bench.environment import BenchEnv, OpenContest, hold_contest
+from stack.bench.environment import BenchEnv, OpenComparison, run_comparison
 from stack.bench.events import open_amqp, open_mqtt, open_round_trip, open_workers
 from stack.bench.requests import open_gateway, open_http, open_list, open_pages
 from stack.bench.rows import (
@@ -18,17 +18,17 @@ from stack.bench.rows import (
     choose_rows,
     describe_spread,
     explain_broken,
-    find_contestants,
+    find_subjects,
     judge,
 )
 from stack.bench.start import open_memory, open_start
-from stack.bench.tasks import open_all, open_command, open_deploy, open_plan, open_rollback, show_growth
+from stack.bench.tasks import open_deploy, show_growth
 from stack.config.settings import load_settings
 from stack.errors import StackError
 from stack.state.lock import lock
 from stack.state.workspace import make_folder, open_workspace
 
-_CONTESTS: dict[str, OpenContest] = {
+_COMPARISONS: dict[str, OpenComparison] = {
     "amqp": open_amqp,
     "workers": open_workers,
     "http": open_http,
@@ -38,10 +38,6 @@ _CONTESTS: dict[str, OpenContest] = {
     "memory": open_memory,
     "start": open_start,
     "deploy": open_deploy,
-    "rollback": open_rollback,
-    "all": open_all,
-    "plan": open_plan,
-    "command": open_command,
     "list": open_list,
     "pages": open_pages,
 }
@@ -83,18 +79,18 @@ def _making_env(*, quick: bool) -> Iterator[BenchEnv]:
 
 
 def _measure(env: BenchEnv, rows: Sequence[Row]) -> Iterator[Result]:
-    for contest, open_contest in _CONTESTS.items():
-        own = [row for row in rows if row.contest == contest]
+    for comparison, open_comparison in _COMPARISONS.items():
+        own = [row for row in rows if row.comparison == comparison]
         if own:
-            yield from _hold(env, open_contest, own)
+            yield from _hold(env, open_comparison, own)
 
 
-def _hold(env: BenchEnv, open_contest: OpenContest, rows: Sequence[Row]) -> Iterator[Result]:
-    """Yield the results of one contest; those for which this machine lacks something say what."""
+def _hold(env: BenchEnv, open_comparison: OpenComparison, rows: Sequence[Row]) -> Iterator[Result]:
+    """Yield the results of one comparison; those for which this machine lacks something say what."""
     reason = ""
     try:
         with console.working(f"Measuring {rows[0].name}"):
-            rounds = hold_contest(open_contest, env, find_contestants(rows, rows[0].contest))
+            rounds = run_comparison(open_comparison, env, find_subjects(rows, rows[0].comparison))
     except StackError as error:
         console.warn(f"{rows[0].name}: {error}")
         rounds, reason = {}, str(error)

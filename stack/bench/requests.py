@@ -15,8 +15,8 @@ import yaml
 from stack.bench.environment import (
     PROGRAMS,
     BenchEnv,
-    Contestants,
     FunctionSpec,
+    Measurements,
     find_port,
     http_trigger,
     run_processor,
@@ -38,7 +38,7 @@ _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
 _TROUBLES = ("Non-2xx", "Socket errors")
 
 
-def open_http(env: BenchEnv, stack: ExitStack) -> Contestants:
+def open_http(env: BenchEnv, stack: ExitStack) -> Measurements:
     """Compare echoes.
 
     Raises:
@@ -104,7 +104,7 @@ _CODE = b"def handler(context, event):\n    return event.body\n"
 _PLAIN_FILE = "/etc/plain.cfg"
 
 
-def open_gateway(env: BenchEnv, stack: ExitStack) -> Contestants:
+def open_gateway(env: BenchEnv, stack: ExitStack) -> Measurements:
     """Compare the gateway with a plain HAProxy before the same worker, all within Docker's network.
 
     A published port is left out of both: its proxy takes as much of a core as the worker or the gateway.
@@ -164,7 +164,7 @@ _STEP, _BLOCK = 0.5, 1 << 20
 _MOST = {"pss": 120e6 / 1024**2, "cores": 0.1}
 
 
-def open_list(env: BenchEnv, stack: ExitStack) -> Contestants:
+def open_list(env: BenchEnv, stack: ExitStack) -> Measurements:
     """Compare the list of many functions with a static file of the same server.
 
     Raises:
@@ -180,8 +180,8 @@ def open_list(env: BenchEnv, stack: ExitStack) -> Contestants:
     return {OWN: lambda: measure(_LIST), "file": lambda: measure(_FILE)}
 
 
-def open_pages(env: BenchEnv, stack: ExitStack) -> Contestants:
-    """Measure what a hundred open pages take, when nothing happens, after some use; the rival is the limit."""
+def open_pages(env: BenchEnv, stack: ExitStack) -> Measurements:
+    """Measure what a hundred open pages take, when nothing happens, after some use; the reference is the limit."""
     require_wrk()
     stack.enter_context(fleet(env, _DEPLOYED))
     env.run_task("deploy-function", "--all")

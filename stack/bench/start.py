@@ -1,6 +1,5 @@
-"""The time from a container's start until its function is ready; Docker's own part is in neither figure."""
+"""The time until a function is ready, and the memory that it takes while nothing happens."""
 
-import json
 import re
 import sys
 import time
@@ -8,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 from stack.bench.environment import (
     PROGRAMS,
     BenchEnv,
-    Contestants,
     FunctionSpec,
+    Measurements,
     amqp_trigger,
     find_port,
     http_trigger,
@@ -36,9 +34,9 @@ _LOOK = 0.002
 _SECONDS_AND_MORE = re.compile(r"(\.\d{6})\d*")
 
 
-def open_start(env: BenchEnv, stack: ExitStack) -> Contestants:
-    """Compare a function with the import of what it stands on, in containers of the same image."""
-    return {OWN: partial(_measure_function, env), "import": partial(_measure_import, env)}
+def open_start(env: BenchEnv, stack: ExitStack) -> Measurements:
+    """Compare a function with a bare container of the same image; Docker's own part is in both."""
+    return {OWN: partial(_measure_function, env), "bare": partial(_measure_bare, env)}
 
 
 def _measure_function(env: BenchEnv) -> Figures:
@@ -48,30 +46,29 @@ def _measure_function(env: BenchEnv) -> Figures:
         config = env.scratch / "container" / "processor.yaml"
         write_file(config, FunctionSpec("echo", triggers).render())
         mounts = ["--volume", f"{config}:{_CONFIG}:ro", "--volume", f"{PROGRAMS}:/opt/nuclio:ro"]
-        options = ["--network", env.network, "--publish", f"127.0.0.1::{HEALTH_PORT}", *mounts]
-        with run_container([*options, env.processor_image]) as container:
-            return {"time": _wait_until_ready(container)}
+        health = find_port()
+        options = ["--network", env.network, "--publish", f"127.0.0.1:{health}:{HEALTH_PORT}", *mounts]
+        began = time.time()
+        with run_container([*options, env.processor_image]):
+            _wait_until_ready(health)
+            return {"time": time.time() - began}
 
 
-def _measure_import(env: BenchEnv) -> Figures:
+def _measure_bare(env: BenchEnv) -> Figures:
     command = ["python3", "-c", "import pika, nuclio_sdk"]
-    with run_container([env.processor_image, *command]) as container:
+    began = time.time()
+    with run_container(["--network", env.network, env.processor_image, *command]) as container:
         run_command(["docker", "wait", container])
-        state = _inspect(container)["State"]
-        return {"time": _read_time(state["FinishedAt"]) - _read_time(state["StartedAt"])}
+        template = "{{.State.FinishedAt}}"
+        return {"time": _read_time(run_command(["docker", "inspect", "--format", template, container]).strip()) - began}
 
 
-def _wait_until_ready(container: str) -> float:
-    """Return the seconds from its start until it was ready."""
-    document = _inspect(container)
-    began = _read_time(document["State"]["StartedAt"])
-    port = int(document["NetworkSettings"]["Ports"][f"{HEALTH_PORT}/tcp"][0]["HostPort"])
+def _wait_until_ready(port: int) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while not is_ready(port):
         if time.monotonic() > deadline:
             raise StackError(f"the function is not ready after {_READY_SECONDS:g} s")
         time.sleep(_LOOK)
-    return time.time() - began
 
 
 @contextmanager
@@ -85,11 +82,6 @@ def run_container(arguments: list[str]) -> Iterator[str]:
         run_command(["docker", "rm", "--force", "--volumes", name])
 
 
-def _inspect(container: str) -> dict[str, Any]:
-    (document,) = json.loads(run_command(["docker", "inspect", container]))
-    return dict(document)
-
-
 def _read_time(text: str) -> float:
     """Return Docker's time, which has nanoseconds, in seconds since the epoch."""
     return datetime.fromisoformat(_SECONDS_AND_MORE.sub(r"\1", text)).timestamp()
@@ -99,7 +91,7 @@ def _read_time(text: str) -> float:
 _SETTLED = 0.5
 
 
-def open_memory(env: BenchEnv, stack: ExitStack) -> Contestants:
+def open_memory(env: BenchEnv, stack: ExitStack) -> Measurements:
     """Compare local processes; of a function all processes count."""
     return {OWN: partial(_measure_function_memory, env), "pika": partial(_measure_pika, env)}
 

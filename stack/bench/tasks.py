@@ -1,10 +1,8 @@
-"""The time of `invoke --list`, against an Invoke that knows one empty task."""
+"""The time of a deploy, against docker by hand; and how tasks and memory grow with the functions."""
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from itertools import count
 from pathlib import Path
 from time import monotonic, sleep
@@ -13,7 +11,7 @@ from uuid import uuid4
 import yaml
 
 from stack import console
-from stack.bench.environment import BenchEnv, Contestants, find_port, http_trigger, is_ready, repeat
+from stack.bench.environment import BenchEnv, Measurements, find_port, http_trigger, is_ready
 from stack.bench.program import run_command
 from stack.bench.rows import OWN, Figures
 from stack.config.value import memory_bytes
@@ -21,24 +19,7 @@ from stack.contract import HEALTH_PORT, HTTP_PORT
 from stack.errors import StackError
 from stack.plan.function import image_repository, service_name
 from stack.run.revision_tag import revision_repository
-from stack.state.workspace import PROGRAM, write_file
-
-_TASK = b'from invoke import task\n\n\n@task\ndef nothing(context):\n    """Do nothing."""\n'
-
-
-def open_command(env: BenchEnv, stack: ExitStack) -> Contestants:
-    """Compare the two lists."""
-    bare = env.scratch / "bare"
-    write_file(bare / "tasks.py", _TASK)
-    times = {OWN: partial(_time_list, PROGRAM), "invoke": partial(_time_list, bare)}
-    return {name: partial(repeat, measure) for name, measure in times.items()}
-
-
-def _time_list(folder: Path) -> float:
-    began = monotonic()
-    run_command([sys.executable, "-m", "invoke", "--search-root", str(folder), "--list"])
-    return monotonic() - began
-
+from stack.state.workspace import write_file
 
 # No function of the user's: its images are removed at the end.
 _NAME = "tidegate-bench"
@@ -48,7 +29,7 @@ _READY_SECONDS = 30.0
 _LOOK = 0.01
 
 
-def open_deploy(env: BenchEnv, stack: ExitStack) -> Contestants:
+def open_deploy(env: BenchEnv, stack: ExitStack) -> Measurements:
     """Compare two ways to deploy one function over itself."""
     folder, hand, numbers = _prepare(env, stack)
 
@@ -59,22 +40,6 @@ def open_deploy(env: BenchEnv, stack: ExitStack) -> Contestants:
         OWN: lambda: _measure(folder, next(numbers), deploy),
         "docker": lambda: _measure(hand.folder, next(numbers), hand.deploy),
     }
-
-
-def open_rollback(env: BenchEnv, stack: ExitStack) -> Contestants:
-    """Compare a rollback, each of which goes back to where the one before came from, with a start by hand."""
-    folder, hand, numbers = _prepare(env, stack)
-    _write_code(folder, next(numbers))
-    env.run_task("deploy-function", _NAME)
-
-    def roll_back() -> float:
-        return env.time_task(_READY, "rollback-function", _NAME)
-
-    def start() -> float:
-        hand.stop()
-        return hand.start()
-
-    return {OWN: lambda: repeat(roll_back), "docker": lambda: repeat(start)}
 
 
 def _prepare(env: BenchEnv, stack: ExitStack) -> "tuple[Path, ByHand, count[int]]":
@@ -148,35 +113,8 @@ def _write_code(folder: Path, number: int) -> None:
 
 # No functions of the user's: their images are removed at the end.
 _PREFIX = "tidegate-bench-fleet"
-_DEPLOYED, _PLANNED = 20, 50
 _NAME_FLEET = "{{.Repository}}:{{.Tag}}"
 _numbers = count()
-
-
-def open_all(env: BenchEnv, stack: ExitStack) -> Contestants:
-    """Compare a deploy of many functions that never ran with a deploy of one."""
-
-    def measure(size: int) -> Figures:
-        with fleet(env, size):
-            return {"time": time_task(env, "deploy-function", "--all")}
-
-    return {OWN: lambda: measure(_DEPLOYED), "one": lambda: measure(1)}
-
-
-def open_plan(env: BenchEnv, stack: ExitStack) -> Contestants:
-    """Compare a plan that finds nothing to do with the questions that it cannot do without."""
-    stack.enter_context(fleet(env, _PLANNED))
-    env.run_task("deploy-function", "--all")
-    engine, project = env.stack.engine, env.stack.settings.project
-    compose = ["docker", "compose", "--project-name", project, "--file", str(engine.compose_file)]
-
-    def ask() -> float:
-        began = monotonic()
-        run_command([*compose, "config", "--hash", "*"])
-        run_command(["docker", "ps", "--all", "--filter", f"label=com.docker.compose.project={project}"])
-        return monotonic() - began
-
-    return {OWN: lambda: repeat(lambda: time_task(env, "plan")), "docker": lambda: repeat(ask)}
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from stack.bench.rows import (
     choose_rows,
     describe_spread,
     explain_broken,
-    find_contestants,
+    find_subjects,
     judge,
     order_rounds,
 )
@@ -31,7 +31,7 @@ def test_round_whose_ratio_is_the_middle_one_counts() -> None:
 
 @pytest.mark.parametrize(("row", "ratio"), [(LEAST, 2.0), (MOST, 5.0)])
 def test_of_two_rounds_the_worse_counts(row: Row, ratio: float) -> None:
-    rounds = {OWN: [{row.figure: 90.0}, {row.figure: 500.0}], row.rival: [{row.figure: 45.0}, {row.figure: 100.0}]}
+    rounds = {OWN: [{row.figure: 90.0}, {row.figure: 500.0}], row.reference: [{row.figure: 45.0}, {row.figure: 100.0}]}
     assert judge(row, rounds).ratio == ratio
 
 
@@ -106,14 +106,14 @@ def test_rounds_alternate_and_turn() -> None:
     assert list(order_rounds(["a", "b", "c"], 3)) == ["a", "b", "c", "c", "b", "a", "a", "b", "c"]
 
 
-def test_contestants_come_once_each() -> None:
+def test_subjects_come_once_each() -> None:
     rows = choose_rows("rabbit-mq")
-    assert find_contestants(rows, "amqp") == (OWN, "pika", "faststream")
-    assert find_contestants(rows, "http") == ()
+    assert find_subjects(rows, "amqp") == (OWN, "pika", "faststream")
+    assert find_subjects(rows, "http") == ()
 
 
 def test_rows_are_chosen_by_a_part_of_their_name() -> None:
-    assert [row.contest for row in choose_rows("mqtt qos")] == ["mqtt", "mqtt"]
+    assert [row.comparison for row in choose_rows("mqtt qos")] == ["mqtt", "mqtt"]
     assert choose_rows("") == ROWS
     with pytest.raises(StackError, match="no row has this in its name; the rows are:\n  rabbit-mq"):
         choose_rows("nothing of the kind")
