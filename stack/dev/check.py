@@ -14,6 +14,7 @@ from stack.errors import StackError
 from stack.state.workspace import PROGRAM
 
 _UNIT = ("tests/unit", "tests/render")
+_PROCESS = "tests/process"
 _CHECKS = "tests/checks"
 _DOCKER = ("tests/docker", "tests/browser")
 # Most tests wait for processes rather than compute. The tests of a file stay together; tests/docker/conftest.py says
@@ -44,7 +45,7 @@ class Selection:
         if any((PROGRAM / argument.partition("::")[0]).exists() for argument in self.arguments):
             return ()
         if self.unit == self.docker:
-            return (*_UNIT, _CHECKS, *_DOCKER)
+            return (*_UNIT, _PROCESS, _CHECKS, *_DOCKER)
         return _UNIT if self.unit else _DOCKER
 
     def build_options(self) -> list[str]:

@@ -11,7 +11,7 @@ _JSON = {"json": "print one JSON document and nothing else"}
 
 @verb(
     help={
-        "unit": "only the tests that need no Docker",
+        "unit": "only the tests that start nothing: under a minute",
         "docker": "only the tests of the real stack",
         "last-failed": "only the tests that failed last time; all if none did",
         "chaos": "only the proof that nothing is lost, whatever breaks",

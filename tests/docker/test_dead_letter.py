@@ -19,7 +19,7 @@ from stack.state.workspace import VARIABLE
 from stack.state.workspace import Workspace as StackWorkspace
 from tests.docker.test_processor import Bench, bench
 from tests.docker.workspace import Broker, Workspace
-from tests.unit.processor.running import wait_for
+from tests.process.processor.running import wait_for
 
 __all__ = ["bench"]
 

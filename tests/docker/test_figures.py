@@ -9,7 +9,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 from tests.docker.workspace import Workspace
-from tests.unit.processor.running import wait_for
+from tests.process.processor.running import wait_for
 
 Author = Callable[..., Path]
 

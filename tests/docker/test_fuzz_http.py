@@ -12,7 +12,7 @@ import pytest
 
 from tests.docker.fuzz import Fuzz
 from tests.docker.workspace import Workspace
-from tests.unit.processor.running import FUNCTIONS, Processor, run_processor
+from tests.process.processor.running import FUNCTIONS, Processor, run_processor
 
 _CODE = FUNCTIONS / "fuzzed_http"
 _TIMEOUT, _COUNT = 20.0, 700

@@ -11,7 +11,7 @@ from tests.docker.fuzz import Fuzz, Ledger, mark_of
 from tests.docker.mqtt_wire import ClosedError, MqttWire, write_text
 from tests.docker.test_processor import Bench, bench, mqtt_url
 from tests.docker.workspace import Broker
-from tests.unit.processor.running import wait_for
+from tests.process.processor.running import wait_for
 
 __all__ = ["bench", "mqtt_url"]
 

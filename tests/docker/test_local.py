@@ -12,7 +12,7 @@ import pytest
 
 from tests.docker.workspace import Broker, Workspace
 from tests.ports import free_port
-from tests.unit.processor.running import wait_for
+from tests.process.processor.running import wait_for
 
 CODE = """
 import os

@@ -14,7 +14,7 @@ from stack.state.workspace import VARIABLE
 from tests.docker.amqp_wire import Wire, entry, headers, long
 from tests.docker.test_processor import Bench, bench
 from tests.docker.workspace import Broker, Workspace, run_docker, wait_until
-from tests.unit.processor.running import wait_for
+from tests.process.processor.running import wait_for
 
 __all__ = ["bench"]
 

@@ -18,7 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tests.docker.workspace import Broker, run_docker
-from tests.unit.processor.running import FUNCTIONS, Processor, run_processor, wait_for
+from tests.process.processor.running import FUNCTIONS, Processor, run_processor, wait_for
 
 Document = dict[str, Any]
 

@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.docker.workspace import Workspace, run_docker
 from tests.ports import free_ports
-from tests.unit.processor.running import FUNCTIONS, run_processor, wait_for
+from tests.process.processor.running import FUNCTIONS, run_processor, wait_for
 
 _CONF = """
 loopback_users = none

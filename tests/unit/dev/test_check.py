@@ -9,7 +9,7 @@ from stack.dev import check, tasks
 from stack.dev.check import Check, Selection, run_checks, run_tests
 from stack.errors import StackError
 
-ALL = ("tests/unit", "tests/render", "tests/checks", "tests/docker", "tests/browser")
+ALL = ("tests/unit", "tests/render", "tests/process", "tests/checks", "tests/docker", "tests/browser")
 
 
 @pytest.mark.parametrize(
@@ -18,13 +18,13 @@ ALL = ("tests/unit", "tests/render", "tests/checks", "tests/docker", "tests/brow
         (Selection(), ALL),
         (
             Selection(unit=True, docker=True),
-            ("tests/unit", "tests/render", "tests/checks", "tests/docker", "tests/browser"),
+            ALL,
         ),
         (Selection(unit=True), ("tests/unit", "tests/render")),
         (Selection(docker=True), ("tests/docker", "tests/browser")),
         (
             Selection(arguments=["-k", "name"]),
-            ("tests/unit", "tests/render", "tests/checks", "tests/docker", "tests/browser"),
+            ALL,
         ),
         (Selection(arguments=["tests/unit/plan"]), ()),
         (Selection(arguments=["tests/unit/test_task_list.py::test_every_task_is_in_a_group", "-v"]), ()),

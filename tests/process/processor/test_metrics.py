@@ -10,9 +10,9 @@ import pytest
 
 from stack.processor.stats import Count, WorkerStats
 from tests.ports import free_port
-from tests.unit.processor import running
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import Processor, wait_for
+from tests.process.processor import running
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import Processor, wait_for
 
 TWO_WORKERS = {"web": {"kind": "http", "numWorkers": 2}}
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import Processor
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import Processor
 
 
 def read_documents(processor: Processor, until: str) -> list[dict[str, Any]]:

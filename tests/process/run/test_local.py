@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.ports import free_port
-from tests.unit.processor.running import ROOT, wait_for
+from tests.process.processor.running import ROOT, wait_for
 
 HANDLER = "def handler(context, event):\n    return '{answer}'\n"
 # Tells in a file that it has begun.

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import FUNCTIONS, Answer, Processor, run_processor
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import FUNCTIONS, Answer, Processor, run_processor
 
 SITE = "http://site.example"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import Answer, Processor, wait_for
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import Answer, Processor, wait_for
 
 LIMIT = 1.0
 

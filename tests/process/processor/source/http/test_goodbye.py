@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import Processor, wait_for
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import Processor, wait_for
 
 
 class Gateway:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import PATIENCE
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import PATIENCE
 
 _CONNECT, _SUBSCRIBE, _PUBACK = 0x10, 0x80, 0x40
 # QoS 1: the topic "t", the packet id 1, the payload "x".

@@ -12,8 +12,8 @@ import pytest
 
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.source.schedule import read_schedule
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import wait_for
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import wait_for
 
 ROME = ZoneInfo("Europe/Rome")
 

@@ -10,8 +10,8 @@ import pytest
 from nuclio_sdk import Event, Response
 
 from stack.processor.batch import match_responses
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import Answer, Processor
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import Answer, Processor
 
 
 def start_batches(start: Start, workers: int = 1, handler: str = "handler", **batch: Any) -> Processor:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.processor.running import FUNCTIONS, Processor, run_processor
+from tests.process.processor.running import FUNCTIONS, Processor, run_processor
 
 # One worker that has the port itself, two that borrow from a process that has it, and an async one.
 KINDS = {"alone": (1, "handler"), "shared": (2, "handler"), "async": (1, "async_handler")}

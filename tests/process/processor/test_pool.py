@@ -6,8 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import wait_for
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import wait_for
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.ports import free_port
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import ROOT, Processor, wait_for
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import ROOT, Processor, wait_for
 
 
 def run_health_check(port: int) -> subprocess.CompletedProcess[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import FUNCTIONS, wait_for
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import FUNCTIONS, wait_for
 
 
 def test_environment_is_set_before_anything_of_the_user_is_imported(start: Start, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import nuclio_sdk
 import pytest
 
 from stack.processor.testing import HandlerRunner, invoke, make_event, open_context
-from tests.unit.processor.running import ROOT
+from tests.process.processor.running import ROOT
 
 CALLS: list[str] = []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.processor.running import ROOT
+from tests.process.processor.running import ROOT
 
 # Process 1 is what it stands for, which no signal ends by itself.
 IGNORING = "import os, signal, sys\nfor number in (2, 15): signal.signal(number, signal.SIG_IGN)\n"
@@ -18,13 +18,13 @@ LOADING = "import time\nprint('loads', flush=True)\ntime.sleep(5)\n\ndef main():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_it_while_it_loads_the_processor(tmp_path: Path, number: signal.Signals) -> None:
-    entrance = shutil.copy(ROOT / "templates/images/processor/processor", tmp_path)
+    launcher = shutil.copy(ROOT / "templates/images/processor/processor", tmp_path)
     package = tmp_path / "stack/processor"
     package.mkdir(parents=True)
     for folder in (package.parent, package):
         (folder / "__init__.py").touch()
     (package / "__main__.py").write_text(LOADING)
-    start = f"{IGNORING}os.execv(sys.executable, [sys.executable, {str(entrance)!r}])"
+    start = f"{IGNORING}os.execv(sys.executable, [sys.executable, {str(launcher)!r}])"
     environment = {**os.environ, "PYTHONPATH": ""}
     with subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout

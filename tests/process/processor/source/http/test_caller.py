@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from stack.contract import prove
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import Processor
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import Processor
 
 KEY = bytes(range(32))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import Processor, wait_for
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import Processor, wait_for
 
 pytestmark = pytest.mark.parametrize("workers", [1, 2])
 

@@ -3,8 +3,8 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import Processor
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import Processor
 
 HEALTH = "/__internal/health"
 

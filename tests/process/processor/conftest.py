@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.processor.running import FUNCTIONS, Processor, run_processor
+from tests.process.processor.running import FUNCTIONS, Processor, run_processor
 
 Start = Callable[..., Processor]
 

@@ -14,7 +14,7 @@ from stack.processor.source.http import connection
 from stack.processor.source.http.source import HttpSource
 from stack.processor.stats import WorkerStats
 from stack.processor.status import SourceReport
-from tests.unit.processor.running import wait_for
+from tests.process.processor.running import wait_for
 
 
 @pytest.fixture

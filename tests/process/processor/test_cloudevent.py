@@ -13,7 +13,7 @@ from pika import BasicProperties
 
 from stack.processor.event import build_amqp, build_http
 from stack.processor.message import AmqpMessage, HttpMessage
-from tests.unit.processor.conftest import Start
+from tests.process.processor.conftest import Start
 
 TRIGGER = TriggerInfo("http", "web")
 OLD = {

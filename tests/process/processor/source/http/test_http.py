@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.unit.processor.conftest import Start
-from tests.unit.processor.running import FUNCTIONS, Processor, run_processor, wait_for
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import FUNCTIONS, Processor, run_processor, wait_for
 
 
 @pytest.fixture(scope="module")
