@@ -114,7 +114,8 @@ def test_no_odd_message_stops_a_function(bench: Bench, fuzz: Fuzz) -> None:
     try:
         wait_until(lambda: take_outcomes(bench, ledger), seconds=_PATIENCE, what="an even ledger")
     finally:
-        print(ledger.tell(), f"{sender.refused} refused by the broker")
+        waiting = {name: bench.depth(bench.queue + name) for name in ("", ".retry.1000ms", ".dead")}
+        print(ledger.tell(), f"{sender.refused} refused by the broker; waiting: {waiting}")
     assert not ledger.lost and not ledger.changed, ledger.tell()
     assert len(ledger.confirmed) > fuzz.sent / 2
     assert sender.ordinary <= set(ledger.handled)
