@@ -143,7 +143,7 @@ def read_target(annotations: Mapping[str, str], name: str) -> float | None:
 
 
 def find_unheeded(scale_to_zero: ScaleToZero, metrics: list[AutoScaleMetric], bounds: Bounds) -> Iterator[str]:
-    """Yield a line for each wish to a scaler that has no effect."""
+    """Yield a line for each setting of a scaler that has no effect."""
     if scale_to_zero.scale_resources and (bounds.fewest or not bounds.most):
         yield "spec.scaleToZero has no effect without minReplicas 0"
     if metrics and bounds.fewest == bounds.most:

@@ -33,8 +33,8 @@ def run_demo(order: SendRequest, *, down: bool, as_json: bool) -> None:
     stack = _prepare(names, watch)
     try:
         report = open_report(order, as_json=as_json)
-        play = DemoRun(find_broker(stack), order, report)
-        scoreboard = play.run(find_alert_queues(stack), watch)
+        run = DemoRun(find_broker(stack), order, report)
+        scoreboard = run.run(find_alert_queues(stack), watch)
         report.tell(scoreboard.verdict(watch.seconds()), stack, names, stays=not down)
         _judge(scoreboard)
     finally:

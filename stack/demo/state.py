@@ -28,7 +28,7 @@ _POINTS, _LINES = 600, 60
 # Degrees Celsius, where temperaturealert does not say otherwise.
 _THRESHOLD = 25.0
 
-IDLE, DEPLOYING, PLAYING, DONE, FAILED = "idle", "deploying", "playing", "done", "failed"
+IDLE, DEPLOYING, RUNNING, DONE, FAILED = "idle", "deploying", "playing", "done", "failed"
 
 
 @dataclass
@@ -52,56 +52,56 @@ class DemoState:
     @property
     def is_running(self) -> bool:
         """Return whether there is more to come."""
-        return self.phase in (DEPLOYING, PLAYING)
+        return self.phase in (DEPLOYING, RUNNING)
 
 
-class SceneReport(SilentReport):
-    """Paints the scene; devices and the listener call from threads of their own."""
+class StateReport(SilentReport):
+    """Writes what happens into the state; devices and the listener call from threads of their own."""
 
-    def __init__(self, scene: DemoState, lock: threading.Lock) -> None:
-        self._scene = scene
+    def __init__(self, state: DemoState, lock: threading.Lock) -> None:
+        self._state = state
         self._lock = lock
 
     def show_sent(self, reading: Reading) -> None:
         """Add a point."""
         with self._lock:
-            self._scene.points.append((round(time.time(), 2), reading.sensor, float(reading.value)))
+            self._state.points.append((round(time.time(), 2), reading.sensor, float(reading.value)))
 
     def show_answer(self, answer: Answer) -> None:
         """Add a line of feedback."""
         line = {"sensor": answer.reading.sensor, "value": answer.reading.value, "function": answer.function}
         with self._lock:
-            self._scene.answers.appendleft(
+            self._state.answers.appendleft(
                 {"time": round(time.time(), 2), **line, "latency": round(answer.latency * 1000, 1)}
             )
 
     def show_alert(self, alert: Alert) -> None:
         """Add an alert."""
         with self._lock:
-            self._scene.alerts.appendleft({"time": round(time.time(), 2), **asdict(alert)})
+            self._state.alerts.appendleft({"time": round(time.time(), 2), **asdict(alert)})
 
     def show_progress(self, scoreboard: Scoreboard) -> None:
         """Count."""
         with self._lock:
-            _count(self._scene, scoreboard)
+            _count(self._state, scoreboard)
 
 
 class DemoRunner:
-    """Plays the demo on the stack that is up; those who watch ask for the scene."""
+    """Runs the demo on the stack that is up; those who watch ask for its state."""
 
     def __init__(self, stack: Callable[[], Stack], catalogue: Catalogue, jobs: Jobs) -> None:
         self._open_stack = stack
         self._catalogue = catalogue
         self._jobs = jobs
-        self._scene = DemoState()
+        self._state = DemoState()
         self._lock = threading.Lock()
-        self._play: DemoRun | None = None
+        self._run_in_progress: DemoRun | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def is_running(self) -> bool:
         """Return whether a demo is on."""
-        return self._scene.is_running
+        return self._state.is_running
 
     def start(self, order: SendRequest) -> None:
         """Begin; functions that are not deployed are deployed first.
@@ -116,13 +116,13 @@ class DemoRunner:
             raise FunctionError(f"The demo shows at most {limits}; `invoke demo` sends more.")
         if self.is_running:
             raise ConflictError("The demo is on; stop it, or wait for its end.")
-        self._scene = DemoState(DEPLOYING, total=order.count * len(order.protocols))
-        self._task = asyncio.create_task(self._run(order, self._scene), name="demo")
+        self._state = DemoState(DEPLOYING, total=order.count * len(order.protocols))
+        self._task = asyncio.create_task(self._run(order, self._state), name="demo")
 
     def stop(self) -> None:
         """Send no more; what was sent is waited for."""
-        if self._play:
-            self._play.stop()
+        if self._run_in_progress:
+            self._run_in_progress.stop()
 
     async def close(self) -> None:
         """End at once."""
@@ -132,30 +132,30 @@ class DemoRunner:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def describe(self) -> dict[str, Any]:
-        """Return the scene, with lists in the place of deques, and the threshold."""
+        """Return the state, with lists in the place of deques, and the threshold."""
         with self._lock:
-            scene = asdict(self._scene)
-        lists = {name: list(value) for name, value in scene.items() if isinstance(value, deque)}
-        return {**scene, **lists, "threshold": self._find_threshold()}
+            document = asdict(self._state)
+        lists = {name: list(value) for name, value in document.items() if isinstance(value, deque)}
+        return {**document, **lists, "threshold": self._find_threshold()}
 
-    async def _run(self, order: SendRequest, scene: DemoState) -> None:
+    async def _run(self, order: SendRequest, state: DemoState) -> None:
         try:
-            await self._prepare([*(CONSUMERS[one] for one in order.protocols), ALERT], scene)
-            scene.phase, scene.message = PLAYING, ""
-            await asyncio.to_thread(self._show, order, scene)
+            await self._prepare([*(CONSUMERS[one] for one in order.protocols), ALERT], state)
+            state.phase, state.message = RUNNING, ""
+            await asyncio.to_thread(self._show, order, state)
         except StackError as error:
-            scene.phase, scene.message = FAILED, str(error)
+            state.phase, state.message = FAILED, str(error)
         except asyncio.CancelledError:
-            scene.phase, scene.message = FAILED, "The dashboard ended meanwhile."
+            state.phase, state.message = FAILED, "The dashboard ended meanwhile."
             raise
         except Exception as error:
             # Whatever it is, no one may wait for the end of what has ended.
             console.warn(f"The demo broke off: {error!r}")
-            scene.phase, scene.message = FAILED, "The demo broke off; `invoke logs dashboard` tells why."
+            state.phase, state.message = FAILED, "The demo broke off; `invoke logs dashboard` tells why."
         finally:
-            self._play = None
+            self._run_in_progress = None
 
-    async def _prepare(self, names: Sequence[str], scene: DemoState) -> None:
+    async def _prepare(self, names: Sequence[str], state: DemoState) -> None:
         """Deploy what is not deployed yet.
 
         Raises:
@@ -163,21 +163,21 @@ class DemoRunner:
         """
         records = [await asyncio.to_thread(self._catalogue.find, name) for name in names]
         missing = [one.name for one in records if not one.is_deployed]
-        scene.message = f"Deploying {', '.join(missing)} first; that takes a moment." if missing else ""
+        state.message = f"Deploying {', '.join(missing)} first; that takes a moment." if missing else ""
         jobs = [await self._jobs.deploy(name, message="for the demo") for name in missing]
         for name, job in zip(missing, jobs, strict=True):
             if reason := await job.wait():
                 raise FunctionError(f"{name} cannot be deployed: {reason}")
 
-    def _show(self, order: SendRequest, scene: DemoState) -> None:
+    def _show(self, order: SendRequest, state: DemoState) -> None:
         stack = self._open_stack()
-        self._play = DemoRun(find_broker(stack), order, SceneReport(scene, self._lock))
-        scoreboard = self._play.run(find_alert_queues(stack), _Unmeasured())
+        self._run_in_progress = DemoRun(find_broker(stack), order, StateReport(state, self._lock))
+        scoreboard = self._run_in_progress.run(find_alert_queues(stack), _Unmeasured())
         verdict = scoreboard.verdict(Seconds(0, 0, 0, 0))
         with self._lock:
-            _count(scene, scoreboard)
-            scene.lost, scene.p50, scene.p99 = verdict.lost, verdict.latency_ms["p50"], verdict.latency_ms["p99"]
-            scene.phase, scene.message = DONE, _judge(scoreboard)
+            _count(state, scoreboard)
+            state.lost, state.p50, state.p99 = verdict.lost, verdict.latency_ms["p50"], verdict.latency_ms["p99"]
+            state.phase, state.message = DONE, _judge(scoreboard)
 
     def _find_threshold(self) -> float:
         try:
@@ -193,9 +193,9 @@ class _Unmeasured:
         return nullcontext()
 
 
-def _count(scene: DemoState, scoreboard: Scoreboard) -> None:
-    scene.sent, scene.handled, scene.logged = scoreboard.sent, scoreboard.handled, scoreboard.logged
-    scene.alert_count = scoreboard.alerts
+def _count(state: DemoState, scoreboard: Scoreboard) -> None:
+    state.sent, state.handled, state.logged = scoreboard.sent, scoreboard.handled, scoreboard.logged
+    state.alert_count = scoreboard.alerts
 
 
 def _judge(scoreboard: Scoreboard) -> str:
@@ -209,21 +209,21 @@ def _judge(scoreboard: Scoreboard) -> str:
 
 
 # Seconds between two looks, while a demo is on and while none is.
-_PLAYING, _IDLE = 1.0, 30.0
+_RUNNING, _IDLE = 1.0, 30.0
 
 
 class DemoSource:
     """What there is to see of the demo."""
 
-    def __init__(self, stage: DemoRunner) -> None:
+    def __init__(self, runner: DemoRunner) -> None:
         self.pause = _IDLE
-        self._stage = stage
+        self._runner = runner
 
     async def look(self) -> dict[str, Any]:
-        """Return the scene."""
+        """Return the state."""
         # Asked before, so that the end of the demo is seen too.
-        self.pause = _PLAYING if self._stage.is_running else _IDLE
-        return await asyncio.to_thread(self._stage.describe)
+        self.pause = _RUNNING if self._runner.is_running else _IDLE
+        return await asyncio.to_thread(self._runner.describe)
 
     async def rest(self) -> None:
         """Do nothing: nothing is open."""

@@ -67,7 +67,7 @@ class Simulator:
         """Begin to send readings.
 
         Raises:
-            StackError: the wish is out of range, or a simulation runs.
+            StackError: the request is out of range, or a simulation runs.
         """
         check_simulation(request)
         with self._lock:
@@ -117,7 +117,7 @@ class Simulator:
 
 
 def check_simulation(request: SimulationRequest) -> None:
-    """Make sure that a wish can be granted.
+    """Make sure that a request can be met.
 
     Raises:
         StackError: it is out of range.

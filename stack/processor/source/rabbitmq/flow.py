@@ -56,10 +56,10 @@ class Prefetch:
         self._seen = self._total
         by_time = _WORK / max(seconds / events, 1e-9)
         by_size = _BYTES / max(bytes_ / events, 1)
-        wish = max(self._least, min(self._fixed or min(_MOST, int(by_time)), int(by_size)))
-        if self._is_near(wish):
+        count = max(self._least, min(self._fixed or min(_MOST, int(by_time)), int(by_size)))
+        if self._is_near(count):
             return False
-        self.count = wish
+        self.count = count
         self._changes, self._changed = self._changes + 1, monotonic()
         return True
 
@@ -67,11 +67,11 @@ class Prefetch:
     def _is_resting(self) -> bool:
         return self._changes >= _FREE and monotonic() < self._changed + _REST
 
-    def _is_near(self, wish: int) -> bool:
+    def _is_near(self, count: int) -> bool:
         """Return whether a count is not worth a new consumer; one message, and what the user set, are meant exactly."""
-        if wish == self.count or wish == self._fixed or min(wish, self.count) == 1:
-            return wish == self.count
-        return self.count / _APART < wish < self.count * _APART
+        if count == self.count or count == self._fixed or min(count, self.count) == 1:
+            return count == self.count
+        return self.count / _APART < count < self.count * _APART
 
 
 class Acknowledgements:
