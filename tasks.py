@@ -196,7 +196,7 @@ def secret(
     handle_secrets(SecretCommand(action, name, key, value, file, force), as_json=json)
 
 
-@verb("name", help={**_NAME, "trigger": "what makes it run: http, amqp, mqtt or cron"})
+@verb("name", help={**_NAME, "trigger": "what makes it run, such as http, amqp, mqtt or cron"})
 def new_function(_: Context, name: str, trigger: str = "http") -> None:
     """Write a function that works as it is, with its test, to begin from."""
     from stack.run.creation import new_function as make

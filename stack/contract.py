@@ -5,6 +5,7 @@ Both import it, and each health check of a container does: so it has the standar
 
 import hmac
 import re
+from typing import Final
 
 # Ports of a function's container: the http trigger's, that of /ready, /live and /status, and that of /metrics.
 HTTP_PORT, HEALTH_PORT, METRICS_PORT = 8080, 8082, 8090
@@ -12,10 +13,12 @@ HTTP_PORT, HEALTH_PORT, METRICS_PORT = 8080, 8082, 8090
 # The variable that holds the eventTimeout of functions that name none, in seconds.
 TIMEOUT_VARIABLE = "TIDEGATE_EVENT_TIMEOUT"
 
-# Kinds of triggers, and Nuclio's other names of one of them.
-HTTP, RABBITMQ, MQTT, CRON = "http", "rabbit-mq", "mqtt", "cron"
-KINDS = (HTTP, RABBITMQ, MQTT, CRON)
-ALIASES = {"rabbitMq": RABBITMQ, "rabbitmq": RABBITMQ}
+# Kinds of triggers, in the order in which they are offered, and the module that each has in stack/config/trigger,
+# stack/plan/trigger and stack/processor/trigger; and Nuclio's other names of one of them. Every function has one of
+# the first kind unless its function.yaml says otherwise.
+HTTP: Final = "http"
+KINDS = {HTTP: "http", "rabbit-mq": "rabbitmq", "mqtt": "mqtt", "cron": "cron"}
+ALIASES = {"rabbitMq": "rabbit-mq", "rabbitmq": "rabbit-mq"}
 
 # Secrets of the stack's broker that a function's container may have, as NAME.KEY: the AMQP URL, the MQTT URL, and the
 # key, as hexadecimal text, that the copies of failed messages are signed with.
@@ -25,10 +28,10 @@ BROKER_URL, BROKER_MQTT_URL, SIGNATURE_KEY = "broker.url", "broker.mqtt", "broke
 DEAD, RETRY = ".dead", ".retry."
 
 
-def name_queue(namespace: str, function: str, trigger: str, kind: str) -> str:
-    """Return the queue of a trigger that names none; a rabbit-mq trigger's is Nuclio's own, one for each function."""
+def name_queue(namespace: str, function: str, trigger: str = "") -> str:
+    """Return the queue of a trigger that names none; without a trigger it is Nuclio's own, one for each function."""
     own = f"nuclio-{namespace}-{function}"
-    return own if kind == RABBITMQ else f"{own}-{trigger}"
+    return f"{own}-{trigger}" if trigger else own
 
 
 def name_lock(namespace: str, function: str, trigger: str) -> str:

@@ -23,7 +23,7 @@ from stack.config.scaling import (
     read_target,
 )
 from stack.config.settings import Processor
-from stack.config.trigger import Trigger, check_triggers
+from stack.config.trigger.registry import Trigger, check_triggers
 from stack.config.value import WORD, Duration, ImageName, Labels, Registry, find_nuls
 
 PROJECT_LABEL = "nuclio.io/project-name"

@@ -4,6 +4,7 @@ from typing import Any
 
 from stack.config.function import DEFAULT_HTTP, FunctionConfig
 from stack.config.introspect import known_keys, model_of, step_into
+from stack.contract import HTTP
 
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
@@ -16,7 +17,7 @@ def merge_configs(base: dict[str, Any], fill: dict[str, Any]) -> dict[str, Any]:
     merged: dict[str, Any] = _merge(FunctionConfig, base, fill)
     triggers = _find(_find(merged, "spec"), "triggers")
     kinds = {name: _find(trigger, "kind") for name, trigger in triggers.items()} if isinstance(triggers, dict) else {}
-    if list(kinds.values()).count("http") > 1:
+    if list(kinds.values()).count(HTTP) > 1:
         triggers.pop(DEFAULT_HTTP, None)
     return merged
 

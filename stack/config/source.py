@@ -15,7 +15,6 @@ from stack.config.inline import is_source_alone, read_inline
 from stack.config.merge import handler_of, merge_configs, name_of
 from stack.config.problem import Problem
 from stack.config.requirements import Requirements, read_requirements
-from stack.config.trigger import HttpTrigger
 from stack.config.yaml_loader import read_mapping
 from stack.errors import AccessError, ConfigError, FunctionError
 
@@ -91,12 +90,10 @@ def _find_triggers(spec: Spec, own: Spec) -> Iterator[Problem]:
         mine = own.triggers.get(name)
         if trigger.secret and trigger.secret != getattr(mine, "secret", ""):
             yield _refuse("triggers", name, "secret")
-        port = trigger.attributes.port if isinstance(trigger, HttpTrigger) else 0
-        if port and not (isinstance(mine, HttpTrigger) and mine.attributes.port == port):
-            yield _refuse("triggers", name, "attributes", "port")
-        login = trigger.attributes.authentication if isinstance(trigger, HttpTrigger) else None
-        if login and not (isinstance(mine, HttpTrigger) and mine.attributes.authentication == login):
-            yield _refuse("triggers", name, "attributes", "authentication")
+        for key in trigger.own_attributes:
+            value = getattr(trigger.attributes, key)
+            if value and not (type(mine) is type(trigger) and getattr(mine.attributes, key) == value):
+                yield _refuse("triggers", name, "attributes", key)
 
 
 def _find_commands(commands: list[str]) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from aiohttp import ClientSession
 
-from stack.config.trigger import Trigger
+from stack.config.trigger.registry import Trigger
 from stack.errors import BrokerError
 from stack.live.docker import FAILURES, AsyncEngine, Instance, Usage
 from stack.live.metrics import fetch_metrics, find_milliseconds

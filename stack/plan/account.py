@@ -14,11 +14,11 @@ from typing import Any
 
 from stack.config.environment import Secret, SecretContent
 from stack.config.settings import Processor, Settings
-from stack.config.trigger import CronTrigger, RabbitTrigger
 from stack.contract import DEAD, MQTT_EXCHANGE, RETRY, name_lock
 from stack.plan.broker import GUEST, Credentials, hash_password, is_own_hash
-from stack.plan.function import FunctionPlan, is_stack_broker, own_queues, service_name
+from stack.plan.function import FunctionPlan, own_queues, service_name
 from stack.plan.image import chosen_processor
+from stack.plan.trigger.registry import find_kind
 
 # What a derived secret is for; one label's never tells another's.
 ACCOUNT = b"account"
@@ -175,15 +175,15 @@ def _claim(plan: FunctionPlan) -> Claim:
     locks = {
         name_lock(plan.namespace, plan.name, name)
         for name, trigger in plan.triggers.items()
-        if isinstance(trigger, CronTrigger)
+        if find_kind(trigger).has_lock
     }
     return Claim(frozenset(own_queues(plan)), frozenset(locks), frozenset(_list_exchanges(plan)))
 
 
 def _list_exchanges(plan: FunctionPlan) -> Iterator[str]:
     for trigger in plan.triggers.values():
-        if isinstance(trigger, RabbitTrigger) and is_stack_broker(trigger) and trigger.attributes.exchange_name:
-            yield trigger.attributes.exchange_name
+        if name := find_kind(trigger).list_names(trigger).get("exchangeName"):
+            yield name
 
 
 def _match(own: Sequence[str], others: Iterable[str]) -> str:

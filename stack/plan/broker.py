@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from stack.config.environment import Secret
+from stack.config.environment import Secret, SecretRef
 from stack.config.settings import Settings
-from stack.contract import DEAD, RETRY
+from stack.contract import BROKER_MQTT_URL, BROKER_URL, DEAD, RETRY, SIGNATURE_KEY
 from stack.plan.definitions import OPERATOR_POLICY, POLICY, QUEUE, Definitions, Document
 
 SERVICE = "rabbitmq-mqtt"
@@ -20,7 +20,14 @@ MQTT_PORT = 1883
 MANAGEMENT_PORT = 15672
 METRICS_PORT = 15692
 GUEST = "guest"
-# The exchange through which RabbitMQ takes what devices publish over MQTT.
+# Where functions find it, without an account.
+AMQP_URL, MQTT_URL = f"amqp://{SERVICE}:{AMQP_PORT}", f"mqtt://{SERVICE}:{MQTT_PORT}"
+# The secret that holds the broker's URL with its password, mounted as the file `broker.url`; and where it speaks MQTT.
+BROKER_SECRET = SecretRef(*BROKER_URL.split("."))
+MQTT_SECRET = SecretRef(*BROKER_MQTT_URL.split("."))
+# The key by which the processor signs what it writes into the headers of a message that is tried again.
+SIGNATURE_SECRET = SecretRef(*SIGNATURE_KEY.split("."))
+STACK_SECRETS = (MQTT_SECRET, SIGNATURE_SECRET, BROKER_SECRET)
 # What the names of RabbitMQ's own exchanges begin with.
 RESERVED = "amq."
 

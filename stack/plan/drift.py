@@ -8,8 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stack.config.trigger import MqttTrigger, RabbitTrigger, Trigger
-from stack.contract import DEAD, MQTT_EXCHANGE, RETRY, to_key
+from stack.contract import DEAD, RETRY
 from stack.plan.account import is_own_account
 from stack.plan.broker import find_operator_policies, find_overrides
 from stack.plan.definitions import (
@@ -32,7 +31,7 @@ from stack.plan.definitions import (
     Kind,
 )
 from stack.plan.diff import Action, Change
-from stack.plan.function import FunctionPlan, default_queue, is_stack_broker, own_queues
+from stack.plan.function import FunctionPlan, bound_queues, own_queues
 
 # What stands in for an exchange or a queue while it is made again is called as it is, and this.
 MOVING = ".moving"
@@ -262,12 +261,7 @@ class Binding:
 
 def find_bindings(plan: FunctionPlan) -> frozenset[Binding]:
     """List the bindings that a function's processor makes when it connects."""
-    return frozenset(
-        Binding(trigger.attributes.queue_name or default_queue(plan, name, trigger), exchange, key)
-        for name, trigger in plan.triggers.items()
-        if isinstance(trigger, RabbitTrigger | MqttTrigger) and is_stack_broker(trigger)
-        for exchange, key in _keys(trigger)
-    )
+    return frozenset(Binding(one.queue, one.exchange, key) for one in bound_queues(plan) for key in one.topics)
 
 
 def stale_bindings(older: Iterable[FunctionPlan], deployed: Iterable[FunctionPlan]) -> frozenset[Binding]:
@@ -280,11 +274,3 @@ def stale_queues(older: Iterable[FunctionPlan], deployed: Iterable[FunctionPlan]
     """List the queues that older versions consumed and nothing that is deployed consumes."""
     wanted = {queue for plan in deployed for queue in own_queues(plan)}
     return frozenset(queue for plan in older for queue in own_queues(plan)) - wanted
-
-
-def _keys(trigger: Trigger) -> Iterator[tuple[str, str]]:
-    """Yield exchange and key of each binding, as the processor spells them."""
-    if isinstance(trigger, MqttTrigger):
-        yield from ((MQTT_EXCHANGE, to_key(one.topic)) for one in trigger.attributes.subscriptions)
-    elif isinstance(trigger, RabbitTrigger):
-        yield from ((trigger.attributes.exchange_name, topic) for topic in trigger.attributes.topics)

@@ -5,54 +5,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from stack.config.attributes import QUORUM
-from stack.config.environment import SecretRef
 from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, Spec
 from stack.config.settings import Settings
 from stack.config.source import Function
-from stack.config.trigger import CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
-from stack.config.value import is_own_broker
-from stack.contract import (
-    BROKER_MQTT_URL,
-    BROKER_URL,
-    DEAD,
-    MQTT,
-    MQTT_EXCHANGE,
-    RABBITMQ,
-    SIGNATURE_KEY,
-    name_queue,
-    to_key,
-)
+from stack.config.trigger.http import HttpTrigger
+from stack.config.trigger.registry import Trigger, kind_of
+from stack.contract import DEAD, HTTP
 from stack.errors import ConfigError
-from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE, Bound, has_own_account
+from stack.plan.broker import Bound
 from stack.plan.code_entry import runs_as_is
 from stack.plan.dead_letter import is_kept_for
 from stack.plan.image import digest, split_reference
 from stack.plan.template import write_flow
+from stack.plan.trigger.http import find_http
+from stack.plan.trigger.kind import Named
+from stack.plan.trigger.registry import find_kind
 
 IMAGE = "nuclio/processor-"
-# The secret that holds the broker's URL with its password, mounted as the file `broker.url`; and where it speaks MQTT.
-BROKER_SECRET = SecretRef(*BROKER_URL.split("."))
-MQTT_SECRET = SecretRef(*BROKER_MQTT_URL.split("."))
-# The key by which the processor signs what it writes into the headers of a message that is tried again.
-SIGNATURE_SECRET = SecretRef(*SIGNATURE_KEY.split("."))
-STACK_SECRETS = (MQTT_SECRET, SIGNATURE_SECRET, BROKER_SECRET)
 # Characters of a part of a name in DNS.
 _LONGEST_LABEL = 63
-# The longest pause between attempts to reach the stack's own broker, which is back within seconds of a restart.
-OWN_RECONNECT = "2s"
-
-
-class Named(Protocol):
-    """What has the names of a function."""
-
-    @property
-    def name(self) -> str:
-        """The function's name."""
-
-    @property
-    def namespace(self) -> str:
-        """The namespace that it is in."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +75,12 @@ class FunctionPlan:
     @property
     def http(self) -> HttpTrigger | None:
         """Return its http trigger, if it has one."""
-        return next((trigger for trigger in self.triggers.values() if isinstance(trigger, HttpTrigger)), None)
+        return find_http(self.triggers)
+
+    @property
+    def port(self) -> int:
+        """Return the port of this machine that is to lead to it alone; 0 is none."""
+        return self.http.attributes.port if self.http else 0
 
     @property
     def is_routed(self) -> bool:
@@ -113,13 +89,14 @@ class FunctionPlan:
 
     @property
     def uses_broker_account(self) -> bool:
-        """Return whether a trigger logs in to the stack's broker as the stack's own clients do."""
-        return any(_uses_stack_account(trigger) or _falls_back(trigger) for trigger in self.triggers.values())
+        """Return whether a trigger needs an account of the stack's broker."""
+        return any(find_kind(trigger).needs_account(trigger) for trigger in self.triggers.values())
 
     @property
-    def signs_retries(self) -> bool:
-        """Return whether the processor writes headers into messages that are tried again."""
-        return any(isinstance(trigger, RabbitTrigger | MqttTrigger) for trigger in self.triggers.values())
+    def needs_key(self) -> bool:
+        """Return whether it has a key: it signs messages that are tried again, and knows Tidegate's calls by it."""
+        kinds = map(find_kind, self.triggers.values())
+        return any(kind.has_broker or kind.has_port for kind in kinds)
 
 
 def service_name(name: str) -> str:
@@ -151,8 +128,8 @@ def complete_function(function: Function, handler: str, settings: Settings) -> F
     """
     spec = function.config.spec
     triggers = {name: trigger for name, trigger in spec.triggers.items() if not trigger.disabled}
-    if not spec.disable_default_http_trigger and not any(isinstance(t, HttpTrigger) for t in spec.triggers.values()):
-        triggers[DEFAULT_HTTP] = HttpTrigger(kind="http")
+    if not spec.disable_default_http_trigger and not find_http(spec.triggers):
+        triggers[DEFAULT_HTTP] = HttpTrigger(kind=HTTP)
     namespace = function.config.metadata.namespace or settings.namespace
     return FunctionPlan(function, namespace, handler, triggers)
 
@@ -225,54 +202,12 @@ def _require_module(function: Function, handler: str, modules: list[str]) -> Non
     raise ConfigError([f"{function.document}: spec.handler: {problem}"])
 
 
-def _uses_stack_account(trigger: Trigger) -> bool:
-    if not isinstance(trigger, RabbitTrigger | MqttTrigger):
-        return False
-    return is_stack_broker(trigger) and not has_own_account(trigger.url) and not trigger.username
-
-
-def is_stack_broker(trigger: RabbitTrigger | MqttTrigger) -> bool:
-    """Return whether a trigger means the stack's broker; a secret with the URL of another wins over its url."""
-    return not trigger.secret and is_own_broker(trigger.url)
-
-
-def _falls_back(trigger: Trigger) -> bool:
-    """Return whether a trigger needs the stack's broker beside its own source.
-
-    A cron trigger learns there which replica is on duty, and an mqtt trigger's failed messages are kept there.
-    """
-    return isinstance(trigger, MqttTrigger | CronTrigger)
-
-
 def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[str, Any]:
     document = trigger.model_dump(by_alias=True, exclude_defaults=True, exclude={"kind"}, mode="json")
     attributes = trigger.attributes.model_dump(by_alias=True, mode="json", exclude_unset=True)
-    document |= {"name": name, "kind": _kind(trigger), "numWorkers": trigger.workers, "attributes": attributes}
-    if _uses_stack_account(trigger):
-        document |= {"url": _public_url(trigger), "secret": str(BROKER_SECRET)}
-        attributes.setdefault("reconnectInterval", OWN_RECONNECT)
-    elif isinstance(trigger, RabbitTrigger | MqttTrigger) and not trigger.url and not trigger.secret:
-        document["url"] = f"amqp://{SERVICE}:{AMQP_PORT}"
-    if isinstance(trigger, RabbitTrigger | MqttTrigger):
-        attributes["queueName"] = attributes.get("queueName") or default_queue(plan, name, trigger)
-        attributes["queueType"] = find_queue_type(trigger)
+    document |= {"name": name, "kind": kind_of(trigger), "numWorkers": trigger.workers, "attributes": attributes}
+    find_kind(trigger).complete(plan, name, trigger, document)
     return document
-
-
-def default_queue(function: Named, name: str, trigger: RabbitTrigger | MqttTrigger) -> str:
-    """Return the queue of a trigger that names none; a rabbit-mq trigger's is Nuclio's own."""
-    return name_queue(function.namespace, function.name, name, _kind(trigger))
-
-
-def find_queue_type(trigger: RabbitTrigger | MqttTrigger) -> str:
-    """Return the type of a trigger's queue, and of those for its failed messages; nothing leaves it to the broker.
-
-    A broker elsewhere may hold such a queue already, of another type, so it is asked for none unless the author does.
-    """
-    given = trigger.attributes.queue_type
-    if given or isinstance(trigger, MqttTrigger):
-        return given or QUORUM
-    return QUORUM if trigger.attributes.durable_queue and is_stack_broker(trigger) else ""
 
 
 class Triggered(Named, Protocol):
@@ -284,20 +219,19 @@ class Triggered(Named, Protocol):
 
 
 def own_queues(plan: Triggered) -> tuple[str, ...]:
-    """List the queues on the stack's broker that the function consumes.
-
-    An mqtt trigger has one whatever its broker: its failed messages are kept there.
-    """
+    """List the queues on the stack's broker that the function consumes."""
     return tuple(name_queues(plan).values())
 
 
 def name_queues(plan: Triggered) -> dict[str, str]:
     """Return the same queues by their triggers' names."""
-    return {
-        name: trigger.attributes.queue_name or default_queue(plan, name, trigger)
-        for name, trigger in plan.triggers.items()
-        if isinstance(trigger, MqttTrigger) or (isinstance(trigger, RabbitTrigger) and is_stack_broker(trigger))
-    }
+    return {name: bound.queue for name, bound in find_queues(plan).items()}
+
+
+def find_queues(plan: Triggered) -> dict[str, Bound]:
+    """Return what each trigger has on the stack's broker, those that have a queue there."""
+    found = ((name, find_kind(one).find_queue(plan, name, one)) for name, one in plan.triggers.items())
+    return {name: bound for name, bound in found if bound}
 
 
 def count_dead_letters(plan: Triggered, messages: Mapping[str, int]) -> int:
@@ -305,47 +239,12 @@ def count_dead_letters(plan: Triggered, messages: Mapping[str, int]) -> int:
     return sum(messages.get(queue + DEAD, 0) for queue in dict.fromkeys(own_queues(plan)))
 
 
-def bound_queues(plan: FunctionPlan) -> tuple[Bound, ...]:
+def bound_queues(plan: Triggered) -> tuple[Bound, ...]:
     """List what the function's triggers declare and bind on the stack's broker."""
-    return tuple(
-        _bound(plan, name, trigger)
-        for name, trigger in plan.triggers.items()
-        if isinstance(trigger, RabbitTrigger | MqttTrigger) and is_stack_broker(trigger) and _topics(trigger)
-    )
+    return tuple(bound for bound in find_queues(plan).values() if bound.topics)
 
 
 def taken_queues(plan: FunctionPlan) -> tuple[str, ...]:
     """List the queues of the stack's broker that the function consumes as they are, however they were declared."""
     bound = {one.queue for one in bound_queues(plan)}
     return tuple(queue for queue in own_queues(plan) if queue not in bound)
-
-
-def _topics(trigger: RabbitTrigger | MqttTrigger) -> tuple[str, ...]:
-    """Return the binding keys of a trigger's queue."""
-    if isinstance(trigger, MqttTrigger):
-        return tuple(dict.fromkeys(to_key(one.topic) for one in trigger.attributes.subscriptions))
-    return tuple(trigger.attributes.topics)
-
-
-def _bound(plan: FunctionPlan, name: str, trigger: RabbitTrigger | MqttTrigger) -> Bound:
-    queue = trigger.attributes.queue_name or default_queue(plan, name, trigger)
-    if isinstance(trigger, MqttTrigger):
-        return Bound(MQTT_EXCHANGE, True, queue, True, _topics(trigger), find_queue_type(trigger))
-    given = trigger.attributes
-    return Bound(
-        exchange=given.exchange_name,
-        is_durable_exchange=given.durable_exchange,
-        queue=queue,
-        is_durable_queue=given.durable_queue,
-        topics=_topics(trigger),
-        queue_type=find_queue_type(trigger),
-    )
-
-
-def _kind(trigger: Trigger) -> str:
-    return RABBITMQ if isinstance(trigger, RabbitTrigger) else trigger.kind
-
-
-def _public_url(trigger: Trigger) -> str:
-    """Return the address without an account, which the secret holds."""
-    return f"mqtt://{SERVICE}:{MQTT_PORT}" if trigger.kind == MQTT else f"amqp://{SERVICE}:{AMQP_PORT}"

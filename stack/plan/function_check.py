@@ -13,16 +13,15 @@ from urllib.parse import urlsplit
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig, Spec
 from stack.config.source import FILE
-from stack.config.trigger import MqttTrigger, RabbitTrigger, Trigger
+from stack.config.trigger.registry import Trigger
 from stack.config.yaml_loader import Finding, find_places, parse_mapping
-from stack.contract import MQTT
 from stack.errors import AccessError, ConfigError
-from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
 from stack.plan.code_entry import runs_as_is
 from stack.plan.dead_letter import is_kept_for
 from stack.plan.dockerfile import split_commands
-from stack.plan.function import FunctionPlan, is_stack_broker, module_path, name_queues, own_queues, package_path
+from stack.plan.function import FunctionPlan, module_path, name_queues, own_queues, package_path
 from stack.plan.image import Python
+from stack.plan.trigger.registry import find_kind
 
 
 def check_text(path: str, text: str) -> tuple[Finding, ...]:
@@ -129,12 +128,12 @@ def _suggest(name: str, tree: ast.Module) -> str:
 def find_loopback(spec: Spec) -> Iterator[str]:
     """Yield a line for each trigger whose broker would have to run in the function's own container."""
     for name, trigger in spec.triggers.items():
-        if not isinstance(trigger, RabbitTrigger | MqttTrigger) or trigger.disabled or trigger.secret:
+        if not find_kind(trigger).has_broker or trigger.disabled or trigger.secret:
             continue
         url = trigger.url
         host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
         if _is_loopback(host):
-            own = f"mqtt://{SERVICE}:{MQTT_PORT}" if trigger.kind == MQTT else f"amqp://{SERVICE}:{AMQP_PORT}"
+            own = find_kind(trigger).stack_url
             yield (
                 f"spec.triggers.{name}.url: {host} is the function's own container, where no broker runs. The stack's "
                 f"broker is {own}, or no url at all; one that runs on this machine besides is reached by the machine's "
@@ -209,14 +208,8 @@ def _find_collisions(one: FunctionPlan, other: FunctionPlan) -> Iterator[str]:
 
 def _list_names(triggers: Mapping[str, Trigger]) -> dict[_Place, str]:
     """Return the queues and exchanges of the stack's broker that triggers name."""
-    found: dict[_Place, str] = {}
-    for name, trigger in triggers.items():
-        if isinstance(trigger, MqttTrigger):
-            found[name, "queueName"] = trigger.attributes.queue_name
-        elif isinstance(trigger, RabbitTrigger) and is_stack_broker(trigger):
-            found[name, "queueName"] = trigger.attributes.queue_name
-            found[name, "exchangeName"] = trigger.attributes.exchange_name
-    return {place: name for place, name in found.items() if name}
+    named = ((name, find_kind(trigger).list_names(trigger)) for name, trigger in triggers.items())
+    return {(name, key): value for name, names in named for key, value in names.items() if value}
 
 
 def _place(plan: FunctionPlan, trigger: str, key: str) -> str:

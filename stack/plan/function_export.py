@@ -12,7 +12,7 @@ from stack.config.document import write_compact
 from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, FunctionConfig
 from stack.config.settings import Settings
 from stack.config.source import FILE, Function
-from stack.config.trigger import Trigger
+from stack.config.trigger.registry import Trigger
 from stack.contract import HTTP
 from stack.errors import FunctionError
 from stack.plan.code_entry import Kind, find_origin, runs_as_is

@@ -19,11 +19,11 @@ from stack.config.inline import find_handler
 from stack.config.requirements import locate_requirements
 from stack.config.source import FILE, IGNORED_FOLDERS
 from stack.config.value import is_own_broker
-from stack.contract import MQTT
 from stack.errors import ConfigError, FunctionError
-from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
+from stack.plan.broker import BROKER_SECRET
 from stack.plan.dockerfile import POST_COPY
-from stack.plan.function import BROKER_SECRET, module_path
+from stack.plan.function import module_path
+from stack.plan.trigger.registry import find_kind
 
 _COMMAND = re.compile(r"^echo ([A-Za-z0-9+/=]+) \| base64 -d \| tar -xzC /opt/nuclio$")
 # Docker refuses a Dockerfile with a line of more than 65535 bytes.
@@ -89,10 +89,6 @@ def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> File:
     return File(content.read(), bool(entry.mode & 0o100))
 
 
-_URLS = {
-    MQTT: f"mqtt://{SERVICE}:{MQTT_PORT}",
-    **dict.fromkeys(("rabbit-mq", "rabbitMq", "rabbitmq"), f"amqp://{SERVICE}:{AMQP_PORT}"),
-}
 _ADDRESS = re.compile(r"(?:amqp|mqtt)s?://[^\s'\"]+")
 _ACCOUNT = re.compile(r"//[^@/\s]+@")
 _ADVICE = "change it if it is another one here"
@@ -101,7 +97,7 @@ _ADVICE = "change it if it is another one here"
 def point_at_broker(spec: dict[str, Any]) -> Iterator[str]:
     """Let every trigger, and every variable with an AMQP address, name the stack's own broker; yield what changed."""
     for name, trigger in spec.get("triggers", {}).items():
-        before, url = trigger.get("url", ""), _URLS.get(trigger["kind"], "")
+        before, url = trigger.get("url", ""), find_kind(trigger).stack_url
         if url and not is_own_broker(before):
             trigger["url"] = url
             dropped = [key for key in ("username", "password") if trigger.pop(key, None)]
@@ -120,7 +116,7 @@ def name_brokers(spec: dict[str, Any], files: Mapping[str, File]) -> Iterator[st
     """Yield where a function still names a broker elsewhere: in a trigger, in its environment, in its source."""
     for name, trigger in spec.get("triggers", {}).items():
         url = trigger.get("url", "")
-        if trigger["kind"] in _URLS and not is_own_broker(url):
+        if find_kind(trigger).has_broker and not is_own_broker(url):
             yield f"spec.triggers.{name}.url: names the broker {_hide(url)}; --broker points it at this stack's own"
     for number, variable in enumerate(spec.get("env", [])):
         if match := _ADDRESS.match(variable.get("value", "")):

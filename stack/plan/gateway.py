@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from stack.config.settings import AUTO, Settings
-from stack.config.trigger import HttpTrigger
 from stack.errors import ConfigError
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT
 from stack.plan.broker import SERVICE as BROKER
@@ -15,6 +14,7 @@ from stack.plan.function import FunctionPlan
 from stack.plan.image import digest
 from stack.plan.stack import Service
 from stack.plan.template import fill
+from stack.plan.trigger.registry import find_kind
 
 # Names of this machine, and of the gateway within the stack, that go without saying.
 _OWN_NAMES = ("localhost", "gateway")
@@ -225,16 +225,12 @@ def find_open_ports(plans: Iterable[FunctionPlan], settings: Settings) -> list[s
         f"{plan.name}: other machines reach it at port {port} without a login, which only the gateway asks for. "
         "Leave `port` out, or check who calls in the handler."
         for plan in plans
-        if not settings.is_local and (port := _port(plan.http)) and find_guard(plan, settings).is_needed
+        if not settings.is_local and (port := plan.port) and find_guard(plan, settings).is_needed
     ]
 
 
 def _asked(plan: FunctionPlan) -> str:
     return plan.http.attributes.authentication if plan.http else ""
-
-
-def _port(trigger: HttpTrigger | None) -> int:
-    return trigger.attributes.port if trigger else 0
 
 
 SERVICE = "gateway"
@@ -284,7 +280,7 @@ def plan_routes(services: Sequence[Service], settings: Settings) -> tuple[Route,
 
 def is_fully_routed(service: Service) -> bool:
     """Return whether all events of a function come by the gateway, which knows the containers that take them."""
-    return service.is_routed and all(isinstance(one, HttpTrigger) for one in service.plan.triggers.values())
+    return service.is_routed and all(find_kind(one).has_port for one in service.plan.triggers.values())
 
 
 def find_url(plan: FunctionPlan, settings: Settings) -> str:

@@ -2,15 +2,14 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from stack.config.environment import SecretContent
-from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
-from stack.plan.broker import MQTT_PORT
-from stack.plan.function import BROKER_SECRET, MQTT_SECRET, FunctionPlan, is_stack_broker, processor_document
+from stack.plan.broker import BROKER_SECRET, MQTT_PORT, MQTT_SECRET
+from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.secret import FOLDER, Vault, find_mounts
 from stack.plan.template import write_flow
+from stack.plan.trigger.registry import find_kind
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,11 @@ def plan_local(
     """
     document = json.loads(processor_document(plan))
     spec = document["spec"]
-    dropped = tuple(name for name, trigger in plan.triggers.items() if not broker_url and _needs_broker(trigger))
+    kinds = {name: find_kind(trigger) for name, trigger in plan.triggers.items()}
+    needy = [name for name, trigger in plan.triggers.items() if kinds[name].is_on_stack(trigger)]
+    dropped = () if broker_url else tuple(needy)
     spec["triggers"] = {
-        name: _localise(plan.triggers[name], settings, port=port, broker_url=broker_url)
+        name: kinds[name].localise(plan.triggers[name], settings, port=port, broker_url=broker_url)
         for name, settings in spec["triggers"].items()
         if name not in dropped
     }
@@ -62,19 +63,3 @@ def _speak_mqtt(broker_url: str, port: int) -> str:
     account, at, address = urlsplit(broker_url).netloc.rpartition("@")
     host = address if address.endswith("]") else address.rpartition(":")[0] or address
     return f"mqtt://{account}{at}{host}:{port}/"
-
-
-def _needs_broker(trigger: Trigger) -> bool:
-    return isinstance(trigger, RabbitTrigger | MqttTrigger) and is_stack_broker(trigger)
-
-
-def _localise(trigger: Trigger, settings: dict[str, Any], *, port: int, broker_url: str) -> dict[str, Any]:
-    if isinstance(trigger, HttpTrigger):
-        return {**settings, "url": f"127.0.0.1:{port}"}
-    if not _needs_broker(trigger) or "secret" in settings:
-        return settings
-    # An account of the trigger's own, at the broker's address on this machine.
-    own, there = urlsplit(settings["url"]), urlsplit(broker_url)
-    account = own.netloc.rpartition("@")[0]
-    address = there.netloc.rpartition("@")[2]
-    return {**settings, "url": there._replace(netloc=f"{account}@{address}" if account else address).geturl()}

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stack.config.trigger import MqttTrigger, RabbitTrigger
+from stack.config.trigger.registry import kind_of
 from stack.config.yaml_loader import parse_mapping
-from stack.contract import EXCHANGE, MQTT, MQTT_EXCHANGE, RABBITMQ, ROUTING_KEY, SIGNATURE, to_key
+from stack.contract import EXCHANGE, ROUTING_KEY, SIGNATURE
 from stack.errors import ConfigError
-from stack.plan.function import FunctionPlan, default_queue, is_stack_broker
+from stack.plan.broker import Bound
+from stack.plan.function import FunctionPlan, find_queues
+from stack.plan.trigger.registry import KINDS, find_kind
 from stack.processor.source.rabbitmq.signature import Origin, sign
 
 # What a header may be; AMQP knows more, which no form gives.
@@ -119,7 +121,7 @@ class QueueTarget:
 
     def find_key(self, address: str) -> str:
         """Return the routing key of an address."""
-        return to_key(address) if self.kind == MQTT else address
+        return KINDS[self.kind].to_key(address)
 
     def enclose(self, trial: TestMessage, signature_key: bytes) -> AmqpMessage:
         """Return the message for the queue alone; the processor reads from its headers where it was published.
@@ -136,21 +138,20 @@ class QueueTarget:
 
 
 def find_targets(plan: FunctionPlan) -> tuple[QueueTarget, ...]:
-    """List the entrances of a function; a trigger whose broker is another has none."""
+    """List the queues of a function that a test message can be put into; a trigger whose broker is another has none."""
     return tuple(
-        _describe(plan, name, trigger)
-        for name, trigger in plan.triggers.items()
-        if isinstance(trigger, RabbitTrigger | MqttTrigger) and is_stack_broker(trigger)
+        _describe(plan, name, bound)
+        for name, bound in find_queues(plan).items()
+        if find_kind(plan.triggers[name]).is_on_stack(plan.triggers[name])
     )
 
 
-def _describe(plan: FunctionPlan, name: str, trigger: RabbitTrigger | MqttTrigger) -> QueueTarget:
-    queue = trigger.attributes.queue_name or default_queue(plan, name, trigger)
-    if isinstance(trigger, MqttTrigger):
-        return QueueTarget(name, MQTT, queue, MQTT_EXCHANGE, fill_wildcards(trigger.attributes.subscriptions[0].topic))
-    given = trigger.attributes
-    address = fill_wildcards(given.topics[0]) if given.topics else given.queue_name or queue
-    return QueueTarget(name, RABBITMQ, queue, given.exchange_name if given.topics else "", address)
+def _describe(plan: FunctionPlan, name: str, bound: Bound) -> QueueTarget:
+    kind = kind_of(plan.triggers[name])
+    if not bound.topics:
+        return QueueTarget(name, kind, bound.queue, "", bound.queue)
+    address = fill_wildcards(KINDS[kind].to_address(bound.topics[0]))
+    return QueueTarget(name, kind, bound.queue, bound.exchange, address)
 
 
 def fill_wildcards(pattern: str) -> str:

@@ -8,16 +8,12 @@ from typing import Any
 from stack.config.yaml_loader import parse_mapping
 from stack.errors import ConfigError
 from stack.plan.template import fill
+from stack.plan.trigger.registry import KINDS
 
-TRIGGERS = ("http", "amqp", "mqtt", "cron")
+# By the name of its template, what a function begins with that has a trigger of each kind.
+SCAFFOLDS = {kind.scaffold.template: kind.scaffold for kind in KINDS.values()}
+TRIGGERS = tuple(SCAFFOLDS)
 _FILES = ("function.yaml", "main.py", "test_main.py")
-
-# What makes an event for the function, by its trigger; the clock needs no one.
-_EVENTS = {
-    "http": "invoke invoke-function {name} --body 21.5",
-    "amqp": "invoke client --protocol amqp --count 5",
-    "mqtt": "invoke client --protocol mqtt --count 20 --rate 0",
-}
 
 
 def plan_scaffold(name: str, trigger: str) -> dict[str, bytes]:
@@ -27,7 +23,7 @@ def plan_scaffold(name: str, trigger: str) -> dict[str, bytes]:
 
 def next_steps(name: str, trigger: str, test: str) -> tuple[tuple[str, str], ...]:
     """Return what to type after a function was made: each a command, and what it does; `test` runs its test."""
-    event = _EVENTS.get(trigger, "").format(name=name)
+    event = SCAFFOLDS[trigger].event.format(name=name)
     return (
         (test, "runs its test, without Docker"),
         (f"invoke deploy-function {name}", "builds and starts it"),

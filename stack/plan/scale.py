@@ -11,8 +11,7 @@ from math import ceil
 
 from stack.config.function import FunctionConfig, Spec
 from stack.config.scaling import COOL_DOWN, MESSAGE_RATE, MOST_REPLICAS, QUEUE_LENGTH, REQUESTS, read_target
-from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
-from stack.plan.function import is_stack_broker
+from stack.plan.trigger.registry import find_kind
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,8 @@ def find_limits(spec: Spec) -> Limits:
         return Limits(0, MOST_REPLICAS, is_automatic=False)
     bounds = spec.bounds
     enabled = (trigger for trigger in spec.triggers.values() if not trigger.disabled)
-    least = bounds.fewest if all(map(_wakes, enabled)) else max(1, bounds.fewest)
+    least = bounds.fewest if all(find_kind(one).wakes(one) for one in enabled) else max(1, bounds.fewest)
     return Limits(least, bounds.most, is_automatic=bounds.most > least)
-
-
-def _wakes(trigger: Trigger) -> bool:
-    """Return whether the scaler sees that there is something to do; neither the clock nor a broker elsewhere tells."""
-    if isinstance(trigger, RabbitTrigger | MqttTrigger):
-        return is_stack_broker(trigger)
-    return isinstance(trigger, HttpTrigger)
 
 
 def choose_replicas(spec: Spec, kept: int | None) -> int:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from stack.config.container import SecretVolume
 from stack.config.environment import SecretContent, SecretRef
-from stack.config.trigger import MqttTrigger, RabbitTrigger
 from stack.errors import ConfigError
 from stack.plan.account import function_account, signature_key
-from stack.plan.broker import AMQP_PORT, MQTT_PORT, SERVICE
-from stack.plan.function import BROKER_SECRET, MQTT_SECRET, SIGNATURE_SECRET, FunctionPlan
+from stack.plan.broker import AMQP_PORT, BROKER_SECRET, MQTT_PORT, MQTT_SECRET, SERVICE, SIGNATURE_SECRET
+from stack.plan.function import FunctionPlan
 from stack.plan.image import digest
+from stack.plan.trigger.registry import find_kind
 
 FOLDER = "/run/secrets"
 # Linux takes no longer string, of name and value, into the environment of a program (MAX_ARG_STRLEN).
@@ -106,7 +106,7 @@ def find_wants(plan: FunctionPlan) -> tuple[SecretRequirement, ...]:
     wants = [*_wants_of_environment(plan), *_wants_of_triggers(plan), *_wants_of_volumes(plan)]
     if plan.uses_broker_account:
         wants.append(SecretRequirement("spec.triggers", *BROKER_SECRET))
-    if plan.signs_retries or plan.http:
+    if plan.needs_key:
         wants.append(SecretRequirement("spec.triggers", *SIGNATURE_SECRET))
     return tuple(wants)
 
@@ -147,7 +147,7 @@ def _wants_of_environment(plan: FunctionPlan) -> Iterator[SecretRequirement]:
 
 def _wants_of_triggers(plan: FunctionPlan) -> Iterator[SecretRequirement]:
     for name, trigger in plan.triggers.items():
-        if isinstance(trigger, RabbitTrigger | MqttTrigger) and trigger.secret:
+        if find_kind(trigger).has_broker and trigger.secret:
             path = f"spec.triggers.{name}.secret"
             try:
                 yield SecretRequirement(path, *SecretRef.parse(trigger.secret))

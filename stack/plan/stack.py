@@ -12,7 +12,6 @@ import yaml
 from stack.config.container import RestartPolicy
 from stack.config.function import FUNCTION_LABEL, PROJECT_LABEL
 from stack.config.settings import Implementation, Processor, Settings
-from stack.config.trigger import HttpTrigger
 from stack.config.value import cpus, memory_bytes
 from stack.contract import parse_duration
 from stack.errors import ConfigError
@@ -143,7 +142,7 @@ def plan_service(
         is_deployed=is_deployed,
         secrets_digest=vault.digest(mounts),
         mounts=mounts,
-        port=_published(plan.http, settings.bind) if plan.http else "",
+        port=_published(plan.port, settings.bind),
         user=_choose_user(plan, settings),
         groups=(str(security.fs_group),) if security.fs_group is not None else (),
         cpus=cpus(limits.get("cpu", "")),
@@ -181,9 +180,8 @@ def check_exposure(settings: Settings, credentials: Credentials, *, has_login: b
     raise ConfigError([problem])
 
 
-def _published(trigger: HttpTrigger, bind: IPv4Address) -> str:
+def _published(port: int, bind: IPv4Address) -> str:
     """Return Compose's port mapping of the port in the attributes; all other functions are behind the gateway."""
-    port = trigger.attributes.port
     return f"{bind}:{port}:8080" if port else ""
 
 
@@ -193,9 +191,8 @@ def _check_port(plan: FunctionPlan) -> None:
     Raises:
         ConfigError: that is what is asked for.
     """
-    port = plan.http.attributes.port if plan.http else 0
-    if port and (find_limits(plan.spec).is_automatic or choose_replicas(plan.spec, None) > 1):
-        problem = f"only one container can have the port {port}; leave it out, the gateway leads to all of them"
+    if plan.port and (find_limits(plan.spec).is_automatic or choose_replicas(plan.spec, None) > 1):
+        problem = f"only one container can have the port {plan.port}; leave it out, the gateway leads to all of them"
         raise ConfigError([f"{plan.function.document}: spec.triggers: attributes.port: {problem}"])
 
 

@@ -9,15 +9,19 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-from stack.config.trigger import CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger, Trigger
+from stack.config.trigger.registry import Trigger
 from stack.contract import DEAD, MQTT_EXCHANGE, RETRY
 from stack.plan.drift import MOVING
-from stack.plan.function import Named, default_queue, is_stack_broker
+from stack.plan.trigger.kind import Named
+from stack.plan.trigger.registry import KINDS, find_kind
 
 SOURCE, EXCHANGE, QUEUE, FUNCTION, OUTPUT = "source", "exchange", "queue", "function", "output"
 # From left to right.
 COLUMNS = (SOURCE, EXCHANGE, QUEUE, FUNCTION, OUTPUT)
-AMQP, MQTT, HTTP, CLOCK, ELSEWHERE = "AMQP", "MQTT", "HTTP", "Clock", "Other brokers"
+# From where devices come in.
+AMQP, MQTT = "AMQP", "MQTT"
+# By the name of a box at the left, what it stands for.
+SOURCE_NOTES = {AMQP: "devices", MQTT: "devices", **dict(kind.box for kind in KINDS.values())}
 
 # So many functions are drawn one by one. Beyond that, so many that are alike become one node, but those of some states.
 _READABLE, _CROWD = 16, 3
@@ -161,20 +165,11 @@ def _feed(member: Member) -> Iterator[Edge]:
 
 
 def _path(member: Member, key: str, trigger: Trigger) -> list[Node]:
-    end = Node(FUNCTION, member.name)
-    match trigger:
-        case RabbitTrigger() | MqttTrigger() if not is_stack_broker(trigger):
-            return [Node(SOURCE, ELSEWHERE), end]
-        case RabbitTrigger() | MqttTrigger():
-            queue = Node(QUEUE, trigger.attributes.queue_name or default_queue(member, key, trigger))
-            exchange = MQTT_EXCHANGE if isinstance(trigger, MqttTrigger) else trigger.attributes.exchange_name
-            return [*([Node(EXCHANGE, exchange)] if exchange else []), queue, end]
-        case HttpTrigger():
-            return [Node(SOURCE, HTTP), end]
-        case CronTrigger():
-            return [Node(SOURCE, CLOCK), end]
-        case _:
-            return [Node(SOURCE, trigger.kind), end]
+    kind, end = find_kind(trigger), Node(FUNCTION, member.name)
+    bound = kind.find_queue(member, key, trigger)
+    if not bound or not kind.is_on_stack(trigger):
+        return [Node(SOURCE, kind.box[0]), end]
+    return [*([Node(EXCHANGE, bound.exchange)] if bound.exchange else []), Node(QUEUE, bound.queue), end]
 
 
 def _bind(broker: BrokerFacts, consumed: Collection[str]) -> Iterator[Edge]:

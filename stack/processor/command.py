@@ -13,7 +13,7 @@ from typing import Any
 
 from nuclio_sdk import Event, TriggerInfo
 
-from stack.contract import HEALTH_PORT, METRICS_PORT
+from stack.contract import HEALTH_PORT, HTTP, METRICS_PORT
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, apply_environment, read_function
 from stack.processor.handler import HandlerError, format_user_traceback, load_handler
@@ -115,7 +115,7 @@ def _complete(fields: dict[str, Any]) -> dict[str, Any]:
     if fields.pop("body_encoding", "text") == "base64":
         fields["body"] = base64.b64decode(fields.get("body", ""), validate=True)
     if isinstance(trigger := fields.get("trigger"), Mapping):
-        fields["trigger"] = TriggerInfo(str(trigger.get("kind", "http")), str(trigger.get("name", "default-http")))
+        fields["trigger"] = TriggerInfo(str(trigger.get("kind", HTTP)), str(trigger.get("name", "default-http")))
     return fields
 
 

@@ -24,7 +24,7 @@ from stack.processor.handler import Handler, describe_error, describe_origin, fo
 from stack.processor.logger import LogCapture
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
-from stack.processor.trigger_kind import find_kind
+from stack.processor.trigger.registry import find_kind
 from stack.processor.worker_spec import WorkerSpec
 
 

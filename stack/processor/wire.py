@@ -10,17 +10,16 @@ import pickle
 import select
 import socket
 import struct
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 from stack.processor.delivery import Delivery, Failure
-from stack.processor.message import AmqpMessage, CronMessage, HttpMessage, MqttMessage, PooledMessage
+from stack.processor.message import AmqpMessage, PooledMessage
 from stack.processor.response import Response
 
 _LENGTH = struct.Struct("!I")
 _CREDENTIALS = struct.Struct("3i")
-# Messages that may cross, by the name under which they do.
-_MESSAGES = {"http": HttpMessage, "mqtt": MqttMessage, "cron": CronMessage}
-_NAMES = {kind: name for name, kind in _MESSAGES.items()}
 
 Outcome = tuple[Response, Failure | None]
 
@@ -87,7 +86,7 @@ def pack_message(message: Any) -> Any:
     if isinstance(message, AmqpMessage):
         # The headers of AMQP can hold types that marshal does not know.
         return "amqp", tuple(message._replace(properties=pickle.dumps(message.properties)))
-    return _NAMES[type(message)], tuple(message)
+    return _name_type(message.__class__), tuple(message)
 
 
 def unpack_message(frame: Any) -> Any:
@@ -97,7 +96,18 @@ def unpack_message(frame: Any) -> Any:
     if frame[0] == "amqp":
         message = AmqpMessage(*frame[1])
         return message._replace(properties=pickle.loads(message.properties))
-    return _MESSAGES[frame[0]](*frame[1])
+    return _find_type(frame[0])(*frame[1])
+
+
+@cache
+def _name_type(kind: Any) -> str:
+    return f"{kind.__module__}:{kind.__name__}"
+
+
+@cache
+def _find_type(name: str) -> Any:
+    module, _, kind = name.partition(":")
+    return getattr(import_module(module), kind)
 
 
 def pack_outcome(response: Response, failure: Failure | None) -> Any:

@@ -30,7 +30,7 @@ from stack.processor.loop import LoopSharingQueue
 from stack.processor.source.opener import find_flush_interval, open_queue, open_source
 from stack.processor.status import SourceReport, State, StatusWriter
 from stack.processor.threads import StopSignal
-from stack.processor.trigger_kind import open_builder, open_pool_builder
+from stack.processor.trigger.registry import open_builder, open_pool_builder
 from stack.processor.worker_spec import WorkerSpec
 
 # Seconds that a source may take to send the last outcomes.

@@ -15,7 +15,7 @@ from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, Trigger
 from stack.processor.in_flight import MEMORY_BYTES, MOST_DEATHS, CrashFiles, CrashLedger, InFlight, NothingInFlight
 from stack.processor.stats import EventTimer, WorkerStats
-from stack.processor.trigger_kind import find_kind
+from stack.processor.trigger.registry import find_kind
 
 # Connections that may wait to be accepted at an http trigger's port.
 BACKLOG = 1024

@@ -14,7 +14,7 @@ from watchfiles import awatch
 
 from stack.config.function import DEFAULT_PROJECT, FunctionConfig
 from stack.config.source import FOLDER
-from stack.config.trigger import Trigger
+from stack.config.trigger.registry import Trigger
 from stack.docker.container import Container
 from stack.docker.stack import Stack, open_stack
 from stack.errors import EngineError, FunctionError
@@ -214,7 +214,7 @@ def _record(stack: Stack, snapshot: FunctionSnapshot, state: State, containers: 
         replicas=snapshot.replicas,
         ready=state.ready,
         url=find_url(runs, stack.settings) if runs else "",
-        port=runs.http.attributes.port if runs and runs.http else 0,
+        port=runs.port if runs else 0,
         image=deployment.image if deployment else "",
         version=snapshot.version,
         is_log_old=state.word == BUILDING and not (last and last.result is Result.RUNNING),

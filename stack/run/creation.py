@@ -21,7 +21,7 @@ from stack.config.yaml_loader import parse_mapping
 from stack.errors import ConfigError, ConflictError, FunctionError, StackError
 from stack.plan.demo import ALERT, CONSUMERS, EVENTS
 from stack.plan.function_import import File, Imported, plan_imports, split_export
-from stack.plan.scaffold import TRIGGERS, next_steps, plan_scaffold
+from stack.plan.scaffold import SCAFFOLDS, TRIGGERS, next_steps, plan_scaffold
 from stack.run.import_export import make_export
 from stack.state.deployment import check_namesakes
 from stack.state.project import list_projects, save_project
@@ -104,6 +104,7 @@ class Template:
     """What a new function can begin from; an example is one of the functions of Tidegate's own example."""
 
     name: str
+    title: str
     description: str
     triggers: tuple[str, ...]
     is_example: bool
@@ -188,7 +189,8 @@ def _list_scaffolds() -> tuple[Template, ...]:
 def _describe(name: str, document: Mapping[str, Any], *, is_example: bool) -> Template:
     spec = document["spec"]
     kinds = dict.fromkeys(str(one["kind"]) for one in spec.get("triggers", {}).values())
-    return Template(name, str(spec.get("description", "")), tuple(kinds) or ("http",), is_example)
+    title = name if is_example else SCAFFOLDS[name].title if name in SCAFFOLDS else BLANK.capitalize()
+    return Template(name, title, str(spec.get("description", "")), tuple(kinds) or ("http",), is_example)
 
 
 def _require_free(workspace: Workspace, names: Sequence[str]) -> None:

@@ -241,7 +241,7 @@ def _find_mqtt_port(stack: Stack, rehearsal: Rehearsal) -> int:
 
 def _choose_port(plan: FunctionPlan) -> int:
     """Return the port that the function asks for, or 8080, or, where that is taken, a free one."""
-    wanted = plan.http.attributes.port if plan.http else None
+    wanted = plan.port or None
     for port in (wanted or HTTP_PORT, 0):
         try:
             with socket.create_server((_HOST, port)) as listener:

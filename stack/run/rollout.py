@@ -254,7 +254,7 @@ def _holding_ports(services: Sequence[Service], before: Sequence[Container]) -> 
 
     Two containers cannot publish one port, so here the older one has to make way first.
     """
-    fixed = {one.plan.service for one in services if one.plan.http and one.plan.http.attributes.port}
+    fixed = {one.plan.service for one in services if one.plan.port}
     return fixed & {one.service for one in before}
 
 

@@ -11,7 +11,8 @@ from stack.config.environment import SecretRef, check_secret_key, check_secret_n
 from stack.config.source import function_folders, load_function
 from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, HostError, StackError
-from stack.plan.function import BROKER_SECRET, STACK_SECRETS, FunctionPlan, complete_function
+from stack.plan.broker import BROKER_SECRET, STACK_SECRETS
+from stack.plan.function import FunctionPlan, complete_function
 from stack.plan.secret import find_wants
 from stack.state.deployment import load_live
 from stack.state.vault import delete_secret, write_secret

@@ -9,7 +9,7 @@ from pathlib import Path
 from stack.config.environment import SecretContent, SecretRef
 from stack.errors import HostError
 from stack.plan import account as plan
-from stack.plan.function import BROKER_SECRET
+from stack.plan.broker import BROKER_SECRET
 from stack.plan.secret import Mount, Vault
 from stack.state.workspace import Workspace, advise, make_folder, remove_file, write_file
 

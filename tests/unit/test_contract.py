@@ -5,8 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from stack.contract import (
-    MQTT,
-    RABBITMQ,
     is_proof,
     name_lock,
     name_queue,
@@ -21,8 +19,8 @@ KEY = bytes(range(32))
 
 
 def test_queues_have_names() -> None:
-    assert name_queue("nuclio", "thermo", "t", RABBITMQ) == "nuclio-nuclio-thermo"
-    assert name_queue("nuclio", "thermo", "t", MQTT) == "nuclio-nuclio-thermo-t"
+    assert name_queue("nuclio", "thermo") == "nuclio-nuclio-thermo"
+    assert name_queue("nuclio", "thermo", "t") == "nuclio-nuclio-thermo-t"
     assert name_lock("nuclio", "thermo", "t") == "nuclio-nuclio-thermo-t.lock"
     assert name_retry_queue("iot/logs", 1.5) == "iot/logs.retry.1500ms"
 

@@ -16,6 +16,7 @@ from stack.config.source import find_folder
 from stack.contract import HTTP_PORT
 from stack.dashboard.services import Services
 from stack.plan.function_export import IMPORT_MARKS, NuclioFunction, describe_function, is_import
+from stack.plan.trigger.http import find_http
 from stack.run.api_writes import save_function
 from stack.run.catalogue import FunctionRecord
 from stack.run.function_status import BUILDING, NOT_DEPLOYED, READY, STANDBY
@@ -47,7 +48,7 @@ def find_addresses(record: FunctionRecord, host: str) -> tuple[list[str], list[s
     Clients put `http://` before such an address and a path behind it. So one that has no port of its own is told with
     its place in the gateway, host:port/NAME: Nuclio would tell a port that is the function's alone.
     """
-    if not record.is_deployed or not any(one.kind == "http" for one in record.triggers.values()):
+    if not record.is_deployed or not find_http(record.triggers):
         return [], []
     inside = [f"nuclio-{record.namespace}-{record.name}:{HTTP_PORT}"]
     own = [f"{host}:{record.port}"] if record.port else []

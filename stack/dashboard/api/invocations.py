@@ -23,6 +23,7 @@ from stack.dashboard.api.request import is_true
 from stack.dashboard.services import Services, services_of
 from stack.docker.engine import Engine
 from stack.plan.gateway import OWN_HEADER
+from stack.plan.trigger.http import find_http
 from stack.run.catalogue import FunctionRecord
 from stack.run.invocation import TIMEOUT_SECONDS, find_call_url
 from stack.state.access import show_proof
@@ -169,7 +170,7 @@ async def _check_url(request: Request, record: FunctionRecord) -> None:
 async def _find_url(services: Services, record: FunctionRecord) -> str:
     if not record.is_deployed:
         raise HTTPException(412, f"Function {record.name} is not deployed")
-    if not any(trigger.kind == "http" for trigger in record.triggers.values()):
+    if not find_http(record.triggers):
         raise HTTPException(412, f"Function {record.name} has no http trigger")
     if url := find_call_url(record.name, record.url):
         return url

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from stack.config.document import NuclioDocument
 from stack.config.function import FunctionConfig
 from stack.config.problem import Problem, find_problems
 from stack.config.source import FILE
-from stack.config.trigger import CronTrigger, HttpTrigger, MqttTrigger, RabbitTrigger
-from stack.config.trigger import kind_of as find_kind
+from stack.config.trigger.registry import MODELS
+from stack.config.trigger.registry import kind_of as find_kind
 from stack.config.yaml_edit import remove_value, rename_key, set_value
 from stack.config.yaml_loader import parse_mapping
-from stack.contract import CRON, HTTP, MQTT, RABBITMQ
 from stack.dashboard.form.field import (
     Field,
     Kind,
@@ -26,11 +24,9 @@ from stack.dashboard.form.field import (
     say_key,
     show_value,
 )
+from stack.plan.trigger.registry import KINDS
 
 ROOT = ("spec", "triggers")
-MODELS: dict[str, type[NuclioDocument]] = {
-    HTTP: HttpTrigger, RABBITMQ: RabbitTrigger, MQTT: MqttTrigger, CRON: CronTrigger,
-}  # fmt: skip
 # What a form says in other ways than by a field.
 _OWN = frozenset({("name",), ("kind",), ("disabled",)})
 _BROKER = frozenset({"url", "username", "password", "secret"})
@@ -291,6 +287,6 @@ def _find_title(field: Field, kind: str) -> str:
         return "TLS" if field.key in _TLS else _MORE if field.is_inert else _MAIN
     if len(field.path) > 1:
         return say_key(field.path[-2])
-    if head in _BROKER and kind in (RABBITMQ, MQTT):
+    if head in _BROKER and KINDS[kind].has_broker:
         return "Broker"
     return _MAIN if head == "numWorkers" else _MORE

@@ -13,8 +13,7 @@ from starlette.routing import BaseRoute, Route
 from stack.config.document import Document
 from stack.config.function import FUNCTION_LABEL
 from stack.config.project import EventMetadata, EventSpec, FunctionEvent
-from stack.config.trigger import CronTrigger, HttpTrigger
-from stack.contract import LOGS
+from stack.contract import HTTP, LOGS
 from stack.dashboard.api.request import read_model
 from stack.dashboard.pages.function import render_tab
 from stack.dashboard.services import Services, services_of
@@ -22,7 +21,9 @@ from stack.docker.stack import Stack
 from stack.errors import ConflictError, FunctionError
 from stack.plan.function import FunctionPlan
 from stack.plan.gateway import OWN_HEADER
-from stack.plan.message import TestMessage, find_targets
+from stack.plan.message import QueueTarget, TestMessage, find_targets
+from stack.plan.trigger.kind import TriggerKind
+from stack.plan.trigger.registry import find_kind
 from stack.rabbitmq.publication import put_message
 from stack.run import invocation as call
 from stack.run.catalogue import FunctionRecord
@@ -36,6 +37,7 @@ _SHOWN_BYTES = 10_000_000
 # Of a length that may be believed.
 _DIGITS = 16
 _NAME_LENGTH = 63
+_STRAIGHT = "Goes straight into the trigger’s queue."  # noqa: RUF001 -- the text of a page
 
 
 class CallWish(Document):
@@ -57,7 +59,7 @@ class EventWish(Document):
     title: str = Field(min_length=1, max_length=100)
     replaces: str = ""
     trigger_name: str = ""
-    trigger_kind: str = "http"
+    trigger_kind: str = HTTP
     body: str = ""
     attributes: dict[str, Any] = Field({})
 
@@ -139,24 +141,30 @@ async def drop_event(request: Request) -> Response:
 
 def _describe(services: Services, name: str) -> dict[str, Any]:
     plan = _find_plan(services.stack(), name)
-    triggers = plan.triggers.items() if plan else ()
-    ways = [{"trigger": "", "kind": "http"} for _, one in triggers if isinstance(one, HttpTrigger)]
+    kinds = {trigger: find_kind(one) for trigger, one in plan.triggers.items()} if plan else {}
+    ways = [{"trigger": "", "kind": HTTP} for kind in kinds.values() if kind.has_port]
     targets = find_targets(plan) if plan else ()
-    ways += [
-        {"trigger": one.trigger, "kind": one.kind, "address": one.address, "exchange": one.exchange, "queue": one.queue}
-        for one in targets
-    ]
+    ways += [_describe_target(one, kinds[one.trigger]) for one in targets]
     queued = {one.trigger for one in targets}
     return {
         "is_readable": plan is not None,
         "ways": ways,
-        "clocks": [trigger for trigger, one in triggers if isinstance(one, CronTrigger)],
-        "elsewhere": [
-            trigger
-            for trigger, one in triggers
-            if trigger not in queued and not isinstance(one, HttpTrigger | CronTrigger)
-        ],
+        "clocks": [trigger for trigger, kind in kinds.items() if not kind.has_port and not kind.has_broker],
+        "elsewhere": [trigger for trigger, kind in kinds.items() if kind.has_broker and trigger not in queued],
         "events": [_tell_event(event) for event in list_events(services.workspace, name).values()],
+    }
+
+
+def _describe_target(target: QueueTarget, kind: TriggerKind[Any]) -> dict[str, str]:
+    hint = kind.test_hint.format(exchange=target.exchange) if target.exchange else _STRAIGHT
+    return {
+        "trigger": target.trigger,
+        "kind": target.kind,
+        "address": target.address,
+        "address_name": kind.address_name,
+        "hint": hint,
+        "exchange": target.exchange,
+        "queue": target.queue,
     }
 
 

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from stack.config.inline import is_source_alone
 from stack.config.problem import Problem
 from stack.config.source import FILE, FOLDER
+from stack.config.trigger.registry import MODELS
 from stack.config.yaml_loader import find_line
 from stack.contract import KINDS
 from stack.dashboard.form import trigger as form
@@ -75,7 +76,7 @@ async def show_tab(request: Request) -> Response:
     folder = workspace.root / FOLDER / name
     sheet = await run_in_threadpool(_open, workspace, name) if (folder / FILE).is_file() else None
     has_source = sheet is None and folder.is_dir() and is_source_alone(folder)
-    return await render_tab(request, "triggers.html", name=name, sheet=sheet, has_source=has_source, kinds=KINDS)
+    return await render_tab(request, "triggers.html", name=name, sheet=sheet, has_source=has_source, kinds=list(KINDS))
 
 
 async def edit(request: Request) -> Response:
@@ -147,7 +148,7 @@ def _act(taken: Taken, action: str, subject: str) -> Sheet:
     """Return what is shown after a button was pressed."""
     text, view = taken.text, taken.view
     try:
-        if action == "add" and subject in form.MODELS:
+        if action == "add" and subject in MODELS:
             text = form.add_trigger(text, subject)
         elif action == "remove":
             text = form.remove_trigger(text, subject)
@@ -193,7 +194,7 @@ def _mark(text: str, error: ConfigError) -> dict[str, Any]:
 
 
 def _render(request: Request, name: str, sheet: Sheet, *, status: int = 200) -> Response:
-    return render(request, "_triggers.html", status=status, name=name, sheet=sheet, kinds=KINDS)
+    return render(request, "_triggers.html", status=status, name=name, sheet=sheet, kinds=list(KINDS))
 
 
 def _toast(answer: Response, text: str, level: str) -> Response:

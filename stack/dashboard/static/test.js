@@ -31,18 +31,15 @@ function start() {
   // --- The form ---------------------------------------------------------------------------------------------------
 
   function showWay() {
-    const { kind, address, exchange } = way();
+    const { address, address_name: addressName, exchange, hint } = way();
     for (const part of page.querySelectorAll("[data-for]")) part.hidden = (part.dataset.for === "http") !== isHttp();
     find("[data-send-text]").textContent = isHttp() ? "Send" : "Publish";
     find("#answer-title").textContent = isHttp() ? "Response" : "What follows";
     if (isHttp()) return showBody();
-    find("[data-address-label]").textContent = kind === "mqtt" ? "Topic" : "Routing key";
+    find("[data-address-label]").textContent = addressName;
     find("#test-address").value ||= address;
-    find("#test-address").disabled = kind !== "mqtt" && !exchange;
-    find("[data-address-hint]").textContent =
-      exchange || kind === "mqtt"
-        ? `Goes into the queue of this function alone, as if published${kind === "mqtt" ? "" : ` to ${exchange}`}.`
-        : "Goes straight into the trigger’s queue.";
+    find("#test-address").disabled = !exchange;
+    find("[data-address-hint]").textContent = hint;
     showBody();
   }
 

@@ -10,7 +10,8 @@ from stack.processor.delivery import Delivery, DeliveryQueue, Intake, Report, So
 from stack.processor.loop import LoopSharingQueue
 from stack.processor.stats import Count
 from stack.processor.status import State
-from stack.processor.trigger_kind import FLUSH_INTERVAL, find_kind
+from stack.processor.trigger.kind import FLUSH_INTERVAL
+from stack.processor.trigger.registry import find_kind
 from stack.processor.worker_spec import Role, WorkerSpec
 
 Opener = Callable[[Intake, Report], Source]
@@ -115,7 +116,7 @@ class _PoolReport:
         self._pool.note(self._index, state, reason)
 
 
-_PACKAGE = "stack.processor.source"
+_DISPATCHED = "stack.processor.source.dispatched"
 
 
 def find_flush_interval(spec: WorkerSpec) -> float:
@@ -147,4 +148,4 @@ def preload(specs: tuple[WorkerSpec, ...]) -> None:
 
 
 def _find_module(spec: WorkerSpec) -> str:
-    return f"{_PACKAGE}.{'dispatched' if spec.role is Role.DISPATCHED else find_kind(spec.trigger).source}"
+    return _DISPATCHED if spec.role is Role.DISPATCHED else find_kind(spec.trigger).source

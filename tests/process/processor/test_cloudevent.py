@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from nuclio_sdk import Event, TriggerInfo
 from pika import BasicProperties
 
-from stack.processor.event import build_amqp, build_http
 from stack.processor.message import AmqpMessage, HttpMessage
+from stack.processor.trigger.http import build_http
+from stack.processor.trigger.rabbitmq import build_amqp
 from tests.process.processor.conftest import Start
 
 TRIGGER = TriggerInfo("http", "web")

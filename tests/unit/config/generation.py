@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from stack.config.introspect import model_of, strip_annotation
-from stack.config.trigger import OtherTrigger
+from stack.config.trigger.registry import OtherTrigger
 
 Strategy = st.SearchStrategy[Any]
 # By the name of a model and the key of a field: what is made there instead; None leaves it out.

@@ -9,7 +9,9 @@ from stack.config.build import CodeEntryAttributes
 from stack.config.document import find_ignored, parse_model
 from stack.config.function import FunctionConfig
 from stack.config.scaling import Bounds, find_unheeded
-from stack.config.trigger import HttpTrigger, MqttTrigger, RabbitTrigger
+from stack.config.trigger.http import HttpTrigger
+from stack.config.trigger.mqtt import MqttTrigger
+from stack.config.trigger.rabbitmq import RabbitTrigger
 from stack.config.yaml_loader import parse_mapping
 from stack.errors import ConfigError
 

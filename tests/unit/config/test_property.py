@@ -9,13 +9,14 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stack.config.attributes import HttpAttributes, MqttAttributes, RabbitAttributes
 from stack.config.document import Document, find_ignored
 from stack.config.function import FunctionConfig, Spec
 from stack.config.introspect import known_keys
 from stack.config.settings import Settings
 from stack.config.source import load_function
-from stack.config.trigger import HttpTrigger
+from stack.config.trigger.http import HttpAttributes, HttpTrigger
+from stack.config.trigger.mqtt import MqttAttributes
+from stack.config.trigger.rabbitmq import RabbitAttributes
 from stack.errors import StackError
 from stack.plan.function import plan_function, processor_document
 from stack.plan.stack import plan_service

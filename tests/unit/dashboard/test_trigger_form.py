@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from stack.config.trigger.registry import MODELS
 from stack.config.yaml_loader import parse_mapping
 from stack.dashboard.form.field import Kind, list_fields, say_key
 from stack.dashboard.form.trigger import (
-    MODELS,
     Card,
     Cell,
     add_trigger,

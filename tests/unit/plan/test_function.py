@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from stack.config.settings import Settings
-from stack.config.trigger import HttpTrigger
+from stack.config.trigger.http import HttpTrigger
 from stack.errors import ConfigError
 from stack.plan.broker import Bound
 from stack.plan.function import (

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from pydantic import TypeAdapter
 
-from stack.config.trigger import Trigger
+from stack.config.trigger.registry import Trigger
 from stack.plan.diagram import HEIGHT, STEP, STRIDE, lay_out, shorten
 from stack.plan.topology import (
     BindingFacts,

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from nuclio_sdk import Event, TriggerInfo
 from pika import BasicProperties
 
-from stack.processor.event import build_amqp, build_http, build_mqtt, decode_body, new_id, to_time
+from stack.processor.event import decode_body, new_id, to_time
 from stack.processor.message import AmqpMessage, HttpMessage, MqttMessage
+from stack.processor.trigger.http import build_http
+from stack.processor.trigger.mqtt import build_mqtt
+from stack.processor.trigger.rabbitmq import build_amqp
 
 TRIGGER = TriggerInfo("http", "web")
 

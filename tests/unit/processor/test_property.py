@@ -20,7 +20,7 @@ from stack.processor.message import AmqpMessage, HttpMessage, MqttMessage
 from stack.processor.response import Response
 from stack.processor.source.http.delivery import ResponseWriter
 from stack.processor.testing import open_context
-from stack.processor.trigger_kind import open_builder
+from stack.processor.trigger.registry import open_builder
 from stack.processor.worker_spec import Role, WorkerSpec
 
 NAMES = ("content-type", "CE-CloudEventsVersion", "ce-eventid", "ce-eventtime", "x-nuclio-log-level", "host")

@@ -17,8 +17,8 @@ from stack.contract import ATTEMPTS
 from stack.processor.delivery import Failure, Intake, Report, Source
 from stack.processor.in_flight import fingerprint_message
 from stack.processor.message import TOPIC, AmqpMessage, MqttMessage
+from stack.processor.source.mqtt.retry_source import RetryQueueSource
 from stack.processor.source.rabbitmq.properties import Properties
-from stack.processor.source.rabbitmq.retry_source import RetryQueueSource
 from stack.processor.source.rabbitmq.topology import find_delay
 from stack.processor.stats import Count
 from stack.processor.threads import start_thread

@@ -26,7 +26,7 @@ from stack.processor.response import Response
 from stack.processor.source.broker import Delays, read_filters
 from stack.processor.source.mqtt.client import connect, open_client, read_address
 from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
-from stack.processor.source.rabbitmq.retry_source import RetryQueueSource
+from stack.processor.source.mqtt.retry_source import RetryQueueSource
 from stack.processor.status import State
 from stack.processor.threads import start_thread
 from stack.processor.worker_spec import WorkerSpec

@@ -19,6 +19,7 @@ from stack.processor.source.rabbitmq.session import Session
 from stack.processor.source.rabbitmq.signature import derive_signature_key
 from stack.processor.source.rabbitmq.topology import (
     RetryPlan,
+    Topology,
     explain_refusal,
     find_other_type,
     plan_topology,
@@ -47,12 +48,13 @@ class RabbitSource:
         report: Report,
         *,
         in_flight: InFlight,
+        topology: Topology,
         runner: LoopRunner | None = None,
     ) -> None:
         self._runner = runner or find_runner(intake)
         self._loop = self._runner.loop
         self.in_flight = in_flight
-        self.topology = plan_topology(trigger, function)
+        self.topology = topology
         self.policy = read_policy(trigger.attributes)
         batch_size = trigger.batch.size if trigger.batch else 1
         self.prefetch = Prefetch(trigger.attributes.integer("prefetchCount", 0), batch_size)
@@ -216,4 +218,5 @@ class RabbitSource:
 
 def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> RabbitSource:
     """Return the source of a process, not started yet."""
-    return RabbitSource(spec.trigger, function, intake, report, in_flight=spec.in_flight)
+    topology = plan_topology(spec.trigger, function)
+    return RabbitSource(spec.trigger, function, intake, report, in_flight=spec.in_flight, topology=topology)

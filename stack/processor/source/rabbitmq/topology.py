@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from stack.contract import DEAD, MQTT, MQTT_EXCHANGE, RETRY, name_queue, name_retry_queue, to_key
+from stack.contract import DEAD, RETRY, name_queue, name_retry_queue
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure
 from stack.processor.message import AmqpMessage
-from stack.processor.source.broker import read_filters
 from stack.processor.source.rabbitmq.headers import read_origin, strip_notes, write_notes
 
 _INEQUIVALENT = re.compile(
@@ -50,22 +49,11 @@ class Topology:
 
 
 def plan_topology(trigger: Trigger, function: Function) -> Topology:
-    """Return what a rabbit-mq trigger, or an mqtt trigger on RabbitMQ itself, needs."""
+    """Return what a rabbit-mq trigger needs."""
     attributes = trigger.attributes
-    queue = attributes.text("queueName") or name_queue(function.namespace, function.name, trigger.name, trigger.kind)
-    if trigger.kind == MQTT:
-        return Topology(
-            queue=queue,
-            durable_queue=True,
-            exchange=MQTT_EXCHANGE,
-            declares_exchange=False,
-            durable_exchange=True,
-            keys=tuple(to_key(topic) for topic in read_filters(trigger)),
-            queue_type=attributes.text("queueType"),
-        )
     topics = attributes.texts("topics")
     return Topology(
-        queue=queue,
+        queue=attributes.text("queueName") or name_queue(function.namespace, function.name),
         durable_queue=attributes.flag("durableQueue", True),
         exchange=attributes.text("exchangeName"),
         declares_exchange=bool(topics) and bool(attributes.text("exchangeName")),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stack.config.trigger import Trigger
+from stack.config.trigger.registry import Trigger
 from stack.docker.container import Container, read_container
 from stack.live.docker import Event, Instance, Usage, read_event
 from stack.live.functions import Figures, Track, describe_function

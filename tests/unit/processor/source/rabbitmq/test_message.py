@@ -13,6 +13,7 @@ from stack.processor.configuration import Function, parse_function
 from stack.processor.delivery import Failure
 from stack.processor.message import AmqpMessage
 from stack.processor.source.broker import Delays
+from stack.processor.source.mqtt.queue import plan_topology as plan_mqtt_topology
 from stack.processor.source.rabbitmq.field_table import decode_table, encode_table
 from stack.processor.source.rabbitmq.flow import Acknowledgements, Prefetch
 from stack.processor.source.rabbitmq.headers import note_origin, sign_again
@@ -35,7 +36,8 @@ def plan(kind: str, **attributes: Any) -> Topology:
     trigger = {"kind": kind, "url": "amqp://h", "attributes": attributes}
     document = {"metadata": {"name": "f", "namespace": "n"}, "spec": {"triggers": {"t": trigger}}}
     function: Function = parse_function(document, secrets=Path(), folder=Path())
-    return plan_topology(function.triggers[0], function)
+    make = plan_mqtt_topology if kind == "mqtt" else plan_topology
+    return make(function.triggers[0], function)
 
 
 PLAN = RetryPlan("q", 3, "f", b"key")

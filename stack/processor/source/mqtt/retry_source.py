@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from stack.contract import MQTT, RABBITMQ, name_queue
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
 from stack.processor.in_flight import InFlight
 from stack.processor.loop import ThreadRunner
 from stack.processor.message import AmqpMessage
+from stack.processor.source.mqtt.queue import plan_queue
 from stack.processor.source.rabbitmq.publisher import PublishRequest
 from stack.processor.source.rabbitmq.source import RabbitSource
 from stack.processor.source.rabbitmq.topology import RetryMessage, build_retry, is_last
@@ -30,7 +30,13 @@ class RetryQueueSource(RabbitSource):
         self, trigger: Trigger, function: Function, intake: Intake, report: Report, *, in_flight: InFlight
     ) -> None:
         super().__init__(
-            _plan_queue(trigger, function), function, intake, _Quiet(report), in_flight=in_flight, runner=ThreadRunner()
+            _at_broker(trigger, function),
+            function,
+            intake,
+            _Quiet(report),
+            in_flight=in_flight,
+            topology=plan_queue(trigger, function),
+            runner=ThreadRunner(),
         )
         self._early: list[PublishRequest] | None = []
 
@@ -70,11 +76,7 @@ class _Quiet:
         """Say nothing."""
 
 
-def _plan_queue(trigger: Trigger, function: Function) -> Trigger:
-    """Return a trigger with a queue on the stack's broker, to which nothing is bound."""
-    attributes = trigger.attributes
-    queue = attributes.text("queueName") or name_queue(function.namespace, function.name, trigger.name, MQTT)
-    retries, queue_type = attributes.integer("maxRetries", 3), attributes.text("queueType")
-    values = {"queueName": queue, "maxRetries": retries, "queueType": queue_type}
-    own = Attributes(attributes.path, values)
-    return replace(trigger, kind=RABBITMQ, url=function.broker_url, username="", password="", attributes=own)
+def _at_broker(trigger: Trigger, function: Function) -> Trigger:
+    """Return a trigger with the stack's broker instead of its own."""
+    own = Attributes(trigger.attributes.path, {"maxRetries": trigger.attributes.integer("maxRetries", 3)})
+    return replace(trigger, url=function.broker_url, username="", password="", attributes=own)

@@ -1,0 +1,79 @@
+"""What every kind of trigger has."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from stack.config.document import Ignored, NuclioDocument
+from stack.config.value import Address, Duration
+
+# Nuclio's limit (numWorkers).
+_MOST_WORKERS = 100_000
+# As many messages as AMQP can hand to a worker ahead of time.
+_MOST_AT_ONCE = 65_535
+_ONE_AT_A_TIME = Ignored("has no effect: a worker handles one event at a time; use numWorkers")
+NO_BATCHES = Ignored("is for http and rabbit-mq")
+
+
+class Batch(NuclioDocument):
+    """Several events handed over at once."""
+
+    mode: Literal["enable", "disable"] = "disable"
+    """enable hands over several events at once, as a list."""
+    batch_size: int = Field(10, gt=0, le=_MOST_AT_ONCE)
+    """How many events at most."""
+    timeout: Duration = "1s"
+    """How long the first of them waits for more."""
+
+
+class BaseTrigger(NuclioDocument):
+    """What every kind has."""
+
+    is_single: ClassVar[bool] = False
+    """Whether a function can have one trigger of the kind only."""
+    own_attributes: ClassVar[tuple[str, ...]] = ()
+    """Attributes that code which is fetched may not set: only the function's own function.yaml."""
+
+    name: str = ""
+    """The trigger's key again, if anything."""
+    class_: Annotated[str, Ignored("is ignored, as in Nuclio")] = Field("", alias="class")
+    disabled: bool = False
+    """Leave the trigger out."""
+    num_workers: int = Field(1, ge=0, le=_MOST_WORKERS)
+    """How many events it handles at once; each worker is a process."""
+    max_workers: int = Field(0, ge=0, le=_MOST_WORKERS)
+    """The older name of numWorkers."""
+    url: Address = ""
+    """The broker's address; empty is the stack's own broker."""
+    username: Annotated[str, Ignored("is for rabbit-mq and mqtt")] = ""
+    password: Annotated[str, Ignored("is for rabbit-mq and mqtt")] = ""
+    secret: str = ""
+    """A secret, as NAME.KEY, that holds the broker's address with its account; wins over url."""
+    paths: Annotated[list[str], Ignored()] = []
+    partitions: Annotated[list[Any], Ignored()] = []
+    annotations: dict[str, str] = {}
+    """Notes of yours, as key: value."""
+    worker_availability_timeout_milliseconds: int | None = None
+    """How long an event waits for a free worker; 10000 where left out, 0 does not wait."""
+    worker_termination_timeout: Duration = "10s"
+    """How long a worker may take to finish its event when the function ends."""
+    worker_allocator_name: str = ""
+    """Triggers that name the same share their workers."""
+    explicit_ack_mode: Annotated[
+        Literal["", "enable", "disable", "explicitOnly"], Ignored("is for Kafka and v3io streams")
+    ] = ""
+    wait_explicit_ack_during_rebalance_timeout: Annotated[str, Ignored("is for Kafka")] = ""
+    batch: Batch | None = None
+    """Hand over several events at once."""
+    mode: Annotated[Literal["sync", "async"], _ONE_AT_A_TIME] = "sync"
+    async_: Annotated[dict[str, Any], _ONE_AT_A_TIME] = Field({}, alias="async")
+    total_tasks: Annotated[int, Ignored()] = Field(0, alias="total_tasks")
+    max_task_allocation: Annotated[int, Ignored()] = Field(0, alias="max_task_allocation")
+    kind: str
+    attributes: NuclioDocument
+
+    @property
+    def workers(self) -> int:
+        """Return how many workers serve the trigger; `maxWorkers` is the older name of `numWorkers`."""
+        given = "num_workers" in self.model_fields_set
+        return max(1, self.num_workers if given and self.num_workers else self.max_workers or self.num_workers)

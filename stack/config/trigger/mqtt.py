@@ -1,0 +1,79 @@
+"""Messages of MQTT topics."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from stack.config.document import NuclioDocument
+from stack.config.problem import Problem, refuse
+from stack.config.trigger.base import NO_BATCHES, BaseTrigger, Batch
+from stack.config.trigger.broker import LONGEST_NAME, QueueName, QueueType, TlsAttributes, Topic
+from stack.config.value import MqttAddress, is_own_broker
+
+
+def check_keys(topics: Sequence[str]) -> Iterator[Problem]:
+    """Find topic filters that are too long to bind a queue of RabbitMQ."""
+    for number, topic in enumerate(topics):
+        if len(topic.encode()) > LONGEST_NAME:
+            text = f"should be at most {LONGEST_NAME} bytes long, which is all that the stack's broker takes"
+            yield Problem(("attributes", "subscriptions", str(number), "topic"), text)
+
+
+class Subscription(NuclioDocument):
+    """A topic filter of MQTT, wildcards included."""
+
+    topic: Topic = Field(min_length=1)
+    """Wildcards: + for one level, # for all that follow."""
+    qos: int = Field(0, ge=0, le=2)
+    """Quality of service."""
+
+    @field_validator("topic")
+    @classmethod
+    def _is_filter(cls, value: str) -> str:
+        levels = value.split("/")
+        if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
+            raise ValueError(f"# should stand alone at the end, as in a/#, not {value!r}")
+        if any("+" in level and level != "+" for level in levels):
+            raise ValueError(f"+ should stand alone between slashes, as in a/+/b, not {value!r}")
+        return value
+
+
+class MqttAttributes(TlsAttributes):
+    """Attributes of an mqtt trigger; `queueName` names its queue on the stack's own broker."""
+
+    subscriptions: list[Subscription] = Field(min_length=1)
+    """Which topics make it run."""
+    client_id: str = Field("", alias="clientID")
+    """What it calls itself on a broker other than the stack's own."""
+    protocol_version: Literal[3, 4, 5] = 4
+    """Of MQTT: 3 is 3.1, 4 is 3.1.1."""
+    queue_name: QueueName = ""
+    """Its queue on the stack's own broker; where left out, one of the function's own."""
+    queue_type: QueueType = ""
+    """quorum or classic; where left out, its queue on the stack's own broker is a quorum queue."""
+    max_retries: int = Field(3, ge=0)
+    """How often a failed message is tried again before it is kept as a dead letter."""
+
+
+class MqttTrigger(BaseTrigger):
+    """Topics of an MQTT broker."""
+
+    kind: Literal["mqtt"]
+    url: MqttAddress = ""
+    """The broker's address; empty is the stack's own broker."""
+    batch: Annotated[Batch | None, NO_BATCHES] = None
+    username: str = ""
+    """The account at the broker; wins over the URL's."""
+    password: str = ""
+    """Its password; better a `secret`."""
+    attributes: MqttAttributes
+
+    @model_validator(mode="after")
+    def _bindable(self) -> Self:
+        if is_own_broker(self.url) and not self.secret:
+            refuse(self, check_keys([one.topic for one in self.attributes.subscriptions]))
+        return self
+
+
+MODEL = MqttTrigger

@@ -1,0 +1,1 @@
+"""Triggers, as the control plane plans them: each kind has a module with its one entry."""
