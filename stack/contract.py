@@ -20,6 +20,11 @@ HTTP: Final = "http"
 KINDS = {HTTP: "http", "rabbit-mq": "rabbitmq", "mqtt": "mqtt", "cron": "cron"}
 ALIASES = {"rabbitMq": "rabbit-mq", "rabbitmq": "rabbit-mq"}
 
+# Runtimes, each the name of the module that it has in stack/plan/runtime and stack/processor/runtime; the first is that
+# of functions that name none.
+PYTHON = "python"
+RUNTIMES = (PYTHON,)
+
 # Secrets of the stack's broker that a function's container may have, as NAME.KEY: the AMQP URL, the MQTT URL, and the
 # key, as hexadecimal text, that the copies of failed messages are signed with.
 BROKER_URL, BROKER_MQTT_URL, SIGNATURE_KEY = "broker.url", "broker.mqtt", "broker.signature-key"

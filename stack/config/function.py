@@ -12,6 +12,7 @@ from stack.config.container import Device, LoggerSink, Platform, Resources, Secu
 from stack.config.document import KUBERNETES, Ignored, NuclioDocument
 from stack.config.environment import Variable, VariableSource
 from stack.config.problem import Problem, refuse
+from stack.config.runtime import PATTERN, check_runtime
 from stack.config.scaling import (
     TARGETS,
     AutoScaleMetric,
@@ -25,6 +26,7 @@ from stack.config.scaling import (
 from stack.config.settings import Processor
 from stack.config.trigger.registry import Trigger, check_triggers
 from stack.config.value import WORD, Duration, ImageName, Labels, Registry, find_nuls
+from stack.contract import PYTHON
 
 PROJECT_LABEL = "nuclio.io/project-name"
 FUNCTION_LABEL = "nuclio.io/function-name"
@@ -40,7 +42,6 @@ _LONGEST_START = 2**31 - 1
 RESERVED = ("dashboard", "controller", "dlx", "scaler")
 # module:function, the module perhaps within packages.
 HANDLER = re.compile(r"^[\w|-]+(\.[\w|-]+)*:\w+$")
-_RUNTIME = re.compile(r"^python(:3\.([7-9]|1[0-4]))?$")
 
 
 def check_name(name: str) -> None:
@@ -107,7 +108,7 @@ class Spec(NuclioDocument):
     publish: Annotated[bool, Ignored()] = False
     handler: str = Field("", json_schema_extra={"pattern": HANDLER.pattern})
     """The function to call, as module:function; main:handler for main.py."""
-    runtime: str = Field("python", json_schema_extra={"pattern": _RUNTIME.pattern})
+    runtime: str = Field(PYTHON, json_schema_extra={"pattern": PATTERN})
     """python, or the version of Python that the function is written for, such as python:3.11."""
     env: list[Variable] = []
     """The environment that the handler finds."""
@@ -178,10 +179,8 @@ class Spec(NuclioDocument):
 
     @field_validator("runtime")
     @classmethod
-    def _python_only(cls, value: str) -> str:
-        if not _RUNTIME.fullmatch(value):
-            raise ValueError(f"{value!r} is not supported; Tidegate runs python and python:3.7 to python:3.14")
-        return value
+    def _runtime_that_is_there(cls, value: str) -> str:
+        return check_runtime(value)
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

@@ -15,6 +15,7 @@ from stack.config.inline import is_source_alone, read_inline
 from stack.config.merge import handler_of, merge_configs, name_of
 from stack.config.problem import Problem
 from stack.config.requirements import Requirements, read_requirements
+from stack.config.runtime import RUNTIMES
 from stack.config.yaml_loader import read_mapping
 from stack.errors import AccessError, ConfigError, FunctionError
 
@@ -111,7 +112,7 @@ FOLDER = "functions"
 FILE = "function.yaml"
 
 # What never belongs into an image; the same patterns are rendered as the build's .dockerignore.
-IGNORED_FOLDERS = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+IGNORED_FOLDERS = frozenset({".git", *(folder for one in RUNTIMES.values() for folder in one.ignored_folders)})
 IGNORED_SUFFIX = ".pyc"
 
 

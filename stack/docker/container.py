@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from stack.config.function import FUNCTION_LABEL
 from stack.plan.gateway import find_networks, network_name
-from stack.plan.image import PYTHON_LABEL, WANTED_LABEL, Python
+from stack.plan.image import VERSION_LABEL, WANTED_LABEL, RuntimeVersion
 from stack.plan.stack import DEFINITION_LABEL, FILES_LABEL, SECRETS_LABEL
 
 # By which Compose finds its containers again.
@@ -54,9 +54,9 @@ class Container:
         return "healthy" if self.answers else match[1] if match else ""
 
     @property
-    def python_of_function(self) -> Python:
+    def python_of_function(self) -> RuntimeVersion:
         """Return the Python that a function runs on, and the one that its author asked for."""
-        return Python(self.image, self.python, self.wanted_python)
+        return RuntimeVersion(self.image, self.python, self.wanted_python)
 
     @property
     def is_running(self) -> bool:
@@ -123,7 +123,7 @@ def read_container(document: Listed) -> Container:
         secrets=labels.get(SECRETS_LABEL, ""),
         function=labels.get(FUNCTION_LABEL, ""),
         wanted_python=labels.get(WANTED_LABEL, ""),
-        python=labels.get(PYTHON_LABEL, ""),
+        python=labels.get(VERSION_LABEL, ""),
         folder=labels.get(FOLDER_LABEL, ""),
         network_address=next((address for _, address in addresses if address), ""),
         is_cut_off=_is_cut_off(labels, networks),

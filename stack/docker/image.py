@@ -18,11 +18,12 @@ from stack.docker.engine import Engine
 from stack.docker.stack import Stack
 from stack.errors import BuildError
 from stack.plan import image
+from stack.plan.base_image import Kind
 from stack.plan.code_entry import runs_as_is
 from stack.plan.function import FunctionPlan
 from stack.plan.hints import advise
 from stack.plan.host_access import check_host_access
-from stack.plan.image import Kind, digest, haproxy_base, python_base, rabbitmq_base
+from stack.plan.image import digest, haproxy_base, python_base, rabbitmq_base
 from stack.plan.render import (
     Files,
     Inputs,
@@ -97,7 +98,7 @@ class Builder:
             BuildError: one could not be made.
         """
         laid = [find_base_image(plan, self.inputs) for plan in plans if not runs_as_is(plan.function)]
-        bases = dict.fromkeys(one.python.image for one in laid if one.kind is not Kind.NUCLIO)
+        bases = dict.fromkeys(one.runtime.image for one in laid if one.kind is not Kind.NUCLIO)
         names = {processor_image(self.inputs, base): base for base in bases}
         names.pop(processor_image(self.inputs), None)
         here = self.engine.images(names)

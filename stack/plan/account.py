@@ -15,9 +15,9 @@ from typing import Any
 from stack.config.environment import Secret, SecretContent
 from stack.config.settings import Processor, Settings
 from stack.contract import DEAD, MQTT_EXCHANGE, RETRY, name_lock
+from stack.plan.base_image import chosen_processor
 from stack.plan.broker import GUEST, Credentials, hash_password, is_own_hash
 from stack.plan.function import FunctionPlan, own_queues, service_name
-from stack.plan.image import chosen_processor
 from stack.plan.trigger.registry import find_kind
 
 # What a derived secret is for; one label's never tells another's.

@@ -1,18 +1,15 @@
 """Dockerfile instructions of a function's author, in Nuclio's order."""
 
-import posixpath
 import re
 from collections.abc import Iterable
-from fnmatch import fnmatch
 from typing import Any
 
 from stack.config.build import Build, Directive
-from stack.config.requirements import NAME as REQUIREMENTS
-from stack.config.requirements import Requirements, locate_requirements
 from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
-from stack.plan.code_entry import runs_as_is
+from stack.plan.base_image import BaseImage, Kind
 from stack.plan.function import FunctionPlan, inline_source, processor_document
-from stack.plan.image import LOWEST, PYTHON_LABEL, WANTED_LABEL, BaseImage, Kind
+from stack.plan.image import VERSION_LABEL, WANTED_LABEL
+from stack.plan.runtime.python import LOWEST
 from stack.plan.template import fill
 
 # The command that makes those after it run once the function's files are there.
@@ -113,9 +110,6 @@ def write_instruction(line: Directive, *, has_ca: bool, pip_cache: str = PIP_CAC
     return f"{kind} {context['ca_mount']}{cache}{options}{environment}{command}"
 
 
-# The files beside requirements.txt that it may refer to in ways that only pip knows.
-_REFERRED = ("*requirements*.txt", "*constraints*.txt")
-
 # The user whom functions run as, by number: a base of the author's may not know the name yet.
 _OWNER = "--chown=65532:65532 "
 
@@ -159,7 +153,7 @@ def _render(plan: FunctionPlan, base_image: BaseImage, *, processor: str, has_ca
         "processor": processor,
         "lowest": LOWEST,
         "wanted_label": WANTED_LABEL,
-        "python_label": PYTHON_LABEL,
+        "version_label": VERSION_LABEL,
         "owner": "" if base_image.kind is Kind.NUCLIO else _OWNER,
         "health_check": HEALTH_CHECK,
         "source_path": source[0] if source else "",
@@ -181,54 +175,10 @@ def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
         "before": [write_instruction(line, has_ca=has_ca, pip_cache=pip_cache) for line in before],
         "after": [write_instruction(line, has_ca=has_ca, pip_cache=pip_cache) for line in after],
         "sets_user": any(line.kind.upper() == "USER" for line in after),
-        "requirements": [(*paths, _join_target(folder)) for folder, paths in find_requirements(plan).items()],
-        "requirements_target": _join_target(requirements_folder(plan)),
-        "needs_code": _find_references(plan).needs_code,
+        "recipe": plan.runtime.recipe,
+        **plan.runtime.describe_install(plan.function, plan.handler),
         "title": plan.repository,
         "description": " ".join(plan.spec.description.split()),
         "ignored_folders": sorted(IGNORED_FOLDERS),
         "ignored_suffix": IGNORED_SUFFIX,
     }
-
-
-def find_requirements(plan: FunctionPlan) -> dict[str, tuple[str, ...]]:
-    """Return the files that pip needs to install what the function requires, by folder; none if it requires nothing."""
-    paths = [file.path for file in plan.function.files]
-    folder = requirements_folder(plan)
-    if posixpath.join(folder, REQUIREMENTS) not in paths:
-        return {}
-    beside = [path for path in paths if posixpath.dirname(path) == folder]
-    named = [path for path in beside if any(fnmatch(posixpath.basename(path), name) for name in _REFERRED)]
-    found: dict[str, tuple[str, ...]] = {folder: ()}
-    for path in dict.fromkeys((*named, *_find_references(plan).others)):
-        found[posixpath.dirname(path)] = (*found.get(posixpath.dirname(path), ()), path)
-    return found
-
-
-def check_requirements(plan: FunctionPlan) -> tuple[str, ...]:
-    """Return what is wrong with the requirements that a function's image is built with."""
-    missing = () if runs_as_is(plan.function) else _find_references(plan).missing
-    return tuple(_tell_missing(plan, *one) for one in missing)
-
-
-def _tell_missing(plan: FunctionPlan, where: str, path: str) -> str:
-    place = posixpath.join(plan.function.context, where)
-    if path.startswith(".."):
-        outside = posixpath.normpath(posixpath.join(plan.function.context, path))
-        return f"{place}: {outside} is outside of the function's folder, of which alone images are built"
-    return f"{place}: there is no {posixpath.join(plan.function.context, path)}; add it, or take the line out"
-
-
-def _find_references(plan: FunctionPlan) -> Requirements:
-    """Return what the requirements.txt that counts refers to."""
-    path = posixpath.join(requirements_folder(plan), REQUIREMENTS)
-    return next((one for one in plan.function.requirements if one.path == path), Requirements(path))
-
-
-def _join_target(folder: str) -> str:
-    return posixpath.join("/opt/nuclio", folder, "")
-
-
-def requirements_folder(plan: FunctionPlan) -> str:
-    """Return the folder of requirements.txt: the handler's, or the function's own, which is empty."""
-    return posixpath.dirname(locate_requirements(plan.handler, [file.path for file in plan.function.files]))

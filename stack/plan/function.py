@@ -16,6 +16,8 @@ from stack.plan.broker import Bound
 from stack.plan.code_entry import runs_as_is
 from stack.plan.dead_letter import is_kept_for
 from stack.plan.image import digest, split_reference
+from stack.plan.runtime.registry import find_runtime
+from stack.plan.runtime.runtime import Runtime
 from stack.plan.template import write_flow
 from stack.plan.trigger.http import find_http
 from stack.plan.trigger.kind import Named
@@ -71,6 +73,11 @@ class FunctionPlan:
     def tag(self) -> str:
         """Return the name by which others know the image that was deployed last."""
         return f"{self.repository}:{split_reference(self.spec.build.image)[1]}"
+
+    @property
+    def runtime(self) -> Runtime:
+        """Return what is particular to its runtime."""
+        return find_runtime(self.spec.runtime)
 
     @property
     def http(self) -> HttpTrigger | None:
@@ -152,17 +159,7 @@ def inline_source(plan: FunctionPlan) -> tuple[str, bytes] | None:
     build = plan.spec.build
     if not build.function_source_code:
         return None
-    return module_path(plan.handler), build.source
-
-
-def module_path(handler: str) -> str:
-    """Return the file that a handler's module is, relative to the function's folder."""
-    return f"{handler.partition(':')[0].replace('.', '/')}.py"
-
-
-def package_path(module: str) -> str:
-    """Return the file that a module is if it is a package."""
-    return f"{module.removesuffix('.py')}/__init__.py"
+    return plan.runtime.list_sources(plan.handler)[0], build.source
 
 
 def _find_collisions(plan: FunctionPlan) -> Iterator[str]:
@@ -180,7 +177,8 @@ def _find_handler(function: Function) -> str:
     spec = function.config.spec
     if not function.is_fetched or runs_as_is(function):
         return spec.handler or "main:handler"
-    modules = [path for path in (file.path for file in function.files) if path.endswith(".py")]
+    suffix = find_runtime(spec.runtime).files.suffix
+    modules = [path for path in (file.path for file in function.files) if path.endswith(suffix)]
     if spec.build.function_source_code:
         return spec.handler or "main:handler"
     if spec.handler:
@@ -189,16 +187,17 @@ def _find_handler(function: Function) -> str:
     top = [posixpath.splitext(path)[0] for path in modules if "/" not in path]
     candidates = [name for name in ("main", function.name) if name in top] or (top if len(top) == 1 else [])
     if not candidates:
-        raise ConfigError([f"{function.document}: spec.handler: is required, such as main:handler for main.py"])
+        raise ConfigError([f"{function.document}: spec.handler: is required, such as main:handler for main{suffix}"])
     return f"{candidates[0]}:handler"
 
 
 def _require_module(function: Function, handler: str, modules: list[str]) -> None:
-    module = module_path(handler)
-    if module in modules or package_path(module) in modules:
+    runtime = find_runtime(function.config.spec.runtime)
+    sources = runtime.list_sources(handler)
+    if any(path in modules for path in sources):
         return
-    found = ", ".join(modules) or "no Python file"
-    problem = f"{handler!r} needs {module}, but the folder holds {found}"
+    found = ", ".join(modules) or f"no {runtime.title} file"
+    problem = f"{handler!r} needs {sources[0]}, but the folder holds {found}"
     raise ConfigError([f"{function.document}: spec.handler: {problem}"])
 
 

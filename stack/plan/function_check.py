@@ -1,17 +1,13 @@
 """What is wrong with the text of a function's file, as far as the text alone tells."""
 
-import ast
-import posixpath
-import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig, Spec
+from stack.config.runtime import runtime_of
 from stack.config.source import FILE
 from stack.config.trigger.registry import Trigger
 from stack.config.yaml_loader import Finding, find_places, parse_mapping
@@ -19,16 +15,17 @@ from stack.errors import AccessError, ConfigError
 from stack.plan.code_entry import runs_as_is
 from stack.plan.dead_letter import is_kept_for
 from stack.plan.dockerfile import split_commands
-from stack.plan.function import FunctionPlan, module_path, name_queues, own_queues, package_path
-from stack.plan.image import Python
+from stack.plan.function import FunctionPlan, name_queues, own_queues
+from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.trigger.registry import find_kind
 
 
 def check_text(path: str, text: str) -> tuple[Finding, ...]:
-    """Return the problems of a file's text: a configuration's, or where Python cannot read it; else nothing."""
+    """Return the problems of a file's text: a configuration's, or where its runtime cannot read it; else nothing."""
     if path == FILE:
         return _check_configuration(text)
-    return _check_python(path, text) if path.endswith(".py") else ()
+    runtime = runtime_of(path)
+    return RUNTIMES[runtime].check_text(path, text) if runtime else ()
 
 
 def _check_configuration(text: str) -> tuple[Finding, ...]:
@@ -39,23 +36,6 @@ def _check_configuration(text: str) -> tuple[Finding, ...]:
     return ()
 
 
-def _check_python(path: str, text: str) -> tuple[Finding, ...]:
-    """Read a source as this machine's own Python does, without running it."""
-    try:
-        ast.parse(text, path)
-    except SyntaxError as error:
-        return (Finding("", error.msg, error.lineno or 1, max((error.offset or 1) - 1, 0)),)
-    except (ValueError, RecursionError, MemoryError) as error:
-        return (Finding("", f"Python cannot read it: {error}", 1, 0),)
-    return ()
-
-
-# Who uses one of these may give a module names that its text does not show.
-_MAGIC = frozenset(
-    {"__getattr__", "__dict__", "__import__", "eval", "exec", "globals", "locals", "modules", "setattr", "vars"}
-)
-
-
 def find_source(plan: FunctionPlan) -> str:
     """Return the path of the handler's file below the folder of the code; nothing where its text may not be what runs.
 
@@ -64,65 +44,9 @@ def find_source(plan: FunctionPlan) -> str:
     _, after = split_commands(plan.spec.build)
     if after or runs_as_is(plan.function):
         return ""
-    module = module_path(plan.handler)
-    package, paths = package_path(module), {file.path for file in plan.function.files}
-    return package if package in paths and not plan.spec.build.function_source_code else module
-
-
-def check_handler(plan: FunctionPlan, path: str, source: bytes, python: Python) -> tuple[str, ...]:
-    """Return what is wrong with the handler's file; `python` is what it will run on.
-
-    An older Python than this one, or the same, reads no syntax that this one does not. Without a path nothing is told.
-    """
-    if not path:
-        return ()
-    try:
-        tree = _parse(source, path)
-    except SyntaxError as error:
-        where = f"{posixpath.join(plan.function.context, path)}, line {error.lineno or 1}"
-        return (f"{where}: SyntaxError: {error.msg}",) if _is_no_newer(python) else ()
-    except (ValueError, RecursionError, MemoryError):
-        return ()
-    name = plan.handler.partition(":")[2]
-    bound = {one for node in ast.walk(tree) for one in _bind(node)}
-    if name in bound or "*" in bound or bound & _MAGIC:
-        return ()
-    return (f"{plan.function.document}: spec.handler: {path} has no {name!r}{_suggest(name, tree)}",)
-
-
-def _parse(source: bytes, path: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(source, path)
-
-
-def _is_no_newer(python: Python) -> bool:
-    numbers = tuple(int(part) for part in python.version.split(".") if part.isdecimal())
-    return bool(numbers) and numbers[:2] <= sys.version_info[:2]
-
-
-def _bind(node: ast.AST) -> Iterator[str]:
-    """Yield the names that a node may give its module, or uses: rather too many than too few."""
-    match node:
-        case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-            yield name
-        case ast.ClassDef(name=name) | ast.Attribute(attr=name):
-            yield name
-        case ast.alias(name=name, asname=other):
-            yield other or name.partition(".")[0]
-        case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
-            yield name
-        case ast.ExceptHandler(name=str(name)):
-            yield name
-        case _:
-            pass
-
-
-def _suggest(name: str, tree: ast.Module) -> str:
-    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    if near := get_close_matches(name, functions, n=1, cutoff=0.6):
-        return f"; did you mean {near[0]!r}?"
-    return f"; functions there: {', '.join(functions) or 'none'}"
+    first, *others = plan.runtime.list_sources(plan.handler)
+    paths = {file.path for file in plan.function.files}
+    return next((path for path in others if path in paths and not plan.spec.build.function_source_code), first)
 
 
 def find_loopback(spec: Spec) -> Iterator[str]:

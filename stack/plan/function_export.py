@@ -20,8 +20,6 @@ from stack.plan.dockerfile import POST_COPY
 from stack.plan.function import (
     FunctionPlan,
     complete_function,
-    module_path,
-    package_path,
     plan_function,
 )
 from stack.plan.function_import import File, install_requirements, pack_files
@@ -66,7 +64,7 @@ def find_plan(function: Function, settings: Settings) -> FunctionPlan:
 def exported_paths(plan: FunctionPlan) -> list[str]:
     """List the files that belong into an export: all but the configuration and the tests that nothing is run from."""
     function = plan.function
-    used = {module_path(plan.handler), *(path for one in function.requirements for path in one.others)}
+    used = {plan.runtime.list_sources(plan.handler)[0], *(path for one in function.requirements for path in one.others)}
     paths = [] if _is_elsewhere(function) else [file.path for file in function.files if file.path != FILE]
     return [path for path in paths if path in used or not posixpath.basename(path).startswith(("test_", "conftest."))]
 
@@ -99,8 +97,7 @@ def _is_elsewhere(function: Function) -> bool:
 
 
 def _join_build(plan: FunctionPlan, build: dict[str, Any], files: Mapping[str, File]) -> dict[str, Any]:
-    module = module_path(plan.handler)
-    source = next((path for path in (module, package_path(module)) if path in files), "")
+    source = next((path for path in plan.runtime.list_sources(plan.handler) if path in files), "")
     if source:
         code = base64.b64encode(files[source].content).decode()
         build = {**build, "functionSourceCode": code, "codeEntryType": "sourceCode"}

@@ -17,12 +17,14 @@ from stack.config.document import collect, drop_unknown, parse_model, write_comp
 from stack.config.function import FunctionConfig, Spec, check_name
 from stack.config.inline import find_handler
 from stack.config.requirements import locate_requirements
+from stack.config.runtime import runtime_of
 from stack.config.source import FILE, IGNORED_FOLDERS
 from stack.config.value import is_own_broker
 from stack.errors import ConfigError, FunctionError
 from stack.plan.broker import BROKER_SECRET
 from stack.plan.dockerfile import POST_COPY
-from stack.plan.function import module_path
+from stack.plan.runtime.registry import find_runtime
+from stack.plan.runtime.runtime import Runtime
 from stack.plan.trigger.registry import find_kind
 
 _COMMAND = re.compile(r"^echo ([A-Za-z0-9+/=]+) \| base64 -d \| tar -xzC /opt/nuclio$")
@@ -122,7 +124,7 @@ def name_brokers(spec: dict[str, Any], files: Mapping[str, File]) -> Iterator[st
         if match := _ADDRESS.match(variable.get("value", "")):
             yield f"spec.env.{number}: {variable['name']} names the broker {_hide(match[0])}; {_ADVICE}"
     for path, file in files.items():
-        lines = file.content.decode(errors="replace").splitlines() if path.endswith(".py") else []
+        lines = file.content.decode(errors="replace").splitlines() if runtime_of(path) else []
         for number, line in enumerate(lines, start=1):
             if match := _ADDRESS.search(line):
                 yield f"{path}, line {number}: names the broker {_hide(match[0])}; {_ADVICE}"
@@ -219,8 +221,9 @@ def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: 
     left_out = dict(_leave_out(packed))
     files = {path: file for path, file in packed.items() if path not in left_out}
     if source := config.spec.build.source:
-        handler = spec.get("handler") or handler or _choose_handler(spec, source, files)
-        files.setdefault(module_path(handler), File(source))
+        runtime = find_runtime(config.spec.runtime)
+        handler = spec.get("handler") or handler or _choose_handler(spec, source, files, runtime)
+        files.setdefault(runtime.list_sources(handler)[0], File(source))
     _clean(content, has_source=bool(source))
     notes = [f"{path}: left out, since Nuclio's model has no such key" for path in unknown]
     notes += [f"{path}: left out of what the build unpacks, since {reason}" for path, reason in left_out.items()]
@@ -237,12 +240,12 @@ def _require_code(spec: Spec, document: str) -> None:
         raise ConfigError([f"{document}: spec.build.functionSourceCode: {problem}"])
 
 
-def _choose_handler(spec: dict[str, Any], source: bytes, others: Iterable[str]) -> str:
+def _choose_handler(spec: dict[str, Any], source: bytes, others: Iterable[str], runtime: Runtime) -> str:
     """Return the handler of a source, and write it down unless the source says it where it will be found."""
-    named = find_handler(source.decode(errors="replace"))
+    named = find_handler(source.decode(errors="replace"), runtime.files.comment)
     # A block counts in a file of the top folder that is no test, and is certain to be found only if there is no other.
-    is_hidden = "/" in module_path(named) or named.startswith(("test_", "conftest:"))
-    if not named or is_hidden or any(path.endswith(".py") for path in others):
+    is_hidden = "/" in runtime.list_sources(named)[0] or runtime.list_sources(named)[0].startswith(runtime.files.tests)
+    if not named or is_hidden or any(path.endswith(runtime.files.suffix) for path in others):
         spec["handler"] = named or DEFAULT_HANDLER
     return named or DEFAULT_HANDLER
 

@@ -3,11 +3,10 @@
 import posixpath
 import re
 
-from stack.config.requirements import NAME as REQUIREMENTS
 from stack.plan.code_entry import runs_as_is
-from stack.plan.dockerfile import POST_COPY, requirements_folder, split_commands
+from stack.plan.dockerfile import POST_COPY, split_commands
 from stack.plan.function import FunctionPlan
-from stack.plan.image import LOWEST
+from stack.plan.runtime.python import LOWEST
 
 # BuildKit's last word on an image, and on a command.
 _MISSING = re.compile(r"failed to resolve source metadata for (\S+): ")
@@ -15,8 +14,6 @@ _PROCESS = re.compile(r'process "/bin/sh -c (?P<command>.*)" did not complete')
 # Docker's last words on what a container is to have of the machine.
 _NO_SOURCE = re.compile(r"bind source path does not exist: (\S+)")
 _NO_DEVICE = re.compile(r'adding custom device "([^"]+)"')
-# Python's last word on a module that is nowhere.
-_NO_MODULE = re.compile(r"^ *ModuleNotFoundError: No module named '([^'.]+)[^']*'\s*\Z", re.MULTILINE)
 
 
 def advise(plan: FunctionPlan, log: str) -> str:
@@ -33,7 +30,8 @@ def advise(plan: FunctionPlan, log: str) -> str:
     if "/opt/tidegate/requirements.lock" in command:
         lowest = ".".join(map(str, LOWEST))
         return f"spec.build.baseImage: the processor needs Python {lowest} or newer in it, as python3, with pip."
-    if f"pip install --requirement /opt/nuclio/{requirements_folder(plan)}" in command:
+    folder = plan.runtime.locate_requirements(plan.function, plan.handler)
+    if f"pip install --requirement /opt/nuclio/{folder}" in command:
         return (
             f"Correct {_requirements_path(plan)}; the lines with ERROR above say what pip could not install. What has "
             "to be there before, such as a compiler, is installed by spec.build.commands."
@@ -55,7 +53,7 @@ def advise_start(plan: FunctionPlan, log: str) -> str:
         return f"Make {absent[1]}, or correct spec.volumes in {plan.function.folder}."
     if absent := _NO_DEVICE.search(log):
         return f"There is no device {absent[1]} on this machine; correct spec.devices in {plan.function.folder}."
-    missing = _NO_MODULE.search(log)
+    missing = plan.runtime.missing_module.search(log)
     own = {posixpath.splitext(part)[0] for file in plan.function.files for part in file.path.split("/")}
     if not missing or missing[1] in own or runs_as_is(plan.function):
         return ""
@@ -63,7 +61,8 @@ def advise_start(plan: FunctionPlan, log: str) -> str:
 
 
 def _requirements_path(plan: FunctionPlan) -> str:
-    return posixpath.join(plan.function.folder, requirements_folder(plan), REQUIREMENTS)
+    folder = plan.runtime.locate_requirements(plan.function, plan.handler)
+    return posixpath.join(plan.function.folder, folder, plan.runtime.requirements)
 
 
 def _is_early(plan: FunctionPlan, command: str) -> bool:

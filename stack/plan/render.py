@@ -9,6 +9,7 @@ from stack.config.settings import Settings
 from stack.contract import TIMEOUT_VARIABLE, parse_duration
 from stack.plan import image
 from stack.plan.account import Accounts, describe_accounts, describe_base_image
+from stack.plan.base_image import BaseImage, lay_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
 from stack.plan.broker_data import name_volume
 from stack.plan.code_entry import runs_as_is
@@ -24,7 +25,7 @@ from stack.plan.gateway import (
 from stack.plan.gateway import FOLDER as LOGIN_FOLDER
 from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.plan.image import BaseImage, BaseImages, lay_base_image
+from stack.plan.image import BaseImages
 from stack.plan.secret import Mount
 from stack.plan.stack import (
     DEFINITION_LABEL,
@@ -191,7 +192,7 @@ def render_function(plan: FunctionPlan, inputs: Inputs) -> Files:
     if runs_as_is(plan.function):
         return {f"functions/{plan.name}/processor.yaml": processor_document(plan).encode()}
     base_image = find_base_image(plan, inputs)
-    processor = processor_image(inputs, base_image.python.image)
+    processor = processor_image(inputs, base_image.runtime.image)
     files = render_package(plan, base_image, processor=processor, has_ca=inputs.base_images.has_ca)
     return {f"functions/{plan.name}/{path}": content for path, content in files.items()}
 

@@ -6,19 +6,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stack.config.yaml_loader import parse_mapping
+from stack.contract import PYTHON
 from stack.errors import ConfigError
+from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.template import fill
 from stack.plan.trigger.registry import KINDS
 
 # By the name of its template, what a function begins with that has a trigger of each kind.
 SCAFFOLDS = {kind.scaffold.template: kind.scaffold for kind in KINDS.values()}
 TRIGGERS = tuple(SCAFFOLDS)
-_FILES = ("function.yaml", "main.py", "test_main.py")
 
 
 def plan_scaffold(name: str, trigger: str) -> dict[str, bytes]:
     """Return the files of a new function, by their names."""
-    return {file: fill(f"new-function/{trigger}/{file}", {"name": name}) for file in _FILES}
+    files = ("function.yaml", *RUNTIMES[PYTHON].scaffold)
+    return {file: fill(f"new-function/{trigger}/{file}", {"name": name}) for file in files}
 
 
 def next_steps(name: str, trigger: str, test: str) -> tuple[tuple[str, str], ...]:

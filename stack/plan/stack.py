@@ -15,12 +15,13 @@ from stack.config.settings import Implementation, Processor, Settings
 from stack.config.value import cpus, memory_bytes
 from stack.contract import parse_duration
 from stack.errors import ConfigError
+from stack.plan.base_image import chosen_processor
 from stack.plan.broker import Credentials
 from stack.plan.code_entry import runs_as_is
 from stack.plan.dockerfile import split_commands
 from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.host_access import check_host_access, read_user
-from stack.plan.image import chosen_processor, digest
+from stack.plan.image import digest
 from stack.plan.scale import Limits, choose_replicas, find_limits
 from stack.plan.secret import Mount, Vault, find_mounts
 from stack.plan.template import fill

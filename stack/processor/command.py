@@ -16,9 +16,10 @@ from nuclio_sdk import Event, TriggerInfo
 from stack.contract import HEALTH_PORT, HTTP, METRICS_PORT
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, apply_environment, read_function
-from stack.processor.handler import HandlerError, format_user_traceback, load_handler
+from stack.processor.handler import HandlerError
 from stack.processor.in_flight import FOLDER, CrashFiles
 from stack.processor.logger import open_logger, prepare_output
+from stack.processor.runtime.registry import find_runtime
 from stack.processor.source.opener import preload
 from stack.processor.supervisor import Supervisor
 from stack.processor.testing import HandlerRunner, make_event, open_context
@@ -73,18 +74,19 @@ def run_once(function: Function, file_name: str) -> int:
     Raises:
         ConfigurationError: the file cannot be read, or holds no event.
     """
-    event = _read_event(file_name)
+    event, runtime = _read_event(file_name), find_runtime(function.runtime)
     answer_output = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     apply_environment(function)
     try:
-        runner = HandlerRunner(load_handler(function.handler, function.folder), open_context(function.namespace))
+        handler = runtime.load_handler(function.handler, function.folder)
     except HandlerError as error:
         raise ConfigurationError(str(error)) from None
+    runner = HandlerRunner(handler, open_context(function.namespace), runtime)
     try:
         runner.prepare()
     except BaseException as error:
-        raise ConfigurationError(f"init_context failed:\n{format_user_traceback(error)}") from None
+        raise ConfigurationError(f"init_context failed:\n{runtime.format_user_traceback(error)}") from None
     response = runner.respond(event)
     sys.stdout.flush()
     with os.fdopen(answer_output, "wb") as output:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from stack.contract import ALIASES, BROKER_URL, SIGNATURE_KEY, TIMEOUT_VARIABLE
+from stack.contract import ALIASES, BROKER_URL, PYTHON, SIGNATURE_KEY, TIMEOUT_VARIABLE
 from stack.processor.attributes import Attributes, ConfigurationError, read_environment, read_text
 
 # Nuclio's names for levels; it writes everything from debug upwards unless loggerSinks says otherwise.
@@ -89,6 +89,8 @@ class Function:
     """Whether the processes with the handler are replaced on SIGUSR1, which tells that the user's files changed."""
     broker_url: str = field(default="", repr=False)
     """The AMQP URL of the stack's own broker, where the function may use it."""
+    runtime: str = PYTHON
+    """Its name, without a version."""
     signature_key: bytes = field(default=b"", repr=False)
     """What the copies of failed messages are signed with; nothing where the function has no key of its own."""
 
@@ -137,6 +139,7 @@ def parse_function(document: object, *, secrets: Path, folder: Path) -> Function
         project=metadata.section("labels").text(_PROJECT_LABEL, "default"),
         event_timeout=spec.seconds("eventTimeout", _read_default_timeout()),
         has_own_timeout=spec.raw("eventTimeout") not in (None, ""),
+        runtime=spec.text("runtime").partition(":")[0] or PYTHON,
         broker_url=_read_broker_url(secrets),
         signature_key=_read_signature_key(secrets),
     )

@@ -15,14 +15,16 @@ from typing import Any
 
 import nuclio_sdk
 
-from stack.contract import CALLER_HEADER, LOG_LEVEL, is_proof
+from stack.contract import CALLER_HEADER, LOG_LEVEL, PYTHON, is_proof
 from stack.processor.attributes import Attributes
 from stack.processor.batch import match_responses
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder, is_decoding
-from stack.processor.handler import Handler, describe_error, describe_origin, format_trace, show_error
+from stack.processor.handler import Handler, describe_error, show_error
 from stack.processor.logger import LogCapture
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
+from stack.processor.runtime.registry import find_runtime
+from stack.processor.runtime.runtime import Runtime
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
 from stack.processor.trigger.registry import find_kind
 from stack.processor.worker_spec import WorkerSpec
@@ -73,11 +75,13 @@ class Invoker:
         spec: WorkerSpec,
         complete: Callable[[Any], Any],
         rights: CallerRights = EVERYONE,
+        runtime: Runtime | None = None,
     ):
         self._handler = handler
         self._context = context
         self._build = build
         self._complete = complete
+        self._runtime = runtime or find_runtime(PYTHON)
         self._timer = spec.timer
         self._stats = spec.stats
         self._logger_name = spec.logger_name
@@ -231,13 +235,13 @@ class Invoker:
         """Log an error; return what the client gets and what is said of the message."""
         if isinstance(error, nuclio_sdk.ExceptionWithResponse):
             return self._respond_with(error), None
-        trace = format_trace(error, self._handler)
+        trace = self._runtime.format_trace(error, self._handler)
         # A handler may have closed what the log is written to; the event is settled all the same.
         with suppress(Exception):
             self._context.logger.error_with("Exception caught in handler", exc=show_error(error), traceback=trace)
         shown = f'Exception caught in handler - "{show_error(error)}": {trace}'
         text = shown if self._may_have(self._rights.traces) else _HIDDEN
-        return refuse(500, text), Failure(describe_error(error), describe_origin(error, trace))
+        return refuse(500, text), Failure(describe_error(error), self._runtime.describe_origin(error, trace))
 
     def _respond_with(self, error: Any) -> Response:
         """Return the response that an error carries; Nuclio's SDK has the class, and its processor answers 500."""

@@ -21,14 +21,16 @@ from typing import Any
 import nuclio_sdk
 from nuclio_sdk import Context, Event, Platform, TriggerInfo
 
+from stack.contract import PYTHON
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Sink, Trigger
 from stack.processor.delivery import Failure
 from stack.processor.event import new_id, to_time
-from stack.processor.handler import find_init_context, is_async
 from stack.processor.invocation import Invoker
 from stack.processor.logger import ROOT, ConsoleFormatter, open_logger
 from stack.processor.response import Response
+from stack.processor.runtime.registry import find_runtime
+from stack.processor.runtime.runtime import Runtime
 from stack.processor.worker_spec import Role, WorkerSpec
 
 _TRIGGER = Trigger("default-http", "http", 1, "", "", "", Attributes("attributes", {}), 0.0, 0.0)
@@ -110,14 +112,15 @@ def open_context(namespace: str = "nuclio") -> Context:
 class HandlerRunner:
     """A handler, its context and its event loop, for any number of events."""
 
-    def __init__(self, handler: Callable[..., Any], context: Context) -> None:
+    def __init__(self, handler: Callable[..., Any], context: Context, runtime: Runtime | None = None) -> None:
         self._handler = handler
+        self._runtime = runtime or find_runtime(PYTHON)
         self._context = context
         self._runner: asyncio.Runner | None = None
 
     def prepare(self) -> None:
         """Call the handler's init_context, if there is one; its errors are raised."""
-        prepare = find_init_context(self._handler)
+        prepare = self._runtime.find_init_context(self._handler)
         if prepare:
             self._complete(prepare(self._context))
 
@@ -131,9 +134,16 @@ class HandlerRunner:
         """Return the response to an event, as it would be written."""
         kind = _RaisingInvoker if raises else Invoker
         spec = WorkerSpec(_TRIGGER, Role.WORKER)
-        invoker = kind(self._handler, self._context, build=lambda message: message, spec=spec, complete=self._complete)
+        invoker = kind(
+            self._handler,
+            self._context,
+            build=lambda message: message,
+            spec=spec,
+            complete=self._complete,
+            runtime=self._runtime,
+        )
         delivery = _Delivery(event)
-        if is_async(self._handler):
+        if self._runtime.is_async(self._handler):
             self._complete(invoker.handle_async(delivery))
         else:
             invoker.handle(delivery)

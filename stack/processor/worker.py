@@ -15,18 +15,11 @@ from stack.processor.batch import gather, gather_async
 from stack.processor.configuration import Function
 from stack.processor.delivery import AsyncDeliveryQueue, Delivery, DeliveryQueue, Source
 from stack.processor.event import Builder
-from stack.processor.handler import (
-    Handler,
-    HandlerError,
-    describe_error,
-    find_init_context,
-    format_user_traceback,
-    is_async,
-    load_handler,
-)
+from stack.processor.handler import Handler, HandlerError, describe_error
 from stack.processor.invocation import CallerRights, Invoker, read_rights
 from stack.processor.logger import open_logger
 from stack.processor.loop import LoopSharingQueue
+from stack.processor.runtime.registry import find_runtime
 from stack.processor.source.opener import find_flush_interval, open_queue, open_source
 from stack.processor.status import SourceReport, State, StatusWriter
 from stack.processor.threads import StopSignal
@@ -46,6 +39,7 @@ class Worker:
         self._status = status
         self._stats = spec.stats
         self._report = SourceReport(status.send, spec.stats)
+        self._runtime = find_runtime(function.runtime)
         self._logger: Logger = open_logger(spec.logger_name, function.sink)
         self._logger.bind(worker_id=str(spec.index))
         self._context = open_context(spec, function, self._logger)
@@ -55,7 +49,7 @@ class Worker:
     def run(self, stop: StopSignal) -> int:
         """Load the handler, and serve until told to stop; return the exit status."""
         try:
-            handler = load_handler(self._function.handler, self._function.folder)
+            handler = self._runtime.load_handler(self._function.handler, self._function.folder)
         except HandlerError as error:
             self._status.send(State.BROKEN, str(error))
             return 1
@@ -70,8 +64,9 @@ class Worker:
                 spec=self._spec,
                 complete=self._complete,
                 rights=self._read_rights(),
+                runtime=self._runtime,
             )
-            if is_async(handler):
+            if self._runtime.is_async(handler):
                 self._runner.run(self._serve_async(stop))
             else:
                 self._serve(stop)
@@ -86,12 +81,12 @@ class Worker:
 
     def _prepare(self, handler: Handler) -> bool:
         """Call the user's init_context; return whether it went well."""
-        prepare = find_init_context(handler)
+        prepare = self._runtime.find_init_context(handler)
         try:
             if prepare:
                 self._complete(prepare(self._context))
         except BaseException as error:
-            self._logger.error_with("init_context failed", traceback=format_user_traceback(error))
+            self._logger.error_with("init_context failed", traceback=self._runtime.format_user_traceback(error))
             self._status.send(State.FAILED, f"init_context failed: {describe_error(error)}")
             return False
         return True
@@ -102,7 +97,9 @@ class Worker:
             try:
                 self._complete(self._context.platform._on_signal(which))
             except BaseException as error:
-                self._logger.error_with(f"the {which} callback failed", traceback=format_user_traceback(error))
+                self._logger.error_with(
+                    f"the {which} callback failed", traceback=self._runtime.format_user_traceback(error)
+                )
 
     def _complete(self, result: Any) -> Any:
         """Return what a user's function returned, or what that, being awaitable, comes to."""

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from stack.contract import HTTP_PORT
+from stack.contract import HTTP_PORT, PYTHON
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, Trigger
 from stack.processor.in_flight import MEMORY_BYTES, MOST_DEATHS, CrashFiles, CrashLedger, InFlight, NothingInFlight
+from stack.processor.runtime.registry import find_runtime
 from stack.processor.stats import EventTimer, WorkerStats
 from stack.processor.trigger.registry import find_kind
 
@@ -43,6 +44,7 @@ class WorkerSpec:
     listener: socket.socket | None = field(default=None, repr=False)
     pool: tuple["WorkerSpec", ...] = field(default=(), repr=False)
     """Where triggers share their workers: one dispatcher, which has no process of its own, for each."""
+    runtime: str = PYTHON
     in_flight: InFlight = field(default_factory=InFlight, repr=False)
     stats: WorkerStats = field(default_factory=WorkerStats, repr=False)
     timer: EventTimer = field(default_factory=EventTimer, repr=False)
@@ -61,7 +63,7 @@ class WorkerSpec:
     @property
     def logger_name(self) -> str:
         """The name under which Nuclio logs what a handler says here."""
-        return f"processor.{self.trigger.kind}.w{self.index}.python.logger"
+        return f"processor.{self.trigger.kind}.w{self.index}.{self.runtime}.logger"
 
     @property
     def takes_requests(self) -> bool:
@@ -78,8 +80,10 @@ def plan_workers(function: Function, files: CrashFiles | None = None) -> tuple[W
     """Return the workers of a function, whose ports are taken already.
 
     Raises:
-        ConfigurationError: a trigger is of a kind that is not supported, or its address cannot be listened on.
+        ConfigurationError: the runtime or the kind of a trigger is not supported, or an address cannot be listened on.
     """
+    # Loaded here, both are shared by all processes that are forked.
+    find_runtime(function.runtime)
     for trigger in function.triggers:
         find_kind(trigger)
     pools: dict[str, list[Trigger]] = {}
@@ -88,7 +92,8 @@ def plan_workers(function: Function, files: CrashFiles | None = None) -> tuple[W
             trigger
         )
     known = files or CrashFiles(None)
-    return tuple(spec for triggers in pools.values() for spec in _plan_pool(triggers, function, known))
+    specs = (spec for triggers in pools.values() for spec in _plan_pool(triggers, function, known))
+    return tuple(replace(spec, runtime=function.runtime) for spec in specs)
 
 
 def _plan_pool(triggers: Sequence[Trigger], function: Function, files: CrashFiles) -> list[WorkerSpec]:

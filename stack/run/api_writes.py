@@ -9,10 +9,10 @@ from stack.config.source import FILE, FOLDER, Function, function_folders, load_f
 from stack.config.yaml_loader import parse_mapping
 from stack.docker.stack import Stack, open_stack
 from stack.errors import StackError
-from stack.plan.function import module_path
 from stack.plan.function_export import NuclioFunction, leave_out_derived
 from stack.plan.function_import import Imported, plan_imports
 from stack.plan.host_access import check_host_access
+from stack.plan.runtime.registry import find_runtime
 from stack.run.function import delete_function
 from stack.run.stack import write_stack
 from stack.state.deploy_log import forget_log
@@ -76,7 +76,8 @@ def _write_rendered(stack: Stack) -> None:
 
 def _find_place(told: NuclioFunction, path: str) -> str:
     """Return where a file is written: the handler's module stays a package if it is one."""
-    return told.source_path if told.source_path and path == module_path(told.handler) else path
+    usual = find_runtime(told.config.spec.runtime).list_sources(told.handler)[0]
+    return told.source_path if told.source_path and path == usual else path
 
 
 def _put_away(workspace: Workspace, name: str) -> None:

@@ -18,9 +18,11 @@ from stack.config.settings import Settings
 from stack.config.source import FILE, FOLDER, function_folders
 from stack.config.yaml_edit import set_value
 from stack.config.yaml_loader import parse_mapping
+from stack.contract import PYTHON
 from stack.errors import ConfigError, ConflictError, FunctionError, StackError
 from stack.plan.demo import ALERT, CONSUMERS, EVENTS
 from stack.plan.function_import import File, Imported, plan_imports, split_export
+from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.scaffold import SCAFFOLDS, TRIGGERS, next_steps, plan_scaffold
 from stack.run.import_export import make_export
 from stack.state.deployment import check_namesakes
@@ -91,7 +93,7 @@ def _write_template(trigger: str) -> str:
     files = plan_scaffold("{{ .name }}", trigger)
     document = parse_mapping(files[FILE].decode(), FILE)
     build = document["spec"].setdefault("build", {})
-    build["functionSourceCode"] = b64encode(files["main.py"]).decode()
+    build["functionSourceCode"] = b64encode(files[RUNTIMES[PYTHON].source]).decode()
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
 
 

@@ -1,7 +1,7 @@
 """Functions: build and delete; run/deploy.py deploys them."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from stack import console
@@ -11,12 +11,12 @@ from stack.docker.image import Builder
 from stack.docker.stack import Stack, open_stack, warn_ignored
 from stack.errors import ConfigError
 from stack.plan.code_entry import runs_as_is
-from stack.plan.dockerfile import check_requirements
 from stack.plan.function import FunctionPlan, complete_function, inline_source, own_queues, plan_function
-from stack.plan.function_check import check_handler, find_loopback, find_source
+from stack.plan.function_check import find_loopback, find_source
 from stack.plan.host_access import check_host_access
-from stack.plan.image import explain_python
+from stack.plan.image import RuntimeVersion
 from stack.plan.render import find_base_image
+from stack.plan.runtime.registry import explain_version
 from stack.plan.secret import check_secrets
 from stack.rabbitmq.management import delete_queues
 from stack.rabbitmq.stale_topology import clear_after_deletion
@@ -74,12 +74,18 @@ def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> Function
         plan = plan_function(function, stack.settings)
     except ConfigError as error:
         raise ConfigError([*error.problems, *problems]) from error
-    python = find_base_image(plan, stack.inputs).python
-    if problems := (*check_handler(plan, *_read_source(stack, plan), python), *check_requirements(plan), *problems):
+    version = find_base_image(plan, stack.inputs).runtime
+    if problems := (*_check_code(stack, plan, version), *problems):
         raise ConfigError(problems)
-    if sentence := explain_python(python):
+    if sentence := explain_version(version):
         console.warn(f"{name} {sentence}.")
     return plan
+
+
+def _check_code(stack: Stack, plan: FunctionPlan, version: RuntimeVersion) -> Iterator[str]:
+    path, source = _read_source(stack, plan)
+    yield from plan.runtime.check_handler(plan.function, plan.handler, path=path, source=source, version=version)
+    yield from plan.runtime.check_requirements(plan.function, plan.handler)
 
 
 def explain_fetched(function: Function) -> str:

@@ -7,11 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack.config.runtime import runtime_of
 from stack.config.settings import FILE as SETTINGS
 from stack.config.source import FOLDER, IGNORED_FOLDERS, function_folders
 from stack.docker.stack import Stack
 from stack.errors import AccessError, StackError
-from stack.plan.function import FunctionPlan, inline_source, module_path, package_path, plan_function
+from stack.plan.function import FunctionPlan, inline_source, plan_function
 from stack.plan.host_access import check_host_access
 from stack.plan.scale import choose_replicas
 from stack.state.deploy_log import Attempt, Result, load_attempts
@@ -123,9 +124,8 @@ def _read_source(stack: Stack, plan: FunctionPlan, *, has_folder: bool) -> tuple
     """Return the path of the handler's file below the folder of the code, and its text."""
     if inline := inline_source(plan):
         return inline[0], inline[1].decode(errors="replace")
-    module = module_path(plan.handler)
     folder = stack.workspace.root / plan.function.context
-    for path in (module, package_path(module)) if has_folder else ():
+    for path in plan.runtime.list_sources(plan.handler) if has_folder else ():
         with suppress(OSError):
             return path, (folder / path).read_text(encoding="utf-8", errors="replace")
     return "", ""
@@ -167,7 +167,6 @@ def _stat_all(folder: str) -> Iterator[tuple[str, int, int]]:
                 yield entry.path, there.st_mtime_ns, there.st_size
 
 
-_CODE = ".py"
 # Bytes of a file that are looked at.
 _MOST_BYTES = 200_000
 
@@ -189,7 +188,7 @@ class MentionReader:
     def _read(self, function: str, files: Collection[str]) -> Iterator[str]:
         for name in files:
             path = self.workspace.root / FOLDER / function / name
-            if path.suffix == _CODE:
+            if runtime_of(path.name):
                 yield self._read_file(path)
 
     def _read_file(self, path: Path) -> str:

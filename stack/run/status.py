@@ -15,9 +15,9 @@ from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import count_dead_letters
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import find_url
-from stack.plan.image import explain_python
 from stack.plan.metrics import Handling, Trouble, find_handling_troubles
 from stack.plan.render import DASHBOARD_PORT
+from stack.plan.runtime.registry import explain_version
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
 from stack.run.function_status import Figures, list_functions, print_functions_table, read_figures
 from stack.run.revision import print_revisions
@@ -123,7 +123,7 @@ def _print_status(containers: Sequence[Container], figures: Mapping[str, Figures
     for trouble in _find_troubles(containers, figures):
         console.warn(f"{trouble.subject}: {trouble.what} {trouble.advice}")
     for one in containers:
-        if sentence := explain_python(one.python_of_function):
+        if sentence := explain_version(one.python_of_function):
             console.note(f"{one.function} {sentence}.")
 
 

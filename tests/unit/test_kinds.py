@@ -1,11 +1,13 @@
-"""Kinds of triggers are found by one table, on every floor, and a new one is a matter of its own modules."""
+"""Kinds of triggers and runtimes are found by a table on every floor; a new kind is a matter of its own modules."""
 
 import subprocess
 import sys
 
 import pytest
 
-from stack.contract import ALIASES, KINDS
+from stack.config.runtime import RUNTIMES as FILES
+from stack.contract import ALIASES, KINDS, RUNTIMES
+from stack.plan.runtime.registry import RUNTIMES as PLANNED
 from stack.plan.scaffold import SCAFFOLDS
 from stack.plan.template import TEMPLATES
 from stack.state.workspace import PROGRAM
@@ -31,3 +33,16 @@ def test_a_new_kind_goes_through_every_floor() -> None:
         [sys.executable, "-m", "tests.unit.new_kind.walk"], cwd=PROGRAM, capture_output=True, text=True
     )
     assert (run.returncode, run.stdout) == (0, "done\n"), run.stderr
+
+
+@pytest.mark.parametrize("floor", ["plan", "processor"])
+def test_each_runtime_has_its_module_on_each_side(floor: str) -> None:
+    modules = {path.stem for path in (PROGRAM / "stack" / floor / "runtime").glob("*.py")}
+    assert modules - {"__init__", "registry", "runtime"} == set(RUNTIMES)
+    assert list(FILES) == list(RUNTIMES)
+
+
+def test_each_runtime_has_what_its_entry_names() -> None:
+    for runtime in PLANNED.values():
+        assert (TEMPLATES / runtime.recipe).is_file()
+        assert runtime.source in runtime.scaffold and runtime.source.endswith(runtime.files.suffix)

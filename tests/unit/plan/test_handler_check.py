@@ -7,8 +7,8 @@ import pytest
 
 from stack.docker.stack import open_stack
 from stack.errors import ConfigError
-from stack.plan.function_check import check_handler, find_source
-from stack.plan.image import Python
+from stack.plan.function_check import find_source
+from stack.plan.image import RuntimeVersion
 from stack.run.function import plan_folder
 from stack.state.workspace import Workspace
 from tests.unit.plan.samples import make_plan
@@ -17,7 +17,9 @@ OWN = ".".join(map(str, sys.version_info[:2]))
 
 
 def check(source: str, *, handler: str = "main:handler", version: str = OWN) -> tuple[str, ...]:
-    return check_handler(make_plan(handler=handler), "main.py", source.encode(), Python("", version, ""))
+    plan, text = make_plan(handler=handler), source.encode()
+    version_had = RuntimeVersion("", version, "")
+    return plan.runtime.check_handler(plan.function, plan.handler, path="main.py", source=text, version=version_had)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ import pytest
 
 from stack.config.requirements import Requirements
 from stack.config.settings import ImageSource, Processor, Settings
-from stack.plan.dockerfile import check_requirements, find_requirements, render_package, requirements_folder
+from stack.plan.base_image import Kind, lay_base_image
+from stack.plan.dockerfile import render_package
 from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.hints import advise, advise_start
-from stack.plan.image import Archive, BaseImages, Kind, lay_base_image
+from stack.plan.image import Archive, BaseImages
+from stack.plan.runtime.python import RUNTIME
 from tests.unit.plan.samples import make_function, make_plan
 
 REGISTRY = BaseImages(ImageSource.REGISTRY, Archive("", ()))
@@ -25,6 +27,10 @@ def dockerfile(*, files: tuple[str, ...] = ("main.py",), settings: Settings | No
 def dockerfile_of(plan: FunctionPlan, settings: Settings | None = None) -> str:
     base_image = lay_base_image(plan.function.config, settings or Settings(), REGISTRY)
     return render_package(plan, base_image, processor="tidegate/processor:1", has_ca=False)["Dockerfile"].decode()
+
+
+def check(plan: FunctionPlan) -> tuple[str, ...]:
+    return RUNTIME.check_requirements(plan.function, plan.handler)
 
 
 def order(text: str) -> list[str]:
@@ -120,7 +126,8 @@ def test_requirements_beside_the_handler(
     handler: str, files: tuple[str, ...], found: tuple[str, ...], folder: str
 ) -> None:
     plan = make_plan(files=files, handler=handler)
-    assert (find_requirements(plan), requirements_folder(plan)) == ({folder: found} if found else {}, folder)
+    assert RUNTIME.locate_requirements(plan.function, plan.handler) == folder
+    assert RUNTIME.find_requirements(plan.function, plan.handler) == ({folder: found} if found else {})
 
 
 def test_requirements_are_installed_before_the_code_is_copied() -> None:
@@ -170,12 +177,12 @@ def test_only_the_requirements_that_count_are_checked() -> None:
         "requirements.txt", missing=(("requirements.txt, line 2", "base.txt"), ("b.txt, line 1", "../c"))
     )
     files, folder = ("main.py", "requirements.txt"), "functions/thermo"
-    assert check_requirements(make_plan(files=files, requirements=missing)) == (
+    assert check(make_plan(files=files, requirements=missing)) == (
         f"{folder}/requirements.txt, line 2: there is no {folder}/base.txt; add it, or take the line out",
         f"{folder}/b.txt, line 1: functions/c is outside of the function's folder, of which alone images are built",
     )
     nested = ("a/b.py", "a/requirements.txt", "requirements.txt")
-    assert check_requirements(make_plan(files=nested, handler="a.b:handler", requirements=missing)) == ()
+    assert check(make_plan(files=nested, handler="a.b:handler", requirements=missing)) == ()
 
 
 FAILED = 'ERROR: failed to solve: process "/bin/sh -c {}" did not complete successfully: exit code: 1'

@@ -14,7 +14,7 @@ from stack.errors import ConfigError
 from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
-from stack.plan.image import PYTHON_LABEL, Archive, BaseImages
+from stack.plan.image import VERSION_LABEL, Archive, BaseImages
 from stack.plan.render import HostContext, Inputs, render_compose
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, check_exposure, plan_service
 from tests.unit.plan.samples import KEY, make_function, make_plan, make_vault
@@ -141,7 +141,7 @@ def test_secrets_are_not_variables() -> None:
 
 
 def test_labels_by_which_containers_are_found_are_not_the_authors() -> None:
-    labels = {FUNCTION_LABEL: "other", FILES_LABEL: "mine", SECRETS_LABEL: "mine", PYTHON_LABEL: "3", "own": "kept"}
+    labels = {FUNCTION_LABEL: "other", FILES_LABEL: "mine", SECRETS_LABEL: "mine", VERSION_LABEL: "3", "own": "kept"}
     function = make_function()
     config = function.config.model_copy(update={"metadata": Metadata(labels=labels)})
     plan = plan_function(replace(function, config=config), Settings())
