@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from stack.config.trigger.registry import Trigger
 from stack.contract import DEAD, MQTT_EXCHANGE, RETRY
 from stack.plan.drift import MOVING
-from stack.plan.trigger.kind import Named
+from stack.plan.function import Triggered
 from stack.plan.trigger.registry import KINDS, find_kind
 
 SOURCE, EXCHANGE, QUEUE, FUNCTION, OUTPUT = "source", "exchange", "queue", "function", "output"
@@ -56,16 +56,12 @@ class Topology:
     states: Mapping[str, str] = field(default_factory=dict)
 
 
-class Member(Named, Protocol):
+class Member(Triggered, Protocol):
     """A function, as far as the graph goes."""
 
     @property
     def state(self) -> str:
         """Nuclio's word for how it is."""
-
-    @property
-    def triggers(self) -> Mapping[str, Trigger]:
-        """What makes it run."""
 
 
 class QueueFacts(BaseModel):

@@ -6,7 +6,7 @@ says so by `forget` and `forget_containers`.
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,7 +14,6 @@ from watchfiles import awatch
 
 from stack.config.function import DEFAULT_PROJECT, FunctionConfig
 from stack.config.source import FOLDER
-from stack.config.trigger.registry import Trigger
 from stack.docker.container import Container
 from stack.docker.stack import Stack, open_stack
 from stack.errors import EngineError, FunctionError
@@ -33,24 +32,16 @@ _LONGEST_SECONDS, _SHORTEST_SECONDS = 30.0, 0.5
 _DEBOUNCE_MILLISECONDS, _STEP_MILLISECONDS = 200, 50
 
 
-@dataclass(frozen=True)
-class FunctionRecord:
-    """One function as a whole.
+@dataclass(frozen=True, kw_only=True)
+class FunctionRecord(NuclioFunction):
+    """One function as a whole: what clients of Nuclio's dashboard are told of it, and what else is known.
 
     `config`, `handler` and `triggers`, the default ones too, are those of its folder, or of what runs where the folder
     is gone or wrong; `problem` says what is wrong with it. `replicas` is how many containers there should be, and
     `revision` is 0 where it is not deployed.
     """
 
-    name: str
-    project: str
-    namespace: str
-    config: FunctionConfig
-    handler: str
-    triggers: Mapping[str, Trigger]
     files: tuple[str, ...]
-    source: str
-    source_path: str
     problem: str
     state: str
     message: str
@@ -59,7 +50,6 @@ class FunctionRecord:
     ready: int
     url: str = ""
     port: int = 0
-    image: str = ""
     version: str = ""
     """Changes with its folder, so that a client sees that another was quicker."""
     is_log_old: bool = False
@@ -76,22 +66,6 @@ class FunctionRecord:
     def logs(self) -> tuple[Entry, ...]:
         """Return what its last deploy said."""
         return self.attempts[-1].entries if self.attempts else ()
-
-    @property
-    def told(self) -> NuclioFunction:
-        """Return what clients of Nuclio's dashboard are told of it."""
-        is_here = not self.config.spec.build.path and not self.config.spec.image
-        return NuclioFunction(
-            name=self.name,
-            namespace=self.namespace,
-            project=self.project,
-            config=self.config,
-            handler=self.handler,
-            triggers=self.triggers,
-            source=self.source if is_here else "",
-            source_path=self.source_path if is_here else "",
-            image=self.image,
-        )
 
     @property
     def is_deployed(self) -> bool:
@@ -197,16 +171,18 @@ class Catalogue:
 def _record(stack: Stack, snapshot: FunctionSnapshot, state: State, containers: Sequence[Container]) -> FunctionRecord:
     plan, deployment = snapshot.plan or snapshot.deployed, snapshot.deployment
     runs, last = snapshot.deployed, snapshot.attempts[-1] if snapshot.attempts else None
+    config = plan.function.config if plan else FunctionConfig()
+    is_here = not config.spec.build.path and not config.spec.image
     return FunctionRecord(
         name=snapshot.name,
         project=plan.project if plan else DEFAULT_PROJECT,
         namespace=plan.namespace if plan else stack.settings.namespace,
-        config=plan.function.config if plan else FunctionConfig(),
+        config=config,
         handler=plan.handler if plan else "",
         triggers=plan.triggers if plan else {},
         files=tuple(one.path for one in plan.function.files) if plan else (),
-        source=snapshot.source,
-        source_path=snapshot.source_path,
+        source=snapshot.source if is_here else "",
+        source_path=snapshot.source_path if is_here else "",
         problem=snapshot.problem,
         state=state.word,
         message=state.message,

@@ -37,7 +37,7 @@ def describe_state(record: FunctionRecord) -> str:
 
 def describe_object(record: FunctionRecord, host: str, *, has_logs: bool = True) -> dict[str, Any]:
     """Return a function as Nuclio's API tells it; `host` is how the client calls this machine."""
-    document = describe_function(record.told)
+    document = describe_function(record)
     document["status"] = _describe_status(record, host, has_logs=has_logs)
     return document
 
@@ -67,7 +67,7 @@ def export_object(workspace: Workspace, record: FunctionRecord, settings: Settin
     metadata.pop("namespace", None)
     marks = dict.fromkeys(IMPORT_MARKS, "true") | {_PREVIOUS_STATE: describe_state(record)}
     metadata["annotations"] = {**metadata.get("annotations", {}), **marks}
-    metadata["labels"] = describe_function(record.told)["metadata"]["labels"]
+    metadata["labels"] = describe_function(record)["metadata"]["labels"]
     return {"metadata": metadata, "spec": document["spec"]}
 
 
@@ -230,5 +230,5 @@ def _keep(services: Services, wanted: FunctionRequest, before: FunctionRecord | 
     if wanted.project not in known:
         raise HTTPException(412, f"Project {wanted.project} does not exist; create it first.")
     namespace = stack.settings.namespace
-    told = before.told if before else NuclioFunction(wanted.name, namespace, wanted.project, FunctionConfig(), "", {})
+    told = before or NuclioFunction(wanted.name, namespace, wanted.project, FunctionConfig(), "", {})
     save_function(stack, wanted.document, told)

@@ -34,7 +34,7 @@ def make_document(source: str = SOURCE, **spec: Any) -> dict[str, Any]:
 
 def tell(folder: Path) -> NuclioFunction:
     workspace = Workspace(folder.parents[1])
-    return Catalogue(workspace, Jobs(workspace)).find("thermo").told
+    return Catalogue(workspace, Jobs(workspace)).find("thermo")
 
 
 def test_new_function_has_a_source_and_nothing_derived(folder: Path) -> None:
