@@ -108,7 +108,8 @@ def test_connections_are_refused_before_a_worker_is_there(start: Start, workers:
     processor = start("init_fails", ready=False, triggers={"web": {"kind": "http", "numWorkers": workers}})
     processor.wait_for_log("init_context failed")
     assert not accepts(processor)
-    assert b"init_context failed" in processor.health().body
+    # The log has it before the supervisor does.
+    wait_for(lambda: b"init_context failed" in processor.health().body)
 
 
 def test_connections_in_the_queue_are_served_and_then_closed(start: Start) -> None:
