@@ -80,6 +80,7 @@ _FRAGMENTS = (
     demo.LINES,
     function_list.LIST,
     function.HEAD,
+    function.DEPLOY,
     metrics.TOTALS,
     metrics.REPLICAS,
     devices.TABLES,

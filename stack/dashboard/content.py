@@ -38,6 +38,14 @@ def present(body: bytes) -> Content:
     return Content("json" if indented else "text", indented or text[:_LONGEST_TEXT], len(body), is_cut)
 
 
+def list_views(body: bytes) -> dict[str, str]:
+    """Return the ways in which a body can be shown, the best first: with indents, as its text, as bytes."""
+    content = present(body)
+    pretty = {"pretty": content.text} if content.kind == "json" else {}
+    text = {"text": body.decode()[:_LONGEST_TEXT]} if content.kind != "binary" else {}
+    return pretty | text | {"hex": dump(body[:_LONGEST_BYTES])}
+
+
 def excerpt(body: bytes, length: int) -> str:
     """Return the beginning of a body in one line."""
     beginning = _begin(body, _WHITE * length)

@@ -48,9 +48,9 @@ def write_milliseconds(value: float | None) -> str:
     return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
 
 
-def write_time(seconds: float) -> str:
+def write_time(seconds: float, precision: str = "seconds") -> str:
     """Return a time, given in seconds since 1970, in ISO 8601."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision)
 
 
 def draw_sparkline(values: Sequence[float]) -> Markup:

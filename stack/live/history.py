@@ -1,15 +1,12 @@
 """The topic `history`: the latest deploys, and what became of containers."""
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stack.live.channel import LogTail
 from stack.live.docker import Event, EventStream
-from stack.state.deploy_log import Attempt, Cursor, Result, list_logs, load_attempts, read_on
+from stack.state.deploy_log import Attempt, Result, find_log, list_logs, load_attempts
 from stack.state.workspace import Workspace
 
 _SHOWN = 50
@@ -105,30 +102,49 @@ def _stamp(path: Path) -> int:
         return 0
 
 
-_KEPT = 2000
+# The most lines of a deploy that are told; the tab of revisions has all.
+_LINES = 1000
 _PAUSE_DEPLOYING = 1.0
 
 
 class DeploySource:
-    """The entries of one function's deploy log; an entry with the event `begin` begins a new deploy."""
+    """The last deploy of one function: when it began, how far it is, and the lines of its log."""
 
     pause = _PAUSE_DEPLOYING
 
     def __init__(self, workspace: Workspace, name: str) -> None:
         self._workspace = workspace
         self._name = name
-        self._cursor = Cursor()
-        self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
-        self._count = 0
+        self._stamp = 0
+        self._attempt: Attempt | None = None
 
-    async def look(self) -> LogTail:
-        """Return the last entries."""
-        entries, self._cursor = await asyncio.to_thread(read_on, self._workspace, self._name, self._cursor)
-        self._entries.extend(map(asdict, entries))
-        self._count += len(entries)
-        return LogTail(self._count, tuple(self._entries))
+    async def look(self) -> dict[str, Any] | None:
+        """Return the last deploy; None if none is remembered."""
+        await asyncio.to_thread(self._read)
+        return describe_deploy(self._attempt) if self._attempt else None
 
     async def rest(self) -> None:
-        """Forget what was read."""
-        self._cursor = Cursor()
-        self._entries.clear()
+        """Do nothing: nothing is open."""
+
+    def _read(self) -> None:
+        """Read the log if it has changed, or may have been left without an end."""
+        stamp = _stamp(find_log(self._workspace, self._name))
+        if stamp != self._stamp or (self._attempt and not self._attempt.end):
+            attempts = load_attempts(self._workspace, self._name)
+            self._attempt = attempts[-1] if attempts else None
+            self._stamp = stamp
+
+
+def describe_deploy(attempt: Attempt) -> dict[str, Any]:
+    """Return what the pages are told of a deploy with its log; times are seconds since 1970."""
+    begin, end = attempt.begin, attempt.end
+    return {
+        "begun": begin.time / 1000,
+        "seconds": (end.time - begin.time) / 1000 if end else None,
+        "result": attempt.result,
+        "revision": end.revision if end else 0,
+        "left_out": max(len(attempt.entries) - _LINES, 0),
+        "lines": [
+            {"time": one.time / 1000, "level": one.level, "text": one.message} for one in attempt.entries[-_LINES:]
+        ],
+    }

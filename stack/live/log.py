@@ -1,6 +1,7 @@
 """The topics `logs:NAME`: what the containers of a function, or of another service, say."""
 
 import asyncio
+import json
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -24,6 +25,10 @@ _LONGEST = 4000
 # The levels of Nuclio's console, and those of RabbitMQ, HAProxy and JSON lines.
 _LETTER = re.compile(r"^[\d.]{8} [\d:.]{12} \((?P<letter>[DIWE])\) ")
 _WORD = re.compile(r"^(?:\S+ \S+ )?\[(?P<word>\w+)\]|^\{.*?\"level\": ?\"(?P<field>\w+)\"", re.IGNORECASE)
+# Nuclio's console: date, level's letter, the logger's name, which pages show before the message or not at all.
+_CONSOLE = re.compile(r"^\d\d\.\d\d\.\d\d \d\d:\d\d:\d\d\.\d{3} \([DIWE]\)\s+\S+ ")
+_TRACEBACK = "Traceback (most recent call last)"
+_OF_LINES = frozenset({"message", "level", "name", "time", "datetime"})
 _LETTERS = {"D": "debug", "I": "info", "W": "warn", "E": "error"}
 _WORDS = {
     "debug": "debug", "info": "info", "notice": "info", "warn": "warn", "warning": "warn", "error": "error",
@@ -40,17 +45,18 @@ class LogSource:
         self._engine = engine
         self._names = (name, service_name(name))
         self._touch = touch
-        self._lines: deque[tuple[str, str]] = deque(maxlen=_KEPT)
+        self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._reader = RecordReader()
         self._count = 0
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._last: dict[str, float] = {}
 
     async def look(self) -> LogTail:
-        """Return the last lines; each is {"time", "container", "level", "text"}, its time in seconds since 1970."""
+        """Return the last lines, each as `RecordReader` has it."""
         # What was said stays to be read while Docker is away.
         with suppress(*FAILURES):
             await self._see_to_followers()
-        return LogTail(self._count, tuple(read_line(name, line) for name, line in self._lines))
+        return LogTail(self._count, tuple(self._entries))
 
     async def rest(self) -> None:
         """Follow no more, and forget."""
@@ -59,7 +65,8 @@ class LogSource:
         await asyncio.gather(*self._followers.values(), return_exceptions=True)
         self._followers.clear()
         self._last.clear()
-        self._lines.clear()
+        self._entries.clear()
+        self._reader = RecordReader()
 
     async def _see_to_followers(self) -> None:
         containers = [one.container for one in await self._engine.instances() if one.container.service in self._names]
@@ -89,15 +96,55 @@ class LogSource:
         if time <= self._last[container.id]:
             return False
         self._last[container.id] = time
-        self._lines.append((container.name, line))
+        self._entries.append(self._reader.read(read_line(container.name, line)))
         self._count += 1
         return True
 
 
+class RecordReader:
+    """Reads what containers say as records: one line each, but for the lines of a traceback."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, _Record] = {}
+
+    def read(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return a line of `read_line` as pages show it; one that goes on has the `record` of the one before it."""
+        raw, last = entry["text"], self._last.get(entry["container"])
+        if last and not entry["level"] and (last.is_inside or raw.startswith(_TRACEBACK)):
+            last.is_inside = raw.startswith(_TRACEBACK) or not raw or raw[0].isspace()
+        else:
+            last = self._last[entry["container"]] = _Record(f"{entry['container']} {entry['time']:.6f}")
+            raw = read_text(raw)
+        return entry | {"text": _cut(raw), "record": last.key}
+
+
+@dataclass
+class _Record:
+    """The last record of a container; a traceback ends with its first line without indent."""
+
+    key: str
+    is_inside: bool = False
+
+
 def read_line(container: str, line: str) -> dict[str, Any]:
-    """Read a line that has its time before it; a line that tells no level has an empty one."""
+    """Read a line that has its time before it, in seconds since 1970; a line that tells no level has an empty one."""
     text = line.partition(" ")[2]
-    return {"time": _read_time(line), "container": container, "level": read_level(text), "text": _cut(text)}
+    return {"time": _read_time(line), "container": container, "level": read_level(text), "text": text}
+
+
+def read_text(text: str) -> str:
+    """Return what a line says, as Nuclio's logger writes it to the console or as JSON, with what was logged with it."""
+    if not text.startswith("{"):
+        return _CONSOLE.sub("", text)
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if "message" not in document or "level" not in document:
+        return text
+    rest = {key: value for key, value in document.items() if key not in _OF_LINES}
+    fields = f" {json.dumps(rest, ensure_ascii=False, separators=(',', ':'))}" if rest else ""
+    return f"{document['message']}{fields}"
 
 
 def _cut(text: str) -> str:

@@ -98,14 +98,6 @@ class Attempt:
         return Result(self.end.result) if self.end else Result.RUNNING
 
 
-@dataclass(frozen=True)
-class Cursor:
-    """How far a log was read: which file it was, and how many bytes of it."""
-
-    file: int = 0
-    offset: int = 0
-
-
 @dataclass
 class DeployLog:
     """The log of one function's deploy, which is written to. Whoever has it holds the lock of the function."""
@@ -121,8 +113,8 @@ class DeployLog:
         first = _entry(f"Deploying {self.name}{why}", event=Event.BEGIN, author=load_author(), reason=reason)
         kept = _read_attempts(self.workspace, self.name)[-_OLDER_DEPLOYS:]
         older = [entry for attempt in kept for entry in _shorten(attempt)]
-        make_folder(_file(self.workspace, self.name).parent)
-        write_file(_file(self.workspace, self.name), b"".join(one.write() for one in (*older, first)))
+        make_folder(find_log(self.workspace, self.name).parent)
+        write_file(find_log(self.workspace, self.name), b"".join(one.write() for one in (*older, first)))
 
     def step(self, message: str) -> None:
         """Say what is done now."""
@@ -146,7 +138,7 @@ class DeployLog:
         self._append(_entry(message, level=level, event=Event.END, result=result, revision=revision))
 
     def _append(self, entry: Entry) -> None:
-        with _file(self.workspace, self.name).open("ab+") as file:
+        with find_log(self.workspace, self.name).open("ab+") as file:
             if file.tell() and not _ends_line(file):
                 file.write(b"\n")
             file.write(entry.write())
@@ -181,31 +173,14 @@ def note_failure(workspace: Workspace, name: str, why: str, *, since: float) -> 
             log.end(Result.ERROR, why)
 
 
-def read_on(workspace: Workspace, name: str, cursor: Cursor) -> tuple[tuple[Entry, ...], Cursor]:
-    """Return what the last deploy has said since a log was read so far; all of it, if that was an older deploy."""
-    try:
-        file = _file(workspace, name).open("rb")
-    except FileNotFoundError:
-        return (), Cursor()
-    with file:
-        there = os.fstat(file.fileno())
-        begin = cursor.offset if there.st_ino == cursor.file and there.st_size >= cursor.offset else 0
-        file.seek(begin)
-        whole, newline, _ = file.read().rpartition(b"\n")
-    entries = tuple(_parse(whole.splitlines()))
-    if not begin and (attempts := _split(entries)):
-        entries = attempts[-1].entries
-    return entries, Cursor(there.st_ino, begin + len(whole) + len(newline))
-
-
 def forget_log(workspace: Workspace, name: str) -> None:
     """Forget every deploy of a function."""
-    _file(workspace, name).unlink(missing_ok=True)
+    find_log(workspace, name).unlink(missing_ok=True)
 
 
 def list_logs(workspace: Workspace) -> dict[str, Path]:
     """Return the files of all logs, by the name of the function."""
-    return {path.stem: path for path in sorted(_file(workspace, "").parent.glob("*.jsonl"))}
+    return {path.stem: path for path in sorted(find_log(workspace, "").parent.glob("*.jsonl"))}
 
 
 def _ends_line(file: BinaryIO) -> bool:
@@ -229,7 +204,7 @@ def _close(workspace: Workspace, name: str) -> bool:
 
 def _read_attempts(workspace: Workspace, name: str) -> tuple[Attempt, ...]:
     try:
-        content = _file(workspace, name).read_bytes()
+        content = find_log(workspace, name).read_bytes()
     except FileNotFoundError:
         return ()
     return _split(_parse(content.splitlines()))
@@ -265,5 +240,6 @@ def _entry(message: str, *, level: str = INFO, name: str = "deploy", **more: Any
     return Entry(round(time.time() * 1000, 3), level, name, message, **more)
 
 
-def _file(workspace: Workspace, name: str) -> Path:
+def find_log(workspace: Workspace, name: str) -> Path:
+    """Return the file of a function's log, which may not be there."""
     return workspace.state / "deploys" / f"{name}.jsonl"

@@ -1,7 +1,6 @@
 """/api/projects: what functions belong together."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -122,16 +121,8 @@ def _read(document: dict[str, Any], key: str) -> dict[str, Any]:
     return value or {}
 
 
-_RESTRICTED, _CASCADING, _CHECK = "restricted", "cascading", "check"
+RESTRICTED, CASCADING, _CHECK = "restricted", "cascading", "check"
 _DEPRECATION = {"Deprecation": "true", "Link": '</api/projects/{name}>; rel="alternate"'}
-
-
-@dataclass(frozen=True)
-class Deletion:
-    """Which project is to be deleted, and what to do about its functions."""
-
-    name: str
-    strategy: str
 
 
 def routes() -> list[BaseRoute]:
@@ -213,14 +204,19 @@ async def _delete(request: Request) -> Response:
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if not isinstance(name, str) or not name:
         raise HTTPException(400, "Project name must be provided in metadata")
-    strategy = request.headers.get("x-nuclio-delete-project-strategy", "").lower() or _RESTRICTED
-    await _see_to(services_of(request), Deletion(name, strategy))
+    strategy = request.headers.get("x-nuclio-delete-project-strategy", "").lower() or RESTRICTED
+    await delete_project(services_of(request), name, strategy)
     return Response(status_code=204)
 
 
-async def _see_to(services: Services, deletion: Deletion) -> None:
-    name, strategy = deletion.name, deletion.strategy
-    if strategy not in (_RESTRICTED, _CASCADING, _CHECK):
+async def delete_project(services: Services, name: str, strategy: str) -> None:
+    """Delete a project, and its functions where the strategy is to cascade.
+
+    Raises:
+        HTTPException: it cannot be deleted; the message says why.
+        StackError: a function cannot be removed.
+    """
+    if strategy not in (RESTRICTED, CASCADING, _CHECK):
         raise HTTPException(400, f"The strategy should be restricted, cascading or check, not {strategy!r}.")
     if name == DEFAULT_PROJECT:
         raise HTTPException(412, "Cannot delete the default project")
@@ -229,7 +225,7 @@ async def _see_to(services: Services, deletion: Deletion) -> None:
             return
         raise _missing(name)
     functions = [one.name for one in await services.records() if one.project == name]
-    if functions and strategy != _CASCADING:
+    if functions and strategy != CASCADING:
         raise HTTPException(412, f"Project contains functions: {', '.join(functions)}")
     if strategy != _CHECK:
         await _delete_functions(services, functions)

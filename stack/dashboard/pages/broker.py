@@ -64,6 +64,7 @@ def routes() -> list[BaseRoute]:
         Route("/broker", show_broker),
         Route("/broker/amqp", send_amqp, methods=["POST"]),
         Route("/broker/mqtt", send_mqtt, methods=["POST"]),
+        Route("/broker/peek", ask_to_peek),
         Route("/broker/peek", peek_queue, methods=["POST"]),
     ]
 
@@ -74,7 +75,7 @@ async def show_broker(request: Request) -> Response:
     address = f"http://{request.url.hostname}:{settings.ports.management}/"
     sample = {"exchange": EXCHANGE, "key": ROUTING_KEY, "topic": TOPIC}
     known = await look(request, STATS.name, TABLES.name)
-    return render(request, "broker.html", management=address, sample=sample, peeked=_PEEKED, **known)
+    return render(request, "broker.html", management=address, sample=sample, **known)
 
 
 async def send_amqp(request: Request) -> Response:
@@ -85,6 +86,11 @@ async def send_amqp(request: Request) -> Response:
 async def send_mqtt(request: Request) -> Response:
     """Publish a message to a topic."""
     return await _publish(request, read_mqtt, publish_mqtt)
+
+
+async def ask_to_peek(request: Request) -> Response:
+    """Show what looking into a queue does to its messages."""
+    return render(request, "_peek_form.html", queue=request.query_params.get("queue", ""), most=_PEEKED)
 
 
 async def peek_queue(request: Request) -> Response:

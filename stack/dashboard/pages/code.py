@@ -1,9 +1,11 @@
 """The tab with a function's files: what reads, writes and checks them."""
 
-from dataclasses import asdict
+import json
+from collections.abc import Sequence
 
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -12,9 +14,10 @@ from starlette.routing import BaseRoute, Route
 from stack.config.document import Document
 from stack.config.source import FILE, FOLDER
 from stack.config.yaml_loader import Finding, find_places
-from stack.dashboard.api.request import read_model
-from stack.dashboard.pages.function import find_record, render_tab
+from stack.dashboard.page import render
+from stack.dashboard.pages.function import find_record, has_folder, read_form, render_tab
 from stack.dashboard.services import Services, services_of
+from stack.errors import FunctionError
 from stack.plan.function_check import check_text
 from stack.run.files import (
     MOST_BYTES,
@@ -28,6 +31,16 @@ from stack.run.files import (
 
 _PATH = "/functions/{name}"
 _FILE = f"{_PATH}/file"
+# An answer with this header has the page open a file.
+_OPEN = "open-file"
+# Bytes of all files that are sent together.
+_MOST_AT_ONCE = 4 * MOST_BYTES
+
+
+class NewFile(Document):
+    """A file that is to be made."""
+
+    path: str
 
 
 class Renaming(Document):
@@ -38,10 +51,10 @@ class Renaming(Document):
 
 
 class Draft(Document):
-    """The text of a file that is not saved yet."""
+    """The text of a file as it is being edited; without it, the text that is saved."""
 
     path: str
-    text: str = Field(max_length=MOST_BYTES)
+    text: str | None = Field(None, max_length=MOST_BYTES)
 
 
 def routes() -> list[BaseRoute]:
@@ -49,6 +62,8 @@ def routes() -> list[BaseRoute]:
     return [
         Route(f"{_PATH}/code", show_tab),
         Route(f"{_PATH}/files", list_files),
+        Route(f"{_PATH}/files", make_file, methods=["POST"]),
+        Route(f"{_PATH}/upload", upload_files, methods=["POST"]),
         Route(_FILE, read_file),
         Route(_FILE, write_file, methods=["PUT"]),
         Route(_FILE, remove_file, methods=["DELETE"]),
@@ -58,15 +73,20 @@ def routes() -> list[BaseRoute]:
 
 
 async def show_tab(request: Request) -> Response:
-    """Show the tab."""
-    record = await find_record(request)
-    first = request.query_params.get("file") or record.source_path
-    return await render_tab(request, "code.html", first=first)
+    """Show the tab, with the file that is asked for, or the one that has the handler."""
+    record, services = await find_record(request), services_of(request)
+    if not has_folder(services, record.name):
+        return await render_tab(request, "code.html")
+    files = await run_in_threadpool(list_function_files, services.workspace, record.name)
+    paths = [one.path for one in files]
+    wanted = (request.query_params.get("file"), record.source_path, "main.py", FILE, *paths[:1])
+    first = next((one for one in wanted if one in paths), "")
+    return await render_tab(request, "code.html", files=files, first=first)
 
 
 async def list_files(request: Request) -> Response:
-    """List the files, and what is wrong with the function as they are."""
-    return JSONResponse(await run_in_threadpool(_list, services_of(request), request.path_params["name"]))
+    """List the files."""
+    return await _answer(request)
 
 
 async def read_file(request: Request) -> Response:
@@ -76,52 +96,96 @@ async def read_file(request: Request) -> Response:
         found = await run_in_threadpool(find_function_file, workspace, name, path)
         return FileResponse(found, media_type="application/octet-stream", filename=found.name)
     file = await run_in_threadpool(read_function_file, workspace, name, path)
-    return JSONResponse(asdict(file))
+    return JSONResponse({"text": file.text, "digest": file.digest})
 
 
 async def write_file(request: Request) -> Response:
     """Write one file from the body; `known` is the digest of what its writer has read."""
-    services, (name, path) = services_of(request), _read_target(request)
+    workspace, (name, path) = services_of(request).workspace, _read_target(request)
     content, known = await _read_body(request), request.query_params.get("known")
-    digest = await run_in_threadpool(write_function_file, services.workspace, name, path, content, known=known)
-    services.catalogue.forget()
-    return JSONResponse({"digest": digest, **await run_in_threadpool(_list, services, name)})
+    await run_in_threadpool(write_function_file, workspace, name, path, content, known=known)
+    return await _answer(request)
+
+
+async def make_file(request: Request) -> Response:
+    """Make an empty file."""
+    workspace, wanted = services_of(request).workspace, await read_form(request, NewFile)
+    await run_in_threadpool(
+        write_function_file, workspace, request.path_params["name"], wanted.path.strip(), b"", known=""
+    )
+    return await _answer(request, opened=wanted.path.strip())
+
+
+async def upload_files(request: Request) -> Response:
+    """Take in files; ask before any is written over."""
+    workspace, name = services_of(request).workspace, request.path_params["name"]
+    if int(request.headers.get("content-length", "0")) > _MOST_AT_ONCE:
+        raise _too_large()
+    async with request.form() as form:
+        files = [one for one in form.getlist("files") if isinstance(one, UploadFile) and one.filename]
+        there = {one.path for one in await run_in_threadpool(list_function_files, workspace, name)}
+        known = [one.filename for one in files if one.filename in there]
+        if known and "overwrite" not in form:
+            answer = render(request, "_overwrite_files.html", name=name, names=known)
+            answer.headers["HX-Retarget"] = "#dialog"
+            return answer
+        for one in files:
+            await run_in_threadpool(write_function_file, workspace, name, str(one.filename), await one.read())
+    return await _answer(request, opened=str(files[0].filename) if files else "")
 
 
 async def remove_file(request: Request) -> Response:
     """Remove one file."""
-    services, (name, path) = services_of(request), _read_target(request)
-    await run_in_threadpool(remove_function_file, services.workspace, name, path)
-    services.catalogue.forget()
-    return JSONResponse(await run_in_threadpool(_list, services, name))
+    workspace, (name, path) = services_of(request).workspace, _read_target(request)
+    await run_in_threadpool(remove_function_file, workspace, name, path)
+    return await _answer(request)
 
 
 async def rename_file(request: Request) -> Response:
     """Give one file another path."""
-    services, name, wanted = services_of(request), request.path_params["name"], await read_model(request, Renaming)
-    await run_in_threadpool(rename_function_file, services.workspace, name, wanted.path, wanted.new)
-    services.catalogue.forget()
-    return JSONResponse(await run_in_threadpool(_list, services, name))
+    workspace, wanted = services_of(request).workspace, await read_form(request, Renaming)
+    await run_in_threadpool(
+        rename_function_file, workspace, request.path_params["name"], wanted.path, wanted.new.strip()
+    )
+    return await _answer(request, opened=wanted.new.strip())
 
 
 async def check_draft(request: Request) -> Response:
-    """Tell what is wrong with a text, as far as the text alone tells."""
-    draft = await read_model(request, Draft)
-    return JSONResponse([asdict(one) for one in await run_in_threadpool(check_text, draft.path, draft.text)])
+    """Show what is wrong with a text as it is being edited."""
+    services, name, draft = services_of(request), request.path_params["name"], await read_form(request, Draft)
+    problems = await run_in_threadpool(_find_problems, services, name, draft)
+    return render(request, "_file_problems.html", file=draft.path, problems=problems)
 
 
-def _list(services: Services, name: str) -> dict[str, object]:
-    files = [asdict(one) for one in list_function_files(services.workspace, name)]
-    return {"files": files, "problems": [asdict(one) for one in _find_problems(services, name)]}
+async def _answer(request: Request, opened: str = "") -> Response:
+    """Answer with the list of files as it is now, and have a file opened."""
+    services, name = services_of(request), request.path_params["name"]
+    if request.method != "GET":
+        services.catalogue.forget()
+    answer = render(
+        request, "_files.html", files=await run_in_threadpool(list_function_files, services.workspace, name)
+    )
+    if opened:
+        answer.headers["HX-Trigger-After-Swap"] = json.dumps({_OPEN: {"path": opened}})
+    return answer
 
 
-def _find_problems(services: Services, name: str) -> tuple[Finding, ...]:
-    """Return why the function cannot be deployed as its folder is, with the lines of its configuration."""
+def _find_problems(services: Services, name: str, draft: Draft) -> Sequence[Finding]:
+    """Return what the text alone tells; where that is nothing, why the folder with it cannot be deployed."""
+    try:
+        saved = read_function_file(services.workspace, name, draft.path).text
+    except FunctionError:
+        saved = ""
+    text = saved if draft.text is None else draft.text.replace("\r\n", "\n")
+    return check_text(draft.path, text) or (
+        _find_folder_problems(services, name, text) if draft.path == FILE and text == saved else ()
+    )
+
+
+def _find_folder_problems(services: Services, name: str, text: str) -> Sequence[Finding]:
     record = next((one for one in services.catalogue.records() if one.name == name), None)
     if record is None or not record.problem:
         return ()
-    paths = [one.path for one in list_function_files(services.workspace, name)]
-    text = read_function_file(services.workspace, name, FILE).text if FILE in paths else ""
     return find_places(text, tuple(record.problem.splitlines()), f"{FOLDER}/{name}/{FILE}")
 
 
@@ -135,7 +199,9 @@ async def _read_body(request: Request) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > MOST_BYTES:
-            raise HTTPException(
-                413, f"A file of more than {MOST_BYTES // 1_000_000} MB is copied on the machine instead."
-            )
+            raise _too_large()
     return bytes(body)
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(413, f"A file of more than {MOST_BYTES // 1_000_000} MB is copied on the machine instead.")

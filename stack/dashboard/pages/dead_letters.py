@@ -1,6 +1,5 @@
 """The tab of a function's dead letters: looked at, sent again, discarded."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from stack.dashboard.content import excerpt, present
 from stack.dashboard.live import Fragment, Known
 from stack.dashboard.page import render
-from stack.dashboard.pages.function import render_tab
+from stack.dashboard.pages.function import add_toast, render_tab
 from stack.dashboard.services import Services, services_of
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, FunctionError, StackError
@@ -150,9 +149,7 @@ async def _read_choice(request: Request) -> Choice:
 
 async def _say(request: Request, text: str, level: str) -> Response:
     """Answer with what is there now, and say what was done."""
-    answer = await _answer(request, await request.form())
-    answer.headers["HX-Trigger"] = json.dumps({"toast": {"text": text, "level": level}})
-    return answer
+    return add_toast(await _answer(request, await request.form()), text, level)
 
 
 async def _answer(request: Request, query: Mapping[str, Any]) -> Response:

@@ -1,20 +1,21 @@
 """One function: the frame that its tabs share, and what its head lets a person do with it."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from stack.config.document import Document
+from stack.config.document import Document, parse_model
 from stack.config.source import FOLDER, find_folder
-from stack.dashboard.api.request import read_model
-from stack.dashboard.live import Fragment
+from stack.dashboard.live import Fragment, Known
 from stack.dashboard.page import render
 from stack.dashboard.security.auth import user_of
 from stack.dashboard.services import Services, find_troubles, services_of
@@ -28,7 +29,9 @@ from stack.run.job import Job
 
 _PATH = "/functions/{name}"
 _MOST_REPLICAS = 100
-_ACCEPTED = 202
+_PANEL = "deploy-panel"
+
+Model = TypeVar("Model", bound=Document)
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,10 @@ def routes() -> list[BaseRoute]:
         Route(f"{_PATH}/export", export_function),
         Route(f"{_PATH}/deploy", deploy_function, methods=["POST"]),
         Route(f"{_PATH}/roll-back", roll_back_function, methods=["POST"]),
+        Route(f"{_PATH}/scale", ask_for_scale),
         Route(f"{_PATH}/scale", scale_function, methods=["POST"]),
         Route(f"{_PATH}/switch", switch_function, methods=["POST"]),
+        Route(f"{_PATH}/delete", ask_to_delete),
         Route(f"{_PATH}/delete", delete_function, methods=["POST"]),
     ]
 
@@ -103,7 +108,9 @@ async def render_tab(request: Request, template: str, *, status: int = 200, **co
     here = request.url.path.split("/")[3]
     tab = next(tab for tab in TABS if tab.path == here)
     troubles = await find_troubles(services, record)
-    frame = _describe_head(services, record) | {"troubles": troubles, "tabs": TABS, "tab": tab}
+    last = record.attempts[-1] if record.attempts else None
+    known = last.begin.time / 1000 if last and last.end else ""
+    frame = _describe_head(services, record) | {"troubles": troubles, "tabs": TABS, "tab": tab, "known_deploy": known}
     return render(request, template, status=status, **frame, **context)
 
 
@@ -121,6 +128,13 @@ HEAD = Fragment(
     ("functions",),
     lambda services, name, _: _describe_head(services, services.catalogue.find(name)),
 )
+
+
+def _describe_deploy(services: Services, name: str, known: Known) -> Mapping[str, Any]:
+    return {"deploy": known["deploy:"], "function": services.catalogue.find(name)}
+
+
+DEPLOY = Fragment(f"{_PANEL}:", "_deploy_panel.html", ("deploy:", "functions"), _describe_deploy)
 
 
 async def find_record(request: Request) -> FunctionRecord:
@@ -161,41 +175,69 @@ async def export_function(request: Request) -> Response:
 
 async def deploy_function(request: Request) -> Response:
     """Begin to deploy the function; its log tells the rest."""
-    record, wanted = await find_free_record(request), await read_model(request, Reason)
+    record, wanted = await find_free_record(request), await read_form(request, Reason)
     await services_of(request).jobs.deploy(record.name, message=wanted.message, author=author_of(request))
-    return JSONResponse({}, _ACCEPTED)
+    return _follow(request, record)
 
 
 async def roll_back_function(request: Request) -> Response:
     """Begin to go back to an older revision; its log tells the rest."""
-    record, wanted = await find_free_record(request), await read_model(request, Target)
+    record, wanted = await find_free_record(request), await read_form(request, Target)
     await services_of(request).jobs.roll_back(record.name, wanted.number, author=author_of(request))
-    return JSONResponse({}, _ACCEPTED)
-
-
-async def scale_function(request: Request) -> Response:
-    """Have so many containers run."""
-    record, wanted = await find_free_record(request), await read_model(request, Size)
-    return await _finish(await services_of(request).jobs.scale(record.name, wanted.replicas, author=author_of(request)))
+    return _follow(request, record)
 
 
 async def switch_function(request: Request) -> Response:
     """Write into the function's configuration that it is to have no container, or the reverse, and deploy it so."""
     services = services_of(request)
-    record, wanted = await find_free_record(request), await read_model(request, Switch)
+    record, wanted = await find_free_record(request), await read_form(request, Switch)
     await run_in_threadpool(set_disabled, services.workspace, record.name, is_disabled=wanted.disable)
     services.catalogue.forget()
     message = "disabled" if wanted.disable else "enabled"
     await services.jobs.deploy(record.name, message=message, author=author_of(request))
-    return JSONResponse({}, _ACCEPTED)
+    return _follow(request, record)
+
+
+async def ask_for_scale(request: Request) -> Response:
+    """Show the form that asks how many containers there are to be."""
+    return render(request, "_scale_function.html", **_describe_head(services_of(request), await find_record(request)))
+
+
+async def scale_function(request: Request) -> Response:
+    """Have so many containers run."""
+    record, wanted = await find_free_record(request), await read_form(request, Size)
+    await finish(await services_of(request).jobs.scale(record.name, wanted.replicas, author=author_of(request)))
+    return Response(headers={"HX-Refresh": "true"})
+
+
+async def ask_to_delete(request: Request) -> Response:
+    """Show what goes when the function is deleted."""
+    return render(request, "_delete_function.html", **_describe_head(services_of(request), await find_record(request)))
 
 
 async def delete_function(request: Request) -> Response:
     """Remove the function, its folder too unless that is to stay."""
-    record, wanted = await find_free_record(request), await read_model(request, Deletion)
+    record, wanted = await find_free_record(request), await read_form(request, Deletion)
     jobs = services_of(request).jobs
     remove = jobs.delete if wanted.keep_folder else jobs.remove
-    return await _finish(await remove(record.name, author=author_of(request)))
+    await finish(await remove(record.name, author=author_of(request)))
+    return Response(headers={"HX-Refresh": "true"} if wanted.keep_folder else {"HX-Redirect": "/functions"})
+
+
+async def read_form(request: Request, model: type[Model]) -> Model:
+    """Return what a form says, as far as the model knows its fields.
+
+    Raises:
+        ConfigError: something in it is wrong.
+    """
+    form = await request.form()
+    return parse_model(model, {name: form[name] for name in model.model_fields if name in form}, "form")
+
+
+def add_toast(answer: Response, text: str, level: str = "info") -> Response:
+    """Have the page say something in its corner."""
+    answer.headers["HX-Trigger"] = json.dumps({"toast": {"text": text, "level": level}})
+    return answer
 
 
 async def find_free_record(request: Request) -> FunctionRecord:
@@ -211,10 +253,22 @@ async def find_free_record(request: Request) -> FunctionRecord:
     return record
 
 
-async def _finish(job: Job) -> Response:
+async def finish(job: Job) -> None:
+    """Wait until a job is done.
+
+    Raises:
+        StackError: it failed; the message says why.
+    """
     if why := await job.wait():
         raise StackError(why)
-    return JSONResponse({})
+
+
+def _follow(request: Request, record: FunctionRecord) -> Response:
+    """Answer that a deploy has been ordered: by the panel of its log, where the page has one."""
+    services_of(request).broadcaster.touch(f"deploy:{record.name}")
+    if request.headers.get("hx-target") != _PANEL:
+        return add_toast(Response(status_code=204), f"Deploying {record.name}.")
+    return render(request, "_deploy_panel.html", deploy=None, function=record)
 
 
 def _find(services: Services, name: str) -> FunctionRecord:

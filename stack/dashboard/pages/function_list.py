@@ -6,22 +6,22 @@ from typing import Any
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stack.config.document import Document
 from stack.config.function import DEFAULT_PROJECT
 from stack.config.source import function_folders
-from stack.dashboard.api.request import read_model
+from stack.dashboard.api.projects import CASCADING, RESTRICTED, delete_project
 from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
-from stack.dashboard.pages.function import author_of, find_record, has_folder
+from stack.dashboard.pages.function import add_toast, author_of, read_form
 from stack.dashboard.services import Services, services_of
 from stack.run.catalogue import FunctionRecord
 from stack.run.creation import create_project
 from stack.state.project import list_projects
 
-_ACCEPTED = 202
+_DEPLOYING = "Deploying {} functions; those that were rolled back, or whose folder has a problem, are left out."
 
 
 @dataclass(frozen=True)
@@ -57,22 +57,18 @@ LIST = Fragment("functions-list", "_functions.html", ("functions",), _describe)
 def routes() -> list[BaseRoute]:
     """Return the routes of the page."""
     return [
-        Route("/functions", print_functions_table),
-        Route("/functions/list", print_list),
+        Route("/functions", show_functions),
         Route("/functions/deploy", deploy_all, methods=["POST"]),
-        Route("/functions/{name}/delete", ask_to_delete, methods=["GET"]),
+        Route("/functions/{name}/menu", show_menu),
         Route("/projects", make_project, methods=["POST"]),
+        Route("/projects/{name}/delete", ask_to_delete_project),
+        Route("/projects/{name}/delete", delete_project_of_name, methods=["POST"]),
     ]
 
 
-async def print_functions_table(request: Request) -> Response:
+async def show_functions(request: Request) -> Response:
     """Show every function."""
     return render(request, "functions.html", **await look(request, LIST.name))
-
-
-async def print_list(request: Request) -> Response:
-    """Show the list alone."""
-    return render(request, "_functions.html", **await look(request, LIST.name))
 
 
 async def deploy_all(request: Request) -> Response:
@@ -83,22 +79,34 @@ async def deploy_all(request: Request) -> Response:
     able = [one for one in records if one.name in folders and not one.problem and not one.is_rolled_back]
     names = [one.name for one in able if not services.jobs.running(one.name)]
     services.jobs.deploy_all(names, author=author_of(request))
-    return JSONResponse({"names": names}, _ACCEPTED)
+    return add_toast(Response(status_code=204), _DEPLOYING.format(len(names)))
 
 
-async def ask_to_delete(request: Request) -> Response:
-    """Show what goes when a function is deleted."""
-    record = await find_record(request)
-    has_own = has_folder(services_of(request), record.name)
-    return render(request, "_delete_function.html", function=record, has_folder=has_own)
+async def show_menu(request: Request) -> Response:
+    """Show what can be done with one function: a list of a hundred would else bring a hundred menus."""
+    return render(request, "_function_menu.html", name=request.path_params["name"])
 
 
 async def make_project(request: Request) -> Response:
     """Make a project."""
-    services, wanted = services_of(request), await read_model(request, NewProject)
+    services, wanted = services_of(request), await read_form(request, NewProject)
     used = {one.project for one in await run_in_threadpool(services.catalogue.records)}
     await run_in_threadpool(create_project, services.workspace, wanted.name, wanted.description, used=used)
-    return JSONResponse({}, 201)
+    return Response(headers={"HX-Refresh": "true"})
+
+
+async def ask_to_delete_project(request: Request) -> Response:
+    """Show what goes when a project is deleted."""
+    name, records = request.path_params["name"], await services_of(request).records()
+    functions = [one.name for one in records if one.project == name]
+    return render(request, "_delete_project.html", name=name, functions=functions)
+
+
+async def delete_project_of_name(request: Request) -> Response:
+    """Delete a project, with its functions if the form says so."""
+    is_cascading = "cascading" in await request.form()
+    await delete_project(services_of(request), request.path_params["name"], CASCADING if is_cascading else RESTRICTED)
+    return Response(headers={"HX-Refresh": "true"})
 
 
 def list_groups(services: Services) -> tuple[Group, ...]:

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from stack.contract import parse_duration
 from stack.dashboard.pages.function import render_tab
 from stack.dashboard.services import services_of
-from stack.live.log import MOST_LINES, Excerpt, read_transcript, write_transcript
+from stack.live.log import MOST_LINES, Excerpt, RecordReader, read_transcript, write_transcript
 
 _PATH = "/functions/{name}/logs"
 _LEVELS = ("debug", "info", "warn", "error")
@@ -42,8 +42,8 @@ async def show_tab(request: Request) -> Response:
 
 async def tell_lines(request: Request) -> Response:
     """Tell what was said before."""
-    entries = await _read(request)
-    return JSONResponse({"entries": entries})
+    reader = RecordReader()
+    return JSONResponse({"entries": [reader.read(one) for one in await _read(request)]})
 
 
 async def download(request: Request) -> Response:

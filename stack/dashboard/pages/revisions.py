@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.pages.function import find_free_record, find_record, has_folder, render_tab
@@ -61,7 +61,7 @@ async def restore_files(request: Request) -> Response:
     services, record, number = services_of(request), await find_free_record(request), request.path_params["number"]
     await run_in_threadpool(restore_revision, services.workspace, record.name, number)
     services.catalogue.forget()
-    return JSONResponse({})
+    return Response(headers={"HX-Redirect": f"/functions/{record.name}/code"})
 
 
 def _read_choice(request: Request) -> Choice | None:

@@ -1,6 +1,5 @@
 """The tab of a function's triggers: a form and YAML, both of the one function.yaml."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stack.config.inline import is_source_alone
@@ -20,7 +19,7 @@ from stack.contract import KINDS
 from stack.dashboard.form import trigger as form
 from stack.dashboard.form.field import Sent
 from stack.dashboard.page import render
-from stack.dashboard.pages.function import render_tab
+from stack.dashboard.pages.function import add_toast, render_tab
 from stack.dashboard.services import services_of
 from stack.errors import ConfigError, FunctionError, StackError
 from stack.run.files import digest_content, read_function_file, write_function_file
@@ -90,19 +89,15 @@ async def edit(request: Request) -> Response:
 
 
 async def check(request: Request) -> Response:
-    """Tell what is wrong with what the form says now, by the names of its fields."""
-    sheet = _judge(_take(await request.form()))
-    wrong = {cell.name: cell.error for card in sheet.cards for cell in card.cells if cell.error}
-    wrong |= {f"t.{card.number}.name": card.name_error for card in sheet.cards if card.name_error}
-    whole = {str(card.number): card.errors for card in sheet.cards if card.errors}
-    return JSONResponse({"fields": wrong, "cards": whole, "rest": sheet.rest, "marks": sheet.marks})
+    """Show the form as it is now, with all that is wrong."""
+    return _render(request, request.path_params["name"], _judge(_take(await request.form())))
 
 
 async def _save(request: Request, name: str, taken: Taken) -> Response:
     sheet = _judge(taken)
     if sheet.failure or sheet.marks:
         answer = _render(request, name, sheet, status=422)
-        return _toast(answer, "Nothing is saved yet: see what is wrong.", "error")
+        return add_toast(answer, "Nothing is saved yet: see what is wrong.", "error")
     try:
         known = await run_in_threadpool(_write, services_of(request).workspace, name, sheet)
     except StackError as error:
@@ -110,7 +105,7 @@ async def _save(request: Request, name: str, taken: Taken) -> Response:
         return _render(request, name, failed, status=422)
     services_of(request).catalogue.forget()
     saved = Sheet(sheet.text, known, sheet.view, sheet.cards)
-    return _toast(_render(request, name, saved), f"Saved in {FOLDER}/{name}/{FILE}.", "ok")
+    return add_toast(_render(request, name, saved), f"Saved in {FOLDER}/{name}/{FILE}.", "ok")
 
 
 def _open(workspace: Workspace, name: str) -> Sheet:
@@ -195,8 +190,3 @@ def _mark(text: str, error: ConfigError) -> dict[str, Any]:
 
 def _render(request: Request, name: str, sheet: Sheet, *, status: int = 200) -> Response:
     return render(request, "_triggers.html", status=status, name=name, sheet=sheet, kinds=list(KINDS))
-
-
-def _toast(answer: Response, text: str, level: str) -> Response:
-    answer.headers["HX-Trigger"] = json.dumps({"toast": {"text": text, "level": level}})
-    return answer

@@ -1,5 +1,5 @@
 // Live parts: one stream of server-sent events a page. htmx's sse extension puts parts of the page, as HTML, in their
-// places (sse-swap); what scripts draw comes as JSON by `watch`. The stream rests while nobody looks at the page.
+// places (sse-swap); what scripts draw comes as JSON by `watch`. The stream rests while the page is hidden.
 
 // Milliseconds: before a hidden page lets go of its stream, before a lost stream is told, and between two tries.
 const HIDDEN_PATIENCE = 15_000;
@@ -7,59 +7,58 @@ const LOST_PATIENCE = 1_000;
 const FIRST_RETRY = 1_000;
 const LAST_RETRY = 15_000;
 
-const names = new Set();
-const more = new Set();
+// How many listen to each name.
+const names = new Map();
 
-let address = "";
 let stream = null;
 let retry = FIRST_RETRY;
+let opening = 0;
 let hiding = 0;
 let telling = 0;
 let retrying = 0;
 
-/** What htmx and `watch` listen to: it outlives the connections, of which one follows the other. */
+/** What htmx and `watch` listen to: it outlives the connections, of which each asks for what is listened to. */
 class LiveSource extends EventTarget {
   addEventListener(name, listener) {
     super.addEventListener(name, listener);
-    names.add(name);
-    stream?.addEventListener(name, forward);
+    names.set(name, (names.get(name) ?? 0) + 1);
+    if (names.get(name) === 1) openSoon();
   }
+
+  removeEventListener(name, listener) {
+    super.removeEventListener(name, listener);
+    names.set(name, names.get(name) - 1);
+    if (names.get(name)) return;
+    names.delete(name);
+    openSoon();
+  }
+
   close() {}
 }
 
 const source = new LiveSource();
-const forward = ({ type, data }) => source.dispatchEvent(new MessageEvent(type, { data }));
+htmx.createEventSource = () => source;
 
-htmx.createEventSource = (url) => {
-  address = url;
-  open();
-  return source;
-};
-
-/** Listen to a topic, whose values come as JSON; returns how to stop. Adds the topic to the stream if the page has it not. */
+/** Listen to a topic, whose values come as JSON; returns how to stop. */
 export function watch(topic, show) {
   // Nothing is known yet where the first look failed; the next one may not.
   const listener = ({ data }) => data !== "null" && show(JSON.parse(data));
   source.addEventListener(topic, listener);
-  const isOwn = !document.body.getAttribute("sse-connect").split(/[=,]/).includes(topic);
-  if (isOwn) change(() => more.add(topic));
-  return () => {
-    source.removeEventListener(topic, listener);
-    if (isOwn) change(() => more.delete(topic));
-  };
+  return () => source.removeEventListener(topic, listener);
 }
 
-function change(act) {
-  act();
-  if (stream) open();
+function openSoon() {
+  clearTimeout(opening);
+  opening = setTimeout(open);
 }
 
 function open() {
   close();
-  stream = new EventSource([address, ...[...more].map(encodeURIComponent)].join(","));
+  stream = new EventSource(`/live?topics=${[...names.keys()].map(encodeURIComponent).join(",")}`);
   stream.addEventListener("open", note);
   stream.addEventListener("error", lose);
-  for (const name of names) stream.addEventListener(name, forward);
+  const forward = ({ type, data }) => source.dispatchEvent(new MessageEvent(type, { data }));
+  for (const name of names.keys()) stream.addEventListener(name, forward);
 }
 
 function close() {
@@ -94,8 +93,7 @@ async function tryAgain() {
 }
 
 function show(isConnected) {
-  const banner = document.querySelector("[data-live-banner]");
-  if (banner) banner.hidden = isConnected;
+  document.querySelector("[data-live-banner]").hidden = isConnected;
   document.documentElement.dataset.live = isConnected ? "on" : "off";
 }
 
@@ -110,13 +108,18 @@ window.addEventListener("pageshow", (event) => event.persisted && open());
 
 // --- What a new part leaves as it is --------------------------------------------------------------------------------
 
-// Fields hold what somebody types, and scripts own what `data-keep` names: attributes, or all that is within.
+// What somebody types stays, and scripts own what `data-keep` names: an attribute, or `all` that is within. What is open
+// stays open, and what is closed is opened only where it says `data-opens`.
+const TYPED = ["value", "checked", "selected"];
 Object.assign(Idiomorph.defaults.callbacks, {
   beforeNodeMorphed: (old, fresh) => {
     if (!(old instanceof Element)) return true;
     // The time is the same, and its words are the page's.
     if (old.matches("time:is([data-ago], [data-clock])") && old.dateTime === fresh.dateTime) return false;
-    return !old.matches("input, select, textarea, [data-keep=all]");
+    return !old.matches("[data-keep=all]");
   },
-  beforeAttributeUpdated: (name, element) => name !== "open" && element.dataset.keep !== name,
+  beforeAttributeUpdated: (name, element, change) => {
+    if (name === "open") return change === "update" && element.matches("[data-opens]");
+    return element.dataset.keep !== name && !(TYPED.includes(name) && element.matches("input, option, textarea"));
+  },
 });

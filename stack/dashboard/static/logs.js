@@ -1,8 +1,9 @@
 // The live log of a function: all replicas, filtered, paused and followed as the reader likes, and never more than fits.
 
-import { count, send, toast } from "./app.js";
+import { send, toast } from "./app.js";
+import { count } from "./figures.js";
 import { watch } from "./live.js";
-import { RecordReader, logLine } from "./log_line.js";
+import { logLine } from "./log_line.js";
 
 // How many records are kept, and how many of them are shown at once.
 const KEPT = 10_000;
@@ -13,22 +14,17 @@ const LEVELS = ["debug", "info", "warn", "error"];
 
 const find = (id) => document.getElementById(`log-${id}`);
 const log = document.getElementById("log");
-const name = document.querySelector("[data-function]").dataset.function;
-const base = `/functions/${encodeURIComponent(name)}/logs`;
+const { base, name } = log.dataset;
 
-const reader = new RecordReader();
-const elements = new Map();
+// Records by their keys, each with its `line` where it is shown; those of `waiting` are new, or have more text.
+const records = new Map();
+const waiting = new Set();
 const replicas = new Set();
-let records = [];
 let newest = new Map();
-let shown = 0;
-let waiting = [];
 let skipped = 0;
 let isPaused = false;
 let isFollowing = true;
 let isDrawing = false;
-
-// --- What comes -----------------------------------------------------------------------------------------------------
 
 /** Take entries of the server; those that were taken before are passed over, such as after a broken connection. */
 function take(entries) {
@@ -36,26 +32,22 @@ function take(entries) {
     if (entry.time <= (newest.get(entry.container) ?? 0)) continue;
     newest.set(entry.container, entry.time);
     if (!replicas.has(entry.container)) addReplica(entry.container);
-    const { record, isNew } = reader.read(entry);
-    if (isNew) records.push(record);
-    if (isNew || elements.has(record)) waiting.push(record);
+    const known = records.get(entry.record);
+    if (known) known.text += `\n${entry.text}`;
+    else records.set(entry.record, entry);
+    waiting.add(known ?? entry);
   }
-  if (records.length > KEPT) records = records.slice(-KEPT);
-  if (isPaused) tell();
-  else draw();
+  for (const key of [...records.keys()].slice(0, Math.max(records.size - KEPT, 0))) records.delete(key);
+  draw();
 }
 
 function addReplica(container) {
   replicas.add(container);
-  const text = container.replace(/^.*-(\d+)$/, "Replica $1");
-  find("replica").append(new Option(text, container));
-  if (replicas.size === 2) {
-    find("replica").hidden = false;
-    redraw();
-  }
+  find("replica").append(new Option(container.replace(/^.*-(\d+)$/, "Replica $1"), container));
+  if (replicas.size !== 2) return;
+  find("replica").hidden = false;
+  redraw();
 }
-
-// --- What is shown --------------------------------------------------------------------------------------------------
 
 function isWanted({ level, text, container }) {
   const [least, words, replica] = [find("level").value, find("filter").value.toLowerCase(), find("replica").value];
@@ -64,35 +56,26 @@ function isWanted({ level, text, container }) {
 }
 
 function draw() {
+  if (isPaused) return tell();
   if (isDrawing) return;
   isDrawing = true;
   requestAnimationFrame(() => {
     isDrawing = false;
-    const fresh = new Set(waiting.splice(0).slice(-SHOWN));
     const lines = [];
-    for (const record of fresh) {
-      const known = elements.get(record);
-      if (known) known.replaceWith(makeLine(record));
-      else if (isWanted(record)) lines.push(makeLine(record));
+    for (const record of [...waiting].slice(-SHOWN)) {
+      const old = record.line?.isConnected && record.line;
+      if (!old && !isWanted(record)) continue;
+      record.line = logLine(record, { origin: replicas.size > 1 });
+      mark(record.line.querySelector(".text"), record.text);
+      if (old) old.replaceWith(record.line);
+      else lines.push(record.line);
     }
+    waiting.clear();
     log.append(...lines);
-    shown += lines.length;
-    while (shown > SHOWN) {
-      log.firstElementChild.remove();
-      shown -= 1;
-    }
-    if (fresh.size > 100 || elements.size > 2 * SHOWN) forgetElements();
+    while (log.childElementCount > SHOWN) log.firstElementChild.remove();
     if (isFollowing) log.scrollTop = log.scrollHeight;
     tell();
   });
-}
-
-function makeLine(record) {
-  const line = logLine(record, { origin: replicas.size > 1 });
-  line.record = record;
-  mark(line.querySelector(".text"), record.text);
-  elements.set(record, line);
-  return line;
 }
 
 /** Mark the words that are looked for. */
@@ -111,48 +94,28 @@ function mark(part, text) {
   part.replaceChildren(...pieces, text.slice(place));
 }
 
-function forgetElements() {
-  for (const [record, line] of elements) if (!line.isConnected) elements.delete(record);
-}
-
 function redraw() {
   log.replaceChildren();
-  elements.clear();
-  shown = 0;
-  waiting = records.filter(isWanted).slice(-SHOWN);
+  waiting.clear();
+  for (const record of [...records.values()].filter(isWanted).slice(-SHOWN)) waiting.add(record);
   draw();
 }
 
 function tell() {
-  const fresh = isPaused ? new Set(waiting.filter((record) => !elements.has(record))).size : 0;
-  const parts = [
-    records.length ? `${count(records.length)} ${records.length === 1 ? "record" : "records"}` : "Nothing logged yet",
-  ];
-  if (records.length && shown !== records.length) parts.push(`${count(shown)} shown`);
+  const shown = log.childElementCount;
+  const parts = [records.size ? `${count(records.size)} record${records.size === 1 ? "" : "s"}` : "Nothing logged yet"];
+  if (records.size && shown !== records.size) parts.push(`${count(shown)} shown`);
   if (replicas.size > 1) parts.push(`${replicas.size} containers`);
   if (skipped) parts.push(`${count(skipped)} lines came too fast to be shown; look back for them`);
   find("count").textContent = parts.join(" · ");
+  const fresh = [...waiting].filter((record) => !record.line).length;
   find("note").textContent = isPaused ? `Paused; ${count(fresh)} new` : "";
   find("latest").hidden = isFollowing;
 }
 
-// --- What the reader does -------------------------------------------------------------------------------------------
-
-function pause(wish) {
-  isPaused = wish;
-  const button = find("pause");
-  button.setAttribute("aria-pressed", String(isPaused));
-  button.querySelector("span").textContent = isPaused ? "Resume" : "Pause";
-  log.setAttribute("aria-live", isPaused ? "off" : "polite");
-  if (isPaused) tell();
-  else draw();
-}
-
 function clear() {
-  records = [];
-  waiting = [];
+  records.clear();
   skipped = 0;
-  reader.forget();
   redraw();
 }
 
@@ -161,7 +124,7 @@ async function lookBack() {
   find("download").href = `${base}/text?${query}`;
   log.setAttribute("aria-busy", "true");
   try {
-    const { entries } = await send("GET", `${base}/lines?${query}`);
+    const { entries } = await (await send("GET", `${base}/lines?${query}`)).json();
     newest = new Map();
     clear();
     take(entries);
@@ -172,22 +135,31 @@ async function lookBack() {
   }
 }
 
+// --- What the reader does -------------------------------------------------------------------------------------------
+
+/** Turn a button on or off; returns which it is now. */
+function toggle(button) {
+  const isOn = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", isOn);
+  return isOn;
+}
+
 log.addEventListener("scroll", () => {
   isFollowing = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR;
   find("latest").hidden = isFollowing;
 });
 find("latest").addEventListener("click", () => {
-  isFollowing = true;
   log.scrollTop = log.scrollHeight;
   log.focus();
 });
-find("pause").addEventListener("click", () => pause(!isPaused));
-find("clear").addEventListener("click", clear);
-find("wrap").addEventListener("click", ({ currentTarget }) => {
-  const isWrapped = currentTarget.getAttribute("aria-pressed") !== "true";
-  currentTarget.setAttribute("aria-pressed", String(isWrapped));
-  log.classList.toggle("unwrapped", !isWrapped);
+find("pause").addEventListener("click", ({ currentTarget }) => {
+  isPaused = toggle(currentTarget);
+  currentTarget.querySelector("span").textContent = isPaused ? "Resume" : "Pause";
+  log.setAttribute("aria-live", isPaused ? "off" : "polite");
+  draw();
 });
+find("clear").addEventListener("click", clear);
+find("wrap").addEventListener("click", ({ currentTarget }) => log.classList.toggle("unwrapped", !toggle(currentTarget)));
 find("history").addEventListener("change", lookBack);
 for (const id of ["level", "replica"]) find(id).addEventListener("change", redraw);
 let typing = 0;

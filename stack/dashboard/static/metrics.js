@@ -1,6 +1,6 @@
 // The charts of a function's figures, from the server's points.
 
-import { bytes, count, milliseconds, rate } from "./app.js";
+import { bytes, count, milliseconds, rate } from "./figures.js";
 import { timeChart } from "./chart.js";
 import { watch } from "./live.js";
 

@@ -1,5 +1,7 @@
 """The functions' pages, as far as nothing has to run: the list, new functions, their files, their revisions."""
 
+import json
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -69,16 +71,16 @@ def test_a_function_is_made_of_a_document(client: Client) -> None:
 
 def test_a_project_is_made_once(client: Client) -> None:
     wanted = {"name": "iot", "description": "What measures"}
-    assert client.send("POST", "/projects", wanted).status == 201
-    assert client.send("POST", "/projects", wanted, accept=_JSON).status == 409
-    assert client.send("POST", "/projects", {"name": "No"}, accept=_JSON).json["error"].startswith("project: metadata")
+    assert send_form(client, "/projects", wanted).headers["hx-refresh"] == "true"
+    assert send_form(client, "/projects", wanted).status == 409
+    assert b"project: metadata" in send_form(client, "/projects", {"name": "No"}).body
     assert "What measures" in client.send("GET", "/functions").body.decode()
 
 
 def test_files_are_read_and_written(workspace: Workspace, client: Client) -> None:
     create(client)
-    listed = client.send("GET", "/functions/echo/files").json
-    assert [one["path"] for one in listed["files"]] == ["function.yaml", "main.py", "test_main.py"]
+    listed = client.send("GET", "/functions/echo/files").body.decode()
+    assert re.findall('data-path="(.*?)"', listed) == ["function.yaml", "main.py", "test_main.py"]
     read = client.send("GET", "/functions/echo/file?path=main.py").json
     (workspace.root / "functions/echo/main.py").write_text("theirs")
     refused = put(client, "main.py", _CODE, known=read["digest"])
@@ -92,12 +94,44 @@ def test_files_are_read_and_written(workspace: Workspace, client: Client) -> Non
     assert (sent.body.decode(), sent.headers["content-type"]) == (_CODE, "application/octet-stream")
 
 
-def test_a_save_tells_what_is_wrong_with_the_folder_as_a_whole(client: Client) -> None:
+def test_files_are_made_renamed_and_removed(workspace: Workspace, client: Client) -> None:
     create(client)
-    answer = put(client, "function.yaml", "spec:\n  handler: other:handler\n")
-    assert [(one["path"], one["line"]) for one in answer.json["problems"]] == [("spec.handler", 2)]
+    folder = workspace.root / "functions/echo"
+    made = send_form(client, "/functions/echo/files", {"path": "lib/a.py"})
+    assert json.loads(made.headers["hx-trigger-after-swap"]) == {"open-file": {"path": "lib/a.py"}}
+    assert send_form(client, "/functions/echo/files", {"path": "lib/a.py"}).status == 409
+    assert send_form(client, "/functions/echo/rename", {"path": "lib/a.py", "new": "b.py"}).status == 200
+    assert (folder / "b.py").is_file()
+    assert b"b.py" not in client.send("DELETE", "/functions/echo/file?path=b.py").body
+
+
+def test_an_upload_asks_before_it_writes_over(workspace: Workspace, client: Client) -> None:
+    create(client)
+    path = workspace.root / "functions/echo/main.py"
+
+    def upload(more: str = "") -> Answer:
+        part = '--x\r\nContent-Disposition: form-data; name="files"; filename="main.py"\r\n\r\nmine\r\n'
+        body = f"{part}{more}--x--\r\n".encode()
+        return client.send(
+            "POST", "/functions/echo/upload", body, content_type="multipart/form-data; boundary=x", hx_request="true"
+        )
+
+    asked = upload()
+    assert (asked.headers["hx-retarget"], b"main.py is there already" in asked.body) == ("#dialog", True)
+    assert path.read_text() != "mine"
+    upload('--x\r\nContent-Disposition: form-data; name="overwrite"\r\n\r\ntrue\r\n')
+    assert path.read_text() == "mine"
+
+
+def test_a_check_tells_what_is_wrong_with_a_text_or_with_the_folder_as_a_whole(client: Client) -> None:
+    create(client)
+    put(client, "function.yaml", "spec:\n  handler: other:handler\n")
+    found = send_form(client, "/functions/echo/check", {"path": "function.yaml"}).body.decode()
+    assert 'data-line="2"' in found
+    assert "spec.handler" in found
     draft = {"path": "main.py", "text": "def ("}
-    assert client.send("POST", "/functions/echo/check", draft).json[0]["line"] == 1
+    assert 'data-line="1"' in send_form(client, "/functions/echo/check", draft).body.decode()
+    assert not send_form(client, "/functions/echo/check", {**draft, "text": "a = 1"}).body.strip()
 
 
 def test_revisions_are_compared_and_restored(workspace: Workspace, client: Client) -> None:
@@ -110,7 +144,8 @@ def test_revisions_are_compared_and_restored(workspace: Workspace, client: Clien
         page = client.send("GET", "/functions/echo/revisions?before=1&after=0").body.decode()
         assert "<ins>+     return &#39;two&#39;</ins>" in page
         assert "the first" in page
-        assert client.send("POST", "/functions/echo/revisions/1/restore").status == 200
+        restored = client.send("POST", "/functions/echo/revisions/1/restore")
+        assert restored.headers["hx-redirect"] == "/functions/echo/code"
         assert (folder / "main.py").read_text() == _CODE
         assert client.send("POST", "/functions/echo/revisions/7/restore", accept=_JSON).status == 400
         assert client.send("GET", "/functions/echo/revisions?before=x&after=0").status == 400

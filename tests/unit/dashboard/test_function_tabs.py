@@ -1,8 +1,11 @@
 """The tabs of a function that need nothing to run: its triggers, and the events that it is tried with."""
 
+import json
 import re
 from urllib.parse import urlencode
 
+from stack.dashboard.pages.test import CallRequest, describe_answer
+from stack.run import invocation as call
 from stack.state.workspace import Workspace
 from tests.unit.dashboard.serving import Answer, Client, wait_until
 
@@ -24,7 +27,7 @@ def write(workspace: Workspace, client: Client) -> None:
     wait_until(lambda: "thermo" in client.send("GET", "/api/functions").json, what="a function that is seen")
 
 
-def send_form(client: Client, path: str, **fields: str) -> Answer:
+def send_form(client: Client, path: str, /, **fields: str) -> Answer:
     body = urlencode(fields).encode()
     return client.send("POST", f"/functions/thermo/{path}", body, content_type="application/x-www-form-urlencoded")
 
@@ -54,9 +57,12 @@ def test_a_wrong_trigger_is_not_saved(workspace: Workspace, client: Client) -> N
     answer = send_form(client, "triggers", **fields, text=_YAML.replace("5s", "5 parsecs"))
     assert answer.status == 422
     assert "5 parsecs" not in (workspace.root / "functions" / "thermo" / "function.yaml").read_text()
-    told = send_form(client, "triggers/check", view="yaml", text=_YAML.replace("5s", "5 parsecs")).json
-    assert told["marks"][0]["line"] == 6
-    assert "5 parsecs" in told["marks"][0]["message"]
+    told = send_form(client, "triggers/check", view="yaml", text=_YAML.replace("5s", "5 parsecs")).body.decode()
+    found = re.search("data-marks='(.*?)'", told)
+    assert found
+    (mark,) = json.loads(found[1])
+    assert mark["line"] == 6
+    assert "5 parsecs" in mark["message"]
 
 
 def test_what_somebody_else_saved_is_not_written_over(workspace: Workspace, client: Client) -> None:
@@ -77,19 +83,30 @@ def test_yaml_that_cannot_be_read_is_shown_as_it_is(workspace: Workspace, client
     assert b"spec: {a: [" in answer.body and b"line " in answer.body
 
 
+def send_test(client: Client, path: str, /, **fields: str) -> Answer:
+    return send_form(client, f"test/{path}", **{"kind": "text", **fields})
+
+
 def test_events_are_kept_renamed_and_forgotten(workspace: Workspace, client: Client) -> None:
     write(workspace, client)
-    event = {"title": "Hot kitchen", "body": "31", "attributes": {"method": "PUT", "path": "x"}}
-    kept = client.send("POST", "/functions/thermo/test/events", event)
-    assert (kept.status, kept.json["name"]) == (201, "thermo-hot-kitchen")
-    twice = client.send("POST", "/functions/thermo/test/events", event, accept="application/json")
-    assert (twice.status, "already" in twice.json["error"]) == (409, True)
-    renamed = {**event, "title": "Cold", "replaces": "thermo-hot-kitchen"}
-    assert client.send("POST", "/functions/thermo/test/events", renamed).json["displayName"] == "Cold"
+    event = {"title": "Hot kitchen", "body": "31\r\n", "method": "PUT", "path": "x"}
+    kept = send_test(client, "events", **event)
+    assert (kept.status, b'value="thermo-hot-kitchen" selected' in kept.body) == (200, True)
+    assert json.loads(kept.headers["hx-trigger"])["toast"]["text"] == "Saved as “Hot kitchen”."
+    assert send_test(client, "events", **event).status == 409
+    assert send_test(client, "events", title="A file", kind="file").status == 400
+    renamed = send_test(client, "events", title="Cold", event="thermo-hot-kitchen", rename="true", body="lost")
+    assert b"selected>Cold" in renamed.body
+    again = send_test(client, "events", **event | {"title": "", "event": "thermo-hot-kitchen", "path": "y"})
+    assert b"selected>Cold" in again.body
     listed = client.send("GET", "/api/function_events", x_nuclio_function_name="thermo").json
     assert list(listed) == ["thermo-hot-kitchen"]
-    assert listed["thermo-hot-kitchen"]["spec"]["attributes"] == {"method": "PUT", "path": "x"}
-    assert client.send("DELETE", "/functions/thermo/test/events/thermo-hot-kitchen").status == 204
+    spec = listed["thermo-hot-kitchen"]["spec"]
+    assert (spec["displayName"], spec["body"]) == ("Cold", "31\n")
+    assert spec["attributes"] == {"method": "PUT", "path": "y", "headers": {}}
+    shown = send_test(client, "form", event="thermo-hot-kitchen", load="true").body
+    assert b'name="path" value="y"' in shown
+    assert send_test(client, "events/thermo-hot-kitchen/delete").status == 200
     assert client.send("GET", "/api/function_events", x_nuclio_function_name="thermo").json == {}
 
 
@@ -97,17 +114,37 @@ def test_an_event_takes_no_name_of_another_functions(workspace: Workspace, clien
     write(workspace, client)
     theirs = {"metadata": {"name": "thermo-hot", "labels": {"nuclio.io/function-name": "other"}}}
     client.send("POST", "/api/function_events", theirs)
-    mine = client.send("POST", "/functions/thermo/test/events", {"title": "Hot"}).json
-    assert mine["name"] == "thermo-hot-2"
+    assert b'value="thermo-hot-2" selected' in send_test(client, "events", title="Hot").body
     assert client.send("GET", "/api/function_events/thermo-hot").status == 200
 
 
 def test_a_function_that_is_not_deployed_says_so(workspace: Workspace, client: Client) -> None:
     write(workspace, client)
-    answer = client.send("POST", "/functions/thermo/test/call", {}, accept="application/json")
-    assert (answer.status, answer.json["error"]) == (400, "thermo is not deployed. Deploy it, then send this again.")
-    nowhere = client.send("POST", "/functions/thermo/test/message", {"trigger": "q"}, accept="application/json")
-    assert nowhere.json["error"] == "thermo has no trigger 'q' on the stack's broker."
+    answer = send_test(client, "send")
+    assert (answer.status, b"thermo is not deployed. Deploy it, then send this again." in answer.body) == (422, True)
+    nowhere = send_test(client, "send", trigger="q")
+    assert b"thermo has no trigger &#39;q&#39; on the stack&#39;s broker." in nowhere.body
+
+
+def test_a_body_that_is_no_json_is_said_to_be_none(workspace: Workspace, client: Client) -> None:
+    write(workspace, client)
+    assert send_test(client, "check", kind="json", body="{").body.startswith(b"No JSON: Expecting property name")
+    assert not send_test(client, "check", kind="json", body='{"a": 1}').body
+    assert not send_test(client, "check", body="{").body
+
+
+def test_answers_are_shown_in_every_way_that_they_can_be() -> None:
+    headers = [("Content-Type", "application/json"), ("x-nuclio-logs", "[]")]
+    logs = [{"time": 1500, "level": "info", "name": "p", "message": "Called", "worker_id": 0, "path": "/a"}]
+    answer = call.Answer(200, "OK", headers, b'{"a":1}', 0.5, logs)
+    told = describe_answer("thermo", answer, CallRequest())
+    assert list(told["views"]) == ["pretty", "text", "hex"]
+    assert (told["views"]["pretty"], told["file_name"], told["headers"]) == (
+        '{\n  "a": 1\n}', "thermo.json", headers[:1],
+    )  # fmt: skip
+    assert told["lines"] == [{"time": 1.5, "level": "info", "text": 'Called {"path":"/a"}'}]
+    binary = describe_answer("thermo", call.Answer(500, "", [], b"\xff", 0.5), CallRequest())
+    assert (list(binary["views"]), binary["level"], binary["file_name"]) == (["hex"], "error", "thermo.bin")
 
 
 def test_letters_that_nobody_named_are_left_alone(workspace: Workspace, client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Deploy logs: kept line by line, bounded, read on from where one was, and ended for deploys that were killed."""
+"""Deploy logs: kept line by line, bounded, and ended for deploys that were killed."""
 
 from pathlib import Path
 
@@ -8,15 +8,12 @@ from stack.errors import FunctionError
 from stack.run.deploy_progress import keep_progress
 from stack.state import deploy_log as deploy_log
 from stack.state.deploy_log import (
-    Cursor,
     DeployLog,
     Event,
     Result,
     find_attempt,
-    forget_log,
     load_attempts,
     note_failure,
-    read_on,
 )
 from stack.state.deployment import AUTHOR, record_deployment
 from stack.state.lock import lock
@@ -34,7 +31,6 @@ def write_failure(workspace: Workspace, why: str) -> None:
 
 def test_nothing_was_deployed_yet(tmp_path: Path) -> None:
     assert find_attempt(Workspace(tmp_path), NAME) is None
-    assert read_on(Workspace(tmp_path), NAME, Cursor()) == ((), Cursor())
 
 
 def test_failure_ends_with_what_runs_as_before(tmp_path: Path) -> None:
@@ -164,23 +160,6 @@ def test_log_of_a_build_that_goes_on_and_on_is_bounded(tmp_path: Path, monkeypat
     assert len(attempt.entries) == 50 + 4
     assert max(len(one.message) for one in attempt.entries[:-1]) == 100
     assert [one.message for one in attempt.entries[-3:-1]] == ["… and more, which is left out.", "starting"]
-
-
-def test_log_is_read_on_and_anew_for_the_next_deploy(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    log = DeployLog(workspace, NAME)
-    log.begin("first")
-    entries, cursor = read_on(workspace, NAME, Cursor())
-    assert [one.event for one in entries] == [Event.BEGIN]
-    log.step("building")
-    entries, cursor = read_on(workspace, NAME, cursor)
-    assert [one.message for one in entries] == ["building"]
-    assert read_on(workspace, NAME, cursor) == ((), cursor)
-    DeployLog(workspace, NAME).begin("second")
-    entries, _ = read_on(workspace, NAME, cursor)
-    assert [one.reason for one in entries] == ["second"]
-    forget_log(workspace, NAME)
-    assert read_on(workspace, NAME, cursor) == ((), Cursor())
 
 
 def test_failure_before_a_log_was_begun_is_noted_once(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from stack.run.revision import list_attempts, note_attempt
 from stack.state import deployment as deployments
 from stack.state.access import load_access, load_gateway_login, load_session_key, write_gateway_login
 from stack.state.credentials import has_ended, load_credentials, make_credentials
-from stack.state.deploy_log import Cursor, DeployLog, Result, load_attempts, read_on
+from stack.state.deploy_log import DeployLog, Result, load_attempts
 from stack.state.replicas import keep_replicas, load_replicas
 from stack.state.source.source import Store
 from stack.state.state_file import parse_json, parse_word, try_read_word
@@ -142,7 +142,6 @@ def use_log(workspace: Workspace) -> None:
     """Read the log of a deploy."""
     for attempt in load_attempts(workspace, NAME):
         assert attempt.result in Result
-    read_on(workspace, NAME, Cursor())
 
 
 def use_source(workspace: Workspace) -> None:

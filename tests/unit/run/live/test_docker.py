@@ -11,7 +11,7 @@ from stack.docker.container import Container, read_container
 from stack.live.docker import Event, Instance, Usage, read_event
 from stack.live.functions import Figures, Track, describe_function
 from stack.live.history import describe_attempt, describe_events
-from stack.live.log import read_level, read_line
+from stack.live.log import RecordReader, read_level, read_line
 from stack.live.services import describe_services, find_missing
 from stack.plan.metrics import Counters
 from stack.state.deploy_log import Attempt, Entry
@@ -147,7 +147,34 @@ def test_a_line_has_its_time() -> None:
     assert read_line("c", "nonsense")["time"] == 0.0
 
 
+def read_record(text: str) -> dict[str, Any]:
+    return RecordReader().read(read_line("c", f"2026-01-01T00:00:00Z {text}"))
+
+
 def test_long_line_says_how_much_is_left_out() -> None:
-    line = read_line("c", "2026-01-01T00:00:00Z " + "x" * 5000)
+    line = read_record("x" * 5000)
     assert line["text"].endswith("x… (1000 characters more; Download has all)")
-    assert read_line("c", "2026-01-01T00:00:00Z " + "x" * 4000)["text"] == "x" * 4000
+    assert read_record("x" * 4000)["text"] == "x" * 4000
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("26.11.24 18:06:59.833 (I)      processor Ready", "Ready"),
+        ('{"time": 1, "level": "info", "name": "p", "message": "Called", "path": "/a"}', 'Called {"path":"/a"}'),
+        ('{"level": "info"}', '{"level": "info"}'),
+        ("{no JSON", "{no JSON"),
+    ],
+)
+def test_a_record_says_its_message(line: str, text: str) -> None:
+    assert read_record(line)["text"] == text
+
+
+def test_lines_of_a_traceback_are_of_one_record() -> None:
+    said = ("before", "Traceback (most recent call last):", "  File x", "ValueError: y", "after")
+    reader = RecordReader()
+    told = [reader.read(read_line("c", f"2026-01-01T00:00:0{place}Z {line}")) for place, line in enumerate(said)]
+    assert len({one["record"] for one in told[:4]}) == 1
+    assert told[4]["record"] != told[0]["record"]
+    other = reader.read(read_line("d", "2026-01-01T00:00:05Z   indented"))
+    assert other["record"] not in {one["record"] for one in told}
