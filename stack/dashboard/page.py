@@ -34,7 +34,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
 
 
 def render_part(template: str, **context: Any) -> str:
-    """Return a part of a page that is the same whoever looks at it."""
+    """Return a part of a page that is the same for all who look at it."""
     return _environment().get_template(template).render(context)
 
 

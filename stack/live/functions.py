@@ -1,9 +1,8 @@
 """The topic `functions`: each function's state and figures."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
 
@@ -12,7 +11,7 @@ from aiohttp import ClientSession
 from stack.config.trigger.registry import Trigger
 from stack.errors import BrokerError
 from stack.live.docker import FAILURES, AsyncEngine, Instance, Usage
-from stack.live.metrics import fetch_metrics, find_milliseconds
+from stack.live.metrics import CounterHistory, Look, fetch_metrics, find_milliseconds
 from stack.plan.function import count_dead_letters
 from stack.plan.metrics import Counters, Handling, read_condition, read_counters
 from stack.rabbitmq.management_async import Management
@@ -38,32 +37,14 @@ class Figures:
         return self.recent if self.recent.events else self.total
 
 
-@dataclass
-class Track:
-    """The looks at one container over the last minute."""
-
-    looks: deque[tuple[float, Counters]] = field(default_factory=deque)
-
-    def note(self, now: float, counters: Counters) -> None:
-        """Keep a look, and forget those that are too old."""
-        looks = self.looks
-        if looks and looks[-1][1].events > counters.events:
-            # It was started again.
-            looks.clear()
-        while looks and looks[0][0] < now - _WINDOW:
-            looks.popleft()
-        if len(looks) < 2 or now - looks[-2][0] >= _STEP:
-            looks.append((now, counters))
-        else:
-            looks[-1] = (now, counters)
-
-    def measure(self) -> Figures:
-        """Return what the looks tell."""
-        (then, before), (now, counters) = self.looks[0], self.looks[-1]
-        recent, seconds = counters - before, max(now - then, 1.0)
-        if len(self.looks) == 1:
-            return Figures(counters, None, None, recent)
-        return Figures(counters, recent.events / seconds, recent.failures / seconds, recent)
+def measure(history: CounterHistory) -> Figures:
+    """Return what the looks at one container tell."""
+    total, recent = history.latest.counters, history.recent
+    handling = history.latest.condition.handling
+    if not history.is_measured:
+        return Figures(total, None, None, recent, handling)
+    seconds = max(history.seconds, 1.0)
+    return Figures(total, recent.events / seconds, recent.failures / seconds, recent, handling)
 
 
 class FigureReader:
@@ -71,7 +52,7 @@ class FigureReader:
 
     def __init__(self, session: ClientSession) -> None:
         self._session = session
-        self._tracks: dict[str, Track] = {}
+        self._histories: dict[str, CounterHistory] = {}
 
     async def read(self, instances: Sequence[Instance]) -> dict[str, Figures]:
         """Ask every running container of a function; return the figures by function, of those that answered."""
@@ -81,13 +62,11 @@ class FigureReader:
         found: dict[str, list[Figures]] = {}
         for one, page in zip(asked, answers, strict=True):
             if page is not None:
-                track = self._tracks.setdefault(one.container.id, Track())
-                track.note(now, read_counters(page))
-                figures = replace(track.measure(), handling=read_condition(page).handling)
-                found.setdefault(one.container.function, []).append(figures)
-        self._tracks = {
-            one.container.id: self._tracks[one.container.id] for one in asked if one.container.id in self._tracks
-        }
+                history = self._histories.setdefault(one.container.id, CounterHistory(_WINDOW, _STEP))
+                history.note(Look(now, read_counters(page), read_condition(page)))
+                found.setdefault(one.container.function, []).append(measure(history))
+        known = {one.container.id for one in asked}
+        self._histories = {key: one for key, one in self._histories.items() if key in known}
         return {name: _sum(several) for name, several in found.items()}
 
 

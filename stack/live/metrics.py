@@ -49,40 +49,43 @@ class Look:
     condition: Condition
 
 
-@dataclass
-class Track:
-    """The looks at one container of late."""
+class CounterHistory:
+    """The looks at one container over the last seconds; of looks closer than a step only the last is kept."""
 
-    looks: deque[Look] = field(default_factory=deque)
+    def __init__(self, seconds: float, step: float = 0.0) -> None:
+        self._window, self._step = seconds, step
+        self._looks: deque[Look] = deque()
 
     def note(self, look: Look) -> None:
         """Keep a look; those of a container that has begun to count again are forgotten, and those that are old."""
-        looks = self.looks
+        looks = self._looks
         if looks and looks[-1].counters.events > look.counters.events:
             looks.clear()
-        looks.append(look)
-        while len(looks) > 2 and looks[1].time <= look.time - _WINDOW:
+        while looks and looks[0].time < look.time - self._window:
             looks.popleft()
+        if len(looks) > 1 and look.time - looks[-2].time < self._step:
+            looks.pop()
+        looks.append(look)
 
     @property
     def latest(self) -> Look:
         """Return the last look."""
-        return self.looks[-1]
+        return self._looks[-1]
 
     @property
     def recent(self) -> Counters:
         """Return what was counted within the window."""
-        return self.looks[-1].counters - self.looks[0].counters
+        return self._looks[-1].counters - self._looks[0].counters
 
     @property
     def is_measured(self) -> bool:
         """Return whether there were two looks at least, without which there is no rate."""
-        return len(self.looks) > 1
+        return len(self._looks) > 1
 
     @property
     def seconds(self) -> float:
         """Return how long the window is by now; 0 if there was one look only."""
-        return self.looks[-1].time - self.looks[0].time
+        return self._looks[-1].time - self._looks[0].time
 
 
 class MetricsSource:
@@ -94,7 +97,7 @@ class MetricsSource:
         self._engine = engine
         self._session = session
         self._name = name
-        self._tracks: dict[str, Track] = {}
+        self._histories: dict[str, CounterHistory] = {}
         self._points: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._count = 0
 
@@ -105,18 +108,18 @@ class MetricsSource:
         looks = await asyncio.gather(*(self._ask(one) for one in own))
         for one, look in zip(own, looks, strict=True):
             if look:
-                self._tracks.setdefault(one.container.id, Track()).note(look)
+                self._histories.setdefault(one.container.id, CounterHistory(_WINDOW)).note(look)
         answering = {one.container.id for one, look in zip(own, looks, strict=True) if look}
-        self._tracks = {key: track for key, track in self._tracks.items() if key in answering}
+        self._histories = {key: one for key, one in self._histories.items() if key in answering}
         if self._points:
             self._points[-1].pop("replicas", None)
-        self._points.append(describe_point(own, self._tracks, usages))
+        self._points.append(describe_point(own, self._histories, usages))
         self._count += 1
         return LogTail(self._count, tuple(self._points))
 
     async def rest(self) -> None:
         """Forget: no one has watched since."""
-        self._tracks.clear()
+        self._histories.clear()
         self._points.clear()
 
     async def _ask(self, instance: Instance) -> Look | None:
@@ -125,10 +128,10 @@ class MetricsSource:
 
 
 def describe_point(
-    instances: Sequence[Instance], tracks: Mapping[str, Track], usages: Mapping[str, Usage]
+    instances: Sequence[Instance], histories: Mapping[str, CounterHistory], usages: Mapping[str, Usage]
 ) -> dict[str, Any]:
     """Return the figures of now: of all containers together, and of each under `replicas`."""
-    found = [tracks[one.container.id] for one in instances if one.container.id in tracks]
+    found = [histories[one.container.id] for one in instances if one.container.id in histories]
     used = [usages[one.container.id] for one in instances if one.container.id in usages]
     cores = [one.cpu for one in used if one.cpu is not None]
     timed = sum((one.recent for one in found), _NOTHING)
@@ -143,12 +146,14 @@ def describe_point(
         "memory": sum(one.memory for one in used) if used else None,
         "cpu": round(sum(cores), 2) if cores else None,
         "ready": sum(one.container.is_ready for one in instances),
-        "replicas": [_describe(one, tracks.get(one.container.id), usages.get(one.container.id)) for one in instances],
+        "replicas": [
+            _describe(one, histories.get(one.container.id), usages.get(one.container.id)) for one in instances
+        ],
     }
 
 
-def _describe(instance: Instance, track: Track | None, usage: Usage | None) -> dict[str, Any]:
-    latest = track.latest if track else None
+def _describe(instance: Instance, history: CounterHistory | None, usage: Usage | None) -> dict[str, Any]:
+    latest = history.latest if history else None
     counters, condition = (latest.counters, latest.condition) if latest else (None, None)
     return {
         "container": instance.container.name,

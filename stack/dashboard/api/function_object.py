@@ -159,7 +159,7 @@ def read_name(document: dict[str, Any]) -> str:
 
 
 def read_wanted(document: dict[str, Any], project: str = "", version: str = "") -> FunctionRequest:
-    """Return what a body wishes; `project` wins over its label.
+    """Return what a body asks for; `project` wins over its label.
 
     Its own resourceVersion says nothing: Nuclio makes none on Docker, and its clients send an object again and again.
 
@@ -183,7 +183,7 @@ async def find_record(services: Services, name: str) -> FunctionRecord | None:
 
 
 async def keep_wanted(services: Services, wanted: FunctionRequest, before: FunctionRecord | None) -> None:
-    """Write what a client wishes into the function's folder.
+    """Write what a client asks for into the function's folder.
 
     Raises:
         HTTPException: the function cannot be changed now, or so.

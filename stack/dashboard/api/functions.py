@@ -33,7 +33,7 @@ from stack.run.job import Job
 _JSON = "application/json"
 _ACCEPTED = 202
 # Who deploys where no one has to log in, and why.
-_NOBODY, _REASON = "dashboard", "through the API"
+_AUTHOR, _REASON = "dashboard", "through the API"
 
 
 def routes() -> list[BaseRoute]:
@@ -179,7 +179,7 @@ def _export_all(services: Services, records: list[FunctionRecord]) -> dict[str, 
 
 
 def _author(request: Request) -> str:
-    return user_of(request) or _NOBODY
+    return user_of(request) or _AUTHOR
 
 
 def _missing(name: str) -> HTTPException:

@@ -104,7 +104,7 @@ def lay_out(text: str, problems: Sequence[Problem] = (), typed: Sent | None = No
         ConfigError: it is no YAML that holds a mapping.
     """
     return tuple(
-        _lay_out(number, str(key), content, _Told(_choose(problems, str(key)), typed or {}))
+        _lay_out(number, str(key), content, _Findings(_choose(problems, str(key)), typed or {}))
         for number, (key, content) in enumerate(list_triggers(text).items())
     )
 
@@ -197,7 +197,7 @@ def _readdress(problem: Problem, key: str, name: str) -> Problem:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Findings:
     """What is wrong with one trigger, and what was typed."""
 
     problems: Sequence[Problem]
@@ -208,19 +208,19 @@ def _choose(problems: Sequence[Problem], key: str) -> Sequence[Problem]:
     return [one for one in problems if one.path[:3] == (*ROOT, key)]
 
 
-def _lay_out(number: int, key: str, content: Any, told: _Told) -> Card:
+def _lay_out(number: int, key: str, content: Any, findings: _Findings) -> Card:
     kind = find_kind(content)
     fields = [one for one in list_fields(MODELS[kind]) if _is_shown(one, content)] if kind in MODELS else []
-    cells = [_show(one, f"t.{number}", content, told) for one in fields]
-    beside = {one for one in told.problems if any(_concerns(one, cell.field, cell.value) for cell in cells)}
-    names = [one for one in told.problems if one.path[3:] == ("name",)]
+    cells = [_show(one, f"t.{number}", content, findings) for one in fields]
+    beside = {one for one in findings.problems if any(_concerns(one, cell.field, cell.value) for cell in cells)}
+    names = [one for one in findings.problems if one.path[3:] == ("name",)]
     return Card(
         number,
         key,
         kind if kind in MODELS else str(get_field(content, ("kind",))[0] or ""),
         get_field(content, ("disabled",))[0] is True,
         tuple(_group(cells, content, kind)),
-        tuple(_tell(one) for one in told.problems if one not in beside and one not in names),
+        tuple(_tell(one) for one in findings.problems if one not in beside and one not in names),
         "; ".join(one.text for one in names),
     )
 
@@ -230,13 +230,13 @@ def _is_shown(field: Field, content: Any) -> bool:
     return field.path not in _OWN and (not field.is_inert or get_field(content, field.path)[1])
 
 
-def _show(field: Field, prefix: str, content: Any, told: _Told) -> Cell:
+def _show(field: Field, prefix: str, content: Any, findings: _Findings) -> Cell:
     name = ".".join((prefix, *field.path))
     value, is_there = get_field(content, field.path)
     shown = show_value(field, value if is_there else field.default)
-    error = "; ".join(_tell_within(one, field) for one in told.problems if _concerns(one, field, shown))
-    if error and isinstance(shown, str) and name in told.typed:
-        shown = told.typed[name][0]
+    error = "; ".join(_tell_within(one, field) for one in findings.problems if _concerns(one, field, shown))
+    if error and isinstance(shown, str) and name in findings.typed:
+        shown = findings.typed[name][0]
     return Cell(field, name, shown, error)
 
 

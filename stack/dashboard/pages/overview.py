@@ -178,7 +178,7 @@ def _describe_function(one: Mapping[str, Any]) -> Note:
 def _describe_queue(queue: Mapping[str, Any], *, is_output: bool) -> Note:
     is_stuck = not is_output and queue["messages"] > 0 and not queue["consumers"]
     words = [f"{write_count(queue['messages'])} waiting"]
-    words += ["nobody consumes"] if is_stuck else []
+    words += ["no consumer"] if is_stuck else []
     words += [f"in {write_rate(queue['publish_rate'])}"] if is_output and queue["publish_rate"] else []
     return Note("warn" if is_stuck else "", " · ".join(words))
 

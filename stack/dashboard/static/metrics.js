@@ -45,8 +45,8 @@ let points = [];
 function makeCharts() {
   for (const host of document.querySelectorAll("[data-chart]")) {
     const { series, format } = CHARTS[host.dataset.chart];
-    const wishes = series.map(([, label, colour, fill = false]) => ({ label, colour, fill }));
-    charts.set(host.dataset.chart, timeChart(host, { series: wishes, height: HEIGHT, format, min: 0, seconds: SPAN }));
+    const lines = series.map(([, label, colour, fill = false]) => ({ label, colour, fill }));
+    charts.set(host.dataset.chart, timeChart(host, { series: lines, height: HEIGHT, format, min: 0, seconds: SPAN }));
   }
 }
 

@@ -28,7 +28,7 @@ def test_boxes_say_how_they_are() -> None:
         "idle": Note("ready", "idle"),
         "ill": Note("unhealthy", "unhealthy"),
         "new": Note("not deployed", "not deployed"),
-        "in": Note("warn", "1\u2009200 waiting · nobody consumes"),
+        "in": Note("warn", "1\u2009200 waiting · no consumer"),
         "fed": Note("", "3 waiting"),
         "gone": Note(),
         "out": Note("", "4 waiting · in 2.0/s"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from stack.docker.container import Container
 from stack.live.docker import Instance, Usage
-from stack.live.metrics import Look, Track, describe_point
+from stack.live.metrics import CounterHistory, Look, describe_point
 from stack.plan.metrics import Condition, Counters, read_condition
 
 _CONTAINER = Container(
@@ -22,11 +22,11 @@ def look(time: float, events: float, failures: float = 0.0) -> Look:
     return Look(time, Counters(events, failures, buckets=((0.01, events), (float("inf"), events))), Condition(1, 2, 3))
 
 
-def make_track(*looks: Look) -> Track:
-    track = Track()
+def make_history(*looks: Look) -> CounterHistory:
+    history = CounterHistory(10.0)
     for one in looks:
-        track.note(one)
-    return track
+        history.note(one)
+    return history
 
 
 def test_a_processor_tells_its_condition() -> None:
@@ -34,20 +34,20 @@ def test_a_processor_tells_its_condition() -> None:
 
 
 def test_rates_are_of_the_last_seconds() -> None:
-    track = make_track(*(look(time, time * 5) for time in range(0, 42, 2)))
-    assert (track.recent.events, track.seconds) == (50, 10)
+    history = make_history(*(look(time, time * 5) for time in range(0, 42, 2)))
+    assert (history.recent.events, history.seconds) == (50, 10)
 
 
 def test_a_container_that_begins_anew_is_measured_anew() -> None:
-    track = make_track(look(0, 100), look(2, 110), look(4, 3))
-    assert not track.is_measured
-    assert track.latest.counters.events == 3
+    history = make_history(look(0, 100), look(2, 110), look(4, 3))
+    assert not history.is_measured
+    assert history.latest.counters.events == 3
 
 
 def test_a_point_sums_containers_and_tells_of_each() -> None:
     instances = [Instance(_CONTAINER, 5.0), Instance(replace(_CONTAINER, id="2", name="two"), 0.0)]
-    tracks = {"1": make_track(look(0, 0), look(2, 10, 4))}
-    point = describe_point(instances, tracks, {"1": Usage(1000, 0.5), "2": Usage(500, None)})
+    histories = {"1": make_history(look(0, 0), look(2, 10, 4))}
+    point = describe_point(instances, histories, {"1": Usage(1000, 0.5), "2": Usage(500, None)})
     assert (point["rate"], point["failure_rate"], point["in_flight"]) == (5.0, 2.0, 1)
     assert (point["memory"], point["cpu"]) == (1500, 0.5)
     assert 0 < point["p50"] <= point["p99"] <= 10

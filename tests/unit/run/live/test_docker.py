@@ -9,11 +9,12 @@ import pytest
 from stack.config.trigger.registry import Trigger
 from stack.docker.container import Container, read_container
 from stack.live.docker import Event, Instance, Usage, read_event
-from stack.live.functions import Figures, Track, describe_function
+from stack.live.functions import Figures, describe_function, measure
 from stack.live.history import describe_attempt, describe_events
 from stack.live.log import RecordReader, read_level, read_line
+from stack.live.metrics import CounterHistory, Look
 from stack.live.services import describe_services, find_missing
-from stack.plan.metrics import Counters
+from stack.plan.metrics import Condition, Counters
 from stack.state.deploy_log import Attempt, Entry
 
 _LISTED: dict[str, Any] = {
@@ -103,26 +104,30 @@ def test_durations_are_those_of_the_last_minute_or_else_of_all() -> None:
     assert (idle["p50"], idle["retried"], idle["memory"]) == (50.0, 2, 7)
 
 
-def make_track(*looks: tuple[float, float]) -> Track:
-    track = Track()
+def measure_looks(*looks: tuple[float, float]) -> Figures:
+    history = CounterHistory(60.0, 2.0)
     for time, events in looks:
-        track.note(time, Counters(events, events / 10))
-    return track
+        history.note(Look(time, Counters(events, events / 10), Condition()))
+    return measure(history)
 
 
 def test_a_rate_needs_two_looks() -> None:
-    assert make_track((0, 50)).measure().rate is None
-    figures = make_track((0, 50), (10, 70)).measure()
+    assert measure_looks((0, 50)).rate is None
+    figures = measure_looks((0, 50), (10, 70))
     assert (figures.rate, figures.failure_rate, figures.total.events) == (2.0, 0.2, 70)
 
 
 def test_only_the_last_minute_counts() -> None:
-    figures = make_track((0, 0), (30, 1000), (70, 1040)).measure()
+    figures = measure_looks((0, 0), (30, 1000), (70, 1040))
     assert (figures.rate, figures.recent.events) == (1.0, 40)
 
 
 def test_a_container_that_started_again_begins_anew() -> None:
-    assert make_track((0, 500), (10, 3)).measure().rate is None
+    assert measure_looks((0, 500), (10, 3)).rate is None
+
+
+def test_of_looks_that_are_close_the_last_is_kept() -> None:
+    assert measure_looks((0, 0), (1, 5), (2, 10), (2.5, 15)).rate == 6.0
 
 
 @pytest.mark.parametrize(
