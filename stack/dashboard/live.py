@@ -5,6 +5,7 @@ has changed: once for all who look. htmx puts it in its place.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ _GRACE_SECONDS = 1.0
 _KEPT = 64
 # Seconds that a page waits for what is not known yet; the rest comes by the stream.
 _PATIENCE = 0.12
+# Behind the name of a part: a page that listens to this gets the rows of its tables alone where only they have changed.
+_ROWS = "/rows"
+_ROW = re.compile(r'<tr id="([^"]*)".*?</tr>', re.DOTALL)
 
 Known = Mapping[str, Any]
 # Returns what a template is to know, of the subject and the latest value of each topic; it is called in a thread.
@@ -145,7 +149,7 @@ async def _stream(request: Request) -> Response:
     """Stream the parts and the topics of `?topics=a,b`, each name quoted for itself."""
     services, parts = services_of(request), request.app.state.parts
     names = read_topics(request.url.query)
-    found = {name: part for name in names if (part := parts.find(name))}
+    found = {name: part for name in names if (part := parts.find(name.removesuffix(_ROWS)))}
     try:
         services.broadcaster.check([name for name in names if name not in found])
     except StackError as error:
@@ -179,6 +183,7 @@ class Follower:
         yield ServerSentEvent(comment="live", retry=_RETRY).encode()
         known: dict[str, Update] = {}
         sent: dict[str, str] = {}
+        by_rows = frozenset(name.removesuffix(_ROWS) for name in self.shown if name.endswith(_ROWS))
         wanted = dict.fromkeys([*self.topics, *(topic for part in self.shown.values() for topic in part.topics)])
         async with aclosing(self.services.broadcaster.follow(list(wanted))) as updates:
             async for update in updates:
@@ -188,15 +193,27 @@ class Follower:
                 if update.topic in self.topics:
                     yield _encode(update)
                 async for name, text in self._render(update.topic, known):
-                    if text and sent.get(name) != text:
-                        sent[name] = text
-                        yield ServerSentEvent(text, event=name).encode()
+                    before = sent.get(name)
+                    if not text or text == before:
+                        continue
+                    rows = find_changed_rows(before, text) if before and name in by_rows else ""
+                    sent[name] = text
+                    yield ServerSentEvent(rows or text, event=f"{name}{_ROWS}" if rows else name).encode()
 
     async def _render(self, topic: str, known: Mapping[str, Update]) -> AsyncIterator[tuple[str, str]]:
         """Yield each part that shows a topic, once all of its topics are known."""
         for name, part in self.shown.items():
-            if topic in part.topics and all(one in known for one in part.topics):
+            if not name.endswith(_ROWS) and topic in part.topics and all(one in known for one in part.topics):
                 yield name, await self.parts.render(part, [known[one] for one in part.topics])
+
+
+def find_changed_rows(before: str, after: str) -> str:
+    """Return the rows of a part that differ, each for htmx to put in its place; nothing where more than rows differ."""
+    old, new = list(_ROW.finditer(before)), list(_ROW.finditer(after))
+    if [one[1] for one in old] != [one[1] for one in new] or _ROW.sub("", before) != _ROW.sub("", after):
+        return ""
+    changed = [row[0] for known, row in zip(old, new, strict=True) if known[0] != row[0]]
+    return "".join(row.replace("<tr ", '<tr hx-swap-oob="morph" ', 1) for row in changed)
 
 
 @lru_cache(_KEPT)

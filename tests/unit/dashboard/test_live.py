@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stack.dashboard.live import Follower, Fragment, Parts, _encode, read_topics
+from stack.dashboard.live import Follower, Fragment, Parts, _encode, find_changed_rows, read_topics
 from stack.dashboard.services import Services
 from stack.errors import FunctionError, StackError
 from stack.live.channel import Update
@@ -96,3 +96,13 @@ def test_a_part_of_a_function_that_is_gone_is_left_out(capsys: pytest.CaptureFix
     head = Fragment("head:", "_dead_count.html", ("a",), fail)
     assert follow(fragments=[head], parts=["head:gone"]) == []
     assert not "".join(capsys.readouterr())
+
+
+def test_only_rows_that_differ_are_sent_where_nothing_else_does() -> None:
+    before = '<p>2</p><tr id="a"><td>1</td></tr><tr id="b"><td>1</td></tr>'
+    assert find_changed_rows(before, before.replace('"b"><td>1', '"b"><td>2')) == (
+        '<tr hx-swap-oob="morph" id="b"><td>2</td></tr>'
+    )
+    assert find_changed_rows(before, before.replace("<p>2", "<p>3")) == ""
+    assert find_changed_rows(before, before.replace('id="b"', 'id="c"')) == ""
+    assert find_changed_rows(before, f'{before}<tr id="c"></tr>') == ""
