@@ -8,13 +8,16 @@ from functools import partial
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from stack.config.settings import Settings
-from stack.dashboard import assets, live
+from stack.dashboard import live
 from stack.dashboard.api import (
     function_events,
     functions,
@@ -22,11 +25,9 @@ from stack.dashboard.api import (
     openapi,
     platform,
     projects,
-    replicas,
 )
 from stack.dashboard.api.request import SlashStripper, join_methods
-from stack.dashboard.errors import handlers
-from stack.dashboard.page import compile_pages
+from stack.dashboard.page import compile_pages, handlers
 from stack.dashboard.pages import (
     broker,
     code,
@@ -55,11 +56,15 @@ from stack.live.broadcaster import open_broadcaster
 from stack.live.reconciler import Reconciler, keep_up
 from stack.run.recovery import clear_stale_containers
 from stack.state.access import Access, load_access, load_session_key
-from stack.state.workspace import is_inside
+from stack.state.workspace import PROGRAM, is_inside
 
 _HOUR = 3600
 # Below the folder of secrets; no name of a secret of the user's begins with a dot.
 _SESSIONS = ".sessions"
+
+_STATIC = PROGRAM / "stack" / "dashboard" / "static"
+# Where more work makes files hardly smaller.
+_LEVEL = 6
 
 _API = (
     function_events,
@@ -67,7 +72,6 @@ _API = (
     invocations,
     openapi,
     platform,
-    replicas,
     projects,
 )
 
@@ -149,10 +153,23 @@ def _routes() -> list[BaseRoute]:
     found = [route for module in modules for route in module.routes()]
     return [
         Route("/healthz", _tell_health),
-        assets.mount(),
+        _mount_files(),
         *found,
         *join_methods(route for module in _API for route in module.routes()),
     ]
+
+
+def _mount_files() -> Mount:
+    """Return what serves the files that pages load, small on their way, and again only as far as they have changed."""
+    return Mount("/static", _Files(directory=_STATIC), middleware=[Middleware(GZipMiddleware, compresslevel=_LEVEL)])
+
+
+class _Files(StaticFiles):
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Answer that browsers have to ask whether what they keep still holds; without that they guess."""
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def _find_access(services: Services, settings: Settings) -> Access | None:

@@ -16,7 +16,7 @@ from aiohttp import ClientSession
 
 from stack.docker.stack import Stack
 from stack.errors import StackError
-from stack.live.broker import BrokerSource
+from stack.live.broker import BrokerSource, TrafficSource
 from stack.live.channel import Channel, Source, Update
 from stack.live.devices import DevicesSource
 from stack.live.docker import AsyncEngine, Event, EventStream
@@ -25,7 +25,6 @@ from stack.live.history import DeploySource, HistorySource
 from stack.live.log import LogSource
 from stack.live.metrics import MetricsSource
 from stack.live.services import ServicesSource
-from stack.live.traffic import TrafficSource
 from stack.rabbitmq.drift import survey_stack_broker
 from stack.rabbitmq.management import find_broker
 from stack.rabbitmq.management_async import Management

@@ -1,11 +1,16 @@
-"""/api/functions: what there is, how it is, and changes of it."""
+"""/api/functions: what there is, how it is, changes of it, its containers and what they say."""
 
+import time
+from collections.abc import AsyncIterator
+
+from aiodocker import Docker
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from stack.contract import parse_duration
 from stack.dashboard.api.function_object import (
     IMPORTED,
     VERSION,
@@ -25,7 +30,9 @@ from stack.dashboard.api.platform import find_addresses
 from stack.dashboard.api.request import is_true, read_object
 from stack.dashboard.security.auth import user_of
 from stack.dashboard.services import Services, add_troubles, services_of
+from stack.docker.container import Container
 from stack.errors import StackError
+from stack.live.docker import FAILURES, AsyncEngine
 from stack.run.catalogue import FunctionRecord
 from stack.run.function_status import BUILDING
 from stack.run.job import Job
@@ -45,6 +52,8 @@ def routes() -> list[BaseRoute]:
         Route("/api/functions/{name}", _find, methods=["GET"]),
         Route("/api/functions/{name}", _update, methods=["PUT"]),
         Route("/api/functions/{name}", _patch, methods=["PATCH"]),
+        Route("/api/functions/{name}/replicas", _list_replicas, methods=["GET"]),
+        Route("/api/functions/{name}/logs/{replica}", _tell_logs, methods=["GET"]),
     ]
 
 
@@ -184,3 +193,56 @@ def _author(request: Request) -> str:
 
 def _missing(name: str) -> HTTPException:
     return HTTPException(404, f"Function not found: {name}")
+
+
+async def _list_replicas(request: Request) -> Response:
+    return JSONResponse({"names": [one.name for one in await _find_containers(request)]})
+
+
+async def _tell_logs(request: Request) -> Response:
+    """Send a container's log as it is, and go on as it grows unless the client says otherwise."""
+    query, replica = _read_query(request), request.path_params["replica"]
+    container = next((one for one in await _find_containers(request) if one.name == replica), None)
+    if container is None:
+        raise HTTPException(400, f"Function {request.path_params['name']} has no replica {replica}")
+    settings = (await run_in_threadpool(services_of(request).stack)).settings
+    return StreamingResponse(_follow_log(settings.project, container, query), media_type="text/plain")
+
+
+async def _find_containers(request: Request) -> list[Container]:
+    name = request.path_params["name"]
+    if await find_record(services_of(request), name) is None:
+        raise HTTPException(404, f"Function not found: {name}")
+    engine = (await run_in_threadpool(services_of(request).stack)).engine
+    containers = await run_in_threadpool(engine.containers)
+    return [one for one in containers if one.function == name]
+
+
+async def _follow_log(project: str, container: Container, query: str) -> AsyncIterator[str]:
+    async with Docker() as docker:
+        try:
+            # Finds out which of its versions Docker speaks.
+            await docker.version()
+            async for text in AsyncEngine(docker, project).texts(container.id, query):
+                yield text
+        except FAILURES:
+            # The container is gone, and so is what it would have said.
+            return
+
+
+def _read_query(request: Request) -> str:
+    """Return Docker's options for what a client asks.
+
+    Raises:
+        HTTPException: 400, a number or a duration is none.
+    """
+    given = request.query_params
+    follow = given.get("follow", "true").lower() != "false"
+    tail = given.get("tailLines") or "all"
+    if tail != "all" and not (tail.isascii() and tail.isdecimal()):
+        raise HTTPException(400, f"tailLines should be a number of lines, not {tail!r}")
+    try:
+        since = time.time() - parse_duration(given["since"]) if given.get("since") else 0.0
+    except ValueError as error:
+        raise HTTPException(400, f"since {error}") from error
+    return f"follow={int(follow)}&tail={tail}&since={max(since, 0.0):.9f}"

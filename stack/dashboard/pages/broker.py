@@ -13,7 +13,7 @@ from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
 from stack.dashboard.services import Services, services_of
 from stack.errors import BrokerError, ConfigError, StackError
-from stack.live.traffic import describe_message
+from stack.live.broker import describe_message
 from stack.plan.device import EXCHANGE, ROUTING_KEY, TOPIC
 from stack.plan.message import read_amqp, read_mqtt
 from stack.rabbitmq.management import Broker

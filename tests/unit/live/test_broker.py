@@ -8,7 +8,7 @@ import pytest
 from stack.errors import StackError
 from stack.live.broker import find_flow
 from stack.live.devices import describe_client, describe_value, follow_clients
-from stack.live.traffic import TrafficSource, describe_message
+from stack.live.broker import TrafficSource, describe_message
 from stack.rabbitmq.management_async import (
     Binding,
     Connection,

@@ -1,1 +1,0 @@
-"""What the API's OpenAPI document says, one module for each resource."""
