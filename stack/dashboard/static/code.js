@@ -2,7 +2,9 @@
 // The list of files, and what is wrong with each, come from the server as HTML.
 
 import { send, toast } from "./app.js";
-import { openDiff, openEditor } from "./editor.js";
+
+// It is large: what the page can do without it does not wait.
+const editors = import("./editor.js");
 
 const CHECK_MILLISECONDS = 500;
 const CONFIGURATION = "function.yaml";
@@ -55,6 +57,7 @@ async function load(path) {
     file.timer = setTimeout(() => check(path), CHECK_MILLISECONDS);
     paint();
   };
+  const { openEditor } = await editors;
   const editor = openEditor(host, { text, language: languageOf(path), label: path, onChange, onSave: saveAll });
   // Line ends of other systems become plain ones in the editor; that alone is no change.
   opened.set(path, { host, editor, text: editor.text(), digest, timer: 0 });
@@ -171,6 +174,7 @@ async function settle(path, mine) {
   dialog.showModal();
   const labels = ["In the folder", "Yours"];
   const texts = { before: theirs.text, after: mine, language: languageOf(path), labels };
+  const { openDiff } = await editors;
   const diff = openDiff(dialog.querySelector("[data-conflict-diff]"), texts);
   dialog.addEventListener("close", () => diff.close(), { once: true });
 }

@@ -1,7 +1,5 @@
 // The triggers as a form or as YAML: the server says what is wrong as soon as a field is left; nothing is lost unasked.
 
-import { openEditor } from "./editor.js";
-
 const CHECK_MILLISECONDS = 600;
 
 const form = () => document.getElementById("triggers");
@@ -23,7 +21,7 @@ async function save() {
 }
 
 /** Open the editor where there is YAML, and mark what is wrong. */
-function prepare() {
+async function prepare() {
   const host = form().querySelector("[data-editor]");
   if (host?.hidden) {
     const area = form().querySelector("textarea[name=text]");
@@ -33,6 +31,7 @@ function prepare() {
       clearTimeout(asked);
       asked = setTimeout(() => area.dispatchEvent(new Event("change", { bubbles: true })), CHECK_MILLISECONDS);
     };
+    const { openEditor } = await import("./editor.js");
     host.hidden = false;
     editor = openEditor(host, { text: area.value, language: "yaml", label: "function.yaml", onChange, onSave: save });
   }
