@@ -92,7 +92,7 @@ async def make_project(request: Request) -> Response:
     services, wanted = services_of(request), await read_form(request, NewProject)
     used = {one.project for one in await run_in_threadpool(services.catalogue.records)}
     await run_in_threadpool(create_project, services.workspace, wanted.name, wanted.description, used=used)
-    return Response(headers={"HX-Refresh": "true"})
+    return await _show_list(request)
 
 
 async def ask_to_delete_project(request: Request) -> Response:
@@ -106,7 +106,12 @@ async def delete_project_of_name(request: Request) -> Response:
     """Delete a project, with its functions if the form says so."""
     is_cascading = "cascading" in await request.form()
     await delete_project(services_of(request), request.path_params["name"], CASCADING if is_cascading else RESTRICTED)
-    return Response(headers={"HX-Refresh": "true"})
+    return await _show_list(request)
+
+
+async def _show_list(request: Request) -> Response:
+    """Show the list alone: no topic tells that projects come and go."""
+    return render(request, "_functions.html", **await look(request, LIST.name))
 
 
 def list_groups(services: Services) -> tuple[Group, ...]:

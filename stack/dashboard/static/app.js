@@ -138,13 +138,16 @@ function ago(seconds) {
   return `${Math.floor(seconds / 86400)} d ago`;
 }
 
+/** Return the time of day; an exact one has milliseconds. */
+export function clock(date, isExact = false) {
+  const time = date.toLocaleTimeString([], { hourCycle: "h23" });
+  return isExact ? `${time}.${String(date.getMilliseconds()).padStart(3, "0")}` : time;
+}
+
 /** Write each <time> in words: data-clock in the reader's time, data-ago and data-elapsed as long as it is since then. */
 function refreshTimes() {
   for (const time of document.querySelectorAll("time[data-clock]:empty")) {
-    time.textContent = new Date(time.dateTime).toLocaleTimeString([], {
-      hourCycle: "h23",
-      fractionalSecondDigits: time.dataset.clock === "exact" ? 3 : undefined,
-    });
+    time.textContent = clock(new Date(time.dateTime), time.dataset.clock === "exact");
   }
   for (const time of document.querySelectorAll("time:is([data-ago], [data-elapsed])")) {
     const seconds = Math.max(0, (Date.now() - Date.parse(time.dateTime)) / 1000);

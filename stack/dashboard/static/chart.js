@@ -1,6 +1,14 @@
 // Charts over time: uPlot in the design's colours. The page loads vendor/uplot/uPlot.iife.min.js and its sheet before.
 
-import { colour } from "./app.js";
+/** Return what a colour of the design is now; `name` is one of app.css, as "--accent". */
+function colour(name) {
+  const probe = document.createElement("span");
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
 
 /**
  * Make a chart in an element of class `chart`.

@@ -31,12 +31,16 @@ async function open(path, { focuses = true } = {}) {
   const row = rowOf(path);
   if (!row) return;
   const isText = row.dataset.kind === "text";
-  if (isText && !opened.has(path)) await load(path);
   current = path;
-  find("path").textContent = path;
+  if (isText && !opened.has(path)) await load(path);
+  if (current !== path) return;
+  find("current").textContent = path;
   find("download").href = `${addressOf(path)}&download`;
   find("remove").setAttribute("hx-confirm", `Delete ${path} from the function's folder?`);
-  for (const id of ["current-path", "rename-path"]) document.getElementById(id).value = path;
+  // As its default, too, which it has again once the form was sent.
+  for (const id of ["current-path", "rename-path"]) {
+    Object.assign(document.getElementById(id), { defaultValue: path, value: path });
+  }
   for (const host of find("editors").children) host.hidden = host.dataset.path !== path;
   find("binary").hidden = isText;
   find("binary").textContent =

@@ -1,14 +1,16 @@
 // A line of a log, as the pages show it.
 
+import { clock } from "./app.js";
+
 /** Make the element of a record {time (seconds since 1970), level, text, container}; its container is shown if `origin` is. */
 export function logLine({ time, level, text, container }, { origin = false } = {}) {
   const line = document.createElement("span");
   line.className = "log-line";
   line.dataset.level = level;
   const date = new Date(time * 1000);
-  const clock = part("time", date.toLocaleTimeString([], { hourCycle: "h23", fractionalSecondDigits: 3 }));
-  clock.dateTime = clock.title = date.toISOString();
-  line.append(clock, part("span", level, "level"));
+  const when = part("time", clock(date, true));
+  when.dateTime = when.title = date.toISOString();
+  line.append(when, part("span", level, "level"));
   if (origin) line.append(part("span", container, "origin"));
   line.append(part("span", text, "text"), "\n");
   return line;

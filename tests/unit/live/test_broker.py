@@ -6,9 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from stack.errors import StackError
-from stack.live.broker import find_flow
+from stack.live.broker import TrafficSource, describe_message, find_flow
 from stack.live.devices import describe_client, describe_value, follow_clients
-from stack.live.broker import TrafficSource, describe_message
 from stack.rabbitmq.management_async import (
     Binding,
     Connection,
