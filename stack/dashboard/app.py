@@ -31,7 +31,6 @@ from stack.dashboard.page import compile_pages, handlers
 from stack.dashboard.pages import (
     broker,
     code,
-    creation,
     dead_letters,
     demo,
     devices,
@@ -137,7 +136,6 @@ def _routes() -> list[BaseRoute]:
         demo,
         login,
         function_list,
-        creation,
         code,
         revisions,
         function,

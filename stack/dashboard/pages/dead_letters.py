@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from stack.dashboard.content import excerpt, present
+from stack.dashboard.figures import excerpt, present
 from stack.dashboard.live import Fragment, Known
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import add_toast, render_tab

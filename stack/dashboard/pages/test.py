@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from stack.config.function import FUNCTION_LABEL
 from stack.config.project import EventMetadata, EventSpec, FunctionEvent
 from stack.contract import HTTP, LOGS
-from stack.dashboard.content import list_views
+from stack.dashboard.figures import list_views
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import add_toast, render_tab
 from stack.dashboard.services import Services, services_of
