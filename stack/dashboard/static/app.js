@@ -8,7 +8,8 @@ export async function send(method, address, body) {
     "X-CSRF-Token": document.querySelector('meta[name="csrf-token"]').content,
     Accept: "application/json",
   };
-  const response = await fetch(address, { method, headers, body });
+  const response = await fetch(address, { method, headers, body, redirect: "manual" });
+  if (response.type === "opaqueredirect") throw new Error("You are logged out. Log in in another tab, then try again.");
   if (response.ok) return response;
   throw Object.assign(new Error(explain(await response.text(), response.status)), { status: response.status });
 }

@@ -82,16 +82,11 @@ function draw() {
 function mark(part, text) {
   const words = find("filter").value.toLowerCase();
   if (!words) return;
-  const pieces = [];
-  const lower = text.toLowerCase();
-  let place = 0;
-  for (let next = lower.indexOf(words); next >= 0; next = lower.indexOf(words, place)) {
-    const found = document.createElement("mark");
-    found.textContent = text.slice(next, next + words.length);
-    pieces.push(text.slice(place, next), found);
-    place = next + words.length;
-  }
-  part.replaceChildren(...pieces, text.slice(place));
+  const pieces = text.split(new RegExp(`(${words.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")})`, "i"));
+  const marks = pieces.map((piece, at) =>
+    at % 2 ? Object.assign(document.createElement("mark"), { textContent: piece }) : piece,
+  );
+  part.replaceChildren(...marks);
 }
 
 function redraw() {
@@ -159,7 +154,9 @@ find("pause").addEventListener("click", ({ currentTarget }) => {
   draw();
 });
 find("clear").addEventListener("click", clear);
-find("wrap").addEventListener("click", ({ currentTarget }) => log.classList.toggle("unwrapped", !toggle(currentTarget)));
+find("wrap").addEventListener("click", ({ currentTarget }) =>
+  log.classList.toggle("unwrapped", !toggle(currentTarget)),
+);
 find("history").addEventListener("change", lookBack);
 for (const id of ["level", "replica"]) find(id).addEventListener("change", redraw);
 let typing = 0;
