@@ -1,5 +1,6 @@
 // Copies of messages on the broker's page, as they pass.
 
+import { clock } from "./app.js";
 import { bytes, count } from "./figures.js";
 import { watch } from "./live.js";
 
@@ -57,9 +58,9 @@ function add(entries) {
 
 function message({ time, topic, exchange, key, size, body, headers, properties }) {
   const place = exchange || "(default)";
-  const clock = make("time", "", new Date(time * 1000).toLocaleTimeString());
+  const when = make("time", "", clock(new Date(time * 1000)));
   const subject = make("span", "watched-key", topic || key || place);
-  const summary = make("summary", "", clock, subject, " ", body.split("\n", 1)[0] || "(empty)");
+  const summary = make("summary", "", when, subject, " ", body.split("\n", 1)[0] || "(empty)");
   const isLong = body.includes("\n") || body.length > 80;
   const facts = { ...(topic && { topic }), exchange: place, key, size: bytes(size), ...headers, ...properties };
   const list = make("dl", "kv");
