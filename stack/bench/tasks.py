@@ -18,7 +18,7 @@ from stack.config.value import memory_bytes
 from stack.contract import HEALTH_PORT, HTTP_PORT
 from stack.errors import StackError
 from stack.plan.function import image_repository, service_name
-from stack.run.revision_tag import revision_repository
+from stack.run.image import revision_repository
 from stack.state.workspace import write_file
 
 # No function of the user's: its images are removed at the end.

@@ -1,23 +1,38 @@
-"""The gateway: has it read its configuration again, and reads its statistics."""
+"""The gateway: has it read its configuration again, reads its statistics, and waits for it in a deploy."""
 
 import csv
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from stack import console
 from stack.config.settings import Settings
 from stack.docker.container import Container
 from stack.docker.engine import Engine
 from stack.docker.probe import ask
-from stack.plan.gateway import CONTROL, CONTROL_PORT, PORT, SERVICE, STATS_PATH, VERSION_PATH, find_version
+from stack.plan.gateway import (
+    CONTROL,
+    CONTROL_PORT,
+    PORT,
+    SERVICE,
+    STATS_PATH,
+    VERSION_PATH,
+    find_version,
+    is_fully_routed,
+)
 from stack.plan.render import Files
+from stack.plan.stack import Service
 from stack.state.workspace import is_inside
 
 _TIMEOUT_SECONDS = 2.0
 # How long a new configuration may take to be in force, on a busy machine.
 _PATIENCE_SECONDS = 15.0
 _POLL_SECONDS = 0.02
+# How long it may take to send requests to new containers, which are ready, and none to those that stop; and for how
+# long those that stop are waited for that get messages, too, or whom the gateway cannot be asked about.
+_SWITCH_SECONDS, _STOP_SECONDS = 5.0, 1.0
 _REREAD = "USR2"
 # HAProxy's statistics as CSV, without the places where no container is.
 _STATS = f"{STATS_PATH};csv;no-maint"
@@ -81,6 +96,80 @@ def _add(traffic: Traffic, row: Mapping[str, str]) -> Traffic:
     if server.startswith(_CONTAINER) and row["status"].startswith("UP"):
         return replace(traffic, addresses=traffic.addresses | {row["addr"].rpartition(":")[0]})
     return traffic
+
+
+class Endpoint(NamedTuple):
+    """A function and the address of one of its containers."""
+
+    function: str
+    address: str
+
+
+def find_endpoints(containers: Iterable[Container]) -> set[Endpoint]:
+    """Return where containers are, of those that run."""
+    return {Endpoint(one.function, one.network_address) for one in containers if one.network_address}
+
+
+@dataclass(frozen=True)
+class Handover:
+    """Waits for the gateway while new containers take the place of older ones, of which it learns by itself."""
+
+    engine: Engine
+    host: str
+    """Where the gateway can be asked; nothing if there is none."""
+    is_complete: bool
+    """Whether all that comes to the functions comes by the gateway."""
+
+    def switch(self, services: Sequence[Service], older: Sequence[Container]) -> "Future[None]":
+        """Stop older containers once the new get requests; return the stop when nothing new comes to the older.
+
+        Whoever is told that a function is ready calls it, and is not to be answered by its older self, whenever that
+        ends its events.
+        """
+        pool = ThreadPoolExecutor(1)
+        try:
+            self._wait_until_known(services, older)
+        finally:
+            stopping = pool.submit(self.engine.stop, older)
+            pool.shutdown(wait=False)
+        self.wait_until_gone(find_endpoints(older), stopping)
+        return stopping
+
+    def _wait_until_known(self, services: Sequence[Service], older: Collection[Container]) -> None:
+        """Return when new containers get requests, or after a while: a request waits that finds no container."""
+        routed = {one.plan.service for one in services if one.is_routed and one.replicas}
+        if not (self.host and routed):
+            return
+        ids = {one.id for one in older}
+        new = find_endpoints(one for one in self.engine.listed() if one.service in routed and one.id not in ids)
+        self._wait(lambda current: new <= current, is_over=lambda: False)
+
+    def wait_until_gone(self, older: Collection[Endpoint], stopping: "Future[None]") -> None:
+        """Return when nothing new comes to older containers, or they are stopped, or after a while.
+
+        They are not waited for any longer: one that is busy may stop only when its event is done.
+        """
+        is_told = bool(self.host) and self._wait(lambda current: current.isdisjoint(older), is_over=stopping.done)
+        if not (is_told and self.is_complete):
+            wait([stopping], timeout=_STOP_SECONDS)
+
+    def _wait(self, is_met: Callable[[set[Endpoint]], bool], *, is_over: Callable[[], bool]) -> bool:
+        """Wait until those who get requests are as they should be; return whether this machine reaches the gateway."""
+        deadline = time.monotonic() + _SWITCH_SECONDS
+        while time.monotonic() < deadline and not is_over():
+            try:
+                traffic = fetch_traffic(self.host)
+            except OSError:
+                return False
+            if is_met({Endpoint(name, one) for name, found in traffic.items() for one in found.addresses}):
+                return True
+            time.sleep(_POLL_SECONDS)
+        return True
+
+
+def open_handover(engine: Engine, services: Iterable[Service], gateway: Container | None) -> Handover:
+    """Find out where the gateway can be asked, if it runs."""
+    return Handover(engine, find_host(engine, gateway) if gateway else "", all(map(is_fully_routed, services)))
 
 
 def find_host(engine: Engine, gateway: Container) -> str:

@@ -10,6 +10,7 @@ from stack.docker.container import Container
 from stack.docker.engine import Engine
 from stack.docker.probe import confirm
 from stack.errors import FunctionError
+from stack.plan.stack import Service
 
 _BEGINNING = "Traceback (most recent call last):"
 _BELOW = "(the same traceback as below)"
@@ -55,6 +56,12 @@ _PATIENCE_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 # How long a function may fail to start that was started together with the broker, once the broker is there.
 START_GRACE_SECONDS = 40.0
+_READY_SECONDS = 120
+
+
+def find_timeout(service: Service) -> float:
+    """Return how many seconds a function may take to be ready: as many as it says, or as in Nuclio."""
+    return service.plan.spec.readiness_timeout_seconds or _READY_SECONDS
 
 
 class Trouble(NamedTuple):

@@ -1,21 +1,18 @@
-"""The board: how far each function of a deploy is; a live table on a terminal, a line for each step in a pipe."""
+"""How far each function of a deploy is: a live table on a terminal, a line for each step in a pipe."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from rich.live import Live
+from rich.table import Table
 
 from stack import console
 from stack.errors import StackError
 from stack.state.deploy_log import DeployLog, Result
 from stack.state.deployment import load_deployment
 from stack.state.workspace import Workspace
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 READY, FAILED = "ready", "failed"
 # Times a second that the table is painted again.
@@ -41,6 +38,7 @@ class DeployProgress:
     logs: Mapping[str, DeployLog]
     _rows: dict[str, Progress] = field(init=False)
     _began: float = field(default_factory=time.monotonic)
+    _live: Live | None = None
 
     def __post_init__(self) -> None:
         self._rows = {name: Progress() for name in self.names}
@@ -75,14 +73,17 @@ class DeployProgress:
         self.tell(name, FAILED)
         self._rows[name].detail = reason.partition("\n")[0][:_DETAIL_CHARACTERS]
 
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Show the table on a terminal while the block runs."""
-        if not console.is_terminal():
-            yield
-            return
-        with Live(get_renderable=self._paint, console=console.progress(), refresh_per_second=_PAINTS, transient=False):
-            yield
+    def show(self) -> None:
+        """Show the table on a terminal from now on."""
+        if console.is_terminal():
+            # A new one each time: it would go on where it was, above what was printed since.
+            self._live = Live(get_renderable=self._paint, console=console.progress(), refresh_per_second=_PAINTS)
+            self._live.start()
+
+    def hide(self) -> None:
+        """Leave the table as it is: what is printed from now on stands below it."""
+        if self._live:
+            self._live.stop()
 
     def _keep(self, name: str, row: Progress) -> None:
         log, after = self.logs[name], f"after {self._seconds():.1f} s"
@@ -93,7 +94,7 @@ class DeployProgress:
         else:
             log.step(f"{name}: {row.state}")
 
-    def _paint(self) -> "Table":
+    def _paint(self) -> Table:
         return console.make_table(
             ("function", "state", "step", "seconds"),
             [
@@ -113,13 +114,14 @@ class DeployProgress:
 
 @contextmanager
 def keep_progress(workspace: Workspace, names: Sequence[str], *, reason: str) -> Iterator[DeployProgress]:
-    """Yield the board of a deploy whose logs are kept; whatever ends the block ends them too."""
+    """Yield the progress of a deploy whose logs are kept; whatever ends the block ends them too."""
     logs = {name: DeployLog(workspace, name) for name in names}
     for log in logs.values():
         log.begin(reason)
     why = "The deploy did not come to this function."
+    progress = DeployProgress(names, logs)
     try:
-        yield DeployProgress(names, logs)
+        yield progress
     except StackError as error:
         why = str(error)
         raise
@@ -127,5 +129,6 @@ def keep_progress(workspace: Workspace, names: Sequence[str], *, reason: str) ->
         why = "The deploy was interrupted; what ran before runs on."
         raise
     finally:
+        progress.hide()
         for log in logs.values():
             log.end(Result.ERROR, why)

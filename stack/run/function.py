@@ -2,17 +2,19 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 
 from stack import console
+from stack.config.function import FunctionConfig
 from stack.config.source import Function, find_folder, function_folders, load_function
 from stack.docker.container import Container
 from stack.docker.image import Builder
 from stack.docker.stack import Stack, open_stack, warn_ignored
-from stack.errors import ConfigError
+from stack.errors import ConfigError, StackError
 from stack.plan.code_entry import runs_as_is
 from stack.plan.function import FunctionPlan, complete_function, inline_source, own_queues, plan_function
-from stack.plan.function_check import find_loopback, find_source
+from stack.plan.function_check import Claimant, check_queues, find_loopback, find_source
 from stack.plan.host_access import check_host_access
 from stack.plan.image import RuntimeVersion
 from stack.plan.render import find_base_image
@@ -20,8 +22,7 @@ from stack.plan.runtime.registry import explain_version
 from stack.plan.secret import check_secrets
 from stack.rabbitmq.management import delete_queues
 from stack.rabbitmq.stale_topology import clear_after_deletion
-from stack.run.revision import prune_revisions
-from stack.run.revision_tag import release_function
+from stack.run.image import prune_revisions, release_function
 from stack.run.scale import settle_scaler
 from stack.run.stack import write_stack
 from stack.state.deploy_log import forget_log
@@ -86,6 +87,28 @@ def _check_code(stack: Stack, plan: FunctionPlan, version: RuntimeVersion) -> It
     path, source = _read_source(stack, plan)
     yield from plan.runtime.check_handler(plan.function, plan.handler, path=path, source=source, version=version)
     yield from plan.runtime.check_requirements(plan.function, plan.handler)
+
+
+def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[FunctionPlan] = ()) -> None:
+    """Refuse a function whose queues are those of others, deployed or `planned`, in a way that no one can want.
+
+    Raises:
+        AccessError: code that is fetched would take messages of another function.
+        ConfigError: a queue of one function holds the failed messages of another's.
+    """
+    names = {plan.name, *(one.name for one in planned)}
+    others = [one.plan(stack.settings) for name, one in stack.deployments.items() if name not in names]
+    others += [one for one in planned if one.name != plan.name]
+    check_queues(_as_claimant(stack, plan), [_as_claimant(stack, one) for one in others])
+
+
+def _as_claimant(stack: Stack, plan: FunctionPlan) -> Claimant:
+    """Return a function with its own function.yaml, which is asked of fetched code alone; none says nothing."""
+    own = FunctionConfig()
+    if plan.function.origin:
+        with suppress(StackError):
+            own = load_function(find_folder(stack.workspace.root, plan.name)).config
+    return Claimant(plan, own)
 
 
 def explain_fetched(function: Function) -> str:

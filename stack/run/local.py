@@ -32,7 +32,7 @@ from stack.plan.local import LocalPlan, plan_local
 from stack.plan.secret import check_secrets
 from stack.rabbitmq.account import borrowed_account
 from stack.rabbitmq.management import find_broker
-from stack.run.deploy import check_function_queues
+from stack.run.function import check_function_queues
 from stack.state.source.source import Store
 from stack.state.workspace import PROGRAM, write_file
 

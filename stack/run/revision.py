@@ -1,6 +1,6 @@
-"""Revisions: what a function was before, to list and to go back to; and the images that no revision needs any more."""
+"""Revisions: what a function was before, to list, to compare and to go back to."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,10 @@ from stack.config.function import FunctionConfig
 from stack.config.source import FILE, find_folder, load_function, read_files
 from stack.docker.stack import Stack, open_stack
 from stack.errors import FunctionError
-from stack.plan.code_entry import runs_as_is
 from stack.plan.diff import FileDifference, compare_files
-from stack.run.revision_tag import keep_images, release_images
-from stack.state.deployment import Deployment, forget_revisions, load_deployment, load_deployments, load_revisions
-from stack.state.lock import try_lock
+from stack.state.deployment import Deployment, load_revisions
 from stack.state.revision_files import LARGEST_FILE_BYTES, find_snapshot, restore_snapshot
-from stack.state.workspace import Workspace, list_files, remove_file, write_file
-
-# Below the folder of what is remembered: a file for each function, of the images that its deploys began.
-_ATTEMPTS = "attempts"
+from stack.state.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -96,88 +90,6 @@ def explain_loss(revision: Deployment) -> str:
         f"The image of revision {revision.revision} of {name}, {revision.image}, is gone. "
         f"`invoke functions {name}` lists what is left; `invoke deploy-function {name}` builds from its folder."
     )
-
-
-def note_attempt(workspace: Workspace, name: str, image: str) -> None:
-    """Remember an image that a deploy is about to make, so that it goes if the deploy does not come to its end."""
-    _write_attempts(workspace, name, dict.fromkeys([*list_attempts(workspace, name), image]))
-
-
-def list_attempts(workspace: Workspace, name: str) -> tuple[str, ...]:
-    """Return the images that were noted and not removed since."""
-    path = _attempts_file(workspace, name)
-    if not path.is_file():
-        return ()
-    # Of a file that a disk has lost, what is no name of an image is passed over.
-    return tuple(word for word in path.read_text(encoding="utf-8", errors="replace").split() if word.isprintable())
-
-
-def prune_revisions(stack: Stack, names: Sequence[str]) -> None:
-    """Forget the revisions beyond those that are kept, and remove the images that only they and lost attempts need.
-
-    An image that somebody else made, and a function only names, is his. Images go first: an interruption in
-    between finds the same work again.
-    """
-    spent = {name: _find_spent(stack, name) for name in names}
-    needed = _find_needed(stack, spent)
-    unneeded = {name: _find_built(stack, name, spent[name]) - needed for name in names}
-    images = set().union(*unneeded.values())
-    used = images & stack.engine.used_images() if images else set()
-    for name in names:
-        if unneeded[name]:
-            release_images(stack.engine, name, unneeded[name], used)
-        _write_attempts(stack.workspace, name, sorted(unneeded[name] & used))
-        if spent[name]:
-            forget_revisions(stack.workspace, name, spent[name][0].revision + 1)
-
-
-def keep_revisions(stack: Stack) -> None:
-    """Have no other project remove the images of revisions, such as of those that an older release deployed."""
-    found = [one for one in _load_all(stack.workspace) if not runs_as_is(one.plan(stack.settings).function)]
-    keep_images(stack.engine, [(one.name, one.image) for one in found])
-
-
-def prune_attempts(stack: Stack) -> None:
-    """Do the same for every function whose last deploy was cut short; one that is being deployed is left alone."""
-    for path in list_files(stack.workspace.state / _ATTEMPTS):
-        with try_lock(stack.workspace, f"function-{path.name}") as is_free:
-            if is_free:
-                prune_revisions(stack, [path.name])
-
-
-def _find_spent(stack: Stack, name: str) -> Sequence[Deployment]:
-    """Return the revisions beyond those that are kept, the newest first."""
-    deployments = load_revisions(stack.workspace, name) if load_deployment(stack.workspace, name) else ()
-    return deployments[stack.settings.revisions :]
-
-
-def _find_built(stack: Stack, name: str, spent: Sequence[Deployment]) -> set[str]:
-    """Return the images that were made for these revisions, and for attempts, of which one may have come to be used."""
-    built = {one.image for one in spent if not runs_as_is(one.plan(stack.settings).function)}
-    return built | set(list_attempts(stack.workspace, name))
-
-
-def _find_needed(stack: Stack, spent: Mapping[str, Sequence[Deployment]]) -> set[str]:
-    """Return the images of all revisions of all functions that stay."""
-    return {one.image for one in _load_all(stack.workspace) if one not in spent.get(one.name, ())}
-
-
-def _load_all(workspace: Workspace) -> Iterator[Deployment]:
-    for name in load_deployments(workspace):
-        yield from load_revisions(workspace, name)
-
-
-def _write_attempts(workspace: Workspace, name: str, images: Iterable[str]) -> None:
-    """Remember images; those of containers that somebody else has are tried again another time."""
-    text = "".join(f"{image}\n" for image in images)
-    if text:
-        write_file(_attempts_file(workspace, name), text.encode())
-    else:
-        remove_file(_attempts_file(workspace, name))
-
-
-def _attempts_file(workspace: Workspace, name: str) -> Path:
-    return workspace.state / _ATTEMPTS / name
 
 
 def _describe(one: Deployment, current: Deployment, images: Collection[str]) -> Revision:

@@ -7,7 +7,7 @@ from stack import console
 from stack.config.scaling import MOST_REPLICAS
 from stack.docker.container import Container
 from stack.docker.image import Builder
-from stack.docker.readiness import find_failures
+from stack.docker.readiness import find_failures, find_timeout
 from stack.docker.stack import Stack, open_stack
 from stack.errors import FunctionError
 from stack.plan.render import SCALER
@@ -17,7 +17,6 @@ from stack.state.deployment import load_deployments
 from stack.state.lock import STACK, TREE, lock
 from stack.state.replicas import forget_replicas, keep_replicas
 
-_READY_SECONDS = 120
 # What Docker calls an image whose name another has now.
 _NAMELESS = "sha256:"
 
@@ -76,8 +75,7 @@ def finish(stack: Stack, service: Service, step: Step) -> str:
     stack.engine.stop(step.surplus)
     if not step.has_started:
         return ""
-    seconds = service.plan.spec.readiness_timeout_seconds or _READY_SECONDS
-    return find_failures(stack.engine, [service.plan.service], seconds).get(service.plan.service, "")
+    return find_failures(stack.engine, [service.plan.service], find_timeout(service)).get(service.plan.service, "")
 
 
 def begin(stack: Stack, service: Service, replicas: int) -> Step:

@@ -6,7 +6,7 @@ from stack import console
 from stack.docker.gateway import settle_gateway
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
 from stack.errors import EngineError, FunctionError
-from stack.plan.render import ACCOUNTS, Inputs, render, used_secrets
+from stack.plan.render import ACCOUNTS, Files, Inputs, render, used_secrets
 from stack.plan.stack import check_exposure
 from stack.rabbitmq.account import settle_accounts
 from stack.state.access import write_gateway_login
@@ -16,15 +16,17 @@ from stack.state.vault import mount_secrets, unmount_secrets
 from stack.state.workspace import write_tree
 
 
-def write_stack(stack: Stack, inputs: Inputs, own: Collection[str] = ()) -> tuple[str, ...]:
-    """Write the rendered tree, and have the gateway go by it; return the paths that changed.
+def write_stack(
+    stack: Stack, inputs: Inputs, own: Collection[str] = (), *, files: Files | None = None
+) -> tuple[str, ...]:
+    """Write the tree, rendered here if not before, and have the gateway go by it; return the paths that changed.
 
     What the containers mount of functions that are being deployed, other than one's own, is left to who does it.
     """
     theirs = find_rollouts(stack.workspace).difference(own)
     coming = [one for name in theirs if (one := stack.find_coming(name))]
     mount_secrets(stack.workspace, stack.vault, used_secrets(inputs.services))
-    files, before = render(inputs), stack.rendered_accounts
+    files, before = files or render(inputs), stack.rendered_accounts
     if list_unreadable(stack.workspace):
         # Nothing is removed of functions that cannot be read.
         before = b""

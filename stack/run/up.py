@@ -1,12 +1,13 @@
 """Bring the stack up: make what is missing, start what is not as it should be, wait until all is healthy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 from stack import console
 from stack.config.source import function_folders
 from stack.docker.container import Container
+from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.docker.readiness import START_GRACE_SECONDS, find_failures, wait_ready
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
@@ -17,12 +18,11 @@ from stack.plan.function import plan_function
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
-from stack.plan.stack import check_exposure, find_definitions
+from stack.plan.stack import Service, check_exposure, find_definitions
 from stack.rabbitmq.data import check_data, load_data, note_running_data
 from stack.rabbitmq.drift import mend_stack_broker
+from stack.run.image import keep_revisions, prune_attempts
 from stack.run.interruption import interruptible
-from stack.run.revision import keep_revisions, prune_attempts
-from stack.run.rollout import RollingRestart, find_renewal
 from stack.run.stack import write_stack
 from stack.state.deployment import list_unreadable
 from stack.state.host import check_ports, check_space
@@ -32,6 +32,53 @@ from stack.state.workspace import read_tree
 # How long the broker may take to start: a slow SD card, a large volume.
 _BROKER_SECONDS = 180
 _SPACE_GIGABYTES = 2.0
+
+
+@dataclass(frozen=True)
+class RollingRestart:
+    """The containers that are to be replaced, by service, and how many take their places."""
+
+    engine: Engine
+    older: Mapping[str, tuple[Container, ...]]
+    replicas: Mapping[str, int]
+
+    @property
+    def older_ids(self) -> set[str]:
+        """Return which containers are to go."""
+        return {one.id for own in self.older.values() for one in own}
+
+    def start(self) -> None:
+        """Start the new containers; older ones that do not run any more would start again with them, and go first.
+
+        Raises:
+            EngineError: Compose refused.
+        """
+        if not self.older:
+            return
+        self.engine.stop([one for own in self.older.values() for one in own if not one.is_running])
+        running = {name: sum(one.is_running for one in own) for name, own in self.older.items()}
+        self.engine.up(sorted(running), scales={name: count + self.replicas[name] for name, count in running.items()})
+
+    def finish(self, failed: Collection[str]) -> None:
+        """Remove the older containers; of the services that failed the new ones, so that they run as before."""
+        kept = self.older_ids
+        new = [one for one in self.engine.containers() if one.service in self.older and one.id not in kept]
+        self.engine.stop([one for one in new if one.service in failed])
+        self.engine.stop([one for name, own in self.older.items() if name not in failed for one in own])
+
+
+def find_renewal(
+    engine: Engine, changes: Iterable[Change], services: Iterable[Service], containers: Collection[Container]
+) -> RollingRestart:
+    """Find the functions that are to be replaced, run, and hold no port of this machine."""
+    able = {one.plan.service: one.replicas for one in services if one.is_deployed and not one.port}
+    older = {
+        change.subject: tuple(one for one in containers if one.id in change.older)
+        for change in changes
+        if change.action is Action.REPLACE and change.subject in able
+    }
+    running = {name: own for name, own in older.items() if any(one.is_running for one in own)}
+    return RollingRestart(engine, running, able)
 
 
 @dataclass(frozen=True)
@@ -153,7 +200,7 @@ def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     warn_refused(stack)
     is_new = not stack.workspace.compose.exists()
     found = survey(stack, is_upgrade=is_upgrade)
-    write_stack(stack, stack.inputs)
+    write_stack(stack, stack.inputs, files=found.files)
     if found.edits and not is_new:
         console.note(f"Written again under .stack: {_name_some([one.subject for one in found.edits])}.")
     for change in found.changes if found.containers else ():

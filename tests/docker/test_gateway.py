@@ -18,9 +18,8 @@ from urllib.parse import urlsplit
 import pika
 
 from stack.docker.container import Container
-from stack.docker.gateway import fetch_traffic, find_host
+from stack.docker.gateway import fetch_traffic, find_endpoints, find_host, open_handover
 from stack.docker.stack import Stack, open_stack
-from stack.run.rollout import find_endpoints, open_handover
 from stack.state.workspace import Workspace as RunWorkspace
 from tests.docker.workspace import Workspace, fetch, wait_until
 
@@ -220,7 +219,7 @@ def test_deploy_waits_for_what_the_gateway_says_and_else_for_the_end(workspace: 
     containers = {one.service: one for one in stack.engine.listed()}
     (service,) = [one for one in stack.inputs.services if one.plan.name == "gw-bye"]
     replaced, stopping = [containers["function-gw-bye"]], Future[None]()
-    handover = open_handover(stack, [service], containers["gateway"])
+    handover = open_handover(stack.engine, [service], containers["gateway"])
     (endpoint,) = find_endpoints(replaced)
     assert find_addresses(stack, containers["gateway"], "gw-bye") == {endpoint.address}
     with ThreadPoolExecutor() as pool:
@@ -232,7 +231,7 @@ def test_deploy_waits_for_what_the_gateway_says_and_else_for_the_end(workspace: 
         waiting.result(timeout=60)
         assert endpoint.address not in find_addresses(stack, containers["gateway"], "gw-bye")
     began = time.monotonic()
-    open_handover(stack, [service], None).wait_until_gone([endpoint], stopping)
+    open_handover(stack.engine, [service], None).wait_until_gone([endpoint], stopping)
     assert time.monotonic() - began >= 1
 
 

@@ -23,7 +23,7 @@ import yaml
 from stack.config.environment import SecretContent
 from stack.config.settings import FILE, Settings, load_settings
 from stack.plan.account import administrator
-from stack.run.revision_tag import revision_repository
+from stack.run.image import revision_repository
 from stack.state.credentials import load_credentials
 from stack.state.vault import load_stack_key
 from stack.state.workspace import Workspace as StackWorkspace

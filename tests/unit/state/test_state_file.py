@@ -20,7 +20,7 @@ from stack.plan.image import Archive
 from stack.plan.render import ACCOUNTS, render, used_secrets
 from stack.rabbitmq.account import apply_accounts
 from stack.rabbitmq.data import load_data, note_data
-from stack.run.revision import list_attempts, note_attempt
+from stack.run.image import list_attempts, note_attempt
 from stack.state import deployment as deployments
 from stack.state.access import load_access, load_gateway_login, load_session_key, write_gateway_login
 from stack.state.credentials import has_ended, load_credentials, make_credentials

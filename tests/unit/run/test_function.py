@@ -10,7 +10,7 @@ import pytest
 from stack.config.settings import Settings
 from stack.errors import AccessError, ConfigError
 from stack.plan.function import FunctionPlan
-from stack.run.deploy import check_function_queues
+from stack.run.function import check_function_queues
 from tests.unit.plan.samples import make_plan
 
 QUEUE = "spec: {triggers: {t: {kind: rabbit-mq, attributes: {queueName: q}}}}\n"

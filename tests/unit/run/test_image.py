@@ -8,7 +8,7 @@ import pytest
 from stack.config.settings import Settings
 from stack.docker.engine import Engine
 from stack.plan.stack import plan_service
-from stack.run.revision_tag import (
+from stack.run.image import (
     ImageNames,
     keep_images,
     latest_mark,

@@ -8,7 +8,7 @@ from stack.docker.container import Container
 from stack.docker.engine import Engine
 from stack.plan.diff import Action, Change
 from stack.plan.stack import Service, plan_service
-from stack.run.rollout import find_renewal
+from stack.run.up import find_renewal
 from tests.unit.plan.samples import make_plan, make_vault
 
 ENGINE = Engine("p", Path("compose.yaml"))
