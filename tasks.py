@@ -38,7 +38,7 @@ def render(_: Context) -> None:
 @verb(help=_JSON)
 def plan(_: Context, json: bool = False) -> None:
     """Say what `up` and `deploy-function --all` would do; exit status 2 if that is anything."""
-    from stack.run.plan import print_plan
+    from stack.run.status import print_plan
 
     raise Exit(code=print_plan(as_json=json))
 
@@ -225,7 +225,7 @@ def deploy_function(
     force: bool = False,
 ) -> None:
     """Build a function and put it in the place of its older self, without a gap."""
-    from stack.run.deploy_report import DeployRequest, deploy_and_print
+    from stack.run.deploy_request import DeployRequest, deploy_and_print
 
     deploy_and_print(DeployRequest(name, everything=all, image_file=image_file, message=message, via=via, force=force))
 
@@ -233,7 +233,7 @@ def deploy_function(
 @verb("name", help={**_NAME, "output": "save the image in this file, for a machine that can build nothing"})
 def build_function(_: Context, name: str, output: str = "") -> None:
     """Build a function's image and deploy nothing."""
-    from stack.run.bundle import build_and_tell
+    from stack.run.deploy_request import build_and_tell
 
     build_and_tell(name, output)
 
@@ -241,7 +241,7 @@ def build_function(_: Context, name: str, output: str = "") -> None:
 @verb("name", help={**_NAME, "to": "the number of a revision; the one before what runs if left out"})
 def rollback_function(_: Context, name: str, to: int = 0) -> None:
     """Put an older revision of a function in the place of what runs, without a build and without a gap."""
-    from stack.run.deploy_report import roll_back_and_print
+    from stack.run.deploy_request import roll_back_and_print
 
     roll_back_and_print(name, to)
 
@@ -296,7 +296,7 @@ def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp
 )
 def logger(_: Context, count: int = 0, output: str = "") -> None:
     """Print what the functions say on iot/logs, and keep it if told to."""
-    from stack.run.logger import log_feedback
+    from stack.run.device import log_feedback
 
     log_feedback(count, output)
 

@@ -1,7 +1,7 @@
 """The scaler's container: `python -m stack.scaler`, a face over stack/run as tasks.py is."""
 
 from stack.docker.stack import open_stack
-from stack.run.scaler import Scaler
+from stack.run.scale import Scaler
 from stack.state.workspace import become_owner
 
 

@@ -17,7 +17,7 @@ from stack.plan.device import Reading, SendRequest, measure
 from stack.rabbitmq.device import send
 from stack.rabbitmq.listener import Listener, Message, Queue
 from stack.rabbitmq.management import Broker
-from stack.run.logger import IS_DURABLE, LOGS
+from stack.run.device import IS_DURABLE, LOGS
 
 ALERTS = "iot/alerts"
 

@@ -22,8 +22,7 @@ from stack.docker.engine import Engine
 from stack.errors import BuildError, EngineError, HostError
 from stack.plan.image import Archive, BaseImages
 from stack.state.host import archive_stamp, find_ca, processor_digest, read_archive
-from stack.state.state_file import parse_json, try_read_word
-from stack.state.workspace import Workspace, is_inside, write_file
+from stack.state.workspace import Workspace, is_inside, parse_json, try_read_word, write_file
 
 # How long the registry may take to say that it has an image, before packages are used instead.
 _PATIENCE_SECONDS = 8.0

@@ -1,14 +1,23 @@
-"""A container of the project, as Docker's listing tells of it."""
+"""A container of the project, as Docker's listing tells of it, and as it says itself when it is asked.
+
+Docker's own checks cost much more than short questions, and are rare.
+"""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
+
 from stack.config.function import FUNCTION_LABEL
-from stack.plan.gateway import find_networks, network_name
+from stack.contract import HEALTH_PORT
+from stack.plan.gateway import CONTAINERS_PATH, CONTROL_PORT, SERVICE, find_networks, network_name
 from stack.plan.image import VERSION_LABEL, WANTED_LABEL, RuntimeVersion
 from stack.plan.stack import DEFINITION_LABEL, FILES_LABEL, SECRETS_LABEL
+from stack.state.http_client import explain, open_local_pool
+from stack.state.workspace import is_inside
 
 # By which Compose finds its containers again.
 PROJECT_LABEL = "com.docker.compose.project"
@@ -153,3 +162,47 @@ def shorten(image: str) -> str:
     folder, slash, last = name.rpartition("/")
     last, _, tag = last.partition(":")
     return f"{folder}{slash}{last}@{digest}" if digest else f"{folder}{slash}{last}:{tag or 'latest'}"
+
+
+def find_url(host: str, port: int, path: str = "") -> str:
+    """Return where to ask a container's port, by its address or its service's name."""
+    if is_inside():
+        return f"http://{SERVICE}:{CONTROL_PORT}{CONTAINERS_PATH}{host}/{port}{path}"
+    return f"http://{host}:{port}{path}"
+
+
+_TIMEOUT_SECONDS = 0.2
+
+
+def ask(url: str, timeout: float) -> BaseHTTPResponse:
+    """Ask for a page, and read it to its end.
+
+    Raises:
+        OSError: no one answers, or not in HTTP.
+    """
+    try:
+        with open_local_pool() as pool:
+            return pool.request("GET", url, timeout=timeout)
+    except HTTPError as error:
+        raise ConnectionError(explain(error)) from error
+
+
+def confirm(listed: Sequence[Container]) -> tuple[Container, ...]:
+    """Return containers with the word of those functions of which Docker's may be old."""
+    ready = find_ready({one.id: one.network_address for one in listed if one.is_doubtful})
+    return tuple(replace(one, answers=True) if one.id in ready else one for one in listed)
+
+
+def find_ready(addresses: Mapping[str, str]) -> set[str]:
+    """Return the ids of those containers that are ready, of a mapping from ids to addresses.
+
+    Where this machine does not reach them none is, and Docker's word is waited for.
+    """
+    return {id_ for id_, address in addresses.items() if address and _is_ready(address)}
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        return ask(find_url(address, HEALTH_PORT, "/ready"), _TIMEOUT_SECONDS).status == 200
+    except OSError:
+        return False

@@ -27,8 +27,7 @@ from stack.docker.client import (
     print_lines,
     require_version,
 )
-from stack.docker.container import PROJECT_LABEL, Container, read_container
-from stack.docker.probe import confirm
+from stack.docker.container import PROJECT_LABEL, Container, confirm, read_container
 from stack.errors import EngineError, HostError
 from stack.plan.gateway import network_name
 from stack.state.lock import compose_lock

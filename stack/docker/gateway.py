@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from stack import console
 from stack.config.settings import Settings
-from stack.docker.container import Container
+from stack.docker.container import Container, ask
 from stack.docker.engine import Engine
-from stack.docker.probe import ask
 from stack.plan.gateway import (
     CONTROL,
     CONTROL_PORT,

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stack.docker.container import Container
+from stack.docker.container import Container, confirm
 from stack.docker.engine import Engine
-from stack.docker.probe import confirm
 from stack.errors import FunctionError
 from stack.plan.stack import Service
 

@@ -15,8 +15,7 @@ from aiodocker.multiplexed import multiplexed_result_stream
 from aiohttp import ClientError, ClientTimeout
 
 from stack.config.function import FUNCTION_LABEL
-from stack.docker.container import PROJECT_LABEL, SERVICE_LABEL, Container, read_container
-from stack.docker.probe import confirm
+from stack.docker.container import PROJECT_LABEL, SERVICE_LABEL, Container, confirm, read_container
 
 # What Docker, or the way to it, may raise.
 FAILURES = (DockerError, ClientError, OSError, TimeoutError)

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from stack.contract import METRICS_PORT
-from stack.docker.probe import find_url
+from stack.docker.container import find_url
 from stack.live.channel import LogTail
 from stack.live.docker import AsyncEngine, Instance, Usage
 from stack.plan.metrics import Condition, Counters, read_condition, read_counters

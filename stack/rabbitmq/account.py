@@ -13,8 +13,8 @@ from stack.plan.function import FunctionPlan, own_queues
 from stack.plan.stack import Service
 from stack.rabbitmq.management import Broker, RefusedError, find_broker
 from stack.state.lock import lock, trial_lock
-from stack.state.state_file import parse_json
 from stack.state.vault import function_signature_key
+from stack.state.workspace import parse_json
 
 if TYPE_CHECKING:
     from stack.docker.stack import Stack

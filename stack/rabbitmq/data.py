@@ -15,8 +15,7 @@ from stack.plan.broker import SERVICE
 from stack.plan.broker_data import VOLUME, BrokerData, explain_change, explain_others, find_wanted_data, guess_version
 from stack.plan.render import rabbitmq_image
 from stack.rabbitmq.management import find_broker
-from stack.state.state_file import parse_json
-from stack.state.workspace import Workspace, write_file
+from stack.state.workspace import Workspace, parse_json, write_file
 
 
 def check_data(stack: Stack, containers: Sequence[Container]) -> None:

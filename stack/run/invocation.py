@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError, TimeoutError
 
 from stack import console
 from stack.contract import CALLER_HEADER, HTTP_PORT, LOG_LEVEL, LOGS, prove
-from stack.docker.probe import find_url as find_container_url
+from stack.docker.container import find_url as find_container_url
 from stack.errors import FunctionError
 from stack.plan.function import service_name
 from stack.plan.gateway import OWN_HEADER, PORT

@@ -6,9 +6,9 @@ What it prints on standard output is why it failed, for the process that started
 import sys
 
 from stack.errors import StackError
-from stack.run.api_writes import remove_function
 from stack.run.deploy import deploy_functions, roll_back
 from stack.run.function import delete_function
+from stack.run.import_export import remove_function
 from stack.run.job import FunctionCommand
 from stack.run.scale import scale_function
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from stack.docker.container import Container
-from stack.docker.probe import confirm
+from stack.docker.container import Container, confirm
 from stack.docker.readiness import find_timeout, watch_services
 from stack.docker.stack import Stack
 from stack.errors import EngineError

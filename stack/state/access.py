@@ -14,9 +14,8 @@ from stack.config.environment import SecretContent
 from stack.errors import HostError
 from stack.plan.account import derive
 from stack.plan.gateway import MOUNTED, GatewayLogin
-from stack.state.state_file import parse_json
 from stack.state.vault import load_stack_key
-from stack.state.workspace import Workspace, advise, make_folder, write_file
+from stack.state.workspace import Workspace, advise, make_folder, parse_json, write_file
 
 USER = "admin"
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700

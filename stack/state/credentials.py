@@ -13,8 +13,7 @@ from stack.contract import parse_duration
 from stack.errors import ConfigError, HostError
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.state.access import CALLER, USER, Made, make_access, make_gateway_login
-from stack.state.state_file import parse_json, parse_word
-from stack.state.workspace import Workspace, make_folder, remove_file, write_file
+from stack.state.workspace import Workspace, make_folder, parse_json, parse_word, remove_file, write_file
 
 USERNAME = "tidegate"
 _PASSWORD, _NAME, _FORMER = "broker.password", "broker.username", ".former-credentials"

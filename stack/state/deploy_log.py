@@ -17,8 +17,7 @@ from typing import Any, BinaryIO
 
 from stack.state.deployment import find_deployment, load_author, load_deployment
 from stack.state.lock import try_lock
-from stack.state.state_file import parse_json
-from stack.state.workspace import Workspace, make_folder, write_file
+from stack.state.workspace import Workspace, make_folder, parse_json, write_file
 
 # How the reason of a rollback begins.
 ROLLBACK = "rollback to "

@@ -19,7 +19,7 @@ from stack.plan.provision_step import (
     SourceListed,
     UserInGroup,
 )
-from stack.run.provision.check import find_installed, holds, parse_version
+from stack.run.provision.machine import find_installed, holds, parse_version
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from stack.plan.provision_step import (
     FileExists,
     Step,
 )
-from stack.run.provision.check import holds
+from stack.run.provision.machine import holds
 from stack.run.provision.provision import apply_step
 from tests.unit import test_provision
 

@@ -17,10 +17,9 @@ from stack.contract import HTTP_PORT
 from stack.dashboard.services import Services
 from stack.plan.function_export import IMPORT_MARKS, NuclioFunction, describe_function, is_import
 from stack.plan.trigger.http import find_http
-from stack.run.api_writes import save_function
 from stack.run.catalogue import FunctionRecord
 from stack.run.function_status import BUILDING, NOT_DEPLOYED, READY, STANDBY
-from stack.run.import_export import make_export
+from stack.run.import_export import make_export, save_function
 from stack.state.project import list_projects
 from stack.state.workspace import Workspace
 

@@ -17,8 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stack.dashboard.security.headers import WELCOME, refuse
 from stack.errors import HostError
 from stack.state.access import digest_token
-from stack.state.state_file import parse_json
-from stack.state.workspace import remove_file, write_file
+from stack.state.workspace import parse_json, remove_file, write_file
 
 _PRIVATE = 0o600
 # The newest so many are kept.

@@ -1,22 +1,31 @@
-"""`invoke backup`: all that makes a stack what it is, in one file that has its name only when it is whole."""
+"""`invoke backup`: all that makes a stack what it is, in one file that has its name only when it is whole.
+
+To be verified, it is restored into a project of its own, whose broker is started, and compared. Functions are not
+started there: they would handle the copies of messages as if they were real.
+"""
 
 import base64
 import hashlib
 import os
+import socket
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 from stack import console
-from stack.config.settings import FILE
+from stack.config.settings import FILE, Ports, Settings
 from stack.config.source import FOLDER
 from stack.docker.client import save_images
+from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack, check_owner, open_stack
-from stack.errors import ConflictError, HostError
+from stack.errors import BrokerError, ConflictError, HostError, StackError
 from stack.plan.backup import (
     BROKER,
     HEADER,
@@ -30,15 +39,31 @@ from stack.plan.backup import (
     Header,
     Manifest,
     Sealed,
+    compare_definitions,
+    compare_queues,
 )
-from stack.run.backup.archive import ArchiveWriter, writing
-from stack.run.backup.broker import BrokerCopy, copied_broker
-from stack.run.backup.seal import choose_passphrase, encrypt, lock_key, new_key
-from stack.run.backup.verify import verify_backup
+from stack.plan.broker import SERVICE
+from stack.plan.gateway import SERVICE as GATEWAY
+from stack.rabbitmq.management import Broker, find_broker
+from stack.run.backup.archive import (
+    ArchiveWriter,
+    Backup,
+    choose_passphrase,
+    digest_link,
+    digest_of,
+    encrypt,
+    lock_key,
+    new_key,
+    read_backup,
+    writing,
+)
+from stack.run.backup.broker import BrokerCopy, copied_broker, count_waiting
+from stack.run.backup.restore import RestoreRequest, restore_backup
 from stack.run.interruption import interruptible
+from stack.run.stack import write_stack
 from stack.state.deployment import load_deployments, load_revisions
 from stack.state.host import find_architecture
-from stack.state.lock import STACK, TREE, lock
+from stack.state.lock import STACK, TREE, lock, stack_lock
 from stack.state.workspace import Workspace, advise, sync
 
 # Copies of secrets, which `up` makes again; caches of Python.
@@ -255,3 +280,88 @@ def _tell(path: Path, manifest: Manifest, *, is_verified: bool) -> None:
     if is_verified:
         console.success("It was restored on trial, and is as it should be.")
     console.say(f"Next: keep it and its passphrase on another machine; `invoke restore {path.name}` brings it back.")
+
+
+_BROKER_SECONDS, _FIGURES_SECONDS, _PAUSE_SECONDS = 180, 30.0, 0.5
+_MOST_LINES = 20
+
+
+def verify_backup(path: Path, word: str) -> None:
+    """Restore a backup into a throwaway project and compare files, secrets, definitions and queues with it.
+
+    Raises:
+        StackError: something is not as it was; the backup stays, to be looked at.
+    """
+    with tempfile.TemporaryDirectory(prefix="tidegate-trial-") as name:
+        backup = read_backup(path, word)
+        stack = restore_backup(Workspace(Path(name)), backup, RestoreRequest(adapt=_adapt))
+        try:
+            lines = [*_compare_files(stack.workspace, backup), *_compare_broker(stack, backup)]
+        finally:
+            with console.working("Removing the trial"):
+                stack.engine.down(volumes=True)
+    if lines:
+        shown = "\n".join(f"  {line}" for line in lines[:_MOST_LINES])
+        raise StackError(f"{path} was written, and does not restore as it should:\n{shown}")
+
+
+def _adapt(settings: Settings) -> Settings:
+    """Return settings by which the trial meets nothing else on this machine, and no other machine meets it."""
+    names = tuple(Ports.model_fields)
+    ports = Ports(**dict(zip(names, _find_free_ports(len(names)), strict=True)))
+    project = f"tidegate-trial-{uuid4().hex[:8]}"
+    return settings.model_copy(update={"project": project, "ports": ports, "bind": IPv4Address("127.0.0.1")})
+
+
+def _find_free_ports(count: int) -> list[int]:
+    with ExitStack() as exits:
+        servers = [exits.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in servers]
+
+
+def _compare_files(workspace: Workspace, backup: Backup) -> list[str]:
+    places = {WORKSPACE: workspace.root, STATE: workspace.state}
+    lines = []
+    for name, digest in backup.manifest.members.items():
+        top, _, relative = name.partition("/")
+        root = places.get(f"{top}/")
+        if root is None:
+            continue
+        found = _digest(root / relative)
+        if found != digest:
+            lines.append(f"{relative} {'differs' if found else 'is missing'}")
+    return lines
+
+
+def _digest(path: Path) -> str:
+    if path.is_symlink():
+        return digest_link(str(path.readlink()))
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return digest_of(file)
+
+
+def _compare_broker(stack: Stack, backup: Backup) -> list[str]:
+    facts = backup.manifest.broker
+    if facts is None:
+        return []
+    with stack_lock(stack.workspace):
+        write_stack(stack, stack.inputs)
+        with console.working("Starting RabbitMQ on trial"):
+            # The gateway leads to the broker's management.
+            stack.engine.up([SERVICE, GATEWAY])
+            wait_ready(stack.engine, [SERVICE, GATEWAY], _BROKER_SECONDS)
+    broker = find_broker(stack)
+    deadline = time.monotonic() + _FIGURES_SECONDS
+    while (lines := _compare_queues(broker, backup)) and time.monotonic() < deadline:
+        time.sleep(_PAUSE_SECONDS)
+    return [*lines, *compare_definitions(backup.sealed.definitions, broker.export_definitions())]
+
+
+def _compare_queues(broker: Broker, backup: Backup) -> tuple[str, ...]:
+    wanted = backup.manifest.broker.queues if backup.manifest.broker else {}
+    try:
+        return compare_queues(wanted, count_waiting(broker, wanted))
+    except BrokerError as error:
+        return (str(error),)

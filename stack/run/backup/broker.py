@@ -24,7 +24,7 @@ from stack.plan.broker import SERVICE
 from stack.plan.broker_data import name_volume
 from stack.plan.render import rabbitmq_image
 from stack.rabbitmq.management import Broker, find_broker
-from stack.run.backup.seal import encrypt
+from stack.run.backup.archive import encrypt
 
 _FOLDER = "/var/lib/rabbitmq"
 # Made again by anyone who starts from the data; a node that is not in a cluster needs no other's.

@@ -20,9 +20,8 @@ from stack.plan.backup import BROKER, IMAGES, STATE, WORKSPACE, Sealed
 from stack.plan.broker_data import BrokerData, explain_step, name_volume
 from stack.plan.render import rabbitmq_image
 from stack.rabbitmq.data import note_data
-from stack.run.backup.archive import Backup, check_beginning, read_backup, reading
+from stack.run.backup.archive import Backup, check_beginning, decrypt, load_passphrase, read_backup, reading
 from stack.run.backup.broker import fill_volume, read_version
-from stack.run.backup.seal import decrypt, load_passphrase
 from stack.run.interruption import interruptible
 from stack.run.status import bring_up_and_print
 from stack.state.deployment import list_deployed

@@ -17,8 +17,7 @@ from stack import console
 from stack.errors import HostError
 from stack.plan.provision import RECENT, Machine, plan_provision, render_cloud_config
 from stack.plan.provision_step import Command, EngineIsOpen, EngineRuns, Step, describe_step
-from stack.run.provision.check import environment, holds, read_output
-from stack.run.provision.machine import choose_source, open_url, read_machine
+from stack.run.provision.machine import choose_source, environment, holds, open_url, read_machine, read_output
 from stack.state.http_client import explain
 
 _SHOWN_LINES = 20

@@ -21,9 +21,8 @@ from stack.state.source.archive import unpack
 from stack.state.source.download import download
 from stack.state.source.git import Account as GitAccount
 from stack.state.source.git import open_repository
-from stack.state.state_file import try_read_word
 from stack.state.vault import open_vault
-from stack.state.workspace import Workspace, make_folder, write_file
+from stack.state.workspace import Workspace, make_folder, try_read_word, write_file
 
 # Tells of each origin which tree it was last.
 _MEMORY = "current"

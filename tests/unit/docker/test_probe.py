@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from stack.docker.probe import ask
+from stack.docker.container import ask
 from tests.ports import free_port
 
 

@@ -11,8 +11,8 @@ from stack.config.function import FunctionConfig
 from stack.docker.stack import open_stack
 from stack.errors import ConfigError
 from stack.plan.function_export import NuclioFunction, describe_function
-from stack.run.api_writes import save_function
 from stack.run.catalogue import Catalogue
+from stack.run.import_export import save_function
 from stack.run.job import Jobs
 from stack.state.workspace import VARIABLE, Workspace
 

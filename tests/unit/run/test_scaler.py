@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stack.docker.stack import open_stack
 from stack.plan.stack import plan_service
-from stack.run.scaler import Scaler
+from stack.run.scale import Scaler
 from stack.state.lock import lock, rollout_lock
 from stack.state.replicas import load_replicas
 from stack.state.workspace import Workspace

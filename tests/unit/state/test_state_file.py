@@ -27,9 +27,8 @@ from stack.state.credentials import has_ended, load_credentials, make_credential
 from stack.state.deploy_log import DeployLog, Result, load_attempts
 from stack.state.replicas import keep_replicas, load_replicas
 from stack.state.source.source import Store
-from stack.state.state_file import parse_json, parse_word, try_read_word
 from stack.state.vault import load_stack_key, mount_secrets
-from stack.state.workspace import Workspace, read_tree, write_file, write_tree
+from stack.state.workspace import Workspace, parse_json, parse_word, read_tree, try_read_word, write_file, write_tree
 from tests.unit.plan.samples import make_plan
 
 NAME = "thermo"

@@ -8,8 +8,8 @@ import pytest
 
 from stack.errors import ConflictError, HostError, StackError
 from stack.run.backup import backup as module
+from stack.run.backup.archive import VARIABLE, choose_passphrase, load_passphrase
 from stack.run.backup.backup import BackupRequest, choose_path, list_backup_files, list_secrets, written_whole
-from stack.run.backup.seal import VARIABLE, choose_passphrase, load_passphrase
 from stack.state.workspace import Workspace
 
 

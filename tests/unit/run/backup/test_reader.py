@@ -10,9 +10,20 @@ import pytest
 
 from stack.errors import HostError, StackError
 from stack.plan.backup import BROKER, HEADER, KEY, MANIFEST, SEALED, WORKSPACE, Header, Manifest, Sealed
-from stack.run.backup.archive import check_beginning, is_safe, is_safe_link, read_backup, reading, writing
+from stack.run.backup.archive import (
+    check_beginning,
+    decrypt,
+    encrypt,
+    is_safe,
+    is_safe_link,
+    lock_key,
+    new_key,
+    open_key,
+    read_backup,
+    reading,
+    writing,
+)
 from stack.run.backup.restore import RestoreRequest, restore_and_print, unpack
-from stack.run.backup.seal import decrypt, encrypt, lock_key, new_key, open_key
 
 WORD = "correct horse"
 BACKUP_KEY = new_key()
