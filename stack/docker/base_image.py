@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import IO
 
 from python_on_whales.exceptions import DockerException
@@ -21,7 +21,7 @@ from stack.docker.client import docker_api, docker_cli, explained
 from stack.docker.engine import Engine
 from stack.errors import BuildError, EngineError, HostError
 from stack.plan.image import Archive, BaseImages
-from stack.state.host import archive_stamp, find_ca, processor_digest, read_archive
+from stack.state.host import find_ca, processor_digest, read_archive
 from stack.state.workspace import Workspace, is_inside, parse_json, try_read_word, write_file
 
 # How long the registry may take to say that it has an image, before packages are used instead.
@@ -29,15 +29,6 @@ _PATIENCE_SECONDS = 8.0
 _NO_ARCHIVE = Archive("", ())
 # Below the folder of what is remembered.
 _RENEWED = "bases-renewed"
-
-
-@dataclass(frozen=True)
-class _KnownArchive:
-    """What is remembered of this machine's archive, and the stamp of apt's settings then."""
-
-    stamp: str
-    codename: str
-    sources: tuple[str, ...]
 
 
 def choose_base_images(workspace: Workspace, settings: Settings, engine: Engine) -> BaseImages:
@@ -65,20 +56,13 @@ def note_renewal(workspace: Workspace) -> None:
 
 
 def _find_archive(workspace: Workspace) -> Archive:
-    """Return this machine's archive, remembered for as long as apt's settings stay as they are.
-
-    A container has settings of its own, and goes by what is remembered.
-    """
-    memory, stamp = workspace.state / "archive.json", archive_stamp()
-    try:
-        known = parse_json(_KnownArchive, memory.read_bytes())
-        if is_inside() or known.stamp == stamp:
-            return Archive(known.codename, known.sources)
-    except (OSError, ValueError):
-        pass
+    """Return this machine's archive; a container has one of its own, and goes by what is remembered."""
+    memory = workspace.state / "archive.json"
+    if is_inside():
+        with suppress(OSError, ValueError):
+            return parse_json(Archive, memory.read_bytes())
     archive = read_archive()
-    known = _KnownArchive(stamp, archive.codename, archive.sources)
-    write_file(memory, json.dumps(asdict(known)).encode(), is_durable=False)
+    write_file(memory, json.dumps(asdict(archive)).encode(), is_durable=False)
     return archive
 
 
@@ -102,23 +86,19 @@ def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageS
 
 def _answers(engine: Engine, name: str) -> bool:
     """Ask the engine to pull an image; the first line of its answer tells that the registry has it."""
-    answered = threading.Event()
+    answers = SimpleQueue[bool]()
 
     def pull() -> None:
-        try:
+        with suppress(BuildError):
             for line in engine.pull(name):
                 if "Pulling from" in line:
-                    answered.set()
-        except BuildError:
-            return
+                    answers.put(True)
+        answers.put(False)
 
-    thread = threading.Thread(target=pull, daemon=True)
-    with console.working("Asking the image registry"):
-        thread.start()
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while thread.is_alive() and not answered.is_set() and time.monotonic() < deadline:
-            answered.wait(0.05)
-    return answered.is_set()
+    with console.working("Asking the image registry"), suppress(Empty):
+        Thread(target=pull, daemon=True).start()
+        return answers.get(timeout=_PATIENCE_SECONDS)
+    return False
 
 
 # What no one reads in a container.

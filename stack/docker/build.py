@@ -37,8 +37,8 @@ class Build:
     tags: tuple[str, ...]
     dockerfile: Path
     context: Path
-    contexts: Mapping[str, Path]
-    secrets: Mapping[str, Path]
+    contexts: Mapping[str, Path] = field(default_factory=dict)
+    secrets: Mapping[str, Path] = field(default_factory=dict)
     args: Mapping[str, str] = field(default_factory=dict)
     flags: tuple[tuple[str, str], ...] = ()
 

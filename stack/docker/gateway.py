@@ -185,5 +185,5 @@ def _read_version(settings: Settings) -> str:
         return ""
 
 
-def _ask(host: str, port: int, path: str, timeout: float = _TIMEOUT_SECONDS) -> str:
-    return ask(f"http://{host}:{port}{path}", timeout).data.decode()
+def _ask(host: str, port: int, path: str) -> str:
+    return ask(f"http://{host}:{port}{path}", _TIMEOUT_SECONDS).data.decode()

@@ -1,10 +1,10 @@
 """Images: building what is missing."""
 
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,6 @@ from stack.plan.hints import advise
 from stack.plan.host_access import check_host_access
 from stack.plan.image import digest, haproxy_base, python_base, rabbitmq_base
 from stack.plan.render import (
-    Files,
     Inputs,
     control_image,
     dashboard_image,
@@ -64,19 +63,14 @@ class Builder:
             BuildError: one could not be made.
         """
         wanted: dict[str, Job] = {
-            rabbitmq_image(self.inputs): ("RabbitMQ", self._make_broker),
+            rabbitmq_image(self.inputs): ("RabbitMQ", partial(self._make_server, folder="rabbitmq")),
             processor_image(self.inputs): ("the processor", self._make_processor),
-            gateway_image(self.inputs): ("the gateway", self._make_gateway),
+            gateway_image(self.inputs): ("the gateway", partial(self._make_server, folder="gateway")),
             dashboard_image(self.inputs): ("the dashboard", self._make_dashboard),
         }
         if self.inputs.has_scaler:
             wanted[control_image(self.inputs)] = ("the scaler", self._make_control)
-        here = self.engine.images(wanted) if here is None else here
-        missing = [(title, partial(make, name)) for name, (title, make) in wanted.items() if name not in here]
-        if missing:
-            self._write(render_images(self.inputs))
-            self._make_base()
-            self._make_all(missing)
+        self._make_missing(wanted, self.engine.images(wanted) if here is None else here)
 
     def prepare_functions(self, plans: Sequence[FunctionPlan]) -> list[str]:
         """Make the images of functions that are not there, side by side; return the names of all.
@@ -99,22 +93,21 @@ class Builder:
         """
         laid = [find_base_image(plan, self.inputs) for plan in plans if not runs_as_is(plan.function)]
         bases = dict.fromkeys(one.runtime.image for one in laid if one.kind is not Kind.NUCLIO)
-        names = {processor_image(self.inputs, base): base for base in bases}
-        names.pop(processor_image(self.inputs), None)
-        here = self.engine.images(names)
-        missing = {name: base for name, base in names.items() if name not in here}
-        if missing:
-            self._make_base()
-            self._write(render_images(self.inputs))
-        jobs = [
-            (f"the processor on {base}", partial(self._make_processor, name, base)) for name, base in missing.items()
-        ]
-        self._make_all(jobs)
+        wanted: dict[str, Job] = {
+            processor_image(self.inputs, base): (f"the processor on {base}", partial(self._make_processor, base=base))
+            for base in bases
+        }
+        wanted.pop(processor_image(self.inputs), None)
+        self._make_missing(wanted, self.engine.images(wanted))
 
-    def _write(self, files: Files) -> None:
-        """Write what images are built with; the rest of the tree changes only once the images are there."""
-        for path, content in files.items():
-            write_file(self.workspace.rendered / path, content, is_durable=False)
+    def _make_missing(self, wanted: Mapping[str, Job], here: Collection[str]) -> None:
+        """Make images of the stack, and what they are made with; the tree changes else only once they are there."""
+        missing = [(title, partial(make, name)) for name, (title, make) in wanted.items() if name not in here]
+        if missing:
+            for path, content in render_images(self.inputs).items():
+                write_file(self.workspace.rendered / path, content, is_durable=False)
+            self._make_base()
+            self._make_all(missing)
 
     def make_function(self, plan: FunctionPlan, name: str) -> Iterator[str]:
         """Make the image of a function, or pull one that runs as it is, and yield the lines of the log.
@@ -167,32 +160,28 @@ class Builder:
         with console.working(f"Building {', '.join(titles)}") as work:
             build_all([partial(work.follow, make()) for _, make in jobs])
 
-    def _make_broker(self, name: str) -> Iterator[str]:
+    def _make_server(self, name: str, folder: str) -> Iterator[str]:
+        """Make the image of the broker or the gateway, whose recipe is in a folder, or pull the registry's."""
         if self.inputs.base_images.is_registry:
             return self.engine.pull(name)
-        folder = self.workspace.rendered / "images" / "rabbitmq"
-        return build_image(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
+        return build_image(self._plan_build(folder, name))
 
     def _make_dashboard(self, name: str) -> Iterator[str]:
         return self.engine.pull(name) if is_nuclio(self.inputs.settings) else self._make_control(name)
 
     def _make_control(self, name: str) -> Iterator[str]:
-        folder = self.workspace.rendered / "images" / "control"
-        return build_image(Build((name,), folder / "Dockerfile", LIBRARIES.parent, {}, self._secrets()))
-
-    def _make_gateway(self, name: str) -> Iterator[str]:
-        if self.inputs.base_images.is_registry:
-            return self.engine.pull(name)
-        folder = self.workspace.rendered / "images" / "gateway"
-        return build_image(Build((name,), folder / "Dockerfile", folder, {}, self._secrets()))
+        return build_image(self._plan_build("control", name, LIBRARIES.parent))
 
     def _make_processor(self, name: str, base: str = "") -> Iterator[str]:
-        folder = self.workspace.rendered / "images" / "processor"
-        tags = (name,) if base else (name, f"{image.PROCESSOR}:latest")
-        args = {"BASE": base} if base else {}
-        return build_image(
-            Build(tags, folder / "Dockerfile", PROGRAM / "stack", {"config": folder}, self._secrets(), args)
-        )
+        build = self._plan_build("processor", name, PROGRAM / "stack")
+        build = replace(build, contexts={"config": build.dockerfile.parent})
+        if base:
+            return build_image(replace(build, args={"BASE": base}))
+        return build_image(replace(build, tags=(name, f"{image.PROCESSOR}:latest")))
+
+    def _plan_build(self, recipe: str, name: str, context: Path | None = None) -> Build:
+        folder = self.workspace.rendered / "images" / recipe
+        return Build((name,), folder / "Dockerfile", context or folder, secrets=self._secrets())
 
     def _secrets(self) -> dict[str, Path]:
         ca = find_ca(self.inputs.settings)

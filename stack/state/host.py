@@ -26,7 +26,6 @@ PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY",
 _COMPONENTS = frozenset({"main", "universe"})
 # Variables by which pip, curl and Python are told of a site's own certificates.
 _CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_APT, _RELEASE = Path("/etc/apt"), Path("/etc/os-release")
 _GIGABYTE = 1024**3
 # What neither the dashboard nor the scaler is made of.
 _OTHERS = ("templates/bench/", "templates/provision/", "stack/bench/", "stack/dev/")
@@ -50,13 +49,6 @@ def read_archive() -> Archive:
     if not lines:
         raise HostError(f"apt knows no sources for {codename}; see /etc/apt/sources.list.d.")
     return Archive(codename, tuple(dict.fromkeys(lines)))
-
-
-def archive_stamp() -> str:
-    """Return what changes when apt's settings or the release of this machine do; it takes a moment less than apt."""
-    paths = [_RELEASE, *sorted(_APT.rglob("*"))]
-    found = [(str(path), path.stat().st_mtime_ns) for path in paths if path.is_file()]
-    return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
 def find_ca(settings: Settings) -> Path | None:

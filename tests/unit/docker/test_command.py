@@ -55,7 +55,7 @@ def test_other_programs_go_on() -> None:
 
 
 def test_failure_ends_with_the_last_lines(docker: Path) -> None:
-    docker.write_text("#!/bin/sh\nseq 30; echo why >&2; exit 3\n")
+    docker.write_text("#!/bin/sh\n{ seq 30; echo why; } >&2; exit 3\n")
     with pytest.raises(BuildError, match=r"^It failed\. The log ends with:\n  12\n") as caught:
         list(follow_lines(make_lines(), "It failed"))
     assert str(caught.value).endswith("  30\n  why")
