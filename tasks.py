@@ -389,10 +389,10 @@ def dead_letters(  # noqa: PLR0913 -- each is an option of the command line
 )
 def run_function(_: Context, name: str, port: int = 0, broker: str = "", event: str = "") -> None:
     """Run a function on this machine without Docker, and again as its files are saved."""
-    from stack.run.local import Rehearsal
+    from stack.run.local import LocalRequest
     from stack.run.local import run_function as run
 
-    raise Exit(code=run(name, Rehearsal(port, broker, event)))
+    raise Exit(code=run(name, LocalRequest(port, broker, event)))
 
 
 @verb(help={"stack": "that of stack.yaml"})

@@ -91,8 +91,8 @@ class Builder:
         Raises:
             BuildError: one could not be made.
         """
-        laid = [find_base_image(plan, self.inputs) for plan in plans if not runs_as_is(plan.function)]
-        bases = dict.fromkeys(one.runtime.image for one in laid if one.kind is not Kind.NUCLIO)
+        found = [find_base_image(plan, self.inputs) for plan in plans if not runs_as_is(plan.function)]
+        bases = dict.fromkeys(one.runtime.image for one in found if one.kind is not Kind.NUCLIO)
         wanted: dict[str, Job] = {
             processor_image(self.inputs, base): (f"the processor on {base}", partial(self._make_processor, base=base))
             for base in bases

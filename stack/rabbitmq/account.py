@@ -12,7 +12,7 @@ from stack.plan.broker import SERVICE
 from stack.plan.function import FunctionPlan, own_queues
 from stack.plan.stack import Service
 from stack.rabbitmq.management import Broker, RefusedError, find_broker
-from stack.state.lock import lock, trial_lock
+from stack.state.lock import local_lock, lock
 from stack.state.vault import function_signature_key
 from stack.state.workspace import parse_json
 
@@ -67,7 +67,7 @@ def borrowed_account(stack: "Stack", plan: FunctionPlan) -> Iterator[None]:
     """
     deployed = [one.plan(stack.settings) for one in stack.deployments.values() if one.name != plan.name]
     with_it = describe_accounts(stack.accounts, [*deployed, plan], stack.settings).encode()
-    with lock(stack.workspace, trial_lock(plan.name), is_shared=True):
+    with lock(stack.workspace, local_lock(plan.name), is_shared=True):
         settle_accounts(stack, stack.rendered_accounts, with_it)
         try:
             yield

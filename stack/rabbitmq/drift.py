@@ -31,7 +31,7 @@ from stack.rabbitmq.management import DENIED, Broker, RefusedError, find_broker
 from stack.rabbitmq.replacement import declare_exchange, import_definitions, replace_queue, replace_retry_queue
 from stack.rabbitmq.transfer import Rewrite, keep_origin
 from stack.state.deployment import list_deployed
-from stack.state.lock import find_rollouts, find_trials
+from stack.state.lock import find_local_runs, find_rollouts
 
 _ROOT = "/"
 
@@ -221,7 +221,7 @@ def mend_functions(stack: Stack, services: Sequence[Service]) -> None:
 
 def _read_declared(stack: Stack) -> Declared:
     declared = read_declared(render_broker(stack.inputs), stack.inputs.services)
-    in_use = {*list_deployed(stack.workspace), *find_rollouts(stack.workspace), *find_trials(stack.workspace)}
+    in_use = {*list_deployed(stack.workspace), *find_rollouts(stack.workspace), *find_local_runs(stack.workspace)}
     return replace(declared, kept_users=frozenset(map(service_name, in_use)))
 
 

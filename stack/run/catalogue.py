@@ -19,7 +19,7 @@ from stack.docker.stack import Stack, open_stack
 from stack.errors import EngineError, FunctionError
 from stack.plan.function_export import NuclioFunction
 from stack.plan.gateway import find_url
-from stack.run.function_snapshot import WATCHED, FunctionSnapshot, Sketchbook
+from stack.run.function_snapshot import WATCHED, FunctionSnapshot, SnapshotCache
 from stack.run.function_status import BUILDING, State, describe_state
 from stack.run.job import Jobs
 from stack.state.deploy_log import Attempt, Entry, Result
@@ -82,7 +82,7 @@ class Catalogue:
     is_docker_followed: bool = False
     """Somebody calls `forget_containers` at each of Docker's events."""
     _is_watched: bool = False
-    _book: Sketchbook = field(default_factory=Sketchbook)
+    _snapshots: SnapshotCache = field(default_factory=SnapshotCache)
     _records: tuple[FunctionRecord, ...] = ()
     _until: float = 0.0
     _containers: Sequence[Container] = ()
@@ -149,7 +149,7 @@ class Catalogue:
         containers = self._list_containers(stack)
         found = []
         is_settled = self._is_watched and self.is_docker_followed
-        for snapshot in self._book.draw(stack):
+        for snapshot in self._snapshots.load_all(stack):
             own = [one for one in containers if one.function == snapshot.name]
             job = self.jobs.running(snapshot.name)
             state = describe_state(snapshot, own, job)

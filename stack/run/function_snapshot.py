@@ -57,12 +57,12 @@ class FunctionSnapshot:
 
 
 @dataclass
-class Sketchbook:
+class SnapshotCache:
     """The snapshots of a workspace's functions."""
 
     _known: dict[str, tuple[_Stamp, FunctionSnapshot]] = field(default_factory=dict)
 
-    def draw(self, stack: Stack) -> tuple[FunctionSnapshot, ...]:
+    def load_all(self, stack: Stack) -> tuple[FunctionSnapshot, ...]:
         """Return a snapshot of every function, by name."""
         folders = function_folders(stack.workspace.root)
         known, self._known = self._known, {}
@@ -70,11 +70,11 @@ class Sketchbook:
             stamp = _take_stamp(stack, name)
             before = known.get(name)
             same = before if before and before[0] == stamp and not before[1].is_being_deployed else None
-            self._known[name] = same or (stamp, _draw(stack, name, folders.get(name)))
+            self._known[name] = same or (stamp, _load(stack, name, folders.get(name)))
         return tuple(snapshot for _, snapshot in self._known.values())
 
 
-def _draw(stack: Stack, name: str, folder: Path | None) -> FunctionSnapshot:
+def _load(stack: Stack, name: str, folder: Path | None) -> FunctionSnapshot:
     plan, problem = _plan(stack, folder)
     deployment, deployed, refusal = None, None, ""
     try:

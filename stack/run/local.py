@@ -41,12 +41,12 @@ _PRIVATE = 0o600
 _SECRETS = "secrets"
 # After so long without a change it is looked whether the function has ended.
 _LOOK_MILLISECONDS = 100
-_KNOCK = 0.5
-_END = 15.0
+_CONNECT_SECONDS = 0.5
+_END_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class LocalRequest:
     """How to run a function here; with an event, a file's name or `-`, it handles that one and ends."""
 
     port: int
@@ -56,7 +56,7 @@ class Rehearsal:
     event: str
 
 
-def run_function(name: str, rehearsal: Rehearsal) -> int:
+def run_function(name: str, request: LocalRequest) -> int:
     """Run a function until Ctrl-C, or for one event; return the exit status.
 
     Raises:
@@ -64,31 +64,31 @@ def run_function(name: str, rehearsal: Rehearsal) -> int:
     """
     stack = open_stack()
     function = Store(stack.workspace, stack.settings, load_function(find_folder(stack.workspace.root, name))).fetch()
-    return _handle_one(stack, function, rehearsal) if rehearsal.event else Stage(stack, function, rehearsal).run()
+    return _handle_one(stack, function, request) if request.event else LocalRun(stack, function, request).run()
 
 
-def _handle_one(stack: Stack, function: Function, rehearsal: Rehearsal) -> int:
+def _handle_one(stack: Stack, function: Function, request: LocalRequest) -> int:
     plan = _plan(stack, function)
     folder = stack.workspace.root / function.context
-    event = rehearsal.event if rehearsal.event == "-" else str(Path(rehearsal.event).resolve())
-    broker_url, mqtt_port = rehearsal.broker or _find_url(stack, plan), _find_mqtt_port(stack, rehearsal)
+    event = request.event if request.event == "-" else str(Path(request.event).resolve())
+    broker_url, mqtt_port = request.broker or _find_url(stack, plan), _find_mqtt_port(stack, request)
     local = plan_local(plan, stack.vault, port=0, broker_url=broker_url, mqtt_port=mqtt_port)
     with borrowed_account(stack, plan), _prepared(local) as home:
         command = [*_command(home, folder), "--event", event]
         return subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode
 
 
-class Stage:
+class LocalRun:
     """A function that runs here, and its files, which are watched."""
 
-    def __init__(self, stack: Stack, function: Function, rehearsal: Rehearsal) -> None:
+    def __init__(self, stack: Stack, function: Function, request: LocalRequest) -> None:
         self._stack = stack
         self._folder = stack.workspace.root / function.folder
         self._code = stack.workspace.root / function.context
-        self._port = rehearsal.port
-        self._given_url = rehearsal.broker
+        self._port = request.port
+        self._given_url = request.broker
         self._has_broker = _is_broker_running(stack)
-        self._mqtt_port = _find_mqtt_port(stack, rehearsal)
+        self._mqtt_port = _find_mqtt_port(stack, request)
         self._changes = _watch({self._folder, self._code})
         self._configuration: object = None
 
@@ -155,7 +155,7 @@ class Stage:
         finally:
             process.terminate()
             try:
-                process.wait(_END)
+                process.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -228,15 +228,15 @@ def _find_url(stack: Stack, plan: FunctionPlan) -> str:
 def _is_broker_running(stack: Stack) -> bool:
     broker = find_broker(stack)
     try:
-        with socket.create_connection((broker.host, broker.amqp_port), _KNOCK):
+        with socket.create_connection((broker.host, broker.amqp_port), _CONNECT_SECONDS):
             return True
     except OSError:
         return False
 
 
-def _find_mqtt_port(stack: Stack, rehearsal: Rehearsal) -> int:
+def _find_mqtt_port(stack: Stack, request: LocalRequest) -> int:
     """Return where the broker speaks MQTT; one that --broker names does at the usual port."""
-    return MQTT_PORT if rehearsal.broker else find_broker(stack).mqtt_port
+    return MQTT_PORT if request.broker else find_broker(stack).mqtt_port
 
 
 def _choose_port(plan: FunctionPlan) -> int:

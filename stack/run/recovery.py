@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from functools import partial
 
 from stack import console
@@ -24,34 +23,18 @@ def clear_stale_containers(stack: Stack, names: Sequence[str]) -> set[str]:
     Raises:
         StackError: Docker does not answer.
     """
-    settled = _find_settled(stack, names)
-    left = [name for name in names if name not in settled]
+    listed = stack.engine.listed()
     with ThreadPoolExecutor() as pool:
-        done = list(pool.map(partial(_see_to, stack), left))
-    return settled | {name for name, is_done in zip(left, done, strict=True) if is_done}
+        done = list(pool.map(partial(_see_to, stack, listed), names))
+    return {name for name, is_done in zip(names, done, strict=True) if is_done}
 
 
-def _find_settled(stack: Stack, names: Sequence[str]) -> set[str]:
-    """Return the functions of which nothing is left; of many most are so, and one listing tells."""
-    with ExitStack() as locks:
-        free = [name for name in names if locks.enter_context(try_lock(stack.workspace, f"function-{name}"))]
-        listed = stack.engine.listed() if free else ()
-        return {name for name in free if _is_settled(stack, name, listed)}
-
-
-def _is_settled(stack: Stack, name: str, listed: Sequence[Container]) -> bool:
-    try:
-        return not load_candidate(stack.workspace, name) and not _find_stale_containers(stack, name, listed)
-    except StackError:
-        # Whoever looks closer tells of it.
-        return False
-
-
-def _see_to(stack: Stack, name: str) -> bool:
+def _see_to(stack: Stack, listed: Sequence[Container], name: str) -> bool:
     """Clear what is left of one function; say whether that could be seen to."""
     try:
         with try_lock(stack.workspace, f"function-{name}") as is_free:
-            if not is_free or (_find_stale_containers(stack, name, stack.engine.listed()) and not _clear(stack, name)):
+            # What was listed may be older than the end of a deploy: who clears lists once more.
+            if not is_free or (_find_stale_containers(stack, name, listed) and not _clear(stack, name)):
                 return False
             _clear_broker(stack, name)
     except (StackError, OSError) as error:
@@ -104,5 +87,4 @@ def _put_right(stack: Stack, name: str, stale_containers: Sequence[Container]) -
 def _clear_broker(stack: Stack, name: str) -> None:
     """Remove what is bound at the broker for a version that does not count, if no deploy has seen to it."""
     if load_candidate(stack.workspace, name):
-        # Only now: it comes with an HTTP client, which takes a while to import.
         clear_after_deploy(stack, [name])

@@ -178,7 +178,6 @@ def settle_scaler(stack: Stack) -> None:
     if stack.inputs.has_scaler == bool(_find_scaler(stack)):
         return
     if stack.inputs.has_scaler:
-        # Few deploys begin a scaler, and what builds images takes a while to import.
         Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
     with lock(stack.workspace, TREE):
         # Another task may have changed who needs it.

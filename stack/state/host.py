@@ -132,12 +132,12 @@ def check_ports(address: str, ports: Iterable[tuple[str, int]]) -> None:
         HostError: one or more are in use; all are named, with the key of stack.yaml to change. Or the address is not
             this machine's.
     """
-    found = [(f"{port} ({name})", _find_hindrance(address, port)) for name, port in ports]
-    if any(hindrance == errno.EADDRNOTAVAIL for _, hindrance in found):
+    found = [(f"{port} ({name})", _find_problem(address, port)) for name, port in ports]
+    if any(problem == errno.EADDRNOTAVAIL for _, problem in found):
         raise HostError(
             f"stack.yaml: bind: this machine has no address {address}. `ip -brief address` shows those that it has."
         )
-    if taken := [port for port, hindrance in found if hindrance == errno.EADDRINUSE]:
+    if taken := [port for port, problem in found if problem == errno.EADDRINUSE]:
         what = f"Port {taken[0]} on {address} is" if len(taken) == 1 else f"Ports {', '.join(taken)} on {address} are"
         raise HostError(
             f"{what} in use by another program. "
@@ -187,7 +187,7 @@ def _source_line(entry: list[str], codename: str) -> str:
     return f"deb {uri} {release} {component}"
 
 
-def _find_hindrance(address: str, port: int) -> int:
+def _find_problem(address: str, port: int) -> int:
     """Return why a port cannot be listened on, as an error number; a port for root alone is none: Docker is root."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

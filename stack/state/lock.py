@@ -18,7 +18,7 @@ from stack.state.workspace import Workspace, advise, make_folder
 # each; and of each moment at which rendered files or containers change.
 STACK, TREE = "stack", "containers"
 
-_ROLLOUT, _TRIAL = "rollout-", "run-"
+_ROLLOUT, _LOCAL = "rollout-", "run-"
 # Seconds for which a lock may be had by who only looks whether it is free, which is nothing to tell of.
 _GLANCE = 0.02
 
@@ -89,14 +89,14 @@ def find_rollouts(workspace: Workspace) -> set[str]:
     return _find_held(workspace, _ROLLOUT, is_shared=True)
 
 
-def trial_lock(name: str) -> str:
+def local_lock(name: str) -> str:
     """Name the lock of a function while it runs on this machine, outside a container."""
-    return f"{_TRIAL}{name}"
+    return f"{_LOCAL}{name}"
 
 
-def find_trials(workspace: Workspace) -> set[str]:
+def find_local_runs(workspace: Workspace) -> set[str]:
     """Return the functions that run on this machine, outside a container; each may do so several times."""
-    return _find_held(workspace, _TRIAL, is_shared=False)
+    return _find_held(workspace, _LOCAL, is_shared=False)
 
 
 def _find_held(workspace: Workspace, prefix: str, *, is_shared: bool) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.state.lock import TREE, compose_lock, find_rollouts, find_trials, lock, trial_lock, try_lock
+from stack.state.lock import TREE, compose_lock, find_local_runs, find_rollouts, local_lock, lock, try_lock
 from stack.state.workspace import PROGRAM, Workspace
 
 
@@ -102,7 +102,7 @@ def _take(workspace: Workspace) -> bool:
 def test_who_runs_a_function_on_this_machine_is_seen(tmp_path: Path) -> None:
     """Several may run it at once; whoever looks keeps none of them from it."""
     workspace = Workspace(tmp_path)
-    with lock(workspace, trial_lock("f"), is_shared=True), lock(workspace, trial_lock("f"), is_shared=True):
-        assert find_trials(workspace) == {"f"}
+    with lock(workspace, local_lock("f"), is_shared=True), lock(workspace, local_lock("f"), is_shared=True):
+        assert find_local_runs(workspace) == {"f"}
         assert find_rollouts(workspace) == set()
-    assert find_trials(workspace) == set()
+    assert find_local_runs(workspace) == set()
