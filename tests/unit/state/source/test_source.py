@@ -25,8 +25,7 @@ from stack.config.settings import Allow, Downloads, Settings
 from stack.config.source import Function, load_function
 from stack.errors import AccessError, FunctionError
 from stack.run.function import explain_fetched
-from stack.state.source.download import download
-from stack.state.source.source import Store
+from stack.state.source.source import Store, download
 from stack.state.workspace import Workspace
 
 CODE = b"def handler(context, event):\n    return 'fetched'\n"
