@@ -1,22 +1,23 @@
 """Images: building what is missing."""
 
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from stack import console
 from stack.config.build import split_flags
 from stack.docker.base_image import make_base
-from stack.docker.build import Build, build_image
+from stack.docker.build import Build, build_image, build_images
 from stack.docker.client import end_commands
 from stack.docker.engine import Engine
 from stack.docker.stack import Stack
-from stack.errors import BuildError
+from stack.errors import BuildError, StackError
 from stack.plan import image
 from stack.plan.base_image import Kind
 from stack.plan.code_entry import runs_as_is
@@ -44,8 +45,43 @@ from stack.state.workspace import PROGRAM, Workspace, write_file
 _BUILDS_AT_ONCE = 4
 
 
+# So many images of functions are made together: the steps of fewer are told apart more clearly, and gain little.
+_MANY = 3
+
 # What is built, for a person, and what makes an image of a name and yields the lines of the log.
 Job = tuple[str, Callable[[str], Iterator[str]]]
+
+
+class BuildProgress(Protocol):
+    """Is told how far the images of functions are, by the functions' names, from several threads."""
+
+    def tell(self, name: str, state: str) -> None:
+        """Say what is being done."""
+
+    def follow(self, name: str, lines: Iterable[str]) -> None:
+        """Show the lines of a log as they come."""
+
+    def fail(self, name: str, reason: str) -> None:
+        """Say why it could not be done."""
+
+
+@dataclass
+class _Spinner:
+    """Shows that functions are built on one line, and keeps why some could not be."""
+
+    work: console.Work
+    failures: list[str] = field(default_factory=list)
+
+    def tell(self, name: str, state: str) -> None:
+        """Say nothing: the line names all."""
+
+    def follow(self, _name: str, lines: Iterable[str]) -> None:
+        """Show the latest line."""
+        self.work.follow(lines)
+
+    def fail(self, _name: str, reason: str) -> None:
+        """Keep the reason."""
+        self.failures.append(reason)
 
 
 @dataclass(frozen=True)
@@ -82,8 +118,42 @@ class Builder:
         here = self.engine.images(names)
         missing = [(plan, name) for plan, name in zip(plans, names, strict=True) if name not in here]
         self.prepare_processors([plan for plan, _ in missing])
-        self._make_all([(plan.name, partial(self.make_function, plan, name)) for plan, name in missing])
+        if missing:
+            with console.working(f"Building {', '.join(plan.name for plan, _ in missing)}") as work:
+                self.make_functions(missing, spinner := _Spinner(work))
+                if spinner.failures:
+                    raise BuildError("\n".join(spinner.failures))
         return names
+
+    def make_functions(self, wanted: Sequence[tuple[FunctionPlan, str]], progress: BuildProgress) -> None:
+        """Make the images of functions, each with its name, side by side; why one could not be made is told."""
+        for plan, _ in wanted:
+            progress.tell(plan.name, "building")
+        made = self._make_together([(plan, name) for plan, name in wanted if _is_plain(plan)], progress)
+        build_all([partial(self._make_alone, plan, name, progress) for plan, name in wanted if name not in made])
+
+    def _make_together(self, wanted: Sequence[tuple[FunctionPlan, str]], progress: BuildProgress) -> set[str]:
+        """Make many images by one build, and return them; of what fails so each is to be made alone, to tell why."""
+        if len(wanted) < _MANY:
+            return set()
+        try:
+            with ExitStack() as exits:
+                builds = {plan.name: exits.enter_context(self.prepared(plan, name)) for plan, name in wanted}
+                for name, line in build_images(builds):
+                    progress.follow(name, [line])
+        except StackError:
+            return set()
+        for plan, _ in wanted:
+            progress.tell(plan.name, "built")
+        return {name for _, name in wanted}
+
+    def _make_alone(self, plan: FunctionPlan, name: str, progress: BuildProgress) -> None:
+        try:
+            progress.follow(plan.name, self.make_function(plan, name))
+        except StackError as error:
+            progress.fail(plan.name, str(error))
+        else:
+            progress.tell(plan.name, "built")
 
     def prepare_processors(self, plans: Sequence[FunctionPlan]) -> None:
         """Make the processor's image for each other Python that functions need, where it is not there.
@@ -107,7 +177,8 @@ class Builder:
             for path, content in render_images(self.inputs).items():
                 write_file(self.workspace.rendered / path, content, is_durable=False)
             self._make_base()
-            self._make_all(missing)
+            with console.working(f"Building {', '.join(title for title, _ in missing)}") as work:
+                build_all([partial(work.follow, make()) for _, make in missing])
 
     def make_function(self, plan: FunctionPlan, name: str) -> Iterator[str]:
         """Make the image of a function, or pull one that runs as it is, and yield the lines of the log.
@@ -153,13 +224,6 @@ class Builder:
         with console.working(f"Building a base image from the packages of {base_images.archive.codename}") as work:
             work.follow(make_base(base_images.archive, base))
 
-    def _make_all(self, jobs: Sequence[tuple[str, Callable[[], Iterator[str]]]]) -> None:
-        if not jobs:
-            return
-        titles = [title for title, _ in jobs]
-        with console.working(f"Building {', '.join(titles)}") as work:
-            build_all([partial(work.follow, make()) for _, make in jobs])
-
     def _make_server(self, name: str, folder: str) -> Iterator[str]:
         """Make the image of the broker or the gateway, whose recipe is in a folder, or pull the registry's."""
         if self.inputs.base_images.is_registry:
@@ -188,7 +252,7 @@ class Builder:
         return {"ca": ca} if ca else {}
 
 
-def is_plain(plan: FunctionPlan) -> bool:
+def _is_plain(plan: FunctionPlan) -> bool:
     """Return whether a function's image is built by nothing but its Dockerfile."""
     build = plan.spec.build
     return not (runs_as_is(plan.function) or build.no_cache or build.flags)

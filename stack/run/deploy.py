@@ -3,7 +3,7 @@
 Several functions take these steps together, and one that fails holds up no other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from stack import console
 from stack.config.source import find_folder, function_folders
 from stack.docker.container import Container
 from stack.docker.gateway import Handover, open_handover
+from stack.docker.image import Builder
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored
 from stack.errors import FunctionError, StackError
 from stack.plan.broker import SERVICE
@@ -25,7 +26,7 @@ from stack.rabbitmq.stale_topology import clear_after_deploy
 from stack.run.deploy_progress import READY, DeployProgress, keep_progress
 from stack.run.function import check_function_queues, explain_fetched, plan_folder
 from stack.run.function_status import FunctionStatus, describe_functions
-from stack.run.image import ImageBuild, keep_new, prune_revisions, take_latest
+from stack.run.image import keep_new, note_attempt, prune_revisions, take_latest
 from stack.run.interruption import interruptible
 from stack.run.revision import explain_loss, find_revision
 from stack.run.rollout import open_rollout
@@ -135,11 +136,7 @@ class Deploy:
         """
         services = [self._service(plan, function_image(plan, self.stack.inputs)) for plan in self._load_plans()]
         found = self._survey([*(one.image for one in services), *stack_images(self.stack.inputs)])
-        images = ImageBuild(self.stack, self.progress)
-        missing = [one for one in services if one.image not in found.images]
-        images.prepare(missing, found.images)
-        self.progress.show()
-        images.make(missing)
+        self._make_images([one for one in services if one.image not in found.images], found.images)
         return self._replace([one for one in services if one.plan.name not in self.progress.failures], found)
 
     def run_built(self, deployment: Deployment) -> tuple[FunctionStatus, ...]:
@@ -201,6 +198,20 @@ class Deploy:
         has_broker = any(one.service == SERVICE and one.files == wanted for one in running)
         gateway = next((one for one in running if one.service == GATEWAY), None)
         return _Survey(has_broker and gateway is not None, self.stack.engine.images(images), gateway)
+
+    def _make_images(self, missing: Sequence[Service], here: Collection[str]) -> None:
+        """Make the images of functions, and those that they stand on; why one could not be made is told of it.
+
+        Raises:
+            BuildError: one that they stand on could not be made.
+        """
+        builder = Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
+        builder.prepare_stack(here)
+        builder.prepare_processors([one.plan for one in missing])
+        self.progress.show()
+        for one in missing:
+            note_attempt(self.stack.workspace, one.plan.name, one.image)
+        builder.make_functions([(one.plan, one.image) for one in missing], self.progress)
 
     def _replace(self, services: Sequence[Service], found: _Survey) -> tuple[FunctionStatus, ...]:
         """Put functions whose images are there in the place of their older selves."""

@@ -1,4 +1,4 @@
-"""Images of functions: those of a deploy are made, and those that no revision needs any more go.
+"""Images of functions: whose they are, and which go because no revision needs them any more.
 
 An image's usual name, nuclio/processor-NAME:DIGEST, tells what it is made of: two projects on one machine that deploy
 the same have the same image. So each has a name of its own for it beside, tidegate/revisions/PROJECT:NAME.DIGEST, and
@@ -9,24 +9,19 @@ nuclio/processor-NAME:latest: another one moves that name no more.
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 from stack import console
 from stack.config.value import WORD
-from stack.docker.build import build_images
 from stack.docker.container import shorten
 from stack.docker.engine import Engine
-from stack.docker.image import Builder, build_all, is_plain
 from stack.docker.stack import Stack
-from stack.errors import StackError
 from stack.plan.code_entry import runs_as_is
 from stack.plan.function import IMAGE
 from stack.plan.image import digest, split_reference
 from stack.plan.stack import Service
-from stack.run.deploy_progress import DeployProgress
 from stack.state.deployment import Deployment, forget_revisions, load_deployment, load_deployments, load_revisions
 from stack.state.lock import try_lock
 from stack.state.workspace import Workspace, list_files, remove_file, write_file
@@ -150,64 +145,6 @@ def release_function(engine: Engine, name: str, images: Collection[str], latest:
     given = [one for one in latest if shorten(one) in names.ids and names.may_take_latest(name, one)]
     mine = [image for image in images if not names.is_kept_by_another(image)]
     engine.remove_images([*names.list_kept(name), *sorted(given), *sorted(mine)])
-
-
-# So many images are made together: the steps of fewer are told apart more clearly, and gain little.
-_MANY = 3
-
-
-@dataclass(frozen=True)
-class ImageBuild:
-    """Makes what is missing of a deploy's images."""
-
-    stack: Stack
-    progress: DeployProgress
-
-    def prepare(self, services: Sequence[Service], here: Collection[str]) -> None:
-        """Make the images that those of functions stand on, but for those that are here.
-
-        Raises:
-            BuildError: one could not be made.
-        """
-        self._builder.prepare_stack(here)
-        self._builder.prepare_processors([one.plan for one in services])
-
-    def make(self, services: Sequence[Service]) -> None:
-        """Make the images of functions side by side; why one could not be made is told of it."""
-        for one in services:
-            note_attempt(self.stack.workspace, one.plan.name, one.image)
-            self.progress.tell(one.plan.name, "building")
-        made = self._make_together([one for one in services if is_plain(one.plan)])
-        build_all([partial(self._make, one) for one in services if one.image not in made])
-
-    def _make_together(self, services: Sequence[Service]) -> set[str]:
-        """Make many images by one build, and return them; of what fails so each is to be made alone, to tell why."""
-        if len(services) < _MANY:
-            return set()
-        try:
-            with ExitStack() as exits:
-                prepared = ((one.plan.name, self._builder.prepared(one.plan, one.image)) for one in services)
-                builds = {name: exits.enter_context(build) for name, build in prepared}
-                for name, line in build_images(builds):
-                    self.progress.follow(name, [line])
-        except StackError:
-            return set()
-        for one in services:
-            self.progress.tell(one.plan.name, "built")
-        return {one.image for one in services}
-
-    def _make(self, service: Service) -> None:
-        name = service.plan.name
-        try:
-            self.progress.follow(name, self._builder.make_function(service.plan, service.image))
-        except StackError as error:
-            self.progress.fail(name, str(error))
-        else:
-            self.progress.tell(name, "built")
-
-    @cached_property
-    def _builder(self) -> Builder:
-        return Builder(self.stack.workspace, self.stack.engine, self.stack.inputs)
 
 
 def note_attempt(workspace: Workspace, name: str, image: str) -> None:
