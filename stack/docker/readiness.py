@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stack.docker.container import Container, confirm
@@ -15,7 +15,7 @@ _BEGINNING = "Traceback (most recent call last):"
 _BELOW = "(the same traceback as below)"
 
 
-def print_tracebacks_once(lines: Sequence[str]) -> Iterator[str]:
+def leave_out_repeats(lines: Sequence[str]) -> Iterator[str]:
     """Yield lines, with a word in the place of each traceback that comes again: the last one is what counts."""
     blocks = list(_split(lines))
     for number, block in enumerate(blocks):
@@ -72,19 +72,68 @@ class Trouble(NamedTuple):
 
 @dataclass
 class _Watch:
-    """The containers that count; Docker is asked for them no more often than makes sense."""
+    """The services that are waited for, with the seconds that each may take; some containers do not count."""
 
     engine: Engine
+    waiting: dict[str, float]
     ignored: Collection[str]
+    grace: float
+    _began: float = field(default_factory=time.monotonic)
     _listed: float = float("-inf")
+    _probed: float = field(default_factory=time.monotonic)
     _containers: Sequence[Container] = ()
+    _seen: set[str] = field(default_factory=set)
 
-    def look(self, *, is_late: bool) -> Sequence[Container]:
-        """Return the containers as they are, or were a moment ago."""
+    def look(self) -> dict[str, str]:
+        """Return the services that have come up or failed by now, with why they failed, or nothing."""
+        late = {service: limit for service, limit in self.waiting.items() if self._seconds() > limit}
+        found = self._list(is_late=bool(late))
+        troubles = self._find_troubles(found, is_late=bool(late))
+        ready, settled = {one.id for one in confirm(found) if one.is_ready}, dict[str, str]()
+        for service in sorted(self.waiting):
+            own = [one for one in found if one.service == service]
+            if own and all(one.id in ready for one in own):
+                settled[service] = ""
+            elif not own and service in self._seen:
+                settled[service] = f"{service} was removed meanwhile."
+            elif reason := self._find_failure(own, troubles, late_after=late.get(service)):
+                settled[service] = reason
+        self._seen |= {one.service for one in found}
+        self.waiting = {service: limit for service, limit in self.waiting.items() if service not in settled}
+        return settled
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def _list(self, *, is_late: bool) -> Sequence[Container]:
+        """Return the containers as they are, or were a moment ago: Docker is asked no more often than makes sense."""
         if is_late or time.monotonic() > self._listed + _LISTING_SECONDS:
             self._containers = [one for one in self.engine.listed() if one.id not in self.ignored]
             self._listed = time.monotonic()
-        return self._containers
+        return [one for one in self._containers if one.service in self.waiting]
+
+    def _find_troubles(self, containers: Sequence[Container], *, is_late: bool) -> dict[str, Trouble]:
+        """Return now and then why containers are not ready, by id, as far as their health checks have found out."""
+        if not is_late and time.monotonic() <= self._probed + _LOOK_SECONDS:
+            return {}
+        self._probed = time.monotonic()
+        probes = self.engine.last_probes([one for one in containers if one.is_running and not one.is_ready])
+        return {id_: _read_trouble(output) for id_, output in probes.items()}
+
+    def _find_failure(
+        self, containers: Sequence[Container], troubles: Mapping[str, Trouble], *, late_after: float | None
+    ) -> str:
+        patience = _PATIENCE_SECONDS if self._seconds() > self.grace else float("inf")
+        for one in containers:
+            if one.has_failed:
+                return _tell_failure(self.engine, one, "ended")
+            trouble = troubles.get(one.id, Trouble("", 0.0))
+            why = f": {trouble.reason}" if trouble.reason else ""
+            if trouble.failing_seconds >= patience:
+                return _tell_failure(self.engine, one, f"does not come up{why}")
+            if late_after is not None and not one.is_ready:
+                return _tell_failure(self.engine, one, f"was not ready within {late_after:g} s{why}")
+        return "Docker did not start it." if late_after is not None and not containers else ""
 
 
 def wait_ready(engine: Engine, services: Collection[str], seconds: float) -> None:
@@ -117,37 +166,11 @@ def watch_services(
     older ones of the same service. For `grace` seconds a function that fails to start is waited for, because what it
     needs may not be there yet.
     """
-    began = looked = time.monotonic()
-    waiting = dict(seconds)
-    watch, seen = _Watch(engine, ignored), set[str]()
-    while waiting:
-        late = {service: limit for service, limit in waiting.items() if time.monotonic() > began + limit}
-        found = [one for one in watch.look(is_late=bool(late)) if one.service in waiting]
-        troubles: dict[str, Trouble] = {}
-        if late or time.monotonic() > looked + _LOOK_SECONDS:
-            looked = time.monotonic()
-            troubles = _find_troubles(engine, found)
-        patience = _PATIENCE_SECONDS if time.monotonic() > began + grace else float("inf")
-        ready, settled = {one.id for one in confirm(found) if one.is_ready}, dict[str, str]()
-        for service in sorted(waiting):
-            own = [one for one in found if one.service == service]
-            if own and all(one.id in ready for one in own):
-                settled[service] = ""
-            elif not own and service in seen:
-                settled[service] = f"{service} was removed meanwhile."
-            elif reason := _find_failure(engine, own, troubles, patience, late_after=late.get(service)):
-                settled[service] = reason
-        yield settled
-        seen |= {one.service for one in found}
-        waiting = {service: limit for service, limit in waiting.items() if service not in settled}
-        if waiting:
-            time.sleep(_POLL_SECONDS * max(1, len(waiting) / _POLLED_TOGETHER))
-
-
-def _find_troubles(engine: Engine, containers: Sequence[Container]) -> dict[str, Trouble]:
-    """Return why containers are not ready, by id, as far as their health checks have found out."""
-    probes = engine.last_probes([one for one in containers if one.is_running and not one.is_ready])
-    return {id_: _read_trouble(output) for id_, output in probes.items()}
+    watch = _Watch(engine, dict(seconds), ignored, grace)
+    while watch.waiting:
+        yield watch.look()
+        if watch.waiting:
+            time.sleep(_POLL_SECONDS * max(1, len(watch.waiting) / _POLLED_TOGETHER))
 
 
 def _read_trouble(output: str) -> Trouble:
@@ -158,27 +181,7 @@ def _read_trouble(output: str) -> Trouble:
         return Trouble("", 0.0)
 
 
-def _find_failure(
-    engine: Engine,
-    containers: Sequence[Container],
-    troubles: Mapping[str, Trouble],
-    patience: float,
-    *,
-    late_after: float | None,
-) -> str:
-    for one in containers:
-        if one.has_failed:
-            return _tell_failure(engine, one, "ended")
-        trouble = troubles.get(one.id, Trouble("", 0.0))
-        why = f": {trouble.reason}" if trouble.reason else ""
-        if trouble.failing_seconds >= patience:
-            return _tell_failure(engine, one, f"does not come up{why}")
-        if late_after is not None and not one.is_ready:
-            return _tell_failure(engine, one, f"was not ready within {late_after:g} s{why}")
-    return "Docker did not start it." if late_after is not None and not containers else ""
-
-
 def _tell_failure(engine: Engine, container: Container, what: str) -> str:
     log = engine.last_logs(container) or "(it printed nothing)"
-    indented = "\n".join(f"  {line}" for line in print_tracebacks_once(log.splitlines()))
+    indented = "\n".join(f"  {line}" for line in leave_out_repeats(log.splitlines()))
     return f"{container.service} {what}. Its last lines:\n{indented}"

@@ -1,6 +1,6 @@
 """Tracebacks that come again and again."""
 
-from stack.docker.readiness import print_tracebacks_once
+from stack.docker.readiness import leave_out_repeats
 
 TRACE = [
     "Traceback (most recent call last):",
@@ -11,14 +11,12 @@ TRACE = [
 
 
 def test_the_same_traceback_is_told_once() -> None:
-    told = list(
-        print_tracebacks_once(["12:00 first", *TRACE, "12:01 second", *TRACE, "12:02 third", *TRACE[:-1], "E: x"])
-    )
+    told = list(leave_out_repeats(["12:00 first", *TRACE, "12:01 second", *TRACE, "12:02 third", *TRACE[:-1], "E: x"]))
     first = ["12:00 first", "(the same traceback as below)"]
     assert told == [*first, "12:01 second", *TRACE, "12:02 third", *TRACE[:-1], "E: x"]
 
 
 def test_what_is_no_traceback_stays() -> None:
     lines = ["a", "a", " b", "a", "Traceback (most recent call last):"]
-    assert list(print_tracebacks_once(lines)) == lines
-    assert list(print_tracebacks_once([])) == []
+    assert list(leave_out_repeats(lines)) == lines
+    assert list(leave_out_repeats([])) == []
