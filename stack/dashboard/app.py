@@ -201,12 +201,12 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
         watching = asyncio.create_task(catalogue.watch(show), name="files of functions")
         compiling = asyncio.create_task(run_in_threadpool(compile_pages), name="templates")
         services.broadcaster.add("simulator", lambda _: SimulatorSource(services.simulator))
-        services.broadcaster.add(demo.TOPIC, lambda _: DemoSource(services.stage))
+        services.broadcaster.add(demo.TOPIC, lambda _: DemoSource(services.demo))
         try:
             yield
         finally:
             await run_in_threadpool(services.simulator.stop)
-            await services.stage.close()
+            await services.demo.close()
             await services.jobs.stop()
             watching.cancel()
             caring.cancel()

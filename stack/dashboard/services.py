@@ -43,7 +43,7 @@ class Services:
     def __post_init__(self) -> None:
         self.mentions = MentionReader(self.workspace)
         self.simulator = Simulator(lambda: find_device_broker(self.stack()))
-        self.stage = DemoRunner(self.stack, self.catalogue, self.jobs)
+        self.demo = DemoRunner(self.stack, self.catalogue, self.jobs)
 
     async def records(self) -> tuple[FunctionRecord, ...]:
         """Return what is known of every function, read again in a thread only if something has changed.

@@ -1,7 +1,7 @@
 """The dashboard's files from npm, made again: `python -m stack.dev.vendor`, on a machine that has npm.
 
 package.json names the packages and package-lock.json their hashes: `npm install --package-lock-only
---omit-lockfile-registry-resolved` writes it anew. Browsers get the files in this folder; nothing of node runs later on.
+--omit-lockfile-registry-resolved` writes it again. Browsers get the files in this folder; nothing of node runs then.
 """
 
 import hashlib

@@ -42,7 +42,7 @@ class Broadcaster:
         self._topics: dict[str, Channel] = {}
         self._permanent: set[str] = set()
         self._families: dict[str, Family] = {}
-        self._bells: set[asyncio.Event] = set()
+        self._wakeups: set[asyncio.Event] = set()
         self.ending = anyio.Event()
         """Set when the program is about to end, so that those who watch leave."""
 
@@ -82,25 +82,25 @@ class Broadcaster:
         Raises:
             StackError: there is no such topic.
         """
-        bell = asyncio.Event()
+        wakeup = asyncio.Event()
         known: dict[Channel, int] = {}
-        self._bells.add(bell)
+        self._wakeups.add(wakeup)
         try:
             for name in topics:
                 topic = self._find(name)
-                topic.join(bell)
+                topic.join(wakeup)
                 known[topic] = 0
             while not self.ending.is_set():
-                bell.clear()
+                wakeup.clear()
                 for topic in known:
                     if update := topic.since(known[topic]):
                         known[topic] = update.number
                         yield update
-                await bell.wait()
+                await wakeup.wait()
         finally:
-            self._bells.discard(bell)
+            self._wakeups.discard(wakeup)
             for topic in known:
-                topic.leave(bell)
+                topic.leave(wakeup)
 
     def check(self, topics: Sequence[str]) -> None:
         """Make sure that there are these topics.
@@ -125,8 +125,8 @@ class Broadcaster:
     async def end_in_time(self) -> None:
         """Wait until the program is about to end, and have those who watch leave."""
         await self.ending.wait()
-        for bell in self._bells:
-            bell.set()
+        for wakeup in self._wakeups:
+            wakeup.set()
 
     async def close(self) -> None:
         """Stop looking at anything."""

@@ -50,12 +50,12 @@ class Update:
 
 
 class Channel:
-    """Looks at a source again and again, and rings the bell of each watcher when the value is another."""
+    """Looks at a source again and again, and wakes each watcher when the value is another."""
 
     def __init__(self, name: str, source: Source) -> None:
         self.name = name
         self._source = source
-        self._bells: set[asyncio.Event] = set()
+        self._wakeups: set[asyncio.Event] = set()
         self._woken = asyncio.Event()
         self._until = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -69,17 +69,17 @@ class Channel:
         """Return whether no one watches it."""
         return self._task is None
 
-    def join(self, bell: asyncio.Event) -> None:
-        """Begin to watch; the bell is rung at each change."""
-        self._bells.add(bell)
+    def join(self, wakeup: asyncio.Event) -> None:
+        """Begin to watch; it is woken at each change."""
+        self._wakeups.add(wakeup)
         if not self._task:
             self._task = asyncio.create_task(self._run(), name=f"topic {self.name}")
 
-    def leave(self, bell: asyncio.Event) -> None:
+    def leave(self, wakeup: asyncio.Event) -> None:
         """Watch no longer."""
-        self._bells.discard(bell)
+        self._wakeups.discard(wakeup)
         self._until = monotonic() + _LINGER
-        if not self._bells:
+        if not self._wakeups:
             asyncio.get_running_loop().call_later(_LINGER, self._woken.set)
 
     def touch(self) -> None:
@@ -103,14 +103,14 @@ class Channel:
 
     async def _run(self) -> None:
         while True:
-            while self._bells or monotonic() < self._until:
+            while self._wakeups or monotonic() < self._until:
                 self._woken.clear()
                 await self._look()
                 await asyncio.sleep(_SHORTEST)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), max(self._source.pause - _SHORTEST, 0.0))
             await self._source.rest()
-            if not self._bells:
+            if not self._wakeups:
                 self._task = None
                 self._update = self._tail = None
                 return
@@ -138,8 +138,8 @@ class Channel:
         if not update or fresh.number != update.number:
             self._update = fresh
             self._cut = None
-            for bell in self._bells:
-                bell.set()
+            for wakeup in self._wakeups:
+                wakeup.set()
 
     def _write_rest(self, tail: LogTail, number: int) -> Update:
         """Write what came after a number, once for all who know as much."""

@@ -42,7 +42,7 @@ def lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterato
 def compose_lock(state: Path) -> Path:
     """Return the file that each command of Compose locks, shared, for as long as it runs.
 
-    It is started with the lock of containers only, so that whoever has that one waits for nothing but what a killed
+    It is started with the lock of containers only, so that who has that one waits for nothing but what a killed
     task has left.
     """
     return state / "locks" / "compose"

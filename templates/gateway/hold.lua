@@ -3,7 +3,7 @@
 -- Milliseconds between two looks of a request that waits, and of the task that finds out whether this process ends.
 local LOOK, WATCH = 20, 250
 
--- Whether another process has read the configuration anew, to which requests are passed on (haproxy.cfg).
+-- Whether another process has read the configuration again, to which requests are passed on (haproxy.cfg).
 local is_stopping = false
 
 -- Wait for so many milliseconds at most; say by txn.is_late that it was in vain.

@@ -46,7 +46,7 @@ class Ledger:
     """What was sent, by number, and what became of it; a mark is a digest of the body."""
 
     confirmed: dict[int, str] = field(default_factory=dict)
-    """What whoever took it has confirmed, and so must be found again."""
+    """What its receiver has confirmed, and so must be found again."""
     handled: dict[int, str] = field(default_factory=dict)
     dead: dict[int, str] = field(default_factory=dict)
 

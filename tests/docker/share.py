@@ -24,7 +24,7 @@ class Share:
 
     @contextmanager
     def collecting(self, name: str, finish: Callable[[Collection[str]], object]) -> Iterator[set[str]]:
-        """Give a set to add to; whoever is the last to end this block finishes with what all have added."""
+        """Give a set to add to; the last to end this block finishes with what all have added."""
         own: set[str] = set()
         self._note(name, +1, own)
         try:

@@ -24,7 +24,7 @@ HOST = {
 }
 
 
-def test_root_of_this_machine_is_refused_whoever_asks(workspace: Workspace, author: Author) -> None:
+def test_root_of_this_machine_is_refused_by_any_way(workspace: Workspace, author: Author) -> None:
     name = "al-root"
     folder = author(name, CODE, json.dumps({"spec": HOST}))
     told = workspace.invoke("deploy-function", name, check=False)

@@ -169,7 +169,7 @@ def test_a_letter_is_addressed_wherever_it_is_in_its_queue(stack: Stack, post: P
     assert (post.bodies(post.queue), post.bodies(post.dead)) == (["three"], ["one"])
 
 
-def test_what_nobody_has_seen_is_not_discarded(stack: Stack, post: Post) -> None:
+def test_what_no_one_has_seen_is_not_discarded(stack: Stack, post: Post) -> None:
     post.bury("one", "two")
     first, last = find_keys(stack, post)
     post.bury("new")

@@ -167,7 +167,7 @@ def test_redeploy_under_load_fails_no_request(workspace: Workspace, author: Auth
     assert {answer.split()[0] for answer in load.answers} == {"one", "two", "three"}
 
 
-def test_older_version_answers_nobody_who_was_told_that_the_new_one_is_ready(
+def test_older_version_answers_no_one_who_was_told_that_the_new_one_is_ready(
     workspace: Workspace, author: Author
 ) -> None:
     write(author, "gw-ready", "0")

@@ -232,7 +232,7 @@ def test_thousands_arrive_once_each_and_in_order(bench: Bench) -> None:
     assert bench.depth() == 0
 
 
-def test_message_in_hand_is_finished_and_the_rest_stays(bench: Bench) -> None:
+def test_message_in_progress_is_finished_and_the_rest_stays(bench: Bench) -> None:
     processor = bench.start(prefetchCount=50)
     bench.send("sleep 1", *(f"{number}" for number in range(20)))
     bench.wait_for_bodies("sleep 1")

@@ -188,7 +188,7 @@ def test_logs_follow_until_interrupted(workspace: Workspace) -> None:
             process.kill()
 
 
-def test_logs_of_nobody(workspace: Workspace) -> None:
+def test_logs_of_no_one(workspace: Workspace) -> None:
     result = workspace.invoke("logs", "nobody", check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("There is no container of nobody. What runs: ")

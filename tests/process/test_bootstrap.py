@@ -118,7 +118,7 @@ def test_a_changed_lock_is_installed_into_the_same_environment(bootstrap: Path) 
     assert read_made(bootstrap) == made
 
 
-def test_an_environment_whose_python_has_gone_is_made_anew(bootstrap: Path) -> None:
+def test_an_environment_whose_python_has_gone_is_made_again(bootstrap: Path) -> None:
     for python in (bootstrap.parent / ".venv/bin").glob("python*"):
         python.unlink()
         python.symlink_to("/usr/bin/python3.0")
@@ -127,7 +127,7 @@ def test_an_environment_whose_python_has_gone_is_made_anew(bootstrap: Path) -> N
     assert "making .venv" in again.stderr
 
 
-def test_a_copied_environment_is_made_anew(bootstrap: Path, tmp_path: Path) -> None:
+def test_a_copied_environment_is_made_again(bootstrap: Path, tmp_path: Path) -> None:
     """The scripts of an environment name the folder that it was made in."""
     copy = tmp_path / "copy"
     shutil.copytree(bootstrap.parent, copy, symlinks=True)
@@ -137,7 +137,7 @@ def test_a_copied_environment_is_made_anew(bootstrap: Path, tmp_path: Path) -> N
     assert again.stdout == f"/ {copy}/sample/__init__.py\n"
 
 
-def test_a_half_made_environment_is_made_anew(bootstrap: Path) -> None:
+def test_a_half_made_environment_is_made_again(bootstrap: Path) -> None:
     """pip fails or is interrupted; whatever it left is not trusted, even if the lock is what it was before."""
     lock = bootstrap.parent / "requirements.lock"
     good = lock.read_text()

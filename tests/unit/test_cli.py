@@ -116,7 +116,7 @@ def test_error_is_plain_where_colours_are_not_wanted(folder: Path, environment: 
 
 
 @pytest.mark.parametrize("task", ["greet", "say"])
-def test_output_that_nobody_reads_ends_the_task_quietly(folder: Path, task: str) -> None:
+def test_output_that_no_one_reads_ends_the_task_quietly(folder: Path, task: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "invoke", "--search-root", str(folder), task]

@@ -67,7 +67,7 @@ def test_work_says_how_long_it_took() -> None:
     assert "a line" not in result.stderr
 
 
-def test_nobody_can_be_asked_in_a_pipe() -> None:
+def test_no_one_can_be_asked_in_a_pipe() -> None:
     assert console.ask("Really?", yes=True)
     assert (
         "HostError: Really? No one can be asked here; add --yes to do it."

@@ -79,9 +79,9 @@ def test_a_step_waits_for_its_effect(tmp_path: Path) -> None:
 @pytest.fixture
 def removal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
     """The step that removes a package; apt, asked to simulate, says that another one goes with it."""
-    nobody = tmp_path / "sudo"
-    nobody.write_text("#!/bin/sh\n")
-    nobody.chmod(0o755)
+    program = tmp_path / "sudo"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     script = tmp_path / "apt"
     script.write_text(
@@ -98,9 +98,9 @@ def removal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
     )
 
 
-def test_removal_is_refused_where_nobody_can_be_asked(removal: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Path("/dev/null").open() as nobody:
-        monkeypatch.setattr(sys, "stdin", nobody)
+def test_removal_is_refused_where_no_one_can_be_asked(removal: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/null").open() as closed:
+        monkeypatch.setattr(sys, "stdin", closed)
         with pytest.raises(
             HostError, match=r"have to go first: runc, buildah\. Remove them\? No one can be asked here; add --yes"
         ):

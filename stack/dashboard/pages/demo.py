@@ -16,7 +16,7 @@ TOPIC = "demo"
 
 
 def _describe(services: Services, _: str, known: Known) -> dict[str, Any]:
-    return {"demo": known[TOPIC] or services.stage.describe()}
+    return {"demo": known[TOPIC] or services.demo.describe()}
 
 
 FORM, MESSAGE, STATS, LINES = (
@@ -56,12 +56,12 @@ async def start_demo(request: Request) -> Response:
         )
     except ValueError as error:
         raise FunctionError("Readings, rate and sensors should be numbers.") from error
-    services.stage.start(order)
+    services.demo.start(order)
     services.broadcaster.touch(TOPIC)
     return Response(status_code=204)
 
 
 async def stop_demo(request: Request) -> Response:
     """Have no more readings sent."""
-    services_of(request).stage.stop()
+    services_of(request).demo.stop()
     return Response(status_code=204)

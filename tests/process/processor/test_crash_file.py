@@ -1,4 +1,4 @@
-"""Messages that were in hand when the whole container ended, as its next start finds them."""
+"""Messages that were in progress when the whole container ended, as its next start finds them."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def live(folder: Path, *held: int, released: int = 0) -> tuple[int, ...]:
     return files.attributed
 
 
-def test_message_that_was_in_hand_at_each_end_is_to_blame(tmp_path: Path) -> None:
+def test_message_that_was_in_progress_at_each_end_is_to_blame(tmp_path: Path) -> None:
     folder = tmp_path / "files"
     assert [live(folder, 7, 8 + number) for number in range(MOST_DEATHS)] == [()] * MOST_DEATHS
     assert live(folder, 5) == (7,)

@@ -1,4 +1,4 @@
-"""What is remembered of a worker that died with messages in hand."""
+"""What is remembered of a worker that died with messages in progress."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ def test_messages_that_differ_have_marks_that_differ() -> None:
     assert fingerprint_message("k", b"1") == fingerprint_message("k", bytes([49]))
 
 
-def test_another_worker_learns_what_a_dead_one_had_in_hand() -> None:
+def test_another_worker_learns_what_a_dead_one_had_in_progress() -> None:
     ledger = CrashLedger()
     dead, alive = InFlight(ledger), InFlight(ledger)
     child = os.fork()
@@ -50,7 +50,7 @@ def test_what_a_dead_worker_was_to_see_to_another_does() -> None:
 
 
 def hold_in_process(in_flight: InFlight, fingerprint: int) -> int:
-    """Start a process with a message in hand, and return its number once it has it."""
+    """Start a process with a message in progress, and return its number once it has it."""
     child = os.fork()
     if not child:
         in_flight.own()
@@ -117,7 +117,7 @@ def test_batch_beyond_all_bounds_is_noted_in_part() -> None:
         in_flight.release()
 
 
-def test_front_is_nobodys_victim() -> None:
+def test_front_is_no_ones_victim() -> None:
     in_flight = NothingInFlight()
     in_flight.hold(1)
     assert not in_flight.attribute("it died")

@@ -75,7 +75,7 @@ def test_figures_are_summed_over_the_workers(start: Start) -> None:
     assert 400 < read(processor, "worker_allocation_wait_duration_milliseconds_sum") < 1000
 
 
-def test_event_in_hand_is_in_flight(start: Start) -> None:
+def test_event_in_progress_is_in_flight(start: Start) -> None:
     processor = start("slow")
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(processor.ask, body="0.5")

@@ -109,7 +109,7 @@ def test_handler_is_loaded_again_when_it_was_saved(home: Home) -> None:
     assert not list(home.folder.rglob("__pycache__"))
 
 
-def test_request_in_hand_is_finished_when_a_file_is_saved(home: Home) -> None:
+def test_request_in_progress_is_finished_when_a_file_is_saved(home: Home) -> None:
     port = free_port()
     began = home.root / "began"
     home.write(SLOW.format(path=str(began)))

@@ -65,7 +65,7 @@ def test_page_of_any_other_site_may_not(welcoming: Client, origin: str) -> None:
     assert welcoming.send("POST", "/api/projects", PROJECT, Origin=origin).status == 403
 
 
-def test_pages_of_the_dashboard_are_for_nobody_else(welcoming: Client) -> None:
+def test_pages_of_the_dashboard_are_for_no_one_else(welcoming: Client) -> None:
     assert "access-control-allow-origin" not in welcoming.send("GET", "/login", Origin=OURS).headers
 
 

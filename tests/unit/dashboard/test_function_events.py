@@ -61,5 +61,5 @@ def test_what_is_wrong_is_said(client: Client) -> None:
     assert client.send("POST", PATH, make("a", "../../evil")).status == 400
 
 
-def test_keys_that_nobody_knows_are_passed_over(client: Client) -> None:
+def test_keys_that_no_one_knows_are_passed_over(client: Client) -> None:
     assert client.send("POST", PATH, make("a", colour="red") | {"status": {}}).status == 201

@@ -147,7 +147,7 @@ def test_answers_are_shown_in_every_way_that_they_can_be() -> None:
     assert (list(binary["views"]), binary["level"], binary["file_name"]) == (["hex"], "error", "thermo.bin")
 
 
-def test_letters_that_nobody_named_are_left_alone(workspace: Workspace, client: Client) -> None:
+def test_letters_that_no_one_named_are_left_alone(workspace: Workspace, client: Client) -> None:
     write(workspace, client)
     answer = send_form(client, "dead-letters/discard", match="")
     assert answer.status == 400

@@ -47,7 +47,7 @@ def test_of_a_broken_file_nothing_is_believed(tmp_path: Path, text: str) -> None
     assert sessions.is_alive(sessions.begin())
 
 
-def test_full_disk_keeps_nobody_out_and_nobody_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_keeps_no_one_out_and_no_one_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / ".sessions"
     sessions = Sessions(path, 60)
     before = sessions.begin()

@@ -24,7 +24,7 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
         Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def answer(self, path: str, content: Any, *, status: int = 200) -> None:
-        """Answer with JSON, or with bytes as they are, whoever asks for a path."""
+        """Answer with JSON, or with bytes as they are, to every request for a path."""
         self.answers[path] = status, content if isinstance(content, bytes) else json.dumps(content).encode()
 
 

@@ -19,7 +19,7 @@ _ENDED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWar
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a command docker that goes on for as long as nobody ends it."""
+    """Return a command docker that goes on until it is ended."""
     program = tmp_path / "docker"
     program.write_text(f'#!{sys.executable}\nimport time\nprint("begun", flush=True)\ntime.sleep(60)\n')
     program.chmod(0o755)

@@ -49,7 +49,7 @@ def test_what_does_not_speak_http(piece: bytes) -> None:
         ask(url, 5)
 
 
-def test_nobody() -> None:
+def test_no_one() -> None:
     with pytest.raises(OSError, match="refused"):
         ask(f"http://127.0.0.1:{free_port()}/ready", 5)
 

@@ -77,7 +77,7 @@ def test_a_watcher_is_told_the_latest_and_each_change() -> None:
     run(test, 1)
 
 
-def test_nothing_is_looked_at_for_nobody() -> None:
+def test_nothing_is_looked_at_for_no_one() -> None:
     async def test(broadcaster: Broadcaster, source: Sample) -> None:
         await asyncio.sleep(0.1)
         assert source.looks == 0

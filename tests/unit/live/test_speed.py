@@ -24,7 +24,7 @@ def test_a_counter_that_stands_has_no_rate() -> None:
     assert drive((0, 10), (5, 20), (17, 20)) == 0.0
 
 
-def test_a_counter_that_began_anew_is_no_negative_rate() -> None:
+def test_a_counter_that_began_again_is_no_negative_rate() -> None:
     assert drive((0, 100), (5, 200), (10, 3)) == 9.0
     assert drive((0, 100), (5, 200), (10, 3), (15, 8)) == 1.0
 

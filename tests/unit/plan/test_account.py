@@ -84,7 +84,7 @@ def test_what_is_no_functions_is_everybodys(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["tidegate-watch-1", "amq.rabbitmq.trace", "nuclio-nuclio-three-tick.lock"])
-def test_what_is_tidegates_or_the_brokers_is_nobodys(name: str) -> None:
+def test_what_is_tidegates_or_the_brokers_is_no_ones(name: str) -> None:
     allowed = {user for user in read() if may(user, "read", name)}
     assert allowed == ({"function-three"} if name.endswith(".lock") else set())
 
@@ -113,7 +113,7 @@ def _list_accounts() -> tuple[Credentials, ...]:
     return (administrator(KEY), function_account(KEY, "one"), function_account(KEY, "two"))
 
 
-def test_nobody_publishes_to_a_topic_that_amqp_cannot_deliver() -> None:
+def test_no_one_publishes_to_a_topic_that_amqp_cannot_deliver() -> None:
     for document in map(json.loads, (describe_base_image(KEY), describe_accounts(GUEST_ACCOUNTS, PLANS, Settings()))):
         assert [one["user"] for one in document["topic_permissions"]] == [
             one["user"] for one in document["permissions"]

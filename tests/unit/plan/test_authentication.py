@@ -93,7 +93,7 @@ def test_digests_are_written_as_haproxy_computes_them() -> None:
     assert login.version != GatewayLogin((digest,)).version
 
 
-def test_login_that_nobody_has_is_refused() -> None:
+def test_login_that_no_one_has_is_refused() -> None:
     check_login([make_plan()], Settings(), has_login=False)
     check_login([make_function(authentication="basic")], WIDE, has_login=True)
     with pytest.raises(ConfigError, match=r"bind: 0.0.0.0 lets other machines call functions. Type `invoke"):

@@ -49,6 +49,6 @@ def grow(before: int, now: int, **given: Any) -> dict[str, Any]:
         ({"name": "new"}, False),
     ],
 )
-def test_a_queue_that_nobody_consumes_is_told_when_it_grows(queue: dict[str, Any], is_told: bool) -> None:
+def test_a_queue_that_no_one_consumes_is_told_when_it_grows(queue: dict[str, Any], is_told: bool) -> None:
     found = [*find_growing([queue])]
     assert [one.subject for one in found] == (["queue q"] if is_told else [])

@@ -17,7 +17,7 @@ from stack.plan.scaffold import render_template
         ("a: {{ .deep.er }}", [1, {"b": None}]),
         ("a: '<  {{- .number -}}  >'", "<2>"),
         ("a: '<  {{ .number }}  >'", "<  2  >"),
-        ("a: b{{/* nobody sees it */}}", "b"),
+        ("a: b{{/* a comment */}}", "b"),
         ("a: '{}'", "{}"),
     ],
 )

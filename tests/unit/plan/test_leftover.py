@@ -32,14 +32,14 @@ def test_nothing_is_bound_elsewhere(plan: FunctionPlan) -> None:
     assert not find_bindings(plan)
 
 
-def test_only_what_nobody_binds_any_more_is_stale() -> None:
+def test_only_what_no_one_binds_any_more_is_stale() -> None:
     older = [rabbit("a", "b", "c"), rabbit("d")]
     deployed = [rabbit("b"), rabbit("c", name="other")]
     assert stale_bindings(older, deployed) == {Binding("q", "e", "a"), Binding("q", "e", "d")}
     assert not stale_queues(older, deployed)
 
 
-def test_a_queue_is_stale_when_nobody_consumes_it() -> None:
+def test_a_queue_is_stale_when_no_one_consumes_it() -> None:
     older = [rabbit("a", queue="old"), rabbit("a", queue="shared")]
     deployed = [rabbit("a", queue="new"), rabbit("a", queue="shared", name="other")]
     assert stale_queues(older, deployed) == {"old"}

@@ -72,7 +72,7 @@ def test_fetched_code_takes_no_messages_of_another_function(trigger: dict[str, A
         assert "write the same into functions/fetched/function.yaml" in str(raised.value)
 
 
-def test_fetched_code_has_what_its_own_function_yaml_names_and_what_is_nobodys() -> None:
+def test_fetched_code_has_what_its_own_function_yaml_names_and_what_is_no_ones() -> None:
     check_queues(claim("f", {"t": rabbit("a")}, own={"t": rabbit("a")}, is_fetched=True), [OTHER])
     check_queues(claim("f", {"t": rabbit("b", "iot/sensors"), "u": rabbit()}, is_fetched=True), [OTHER])
     with pytest.raises(AccessError):

@@ -120,7 +120,7 @@ def test_a_digest_changes_with_its_values_and_its_salt_only() -> None:
     first = VAULT.digest(user)
     assert first == make_vault(db_user=b"ann").digest(user)
     assert first != make_vault(db_user=b"bob").digest(user)
-    # Without it, whoever reads a label could try short values one after the other.
+    # Without it, one who reads a label could try short values one after the other.
     assert first != replace(VAULT, salt=SecretContent(b"other")).digest(user)
     assert VAULT.digest([]) == ""
 

@@ -70,7 +70,7 @@ def test_disabled_trigger_feeds_nothing() -> None:
     assert _show(draw_topology([_make("idle", web={"kind": "http", "disabled": True})], _NOTHING, {})) == set()
 
 
-def test_outputs_are_queues_that_nobody_consumes_and_no_exchange_fills() -> None:
+def test_outputs_are_queues_that_no_one_consumes_and_no_exchange_fills() -> None:
     names = ("results", "warm", "bound", "warm.dead", "warm.retry.1", "amq.gen-x", "taken")
     queues = [QueueFacts(name=name, functions=["other"] if name == "taken" else []) for name in names]
     bindings = [

@@ -50,7 +50,7 @@ def test_a_broker_that_is_away_is_told_and_tried_until_it_is_stopped() -> None:
     assert (told["running"], told["sent"], told["problem"]) == (False, 0, "RabbitMQ does not answer.")
 
 
-def test_what_nobody_took_is_counted_for_each_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_no_one_took_is_counted_for_each_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     both = threading.Barrier(2)
 
     def send(_: object, order: SendRequest, readings: Sequence[Reading], *, stop: threading.Event, **__: Any) -> Any:

@@ -126,7 +126,7 @@ def test_a_deploy_clears_what_versions_before_it_left(stack: Stack, table: Table
     assert table.bindings == [Binding("other", "e", "a.*")]
 
 
-def test_a_deploy_that_changes_no_trigger_asks_nobody(stack: Stack, table: Table) -> None:
+def test_a_deploy_that_changes_no_trigger_asks_no_one(stack: Stack, table: Table) -> None:
     table.is_down = True
     for number in range(2):
         record_deployment(stack.workspace, rabbit("a.*"), f"image:{number}")

@@ -38,7 +38,7 @@ def test_rates_are_of_the_last_seconds() -> None:
     assert (history.recent.events, history.seconds) == (50, 10)
 
 
-def test_a_container_that_begins_anew_is_measured_anew() -> None:
+def test_a_container_that_starts_again_is_measured_again() -> None:
     history = make_history(look(0, 100), look(2, 110), look(4, 3))
     assert not history.is_measured
     assert history.latest.counters.events == 3

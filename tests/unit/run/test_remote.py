@@ -201,7 +201,7 @@ def test_password_is_never_shown(nuclio: Nuclio, capsys: pytest.CaptureFixture[s
     assert "s3cret" not in str(caught.value) + captured.out + captured.err + repr(open_dashboard(url))
 
 
-def test_nobody_answers(nuclio: Nuclio) -> None:
+def test_no_one_answers(nuclio: Nuclio) -> None:
     with pytest.raises(HostError, match=r"http://127\.0\.0\.1:9 does not answer: Connection refused"):
         deploy_remotely("reader", "127.0.0.1:9")
 

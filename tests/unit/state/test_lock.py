@@ -42,7 +42,7 @@ def test_some_share_a_lock_and_keep_others_away(tmp_path: Path) -> None:
         assert is_free
 
 
-def test_a_glance_at_a_lock_keeps_nobody_waiting(
+def test_a_glance_at_a_lock_keeps_no_one_waiting(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = Workspace(tmp_path)
@@ -100,7 +100,7 @@ def _take(workspace: Workspace) -> bool:
 
 
 def test_who_runs_a_function_on_this_machine_is_seen(tmp_path: Path) -> None:
-    """Several may run it at once; whoever looks keeps none of them from it."""
+    """Several may run it at once; a look keeps none of them from it."""
     workspace = Workspace(tmp_path)
     with lock(workspace, local_lock("f"), is_shared=True), lock(workspace, local_lock("f"), is_shared=True):
         assert find_local_runs(workspace) == {"f"}

@@ -38,7 +38,7 @@ def test_what_was_set_is_mounted_byte_for_byte(workspace: Workspace, content: by
     assert (workspace.mounted_secrets / "broker.url.thermo").read_bytes().startswith(b"amqp://function-thermo:")
 
 
-def test_nobody_else_can_read_them(workspace: Workspace) -> None:
+def test_no_one_else_can_read_them(workspace: Workspace) -> None:
     workspace.secrets.mkdir(parents=True, mode=0o755)
     write_secret(workspace, REF, b"word")
     mount_secrets(workspace, open_vault(workspace), [MOUNT])

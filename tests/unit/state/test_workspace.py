@@ -136,7 +136,7 @@ def test_what_is_just_being_written_is_not_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_full_disk_is_nobody_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_full_disk_is_no_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def refuse(**_: object) -> None:
         raise OSError(number, os.strerror(number))
 

@@ -65,7 +65,7 @@ def test_full_disk_leaves_nothing_and_what_was_there(tmp_path: Path, monkeypatch
         raise AssertionError
 
 
-def test_passphrase_of_file_variable_and_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passphrase_of_file_variable_and_no_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "word").write_text("of the file\n")
     assert choose_passphrase(str(tmp_path / "word")) == "of the file"
     with pytest.raises(HostError, match="Name another --passphrase-file"):

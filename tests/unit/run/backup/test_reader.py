@@ -98,7 +98,7 @@ def test_wrong_passphrase_is_told(tmp_path: Path, source: Path, sealed: bytes) -
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no archive"])
-def test_nobody_is_asked_for_the_passphrase_of_no_backup(
+def test_no_one_is_asked_for_the_passphrase_of_no_backup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ) -> None:
     monkeypatch.setattr("stack.run.backup.restore.load_passphrase", lambda _: pytest.fail("it was asked for"))

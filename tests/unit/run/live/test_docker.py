@@ -122,7 +122,7 @@ def test_only_the_last_minute_counts() -> None:
     assert (figures.rate, figures.recent.events) == (1.0, 40)
 
 
-def test_a_container_that_started_again_begins_anew() -> None:
+def test_a_container_that_started_again_begins_again() -> None:
     assert measure_looks((0, 500), (10, 3)).rate is None
 
 

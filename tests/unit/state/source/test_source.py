@@ -414,7 +414,7 @@ def test_what_is_not_there(workspace: Workspace, author: Author, site: Site, pat
     assert "word" not in str(failure.value)
 
 
-def test_nobody_there(workspace: Workspace, author: Author, site: Site) -> None:
+def test_no_one_there(workspace: Workspace, author: Author, site: Site) -> None:
     with pytest.raises(FunctionError, match=r"127\.0\.0\.1:1/f\.tgz.*Connection refused"):
         fetch(workspace, author("archive", "http://me:word@127.0.0.1:1/f.tgz"))
 

@@ -43,5 +43,5 @@ ERRORS = {
     "interrupt": KeyboardInterrupt,
     "leave": lambda: SystemExit("\ud800"),
 }
-# What is returned where nobody waits for it.
+# What is returned where no one waits for it.
 RESULTS = {"object": object(), "bytes": b"\xff", "text": "\ud800", "number": 2**70, "tuple": (99999, "\ud800")}

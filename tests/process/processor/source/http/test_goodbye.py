@@ -1,4 +1,4 @@
-"""How the http source takes its leave: whoever has connected is answered."""
+"""How the http source ends: each client that has connected is answered."""
 
 import http.client
 import socket

@@ -338,7 +338,7 @@ def test_prefetch_minds_the_memory() -> None:
     assert prefetch.count == 4
 
 
-def test_delays_grow_up_to_the_longest_and_begin_anew() -> None:
+def test_delays_grow_up_to_the_longest_and_begin_again() -> None:
     delays = Delays(15.0)
     waits = [delays.next() for _ in range(12)]
     assert 0.15 <= waits[0] <= 0.25

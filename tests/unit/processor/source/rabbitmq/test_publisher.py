@@ -217,7 +217,7 @@ def test_lost_connection_loses_no_copy(world: World) -> None:
     assert len(Connection.made) == 2 and bodies(channel) == [b"one", b"two"]
 
 
-def test_what_nobody_wants_any_more_is_dropped(world: World) -> None:
+def test_what_no_one_wants_any_more_is_dropped(world: World) -> None:
     world.publish(b"one")
     world.open()
     world.wanted = False
@@ -253,7 +253,7 @@ def test_copies_for_a_queue_that_is_refused_wait_and_hold_up_no_others(world: Wo
     assert len(world.told) == 2 and world.told[-1] == ""
 
 
-def test_refusal_is_told_once_and_no_more_once_nobody_wants_the_copy(world: World) -> None:
+def test_refusal_is_told_once_and_no_more_once_no_one_wants_the_copy(world: World) -> None:
     world.publish(b"one")
     Connection.made[-1].open().refuse(DENIED)
     for _ in range(3):
