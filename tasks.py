@@ -2,9 +2,8 @@
 
 from invoke import Context, Exit
 
-from stack.cli import verb
+from stack.cli import build_namespace, verb
 from stack.dev.tasks import developers
-from stack.task_list import build_namespace
 
 _NAME = {"name": "the function's name"}
 _JSON = {"json": "print one JSON document and nothing else"}

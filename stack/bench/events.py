@@ -16,7 +16,7 @@ import pika
 from stack.bench.environment import PROGRAMS, BenchEnv, FunctionSpec, Measurements, Trigger, amqp_trigger, run_processor
 from stack.bench.program import Count, Program, run_command, run_program
 from stack.bench.rows import OWN, Figures
-from stack.config.trigger.broker import QUORUM
+from stack.config.trigger.base import QUORUM
 from stack.errors import StackError
 
 _BODY = b'{"temperature": 21.5}'

@@ -11,8 +11,7 @@ from typing import Any
 from stack.config.document import parse_model
 from stack.config.environment import Variable
 from stack.config.function import FunctionConfig, Spec, check_name
-from stack.config.inline import is_source_alone, read_inline
-from stack.config.merge import handler_of, merge_configs, name_of
+from stack.config.inline import handler_of, is_source_alone, merge_configs, name_of, read_inline
 from stack.config.problem import Problem
 from stack.config.requirements import Requirements, read_requirements
 from stack.config.runtime import RUNTIMES

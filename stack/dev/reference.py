@@ -13,7 +13,7 @@ from typing import Any
 from invoke import Collection, Task
 from invoke.parser import Argument
 
-from stack.cli import OptionalPositional
+from stack.cli import DEVELOPERS, GROUPS, OptionalPositional
 from stack.config.function import FunctionConfig
 from stack.config.schema import describe_document
 from stack.config.settings import Settings
@@ -21,7 +21,6 @@ from stack.dashboard.api.openapi import make_document
 from stack.processor.configuration import parse_function
 from stack.processor.metrics import Gauges, render_metrics
 from stack.processor.worker_spec import Role, WorkerSpec
-from stack.task_list import DEVELOPERS, GROUPS
 from tasks import namespace
 
 

@@ -13,7 +13,7 @@ from stack.errors import ConfigError
 from stack.plan.broker import Bound
 from stack.plan.function import FunctionPlan, find_queues
 from stack.plan.trigger.registry import KINDS, find_kind
-from stack.processor.source.rabbitmq.signature import Origin, sign
+from stack.processor.source.rabbitmq.headers import Origin, sign
 
 # What a header may be; AMQP knows more, which no form gives.
 Header = str | int | float | bool

@@ -16,10 +16,9 @@ from nuclio_sdk import Event, TriggerInfo
 from stack.contract import HEALTH_PORT, HTTP, METRICS_PORT
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, apply_environment, read_function
-from stack.processor.handler import HandlerError
 from stack.processor.in_flight import FOLDER, CrashFiles
 from stack.processor.logger import open_logger, prepare_output
-from stack.processor.runtime.registry import find_runtime
+from stack.processor.runtime.registry import HandlerError, find_runtime
 from stack.processor.source.opener import preload
 from stack.processor.supervisor import Supervisor
 from stack.processor.testing import HandlerRunner, make_event, open_context

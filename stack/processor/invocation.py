@@ -20,11 +20,9 @@ from stack.processor.attributes import Attributes
 from stack.processor.batch import match_responses
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder, is_decoding
-from stack.processor.handler import Handler, describe_error, show_error
 from stack.processor.logger import LogCapture
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
-from stack.processor.runtime.registry import find_runtime
-from stack.processor.runtime.runtime import Runtime
+from stack.processor.runtime.registry import Handler, Runtime, describe_error, find_runtime, show_error
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
 from stack.processor.trigger.registry import find_kind
 from stack.processor.worker_spec import WorkerSpec

@@ -29,8 +29,7 @@ from stack.processor.event import new_id, to_time
 from stack.processor.invocation import Invoker
 from stack.processor.logger import ROOT, ConsoleFormatter, open_logger
 from stack.processor.response import Response
-from stack.processor.runtime.registry import find_runtime
-from stack.processor.runtime.runtime import Runtime
+from stack.processor.runtime.registry import Runtime, find_runtime
 from stack.processor.worker_spec import Role, WorkerSpec
 
 _TRIGGER = Trigger("default-http", "http", 1, "", "", "", Attributes("attributes", {}), 0.0, 0.0)

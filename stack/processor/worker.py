@@ -15,11 +15,10 @@ from stack.processor.batch import gather, gather_async
 from stack.processor.configuration import Function
 from stack.processor.delivery import AsyncDeliveryQueue, Delivery, DeliveryQueue, Source
 from stack.processor.event import Builder
-from stack.processor.handler import Handler, HandlerError, describe_error
 from stack.processor.invocation import CallerRights, Invoker, read_rights
 from stack.processor.logger import open_logger
 from stack.processor.loop import LoopSharingQueue
-from stack.processor.runtime.registry import find_runtime
+from stack.processor.runtime.registry import Handler, HandlerError, describe_error, find_runtime
 from stack.processor.source.opener import find_flush_interval, open_queue, open_source
 from stack.processor.status import SourceReport, State, StatusWriter
 from stack.processor.threads import StopSignal

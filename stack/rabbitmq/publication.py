@@ -14,7 +14,7 @@ from pika import BasicProperties, DeliveryMode
 from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
 
 import stack.processor.source.rabbitmq.properties  # noqa: F401
-from stack.config.trigger.broker import QUORUM
+from stack.config.trigger.base import QUORUM
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, FunctionError
 from stack.plan.message import AmqpMessage, MqttMessage, QueueTarget, TestMessage

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 TASKS = """
 from invoke import Collection
 from stack.cli import verb
-from stack.task_list import build_namespace
+from stack.cli import build_namespace
 
 @verb()
 def zip_up(_):

@@ -7,8 +7,16 @@ from pydantic import Field, field_validator, model_validator
 
 from stack.config.document import NuclioDocument
 from stack.config.problem import Problem, refuse
-from stack.config.trigger.base import NO_BATCHES, BaseTrigger, Batch
-from stack.config.trigger.broker import LONGEST_NAME, QueueName, QueueType, TlsAttributes, Topic
+from stack.config.trigger.base import (
+    LONGEST_NAME,
+    NO_BATCHES,
+    BaseTrigger,
+    Batch,
+    QueueName,
+    QueueType,
+    TlsAttributes,
+    Topic,
+)
 from stack.config.value import MqttAddress, is_own_broker
 
 

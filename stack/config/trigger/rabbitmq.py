@@ -7,8 +7,7 @@ from pydantic import Field, model_validator
 
 from stack.config.document import Ignored
 from stack.config.problem import Problem, refuse
-from stack.config.trigger.base import BaseTrigger
-from stack.config.trigger.broker import QUORUM, RESERVED, QueueType, ShortName, TlsAttributes
+from stack.config.trigger.base import QUORUM, RESERVED, BaseTrigger, QueueType, ShortName, TlsAttributes
 from stack.config.value import AmqpAddress, Duration
 
 # RabbitMQ's own exchanges that are topic exchanges; the second begins the names of its plugins'.

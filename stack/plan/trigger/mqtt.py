@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stack.config.trigger.broker import QUORUM
+from stack.config.trigger.base import QUORUM
 from stack.config.trigger.mqtt import MqttTrigger
 from stack.contract import MQTT_EXCHANGE, name_queue, to_key, to_topic
 from stack.plan.broker import MQTT_URL, Bound

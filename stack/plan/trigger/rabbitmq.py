@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stack.config.trigger.broker import QUORUM
+from stack.config.trigger.base import QUORUM
 from stack.config.trigger.rabbitmq import RabbitTrigger
 from stack.contract import name_queue
 from stack.plan.broker import AMQP_URL, Bound

@@ -12,8 +12,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from stack.processor.handler import NO_TEXT, Handler, HandlerError
-from stack.processor.runtime.runtime import Runtime
+from stack.processor.runtime.registry import NO_TEXT, Handler, HandlerError, Runtime
 
 # Nuclio's pattern: module(.sub)*:function, where names may also hold `-` and `|`.
 _NAME = re.compile(r"[\w|-]+(\.[\w|-]+)*(:\w+)?")

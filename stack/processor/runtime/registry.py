@@ -1,11 +1,59 @@
-"""Finds the entry of a function's runtime, by the table of `stack/contract.py`."""
+"""Runtimes: how each loads a handler and tells its errors, found by the table of `stack/contract.py`.
 
+A worker is a Python process whatever the runtime. What it loads is a callable, which gets a context and an event and
+returns a response: the function's own in Python, and else one that hands both to a process of the other runtime.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from stack.contract import RUNTIMES
 from stack.processor.attributes import ConfigurationError
-from stack.processor.runtime.runtime import Runtime
+
+Handler = Callable[[Any, Any], Any]
+
+# Characters of an error that travel in the headers of a message.
+_ERROR_LIMIT = 1000
+NO_TEXT = "(it has no text that can be shown)"
+
+
+class HandlerError(Exception):
+    """The handler cannot be found or imported; the message says why and what there is."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an error in a line that fits a message's header."""
+    return f"{type(error).__name__}: {show_error(error)}"[:_ERROR_LIMIT]
+
+
+def show_error(error: BaseException) -> str:
+    """Return an error's text, also where the user's own class fails to make one."""
+    try:
+        return str(error)
+    except BaseException:
+        return NO_TEXT
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One runtime, `RUNTIME` of its module."""
+
+    load_handler: Callable[[str, Path], Handler]
+    """Returns the handler of a name, such as main:handler, from a folder; raises HandlerError."""
+    find_init_context: Callable[[Handler], Callable[[Any], Any] | None]
+    """Returns what prepares the context before the first event; None where there is nothing."""
+    is_async: Callable[[Handler], bool]
+    """Returns whether calling the handler gives a coroutine, or an async generator."""
+    format_user_traceback: Callable[[BaseException], str]
+    """Returns the traceback of an error from the user's code onwards."""
+    format_trace: Callable[[BaseException, Handler], str]
+    """Returns the same of an error of the handler, or of what it returned."""
+    describe_origin: Callable[[BaseException, str], str]
+    """Returns the user's own line, and below it the traceback, so much of it as fits into a message's header."""
 
 
 @cache

@@ -10,8 +10,7 @@ from stack.processor.delivery import Delivery, DeliveryQueue, Intake, Report, So
 from stack.processor.loop import LoopSharingQueue
 from stack.processor.stats import Count
 from stack.processor.status import State
-from stack.processor.trigger.kind import FLUSH_INTERVAL
-from stack.processor.trigger.registry import find_kind
+from stack.processor.trigger.registry import FLUSH_INTERVAL, find_kind
 from stack.processor.worker_spec import Role, WorkerSpec
 
 Opener = Callable[[Intake, Report], Source]

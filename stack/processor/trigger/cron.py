@@ -7,7 +7,7 @@ from nuclio_sdk import Event, TriggerInfo
 from stack.processor.configuration import Trigger
 from stack.processor.event import UNUSED, Builder, describe_trigger, new_id, to_time
 from stack.processor.message import CronMessage
-from stack.processor.trigger.kind import TriggerKind
+from stack.processor.trigger.registry import TriggerKind
 
 
 def open_cron_builder(trigger: Trigger, _errors: str) -> Builder:

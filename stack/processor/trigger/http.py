@@ -5,11 +5,21 @@ from urllib.parse import parse_qsl, unquote
 
 from nuclio_sdk import Event, TriggerInfo
 
-from stack.processor.cloudevent import is_cloud_event, open_envelope
 from stack.processor.configuration import Trigger
-from stack.processor.event import UNUSED, Builder, NextId, decode_body, describe_trigger, new_id, open_ids, to_time
+from stack.processor.event import (
+    UNUSED,
+    Builder,
+    NextId,
+    decode_body,
+    describe_trigger,
+    is_cloud_event,
+    new_id,
+    open_envelope,
+    open_ids,
+    to_time,
+)
 from stack.processor.message import HttpMessage
-from stack.processor.trigger.kind import TriggerKind
+from stack.processor.trigger.registry import TriggerKind
 
 
 def open_http_builder(trigger: Trigger, errors: str) -> Builder:

@@ -8,7 +8,7 @@ from nuclio_sdk import Event, TriggerInfo
 from stack.processor.configuration import Trigger
 from stack.processor.event import UNUSED, Builder, NextId, describe_trigger, new_id, open_ids, to_text, to_time
 from stack.processor.message import TOPIC, AmqpMessage, MqttMessage
-from stack.processor.trigger.kind import BROKER_FLUSH_INTERVAL, TriggerKind
+from stack.processor.trigger.registry import BROKER_FLUSH_INTERVAL, TriggerKind
 
 
 def open_mqtt_builder(trigger: Trigger, _errors: str) -> Builder:

@@ -4,7 +4,6 @@ from functools import partial
 
 from nuclio_sdk import Event, TriggerInfo
 
-from stack.processor.cloudevent import is_cloud_event, open_envelope
 from stack.processor.configuration import Trigger
 from stack.processor.event import (
     NO_TIME,
@@ -13,13 +12,15 @@ from stack.processor.event import (
     NextId,
     decode_body,
     describe_trigger,
+    is_cloud_event,
     new_id,
+    open_envelope,
     open_ids,
     to_text,
     to_time,
 )
 from stack.processor.message import AmqpMessage
-from stack.processor.trigger.kind import BROKER_FLUSH_INTERVAL, TriggerKind
+from stack.processor.trigger.registry import BROKER_FLUSH_INTERVAL, TriggerKind
 
 
 def open_amqp_builder(trigger: Trigger, _errors: str) -> Builder:

@@ -2,9 +2,8 @@
 
 from invoke import Collection
 
-from stack.cli import verb
+from stack.cli import build_namespace, verb
 from stack.dev.reference import build_api_page, build_metric_page, build_page, build_schema_page, build_task_page
-from stack.task_list import build_namespace
 
 SCHEMA = {
     "title": "File",

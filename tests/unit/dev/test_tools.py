@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.dev import tools
-from stack.dev.tools import install_packages, install_test_tools
+from stack.dev import check as tools
+from stack.dev.check import install_packages, install_test_tools
 from stack.errors import HostError
 
 

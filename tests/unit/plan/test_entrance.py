@@ -11,7 +11,7 @@ from stack.config.source import Function
 from stack.plan.function import complete_function
 from stack.plan.message import QueueTarget, fill_wildcards, find_targets
 from stack.plan.message import TestMessage as Message
-from stack.processor.source.rabbitmq.signature import Origin, sign
+from stack.processor.source.rabbitmq.headers import Origin, sign
 
 
 def find(**triggers: Any) -> tuple[QueueTarget, ...]:

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from stack.processor.handler import describe_error
 from stack.processor.runtime.python import describe_origin, format_trace
+from stack.processor.runtime.registry import describe_error
 
 
 def handler(_context: object, event: str) -> object:

@@ -1,10 +1,14 @@
 """Our own notes in the headers of messages: how often an event failed and why, and where it was first published.
 
-They are believed only with our signature. All other headers are passed on as the bytes that they came in.
+They are believed only with our signature, by the function's own key: anybody who may publish could write the same. All
+other headers are passed on as the bytes that they came in.
 """
 
+import hashlib
+import hmac
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stack.contract import (
@@ -25,7 +29,42 @@ from stack.contract import (
 from stack.processor.message import TOPIC, AmqpMessage
 from stack.processor.source.rabbitmq.field_table import UNDECODED, encode_table, split_table, to_bytes, to_text
 from stack.processor.source.rabbitmq.properties import Properties
-from stack.processor.source.rabbitmq.signature import Origin, is_signed, sign
+
+_LABEL = b"tidegate signature:"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a message was first published, and how often its event has failed."""
+
+    exchange: str | bytes
+    routing_key: str | bytes
+    attempts: int = 0
+    topic: str = ""
+    """The topic of a message of MQTT that another broker brought."""
+
+
+def derive_signature_key(password: str) -> bytes:
+    """Return the key where a function has none: all that have the broker's password know it."""
+    return hashlib.sha256(_LABEL + password.encode()).digest()
+
+
+def sign(key: bytes, queue: str, origin: Origin, body: bytes) -> str:
+    """Return the signature of a message in a queue, as hexadecimal text."""
+    parts = (queue, origin.exchange, origin.routing_key, str(origin.attempts), origin.topic)
+    texts = [part if isinstance(part, bytes) else part.encode(errors="surrogatepass") for part in parts]
+    texts.append(hashlib.sha256(body).digest())
+    # Lengths keep the end of one part from passing for the beginning of the next.
+    message = b"".join(len(text).to_bytes(8) + text for text in texts)
+    return hmac.digest(key, message, "sha256").hex()
+
+
+def is_signed(key: bytes, queue: str, origin: Origin, body: bytes, *, signature: object) -> bool:
+    """Return whether a message has the signature that it should have."""
+    return isinstance(signature, str) and hmac.compare_digest(
+        sign(key, queue, origin, body).encode(), signature.encode(errors="replace")
+    )
+
 
 if TYPE_CHECKING:
     # What replays dead letters has not all the libraries of a function.

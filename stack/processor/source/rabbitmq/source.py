@@ -14,9 +14,9 @@ from stack.processor.loop import LoopRunner, find_runner
 from stack.processor.source.broker import Delays
 from stack.processor.source.rabbitmq.connection import Connection, explain_error, plan_connection, plan_publishing
 from stack.processor.source.rabbitmq.flow import Prefetch
+from stack.processor.source.rabbitmq.headers import derive_signature_key
 from stack.processor.source.rabbitmq.publisher import RetryPublisher
 from stack.processor.source.rabbitmq.session import Session
-from stack.processor.source.rabbitmq.signature import derive_signature_key
 from stack.processor.source.rabbitmq.topology import (
     RetryPlan,
     Topology,

@@ -10,7 +10,7 @@ from stack.processor.delivery import Failure, Intake, Report
 from stack.processor.event import UNUSED, Builder, describe_trigger, new_id, to_time
 from stack.processor.response import Response
 from stack.processor.status import State
-from stack.processor.trigger.kind import TriggerKind
+from stack.processor.trigger.registry import TriggerKind
 from stack.processor.worker_spec import WorkerSpec
 
 

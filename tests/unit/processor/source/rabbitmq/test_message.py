@@ -13,7 +13,7 @@ from stack.processor.configuration import Function, parse_function
 from stack.processor.delivery import Failure
 from stack.processor.message import AmqpMessage
 from stack.processor.source.broker import Delays
-from stack.processor.source.mqtt.queue import plan_topology as plan_mqtt_topology
+from stack.processor.source.mqtt.retry_source import plan_topology as plan_mqtt_topology
 from stack.processor.source.rabbitmq.field_table import decode_table, encode_table
 from stack.processor.source.rabbitmq.flow import Acknowledgements, Prefetch
 from stack.processor.source.rabbitmq.headers import note_origin, sign_again
