@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from stack.contract import LOG_LEVEL
@@ -341,19 +341,27 @@ class HttpSource:
 
     async def _leave(self) -> None:
         """Close the ports; those who have connected are accepted before, since a port that closes resets them."""
-        ports = [port.dup() for port in self._ports]
-        for server in self._servers:
-            server.close()
-        for client in [client for port in ports for client in _accept_rest(port)]:
-            client.setblocking(False)
-            await self._loop.connect_accepted_socket(self._connect, client)
-        # asyncio tells a little later of connections that it has accepted itself.
-        await asyncio.sleep(_ACCEPTED)
+        with ExitStack() as ports:
+            listeners = [ports.enter_context(port.dup()) for port in self._ports]
+            for listener in listeners:
+                _refuse(listener)
+            for server in self._servers:
+                server.close()
+            await self._accept_rest(listeners)
+            # Others were about to connect, and asyncio tells a little later of those that it has accepted itself.
+            await asyncio.sleep(_ACCEPTED)
+            await self._accept_rest(listeners)
         self._is_shut = True
         for connection in list(self.connections):
             connection.finish()
         self._loop.call_later(_HEARING, self._hear_no_more)
         self._close_intake_when_idle()
+
+    async def _accept_rest(self, listeners: Sequence[socket.socket]) -> None:
+        """Accept every connection that waits in the queue of a port."""
+        for client in [client for listener in listeners for client in _accept_all(listener)]:
+            client.setblocking(False)
+            await self._loop.connect_accepted_socket(self._connect, client)
 
     def _hear_no_more(self) -> None:
         for connection in list(self.connections):
@@ -372,12 +380,24 @@ class HttpSource:
         self._loop.call_soon(self._runner.stop)
 
 
-def _accept_rest(port: socket.socket) -> list[socket.socket]:
-    """Accept every connection that waits in the queue of a port, and close the port before another one comes."""
+# A socket option of Linux that Python does not name, and a network interface that there is none of.
+_SO_BINDTOIFINDEX, _NO_INTERFACE = 62, 2**31 - 1
+
+
+def _refuse(listener: socket.socket) -> None:
+    """Have the kernel refuse who connects from now on; who has connected, or is about to, can still be accepted.
+
+    Without it a client that connects between the last look at the queue and the close of the port would be reset.
+    """
+    with suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _NO_INTERFACE)
+
+
+def _accept_all(listener: socket.socket) -> list[socket.socket]:
     clients = []
-    with suppress(BlockingIOError), port:
+    with suppress(BlockingIOError):
         while True:
-            clients.append(port.accept()[0])
+            clients.append(listener.accept()[0])
     return clients
 
 
