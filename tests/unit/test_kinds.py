@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -20,6 +21,13 @@ SHARED = {"__init__", "base", "broker", "kind", "registry"}
 def test_each_kind_has_its_module_on_each_floor(floor: str) -> None:
     modules = {path.stem for path in (PROGRAM / "stack" / floor / "trigger").glob("*.py")}
     assert modules - SHARED == set(KINDS.values())
+
+
+@pytest.mark.parametrize("module", sorted(KINDS.values()))
+def test_the_sources_that_an_entry_names_are_there(module: str) -> None:
+    kind = import_module(f"stack.processor.trigger.{module}").KIND
+    for one in filter(None, (kind, kind.on_amqp)):
+        assert callable(import_module(one.source).open_source)
 
 
 def test_each_kind_has_a_template() -> None:

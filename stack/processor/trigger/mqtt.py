@@ -55,7 +55,9 @@ def _read_topic(message: AmqpMessage) -> MqttMessage:
     )
 
 
-_ON_AMQP = TriggerKind("stack.processor.source.mqtt.queue", open_mqtt_builder, flush_interval=BROKER_FLUSH_INTERVAL)
+_ON_AMQP = TriggerKind(
+    "stack.processor.source.mqtt.retry_source", open_mqtt_builder, flush_interval=BROKER_FLUSH_INTERVAL
+)
 KIND = TriggerKind(
     "stack.processor.source.mqtt.source",
     open_mqtt_builder,
