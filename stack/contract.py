@@ -20,8 +20,8 @@ HTTP: Final = "http"
 KINDS = {HTTP: "http", "rabbit-mq": "rabbitmq", "mqtt": "mqtt", "cron": "cron"}
 ALIASES = {"rabbitMq": "rabbit-mq", "rabbitmq": "rabbit-mq"}
 
-# Runtimes, each the name of the module that it has in stack/plan/runtime and stack/processor/runtime; the first is that
-# of functions that name none.
+# Runtimes, each the name of its module in stack/processor/runtime; stack/config/runtime.py has what the control plane
+# knows of them. The first is that of functions that name none.
 PYTHON = "python"
 RUNTIMES = (PYTHON,)
 

@@ -4,7 +4,7 @@ Functions that come up count and take the place of their older selves also while
 
 While it waits for them, other functions may be deployed, and the scaler may change how many containers they have.
 Until then nothing tells of the new but a candidate of the Compose file, so that whatever ends the rollout, be it a loss
-of power, leaves a stack that is as it was, and a container beside it that the next task removes.
+of power, leaves a stack that is as it was, and a container beside it that the dashboard or a later task removes.
 """
 
 import time

@@ -1,8 +1,8 @@
 """Deployments: which functions run, as what; and their revisions, the older deployments of the same function.
 
 .stack/state/functions/NAME.json is what runs, .stack/state/revisions/NAME/NUMBER.json each older revision that is kept.
-snapshot.py keeps the files of all of them. What runs is written twice, so that .stack/state/copies/NAME.json counts
-where a disk has lost the first; a file that cannot be read keeps no other function from its task.
+revision_files.py keeps the files of all of them. What runs is written twice, so that .stack/state/copies/NAME.json
+counts where a disk has lost the first; a file that cannot be read keeps no other function from its task.
 """
 
 import getpass

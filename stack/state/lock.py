@@ -1,6 +1,6 @@
 """Locks: which tasks take turns, and with what.
 
-A lock is a file below .stack/state/locks/ that a process holds until it ends, however that comes about.
+A lock is a file below .stack/state/locks/, held until a block ends, or its process, however that comes about.
 """
 
 import time

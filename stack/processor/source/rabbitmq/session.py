@@ -50,14 +50,14 @@ def await_return(channel: Any, queue: str, done: Callable[[], None], looks: int 
         channel.queue_declare(queue, passive=True, callback=decide)
 
 
-# The broker takes a channel away whose consumer keeps a message for longer than this, in milliseconds. Its own limit
-# of 30 minutes would end a handler that takes an hour.
 # How often a message may be delivered without an outcome; a quorum queue counts that.
 _MOST_DELIVERIES = 5
 # Messages that are remembered for having taken long.
 _MOST_OVERDUE = 64
 # Seconds after which messages whose copies the broker does not take make place for others, and how many may.
 _RELIEF, _MOST_HELD = 1.0, 1000
+# The broker takes a channel away whose consumer keeps a message for longer than this, in milliseconds. Its own limit
+# of 30 minutes would end a handler that takes an hour.
 _CONSUMER_ARGUMENTS = {"x-consumer-timeout": 7 * 24 * 3600 * 1000}
 
 
