@@ -51,10 +51,11 @@ def test_a_broker_that_is_away_is_told_and_tried_until_it_is_stopped() -> None:
 
 
 def test_what_no_one_took_is_counted_for_each_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = threading.Barrier(2)
+    # Both protocols and the test, which stops them only then.
+    all_three = threading.Barrier(3)
 
     def send(_: object, order: SendRequest, readings: Sequence[Reading], *, stop: threading.Event, **__: Any) -> Any:
-        both.wait(5)
+        all_three.wait(10)
         if order.protocol == "amqp":
             stop.wait(0.05)
         stop.set()
@@ -63,5 +64,6 @@ def test_what_no_one_took_is_counted_for_each_protocol(monkeypatch: pytest.Monke
     monkeypatch.setattr("stack.rabbitmq.simulator.send", send)
     simulator = Simulator(lambda: Broker("here", 1, 1, 1, GUEST_CREDENTIALS))
     simulator.start(SimulationRequest("both", 1, 1))
+    all_three.wait(10)
     simulator.stop()
     assert simulator.describe()["unheard"] == 6

@@ -26,7 +26,7 @@ def queue() -> DeliveryQueue:
 def address(queue: DeliveryQueue, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """The address of a source whose clients must hurry."""
     for name in ("_HEAD_TIMEOUT", "_BODY_TIMEOUT", "_IDLE_TIMEOUT"):
-        monkeypatch.setattr(connection, name, 0.3)
+        monkeypatch.setattr(connection, name, 1.0)
     # Long enough for a client that a busy machine keeps from reading.
     monkeypatch.setattr(connection, "_LINGER_TIMEOUT", 5.0)
     trigger = Trigger("web", "http", 1, "", "", "", Attributes("a", {}), 1.0, 1.0)
@@ -65,7 +65,7 @@ def test_client_that_dawdles_is_left(address: tuple[str, int], data: bytes, answ
     found, seconds = send_and_read(address, data)
     assert found.startswith(answer)
     assert bool(found) == bool(answer)
-    assert seconds > 0.2
+    assert seconds > 0.7
 
 
 def test_request_being_handled_may_take_longer(address: tuple[str, int], queue: DeliveryQueue) -> None:
@@ -73,7 +73,7 @@ def test_request_being_handled_may_take_longer(address: tuple[str, int], queue: 
         client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         delivery = queue.get()
         assert delivery is not None and delivery.claim()
-        time.sleep(1.0)
+        time.sleep(1.5)
         delivery.done(refuse(200, "late"))
         delivery.connection.source.flush()  # type: ignore[attr-defined]
         assert client.recv(65536).endswith(b"late")
@@ -94,13 +94,13 @@ def test_body_that_trickles_is_left(address: tuple[str, int]) -> None:
                 continue
     assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     # Each byte was in time; all together are not.
-    assert time.monotonic() - began > 0.3
+    assert time.monotonic() - began > 0.7
 
 
 def test_body_that_comes_fast_enough_may_take_longer(address: tuple[str, int], queue: DeliveryQueue) -> None:
     with socket.create_connection(address, timeout=10) as client:
-        client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 40000\r\n\r\n")
-        for _ in range(10):
+        client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 80000\r\n\r\n")
+        for _ in range(20):
             client.sendall(b"a" * 4000)
             time.sleep(0.1)
         delivery = queue.get()
