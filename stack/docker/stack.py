@@ -177,9 +177,7 @@ class Stack:
 
     def reread(self) -> "Stack":
         """Return the same stack with all state read again: another task may have changed it meanwhile."""
-        fresh = replace(self)
-        vars(fresh)["base_images"] = self.base_images
-        return fresh
+        return replace(self)
 
     def deployed_service(self, deployment: Deployment) -> Service:
         """Return the service of a function as it was deployed.

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pika import BlockingConnection, URLParameters
-from pika.exceptions import AMQPError, ConnectionBlockedTimeout
+from pika.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ConnectionBlockedTimeout,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
 
 from stack.errors import BrokerError
 from stack.plan.metrics import NODE_COLUMNS, find_alarms
@@ -47,6 +53,8 @@ def connected(broker: Broker, name: str, kept: str) -> Iterator[BlockingConnecti
 def _connect(broker: Broker, name: str) -> BlockingConnection:
     try:
         return BlockingConnection(plan_connection(broker, name))
+    except (AuthenticationError, ProbableAuthenticationError, ProbableAccessDeniedError) as error:
+        raise BrokerError("RabbitMQ refuses Tidegate's account. Type `invoke up`, which mends it.") from error
     except (AMQPError, OSError) as error:
         address = f"{broker.host}:{broker.amqp_port}"
         raise BrokerError(f"RabbitMQ does not answer at {address}. Type `invoke up`, then this again.") from error

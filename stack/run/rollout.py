@@ -8,7 +8,7 @@ of power, leaves a stack that is as it was, and a container beside it that the d
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -82,15 +82,20 @@ class Rollout:
         """
         for reasons in self._watch():
             settled = [one for one in self.pending if one.plan.service in reasons]
+            # What has failed is as before by then: who takes those that are ready may be interrupted.
+            self._give_up([one for one in settled if reasons[one.plan.service]], reasons)
             self.pending = [one for one in self.pending if one not in settled]
             if ready := [one for one in settled if not reasons[one.plan.service]]:
                 yield ready
-            if failed := [one for one in settled if one not in ready]:
-                with lock(self.stack.workspace, TREE):
-                    self.restore(failed)
-            for one in failed:
-                reason = reasons[one.plan.service]
-                self.progress.fail(one.plan.name, "\n".join(filter(None, (reason, advise_start(one.plan, reason)))))
+
+    def _give_up(self, failed: Sequence[Service], reasons: Mapping[str, str]) -> None:
+        """Restore what has failed, and say why; the reasons are by service."""
+        if failed:
+            with lock(self.stack.workspace, TREE):
+                self.restore(failed)
+        for one in failed:
+            reason = reasons[one.plan.service]
+            self.progress.fail(one.plan.name, "\n".join(filter(None, (reason, advise_start(one.plan, reason)))))
 
     def record(self, ready: Sequence[Service], *, message: str, restores: int) -> None:
         """Have what is ready count, beside the others as they are by now."""

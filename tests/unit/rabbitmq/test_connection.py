@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from pika.exceptions import AMQPConnectionError, ConnectionBlockedTimeout
+from pika.exceptions import AMQPConnectionError, ConnectionBlockedTimeout, ProbableAuthenticationError
 
 from stack.errors import BrokerError
 from stack.plan.broker import GUEST_CREDENTIALS
@@ -48,6 +48,15 @@ def test_a_broker_that_is_down_does_not_answer(error: Exception, monkeypatch: py
         pytest.raises(BrokerError, match=r"^RabbitMQ does not answer at host:1\. Type `invoke up`, then this again\.$"),
         connected(BROKER, "name", "Nothing was lost."),
     ):
+        pass
+
+
+def test_an_account_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(_: Any) -> Any:
+        raise ProbableAuthenticationError("ACCESS_REFUSED")
+
+    monkeypatch.setattr(connections, "BlockingConnection", connect)
+    with pytest.raises(BrokerError, match="refuses Tidegate's account"), connected(BROKER, "name", "Nothing was lost."):
         pass
 
 
