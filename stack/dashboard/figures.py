@@ -156,7 +156,10 @@ def _indent(text: str) -> str:
     if not text.lstrip().startswith(("{", "[")):
         return ""
     try:
-        return _join(_ENCODER.iterencode(json.loads(text)))
+        indented = _join(_ENCODER.iterencode(json.loads(text)))
+        # An escaped half of a surrogate pair is JSON, and no text that a page can hold.
+        indented.encode()
+        return indented
     except (ValueError, RecursionError):
         return ""
 

@@ -144,7 +144,8 @@ def read_text(text: str) -> str:
         return text
     rest = {key: value for key, value in document.items() if key not in _OF_LINES}
     fields = f" {json.dumps(rest, ensure_ascii=False, separators=(',', ':'))}" if rest else ""
-    return f"{document['message']}{fields}"
+    # JSON may hold half of a surrogate pair, which no page can.
+    return f"{document['message']}{fields}".encode(errors="replace").decode()
 
 
 def _cut(text: str) -> str:

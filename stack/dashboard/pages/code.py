@@ -15,7 +15,7 @@ from stack.config.document import Document
 from stack.config.source import FILE, FOLDER
 from stack.config.yaml_loader import Finding, find_places
 from stack.dashboard.page import render
-from stack.dashboard.pages.function import find_record, has_folder, read_form, render_tab
+from stack.dashboard.pages.function import find_record, has_folder, load_form, read_form, render_tab
 from stack.dashboard.services import Services, services_of
 from stack.errors import FunctionError
 from stack.plan.function_check import check_text
@@ -118,20 +118,29 @@ async def make_file(request: Request) -> Response:
 
 async def upload_files(request: Request) -> Response:
     """Take in files; ask before any is written over."""
-    workspace, name = services_of(request).workspace, request.path_params["name"]
-    if int(request.headers.get("content-length", "0")) > _MOST_AT_ONCE:
-        raise _too_large()
-    async with request.form() as form:
+    form = await load_form(request, _MOST_AT_ONCE)
+    try:
         files = [one for one in form.getlist("files") if isinstance(one, UploadFile) and one.filename]
-        there = {one.path for one in await run_in_threadpool(list_function_files, workspace, name)}
-        known = [one.filename for one in files if one.filename in there]
-        if known and "overwrite" not in form:
-            answer = render(request, "_overwrite_files.html", name=name, names=known)
-            answer.headers["HX-Retarget"] = "#dialog"
-            return answer
-        for one in files:
-            await run_in_threadpool(write_function_file, workspace, name, str(one.filename), await one.read())
-    return await _answer(request, opened=str(files[0].filename) if files else "")
+        return await _take_in(request, files, is_asked="overwrite" in form)
+    finally:
+        await form.close()
+
+
+async def _take_in(request: Request, files: Sequence[UploadFile], *, is_asked: bool) -> Response:
+    workspace, name = services_of(request).workspace, request.path_params["name"]
+    if any((one.size or 0) > MOST_BYTES for one in files):
+        raise _too_large()
+    there = {one.path for one in await run_in_threadpool(list_function_files, workspace, name)}
+    known = [one.filename for one in files if one.filename in there]
+    if known and not is_asked:
+        answer = render(request, "_overwrite_files.html", name=name, names=known)
+        answer.headers["HX-Retarget"] = "#dialog"
+        return answer
+    if not files:
+        raise FunctionError("No file has come: choose the files again.")
+    for one in files:
+        await run_in_threadpool(write_function_file, workspace, name, str(one.filename), await one.read())
+    return await _answer(request, opened=str(files[0].filename))
 
 
 async def remove_file(request: Request) -> Response:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -224,13 +225,29 @@ async def delete_function(request: Request) -> Response:
     return Response(headers={"HX-Refresh": "true"} if wanted.keep_folder else {"HX-Redirect": "/functions"})
 
 
+# A text of a megabyte, which a browser may send as three times as many bytes.
+MOST_FORM_BYTES = 4_000_000
+
+
+async def load_form(request: Request, most_bytes: int) -> FormData:
+    """Return a form, whose fields may each be as large as all of it.
+
+    Raises:
+        HTTPException: it is larger than so many bytes, or does not say how large it is.
+    """
+    length = request.headers.get("content-length", "" if "transfer-encoding" in request.headers else "0")
+    if not length.isdecimal() or int(length) > most_bytes:
+        raise HTTPException(413, f"More than {most_bytes // 1_000_000} MB at once are not taken here.")
+    return await request.form(max_part_size=most_bytes)
+
+
 async def read_form(request: Request, model: type[Model]) -> Model:
     """Return what a form says, as far as the model knows its fields.
 
     Raises:
         ConfigError: something in it is wrong.
     """
-    form = await request.form()
+    form = await load_form(request, MOST_FORM_BYTES)
     return parse_model(model, {name: form[name] for name in model.model_fields if name in form}, "form")
 
 

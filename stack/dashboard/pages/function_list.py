@@ -191,7 +191,7 @@ async def _read_form(request: Request) -> FormData:
         raise HTTPException(
             413, f"A YAML of more than {_MOST_BYTES // 1_000_000} MB is imported on the machine instead."
         )
-    return await request.form()
+    return await request.form(max_part_size=_MOST_BYTES)
 
 
 def _read_wanted(form: FormData) -> CreationRequest:

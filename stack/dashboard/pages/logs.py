@@ -1,6 +1,8 @@
 """The tab of a function's log: live, and what was said before, to look at or to take away."""
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -42,8 +44,13 @@ async def show_tab(request: Request) -> Response:
 
 async def tell_lines(request: Request) -> Response:
     """Tell what was said before."""
+    return await run_in_threadpool(_tell, await _read(request))
+
+
+def _tell(entries: Sequence[dict[str, Any]]) -> JSONResponse:
+    """Return the records of lines; of a day there may be many, which would keep other pages waiting."""
     reader = RecordReader()
-    return JSONResponse({"entries": [reader.read(one) for one in await _read(request)]})
+    return JSONResponse({"entries": [reader.read(one) for one in entries]})
 
 
 async def download(request: Request) -> Response:
@@ -54,7 +61,7 @@ async def download(request: Request) -> Response:
     return PlainTextResponse(text, headers=headers)
 
 
-async def _read(request: Request) -> tuple[dict[str, object], ...]:
+async def _read(request: Request) -> tuple[dict[str, Any], ...]:
     settings = (await run_in_threadpool(services_of(request).stack)).settings
     return await read_transcript(settings.project, request.path_params["name"], _read_query(request))
 

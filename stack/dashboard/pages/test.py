@@ -21,7 +21,7 @@ from stack.config.project import EventMetadata, EventSpec, FunctionEvent
 from stack.contract import HTTP, LOGS
 from stack.dashboard.figures import list_views
 from stack.dashboard.page import render
-from stack.dashboard.pages.function import add_toast, render_tab
+from stack.dashboard.pages.function import add_toast, load_form, render_tab
 from stack.dashboard.services import Services, services_of
 from stack.docker.stack import Stack
 from stack.errors import ConflictError, FunctionError, StackError
@@ -113,7 +113,7 @@ async def show_tab(request: Request) -> Response:
 
 async def show_form(request: Request) -> Response:
     """Show the form for another trigger, or with what a saved event says."""
-    form = await _load_form(request)
+    form = await load_form(request, _MOST_BYTES)
     wanted = await _read(form)
     if "load" in form and wanted.event:
         events = await run_in_threadpool(list_events, services_of(request).workspace, request.path_params["name"])
@@ -125,15 +125,18 @@ async def show_form(request: Request) -> Response:
 
 async def check_body(request: Request) -> Response:
     """Say what is wrong with the body."""
-    wanted = await _read(await _load_form(request))
+    wanted = await _read(await load_form(request, _MOST_BYTES))
     return HTMLResponse(escape(wanted.problem))
 
 
 async def send(request: Request) -> Response:
     """Call the function over HTTP, or put a message into the queue of one of its triggers; show what follows."""
-    wanted = await _read(await _load_form(request))
+    form = await load_form(request, _MOST_BYTES)
+    wanted = await _read(form)
     begun = time.time()
     try:
+        if wanted.kind == _FILE and not getattr(form.get("file"), "filename", ""):
+            raise FunctionError("No file is chosen: choose the one that is sent as the body.")
         if wanted.trigger:
             await run_in_threadpool(_put, services_of(request).stack(), request.path_params["name"], wanted)
             return render(request, "_test_message.html", since=begun)
@@ -154,7 +157,7 @@ async def ask_for_title(request: Request) -> Response:
 
 async def keep_event(request: Request) -> Response:
     """Keep what the form says as an event, or give one another name."""
-    form = await _load_form(request)
+    form = await load_form(request, _MOST_BYTES)
     wanted, title = await _read(form), str(form.get("title", "")).strip()
     services, name = services_of(request), request.path_params["name"]
     saved = await run_in_threadpool(_rename if "rename" in form else _keep, services, name, wanted, title)
@@ -165,11 +168,7 @@ async def keep_event(request: Request) -> Response:
 async def drop_event(request: Request) -> Response:
     """Forget an event."""
     await run_in_threadpool(remove_event, services_of(request).workspace, request.path_params["event"])
-    return await _show(request, replace(await _read(await _load_form(request)), event=""))
-
-
-async def _load_form(request: Request) -> FormData:
-    return await request.form(max_part_size=_MOST_BYTES)
+    return await _show(request, replace(await _read(await load_form(request, _MOST_BYTES)), event=""))
 
 
 async def _read(form: FormData) -> CallRequest:
@@ -203,8 +202,9 @@ async def _describe(request: Request, wanted: CallRequest) -> dict[str, Any]:
     name = request.path_params["name"]
     known = await run_in_threadpool(_look, services_of(request), name)
     ways = known["ways"]
-    way = next((one for one in ways if one["trigger"] == wanted.trigger), ways[0] if ways else {})
-    if way and way["trigger"] != wanted.trigger:
+    first = ways[0] if ways else {"trigger": "", "kind": HTTP}
+    way = next((one for one in ways if one["trigger"] == wanted.trigger), first)
+    if way["trigger"] != wanted.trigger:
         wanted = replace(wanted, trigger=way["trigger"])
     if not wanted.address:
         wanted = replace(wanted, address=way.get("address", ""))
@@ -298,7 +298,8 @@ def describe_line(record: Mapping[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in record.items() if key not in _OF_LINES}
     fields = f" {json.dumps(rest, ensure_ascii=False, separators=(',', ':'))}" if rest else ""
     traceback = f"\n{str(record['traceback']).rstrip()}" if record.get("traceback") else ""
-    text = f"{record.get('message', '')}{fields}{traceback}"
+    # JSON may hold half of a surrogate pair, which no page can.
+    text = f"{record.get('message', '')}{fields}{traceback}".encode(errors="replace").decode()
     return {"time": float(record.get("time") or 0) / 1000, "level": record.get("level", ""), "text": text}
 
 

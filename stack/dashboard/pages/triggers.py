@@ -19,7 +19,7 @@ from stack.contract import KINDS
 from stack.dashboard.form import trigger as form
 from stack.dashboard.form.field import Sent
 from stack.dashboard.page import render
-from stack.dashboard.pages.function import add_toast, render_tab
+from stack.dashboard.pages.function import MOST_FORM_BYTES, add_toast, load_form, render_tab
 from stack.dashboard.services import services_of
 from stack.errors import ConfigError, FunctionError, StackError
 from stack.run.files import digest_content, read_function_file, write_function_file
@@ -80,7 +80,7 @@ async def show_tab(request: Request) -> Response:
 
 async def edit(request: Request) -> Response:
     """Do what a button of the form stands for; nothing is written before `save`."""
-    name, sent = request.path_params["name"], await request.form()
+    name, sent = request.path_params["name"], await load_form(request, MOST_FORM_BYTES)
     action, _, subject = str(sent.get("action", _FORM)).partition(":")
     taken = _take(sent)
     if action == "save":
@@ -90,7 +90,7 @@ async def edit(request: Request) -> Response:
 
 async def check(request: Request) -> Response:
     """Show the form as it is now, with all that is wrong."""
-    return _render(request, request.path_params["name"], _judge(_take(await request.form())))
+    return _render(request, request.path_params["name"], _judge(_take(await load_form(request, MOST_FORM_BYTES))))
 
 
 async def _save(request: Request, name: str, taken: Taken) -> Response:

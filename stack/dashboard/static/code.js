@@ -50,7 +50,9 @@ async function open(path, { focuses = true } = {}) {
 }
 
 async function load(path) {
-  const { text, digest } = await read(path);
+  const [{ text, digest }, { openEditor }] = await Promise.all([read(path), editors]);
+  // Somebody has asked for it twice.
+  if (opened.has(path)) return;
   const host = document.createElement("div");
   host.className = "editor-host";
   host.dataset.path = path;
@@ -61,7 +63,6 @@ async function load(path) {
     file.timer = setTimeout(() => check(path), CHECK_MILLISECONDS);
     paint();
   };
-  const { openEditor } = await editors;
   const editor = openEditor(host, { text, language: languageOf(path), label: path, onChange, onSave: saveAll });
   // Line ends of other systems become plain ones in the editor; that alone is no change.
   opened.set(path, { host, editor, text: editor.text(), digest, timer: 0 });
@@ -93,6 +94,12 @@ function paint() {
   document.querySelector("[data-deploy-text]").textContent = unsaved.length ? "Save & deploy" : "Deploy";
 }
 
+function forget(path) {
+  opened.get(path)?.host.remove();
+  opened.delete(path);
+  problemsOf(path).replaceChildren();
+}
+
 /** Follow the list: files that others have changed are read again, unless they are being changed here, too. */
 async function sync() {
   for (const [path, file] of [...opened]) {
@@ -100,11 +107,7 @@ async function sync() {
     if (row?.dataset.digest === file.digest) continue;
     if (row && isChanged(path)) toast(`${path} was changed by somebody else; saving will show both.`, "warn");
     else if (row) replace(path, await read(path));
-    else if (!isChanged(path)) {
-      file.host.remove();
-      opened.delete(path);
-      problemsOf(path).replaceChildren();
-    }
+    else if (!isChanged(path)) forget(path);
   }
   if (!rowOf(current) && !opened.has(current)) await open(rows()[0]?.dataset.path);
   paint();
@@ -196,10 +199,15 @@ root.addEventListener("click", async ({ target }) => {
 find("save").addEventListener("click", saveAll);
 document.addEventListener("open-file", ({ detail }) => open(detail.path).catch(tell));
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  const { elt, verb } = detail.requestConfig;
+  // What was chosen is needed again while it is asked whether files are written over.
+  if (elt.id === "upload" && !detail.successful) elt.reset();
   if (detail.target !== list || !detail.successful) return;
-  document.getElementById("upload").reset();
+  if (elt !== list) document.getElementById("upload").reset();
+  if (verb === "delete") forget(current);
   sync().catch(tell);
 });
+document.getElementById("dialog").addEventListener("close", () => document.getElementById("upload").reset());
 document.addEventListener("before-deploy", ({ detail }) => detail.push(saveAll()));
 window.addEventListener("beforeunload", (event) => changed().length && event.preventDefault());
 document.addEventListener("keydown", (event) => {

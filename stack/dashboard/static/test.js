@@ -21,8 +21,9 @@ document.addEventListener("click", ({ target }) => {
 document.addEventListener("change", ({ target }) => {
   if (target.name === "kind") form().elements.content_type.value = TYPES[target.value] ?? "";
 });
-document.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => {
-  if (key === "Enter" && (ctrlKey || metaKey) && form().contains(document.activeElement)) form().requestSubmit();
+document.addEventListener("keydown", ({ key, ctrlKey, metaKey, repeat }) => {
+  if (key !== "Enter" || !(ctrlKey || metaKey) || !form().contains(document.activeElement)) return;
+  if (!repeat && !form().classList.contains("htmx-request")) form().requestSubmit();
 });
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
   if (detail.target?.id !== "test-answer") return;
@@ -34,7 +35,9 @@ document.addEventListener("htmx:afterRequest", ({ detail }) => {
 function watchLog(log) {
   const lines = new Map();
   const records = new Map();
-  const end = watch(`logs:${form().dataset.name}`, ({ entries }) => {
+  const end = watch(`logs:${form().dataset.name}`, ({ whole, entries }) => {
+    // A stream that was opened again begins with all that is kept.
+    if (whole) [lines, records].forEach((one) => one.clear());
     for (const entry of entries) {
       if (entry.time <= Number(log.dataset.since)) continue;
       const known = records.get(entry.record);

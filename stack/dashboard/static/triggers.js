@@ -17,7 +17,8 @@ function noteChange() {
 async function save() {
   const [source, values] = [form(), { action: "save" }];
   await htmx.ajax("POST", source.getAttribute("action"), { source, target: source, swap: "outerHTML", values });
-  return form().dataset.changed === "no";
+  // What was refused, or did not arrive, has left the form as it was.
+  return form() !== source && form().dataset.changed === "no";
 }
 
 /** Open the editor where there is YAML, and mark what is wrong. */
@@ -40,7 +41,8 @@ async function prepare() {
 
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
   if (detail.target?.id !== "triggers") return;
-  if (detail.elt.id === "triggers") typed = false;
+  // The form itself is another by now, so htmx names the element that it was in.
+  if (detail.successful && detail.requestConfig.elt.id === "triggers") typed = false;
   prepare();
 });
 document.addEventListener("input", ({ target }) => target.closest("#triggers") && noteChange());

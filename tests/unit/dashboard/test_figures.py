@@ -6,6 +6,7 @@ from stack.dashboard.figures import (
     draw_sparkline,
     dump,
     excerpt,
+    list_views,
     present,
     write_bytes,
     write_count,
@@ -90,3 +91,9 @@ def test_an_excerpt_of_much_is_short(body: str) -> None:
     assert len(text) <= 32
     assert text.endswith("…")
     assert text[:-1] == body[: len(text) - 1].strip()
+
+
+def test_half_of_a_surrogate_pair_is_shown_as_it_was_written() -> None:
+    body = b'{"a": "\\ud83d"}'
+    for view in list_views(body):
+        str(view).encode()

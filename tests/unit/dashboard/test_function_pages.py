@@ -121,6 +121,9 @@ def test_an_upload_asks_before_it_writes_over(workspace: Workspace, client: Clie
     assert path.read_text() != "mine"
     upload('--x\r\nContent-Disposition: form-data; name="overwrite"\r\n\r\ntrue\r\n')
     assert path.read_text() == "mine"
+    empty = b'--x\r\nContent-Disposition: form-data; name="overwrite"\r\n\r\ntrue\r\n--x--\r\n'
+    again = client.send("POST", "/functions/echo/upload", empty, content_type="multipart/form-data; boundary=x")
+    assert (again.status, b"choose the files again" in again.body) == (400, True)
 
 
 def test_a_check_tells_what_is_wrong_with_a_text_or_with_the_folder_as_a_whole(client: Client) -> None:

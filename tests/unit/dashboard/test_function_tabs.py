@@ -167,3 +167,21 @@ def test_code_tab_says_why_it_has_no_code(workspace: Workspace, client: Client) 
     build = "  build: {path: https://code.example/thermo.zip, codeEntryType: archive}\n"
     (workspace.root / "functions" / "thermo" / "function.yaml").write_text(_YAML + build)
     wait_until(lambda: why in client.send("GET", "/functions/thermo/code").body, what="why there is no code")
+
+
+def test_a_call_with_a_file_needs_one(client: Client) -> None:
+    answer = send_form(client, "test/send", kind="file", method="POST", path="/")
+    assert (answer.status, b"No file is chosen" in answer.body) == (422, True)
+
+
+def test_the_form_of_a_function_without_a_way_in_is_shown(workspace: Workspace, client: Client) -> None:
+    write(workspace, client)
+    file = workspace.root / "functions/thermo/function.yaml"
+    file.write_text("spec:\n  handler: main:handler\n  disableDefaultHTTPTrigger: true\n")
+    assert send_form(client, "test/form", retarget="true").status == 200
+
+
+def test_a_form_has_a_largest_size(client: Client) -> None:
+    body = b"text=" + b"a" * 4_000_000
+    answer = client.send("POST", "/functions/thermo/triggers", body, content_type="application/x-www-form-urlencoded")
+    assert (answer.status, b"More than 4 MB" in answer.body) == (413, True)
