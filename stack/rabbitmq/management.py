@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError
+from urllib3 import BaseHTTPResponse, Retry
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from stack import console
 from stack.contract import DEAD, RETRY
@@ -50,6 +50,22 @@ class Depth:
 
     messages: int
     rate: float
+
+
+class _CutOffRetry(Retry):
+    """Asks again what was cut off: a gateway that starts again closes connections without an answer."""
+
+    def increment(self, *args: Any, **details: Any) -> Self:
+        """Return what is left of it; who has not answered in time is not waited for once more."""
+        if isinstance(error := details.get("error"), ReadTimeoutError):
+            raise error
+        return super().increment(*args, **details)
+
+
+# Over 3 s; a port where nothing listens is told at once.
+_RETRIES = _CutOffRetry(
+    total=4, connect=0, read=4, status=0, other=0, backoff_factor=0.2, allowed_methods=["GET", "PUT", "DELETE"]
+)
 
 
 @dataclass(frozen=True)
@@ -176,7 +192,15 @@ class Broker:
         url = self.management_url + path
         try:
             with open_local_pool() as pool:
-                answer = pool.request(method, url, json=document, headers=headers, timeout=_TIMEOUT_SECONDS)
+                answer = pool.request(
+                    method,
+                    url,
+                    json=document,
+                    headers=headers,
+                    timeout=_TIMEOUT_SECONDS,
+                    retries=_RETRIES,
+                    redirect=False,
+                )
         except HTTPError as error:
             raise BrokerError(f"RabbitMQ does not answer at {self.management_url}: {explain(error)}. {_UP}") from error
         if answer.status == _NOT_FOUND and method == "DELETE":

@@ -1,7 +1,9 @@
 """What is asked of RabbitMQ's management API, and which queues go with a function."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -113,3 +115,29 @@ def test_what_does_not_work_is_said(broker: Broker, status: int, message: str) -
 def test_a_broker_that_is_down_is_told() -> None:
     with pytest.raises(BrokerError, match=r"does not answer at http://127\.0\.0\.1:1: Connection refused\. Type"):
         Broker("127.0.0.1", 1, 1, 1, GUEST_CREDENTIALS).queues()
+
+
+def test_what_is_cut_off_is_asked_again() -> None:
+    """As by a gateway that starts again."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in (b"", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        broker = Broker("127.0.0.1", 1, 1, listener.getsockname()[1], GUEST_CREDENTIALS)
+        assert broker.request("GET", "/api/nodes") == []
+
+
+def test_a_broker_that_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack.rabbitmq.management._TIMEOUT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        broker = Broker("127.0.0.1", 1, 1, listener.getsockname()[1], GUEST_CREDENTIALS)
+        began = time.monotonic()
+        with pytest.raises(BrokerError, match="does not answer"):
+            broker.request("GET", "/api/nodes")
+        assert time.monotonic() - began < 2
