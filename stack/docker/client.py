@@ -129,7 +129,8 @@ def execute(container: str, *command: str) -> str:
     Raises:
         EngineError: it failed.
     """
-    return b"".join(read_output(container, *command)).decode(errors="replace")
+    with explained():
+        return str(docker_cli.container.execute(container, command))
 
 
 def end_commands() -> None:
