@@ -122,7 +122,7 @@ class Handover:
     def switch(self, services: Sequence[Service], older: Sequence[Container]) -> "Future[None]":
         """Stop older containers once the new get requests; return the stop when nothing new comes to the older.
 
-        Whoever is told that a function is ready calls it, and is not to be answered by its older self, whenever that
+        Who is told that a function is ready calls it, and is not to be answered by its older self, whenever that
         ends its events.
         """
         pool = ThreadPoolExecutor(1)

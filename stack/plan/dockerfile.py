@@ -15,7 +15,7 @@ from stack.plan.template import fill
 # The command that makes those after it run once the function's files are there.
 POST_COPY = "@nuclio.postCopy"
 # A check is a process in the container, and takes as much of the machine as half a start: twenty functions that start
-# together would do little else if they were checked more often. Whoever waits for a start asks the function itself.
+# together would do little else if they were checked more often. Who waits for a start asks the function itself.
 HEALTH_CHECK = (
     "HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --start-interval=10s --retries=2 "
     'CMD ["processor", "--health"]'

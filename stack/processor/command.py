@@ -134,7 +134,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _serve(function: Function, options: Options) -> int:
     function = replace(function, reloads=options.reload)
-    # Whoever is not process 1 of a container shares its files with other programs.
+    # What is not process 1 of a container shares its files with other programs.
     specs = plan_workers(function, CrashFiles(FOLDER if os.getpid() == 1 else None))
     preload(specs)
     supervisor = Supervisor(function, specs, open_logger("processor", function.sink))

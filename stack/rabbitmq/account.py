@@ -59,7 +59,7 @@ def settle_accounts(stack: "Stack", before: bytes, after: bytes) -> None:
 
 
 @contextmanager
-def borrowed_account(stack: "Stack", plan: FunctionPlan) -> Iterator[None]:
+def temporary_account(stack: "Stack", plan: FunctionPlan) -> Iterator[None]:
     """Have the broker know a function's account while the function runs on this machine, deployed or not.
 
     Raises:

@@ -38,7 +38,7 @@ def clear_after_deploy(stack: Stack, names: Sequence[str]) -> None:
 def clear_after_deletion(stack: Stack, versions: Sequence[FunctionPlan], gone: Collection[str]) -> None:
     """Remove what all versions of a deleted function left, but for the queues that are gone already.
 
-    Whoever does it lets no deploy begin meanwhile.
+    Who does it lets no deploy begin meanwhile.
     """
     live = _live_plans(stack, ())
     bindings = [one for one in stale_bindings(versions, live) if one.queue not in gone]

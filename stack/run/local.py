@@ -30,7 +30,7 @@ from stack.plan.broker import MQTT_PORT
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
 from stack.plan.secret import check_secrets
-from stack.rabbitmq.account import borrowed_account
+from stack.rabbitmq.account import temporary_account
 from stack.rabbitmq.management import find_broker
 from stack.run.function import check_function_queues
 from stack.state.source.source import Store
@@ -73,7 +73,7 @@ def _handle_one(stack: Stack, function: Function, request: LocalRequest) -> int:
     event = request.event if request.event == "-" else str(Path(request.event).resolve())
     broker_url, mqtt_port = request.broker or _find_url(stack, plan), _find_mqtt_port(stack, request)
     local = plan_local(plan, stack.vault, port=0, broker_url=broker_url, mqtt_port=mqtt_port)
-    with borrowed_account(stack, plan), _prepared(local) as home:
+    with temporary_account(stack, plan), _prepared(local) as home:
         command = [*_command(home, folder), "--event", event]
         return subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode
 
@@ -121,7 +121,7 @@ class LocalRun:
         return plan_local(plan, vault, port=self._port, broker_url=url, mqtt_port=self._mqtt_port)
 
     def _account(self) -> AbstractContextManager[None]:
-        return borrowed_account(self._stack, self._function) if self._has_broker else nullcontext()
+        return temporary_account(self._stack, self._function) if self._has_broker else nullcontext()
 
     def _plan_again(self) -> LocalPlan:
         """Return what the changed function.yaml comes to; wait for its next change while it is wrong."""

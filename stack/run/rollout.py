@@ -38,7 +38,7 @@ _LINGER_SECONDS = 3.0
 def open_rollout(stack: Stack, services: Sequence[Service], progress: DeployProgress) -> "Iterator[Rollout]":
     """Yield the rollout of functions whose images are there; what does not count when the block fails is taken back.
 
-    Whoever runs it shares the lock of the stack, and holds those of the functions' rollouts.
+    Who runs it shares the lock of the stack, and holds those of the functions' rollouts.
     """
     rollout = Rollout(stack, tuple(services), progress)
     try:

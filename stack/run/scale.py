@@ -94,7 +94,7 @@ def finish(stack: Stack, service: Service, step: Step) -> str:
 def begin(stack: Stack, service: Service, replicas: int) -> Step:
     """Start what is missing, and find the surplus.
 
-    What is stopped is started before another container is made. Whoever calls keeps deploys away, so that a container
+    What is stopped is started before another container is made. Who calls keeps deploys away, so that a container
     of another version is what a deploy has left that was killed.
     """
     name = service.plan.service
@@ -274,7 +274,7 @@ class Scaler:
         """
         name, workspace = service.plan.name, self.stack.workspace
         with try_lock(workspace, rollout_lock(name)) as is_free:
-            # Whoever rolls out has older containers beside newer ones, and takes from neither.
+            # Who rolls out has older containers beside newer ones, and takes from neither.
             if not is_free or not (begun := self._begin(name, replicas)):
                 return
             console.say(f"{name}: {service.replicas} → {replicas}")

@@ -1,7 +1,7 @@
 """Deploy logs: what became of each deploy, line by line, no matter who began it.
 
 .stack/state/deploys/NAME.jsonl holds the last deploy of a function as a whole, and of those before it how they began
-and ended. Whoever writes it holds the lock of the function, so that a log without an end whose lock is free is that of
+and ended. Who writes it holds the lock of the function, so that a log without an end whose lock is free is that of
 a deploy that was killed.
 """
 
@@ -99,7 +99,7 @@ class Attempt:
 
 @dataclass
 class DeployLog:
-    """The log of one function's deploy, which is written to. Whoever has it holds the lock of the function."""
+    """The log of one function's deploy, which is written to. Who has it holds the lock of the function."""
 
     workspace: Workspace
     name: str

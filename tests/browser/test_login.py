@@ -59,7 +59,7 @@ def test_login_lets_in_who_knows_the_password_and_out_again(guarded: tuple[Visit
     expect(page).to_have_title(re.compile("Log in"))
     visit.open("/functions")
     expect(page).to_have_title(re.compile("Log in"))
-    # Whoever has a copy of the session's cookie is out too.
+    # Who has a copy of the session's cookie is out too.
     page.context.add_cookies([{"name": one["name"], "value": one["value"], "url": visit.address} for one in copied])
     visit.open("/functions")
     expect(page).to_have_title(re.compile("Log in"))

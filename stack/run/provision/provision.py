@@ -140,7 +140,7 @@ def _provision_machine(source: str, *, yes: bool) -> None:
     try:
         machine = read_machine()
     except HostError:
-        # Whoever brought Docker to another system needs nothing from here.
+        # Who brought Docker to another system needs nothing from here.
         if not (holds(RECENT) and holds(EngineRuns())):
             raise
         console.success("Docker Engine, Compose and Buildx are there and recent enough.")

@@ -206,7 +206,7 @@ def _is_being_filled(path: Path) -> bool:
     try:
         return time.time() - path.stat().st_mtime < _LONGEST_FETCH
     except FileNotFoundError:
-        # Whoever filled it has moved it to its place.
+        # What filled it has moved it to its place.
         return True
 
 

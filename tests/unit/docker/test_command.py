@@ -13,7 +13,7 @@ from stack.docker.client import end_commands, follow_lines
 from stack.docker.engine import Engine
 from stack.errors import BuildError
 
-# Nobody waits for a command that was ended by its number.
+# No one waits for a command that was ended by its number.
 _ENDED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 

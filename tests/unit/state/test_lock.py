@@ -48,7 +48,7 @@ def test_a_glance_at_a_lock_keeps_no_one_waiting(
     workspace = Workspace(tmp_path)
     with ExitStack() as glance:
         glance.enter_context(try_lock(workspace, "stack"))
-        # Whoever waits for a moment finds that the glance is over.
+        # Who waits for a moment finds that the glance is over.
         monkeypatch.setattr("stack.state.lock.time.sleep", lambda _: glance.close())
         with lock(workspace, "stack"):
             assert capsys.readouterr().err == ""
