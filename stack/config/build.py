@@ -169,7 +169,7 @@ class Build(NuclioDocument):
     """The image that the function stands on; it needs Python and pip."""
     commands: list[str] = []
     """Shell commands, such as pip install pika; run before the files are copied, or after a line @nuclio.postCopy."""
-    directives: Directives = Directives()
+    directives: Directives = Directives.model_construct()
     script_paths: Annotated[list[str], Ignored()] = []
     added_paths: Annotated[list[str], Ignored()] = []
     dependencies: Annotated[list[str], Ignored("is for Java")] = []
@@ -179,7 +179,7 @@ class Build(NuclioDocument):
     offline: Annotated[bool, Ignored()] = False
     code_entry_type: CodeEntryType = ""
     """How the code is fetched; found out where left out."""
-    code_entry_attributes: CodeEntryAttributes = CodeEntryAttributes()
+    code_entry_attributes: CodeEntryAttributes = CodeEntryAttributes.model_construct()
     timestamp: Annotated[int, Ignored()] = 0
     build_timeout_seconds: Annotated[int, KUBERNETES] = 3600
     mode: Annotated[Literal["", "neverBuild", "alwaysBuild"], Ignored("has no effect: only what is new is built")] = ""

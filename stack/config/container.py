@@ -84,7 +84,7 @@ class PlatformAttributes(NuclioDocument):
     """Docker's part of the specification."""
 
     network: Annotated[str, Ignored("has no effect: functions share the stack's network")] = ""
-    restart_policy: RestartPolicy = RestartPolicy()
+    restart_policy: RestartPolicy = RestartPolicy.model_construct()
     health_check_interval: Interval = ""
     """How often Docker asks a running function whether it is well; 15s where left out."""
     mount_mode: Annotated[str, Ignored("is documented by Nuclio and not read")] = ""
@@ -93,7 +93,7 @@ class PlatformAttributes(NuclioDocument):
 class Platform(NuclioDocument):
     """The platform section."""
 
-    attributes: PlatformAttributes = PlatformAttributes()
+    attributes: PlatformAttributes = PlatformAttributes.model_construct()
 
 
 _PATH = r"/[^:]*"
@@ -235,4 +235,4 @@ class LoggerSink(NuclioDocument):
     sink: Annotated[str, Ignored("has no effect: log lines go to the container's standard output")] = ""
     encoding: Literal["console", "json"] = "console"
     """Lines for people, or JSON."""
-    attributes: SinkAttributes = SinkAttributes()
+    attributes: SinkAttributes = SinkAttributes.model_construct()

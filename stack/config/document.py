@@ -22,7 +22,11 @@ Result = TypeVar("Result")
 class Document(BaseModel):
     """A frozen part of a file that a person wrote; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, alias_generator=to_camel)
+    # A model is built when it is first used, which most tasks do with few of them; so a default that is a model is made
+    # by `model_construct`, which needs none that is built.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, alias_generator=to_camel, defer_build=True
+    )
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Return the document itself, which no one changes; pydantic would copy each default that no one set."""

@@ -113,7 +113,7 @@ class Spec(NuclioDocument):
     env: list[Variable] = []
     """The environment that the handler finds."""
     env_from: list[VariableSource] = []
-    resources: Resources = Resources()
+    resources: Resources = Resources.model_construct()
     image: ImageName = ""
     """An image that was built elsewhere and runs as it is; nothing is built."""
     image_hash: Annotated[str, KUBERNETES] = ""
@@ -131,16 +131,16 @@ class Spec(NuclioDocument):
     version: int = 0
     """What the handler finds in NUCLIO_FUNCTION_VERSION."""
     alias: Annotated[str, Ignored()] = ""
-    build: Build = Build()
+    build: Build = Build.model_construct()
     run_registry: Annotated[Registry, Ignored()] = ""
     image_pull_secrets: Annotated[str, KUBERNETES] = ""
     runtime_attributes: Annotated[dict[str, Any], Ignored()] = {}
     logger_sinks: list[LoggerSink] = []
     dealer_uri: Annotated[str, Ignored()] = Field("", alias="dealerURI")
-    platform: Platform = Platform()
+    platform: Platform = Platform.model_construct()
     readiness_timeout_seconds: int = Field(0, ge=0, le=_LONGEST_START)
     """How long the function may take to be ready after its start; 0 is 120."""
-    security_context: SecurityContext = SecurityContext()
+    security_context: SecurityContext = SecurityContext.model_construct()
     disable_default_http_trigger: bool = Field(False, alias="disableDefaultHTTPTrigger")
     """Give the function no http trigger where it names none."""
     disable_sensitive_fields_masking: Annotated[bool, Ignored()] = False
@@ -152,7 +152,7 @@ class Spec(NuclioDocument):
     service_type: Annotated[str, KUBERNETES] = ""
     image_pull_policy: Annotated[str, KUBERNETES] = ""
     service_account: Annotated[str, KUBERNETES] = ""
-    scale_to_zero: ScaleToZero = ScaleToZero()
+    scale_to_zero: ScaleToZero = ScaleToZero.model_construct()
     """When no container is left, where minReplicas is 0."""
     affinity: Annotated[dict[str, Any], KUBERNETES] = {}
     node_selector: Annotated[Labels, KUBERNETES] = {}
@@ -218,8 +218,8 @@ class FunctionConfig(NuclioDocument):
     """What Nuclio's tools write: nuclio.io/v1."""
     kind: str = ""
     """What Nuclio's tools write: NuclioFunction."""
-    metadata: Metadata = Metadata()
-    spec: Spec = Spec()
+    metadata: Metadata = Metadata.model_construct()
+    spec: Spec = Spec.model_construct()
     status: Annotated[dict[str, Any], Ignored("is written by a dashboard and not read")] = {}
 
     @model_validator(mode="before")

@@ -46,7 +46,7 @@ class Project(NuclioDocument):
     api_version: str = ""
     kind: str = ""
     metadata: ProjectMetadata
-    spec: ProjectSpec = ProjectSpec()
+    spec: ProjectSpec = ProjectSpec.model_construct()
     status: Annotated[dict[str, Any], Ignored("is written by a dashboard and not read")] = {}
 
 
@@ -88,8 +88,8 @@ class FunctionEvent(NuclioDocument):
 
     api_version: str = ""
     kind: str = ""
-    metadata: EventMetadata = EventMetadata()
-    spec: EventSpec = EventSpec()
+    metadata: EventMetadata = EventMetadata.model_construct()
+    spec: EventSpec = EventSpec.model_construct()
 
     @property
     def function(self) -> str:

@@ -328,21 +328,21 @@ class Settings(Document):
     """The namespace that functions see."""
     bind: IPv4Address = IPv4Address("127.0.0.1")
     """Where ports are published; anything wider needs `invoke credentials` first."""
-    ports: Ports = Ports()
-    images: Images = Images()
-    downloads: Downloads = Downloads()
-    logs: Logs = Logs()
-    defaults: Defaults = Defaults()
-    dashboard: Dashboard = Dashboard()
-    broker: Broker = Broker()
-    queue: Queue = Queue()
-    dead_letters: DeadLetters = Field(DeadLetters(), alias="dead_letters")
+    ports: Ports = Ports.model_construct()
+    images: Images = Images.model_construct()
+    downloads: Downloads = Downloads.model_construct()
+    logs: Logs = Logs.model_construct()
+    defaults: Defaults = Defaults.model_construct()
+    dashboard: Dashboard = Dashboard.model_construct()
+    broker: Broker = Broker.model_construct()
+    queue: Queue = Queue.model_construct()
+    dead_letters: DeadLetters = Field(DeadLetters.model_construct(), alias="dead_letters")
 
-    gateway: Gateway = Gateway()
+    gateway: Gateway = Gateway.model_construct()
     processor: Processor = Processor.TIDEGATE
     """What runs the handlers; `nuclio` is the original, where its registry can be reached. A function's annotation
     tidegate.io/processor chooses for it."""
-    allow: Allow = Allow()
+    allow: Allow = Allow.model_construct()
     revisions: int = Field(5, ge=1)
     """How many revisions of a function are kept, the one that runs included."""
 

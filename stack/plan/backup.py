@@ -22,7 +22,7 @@ KEPT_STATE = ("functions", "copies", "revisions", "replicas", "deploys", "source
 class Header(BaseModel):
     """What a file says of itself first."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     tidegate_backup: Literal[1] = 1
     """The format, which later releases that know it still read."""
@@ -35,7 +35,7 @@ class Header(BaseModel):
 class QueueCount(BaseModel):
     """How many messages a durable queue held: at least and at most, while the copy was made."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     least: int
     most: int
@@ -44,7 +44,7 @@ class QueueCount(BaseModel):
 class BrokerFacts(BaseModel):
     """The broker whose data it is."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     volume: str
     """Compose's name of the volume."""
@@ -58,7 +58,7 @@ class BrokerFacts(BaseModel):
 class Manifest(BaseModel):
     """What is in a backup."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     header: Header
     functions: dict[str, int] = {}
@@ -75,7 +75,7 @@ class Manifest(BaseModel):
 class Sealed(BaseModel):
     """What only the passphrase opens."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     manifest: str
     """The SHA-256 of the manifest, so that who does not know the passphrase can change nothing."""

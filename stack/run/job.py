@@ -31,7 +31,7 @@ _SIDE_BY_SIDE = 2
 class FunctionCommand(BaseModel):
     """What is to be done with a function; `number` is a revision, or how many containers."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     verb: Literal["deploy", "roll back", "scale", "delete", "remove"]
     name: str

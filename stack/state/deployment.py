@@ -34,7 +34,7 @@ AUTHOR = "TIDEGATE_AUTHOR"
 class Deployment(BaseModel):
     """A function as it was deployed, whatever became of its folder since."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     image: str

@@ -53,7 +53,7 @@ class CronAttributes(NuclioDocument):
     """Such as 500ms or 1h30m; wins over the schedule."""
     timezone: str = ""
     """The schedule's time zone, such as Europe/Rome; UTC where left out."""
-    event: CronEvent = CronEvent()
+    event: CronEvent = CronEvent.model_construct()
     """What the handler is given."""
     concurrency_policy: Annotated[str, Ignored("is for Kubernetes; one run at a time here")] = ""
     job_backoff_limit: Annotated[int, Ignored("is for Kubernetes")] = 2

@@ -41,7 +41,7 @@ class HttpAttributes(NuclioDocument):
     max_request_body_size: int = Field(4194304, gt=0)
     """Bytes; a larger body is refused."""
     reduce_memory_usage: Annotated[bool, Ignored()] = False
-    cors: Cors = Cors()
+    cors: Cors = Cors.model_construct()
     """Which pages of other sites may ask."""
     hide_traceback: bool | None = None
     """Keep what went wrong in a handler from all who call it (true), or from no one; it is in the log."""
@@ -65,7 +65,7 @@ class HttpTrigger(BaseTrigger):
     own_attributes: ClassVar[tuple[str, ...]] = ("port", "authentication")
 
     kind: Literal["http"]
-    attributes: HttpAttributes = HttpAttributes()
+    attributes: HttpAttributes = HttpAttributes.model_construct()
 
     @property
     def is_published(self) -> bool:

@@ -74,7 +74,7 @@ class RabbitTrigger(BaseTrigger):
     """The account at the broker; wins over the URL's."""
     password: str = ""
     """Its password; better a `secret`."""
-    attributes: RabbitAttributes = RabbitAttributes()
+    attributes: RabbitAttributes = RabbitAttributes.model_construct()
 
 
 MODEL = RabbitTrigger

@@ -30,7 +30,7 @@ class OtherTrigger(BaseTrigger):
     """A kind that Nuclio knows and this processor does not serve yet."""
 
     kind: str
-    attributes: AnyAttributes = AnyAttributes()
+    attributes: AnyAttributes = AnyAttributes.model_construct()
 
     @model_validator(mode="after")
     def _refuse(self) -> "OtherTrigger":

@@ -233,7 +233,7 @@ _SCRYPT_COST = 2**17
 class _LockedKey(BaseModel):
     """The key of a backup, as it is written: opened by a passphrase and this salt."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     salt: bytes
     scrypt_cost: int = Field(_SCRYPT_COST, ge=2**14, le=2**20)
