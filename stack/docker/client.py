@@ -8,6 +8,7 @@ Docker's context.
 import os
 import re
 import shutil
+import struct
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ from docker.errors import DockerException as ReadingError
 from python_on_whales import ClientNotFoundError, DockerClient
 from python_on_whales.client_config import ParsingError
 from python_on_whales.exceptions import DockerException
-from requests import RequestException
+from requests import RequestException, Response
 
 from stack.errors import BuildError, EngineError
 
@@ -129,8 +130,7 @@ def execute(container: str, *command: str) -> str:
     Raises:
         EngineError: it failed.
     """
-    with explained():
-        return str(docker_cli.container.execute(container, command))
+    return b"".join(stream_output(container, *command)).decode(errors="replace")
 
 
 def end_commands() -> None:
@@ -202,9 +202,11 @@ def require_version(name: str, version: str, minimum: tuple[int, int]) -> None:
 
 # Large enough to be few, small enough to have several in memory.
 CHUNK_BYTES = 16 * 2**20
+# Before each piece of a command's output: of which stream it is, and how long.
+_FRAME, _ERRORS = struct.Struct(">BxxxL"), 2
 
 
-def read_output(container: str, *command: str) -> Iterator[bytes]:
+def stream_output(container: str, *command: str) -> Iterator[bytes]:
     """Run a command in a container and yield what it writes, in pieces of CHUNK_BYTES.
 
     Raises:
@@ -213,15 +215,33 @@ def read_output(container: str, *command: str) -> Iterator[bytes]:
     with explained():
         run = docker_api().exec_create(container, list(command))["Id"]
         errors = bytearray()
-        yield from _regroup(_split_output(docker_api().exec_start(run, stream=True, demux=True), errors))
+        # docker-py's own call leaves its response to be closed by chance.
+        with docker_api().post(_find_url(f"exec/{run}/start"), json={"Detach": False}, stream=True) as answer:
+            _check(answer)
+            yield from _regroup(_read_frames(answer, errors))
         if docker_api().exec_inspect(run)["ExitCode"]:
             raise EngineError(explain(errors.decode(errors="replace")))
 
 
-def _split_output(pieces: Iterable[tuple[bytes | None, bytes | None]], errors: bytearray) -> Iterator[bytes]:
-    for output, said in pieces:
-        errors += said or b""
-        yield output or b""
+def _find_url(path: str) -> str:
+    """Return the address of a request that docker-py has no call for."""
+    return f"{docker_api().base_url}/v{docker_api().api_version}/{path}"
+
+
+def _check(answer: Response) -> None:
+    if not answer.ok:
+        raise EngineError(explain(answer.json()["message"]))
+
+
+def _read_frames(answer: Response, errors: bytearray) -> Iterator[bytes]:
+    """Yield what a command writes; what it says of errors goes elsewhere."""
+    while header := answer.raw.read(_FRAME.size):
+        stream, length = _FRAME.unpack(header)
+        content = answer.raw.read(length)
+        if stream == _ERRORS:
+            errors += content
+        else:
+            yield content
 
 
 def _regroup(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -253,10 +273,8 @@ def save_images(images: Sequence[str]) -> Iterator[bytes]:
     """
     with explained():
         # docker-py's own call knows one image only.
-        url = f"{docker_api().base_url}/v{docker_api().api_version}/images/get"
-        with docker_api().get(url, params={"names": list(images)}, stream=True) as answer:
-            if not answer.ok:
-                raise EngineError(explain(answer.json()["message"]))
+        with docker_api().get(_find_url("images/get"), params={"names": list(images)}, stream=True) as answer:
+            _check(answer)
             yield from answer.iter_content(CHUNK_BYTES)
 
 

@@ -14,7 +14,7 @@ from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from stack import console
-from stack.docker.client import docker_cli, execute, explained, read_output, unpack
+from stack.docker.client import docker_cli, execute, explained, stream_output, unpack
 from stack.docker.container import Container
 from stack.docker.stack import Stack
 from stack.docker.volume import Volume, copied_volume, create_volume, helper, list_volumes, remove_volume
@@ -43,7 +43,7 @@ class BrokerCopy:
 
     def read(self, key: bytes) -> Iterator[bytes]:
         """Yield the copy as a compressed tar, in pieces that only the key opens."""
-        tar = read_output(self.container, "tar", "-C", "/to", f"--exclude={_COOKIE}", "-cz", ".")
+        tar = stream_output(self.container, "tar", "-C", "/to", f"--exclude={_COOKIE}", "-cz", ".")
         return (encrypt(key, chunk) for chunk in tar)
 
 
