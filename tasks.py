@@ -37,7 +37,7 @@ def render(_: Context) -> None:
 @verb(help=_JSON)
 def plan(_: Context, json: bool = False) -> None:
     """Say what `up` and `deploy-function --all` would do; exit status 2 if that is anything."""
-    from stack.run.status import print_plan
+    from stack.run.plan import print_plan
 
     raise Exit(code=print_plan(as_json=json))
 
@@ -45,7 +45,7 @@ def plan(_: Context, json: bool = False) -> None:
 @verb()
 def up(_: Context) -> None:
     """Start the stack, wait until it is healthy, and say what runs where."""
-    from stack.run.status import bring_up_and_print
+    from stack.run.up import bring_up_and_print
 
     bring_up_and_print()
 
@@ -266,9 +266,13 @@ def scale_function(_: Context, name: str, replicas: str) -> None:
 @verb("name", help={"name": "a function whose revisions to list; all functions if left out", **_JSON})
 def functions(_: Context, name: str = "", json: bool = False) -> None:
     """List every function: its state, its address and its triggers; or the revisions of one."""
-    from stack.run.status import print_functions
+    from stack.run.function_status import print_functions
+    from stack.run.revision import print_revisions
 
-    print_functions(name, as_json=json)
+    if name:
+        print_revisions(name, as_json=json)
+    else:
+        print_functions(as_json=json)
 
 
 @verb(

@@ -271,11 +271,11 @@ def save_images(images: Sequence[str]) -> Iterator[bytes]:
     Raises:
         EngineError: one is not here.
     """
-    with explained():
-        # docker-py's own call knows one image only.
-        with docker_api().get(_find_url("images/get"), params={"names": list(images)}, stream=True) as answer:
-            _check(answer)
-            yield from answer.iter_content(CHUNK_BYTES)
+    names = {"names": list(images)}
+    # docker-py's own call knows one image only.
+    with explained(), docker_api().get(_find_url("images/get"), params=names, stream=True) as answer:
+        _check(answer)
+        yield from answer.iter_content(CHUNK_BYTES)
 
 
 def load_images(tar: Iterable[bytes]) -> None:

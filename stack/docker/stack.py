@@ -78,6 +78,8 @@ class Stack:
     engine: Engine
     is_lenient: bool = False
     """A function that is wrong and not deployed stands in no one's way."""
+    names_images: bool = True
+    """A function that is not deployed has the name of its image, for which all that goes into it is read."""
 
     @cached_property
     def accounts(self) -> Accounts:
@@ -149,10 +151,13 @@ class Stack:
     @cached_property
     def inputs(self) -> Inputs:
         """Return what the rendered tree depends on; a function that may not run is no part of it."""
-        allowed = [one for name, one in self.deployments.items() if name not in self.refused]
-        deployed = [self.deployed_service(deployment) for deployment in allowed]
-        services = sorted([*deployed, *self.undeployed], key=lambda service: service.plan.name)
+        services = sorted([*self.deployed_services, *self.undeployed], key=lambda service: service.plan.name)
         return replace(self.bare_inputs, services=tuple(services))
+
+    @cached_property
+    def deployed_services(self) -> tuple[Service, ...]:
+        """Return the services of those deployed functions that may run."""
+        return tuple(self.deployed_service(one) for name, one in self.deployments.items() if name not in self.refused)
 
     @cached_property
     def bare_inputs(self) -> Inputs:
@@ -220,7 +225,7 @@ class Stack:
         return plan_service(
             plan,
             self.settings,
-            image=function_image(plan, self.bare_inputs),
+            image=function_image(plan, self.bare_inputs) if self.names_images else "",
             vault=self.vault,
             is_deployed=False,
             kept_replicas=self.replicas.get(function.name),

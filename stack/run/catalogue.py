@@ -7,7 +7,7 @@ says so by `forget` and `forget_containers`.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from watchfiles import awatch
@@ -20,9 +20,17 @@ from stack.errors import EngineError, FunctionError
 from stack.plan.function_export import NuclioFunction
 from stack.plan.gateway import find_url
 from stack.run.function_snapshot import WATCHED, FunctionSnapshot, SnapshotCache
-from stack.run.function_status import BUILDING, State, describe_state
-from stack.run.job import Jobs
-from stack.state.deploy_log import Attempt, Entry, Result
+from stack.run.function_status import (
+    BUILDING,
+    ERROR,
+    NOT_DEPLOYED,
+    READY,
+    UNHEALTHY,
+    State,
+    find_running_state,
+)
+from stack.run.job import Job, Jobs
+from stack.state.deploy_log import ROLLBACK, Attempt, Entry, Result
 from stack.state.workspace import Workspace, make_folder
 
 # For how long something is believed: what is watched, in case that an event was lost; and what nothing tells of, such
@@ -201,3 +209,63 @@ def _record(stack: Stack, snapshot: FunctionSnapshot, state: State, containers: 
         note=snapshot.note,
         is_rolled_back=deployment is not None and bool(deployment.restores),
     )
+
+
+# Until Docker's own health check, too, says that a function is ready.
+_HEALTH_MILLISECONDS = 15_000
+
+
+def describe_state(snapshot: FunctionSnapshot, containers: Sequence[Container], job: Job | None) -> State:
+    """Say how a function is. A deploy that failed counts until the next, although what ran before runs on.
+
+    One that was to go back to an older revision does not: what runs is what its folder and its clients know.
+    """
+    last = snapshot.attempts[-1] if snapshot.attempts else None
+    state = _find_state(snapshot, last, containers, job)
+    at_work = [one for one in containers if one.is_ready or (state.word == READY and _has_just_started(last, one))]
+    return replace(state, ready=len(at_work))
+
+
+def _find_state(
+    snapshot: FunctionSnapshot, last: Attempt | None, containers: Sequence[Container], job: Job | None
+) -> State:
+    if _is_building(snapshot, job):
+        return State(BUILDING, is_settled=job is not None)
+    if snapshot.refusal:
+        return State(ERROR, snapshot.refusal)
+    if last and last.end and last.result is not Result.READY and not _is_lost_rollback(snapshot, last):
+        return State(ERROR, last.end.message)
+    if snapshot.deployed is None:
+        return State(ERROR, snapshot.problem) if snapshot.problem else State(NOT_DEPLOYED)
+    state = find_running_state(snapshot.deployed, snapshot.replicas, containers)
+    if state.word == READY:
+        return replace(state, message=_tell_lost_rollback(last))
+    if state.word == UNHEALTHY and any(_has_just_started(last, one) for one in containers):
+        return State(READY, is_settled=False)
+    return state
+
+
+def _is_lost_rollback(snapshot: FunctionSnapshot, last: Attempt) -> bool:
+    """Return whether the last deploy was a rollback that failed: the function is as it was before."""
+    return snapshot.deployed is not None and last.begin.reason.startswith(ROLLBACK)
+
+
+def _is_building(snapshot: FunctionSnapshot, job: Job | None) -> bool:
+    begun = snapshot.attempts[-1].begin.time if snapshot.attempts else 0.0
+    return snapshot.is_being_deployed or (job is not None and job.is_deploy and begun < job.began)
+
+
+def _has_just_started(last: Attempt | None, container: Container) -> bool:
+    """Return whether a deploy has seen a container ready of late, which Docker's own health check has not yet."""
+    is_new = last is not None and last.end is not None and _age(last.end.time) < _HEALTH_MILLISECONDS
+    return is_new and container.is_running and container.health == "starting"
+
+
+def _tell_lost_rollback(last: Attempt | None) -> str:
+    if last is None or last.end is None or last.result is Result.READY:
+        return ""
+    return f"The last {last.begin.reason} failed: {last.end.message}"
+
+
+def _age(milliseconds: float) -> float:
+    return time.time() * 1000 - milliseconds

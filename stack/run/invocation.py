@@ -20,7 +20,14 @@ from stack.errors import FunctionError
 from stack.plan.function import service_name
 from stack.plan.gateway import OWN_HEADER, PORT
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.run.function_status import FunctionStatus, list_functions
+from stack.run.function_status import (
+    NOT_DEPLOYED,
+    READY,
+    SCALED_TO_ZERO,
+    STANDBY,
+    FunctionStatus,
+    list_functions,
+)
 from stack.state.access import show_proof
 from stack.state.http_client import explain, open_local_pool
 from stack.state.vault import function_signature_key
@@ -165,18 +172,18 @@ def _find_address(name: str) -> str:
 def _explain(function: FunctionStatus) -> str:
     """Return why a function cannot be called, or nothing."""
     name = function.name
-    if function.state == "not deployed":
+    if function.state == NOT_DEPLOYED:
         return f"is not deployed. Type `invoke deploy-function {name}`, then this again."
-    if function.state == "standby":
+    if function.state == STANDBY:
         return "is disabled: its function.yaml says `disable: true`."
     if not function.url:
         return "has no http trigger that is published, so only its other triggers call it."
-    if function.state == "scaledToZero":
+    if function.state == SCALED_TO_ZERO:
         # Where the scaler has done that, the gateway wakes it.
         return ""
     if not function.replicas:
         return "does not run. Type `invoke up`, then this again."
-    if function.state != "ready":
+    if function.state != READY:
         return f"is {function.state}. `invoke logs {name}` tells why."
     return ""
 

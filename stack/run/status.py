@@ -1,32 +1,27 @@
-"""What the user is told of the stack and its functions, and of what would be done to them."""
+"""What runs, how it is, and where it answers."""
 
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 from stack import console
-from stack.config.source import function_folders
-from stack.contract import HTTP_PORT
-from stack.docker.container import Container
+from stack.contract import HEALTH_PORT, HTTP_PORT
+from stack.docker.container import Container, ask
+from stack.docker.container import find_url as find_container_url
+from stack.docker.engine import Engine
 from stack.docker.image import describe_age, find_age
 from stack.docker.stack import Stack, open_stack, warn_refused
-from stack.plan.account import ADMINISTRATOR
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
-from stack.plan.diff import DEPLOY, Action, Change, find_deploys
 from stack.plan.function import count_dead_letters
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import find_url
 from stack.plan.metrics import Handling, Trouble, find_handling_troubles
 from stack.plan.render import DASHBOARD_PORT
 from stack.plan.runtime.registry import explain_version
-from stack.plan.stack import Service
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
-from stack.run.function_status import Figures, list_functions, print_functions_table, read_figures
-from stack.run.revision import print_revisions
-from stack.run.up import Survey, bring_up, survey
-from stack.state.deployment import load_deployments
 
 # The broker's ports, and the service that publishes each.
 _BROKER_PORTS = (
@@ -36,25 +31,46 @@ _BROKER_PORTS = (
 )
 
 
-def bring_up_and_print() -> None:
-    """Bring the stack up, and say what runs where and what to type next."""
-    stack = bring_up()
-    containers = stack.engine.containers()
-    _print_services(containers, _find_urls(stack, containers))
-    _tell_login(stack)
-    console.say("Next: `invoke deploy-function --all`, or `invoke demo` to see it work.")
+@dataclass(frozen=True)
+class Figures:
+    """One container's figures since it started; `reason` is why it cannot handle events, empty when it can."""
+
+    reason: str = ""
+    refusal: str = ""
+    """Which queue of failed messages the broker refuses, and why; empty when it does not."""
+    events: int = 0
+    failures: int = 0
+    rate: float = 0.0
+    """Events a second, over the last minute."""
+    in_flight: int = 0
+    retried: int = 0
+    dead_lettered: int = 0
+    reconnects: int = 0
+    restarts: int = 0
+    busy_seconds: float = 0.0
+    """How long the longest event in progress has taken so far."""
+    stuck_workers: int = 0
+    """How many workers have been at one event for more than a minute."""
+    recent_events: int = 0
+    recent_failures: int = 0
+    """Of the last fifty events or a little more, how many failed."""
+
+    @property
+    def handling(self) -> Handling:
+        """Return how its handlers do."""
+        return Handling(self.busy_seconds, self.stuck_workers, self.recent_events, self.recent_failures, self.refusal)
 
 
 def print_status(*, as_json: bool) -> None:
     """Show every container of the stack, and what each function has done since its container started."""
-    stack = open_stack()
+    stack = replace(open_stack(is_lenient=True), names_images=False)
     stack.engine.check_engine()
     containers = sorted(stack.engine.containers(), key=lambda one: one.service)
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(read_figures, stack.engine, containers)
+        asked = pool.submit(fetch_figures, stack.engine, containers)
         broker = _survey_broker(stack, containers)
     figures = asked.result()
-    urls = _find_urls(stack, containers)
+    urls = find_urls(stack, containers)
     dead = _count_dead_letters(stack, broker)
     if as_json:
         times = stack.engine.image_times(one.image for one in containers)
@@ -82,33 +98,6 @@ def _date(container: Container, times: Mapping[str, datetime]) -> dict[str, str]
     return {"image_created": made.isoformat(timespec="seconds")} if made else {}
 
 
-def print_functions(name: str, *, as_json: bool) -> None:
-    """Show every function, or the revisions of one."""
-    if name:
-        print_revisions(name, as_json=as_json)
-        return
-    functions = list_functions()
-    if as_json:
-        console.show_json([_leave_out(asdict(one), "note") for one in functions])
-    elif functions:
-        print_functions_table(functions)
-    else:
-        console.say("There is no function yet; functions/NAME/function.yaml describes one.")
-
-
-def _leave_out(document: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """Return a document without those of these keys that say nothing."""
-    return {key: value for key, value in document.items() if value or key not in keys}
-
-
-def _print_services(containers: Sequence[Container], urls: Mapping[str, str]) -> None:
-    rows = [
-        {"service": one.service, "state": one.condition, "answers at": _address(one, urls)}
-        for one in sorted(containers, key=lambda one: one.service)
-    ]
-    console.show_table(("service", "state", "answers at"), rows)
-
-
 def _print_status(containers: Sequence[Container], figures: Mapping[str, Figures], urls: Mapping[str, str]) -> None:
     rows = []
     for one in containers:
@@ -117,7 +106,7 @@ def _print_status(containers: Sequence[Container], figures: Mapping[str, Figures
             {
                 "service": one.service,
                 "state": f"not ready: {found.reason}" if found and found.reason else one.condition,
-                "answers at": _address(one, urls),
+                "answers at": find_address(one, urls),
                 "events": str(found.events) if found else "-",
                 "failures": str(found.failures) if found else "-",
                 "per second": f"{found.rate:.1f}" if found else "-",
@@ -132,14 +121,14 @@ def _print_status(containers: Sequence[Container], figures: Mapping[str, Figures
 
 
 def _survey_broker(stack: Stack, containers: Sequence[Container]) -> BrokerSurvey:
-    """Ask the broker, if it runs; a function that is wrong and not deployed does not matter."""
+    """Ask the broker, if it runs."""
     is_there = any(one.service == SERVICE and one.is_ready for one in containers)
-    return survey_stack_broker(replace(stack, is_lenient=True)) if is_there else BrokerSurvey()
+    return survey_stack_broker(stack) if is_there else BrokerSurvey()
 
 
 def _count_dead_letters(stack: Stack, broker: BrokerSurvey) -> dict[str, int]:
     """Return how many dead letters lie in the queues of each function that has some, by the name of its service."""
-    plans = [one.plan(stack.settings) for one in load_deployments(stack.workspace).values()]
+    plans = [one.plan(stack.settings) for one in stack.deployments.values()]
     counts = {plan.service: count_dead_letters(plan, broker.messages) for plan in plans}
     return {name: count for name, count in counts.items() if count}
 
@@ -171,16 +160,6 @@ def _find_troubles(containers: Sequence[Container], figures: Mapping[str, Figure
     return [trouble for name, handling in sums.items() for trouble in find_handling_troubles(name, handling)]
 
 
-def _tell_login(stack: Stack) -> None:
-    if stack.credentials.is_guest:
-        console.note("The broker's user and password are guest and guest; only this machine can reach it.")
-    else:
-        console.note(
-            f"The broker's user is {stack.credentials.username}; "
-            f"its password is in {stack.workspace.secrets / 'broker.password'}."
-        )
-
-
 def _describe(
     container: Container, figures: Figures | None, urls: Mapping[str, str], notes: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -191,7 +170,7 @@ def _describe(
         "health": container.health,
         "status": container.status,
         "image": container.image,
-        "address": _address(container, urls),
+        "address": find_address(container, urls),
         **({"python": container.python, "wanted_python": container.wanted_python} if container.function else {}),
         **(asdict(figures) if figures else {}),
         **({"problems": _describe_troubles(container.function, figures)} if figures else {}),
@@ -203,12 +182,12 @@ def _describe_troubles(name: str, figures: Figures) -> list[dict[str, str]]:
     return [trouble.as_document() for trouble in find_handling_troubles(name, figures.handling)]
 
 
-def _find_urls(stack: Stack, containers: Sequence[Container]) -> dict[str, str]:
+def find_urls(stack: Stack, containers: Sequence[Container]) -> dict[str, str]:
     """Return where the gateway has each function that is deployed, and the broker's pages: by the name of its service.
 
     The broker's address has all its ports on this machine.
     """
-    plans = (one.plan(stack.settings) for one in load_deployments(stack.workspace).values())
+    plans = (one.plan(stack.settings) for one in stack.deployments.values())
     urls = {one.service: find_url(one, stack.settings) for one in plans}
     parts = [
         f"{scheme}{address}"
@@ -219,70 +198,61 @@ def _find_urls(stack: Stack, containers: Sequence[Container]) -> dict[str, str]:
     return urls | ({SERVICE: "  ".join(parts)} if parts else {})
 
 
-def _address(container: Container, urls: Mapping[str, str]) -> str:
+def find_address(container: Container, urls: Mapping[str, str]) -> str:
+    """Return where a container answers on this machine; nothing if it does not."""
     if container.service in urls:
         return urls[container.service]
     address = container.address(HTTP_PORT) or container.address(DASHBOARD_PORT)
     return f"http://{address}" if address else ""
 
 
-# Exit statuses: nothing to do, and something.
-_SETTLED, _PENDING = 0, 2
+# Characters of a container's id, by which Docker's network knows it too.
+_SHORT_ID = 12
+_OK, _TIMEOUT_SECONDS = 200, 0.5
 
 
-def print_plan(*, as_json: bool) -> int:
-    """Show what `up` and `deploy-function --all` would do; return the exit status, which is 2 if that is anything.
+def fetch_figures(engine: Engine, containers: Sequence[Container]) -> dict[str, Figures]:
+    """Ask every function's container at once; return the figures of those that answer, by id.
 
-    Raises:
-        StackError: something that is wished is wrong, or Docker does not answer.
+    Where this machine does not reach Docker's network, one of them is made to ask the others.
     """
-    stack = open_stack()
-    warn_refused(stack)
-    changes = find_plan(stack)
-    pending = [one for one in changes if one.action is not Action.KEEP]
-    if as_json:
-        console.show_json([one.as_document() for one in changes])
-    elif pending:
-        rows = [{name: str(value) for name, value in one.as_document().items()} for one in pending]
-        console.show_table(("action", "subject", "task", "reason"), rows)
-        console.note(f"{len(changes) - len(pending)} more stay as they are.")
-    else:
-        console.say("Everything is as it should be; there is nothing to do.")
-    for name, text in stack.notes.items() if not as_json else ():
-        console.note(f"{name} {text}.")
-    return _PENDING if pending else _SETTLED
+    running = [one for one in containers if one.function and one.is_running]
+    with ThreadPoolExecutor(len(running) or 1) as pool:
+        answers = zip(running, pool.map(_fetch_state, running), strict=True)
+        states = {one.id: state for one, state in answers if state}
+    if silent := [one for one in running if one.id not in states]:
+        states |= _ask_within(engine, silent)
+    return {id_: _read(state) for id_, state in states.items()}
 
 
-def find_plan(stack: Stack) -> tuple[Change, ...]:
-    """Find what `up` and a deploy of all functions would do; change nothing."""
-    deployed = [one for one in stack.inputs.services if one.is_deployed]
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(survey_stack_broker, stack)
-        found = survey(stack)
-        deploys = find_deploys([*_plan_deployed(stack), *stack.undeployed], deployed)
-    told = _tell_notes(stack, deploys)
-    return (*found.changes, *found.edits, *_plan_broker(stack, found, asked.result()), *told)
+def _fetch_state(container: Container) -> dict[str, object]:
+    """Return what a container tells of itself; nothing if it cannot, or cannot be reached."""
+    if not container.network_address:
+        return {}
+    try:
+        answer = ask(find_container_url(container.network_address, HEALTH_PORT, "/status"), _TIMEOUT_SECONDS)
+    except OSError:
+        return {}
+    return _parse(answer.data) if answer.status == _OK else {}
 
 
-def _tell_notes(stack: Stack, deploys: Sequence[Change]) -> tuple[Change, ...]:
-    """Return what a deploy of all functions would do, which leaves those alone that were rolled back."""
-    left = {name: Change(name, Action.KEEP, text, DEPLOY) for name, text in stack.notes.items()}
-    gone = [change for name, change in left.items() if name not in {one.subject for one in deploys}]
-    return (*(left.get(one.subject, one) for one in deploys), *gone)
+def _ask_within(engine: Engine, containers: Sequence[Container]) -> dict[str, dict[str, object]]:
+    """Have one container ask all of these."""
+    hosts = {one.id: one.id[:_SHORT_ID] for one in containers}
+    asker = next((one for one in containers if one.is_ready), containers[0])
+    states = _parse(engine.execute(asker, "processor", "--states", *hosts.values()))
+    return {id_: state for id_, host in hosts.items() if isinstance(state := states.get(host), dict)}
 
 
-def _plan_broker(stack: Stack, found: Survey, broker: BrokerSurvey) -> tuple[Change, ...]:
-    """Return what would be done at the broker; of one that does not run, its container is told of already."""
-    if not any(one.service == SERVICE and one.is_ready for one in found.containers):
-        return ()
-    if broker.problem and not broker.is_locked:
-        console.warn(f"What is at the broker is not compared: {broker.problem}")
-    for one in broker.troubles:
-        console.warn(f"{one.subject} {one.what} {one.advice}")
-    return broker.changes(ADMINISTRATOR)
+def _parse(text: str | bytes) -> dict[str, object]:
+    """Return what a container tells; nothing where it cannot, such as one made by an older release."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
-def _plan_deployed(stack: Stack) -> tuple[Service, ...]:
-    """Return the services of deployed functions as they are in their folders; one whose folder is gone runs on."""
-    folders = function_folders(stack.workspace.root)
-    return stack.planned_services([folder for name, folder in folders.items() if name in stack.deployments])
+def _read(state: dict[str, object]) -> Figures:
+    known = {field.name for field in fields(Figures)}
+    return Figures(**{name: value for name, value in state.items() if name in known})  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ from stack.rabbitmq.drift import mend_stack_broker
 from stack.run.image import keep_revisions, prune_attempts
 from stack.run.interruption import interruptible
 from stack.run.stack import write_stack
+from stack.run.status import find_address, find_urls
 from stack.state.deployment import list_unreadable
 from stack.state.host import check_ports, check_space
 from stack.state.lock import stack_lock
@@ -281,3 +282,30 @@ def _as_running(container: Container) -> Running:
 
 def _name_some(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"
+
+
+def bring_up_and_print() -> None:
+    """Bring the stack up, and say what runs where and what to type next."""
+    stack = bring_up()
+    containers = stack.engine.containers()
+    _print_services(containers, find_urls(stack, containers))
+    _tell_login(stack)
+    console.say("Next: `invoke deploy-function --all`, or `invoke demo` to see it work.")
+
+
+def _print_services(containers: Sequence[Container], urls: Mapping[str, str]) -> None:
+    rows = [
+        {"service": one.service, "state": one.condition, "answers at": find_address(one, urls)}
+        for one in sorted(containers, key=lambda one: one.service)
+    ]
+    console.show_table(("service", "state", "answers at"), rows)
+
+
+def _tell_login(stack: Stack) -> None:
+    if stack.credentials.is_guest:
+        console.note("The broker's user and password are guest and guest; only this machine can reach it.")
+    else:
+        console.note(
+            f"The broker's user is {stack.credentials.username}; "
+            f"its password is in {stack.workspace.secrets / 'broker.password'}."
+        )

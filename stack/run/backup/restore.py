@@ -23,7 +23,7 @@ from stack.rabbitmq.data import note_data
 from stack.run.backup.archive import Backup, check_beginning, decrypt, load_passphrase, read_backup, reading
 from stack.run.backup.broker import fill_volume, read_version
 from stack.run.interruption import interruptible
-from stack.run.status import bring_up_and_print
+from stack.run.up import bring_up_and_print
 from stack.state.deployment import list_deployed
 from stack.state.host import find_architecture
 from stack.state.lock import stack_lock

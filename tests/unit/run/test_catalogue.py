@@ -14,9 +14,9 @@ from stack.docker.container import Container
 from stack.docker.stack import Stack, open_stack
 from stack.errors import FunctionError
 from stack.plan.function import FunctionPlan
-from stack.run.catalogue import Catalogue
+from stack.run.catalogue import Catalogue, describe_state
 from stack.run.function_snapshot import FunctionSnapshot
-from stack.run.function_status import State, describe_state
+from stack.run.function_status import State
 from stack.run.job import Jobs
 from stack.state.deploy_log import DeployLog, Result, find_attempt, note_failure
 from stack.state.deployment import record_deployment
