@@ -12,7 +12,7 @@ from stack.demo.state import DemoRunner
 from stack.docker.stack import Stack, open_stack
 from stack.errors import StackError
 from stack.live.broadcaster import Broadcaster
-from stack.plan.metrics import Trouble, find_handling_troubles, read_handling
+from stack.plan.trouble import Trouble, find_handling_troubles, read_handling
 from stack.rabbitmq.management import Broker, find_broker, find_device_broker
 from stack.rabbitmq.simulator import Simulator
 from stack.run.catalogue import Catalogue, FunctionRecord

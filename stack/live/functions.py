@@ -13,7 +13,8 @@ from stack.errors import BrokerError
 from stack.live.docker import FAILURES, AsyncEngine, Instance, Usage
 from stack.live.metrics import CounterHistory, Look, fetch_metrics, find_milliseconds
 from stack.plan.function import count_dead_letters
-from stack.plan.metrics import Counters, Handling, read_condition, read_counters
+from stack.plan.metrics import Counters, read_condition, read_counters
+from stack.plan.trouble import Handling
 from stack.rabbitmq.management_async import Management
 
 # Seconds over which rates are told, and between two looks that are kept for it.

@@ -16,7 +16,7 @@ from pika.exceptions import (
 )
 
 from stack.errors import BrokerError
-from stack.plan.metrics import NODE_COLUMNS, find_alarms
+from stack.plan.trouble import NODE_COLUMNS, find_alarms
 from stack.rabbitmq.management import Broker
 
 # Seconds for which the broker may take nothing: an alarm is often over sooner.

@@ -21,7 +21,7 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import files_digest, function_image, render_broker, stack_images
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
-from stack.rabbitmq.drift import mend_functions
+from stack.rabbitmq.repair import mend_functions
 from stack.rabbitmq.stale_topology import clear_after_deploy
 from stack.run.deploy_progress import READY, DeployProgress, keep_progress
 from stack.run.function import check_function_queues, explain_fetched, plan_folder

@@ -18,9 +18,9 @@ from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import count_dead_letters
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import find_url
-from stack.plan.metrics import Handling, Trouble, find_handling_troubles
 from stack.plan.render import DASHBOARD_PORT
 from stack.plan.runtime.registry import explain_version
+from stack.plan.trouble import Handling, Trouble, find_handling_troubles
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
 
 # The broker's ports, and the service that publishes each.

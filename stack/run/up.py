@@ -20,7 +20,7 @@ from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, check_exposure, find_definitions
 from stack.rabbitmq.data import check_data, load_data, note_running_data
-from stack.rabbitmq.drift import mend_stack_broker
+from stack.rabbitmq.repair import mend_stack_broker
 from stack.run.image import keep_revisions, prune_attempts
 from stack.run.interruption import interruptible
 from stack.run.stack import write_stack

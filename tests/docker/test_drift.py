@@ -19,8 +19,9 @@ from stack.plan.account import ADMINISTRATOR
 from stack.plan.broker import Credentials, hash_password
 from stack.rabbitmq import connection
 from stack.rabbitmq.dead_letter import Choice, replay_letters
-from stack.rabbitmq.drift import mend_stack_broker, survey_stack_broker
+from stack.rabbitmq.drift import survey_stack_broker
 from stack.rabbitmq.management import find_broker
+from stack.rabbitmq.repair import mend_stack_broker
 from stack.state.workspace import Workspace as StackWorkspace
 from tests.docker.workspace import Workspace, fetch, run_docker, wait_until
 

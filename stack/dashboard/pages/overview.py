@@ -15,7 +15,6 @@ from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
 from stack.dashboard.services import Services
 from stack.plan.diagram import HEIGHT, WIDTH, lay_out
-from stack.plan.metrics import find_handling_troubles, read_handling
 from stack.plan.topology import (
     FUNCTION,
     OUTPUT,
@@ -28,6 +27,7 @@ from stack.plan.topology import (
     gather,
     output_names,
 )
+from stack.plan.trouble import find_handling_troubles, read_handling
 from stack.run.catalogue import FunctionRecord
 from stack.run.function_status import READY
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stack.plan.metrics import find_alarms, find_blocked, find_growing
+from stack.plan.trouble import find_alarms, find_blocked, find_growing
 
 
 def test_alarms_say_what_to_do() -> None:

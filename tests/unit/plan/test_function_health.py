@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.plan.metrics import Handling, find_handling_troubles, read_handling
+from stack.plan.trouble import Handling, find_handling_troubles, read_handling
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,125 @@
+"""The stack's broker made as it is declared, by `up` and by deploys."""
+
+from collections.abc import Sequence
+
+from stack import console
+from stack.contract import RETRY
+from stack.docker.stack import Stack
+from stack.errors import BrokerError
+from stack.plan.broker import SERVICE
+from stack.plan.definitions import BINDING, EXCHANGE, QUEUE, Document, Kind, as_document
+from stack.plan.diff import Action
+from stack.plan.drift import Difference
+from stack.plan.render import DEFINITIONS, render_broker
+from stack.plan.stack import Service
+from stack.rabbitmq.account import find_keys
+from stack.rabbitmq.drift import Declared, find_broker_drift, read_declared_of, read_stack_declared
+from stack.rabbitmq.management import DENIED, Broker, RefusedError, find_broker
+from stack.rabbitmq.replacement import declare_exchange, import_definitions, replace_queue, replace_retry_queue
+from stack.rabbitmq.transfer import Rewrite, keep_origin
+
+# What is declared may depend on what was missing: topic permissions are removed all of a user's at once, for one.
+_ROUNDS = 2
+
+
+def mend_broker(broker: Broker, declared: Declared, rewrite: Rewrite) -> bool:
+    """Make what is there what is declared; return whether there was anything to do. What cannot be done is warned of.
+
+    Raises:
+        BrokerError: the broker does not answer, or refuses.
+    """
+    drift = first = find_broker_drift(broker, declared)
+    for one in first:
+        console.note(f"{one.subject}: {one.action}: {one.reason}.")
+    for _ in range(_ROUNDS):
+        if drift:
+            _mend(broker, declared, drift, rewrite)
+            drift = find_broker_drift(broker, declared)
+    for one in drift:
+        console.warn(f"{one.subject} {one.reason}, still.")
+    return bool(first)
+
+
+def _mend(broker: Broker, declared: Declared, drift: Sequence[Difference], rewrite: Rewrite) -> None:
+    """Remove what is not to be, then make what others depend on first, and bindings last."""
+    for one in drift:
+        if one.action is Action.REMOVE:
+            broker.request("DELETE", one.kind.find_path(one.document))
+    made = [one for one in drift if one.action is not Action.REMOVE]
+    plain = [one for one in made if one.kind not in (EXCHANGE, BINDING) and not _is_replaced_queue(one)]
+    import_definitions(broker, as_document([(one.kind, one.document) for one in plain]))
+    for one in sorted(filter(_is_replaced_queue, made), key=_is_of_retries):
+        _try_replace(broker, one, rewrite)
+    for one in made:
+        if one.kind is EXCHANGE:
+            declare_exchange(broker, one.document, _bindings_of(declared, one.document))
+    bindings: list[tuple[Kind, Document]] = [(BINDING, one.document) for one in made if one.kind is BINDING]
+    import_definitions(broker, as_document(bindings))
+
+
+def _is_replaced_queue(one: Difference) -> bool:
+    return one.kind is QUEUE and one.action is Action.REPLACE
+
+
+def _is_of_retries(one: Difference) -> bool:
+    return RETRY in one.document["name"]
+
+
+def _try_replace(broker: Broker, one: Difference, rewrite: Rewrite) -> None:
+    """Replace a queue; where that cannot be done now, no message is lost, and the others are mended."""
+    replace = replace_retry_queue if _is_of_retries(one) else replace_queue
+    try:
+        with console.working(f"Moving what is in the {one.subject}"):
+            replace(broker, one.document, rewrite)
+    except BrokerError as error:
+        console.warn(str(error))
+
+
+def _bindings_of(declared: Declared, exchange: Document) -> list[Document]:
+    return [one for one in declared.definitions.of(BINDING).values() if one["source"] == exchange["name"]]
+
+
+# Where the broker's container has the definitions.
+_MOUNTED = "/etc/rabbitmq/definitions"
+
+
+def mend_stack_broker(stack: Stack) -> bool:
+    """Make the broker what is declared, and return whether it was not; why that cannot be done is only told."""
+    declared, broker = read_stack_declared(stack), find_broker(stack)
+    is_let_in = _is_locked(broker) and _let_in(stack, broker)
+    return _try_mend(stack, broker, declared, stack.inputs.services) or is_let_in
+
+
+def mend_functions(stack: Stack, services: Sequence[Service]) -> None:
+    """Make what functions declare be at the broker; functions declare it themselves, but only when they connect."""
+    _try_mend(stack, find_broker(stack), read_declared_of(services), services)
+
+
+def _try_mend(stack: Stack, broker: Broker, declared: Declared, services: Sequence[Service]) -> bool:
+    try:
+        return mend_broker(broker, declared, keep_origin(find_keys(stack, services)))
+    except BrokerError as error:
+        console.warn(f"The broker was not compared with what is declared: {error}")
+        return False
+
+
+def _is_locked(broker: Broker) -> bool:
+    """Return whether the broker is there and refuses our account."""
+    try:
+        broker.request("GET", "/api/definitions")
+    except RefusedError as error:
+        return error.code in DENIED
+    except BrokerError:
+        return False
+    return False
+
+
+def _let_in(stack: Stack, broker: Broker) -> bool:
+    """Have the broker make our account again by its own command, which needs none."""
+    console.note(f"user {broker.credentials.username}: change: is not let in as administrator.")
+    first = min(path for path in render_broker(stack.inputs) if path.startswith(DEFINITIONS))
+    running = [one for one in stack.engine.containers() if one.service == SERVICE and one.is_running]
+    for container in running[:1]:
+        file = f"{_MOUNTED}/{first.rpartition('/')[2]}"
+        stack.engine.execute(container, "rabbitmqctl", "import_definitions", file)
+    return bool(running)
