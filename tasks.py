@@ -3,6 +3,7 @@
 from invoke import Context, Exit
 
 from stack.cli import build_namespace, verb
+from stack.demo.tasks import client, demo, logger
 from stack.dev.tasks import developers
 
 _NAME = {"name": "the function's name"}
@@ -269,65 +270,7 @@ def functions(_: Context, name: str = "", json: bool = False) -> None:
     from stack.run.function_status import print_functions
     from stack.run.revision import print_revisions
 
-    if name:
-        print_revisions(name, as_json=json)
-    else:
-        print_functions(as_json=json)
-
-
-@verb(
-    help={
-        "count": "how many readings",
-        "rate": "readings a second; 0 is as fast as it can",
-        "protocol": "amqp or mqtt",
-        "sensors": "how many sensors take turns",
-    }
-)
-def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp", sensors: int = 1) -> None:
-    """Send random temperatures, as a device would."""
-    from stack.plan.device import SendRequest
-    from stack.run.device import send_and_print
-
-    send_and_print(SendRequest(count, rate, protocol, sensors))
-
-
-@verb(
-    help={
-        "count": "how many messages to wait for; 0 goes on until Ctrl-C",
-        "output": "keep them in this file: .jsonl, .csv or .sqlite",
-    }
-)
-def logger(_: Context, count: int = 0, output: str = "") -> None:
-    """Print what the functions say on iot/logs, and keep it if told to."""
-    from stack.run.device import log_feedback
-
-    log_feedback(count, output)
-
-
-@verb(
-    help={
-        "count": "how many readings; over both protocols, so many over each",
-        "rate": "readings a second; 0 is as fast as it can",
-        "protocol": "amqp, mqtt or both",
-        "sensors": "how many sensors take turns",
-        "down": "stop the stack at the end",
-        **_JSON,
-    }
-)
-def demo(
-    _: Context,
-    count: int = 20,
-    rate: float = 5.0,
-    protocol: str = "amqp",
-    sensors: int = 1,
-    down: bool = False,
-    json: bool = False,
-) -> None:
-    """Run the temperature example from end to end, and tell what became of each reading."""
-    from stack.demo.demo import run_demo
-    from stack.plan.device import SendRequest
-
-    run_demo(SendRequest(count, rate, protocol, sensors), down=down, as_json=json)
+    print_revisions(name, as_json=json) if name else print_functions(as_json=json)
 
 
 @verb(
@@ -401,12 +344,9 @@ def run_function(_: Context, name: str, port: int = 0, broker: str = "", event: 
 @verb(help={"stack": "that of stack.yaml"})
 def function_schema(_: Context, stack: bool = False) -> None:
     """Print the JSON Schema of function.yaml, with which an editor completes and checks it."""
-    from stack import console
-    from stack.config.function import FunctionConfig
-    from stack.config.schema import describe_document
-    from stack.config.settings import Settings
+    from stack.config.schema import print_schema
 
-    console.show_json(describe_document(Settings if stack else FunctionConfig))
+    print_schema(of_stack=stack)
 
 
 @verb(

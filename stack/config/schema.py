@@ -10,7 +10,10 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
+from stack import console
 from stack.config.document import Document, NuclioDocument
+from stack.config.function import FunctionConfig
+from stack.config.settings import Settings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -20,6 +23,11 @@ _NULL = {"type": "null"}
 _TEXTS = ["string", "number", "boolean"]
 # What a schema says of a value without asking anything of it.
 _NOTES = frozenset({"default", "description", "title", "examples", "deprecated"})
+
+
+def print_schema(*, of_stack: bool) -> None:
+    """Print the JSON Schema of function.yaml, or of stack.yaml."""
+    console.show_json(describe_document(Settings if of_stack else FunctionConfig))
 
 
 def describe_document(model: type[Document]) -> dict[str, Any]:

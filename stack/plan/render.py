@@ -117,44 +117,50 @@ def render(inputs: Inputs) -> Files:
     return files
 
 
+# What the Compose file calls the stack's own parts, whatever the settings.
+_NAMES = {
+    "broker": SERVICE,
+    "scaler": SCALER,
+    "dashboard": DASHBOARD,
+    "dashboard_port": DASHBOARD_PORT,
+    "gateway": GATEWAY,
+    "gateway_port": PORT,
+    "management_port": MANAGEMENT_PORT,
+    "metrics_port": METRICS_PORT,
+    "login_folder": LOGIN_FOLDER,
+    "login_mounted": LOGIN_MOUNTED,
+    "control_network": CONTROL_NETWORK,
+    "control_host": CONTROL_HOST,
+    "files_label": FILES_LABEL,
+    "definition_label": DEFINITION_LABEL,
+    "secrets_label": SECRETS_LABEL,
+    "mounted": MOUNTED,
+    "undeployed": UNDEPLOYED,
+}
+
+
 def render_compose(inputs: Inputs) -> bytes:
     """Render the Compose file alone."""
-    context = {
-        "settings": inputs.settings,
-        "services": inputs.services,
-        "dockerfiles": {one.plan.name: _find_dockerfile(one.plan, inputs.home) for one in inputs.services},
-        "broker": SERVICE,
+    settings, services = inputs.settings, inputs.services
+    context = _NAMES | {
+        "settings": settings,
+        "services": services,
+        "dockerfiles": {one.plan.name: _find_dockerfile(one.plan, inputs.home) for one in services},
         "broker_capabilities": _BROKER_CAPABILITIES if inputs.base_images.is_registry else (),
-        "scaler": SCALER,
         "has_scaler": inputs.has_scaler,
         "control_image": control_image(inputs),
-        "dashboard": DASHBOARD,
         "dashboard_image": dashboard_image(inputs),
-        "is_nuclio": is_nuclio(inputs.settings),
-        "dashboard_port": DASHBOARD_PORT,
-        "home": inputs.home,
-        "gateway": GATEWAY,
         "gateway_image": gateway_image(inputs),
-        "gateway_port": PORT,
-        "management_port": MANAGEMENT_PORT,
-        "metrics_port": METRICS_PORT,
-        "timeout_environment": {TIMEOUT_VARIABLE: f"{parse_duration(inputs.settings.defaults.event_timeout):g}"},
-        "login_folder": LOGIN_FOLDER,
-        "login_mounted": LOGIN_MOUNTED,
-        "control_network": CONTROL_NETWORK,
-        "control_host": CONTROL_HOST,
         "rabbitmq_image": rabbitmq_image(inputs),
         "rabbitmq_volume": name_volume(inputs.base_images),
-        "files_label": FILES_LABEL,
-        "definition_label": DEFINITION_LABEL,
-        "definitions": {},
-        "secrets_label": SECRETS_LABEL,
+        "is_nuclio": is_nuclio(settings),
+        "home": inputs.home,
+        "timeout_environment": {TIMEOUT_VARIABLE: f"{parse_duration(settings.defaults.event_timeout):g}"},
         # What the dashboard reads when it starts.
-        "login": image.digest([inputs.login, inputs.settings.dashboard.model_dump_json()]),
+        "login": image.digest([inputs.login, settings.dashboard.model_dump_json()]),
         "files_digest": files_digest(render_broker(inputs)),
-        "secrets": sorted({mount.file for mount in used_secrets(inputs.services)}),
-        "mounted": MOUNTED,
-        "undeployed": UNDEPLOYED,
+        "secrets": sorted({mount.file for mount in used_secrets(services)}),
+        "definitions": {},
     }
     # Twice, since each service has a digest of itself among its labels.
     return fill(COMPOSE, context | {"definitions": digest_services(fill(COMPOSE, context))})

@@ -132,11 +132,8 @@ def plan_service(
         ConfigError: several containers cannot have what they share, or a secret's name is none.
     """
     check_host_access(plan.function, settings)
-    spec = plan.spec
-    mounts = find_mounts(plan, vault)
-    limits = spec.resources.limits
-    security = spec.security_context
     _check_port(plan)
+    spec, limits, mounts = plan.spec, plan.spec.resources.limits, find_mounts(plan, vault)
     return Service(
         plan=plan,
         image=image,
@@ -145,7 +142,7 @@ def plan_service(
         mounts=mounts,
         port=_published(plan.port, settings.bind),
         user=_choose_user(plan, settings),
-        groups=(str(security.fs_group),) if security.fs_group is not None else (),
+        groups=(str(group),) if (group := spec.security_context.fs_group) is not None else (),
         cpus=cpus(limits.get("cpu", "")),
         memory=memory_bytes(limits.get("memory", settings.defaults.memory)),
         pids=settings.defaults.pids,

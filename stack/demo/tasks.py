@@ -1,0 +1,60 @@
+"""The tasks of the temperature example: `invoke demo`, and its two ends."""
+
+from invoke import Context
+
+from stack.cli import verb
+
+
+@verb(
+    help={
+        "count": "how many readings",
+        "rate": "readings a second; 0 is as fast as it can",
+        "protocol": "amqp or mqtt",
+        "sensors": "how many sensors take turns",
+    }
+)
+def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp", sensors: int = 1) -> None:
+    """Send random temperatures, as a device would."""
+    from stack.plan.device import SendRequest
+    from stack.run.device import send_and_print
+
+    send_and_print(SendRequest(count, rate, protocol, sensors))
+
+
+@verb(
+    help={
+        "count": "how many messages to wait for; 0 goes on until Ctrl-C",
+        "output": "keep them in this file: .jsonl, .csv or .sqlite",
+    }
+)
+def logger(_: Context, count: int = 0, output: str = "") -> None:
+    """Print what the functions say on iot/logs, and keep it if told to."""
+    from stack.run.device import log_feedback
+
+    log_feedback(count, output)
+
+
+@verb(
+    help={
+        "count": "how many readings; over both protocols, so many over each",
+        "rate": "readings a second; 0 is as fast as it can",
+        "protocol": "amqp, mqtt or both",
+        "sensors": "how many sensors take turns",
+        "down": "stop the stack at the end",
+        "json": "print one JSON document and nothing else",
+    }
+)
+def demo(
+    _: Context,
+    count: int = 20,
+    rate: float = 5.0,
+    protocol: str = "amqp",
+    sensors: int = 1,
+    down: bool = False,
+    json: bool = False,
+) -> None:
+    """Run the temperature example from end to end, and tell what became of each reading."""
+    from stack.demo.demo import run_demo
+    from stack.plan.device import SendRequest
+
+    run_demo(SendRequest(count, rate, protocol, sensors), down=down, as_json=json)
