@@ -27,11 +27,13 @@ from stack.run.image import revision_repository
 from stack.state.credentials import load_credentials
 from stack.state.vault import load_stack_key
 from stack.state.workspace import Workspace as StackWorkspace
+from tests.docker.forked_invoke import Task
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 Result = subprocess.CompletedProcess[str]
 
+_SEARCH = ("--search-root", str(ROOT))
 _BROKER = "rabbitmq-mqtt"
 # A request to this machine asks no proxy.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -82,7 +84,7 @@ class Workspace:
         self.configure(allow={"host_paths": [*known, *(str(one) for one in paths if str(one) not in known)]})
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *arguments]
+        return [sys.executable, "-m", "invoke", *_SEARCH, *arguments]
 
     def environment(self, **variables: str) -> dict[str, str]:
         return {**os.environ, "TIDEGATE_WORKSPACE": str(self.root), **variables}
@@ -97,16 +99,20 @@ class Workspace:
         prefix: Sequence[str] = (),
     ) -> Result:
         """Run a task to its end; with `check` a failure is the test's failure and shows what was printed."""
-        result = subprocess.run(
-            [*prefix, *self.command(*arguments)],
-            cwd=self.root,
-            env=self.environment(**(env or {})),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}),
-        )
+        environment = self.environment(**(env or {}))
+        if prefix or input is not None:
+            result = subprocess.run(
+                [*prefix, *self.command(*arguments)],
+                cwd=self.root,
+                env=environment,
+                input=input,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        else:
+            result = Task((*_SEARCH, *arguments), self.root, environment).run(timeout=timeout)
         if check and result.returncode:
             raise AssertionError(f"invoke {' '.join(arguments)}: {result.returncode}\n{result.stdout}{result.stderr}")
         return result
