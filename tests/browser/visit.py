@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import ConsoleMessage, Page, ViewportSize
+from playwright.sync_api import ConsoleMessage, Error, Page, Request, ViewportSize
 
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = (
@@ -29,6 +29,7 @@ _GRAVE = ("serious", "critical")
 # A refusal that the page itself shows is no fault of the page; what is missing or breaks is.
 # Chromium breaks off what is under way when a network of this machine comes or goes, as those of other tests do.
 _NETWORKS = "net::ERR_NETWORK_CHANGED"
+_TRIES = 5
 _REFUSAL = re.compile(
     r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)"
 )
@@ -43,19 +44,31 @@ class Visit:
     pictures: Path
     troubles: list[str] = field(default_factory=list)
     """Errors of the console, violations of the policy among them; whatever is left here fails the test."""
+    cut_off: set[str] = field(default_factory=set)
+    """Scripts and style sheets of the page that did not come, since the networks of this machine changed."""
     weights: dict[str, int] = field(default_factory=dict)
     """Bytes that came over the wire since the last `open`, by path."""
 
     def __post_init__(self) -> None:
         self.page.on("console", self._note)
+        self.page.on("requestfailed", self._note_failure)
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
         self._weigh()
 
     def open(self, path: str) -> Page:
-        """Go to a page of the dashboard."""
-        self.weights.clear()
-        self.page.goto(f"{self.address}{path}")
-        return self.page
+        """Go to a page of the dashboard, again if Chromium broke off a part of it."""
+        for _ in range(_TRIES):
+            self.weights.clear()
+            self.cut_off.clear()
+            try:
+                self.page.goto(f"{self.address}{path}")
+            except Error as error:
+                if _NETWORKS not in str(error):
+                    raise
+            else:
+                if not self.cut_off:
+                    return self.page
+        raise AssertionError(f"{path} was broken off {_TRIES} times: {self.cut_off}")
 
     def look(self, name: str) -> None:
         """Take pictures of the page, light and dark, wide and narrow, and check what every page has to hold."""
@@ -100,6 +113,10 @@ class Visit:
     def _note(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not _REFUSAL.match(message.text) and _NETWORKS not in message.text:
             self.troubles.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def _note_failure(self, request: Request) -> None:
+        if request.resource_type in ("script", "stylesheet") and _NETWORKS in (request.failure or ""):
+            self.cut_off.add(request.url)
 
     def _weigh(self) -> None:
         """Count bytes as they come; a stream that stays open is never done, and so not counted."""
