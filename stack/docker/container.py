@@ -24,6 +24,9 @@ PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 FOLDER_LABEL = "com.docker.compose.project.working_dir"
 
+# The state of a container whose process was never started.
+NEVER_RAN = "created"
+
 _PORT = re.compile(r"(?P<host>[0-9.]+):(?P<published>\d+)->(?P<target>\d+)/tcp")
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 
@@ -75,7 +78,7 @@ class Container:
     @property
     def is_stopped(self) -> bool:
         """Return whether it does nothing until somebody starts it, unlike one that Docker is about to start again."""
-        return self.state in ("created", "exited", "dead")
+        return self.state in (NEVER_RAN, "exited", "dead")
 
     @property
     def is_doubtful(self) -> bool:

@@ -27,7 +27,7 @@ from stack.docker.client import (
     print_lines,
     require_version,
 )
-from stack.docker.container import PROJECT_LABEL, Container, confirm, read_container
+from stack.docker.container import NEVER_RAN, PROJECT_LABEL, Container, confirm, read_container
 from stack.errors import EngineError, HostError
 from stack.plan.gateway import network_name
 from stack.state.lock import compose_lock
@@ -198,6 +198,11 @@ class Engine:
             compose_project_name=self.project,
         )
 
+    def halt(self, containers: Sequence[Container]) -> None:
+        """Stop containers, each within its own grace period, and keep them."""
+        with suppress(DockerException):
+            docker_cli.container.stop([one.id for one in containers])
+
     def stop(self, containers: Sequence[Container]) -> None:
         """Stop containers, each within its own grace period, and remove them; what functions said last is kept.
 
@@ -205,8 +210,7 @@ class Engine:
             EngineError: one could not be removed; one that is gone already, or that somebody removes, is no failure.
         """
         names = [one.id for one in containers]
-        with suppress(DockerException):
-            docker_cli.container.stop(names)
+        self.halt(containers)
         self.keep_logs(containers)
         try:
             docker_cli.container.remove(names, force=True)
@@ -241,7 +245,7 @@ class Engine:
     def keep_logs(self, containers: Sequence[Container]) -> None:
         """Keep the end of what containers of functions said, which somebody is about to remove, where there is room."""
         for one in containers:
-            if one.function and "/" not in one.function and one.state != _NEVER_RAN:
+            if one.function and "/" not in one.function and one.state != NEVER_RAN:
                 with suppress(HostError, OSError, EngineError):
                     _keep_log(self.logs_folder / one.function, one)
 
@@ -250,7 +254,6 @@ class Engine:
         return list_files(self.logs_folder / name)
 
 
-_NEVER_RAN = "created"
 # Of each function so many containers, and of each so much.
 _MOST_FILES, _MOST_LINES, _MOST_BYTES = 5, 10_000, 1_000_000
 _LETTERS = 12

@@ -5,7 +5,7 @@ A lock is a file below .stack/state/locks/, held until a block ends, or its proc
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 from typing import TextIO
@@ -50,8 +50,7 @@ def compose_lock(state: Path) -> Path:
 
 def _take(file: TextIO, kind: int, name: str) -> None:
     for pause in (_GLANCE, 0):
-        with suppress(BlockingIOError):
-            flock(file, kind | LOCK_NB)
+        if _try(file, kind):
             return
         time.sleep(pause)
     console.note(f"Another task is working on {name}; waiting for it.")
@@ -60,16 +59,27 @@ def _take(file: TextIO, kind: int, name: str) -> None:
 
 @contextmanager
 def try_lock(workspace: Workspace, name: str, *, is_shared: bool = False) -> Iterator[bool]:
-    """Take a turn, or share it, only if no one else has it; say whether it was taken."""
+    """Take a turn, or share it, only if no one else has it; say whether it was taken.
+
+    Containers are not free either while Compose is at work for a task that was killed.
+    """
     path = workspace.state / "locks" / name
     make_folder(path.parent)
     with _open_lock(path) as file:
-        try:
-            flock(file, (LOCK_SH if is_shared else LOCK_EX) | LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        is_taken = _try(file, LOCK_SH if is_shared else LOCK_EX)
+        if name == TREE and is_taken:
+            with _open_lock(compose_lock(workspace.state)) as left:
+                is_taken = _try(left, LOCK_EX)
+        yield is_taken
+
+
+def _try(file: TextIO, kind: int) -> bool:
+    """Return whether a lock could be had at once."""
+    try:
+        flock(file, kind | LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

@@ -6,8 +6,11 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pika
@@ -407,6 +410,7 @@ def test_deploys_of_two_functions_at_once(workspace: Workspace, author: Author) 
     assert not any("profiles:" in render_service(workspace, name) for name in names)
 
 
+LINGER = "time.sleep(5 * (event.path == '/linger'))\n    return"
 SLOW = "import time\ndef init_context(context):\n    time.sleep(20)\n" + answer("slow")
 
 
@@ -460,13 +464,31 @@ def test_killed_first_deploy_leaves_nothing(workspace: Workspace, author: Author
     assert workspace.functions()["stillborn"]["state"] == "not deployed"
 
 
+@contextmanager
+def keep_busy(url: str) -> Iterator[None]:
+    """Have one request under way at any time, until the function is gone or the block is left."""
+    is_left = threading.Event()
+
+    def ask_on() -> None:
+        with suppress(OSError):
+            while not is_left.is_set():
+                fetch(url, timeout=30)
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(ask_on)
+        yield
+        is_left.set()
+
+
 def test_killed_deploy_gives_a_fixed_port_back(workspace: Workspace, author: Author) -> None:
+    """Also while the old container is still on its way to its end, since it has an event to finish."""
     port = free_port()
     config = f"spec: {{triggers: {{web: {{kind: http, attributes: {{port: {port}}}}}}}}}\n"
-    folder = author("ousted", answer("one"), config)
+    folder = author("ousted", f"import time\n{answer('one')}".replace("return", LINGER), config)
     workspace.invoke("deploy-function", "ousted")
     (folder / "main.py").write_text(SLOW)
-    kill_deploy(workspace, "ousted", workspace.containers("function-ousted"))
+    with keep_busy(f"http://127.0.0.1:{port}/linger"):
+        kill_deploy(workspace, "ousted", workspace.containers("function-ousted"))
     wait_until(lambda: workspace.functions()["ousted"]["state"] == "ready", seconds=60, what="the old version is ready")
     assert fetch(f"http://127.0.0.1:{port}") == (200, "one")
 

@@ -86,12 +86,18 @@ def test_compose_of_a_task_that_was_killed_is_waited_for(tmp_path: Path) -> None
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as left:
         assert left.stdout is not None
         assert left.stdout.readline() == "begun\n"
+        with try_lock(workspace, TREE) as is_free:
+            assert not is_free
         with ThreadPoolExecutor() as pool:
             waiting = pool.submit(_take, workspace)
             with pytest.raises(TimeoutError):
                 waiting.result(0.3)
             left.communicate("end\n")
             assert waiting.result(10)
+    # What is started with the lock of containers may have the other.
+    with try_lock(workspace, TREE) as is_free, try_lock(workspace, "compose") as is_other_free:
+        assert is_free
+        assert is_other_free
 
 
 def _take(workspace: Workspace) -> bool:
