@@ -11,7 +11,7 @@ from stack.config.source import load_function
 from stack.plan.function import plan_function
 from stack.state.deployment import forget_deployment, record_deployment
 from stack.state.workspace import Workspace
-from tests.unit.dashboard.serving import Answer, Client
+from tests.unit.dashboard.serving import Answer, Client, wait_until
 from tests.unit.plan.test_exchange import EXPORT
 
 _JSON = "application/json"
@@ -144,9 +144,9 @@ def test_revisions_are_compared_and_restored(workspace: Workspace, client: Clien
     record_deployment(workspace, plan_function(load_function(folder), Settings()), "echo:1", message="the first")
     try:
         (folder / "main.py").write_text(_CODE.replace("one", "two"))
-        page = client.send("GET", "/functions/echo/revisions?before=1&after=0").body.decode()
-        assert "<ins>+     return &#39;two&#39;</ins>" in page
-        assert "the first" in page
+        path = "/functions/echo/revisions?before=1&after=0"
+        wait_until(lambda: b"the first" in client.send("GET", path).body, what="the revision")
+        assert b"<ins>+     return &#39;two&#39;</ins>" in client.send("GET", path).body
         restored = client.send("POST", "/functions/echo/revisions/1/restore")
         assert restored.headers["hx-redirect"] == "/functions/echo/code"
         assert (folder / "main.py").read_text() == _CODE
