@@ -16,7 +16,7 @@ from pathlib import Path
 import pika
 import pytest
 
-from tests.docker.workspace import Workspace, fetch, wait_until
+from tests.docker.workspace import Workspace, fetch, run_docker, wait_until
 from tests.ports import free_port
 
 Author = Callable[..., Path]
@@ -464,6 +464,13 @@ def test_killed_first_deploy_leaves_nothing(workspace: Workspace, author: Author
     assert workspace.functions()["stillborn"]["state"] == "not deployed"
 
 
+def list_starts(workspace: Workspace, name: str) -> list[str]:
+    """Return when each container of a function that runs was started."""
+    running = run_docker("ps", "--quiet", "--no-trunc").stdout.split()
+    found = [one for one in workspace.containers(f"function-{name}") if one in running]
+    return run_docker("inspect", "--format", "{{.State.StartedAt}}", *found).stdout.split() if found else []
+
+
 @contextmanager
 def keep_busy(url: str) -> Iterator[None]:
     """Have one request under way at any time, until the function is gone or the block is left."""
@@ -486,9 +493,15 @@ def test_killed_deploy_gives_a_fixed_port_back(workspace: Workspace, author: Aut
     config = f"spec: {{triggers: {{web: {{kind: http, attributes: {{port: {port}}}}}}}}}\n"
     folder = author("ousted", f"import time\n{answer('one')}".replace("return", LINGER), config)
     workspace.invoke("deploy-function", "ousted")
+    (started,) = list_starts(workspace, "ousted")
     (folder / "main.py").write_text(SLOW)
     with keep_busy(f"http://127.0.0.1:{port}/linger"):
         kill_deploy(workspace, "ousted", workspace.containers("function-ousted"))
+    wait_until(
+        lambda: [one != started for one in list_starts(workspace, "ousted")] == [True],
+        seconds=60,
+        what="the old version, started again",
+    )
     wait_until(lambda: workspace.functions()["ousted"]["state"] == "ready", seconds=60, what="the old version is ready")
     assert fetch(f"http://127.0.0.1:{port}") == (200, "one")
 
