@@ -325,6 +325,53 @@ def dead_letters(  # noqa: PLR0913 -- each is an option of the command line
 
 
 @verb(
+    "topic",
+    iterable=["header"],
+    help={
+        "topic": "a topic of MQTT, such as iot/sensors/temperature",
+        "exchange": "an exchange of AMQP instead",
+        "key": "its routing key; without an exchange the name of a queue",
+        "body": "what to send; @FILE reads a file, and - standard input",
+        "header": "'Name: value', over AMQP; may be given several times",
+        "count": "how often",
+        "qos": "MQTT's quality of service, 0 or 1",
+        "retain": "have the broker keep it for who subscribes later",
+    },
+)
+def publish(  # noqa: PLR0913 -- each is an option of the command line
+    _: Context,
+    topic: str = "",
+    exchange: str = "",
+    key: str = "",
+    body: str = "",
+    header: list[str] | None = None,
+    count: int = 1,
+    qos: int = 1,
+    retain: bool = False,
+) -> None:
+    """Send a message to the broker, over MQTT or AMQP, as a device would."""
+    from stack.run.message import PublishRequest, publish_and_print
+
+    publish_and_print(PublishRequest(topic, exchange, key, body, header or (), qos, retain, count))
+
+
+@verb(
+    "pattern",
+    help={
+        "pattern": "a filter of MQTT, such as plant/+/temperature or plant/#; with an exchange a binding key",
+        "exchange": "an exchange of AMQP instead",
+        "count": "how many messages to wait for; 0 goes on until Ctrl-C",
+        "json": "print each message as a line of JSON",
+    },
+)
+def watch(_: Context, pattern: str, exchange: str = "", count: int = 0, json: bool = False) -> None:
+    """Print messages as they pass through the broker; functions get them all the same."""
+    from stack.run.message import WatchRequest, watch_and_print
+
+    watch_and_print(WatchRequest(pattern, exchange, count), as_json=json)
+
+
+@verb(
     "name",
     help={
         **_NAME,
@@ -392,7 +439,7 @@ namespace = build_namespace(
             function_schema,
             secret,
         ),
-        "Messages": (demo, client, logger, dead_letters),
+        "Messages": (demo, client, logger, publish, watch, dead_letters),
     },
     developers,
     aliases=("bench", "docs", "lint", "test"),

@@ -7,6 +7,7 @@ import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as Names
+from difflib import get_close_matches
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -27,6 +28,10 @@ Body = TypeVar("Body", bound=Callable[..., Any])
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG})
 
 _complete_context = ParseMachine.complete_context
+_see_positional = ParseMachine.see_positional_arg
+_refuse = ParseMachine.error
+# How alike a word and the name of a task are to be.
+_LIKENESS = 0.5
 
 
 class OptionalPositional(Argument):
@@ -71,7 +76,8 @@ def verb(*positional: str, **options: Any) -> Callable[[Body], UserTask]:
 
     def decorate(body: Body) -> UserTask:
         machine: Any = ParseMachine
-        machine.complete_context = _settle_context
+        machine.complete_context, machine.see_positional_arg = _settle_context, _take_positional
+        machine.error = _refuse_word
         return UserTask(_explain_errors(body), positional=positional, **options)
 
     return decorate
@@ -91,6 +97,31 @@ def _settle_context(machine: Any) -> None:
         if isinstance(argument, OptionalPositional):
             argument.settle()
     _complete_context(machine)
+
+
+def _take_positional(machine: Any, word: str) -> None:
+    """Take a word for a positional argument, unless it asks for help, as it does anywhere else."""
+    flag = machine.initial.flags.get(word)
+    if flag is None or flag.name != "help":
+        _see_positional(machine, word)
+        return
+    flag.value = machine.context.name
+    for argument in machine.context.missing_positional_args:
+        argument.set_value("", cast=False)
+
+
+def _refuse_word(machine: Any, message: str) -> None:
+    """Raise Invoke's error, of a word that is no task with the names of those that are like it."""
+    word = message.removeprefix(_UNKNOWN_WORD).removesuffix(" is!").strip("'")
+    if message.startswith(_UNKNOWN_WORD) and not word.startswith("-"):
+        near = [name for name in machine.contexts if name.startswith(f"{word}-")]
+        near = near or get_close_matches(word, list(machine.contexts), n=1, cutoff=_LIKENESS)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        message = f"There is no task {word!r}.{hint} `invoke --list` shows all."
+    _refuse(machine, message)
+
+
+_UNKNOWN_WORD = "No idea what "
 
 
 def _explain_errors(body: Callable[..., Any]) -> Callable[..., Any]:

@@ -69,6 +69,11 @@ def show_json(document: Any) -> None:
     print(json.dumps(document, indent=2, default=str))
 
 
+def show_json_line(document: Any) -> None:
+    """Print a JSON document in one line on standard output, at once."""
+    print(json.dumps(document, default=str), flush=True)
+
+
 def show_table(columns: Iterable[str], rows: Iterable[Mapping[str, str]]) -> None:
     """Print rows as a table whose headings are the keys of each row."""
     output().print(make_table(columns, rows))

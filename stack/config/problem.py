@@ -130,7 +130,7 @@ def _reason(detail: dict[str, Any], annotation: Any, parent: type[BaseModel] | N
     if kind == "extra_forbidden":
         return _unknown(str(detail["loc"][-1]), parent)
     if kind == "missing":
-        return _REQUIRED
+        return _REQUIRED + _give_example(str(detail["loc"][-1]), parent)
     if kind in ("value_error", "assertion_error"):
         return message.partition(", ")[2]
     if kind.startswith("union_tag") or any(part in kind for part in _TYPE_ERRORS):
@@ -141,6 +141,13 @@ def _reason(detail: dict[str, Any], annotation: Any, parent: type[BaseModel] | N
         return f"{told}, not {_quote(detail['input'])}"
     text = message.replace("Input ", "")
     return text[:1].lower() + text[1:]
+
+
+def _give_example(key: str, parent: type[BaseModel] | None) -> str:
+    """Return what a missing key may be, if its field says that."""
+    fields = parent.model_fields.items() if parent else ()
+    examples = next((field.examples for name, field in fields if key in (name, field.alias)), None)
+    return f", such as {key}: {examples[0]}" if examples else ""
 
 
 def _unknown(key: str, parent: type[BaseModel] | None) -> str:

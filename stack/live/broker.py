@@ -7,15 +7,13 @@ from dataclasses import asdict
 from time import monotonic
 from typing import Any
 
-from stack.contract import MQTT_EXCHANGE, to_key, to_topic
+from stack.contract import MQTT_EXCHANGE, to_key
 from stack.errors import BrokerError, StackError
 from stack.live.channel import LogTail
 from stack.live.docker import FAILURES, AsyncEngine
 from stack.live.metrics import RateMeter
-from stack.plan.message import read_text
-from stack.processor.source.rabbitmq.field_table import to_text
 from stack.rabbitmq.management_async import Binding, Consumer, Exchange, Flow, Management, Queue
-from stack.rabbitmq.observer import PREFIX, Observed, Observer, Place
+from stack.rabbitmq.observer import PREFIX, Observed, Observer, Place, describe_message
 
 _PAUSE = 2.0
 # For how long, in seconds, a consumer counts that was seen.
@@ -192,20 +190,3 @@ class TrafficSource:
     def _add(self, entry: dict[str, Any]) -> None:
         self._entries.append(entry)
         self._count += 1
-
-
-def describe_message(message: Observed) -> dict[str, Any]:
-    """Return what the pages are told of a message."""
-    given = {name: value for name, value in vars(message.properties).items() if value is not None}
-    headers = given.pop("headers", None) or {}
-    given.pop("raw_headers", None)
-    return {
-        "time": round(message.time, 3),
-        "topic": to_topic(to_text(message.key)) if message.exchange == MQTT_EXCHANGE else "",
-        "exchange": to_text(message.exchange),
-        "key": to_text(message.key),
-        "size": len(message.body),
-        "body": read_text(message.body, _LONGEST),
-        "headers": {to_text(name): to_text(value) for name, value in headers.items()},
-        "properties": {name: to_text(value) for name, value in given.items()},
-    }

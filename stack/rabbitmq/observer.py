@@ -12,6 +12,9 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 
 # pika reads no odd message without it.
 import stack.processor.source.rabbitmq.properties  # noqa: F401
+from stack.contract import MQTT_EXCHANGE, to_topic
+from stack.plan.message import read_text
+from stack.processor.source.rabbitmq.field_table import to_text
 from stack.rabbitmq.management import Broker
 
 # Messages that wait for us at most, older ones make way; and how many are taken at once, and how often: a flood is
@@ -34,6 +37,27 @@ class Observed:
     key: str
     body: bytes
     properties: Any
+
+
+# Characters of a body that are shown.
+_LONGEST = 2000
+
+
+def describe_message(message: Observed) -> dict[str, Any]:
+    """Return what the pages are told of a message."""
+    given = {name: value for name, value in vars(message.properties).items() if value is not None}
+    headers = given.pop("headers", None) or {}
+    given.pop("raw_headers", None)
+    return {
+        "time": round(message.time, 3),
+        "topic": to_topic(to_text(message.key)) if message.exchange == MQTT_EXCHANGE else "",
+        "exchange": to_text(message.exchange),
+        "key": to_text(message.key),
+        "size": len(message.body),
+        "body": read_text(message.body, _LONGEST),
+        "headers": {to_text(name): to_text(value) for name, value in headers.items()},
+        "properties": {name: to_text(value) for name, value in given.items()},
+    }
 
 
 # An exchange, and the key that our queue is bound to it with.

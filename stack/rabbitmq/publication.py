@@ -31,8 +31,8 @@ _KEPT = "What waits in its queues stays there."
 _NO_SUBSCRIBERS = 16
 
 
-def publish_amqp(broker: Broker, message: AmqpMessage) -> bool:
-    """Publish a message; say whether a queue took it.
+def publish_amqp(broker: Broker, message: AmqpMessage, *, count: int = 1) -> bool:
+    """Publish a message, so many times; say whether a queue took it each time.
 
     Raises:
         BrokerError: the broker cannot be reached, or refused it, such as for want of the exchange.
@@ -48,7 +48,8 @@ def publish_amqp(broker: Broker, message: AmqpMessage) -> bool:
     with _open_channel(broker) as channel:
         channel.confirm_delivery()
         try:
-            channel.basic_publish(message.exchange, message.key, message.body, properties, mandatory=True)
+            for _ in range(count):
+                channel.basic_publish(message.exchange, message.key, message.body, properties, mandatory=True)
         except UnroutableError:
             return False
         except NackError as error:
@@ -56,8 +57,8 @@ def publish_amqp(broker: Broker, message: AmqpMessage) -> bool:
     return True
 
 
-def publish_mqtt(broker: Broker, message: MqttMessage) -> bool | None:
-    """Publish a message; say whether a queue took it, which the broker tells of QoS 1 alone: else None.
+def publish_mqtt(broker: Broker, message: MqttMessage, *, count: int = 1) -> bool | None:
+    """Publish a message, so many times; say whether a queue took it each time: None at QoS 0, of which no one tells.
 
     Raises:
         BrokerError: the broker cannot be reached, or refused it.
@@ -73,8 +74,10 @@ def publish_mqtt(broker: Broker, message: MqttMessage) -> bool | None:
         client.connect(broker.host, broker.mqtt_port)
         client.loop_start()
         _await(answers, address)
-        client.publish(message.topic, message.body, message.qos, message.is_retained)
-        is_taken = _await(answers, address).value != _NO_SUBSCRIBERS
+        is_taken = True
+        for _ in range(count):
+            client.publish(message.topic, message.body, message.qos, message.is_retained)
+            is_taken &= _await(answers, address).value != _NO_SUBSCRIBERS
         return is_taken if message.qos else None
     except OSError as error:
         raise BrokerError(f"RabbitMQ does not take MQTT at {address}: {error.strerror or error}.") from error

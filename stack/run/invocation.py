@@ -138,8 +138,9 @@ def invoke_function(name: str, call: Call) -> None:
     Raises:
         FunctionError: it cannot be called, it does not answer, or its status is 400 or more.
     """
-    headers = _read_headers(call.headers)
-    body = _read_body(call.body)
+    headers, body = read_headers(call.headers), read_body(call.body)
+    if not any(header.lower() == "content-type" for header in headers) and (kind := find_content_type(call.body, body)):
+        headers["Content-Type"] = kind
     address = _find_address(name)
     key = function_signature_key(open_workspace(), name)
     headers |= {OWN_HEADER: show_proof(open_workspace())}
@@ -188,7 +189,12 @@ def _explain(function: FunctionStatus) -> str:
     return ""
 
 
-def _read_headers(headers: Sequence[str]) -> dict[str, str]:
+def read_headers(headers: Sequence[str]) -> dict[str, str]:
+    """Read headers that are written as `Name: value`.
+
+    Raises:
+        FunctionError: one is written otherwise, or has a sign that no header can have.
+    """
     pairs: dict[str, str] = {}
     for header in headers:
         name, colon, value = header.partition(":")
@@ -205,7 +211,12 @@ def _read_headers(headers: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _read_body(body: str) -> bytes:
+def read_body(body: str) -> bytes:
+    """Return what is sent: a text itself, for @FILE the content of a file, and for - standard input.
+
+    Raises:
+        FunctionError: the file cannot be read.
+    """
     if body == "-":
         return sys.stdin.buffer.read()
     if not body.startswith("@"):
@@ -214,6 +225,25 @@ def _read_body(body: str) -> bytes:
         return Path(body[1:]).expanduser().read_bytes()
     except OSError as error:
         raise FunctionError(f"--body {body}: {error.strerror}. Name a file that can be read.") from error
+
+
+def find_content_type(given: str, body: bytes) -> str:
+    """Return JSON's content type for an object or a list in JSON, which no one writes by chance; else nothing.
+
+    What comes from a file or a pipe is sent as it is, unless the file's name says that it is JSON.
+    """
+    if given.startswith("@"):
+        return _JSON if given.endswith(".json") else ""
+    if not body.lstrip().startswith((b"{", b"[")) or given == "-":
+        return ""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    return _JSON
+
+
+_JSON = "application/json"
 
 
 def _print_body(content: bytes, *, is_last: bool) -> None:

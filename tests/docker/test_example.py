@@ -232,3 +232,28 @@ def test_a_function_that_is_not_deployed_says_what_to_type(workspace: Workspace,
     result = workspace.invoke("invoke-function", "idle", check=False)
     assert result.returncode == 1
     assert "idle is not deployed. Type `invoke deploy-function idle`" in result.stderr
+
+
+def test_messages_are_published_and_watched(workspace: Workspace) -> None:
+    watching = workspace.start("watch", "plant/+/temperature", "--count", "3", "--json")
+    assert watching.stdout is not None
+    assert watching.stdout.readline() == "Watching MQTT plant/+/temperature. To exit press CTRL+C\n"
+    said = workspace.invoke("publish", "plant/oven/temperature", "--body", "21.5", "--count", "2").stderr
+    assert said == "2 messages to the topic plant/oven/temperature; a queue took each.\n"
+    over_amqp = ("--exchange", "amq.topic", "--key", "plant.hall.temperature", "--header", "unit: C")
+    workspace.invoke("publish", *over_amqp, "--body", '{"degrees": 20}')
+    told = [json.loads(line) for line in watching.communicate(timeout=60)[0].splitlines()]
+    assert [(one["topic"], one["body"]) for one in told[:2]] == [("plant/oven/temperature", "21.5")] * 2
+    assert (told[2]["topic"], told[2]["headers"]) == ("plant/hall/temperature", {"unit": "C"})
+    assert told[2]["properties"]["content_type"] == "application/json"
+    unheard = workspace.invoke("publish", "--exchange", "amq.topic", "--key", "heard.by.none").stderr
+    assert "no queue took it, since nothing is bound to that" in unheard
+    refused = workspace.invoke("publish", "--exchange", "not.there", "--key", "a", check=False).stderr
+    assert "RabbitMQ refused: NOT_FOUND" in refused
+
+
+@pytest.mark.parametrize("options", [(), ("a", "--key", "b"), ("a", "--count", "0"), ("a/#",), ("a", "--qos", "2")])
+def test_a_message_for_nowhere_is_refused(workspace: Workspace, options: tuple[str, ...]) -> None:
+    result = workspace.invoke("publish", *options, check=False)
+    assert result.returncode == 1
+    assert "defect" not in result.stderr

@@ -91,6 +91,22 @@ def test_name_that_is_needed(folder: Path) -> None:
     assert result.stdout == ""
 
 
+def test_help_is_given_also_where_a_name_is_missing(folder: Path) -> None:
+    result = invoke(folder, "need", "--help")
+    assert result.returncode == 0, result.stderr
+    assert "need [--options]" in result.stdout
+    assert "<" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("gree", " Did you mean greet?"), ("zzzz", ""), ("nee", " Did you mean need?")]
+)
+def test_word_that_is_no_task_is_told_with_what_is_like_it(folder: Path, word: str, hint: str) -> None:
+    result = invoke(folder, word)
+    assert result.returncode != 0
+    assert result.stderr == f"There is no task {word!r}.{hint} `invoke --list` shows all.\n"
+
+
 def test_error_is_a_message(folder: Path) -> None:
     result = invoke(folder, "fail")
     assert (result.returncode, result.stdout) == (1, "")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from stack.config.document import Ignored, NuclioDocument
 from stack.config.problem import Problem, refuse
@@ -73,7 +73,7 @@ class CronTrigger(BaseTrigger):
 
     kind: Literal["cron"]
     batch: Annotated[Batch | None, NO_BATCHES] = None
-    attributes: CronAttributes
+    attributes: CronAttributes = Field(examples=["{schedule: '*/5 * * * *'}"])
 
 
 MODEL = CronTrigger

@@ -75,7 +75,7 @@ class MqttTrigger(BaseTrigger):
     """The account at the broker; wins over the URL's."""
     password: str = ""
     """Its password; better a `secret`."""
-    attributes: MqttAttributes
+    attributes: MqttAttributes = Field(examples=["{subscriptions: [{topic: plant/+/temperature}]}"])
 
     @model_validator(mode="after")
     def _bindable(self) -> Self:

@@ -13,11 +13,11 @@ from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
 from stack.dashboard.services import Services, services_of
 from stack.errors import BrokerError, ConfigError, StackError
-from stack.live.broker import describe_message
 from stack.plan.device import EXCHANGE, ROUTING_KEY, TOPIC
 from stack.plan.message import read_amqp, read_mqtt
 from stack.rabbitmq.management import Broker
 from stack.rabbitmq.management_async import ROWS
+from stack.rabbitmq.observer import describe_message
 from stack.rabbitmq.publication import peek, publish_amqp, publish_mqtt
 
 # Topics for which messages are copied into a queue of our own.

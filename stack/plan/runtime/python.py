@@ -23,6 +23,8 @@ LOWEST = (3, 11)
 _TAG = re.compile(r"(?<=:)(3\.\d+)(\.\d+)?(?=$|-)")
 # The files beside requirements.txt that it may refer to in ways that only pip knows.
 _REFERRED = ("*requirements*.txt", "*constraints*.txt")
+# A context and an event.
+_PARAMETERS = 2
 # Who uses one of these may give a module names that its text does not show.
 _MAGIC = frozenset(
     {"__getattr__", "__dict__", "__import__", "eval", "exec", "globals", "locals", "modules", "setattr", "vars"}
@@ -99,6 +101,8 @@ class PythonRuntime(Runtime):
             return ()
         name = handler.partition(":")[2]
         bound = {one for node in ast.walk(tree) for one in _bind(node)}
+        if wrong := _check_parameters(name, tree):
+            return (f"{posixpath.join(function.context, path)}, {wrong}",)
         if name in bound or "*" in bound or bound & _MAGIC:
             return ()
         return (f"{function.document}: spec.handler: {path} has no {name!r}{_suggest(name, tree)}",)
@@ -165,6 +169,21 @@ def _bind(node: ast.AST) -> Iterator[str]:
             yield name
         case _:
             pass
+
+
+def _check_parameters(name: str, tree: ast.Module) -> str:
+    """Return why a handler cannot be called with a context and an event, where its text makes that certain."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [node for node in tree.body if name in _bind(node)]
+    if len(found) != 1 or not isinstance(found[0], functions) or found[0].decorator_list:
+        return ""
+    given = found[0].args
+    most = len(given.posonlyargs) + len(given.args)
+    is_enough = most >= _PARAMETERS or given.vararg
+    needs_more = most - len(given.defaults) > _PARAMETERS or None in given.kw_defaults
+    if is_enough and not needs_more:
+        return ""
+    return f"line {found[0].lineno}: {name} is called with two arguments: write def {name}(context, event):"
 
 
 def _suggest(name: str, tree: ast.Module) -> str:

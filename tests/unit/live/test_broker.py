@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from stack.errors import StackError
-from stack.live.broker import TrafficSource, describe_message, find_flow
+from stack.live.broker import TrafficSource, find_flow
 from stack.live.devices import describe_client, describe_value, follow_clients
 from stack.rabbitmq.management_async import (
     Binding,
@@ -18,7 +18,7 @@ from stack.rabbitmq.management_async import (
     read_exchange,
     read_queue,
 )
-from stack.rabbitmq.observer import Observed
+from stack.rabbitmq.observer import Observed, describe_message
 
 _SENT = {"recv_oct": 40, "recv_oct_details": {"rate": 1.5}, "send_oct": 4}
 _MQTT = {
