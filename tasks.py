@@ -51,14 +51,14 @@ def up(_: Context) -> None:
     bring_up_and_print()
 
 
-@verb(help={"volumes": "forget the broker's data too", "yes": "do not ask"})
+@verb(help={"volumes": "forget the data of the broker and of functions too", "yes": "do not ask"})
 def down(_: Context, volumes: bool = False, yes: bool = False) -> None:
     """Stop and remove every container of the stack."""
     from stack.console import confirm
     from stack.run.stack import take_down
 
     if volumes:
-        confirm("Forget every queue and message of the broker?", yes=yes)
+        confirm("Forget every queue and message of the broker, and what functions keep in volumes?", yes=yes)
     take_down(volumes=volumes)
 
 

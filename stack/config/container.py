@@ -10,7 +10,7 @@ from stack.config.document import KUBERNETES, Ignored, NuclioDocument
 from stack.config.environment import SecretKey, SecretName
 from stack.config.problem import Problem
 from stack.config.settings import GPU, NAMED_DEVICE, clean_path
-from stack.config.value import Duration, check_memory, cpus
+from stack.config.value import Duration, check_memory, cpus, memory_bytes
 from stack.contract import parse_duration
 
 # What Docker refuses to go below.
@@ -112,7 +112,10 @@ def _check(text: str) -> str:
 Device = Annotated[str, AfterValidator(_check)]
 
 
-_SOURCES = "hostPath: {path: /a/folder/of/this/machine}, or secret: {secretName: name}"
+_SOURCES = (
+    "persistentVolumeClaim: {claimName: readings}, emptyDir: {}, hostPath: {path: /a/folder/of/this/machine}, "
+    "or secret: {secretName: name}"
+)
 _MODE = Ignored("has no effect: a secret's file can be read and not written")
 
 
@@ -161,16 +164,54 @@ class SecretVolume(NuclioDocument):
     default_mode: Annotated[int | None, _MODE] = None
 
 
+class EmptyDir(NuclioDocument):
+    """A folder that each container has of its own, empty at its start and gone at its end."""
+
+    medium: Literal["", "Memory"] = ""
+    """Memory keeps it in memory; else it is on the disk."""
+    size_limit: str = ""
+    """The most that it may hold in memory, such as 64Mi."""
+
+    @field_validator("size_limit")
+    @classmethod
+    def _quantity(cls, value: str) -> str:
+        memory_bytes(value)
+        return value
+
+    @property
+    def size(self) -> int:
+        """Return the limit in bytes; 0 is none."""
+        return memory_bytes(self.size_limit)
+
+
+# What Compose's names of functions' volumes begin with.
+CLAIM_PREFIX = "claim-"
+
+
+class PersistentVolumeClaim(NuclioDocument):
+    """A folder that outlives containers, redeploys and `down`, and is in each backup: a volume of the project."""
+
+    claim_name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$")
+    """The volume's name; functions that name the same one share it."""
+    read_only: bool = False
+    """Let nothing in the container change it."""
+
+    @property
+    def volume_name(self) -> str:
+        """Return Compose's name of the volume."""
+        return f"{CLAIM_PREFIX}{self.claim_name}"
+
+
 class HostVolume(NuclioDocument):
-    """The volume's side of a mount; a `hostPath` or a `secret` can be mounted here."""
+    """The volume's side of a mount."""
 
     name: str = ""
     """The name by which the mount finds it."""
     host_path: HostPath | None = None
     secret: SecretVolume | None = None
     config_map: Annotated[dict[str, Any] | None, KUBERNETES] = None
-    persistent_volume_claim: Annotated[dict[str, Any] | None, KUBERNETES] = None
-    empty_dir: Annotated[dict[str, Any] | None, KUBERNETES] = None
+    persistent_volume_claim: PersistentVolumeClaim | None = None
+    empty_dir: EmptyDir | None = None
     flex_volume: Annotated[dict[str, Any] | None, KUBERNETES] = None
 
 

@@ -210,6 +210,24 @@ class Spec(NuclioDocument):
         """Return the volumes that are files or folders of this machine."""
         return [item for item in self.volumes if item.volume.host_path]
 
+    @property
+    def claims(self) -> list[Volume]:
+        """Return the volumes of the project."""
+        return [item for item in self.volumes if item.volume.persistent_volume_claim]
+
+    @property
+    def memory_folders(self) -> list[Volume]:
+        """Return the empty folders that are in memory: also those of a container that can write nowhere else."""
+        is_read_only = self.security_context.read_only_root_filesystem
+        found = (item for item in self.volumes if item.volume.empty_dir is not None)
+        return [item for item in found if is_read_only or (item.volume.empty_dir and item.volume.empty_dir.medium)]
+
+    @property
+    def own_folders(self) -> list[str]:
+        """Return the folders that the image has for the function to write to: Docker gives a new volume their owner."""
+        found = (item for item in self.volumes if item.volume.persistent_volume_claim or item.volume.empty_dir)
+        return [item.volume_mount.mount_path for item in found]
+
 
 class FunctionConfig(NuclioDocument):
     """A whole function.yaml; `apiVersion`, `kind` and `status` are read and not used, as in Nuclio."""

@@ -115,12 +115,20 @@ IGNORED_FOLDERS = frozenset({".git", *(folder for one in RUNTIMES.values() for f
 IGNORED_SUFFIX = ".pyc"
 
 
+_LINK = "link:"
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """One file of a function: its path below the folder, and a digest of its content and mode."""
 
     path: str
     digest: str
+
+    @property
+    def link(self) -> str:
+        """Return where it leads, if it is a symbolic link; else nothing."""
+        return self.digest.removeprefix(_LINK) if self.digest.startswith(_LINK) else ""
 
 
 @dataclass(frozen=True)
@@ -271,7 +279,7 @@ def _read_files(folder: Path) -> Iterator[SourceFile]:
         if path.suffix == IGNORED_SUFFIX:
             continue
         if path.is_symlink():
-            yield SourceFile(name, f"link:{path.readlink()}")
+            yield SourceFile(name, f"{_LINK}{path.readlink()}")
         elif path.is_file():
             mode = "x" if path.stat().st_mode & 0o100 else "-"
             yield SourceFile(name, f"{mode}:{hashlib.sha256(path.read_bytes()).hexdigest()}")

@@ -7,7 +7,7 @@ machine is root's.
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -91,15 +91,14 @@ def helper(project: str, image: str, mounts: Mapping[str, str]) -> Iterator[str]
 
 
 @contextmanager
-def copied_volume(project: str, volume: str, image: str, paused: str = "") -> Iterator[tuple[str, float]]:
+def copied_volume(project: str, volume: str, image: str, paused: Sequence[str] = ()) -> Iterator[tuple[str, float]]:
     """Yield a helper in whose folder /to there is a copy of a volume, as it was at one moment; and the seconds it took.
 
-    The container that writes to it, if it runs, is paused for as long as the copy takes.
+    The containers that write to it and run are paused for as long as the copy takes.
 
     Raises:
         EngineError: Docker refused, or there is no room for the copy.
     """
-    clear_helpers(project)
     with explained():
         copy = docker_cli.volume.create(labels={HELPER_LABEL: project}).name
     try:
@@ -132,9 +131,9 @@ def has_data(volume: str, image: str, project: str) -> bool:
         return bool(execute(container, "find", "/volume", "-type", "f", "-print", "-quit").strip())
 
 
-def _copy(container: str, paused: str) -> float:
+def _copy(container: str, paused: Sequence[str]) -> float:
     """Copy in a program and a session of its own, so that nothing that ends this task leaves a container paused."""
-    command = [sys.executable, "-m", "stack.docker.volume", container, *([paused] if paused else [])]
+    command = [sys.executable, "-m", "stack.docker.volume", container, *paused]
     pipe, null = subprocess.PIPE, subprocess.DEVNULL
     process = subprocess.Popen(
         command, cwd=PROGRAM, stdin=null, stdout=pipe, stderr=pipe, text=True, start_new_session=True
@@ -149,10 +148,10 @@ def _copy(container: str, paused: str) -> float:
     return float(seconds)
 
 
-def copy_paused(container: str, paused: str = "") -> float:
-    """Copy /from to /to in a helper and return the seconds it took; another container is paused meanwhile.
+def copy_paused(container: str, *paused: str) -> float:
+    """Copy /from to /to in a helper and return the seconds it took; other containers are paused meanwhile.
 
-    That one goes on whatever happens.
+    Those go on whatever happens.
 
     Raises:
         EngineError: Docker refused, or there is no room for the copy.
@@ -161,12 +160,12 @@ def copy_paused(container: str, paused: str = "") -> float:
     try:
         if paused:
             with explained():
-                docker_cli.container.pause(paused)
+                docker_cli.container.pause(list(paused))
         execute(container, "cp", "-a", "/from/.", "/to/")
     finally:
         if paused:
             with explained():
-                docker_cli.container.unpause(paused)
+                docker_cli.container.unpause(list(paused))
     return time.monotonic() - began
 
 

@@ -13,7 +13,7 @@ from stack.contract import RETRY
 # Members of the file. HEADER and KEY come first, so that a wrong passphrase is told at once, and MANIFEST and SEALED
 # last, so that a file that is cut off has neither.
 HEADER, KEY, MANIFEST, SEALED = "tidegate-backup.json", "key.json", "manifest.json", "sealed"
-WORKSPACE, STATE, IMAGES, BROKER = "workspace/", "state/", "images/", "broker/"
+WORKSPACE, STATE, IMAGES, BROKER, VOLUMES = "workspace/", "state/", "images/", "broker/", "volumes/"
 
 # Below .stack/state, what tells of functions; the rest is of this machine, or of a task that runs.
 KEPT_STATE = ("functions", "copies", "revisions", "replicas", "deploys", "sources", "removed")
@@ -68,6 +68,8 @@ class Manifest(BaseModel):
     missing_images: tuple[str, ...] = ()
     """Those that were gone already, or left out."""
     broker: BrokerFacts | None = None
+    volumes: tuple[str, ...] = ()
+    """Compose's names of the volumes in which functions keep data."""
     members: dict[str, str] = {}
     """The SHA-256 of each file in it, in hexadecimal."""
 

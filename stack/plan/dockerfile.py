@@ -111,7 +111,8 @@ def write_instruction(line: Directive, *, has_ca: bool, pip_cache: str = PIP_CAC
 
 
 # The user whom functions run as, by number: a base of the author's may not know the name yet.
-_OWNER = "--chown=65532:65532 "
+FUNCTION_USER = 65532
+_OWNER = f"--chown={FUNCTION_USER}:{FUNCTION_USER} "
 
 _TEMPLATES = "functions/NAME"
 _NAMES = ("Dockerfile", "Dockerfile.dockerignore")
@@ -166,6 +167,13 @@ def _render(plan: FunctionPlan, base_image: BaseImage, *, processor: str, has_ca
     return files
 
 
+def _choose_owner(plan: FunctionPlan) -> str:
+    """Return the user and group that a function runs as, by number."""
+    security = plan.spec.security_context
+    user = FUNCTION_USER if security.run_as_user is None else security.run_as_user
+    return f"{user}:{user if security.run_as_group is None else security.run_as_group}"
+
+
 def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
     before, after = split_commands(plan.spec.build)
     pip_cache = find_pip_cache(plan.name, is_fetched=bool(plan.function.origin))
@@ -174,6 +182,8 @@ def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
         "args": {name: value for name, value in plan.spec.build.args.items() if value},
         "before": [write_instruction(line, has_ca=has_ca, pip_cache=pip_cache) for line in before],
         "after": [write_instruction(line, has_ca=has_ca, pip_cache=pip_cache) for line in after],
+        "folders": plan.spec.own_folders,
+        "folder_owner": _choose_owner(plan),
         "sets_user": any(line.kind.upper() == "USER" for line in after),
         "recipe": plan.runtime.recipe,
         **plan.runtime.describe_install(plan.function, plan.handler),

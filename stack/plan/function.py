@@ -90,6 +90,12 @@ class FunctionPlan:
         return self.http.attributes.port if self.http else 0
 
     @property
+    def claims(self) -> tuple[str, ...]:
+        """Return Compose's names of the volumes that it keeps data in."""
+        found = (item.volume.persistent_volume_claim for item in self.spec.claims)
+        return tuple(one.volume_name for one in found if one)
+
+    @property
     def is_routed(self) -> bool:
         """Return whether the gateway leads to it once it is deployed."""
         return self.http is not None and self.http.is_published

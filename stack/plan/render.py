@@ -156,6 +156,7 @@ def render_compose(inputs: Inputs) -> bytes:
         "is_nuclio": is_nuclio(settings),
         "home": inputs.home,
         "timeout_environment": {TIMEOUT_VARIABLE: f"{parse_duration(settings.defaults.event_timeout):g}"},
+        "claims": sorted({name for one in services for name in one.plan.claims}),
         # What the dashboard reads when it starts.
         "login": image.digest([inputs.login, settings.dashboard.model_dump_json()]),
         "files_digest": files_digest(render_broker(inputs)),

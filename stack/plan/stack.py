@@ -141,7 +141,7 @@ def plan_service(
         secrets_digest=vault.digest(mounts),
         mounts=mounts,
         port=_published(plan.port, settings.bind),
-        user=_choose_user(plan, settings),
+        user=choose_user(plan, settings),
         groups=(str(group),) if (group := spec.security_context.fs_group) is not None else (),
         cpus=cpus(limits.get("cpu", "")),
         memory=memory_bytes(limits.get("memory", settings.defaults.memory)),
@@ -194,7 +194,7 @@ def _check_port(plan: FunctionPlan) -> None:
         raise ConfigError([f"{plan.function.document}: spec.triggers: attributes.port: {problem}"])
 
 
-def _choose_user(plan: FunctionPlan, settings: Settings) -> str:
+def choose_user(plan: FunctionPlan, settings: Settings) -> str:
     """Return as whom a function runs, in numbers: what an image says of its user may be a name for root.
 
     Where functions may be root, an image that was not made here, or whose author sets its user, has its own way.

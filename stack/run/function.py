@@ -1,9 +1,12 @@
 """Functions: build and delete; run/deploy.py deploys them."""
 
+import posixpath
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from stack import console
 from stack.config.function import FunctionConfig
@@ -20,6 +23,7 @@ from stack.plan.image import RuntimeVersion
 from stack.plan.render import find_base_image
 from stack.plan.runtime.registry import explain_version
 from stack.plan.secret import check_secrets
+from stack.plan.stack import choose_user
 from stack.rabbitmq.management import delete_queues
 from stack.rabbitmq.stale_topology import clear_after_deletion
 from stack.run.image import prune_revisions, release_function
@@ -38,6 +42,7 @@ from stack.state.deployment import (
 from stack.state.lock import TREE, lock
 from stack.state.replicas import forget_replicas
 from stack.state.source.source import Store, forget_code
+from stack.state.workspace import is_inside
 
 
 def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[FunctionPlan, str]]:
@@ -80,10 +85,41 @@ def plan_folder(stack: Stack, name: str, *, is_to_run: bool = False) -> Function
         raise ConfigError(problems)
     if sentence := explain_version(version):
         console.warn(f"{name} {sentence}.")
+    for sentence in _find_unwritable(plan, choose_user(plan, stack.settings)):
+        console.warn(f"{name}: {sentence}")
     return plan
 
 
+def _find_unwritable(plan: FunctionPlan, owner: str) -> Iterator[str]:
+    """Yield what a function cannot write to of the paths of this machine that it is given; the owner is in numbers."""
+    user, _, group = owner.partition(":")
+    groups = {group, str(plan.spec.security_context.fs_group)}
+    for item in () if is_inside() or user in ("", "0") else plan.spec.mounts:
+        path = Path(item.volume.host_path.path if item.volume.host_path else "")
+        if item.volume_mount.read_only or not path.exists():
+            continue
+        found = path.stat()
+        bit = (
+            stat.S_IWUSR if str(found.st_uid) == user else stat.S_IWGRP if str(found.st_gid) in groups else stat.S_IWOTH
+        )
+        if not found.st_mode & bit:
+            yield (
+                f"it runs as the user {user}, who cannot write to {path}. Type `sudo chown {owner} {path}`, "
+                "or give the volumeMount `readOnly: true`."
+            )
+
+
+def _find_links(plan: FunctionPlan) -> Iterator[str]:
+    """Yield the links that lead out of the folder that an image is made of; a whole path is one in the container."""
+    for file in plan.function.files:
+        target = file.link
+        if target and posixpath.normpath(posixpath.join(posixpath.dirname(file.path), target)).startswith(".."):
+            where = posixpath.join(plan.function.context, file.path)
+            yield f"{where}: the link leads out of the folder, to {target}; put a copy of that here instead of the link"
+
+
 def _check_code(stack: Stack, plan: FunctionPlan, version: RuntimeVersion) -> Iterator[str]:
+    yield from _find_links(plan)
     path, source = _read_source(stack, plan)
     yield from plan.runtime.check_handler(plan.function, plan.handler, path=path, source=source, version=version)
     yield from plan.runtime.check_requirements(plan.function, plan.handler)

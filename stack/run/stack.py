@@ -5,6 +5,7 @@ from collections.abc import Collection
 from stack import console
 from stack.docker.gateway import settle_gateway
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
+from stack.docker.volume import list_volumes, remove_volume
 from stack.errors import EngineError, FunctionError
 from stack.plan.render import ACCOUNTS, Files, Inputs, render, used_secrets
 from stack.plan.stack import check_exposure
@@ -57,7 +58,7 @@ def render_stack() -> None:
 
 
 def take_down(*, volumes: bool) -> None:
-    """Stop and remove every container; with `volumes` the broker's data too.
+    """Stop and remove every container; with `volumes` the broker's data too, and what functions keep.
 
     Raises:
         HostError: they are another workspace's.
@@ -71,7 +72,11 @@ def take_down(*, volumes: bool) -> None:
         with console.working("Stopping"):
             stack.engine.keep_logs(stack.engine.listed())
             stack.engine.down(volumes=volumes)
-    console.success("Nothing runs any more." + (" The broker's data is gone." if volumes else " The data is kept."))
+            # Compose knows those of functions no more that are deleted.
+            for one in list_volumes(stack.settings.project) if volumes else ():
+                remove_volume(one.name)
+    gone = " The data of the broker and of functions is gone."
+    console.success("Nothing runs any more." + (gone if volumes else " The data is kept."))
     console.say("Next: `invoke up` starts it again, with the same functions.")
 
 

@@ -17,14 +17,18 @@ from tests.docker.workspace import Workspace, fetch, make_workspace, run_docker,
 NAME = "bk-failing"
 WORD = {"TIDEGATE_PASSPHRASE": "correct horse battery"}
 HANDLER = """
+from pathlib import Path
+
 def handler(context, event):
     if event.trigger.kind == "http":
+        Path("/data/called").write_text("once")
         return "{}"
     raise ValueError("no")
 """
 CONFIG = """
 spec:
   env: [{name: WORD, valueFrom: {secretKeyRef: {name: bk, key: word}}}]
+  volumes: [{volume: {name: d, persistentVolumeClaim: {claimName: bk}}, volumeMount: {name: d, mountPath: /data}}]
   triggers:
     http: {kind: http}
     in: {kind: rabbit-mq, attributes: {exchangeName: bk, topics: [bad], queueName: bk-queue, maxRetries: 0}}
@@ -43,6 +47,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, foundation: None, used_imag
             workspace.write_function(NAME, HANDLER.format(text), CONFIG)
             workspace.invoke("deploy-function", NAME)
         workspace.invoke("rollback-function", NAME)
+        assert fetch(workspace.url(NAME)) == (200, "one")
         events = workspace.root / "functions/.events" / NAME
         events.mkdir(parents=True)
         (events / "one.yaml").write_text(EVENT)
@@ -123,6 +128,7 @@ def test_restored_stack_is_as_it_was(source: Workspace, backup: Path, target: Wo
     assert list_letters(target) == letters
     assert list_revisions(target) == revisions
     assert all(one["has_image"] for one in revisions)
+    assert target.execute(f"function-{NAME}", "cat", "/data/called").stdout == "once"
     assert fetch(target.url(NAME)) == (200, "one")
     target.invoke("rollback-function", NAME, "--to", "2")
     assert fetch(target.url(NAME)) == (200, "two")

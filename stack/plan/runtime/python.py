@@ -101,7 +101,7 @@ class PythonRuntime(Runtime):
             return ()
         name = handler.partition(":")[2]
         bound = {one for node in ast.walk(tree) for one in _bind(node)}
-        if wrong := _check_parameters(name, tree):
+        if not bound & _MAGIC and (wrong := _check_parameters(name, tree)):
             return (f"{posixpath.join(function.context, path)}, {wrong}",)
         if name in bound or "*" in bound or bound & _MAGIC:
             return ()
@@ -173,17 +173,18 @@ def _bind(node: ast.AST) -> Iterator[str]:
 
 def _check_parameters(name: str, tree: ast.Module) -> str:
     """Return why a handler cannot be called with a context and an event, where its text makes that certain."""
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    found = [node for node in tree.body if name in _bind(node)]
-    if len(found) != 1 or not isinstance(found[0], functions) or found[0].decorator_list:
+    node, *others = [node for node in ast.walk(tree) if name in _bind(node)] or [tree]
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node not in tree.body:
         return ""
-    given = found[0].args
+    if others or node.decorator_list:
+        return ""
+    given = node.args
     most = len(given.posonlyargs) + len(given.args)
     is_enough = most >= _PARAMETERS or given.vararg
     needs_more = most - len(given.defaults) > _PARAMETERS or None in given.kw_defaults
     if is_enough and not needs_more:
         return ""
-    return f"line {found[0].lineno}: {name} is called with two arguments: write def {name}(context, event):"
+    return f"line {node.lineno}: {name} is called with two arguments: write def {name}(context, event):"
 
 
 def _suggest(name: str, tree: ast.Module) -> str:

@@ -25,7 +25,20 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stack.errors import HostError, StackError
-from stack.plan.backup import BROKER, HEADER, IMAGES, KEY, MANIFEST, SEALED, STATE, WORKSPACE, Header, Manifest, Sealed
+from stack.plan.backup import (
+    BROKER,
+    HEADER,
+    IMAGES,
+    KEY,
+    MANIFEST,
+    SEALED,
+    STATE,
+    VOLUMES,
+    WORKSPACE,
+    Header,
+    Manifest,
+    Sealed,
+)
 
 # Most of a backup is images, whose parts compress little better for much more work.
 _LEVEL = 1
@@ -127,7 +140,7 @@ def _without_owner(info: tarfile.TarInfo) -> tarfile.TarInfo:
     return info
 
 
-_FOLDERS = (WORKSPACE, STATE, IMAGES, BROKER)
+_FOLDERS = (WORKSPACE, STATE, IMAGES, BROKER, VOLUMES)
 _DOCUMENTS = (HEADER, KEY, MANIFEST, SEALED)
 _CHANGED = "is not as it was written: a part of it was changed. Nothing was done with it."
 # Far more than a manifest of a thousand functions takes.

@@ -35,6 +35,7 @@ from stack.plan.backup import (
     MANIFEST,
     SEALED,
     STATE,
+    VOLUMES,
     WORKSPACE,
     Header,
     Manifest,
@@ -58,6 +59,7 @@ from stack.run.backup.archive import (
     writing,
 )
 from stack.run.backup.broker import BrokerCopy, copied_broker, count_waiting
+from stack.run.backup.claim import list_claims, read_claim
 from stack.run.backup.restore import RestoreRequest, restore_backup
 from stack.run.interruption import interruptible
 from stack.run.stack import write_stack
@@ -221,6 +223,9 @@ class Parts:
 def _write_rest(stack: Stack, archive: ArchiveWriter, parts: Parts, *, has_images: bool) -> Manifest:
     if parts.copy:
         archive.add_chunks(BROKER, parts.copy.read(parts.key))
+    volumes = tuple(one.short_name for one in list_claims(stack))
+    for name in volumes:
+        archive.add_chunks(f"{VOLUMES}{name}/", read_claim(stack, name, parts.key))
     wanted = list_images(stack)
     here = stack.engine.images(wanted) if has_images else set()
     images = tuple(one for one in wanted if one in here)
@@ -232,6 +237,7 @@ def _write_rest(stack: Stack, archive: ArchiveWriter, parts: Parts, *, has_image
         images=images,
         missing_images=tuple(one for one in wanted if one not in here),
         broker=parts.copy.facts if parts.copy else None,
+        volumes=volumes,
         members=dict(archive.digests),
     )
     content = manifest.model_dump_json(indent=1).encode()

@@ -17,7 +17,15 @@ from stack import console
 from stack.docker.client import docker_cli, execute, explained, stream_output, unpack
 from stack.docker.container import Container
 from stack.docker.stack import Stack
-from stack.docker.volume import Volume, copied_volume, create_volume, helper, list_volumes, remove_volume
+from stack.docker.volume import (
+    Volume,
+    clear_helpers,
+    copied_volume,
+    create_volume,
+    helper,
+    list_volumes,
+    remove_volume,
+)
 from stack.errors import BrokerError, EngineError
 from stack.plan.backup import BrokerFacts, Sample, bound_counts
 from stack.plan.broker import SERVICE
@@ -60,13 +68,14 @@ def copied_broker(stack: Stack) -> Iterator[BrokerCopy | None]:
         yield None
         return
     image = broker.image if broker else rabbitmq_image(stack.inputs)
-    paused = broker.id if broker and broker.is_running else ""
+    paused = [broker.id] if broker and broker.is_running else []
     before, definitions = _look(stack, broker)
     if paused:
         # RabbitMQ before 4.3 has what was declared in the last seconds in memory only; later ones know no such thing.
         with suppress(EngineError):
-            execute(paused, "rabbitmqctl", "eval", "mnesia:sync_log().")
+            execute(paused[0], "rabbitmqctl", "eval", "mnesia:sync_log().")
     began = time.monotonic()
+    clear_helpers(stack.settings.project)
     with copied_volume(stack.settings.project, volume.name, image, paused) as (container, seconds):
         time.sleep(max(0.0, began + _FIGURES_SECONDS - time.monotonic()) if before else 0)
         after, _ = _look(stack, broker) if before else ({}, {})

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stack import console
+from stack.config.container import CLAIM_PREFIX
 from stack.config.settings import FILE, Settings, load_settings
 from stack.docker.client import load_images
 from stack.docker.engine import Engine
@@ -16,12 +17,13 @@ from stack.docker.image import Builder
 from stack.docker.stack import Stack
 from stack.docker.volume import list_volumes
 from stack.errors import ConflictError, StackError
-from stack.plan.backup import BROKER, IMAGES, STATE, WORKSPACE, Sealed
+from stack.plan.backup import BROKER, IMAGES, STATE, VOLUMES, WORKSPACE, Sealed
 from stack.plan.broker_data import BrokerData, explain_step, name_volume
 from stack.plan.render import rabbitmq_image
 from stack.rabbitmq.data import note_data
 from stack.run.backup.archive import Backup, check_beginning, decrypt, load_passphrase, read_backup, reading
 from stack.run.backup.broker import fill_volume, read_version
+from stack.run.backup.claim import fill_claim
 from stack.run.interruption import interruptible
 from stack.run.up import bring_up_and_print
 from stack.state.deployment import list_deployed
@@ -169,7 +171,7 @@ def unpack(backup: Backup, folder: Path) -> None:
     links: dict[Path, str] = {}
     with reading(backup.path) as members:
         for info, content in members:
-            if info.name.startswith((BROKER, IMAGES)):
+            if info.name.startswith((BROKER, IMAGES, VOLUMES)):
                 break
             if not info.name.startswith((WORKSPACE, STATE)):
                 continue
@@ -214,8 +216,13 @@ def _fill(stack: Stack, backup: Backup) -> None:
     elif backup.manifest.images:
         with console.working(f"Loading {len(backup.manifest.images)} images"):
             load_images(_read_chunks(backup, IMAGES))
-    if backup.manifest.broker:
+    if backup.manifest.broker or backup.manifest.volumes:
         Builder(stack.workspace, stack.engine, stack.bare_inputs).prepare_stack()
+    for name in backup.manifest.volumes:
+        with console.working(f"Filling the volume {name.removeprefix(CLAIM_PREFIX)}"):
+            chunks = _read_chunks(backup, f"{VOLUMES}{name}/")
+            fill_claim(stack, name, (decrypt(backup.key, chunk) for chunk in chunks))
+    if backup.manifest.broker:
         check_broker(stack, backup)
         with console.working("Filling the broker's volume"):
             chunks = _read_chunks(backup, BROKER)

@@ -69,6 +69,27 @@ def test_handler_that_is_or_may_be_there(source: str) -> None:
     assert check(source) == ()
 
 
+@pytest.mark.parametrize("parameters", ["", "context", "context, event, more", "context, *, event"])
+def test_handler_with_other_than_two_parameters(parameters: str) -> None:
+    told = "functions/thermo/main.py, line 2: handler is called with two arguments: write def handler(context, event):"
+    assert check(f"x = 1\ndef handler({parameters}): pass") == (told,)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def handler(c, e, more=1, *, key=2): pass",
+        "def handler(*args): pass",
+        "def handler(c, *args): pass",
+        "@wrap\ndef handler(): pass",
+        "def handler(): pass\nhandler = wrap(handler)",
+        "class A:\n    def handler(self): pass\nglobals()['hand' + 'ler'] = 1",
+    ],
+)
+def test_handler_that_may_take_two_parameters(source: str) -> None:
+    assert check(source) == ()
+
+
 @pytest.mark.parametrize(("version", "is_told"), [(OWN, True), ("3.9", True), ("3.99", False), ("", False)])
 def test_syntax_is_judged_only_where_this_python_can(version: str, is_told: bool) -> None:
     found = check("x = 1\ndef handler(:\n", version=version)
