@@ -282,7 +282,7 @@ def _render_images(settings: Settings, base_images: BaseImages) -> Files:
         "is_registry": base_images.is_registry,
         "python": base_images.archive.python,
         "health_check": HEALTH_CHECK,
-        "packages": _control_packages(base_images),
+        "packages": f"{base_images.archive.docker} git",
         **ca_context(base_images.has_ca),
     }
     names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile")
@@ -290,12 +290,6 @@ def _render_images(settings: Settings, base_images: BaseImages) -> Files:
     if not base_images.is_registry:
         files |= {path: fill(path, context) for path in ("images/rabbitmq/Dockerfile", "images/gateway/Dockerfile")}
     return files
-
-
-def _control_packages(base_images: BaseImages) -> str:
-    """Return the packages of the control image; a base that is pulled has Python."""
-    python = "" if base_images.is_registry else f" {base_images.archive.python} {base_images.archive.python}-venv"
-    return f"{base_images.archive.docker} git{python}"
 
 
 def used_secrets(services: Sequence[Service]) -> list[Mount]:
