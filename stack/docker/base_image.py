@@ -104,6 +104,8 @@ def _answers(engine: Engine, name: str) -> bool:
 # What no one reads in a container.
 _UNREAD = "usr/share/doc usr/share/man usr/share/locale usr/share/info var/log/* var/cache/debconf/*-old"
 _LOG_BYTES = 4000
+# The instruction with which a root filesystem becomes an image.
+COMMAND = 'CMD ["bash"]'
 
 
 def make_base(archive: Archive, name: str) -> Iterator[str]:
@@ -118,7 +120,8 @@ def make_base(archive: Archive, name: str) -> Iterator[str]:
     if _prefix() and shutil.which("sudo") is None:
         raise HostError("sudo is missing, and mmdebstrap makes base images as root. Install sudo, or do this as root.")
     with tempfile.TemporaryFile("w+") as log:
-        with subprocess.Popen(_command(archive), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log) as maker:
+        command = [*_prefix(), *build_command(archive)]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log) as maker:
             yield f"mmdebstrap {archive.codename}"
             refusal = _import(maker.stdout, name)
         if maker.returncode or refusal:
@@ -136,16 +139,16 @@ def _import(tar: IO[bytes] | None, name: str) -> str:
     repository, _, tag = name.rpartition(":")
     try:
         with explained():
-            docker_api().import_image_from_data(tar, repository, tag, changes=['CMD ["bash"]'])
+            docker_api().import_image_from_data(tar, repository, tag, changes=[COMMAND])
     except EngineError as error:
         return str(error)
     return ""
 
 
-def _command(archive: Archive) -> Sequence[str]:
+def build_command(archive: Archive) -> Sequence[str]:
+    """Return the command that writes a root filesystem of an archive's packages, as root, to standard output."""
     packages = ["--include=ca-certificates"] if any("https:" in line for line in archive.sources) else []
     return [
-        *_prefix(),
         "mmdebstrap",
         "--variant=minbase",
         *packages,

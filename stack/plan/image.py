@@ -1,6 +1,7 @@
 """Images: what each is made of. A tag is a hash of all that goes into it, so nothing is built twice."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -103,6 +104,12 @@ def split_reference(name: str) -> tuple[str, str]:
     """Split an image's name into its repository and its tag; a colon before a slash is a registry's port."""
     repository, colon, tag = name.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (name, "latest")
+
+
+def find_registry(name: str) -> str:
+    """Return the host that an image is pulled from."""
+    host, slash, _ = name.partition("/")
+    return host if slash and re.search(r"[.:]|^localhost$", host) else "registry-1.docker.io"
 
 
 def haproxy_base(settings: Settings, base_images: BaseImages) -> str:

@@ -26,6 +26,9 @@ from stack.plan.provision_step import (
 # Engine 25.0 brought the start interval of health checks, Compose 2.20 `include` and `up --wait` as they are used here.
 RECENT = DockerIsRecent(engine="25.0", compose="2.20")
 
+# With it base images can be made, Docker or not.
+MMDEBSTRAP = PackagesInstalled(("mmdebstrap",))
+
 HOST = "download.docker.com"
 KEY = PurePosixPath("/etc/apt/keyrings/docker.asc")
 SOURCE = PurePosixPath("/etc/apt/sources.list.d/docker.sources")
@@ -67,7 +70,7 @@ def plan_provision(machine: Machine, source: Source) -> tuple[Step, ...]:
     Raises:
         HostError: the distribution's own packages are asked for and too old.
     """
-    return *_plan_packages(machine, source), _install_mmdebstrap(machine), *_plan_engine(machine), *_plan_user(machine)
+    return *_plan_packages(machine, source), *_plan_engine(machine), *_plan_user(machine)
 
 
 def render_cloud_config(template: str) -> str:
@@ -78,7 +81,7 @@ def render_cloud_config(template: str) -> str:
 
 def _plan_packages(machine: Machine, source: Source) -> tuple[Step, ...]:
     if machine.has_docker:
-        return (_install_docker(machine, (), "it is there already"),)
+        return _install_mmdebstrap(machine), _install_docker(machine, (), "it is there already")
     return _plan_docker(machine) if source is Source.DOCKER else _plan_distro(machine)
 
 
@@ -109,6 +112,7 @@ def _plan_docker(machine: Machine) -> tuple[Step, ...]:
         ),
         # Not before now: what was there stays until its successor can be fetched.
         _remove_packages(machine, CONFLICTS),
+        _install_mmdebstrap(machine),
         _install_docker(machine, PACKAGES, "from Docker's own repository"),
     )
 
@@ -122,6 +126,7 @@ def _plan_distro(machine: Machine) -> tuple[Step, ...]:
         )
     return (
         _remove_packages(machine, PACKAGES),
+        _install_mmdebstrap(machine),
         _install_docker(machine, release.packages, f"from {release}'s own archive"),
     )
 
@@ -138,13 +143,11 @@ def _install_docker(machine: Machine, packages: tuple[str, ...], origin: str) ->
 
 
 def _install_mmdebstrap(machine: Machine) -> Step:
-    update, install = _install(machine, ("mmdebstrap",))
     return Step(
         "install mmdebstrap",
         "it builds base images where no image registry can be reached",
-        PackagesInstalled(("mmdebstrap",)),
-        # Docker's own step has brought apt's lists up to date a moment ago.
-        (update, install) if machine.has_docker else (install,),
+        MMDEBSTRAP,
+        _install(machine, MMDEBSTRAP.names),
     )
 
 

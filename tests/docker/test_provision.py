@@ -145,6 +145,8 @@ def test_from_nothing_to_docker_run(container: Container) -> None:
     container.read("apt-get install --yes --no-install-recommends busybox-static sudo")
     assert container.read(RUN_CONTAINER) == "it runs\n"
     assert container.read("docker compose version --short && docker buildx version && mmdebstrap --version")
+    # Made meanwhile, since no registry answers here.
+    assert container.read("docker images --quiet tidegate/debian")
 
 
 def test_an_engine_that_was_killed_comes_back(container: Container) -> None:

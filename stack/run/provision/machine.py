@@ -32,7 +32,7 @@ from stack.plan.provision_step import (
     find_release,
     parse_os_release,
 )
-from stack.state.http_client import explain, fetch
+from stack.state.http_client import StatusError, explain, fetch
 
 # Longer than the client waits for an engine that is busy; an engine that hangs counts as not running.
 _ENGINE_TIMEOUT = 20
@@ -253,12 +253,27 @@ def find_problem(url: str) -> str:
     A machine without ca-certificates cannot verify yet whom it asks. Nothing of the answer is used, and by the time
     that something is, they are installed.
     """
-    verified = _CERTIFICATES.exists() or "SSL_CERT_FILE" in os.environ
     try:
-        open_url(url, timeout=_ANSWER_SECONDS, verified=verified)
+        _ask(url)
     except HTTPError as error:
         return explain(error)
     return ""
+
+
+def is_reachable(url: str) -> bool:
+    """Return whether a URL's server answers, be it that a login is needed."""
+    try:
+        _ask(url)
+    except StatusError:
+        return True
+    except HTTPError:
+        return False
+    return True
+
+
+def _ask(url: str) -> None:
+    verified = _CERTIFICATES.exists() or "SSL_CERT_FILE" in os.environ
+    open_url(url, timeout=_ANSWER_SECONDS, verified=verified)
 
 
 def _fall_back(release: Release, problem: str) -> Source:

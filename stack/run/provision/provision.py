@@ -9,14 +9,16 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from urllib3.exceptions import HTTPError
 
 from stack import console
 from stack.errors import HostError
-from stack.plan.provision import RECENT, Machine, plan_provision, render_cloud_config
+from stack.plan.provision import MMDEBSTRAP, RECENT, Machine, plan_provision, render_cloud_config
 from stack.plan.provision_step import Command, EngineIsOpen, EngineRuns, Step, describe_step
+from stack.run.provision.base_image import base_begun
 from stack.run.provision.machine import choose_source, environment, holds, open_url, read_machine, read_output
 from stack.state.http_client import explain
 
@@ -148,9 +150,22 @@ def _provision_machine(source: str, *, yes: bool) -> None:
     console.say(f"Provisioning {machine.release} on {machine.architecture}")
     steps = plan_provision(machine, choose_source(source, machine))
     _require_root(machine, steps)
-    done = sum([apply_step(step, yes=yes) for step in steps])
+    done = _apply_steps(steps, machine, yes=yes)
     console.success("Docker is ready." if done else "Docker is ready; nothing was to be done.")
     _join_group(machine)
+
+
+def _apply_steps(steps: Sequence[Step], machine: Machine, *, yes: bool) -> int:
+    """Do what is missing, and return how many steps had something to do."""
+    base, done = None, 0
+    with ExitStack() as exits:
+        for step in steps:
+            done += apply_step(step, yes=yes)
+            if step.check == MMDEBSTRAP and not machine.has_docker:
+                base = exits.enter_context(base_begun(machine.prefix))
+        if base:
+            base.finish()
+    return done
 
 
 def _require_root(machine: Machine, steps: Sequence[Step]) -> None:
