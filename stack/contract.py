@@ -22,8 +22,8 @@ ALIASES = {"rabbitMq": "rabbit-mq", "rabbitmq": "rabbit-mq"}
 
 # Runtimes, each the name of its module in stack/processor/runtime; stack/config/runtime.py has what the control plane
 # knows of them. The first is that of functions that name none.
-PYTHON = "python"
-RUNTIMES = (PYTHON,)
+PYTHON, NODEJS = "python", "nodejs"
+RUNTIMES = (PYTHON, NODEJS)
 
 # Secrets of the stack's broker that a function's container may have, as NAME.KEY: the AMQP URL, the MQTT URL, and the
 # key, as hexadecimal text, that the copies of failed messages are signed with.

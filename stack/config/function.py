@@ -12,7 +12,7 @@ from stack.config.container import Device, LoggerSink, Platform, Resources, Secu
 from stack.config.document import KUBERNETES, Ignored, NuclioDocument
 from stack.config.environment import Variable, VariableSource
 from stack.config.problem import Problem, refuse
-from stack.config.runtime import PATTERN, check_runtime
+from stack.config.runtime import HANDLER_PATTERN, PATTERN, RUNTIMES, check_runtime, is_handler, name_runtime
 from stack.config.scaling import (
     TARGETS,
     AutoScaleMetric,
@@ -41,7 +41,6 @@ _LONGEST_START = 2**31 - 1
 # Nuclio's reserved names.
 RESERVED = ("dashboard", "controller", "dlx", "scaler")
 # module:function, the module perhaps within packages.
-HANDLER = re.compile(r"^[\w|-]+(\.[\w|-]+)*:\w+$")
 
 
 def check_name(name: str) -> None:
@@ -106,10 +105,10 @@ class Spec(NuclioDocument):
     disable: bool = False
     """Have no container; what is deployed stops."""
     publish: Annotated[bool, Ignored()] = False
-    handler: str = Field("", json_schema_extra={"pattern": HANDLER.pattern})
-    """The function to call, as module:function; main:handler for main.py."""
+    handler: str = Field("", json_schema_extra={"pattern": HANDLER_PATTERN})
+    """The function to call: module:function of Python, file:export of Node.js; main:handler for main.py or main.js."""
     runtime: str = Field(PYTHON, json_schema_extra={"pattern": PATTERN})
-    """python, or the version of Python that the function is written for, such as python:3.11."""
+    """python or nodejs, or the version that the function is written for, such as python:3.11 or nodejs:22."""
     env: list[Variable] = []
     """The environment that the handler finds."""
     env_from: list[VariableSource] = []
@@ -170,13 +169,6 @@ class Spec(NuclioDocument):
     sidecars: Annotated[list[Any], KUBERNETES] = []
     init_containers: Annotated[list[Any], KUBERNETES] = []
 
-    @field_validator("handler")
-    @classmethod
-    def _handler_form(cls, value: str) -> str:
-        if value and not HANDLER.fullmatch(value):
-            raise ValueError(f"should be module:function, such as main:handler, not {value!r}")
-        return value
-
     @field_validator("runtime")
     @classmethod
     def _runtime_that_is_there(cls, value: str) -> str:
@@ -185,6 +177,7 @@ class Spec(NuclioDocument):
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         checks = (
+            self._check_handler(),
             check_triggers(self.triggers),
             check_volumes(self.volumes),
             check_bounds(self.min_replicas, self.max_replicas),
@@ -193,6 +186,11 @@ class Spec(NuclioDocument):
         )
         refuse(self, chain(*checks))
         return self
+
+    def _check_handler(self) -> Iterator[Problem]:
+        if self.handler and not is_handler(self.runtime, self.handler):
+            words = RUNTIMES[name_runtime(self.runtime)].handler_words
+            yield Problem(("handler",), f"should be {words}, not {self.handler!r}")
 
     def _check_waking(self) -> Iterator[Problem]:
         """Find a function that sleeps for ever: nothing that comes to it can wake it."""

@@ -5,11 +5,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from stack.config.function import DEFAULT_HTTP, HANDLER, FunctionConfig
+from stack.config.function import DEFAULT_HTTP, FunctionConfig
 from stack.config.introspect import known_keys, model_of, step_into
-from stack.config.runtime import RUNTIMES, runtime_of
+from stack.config.runtime import RUNTIMES, is_handler, runtime_of
 from stack.config.yaml_loader import parse_mapping
-from stack.contract import HTTP
+from stack.contract import HTTP, PYTHON
 from stack.errors import ConfigError
 
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
@@ -121,14 +121,20 @@ def read_inline(folder: Path, handler: str) -> Inline | None:
     return Inline(path.relative_to(folder).as_posix(), document)
 
 
-def find_handler(source: str, comment: str = "#") -> str:
+def find_handler(source: str, runtime: str = PYTHON) -> str:
     """Return the handler that a source's block names; nothing where it names none, or none that can be."""
     try:
-        document = parse_mapping(find_block(source, comment), _KEY).get(_KEY)
+        document = parse_mapping(find_block(source, RUNTIMES[runtime].comment), _KEY).get(_KEY)
     except ConfigError:
         return ""
     handler = handler_of(document) if isinstance(document, dict) else ""
-    return handler if HANDLER.fullmatch(handler) else ""
+    return handler if is_handler(runtime, handler) else ""
+
+
+def find_source_runtime(folder: Path, handler: str) -> str:
+    """Return the runtime that a function's source is of, by its name; nothing where there is no one source."""
+    path = _find_source(folder, handler)
+    return runtime_of(path.name) if path else ""
 
 
 def is_source_alone(folder: Path) -> bool:
@@ -140,9 +146,9 @@ def is_source_alone(folder: Path) -> bool:
 def _find_source(folder: Path, handler: str) -> Path | None:
     if handler:
         # What is no handler is refused later, and must not lead out of the folder now.
-        stem = handler.partition(":")[0].replace(".", "/") if HANDLER.fullmatch(handler) else ""
-        modules = (folder / f"{stem}{one.suffix}" for one in RUNTIMES.values())
-        return next((path for path in modules if stem and path.is_file()), None)
+        stems = {one: one.find_stem(handler) for name, one in RUNTIMES.items() if is_handler(name, handler)}
+        modules = (folder / f"{stem}{suffix}" for one, stem in stems.items() for suffix in one.suffixes)
+        return next((path for path in modules if path.is_file()), None)
     sources = _sources(folder)
     named = [path for stem in ("main", folder.name) for path in sources if path.stem == stem]
     found = named[:1] or (sources if len(sources) == 1 else _with_block(sources))
@@ -151,7 +157,8 @@ def _find_source(folder: Path, handler: str) -> Path | None:
 
 def _sources(folder: Path) -> list[Path]:
     paths = [path for path in sorted(folder.glob("*")) if path.is_file()]
-    return [path for path in paths if _is_source(path.name)]
+    sources = [path for path in paths if _is_source(path.name)]
+    return sorted(sources, key=lambda path: list(RUNTIMES).index(runtime_of(path.name)))
 
 
 def _is_source(name: str) -> bool:

@@ -1,11 +1,12 @@
 """Runtimes: what spec.runtime may be, and what the files of their functions are known by."""
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from stack.contract import PYTHON
+from stack.contract import NODEJS, PYTHON
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,36 @@ class RuntimeFiles:
     words: str
     suffix: str
     """What the names of its sources end with."""
+    handler: str
+    """A regular expression of a handler's name: the file, and what is called there."""
+    handler_words: str
     comment: str
     """What begins a line of the block @nuclio.configure."""
     tests: tuple[str, ...]
     """What the names of sources begin with that are tests, and so no function."""
     ignored_folders: tuple[str, ...] = ()
     """What its tools leave behind, and no image needs."""
+    other_suffixes: tuple[str, ...] = ()
+    """What the names of sources may end with besides."""
+    default_file: str = ""
+    """The file that a handler's name means which has no file in it."""
+    has_dotted_names: bool = False
+    """Whether a dot in a handler's name stands for a folder."""
+    installed: tuple[str, str] | None = None
+    """A file, and the folder beside it of what is installed as that file says, which no image takes from there."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Return all that the names of its sources may end with."""
+        return self.suffix, *self.other_suffixes
+
+    def find_stem(self, handler: str) -> str:
+        """Return where a handler's file is below the function's folder, without its suffix."""
+        file, _, name = handler.partition(":")
+        if self.has_dotted_names:
+            return file.replace(".", "/")
+        stem, suffix = posixpath.splitext(file if name else self.default_file)
+        return posixpath.normpath(stem if suffix in self.suffixes else stem + suffix)
 
 
 RUNTIMES: Mapping[str, RuntimeFiles] = {
@@ -29,12 +54,29 @@ RUNTIMES: Mapping[str, RuntimeFiles] = {
         pattern=r"python(:3\.([7-9]|1[0-4]))?",
         words="python and python:3.7 to python:3.14",
         suffix=".py",
+        handler=r"[\w|-]+(\.[\w|-]+)*:\w+",
+        handler_words="module:function, such as main:handler",
+        has_dotted_names=True,
         comment="#",
         tests=("test_", "conftest."),
         ignored_folders=("__pycache__", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"),
     ),
+    NODEJS: RuntimeFiles(
+        pattern=r"nodejs(:[1-9][0-9])?",
+        words="nodejs and its versions, such as nodejs:22",
+        suffix=".js",
+        # The file's own suffix may stand there, and a name alone is an export of handler.js; as with Nuclio.
+        handler=r"(?!/|(.*/)?\.\.(/|:|$))[\w./-]+(:[\w$]+)?",
+        handler_words="file:export, such as main:handler",
+        default_file="handler",
+        comment="//",
+        tests=("test_", "test."),
+        other_suffixes=(".mjs", ".cjs"),
+        installed=("package.json", "node_modules"),
+    ),
 }
 PATTERN = "|".join(f"^{one.pattern}$" for one in RUNTIMES.values())
+HANDLER_PATTERN = "|".join(f"^{one.handler}$" for one in RUNTIMES.values())
 
 
 def check_runtime(value: str) -> str:
@@ -49,6 +91,11 @@ def check_runtime(value: str) -> str:
     return value
 
 
+def is_handler(runtime: str, value: str) -> bool:
+    """Return whether a runtime, with or without a version, has handlers of such names."""
+    return re.fullmatch(RUNTIMES[name_runtime(runtime)].handler, value) is not None
+
+
 def name_runtime(text: str) -> str:
     """Return the name of a runtime without its version."""
     return text.partition(":")[0]
@@ -57,4 +104,4 @@ def name_runtime(text: str) -> str:
 def runtime_of(path: str) -> str:
     """Return the runtime whose source a file is, by its name; nothing if it is of none."""
     suffix = PurePosixPath(path).suffix
-    return next((name for name, one in RUNTIMES.items() if one.suffix == suffix), "")
+    return next((name for name, one in RUNTIMES.items() if suffix in one.suffixes), "")

@@ -174,6 +174,8 @@ class Images(Document):
     this machine's own bundle, if pip or curl are told of one."""
     python: str = "python:3.13-slim"
     """The base of functions and of Tidegate's own programs."""
+    node: str = "node:22-slim"
+    """What functions of the runtime nodejs have their Node.js from; of another version where they name one."""
     rabbitmq: str = "rabbitmq:4.3-management"
     """The broker."""
     haproxy: str = "haproxy:3.2"

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ from typing import Any
 from stack.config.document import parse_model
 from stack.config.environment import Variable
 from stack.config.function import FunctionConfig, Spec, check_name
-from stack.config.inline import handler_of, is_source_alone, merge_configs, name_of, read_inline
+from stack.config.inline import find_source_runtime, handler_of, is_source_alone, merge_configs, name_of, read_inline
+from stack.config.packages import read_packages
 from stack.config.problem import Problem
 from stack.config.requirements import Requirements, read_requirements
 from stack.config.runtime import RUNTIMES
 from stack.config.yaml_loader import read_mapping
+from stack.contract import PYTHON
 from stack.errors import AccessError, ConfigError, FunctionError
 
 # Keys of spec that are taken as they are.
@@ -113,6 +115,8 @@ FILE = "function.yaml"
 # What never belongs into an image; the same patterns are rendered as the build's .dockerignore.
 IGNORED_FOLDERS = frozenset({".git", *(folder for one in RUNTIMES.values() for folder in one.ignored_folders)})
 IGNORED_SUFFIX = ".pyc"
+# What an image installs itself, beside the file that says what.
+_INSTALLED = tuple(one.installed for one in RUNTIMES.values() if one.installed)
 
 
 _LINK = "link:"
@@ -147,7 +151,7 @@ class Function:
     code: str = ""
     is_fetched: bool = True
     requirements: tuple[Requirements, ...] = ()
-    """What each requirements.txt refers to, where it does."""
+    """What each requirements.txt or package.json refers to, where it does."""
     origin: str = ""
     """Where the code was fetched from, without an account."""
     version: str = ""
@@ -222,7 +226,11 @@ def read_configuration(folder: Path) -> tuple[dict[str, Any], str]:
     path = folder / FILE
     given = read_mapping(path, f"{FOLDER}/{folder.name}/{FILE}") if path.exists() else {}
     inline = read_inline(folder, handler_of(given))
-    return (merge_configs(given, inline.document), inline.file) if inline else (given, "")
+    document = merge_configs(given, inline.document) if inline else given
+    runtime = find_source_runtime(folder, handler_of(document))
+    if runtime not in ("", PYTHON):
+        document = merge_configs(document, {"spec": {"runtime": runtime}})
+    return document, inline.file if inline else ""
 
 
 def add_code(function: Function, own: Path, code: Path, workspace: Path) -> Function:
@@ -264,13 +272,20 @@ def _name_document(folder: str, inline: str, has_file: bool) -> str:
     return f"{folder}/{FILE if has_file or not inline else inline}"
 
 
+def is_installed(folder: str, name: str, files: Collection[str]) -> bool:
+    """Return whether a folder, by its name and that of its parent, holds what an image installs itself."""
+    made = {made for said, made in _INSTALLED if said in files}
+    return name in made and name not in folder.split("/")
+
+
 def read_files(folder: Path) -> tuple[SourceFile, ...]:
     """List the files of a folder that go into an image."""
     return tuple(_read_files(folder))
 
 
 def _read_requirements(folder: Path, files: tuple[SourceFile, ...]) -> tuple[Requirements, ...]:
-    return read_requirements(folder, dict.fromkeys(file.path for file in files))
+    paths = dict.fromkeys(file.path for file in files)
+    return (*read_requirements(folder, paths), *read_packages(folder, paths))
 
 
 def _read_files(folder: Path) -> Iterator[SourceFile]:
@@ -289,6 +304,6 @@ def _list_paths(folder: Path) -> Iterator[str]:
     """Yield the paths below a folder that count, of links to folders too; in a tenth of what pathlib takes."""
     start = len(str(folder)) + 1
     for parent, below, files in os.walk(folder):
-        below[:] = [one for one in below if one not in IGNORED_FOLDERS]
+        below[:] = [one for one in below if one not in IGNORED_FOLDERS and not is_installed(parent, one, files)]
         links = (one for one in below if Path(parent, one).is_symlink())
         yield from (f"{parent[start:]}/{one}".lstrip("/") for one in (*files, *links) if one not in IGNORED_FOLDERS)

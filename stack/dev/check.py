@@ -19,8 +19,8 @@ _LOCK = PROGRAM / "tests" / "requirements.lock"
 _CHROMIUM = "chromium"
 
 
-def install_test_tools(*, browser: bool) -> None:
-    """Install the packages, unless the lock is that of last time; Chromium only where a browser is wanted.
+def install_test_tools(*, browser: bool, node: bool = False) -> None:
+    """Install the packages, unless the lock is that of last time; Chromium and Node.js only where they are wanted.
 
     Raises:
         HostError: something cannot be installed; the message says what to type.
@@ -28,6 +28,8 @@ def install_test_tools(*, browser: bool) -> None:
     install_packages(_LOCK, Path(sys.prefix))
     if browser and not shutil.which(_CHROMIUM):
         install_package(_CHROMIUM, "shows the dashboard to its tests")
+    if node and not shutil.which("node"):
+        install_package("nodejs", "runs the functions of the tests that are JavaScript")
 
 
 def install_packages(lock: Path, environment: Path) -> None:
@@ -139,7 +141,7 @@ def run_tests(selection: Selection) -> int:
         HostError: what the tests need cannot be installed.
     """
     paths = selection.find_paths()
-    install_test_tools(browser=_DOCKER[1] in paths)
+    install_test_tools(browser=_DOCKER[1] in paths, node=_PROCESS in paths)
     command = (*_MODULE, "pytest", *selection.build_options(), *paths)
     return _run(*command, environment={"COVERAGE_CORE": "sysmon"})
 

@@ -12,9 +12,9 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from stack.config.function import FUNCTION_LABEL
-from stack.contract import HEALTH_PORT
+from stack.contract import HEALTH_PORT, PYTHON
 from stack.plan.gateway import CONTAINERS_PATH, CONTROL_PORT, SERVICE, find_networks, network_name
-from stack.plan.image import VERSION_LABEL, WANTED_LABEL, RuntimeVersion
+from stack.plan.image import RUNTIME_LABEL, VERSION_LABEL, WANTED_LABEL, RuntimeVersion
 from stack.plan.stack import DEFINITION_LABEL, FILES_LABEL, SECRETS_LABEL
 from stack.state.http_client import explain, open_local_pool
 from stack.state.workspace import is_inside
@@ -48,6 +48,7 @@ class Container:
     function: str
     wanted_python: str = ""
     python: str = ""
+    runtime: str = PYTHON
     folder: str = ""
     """Where the Compose file is that it was started with."""
     network_address: str = ""
@@ -66,9 +67,9 @@ class Container:
         return "healthy" if self.answers else match[1] if match else ""
 
     @property
-    def python_of_function(self) -> RuntimeVersion:
-        """Return the Python that a function runs on, and the one that its author asked for."""
-        return RuntimeVersion(self.image, self.python, self.wanted_python)
+    def runtime_version(self) -> RuntimeVersion:
+        """Return the version of the runtime that a function runs on, and the one that its author asked for."""
+        return RuntimeVersion(self.image, self.python, self.wanted_python, self.runtime)
 
     @property
     def is_running(self) -> bool:
@@ -136,6 +137,7 @@ def read_container(document: Listed) -> Container:
         function=labels.get(FUNCTION_LABEL, ""),
         wanted_python=labels.get(WANTED_LABEL, ""),
         python=labels.get(VERSION_LABEL, ""),
+        runtime=labels.get(RUNTIME_LABEL, PYTHON),
         folder=labels.get(FOLDER_LABEL, ""),
         network_address=next((address for _, address in addresses if address), ""),
         is_cut_off=_is_cut_off(labels, networks),

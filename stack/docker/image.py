@@ -36,7 +36,9 @@ from stack.plan.render import (
     rabbitmq_image,
     render_function,
     render_images,
+    supplier_image,
 )
+from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.stack import is_nuclio
 from stack.state.host import LIBRARIES, find_ca
 from stack.state.workspace import PROGRAM, Workspace, write_file
@@ -156,17 +158,20 @@ class Builder:
             progress.tell(plan.name, "built")
 
     def prepare_processors(self, plans: Sequence[FunctionPlan]) -> None:
-        """Make the processor's image for each other Python that functions need, where it is not there.
+        """Make what stands between the processor's image and those of functions, where it is not there.
+
+        That is the processor on another Python than the usual, and what a runtime adds to it.
 
         Raises:
             BuildError: one could not be made.
         """
         found = [find_base_image(plan, self.inputs) for plan in plans if not runs_as_is(plan.function)]
-        bases = dict.fromkeys(one.runtime.image for one in found if one.kind is not Kind.NUCLIO)
-        wanted: dict[str, Job] = {
-            processor_image(self.inputs, base): (f"the processor on {base}", partial(self._make_processor, base=base))
-            for base in bases
-        }
+        wanted: dict[str, Job] = {}
+        for one in (one for one in found if one.kind is not Kind.NUCLIO):
+            name, base = supplier_image(self.inputs, one), one.runtime.image
+            layer = RUNTIMES[one.runtime.runtime].layer
+            make = partial(self._make_layer, layer, base=base) if layer else partial(self._make_processor, base=base)
+            wanted[name] = f"{layer or 'the processor on'} {base}".strip(), make
         wanted.pop(processor_image(self.inputs), None)
         self._make_missing(wanted, self.engine.images(wanted))
 
@@ -242,6 +247,10 @@ class Builder:
         if base:
             return build_image(replace(build, args={"BASE": base}))
         return build_image(replace(build, tags=(name, f"{image.PROCESSOR}:latest")))
+
+    def _make_layer(self, layer: str, name: str, base: str) -> Iterator[str]:
+        build = self._plan_build(layer, name)
+        return build_image(replace(build, args={"BASE": processor_image(self.inputs), "NODE": base}))
 
     def _plan_build(self, recipe: str, name: str, context: Path | None = None) -> Build:
         folder = self.workspace.rendered / "images" / recipe

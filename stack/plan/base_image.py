@@ -59,7 +59,7 @@ def _lay_nuclio_base(config: FunctionConfig, settings: Settings, runtime: Runtim
     version = config.spec.runtime.partition(":")[2] or runtime.nuclio_version
     registry = build.base_image_registry.rstrip("/") or _NUCLIO_REGISTRY
     prefix = f"{build.base_image_registry.rstrip('/')}/" if build.base_image_registry else settings.images.mirror
-    base = build.base_image or f"{prefix}{runtime.name}:{version}"
+    base = build.base_image or prefix + runtime.nuclio_base.format(version=version)
     onbuild = build.onbuild_image or f"{registry}/{runtime.nuclio_onbuild}:{label}-{_ARCHITECTURE}"
     return BaseImage(
         Kind.NUCLIO,

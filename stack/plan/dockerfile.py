@@ -1,14 +1,15 @@
 """Dockerfile instructions of a function's author, in Nuclio's order."""
 
+import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from stack.config.build import Build, Directive
 from stack.config.source import IGNORED_FOLDERS, IGNORED_SUFFIX
 from stack.plan.base_image import BaseImage, Kind
 from stack.plan.function import FunctionPlan, inline_source, processor_document
-from stack.plan.image import VERSION_LABEL, WANTED_LABEL
+from stack.plan.image import RUNTIME_LABEL, VERSION_LABEL, WANTED_LABEL
 from stack.plan.runtime.python import LOWEST
 from stack.plan.template import fill
 
@@ -20,8 +21,8 @@ HEALTH_CHECK = (
     "HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --start-interval=10s --retries=2 "
     'CMD ["processor", "--health"]'
 )
-# What pip keeps of its downloads from one build to the next, and out of the image.
-PIP_CACHE = "--mount=type=cache,target=/root/.cache/pip"
+# What pip and npm keep of their downloads from one build to the next, and out of the image.
+_CACHES = {"pip": "--mount=type=cache,target=/root/.cache/pip", "npm": "--mount=type=cache,target=/root/.npm"}
 # Options of a RUN instruction stand before its command.
 _RUN = re.compile(r"(?P<options>(?:--[a-z]+(?:=\S+)?\s+)*)(?P<command>.*)", re.DOTALL)
 # What makes the next line part of an instruction, as BuildKit reads it.
@@ -87,23 +88,30 @@ def ca_context(has_ca: bool) -> dict[str, str]:
     """Return what makes a RUN instruction trust the site's certificates, which are never copied into the image."""
     if not has_ca:
         return {"ca_mount": "", "ca_env": ""}
-    return {"ca_mount": f"--mount=type=secret,id=ca,target={_CA} ", "ca_env": f"PIP_CERT={_CA} SSL_CERT_FILE={_CA} "}
+    return {
+        "ca_mount": f"--mount=type=secret,id=ca,target={_CA} ",
+        "ca_env": f"PIP_CERT={_CA} SSL_CERT_FILE={_CA} NODE_EXTRA_CA_CERTS={_CA} ",
+    }
 
 
-def find_pip_cache(name: str, *, is_fetched: bool) -> str:
-    """Return the mount of pip's cache; code from elsewhere has its own, or it could leave something for others."""
-    return f"{PIP_CACHE},id=pip-of-fetched-{name}" if is_fetched else PIP_CACHE
+def find_caches(name: str, *, is_fetched: bool) -> dict[str, str]:
+    """Return the mounts of the caches of pip and npm.
+
+    Code from elsewhere has its own, or it could leave something for others.
+    """
+    own = {tool: f"{mount},id={tool}-of-fetched-{name}" for tool, mount in _CACHES.items()}
+    return own if is_fetched else _CACHES
 
 
-def write_instruction(line: Directive, *, has_ca: bool, pip_cache: str = PIP_CACHE) -> str:
-    """Write an author's instruction; commands are given the site's certificates to trust, and pip its cache."""
+def write_instruction(line: Directive, *, has_ca: bool, caches: Mapping[str, str] = _CACHES) -> str:
+    """Write an author's instruction; commands are given the site's certificates to trust, and pip or npm its cache."""
     kind = line.kind.upper()
     match = _RUN.match(line.value.strip())
     if kind != "RUN" or not match:
         return f"{kind} {line.value}"
     options, command = match["options"], match["command"]
     context = ca_context(has_ca)
-    cache = f"{pip_cache} " if "pip" in command else ""
+    cache = "".join(f"{mount} " for tool, mount in caches.items() if tool in command)
     # Neither a list of words nor a here-document is a line of the shell's that could be added to.
     is_line = has_ca and not command.startswith(("[", "<<"))
     environment = f"export {context['ca_env'].rstrip()}; " if is_line else ""
@@ -153,6 +161,7 @@ def _render(plan: FunctionPlan, base_image: BaseImage, *, processor: str, has_ca
         "foundation": base_image,
         "processor": processor,
         "lowest": LOWEST,
+        "runtime_label": RUNTIME_LABEL,
         "wanted_label": WANTED_LABEL,
         "version_label": VERSION_LABEL,
         "owner": "" if base_image.kind is Kind.NUCLIO else _OWNER,
@@ -174,14 +183,23 @@ def _choose_owner(plan: FunctionPlan) -> str:
     return f"{user}:{user if security.run_as_group is None else security.run_as_group}"
 
 
+def _list_installed(plan: FunctionPlan) -> Iterator[str]:
+    """Yield the folders beside a function's files that are not copied, since the image installs what they hold."""
+    said, made = plan.runtime.files.installed or ("", "")
+    for folder, name in (posixpath.split(file.path) for file in plan.function.files):
+        if name == said and made not in folder.split("/"):
+            yield posixpath.join(folder, made)
+
+
 def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
     before, after = split_commands(plan.spec.build)
-    pip_cache = find_pip_cache(plan.name, is_fetched=bool(plan.function.origin))
+    caches = find_caches(plan.name, is_fetched=bool(plan.function.origin))
     return {
-        "pip_cache": pip_cache,
+        "pip_cache": caches["pip"],
+        "npm_cache": caches["npm"],
         "args": {name: value for name, value in plan.spec.build.args.items() if value},
-        "before": [write_instruction(line, has_ca=has_ca, pip_cache=pip_cache) for line in before],
-        "after": [write_instruction(line, has_ca=has_ca, pip_cache=pip_cache) for line in after],
+        "before": [write_instruction(line, has_ca=has_ca, caches=caches) for line in before],
+        "after": [write_instruction(line, has_ca=has_ca, caches=caches) for line in after],
         "folders": plan.spec.own_folders,
         "folder_owner": _choose_owner(plan),
         "sets_user": any(line.kind.upper() == "USER" for line in after),
@@ -190,5 +208,6 @@ def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
         "title": plan.repository,
         "description": " ".join(plan.spec.description.split()),
         "ignored_folders": sorted(IGNORED_FOLDERS),
+        "installed_folders": sorted(_list_installed(plan)),
         "ignored_suffix": IGNORED_SUFFIX,
     }

@@ -242,7 +242,7 @@ def _require_code(spec: Spec, document: str) -> None:
 
 def _choose_handler(spec: dict[str, Any], source: bytes, others: Iterable[str], runtime: Runtime) -> str:
     """Return the handler of a source, and write it down unless the source says it where it will be found."""
-    named = find_handler(source.decode(errors="replace"), runtime.files.comment)
+    named = find_handler(source.decode(errors="replace"), runtime.name)
     # A block counts in a file of the top folder that is no test, and is certain to be found only if there is no other.
     is_hidden = "/" in runtime.list_sources(named)[0] or runtime.list_sources(named)[0].startswith(runtime.files.tests)
     if not named or is_hidden or any(path.endswith(runtime.files.suffix) for path in others):

@@ -31,9 +31,9 @@ def advise(plan: FunctionPlan, log: str) -> str:
         lowest = ".".join(map(str, LOWEST))
         return f"spec.build.baseImage: the processor needs Python {lowest} or newer in it, as python3, with pip."
     folder = plan.runtime.locate_requirements(plan.function, plan.handler)
-    if f"pip install --requirement /opt/nuclio/{folder}" in command:
+    if plan.runtime.installer.format(folder=folder) in command:
         return (
-            f"Correct {_requirements_path(plan)}; the lines with ERROR above say what pip could not install. What has "
+            f"Correct {_requirements_path(plan)}; the lines with ERR above say what could not be installed. What has "
             "to be there before, such as a compiler, is installed by spec.build.commands."
         )
     if command and _is_early(plan, command):

@@ -18,6 +18,14 @@ DEBIAN = "tidegate/debian"
 _PYTHON_PACKAGES = {"jammy": "python3.11"}
 # The Python of each release's package.
 _PYTHON_VERSIONS = {"jammy": "3.11", "noble": "3.12", "bookworm": "3.11", "trixie": "3.13"}
+# The Node.js of each release's package.
+_NODE_VERSIONS = {"jammy": "12", "noble": "18", "bookworm": "18", "trixie": "20"}
+# The npm that goes with a distribution's Node.js: of version 10, which runs on Node.js 18 and newer.
+_NPM_VERSION = "10.9.9"
+NPM = {
+    "url": f"https://registry.npmjs.org/npm/-/npm-{_NPM_VERSION}.tgz",
+    "sha512": "1g+6jLQvaIuB4zwvHL7yrXuXcWZwDsCtBX8bbWDqbvJSSr9nPiDDWTHNgwXR27iIcTTW7v3A57hDW9RYv2W4Yg==",
+}
 _DEBIAN_DOCKER, _UBUNTU_DOCKER = "docker-cli docker-compose docker-buildx", "docker.io docker-compose-v2 docker-buildx"
 # The first RabbitMQ that knows deprecated_features is 3.13; these releases ship an older one.
 _OLD_RABBITMQ = frozenset({"jammy", "noble", "bookworm"})
@@ -39,6 +47,11 @@ class Archive:
     def python_version(self) -> str:
         """Return the version of that Python; nothing for a release that is not known."""
         return _PYTHON_VERSIONS.get(self.codename, "")
+
+    @property
+    def node_version(self) -> str:
+        """Return the version of its Node.js; nothing for a release that is not known."""
+        return _NODE_VERSIONS.get(self.codename, "")
 
     @property
     def docker(self) -> str:
@@ -95,6 +108,11 @@ def python_base(settings: Settings, base_images: BaseImages) -> str:
     return _base(settings.images.python, settings, base_images)
 
 
+def node_base(settings: Settings, base_images: BaseImages) -> str:
+    """Name the image that has Node.js, or that its packages are installed on."""
+    return _base(settings.images.node, settings, base_images)
+
+
 def rabbitmq_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that the broker is, or is built on."""
     return _base(settings.images.rabbitmq, settings, base_images)
@@ -125,8 +143,9 @@ def _base(name: str, settings: Settings, base_images: BaseImages) -> str:
     )
 
 
-# Labels of a function's image, which its containers have too: the version of its runtime that was asked for, and the
-# one that it has.
+# Labels of a function's image, which its containers have too: its runtime, the version of it that was asked for, and
+# the one that it has.
+RUNTIME_LABEL = "io.tidegate.runtime"
 WANTED_LABEL = "io.tidegate.python.wanted"
 VERSION_LABEL = "io.tidegate.python"
 

@@ -9,7 +9,7 @@ from stack.config.settings import Settings
 from stack.contract import TIMEOUT_VARIABLE, parse_duration
 from stack.plan import image
 from stack.plan.account import Accounts, describe_accounts, describe_base_image
-from stack.plan.base_image import BaseImage, lay_base_image
+from stack.plan.base_image import BaseImage, Kind, lay_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
 from stack.plan.broker_data import name_volume
 from stack.plan.code_entry import runs_as_is
@@ -26,6 +26,7 @@ from stack.plan.gateway import FOLDER as LOGIN_FOLDER
 from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.image import BaseImages
+from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.secret import Mount
 from stack.plan.stack import (
     DEFINITION_LABEL,
@@ -199,7 +200,7 @@ def render_function(plan: FunctionPlan, inputs: Inputs) -> Files:
     if runs_as_is(plan.function):
         return {f"functions/{plan.name}/processor.yaml": processor_document(plan).encode()}
     base_image = find_base_image(plan, inputs)
-    processor = processor_image(inputs, base_image.runtime.image)
+    processor = supplier_image(inputs, base_image)
     files = render_package(plan, base_image, processor=processor, has_ca=inputs.base_images.has_ca)
     return {f"functions/{plan.name}/{path}": content for path, content in files.items()}
 
@@ -219,6 +220,19 @@ def processor_image(inputs: Inputs, base: str = "") -> str:
         inputs.base_images.processor_digest,
     )
     return f"{image.PROCESSOR}:{image.digest([*parts, *other, *_list_renewed(inputs.base_images)])}"
+
+
+def supplier_image(inputs: Inputs, base_image: BaseImage) -> str:
+    """Name the image that a function's stands on, or takes the processor from: the processor's, or a runtime's."""
+    version = base_image.runtime
+    layer = RUNTIMES[version.runtime].layer
+    if not layer:
+        return processor_image(inputs, version.image)
+    processor = processor_image(inputs)
+    if base_image.kind is not Kind.PROCESSOR:
+        return processor
+    recipe = render_images(inputs)[f"images/{layer}/Dockerfile"]
+    return f"tidegate/{layer}:{image.digest([recipe, processor, version.image])}"
 
 
 def rabbitmq_image(inputs: Inputs) -> str:
@@ -283,13 +297,18 @@ def _render_images(settings: Settings, base_images: BaseImages) -> Files:
         "python": base_images.archive.python,
         "health_check": HEALTH_CHECK,
         "packages": f"{base_images.archive.docker} git",
+        "npm": image.NPM,
         **ca_context(base_images.has_ca),
     }
-    names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile")
+    names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile", *_list_layers())
     files = {path: fill(path, context) for path in (f"images/{name}" for name in names)}
     if not base_images.is_registry:
         files |= {path: fill(path, context) for path in ("images/rabbitmq/Dockerfile", "images/gateway/Dockerfile")}
     return files
+
+
+def _list_layers() -> tuple[str, ...]:
+    return tuple(f"{runtime.layer}/Dockerfile" for runtime in RUNTIMES.values() if runtime.layer)
 
 
 def used_secrets(services: Sequence[Service]) -> list[Mount]:

@@ -31,6 +31,9 @@ class Delivery(Protocol):
     def claim(self) -> bool:
         """Return whether the message is still to be handled; from then on it is the worker's."""
 
+    def hold(self) -> None:
+        """Note that the handler gets the message, and would be what ended the worker."""
+
     def done(self, response: Response) -> None:
         """Say that the message is handled."""
 

@@ -246,9 +246,11 @@ class Dispatcher:
 
     def _claim(self, first: Delivery) -> list[Delivery]:
         """Return what is sent at once: one delivery, unless the trigger batches; none if no client waits any more."""
-        if self._batch:
-            return gather(first, self._take_more, self._batch)
-        return [first] if first.claim() else []
+        claimed = [first] if not self._batch and first.claim() else []
+        deliveries = gather(first, self._take_more, self._batch) if self._batch else claimed
+        for delivery in deliveries:
+            delivery.hold()
+        return deliveries
 
     def _take_more(self, timeout: float) -> Delivery | None:
         allocation = self._allocator.take(timeout)

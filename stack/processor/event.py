@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import count
@@ -127,11 +128,6 @@ _OFF = ("no", "false", "disable", "disabled")
 _TEXTS = ("content_type", "id", "method", "path", "url", "type", "type_version", "version", "topic")
 
 
-def is_decoding() -> bool:
-    """Return whether the texts of events are decoded; they are, unless the environment says otherwise."""
-    return os.environ.get(_SWITCH, "").strip().lower() not in _OFF
-
-
 def encode_event(event: Event) -> Event:
     """Turn all texts of an event but its body's into bytes."""
     for name in _TEXTS:
@@ -180,6 +176,27 @@ def decode_body(body: bytes, content_type: str) -> Any:
     except (ValueError, RecursionError) as error:
         sys.stderr.write(f"the body is not JSON and stays bytes: {error}\n")
         return body
+
+
+@dataclass(frozen=True)
+class EventForm:
+    """In what form handlers get events."""
+
+    errors: str = "strict"
+    """What str.decode does of headers that are not UTF-8."""
+    decode: Callable[[bytes, str], Any] = decode_body
+    """Returns what a body of a content type is to the handler."""
+    encodes: bool = False
+    """Whether the texts of an event but its body's are bytes."""
+
+
+DECODED = EventForm()
+
+
+def read_form() -> EventForm:
+    """Return the form of events in Python: texts are decoded, unless the environment says otherwise."""
+    is_decoding = os.environ.get(_SWITCH, "").strip().lower() not in _OFF
+    return DECODED if is_decoding else EventForm("surrogateescape", encodes=True)
 
 
 def open_ids() -> NextId:

@@ -11,15 +11,16 @@ from functools import partial
 from inspect import isawaitable
 from pathlib import Path
 from types import CoroutineType
-from typing import Any
+from typing import Any, NamedTuple
 
 import nuclio_sdk
+from nuclio_sdk import Event
 
 from stack.contract import CALLER_HEADER, LOG_LEVEL, PYTHON, is_proof
 from stack.processor.attributes import Attributes
 from stack.processor.batch import match_responses
 from stack.processor.delivery import Delivery, Failure
-from stack.processor.event import Builder, is_decoding
+from stack.processor.event import Builder
 from stack.processor.logger import LogCapture
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
 from stack.processor.runtime.registry import Handler, Runtime, describe_error, find_runtime, show_error
@@ -46,6 +47,13 @@ class CallerRights:
 
 
 EVERYONE = CallerRights()
+
+
+class Caller(NamedTuple):
+    """Who proves to be Tidegate's own, or asks for the log of a call from a level onwards."""
+
+    is_own: bool
+    level: str | bytes | None
 
 
 def read_rights(attributes: Attributes, key: bytes, *, is_local: bool) -> CallerRights:
@@ -90,20 +98,47 @@ class Invoker:
         self._rights = rights
         self._is_own = False
         self._capture: LogCapture | None = None
-        self._asked: str | bytes = LOG_LEVEL if is_decoding() else LOG_LEVEL.encode()
-        self._proof: str | bytes = CALLER_HEADER if is_decoding() else CALLER_HEADER.encode()
+        encodes = self._runtime.open_form().encodes
+        self._asked: str | bytes = LOG_LEVEL.encode() if encodes else LOG_LEVEL
+        self._proof: str | bytes = CALLER_HEADER.encode() if encodes else CALLER_HEADER
 
     def handle(self, delivery: Delivery) -> None:
         """Handle one event; the handler's errors end here."""
-        self._begin()
+        self.begin(delivery)
         try:
-            event = self._build(delivery.message)
-            if event.headers and (self._asked in event.headers or self._proof in event.headers):
-                self._read_caller(event.headers)
+            event, caller = self.read(delivery)
+            if caller:
+                self._admit(caller)
             result = self._handler(self._context, event)
             if isinstance(result, CoroutineType):
                 # A decorator may hide that the handler is async.
                 result = self._complete(result)
+        except BaseException as error:
+            self.fail(delivery, error)
+        else:
+            self.answer(delivery, result)
+
+    def read(self, delivery: Delivery) -> tuple[Event, Caller | None]:
+        """Return the event of a delivery, and who calls where that counts; the handler is not told it."""
+        event = self._build(delivery.message)
+        headers = event.headers
+        if not headers or (self._asked not in headers and self._proof not in headers):
+            return event, None
+        is_own = self._rights.is_own(headers, self._proof)
+        headers.pop(self._proof, None)
+        return event, Caller(is_own, headers.get(self._asked))
+
+    def begin(self, delivery: Delivery, caller: Caller | None = None) -> None:
+        """Note that an event begins: its time runs, and it counts as being handled."""
+        delivery.hold()
+        self._timer.start()
+        self._stats.begin()
+        if caller:
+            self._admit(caller)
+
+    def answer(self, delivery: Delivery, result: Any) -> None:
+        """Judge what a handler returned, and tell the delivery."""
+        try:
             response = self._respond(result)
             if isinstance(response, Stream):
                 if isinstance(delivery, StreamedDelivery):
@@ -111,17 +146,21 @@ class Invoker:
                     return
                 response = collect(response, self._complete)
         except BaseException as error:
-            self._fail(delivery, error)
+            self.fail(delivery, error)
         else:
             self._settle(delivery, response)
 
+    def fail(self, delivery: Delivery, error: BaseException) -> None:
+        """Tell the delivery of an error."""
+        self._settle(delivery, *self._explain(error))
+
     async def handle_async(self, delivery: Delivery) -> None:
         """Do as `handle`, with an async handler."""
-        self._begin()
+        self.begin(delivery)
         try:
-            event = self._build(delivery.message)
-            if event.headers and (self._asked in event.headers or self._proof in event.headers):
-                self._read_caller(event.headers)
+            event, caller = self.read(delivery)
+            if caller:
+                self._admit(caller)
             response = self._respond(await _call(self._handler, self._context, event))
             if isinstance(response, Stream):
                 if isinstance(delivery, StreamedDelivery):
@@ -129,7 +168,7 @@ class Invoker:
                     return
                 response = await collect_async(response)
         except BaseException as error:
-            self._fail(delivery, error)
+            self.fail(delivery, error)
         else:
             self._settle(delivery, response)
 
@@ -168,32 +207,26 @@ class Invoker:
         """Return the events of a batch; what no event can be made of fails alone."""
         pairs: list[tuple[Delivery, Any]] = []
         for delivery in deliveries:
-            self._begin()
+            self.begin(delivery)
             try:
                 pairs.append((delivery, self._build(delivery.message)))
             except Exception as error:
-                self._fail(delivery, error)
+                self.fail(delivery, error)
         if pairs:
             # One that failed has stopped it.
             self._timer.start()
         return pairs
 
-    def _read_caller(self, headers: Any) -> None:
+    def _admit(self, caller: Caller) -> None:
         """Note who calls, and capture the log for a caller that asks for it and may have it."""
-        self._is_own = self._rights.is_own(headers, self._proof)
-        headers.pop(self._proof, None)
-        level = headers.get(self._asked)
+        self._is_own = caller.is_own
+        level = caller.level
         if level is not None and self._may_have(self._rights.logs):
             text = level.decode(errors="replace") if isinstance(level, bytes) else str(level)
             self._capture = LogCapture(text, self._logger_name)
 
     def _may_have(self, everyone: bool | None) -> bool:
         return self._is_own if everyone is None else everyone
-
-    def _begin(self) -> None:
-        """Note that an event begins: its time runs, and it counts as being handled."""
-        self._timer.start()
-        self._stats.begin()
 
     def _end(self, *, failed: bool) -> None:
         """Note that the event has ended; before its delivery is told, so that a client finds its event counted."""
@@ -212,9 +245,6 @@ class Invoker:
             delivery.failed(response, failure)
         else:
             delivery.done(response)
-
-    def _fail(self, delivery: Delivery, error: BaseException) -> None:
-        self._settle(delivery, *self._explain(error))
 
     def _fail_batch(self, pairs: Sequence[tuple[Delivery, Any]], error: BaseException) -> None:
         response, failure = self._explain(error)
@@ -237,7 +267,7 @@ class Invoker:
         # A handler may have closed what the log is written to; the event is settled all the same.
         with suppress(Exception):
             self._context.logger.error_with("Exception caught in handler", exc=show_error(error), traceback=trace)
-        shown = f'Exception caught in handler - "{show_error(error)}": {trace}'
+        shown = self._runtime.failed.format(error=show_error(error), trace=trace)
         text = shown if self._may_have(self._rights.traces) else _HIDDEN
         return refuse(500, text), Failure(describe_error(error), self._runtime.describe_origin(error, trace))
 

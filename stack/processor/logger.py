@@ -113,6 +113,12 @@ def open_logger(name: str, sink: Sink) -> Logger:
     return logger
 
 
+def write_record(level: int, message: str, fields: dict[str, Any]) -> None:
+    """Log what code that is not Python's says, with fields of any names."""
+    logger = logging.getLogger(ROOT)
+    logger.handle(logger.makeRecord(ROOT, level, "", 0, message, (), None, extra={"with": fields}))
+
+
 def _encode(encoder: Encoder, fields: dict[str, object]) -> str:
     try:
         return str(encoder.encode(fields))

@@ -88,7 +88,8 @@ def respond(result: Any, *, folder: Path | None = None) -> Response | Stream:
         return Response(200, _JSON, _encode_json(result).encode(), _NO_HEADERS)
     if isinstance(result, GeneratorType | AsyncGeneratorType):
         return Stream(None, result)
-    return Response(200, _TEXT, to_bytes(result), _NO_HEADERS)
+    # A handler in a process of its own gives what is ready.
+    return result if isinstance(result, Response) else Response(200, _TEXT, to_bytes(result), _NO_HEADERS)
 
 
 def begin_stream(head: Response | None, piece: Any) -> Response:

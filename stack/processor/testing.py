@@ -176,6 +176,9 @@ class _Delivery:
         """Return that it is to be handled."""
         return True
 
+    def hold(self) -> None:
+        """Note nothing: no one delivers it again."""
+
     def done(self, response: Response) -> None:
         """Keep the response."""
         self.response = response

@@ -14,10 +14,12 @@ from nuclio_sdk import Context, Logger, Platform, TriggerInfo
 from stack.processor.batch import gather, gather_async
 from stack.processor.configuration import Function
 from stack.processor.delivery import AsyncDeliveryQueue, Delivery, DeliveryQueue, Source
-from stack.processor.event import Builder
+from stack.processor.event import Builder, EventForm
 from stack.processor.invocation import CallerRights, Invoker, read_rights
 from stack.processor.logger import open_logger
 from stack.processor.loop import LoopSharingQueue
+from stack.processor.pipeline import Pipeline
+from stack.processor.runtime.process import HandlerProcess
 from stack.processor.runtime.registry import Handler, HandlerError, describe_error, find_runtime
 from stack.processor.source.opener import find_flush_interval, open_queue, open_source
 from stack.processor.status import SourceReport, State, StatusWriter
@@ -55,16 +57,17 @@ class Worker:
         try:
             if not self._prepare(handler):
                 return 1
-            build = _open_builder(self._spec)
             self._invoker = Invoker(
                 handler,
                 self._context,
-                build=build,
+                build=_open_builder(self._spec, self._runtime.open_form()),
                 spec=self._spec,
                 complete=self._complete,
                 rights=self._read_rights(),
                 runtime=self._runtime,
             )
+            if isinstance(handler, HandlerProcess):
+                return self._serve_process(handler, stop)
             if self._runtime.is_async(handler):
                 self._runner.run(self._serve_async(stop))
             else:
@@ -134,6 +137,19 @@ class Worker:
                 flushed = monotonic()
         source.close(_CLOSE_AFTER)
 
+    def _serve_process(self, process: HandlerProcess, stop: StopSignal) -> int:
+        queue = open_queue(self._spec)
+        interval = find_flush_interval(self._spec)
+        pipeline = Pipeline(process, self._invoker, queue, context=self._context, interval=interval)
+        pipeline.attach()
+        source = self._open(queue, stop)
+        pipeline.watch(self._spec)
+        if code := pipeline.serve(source):
+            return code
+        source.close(_CLOSE_AFTER)
+        pipeline.finish()
+        return 0
+
     def _open(self, queue: DeliveryQueue | LoopSharingQueue | AsyncDeliveryQueue, stop: StopSignal) -> Source:
         """Start the source, and all that depends on it."""
         source = open_source(self._spec, self._function, queue, self._report)
@@ -163,7 +179,7 @@ async def _wait_for(awaitable: Any) -> Any:
     return await awaitable
 
 
-def _open_builder(spec: WorkerSpec) -> Builder:
+def _open_builder(spec: WorkerSpec, form: EventForm) -> Builder:
     if spec.pool:
-        return open_pool_builder([one.trigger for one in spec.pool])
-    return open_builder(spec.trigger)
+        return open_pool_builder([one.trigger for one in spec.pool], form)
+    return open_builder(spec.trigger, form)

@@ -116,7 +116,7 @@ def _print_status(containers: Sequence[Container], figures: Mapping[str, Figures
     for trouble in _find_troubles(containers, figures):
         console.warn(f"{trouble.subject}: {trouble.what} {trouble.advice}")
     for one in containers:
-        if sentence := explain_version(one.python_of_function):
+        if sentence := explain_version(one.runtime_version):
             console.note(f"{one.function} {sentence}.")
 
 

@@ -19,6 +19,7 @@ import yaml
 from stack.config.document import parse_model
 from stack.config.environment import Secret
 from stack.config.function import FunctionConfig
+from stack.config.requirements import Requirements
 from stack.config.settings import GPU, Allow, Dashboard, Images, ImageSource, Implementation, Ports, Processor, Settings
 from stack.config.source import Function, SourceFile
 from stack.plan.account import Accounts
@@ -136,9 +137,27 @@ FUNCTIONS |= {
         },
     },
 }
+FUNCTIONS |= {
+    "scripted": {"runtime": "nodejs:20", "handler": "main:handler"},
+    "sourced": {
+        "runtime": "nodejs",
+        "build": {
+            "functionSourceCode": b64encode(b"exports.handler = (context) => context.callback(1);\r\n").decode(),
+            "commands": ["npm install amqplib", "@nuclio.postCopy", "node --check main.js"],
+        },
+    },
+    "scripted-by-nuclio": {"runtime": "nodejs"},
+}
 FUNCTIONS["ready"] = {"image": "acme/reader:2", "handler": "reader:handler"}
-ANNOTATIONS = {"original": {"tidegate.io/processor": "nuclio"}}
-FILES = {"ready": (), "required": ("app/main.py", "app/requirements.txt", "app/constraints.txt", "requirements.txt")}
+ANNOTATIONS = {name: {"tidegate.io/processor": "nuclio"} for name in ("original", "scripted-by-nuclio")}
+FILES = {
+    "ready": (),
+    "scripted": ("main.js", "package.json", "package-lock.json"),
+    "scripted-by-nuclio": ("main.js",),
+    "sourced": (),
+    "required": ("app/main.py", "app/requirements.txt", "app/constraints.txt", "requirements.txt"),
+}
+REQUIREMENTS = {"scripted": (Requirements("package.json", ("package-lock.json",)),)}
 
 DEFAULTS = Settings()
 ALLOW = Allow(host_paths=("/srv/data $1",), devices=("/dev/ttyUSB0", GPU))
@@ -179,6 +198,7 @@ CASES = {
     ),
     "certificates": Case(base_images=replace(PACKAGES, has_ca=True), deployed=["consumer"]),
     "builds": Case(base_images=replace(PACKAGES, has_ca=True), deployed=["based", "original", "ready", "required"]),
+    "nodejs": Case(base_images=replace(PACKAGES, has_ca=True), deployed=["scripted", "scripted-by-nuclio", "sourced"]),
     "builds-registry": Case(
         settings=Settings(images=Images(source=ImageSource.REGISTRY), processor=Processor.NUCLIO),
         base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
@@ -187,7 +207,7 @@ CASES = {
     "pythons": Case(
         settings=Settings(images=Images(source=ImageSource.REGISTRY, mirror="mirror.example:5000/")),
         base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
-        deployed=["page", "required"],
+        deployed=["page", "required", "scripted"],
     ),
     "credentials": Case(
         settings=Settings(
@@ -212,7 +232,7 @@ def make_inputs(case: Case) -> Inputs:
         document = {"metadata": {"annotations": ANNOTATIONS.get(name, {})}, "spec": FUNCTIONS[name]}
         config = parse_model(FunctionConfig, document, name)
         files = tuple(SourceFile(path, "-:0") for path in FILES.get(name, ("main.py",)))
-        function = Function(name, f"functions/{name}", config, files)
+        function = Function(name, f"functions/{name}", config, files, requirements=REQUIREMENTS.get(name, ()))
         plan = plan_function(function, case.settings)
         services.append(
             plan_service(

@@ -40,9 +40,11 @@ class PythonRuntime(Runtime):
     source = "main.py"
     scaffold = ("main.py", "test_main.py")
     requirements = NAME
+    installer = "pip install --requirement /opt/nuclio/{folder}"
     # Python's last word on a module that is nowhere.
     missing_module = re.compile(r"^ *ModuleNotFoundError: No module named '([^'.]+)[^']*'\s*\Z", re.MULTILINE)
     nuclio_version = "3.9"
+    nuclio_base = "python:{version}"
     nuclio_onbuild = "nuclio/handler-builder-python-onbuild"
 
     def list_sources(self, handler: str) -> tuple[str, ...]:

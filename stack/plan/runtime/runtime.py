@@ -24,10 +24,16 @@ class Runtime(ABC):
     """The files of a new function beside function.yaml, in templates/new-function/TRIGGER."""
     requirements: ClassVar[str]
     """The file that says which packages a function needs."""
+    installer: ClassVar[str]
+    """What a command has in it that installs them, by the folder of that file."""
     missing_module: ClassVar[re.Pattern[str]]
     """Finds in a log, as its first group, the package that a handler imports and that is not there."""
+    layer: ClassVar[str] = ""
+    """The recipe in templates/images of the image between the processor's and those of functions, where one is."""
     nuclio_version: ClassVar[str]
     """What the runtime without a version is to Nuclio."""
+    nuclio_base: ClassVar[str]
+    """What Nuclio's image of a function stands on, by the version."""
     nuclio_onbuild: ClassVar[str]
     """Nuclio's image with its processor for the runtime."""
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from stack.processor.runtime.registry import NO_TEXT, Handler, HandlerError, Runtime
+from stack.processor.event import read_form
+from stack.processor.runtime.registry import NO_TEXT, Handler, HandlerError, Runtime, shorten_origin
 
 # Nuclio's pattern: module(.sub)*:function, where names may also hold `-` and `|`.
 _NAME = re.compile(r"[\w|-]+(\.[\w|-]+)*(:\w+)?")
@@ -94,9 +95,6 @@ def _describe_missing(name: str, module: ModuleType) -> str:
     )
 
 
-# Characters of where an error was raised that travel in the headers of a message.
-_ORIGIN_LIMIT = 4000
-_CUT = "\n  …\n"
 # Files that are not the user's: the processor's, Python's, what is made at run time, and installed libraries.
 _NOT_OWN_FILES = (f"{_PROCESSOR}/", f"{Path(inspect.__file__).parent}/", "<")
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
@@ -119,11 +117,7 @@ def format_trace(error: BaseException, handler: Handler) -> str:
 def describe_origin(error: BaseException, trace: str) -> str:
     """Return the handler's own line, and below it the whole traceback, the middle of a long one left out."""
     own = _find_own_line(error.__traceback__)
-    text = f"{own}\n{trace}" if own else trace
-    if len(text) <= _ORIGIN_LIMIT:
-        return text
-    half = (_ORIGIN_LIMIT - len(_CUT)) // 2
-    return text[:half] + _CUT + text[-half:]
+    return shorten_origin(f"{own}\n{trace}" if own else trace)
 
 
 def _find_own_line(frames: TracebackType | None) -> str:
@@ -160,4 +154,6 @@ def _is_response(called: ast.expr) -> bool:
     return "Response" in (getattr(called, "attr", ""), getattr(called, "id", ""))
 
 
-RUNTIME = Runtime(load_handler, find_init_context, is_async, format_user_traceback, format_trace, describe_origin)
+RUNTIME = Runtime(
+    load_handler, find_init_context, is_async, format_user_traceback, format_trace, describe_origin, read_form
+)

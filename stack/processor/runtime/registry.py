@@ -13,11 +13,13 @@ from typing import Any
 
 from stack.contract import RUNTIMES
 from stack.processor.attributes import ConfigurationError
+from stack.processor.event import EventForm
 
 Handler = Callable[[Any, Any], Any]
 
-# Characters of an error that travel in the headers of a message.
-_ERROR_LIMIT = 1000
+# Characters of an error, and of where it was raised, that travel in the headers of a message.
+_ERROR_LIMIT, _ORIGIN_LIMIT = 1000, 4000
+_CUT = "\n  …\n"
 NO_TEXT = "(it has no text that can be shown)"
 
 
@@ -25,9 +27,24 @@ class HandlerError(Exception):
     """The handler cannot be found or imported; the message says why and what there is."""
 
 
+class ForeignError(Exception):
+    """An error of another language's: the name of its class, its text, and its stack, which begins with both."""
+
+    def __init__(self, name: str, text: str, stack: str) -> None:
+        super().__init__(text)
+        self.name = name
+        self.stack = stack
+
+    @property
+    def shown(self) -> str:
+        """The stack, or else, where there is none, what it would begin with."""
+        return self.stack or f"{self.name}: {self}"
+
+
 def describe_error(error: BaseException) -> str:
     """Return an error in a line that fits a message's header."""
-    return f"{type(error).__name__}: {show_error(error)}"[:_ERROR_LIMIT]
+    name = error.name if isinstance(error, ForeignError) else type(error).__name__
+    return f"{name}: {show_error(error)}"[:_ERROR_LIMIT]
 
 
 def show_error(error: BaseException) -> str:
@@ -36,6 +53,14 @@ def show_error(error: BaseException) -> str:
         return str(error)
     except BaseException:
         return NO_TEXT
+
+
+def shorten_origin(text: str) -> str:
+    """Return where an error was raised, the middle of a long traceback left out."""
+    if len(text) <= _ORIGIN_LIMIT:
+        return text
+    half = (_ORIGIN_LIMIT - len(_CUT)) // 2
+    return text[:half] + _CUT + text[-half:]
 
 
 @dataclass(frozen=True)
@@ -54,6 +79,10 @@ class Runtime:
     """Returns the same of an error of the handler, or of what it returned."""
     describe_origin: Callable[[BaseException, str], str]
     """Returns the user's own line, and below it the traceback, so much of it as fits into a message's header."""
+    open_form: Callable[[], EventForm]
+    """Returns in what form handlers get events."""
+    failed: str = 'Exception caught in handler - "{error}": {trace}'
+    """What a client is told of an error, as Nuclio words it."""
 
 
 @cache

@@ -123,6 +123,9 @@ class CronDelivery:
         """Return that it is to be handled: no one else has it."""
         return True
 
+    def hold(self) -> None:
+        """Note nothing: no one delivers it again."""
+
     def done(self, response: Response) -> None:
         """Note that the run is over."""
         self.is_over.set()

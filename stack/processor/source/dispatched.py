@@ -118,6 +118,9 @@ class DispatchedDelivery:
         """Return that it is to be handled: the dispatcher has claimed it already."""
         return True
 
+    def hold(self) -> None:
+        """Note nothing: no one delivers it again."""
+
     def done(self, response: Response) -> None:
         """Report it handled."""
         self._dispatch.settle(self._index, pack_outcome(response, None))

@@ -5,12 +5,12 @@ from functools import partial
 from nuclio_sdk import Event, TriggerInfo
 
 from stack.processor.configuration import Trigger
-from stack.processor.event import UNUSED, Builder, describe_trigger, new_id, to_time
+from stack.processor.event import UNUSED, Builder, EventForm, describe_trigger, new_id, to_time
 from stack.processor.message import CronMessage
 from stack.processor.trigger.registry import TriggerKind
 
 
-def open_cron_builder(trigger: Trigger, _errors: str) -> Builder:
+def open_cron_builder(trigger: Trigger, _form: EventForm) -> Builder:
     """Return what builds the events of a cron trigger."""
     return partial(build_cron, trigger=describe_trigger(trigger))
 

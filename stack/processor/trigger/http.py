@@ -7,10 +7,11 @@ from nuclio_sdk import Event, TriggerInfo
 
 from stack.processor.configuration import Trigger
 from stack.processor.event import (
+    DECODED,
     UNUSED,
     Builder,
+    EventForm,
     NextId,
-    decode_body,
     describe_trigger,
     is_cloud_event,
     new_id,
@@ -22,24 +23,24 @@ from stack.processor.message import HttpMessage
 from stack.processor.trigger.registry import TriggerKind
 
 
-def open_http_builder(trigger: Trigger, errors: str) -> Builder:
-    """Return what builds the events of an http trigger; `errors` is what str.decode does of what is not UTF-8."""
-    return partial(build_http, trigger=describe_trigger(trigger), errors=errors, next_id=open_ids())
+def open_http_builder(trigger: Trigger, form: EventForm) -> Builder:
+    """Return what builds the events of an http trigger."""
+    return partial(build_http, trigger=describe_trigger(trigger), form=form, next_id=open_ids())
 
 
 def build_http(
-    message: HttpMessage, trigger: TriggerInfo, *, errors: str = "strict", next_id: NextId = new_id
+    message: HttpMessage, trigger: TriggerInfo, *, form: EventForm = DECODED, next_id: NextId = new_id
 ) -> Event:
-    """Make the event of a request; `errors` is what str.decode does of headers that are not UTF-8.
+    """Make the event of a request.
 
     Raises:
         UnicodeDecodeError: a header is not UTF-8.
     """
-    headers = {_name_header(name): value.decode("utf-8", errors) for name, value in message.headers}
+    headers = {_name_header(name): value.decode("utf-8", form.errors) for name, value in message.headers}
     content_type = headers.get("Content-Type", "")
     path, query = _split_target(message.target)
     event = Event(
-        body=decode_body(message.body, content_type),
+        body=form.decode(message.body, content_type),
         content_type=content_type,
         trigger=trigger,
         fields=dict(parse_qsl(query, keep_blank_values=True)) if query else {},

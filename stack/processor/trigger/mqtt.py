@@ -6,12 +6,22 @@ from functools import partial
 from nuclio_sdk import Event, TriggerInfo
 
 from stack.processor.configuration import Trigger
-from stack.processor.event import UNUSED, Builder, NextId, describe_trigger, new_id, open_ids, to_text, to_time
+from stack.processor.event import (
+    UNUSED,
+    Builder,
+    EventForm,
+    NextId,
+    describe_trigger,
+    new_id,
+    open_ids,
+    to_text,
+    to_time,
+)
 from stack.processor.message import TOPIC, AmqpMessage, MqttMessage
 from stack.processor.trigger.registry import BROKER_FLUSH_INTERVAL, TriggerKind
 
 
-def open_mqtt_builder(trigger: Trigger, _errors: str) -> Builder:
+def open_mqtt_builder(trigger: Trigger, _form: EventForm) -> Builder:
     """Return what builds the events of an mqtt trigger."""
     return partial(build_mqtt, trigger=describe_trigger(trigger), url=trigger.url_to_show, next_id=open_ids())
 

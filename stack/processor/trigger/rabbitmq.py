@@ -6,11 +6,12 @@ from nuclio_sdk import Event, TriggerInfo
 
 from stack.processor.configuration import Trigger
 from stack.processor.event import (
+    DECODED,
     NO_TIME,
     UNUSED,
     Builder,
+    EventForm,
     NextId,
-    decode_body,
     describe_trigger,
     is_cloud_event,
     new_id,
@@ -23,17 +24,19 @@ from stack.processor.message import AmqpMessage
 from stack.processor.trigger.registry import BROKER_FLUSH_INTERVAL, TriggerKind
 
 
-def open_amqp_builder(trigger: Trigger, _errors: str) -> Builder:
+def open_amqp_builder(trigger: Trigger, form: EventForm) -> Builder:
     """Return what builds the events of a rabbit-mq trigger."""
-    return partial(build_amqp, trigger=describe_trigger(trigger), next_id=open_ids())
+    return partial(build_amqp, trigger=describe_trigger(trigger), form=form, next_id=open_ids())
 
 
-def build_amqp(message: AmqpMessage, trigger: TriggerInfo, *, next_id: NextId = new_id) -> Event:
+def build_amqp(
+    message: AmqpMessage, trigger: TriggerInfo, *, form: EventForm = DECODED, next_id: NextId = new_id
+) -> Event:
     """Make the event of a message of an AMQP queue."""
     properties = message.properties
     content_type = properties.content_type or ""
     event = Event(
-        body=decode_body(message.body, content_type),
+        body=form.decode(message.body, content_type),
         content_type=content_type,
         trigger=trigger,
         headers=dict(properties.headers) if properties.headers else None,

@@ -10,7 +10,7 @@ from nuclio_sdk import Event
 from stack.contract import KINDS
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Trigger
-from stack.processor.event import Builder, encode_event, is_decoding
+from stack.processor.event import Builder, EventForm, encode_event
 from stack.processor.message import PooledMessage
 
 # Seconds that outcomes may wait for more of their kind while the handler is busy. No one waits for the acknowledgement
@@ -26,8 +26,8 @@ class TriggerKind:
     """The module with a function `open_source`, which may be the entry's own.
 
     It is imported only where a trigger of the kind is there, since its libraries take memory and a part of a start."""
-    open_builder: Callable[[Trigger, str], Builder]
-    """Returns what builds a trigger's events; the text is what str.decode does of headers that are not UTF-8."""
+    open_builder: Callable[[Trigger, EventForm], Builder]
+    """Returns what builds a trigger's events."""
     flush_interval: float = FLUSH_INTERVAL
     """Seconds that outcomes may wait for more of their kind while the handler is busy."""
     has_loop: bool = True
@@ -61,17 +61,15 @@ def _load_kind(name: str) -> TriggerKind:
     return kind
 
 
-def open_builder(trigger: Trigger) -> Builder:
-    """Return what makes events of a trigger's messages, as the environment says that texts are to be given."""
-    if is_decoding():
-        return find_kind(trigger).open_builder(trigger, "strict")
-    build = find_kind(trigger).open_builder(trigger, "surrogateescape")
-    return lambda message: encode_event(build(message))
+def open_builder(trigger: Trigger, form: EventForm) -> Builder:
+    """Return what makes events of a trigger's messages."""
+    build = find_kind(trigger).open_builder(trigger, form)
+    return (lambda message: encode_event(build(message))) if form.encodes else build
 
 
-def open_pool_builder(triggers: Sequence[Trigger]) -> Builder:
+def open_pool_builder(triggers: Sequence[Trigger], form: EventForm) -> Builder:
     """Return what makes events of the messages of several triggers that share their workers."""
-    builders = [open_builder(trigger) for trigger in triggers]
+    builders = [open_builder(trigger, form) for trigger in triggers]
 
     def build(pooled: PooledMessage) -> Event:
         return builders[pooled.trigger](pooled.message)

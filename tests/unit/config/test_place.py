@@ -24,7 +24,7 @@ def test_each_problem_has_its_line() -> None:
         metadata:
           labels: {}
         spec:
-          runtime: nodejs
+          runtime: golang
           triggers:
             clock:
               kind: cron
@@ -35,7 +35,7 @@ def test_each_problem_has_its_line() -> None:
         ("spec.runtime", 4),
         ("spec.triggers.clock.attributes.intervall", 9),
     }
-    assert "'nodejs' is not supported" in next(one.text for one in found if one.path == "spec.runtime")
+    assert "'golang' is not supported" in next(one.text for one in found if one.path == "spec.runtime")
 
 
 def test_a_key_that_is_missing_is_looked_for_where_it_belongs() -> None:

@@ -55,7 +55,7 @@ def test_the_stacks_own_settings_are_accepted() -> None:
     ("spec", "path"),
     [
         ({"handlr": "main:handler"}, "$.spec"),
-        ({"handler": "main"}, "$.spec.handler"),
+        ({"handler": "main:"}, "$.spec.handler"),
         ({"runtime": "golang"}, "$.spec.runtime"),
         ({"minReplicas": "1"}, "$.spec.minReplicas"),
         ({"env": [{"value": "x"}]}, "$.spec.env[0]"),
@@ -97,7 +97,7 @@ def test_nulls_of_nuclios_exports_are_accepted() -> None:
 
 def test_keys_are_described() -> None:
     spec = FUNCTION["$defs"]["Spec"]["properties"]
-    assert spec["handler"]["description"].startswith("The function to call, as module:function")
+    assert spec["handler"]["description"].startswith("The function to call: module:function of Python")
     assert spec["nodeName"]["description"] == "This key is for Kubernetes and has no effect here."
     trigger = FUNCTION["$defs"]["RabbitTrigger"]
     assert trigger["description"] == "A queue of an AMQP broker."

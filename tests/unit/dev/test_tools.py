@@ -44,14 +44,20 @@ def test_packages_that_could_not_be_installed_are_tried_again(tmp_path: Path, ca
 
 
 @pytest.mark.parametrize(
-    ("browser", "there", "wanted"), [(True, None, ["chromium"]), (True, "/bin/x", []), (False, None, [])]
+    ("browser", "node", "there", "wanted"),
+    [
+        (True, False, None, ["chromium"]),
+        (True, True, "/bin/x", []),
+        (False, True, None, ["nodejs"]),
+        (False, False, None, []),
+    ],
 )
-def test_chromium_comes_where_a_browser_is_wanted(
-    monkeypatch: pytest.MonkeyPatch, browser: bool, there: str | None, wanted: list[str]
+def test_chromium_and_node_come_where_they_are_wanted(
+    monkeypatch: pytest.MonkeyPatch, *, browser: bool, node: bool, there: str | None, wanted: list[str]
 ) -> None:
     installed: list[str] = []
     monkeypatch.setattr(tools, "install_packages", lambda lock, environment: None)
     monkeypatch.setattr(tools, "install_package", lambda name, purpose: installed.append(name))
     monkeypatch.setattr("shutil.which", lambda name: there)
-    install_test_tools(browser=browser)
+    install_test_tools(browser=browser, node=node)
     assert installed == wanted

@@ -32,6 +32,7 @@ from stack.plan.scale import find_limits  # noqa: E402
 from stack.plan.topology import SOURCE_NOTES, BrokerFacts, Node, draw_topology  # noqa: E402
 from stack.processor.configuration import parse_function  # noqa: E402
 from stack.processor.delivery import DeliveryQueue  # noqa: E402
+from stack.processor.event import EventForm  # noqa: E402
 from stack.processor.source.opener import open_source, preload  # noqa: E402
 from stack.processor.stats import WorkerStats  # noqa: E402
 from stack.processor.status import SourceReport  # noqa: E402
@@ -96,7 +97,7 @@ def walk_processor(document: str) -> list[bytes]:
     queue = DeliveryQueue()
     source = open_source(specs[0], function, queue, SourceReport(lambda *_: None, WorkerStats()))
     source.start()
-    build = open_builder(function.triggers[0])
+    build = open_builder(function.triggers[0], EventForm())
     messages = [delivery.message for _ in range(2) if (delivery := queue.get())]
     return [build(unpack_message(pack_message(message))).body for message in messages]
 

@@ -144,8 +144,11 @@ def test_code_may_be_elsewhere() -> None:
 
 
 def test_another_runtime_is_refused_by_name() -> None:
-    expected = "file.yaml: spec.runtime: 'nodejs' is not supported; Tidegate runs python and python:3.7 to python:3.14"
-    assert problems(EXPORT.replace("python:3.9", "nodejs")) == (expected,)
+    expected = (
+        "file.yaml: spec.runtime: 'golang' is not supported; "
+        "Tidegate runs python and python:3.7 to python:3.14, nodejs and its versions, such as nodejs:22"
+    )
+    assert problems(EXPORT.replace("python:3.9", "golang")) == (expected,)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,9 @@ class Request:
     def claim(self) -> bool:
         return False
 
+    def hold(self) -> None:
+        pass
+
     def done(self, response: Response) -> None:
         self.outcome = response.status, ""
 

@@ -21,6 +21,9 @@ class Delivery:
     def claim(self) -> bool:
         return True
 
+    def hold(self) -> None:
+        pass
+
     def done(self, response: Response) -> None:
         self.statuses.append(response.status)
 

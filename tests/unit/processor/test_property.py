@@ -15,6 +15,7 @@ from pika import BasicProperties
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.configuration import Function, Trigger, parse_function
 from stack.processor.delivery import Failure
+from stack.processor.event import read_form
 from stack.processor.invocation import Invoker
 from stack.processor.message import AmqpMessage, HttpMessage, MqttMessage
 from stack.processor.response import Response
@@ -99,6 +100,9 @@ class Kept:
     def claim(self) -> bool:
         return True
 
+    def hold(self) -> None:
+        pass
+
     def done(self, response: Response) -> None:
         self.settled.append((response, None))
 
@@ -124,7 +128,7 @@ def handle(kind: str, message: Any, act: Any) -> tuple[Response, Failure | None]
 
     def invoker(function: Any) -> Invoker:
         spec = WorkerSpec(trigger, Role.WORKER)
-        return Invoker(function, CONTEXT, build=open_builder(trigger), spec=spec, complete=loop.run)
+        return Invoker(function, CONTEXT, build=open_builder(trigger, read_form()), spec=spec, complete=loop.run)
 
     first, second = Kept(message), Kept(message)
     invoker(handler).handle(first)

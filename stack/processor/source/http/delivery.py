@@ -78,6 +78,9 @@ class HttpDelivery:
         """Return whether it still waits for a worker, and has not been answered meanwhile."""
         return self.connection.source.waiting.pop(self, None) is not None
 
+    def hold(self) -> None:
+        """Note nothing: no one delivers it again."""
+
     def done(self, response: Response) -> None:
         """Answer the request."""
         self.connection.source.settle(self, response)

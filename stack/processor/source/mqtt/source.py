@@ -48,6 +48,7 @@ class MqttDelivery:
 
     __slots__ = (
         "_crash_fingerprint",
+        "_fingerprint",
         "_is_again",
         "_mid",
         "_qos",
@@ -66,7 +67,7 @@ class MqttDelivery:
         self._qos = message.qos
         self._is_again = message.dup
         self._session = session
-        self._crash_fingerprint = 0
+        self._crash_fingerprint = self._fingerprint = 0
 
     def claim(self) -> bool:
         """Return whether it is to be handled.
@@ -84,8 +85,12 @@ class MqttDelivery:
             self._crash_fingerprint = fingerprint
             source.retries.keep(self, Failure(reason, ""))
             return False
-        source.in_flight.hold(fingerprint)
+        self._fingerprint = fingerprint
         return True
+
+    def hold(self) -> None:
+        """Note that the handler gets the message."""
+        self._source.in_flight.hold(self._fingerprint)
 
     def _recall_attempts(self, fingerprint: int) -> None:
         """Go on counting where the broker delivers again, on another connection, what has failed here."""

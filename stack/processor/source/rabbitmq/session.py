@@ -85,12 +85,13 @@ class Plan(Protocol):
 class AmqpDelivery:
     """One message on its way through a worker."""
 
-    __slots__ = ("_began", "_is_again", "_session", "crash_fingerprint", "message", "pool_index", "tag")
+    __slots__ = ("_began", "_fingerprint", "_is_again", "_session", "crash_fingerprint", "message", "pool_index", "tag")
 
     def __init__(self, session: "Session", tag: int, message: AmqpMessage, *, is_again: bool) -> None:
         self._session = session
         self._is_again = is_again
         self._began = 0.0
+        self._fingerprint = 0
         self.tag = tag
         self.message = message
         self.crash_fingerprint = 0
@@ -108,10 +109,14 @@ class AmqpDelivery:
         if self._is_again and (reason := self._find_crash(fingerprint)):
             session.outcomes.append((self, Failure(reason, "")))
             return False
-        self._began = monotonic()
-        session.in_flight.hold(fingerprint)
-        session.prefetch.begin()
+        self._fingerprint = fingerprint
         return True
+
+    def hold(self) -> None:
+        """Note that the handler gets the message."""
+        self._began = monotonic()
+        self._session.in_flight.hold(self._fingerprint)
+        self._session.prefetch.begin()
 
     def _find_crash(self, fingerprint: int) -> str:
         """Return why a message that comes again is not to be handled; nothing if it is."""

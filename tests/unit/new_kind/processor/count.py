@@ -7,7 +7,7 @@ from nuclio_sdk import Event, TriggerInfo
 
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
-from stack.processor.event import UNUSED, Builder, describe_trigger, new_id, to_time
+from stack.processor.event import UNUSED, Builder, EventForm, describe_trigger, new_id, to_time
 from stack.processor.response import Response
 from stack.processor.status import State
 from stack.processor.trigger.registry import TriggerKind
@@ -29,6 +29,9 @@ class CountDelivery:
     def claim(self) -> bool:
         """Return that it is to be handled."""
         return True
+
+    def hold(self) -> None:
+        """Note nothing."""
 
     def done(self, response: Response) -> None:
         """Do nothing."""
@@ -71,7 +74,7 @@ def build_count(message: CountMessage, trigger: TriggerInfo) -> Event:
     return Event(body=body, trigger=trigger, _id=new_id(), timestamp=to_time(0), **UNUSED)
 
 
-def open_builder(trigger: Trigger, _errors: str) -> Builder:
+def open_builder(trigger: Trigger, _form: EventForm) -> Builder:
     """Return what builds the events of a trigger."""
     return partial(build_count, trigger=describe_trigger(trigger))
 

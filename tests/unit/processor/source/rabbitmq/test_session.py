@@ -152,6 +152,7 @@ def test_message_that_outlasted_the_heartbeat_fails_when_it_comes_again() -> Non
     world = World()
     delivery = world.deliver(b"long")
     assert delivery.claim()
+    delivery.hold()
     delivery._began -= 100
     delivery.done(DONE)
     again = world.deliver(b"long", is_again=True)

@@ -1,0 +1,103 @@
+"""Node.js: functions run on one of its own, with the packages of a package.json."""
+
+import posixpath
+import re
+from typing import Any
+
+from stack.config.packages import LOCKS, NAME
+from stack.config.requirements import Requirements
+from stack.config.settings import Settings
+from stack.config.source import Function
+from stack.config.yaml_loader import Finding
+from stack.contract import NODEJS
+from stack.plan.image import BaseImages, RuntimeVersion, node_base
+from stack.plan.runtime.runtime import Runtime
+
+# What the processor's part in Node.js, and today's amqplib, run on.
+LOWEST = 18
+_TAG = re.compile(r"(?<=:)(\d+)((\.\d+)*)(?=$|-)")
+
+
+class NodejsRuntime(Runtime):
+    """The runtime `nodejs`."""
+
+    name = NODEJS
+    title = "Node.js"
+    recipe = "functions/runtime/nodejs.Dockerfile"
+    layer = "nodejs"
+    source = "main.js"
+    scaffold = ("main.js",)
+    requirements = NAME
+    installer = "cd /opt/nuclio/{folder}"
+    missing_module = re.compile(r"Cannot find (?:module|package) '((?:@[^'/]+/)?[^'./@:][^'/:]*)")
+    nuclio_version = "10.20"
+    nuclio_base = "node:10.20-alpine"
+    nuclio_onbuild = "nuclio/handler-builder-nodejs-onbuild"
+
+    def list_sources(self, handler: str) -> tuple[str, ...]:
+        """Return the file that the handler names, and what else Node.js finds by that name."""
+        stem, file = self.files.find_stem(handler), posixpath.normpath(handler.partition(":")[0])
+        if ":" in handler and file.endswith(self.files.suffixes):
+            return (file,)
+        return (*(stem + suffix for suffix in self.files.suffixes), f"{stem}/index.js", f"{stem}/{NAME}")
+
+    def choose_version(self, wanted: str, settings: Settings, base_images: BaseImages) -> RuntimeVersion:
+        """Choose the image for a version such as 22: a registry has one for each, packages have the release's own."""
+        image = node_base(settings, base_images)
+        if not base_images.is_registry:
+            return RuntimeVersion(image, base_images.archive.node_version, wanted, self.name)
+        there = _TAG.search(settings.images.node)
+        if there and wanted and int(wanted) >= LOWEST:
+            return RuntimeVersion(_TAG.sub(wanted, image, count=1), wanted, wanted, self.name)
+        return RuntimeVersion(image, there[1] if there else "", wanted, self.name)
+
+    def explain_version(self, version: RuntimeVersion) -> str:
+        """Return a sentence for a person whose function does not get the Node.js that was asked for."""
+        if version.is_as_wanted:
+            return ""
+        there = f"Node.js {version.version}" if version.version else "the Node.js that there is"
+        if int(version.wanted) < LOWEST:
+            return f"asks for Node.js {version.wanted} and runs on {there}: the processor needs {LOWEST} or newer"
+        return f"asks for Node.js {version.wanted} and runs on {there}, the only one that images.source offers here"
+
+    def check_text(self, path: str, text: str) -> tuple[Finding, ...]:
+        """Return nothing."""
+        return ()
+
+    def check_handler(
+        self, function: Function, handler: str, *, path: str, source: bytes, version: RuntimeVersion
+    ) -> tuple[str, ...]:
+        """Return what is wrong with the handler's file, or with the Node.js that it is to run on."""
+        if version.runtime == self.name and version.version.isdecimal() and int(version.version) < LOWEST:
+            return (
+                f"{function.document}: spec.runtime: this system's packages have Node.js {version.version}, and the "
+                f"processor needs {LOWEST} or newer; `images.source: registry` in stack.yaml has it pulled",
+            )
+        return ()
+
+    def check_requirements(self, function: Function, handler: str) -> tuple[str, ...]:
+        """Return nothing: npm tells it."""
+        return ()
+
+    def locate_requirements(self, function: Function, handler: str) -> str:
+        """Return the folder of package.json: the handler's, or the function's own."""
+        folder = posixpath.dirname(self.files.find_stem(handler))
+        paths = {file.path for file in function.files}
+        return folder if posixpath.join(folder, NAME) in paths else ""
+
+    def describe_install(self, function: Function, handler: str) -> dict[str, Any]:
+        """Return what npm is given: the files that it goes by, and the folder that they are in."""
+        folder = self.locate_requirements(function, handler)
+        path = posixpath.join(folder, NAME)
+        found = next((one for one in function.requirements if one.path == path), Requirements(path))
+        target = posixpath.join("/opt/nuclio", folder, "")
+        is_there = any(file.path == path for file in function.files)
+        return {
+            "packages": [path, *found.others, target] if is_there else [],
+            "packages_target": target,
+            "has_lock": any(posixpath.basename(one) in LOCKS for one in found.others),
+            "needs_code": found.needs_code,
+        }
+
+
+RUNTIME = NodejsRuntime()

@@ -1,0 +1,189 @@
+"""Events on their way through the process of a handler: several are sent ahead, so that it need not wait for the next.
+
+The process handles them one at a time and in order. So only the first that has no outcome counts as being handled: its
+clock runs, and it is what a death of the process is blamed on, once all that the process said before is read.
+"""
+
+import os
+import signal
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from stack.processor.delivery import Delivery, DeliveryQueue, Source
+from stack.processor.invocation import Caller, Invoker
+from stack.processor.loop import LoopSharingQueue
+from stack.processor.runtime.process import LOG, Frame, HandlerProcess, read_response, write_log
+from stack.processor.runtime.registry import ForeignError
+from stack.processor.threads import start_thread
+from stack.processor.worker_spec import WorkerSpec
+
+# Events that are sent ahead: as many as are this many seconds of work, at most so many, and so many bytes of bodies.
+_WORK, _MOST, _BYTES = 0.02, 64, 128 * 1024
+# How much of the mean time of an event the latest one is.
+_WEIGHT = 0.125
+
+
+@dataclass(slots=True)
+class _Entry:
+    """An event that was sent, or, where there is an error, could not be made."""
+
+    delivery: Delivery
+    caller: Caller | None = None
+    size: int = 0
+    error: Exception | None = None
+
+
+class Pipeline:
+    """Runs the events of one worker through the process of its handler."""
+
+    def __init__(
+        self,
+        process: HandlerProcess,
+        invoker: Invoker,
+        queue: DeliveryQueue | LoopSharingQueue,
+        *,
+        context: Any,
+        interval: float,
+    ) -> None:
+        self._process = process
+        self._invoker = invoker
+        self._queue = queue
+        self._context = context
+        self._interval = interval
+        self._waiting: deque[Delivery] = deque()
+        self._entries: deque[_Entry] = deque()
+        self._bytes = 0
+        self._mean, self._window = _WORK, 1
+        self._began = 0.0
+        self._is_ending = False
+
+    def attach(self) -> None:
+        """Begin to read what the process says: on the loop of the source, before that runs, or else on a thread."""
+        if isinstance(self._queue, LoopSharingQueue):
+            self._queue.loop.add_reader(self._process, self._read_now)
+        else:
+            self._thread = start_thread("handler", self._read)
+
+    def watch(self, spec: WorkerSpec) -> None:
+        """Have those counted that wait for the handler."""
+        spec.stats.watch(lambda: self._queue.size() + len(self._waiting) + max(0, len(self._entries) - 1))
+
+    def serve(self, source: Source) -> int:
+        """Handle all that comes until the source is closed; return the exit status."""
+        flushed, is_open = 0.0, True
+        while is_open or self._waiting or self._entries:
+            item: Any = self._queue.get()
+            if item is None:
+                is_open = False
+            elif not isinstance(item, list):
+                self._waiting.append(item)
+            elif item:
+                self._take(item)
+            else:
+                source.flush()
+                return self._die()
+            self._fill()
+            if self._queue.is_empty() or monotonic() - flushed > self._interval:
+                self._process.flush()
+                source.flush()
+                flushed = monotonic()
+        # Nothing but lines of the log is still to come, while the source is closed.
+        self._is_ending = True
+        return 0
+
+    def finish(self) -> None:
+        """Let the process end once the author's code has nothing under way; the source is closed."""
+        self._process.stop()
+        if isinstance(self._queue, DeliveryQueue):
+            self._thread.join()
+        else:
+            while (frames := self._process.read()) is not None:
+                self._log(frames)
+
+    def _fill(self) -> None:
+        """Send as many events ahead as may be."""
+        while self._waiting and len(self._entries) < self._window and (self._bytes < _BYTES or not self._entries):
+            delivery = self._waiting.popleft()
+            if delivery.claim():
+                self._send(delivery)
+        if len(self._entries) >= self._window:
+            self._process.flush()
+
+    def _send(self, delivery: Delivery) -> None:
+        entry = _Entry(delivery)
+        try:
+            event, entry.caller = self._invoker.read(delivery)
+            entry.size = self._process.write(event)
+        except Exception as error:
+            entry.error = error
+        self._bytes += entry.size
+        self._entries.append(entry)
+        if len(self._entries) == 1:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Note that the first event is being handled; one that could not be made has failed already."""
+        while self._entries:
+            entry = self._entries[0]
+            self._began = monotonic()
+            self._invoker.begin(entry.delivery, entry.caller)
+            if entry.error is None:
+                return
+            self._entries.popleft()
+            self._invoker.fail(entry.delivery, entry.error)
+
+    def _take(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            if frame.letter == LOG:
+                self._log([frame])
+                continue
+            entry = self._entries.popleft()
+            self._bytes -= entry.size
+            self._mean += (monotonic() - self._began - self._mean) * _WEIGHT
+            try:
+                response = read_response(frame)
+            except ForeignError as error:
+                self._invoker.fail(entry.delivery, error)
+            else:
+                self._invoker.answer(entry.delivery, response)
+            self._begin()
+        self._window = max(1, min(_MOST, int(_WORK / max(self._mean, 1e-9))))
+
+    def _log(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            # Standard output may be closed, or full.
+            with suppress(Exception):
+                write_log(self._context, frame)
+
+    def _read_now(self) -> None:
+        frames = self._process.read(waits=False)
+        if frames is None and isinstance(self._queue, LoopSharingQueue):
+            self._queue.loop.remove_reader(self._process)
+        if frames is None or frames:
+            self._pass_on(frames)
+
+    def _read(self) -> None:
+        while (frames := self._process.read()) is not None:
+            if frames:
+                self._pass_on(frames)
+        self._pass_on(None)
+
+    def _pass_on(self, frames: list[Frame] | None) -> None:
+        """Hand over what the process said in its place among deliveries; nothing is its end."""
+        if self._is_ending:
+            self._log(frames or [])
+        else:
+            said: Any = frames or []
+            self._queue.put(said)
+
+    def _die(self) -> int:
+        """End as the process has ended, so that the supervisor says the same of this one."""
+        code = self._process.exit_code
+        if code < 0:
+            with suppress(OSError):
+                signal.signal(-code, signal.SIG_DFL)
+            os.kill(os.getpid(), -code)
+        return code or 1

@@ -1,0 +1,432 @@
+/*
+ * The process of a Node.js handler: takes events from its worker over a socket, and gives the outcome of each.
+ *
+ * A frame is the length of its head and that of its body, four bytes each, a letter, the head as JSON, and the body as
+ * it is. Events wait here for their turn; one is handled at a time, and their outcomes go back in the same order, each
+ * before the next event begins: what has no outcome when this process dies is what it died of.
+ */
+'use strict';
+
+const fs = require('node:fs');
+const net = require('node:net');
+const path = require('node:path');
+const { pathToFileURL } = require('node:url');
+const { inspect } = require('node:util');
+
+const DESCRIPTOR = Number(process.argv[2]);
+const PREFIX_BYTES = 9;
+const TEXT = 'text/plain';
+const JSON_TYPE = 'application/json';
+const NOTHING = Buffer.alloc(0);
+// How long an export may take to be there, and how often it is looked for, in milliseconds.
+const EXPORT_PATIENCE = 10000;
+const EXPORT_LOOK = 20;
+// How long what an author has under way may go on after the order to stop, in milliseconds.
+const LINGER = 3000;
+// Events that are begun before the author's own sockets and timers get their turn.
+const AT_ONCE = 32;
+
+const socket = new net.Socket({ fd: DESCRIPTOR, readable: true, writable: true });
+
+// Writing: at once, unless the worker does not read.
+
+let backlog = false;
+
+function send(letter, head, body = NOTHING) {
+  const text = JSON.stringify(head);
+  const headBytes = Buffer.byteLength(text);
+  const isText = typeof body === 'string';
+  const bodyBytes = isText ? Buffer.byteLength(body) : body.length;
+  const frame = Buffer.allocUnsafe(PREFIX_BYTES + headBytes + bodyBytes);
+  frame.writeUInt32BE(headBytes, 0);
+  frame.writeUInt32BE(bodyBytes, 4);
+  frame.write(letter, 8, 1, 'latin1');
+  frame.write(text, PREFIX_BYTES);
+  if (isText) frame.write(body, PREFIX_BYTES + headBytes);
+  else body.copy(frame, PREFIX_BYTES + headBytes);
+  write(frame);
+}
+
+function write(frame) {
+  let written = 0;
+  while (!backlog && written < frame.length) {
+    try {
+      written += fs.writeSync(DESCRIPTOR, frame, written);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') process.exit(1);
+      backlog = true;
+    }
+  }
+  if (written < frame.length) {
+    socket.write(frame.subarray(written), () => {
+      backlog = socket.writableLength > 0;
+    });
+  }
+}
+
+function exitWhenSent(code) {
+  if (backlog) socket.end(() => process.exit(code));
+  else process.exit(code);
+}
+
+// Reading.
+
+const parts = [];
+let available = 0;
+
+function take(count) {
+  let part = parts[0];
+  if (part.length < count) {
+    part = Buffer.concat(parts);
+    parts.length = 0;
+    parts.push(part);
+  }
+  available -= count;
+  if (part.length === count) parts.shift();
+  else parts[0] = part.subarray(count);
+  return part.subarray(0, count);
+}
+
+let prefix = null;
+
+socket.on('data', (chunk) => {
+  parts.push(chunk);
+  available += chunk.length;
+  for (;;) {
+    if (!prefix) {
+      if (available < PREFIX_BYTES) break;
+      const bytes = take(PREFIX_BYTES);
+      prefix = { head: bytes.readUInt32BE(0), body: bytes.readUInt32BE(4), letter: bytes.latin1Slice(8, 9) };
+    }
+    if (available < prefix.head + prefix.body) break;
+    const { head, body, letter } = prefix;
+    prefix = null;
+    const text = take(head).utf8Slice();
+    receive(letter, JSON.parse(text), body ? take(body) : Buffer.alloc(0));
+  }
+  pump();
+});
+
+// The worker is gone, and with it those who wait for an outcome.
+socket.on('close', () => process.exit(isStopping ? 0 : 1));
+socket.on('error', () => process.exit(1));
+
+function receive(letter, head, body) {
+  if (letter === 'E') waiting.push(makeEvent(head, body));
+  else if (letter === 'H') load(head);
+  else if (letter === 'I') initialise();
+  else if (letter === 'S') stop();
+}
+
+function makeEvent(head, body) {
+  return {
+    body,
+    'content-type': head[0],
+    content_type: head[0],
+    fields: head[1],
+    headers: head[2],
+    id: head[3],
+    method: head[4],
+    num_shards: 0,
+    offset: 0,
+    path: head[5],
+    shard_id: -1,
+    size: head[6],
+    timestamp: new Date(head[7]),
+    topic: head[8],
+    trigger: { kind: head[9], name: head[10] },
+    type: head[11],
+    type_version: head[12],
+    url: head[13],
+    version: head[14],
+  };
+}
+
+// What an author sees.
+
+class Response {
+  constructor(body = null, headers = null, contentType = TEXT, statusCode = 200, bodyEncoding = 'text') {
+    const isText = typeof body === 'string';
+    this.body = isText ? body : JSON.stringify(body);
+    this.headers = headers;
+    this.content_type = isText ? contentType : JSON_TYPE;
+    this.status_code = statusCode;
+    this.body_encoding = bodyEncoding;
+  }
+}
+
+function log(level, message, fields = {}) {
+  const text = typeof message === 'string' ? message : inspect(message);
+  let plain = fields;
+  if (fields instanceof Error) plain = { error: describe(fields).stack };
+  else if (fields === null || typeof fields !== 'object') plain = { value: fields };
+  try {
+    send('L', [level, text, plain]);
+  } catch {
+    send('L', [level, text, { value: inspect(fields) }]);
+  }
+}
+
+const logger = {};
+for (const [name, level] of [['error', 'error'], ['warn', 'warning'], ['info', 'info'], ['debug', 'debug']]) {
+  logger[name] = logger[`${name}With`] = (message, fields) => log(level, message, fields);
+}
+
+// All events have one context, but for its callback, which is bound to the event that it was given with.
+let userData = {};
+const shared = {
+  Response,
+  logger,
+  callback: (value) => answer(current, value),
+  get userData() {
+    return userData;
+  },
+  set userData(value) {
+    userData = value;
+  },
+};
+let latest = null;
+
+function openContext(call) {
+  // What an author has put into the context is there for the next event.
+  if (latest) {
+    for (const name of Object.keys(latest)) {
+      if (name !== 'callback') shared[name] = latest[name];
+    }
+  }
+  latest = Object.create(shared);
+  latest.callback = (value) => answer(call, value);
+  return latest;
+}
+
+// Loading.
+
+let exported = () => undefined;
+let exportName = 'handler';
+let handler = null;
+
+function load({ folder, file, name }) {
+  exportName = name;
+  loadModule(path.join(folder, file)).then(awaitExport).catch(giveUp);
+}
+
+async function loadModule(stem) {
+  const file = resolve(stem);
+  if (isModule(file)) {
+    const namespace = await import(pathToFileURL(file).href);
+    exported = () => ({ ...namespace.default, ...namespace });
+  } else {
+    require(file);
+    exported = () => require(file);
+  }
+  return file;
+}
+
+function resolve(stem) {
+  try {
+    return require.resolve(stem);
+  } catch (error) {
+    const found = ['.mjs', '.cjs'].map((suffix) => stem + suffix).find((one) => fs.existsSync(one));
+    if (found) return found;
+    const folder = path.dirname(stem);
+    const names = fs.existsSync(folder) ? fs.readdirSync(folder).filter((one) => /\.[cm]?js$/.test(one)) : [];
+    error.message = `there is no ${stem}.js; files there: ${names.join(', ') || 'none'}`;
+    error.stack = '';
+    throw error;
+  }
+}
+
+/* Return whether a file is an ECMAScript module: by its suffix, or by the package.json that counts for it. */
+function isModule(file) {
+  if (!file.endsWith('.js')) return file.endsWith('.mjs');
+  for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+    const description = path.join(folder, 'package.json');
+    if (fs.existsSync(description)) return JSON.parse(fs.readFileSync(description, 'utf8')).type === 'module';
+    if (folder === path.dirname(folder)) return false;
+  }
+}
+
+async function awaitExport(file) {
+  const deadline = Date.now() + EXPORT_PATIENCE;
+  while (exported()?.[exportName] === undefined) {
+    if (Date.now() > deadline) {
+      const names = Object.entries(exported() ?? {}).filter(([, value]) => typeof value === 'function');
+      const there = names.map(([name]) => name).join(', ') || 'none';
+      throw new Error(`${file} has no export ${inspect(exportName)}; functions there: ${there}`);
+    }
+    await new Promise((done) => setTimeout(done, EXPORT_LOOK));
+  }
+  handler = exported()[exportName];
+  if (typeof handler !== 'function') {
+    throw new Error(`${file}: the export ${inspect(exportName)} should be a function`);
+  }
+  send('R', null);
+}
+
+async function initialise() {
+  try {
+    await exported()?.initContext?.(shared);
+    isReady = true;
+    send('R', null);
+  } catch (error) {
+    giveUp(error);
+  }
+}
+
+function giveUp(error) {
+  send('X', tell(error));
+  exitWhenSent(1);
+}
+
+// Handling.
+
+const waiting = [];
+let current = null;
+let isPumping = false;
+let isPlanned = false;
+let isReady = false;
+let isStopping = false;
+let begun = 0;
+
+function pump() {
+  if (isPumping || isPlanned) return;
+  isPumping = true;
+  while (waiting.length && !current) {
+    if (begun >= AT_ONCE) {
+      plan();
+      break;
+    }
+    begun += 1;
+    handle(waiting.shift());
+  }
+  isPumping = false;
+  if (isStopping) leaveWhenDone();
+}
+
+/* Go on after the author's own sockets and timers. */
+function plan() {
+  isPlanned = true;
+  setImmediate(() => {
+    isPlanned = false;
+    begun = 0;
+    pump();
+  });
+}
+
+function handle(event) {
+  const call = { id: event.id, isDone: false };
+  current = call;
+  try {
+    const result = handler(openContext(call), event);
+    if (typeof result?.then === 'function') result.then(undefined, (error) => fail(call, error));
+  } catch (error) {
+    fail(call, error);
+  }
+}
+
+function answer(call, value) {
+  if (!call || call.isDone) {
+    const which = call ? `event ${call.id}, which has been answered` : 'no event';
+    log('warning', `context.callback was called for ${which}: what it was given is lost`);
+    return;
+  }
+  let outcome;
+  try {
+    outcome = encode(value);
+  } catch (error) {
+    fail(call, error);
+    return;
+  }
+  end(call);
+  send('D', outcome.head, outcome.body);
+}
+
+function fail(call, error) {
+  if (call.isDone) {
+    log('error', `failed after event ${call.id} was answered`, { traceback: describe(error).stack });
+    return;
+  }
+  end(call);
+  send('X', tell(error));
+}
+
+function end(call) {
+  call.isDone = true;
+  current = null;
+  // The handler may be at work still: its turn ends first.
+  if (!isPumping) queueMicrotask(pump);
+}
+
+function encode(value) {
+  if (value instanceof Response) return encodeResponse(value);
+  if (Array.isArray(value) && value.length === 2 && typeof value[0] === 'number') return encodePlain(...value);
+  return encodePlain(200, value);
+}
+
+function encodePlain(status, value) {
+  if (typeof value === 'string' || Buffer.isBuffer(value)) return { head: [status, TEXT, null], body: value };
+  return { head: [status, JSON_TYPE, null], body: JSON.stringify(value) ?? '' };
+}
+
+function encodeResponse({ body, headers, content_type, status_code, body_encoding }) {
+  const head = [status_code, content_type, toTexts(headers)];
+  if (typeof body === 'string') return { head, body: body_encoding === 'base64' ? Buffer.from(body, 'base64') : body };
+  return { head, body: Buffer.isBuffer(body) ? body : (JSON.stringify(body) ?? '') };
+}
+
+function toTexts(headers) {
+  const entries = Object.entries(headers ?? {}).filter(([, value]) => value !== undefined && value !== null);
+  const text = (value) => (typeof value === 'object' && !Array.isArray(value) ? JSON.stringify(value) : String(value));
+  return entries.length ? Object.fromEntries(entries.map(([name, value]) => [name, text(value)])) : null;
+}
+
+// Errors.
+
+/* Return an error's name, its text, and its stack without the frames of this file and of Node.js. */
+function describe(error) {
+  if (!(error instanceof Error)) {
+    const text = typeof error === 'string' ? error : inspect(error);
+    return { name: 'Error', message: text, stack: '' };
+  }
+  const stack = String(error.stack ?? '');
+  const isOwn = (line) => !/^\s+at /.test(line) || !(line.includes(__filename) || line.includes('node:'));
+  return { name: String(error.name), message: String(error.message), stack: stack.split('\n').filter(isOwn).join('\n') };
+}
+
+function tell(error) {
+  try {
+    const { name, message, stack } = describe(error);
+    return [name, message, stack];
+  } catch {
+    return ['Error', '(it has no text that can be shown)', ''];
+  }
+}
+
+process.on('unhandledRejection', (error) => {
+  if (current) fail(current, error);
+  else log('error', 'a promise was rejected, and nothing handles that', { traceback: describe(error).stack });
+});
+
+process.on('uncaughtException', (error) => {
+  const { name, message, stack } = describe(error);
+  if (!isReady) {
+    giveUp(error);
+    return;
+  }
+  log('error', 'an error that nothing catches ends the process', { exc: `${name}: ${message}`, traceback: stack });
+  if (current) fail(current, error);
+  waiting.length = 0;
+  exitWhenSent(1);
+});
+
+// The end: no event comes any more, and what the author has under way may end by itself.
+
+function stop() {
+  isStopping = true;
+}
+
+function leaveWhenDone() {
+  if (waiting.length || current) return;
+  socket.unref();
+  setTimeout(() => exitWhenSent(0), LINGER).unref();
+}

@@ -1,0 +1,245 @@
+"""A handler in a process of another language: the process, and the frames between it and its worker.
+
+Each dies with the other. A frame is the length of its head and that of its body, four bytes each, a letter, the head as
+JSON, and the body as it is. The process handles one event at a time, in the order in which they came.
+"""
+
+import ctypes
+import json
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import nuclio_sdk
+from nuclio_sdk import Event
+
+from stack.processor.configuration import LEVELS
+from stack.processor.logger import write_record
+from stack.processor.response import Response
+from stack.processor.runtime.registry import ForeignError, HandlerError
+
+_PREFIX = struct.Struct("!IIc")
+# Characters of a head, such as that of an answer without headers, up to which what it holds is remembered.
+_SHORT = 64
+# Bytes that are read at once, and bytes of events after which they are sent though more are about to follow.
+_PIECE, _ENOUGH = 1 << 18, 1 << 16
+# Linux's option of prctl: the signal that a process gets when its parent dies.
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1), timedelta(milliseconds=1)
+# Answers of which nothing is to be checked.
+_PLAIN, _COMMON = frozenset(("text/plain", "application/json")), frozenset(range(200, 600))
+
+# What frames are about: to the process, and from it.
+HELLO, INITIALISE, EVENT, STOP = b"H", b"I", b"E", b"S"
+READY, LOG, DONE, RAISED = b"R", b"L", b"D", b"X"
+
+
+class Frame(NamedTuple):
+    """What the process says."""
+
+    letter: bytes
+    head: Any
+    body: bytes
+
+
+class HandlerProcess:
+    """The process, with its handler loaded; itself a handler, which takes one event per round trip.
+
+    Raises:
+        HandlerError: the program is not there, or cannot load the handler.
+    """
+
+    def __init__(self, command: Sequence[str], hello: Mapping[str, str]) -> None:
+        self._socket, other = socket.socketpair()
+        self._unread = bytearray()
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
+        self._exit_code: int | None = None
+        with other:
+            self._process = _start([*command, str(other.fileno())], other.fileno())
+        self._write(HELLO, dict(hello))
+        try:
+            self._await(lambda _frame: None)
+        except ForeignError as error:
+            self.kill()
+            raise HandlerError(error.shown) from None
+
+    def __call__(self, context: Any, event: Event) -> Any:
+        """Have one event handled, and return the response."""
+        self.write(event)
+        self.flush()
+        return self._await(lambda frame: write_log(context, frame))
+
+    def init_context(self, context: Any) -> None:
+        """Have the author's code prepare itself; its errors are raised."""
+        self._write(INITIALISE, None)
+        self._await(lambda frame: write_log(context, frame))
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket, on which it says what became of events."""
+        return self._socket.fileno()
+
+    @property
+    def exit_code(self) -> int:
+        """The exit status of the process, which has closed its end; below zero if a signal ended it."""
+        return self._process.wait()
+
+    def write(self, event: Event) -> int:
+        """Have an event sent with the next flush, or at once if enough wait for that; return the size of its body."""
+        # The data of a CloudEvent may be an object.
+        body = event.body if isinstance(event.body, bytes) else _encode(event.body).encode()
+        size = len(body)
+        self._unsent.append(_pack(EVENT, _describe(event), body))
+        self._unsent_bytes += size
+        if self._unsent_bytes > _ENOUGH:
+            self.flush()
+        return size
+
+    def flush(self) -> None:
+        """Send the events that wait for it; of a process that is gone, what it says last tells."""
+        if self._unsent:
+            data, self._unsent, self._unsent_bytes = b"".join(self._unsent), [], 0
+            try:
+                self._socket.sendall(data)
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+    def read(self, *, waits: bool = True) -> list[Frame] | None:
+        """Return what the process has said since the last time; None once it has ended."""
+        try:
+            data = self._socket.recv(_PIECE, 0 if waits else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return []
+        except ConnectionResetError:
+            return None
+        if not data:
+            return None
+        self._unread += data
+        return list(self._split())
+
+    def stop(self) -> None:
+        """Tell the process that no event comes any more, so that it ends once nothing is under way in it."""
+        self._write(STOP, None)
+
+    def kill(self) -> None:
+        """End the process now."""
+        self._process.kill()
+        self._process.wait()
+        self._socket.close()
+
+    def _split(self) -> Iterator[Frame]:
+        unread, start = self._unread, 0
+        while len(unread) - start >= _PREFIX.size:
+            head_size, body_size, letter = _PREFIX.unpack_from(unread, start)
+            body_start = start + _PREFIX.size + head_size
+            if len(unread) < body_start + body_size:
+                break
+            head = unread[start + _PREFIX.size : body_start].decode()
+            start = body_start + body_size
+            parsed = _parse_again(head) if head_size < _SHORT else json.loads(head)
+            yield Frame(letter, parsed, bytes(unread[body_start:start]))
+        del unread[:start]
+
+    def _write(self, letter: bytes, head: Any) -> None:
+        self._unsent.append(_pack(letter, _encode(head), b""))
+        self.flush()
+
+    def _await(self, log: Callable[[Frame], None]) -> Any:
+        """Return what is answered; errors are raised."""
+        while (frames := self.read()) is not None:
+            for frame in frames:
+                if frame.letter != LOG:
+                    return read_response(frame)
+                log(frame)
+        raise HandlerError(f"the process of the handler {describe_end(self.exit_code)}")
+
+
+def read_response(frame: Frame) -> Any:
+    """Return what a handler gave.
+
+    Raises:
+        ForeignError: it failed.
+    """
+    if frame.letter == DONE:
+        status, content_type, headers = frame.head
+        if headers is None and content_type in _PLAIN and status in _COMMON:
+            return Response(status, content_type, frame.body, {})
+        return nuclio_sdk.Response(headers, frame.body, content_type, status)
+    if frame.letter == RAISED:
+        raise ForeignError(*frame.head)
+    return None
+
+
+def write_log(context: Any, frame: Frame) -> None:
+    """Write a line that the author's code has logged."""
+    level, message, fields = frame.head
+    write_record(LEVELS[level], message, {**fields, "worker_id": context.worker_id})
+
+
+def describe_end(code: int) -> str:
+    """Return how a process ended."""
+    return f"ended by a signal: {signal.strsignal(-code)}" if code < 0 else f"ended with exit status {code}"
+
+
+def _start(command: Sequence[str], descriptor: int) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=(descriptor,),
+            # Ctrl-C reaches every process of a terminal's group; stopping is the supervisor's to order.
+            process_group=0,
+            preexec_fn=_die_with_parent,
+        )
+    except OSError as error:
+        raise HandlerError(f"{command[0]} cannot be started: {error.strerror}") from None
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _pack(letter: bytes, head: str, body: bytes) -> bytes:
+    data = head.encode()
+    return _PREFIX.pack(len(data), len(body), letter) + data + body
+
+
+def _describe(event: Event) -> str:
+    """Return the head of an event's frame: what the wrapper puts into the event, in this order."""
+    time = event.timestamp
+    return _encode(
+        [
+            event.content_type,
+            event.fields,
+            event.headers or None,
+            event.id,
+            event.method,
+            event.path,
+            event.size,
+            (time - _EPOCH) / _MILLISECOND if isinstance(time, datetime) else 0,
+            event.topic,
+            event.trigger.kind,
+            event.trigger.name,
+            event.type,
+            event.type_version,
+            event.url,
+            event.version,
+        ]
+    )
+
+
+def _simplify(value: Any) -> Any:
+    """Return what JSON can say in the place of what it cannot, such as types of AMQP's headers."""
+    if isinstance(value, bytes | bytearray):
+        return value.decode(errors="replace")
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=_simplify, allow_nan=False).encode
+_parse_again = lru_cache(maxsize=64)(json.loads)

@@ -1,0 +1,19 @@
+// What becomes of events whose handler answers later, twice, or not at all.
+const sleep = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
+const held = [];
+
+exports.handler = async (context, event) => {
+  const [what, value] = event.body.toString().split(' ');
+  if (what === 'sleep') await sleep(Number(value));
+  if (what === 'reject') throw new TypeError('rejected');
+  if (what === 'float') Promise.reject(new Error('floating')); // and no answer
+  else if (what === 'timer') setTimeout(() => { throw new Error('in a timer'); }, 1);
+  else if (what === 'never') return;
+  else if (what === 'exit') process.exit(Number(value));
+  else if (what === 'abort') process.kill(process.pid, 'SIGSEGV');
+  else if (what === 'busy') for (;;);
+  else if (what === 'hold') { held.push(context.callback); context.callback('held'); }
+  else if (what === 'release') { held.pop()('late'); context.callback('released'); }
+  else if (what === 'after') { context.callback('answered'); sleep(Number(value)).then(() => context.logger.info('done afterwards')); }
+  else { context.callback(`${what} ${process.pid}`); context.callback('twice'); }
+};

@@ -1,0 +1,1 @@
+exports.handler = (context) => context.callback(1);

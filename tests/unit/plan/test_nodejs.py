@@ -1,0 +1,180 @@
+"""Functions of Node.js: where their file is, which version they run on, and what is installed for them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stack.config.document import parse_model
+from stack.config.function import FunctionConfig
+from stack.config.settings import Images, ImageSource, Settings
+from stack.config.source import load_function
+from stack.errors import ConfigError
+from stack.plan.account import Accounts
+from stack.plan.base_image import lay_base_image
+from stack.plan.broker import GUEST_CREDENTIALS
+from stack.plan.dockerfile import render_package
+from stack.plan.function import FunctionPlan, plan_function
+from stack.plan.hints import advise, advise_start
+from stack.plan.image import Archive, BaseImages, RuntimeVersion
+from stack.plan.render import Inputs, supplier_image
+from stack.plan.runtime.registry import explain_version, find_runtime
+from tests.unit.plan.samples import KEY
+
+REGISTRY = BaseImages(ImageSource.REGISTRY, Archive("", ()))
+NODEJS = find_runtime("nodejs")
+
+
+def packages(codename: str) -> BaseImages:
+    return BaseImages(ImageSource.DEBIAN, Archive(codename, (f"deb http://deb.example {codename} main",)))
+
+
+def load(folder: Path, **files: str) -> FunctionPlan:
+    for name, text in {"function.yaml": "spec: {runtime: nodejs}\n", **files}.items():
+        path = folder / name.replace("_IN_", "/").replace("__", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return plan_function(load_function(folder), Settings())
+
+
+@pytest.mark.parametrize(
+    ("handler", "file"),
+    [
+        ("main:handler", "main.js"),
+        ("outputter.js:testHandler", "outputter.js"),
+        ("lib/x:read", "lib/x.js"),
+        ("./lib/x:read", "lib/x.js"),
+        ("main.mjs:handler", "main.mjs"),
+        ("a.b:handler", "a.b.js"),
+        ("handler", "main.js"),
+    ],
+)
+def test_file_of_a_handler(handler: str, file: str) -> None:
+    document = {"spec": {"runtime": "nodejs", "handler": handler}}
+    assert parse_model(FunctionConfig, document, "function.yaml").spec.handler == handler
+    expected = "handler.js" if handler == "handler" else file
+    assert NODEJS.list_sources(handler)[0] == expected
+
+
+@pytest.mark.parametrize("handler", ["a:b:c", "../x:handler", "lib/../../x:handler", "/main:handler", "a b:handler"])
+def test_handlers_that_cannot_be(handler: str) -> None:
+    with pytest.raises(ConfigError, match=r"spec\.handler: should be file:export, such as main:handler, not "):
+        parse_model(FunctionConfig, {"spec": {"runtime": "nodejs", "handler": handler}}, "function.yaml")
+
+
+def choose(wanted: str, base_images: BaseImages, settings: Settings | None = None) -> RuntimeVersion:
+    return NODEJS.choose_version(wanted, settings or Settings(), base_images)
+
+
+def test_registry_has_each_version() -> None:
+    assert choose("", REGISTRY).image == choose("22", REGISTRY).image == "node:22-slim"
+    assert choose("20", REGISTRY).image == "node:20-slim"
+    mirrored = Settings(images=Images(mirror="mirror.example:5000/", node="library/node:22.12.0-slim"))
+    assert choose("24", REGISTRY, mirrored).image == "mirror.example:5000/library/node:24-slim"
+    told = explain_version(choose("16", REGISTRY))
+    assert told == "asks for Node.js 16 and runs on Node.js 22: the processor needs 18 or newer"
+
+
+def test_packages_have_the_release_s_own() -> None:
+    assert explain_version(choose("20", packages("trixie"))) == explain_version(choose("", packages("trixie"))) == ""
+    assert explain_version(choose("22", packages("trixie"))) == (
+        "asks for Node.js 22 and runs on Node.js 20, the only one that images.source offers here"
+    )
+    assert "the Node.js that there is" in explain_version(choose("22", packages("sid")))
+
+
+def test_release_whose_node_is_too_old(tmp_path: Path) -> None:
+    plan = load(tmp_path / "old", main__js="")
+    version = choose("", packages("jammy"))
+    (problem,) = NODEJS.check_handler(plan.function, plan.handler, path="", source=b"", version=version)
+    assert "this system's packages have Node.js 12, and the processor needs 18 or newer" in problem
+    assert not NODEJS.check_handler(plan.function, plan.handler, path="", source=b"", version=choose("", REGISTRY))
+
+
+def render(plan: FunctionPlan) -> tuple[list[str], list[str]]:
+    """Return the Dockerfile, and what its build leaves out, as lines."""
+    base_image = lay_base_image(plan.function.config, Settings(), packages("trixie"))
+    files = render_package(plan, base_image, processor="tidegate/nodejs:1", has_ca=False)
+    dockerfile = files["Dockerfile"].decode()
+    return dockerfile.splitlines(), files["Dockerfile.dockerignore"].decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("files", "copied", "command"),
+    [
+        ({}, ["package.json", "/opt/nuclio/"], "install"),
+        ({"package-lock__json": "{}", "__npmrc": ""}, ["package.json", "package-lock.json", ".npmrc"], "ci"),
+        ({"npm-shrinkwrap__json": "{}"}, ["package.json", "npm-shrinkwrap.json"], "ci"),
+    ],
+)
+def test_packages_are_a_layer_of_their_own(
+    tmp_path: Path, files: dict[str, str], copied: list[str], command: str
+) -> None:
+    plan = load(tmp_path / "packed", package__json="{}", main__js="", node_modules_IN_x__js="", **files)
+    lines, left_out = render(plan)
+    (copy,) = (number for number, line in enumerate(lines) if "package.json" in line)
+    assert all(one in lines[copy] for one in copied)
+    assert lines[copy + 2].strip() == f"cd /opt/nuclio/ && npm {command} --omit=dev"
+    assert lines.index("COPY --chown=65532:65532 . /opt/nuclio") > copy
+    assert "node_modules" in left_out
+    assert not any("node_modules" in file.path for file in plan.function.files)
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        {"dependencies": {"own": "file:lib"}},
+        {"dependencies": {"own": "./lib"}},
+        {"workspaces": ["lib"]},
+        {"scripts": {"postinstall": "node lib/make.js"}},
+    ],
+)
+def test_packages_that_need_the_code_are_installed_after_it(tmp_path: Path, package: dict[str, object]) -> None:
+    lines, _ = render(load(tmp_path / "packed", package__json=json.dumps(package), main__js=""))
+    code = lines.index("COPY --chown=65532:65532 . /opt/nuclio")
+    assert lines[code + 2].strip() == "cd /opt/nuclio/ && npm install --omit=dev"
+
+
+def test_folder_of_packages_that_is_shipped_stays(tmp_path: Path) -> None:
+    plan = load(tmp_path / "shipped", node_modules_IN_x_IN_package__json="{}", main__js="")
+    assert "node_modules/x/package.json" in [file.path for file in plan.function.files]
+    lines, left_out = render(plan)
+    assert not any("npm" in line for line in lines)
+    assert "node_modules" not in left_out
+
+
+def test_source_alone_and_its_block(tmp_path: Path) -> None:
+    (tmp_path / "lone").mkdir()
+    block = "// @nuclio.configure\n//\n// function.yaml:\n//   spec:\n//     description: said here\n"
+    (tmp_path / "lone" / "lone.js").write_text(f"exports.handler = null;\n{block}exports.x = 1;\n")
+    function = load_function(tmp_path / "lone")
+    assert (function.config.spec.runtime, function.config.spec.handler) == ("nodejs", "lone:handler")
+    assert function.config.spec.description == "said here"
+
+
+def test_runtime_is_that_of_the_file_where_none_is_named(tmp_path: Path) -> None:
+    assert load(tmp_path / "plain", function__yaml="{}\n", main__js="").runtime is NODEJS
+    assert load(tmp_path / "both", function__yaml="{}\n", main__js="", main__py="").runtime is not NODEJS
+
+
+def test_one_image_is_shared_by_all_functions_of_a_version(tmp_path: Path) -> None:
+    inputs = Inputs(Settings(), REGISTRY, Accounts(KEY, GUEST_CREDENTIALS))
+    plans = [
+        load(tmp_path / name, function__yaml=f"spec: {{runtime: '{runtime}'}}\n", main__js="", main__py="")
+        for name, runtime in (("a", "nodejs"), ("b", "nodejs:22"), ("c", "nodejs:20"), ("d", "python"))
+    ]
+    names = [supplier_image(inputs, lay_base_image(one.function.config, Settings(), REGISTRY)) for one in plans]
+    assert names[0] == names[1] != names[2]
+    assert [name.partition(":")[0] for name in names] == ["tidegate/nodejs"] * 3 + ["tidegate/processor"]
+
+
+def test_what_to_do_about_packages(tmp_path: Path) -> None:
+    plan = load(tmp_path / "packed", package__json="{}", main__js="")
+    log = 'process "/bin/sh -c cd /opt/nuclio/ && npm install --omit=dev" did not complete successfully: exit code: 1'
+    assert advise(plan, log).startswith("Correct functions/packed/package.json;")
+    for missing, package in (("amqplib", "amqplib"), ("@a/b/c", "@a/b"), ("left-pad/x.js", "left-pad")):
+        told = advise_start(plan, f"Error: Cannot find module '{missing}'\nRequire stack:\n- /opt/nuclio/main.js\n")
+        assert (
+            told == f"Add {package}, or the package that has it, to functions/packed/package.json, then deploy again."
+        )
+    assert not advise_start(plan, "Error: Cannot find module './lib'\n")
