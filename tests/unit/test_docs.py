@@ -100,6 +100,8 @@ def test_python_is_python(page: Path, tmp_path: Path) -> None:
 def check_function(folder: Path, text: str, source: str = "def handler(context, event): ...\n") -> None:
     folder.mkdir(parents=True)
     (folder / "main.py").write_text(source)
+    if "runtime: nodejs" in text:
+        (folder / "main.js").write_text("exports.handler = (context) => context.callback(1);\n")
     if text:
         (folder / "function.yaml").write_text(text)
     function = load_function(folder)
