@@ -63,8 +63,8 @@ def write(workspace: Workspace) -> Iterator[Callable[..., Path]]:
 def test_the_tutorials_walk(walker: Visit, workspace: Workspace) -> None:
     page = walker.open("/functions")
     _make_project(page)
-    _import(page, runtime="nodejs")
-    expect(page.get_by_role("alert")).to_contain_text("spec.runtime: 'nodejs' is not supported; Tidegate runs python")
+    _import(page, runtime="golang")
+    expect(page.get_by_role("alert")).to_contain_text("spec.runtime: 'golang' is not supported; Tidegate runs python")
     _import(page, runtime="python")
     expect(page.get_by_role("heading", name=_NAME)).to_be_visible()
     expect(page.get_by_role("link", name=_PROJECT, exact=True)).to_be_visible()

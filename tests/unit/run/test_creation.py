@@ -82,9 +82,15 @@ def test_a_document_makes_a_folder(workspace: Workspace) -> None:
     assert set(made.files) == {"function.yaml", "main.py"}
 
 
+def test_the_tutorials_document_makes_a_folder(workspace: Workspace) -> None:
+    (made,) = create_functions(workspace, CreationRequest(), _TUTORIAL, to_broker=False)
+    assert set(made.files) == {"function.yaml", "main.js"}
+    assert (workspace.root / "functions/amqpconsume/main.js").read_text() == "var amqp="
+
+
 def test_a_document_for_another_runtime_is_refused_by_its_name(workspace: Workspace) -> None:
-    with pytest.raises(ConfigError, match=r"spec\.runtime: 'nodejs' is not supported; Tidegate runs python"):
-        create_functions(workspace, CreationRequest(), _TUTORIAL, to_broker=False)
+    with pytest.raises(ConfigError, match=r"spec\.runtime: 'golang' is not supported; Tidegate runs python"):
+        create_functions(workspace, CreationRequest(), _TUTORIAL.replace("nodejs", "golang"), to_broker=False)
     assert not (workspace.root / "functions").exists()
 
 

@@ -54,9 +54,9 @@ def test_a_folder_that_is_there_is_kept_without_force(root: Path) -> None:
 
 def test_nothing_is_written_of_a_project_with_a_function_that_cannot_run(root: Path) -> None:
     good = yaml.safe_load(EXPORT)
-    bad = good | {"metadata": {"name": "other"}, "spec": good["spec"] | {"runtime": "nodejs"}}
+    bad = good | {"metadata": {"name": "other"}, "spec": good["spec"] | {"runtime": "golang"}}
     (root / "export.yaml").write_text(yaml.safe_dump({"functions": {"good": good, "other": bad}}))
-    with pytest.raises(ConfigError, match="'nodejs' is not supported"):
+    with pytest.raises(ConfigError, match="'golang' is not supported"):
         take(root)
     assert not (root / "functions").exists()
     with pytest.raises(ConfigError, match="holds 2 functions; --name can name one only"):
