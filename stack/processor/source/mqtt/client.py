@@ -6,8 +6,9 @@ stays the bytes that it is, and what cannot be read at all ends the properties, 
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from paho.mqtt.client import Client, MQTTv5, MQTTv31, MQTTv311
@@ -18,6 +19,9 @@ from paho.mqtt.properties import Properties
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, Trigger
 from stack.processor.source.broker import open_tls
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import SocketLike
 
 _FIXED = {"Byte": 1, "Two Byte Integer": 2, "Four Byte Integer": 4}
 _MANY = "UserProperty"
@@ -153,14 +157,76 @@ def read_address(trigger: Trigger) -> Address:
     return Address(is_secure, transport, parts.hostname, port, parts.path or _WEB_PATH, username, password)
 
 
-def open_client(trigger: Trigger, function: Function, address: Address) -> Client:
+# Bytes that are read at once: more than a broker usually has on its way to one client.
+_READ_BYTES = 64 * 1024
+
+
+class BufferedSocket:
+    """A connection that reads all that has arrived, and sends when it is flushed.
+
+    paho reads each packet in three pieces, and sends each by itself: three calls of the kernel, and a fourth, for a
+    message of a few bytes.
+    """
+
+    def __init__(self, connection: "SocketLike") -> None:
+        self._connection = connection
+        self._arrived, self._start = b"", 0
+        self._unsent = bytearray()
+        self.fileno, self.setblocking = connection.fileno, connection.setblocking
+
+    @property
+    def is_sent(self) -> bool:
+        """Return whether nothing waits to be sent."""
+        return not self._unsent
+
+    def recv(self, size: int) -> bytes:
+        """Return up to so many bytes; none at the end."""
+        if self._start == len(self._arrived):
+            self._arrived, self._start = self._connection.recv(max(size, _READ_BYTES)), 0
+        start, self._start = self._start, min(self._start + size, len(self._arrived))
+        return self._arrived[start : self._start]
+
+    def pending(self) -> int:
+        """Return how many bytes can be read of which the kernel says nothing any more; also paho asks for that."""
+        return len(self._arrived) - self._start + getattr(self._connection, "pending", int)()
+
+    def send(self, data: bytes | bytearray) -> int:
+        """Take all of the bytes, for the next flush."""
+        self._unsent += data
+        return len(data)
+
+    def flush(self) -> None:
+        """Send what the kernel takes now; that a connection is lost shows where it is read."""
+        if self._unsent:
+            with suppress(OSError):
+                del self._unsent[: self._connection.send(self._unsent)]
+
+    def close(self) -> None:
+        """Send what the kernel takes, and close the connection."""
+        self.flush()
+        self._unsent.clear()
+        self._connection.close()
+
+
+class BufferedClient(Client):
+    """paho's client on such a connection: there is no other way to give it one than a method of its own."""
+
+    def _create_socket(self) -> BufferedSocket:
+        return BufferedSocket(super()._create_socket())
+
+    def socket(self) -> BufferedSocket | None:
+        """Return the connection, unless there is none."""
+        return cast(BufferedSocket | None, super().socket())
+
+
+def open_client(trigger: Trigger, function: Function, address: Address) -> BufferedClient:
     """Return a client, not connected yet, whose session the broker keeps and which acknowledges by hand."""
     read_leniently()
     attributes = trigger.attributes
     version = attributes.integer("protocolVersion", 4)
     if version not in _VERSIONS:
         raise ConfigurationError(f"{attributes.path}.protocolVersion: should be 3, 4 or 5, not {version}")
-    client = Client(
+    client = BufferedClient(
         CallbackAPIVersion.VERSION2,
         client_id=attributes.text("clientID") or f"nuclio-{function.namespace}-{function.name}-{trigger.name}",
         clean_session=None if version == 5 else False,

@@ -6,7 +6,6 @@ Messages are acknowledged after the handler.
 
 import asyncio
 import math
-import socket
 import threading
 import time
 from collections import deque
@@ -24,7 +23,7 @@ from stack.processor.loop import find_runner
 from stack.processor.message import MqttMessage
 from stack.processor.response import Response
 from stack.processor.source.broker import Delays, read_filters
-from stack.processor.source.mqtt.client import connect, open_client, read_address
+from stack.processor.source.mqtt.client import BufferedSocket, connect, open_client, read_address
 from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
 from stack.processor.source.mqtt.retry_source import RetryQueueSource
 from stack.processor.status import State
@@ -36,8 +35,9 @@ _LONGEST_DELAY = 15.0
 _LASTING = 60.0
 # Seconds between looks at whether a ping is due, and, at the end, at whether all is written.
 _LOOK_SECONDS, _LAST_LOOK_SECONDS = 1.0, 0.01
-# Messages that are read before the loop sees to anything else.
-_AT_ONCE = 64
+# Packets that are read before they are handled and acknowledged. A broker has only some messages on their way to a
+# client, RabbitMQ ten: it would stand still until all of them are handled, and the handler until the next have come.
+_AT_ONCE = 4
 # Messages that may wait for the handler: what is acknowledged the broker holds back by itself, but QoS 0 would fill
 # the memory.
 _WAITING_LIMIT = 10_000
@@ -149,13 +149,11 @@ class MqttSource:
         self._runner = find_runner(intake)
         self._loop = self._runner.loop
         self._done: deque[tuple[int, int, int]] = deque()
-        self._arrived = 0
-        self._is_acknowledging = self._is_watching = False
+        self._is_acknowledging = self._is_watching = self._is_to_read_on = False
         self._client = open_client(trigger, function, self._address)
         self._client.on_socket_open = self._on_socket_open
         self._client.on_socket_close = self._on_socket_close
         self._client.on_socket_register_write = self._on_socket_register_write
-        self._client.on_socket_unregister_write = self._on_socket_unregister_write
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
@@ -227,18 +225,30 @@ class MqttSource:
         self._client.loop_misc()
         self._loop.call_later(_LOOK_SECONDS, self._keep_alive)
 
-    def _read(self, connection: Any) -> None:
-        """Read what has arrived; what TLS has decrypted already, no socket tells of."""
+    def _read(self, connection: BufferedSocket) -> None:
+        """Read a few packets, and the others once these are handled."""
         for _ in range(_AT_ONCE):
-            arrived = self._arrived
             try:
                 self._client.loop_read()
             except Exception as error:
                 # A packet that paho cannot take ends this connection, and not the reading for good.
                 self._give_up(error)
-                break
-            if arrived == self._arrived and not (hasattr(connection, "pending") and connection.pending()):
-                break
+                return
+            if self._client.socket() is not connection or not connection.pending():
+                return
+        if not self._is_to_read_on:
+            self._is_to_read_on = True
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._is_to_read_on = False
+        self._read_pending()
+
+    def _read_pending(self) -> None:
+        """Read of what the connection holds already, since the kernel says nothing of it."""
+        connection = self._client.socket()
+        if connection and connection.pending():
+            self._read(connection)
 
     def _give_up(self, error: Exception) -> None:
         """Begin again after a packet that cannot be read."""
@@ -247,19 +257,34 @@ class MqttSource:
 
     def _acknowledge(self) -> None:
         self._is_acknowledging = True
-        self._gather_writes(True)
-        try:
-            while self._done:
-                mid, qos, session = self._done.popleft()
-                if session == self._session:
-                    self._client.ack(mid, qos)
-                    self._delays.reset()
-            if self._client.want_write():
-                self._client.loop_write()
-        finally:
-            self._gather_writes(False)
-            self._is_acknowledging = False
-        self._watch_writing()
+        while self._done:
+            mid, qos, session = self._done.popleft()
+            if session == self._session:
+                self._client.ack(mid, qos)
+                self._delays.reset()
+        self._is_acknowledging = False
+        self._write()
+        if self._is_to_read_on:
+            self._read_pending()
+
+    def _write(self) -> None:
+        """Send what there is to send, now or when the connection takes more.
+
+        A connection that is watched with nothing to send would wake the loop without end.
+        """
+        connection = self._client.socket()
+        if not connection:
+            return
+        connection.flush()
+        if connection.is_sent:
+            self._client.loop_write()
+            connection.flush()
+        if connection.is_sent and self._is_watching:
+            self._is_watching = False
+            self._loop.remove_writer(connection)
+        elif not connection.is_sent:
+            self._is_watching = True
+            self._loop.add_writer(connection, self._write)
 
     def _end(self) -> None:
         """Disconnect once all is written."""
@@ -278,33 +303,14 @@ class MqttSource:
 
     def _on_socket_close(self, _client: Client, _data: Any, connection: Any) -> None:
         self._loop.remove_reader(connection)
-
-    def _on_socket_register_write(self, _client: Client, _data: Any, _socket: Any) -> None:
-        """Have the loop write, unless all is written at once; paho may call it from any thread."""
-        if not self._is_acknowledging:
-            self._loop.call_soon_threadsafe(self._watch_writing)
-
-    def _gather_writes(self, is_on: bool) -> None:
-        """Have the kernel keep what is written, or send it; otherwise each acknowledgement is a packet of its own."""
-        connection = self._client.socket()
-        if isinstance(connection, socket.socket):
-            with suppress(OSError):
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, is_on)
-
-    def _watch_writing(self) -> None:
-        """Write when the socket can be written to, if anything is left by now.
-
-        A socket that is watched with nothing to write would wake the loop without end.
-        """
-        connection = self._client.socket()
-        if connection is not None and self._client.want_write():
-            self._is_watching = True
-            self._loop.add_writer(connection, self._client.loop_write)
-
-    def _on_socket_unregister_write(self, _client: Client, _data: Any, connection: Any) -> None:
         if self._is_watching:
             self._is_watching = False
             self._loop.remove_writer(connection)
+
+    def _on_socket_register_write(self, _client: Client, _data: Any, _connection: Any) -> None:
+        """Write, unless acknowledgements are gathered; paho may call it from any thread."""
+        if not self._is_acknowledging:
+            self._loop.call_soon_threadsafe(self._write)
 
     def _on_connect(self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _properties: Any) -> None:
         if code.is_failure:
@@ -336,7 +342,6 @@ class MqttSource:
             self._connect_later()
 
     def _on_message(self, client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._arrived += 1
         with self._lock:
             if not message.qos and self._waiting >= _WAITING_LIMIT:
                 return

@@ -1,4 +1,4 @@
-"""A session with a broker that is a few lines: one message, and nothing more."""
+"""A session with a broker that is a few lines: some messages at once, and nothing more."""
 
 import socket
 import threading
@@ -7,39 +7,49 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.process.processor.conftest import Start
 from tests.process.processor.running import PATIENCE
 
 _CONNECT, _SUBSCRIBE, _PUBACK = 0x10, 0x80, 0x40
-# QoS 1: the topic "t", the packet id 1, the payload "x".
-_PUBLISH = b"\x32\x06\x00\x01t\x00\x01x"
+
+
+def publish(packet_id: int) -> bytes:
+    """Return a message of QoS 1: the topic "t", the packet id, the payload "x"."""
+    return b"\x32\x06\x00\x01t" + packet_id.to_bytes(2) + b"x"
 
 
 class Broker:
-    """Sends one message to the client that subscribes, and notes that it was acknowledged."""
+    """Sends messages to the client that subscribes, all at once, and notes when all are acknowledged."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, messages: int) -> None:
         self.acknowledged = threading.Event()
+        self._expected = [number.to_bytes(2) for number in range(1, messages + 1)]
         self._listener = listener
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
         connection, _ = self._listener.accept()
+        messages = b"".join(publish(number) for number in range(1, len(self._expected) + 1))
+        found: list[bytes] = []
         with connection, connection.makefile("rb") as reader:
             while head := reader.read(2):
                 kind, rest = head[0] & 0xF0, reader.read(head[1])
                 if kind == _CONNECT:
                     connection.sendall(b"\x20\x02\x00\x00")
                 elif kind == _SUBSCRIBE:
-                    connection.sendall(b"\x90\x03" + rest[:2] + b"\x01" + _PUBLISH)
+                    connection.sendall(b"\x90\x03" + rest[:2] + b"\x01" + messages)
                 elif kind == _PUBACK:
-                    self.acknowledged.set()
+                    found.append(rest)
+                    if found == self._expected:
+                        self.acknowledged.set()
 
 
 @contextmanager
-def open_broker() -> Iterator[tuple[Broker, int]]:
+def open_broker(messages: int) -> Iterator[tuple[Broker, int]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield Broker(listener), listener.getsockname()[1]
+        yield Broker(listener, messages), listener.getsockname()[1]
 
 
 def used_seconds(process: int) -> float:
@@ -47,8 +57,9 @@ def used_seconds(process: int) -> float:
     return (int(user) + int(system)) / 100
 
 
-def test_a_session_rests_once_a_message_is_acknowledged(start: Start) -> None:
-    with open_broker() as (broker, port):
+@pytest.mark.parametrize("messages", [1, 30])
+def test_a_session_rests_once_all_messages_are_acknowledged(start: Start, messages: int) -> None:
+    with open_broker(messages) as (broker, port):
         trigger = {
             "kind": "mqtt",
             "url": f"mqtt://127.0.0.1:{port}",
