@@ -24,7 +24,7 @@ _FORMS = ("([a-z0-9_-]+[.])+localhost", "[0-9]{1,3}([.][0-9]{1,3}){3}", r"\[[0-9
 # Connections to the broker's management and figures; and those kept for the stack's own programs.
 _TO_MANAGEMENT, _TO_METRICS, _TO_CONTROL = 512, 128, 512
 # Connections of one address that are let in beyond its number, to be told why they are refused.
-_TOLD = 16
+_ANSWERED = 16
 JSON, TEXT = "application/json", "text/plain"
 
 
@@ -44,9 +44,9 @@ class Frontend:
         return self.content_type == JSON
 
     @property
-    def per_address_told(self) -> int:
-        """Return from how many connections of one address on it hears nothing any more."""
-        return self.per_address + _TOLD
+    def reject_above(self) -> int:
+        """Return how many connections of one address there may be before others are closed without an answer."""
+        return self.per_address + _ANSWERED
 
     @property
     def crowded(self) -> str:

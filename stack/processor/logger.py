@@ -161,7 +161,7 @@ class LogCapture(logging.Handler):
         """Stop, and return the response with the lines in its head, if JSON can say them and they are not too long."""
         logging.getLogger(ROOT).removeHandler(self)
         try:
-            lines = [_leave_out_told(line, response.body) for line in self._lines]
+            lines = [_drop_repeated_traceback(line, response.body) for line in self._lines]
             text = Encoder(separators=(",", ":")).encode(lines)
         except Exception:
             return response
@@ -170,8 +170,8 @@ class LogCapture(logging.Handler):
         return response._replace(headers={**response.headers, LOGS: text})
 
 
-def _leave_out_told(line: dict[str, Any], body: bytes) -> dict[str, Any]:
-    """Return a line without the traceback that the body tells already."""
+def _drop_repeated_traceback(line: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """Return a line without its traceback where the response's body has it already."""
     trace = line.get(TRACEBACK)
     if isinstance(trace, str) and trace and trace.encode(errors="replace") in body:
         return {name: value for name, value in line.items() if name != TRACEBACK}

@@ -1,16 +1,30 @@
-"""What a connection to a broker needs: growing delays between attempts, TLS, and an mqtt trigger's filters."""
+"""What sources of a broker's messages need: growing delays between attempts, TLS, and an mqtt trigger's filters."""
 
 import ssl
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from random import uniform
 
 from stack.processor.attributes import Attributes, ConfigurationError
-from stack.processor.configuration import Trigger
+from stack.processor.configuration import Function, Trigger
+from stack.processor.delivery import Intake, Report
+from stack.processor.in_flight import InFlight
 
 _FIRST, _FACTOR = 0.2, 2.0
 # A part of each delay is random, so that many workers do not come back to a broker at the same moment.
 _JITTER = 0.25
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """What the source of a trigger works with; `in_flight` is where its worker notes what it handles."""
+
+    trigger: Trigger
+    function: Function
+    intake: Intake
+    report: Report
+    in_flight: InFlight
 
 
 class Delays:

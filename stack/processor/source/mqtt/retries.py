@@ -68,7 +68,7 @@ class BrokerRetries:
 
     def keep(self, delivery: Failed, failure: Failure) -> None:
         """Keep a message there, and acknowledge it when it is safe."""
-        message = _to_amqp(delivery.message, self._retry_source.topology.queue)
+        message = _to_amqp(delivery.message, self._retry_source.plan.topology.queue)
         self._retry_source.keep(message, failure, delivery.acknowledge_soon)
 
     def recall(self, fingerprint: int) -> int:

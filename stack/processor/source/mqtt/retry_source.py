@@ -7,10 +7,9 @@ from stack.contract import MQTT_EXCHANGE, name_queue, to_key
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure, Intake, Report
-from stack.processor.in_flight import InFlight
 from stack.processor.loop import ThreadRunner
 from stack.processor.message import AmqpMessage
-from stack.processor.source.broker import read_filters
+from stack.processor.source.broker import SourceContext, read_filters
 from stack.processor.source.rabbitmq.publisher import PublishRequest
 from stack.processor.source.rabbitmq.source import RabbitSource
 from stack.processor.source.rabbitmq.topology import RetryMessage, Topology, build_retry, is_last
@@ -42,7 +41,7 @@ def plan_topology(trigger: Trigger, function: Function) -> Topology:
 def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> RabbitSource:
     """Return the source of a process, not started yet."""
     topology = plan_topology(spec.trigger, function)
-    return RabbitSource(spec.trigger, function, intake, report, in_flight=spec.in_flight, topology=topology)
+    return RabbitSource(SourceContext(spec.trigger, function, intake, report, spec.in_flight), topology)
 
 
 Confirmed = Callable[[], None]
@@ -55,36 +54,28 @@ class RetryQueueSource(RabbitSource):
     as any queue's messages.
     """
 
-    def __init__(
-        self, trigger: Trigger, function: Function, intake: Intake, report: Report, *, in_flight: InFlight
-    ) -> None:
-        super().__init__(
-            _at_broker(trigger, function),
-            function,
-            intake,
-            _Quiet(report),
-            in_flight=in_flight,
-            topology=plan_queue(trigger, function),
-            runner=ThreadRunner(),
-        )
+    def __init__(self, context: SourceContext) -> None:
+        trigger, function = context.trigger, context.function
+        own = replace(context, trigger=_at_broker(trigger, function), report=_Quiet(context.report))
+        super().__init__(own, plan_queue(trigger, function), ThreadRunner())
         self._early: list[PublishRequest] | None = []
 
     def keep(self, message: AmqpMessage, failure: Failure, confirmed: Confirmed) -> None:
         """Keep a failed message, and call `confirmed`, on the I/O thread, when the broker has it; from any thread."""
 
         def settle() -> None:
-            self.count(Count.DEAD_LETTERED if is_last(message, self.retry_plan) else Count.RETRIED)
+            self.plan.count(Count.DEAD_LETTERED if is_last(message, self.plan.retry_plan) else Count.RETRIED)
             confirmed()
 
         def make(is_bare: bool) -> RetryMessage:
-            return build_retry(message, failure, self.retry_plan, is_bare=is_bare)
+            return build_retry(message, failure, self.plan.retry_plan, is_bare=is_bare)
 
         self._loop.call_soon_threadsafe(self._keep, PublishRequest(make, settle, is_wanted=lambda: True))
 
     def _keep(self, request: PublishRequest) -> None:
         """Publish a copy; the first only when the queue is there into which it comes back."""
         if self._early is None:
-            self.publisher.publish(request)
+            self.plan.publisher.publish(request)
         else:
             self._early.append(request)
 
@@ -92,7 +83,7 @@ class RetryQueueSource(RabbitSource):
         super()._on_consuming()
         early, self._early = self._early, None
         for request in early or ():
-            self.publisher.publish(request)
+            self.plan.publisher.publish(request)
 
 
 class _Quiet:

@@ -16,13 +16,13 @@ from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
 
 from stack.contract import ATTEMPTS
-from stack.processor.configuration import Function, Trigger
+from stack.processor.configuration import Function
 from stack.processor.delivery import Failure, Intake, Report
-from stack.processor.in_flight import InFlight, fingerprint_message
+from stack.processor.in_flight import fingerprint_message
 from stack.processor.loop import find_runner
 from stack.processor.message import MqttMessage
 from stack.processor.response import Response
-from stack.processor.source.broker import Delays, read_filters
+from stack.processor.source.broker import Delays, SourceContext, read_filters
 from stack.processor.source.mqtt.client import BufferedSocket, connect, open_client, read_address
 from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
 from stack.processor.source.mqtt.retry_source import RetryQueueSource
@@ -130,16 +130,15 @@ class MqttDelivery:
 class MqttSource:
     """One session with a broker, and what its subscriptions bring."""
 
-    def __init__(
-        self, trigger: Trigger, function: Function, intake: Intake, report: Report, *, in_flight: InFlight
-    ) -> None:
-        self.in_flight = in_flight
-        self.retries = _open_retries(trigger, function, intake, report, in_flight=in_flight)
+    def __init__(self, context: SourceContext) -> None:
+        trigger, intake = context.trigger, context.intake
+        self.in_flight = context.in_flight
+        self.retries = _open_retries(context)
         self._waiting = 0
         self._lock = threading.Lock()
         self._filters = read_filters(trigger)
         self._intake = intake
-        self._report = report
+        self._report = context.report
         self._name = trigger.url_to_show
         self._delays = Delays(_LONGEST_DELAY)
         self._session = 0
@@ -150,14 +149,18 @@ class MqttSource:
         self._loop = self._runner.loop
         self._done: deque[tuple[int, int, int]] = deque()
         self._is_acknowledging = self._is_watching = self._is_to_read_on = False
-        self._client = open_client(trigger, function, self._address)
-        self._client.on_socket_open = self._on_socket_open
-        self._client.on_socket_close = self._on_socket_close
-        self._client.on_socket_register_write = self._on_socket_register_write
-        self._client.on_connect = self._on_connect
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
+        self._client = open_client(trigger, context.function, self._address)
+        self._listen()
+
+    def _listen(self) -> None:
+        client = self._client
+        client.on_socket_open = self._on_socket_open
+        client.on_socket_close = self._on_socket_close
+        client.on_socket_register_write = self._on_socket_register_write
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
 
     def start(self) -> None:
         """Connect, subscribe, and do so again for ever."""
@@ -349,12 +352,10 @@ class MqttSource:
         self._intake.put(MqttDelivery(self, message, self._session))
 
 
-def _open_retries(
-    trigger: Trigger, function: Function, intake: Intake, report: Report, *, in_flight: InFlight
-) -> Retries:
-    if function.broker_url:
-        return BrokerRetries(RetryQueueSource(trigger, function, intake, report, in_flight=in_flight))
-    return MemoryRetries(trigger.attributes.integer("maxRetries", 3), intake, report)
+def _open_retries(context: SourceContext) -> Retries:
+    if context.function.broker_url:
+        return BrokerRetries(RetryQueueSource(context))
+    return MemoryRetries(context.trigger.attributes.integer("maxRetries", 3), context.intake, context.report)
 
 
 def _read_message(message: MQTTMessage) -> MqttMessage:
@@ -388,4 +389,4 @@ def _to_text(value: bytes) -> str:
 
 def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> MqttSource:
     """Return the source of a process, not started yet."""
-    return MqttSource(spec.trigger, function, intake, report, in_flight=spec.in_flight)
+    return MqttSource(SourceContext(spec.trigger, function, intake, report, spec.in_flight))

@@ -6,9 +6,10 @@ others only then. A consumer that comes sooner gets the messages behind those fi
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from stack.contract import DELIVERY_COUNT
 from stack.processor.delivery import Failure, Intake
@@ -61,8 +62,9 @@ _RELIEF, _MOST_HELD = 1.0, 1000
 _CONSUMER_ARGUMENTS = {"x-consumer-timeout": 7 * 24 * 3600 * 1000}
 
 
-class Plan(Protocol):
-    """What a session needs to know; the same for each session of a source."""
+@dataclass(frozen=True)
+class SessionPlan:
+    """What a session goes by; the same for each session of a source."""
 
     topology: Topology
     policy: Policy
@@ -72,14 +74,12 @@ class Plan(Protocol):
     in_flight: InFlight
     heartbeat: float
     """Seconds after which, unless the handler lets the I/O thread run, the broker may close the connection."""
-    overdue: dict[int, str]
+    count: Callable[[Count], None]
+    """Counts what became of an event."""
+    note_outcome: Callable[[], None]
+    """Is called whenever the broker was told what became of a message."""
+    overdue: dict[int, str] = field(default_factory=dict)
     """Why messages failed whose outcome could not be told, by their fingerprints."""
-
-    def count(self, what: Count) -> None:
-        """Count what became of an event."""
-
-    def note_outcome(self) -> None:
-        """Note that the broker was told what became of a message."""
 
 
 class AmqpDelivery:
@@ -153,7 +153,7 @@ class AmqpDelivery:
 class Session:
     """Consumes on one channel; all methods run on the I/O thread."""
 
-    def __init__(self, channel: Any, plan: Plan, intake: Intake) -> None:
+    def __init__(self, channel: Any, plan: SessionPlan, intake: Intake) -> None:
         self.is_current = False
         self._is_stopped = False
         self.outcomes: deque[tuple[AmqpDelivery, Failure | None]] = deque()

@@ -7,16 +7,15 @@ from typing import Any
 
 from pika.exceptions import ChannelClosedByBroker
 
-from stack.processor.configuration import Function, Trigger
+from stack.processor.configuration import Function
 from stack.processor.delivery import Intake, Report
-from stack.processor.in_flight import InFlight
 from stack.processor.loop import LoopRunner, find_runner
-from stack.processor.source.broker import Delays
+from stack.processor.source.broker import Delays, SourceContext
 from stack.processor.source.rabbitmq.connection import Connection, explain_error, plan_connection, plan_publishing
 from stack.processor.source.rabbitmq.flow import Prefetch
 from stack.processor.source.rabbitmq.headers import derive_signature_key
 from stack.processor.source.rabbitmq.publisher import RetryPublisher
-from stack.processor.source.rabbitmq.session import Session
+from stack.processor.source.rabbitmq.session import Session, SessionPlan
 from stack.processor.source.rabbitmq.topology import (
     RetryPlan,
     Topology,
@@ -40,56 +39,47 @@ _LASTING = 60.0
 class RabbitSource:
     """Consumes one queue; everything is declared again on each connection."""
 
-    def __init__(
-        self,
-        trigger: Trigger,
-        function: Function,
-        intake: Intake,
-        report: Report,
-        *,
-        in_flight: InFlight,
-        topology: Topology,
-        runner: LoopRunner | None = None,
-    ) -> None:
-        self._runner = runner or find_runner(intake)
+    def __init__(self, context: SourceContext, topology: Topology, runner: LoopRunner | None = None) -> None:
+        trigger = context.trigger
+        self._context = context
+        self._runner = runner or find_runner(context.intake)
         self._loop = self._runner.loop
-        self.in_flight = in_flight
-        self.topology = topology
-        self.policy = read_policy(trigger.attributes)
-        batch_size = trigger.batch.size if trigger.batch else 1
-        self.prefetch = Prefetch(trigger.attributes.integer("prefetchCount", 0), batch_size)
-        self._parameters = plan_connection(trigger, function)
-        self.heartbeat = float(self._parameters.heartbeat or inf)
-        self.overdue: dict[int, str] = {}
-        key = function.signature_key or derive_signature_key(self._parameters.credentials.password)
-        self.retry_plan = RetryPlan(self.topology.queue, self.policy.retries, function.name, key)
-        self.publisher = RetryPublisher(
-            plan_publishing(self._parameters), self._loop, self.topology.queue_type, report=report.note
-        )
-        self._address = trigger.url_to_show
-        self._intake = intake
-        self._report = report
-        self.count = report.count
+        self._parameters = plan_connection(trigger, context.function)
         self._delays = Delays(trigger.attributes.seconds("reconnectInterval", _LONGEST_DELAY))
+        self.plan = self._plan_sessions(topology)
+        # Several workers handle messages in any order anyway, and other queues take back at once.
+        self._keeps_order = trigger.workers == 1 and topology.queue_type == "quorum"
         self._connection: Any = None
         self._session: Session | None = None
         self._connected_at = 0.0
-        self._is_missing = False
-        # Several workers handle messages in any order anyway, and other queues take back at once.
-        self._keeps_order = trigger.workers == 1 and self.topology.queue_type == "quorum"
-        self._was_lost = False
-        self._is_stopping = False
-        self._is_ending = False
-        self._is_waking = False
+        self._is_missing = self._was_lost = False
+        self._is_stopping = self._is_ending = self._is_waking = False
         self._why = ""
+
+    def _plan_sessions(self, topology: Topology) -> SessionPlan:
+        trigger, function, report = self._context.trigger, self._context.function, self._context.report
+        policy = read_policy(trigger.attributes)
+        key = function.signature_key or derive_signature_key(self._parameters.credentials.password)
+        return SessionPlan(
+            topology=topology,
+            policy=policy,
+            retry_plan=RetryPlan(topology.queue, policy.retries, function.name, key),
+            publisher=RetryPublisher(
+                plan_publishing(self._parameters), self._loop, topology.queue_type, report=report.note
+            ),
+            prefetch=Prefetch(
+                trigger.attributes.integer("prefetchCount", 0), trigger.batch.size if trigger.batch else 1
+            ),
+            in_flight=self._context.in_flight,
+            heartbeat=float(self._parameters.heartbeat or inf),
+            count=report.count,
+            # A connection on which the broker is told so is of use.
+            note_outcome=self._delays.reset,
+        )
 
     def start(self) -> None:
         """Connect."""
         self._thread = start_thread("amqp", self._run)
-
-    def note_outcome(self) -> None:
-        """Note that the broker was told what became of a message, and so that the connection is of use."""
-        self._delays.reset()
 
     def flush(self) -> None:
         """Send the outcomes that were told."""
@@ -113,8 +103,9 @@ class RabbitSource:
 
         A classic queue of an older version serves as it is until `up` has moved its messages to a quorum queue.
         """
-        if queue == self.topology.queue:
-            self.topology = replace(self.topology, queue_type="")
+        topology = self.plan.topology
+        if queue == topology.queue:
+            self.plan = replace(self.plan, topology=replace(topology, queue_type=""))
 
     def _run(self) -> None:
         self._connect()
@@ -138,19 +129,21 @@ class RabbitSource:
 
     def _on_channel(self, channel: Any) -> None:
         channel.add_on_close_callback(self._on_channel_lost)
-        channel.add_on_cancel_callback(lambda _frame: self._give_up(f"the queue {self.topology.queue!r} was deleted"))
-        self._session = session = Session(channel, self, self._intake)
+        channel.add_on_cancel_callback(
+            lambda _frame: self._give_up(f"the queue {self.plan.topology.queue!r} was deleted")
+        )
+        self._session = session = Session(channel, self.plan, self._context.intake)
         self._connected_at = monotonic()
         is_patient = self._was_lost and self._keeps_order
         session.open(is_missing=self._is_missing, is_patient=is_patient, done=self._on_consuming)
 
     def _on_consuming(self) -> None:
         self._is_missing = self._was_lost = False
-        self._report(State.READY, "")
+        self._context.report(State.READY, "")
 
     def _on_channel_lost(self, _channel: Any, error: Exception) -> None:
         if isinstance(error, ChannelClosedByBroker):
-            self._is_missing = error.reply_code == _NOT_FOUND and not self.topology.keys
+            self._is_missing = error.reply_code == _NOT_FOUND and not self.plan.topology.keys
             self.take_as_it_is(find_other_type(error.reply_text))
             self._give_up(explain_refusal(error.reply_text))
 
@@ -171,7 +164,7 @@ class RabbitSource:
         if self._is_ending:
             self._runner.stop()
         elif self._is_stopping:
-            self._intake.close()
+            self._context.intake.close()
         else:
             self._connect_later(error)
 
@@ -181,7 +174,10 @@ class RabbitSource:
         delay = 0.0 if is_missing else self._delays.next()
         if not is_missing:
             self._was_lost = True
-            self._report(State.WAITING, f"{self._why or explain_error(error, self._address)}; again in {delay:.1f} s")
+            self._context.report(
+                State.WAITING,
+                f"{self._why or explain_error(error, self._context.trigger.url_to_show)}; again in {delay:.1f} s",
+            )
         self._loop.call_later(delay, self._connect)
 
     def _flush(self) -> None:
@@ -192,9 +188,9 @@ class RabbitSource:
     def _stop(self) -> None:
         self._is_stopping = True
         if self._session:
-            self._session.stop(self._intake.close)
+            self._session.stop(self._context.intake.close)
         else:
-            self._intake.close()
+            self._context.intake.close()
 
     def _close(self) -> None:
         """Disconnect as soon as the broker has confirmed every copy of a failed message."""
@@ -203,7 +199,7 @@ class RabbitSource:
             self._loop.call_later(_LOOK_AGAIN, self._close)
             return
         self._is_ending = True
-        self.publisher.close()
+        self.plan.publisher.close()
         if self._connection.is_open:
             self._connection.close()
         else:
@@ -211,7 +207,7 @@ class RabbitSource:
 
     def _is_settled(self) -> bool:
         """Return whether nothing is left to be sent or confirmed on the connections that there are."""
-        return (self.publisher.is_settled or not self.publisher.is_connected) and (
+        return (self.plan.publisher.is_settled or not self.plan.publisher.is_connected) and (
             not self._session or self._session.is_settled
         )
 
@@ -219,4 +215,4 @@ class RabbitSource:
 def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> RabbitSource:
     """Return the source of a process, not started yet."""
     topology = plan_topology(spec.trigger, function)
-    return RabbitSource(spec.trigger, function, intake, report, in_flight=spec.in_flight, topology=topology)
+    return RabbitSource(SourceContext(spec.trigger, function, intake, report, spec.in_flight), topology)
