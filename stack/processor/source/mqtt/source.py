@@ -148,6 +148,7 @@ class MqttSource:
         self._runner = find_runner(intake)
         self._loop = self._runner.loop
         self._done: deque[tuple[int, int, int]] = deque()
+        self._has_acknowledged = False
         self._is_acknowledging = self._is_watching = self._is_to_read_on = False
         self._client = open_client(trigger, context.function, self._address)
         self._listen()
@@ -264,7 +265,7 @@ class MqttSource:
             mid, qos, session = self._done.popleft()
             if session == self._session:
                 self._client.ack(mid, qos)
-                self._delays.reset()
+                self._has_acknowledged = True
         self._is_acknowledging = False
         self._write()
         if self._is_to_read_on:
@@ -337,8 +338,9 @@ class MqttSource:
         self, client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode, _properties: Any
     ) -> None:
         self._session += 1
-        if time.monotonic() - self._connected_at > _LASTING:
+        if self._has_acknowledged or time.monotonic() - self._connected_at > _LASTING:
             self._delays.reset()
+        self._has_acknowledged = False
         self._connected_at = math.inf
         if not self._is_stopping:
             self._report(State.WAITING, f"the broker {self._name} is gone: {code}")

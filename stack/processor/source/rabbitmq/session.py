@@ -76,8 +76,6 @@ class SessionPlan:
     """Seconds after which, unless the handler lets the I/O thread run, the broker may close the connection."""
     count: Callable[[Count], None]
     """Counts what became of an event."""
-    note_outcome: Callable[[], None]
-    """Is called whenever the broker was told what became of a message."""
     overdue: dict[int, str] = field(default_factory=dict)
     """Why messages failed whose outcome could not be told, by their fingerprints."""
 
@@ -155,6 +153,8 @@ class Session:
 
     def __init__(self, channel: Any, plan: SessionPlan, intake: Intake) -> None:
         self.is_current = False
+        self.has_acknowledged = False
+        """Whether the broker was told of a message that it is handled: the connection was of use."""
         self._is_stopped = False
         self.outcomes: deque[tuple[AmqpDelivery, Failure | None]] = deque()
         self._channel = channel
@@ -301,7 +301,7 @@ class Session:
         if tags and self._channel.is_open:
             for tag, multiple in self._acknowledgements.merge(tags):
                 self._channel.basic_ack(tag, multiple)
-            self._plan.note_outcome()
+            self.has_acknowledged = True
 
     def _fail(self, delivery: AmqpDelivery, failure: Failure) -> None:
         policy = self._plan.policy
@@ -331,7 +331,7 @@ class Session:
             self._held -= consumer == self._consumer
             if self._channel.is_open:
                 self._channel.basic_ack(tag)
-                plan.note_outcome()
+                self.has_acknowledged = True
                 delivery.resolve_crash()
                 self._resume()
 

@@ -73,8 +73,6 @@ class RabbitSource:
             in_flight=self._context.in_flight,
             heartbeat=float(self._parameters.heartbeat or inf),
             count=report.count,
-            # A connection on which the broker is told so is of use.
-            note_outcome=self._delays.reset,
         )
 
     def start(self) -> None:
@@ -157,10 +155,10 @@ class RabbitSource:
 
     def _on_lost(self, _connection: Any, error: BaseException) -> None:
         if self._session:
+            if self._session.has_acknowledged or monotonic() - self._connected_at > _LASTING:
+                self._delays.reset()
             self._session.is_current = False
             self._session = None
-            if monotonic() - self._connected_at > _LASTING:
-                self._delays.reset()
         if self._is_ending:
             self._runner.stop()
         elif self._is_stopping:

@@ -86,7 +86,6 @@ class World:
             topology=Topology("q", True, "", False, False, ()), policy=Policy("retry", False, 0),
             retry_plan=RetryPlan("q", 0, "f", b"key"), publisher=SimpleNamespace(publish=self.orders.append),
             prefetch=Prefetch(prefetch), in_flight=InFlight(), heartbeat=30.0, overdue={}, count=lambda _what: None,
-            note_outcome=lambda: None,
         )  # fmt: skip
         self.session = Session(self.channel, plan, SimpleNamespace(put=self.deliveries.append))
         self.session.open(is_missing=False, is_patient=is_patient, done=lambda: None)
