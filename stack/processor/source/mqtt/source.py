@@ -23,7 +23,8 @@ from stack.processor.loop import find_runner
 from stack.processor.message import MqttMessage
 from stack.processor.response import Response
 from stack.processor.source.broker import Delays, SourceContext, read_filters
-from stack.processor.source.mqtt.client import BufferedSocket, connect, open_client, read_address
+from stack.processor.source.mqtt.client import connect, open_client, read_address
+from stack.processor.source.mqtt.connection import Connection, Publish
 from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
 from stack.processor.source.mqtt.retry_source import RetryQueueSource
 from stack.processor.status import State
@@ -59,13 +60,13 @@ class MqttDelivery:
         "pool_index",
     )
 
-    def __init__(self, source: "MqttSource", message: MQTTMessage, session: int) -> None:
-        self.message = _read_message(message)
+    def __init__(self, source: "MqttSource", publish: Publish, session: int) -> None:
+        self.message = _read_message(publish)
         self.attempts = 0
         self._source = source
-        self._mid = message.mid
-        self._qos = message.qos
-        self._is_again = message.dup
+        self._mid = publish.mid
+        self._qos = publish.qos
+        self._is_again = publish.is_again
         self._session = session
         self._crash_fingerprint = self._fingerprint = 0
 
@@ -149,7 +150,7 @@ class MqttSource:
         self._loop = self._runner.loop
         self._done: deque[tuple[int, int, int]] = deque()
         self._has_acknowledged = False
-        self._is_acknowledging = self._is_watching = self._is_to_read_on = False
+        self._is_watching = self._is_to_take_on = False
         self._client = open_client(trigger, context.function, self._address)
         self._listen()
 
@@ -229,30 +230,38 @@ class MqttSource:
         self._client.loop_misc()
         self._loop.call_later(_LOOK_SECONDS, self._keep_alive)
 
-    def _read(self, connection: BufferedSocket) -> None:
-        """Read a few packets, and the others once these are handled."""
+    def _read(self, connection: Connection) -> None:
+        """Read what has arrived, unless some of what was read before is still to be taken."""
+        if connection.has_packet() or connection.receive():
+            self._take_packets(connection)
+
+    def _take_packets(self, connection: Connection) -> None:
+        """Take a few packets, and the others once these are handled."""
         for _ in range(_AT_ONCE):
             try:
-                self._client.loop_read()
+                if publish := connection.take_publish():
+                    self._put(publish)
+                else:
+                    self._client.loop_read()
             except Exception as error:
                 # A packet that paho cannot take ends this connection, and not the reading for good.
                 self._give_up(error)
                 return
-            if self._client.socket() is not connection or not connection.pending():
+            if self._client.socket() is not connection or not connection.has_packet():
                 return
-        if not self._is_to_read_on:
-            self._is_to_read_on = True
-            self._loop.call_soon(self._read_on)
+        if not self._is_to_take_on:
+            self._is_to_take_on = True
+            self._loop.call_soon(self._take_on)
 
-    def _read_on(self) -> None:
-        self._is_to_read_on = False
-        self._read_pending()
+    def _take_on(self) -> None:
+        self._is_to_take_on = False
+        self._take_rest()
 
-    def _read_pending(self) -> None:
-        """Read of what the connection holds already, since the kernel says nothing of it."""
+    def _take_rest(self) -> None:
+        """Take packets that are here already, of which the kernel says nothing."""
         connection = self._client.socket()
-        if connection and connection.pending():
-            self._read(connection)
+        if connection and connection.has_packet():
+            self._take_packets(connection)
 
     def _give_up(self, error: Exception) -> None:
         """Begin again after a packet that cannot be read."""
@@ -260,16 +269,19 @@ class MqttSource:
         self._client.disconnect()
 
     def _acknowledge(self) -> None:
-        self._is_acknowledging = True
+        connection = self._client.socket()
         while self._done:
             mid, qos, session = self._done.popleft()
-            if session == self._session:
+            if not connection or session != self._session:
+                continue
+            self._has_acknowledged = True
+            if qos == 1:
+                connection.acknowledge(mid)
+            else:
                 self._client.ack(mid, qos)
-                self._has_acknowledged = True
-        self._is_acknowledging = False
         self._write()
-        if self._is_to_read_on:
-            self._read_pending()
+        if self._is_to_take_on:
+            self._take_rest()
 
     def _write(self) -> None:
         """Send what there is to send, now or when the connection takes more.
@@ -279,14 +291,14 @@ class MqttSource:
         connection = self._client.socket()
         if not connection:
             return
-        connection.flush()
-        if connection.is_sent:
+        is_sent = connection.flush()
+        if is_sent and self._client.want_write():
             self._client.loop_write()
-            connection.flush()
-        if connection.is_sent and self._is_watching:
+            is_sent = connection.flush()
+        if is_sent and self._is_watching:
             self._is_watching = False
             self._loop.remove_writer(connection)
-        elif not connection.is_sent:
+        elif not is_sent:
             self._is_watching = True
             self._loop.add_writer(connection, self._write)
 
@@ -312,9 +324,8 @@ class MqttSource:
             self._loop.remove_writer(connection)
 
     def _on_socket_register_write(self, _client: Client, _data: Any, _connection: Any) -> None:
-        """Write, unless acknowledgements are gathered; paho may call it from any thread."""
-        if not self._is_acknowledging:
-            self._loop.call_soon_threadsafe(self._write)
+        """Write soon; paho may call it from any thread."""
+        self._loop.call_soon_threadsafe(self._write)
 
     def _on_connect(self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _properties: Any) -> None:
         if code.is_failure:
@@ -346,12 +357,18 @@ class MqttSource:
             self._report(State.WAITING, f"the broker {self._name} is gone: {code}")
             self._connect_later()
 
-    def _on_message(self, client: Client, _data: Any, message: MQTTMessage) -> None:
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        """Take a message of QoS 2, for which paho has seen to the handshake."""
+        properties = vars(message.properties) if message.properties else {}
+        flags = (message.retain, message.dup, properties)
+        self._put(Publish(message.topic.encode(), bytes(message.payload), message.mid, message.qos, *flags))
+
+    def _put(self, publish: Publish) -> None:
         with self._lock:
-            if not message.qos and self._waiting >= _WAITING_LIMIT:
+            if not publish.qos and self._waiting >= _WAITING_LIMIT:
                 return
             self._waiting += 1
-        self._intake.put(MqttDelivery(self, message, self._session))
+        self._intake.put(MqttDelivery(self, publish, self._session))
 
 
 def _open_retries(context: SourceContext) -> Retries:
@@ -360,33 +377,24 @@ def _open_retries(context: SourceContext) -> Retries:
     return MemoryRetries(context.trigger.attributes.integer("maxRetries", 3), context.intake, context.report)
 
 
-def _read_message(message: MQTTMessage) -> MqttMessage:
-    properties = message.properties
-    headers: dict[str, Any] = {}
-    for name, value in getattr(properties, "UserProperty", ()):
-        headers[name if isinstance(name, str) else _to_text(name)] = value
-    headers |= {"x-mqtt-publish-qos": message.qos, "x-mqtt-retain": message.retain}
-    content_type = getattr(properties, "ContentType", "")
+def _read_message(publish: Publish) -> MqttMessage:
+    properties = publish.properties
+    headers: dict[str, Any] = {_to_text(name): value for name, value in properties.get("UserProperty", ())}
+    headers["x-mqtt-publish-qos"] = publish.qos
+    headers["x-mqtt-retain"] = publish.is_retained
     return MqttMessage(
-        topic=_read_topic(message),
-        payload=bytes(message.payload),
-        packet_id=message.mid,
+        topic=_to_text(publish.topic),
+        payload=publish.payload,
+        packet_id=publish.mid,
         headers=headers,
-        content_type=content_type if isinstance(content_type, str) else _to_text(content_type),
+        content_type=_to_text(properties.get("ContentType", "")),
         received=time.time(),
     )
 
 
-def _read_topic(message: MQTTMessage) -> str:
-    """Return a topic, also where it is no UTF-8."""
-    try:
-        return message.topic
-    except UnicodeDecodeError as error:
-        return _to_text(error.object)
-
-
-def _to_text(value: bytes) -> str:
-    return value.decode(errors="backslashreplace")
+def _to_text(value: str | bytes) -> str:
+    """Return a text, also where it is no UTF-8."""
+    return value if isinstance(value, str) else value.decode(errors="backslashreplace")
 
 
 def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> MqttSource:

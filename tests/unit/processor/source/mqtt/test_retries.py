@@ -3,13 +3,12 @@
 from types import SimpleNamespace
 from typing import Any
 
-from paho.mqtt.client import MQTTMessage
-
 from stack.contract import ATTEMPTS
 from stack.processor.delivery import Failure
 from stack.processor.in_flight import InFlight
 from stack.processor.response import Response
 from stack.processor.source.mqtt import retries as module
+from stack.processor.source.mqtt.connection import Publish
 from stack.processor.source.mqtt.retries import MemoryRetries
 from stack.processor.source.mqtt.source import MqttDelivery
 from stack.processor.stats import Count
@@ -37,10 +36,9 @@ class World:
         self.acknowledged.append(mid)
 
     def deliver(self, *, is_again: bool, payload: bytes = b"1") -> MqttDelivery:
-        message = MQTTMessage(mid=1, topic=b"t")
-        message.payload, message.qos, message.dup = payload, 1, is_again
+        publish = Publish(b"t", payload, mid=1, qos=1, is_retained=False, is_again=is_again, properties={})
         source: Any = self
-        delivery = MqttDelivery(source, message, self.session)
+        delivery = MqttDelivery(source, publish, self.session)
         assert delivery.claim()
         return delivery
 
