@@ -5,6 +5,7 @@ Both import it, and each health check of a container does: so it has the standar
 
 import hmac
 import re
+from collections.abc import Mapping
 from typing import Final
 
 # Ports of a function's container: the http trigger's, that of /ready, /live and /status, and that of /metrics.
@@ -19,6 +20,12 @@ TIMEOUT_VARIABLE = "TIDEGATE_EVENT_TIMEOUT"
 HTTP: Final = "http"
 KINDS = {HTTP: "http", "rabbit-mq": "rabbitmq", "mqtt": "mqtt", "cron": "cron"}
 ALIASES = {"rabbitMq": "rabbit-mq", "rabbitmq": "rabbit-mq"}
+
+# Kinds of outputs, in the order in which they are told, and the module that each has in stack/config/output,
+# stack/plan/output and stack/processor/output.
+OUTPUTS = {"rabbit-mq": "rabbitmq", "mqtt": "mqtt", "http": "http", "function": "function"}
+# Keywords of `send` of an output, which therefore can be no placeholders.
+SEND_KEYWORDS = ("body", "key", "headers", "correlation_id")
 
 # Runtimes, each the name of its module in stack/processor/runtime; stack/config/runtime.py has what the control plane
 # knows of them. The first is that of functions that name none.
@@ -89,6 +96,32 @@ def to_key(topic: str) -> str:
 def to_topic(key: str) -> str:
     """Return the topic that RabbitMQ makes of a routing key."""
     return key.translate(_TO_TOPIC)
+
+
+_PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
+
+
+def list_placeholders(text: str) -> tuple[str, ...]:
+    """Return the names that stand in braces in a topic or routing key, such as `id` of plant/{id}/cmd.
+
+    Raises:
+        ValueError: a brace is alone, or what it holds is no name that `send` could be given.
+    """
+    if "{" in (rest := _PLACEHOLDER.sub("", text)) or "}" in rest:
+        raise ValueError(f"should have placeholders such as plant/{{id}}/cmd, each a name in braces, not {text!r}")
+    names = tuple(dict.fromkeys(_PLACEHOLDER.findall(text)))
+    if taken := sorted(set(names).intersection(SEND_KEYWORDS)):
+        raise ValueError(f"{{{taken[0]}}} can be no placeholder, since send() has a parameter of this name: {text!r}")
+    return names
+
+
+def fill_placeholders(text: str, values: Mapping[str, object]) -> str:
+    """Return a text with its placeholders replaced.
+
+    Raises:
+        KeyError: one has no value.
+    """
+    return _PLACEHOLDER.sub(lambda found: str(values[found[1]]), text)
 
 
 # Seconds in each unit of Go's time.ParseDuration.

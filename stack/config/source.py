@@ -21,7 +21,7 @@ from stack.contract import PYTHON
 from stack.errors import AccessError, ConfigError, FunctionError
 
 # Keys of spec that are taken as they are.
-_TAKEN = ("handler", "description", "triggers", "runtimeAttributes")
+_TAKEN = ("handler", "description", "triggers", "outputs", "onSuccess", "runtimeAttributes")
 # Keys that are refused, by their name in the models; what a function's own function.yaml says too is no request.
 _REFUSED = ("volumes", "devices", "security_context", "env_from", "resources", "platform", "image")
 _REFUSED_OF_BUILD = ("flags", "base_image", "onbuild_image", "directives", "image")
@@ -51,6 +51,7 @@ def take_fetched(there: Mapping[str, Any], own: FunctionConfig, name: str) -> Fe
         *_find_refused(spec, own.spec),
         *_find_variables(spec.env, own.spec.env),
         *_find_triggers(spec, own.spec),
+        *_find_outputs(spec, own.spec),
         *_find_commands(spec.build.commands),
     ]
     if problems:
@@ -96,6 +97,14 @@ def _find_triggers(spec: Spec, own: Spec) -> Iterator[Problem]:
             value = getattr(trigger.attributes, key)
             if value and not (type(mine) is type(trigger) and getattr(mine.attributes, key) == value):
                 yield _refuse("triggers", name, "attributes", key)
+
+
+def _find_outputs(spec: Spec, own: Spec) -> Iterator[Problem]:
+    """Find outputs that name a secret of the stack."""
+    for name, output in spec.outputs.items():
+        for key in output.own_keys:
+            if getattr(output, key) and getattr(output, key) != getattr(own.outputs.get(name), key, None):
+                yield _refuse("outputs", name, key)
 
 
 def _find_commands(commands: list[str]) -> Iterator[Problem]:

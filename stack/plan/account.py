@@ -17,7 +17,7 @@ from stack.config.settings import Processor, Settings
 from stack.contract import DEAD, MQTT_EXCHANGE, RETRY, name_lock
 from stack.plan.base_image import chosen_processor
 from stack.plan.broker import GUEST, Credentials, hash_password, is_own_hash
-from stack.plan.function import FunctionPlan, own_queues, service_name
+from stack.plan.function import FunctionPlan, declared_by_outputs, own_queues, service_name
 from stack.plan.trigger.registry import find_kind
 
 # What a derived secret is for; one label's never tells another's.
@@ -135,6 +135,8 @@ class Claim:
     queues: frozenset[str]
     names: frozenset[str]
     exchanges: frozenset[str]
+    outputs: frozenset[str] = frozenset()
+    """Queues and exchanges that it sends to. A queue may be another function's: it puts messages in, and takes none."""
 
 
 def allow_function(own: Claim, all_claims: Iterable[Claim]) -> Permission:
@@ -147,8 +149,11 @@ def allow_function(own: Claim, all_claims: Iterable[Claim]) -> Permission:
     exchanges = frozenset[str]().union(*(one.exchanges for one in claims))
     others = frozenset[str]().union(*(one.queues for one in claims)) - own.queues
     mine = sorted(_with_suffix(own.queues)) + sorted(map(re.escape, own.names))
-    declare = _match(mine, others - exchanges)
-    return Permission(declare, declare, _match(mine, others - own.exchanges))
+    return Permission(
+        configure=_match(mine, others - exchanges),
+        write=_match(mine, others - exchanges - own.outputs),
+        read=_match(mine, others - own.exchanges),
+    )
 
 
 def _allow_people(
@@ -177,7 +182,8 @@ def _claim(plan: FunctionPlan) -> Claim:
         for name, trigger in plan.triggers.items()
         if find_kind(trigger).has_lock
     }
-    return Claim(frozenset(own_queues(plan)), frozenset(locks), frozenset(_list_exchanges(plan)))
+    outputs = frozenset(one.queue or one.exchange for one in declared_by_outputs(plan).values())
+    return Claim(frozenset(own_queues(plan)), frozenset(locks), frozenset(_list_exchanges(plan)), outputs)
 
 
 def _list_exchanges(plan: FunctionPlan) -> Iterator[str]:

@@ -77,7 +77,7 @@ def _find_salt(username: str) -> bytes:
 
 @dataclass(frozen=True)
 class Bound:
-    """A queue that is bound to a topic exchange, as a function's trigger declares both."""
+    """A queue that is bound to a topic exchange, as a trigger declares both; an output has one of the two."""
 
     exchange: str
     is_durable_exchange: bool
@@ -94,8 +94,9 @@ def topology(bound: Sequence[Bound]) -> str:
     imported before the first client is let in, so that no message slips past a function that is not back yet.
     """
     # RabbitMQ makes its own exchanges itself, and lets no one declare them.
-    exchanges = {one.exchange: _exchange(one) for one in bound if not one.exchange.startswith(RESERVED)}
-    queues = {one.queue: _queue(one) for one in bound}
+    named = [one for one in bound if one.exchange and not one.exchange.startswith(RESERVED)]
+    exchanges = {one.exchange: _exchange(one) for one in named}
+    queues = {one.queue: _queue(one) for one in bound if one.queue}
     bindings = [_binding(one, topic) for one in bound for topic in one.topics]
     document = {"exchanges": list(exchanges.values()), "queues": list(queues.values()), "bindings": bindings}
     return json.dumps(document, indent=2) + "\n"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from stack.config.function import DEFAULT_HTTP, DEFAULT_PROJECT, PROJECT_LABEL, Spec
+from stack.config.output.registry import Output
+from stack.config.output.registry import kind_of as kind_of_output
 from stack.config.settings import Settings
 from stack.config.source import Function
 from stack.config.trigger.http import HttpTrigger
@@ -16,6 +18,7 @@ from stack.plan.broker import Bound
 from stack.plan.code_entry import runs_as_is
 from stack.plan.dead_letter import is_kept_for
 from stack.plan.image import digest, split_reference
+from stack.plan.output.registry import find_kind as find_output_kind
 from stack.plan.runtime.registry import find_runtime
 from stack.plan.runtime.runtime import Runtime
 from stack.plan.template import write_flow
@@ -75,6 +78,11 @@ class FunctionPlan:
         return f"{self.repository}:{split_reference(self.spec.build.image)[1]}"
 
     @property
+    def outputs(self) -> Mapping[str, Output]:
+        """Return where it sends what it makes, by name."""
+        return self.spec.outputs
+
+    @property
     def runtime(self) -> Runtime:
         """Return what is particular to its runtime."""
         return find_runtime(self.spec.runtime)
@@ -102,8 +110,10 @@ class FunctionPlan:
 
     @property
     def uses_broker_account(self) -> bool:
-        """Return whether a trigger needs an account of the stack's broker."""
-        return any(find_kind(trigger).needs_account(trigger) for trigger in self.triggers.values())
+        """Return whether a trigger or an output needs an account of the stack's broker."""
+        return any(find_kind(trigger).needs_account(trigger) for trigger in self.triggers.values()) or any(
+            find_output_kind(output).needs_account for output in self.outputs.values()
+        )
 
     @property
     def needs_key(self) -> bool:
@@ -154,6 +164,8 @@ def processor_document(plan: FunctionPlan) -> str:
     spec = plan.spec.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json", exclude={"build"})
     spec["handler"] = plan.handler
     spec["triggers"] = {name: _processor_trigger(plan, name, trigger) for name, trigger in plan.triggers.items()}
+    if plan.outputs:
+        spec["outputs"] = {name: _processor_output(output) for name, output in plan.outputs.items()}
     head = {"name": plan.name, "namespace": plan.namespace, "labels": labels, "annotations": metadata.annotations}
     document = {"metadata": head, "spec": spec}
     # As JSON, which is YAML too: the processor, which starts with each container, reads it without a YAML library.
@@ -215,6 +227,13 @@ def _processor_trigger(plan: FunctionPlan, name: str, trigger: Trigger) -> dict[
     return document
 
 
+def _processor_output(output: Output) -> dict[str, Any]:
+    document = output.model_dump(by_alias=True, exclude_unset=True, mode="json")
+    document["kind"] = kind_of_output(output)
+    find_output_kind(output).complete(output, document)
+    return document
+
+
 class Triggered(Named, Protocol):
     """What has the names and triggers of a function."""
 
@@ -247,6 +266,17 @@ def count_dead_letters(plan: Triggered, messages: Mapping[str, int]) -> int:
 def bound_queues(plan: Triggered) -> tuple[Bound, ...]:
     """List what the function's triggers declare and bind on the stack's broker."""
     return tuple(bound for bound in find_queues(plan).values() if bound.topics)
+
+
+def declared_by_outputs(plan: FunctionPlan) -> dict[str, Bound]:
+    """Return what each output declares at the stack's broker, those that declare anything."""
+    found = ((name, find_output_kind(one).find_declared(one)) for name, one in plan.outputs.items())
+    return {name: bound for name, bound in found if bound}
+
+
+def declared_on_broker(plan: FunctionPlan) -> tuple[Bound, ...]:
+    """List what the function's triggers and outputs declare on the stack's broker; the triggers' wins."""
+    return (*declared_by_outputs(plan).values(), *bound_queues(plan))
 
 
 def taken_queues(plan: FunctionPlan) -> tuple[str, ...]:

@@ -12,10 +12,11 @@ from stack.config.source import FILE
 from stack.config.trigger.registry import Trigger
 from stack.config.yaml_loader import Finding, find_places, parse_mapping
 from stack.errors import AccessError, ConfigError
+from stack.plan.broker import Bound
 from stack.plan.code_entry import runs_as_is
 from stack.plan.dead_letter import is_kept_for
 from stack.plan.dockerfile import split_commands
-from stack.plan.function import FunctionPlan, name_queues, own_queues
+from stack.plan.function import FunctionPlan, bound_queues, declared_by_outputs, name_queues, own_queues
 from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.trigger.registry import find_kind
 
@@ -103,7 +104,8 @@ def check_queues(claimant: Claimant, others: Sequence[Claimant]) -> None:
         ConfigError: a queue of one holds the failed messages of the other.
     """
     both = [pair for other in others for pair in ((claimant, other), (other, claimant))]
-    if taken := [problem for one, other in both for problem in _find_taken(one, other)]:
+    taken = [problem for one, other in both for problem in (*_find_taken(one, other), *_find_fed(one, other))]
+    if taken:
         raise AccessError(taken)
     if collisions := [problem for one, other in both for problem in _find_collisions(one.plan, other.plan)]:
         raise ConfigError(collisions)
@@ -119,6 +121,46 @@ def _find_taken(one: Claimant, other: Claimant) -> Iterator[str]:
                 f"{_place(one.plan, trigger, key)}: {name!r} is a queue of the function {other.plan.name}, whose "
                 f"messages fetched code may not take; write the same into {own} if it is to have them"
             )
+
+
+def _find_fed(one: Claimant, other: Claimant) -> Iterator[str]:
+    """Yield the outputs of the one that only its fetched configuration names, and that go into a queue of the other."""
+    queues = own_queues(other.plan)
+    for name, bound in declared_by_outputs(one.plan).items() if one.plan.function.origin else ():
+        if bound.queue in queues and one.own.spec.outputs.get(name) != one.plan.outputs[name]:
+            yield (
+                f"{one.plan.function.document}: spec.outputs.{name}.queue: {bound.queue!r} is a queue of the function "
+                f"{other.plan.name}, into which fetched code may put nothing; write the same into "
+                f"{one.plan.function.folder}/function.yaml if it is to"
+            )
+
+
+def find_disagreements(plan: FunctionPlan, others: Sequence[FunctionPlan]) -> Iterator[str]:
+    """Yield a line for each output that declares an exchange or a queue otherwise than a function does.
+
+    What the broker has first stays, and is used as it is.
+    """
+    declared = [(plan.name, bound_queues(plan))]
+    declared += [(one.name, (*bound_queues(one), *declared_by_outputs(one).values())) for one in others]
+    for name, own in declared_by_outputs(plan).items():
+        for function, several in declared:
+            for difference in filter(None, (_compare(own, one) for one in several)):
+                where = f"{plan.function.document}: spec.outputs.{name}"
+                yield f"{where}: {difference} in the function {function}; the broker keeps what it has first"
+
+
+def _compare(own: Bound, other: Bound) -> str:
+    """Return how two declarations of one thing differ; nothing if they do not."""
+    if own.exchange and own.exchange == other.exchange and own.is_durable_exchange != other.is_durable_exchange:
+        return f"the exchange {own.exchange!r} is {_word(own.is_durable_exchange)} here, and not so"
+    here, there = (f"{_word(one.is_durable_queue)} {one.queue_type}".rstrip() for one in (own, other))
+    if own.queue and own.queue == other.queue and here != there:
+        return f"the queue {own.queue!r} is {here} here, and {there}"
+    return ""
+
+
+def _word(is_durable: bool) -> str:
+    return "durable" if is_durable else "not durable"
 
 
 def _find_collisions(one: FunctionPlan, other: FunctionPlan) -> Iterator[str]:

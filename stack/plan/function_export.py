@@ -89,7 +89,13 @@ def plan_export(plan: FunctionPlan, files: Mapping[str, File]) -> Exported:
         "metadata": {"name": plan.name, **config.get("metadata", {})},
         "spec": spec,
     }
-    return Exported(document, (*_leave_out_secrets(spec), *_name_secrets(plan)))
+    return Exported(document, (*_leave_out_secrets(spec), *_name_secrets(plan), *_name_outputs(plan)))
+
+
+def _name_outputs(plan: FunctionPlan) -> Iterator[str]:
+    if plan.outputs:
+        names = ", ".join(plan.outputs)
+        yield f"spec.outputs ({names}): the original Nuclio has none, and its context no outputs; Tidegate takes them"
 
 
 def _is_elsewhere(function: Function) -> bool:

@@ -14,7 +14,7 @@ from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, 
 from stack.plan.broker_data import name_volume
 from stack.plan.code_entry import runs_as_is
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context, render_package
-from stack.plan.function import FunctionPlan, bound_queues, processor_document
+from stack.plan.function import FunctionPlan, declared_on_broker, processor_document
 from stack.plan.gateway import CONTROL as CONTROL_NETWORK
 from stack.plan.gateway import (
     CONTROL_HOST,
@@ -183,7 +183,7 @@ def render_broker(inputs: Inputs) -> Files:
         "is_guest": inputs.accounts.current.is_guest,
         "foundation": describe_base_image(inputs.accounts.key).rstrip(),
         "accounts": describe_accounts(inputs.accounts, [one.plan for one in deployed], inputs.settings).rstrip(),
-        "topology": topology([one for service in deployed for one in bound_queues(service.plan)]).rstrip(),
+        "topology": topology([one for service in deployed for one in declared_on_broker(service.plan)]).rstrip(),
         "policies": policies(inputs.settings).rstrip(),
         "has_deprecated_features": inputs.base_images.is_registry or inputs.base_images.archive.has_deprecated_features,
     }

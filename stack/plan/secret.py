@@ -11,6 +11,7 @@ from stack.plan.account import function_account, signature_key
 from stack.plan.broker import AMQP_PORT, BROKER_SECRET, MQTT_PORT, MQTT_SECRET, SERVICE, SIGNATURE_SECRET
 from stack.plan.function import FunctionPlan
 from stack.plan.image import digest
+from stack.plan.output.registry import find_kind as find_output_kind
 from stack.plan.trigger.registry import find_kind
 
 FOLDER = "/run/secrets"
@@ -103,7 +104,12 @@ def find_wants(plan: FunctionPlan) -> tuple[SecretRequirement, ...]:
     Raises:
         ConfigError: a trigger's secret has no such name.
     """
-    wants = [*_wants_of_environment(plan), *_wants_of_triggers(plan), *_wants_of_volumes(plan)]
+    wants = [
+        *_wants_of_environment(plan),
+        *_wants_of_triggers(plan),
+        *_wants_of_outputs(plan),
+        *_wants_of_volumes(plan),
+    ]
     if plan.uses_broker_account:
         wants.append(SecretRequirement("spec.triggers", *BROKER_SECRET))
     if plan.needs_key:
@@ -153,6 +159,12 @@ def _wants_of_triggers(plan: FunctionPlan) -> Iterator[SecretRequirement]:
                 yield SecretRequirement(path, *SecretRef.parse(trigger.secret))
             except ValueError as error:
                 raise ConfigError([f"{plan.function.document}: {path}: {error}"]) from error
+
+
+def _wants_of_outputs(plan: FunctionPlan) -> Iterator[SecretRequirement]:
+    for name, output in plan.outputs.items():
+        if secret := find_output_kind(output).find_secret(output):
+            yield SecretRequirement(f"spec.outputs.{name}.secret", *SecretRef.parse(secret))
 
 
 def _wants_of_volumes(plan: FunctionPlan) -> Iterator[SecretRequirement]:

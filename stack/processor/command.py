@@ -18,6 +18,8 @@ from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function, apply_environment, read_function
 from stack.processor.in_flight import FOLDER, CrashFiles
 from stack.processor.logger import open_logger, prepare_output
+from stack.processor.output.sender import describe, open_outputs
+from stack.processor.output.sender import preload as preload_outputs
 from stack.processor.runtime.registry import HandlerError, find_runtime
 from stack.processor.source.opener import preload
 from stack.processor.supervisor import Supervisor
@@ -81,7 +83,10 @@ def run_once(function: Function, file_name: str) -> int:
         handler = runtime.load_handler(function.handler, function.folder)
     except HandlerError as error:
         raise ConfigurationError(str(error)) from None
-    runner = HandlerRunner(handler, open_context(function.namespace), runtime)
+    context = open_context(function.namespace)
+    local = replace(function, reloads=True)
+    outputs = open_outputs(local, context, lambda message: print(describe(message), file=sys.stderr))
+    runner = HandlerRunner(handler, context, runtime, outputs)
     try:
         runner.prepare()
     except BaseException as error:
@@ -137,6 +142,7 @@ def _serve(function: Function, options: Options) -> int:
     # What is not process 1 of a container shares its files with other programs.
     specs = plan_workers(function, CrashFiles(FOLDER if os.getpid() == 1 else None))
     preload(specs)
+    preload_outputs(function)
     supervisor = Supervisor(function, specs, open_logger("processor", function.sink))
     return supervisor.run(options.health_port, options.metrics_port)
 

@@ -55,6 +55,17 @@ class Trigger:
 
 
 @dataclass(frozen=True)
+class Output:
+    """Where a function sends something."""
+
+    name: str
+    kind: str
+    attributes: Attributes
+    secret: str = field(default="", repr=False)
+    """The text of the secret that it names."""
+
+
+@dataclass(frozen=True)
 class Sink:
     """How log lines are written; the names and forms are those of Nuclio's sink `stdout`."""
 
@@ -91,6 +102,9 @@ class Function:
     """The AMQP URL of the stack's own broker, where the function may use it."""
     runtime: str = PYTHON
     """Its name, without a version."""
+    outputs: tuple[Output, ...] = ()
+    on_success: str = ""
+    """The output that the handler's answer is sent to."""
     signature_key: bytes = field(default=b"", repr=False)
     """What the copies of failed messages are signed with; nothing where the function has no key of its own."""
 
@@ -140,6 +154,8 @@ def parse_function(document: object, *, secrets: Path, folder: Path) -> Function
         event_timeout=spec.seconds("eventTimeout", _read_default_timeout()),
         has_own_timeout=spec.raw("eventTimeout") not in (None, ""),
         runtime=spec.text("runtime").partition(":")[0] or PYTHON,
+        outputs=_read_outputs(spec.section("outputs"), spec.raw("outputs") or {}, secrets),
+        on_success=spec.text("onSuccess"),
         broker_url=_read_broker_url(secrets),
         signature_key=_read_signature_key(secrets),
     )
@@ -168,6 +184,16 @@ def _read_trigger(name: str, settings: Attributes, secrets: Path) -> Trigger:
         termination_timeout=settings.seconds("workerTerminationTimeout", 10.0),
         batch=_read_batch(settings.section("batch")),
     )
+
+
+def _read_outputs(section: Attributes, names: Mapping[object, object], secrets: Path) -> tuple[Output, ...]:
+    outputs = [(str(name), section.section(str(name))) for name in names]
+    return tuple(_read_output(name, settings, secrets) for name, settings in outputs)
+
+
+def _read_output(name: str, settings: Attributes, secrets: Path) -> Output:
+    kind, secret = settings.text("kind"), settings.text("secret")
+    return Output(name, ALIASES.get(kind, kind), settings, read_text(secrets, secret, settings) if secret else "")
 
 
 def _read_batch(settings: Attributes) -> Batch | None:

@@ -24,7 +24,11 @@ class Failure:
 
 
 class Delivery(Protocol):
-    """One message on its way through a worker; all methods are for the worker's main thread."""
+    """One message on its way through a worker; all methods are for the worker's main thread.
+
+    One that has a method `leave_handler` may be told its outcome when later ones are begun already, in the order in
+    which they were claimed; the method says that the handler may take the next.
+    """
 
     message: Any
 

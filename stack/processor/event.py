@@ -205,6 +205,12 @@ def open_ids() -> NextId:
     return lambda: f"{prefix}{next(numbers):012x}"
 
 
+def keep_id(properties: Any, next_id: NextId) -> None:
+    """Give a message of AMQP an id where its publisher gave none: its copies, which are tried again, have the same."""
+    if not properties.message_id:
+        properties.message_id = next_id()
+
+
 @lru_cache(maxsize=4)
 def to_time(second: int) -> datetime:
     """Return seconds since the epoch as Nuclio's naive UTC time; the zero time where no calendar reaches it."""

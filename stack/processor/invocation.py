@@ -3,6 +3,7 @@
 A caller is told what the handler logs and why it fails as the trigger says, or if it proves to be Tidegate's own.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ from stack.processor.batch import match_responses
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder
 from stack.processor.logger import LogCapture
+from stack.processor.output.commit import CommitQueue, Ended
+from stack.processor.output.outbox import Outbox, OutputSet
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
 from stack.processor.runtime.registry import Handler, Runtime, describe_error, find_runtime, show_error
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
@@ -67,6 +70,9 @@ def _read(attributes: Attributes, name: str, default: bool | None) -> bool | Non
 
 
 _HIDDEN = "The handler failed; the reason is in the function's log."
+_UNSENT = "What the handler sent could not be delivered"
+# The status of an answer to an event whose messages could not be sent; a client may come again.
+_UNAVAILABLE = 503
 
 
 class Invoker:
@@ -91,6 +97,11 @@ class Invoker:
         self._timer = spec.timer
         self._stats = spec.stats
         self._logger_name = spec.logger_name
+        self._trigger = spec.trigger.name
+        self._outputs: OutputSet | None = None
+        self._commits: CommitQueue | None = None
+        # Of the event, or the batch, that is being handled.
+        self._outbox: Outbox | None = None
         folder = spec.trigger.attributes.text("filestreamFolder")
         # Elsewhere no one is told the head of a response. Where triggers share workers, one of them may be of HTTP.
         judge = respond_to_http if spec.pool or find_kind(spec.trigger).has_port else respond
@@ -102,6 +113,22 @@ class Invoker:
         self._asked: str | bytes = LOG_LEVEL.encode() if encodes else LOG_LEVEL
         self._proof: str | bytes = CALLER_HEADER.encode() if encodes else CALLER_HEADER
 
+    def attach(self, outputs: OutputSet, put: Callable[[Delivery], None] | None = None) -> None:
+        """Name where the handler sends things; `put` hands deliveries to this thread, which so hears what arrived."""
+        if outputs.targets:
+            self._outputs = outputs
+            self._commits = CommitQueue(outputs.sender, self._tell_late, put) if put else None
+
+    def flush(self) -> None:
+        """Send what the handler has sent since the last time."""
+        if self._commits:
+            self._commits.flush()
+
+    def drain(self) -> None:
+        """Wait until all that was sent has arrived, or has not, and tell of it."""
+        if self._commits:
+            self._commits.drain()
+
     def handle(self, delivery: Delivery) -> None:
         """Handle one event; the handler's errors end here."""
         self.begin(delivery)
@@ -109,6 +136,7 @@ class Invoker:
             event, caller = self.read(delivery)
             if caller:
                 self._admit(caller)
+            self.open_outbox([(delivery, event)])
             result = self._handler(self._context, event)
             if isinstance(result, CoroutineType):
                 # A decorator may hide that the handler is async.
@@ -142,7 +170,10 @@ class Invoker:
             response = self._respond(result)
             if isinstance(response, Stream):
                 if isinstance(delivery, StreamedDelivery):
-                    self._end_stream(delivery, send(delivery, response, self._complete))
+                    error = send(delivery, response, self._complete)
+                    sent = self._close_stream(error)
+                    self._wait_for(sent)
+                    self._end_stream(delivery, error, sent)
                     return
                 response = collect(response, self._complete)
         except BaseException as error:
@@ -151,8 +182,9 @@ class Invoker:
             self._settle(delivery, response)
 
     def fail(self, delivery: Delivery, error: BaseException) -> None:
-        """Tell the delivery of an error."""
-        self._settle(delivery, *self._explain(error))
+        """Tell a delivery that its event has failed; nothing of what the handler sent leaves."""
+        self._discard()
+        self._give_up(delivery, *self._explain(error))
 
     async def handle_async(self, delivery: Delivery) -> None:
         """Do as `handle`, with an async handler."""
@@ -161,16 +193,20 @@ class Invoker:
             event, caller = self.read(delivery)
             if caller:
                 self._admit(caller)
+            self.open_outbox([(delivery, event)])
             response = self._respond(await _call(self._handler, self._context, event))
             if isinstance(response, Stream):
                 if isinstance(delivery, StreamedDelivery):
-                    self._end_stream(delivery, await send_async(delivery, response))
+                    error = await send_async(delivery, response)
+                    sent = self._close_stream(error)
+                    await self._wait_for_async(sent)
+                    self._end_stream(delivery, error, sent)
                     return
                 response = await collect_async(response)
         except BaseException as error:
             self.fail(delivery, error)
         else:
-            self._settle(delivery, response)
+            await self._settle_async(delivery, response)
 
     def handle_batch(self, deliveries: Sequence[Delivery]) -> None:
         """Handle several events at once; an error is that of all of them."""
@@ -178,6 +214,7 @@ class Invoker:
         if not pairs:
             return
         events = [event for _, event in pairs]
+        self.open_outbox(pairs)
         try:
             result = self._handler(self._context, events)
             if isinstance(result, CoroutineType):
@@ -186,8 +223,9 @@ class Invoker:
         except BaseException as error:
             self._fail_batch(pairs, error)
         else:
+            sent = self._close_outbox(responses)
             for (delivery, _), response in zip(pairs, responses, strict=True):
-                self._settle(delivery, response)
+                self._settle(delivery, response, sent)
 
     async def handle_batch_async(self, deliveries: Sequence[Delivery]) -> None:
         """Do as `handle_batch`, with an async handler."""
@@ -195,13 +233,15 @@ class Invoker:
         if not pairs:
             return
         events = [event for _, event in pairs]
+        self.open_outbox(pairs)
         try:
             responses = match_responses(events, await self._handler(self._context, events), self._respond)
         except BaseException as error:
             self._fail_batch(pairs, error)
         else:
+            sent = self._close_outbox(responses)
             for (delivery, _), response in zip(pairs, responses, strict=True):
-                self._settle(delivery, response)
+                await self._settle_async(delivery, response, sent)
 
     def _build_batch(self, deliveries: Sequence[Delivery]) -> list[tuple[Delivery, Any]]:
         """Return the events of a batch; what no event can be made of fails alone."""
@@ -234,25 +274,118 @@ class Invoker:
         self._stats.end(failed=failed)
         self._is_own = False
 
-    def _settle(self, delivery: Delivery, response: Response, failure: Failure | None = None) -> None:
+    def open_outbox(self, pairs: Sequence[tuple[Delivery, Any]]) -> None:
+        """Keep what the handler sends from now on; of which event of a batch a message is, no one knows."""
+        if self._outputs:
+            messages = [(delivery.message, event) for delivery, event in pairs]
+            self._outbox = self._outputs.open(self._trigger, messages)
+
+    def _close_outbox(self, responses: Sequence[Response]) -> Outbox | None:
+        """Return what is to be sent of an event that is handled, or of a batch; nothing if there is no such thing."""
+        outbox, self._outbox = self._outbox, None
+        return self._outputs.close(outbox, responses) if self._outputs and outbox else None
+
+    def _discard(self) -> None:
+        """Send nothing of an event that has failed."""
+        if self._outbox:
+            self._outbox.discard()
+            self._outbox = None
+
+    def _settle(self, delivery: Delivery, response: Response, sent: Outbox | None = None) -> None:
+        """Send what the handler sent, then tell the delivery; one that can wait is told when all has arrived."""
+        if self._outputs is None and self._capture is None and not response.is_failure:
+            # The way of most events.
+            self._end(failed=False)
+            delivery.done(response)
+            return
+        ended = self._conclude(delivery, response, None, sent)
+        if not self._hold(ended):
+            self._wait_for(ended.outbox)
+            self._tell(ended)
+
+    async def _settle_async(self, delivery: Delivery, response: Response, sent: Outbox | None = None) -> None:
+        """Do as `_settle`, and let the user's tasks go on meanwhile."""
+        ended = self._conclude(delivery, response, None, sent)
+        if not self._hold(ended):
+            await self._wait_for_async(ended.outbox)
+            self._tell(ended)
+
+    def _wait_for(self, outbox: Outbox | None) -> None:
+        """Send what is in an outbox, and wait until it has arrived, or has not."""
+        if self._outputs and outbox and not outbox.is_settled:
+            self._outputs.sender.send(outbox).result()
+
+    async def _wait_for_async(self, outbox: Outbox | None) -> None:
+        """Do as `_wait_for`, and let the user's tasks go on meanwhile."""
+        if self._outputs and outbox and not outbox.is_settled:
+            await asyncio.wrap_future(self._outputs.sender.send(outbox))
+
+    def _conclude(
+        self, delivery: Delivery, response: Response, failure: Failure | None, sent: Outbox | None = None
+    ) -> Ended:
+        """Note that the handler is done with an event; return what became of it. `sent` is what a batch sent."""
         if self._capture:
             capture, self._capture = self._capture, None
             response = capture.finish(response)
         if failure is None and response.is_failure:
             failure = Failure(f"the handler answered with status {response.status}", "")
-        self._end(failed=failure is not None)
         if failure:
-            delivery.failed(response, failure)
-        else:
-            delivery.done(response)
+            self._discard()
+        sent = sent or self._close_outbox([response])
+        if sent:
+            # The time that the broker takes is not the handler's.
+            self._timer.stop()
+        return Ended(delivery, response, failure, sent)
+
+    def _hold(self, ended: Ended) -> bool:
+        """Return whether a delivery is told later, when its messages, and those of events before it, have arrived."""
+        if not self._commits or not self._commits.hold(ended):
+            return False
+        self._end(failed=ended.failure is not None)
+        return True
+
+    def _tell(self, ended: Ended) -> None:
+        ended = self._look_at_messages(ended)
+        self._end(failed=ended.failure is not None)
+        _tell_delivery(ended)
+
+    def _tell_late(self, ended: Ended) -> None:
+        """Tell a delivery whose event was counted when the handler was done with it."""
+        if ended.outbox and ended.outbox.error:
+            self._stats.fail_late()
+        _tell_delivery(self._look_at_messages(ended))
+
+    def _look_at_messages(self, ended: Ended) -> Ended:
+        """Return what became of an event: it has failed if its messages could not be sent."""
+        if not ended.outbox or not ended.outbox.error:
+            return ended
+        error = ended.outbox.error
+        with suppress(Exception):
+            self._context.logger.error_with(_UNSENT, reason=error)
+        text = f"{_UNSENT}: {error}" if self._may_have(self._rights.traces) else f"{_UNSENT}."
+        return ended._replace(response=refuse(_UNAVAILABLE, text), failure=Failure(f"{_UNSENT}: {error}", ""))
 
     def _fail_batch(self, pairs: Sequence[tuple[Delivery, Any]], error: BaseException) -> None:
+        self._discard()
         response, failure = self._explain(error)
         for delivery, _ in pairs:
-            self._settle(delivery, response, failure)
+            self._give_up(delivery, response, failure)
 
-    def _end_stream(self, delivery: StreamedDelivery, error: BaseException | None) -> None:
+    def _give_up(self, delivery: Delivery, response: Response, failure: Failure | None) -> None:
+        ended = self._conclude(delivery, response, failure)
+        if not self._hold(ended):
+            self._tell(ended)
+
+    def _close_stream(self, error: BaseException | None) -> Outbox | None:
+        """Return what is to be sent when a stream has ended; its pieces are no answer that an output could have."""
+        if error:
+            self._discard()
+        return self._close_outbox([])
+
+    def _end_stream(self, delivery: StreamedDelivery, error: BaseException | None, sent: Outbox | None) -> None:
         failure = self._explain(error)[1] if error else None
+        if sent and sent.error:
+            failure = Failure(f"{_UNSENT}: {sent.error}", "")
         if self._capture:
             self._capture.close()
             self._capture = None
@@ -280,6 +413,13 @@ class Invoker:
         except BaseException as wrong:
             return refuse(500, f"the raised response cannot be sent: {show_error(wrong)}")
         return response if isinstance(response, Response) else refuse(500, "a raised response cannot be a generator")
+
+
+def _tell_delivery(ended: Ended) -> None:
+    if ended.failure:
+        ended.delivery.failed(ended.response, ended.failure)
+    else:
+        ended.delivery.done(ended.response)
 
 
 async def _call(handler: Handler, context: Any, event: Any) -> Any:

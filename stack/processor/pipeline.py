@@ -15,8 +15,8 @@ from typing import Any
 from stack.processor.delivery import Delivery, DeliveryQueue, Source
 from stack.processor.invocation import Caller, Invoker
 from stack.processor.loop import LoopSharingQueue
-from stack.processor.runtime.process import LOG, Frame, HandlerProcess, read_response, write_log
-from stack.processor.runtime.registry import ForeignError
+from stack.processor.output.commit import Wakeup
+from stack.processor.runtime.process import LOG, NOTES, Frame, HandlerProcess, read_response, take_note
 from stack.processor.threads import start_thread
 from stack.processor.worker_spec import WorkerSpec
 
@@ -34,6 +34,7 @@ class _Entry:
     caller: Caller | None = None
     size: int = 0
     error: Exception | None = None
+    event: Any = None
 
 
 class Pipeline:
@@ -78,6 +79,8 @@ class Pipeline:
             item: Any = self._queue.get()
             if item is None:
                 is_open = False
+            elif isinstance(item, Wakeup):
+                item.claim()
             elif not isinstance(item, list):
                 self._waiting.append(item)
             elif item:
@@ -88,8 +91,10 @@ class Pipeline:
             self._fill()
             if self._queue.is_empty() or monotonic() - flushed > self._interval:
                 self._process.flush()
+                self._invoker.flush()
                 source.flush()
                 flushed = monotonic()
+        self._invoker.drain()
         # Nothing but lines of the log is still to come, while the source is closed.
         self._is_ending = True
         return 0
@@ -115,8 +120,8 @@ class Pipeline:
     def _send(self, delivery: Delivery) -> None:
         entry = _Entry(delivery)
         try:
-            event, entry.caller = self._invoker.read(delivery)
-            entry.size = self._process.write(event)
+            entry.event, entry.caller = self._invoker.read(delivery)
+            entry.size = self._process.write(entry.event)
         except Exception as error:
             entry.error = error
         self._bytes += entry.size
@@ -131,32 +136,46 @@ class Pipeline:
             self._began = monotonic()
             self._invoker.begin(entry.delivery, entry.caller)
             if entry.error is None:
+                self._invoker.open_outbox([(entry.delivery, entry.event)])
                 return
             self._entries.popleft()
             self._invoker.fail(entry.delivery, entry.error)
 
     def _take(self, frames: list[Frame]) -> None:
         for frame in frames:
-            if frame.letter == LOG:
-                self._log([frame])
+            if frame.letter in NOTES:
+                self._note(frame)
                 continue
             entry = self._entries.popleft()
             self._bytes -= entry.size
             self._mean += (monotonic() - self._began - self._mean) * _WEIGHT
             try:
                 response = read_response(frame)
-            except ForeignError as error:
+                if entry.error:
+                    raise entry.error
+            except Exception as error:
                 self._invoker.fail(entry.delivery, error)
             else:
                 self._invoker.answer(entry.delivery, response)
             self._begin()
         self._window = max(1, min(_MOST, int(_WORK / max(self._mean, 1e-9))))
 
+    def _note(self, frame: Frame) -> None:
+        """See to what is logged or sent; what cannot be sent fails the event that is being handled, if it is of one."""
+        try:
+            take_note(self._context, frame)
+        except Exception as error:
+            if frame.letter == LOG:
+                # Standard output may be closed, or full.
+                return
+            if frame.head[0] or not self._entries:
+                self._context.logger.error_with("What was sent outside of an event is lost", reason=str(error))
+            else:
+                self._entries[0].error = error
+
     def _log(self, frames: list[Frame]) -> None:
         for frame in frames:
-            # Standard output may be closed, or full.
-            with suppress(Exception):
-                write_log(self._context, frame)
+            self._note(frame)
 
     def _read_now(self) -> None:
         frames = self._process.read(waits=False)

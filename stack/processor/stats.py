@@ -84,6 +84,10 @@ class WorkerStats:
             self._waiting = waiting
         cells[_IN_FLIGHT] -= 1.0
 
+    def fail_late(self) -> None:
+        """Note that an event whose end is noted has failed after all."""
+        self._cells[_FAILED] += 1.0
+
     def add(self, what: Count) -> None:
         """Count one; each thread counts what no other does."""
         self._cells[what] += 1.0

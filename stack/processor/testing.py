@@ -6,6 +6,8 @@ For a handler in main.py that compares a reading with a limit a test is:
 >>> from stack.processor.testing import invoke
 >>> def test_alert():
 ...     assert invoke(handler, body={"degrees": 31}).body == {"alert": True}
+
+What the handler sends to an output of function.yaml is in the result: `result.outputs.alerts == [{"degrees": 31}]`.
 """
 
 import asyncio
@@ -16,18 +18,27 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import nuclio_sdk
+import yaml
 from nuclio_sdk import Context, Event, Platform, TriggerInfo
 
 from stack.contract import PYTHON
 from stack.processor.attributes import Attributes
-from stack.processor.configuration import Sink, Trigger
+from stack.processor.configuration import Function, Sink, Trigger, parse_function
 from stack.processor.delivery import Failure
 from stack.processor.event import new_id, to_time
 from stack.processor.invocation import Invoker
 from stack.processor.logger import ROOT, ConsoleFormatter, open_logger
+from stack.processor.output.message import OutputMessage
+from stack.processor.output.outbox import Outputs, OutputSet
+from stack.processor.output.sender import LocalSender
+from stack.processor.output.target import Address, Target, open_targets
 from stack.processor.response import Response
 from stack.processor.runtime.registry import Runtime, find_runtime
 from stack.processor.worker_spec import Role, WorkerSpec
@@ -46,12 +57,14 @@ def invoke(
     context: Context | None = None,
     raises: bool = False,
     **fields: Any,
-) -> nuclio_sdk.Response:
+) -> "Result":
     """Call a handler, sync or async, with an event, or one made of keyword arguments; return its response.
 
     The response is what `context.platform.call_function` would return: its body is the parsed object where the content
     type is JSON, else bytes. `init_context` of the handler's module is called before the first event of a handler, and
     not at all where a context is given. An exception becomes the response of status 500, or is raised if asked.
+
+    What was sent to outputs is in the result's `outputs`; it goes nowhere.
 
     Raises:
         TypeError: a keyword argument is no attribute of an event.
@@ -108,13 +121,50 @@ def open_context(namespace: str = "nuclio") -> Context:
     return Context(logger, Platform("local", namespace), "0", TriggerInfo("http", _TRIGGER.name))
 
 
+class Sent(list[Any]):
+    """The bodies that were sent to one output: objects where they are JSON, else texts or bytes."""
+
+    def __init__(self, messages: list[OutputMessage]) -> None:
+        super().__init__(message.content for message in messages)
+        self.messages = messages
+        """The messages, with their `address` (routing key or topic), `headers`, `message_id` and so on."""
+
+
+class SentOutputs:
+    """What was sent: each output is an attribute, empty where nothing was."""
+
+    def __init__(self, messages: list[OutputMessage]) -> None:
+        self.messages = messages
+
+    def __getattr__(self, name: str) -> Sent:
+        """Return what was sent to an output."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Sent([message for message in self.messages if message.output == name])
+
+
+class Result(nuclio_sdk.Response):  # type: ignore[misc]
+    """A response, and what was sent to outputs meanwhile."""
+
+    outputs: SentOutputs
+
+
 class HandlerRunner:
     """A handler, its context and its event loop, for any number of events."""
 
-    def __init__(self, handler: Callable[..., Any], context: Context, runtime: Runtime | None = None) -> None:
+    def __init__(
+        self,
+        handler: Callable[..., Any],
+        context: Context,
+        runtime: Runtime | None = None,
+        outputs: OutputSet | None = None,
+    ) -> None:
         self._handler = handler
         self._runtime = runtime or find_runtime(PYTHON)
         self._context = context
+        self._sent: list[OutputMessage] = []
+        self._outputs = outputs or _open_outputs(handler, self._sent)
+        context.outputs = Outputs(self._outputs)
         self._runner: asyncio.Runner | None = None
 
     def prepare(self) -> None:
@@ -123,11 +173,14 @@ class HandlerRunner:
         if prepare:
             self._complete(prepare(self._context))
 
-    def invoke(self, event: Event, *, raises: bool = False) -> nuclio_sdk.Response:
+    def invoke(self, event: Event, *, raises: bool = False) -> Result:
         """Return the response to an event."""
+        self._sent.clear()
         response = self.respond(event, raises=raises)
         body = json.loads(response.body) if response.content_type == _JSON else response.body
-        return nuclio_sdk.Response(dict(response.headers), body, response.content_type, response.status)
+        result = Result(dict(response.headers), body, response.content_type, response.status)
+        result.outputs = SentOutputs(list(self._sent))
+        return result
 
     def respond(self, event: Event, *, raises: bool = False) -> Response:
         """Return the response to an event, as it would be written."""
@@ -141,6 +194,7 @@ class HandlerRunner:
             complete=self._complete,
             runtime=self._runtime,
         )
+        invoker.attach(self._outputs)
         delivery = _Delivery(event)
         if self._runtime.is_async(self._handler):
             self._complete(invoker.handle_async(delivery))
@@ -155,7 +209,45 @@ class HandlerRunner:
         if self._runner is None:
             self._runner = asyncio.Runner()
             atexit.register(self._runner.close)
-        return self._runner.run(_wait_for(result))
+        return self._runner.run(_wait_for(result), context=copy_context())
+
+
+class _AnyTargets(dict[str, Target]):
+    """Outputs of every name, for a handler without a function.yaml."""
+
+    def __missing__(self, name: str) -> Target:
+        return Target(name, _AnyAddress())
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class _AnyAddress(Address):
+    def fill(self, key: str | None, values: object) -> str:
+        return key or ""
+
+
+def _open_outputs(handler: Callable[..., Any], sent: list[OutputMessage]) -> OutputSet:
+    """Return the outputs that the function.yaml beside a handler names; without one, outputs of every name."""
+    function = _read_function(handler)
+    targets = open_targets(function) if function else _AnyTargets()
+    return OutputSet(function or parse_function({}, secrets=Path(), folder=Path()), targets, LocalSender(sent.append))
+
+
+def _read_function(handler: Callable[..., Any]) -> Function | None:
+    with suppress(TypeError, OSError, yaml.YAMLError):
+        path = Path(inspect.getsourcefile(inspect.unwrap(handler)) or "").parent / "function.yaml"
+        spec = (yaml.safe_load(path.read_text()) or {}).get("spec") or {}
+        outputs = {
+            name: {key: value for key, value in output.items() if key != "secret"}
+            for name, output in (spec.get("outputs") or {}).items()
+        }
+        document = {
+            "metadata": {"name": path.parent.name},
+            "spec": {"outputs": outputs, "onSuccess": spec.get("onSuccess")},
+        }
+        return replace(parse_function(document, secrets=Path(), folder=path.parent), reloads=True)
+    return None
 
 
 class _RaisingInvoker(Invoker):

@@ -6,6 +6,7 @@ heartbeat of its broker.
 
 import asyncio
 import inspect
+from contextvars import copy_context
 from time import monotonic
 from typing import Any
 
@@ -18,6 +19,7 @@ from stack.processor.event import Builder, EventForm
 from stack.processor.invocation import CallerRights, Invoker, read_rights
 from stack.processor.logger import open_logger
 from stack.processor.loop import LoopSharingQueue
+from stack.processor.output.sender import open_outputs
 from stack.processor.pipeline import Pipeline
 from stack.processor.runtime.process import HandlerProcess
 from stack.processor.runtime.registry import Handler, HandlerError, describe_error, find_runtime
@@ -44,6 +46,7 @@ class Worker:
         self._logger: Logger = open_logger(spec.logger_name, function.sink)
         self._logger.bind(worker_id=str(spec.index))
         self._context = open_context(spec, function, self._logger)
+        self._outputs = open_outputs(function, self._context)
         # The loop of async functions; it is made when the first is run.
         self._runner = asyncio.Runner()
 
@@ -54,6 +57,7 @@ class Worker:
         except HandlerError as error:
             self._status.send(State.BROKEN, str(error))
             return 1
+        self._outputs.sender.start()
         try:
             if not self._prepare(handler):
                 return 1
@@ -73,6 +77,7 @@ class Worker:
             else:
                 self._serve(stop)
             self._end()
+            self._outputs.sender.close(_CLOSE_AFTER)
         finally:
             self._runner.close()
         return 0
@@ -105,7 +110,8 @@ class Worker:
 
     def _complete(self, result: Any) -> Any:
         """Return what a user's function returned, or what that, being awaitable, comes to."""
-        return self._runner.run(_wait_for(result)) if inspect.isawaitable(result) else result
+        # In the context of the event, so that its outbox is found.
+        return self._runner.run(_wait_for(result), context=copy_context()) if inspect.isawaitable(result) else result
 
     def _serve(self, stop: StopSignal) -> None:
         handle, batch = self._invoker.handle, self._spec.trigger.batch
@@ -118,8 +124,10 @@ class Worker:
             elif delivery.claim():
                 handle(delivery)
             if queue.is_empty() or monotonic() - flushed > interval:
+                self._invoker.flush()
                 source.flush()
                 flushed = monotonic()
+        self._invoker.drain()
         source.close(_CLOSE_AFTER)
 
     async def _serve_async(self, stop: StopSignal) -> None:
@@ -133,8 +141,10 @@ class Worker:
             elif delivery.claim():
                 await handle(delivery)
             if queue.is_empty() or monotonic() - flushed > interval:
+                self._invoker.flush()
                 source.flush()
                 flushed = monotonic()
+        self._invoker.drain()
         source.close(_CLOSE_AFTER)
 
     def _serve_process(self, process: HandlerProcess, stop: StopSignal) -> int:
@@ -154,6 +164,7 @@ class Worker:
         """Start the source, and all that depends on it."""
         source = open_source(self._spec, self._function, queue, self._report)
         self._stats.watch(queue.size)
+        self._invoker.attach(self._outputs, queue.put)
         source.start()
         stop.attach(source)
         return source

@@ -11,7 +11,7 @@ from stack.plan.broker import topology
 from stack.plan.definitions import Definitions, read_definitions
 from stack.plan.diff import Action, Change
 from stack.plan.drift import Difference, find_drift, find_occupations
-from stack.plan.function import bound_queues, own_queues, service_name, taken_queues
+from stack.plan.function import declared_on_broker, own_queues, service_name, taken_queues
 from stack.plan.render import DEFINITIONS, Files, render_broker
 from stack.plan.stack import Service
 from stack.plan.trouble import (
@@ -79,7 +79,7 @@ def read_declared(files: Files, services: Iterable[Service]) -> Declared:
 
 def read_declared_of(services: Sequence[Service]) -> Declared:
     """Return what some functions alone declare."""
-    bound = [one for service in services for one in bound_queues(service.plan)]
+    bound = [one for service in services for one in declared_on_broker(service.plan)]
     return _declare([json.loads(topology(bound))], services)
 
 

@@ -17,7 +17,7 @@ from stack.docker.stack import Stack, open_stack, warn_ignored
 from stack.errors import ConfigError, StackError
 from stack.plan.code_entry import runs_as_is
 from stack.plan.function import FunctionPlan, complete_function, inline_source, own_queues, plan_function
-from stack.plan.function_check import Claimant, check_queues, find_loopback, find_source
+from stack.plan.function_check import Claimant, check_queues, find_disagreements, find_loopback, find_source
 from stack.plan.host_access import check_host_access
 from stack.plan.image import RuntimeVersion
 from stack.plan.render import find_base_image
@@ -136,6 +136,8 @@ def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[Fu
     others = [one.plan(stack.settings) for name, one in stack.deployments.items() if name not in names]
     others += [one for one in planned if one.name != plan.name]
     check_queues(_as_claimant(stack, plan), [_as_claimant(stack, one) for one in others])
+    for line in find_disagreements(plan, others):
+        console.warn(f"{line}.")
 
 
 def _as_claimant(stack: Stack, plan: FunctionPlan) -> Claimant:

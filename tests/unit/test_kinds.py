@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 
 from stack.config.runtime import RUNTIMES as FILES
-from stack.contract import ALIASES, KINDS, RUNTIMES
+from stack.contract import ALIASES, KINDS, OUTPUTS, RUNTIMES
 from stack.plan.runtime.registry import RUNTIMES as PLANNED
 from stack.plan.scaffold import SCAFFOLDS
 from stack.plan.template import TEMPLATES
@@ -15,12 +15,20 @@ from stack.state.workspace import PROGRAM
 
 # What the kinds of a floor share.
 SHARED = {"__init__", "base", "broker", "kind", "registry"}
+# What kinds of outputs share, on whichever floor.
+SHARED_OUTPUT = {"__init__", "base", "kind", "registry", "commit", "message", "outbox", "publisher", "sender", "target"}
 
 
 @pytest.mark.parametrize("floor", ["config", "plan", "processor"])
 def test_each_kind_has_its_module_on_each_floor(floor: str) -> None:
     modules = {path.stem for path in (PROGRAM / "stack" / floor / "trigger").glob("*.py")}
     assert modules - SHARED == set(KINDS.values())
+
+
+@pytest.mark.parametrize("floor", ["config", "plan", "processor"])
+def test_each_kind_of_output_has_its_module_on_each_floor(floor: str) -> None:
+    modules = {path.stem for path in (PROGRAM / "stack" / floor / "output").glob("*.py")}
+    assert modules - SHARED_OUTPUT == set(OUTPUTS.values())
 
 
 @pytest.mark.parametrize("module", sorted(KINDS.values()))

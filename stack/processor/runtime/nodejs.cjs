@@ -114,7 +114,7 @@ socket.on('error', () => process.exit(1));
 function receive(letter, head, body) {
   if (letter === 'E') waiting.push(makeEvent(head, body));
   else if (letter === 'H') load(head);
-  else if (letter === 'I') initialise();
+  else if (letter === 'I') initialise(head);
   else if (letter === 'S') stop();
 }
 
@@ -187,6 +187,47 @@ const shared = {
 };
 let latest = null;
 
+/*
+ * Outputs: what is sent goes to the worker before the outcome of its event, and from there when that is no failure.
+ * What is sent later, or by no event, leaves at once.
+ */
+const CALL = Symbol('call');
+let outputNames = [];
+
+class Output {
+  constructor(name, call) {
+    this.name = name;
+    this.call = call;
+  }
+
+  send(body, { key = null, headers = null, correlationId = null, ...values } = {}) {
+    const isLate = !this.call || this.call.isDone;
+    const isText = typeof body === 'string';
+    const isBytes = body instanceof Uint8Array;
+    const content = isText || isBytes ? body : JSON.stringify(body);
+    if (content === undefined) throw new TypeError(`output ${this.name}: JSON has no ${typeof body}`);
+    const form = isText ? 'text' : isBytes ? 'bytes' : 'json';
+    const head = [isLate, this.name, form, key, toTexts(headers), correlationId, values];
+    send('O', head, isBytes ? Buffer.from(content) : content);
+  }
+}
+
+function openOutputs(call) {
+  return new Proxy({}, {
+    get(_target, name) {
+      if (typeof name !== 'string' || outputNames.includes(name)) return new Output(name, call);
+      const known = outputNames.join(', ') || 'none';
+      throw new TypeError(`function.yaml has no output '${name}' in spec.outputs; it has ${known}`);
+    },
+  });
+}
+
+Object.defineProperty(shared, 'outputs', {
+  get() {
+    return openOutputs(this[CALL]);
+  },
+});
+
 function openContext(call) {
   // What an author has put into the context is there for the next event.
   if (latest) {
@@ -196,6 +237,7 @@ function openContext(call) {
   }
   latest = Object.create(shared);
   latest.callback = (value) => answer(call, value);
+  latest[CALL] = call;
   return latest;
 }
 
@@ -263,7 +305,8 @@ async function awaitExport(file) {
   send('R', null);
 }
 
-async function initialise() {
+async function initialise(names) {
+  outputNames = names ?? [];
   try {
     await exported()?.initContext?.(shared);
     isReady = true;

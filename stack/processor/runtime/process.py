@@ -11,8 +11,9 @@ import socket
 import struct
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import Context
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import nuclio_sdk
@@ -37,7 +38,9 @@ _PLAIN, _COMMON = frozenset(("text/plain", "application/json")), frozenset(range
 
 # What frames are about: to the process, and from it.
 HELLO, INITIALISE, EVENT, STOP = b"H", b"I", b"E", b"S"
-READY, LOG, DONE, RAISED = b"R", b"L", b"D", b"X"
+READY, LOG, OUTPUT, DONE, RAISED = b"R", b"L", b"O", b"D", b"X"
+# What is no outcome.
+NOTES = (LOG, OUTPUT)
 
 
 class Frame(NamedTuple):
@@ -74,12 +77,12 @@ class HandlerProcess:
         """Have one event handled, and return the response."""
         self.write(event)
         self.flush()
-        return self._await(lambda frame: write_log(context, frame))
+        return self._await(lambda frame: take_note(context, frame))
 
     def init_context(self, context: Any) -> None:
         """Have the author's code prepare itself; its errors are raised."""
-        self._write(INITIALISE, None)
-        self._await(lambda frame: write_log(context, frame))
+        self._write(INITIALISE, sorted(dir(context.outputs)))
+        self._await(lambda frame: take_note(context, frame))
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, on which it says what became of events."""
@@ -150,13 +153,13 @@ class HandlerProcess:
         self._unsent.append(_pack(letter, _encode(head), b""))
         self.flush()
 
-    def _await(self, log: Callable[[Frame], None]) -> Any:
+    def _await(self, note: Callable[[Frame], None]) -> Any:
         """Return what is answered; errors are raised."""
         while (frames := self.read()) is not None:
             for frame in frames:
-                if frame.letter != LOG:
+                if frame.letter not in NOTES:
                     return read_response(frame)
-                log(frame)
+                note(frame)
         raise HandlerError(f"the process of the handler {describe_end(self.exit_code)}")
 
 
@@ -174,6 +177,22 @@ def read_response(frame: Frame) -> Any:
     if frame.letter == RAISED:
         raise ForeignError(*frame.head)
     return None
+
+
+def take_note(context: Any, frame: Frame) -> None:
+    """See to what the author's code has logged, or sent to an output.
+
+    Raises:
+        Exception: what was sent cannot be, and so its event fails.
+    """
+    if frame.letter == LOG:
+        write_log(context, frame)
+        return
+    is_late, name, form, key, headers, correlation_id, values = frame.head
+    body = frame.body if form == "bytes" else frame.body.decode() if form == "text" else json.loads(frame.body)
+    send = partial(getattr(context.outputs, name).send, body, key, headers, correlation_id=correlation_id, **values)
+    # In a context without an event it leaves at once.
+    Context().run(send) if is_late else send()
 
 
 def write_log(context: Any, frame: Frame) -> None:

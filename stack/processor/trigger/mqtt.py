@@ -12,6 +12,7 @@ from stack.processor.event import (
     EventForm,
     NextId,
     describe_trigger,
+    keep_id,
     new_id,
     open_ids,
     to_text,
@@ -30,14 +31,16 @@ def build_mqtt(
     message: AmqpMessage | MqttMessage, trigger: TriggerInfo, url: str, *, next_id: NextId = new_id
 ) -> Event:
     """Make the event of an MQTT message, whether an MQTT session or an AMQP queue brought it; its body stays bytes."""
+    event_id = ""
     if isinstance(message, AmqpMessage):
-        message = _read_topic(message)
+        keep_id(message.properties, next_id)
+        event_id, message = message.properties.message_id, _read_topic(message)
     return Event(
         body=message.payload,
         content_type=message.content_type,
         trigger=trigger,
         headers=message.headers,
-        _id=str(message.packet_id) if message.packet_id >= 0 else next_id(),
+        _id=event_id or str(message.packet_id),
         method="",
         path=message.topic,
         size=len(message.payload),

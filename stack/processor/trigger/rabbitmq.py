@@ -14,6 +14,7 @@ from stack.processor.event import (
     NextId,
     describe_trigger,
     is_cloud_event,
+    keep_id,
     new_id,
     open_envelope,
     open_ids,
@@ -34,13 +35,14 @@ def build_amqp(
 ) -> Event:
     """Make the event of a message of an AMQP queue."""
     properties = message.properties
+    keep_id(properties, next_id)
     content_type = properties.content_type or ""
     event = Event(
         body=form.decode(message.body, content_type),
         content_type=content_type,
         trigger=trigger,
         headers=dict(properties.headers) if properties.headers else None,
-        _id=properties.message_id or next_id(),
+        _id=properties.message_id,
         method=properties.type or "",
         path=f"{to_text(message.exchange)}/{to_text(message.routing_key)}",
         size=len(message.body),

@@ -132,3 +132,36 @@ def test_it_works_in_an_authors_own_pytest(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "2 passed" in result.stdout
+
+
+def tell(context: Any, event: Any) -> str:
+    context.outputs.alerts.send(event.body, key="high", level=3)
+    context.outputs.logs.send(f"got {event.body}")
+    if event.path == "/fail":
+        raise ValueError("as asked")
+    return "told"
+
+
+def test_what_is_sent_is_collected_and_nothing_of_an_event_that_fails() -> None:
+    sent = invoke(tell, body={"n": 1}).outputs
+    assert sent.alerts == [{"n": 1}] and sent.logs == ["got {'n': 1}"] and sent.others == []
+    assert (sent.alerts.messages[0].address, sent.alerts.messages[0].content_type) == ("high", "application/json")
+    assert invoke(tell, path="/fail").outputs.alerts == []
+
+
+def test_outputs_are_those_of_the_function_yaml_beside_the_handler(tmp_path: Path) -> None:
+    (tmp_path / "function.yaml").write_text(
+        "spec:\n  outputs:\n    cmd: {kind: mqtt, topic: 'plant/{id}/cmd'}\n"
+        "    hook: {kind: http, url: 'https://hooks.example', secret: hook.token}\n  onSuccess: hook\n"
+    )
+    (tmp_path / "sends.py").write_text(
+        "async def handler(context, event):\n    context.outputs.cmd.send('open', id=7)\n    context.outputs.cmdd\n"
+    )
+    (tmp_path / "test_sends.py").write_text(
+        "import pytest\nfrom sends import handler\nfrom stack.processor.testing import invoke\n\n"
+        "def test_it():\n    with pytest.raises(AttributeError, match=\"did you mean 'cmd'\"):\n"
+        "        invoke(handler, raises=True)\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", "-c", "/dev/null", "."]
+    run = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr

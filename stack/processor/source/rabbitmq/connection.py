@@ -1,5 +1,7 @@
 """The connection to a RabbitMQ broker: where it is, how it reads, and why it failed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from struct import Struct
 from typing import Any
@@ -121,3 +123,26 @@ class Connection(AsyncioConnection):  # type: ignore[misc]
         if not isinstance(frame_value, Method) or isinstance(frame_value.method, Basic.Deliver):
             return False
         return bool(super()._process_callbacks(frame_value))
+
+
+class WritingConnection(Connection):
+    """Writes what a block of code publishes at once: pika writes each frame by itself, and a message is three."""
+
+    _collected: list[bytes] | None = None
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep frames until the end of the block."""
+        self._collected = []
+        try:
+            yield
+        finally:
+            frames, self._collected = self._collected, None
+            if frames and self.is_open:
+                super()._adapter_emit_data(b"".join(frames))
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        if self._collected is None:
+            super()._adapter_emit_data(data)
+        else:
+            self._collected.append(data)

@@ -83,13 +83,24 @@ class SessionPlan:
 class AmqpDelivery:
     """One message on its way through a worker."""
 
-    __slots__ = ("_began", "_fingerprint", "_is_again", "_session", "crash_fingerprint", "message", "pool_index", "tag")
+    __slots__ = (
+        "_began",
+        "_fingerprint",
+        "_is_again",
+        "_is_over",
+        "_session",
+        "crash_fingerprint",
+        "message",
+        "pool_index",
+        "tag",
+    )
 
     def __init__(self, session: "Session", tag: int, message: AmqpMessage, *, is_again: bool) -> None:
         self._session = session
         self._is_again = is_again
         self._began = 0.0
         self._fingerprint = 0
+        self._is_over = False
         self.tag = tag
         self.message = message
         self.crash_fingerprint = 0
@@ -140,12 +151,17 @@ class AmqpDelivery:
         """Have the message tried again, or kept as a dead letter."""
         self._settle(failure)
 
-    def _settle(self, failure: Failure | None) -> None:
-        session = self._session
+    def leave_handler(self) -> None:
+        """Note that the handler is done with it, and may take the next, though its outcome is told only later."""
+        session, self._is_over = self._session, True
         session.in_flight.release()
         session.prefetch.end(len(self.message.body))
-        session.outcomes.append((self, failure))
         session.note_late(self.message, monotonic() - self._began)
+
+    def _settle(self, failure: Failure | None) -> None:
+        if not self._is_over:
+            self.leave_handler()
+        self._session.outcomes.append((self, failure))
 
 
 class Session:

@@ -1,0 +1,17 @@
+"""A topic of MQTT: what is sent to it goes to the exchange where RabbitMQ publishes what MQTT clients send."""
+
+from stack.config.output.mqtt import MqttOutput
+from stack.plan.output.kind import OutputKind
+
+
+class MqttKind(OutputKind[MqttOutput]):
+    """An mqtt output."""
+
+    needs_account = True
+
+    def name_target(self, output: MqttOutput) -> str:
+        """Return the topic."""
+        return output.topic
+
+
+KIND = MqttKind()

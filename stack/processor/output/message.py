@@ -1,0 +1,80 @@
+"""What is sent to an output: a body as bytes, and what goes with it."""
+
+import json
+from collections.abc import Mapping
+from random import getrandbits
+from typing import Any, NamedTuple
+
+from nuclio_sdk.json_encoder import Encoder
+
+from stack.processor.event import to_text
+
+_JSON, _TEXT, _BYTES = "application/json", "text/plain", "application/octet-stream"
+_encode_json = Encoder().encode
+# W3C Trace Context: version, trace, span and flags of a traceparent.
+TRACE_HEADER, _TRACE_VERSION, _NOT_SAMPLED = "traceparent", "00", "00"
+_TRACE_DIGITS, _SPAN_DIGITS = 32, 16
+_HEX = frozenset("0123456789abcdef")
+
+
+class OutputError(Exception):
+    """A message could not be sent; the text says to which output and why."""
+
+
+class OutputMessage(NamedTuple):
+    """One message to an output."""
+
+    output: str
+    body: bytes
+    content_type: str
+    address: str
+    """The routing key, or the topic; nothing where the output alone says where to."""
+    headers: Mapping[str, str]
+    message_id: str
+    correlation_id: str
+
+    @property
+    def content(self) -> Any:
+        """The body as its receiver reads it: the object that JSON holds, a text, or bytes."""
+        if self.content_type == _JSON:
+            return json.loads(self.body)
+        return self.body.decode() if self.content_type == _TEXT else self.body
+
+
+def describe_message(message: OutputMessage) -> dict[str, str]:
+    """Return the headers of a message as a request has them."""
+    return {
+        "Content-Type": message.content_type,
+        "Idempotency-Key": message.message_id,
+        "X-Correlation-Id": message.correlation_id,
+        **message.headers,
+    }
+
+
+def encode_body(body: Any) -> tuple[bytes, str]:
+    """Return a body as it is sent, and its content type: bytes and texts as they are, all else as JSON.
+
+    Raises:
+        TypeError: JSON has no such thing.
+    """
+    if isinstance(body, str):
+        return str.encode(body), _TEXT
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body), _BYTES
+    return _encode_json(body).encode(), _JSON
+
+
+def continue_trace(found: object) -> str:
+    """Return a traceparent with a span of our own, in the trace of the one that came; in a new trace if none did."""
+    span = f"{getrandbits(64) or 1:016x}"
+    parts = to_text(found).strip().split("-") if isinstance(found, str | bytes) else []
+    if _is_trace(parts):
+        return f"{_TRACE_VERSION}-{parts[1]}-{span}-{parts[3]}"
+    return f"{_TRACE_VERSION}-{getrandbits(128) or 1:032x}-{span}-{_NOT_SAMPLED}"
+
+
+def _is_trace(parts: list[str]) -> bool:
+    if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, _TRACE_DIGITS, _SPAN_DIGITS, 2]:
+        return False
+    is_hex = all(_HEX.issuperset(part) for part in parts[:4])
+    return is_hex and parts[0] != "ff" and bool(int(parts[1], 16)) and bool(int(parts[2], 16))

@@ -1,0 +1,292 @@
+"""What a handler sends while it handles an event: kept here, and sent once it has returned without an error.
+
+Each event has an outbox. It is found by a context variable, so that what a task or a thread of the handler's sends goes
+with the event that began it; what is sent when that event is over, or outside of any, is sent at once.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextvars import ContextVar
+from difflib import get_close_matches
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from stack.contract import FUNCTION
+from stack.processor.configuration import Function
+from stack.processor.event import new_id
+from stack.processor.message import MqttMessage
+from stack.processor.output.message import TRACE_HEADER, OutputError, OutputMessage, continue_trace, encode_body
+from stack.processor.output.target import Target
+from stack.processor.response import Response
+
+_ID_BYTES = 16
+_CORRELATION_HEADER = "X-Correlation-Id"
+
+
+class Cause:
+    """The event, or the events of a batch, of which messages come: what their ids and headers are made of."""
+
+    def __init__(self, scope: str, pairs: Iterable[tuple[Any, Any]] = ()) -> None:
+        self._scope = scope
+        self._pairs = tuple(pairs)
+        self._counts: Counter[str] = Counter()
+        self._seed = b""
+        self._headers: dict[str, str] = {}
+        self.correlation_id = ""
+
+    def next_id(self, output: str) -> str:
+        """Return the id of the next message to an output: the same when the same event is handled again."""
+        if not self._seed:
+            self._seed = self._find_seed()
+        number = self._counts[output]
+        self._counts[output] += 1
+        return blake2b(b"%b\0%b\0%d" % (self._seed, output.encode(), number), digest_size=_ID_BYTES).hexdigest()
+
+    def describe(self, function: str) -> dict[str, str]:
+        """Return the headers that every message of the event has."""
+        if not self._headers:
+            headers = (self._pairs[0][1].headers if self._pairs else None) or {}
+            self._headers = {TRACE_HEADER: continue_trace(_find(headers, TRACE_HEADER)), FUNCTION: function}
+            self.correlation_id = self._find_correlation(headers)
+        return self._headers
+
+    def _find_seed(self) -> bytes:
+        """Return what tells this event from all others, by its id and, as ids are others' to choose, by its body.
+
+        A packet id of MQTT comes again for another message; such an event is not known when it comes again.
+        """
+        if not self._pairs or isinstance(self._pairs[0][0], MqttMessage):
+            return new_id().encode()
+        seed = blake2b(self._scope.encode(), digest_size=_ID_BYTES)
+        for message, event in self._pairs:
+            for part in (_to_text(event.id).encode(errors="replace"), encode_body(message.body)[0]):
+                seed.update(len(part).to_bytes(8))
+                seed.update(part)
+        return seed.digest()
+
+    def _find_correlation(self, headers: Mapping[Any, Any]) -> str:
+        if not self._pairs:
+            return new_id()
+        message, event = self._pairs[0]
+        given = getattr(getattr(message, "properties", None), "correlation_id", None)
+        return _to_text(given or _find(headers, _CORRELATION_HEADER) or event.id)
+
+
+class Outbox:
+    """The messages of one event, and whether they are sent."""
+
+    def __init__(self, outputs: "OutputSet", cause: Cause) -> None:
+        self._outputs = outputs
+        self._cause = cause
+        self.messages: list[OutputMessage] = []
+        self.is_open = True
+        self.left = 0
+        self.error = ""
+        """Why they could not be sent."""
+        self.is_settled = False
+        self.on_settled: Callable[[], object] | None = None
+
+    def add(
+        self,
+        name: str,
+        body: Any,
+        key: str | None = None,
+        headers: Mapping[str, object] | None = None,
+        *,
+        correlation_id: str | None = None,
+        values: Mapping[str, object] | None = None,
+        content_type: str = "",
+    ) -> None:
+        """Keep a message to an output.
+
+        Raises:
+            AttributeError: there is no such output.
+            TypeError: the body is nothing that JSON has, or the output's placeholders are others.
+            ValueError: a placeholder's value cannot stand there.
+        """
+        outputs = self._outputs
+        target = outputs.find(name)
+        address = target.address.fill(key, values or {})
+        content, known_type = encode_body(body)
+        given = {str(header): _to_text(value) for header, value in headers.items()} if headers else {}
+        common = self._cause.describe(outputs.function)
+        correlation = self._cause.correlation_id if correlation_id is None else str(correlation_id)
+        message_id = self._cause.next_id(name)
+        message = OutputMessage(
+            name, content, content_type or known_type, address, {**common, **given}, message_id, correlation
+        )
+        self.messages.append(message)
+
+    def add_answer(self, name: str, response: Response) -> None:
+        """Keep the handler's answer as a message to an output, unless there is nothing in it."""
+        if response.body:
+            self.add(name, response.body, content_type=response.content_type)
+
+    def discard(self) -> None:
+        """Take nothing more in, and send nothing: the event has failed."""
+        self.messages = []
+        self.is_open = False
+
+    def close(self) -> "Outbox | None":
+        """Take nothing more in; return the outbox if there is something to send."""
+        self.is_open = False
+        self.left = len(self.messages)
+        return self if self.messages else None
+
+    def note_sent(self) -> None:
+        """Note that one more message has arrived."""
+        self.left -= 1
+        if not self.left:
+            self._settle()
+
+    def note_failure(self, error: str) -> None:
+        """Note that a message cannot be sent, and so that the event has failed."""
+        if not self.is_settled:
+            self.error = error
+            self._settle()
+
+    def _settle(self) -> None:
+        if not self.is_settled:
+            self.is_settled = True
+            if self.on_settled:
+                self.on_settled()
+
+
+_current: ContextVar[Outbox | None] = ContextVar("outbox", default=None)
+
+
+def current_outbox() -> Outbox | None:
+    """Return the outbox of the event that is being handled here; None if there is none, or it is over."""
+    outbox = _current.get()
+    return outbox if outbox and outbox.is_open else None
+
+
+class Output:
+    """One output, as a handler sees it."""
+
+    def __init__(self, outputs: "OutputSet", name: str) -> None:
+        self._outputs = outputs
+        self._name = name
+
+    def send(
+        self,
+        body: Any,
+        key: str | None = None,
+        headers: Mapping[str, object] | None = None,
+        *,
+        correlation_id: str | None = None,
+        **placeholders: object,
+    ) -> None:
+        """Send a message once the handler has returned without an error; outside of an event at once.
+
+        The body is bytes, a text, or anything that JSON has. `key` is a routing key in the place of the output's.
+
+        Raises:
+            TypeError: the body is nothing that JSON has, or the output's placeholders are others.
+            OutputError: it was to be sent at once, and could not.
+        """
+        outbox = current_outbox()
+        target = outbox or Outbox(self._outputs, Cause(""))
+        target.add(self._name, body, key, headers, correlation_id=correlation_id, values=placeholders)
+        if not outbox:
+            self._outputs.send_now(target)
+
+
+class Sends(Protocol):
+    """What sends outboxes."""
+
+    def start(self) -> None:
+        """Connect."""
+
+    def commit(self, outboxes: Sequence[Outbox]) -> None:
+        """Send what is in some, and return at once; each is told when all of it has arrived, or that it has not."""
+
+    def send(self, outbox: Outbox) -> "Future[None]":
+        """Send what is in one; the future is done when it is settled."""
+
+    def close(self, timeout: float) -> None:
+        """Disconnect, in at most that many seconds."""
+
+
+class OutputSet:
+    """A function's outputs, and the outboxes of its events."""
+
+    def __init__(self, function: Function, targets: Mapping[str, Target], sender: Sends) -> None:
+        self.function = function.name
+        self.targets = targets
+        self.sender = sender
+        self._on_success = function.on_success
+        self._scope = f"{function.namespace}\0{function.name}"
+
+    def send_now(self, outbox: Outbox) -> None:
+        """Send what is in an outbox of no event, and wait.
+
+        Raises:
+            OutputError: it could not be sent.
+        """
+        if outbox.close():
+            self.sender.send(outbox).result()
+        if outbox.error:
+            raise OutputError(outbox.error)
+
+    def find(self, name: str) -> Target:
+        """Return where an output leads to.
+
+        Raises:
+            AttributeError: there is no such output.
+        """
+        try:
+            return self.targets[name]
+        except KeyError:
+            raise AttributeError(self._describe_unknown(name)) from None
+
+    def open(self, trigger: str, pairs: Iterable[tuple[Any, Any]]) -> Outbox:
+        """Return the outbox of an event and its message, or of a batch of them, which `send` fills from now on."""
+        outbox = Outbox(self, Cause(f"{self._scope}\0{trigger}", pairs))
+        _current.set(outbox)
+        return outbox
+
+    def close(self, outbox: Outbox, responses: Iterable[Response]) -> Outbox | None:
+        """Return the outbox of an event that is handled if there is something to send, the answers perhaps."""
+        if self._on_success and outbox.is_open:
+            for response in responses:
+                outbox.add_answer(self._on_success, response)
+        return outbox.close()
+
+    def _describe_unknown(self, name: str) -> str:
+        near = get_close_matches(name, self.targets, n=1)
+        known = f"it has {', '.join(self.targets)}" if self.targets else "it has none"
+        return f"function.yaml has no output {name!r} in spec.outputs; " + (
+            f"did you mean {near[0]!r}?" if near else known
+        )
+
+
+class Outputs:
+    """`context.outputs`: each output is an attribute."""
+
+    def __init__(self, outputs: OutputSet) -> None:
+        self.__outputs = outputs
+
+    def __getattr__(self, name: str) -> Output:
+        """Return an output."""
+        if not name.startswith("_"):
+            self.__outputs.find(name)
+            return Output(self.__outputs, name)
+        raise AttributeError(name)
+
+    def __dir__(self) -> Iterator[str]:
+        """Return the names of the outputs."""
+        return iter(self.__outputs.targets)
+
+
+def _to_text(value: object) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _find(headers: Mapping[Any, Any], name: str) -> Any:
+    """Return a header, which HTTP spells in capitals, and whose name may be bytes."""
+    for spelling in (name, name.title()):
+        if (value := headers.get(spelling, headers.get(spelling.encode()))) is not None:
+            return value
+    return None

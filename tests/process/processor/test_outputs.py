@@ -1,0 +1,107 @@
+"""What a handler sends over HTTP, in Python and Node.js: when it leaves, and what becomes of an event that it fails."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.process.processor.conftest import Start
+from tests.process.processor.running import wait_for
+
+PYTHON = """
+def init_context(context):
+    context.outputs.hook.send("started")
+
+def handler(context, event):
+    context.outputs.hook.send({"path": event.path}, headers={"X-Number": 3}, correlation_id="c-1")
+    if event.path == "/raise":
+        raise ValueError("as asked")
+    if event.path == "/refused":
+        context.outputs.hook.send("refused")
+    if event.path == "/unknown":
+        context.outputs.hok.send("x")
+    return context.Response(body="fine", status_code=500 if event.path == "/500" else 200)
+"""
+ASYNC = PYTHON.replace("def handler", "async def handler")
+NODE = """
+exports.initContext = (context) => context.outputs.hook.send('started');
+exports.handler = async (context, event) => {
+  context.outputs.hook.send({ path: event.path }, { headers: { 'X-Number': 3 }, correlationId: 'c-1' });
+  if (event.path === '/raise') throw new Error('as asked');
+  if (event.path === '/refused') context.outputs.hook.send('refused');
+  if (event.path === '/unknown') context.outputs.hok.send('x');
+  context.callback(new context.Response('fine', null, 'text/plain', event.path === '/500' ? 500 : 200));
+  if (event.path === '/late') context.outputs.hook.send('late');
+};
+"""
+
+
+class Hook(ThreadingHTTPServer):
+    """A service that remembers what it is sent, and refuses `refused`."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.requests: list[tuple[bytes, dict[str, str]]] = []
+
+    def take(self) -> list[tuple[bytes, dict[str, str]]]:
+        found, self.requests = self.requests, []
+        return found
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append((body, dict(self.headers.items())))
+        self.send_response(503 if body == b"refused" else 204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    server = Hook()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("runtime", "code"), [("python", PYTHON), ("python", ASYNC), ("nodejs", NODE)])
+def test_outputs(start: Start, tmp_path: Path, hook: Hook, runtime: str, code: str) -> None:
+    if runtime == "nodejs" and not shutil.which("node"):
+        pytest.skip("Node.js is not here; `invoke test` installs it")
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / ("main.js" if runtime == "nodejs" else "main.py")).write_text(code)
+    outputs = {"hook": {"kind": "http", "url": f"http://127.0.0.1:{hook.server_port}/x", "headers": {"X-Own": "1"}}}
+    processor = start(str(tmp_path / "user"), runtime=runtime, handler="main:handler", outputs=outputs)
+    assert [body for body, _ in hook.take()] == [b"started"], "what is sent outside of an event leaves at once"
+
+    assert processor.ask("/a", traceparent=f"00-{'a' * 32}-{'b' * 16}-01").body == b"fine"
+    ((body, headers),) = hook.take()
+    assert body == b'{"path": "/a"}'
+    assert (headers["Content-Type"], headers["X-Own"], headers["X-Number"]) == ("application/json", "1", "3")
+    assert (headers["X-Correlation-Id"], headers["x-nuclio-function"]) == ("c-1", "tested")
+    assert headers["traceparent"].startswith(f"00-{'a' * 32}-") and len(headers["Idempotency-Key"]) == 32
+
+    for path in ("/raise", "/500", "/unknown"):
+        assert processor.ask(path).status == 500
+    assert hook.take() == [], "an event that fails sends nothing"
+    assert "function.yaml has no output 'hok' in spec.outputs" in processor.log
+
+    answer = processor.ask("/refused")
+    assert (answer.status, len(hook.take())) == (503, 2)
+    assert b"could not be delivered" in answer.body
+    assert "the output hook: answered with status 503" in processor.log
+    if runtime == "nodejs":
+        assert processor.ask("/late").status == 200
+        wait_for(lambda: len(hook.requests) == 2)
+        assert {body for body, _ in hook.take()} == {b'{"path": "/late"}', b"late"}
