@@ -9,10 +9,12 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
+from stack.config.output.registry import Output
 from stack.config.trigger.registry import Trigger
 from stack.contract import DEAD, MQTT_EXCHANGE, RETRY
 from stack.plan.drift import MOVING
 from stack.plan.function import Triggered
+from stack.plan.output.registry import find_kind as find_output_kind
 from stack.plan.trigger.registry import KINDS, find_kind
 
 SOURCE, EXCHANGE, QUEUE, FUNCTION, OUTPUT = "source", "exchange", "queue", "function", "output"
@@ -60,6 +62,10 @@ class Member(Triggered, Protocol):
     """A function, as far as the graph goes."""
 
     @property
+    def outputs(self) -> Mapping[str, Output]:
+        """Where it sends what it makes, by name."""
+
+    @property
     def state(self) -> str:
         """Nuclio's word for how it is."""
 
@@ -87,15 +93,19 @@ class BrokerFacts(BaseModel):
 
 
 def draw_topology(members: Sequence[Member], broker: BrokerFacts, mentions: Mapping[str, Collection[str]]) -> Topology:
-    """Put the graph together; `mentions` says which of `output_names` the code of each function names."""
+    """Put the graph together; `mentions` says which of `output_names` the code of each function names.
+
+    That is looked at only of functions whose function.yaml names no outputs.
+    """
     edges = dict.fromkeys(edge for member in members for edge in _feed(member))
     edges |= dict.fromkeys(_bind(broker, {edge.target.name for edge in edges if edge.target.kind == QUEUE}))
     edges |= dict.fromkeys(_enter({edge.source.name for edge in edges if edge.source.kind == EXCHANGE}))
     outputs = set(output_names(members, broker))
+    edges |= dict.fromkeys(edge for member in members for edge in _send(member))
     edges |= dict.fromkeys(
         Edge(Node(FUNCTION, member.name), Node(OUTPUT, name), is_guess=True)
         for member in members
-        for name in sorted(outputs.intersection(mentions.get(member.name, ())))
+        for name in sorted(outputs.intersection(() if member.outputs else mentions.get(member.name, ())))
     )
     alone = [*(Node(FUNCTION, one.name) for one in members), *(Node(OUTPUT, name) for name in sorted(outputs))]
     nodes = dict.fromkeys([node for edge in edges for node in (edge.source, edge.target)] + alone)
@@ -158,6 +168,12 @@ def _feed(member: Member) -> Iterator[Edge]:
     for key, trigger in member.triggers.items():
         if not trigger.disabled:
             yield from starmap(Edge, pairwise(_path(member, key, trigger)))
+
+
+def _send(member: Member) -> Iterator[Edge]:
+    """Yield the arrows to a function's outputs."""
+    for output in member.outputs.values():
+        yield Edge(Node(FUNCTION, member.name), Node(OUTPUT, find_output_kind(output).name_target(output)))
 
 
 def _path(member: Member, key: str, trigger: Trigger) -> list[Node]:

@@ -6,13 +6,14 @@ says so by `forget` and `forget_containers`.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from watchfiles import awatch
 
 from stack.config.function import DEFAULT_PROJECT, FunctionConfig
+from stack.config.output.registry import Output
 from stack.config.source import FOLDER
 from stack.docker.container import Container
 from stack.docker.stack import Stack, open_stack
@@ -69,6 +70,11 @@ class FunctionRecord(NuclioFunction):
     note: str = ""
     """What to know of what runs, where its folder does not hold that: it was rolled back, or its folder is gone."""
     is_rolled_back: bool = False
+
+    @property
+    def outputs(self) -> Mapping[str, Output]:
+        """Return where it sends what it makes, by name."""
+        return self.config.spec.outputs
 
     @property
     def logs(self) -> tuple[Entry, ...]:

@@ -62,7 +62,9 @@ def walk_plan(config: FunctionConfig) -> str:
     plan = complete_function(Function("f", "functions/f", config, ()), "main:handler", Settings())
     assert own_queues(plan) == () and not plan.uses_broker_account and not plan.needs_key
     assert find_limits(plan.spec).least == 1, "nothing tells the scaler to wake it"
-    member = type("Member", (), {"name": "f", "namespace": "n", "triggers": plan.triggers, "state": "ready"})()
+    member = type(
+        "Member", (), {"name": "f", "namespace": "n", "triggers": plan.triggers, "outputs": {}, "state": "ready"}
+    )()
     assert Node("source", "Counter") in draw_topology([member], BrokerFacts(), {}).nodes
     assert SOURCE_NOTES["Counter"] == "on and on"
     return processor_document(plan)

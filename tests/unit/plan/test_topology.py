@@ -4,6 +4,7 @@ from itertools import pairwise
 
 from pydantic import TypeAdapter
 
+from stack.config.output.registry import Output
 from stack.config.trigger.registry import Trigger
 from stack.plan.diagram import HEIGHT, STEP, STRIDE, lay_out, shorten
 from stack.plan.topology import (
@@ -27,6 +28,7 @@ class Member:
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
     state: str = "ready"
     namespace: str = "nuclio"
+    outputs: Mapping[str, Output] = field(default_factory=dict)
 
 
 def _make(name: str, **triggers: object) -> Member:
@@ -54,6 +56,21 @@ def test_mqtt_comes_through_the_exchange_that_rabbitmq_has_for_it() -> None:
         "amq.topic > nuclio-nuclio-listener-mqtt",
         "nuclio-nuclio-listener-mqtt > listener",
     }
+
+
+def test_outputs_are_drawn_as_function_yaml_names_them_and_nothing_is_guessed_beside_them() -> None:
+    outputs = {
+        "alerts": {"kind": "rabbit-mq", "exchange": "iot/alerts", "routingKey": "high"},
+        "logs": {"kind": "rabbit-mq", "queue": "iot/logs"},
+        "command": {"kind": "mqtt", "topic": "plant/{id}/cmd"},
+        "hook": {"kind": "http", "url": "https://me:word@hooks.example/x"},
+        "scores": {"kind": "function", "name": "scorer"},
+    }
+    member = replace(_make("sender"), outputs=TypeAdapter(dict[str, Output]).validate_python(outputs))
+    broker = BrokerFacts(queues=[QueueFacts(name="iot/logs"), QueueFacts(name="iot/named")])
+    others = {"sender": ["iot/named"]}
+    targets = {"iot/alerts high", "iot/logs", "plant/{id}/cmd", "hooks.example", "scorer"}
+    assert _show(draw_topology([member], broker, others)) == {f"sender > {one}" for one in targets}
 
 
 def test_http_clock_and_other_brokers_lead_straight_to_the_function() -> None:
