@@ -25,7 +25,7 @@ ALIASES = {"rabbitMq": "rabbit-mq", "rabbitmq": "rabbit-mq"}
 # stack/plan/output and stack/processor/output.
 OUTPUTS = {"rabbit-mq": "rabbitmq", "mqtt": "mqtt", "http": "http", "function": "function"}
 # Keywords of `send` of an output, which therefore can be no placeholders.
-SEND_KEYWORDS = ("body", "key", "headers", "correlation_id")
+SEND_KEYWORDS = ("body", "key", "headers", "correlation_id", "now")
 
 # Runtimes, each the name of its module in stack/processor/runtime; stack/config/runtime.py has what the control plane
 # knows of them. The first is that of functions that name none.

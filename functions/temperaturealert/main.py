@@ -1,13 +1,10 @@
 """Publishes an alert when a sensor's average temperature rises above a threshold, and one when it is normal again."""
 
-import json
 import math
 import os
 from collections import deque
 from datetime import datetime
 from statistics import fmean
-
-from alerts import Alerts
 
 THRESHOLD = float(os.environ.get("THRESHOLD", "25"))
 HYSTERESIS = float(os.environ.get("HYSTERESIS", "0.5"))
@@ -15,8 +12,7 @@ WINDOW = int(os.environ.get("WINDOW", "5"))
 
 
 def init_context(context):
-    """Connect, and begin without any reading; each trigger's worker has a memory of its own."""
-    context.user_data.alerts = Alerts(os.environ["BROKER_URL"])
+    """Begin without any reading; each trigger's worker has a memory of its own."""
     context.user_data.windows = {}
     context.user_data.states = {}
 
@@ -35,8 +31,8 @@ def handler(context, event):
     before = memory.states.get(sensor, "normal")
     state = judge(before, average)
     if state != before:
-        memory.alerts.send(describe(sensor, state, average))
-    # Only now: an event that failed comes again, and must not count twice.
+        context.outputs.alerts.send(describe(sensor, state, average), now=True)
+    # Only now that it has arrived: an event that failed comes again, and must not count twice.
     memory.windows[sensor], memory.states[sensor] = window, state
     return state
 
@@ -58,7 +54,6 @@ def judge(state, average):
 
 
 def describe(sensor, state, average):
-    """Return an alert as JSON."""
+    """Return an alert."""
     time = datetime.now().astimezone().isoformat()
-    alert = {"sensor": sensor, "state": state, "average": round(average, 2), "threshold": THRESHOLD, "time": time}
-    return json.dumps(alert)
+    return {"sensor": sensor, "state": state, "average": round(average, 2), "threshold": THRESHOLD, "time": time}

@@ -1,7 +1,6 @@
 """The examples' own reasoning; what they do with a broker is tested on the real stack."""
 
 import importlib
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from stack.config.settings import Settings
 from stack.config.source import find_folder, load_function
 from stack.plan.function import plan_function
 from stack.plan.secret import find_wants
+from stack.processor.testing import invoke
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ("amqpconsume", "amqpevent", "mqttconsume", "mqttevent", "temperaturealert")
@@ -33,7 +33,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType
         return importlib.import_module("main")
 
     yield load
-    for name in {"main", "alerts", "feedback"} & (set(sys.modules) - before):
+    for name in {"main"} & (set(sys.modules) - before):
         del sys.modules[name]
 
 
@@ -54,6 +54,13 @@ def test_amqpconsume_listens_where_the_tutorials_device_sends() -> None:
     assert (attributes.exchange_name, attributes.queue_name) == ("iot/sensors", "iot/sensors")
     assert attributes.topics == ["temperature"]
     assert not attributes.durable_exchange
+
+
+@pytest.mark.parametrize("name", ["amqpconsume", "mqttconsume"])
+def test_a_line_of_feedback_names_the_reading(name: str, load: Callable[[str], ModuleType]) -> None:
+    result = invoke(load(name).handler, body=b"21.5", headers={"reading": "r-1"})
+    assert result.outputs.logs == [f"Invoked Function {name} on 21.5"]
+    assert result.outputs.logs.messages[0].correlation_id == "r-1"
 
 
 @pytest.mark.parametrize("name", ["amqpevent", "mqttevent"])
@@ -94,18 +101,19 @@ class Desk:
         self.alerts: list[dict[str, Any]] = []
         self.is_away = False
 
-    def send(self, text: str) -> None:
+    def send(self, alert: dict[str, Any], *, now: bool) -> None:
+        assert now, "the memory is changed once it has arrived"
         if self.is_away:
             raise ConnectionError
-        self.alerts.append(json.loads(text))
+        self.alerts.append(alert)
 
 
 @pytest.fixture
 def alert(load: Callable[[str], ModuleType]) -> tuple[Callable[..., Any], Desk]:
     module, services = load("temperaturealert"), Desk()
     logger = SimpleNamespace(warn_with=lambda message, **fields: logging.getLogger("test").info(message))
-    memory = SimpleNamespace(alerts=services, windows={}, states={})
-    context = SimpleNamespace(user_data=memory, logger=logger)
+    memory = SimpleNamespace(windows={}, states={})
+    context = SimpleNamespace(user_data=memory, logger=logger, outputs=SimpleNamespace(alerts=services))
 
     def feed(body: bytes, sensor: str = "s") -> Any:
         return module.handler(context, Event(body=body, headers={"sensor": sensor}, path="iot/sensors/temperature"))

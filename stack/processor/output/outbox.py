@@ -78,7 +78,7 @@ class Outbox:
 
     def __init__(self, outputs: "OutputSet", cause: Cause) -> None:
         self._outputs = outputs
-        self._cause = cause
+        self.cause = cause
         self.messages: list[OutputMessage] = []
         self.is_open = True
         self.left = 0
@@ -110,9 +110,9 @@ class Outbox:
         address = target.address.fill(key, values or {})
         content, known_type = encode_body(body)
         given = {str(header): _to_text(value) for header, value in headers.items()} if headers else {}
-        common = self._cause.describe(outputs.function)
-        correlation = self._cause.correlation_id if correlation_id is None else str(correlation_id)
-        message_id = self._cause.next_id(name)
+        common = self.cause.describe(outputs.function)
+        correlation = self.cause.correlation_id if correlation_id is None else str(correlation_id)
+        message_id = self.cause.next_id(name)
         message = OutputMessage(
             name, content, content_type or known_type, address, {**common, **given}, message_id, correlation
         )
@@ -176,20 +176,22 @@ class Output:
         headers: Mapping[str, object] | None = None,
         *,
         correlation_id: str | None = None,
+        now: bool = False,
         **placeholders: object,
     ) -> None:
         """Send a message once the handler has returned without an error; outside of an event at once.
 
-        The body is bytes, a text, or anything that JSON has. `key` is a routing key in the place of the output's.
+        The body is bytes, a text, or anything that JSON has. `key` is a routing key in the place of the output's. With
+        `now` it is sent at once, and has arrived when this returns, whatever becomes of the event.
 
         Raises:
             TypeError: the body is nothing that JSON has, or the output's placeholders are others.
             OutputError: it was to be sent at once, and could not.
         """
         outbox = current_outbox()
-        target = outbox or Outbox(self._outputs, Cause(""))
+        target = outbox if outbox and not now else Outbox(self._outputs, outbox.cause if outbox else Cause(""))
         target.add(self._name, body, key, headers, correlation_id=correlation_id, values=placeholders)
-        if not outbox:
+        if target is not outbox:
             self._outputs.send_now(target)
 
 

@@ -158,6 +158,20 @@ def test_the_answer_goes_to_the_output_of_onsuccess() -> None:
     assert (message.content, message.address, message.content_type) == ({"n": 1}, "high", "application/json")
 
 
+def test_what_is_sent_now_has_arrived_whatever_becomes_of_the_event() -> None:
+    def handler(context: Any, event: Any) -> None:
+        context.outputs.logs.send("later")
+        context.outputs.logs.send("now", now=True)
+        raise ValueError("as asked")
+
+    bench = Bench(handler)
+    bench.handle("a")
+    (message,) = bench.sender.sent
+    bench.handle("a")
+    again = bench.sender.sent[-1]
+    assert message.body == b"now" and again.message_id == message.message_id
+
+
 def test_what_is_sent_outside_of_an_event_leaves_at_once() -> None:
     bench = Bench(send, can_wait=False)
     bench.context.outputs.logs.send("before")
