@@ -19,6 +19,8 @@ from stack import console
 from stack.bench.program import Program, run_command, run_program, time_line
 from stack.bench.rows import Figures, Rounds, Scale, order_rounds
 from stack.config.settings import FILE, Settings, load_settings
+from stack.config.trigger.base import QUORUM
+from stack.contract import BROKER_URL
 from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.docker.stack import Stack
@@ -59,6 +61,7 @@ def make_references(folder: Path) -> Path:
     return python
 
 
+_PRIVATE = 0o600
 _PORTS = ("amqp", "mqtt", "management", "metrics", "gateway", "dashboard")
 # Where Python is told to keep nothing, a program that has changed would be compiled by each task that is timed.
 _KEEPS_COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
@@ -152,15 +155,18 @@ Trigger = dict[str, Any]
 
 @dataclass(frozen=True)
 class FunctionSpec:
-    """What is deployed: a handler of templates/bench/handlers.py and its triggers."""
+    """What is deployed: a handler of templates/bench/handlers.py, its triggers, and the queue of its output `reply`."""
 
     handler: str
     triggers: Mapping[str, Trigger]
+    reply: str = ""
 
     def render(self) -> bytes:
         """Return processor.yaml."""
         spec: dict[str, Any] = {"handler": f"handlers:{self.handler}", "triggers": dict(self.triggers)}
         spec["loggerSinks"] = [{"level": "warn"}]
+        if self.reply:
+            spec["outputs"] = {"reply": {"kind": "rabbit-mq", "queue": self.reply, "queueType": QUORUM}}
         return yaml.safe_dump({"metadata": {"name": "bench"}, "spec": spec}).encode()
 
 
@@ -179,6 +185,8 @@ def run_processor(env: BenchEnv, name: str, function: FunctionSpec, **environmen
     """Run a function for the length of the block, once it is ready."""
     config = env.scratch / f"{name}.yaml"
     write_file(config, function.render())
+    if function.reply:
+        write_file(env.scratch / BROKER_URL, env.broker.amqp_url.encode(), _PRIVATE)
     health = find_port()
     command = [sys.executable, "-m", "stack.processor", "--config", str(config), "--secrets", str(env.scratch)]
     command += ["--folder", str(PROGRAMS), "--health-port", str(health)]

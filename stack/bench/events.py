@@ -123,6 +123,8 @@ class _Publisher:
 
 # Messages that may wait in a consumer; a function finds its own number.
 _PREFETCH = 500
+# MQTT, and a message for each message, are slower than AMQP: fewer messages give the same time.
+_SHARE = 2
 # Of the messages, how many are enough where each takes a millisecond.
 _SLOW_SHARE = 5
 _SLOW_SECONDS = 0.001
@@ -186,10 +188,40 @@ def _count_turns() -> int:
     return int(turns * _SLOW_SECONDS / used)
 
 
+def open_forward(env: BenchEnv, stack: ExitStack) -> Measurements:
+    """Compare a handler that sends each body on with a consumer that does, and acknowledges what is confirmed."""
+    return {
+        OWN: partial(_measure_forward, env, _forward_by_function),
+        "pika": partial(_measure_forward, env, _forward_by_pika),
+    }
+
+
+# Starts a subject that takes from the first queue, sends to the second, and counts.
+_ForwardStart = Callable[[BenchEnv, str, str, Count], AbstractContextManager[Program]]
+
+
+def _measure_forward(env: BenchEnv, start: _ForwardStart) -> Figures:
+    url, messages = env.broker.amqp_url, env.scale.messages // _SHARE
+    count = Count(env.scratch / "count")
+    with open_queue(url) as queue, open_queue(url) as reply:
+        publish(url, Route("", queue), messages)
+        with start(env, queue, reply, count) as program:
+            return {"rate": count.measure_rate(messages, program)}
+
+
+def _forward_by_function(env: BenchEnv, queue: str, reply: str, count: Count) -> AbstractContextManager[Program]:
+    function = FunctionSpec("forward", {"queue": amqp_trigger(env.broker.amqp_url, queue)}, reply)
+    return run_processor(env, "function", function, **count.environment)
+
+
+def _forward_by_pika(env: BenchEnv, queue: str, reply: str, count: Count) -> AbstractContextManager[Program]:
+    script = str(PROGRAMS / "pika_forwarder.py")
+    command = [sys.executable, script, env.broker.amqp_url, queue, str(_PREFETCH), reply]
+    return run_program(command, env.scratch / "pika_forward.log", **count.environment)
+
+
 # Where RabbitMQ looks for what MQTT clients subscribe to.
 _EXCHANGE = "amq.topic"
-# MQTT is slower than AMQP: fewer messages give the same time.
-_SHARE = 2
 
 # Starts a subscriber under a name that is its session's too.
 _MqttStart = Callable[[BenchEnv, str, Count], AbstractContextManager[Program]]
@@ -262,9 +294,10 @@ _RoundTripStart = Callable[[BenchEnv, str, str], AbstractContextManager[Program]
 
 
 def open_round_trip(env: BenchEnv, stack: ExitStack) -> Measurements:
-    """Compare a handler that publishes over a connection of its own with a consumer that publishes over its own."""
+    """Compare a handler that publishes over its own connection, or to an output, with a consumer that publishes."""
     return {
         OWN: partial(_measure_round_trip, env, _start_function_round_trip),
+        "output": partial(_measure_round_trip, env, _start_output_round_trip),
         "pika": partial(_measure_round_trip, env, _start_pika),
     }
 
@@ -282,6 +315,11 @@ def _start_function_round_trip(env: BenchEnv, queue: str, reply: str) -> Abstrac
     url = env.broker.amqp_url
     function = FunctionSpec("reply", {"queue": amqp_trigger(url, queue)})
     return run_processor(env, "function", function, BENCH_URL=url, BENCH_REPLY=reply)
+
+
+def _start_output_round_trip(env: BenchEnv, queue: str, reply: str) -> AbstractContextManager[Program]:
+    function = FunctionSpec("forward", {"queue": amqp_trigger(env.broker.amqp_url, queue)}, reply)
+    return run_processor(env, "function", function)
 
 
 def _start_pika(env: BenchEnv, queue: str, reply: str) -> AbstractContextManager[Program]:

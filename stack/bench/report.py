@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stack import console
 from stack.bench.environment import BenchEnv, OpenComparison, run_comparison
-from stack.bench.events import open_amqp, open_mqtt, open_round_trip, open_workers
+from stack.bench.events import open_amqp, open_forward, open_mqtt, open_round_trip, open_workers
 from stack.bench.requests import open_gateway, open_http, open_list, open_pages
 from stack.bench.rows import (
     COLUMNS,
@@ -34,6 +34,7 @@ _COMPARISONS: dict[str, OpenComparison] = {
     "http": open_http,
     "gateway": open_gateway,
     "round-trip": open_round_trip,
+    "forward": open_forward,
     "mqtt": open_mqtt,
     "memory": open_memory,
     "start": open_start,

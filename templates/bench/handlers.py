@@ -37,6 +37,13 @@ def echo(context, event):
     return event.body
 
 
+def forward(context, event):
+    """Send the body to the output, and count where that is asked for."""
+    context.outputs.reply.send(event.body)
+    if "BENCH_COUNTER" in os.environ:
+        context.user_data.counts[context.user_data.slot] += 1
+
+
 def reply(context, event):
     """Publish the body to the reply queue."""
     context.user_data.channel.basic_publish("", context.user_data.reply, event.body)

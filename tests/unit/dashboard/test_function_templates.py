@@ -39,6 +39,7 @@ def test_gallery_is_filtered_by_a_text(client: Client) -> None:
     assert list(client.send("GET", PATH, X_Nuclio_Filter_Contains="rabbit-mq").json) == [
         "amqp",
         "amqpconsume",
+        "mqttconsume",
         "temperaturealert",
     ]
     assert client.send("GET", PATH, X_Nuclio_Filter_Contains="nothing like it").json == {}

@@ -9,6 +9,8 @@ from time import monotonic
 
 # Seconds of work, and bytes, that may wait in a worker; the most messages, beyond which nothing gets faster.
 _WORK, _BYTES, _MOST = 0.05, 64 * 1024 * 1024, 500
+# How much of the mean time of settling the latest one is.
+_WEIGHT = 1 / 64
 # A mean is taken of this many events or seconds, whichever is first. The first one is taken of fewer events: a quorum
 # queue writes each acknowledgement to the disk before it delivers to a worker that asked for one message only.
 _EVENTS, _FIRST_EVENTS, _SECONDS = 64, 4, 0.05
@@ -33,6 +35,7 @@ class Prefetch:
         self._total = (0, 0.0, 0)
         self._seen = self._total
         self._changes, self._changed = 0, 0.0
+        self._settling = 0.0
 
     def begin(self) -> None:
         """Note that an event begins."""
@@ -42,6 +45,10 @@ class Prefetch:
         """Note that the event, whose body has that many bytes, has ended."""
         events, seconds, bytes_ = self._total
         self._total = (events + 1, seconds + monotonic() - self._began, bytes_ + size)
+
+    def note_settling(self, seconds: float) -> None:
+        """Note for how long an event that had ended waited until what its handler sent had arrived."""
+        self._settling += (seconds - self._settling) * (_WEIGHT if self._settling else 1.0)
 
     def lower(self, size: int) -> None:
         """Ask for fewer messages at once, for now, since they are larger than those before: of that many bytes."""
@@ -54,7 +61,8 @@ class Prefetch:
         if self.count == self._fixed or (events < enough and seconds < _SECONDS) or not events or self._is_resting:
             return False
         self._seen = self._total
-        by_time = _WORK / max(seconds / events, 1e-9)
+        # What only waits to be settled keeps no one from work.
+        by_time = (_WORK + self._settling) / max(seconds / events, 1e-9)
         by_size = _BYTES / max(bytes_ / events, 1)
         count = max(self._least, min(self._fixed or min(_MOST, int(by_time)), int(by_size)))
         if self._is_near(count):

@@ -87,7 +87,7 @@ class AmqpDelivery:
         "_began",
         "_fingerprint",
         "_is_again",
-        "_is_over",
+        "_left",
         "_session",
         "crash_fingerprint",
         "message",
@@ -100,7 +100,7 @@ class AmqpDelivery:
         self._is_again = is_again
         self._began = 0.0
         self._fingerprint = 0
-        self._is_over = False
+        self._left = 0.0
         self.tag = tag
         self.message = message
         self.crash_fingerprint = 0
@@ -153,15 +153,22 @@ class AmqpDelivery:
 
     def leave_handler(self) -> None:
         """Note that the handler is done with it, and may take the next, though its outcome is told only later."""
-        session, self._is_over = self._session, True
+        self._left = monotonic()
+        self._end()
+
+    def _settle(self, failure: Failure | None) -> None:
+        session = self._session
+        if self._left:
+            session.prefetch.note_settling(monotonic() - self._left)
+        else:
+            self._end()
+        session.outcomes.append((self, failure))
+
+    def _end(self) -> None:
+        session = self._session
         session.in_flight.release()
         session.prefetch.end(len(self.message.body))
         session.note_late(self.message, monotonic() - self._began)
-
-    def _settle(self, failure: Failure | None) -> None:
-        if not self._is_over:
-            self.leave_handler()
-        self._session.outcomes.append((self, failure))
 
 
 class Session:
