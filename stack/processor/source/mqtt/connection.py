@@ -52,6 +52,7 @@ class Connection:
         self._arrived = bytearray()
         # Of the next packet: where it begins, where what follows its head, and its end; zero while it is not all here.
         self._start = self._body = self._end = 0
+        self._is_over = False
         self._unsent = bytearray()
         self.fileno, self.setblocking = connection.fileno, connection.setblocking
 
@@ -69,6 +70,7 @@ class Connection:
             return self.has_packet()
         except OSError:
             pass
+        self._is_over = True
         if not self.has_packet():
             self._end = 0
         return True
@@ -86,7 +88,7 @@ class Connection:
                 return self._end <= len(arrived)
         else:
             # No packet has such a length; paho ends the connection.
-            self._body = self._end = self._start
+            self._end, self._is_over = 0, True
             return True
         return False
 
@@ -120,10 +122,14 @@ class Connection:
         )
 
     def recv(self, size: int) -> bytes:
-        """Return up to so many bytes, for paho; none at the end of the connection."""
-        if self._start == len(self._arrived):
+        """Return up to so many bytes of the packet that is left to paho; none at the end of the connection."""
+        end = len(self._arrived) if self._is_over else self._end
+        if self._start >= end:
+            if not self._is_over:
+                # paho would read on, and have a part of the next packet that is not all here.
+                raise BlockingIOError
             return self._connection.recv(size)
-        start, self._start = self._start, min(self._start + size, len(self._arrived))
+        start, self._start = self._start, min(self._start + size, end)
         return bytes(self._arrived[start : self._start])
 
     def acknowledge(self, mid: int) -> None:
