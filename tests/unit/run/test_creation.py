@@ -85,7 +85,7 @@ def test_a_document_makes_a_folder(workspace: Workspace) -> None:
 def test_the_tutorials_document_makes_a_folder(workspace: Workspace) -> None:
     (made,) = create_functions(workspace, CreationRequest(), _TUTORIAL, to_broker=False)
     assert set(made.files) == {"function.yaml", "main.js"}
-    assert (workspace.root / "functions/amqpconsume/main.js").read_text() == "var amqp="
+    assert (workspace.root / "functions/amqpconsume/main.js").read_text() == "var amqp"
 
 
 def test_a_document_for_another_runtime_is_refused_by_its_name(workspace: Workspace) -> None:
