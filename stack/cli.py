@@ -16,7 +16,6 @@ from invoke.parser import Argument
 from invoke.parser.parser import ParseMachine
 from invoke.util import helpline
 
-from stack.console import progress
 from stack.errors import StackError
 
 # What a shell says of a program that Ctrl-C ended.
@@ -183,8 +182,10 @@ def _is_debugging() -> bool:
 
 
 def _paint(message: str) -> str:
-    console = progress()
-    return f"\x1b[31m{message}\x1b[0m" if console.color_system and not console.no_color else message
+    """Return an error in red, where it is shown in colours; rich knows as much, and takes time to import."""
+    is_terminal = sys.stderr.isatty() or bool(os.environ.get("FORCE_COLOR"))
+    is_colored = not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
+    return f"\x1b[31m{message}\x1b[0m" if is_terminal and is_colored else message
 
 
 # What the collection's configuration keeps: the names of tasks by their group, and where those of developers are.

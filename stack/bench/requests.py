@@ -25,6 +25,7 @@ from stack.bench.program import Program, run_command, run_program
 from stack.bench.rows import OWN, Figures
 from stack.bench.start import run_container
 from stack.bench.tasks import fleet
+from stack.docker.driver import Driver
 from stack.errors import StackError
 from stack.plan import gateway
 from stack.plan.function import image_repository, service_name
@@ -149,7 +150,7 @@ def _find_addresses(env: BenchEnv) -> dict[str, str]:
 
 def _forget(env: BenchEnv) -> None:
     env.run_task("delete-function", _NAME, "--yes")
-    env.stack.engine.remove_images([f"{image_repository(_NAME)}:latest"])
+    Driver(env.stack.engine).remove_images([f"{image_repository(_NAME)}:latest"])
 
 
 _LISTED, _DEPLOYED, _PAGES = 100, 5, 100

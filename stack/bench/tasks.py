@@ -16,6 +16,7 @@ from stack.bench.program import run_command
 from stack.bench.rows import OWN, Figures
 from stack.config.value import memory_bytes
 from stack.contract import HEALTH_PORT, HTTP_PORT
+from stack.docker.driver import Driver
 from stack.errors import StackError
 from stack.plan.function import image_repository, service_name
 from stack.run.image import revision_repository
@@ -146,7 +147,7 @@ def _forget_fleet(env: BenchEnv, folders: list[Path]) -> None:
     own = revision_repository(engine.project)
     names = [image_repository(folder.name) for folder in folders] + [f"{own}:{folder.name}.*" for folder in folders]
     repositories = [f"--filter=reference={name}" for name in names]
-    engine.remove_images(run_command(["docker", "image", "ls", "--format", _NAME_FLEET, *repositories]).split())
+    Driver(engine).remove_images(run_command(["docker", "image", "ls", "--format", _NAME_FLEET, *repositories]).split())
     for folder in folders:
         (state / "functions" / f"{folder.name}.json").unlink(missing_ok=True)
         for parent in (folder.parent, state / "revisions"):

@@ -13,11 +13,9 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import IO
 
-from python_on_whales.exceptions import DockerException
-
 from stack import console
 from stack.config.settings import ImageSource, Settings
-from stack.docker.client import docker_api, docker_cli, explained
+from stack.docker.client import docker_api, explained
 from stack.docker.engine import Engine
 from stack.errors import BuildError, EngineError, HostError
 from stack.plan.image import Archive, BaseImages
@@ -72,8 +70,8 @@ def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageS
     known, _, of_name = try_read_word(memory).partition(" ")
     if of_name == name and known in (ImageSource.REGISTRY, ImageSource.DEBIAN):
         return ImageSource(known)
-    engine.check()
-    answers = engine.has_image(name) or _answers(engine, name)
+    engine.check_engine()
+    answers = engine.has_image(name) or _answers(name)
     source = ImageSource.REGISTRY if answers else ImageSource.DEBIAN
     if not answers:
         console.say(
@@ -84,14 +82,14 @@ def _resolve(workspace: Workspace, settings: Settings, engine: Engine) -> ImageS
     return source
 
 
-def _answers(engine: Engine, name: str) -> bool:
+def _answers(name: str) -> bool:
     """Ask the engine to pull an image; the first line of its answer tells that the registry has it."""
     answers = SimpleQueue[bool]()
 
     def pull() -> None:
-        with suppress(BuildError):
-            for line in engine.pull(name):
-                if "Pulling from" in line:
+        with suppress(EngineError), explained():
+            for step in docker_api().pull(name, stream=True, decode=True):
+                if "Pulling from" in step.get("status", ""):
                     answers.put(True)
         answers.put(False)
 
@@ -126,8 +124,8 @@ def make_base(archive: Archive, name: str) -> Iterator[str]:
             refusal = _import(maker.stdout, name)
         if maker.returncode or refusal:
             # What was imported is of a root filesystem that was cut short.
-            with suppress(DockerException):
-                docker_cli.image.remove(name)
+            with suppress(EngineError), explained():
+                docker_api().remove_image(name)
             log.seek(0)
             raise BuildError(
                 f"The base image could not be made. The log ends with:\n{log.read()[-_LOG_BYTES:]}{refusal}"

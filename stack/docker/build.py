@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from python_on_whales.exceptions import DockerException
 
-from stack.docker.client import PROVISION, docker_cli, follow_lines
+from stack.docker.client import PROVISION
+from stack.docker.driver import docker_cli, follow_lines
 from stack.errors import BuildError, EngineError
 from stack.state.host import PROXIES
 

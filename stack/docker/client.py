@@ -1,30 +1,23 @@
-"""The two clients of Docker: python-on-whales drives it, and docker-py reads.
+"""What reads Docker: docker-py, which asks the engine for lists, logs and streams of bytes; driver.py changes things.
 
-python-on-whales runs the command docker, a process for each question, and keeps what is streamed in memory: so lists,
-logs and streams of bytes are docker-py's, which asks the engine. Both go where the command goes: to DOCKER_HOST, or to
-Docker's context.
+Both go where the command docker goes: to DOCKER_HOST, or to Docker's context.
 """
 
 import os
 import re
 import shutil
 import struct
-import sys
-from collections import deque
+import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 
 import docker
-import psutil
 from docker.errors import APIError
 from docker.errors import DockerException as ReadingError
-from python_on_whales import ClientNotFoundError, DockerClient
-from python_on_whales.client_config import ParsingError
-from python_on_whales.exceptions import DockerException
 from requests import RequestException, Response
 
-from stack.errors import BuildError, EngineError
+from stack.errors import EngineError
 
 PROVISION = "Type `./bootstrap provision`, which installs what is missing and starts the engine."
 
@@ -73,14 +66,10 @@ def _tell_place(message: str) -> str:
     )
 
 
-# An engine keeps a trace of each build that its client traces, a quarter of its time where many are built together.
-os.environ.setdefault("OTEL_TRACES_SAMPLER", "always_off")
 # A busy engine is waited for.
 _TIMEOUT_SECONDS = 300
 # What another engine, or none, may be found by.
 _WHERE = ("PATH", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG")
-
-docker_cli = DockerClient()
 
 
 def docker_api() -> docker.APIClient:
@@ -88,7 +77,7 @@ def docker_api() -> docker.APIClient:
 
     Raises:
         docker.errors.DockerException: the engine does not answer.
-        ClientNotFoundError: there is no command docker, without which nothing else works.
+        EngineError: there is no command docker, without which nothing else works.
     """
     return _connect(tuple(os.environ.get(name, "") for name in _WHERE))
 
@@ -96,32 +85,25 @@ def docker_api() -> docker.APIClient:
 @cache
 def _connect(_: tuple[str, ...]) -> docker.APIClient:
     if shutil.which("docker") is None:
-        raise ClientNotFoundError
+        raise EngineError(f"Docker is not installed. {PROVISION}")
     return docker.from_env(timeout=_TIMEOUT_SECONDS, use_ssh_client=True).api
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn what either client raises into a message that says what to do next.
+    """Turn what docker-py raises into a message that says what to do next.
 
     Raises:
-        EngineError: Docker refused, does not answer, or is not installed.
+        EngineError: Docker refused, or does not answer.
     """
     try:
         yield
-    except ClientNotFoundError as error:
-        raise EngineError(f"Docker is not installed. {PROVISION}") from error
-    except DockerException as error:
-        raise EngineError(explain(error.stderr or "")) from error
-    except ParsingError as error:
-        raise EngineError(f"Docker's answer is not understood: {error}") from error
     except APIError as error:
         raise EngineError(explain(error.explanation or str(error))) from error
     except (ReadingError, RequestException) as error:
         # The command says better than a connection why there is no answer.
-        with explained():
-            docker_cli.version()
-        raise EngineError(explain(str(error))) from error
+        asked = subprocess.run(["docker", "version"], capture_output=True, text=True, check=False)
+        raise EngineError(explain(asked.stderr if asked.returncode else str(error))) from error
 
 
 def execute(container: str, *command: str) -> str:
@@ -133,57 +115,7 @@ def execute(container: str, *command: str) -> str:
     return b"".join(stream_output(container, *command)).decode(errors="replace")
 
 
-def end_commands() -> None:
-    """Have the commands of Docker that this task has started end: python-on-whales leaves them to themselves."""
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if child.name().startswith("docker"):
-                child.terminate()
-
-
-_LOG_LINES = 20
-
-
-def follow_lines(lines: Iterable[str], failure: str) -> Iterator[str]:
-    """Yield the lines of a command; it ends if its reader does.
-
-    Raises:
-        BuildError: it failed; the message is `failure` and the last lines.
-    """
-    last: deque[str] = deque(maxlen=_LOG_LINES)
-    try:
-        for line in lines:
-            last.append(line.rstrip())
-            yield last[-1]
-    except DockerException as error:
-        text = "\n".join(f"  {line}" for line in last)
-        raise BuildError(f"{failure}. The log ends with:\n{text}") from error
-    except BaseException:
-        end_commands()
-        raise
-
-
-# Compose 2.26 erases a terminal's line before each line of a log, also in a pipe.
-_ERASE = "\x1b[2K"
-
-
-def print_lines(lines: Iterable[tuple[str, bytes]]) -> int:
-    """Print what a command prints, as it comes; return the exit status, which is 0 if the reader had enough."""
-    try:
-        for _, line in lines:
-            print(line.decode(errors="replace").removeprefix(_ERASE), end="", flush=True)
-    except DockerException as error:
-        return error.return_code
-    except (KeyboardInterrupt, BrokenPipeError) as end:
-        end_commands()
-        if isinstance(end, BrokenPipeError):
-            # Python would complain of the lost pipe once more at its own end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
 MINIMUM_ENGINE = (25, 0)
-MINIMUM_COMPOSE = (2, 20)
 
 
 def require_version(name: str, version: str, minimum: tuple[int, int]) -> None:

@@ -1,41 +1,22 @@
 """Docker, for one Compose file and project."""
 
-import os
-import re
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from docker.errors import NotFound
-from python_on_whales import DockerClient
-from python_on_whales.exceptions import DockerException
 
-from stack.docker.client import (
-    MINIMUM_COMPOSE,
-    MINIMUM_ENGINE,
-    docker_api,
-    docker_cli,
-    execute,
-    explain,
-    explained,
-    follow_lines,
-    print_lines,
-    require_version,
-)
+from stack.docker.client import MINIMUM_ENGINE, docker_api, execute, explained, require_version
 from stack.docker.container import NEVER_RAN, PROJECT_LABEL, Container, confirm, read_container
 from stack.errors import EngineError, HostError
 from stack.plan.gateway import network_name
-from stack.state.lock import compose_lock
 from stack.state.workspace import list_files, make_folder, write_file
 
 _LOG_LINES = 20
-# What Docker says of a container that there is no need to remove.
-_GOING = re.compile(r"No such container|removal of container \S+ is already in progress")
 
 
 @dataclass(frozen=True)
@@ -44,15 +25,6 @@ class Engine:
 
     project: str
     compose_file: Path
-
-    def check(self) -> None:
-        """Make sure that Docker can do what is needed to change the stack.
-
-        Raises:
-            EngineError: Docker or Compose is missing, too old, not running, or not permitted.
-        """
-        self.check_engine()
-        require_version("Docker Compose", _find_compose_version(), MINIMUM_COMPOSE)
 
     def check_engine(self) -> None:
         """Make sure that the engine can tell what runs; Compose takes no part in that.
@@ -118,105 +90,6 @@ class Engine:
         """Return the id of every image on this machine, by each of its names with a tag."""
         with explained():
             return {name: one["Id"] for one in docker_api().images() for name in one.get("RepoTags") or ()}
-
-    def tag(self, image: str, name: str) -> None:
-        """Give an image another name, which has a tag."""
-        with explained():
-            docker_cli.image.tag(image, name)
-
-    def remove_images(self, images: Sequence[str]) -> None:
-        """Remove names of images; what still has another name stays."""
-        with suppress(DockerException):
-            docker_cli.image.remove(list(images))
-
-    def pull(self, image: str) -> Iterator[str]:
-        """Pull an image and yield the lines of the log.
-
-        Raises:
-            BuildError: it failed.
-        """
-        lines = cast(Iterable[tuple[str, bytes]], docker_cli.image.pull(image, stream_logs=True))
-        yield from follow_lines(
-            (line.decode(errors="replace") for _, line in lines), f"The image {image} could not be pulled"
-        )
-
-    def save(self, image: str, file: Path) -> None:
-        """Write an image into a tar.
-
-        Raises:
-            EngineError: there is no such image, or no room for it.
-        """
-        with explained():
-            docker_cli.image.save(image, file)
-
-    def load(self, file: Path) -> None:
-        """Read the images of a tar.
-
-        Raises:
-            EngineError: it holds none.
-        """
-        with explained():
-            docker_cli.image.load(file, quiet=True)
-
-    def up(self, services: Sequence[str], *, scales: Mapping[str, int] | None = None, file: Path | None = None) -> None:
-        """Create and start services of the rendered file, or of another; with scales older containers go on.
-
-        Raises:
-            EngineError: Compose refused.
-        """
-        with explained():
-            self._compose(file).compose.up(
-                list(services),
-                detach=True,
-                quiet=True,
-                scales=dict(scales or {}),
-                recreate=not scales,
-                no_build=True,
-                pull="never",
-            )
-
-    def down(self, *, volumes: bool) -> None:
-        """Stop and remove everything of the project."""
-        with explained():
-            self._compose().compose.down(remove_orphans=True, volumes=volumes, quiet=True)
-
-    def follow_logs(self, services: Sequence[str], *, follow: bool) -> int:
-        """Print the logs of services as they are; return the exit status, which is 0 if the reader had enough."""
-        if sys.stdout.isatty():
-            # Compose itself writes into a pipe, and leaves colors out there.
-            os.environ.setdefault("COMPOSE_ANSI", "always")
-        client = DockerClient(compose_files=[self.compose_file], compose_project_name=self.project)
-        return print_lines(client.compose.logs(list(services), follow=follow, stream=True))
-
-    def _compose(self, file: Path | None = None) -> DockerClient:
-        """Return a client of Compose whose commands hold a lock: others wait for what a killed task leaves."""
-        lock = compose_lock(self.compose_file.parent / "state")
-        make_folder(lock.parent)
-        return DockerClient(
-            client_call=["flock", "--shared", "--no-fork", str(lock), "docker"],
-            compose_files=[file or self.compose_file],
-            compose_project_name=self.project,
-        )
-
-    def halt(self, containers: Sequence[Container]) -> None:
-        """Stop containers, each within its own grace period, and keep them."""
-        with suppress(DockerException):
-            docker_cli.container.stop([one.id for one in containers])
-
-    def stop(self, containers: Sequence[Container]) -> None:
-        """Stop containers, each within its own grace period, and remove them; what functions said last is kept.
-
-        Raises:
-            EngineError: one could not be removed; one that is gone already, or that somebody removes, is no failure.
-        """
-        names = [one.id for one in containers]
-        self.halt(containers)
-        self.keep_logs(containers)
-        try:
-            docker_cli.container.remove(names, force=True)
-        except DockerException as error:
-            if any(not _GOING.search(line) for line in (error.stderr or "").splitlines()):
-                raise EngineError(explain(error.stderr or "")) from error
 
     def signal(self, container: Container, name: str) -> None:
         """Send a signal to a container's first process, by its own shell.
@@ -296,11 +169,3 @@ def _inspect_images(names: Iterable[str]) -> dict[str, dict[str, Any]]:
         with explained(), suppress(NotFound):
             found[name] = docker_api().inspect_image(name)
     return found
-
-
-def _find_compose_version() -> str:
-    """Return the version of Compose; nothing if it is not installed."""
-    try:
-        return docker_cli.compose.version()
-    except DockerException:
-        return ""

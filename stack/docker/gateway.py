@@ -10,6 +10,7 @@ from typing import NamedTuple
 from stack import console
 from stack.config.settings import Settings
 from stack.docker.container import Container, ask
+from stack.docker.driver import Driver
 from stack.docker.engine import Engine
 from stack.plan.gateway import (
     CONTROL,
@@ -129,7 +130,7 @@ class Handover:
         try:
             self._wait_until_known(services, older)
         finally:
-            stopping = pool.submit(self.engine.stop, older)
+            stopping = pool.submit(Driver(self.engine).stop, older)
             pool.shutdown(wait=False)
         self.wait_until_gone(find_endpoints(older), stopping)
         return stopping

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -14,9 +13,8 @@ from stack import console
 from stack.config.build import split_flags
 from stack.docker.base_image import make_base
 from stack.docker.build import Build, build_image, build_images
-from stack.docker.client import end_commands
+from stack.docker.driver import Driver, end_commands
 from stack.docker.engine import Engine
-from stack.docker.stack import Stack
 from stack.errors import BuildError, StackError
 from stack.plan import image
 from stack.plan.base_image import Kind
@@ -24,7 +22,7 @@ from stack.plan.code_entry import runs_as_is
 from stack.plan.function import FunctionPlan
 from stack.plan.hints import advise
 from stack.plan.host_access import check_host_access
-from stack.plan.image import digest, haproxy_base, python_base, rabbitmq_base
+from stack.plan.image import digest
 from stack.plan.render import (
     Inputs,
     control_image,
@@ -193,7 +191,7 @@ class Builder:
         """
         try:
             if runs_as_is(plan.function):
-                yield from self.engine.pull(name)
+                yield from Driver(self.engine).pull(name)
                 return
             with self.prepared(plan, name) as build:
                 yield from build_image(build)
@@ -232,11 +230,11 @@ class Builder:
     def _make_server(self, name: str, folder: str) -> Iterator[str]:
         """Make the image of the broker or the gateway, whose recipe is in a folder, or pull the registry's."""
         if self.inputs.base_images.is_registry:
-            return self.engine.pull(name)
+            return Driver(self.engine).pull(name)
         return build_image(self._plan_build(folder, name))
 
     def _make_dashboard(self, name: str) -> Iterator[str]:
-        return self.engine.pull(name) if is_nuclio(self.inputs.settings) else self._make_control(name)
+        return Driver(self.engine).pull(name) if is_nuclio(self.inputs.settings) else self._make_control(name)
 
     def _make_control(self, name: str) -> Iterator[str]:
         return build_image(self._plan_build("control", name, LIBRARIES.parent))
@@ -279,25 +277,3 @@ def build_all(jobs: Sequence[Callable[[], object]]) -> None:
             raise
     for job in running:
         job.result()
-
-
-# From then on `status` says what to do about it, and `upgrade` does it.
-OLD_DAYS = 30
-# Images that are built reproducibly tell a time long ago, or none.
-_EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-def find_age(stack: Stack) -> int | None:
-    """Return the days since the oldest of the stack's base images was made; nothing if none is here or tells it."""
-    inputs, settings, base_images = stack.bare_inputs, stack.settings, stack.base_images
-    bases = {base(settings, base_images) for base in (python_base, rabbitmq_base, haproxy_base)}
-    names = bases | {rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs)}
-    times = [one for one in stack.engine.image_times(names).values() if one > _EARLIEST]
-    return (datetime.now(UTC) - min(times)).days if times else None
-
-
-def describe_age(days: int) -> str:
-    """Say how old the base images are, and what to do if they are old."""
-    when = "today" if not days else "yesterday" if days == 1 else f"{days} days ago"
-    advice = " `invoke upgrade` makes them again, of what is there now." if days >= OLD_DAYS else ""
-    return f"The base images were made {when}.{advice}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
@@ -21,8 +22,18 @@ from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.function_check import find_loopback
 from stack.plan.gateway import check_login, find_open_ports
 from stack.plan.host_access import check_host_access
-from stack.plan.image import BaseImages
-from stack.plan.render import ACCOUNTS, COMPOSE, Inputs, function_image, render_function, used_secrets
+from stack.plan.image import BaseImages, haproxy_base, python_base, rabbitmq_base
+from stack.plan.render import (
+    ACCOUNTS,
+    COMPOSE,
+    Inputs,
+    function_image,
+    gateway_image,
+    processor_image,
+    rabbitmq_image,
+    render_function,
+    used_secrets,
+)
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, plan_service
 from stack.state.access import Access, has_gateway_login, load_access, load_gateway_login
@@ -269,3 +280,25 @@ def warn_refused(stack: Stack) -> None:
     """Tell of each deployed function that does not run because stack.yaml does not allow what it asks for."""
     for name, error in stack.refused.items():
         warn_once(f"{name} is deployed and is not started until stack.yaml allows it.\n{error}")
+
+
+# From then on `status` says what to do about it, and `upgrade` does it.
+OLD_DAYS = 30
+# Images that are built reproducibly tell a time long ago, or none.
+_EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def find_age(stack: Stack) -> int | None:
+    """Return the days since the oldest of the stack's base images was made; nothing if none is here or tells it."""
+    inputs, settings, base_images = stack.bare_inputs, stack.settings, stack.base_images
+    bases = {base(settings, base_images) for base in (python_base, rabbitmq_base, haproxy_base)}
+    names = bases | {rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs)}
+    times = [one for one in stack.engine.image_times(names).values() if one > _EARLIEST]
+    return (datetime.now(UTC) - min(times)).days if times else None
+
+
+def describe_age(days: int) -> str:
+    """Say how old the base images are, and what to do if they are old."""
+    when = "today" if not days else "yesterday" if days == 1 else f"{days} days ago"
+    advice = " `invoke upgrade` makes them again, of what is there now." if days >= OLD_DAYS else ""
+    return f"The base images were made {when}.{advice}"

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from python_on_whales.exceptions import DockerException, NoSuchVolume
 
-from stack.docker.client import docker_api, docker_cli, execute, explained
+from stack.docker.client import docker_api, execute
 from stack.docker.container import PROJECT_LABEL
+from stack.docker.driver import docker_cli, explained
 from stack.errors import EngineError
 from stack.state.workspace import PROGRAM
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from stack import console
 from stack.config.source import find_folder, function_folders
 from stack.docker.container import Container
+from stack.docker.driver import Driver
 from stack.docker.gateway import Handover, open_handover
 from stack.docker.image import Builder
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored
@@ -105,7 +106,7 @@ def _locked(stack: Stack, names: Sequence[str]) -> Iterator[None]:
         for name in sorted(names):
             locks.enter_context(lock(stack.workspace, f"function-{name}"))
         # What Docker lacks is told before anything else that is missing.
-        stack.engine.check()
+        Driver(stack.engine).check()
         yield
 
 

@@ -14,6 +14,7 @@ from stack.config.build import CodeEntryAttributes
 from stack.config.function import FunctionConfig, check_name
 from stack.config.settings import Settings
 from stack.docker.container import shorten
+from stack.docker.driver import Driver
 from stack.docker.stack import Stack, open_stack
 from stack.errors import FunctionError
 from stack.plan.code_entry import runs_as_is
@@ -91,7 +92,7 @@ def build_and_tell(name: str, output: str) -> None:
         StackError: the function is wrong, its image cannot be built, or the file cannot be written.
     """
     stack = open_stack()
-    stack.engine.check()
+    Driver(stack.engine).check()
     with lock(stack.workspace, f"function-{name}"):
         plan, image = build_functions(stack, [name])[name]
     console.show(image)
@@ -114,9 +115,9 @@ def deploy_bundle(path: str, *, message: str = "") -> tuple[FunctionStatus, ...]
     deployment = _read(file)
     stack = open_stack(is_lenient=True)
     _check(file, deployment, stack.settings)
-    stack.engine.check()
+    Driver(stack.engine).check()
     with console.working(f"Loading {deployment.image}"):
-        stack.engine.load(file)
+        Driver(stack.engine).load(file)
     functions = deploy_built(stack, deployment, message or f"from {file.name}")
     return tuple(one for one in functions if one.name == deployment.name)
 
@@ -137,7 +138,7 @@ def _save(stack: Stack, plan: FunctionPlan, image: str, file: Path) -> None:
     content = deployment.model_dump_json(by_alias=True, exclude_unset=True).encode()
     partial = file.with_name(f".{file.name}.partial")
     try:
-        stack.engine.save(image, partial)
+        Driver(stack.engine).save(image, partial)
         member = tarfile.TarInfo(_MEMBER)
         member.size = len(content)
         with tarfile.open(partial, "a:") as bundle:

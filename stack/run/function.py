@@ -12,6 +12,7 @@ from stack import console
 from stack.config.function import FunctionConfig
 from stack.config.source import Function, find_folder, function_folders, load_function
 from stack.docker.container import Container
+from stack.docker.driver import Driver
 from stack.docker.image import Builder
 from stack.docker.stack import Stack, open_stack, warn_ignored
 from stack.errors import ConfigError, StackError
@@ -189,12 +190,12 @@ def delete_function(name: str) -> None:
         FunctionError: it is not deployed.
     """
     stack = open_stack(is_lenient=True)
-    stack.engine.check()
+    Driver(stack.engine).check()
     _find_traces(stack, name)
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, TREE), console.working(f"Removing {name}"):
         # A deploy may have ended meanwhile.
         containers, revisions = _find_traces(stack, name)
-        stack.engine.stop(containers)
+        Driver(stack.engine).stop(containers)
         forget_deployment(stack.workspace, name)
         forget_replicas(stack.workspace, name)
         forget_code(stack.workspace, name)

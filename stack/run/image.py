@@ -16,6 +16,7 @@ from pathlib import Path
 from stack import console
 from stack.config.value import WORD
 from stack.docker.container import shorten
+from stack.docker.driver import Driver
 from stack.docker.engine import Engine
 from stack.docker.stack import Stack
 from stack.plan.code_entry import runs_as_is
@@ -96,10 +97,10 @@ def keep_images(engine: Engine, images: Iterable[tuple[str, str]]) -> None:
     for mark, image in marks.items():
         here, kept = known.get(shorten(image)), known.get(mark)
         if here and here != kept:
-            engine.tag(image, mark)
+            Driver(engine).tag(image, mark)
         elif kept and not here:
             # Somebody has removed the usual name by hand, and the image is here still.
-            engine.tag(mark, image)
+            Driver(engine).tag(mark, image)
 
 
 def keep_new(engine: Engine, services: Sequence[Service]) -> None:
@@ -127,8 +128,8 @@ def _take_latest(engine: Engine, names: ImageNames, service: Service) -> None:
     if not names.may_take_latest(name, latest):
         console.note(f"{latest} is another project's image, or no function's, and stays; {name} is {service.image}.")
         return
-    engine.tag(service.image, latest)
-    engine.tag(service.image, latest_mark(engine.project, name))
+    Driver(engine).tag(service.image, latest)
+    Driver(engine).tag(service.image, latest_mark(engine.project, name))
 
 
 def release_images(engine: Engine, name: str, images: Collection[str], used: Collection[str]) -> None:
@@ -136,7 +137,7 @@ def release_images(engine: Engine, name: str, images: Collection[str], used: Col
     names = ImageNames(engine.project, engine.image_ids())
     marks = {revision_mark(engine.project, name, image) for image in images} & names.ids.keys()
     mine = [image for image in images if image not in used and not names.is_kept_by_another(image)]
-    engine.remove_images([*sorted(marks), *sorted(mine)])
+    Driver(engine).remove_images([*sorted(marks), *sorted(mine)])
 
 
 def release_function(engine: Engine, name: str, images: Collection[str], latest: Collection[str]) -> None:
@@ -144,7 +145,7 @@ def release_function(engine: Engine, name: str, images: Collection[str], latest:
     names = ImageNames(engine.project, engine.image_ids())
     given = [one for one in latest if shorten(one) in names.ids and names.may_take_latest(name, one)]
     mine = [image for image in images if not names.is_kept_by_another(image)]
-    engine.remove_images([*names.list_kept(name), *sorted(given), *sorted(mine)])
+    Driver(engine).remove_images([*names.list_kept(name), *sorted(given), *sorted(mine)])
 
 
 def note_attempt(workspace: Workspace, name: str, image: str) -> None:

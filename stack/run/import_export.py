@@ -15,6 +15,7 @@ from stack.config.function import FunctionConfig
 from stack.config.settings import Settings
 from stack.config.source import FILE, FOLDER, Function, find_folder, function_folders, load_function
 from stack.config.yaml_loader import parse_mapping, read_mapping
+from stack.docker.driver import Driver
 from stack.docker.stack import Stack, open_stack, warn_ignored
 from stack.errors import ConfigError, FunctionError, StackError
 from stack.plan.function_export import (
@@ -161,7 +162,7 @@ def remove_function(name: str) -> None:
         StackError: Docker refused.
     """
     stack = open_stack(is_lenient=True)
-    stack.engine.check()
+    Driver(stack.engine).check()
     if is_deployed(stack.workspace, name) or any(one.function == name for one in stack.engine.containers()):
         delete_function(name)
     with lock(stack.workspace, f"function-{name}"):

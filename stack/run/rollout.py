@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from stack.docker.container import Container, confirm
+from stack.docker.driver import Driver
 from stack.docker.readiness import find_timeout, watch_services
 from stack.docker.stack import Stack
 from stack.errors import EngineError
@@ -112,13 +113,13 @@ class Rollout:
         with uninterrupted():
             known = {one.id for one in self._before}
             new = [one for one in self._list_containers() if one.id not in known]
-            self.stack.engine.stop([one for one in new if one.service in _names(failed)])
+            Driver(self.stack.engine).stop([one for one in new if one.service in _names(failed)])
             # The broker forgets the accounts of functions that are not deployed otherwise.
             settle_accounts(self.stack, self._render_accounts(failed), self.stack.rendered_accounts)
             fresh = self.stack.reread()
             write_stack(fresh, fresh.inputs, own=[one.plan.name for one in failed])
             if made_way := self._find_in_the_way(failed):
-                self.stack.engine.up(sorted(made_way))
+                Driver(self.stack.engine).up(sorted(made_way))
 
     def find_older(self, services: Sequence[Service]) -> tuple[Container, ...]:
         """Return the containers whose place functions take, which still run."""
@@ -156,7 +157,7 @@ class Rollout:
     def _clear(self) -> None:
         """Remove older containers that are stopped, which Compose would start with the new."""
         lifeless = [one for one in self.find_older(self.pending) if one.is_stopped]
-        self.stack.engine.stop(lifeless)
+        Driver(self.stack.engine).stop(lifeless)
         self._before = tuple(one for one in self._before if one not in lifeless)
 
     def _prepare(self) -> None:
@@ -185,10 +186,10 @@ class Rollout:
         beside = [one for one in services if one.plan.service not in in_place]
         if beside:
             scales = {one.plan.service: self._count(one) + one.replicas for one in beside}
-            engine.up(sorted(scales), scales=scales, file=self.file)
+            Driver(engine).up(sorted(scales), scales=scales, file=self.file)
         if in_place:
             engine.keep_logs([one for one in self._before if one.service in in_place])
-            engine.up(sorted(in_place), file=self.file)
+            Driver(engine).up(sorted(in_place), file=self.file)
 
     def _find_in_the_way(self, services: Sequence[Service]) -> set[str]:
         """Return the services whose older container holds the port of this machine that the new one needs.

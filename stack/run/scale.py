@@ -15,6 +15,7 @@ from pathlib import Path
 from stack import console
 from stack.config.scaling import MOST_REPLICAS
 from stack.docker.container import Container
+from stack.docker.driver import Driver
 from stack.docker.gateway import Traffic, fetch_traffic
 from stack.docker.image import Builder
 from stack.docker.readiness import find_failures, find_timeout
@@ -44,7 +45,7 @@ def scale_function(name: str, text: str) -> None:
         raise FunctionError(f"{text!r} is no number of containers: invoke scale-function {name} 3.")
     replicas = int(text)
     stack = open_stack(is_lenient=True)
-    stack.engine.check()
+    Driver(stack.engine).check()
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, STACK, is_shared=True):
         stack = stack.reread()
         _check(stack, name, replicas)
@@ -85,7 +86,7 @@ def settle(stack: Stack, service: Service, replicas: int) -> str:
 
 def finish(stack: Stack, service: Service, step: Step) -> str:
     """Wait until the surplus has finished its events, or what was started is ready; return why it is not."""
-    stack.engine.stop(step.surplus)
+    Driver(stack.engine).stop(step.surplus)
     if not step.has_started:
         return ""
     return find_failures(stack.engine, [service.plan.service], find_timeout(service)).get(service.plan.service, "")
@@ -100,14 +101,14 @@ def begin(stack: Stack, service: Service, replicas: int) -> Step:
     name = service.plan.service
     found = [one for one in stack.engine.containers() if one.service == name]
     strange = [one for one in found if is_strange(one, service.image)]
-    stack.engine.stop(strange)
+    Driver(stack.engine).stop(strange)
     before = [one for one in found if one not in strange]
     surplus = _surplus(before, len(before) - replicas)
     if sum(not one.is_stopped for one in before) >= replicas:
         return Step(surplus)
     # These are stopped already; Compose would choose others.
-    stack.engine.stop(surplus)
-    stack.engine.up([name], scales={name: replicas})
+    Driver(stack.engine).stop(surplus)
+    Driver(stack.engine).up([name], scales={name: replicas})
     return Step(has_started=True)
 
 
@@ -184,9 +185,9 @@ def settle_scaler(stack: Stack) -> None:
         fresh = stack.reread()
         found = _find_scaler(fresh)
         if fresh.inputs.has_scaler and not found:
-            fresh.engine.up([SCALER])
+            Driver(fresh.engine).up([SCALER])
         elif found and not fresh.inputs.has_scaler:
-            fresh.engine.stop(found)
+            Driver(fresh.engine).stop(found)
 
 
 def _find_scaler(stack: Stack) -> list[Container]:

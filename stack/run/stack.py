@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from stack import console
+from stack.docker.driver import Driver
 from stack.docker.gateway import settle_gateway
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
 from stack.docker.volume import list_volumes, remove_volume
@@ -64,14 +65,14 @@ def take_down(*, volumes: bool) -> None:
         HostError: they are another workspace's.
     """
     stack = open_stack()
-    stack.engine.check()
+    Driver(stack.engine).check()
     check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
     with stack_lock(stack.workspace):
         if not stack.workspace.compose.is_file():
             write_stack(stack, stack.inputs)
         with console.working("Stopping"):
             stack.engine.keep_logs(stack.engine.listed())
-            stack.engine.down(volumes=volumes)
+            Driver(stack.engine).down(volumes=volumes)
             # Compose knows those of functions no more that are deleted.
             for one in list_volumes(stack.settings.project) if volumes else ():
                 remove_volume(one.name)
@@ -90,13 +91,13 @@ def print_logs(name: str, *, follow: bool, previous: bool = False) -> None:
     if previous:
         _print_previous(stack, name)
         return
-    stack.engine.check()
+    Driver(stack.engine).check()
     services = {container.service for container in stack.engine.containers()}
     chosen = [service for service in (name, f"function-{name}") if service in services] if name else []
     if not services or (name and not chosen):
         known = ", ".join(sorted(service.removeprefix("function-") for service in services)) or "nothing"
         raise FunctionError(f"There is no container of {name or 'this stack'}. What runs: {known}.")
-    if stack.engine.follow_logs(chosen, follow=follow):
+    if Driver(stack.engine).follow_logs(chosen, follow=follow):
         raise EngineError("Docker could not show the logs; the lines above say why.")
 
 

@@ -12,8 +12,7 @@ from stack.contract import HEALTH_PORT, HTTP_PORT
 from stack.docker.container import Container, ask
 from stack.docker.container import find_url as find_container_url
 from stack.docker.engine import Engine
-from stack.docker.image import describe_age, find_age
-from stack.docker.stack import Stack, open_stack, warn_refused
+from stack.docker.stack import Stack, describe_age, find_age, open_stack, warn_refused
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import count_dead_letters
 from stack.plan.gateway import SERVICE as GATEWAY

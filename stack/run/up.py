@@ -7,6 +7,7 @@ from functools import cached_property
 from stack import console
 from stack.config.source import function_folders
 from stack.docker.container import Container
+from stack.docker.driver import Driver
 from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.docker.readiness import START_GRACE_SECONDS, find_failures, wait_ready
@@ -56,16 +57,18 @@ class RollingRestart:
         """
         if not self.older:
             return
-        self.engine.stop([one for own in self.older.values() for one in own if not one.is_running])
+        Driver(self.engine).stop([one for own in self.older.values() for one in own if not one.is_running])
         running = {name: sum(one.is_running for one in own) for name, own in self.older.items()}
-        self.engine.up(sorted(running), scales={name: count + self.replicas[name] for name, count in running.items()})
+        Driver(self.engine).up(
+            sorted(running), scales={name: count + self.replicas[name] for name, count in running.items()}
+        )
 
     def finish(self, failed: Collection[str]) -> None:
         """Remove the older containers; of the services that failed the new ones, so that they run as before."""
         kept = self.older_ids
         new = [one for one in self.engine.containers() if one.service in self.older and one.id not in kept]
-        self.engine.stop([one for one in new if one.service in failed])
-        self.engine.stop([one for name, own in self.older.items() if name not in failed for one in own])
+        Driver(self.engine).stop([one for one in new if one.service in failed])
+        Driver(self.engine).stop([one for name, own in self.older.items() if name not in failed for one in own])
 
 
 def find_renewal(
@@ -196,7 +199,7 @@ def prepare_images() -> None:
 
 def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     """Find what is to be done, and write the rendered tree."""
-    stack.engine.check()
+    Driver(stack.engine).check()
     warn_ignored(one.plan.function for one in stack.undeployed)
     warn_refused(stack)
     is_new = not stack.workspace.compose.exists()
@@ -221,10 +224,10 @@ def _make_images(found: Survey) -> Survey:
 
 def _apply(found: Survey) -> None:
     with console.working("Starting " + _name_some(found.changing or found.wanted)):
-        found.stack.engine.stop(found.surplus)
+        Driver(found.stack.engine).stop(found.surplus)
         if in_place := [name for name in found.changing if name not in found.renewal.older]:
             found.stack.engine.keep_logs([one for one in found.containers if one.id in found.outdated])
-            found.stack.engine.up(in_place)
+            Driver(found.stack.engine).up(in_place)
         found.renewal.start()
 
 

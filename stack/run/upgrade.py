@@ -10,8 +10,9 @@ from stack import console
 from stack.docker.base_image import note_renewal
 from stack.docker.client import execute
 from stack.docker.container import Container
-from stack.docker.image import OLD_DAYS, Builder, find_age
-from stack.docker.stack import Stack, check_owner, open_stack
+from stack.docker.driver import Driver
+from stack.docker.image import Builder
+from stack.docker.stack import OLD_DAYS, Stack, check_owner, find_age, open_stack
 from stack.docker.volume import create_volume, helper, remove_volume
 from stack.errors import BrokerError, ConflictError, StackError
 from stack.plan.broker import SERVICE
@@ -61,7 +62,7 @@ def upgrade_and_print(*, rebuild: bool, dry_run: bool, yes: bool) -> None:
         StackError: there is no way from the data to the RabbitMQ that is to be; nothing was changed.
     """
     stack = open_stack()
-    stack.engine.check()
+    Driver(stack.engine).check()
     containers = stack.engine.listed()
     check_owner(stack.workspace, stack.settings.project, containers)
     upgrade = plan_upgrade(stack, containers, rebuild=rebuild)
@@ -116,7 +117,7 @@ def run_upgrade(stack: Stack, upgrade: Upgrade, containers: Sequence[Container])
     stack = bring_up(is_upgrade=True)
     if upgrade.renews and stack.base_images.is_registry:
         # Under the same names, of which Compose alone sees that they are other images.
-        stack.engine.up([SERVICE, GATEWAY])
+        Driver(stack.engine).up([SERVICE, GATEWAY])
     if upgrade.moved:
         _finish(stack, upgrade.moved, before)
     console.success("Done.")
@@ -130,7 +131,7 @@ def _pull(stack: Stack) -> None:
     if stack.base_images.is_registry:
         for base in {one(stack.settings, stack.base_images) for one in (python_base, rabbitmq_base, haproxy_base)}:
             with console.working(f"Pulling {base}") as work:
-                work.follow(stack.engine.pull(base))
+                work.follow(Driver(stack.engine).pull(base))
 
 
 def _prepare_broker(stack: Stack, containers: Sequence[Container]) -> set[str]:
@@ -147,7 +148,7 @@ def _prepare_broker(stack: Stack, containers: Sequence[Container]) -> set[str]:
             execute(broker.id, "rabbitmqctl", "enable_feature_flag", "all")
         queues = _list_queues(stack)
     with console.working("Stopping the older RabbitMQ"):
-        stack.engine.stop([broker])
+        Driver(stack.engine).stop([broker])
     return queues
 
 

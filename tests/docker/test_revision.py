@@ -14,6 +14,7 @@ from typing import Any
 import pika
 import pytest
 
+from stack.docker.driver import Driver
 from stack.docker.stack import open_stack
 from stack.state.workspace import Workspace as RunWorkspace
 from tests.docker.test_deploy import answer, ask
@@ -102,7 +103,7 @@ def test_container_that_is_gone_is_stopped(workspace: Workspace, author: Author)
     stack = open_stack(RunWorkspace(workspace.root))
     (container,) = [one for one in stack.engine.listed() if one.function == "gone"]
     workspace.docker("rm", "--force", container.id)
-    stack.engine.stop([container])
+    Driver(stack.engine).stop([container])
 
 
 def test_a_version_leaves_nothing_bound_that_the_next_does_not_want(workspace: Workspace, author: Author) -> None:

@@ -23,6 +23,7 @@ from stack import console
 from stack.config.settings import FILE, Ports, Settings
 from stack.config.source import FOLDER
 from stack.docker.client import save_images
+from stack.docker.driver import Driver
 from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack, check_owner, open_stack
 from stack.errors import BrokerError, ConflictError, HostError, StackError
@@ -128,7 +129,7 @@ def make_backup(request: BackupRequest) -> tuple[Path, Manifest, str]:
         StackError: something cannot be read or written; there is no file then.
     """
     stack = open_stack(is_lenient=True)
-    stack.engine.check()
+    Driver(stack.engine).check()
     check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
     path = choose_path(stack.settings.project, request)
     word = choose_passphrase(request.passphrase_file)
@@ -305,7 +306,7 @@ def verify_backup(path: Path, word: str) -> None:
             lines = [*_compare_files(stack.workspace, backup), *_compare_broker(stack, backup)]
         finally:
             with console.working("Removing the trial"):
-                stack.engine.down(volumes=True)
+                Driver(stack.engine).down(volumes=True)
     if lines:
         shown = "\n".join(f"  {line}" for line in lines[:_MOST_LINES])
         raise StackError(f"{path} was written, and does not restore as it should:\n{shown}")
@@ -356,7 +357,7 @@ def _compare_broker(stack: Stack, backup: Backup) -> list[str]:
         write_stack(stack, stack.inputs)
         with console.working("Starting RabbitMQ on trial"):
             # The gateway leads to the broker's management.
-            stack.engine.up([SERVICE, GATEWAY])
+            Driver(stack.engine).up([SERVICE, GATEWAY])
             wait_ready(stack.engine, [SERVICE, GATEWAY], _BROKER_SECONDS)
     broker = find_broker(stack)
     deadline = time.monotonic() + _FIGURES_SECONDS

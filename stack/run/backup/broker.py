@@ -14,8 +14,9 @@ from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from stack import console
-from stack.docker.client import docker_cli, execute, explained, stream_output, unpack
+from stack.docker.client import execute, stream_output, unpack
 from stack.docker.container import Container
+from stack.docker.driver import docker_cli, explained
 from stack.docker.stack import Stack
 from stack.docker.volume import (
     Volume,

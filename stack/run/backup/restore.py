@@ -12,6 +12,7 @@ from stack import console
 from stack.config.container import CLAIM_PREFIX
 from stack.config.settings import FILE, Settings, load_settings
 from stack.docker.client import load_images
+from stack.docker.driver import Driver
 from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.docker.stack import Stack
@@ -155,7 +156,7 @@ def restore_backup(workspace: Workspace, backup: Backup, request: RestoreRequest
                 (fresh / WORKSPACE / FILE).unlink(missing_ok=True)
             wanted = request.adapt(load_settings(workspace.root if request.keeps_settings else fresh / WORKSPACE))
             stack = Stack(workspace, wanted, Engine(wanted.project, workspace.compose), is_lenient=True)
-            stack.engine.check()
+            Driver(stack.engine).check()
             check_target(stack, fresh, force=request.force)
             check_broker(stack, backup)
         with interruptible(_AGAIN), stack_lock(workspace):

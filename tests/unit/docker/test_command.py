@@ -9,7 +9,7 @@ import pytest
 from python_on_whales import DockerClient
 from python_on_whales.exceptions import DockerException
 
-from stack.docker.client import end_commands, follow_lines
+from stack.docker.driver import Driver, end_commands, follow_lines
 from stack.docker.engine import Engine
 from stack.errors import BuildError
 
@@ -67,5 +67,5 @@ def test_compose_holds_its_lock(docker: Path, tmp_path: Path) -> None:
         f"#!/bin/sh\nflock --nonblock --exclusive {tmp_path}/state/locks/compose true || echo held > {told}\n"
     )
     (tmp_path / "state" / "locks").mkdir(parents=True)
-    Engine("p", tmp_path / "compose.yaml").up(["a"])
+    Driver(Engine("p", tmp_path / "compose.yaml")).up(["a"])
     assert told.read_text() == "held\n"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from python_on_whales import DockerClient
 
+from stack.docker.driver import Driver
 from stack.docker.engine import Engine
 from stack.errors import EngineError
 from tests.unit.docker.fake_engine import FakeEngine
@@ -48,7 +48,6 @@ def test_without_the_command_docker_is_not_installed(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("stack.docker.client.docker_cli", DockerClient())
     with pytest.raises(EngineError, match=r"^Docker is not installed\. Type"):
         engine.listed()
 
@@ -56,4 +55,4 @@ def test_without_the_command_docker_is_not_installed(
 def test_old_engine_is_refused(fake: FakeEngine, engine: Engine) -> None:
     fake.answer("/version", {"Version": "24.0.9", "ApiVersion": "1.43"})
     with pytest.raises(EngineError, match=r"Docker Engine 24\.0\.9 is too old"):
-        engine.check()
+        Driver(engine).check()

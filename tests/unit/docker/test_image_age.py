@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.docker.image import OLD_DAYS, describe_age
+from stack.docker.stack import OLD_DAYS, describe_age
 
 
 @pytest.mark.parametrize(("days", "when"), [(0, "today"), (1, "yesterday"), (5, "5 days ago")])

@@ -58,7 +58,8 @@ class Names:
 
 
 @pytest.fixture
-def machine() -> Machine:
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    monkeypatch.setattr("stack.run.image.Driver", lambda engine: engine)
     return Machine()
 
 

@@ -57,6 +57,7 @@ def test_containers_become_as_many_as_are_asked_for(
 ) -> None:
     failures: dict[str, str] = {}
     monkeypatch.setattr("stack.run.scale.find_failures", lambda *_: failures)
+    monkeypatch.setattr("stack.run.scale.Driver", lambda engine: engine)
     service = plan_service(make_plan(), Settings(), image="i", vault=make_vault(), is_deployed=True)
     engine = Engine(states)
     stack = cast("Stack", type("Fake", (), {"engine": engine}))
