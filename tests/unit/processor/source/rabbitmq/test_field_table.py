@@ -65,7 +65,7 @@ def test_no_table_of_known_types_fails(rest: bytes, chosen: st.DataObject) -> No
 )
 def test_what_we_write_can_be_read(table: dict[str | bytes, Any]) -> None:
     read = decode_table(encode_table(table.items()))
-    assert len(read) <= len(table) and UNDECODED not in read
+    assert len(read) <= len(table) and (UNDECODED not in read or UNDECODED in table)
 
 
 @pytest.mark.parametrize(
