@@ -1,7 +1,7 @@
 """The real Docker: a workspace of its own for the session, and one for each test that breaks things."""
 
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.docker.foundation import foundation, share, used_images
 from tests.docker.fuzz import fuzz
-from tests.docker.workspace import Broker, Workspace, make_workspace, run_docker
+from tests.docker.workspace import Broker, Workspace, authoring, make_workspace, run_docker
 
 __all__ = ["foundation", "fuzz", "share", "used_images"]
 
@@ -105,19 +105,8 @@ def deployed(workspace: Workspace) -> Callable[..., None]:
 @pytest.fixture
 def author(workspace: Workspace) -> Iterator[Callable[..., Path]]:
     """Write functions into the session's workspace; they are deleted with their containers at the test's end."""
-    written: set[str] = set()
-
-    def write(name: str, code: str, config: str = "", files: Mapping[str, str] | None = None) -> Path:
-        written.add(name)
-        return workspace.write_function(name, code, config, files)
-
-    yield write
-    for name in written:
-        workspace.note_images()
-        workspace.invoke("delete-function", name, "--yes", check=False)
-        for container in workspace.containers(f"function-{name}"):
-            run_docker("rm", "--force", container)
-        shutil.rmtree(workspace.root / "functions" / name)
+    with authoring(workspace) as write:
+        yield write
 
 
 def _place(item: pytest.Item) -> int:

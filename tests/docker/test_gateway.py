@@ -16,12 +16,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pika
+import pytest
 
 from stack.docker.container import Container
 from stack.docker.gateway import fetch_traffic, find_endpoints, find_host, open_handover
 from stack.docker.stack import Stack, open_stack
 from stack.state.workspace import Workspace as RunWorkspace
-from tests.docker.workspace import Workspace, fetch, wait_until
+from tests.docker.workspace import Workspace, authoring, fetch, wait_until
 
 Author = Callable[..., Path]
 
@@ -90,6 +91,15 @@ def loading(url: str) -> Iterator[Load]:
 
 def write(author: Author, name: str, version: str, config: str = "{}\n") -> Path:
     return author(name, f"VERSION = {version!r}\n{ECHO}", config)
+
+
+@pytest.fixture(scope="module")
+def lasting(workspace: Workspace) -> Iterator[None]:
+    """Deploy gw-lasts, whose first version stays whatever is done to it."""
+    with authoring(workspace) as author:
+        write(author, "gw-lasts", "one")
+        workspace.invoke("deploy-function", "gw-lasts")
+        yield
 
 
 def started_at(workspace: Workspace, service: str) -> float:
@@ -240,13 +250,12 @@ def find_addresses(stack: Stack, gateway: Container, name: str) -> frozenset[str
     return fetch_traffic(find_host(stack.engine, gateway))[name].addresses
 
 
-def test_broken_version_gets_no_request(workspace: Workspace, author: Author) -> None:
-    write(author, "gw-breaks", "one")
-    workspace.invoke("deploy-function", "gw-breaks")
+def test_broken_version_gets_no_request(workspace: Workspace, lasting: None) -> None:
     broken = "import time\n\ndef init_context(context):\n    time.sleep(1)\n    raise RuntimeError('no sensor')\n"
-    with loading(workspace.url("gw-breaks")) as load:
-        author("gw-breaks", f"VERSION = 'two'\n{broken}{ECHO}", "spec: {readinessTimeoutSeconds: 3}\n")
-        assert workspace.invoke("deploy-function", "gw-breaks", check=False).returncode == 1
+    with loading(workspace.url("gw-lasts")) as load:
+        code = f"VERSION = 'two'\n{broken}{ECHO}"
+        workspace.write_function("gw-lasts", code, "spec: {readinessTimeoutSeconds: 3}\n")
+        assert workspace.invoke("deploy-function", "gw-lasts", check=False).returncode == 1
     assert {answer.split()[0] for answer in load.answers} == {"one"}
 
 
@@ -285,20 +294,16 @@ def test_changed_secret_fails_no_request(workspace: Workspace, author: Author) -
         workspace.invoke("secret", "remove", "gw-secret", "--force")
 
 
-def test_request_waits_for_a_container_that_starts_again(workspace: Workspace, author: Author) -> None:
-    write(author, "gw-restarts", "one")
-    workspace.invoke("deploy-function", "gw-restarts")
-    (container,) = workspace.containers("function-gw-restarts")
-    with loading(workspace.url("gw-restarts")):
+def test_request_waits_for_a_container_that_starts_again(workspace: Workspace, lasting: None) -> None:
+    (container,) = workspace.containers("function-gw-lasts")
+    with loading(workspace.url("gw-lasts")):
         workspace.docker("restart", container)
 
 
-def test_requests_wait_for_a_container_whose_process_died(workspace: Workspace, author: Author) -> None:
-    write(author, "gw-dies", "one")
-    workspace.invoke("deploy-function", "gw-dies")
-    url = workspace.url("gw-dies")
+def test_requests_wait_for_a_container_whose_process_died(workspace: Workspace, lasting: None) -> None:
+    url = workspace.url("gw-lasts")
     assert fetch(url)[0] == 200
-    os.kill(workspace.inspect("function-gw-dies")["State"]["Pid"], signal.SIGKILL)
+    os.kill(workspace.inspect("function-gw-lasts")["State"]["Pid"], signal.SIGKILL)
     # What it had in progress, or was sent while it died, is lost.
     time.sleep(0.1)
     with ThreadPoolExecutor(4) as pool:
@@ -306,11 +311,9 @@ def test_requests_wait_for_a_container_whose_process_died(workspace: Workspace, 
     assert statuses == {200: 40}
 
 
-def test_gateway_that_is_killed_is_back(workspace: Workspace, author: Author) -> None:
-    write(author, "gw-stays", "one")
-    workspace.invoke("deploy-function", "gw-stays")
+def test_gateway_that_is_killed_is_back(workspace: Workspace, lasting: None) -> None:
     os.kill(workspace.inspect("gateway")["State"]["Pid"], signal.SIGKILL)
-    url = workspace.url("gw-stays")
+    url = workspace.url("gw-lasts")
 
     def answers() -> bool:
         try:
@@ -321,7 +324,7 @@ def test_gateway_that_is_killed_is_back(workspace: Workspace, author: Author) ->
     wait_until(answers, seconds=60, what="an answer")
 
 
-def test_more_and_fewer_containers_fail_no_request(workspace: Workspace, author: Author) -> None:
+def test_more_and_fewer_containers_fail_no_request_and_are_kept(workspace: Workspace, author: Author) -> None:
     write(author, "gw-scales", "one")
     workspace.invoke("deploy-function", "gw-scales")
     with loading(workspace.url("gw-scales")) as load:
@@ -330,24 +333,19 @@ def test_more_and_fewer_containers_fail_no_request(workspace: Workspace, author:
         workspace.invoke("scale-function", "gw-scales", "1")
         assert len(containers_of(load)) == 1
     assert len(workspace.containers("function-gw-scales")) == 1
-
-
-def test_number_of_containers_is_kept(workspace: Workspace, author: Author) -> None:
-    write(author, "gw-keeps", "one")
-    workspace.invoke("deploy-function", "gw-keeps")
-    workspace.invoke("scale-function", "gw-keeps", "2")
+    workspace.invoke("scale-function", "gw-scales", "2")
     before = workspace.containers()
     assert "nothing was changed" in workspace.invoke("up").stderr
     assert workspace.containers() == before
-    write(author, "gw-keeps", "two")
-    workspace.invoke("deploy-function", "gw-keeps")
-    assert workspace.functions()["gw-keeps"]["replicas"] == 2
-    assert fetch(workspace.url("gw-keeps"))[1].startswith("two ")
-    workspace.invoke("scale-function", "gw-keeps", "0")
-    assert workspace.containers("function-gw-keeps") == []
+    write(author, "gw-scales", "two")
+    workspace.invoke("deploy-function", "gw-scales")
+    assert workspace.functions()["gw-scales"]["replicas"] == 2
+    assert fetch(workspace.url("gw-scales"))[1].startswith("two ")
+    workspace.invoke("scale-function", "gw-scales", "0")
+    assert workspace.containers("function-gw-scales") == []
     assert "nothing was changed" in workspace.invoke("up").stderr
-    status, text = fetch(workspace.url("gw-keeps"))
-    assert (status, "scale-function gw-keeps 1" in text) == (503, True)
+    status, text = fetch(workspace.url("gw-scales"))
+    assert (status, "scale-function gw-scales 1" in text) == (503, True)
 
 
 def test_scaling_keeps_to_what_is_allowed(workspace: Workspace, author: Author) -> None:

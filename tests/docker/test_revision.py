@@ -53,6 +53,18 @@ def test_rollback_is_a_deploy_of_an_older_image(workspace: Workspace, author: Au
     before = workspace.containers()
     assert "nothing was changed" in workspace.invoke("up").stderr
     assert workspace.containers() == before
+    run_docker("image", "rm", "--force", found[2]["image"])
+    refusals = {
+        "9": "rolls has no revision 9. Older revisions that are kept: 3, 2, 1;",
+        "4": "Revision 4 of rolls is what runs. Older revisions: 3, 2, 1.",
+        "1": "The image of revision 1 of rolls, nuclio/processor-rolls:",
+    }
+    for number, message in refusals.items():
+        refused = workspace.invoke("rollback-function", "rolls", "--to", number, check=False)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(message)
+    assert ask(workspace, "rolls") == "two"
+    assert not revisions(workspace, "rolls")[-1]["has_image"]
 
 
 def test_deploy_of_what_rests_changes_nothing(workspace: Workspace, author: Author) -> None:
@@ -60,8 +72,7 @@ def test_deploy_of_what_rests_changes_nothing(workspace: Workspace, author: Auth
     folder = author("rests", answer("one"))
     deploy(workspace, folder, "one")
     workspace.invoke("scale-function", "rests", "0")
-    for _ in range(2):
-        workspace.invoke("deploy-function", "rests")
+    workspace.invoke("deploy-function", "rests")
     assert [one["revision"] for one in revisions(workspace, "rests")] == [1]
     assert workspace.containers("function-rests") == []
     deploy(workspace, folder, "two")
@@ -79,6 +90,11 @@ def test_older_container_that_is_stopped_is_not_started_again(workspace: Workspa
     assert workspace.docker("events", "--since", began, "--until", str(time.time()), *filters).stdout == ""
     assert ask(workspace, "stopped") == "two"
     assert len(workspace.containers("function-stopped")) == 1
+    # One that is gone by then is as good as stopped.
+    stack = open_stack(RunWorkspace(workspace.root))
+    (container,) = [one for one in stack.engine.listed() if one.function == "stopped"]
+    workspace.docker("rm", "--force", container.id)
+    Driver(stack.engine).stop([container])
 
 
 def test_what_a_killed_deploy_left_is_no_replica(workspace: Workspace, author: Author) -> None:
@@ -95,15 +111,6 @@ def test_what_a_killed_deploy_left_is_no_replica(workspace: Workspace, author: A
     assert (workspace.rendered / "state" / "attempts" / "halfway").is_file()
     workspace.invoke("up")
     assert not (workspace.rendered / "state" / "attempts" / "halfway").exists()
-
-
-def test_container_that_is_gone_is_stopped(workspace: Workspace, author: Author) -> None:
-    author("gone", answer("one"))
-    workspace.invoke("deploy-function", "gone")
-    stack = open_stack(RunWorkspace(workspace.root))
-    (container,) = [one for one in stack.engine.listed() if one.function == "gone"]
-    workspace.docker("rm", "--force", container.id)
-    Driver(stack.engine).stop([container])
 
 
 def test_a_version_leaves_nothing_bound_that_the_next_does_not_want(workspace: Workspace, author: Author) -> None:
@@ -144,24 +151,6 @@ def bound(workspace: Workspace, queue: str) -> set[str] | None:
         return None
     found = json.loads(fetch(f"{url}/bindings", user="guest", password="guest")[1])
     return {one["routing_key"] for one in found if one["source"]}
-
-
-def test_rollback_that_cannot_be(workspace: Workspace, author: Author) -> None:
-    folder = author("stuck", answer("one"))
-    for text in ("one", "two"):
-        deploy(workspace, folder, text)
-    run_docker("image", "rm", "--force", revisions(workspace, "stuck")[1]["image"])
-    refusals = {
-        "9": "stuck has no revision 9. Older revisions that are kept: 1;",
-        "2": "Revision 2 of stuck is what runs. Older revisions: 1.",
-        "1": "The image of revision 1 of stuck, nuclio/processor-stuck:",
-    }
-    for number, message in refusals.items():
-        result = workspace.invoke("rollback-function", "stuck", "--to", number, check=False)
-        assert result.returncode == 1
-        assert result.stderr.startswith(message)
-    assert ask(workspace, "stuck") == "two"
-    assert not revisions(workspace, "stuck")[1]["has_image"]
 
 
 @pytest.fixture
@@ -260,18 +249,16 @@ def test_deploy_that_is_killed_at_any_moment(workspace: Workspace, author: Autho
     assert "nothing was changed" in workspace.invoke("up").stderr
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interruption_is_one_calm_line(
-    workspace: Workspace, author: Author, number: signal.Signals, status: int
-) -> None:
+def test_interruption_is_one_calm_line(workspace: Workspace, author: Author) -> None:
     folder = author("calm", answer("one"))
     workspace.invoke("deploy-function", "calm")
     old = workspace.containers("function-calm")
     (folder / "main.py").write_text("import time\ntime.sleep(60)\n" + answer("two"))
-    process = workspace.start("deploy-function", "calm")
-    wait_until(lambda: len(workspace.containers("function-calm")) == 2, seconds=60, what="the new container")
-    os.kill(process.pid, number)
-    lines = process.communicate(timeout=60)[0].splitlines()
-    assert (process.returncode, lines[-1]) == (status, "Interrupted; calm runs as before.")
-    assert workspace.containers("function-calm") == old
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = workspace.start("deploy-function", "calm")
+        wait_until(lambda: len(workspace.containers("function-calm")) == 2, seconds=60, what="the new container")
+        os.kill(process.pid, number)
+        lines = process.communicate(timeout=60)[0].splitlines()
+        assert (process.returncode, lines[-1]) == (status, "Interrupted; calm runs as before.")
+        assert workspace.containers("function-calm") == old
     assert "nothing was changed" in workspace.invoke("up").stderr

@@ -30,21 +30,35 @@ spec:
 """ + DATA.lstrip("\n")
 
 
-@pytest.fixture
-def hang(workspace: Workspace, author: Author, tmp_path: Path) -> Iterator[Path]:
-    """A file that has sd-hanging hang, which no one has deployed; sd-other runs, and has the same queue."""
-    tmp_path.chmod(0o777)
+@pytest.fixture(scope="module")
+def secret(workspace: Workspace) -> Iterator[None]:
+    """What sd-hanging tells."""
+    set_secret(workspace)
+    yield
+    workspace.invoke("secret", "remove", "sides", "word", "--force")
+
+
+def set_secret(workspace: Workspace) -> None:
     workspace.invoke("secret", "set", "sides", "word", input="told")
+
+
+@pytest.fixture
+def hang(workspace: Workspace, author: Author, secret: None, tmp_path: Path) -> Iterator[Path]:
+    """A file that has sd-hanging hang, which no one has deployed."""
+    tmp_path.chmod(0o777)
     workspace.allow(tmp_path)
     author("sd-hanging", HANGING, HANGING_CONFIG.format(folder=tmp_path) + TRIGGERS)
-    author("sd-other", answer("one"), f"spec:{TRIGGERS}")
-    workspace.invoke("deploy-function", "sd-other")
     path = tmp_path / "hang"
     path.touch()
     yield path
     path.unlink(missing_ok=True)
-    workspace.invoke("delete-function", "sd-hanging", "--yes", check=False)
-    workspace.invoke("secret", "remove", "sides", "word", check=False)
+
+
+@pytest.fixture
+def other(workspace: Workspace, author: Author) -> None:
+    """Deploy sd-other, which has the same queue as sd-hanging."""
+    author("sd-other", answer("one"), f"spec:{TRIGGERS}")
+    workspace.invoke("deploy-function", "sd-other")
 
 
 def answer(text: str) -> str:
@@ -64,7 +78,7 @@ def deploying(workspace: Workspace) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_others_are_deployed_rolled_back_and_deleted_while_one_hangs(
-    workspace: Workspace, author: Author, hang: Path
+    workspace: Workspace, author: Author, other: None, hang: Path
 ) -> None:
     with deploying(workspace) as deploy:
         began = time.monotonic()
@@ -100,18 +114,19 @@ def test_deploy_removes_what_another_prepared_that_was_killed(workspace: Workspa
 
 
 def test_up_waits_for_a_deploy_that_hangs(workspace: Workspace, hang: Path) -> None:
-    with deploying(workspace) as deploy:
-        up = workspace.start("up")
+    with deploying(workspace) as deploy, workspace.start("up") as up:
+        assert up.stdout
+        next(line for line in up.stdout if "Another task is working on stack; waiting for it." in line)
         with pytest.raises(subprocess.TimeoutExpired):
-            up.wait(5)
+            up.wait(1)
         hang.unlink()
         assert deploy.wait(120) == 0
-        assert "Another task is working on stack; waiting for it." in up.communicate(timeout=120)[0]
+        up.stdout.read()
     assert fetch(workspace.url("sd-hanging")) == (200, "told")
 
 
 def test_of_several_those_count_that_are_ready_while_another_hangs(
-    workspace: Workspace, author: Author, hang: Path
+    workspace: Workspace, author: Author, other: None, hang: Path
 ) -> None:
     author("sd-other", answer("two"), f"spec:{TRIGGERS}")
     record = workspace.rendered / "state/functions/sd-other.json"
@@ -153,3 +168,4 @@ def test_secret_of_a_function_on_its_way_is_used(workspace: Workspace, hang: Pat
         hang.unlink()
         assert deploy.wait(120) == 0
     assert fetch(workspace.url("sd-hanging")) == (200, "told")
+    set_secret(workspace)

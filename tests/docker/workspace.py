@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -242,6 +242,24 @@ def make_workspace(root: Path, *, functions: bool) -> Workspace:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "functions", root / "functions", ignore=ignored, dirs_exist_ok=True)
     return Workspace(root)
+
+
+@contextmanager
+def authoring(workspace: Workspace) -> Iterator[Callable[..., Path]]:
+    """Write functions into a workspace; they are deleted with their containers at the end."""
+    written: set[str] = set()
+
+    def write(name: str, code: str, config: str = "", files: Mapping[str, str] | None = None) -> Path:
+        written.add(name)
+        return workspace.write_function(name, code, config, files)
+
+    yield write
+    workspace.note_images()
+    for name in written:
+        workspace.invoke("delete-function", name, "--yes", check=False)
+        for container in workspace.containers(f"function-{name}"):
+            run_docker("rm", "--force", container)
+        shutil.rmtree(workspace.root / "functions" / name)
 
 
 def run_docker(*arguments: str, check: bool = True) -> Result:
