@@ -100,7 +100,7 @@ def _settle_context(machine: Any) -> None:
 
 def _take_positional(machine: Any, word: str) -> None:
     """Take a word for a positional argument, unless it asks for help, as it does anywhere else."""
-    flag = machine.initial.flags.get(word)
+    flag = machine.initial.flags.get(word) if machine.initial else None
     if flag is None or flag.name != "help":
         _see_positional(machine, word)
         return

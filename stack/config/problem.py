@@ -147,7 +147,8 @@ def _give_example(key: str, parent: type[BaseModel] | None) -> str:
     """Return what a missing key may be, if its field says that."""
     fields = parent.model_fields.items() if parent else ()
     examples = next((field.examples for name, field in fields if key in (name, field.alias)), None)
-    return f", such as {key}: {examples[0]}" if examples else ""
+    is_line = examples and "\n" not in str(examples[0])
+    return f", such as {key}: {examples[0]}" if examples and is_line else ""
 
 
 def _unknown(key: str, parent: type[BaseModel] | None) -> str:

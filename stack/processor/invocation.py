@@ -4,22 +4,20 @@ A caller is told what the handler logs and why it fails as the trigger says, or 
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
 from pathlib import Path
 from types import CoroutineType
-from typing import Any, NamedTuple
+from typing import Any
 
 import nuclio_sdk
 from nuclio_sdk import Event
 
-from stack.contract import CALLER_HEADER, LOG_LEVEL, PYTHON, is_proof
-from stack.processor.attributes import Attributes
+from stack.contract import CALLER_HEADER, LOG_LEVEL, PYTHON
 from stack.processor.batch import match_responses
+from stack.processor.caller import EVERYONE, Caller, CallerRights
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder
 from stack.processor.logger import LogCapture
@@ -30,44 +28,6 @@ from stack.processor.runtime.registry import Handler, Runtime, describe_error, f
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
 from stack.processor.trigger.registry import find_kind
 from stack.processor.worker_spec import WorkerSpec
-
-
-@dataclass(frozen=True)
-class CallerRights:
-    """What one trigger's callers are told; None is only those that prove to be the dashboard or the command line."""
-
-    key: bytes = b""
-    traces: bool | None = True
-    logs: bool | None = True
-
-    def is_own(self, headers: Mapping[Any, Any], proof: Any) -> bool:
-        """Return whether a call is Tidegate's own; `proof` is the name of the header that proves it."""
-        value = headers.get(proof)
-        if value is None:
-            return False
-        text = value if isinstance(value, str) else bytes(value).decode(errors="replace")
-        return is_proof(text, self.key, time.time())
-
-
-EVERYONE = CallerRights()
-
-
-class Caller(NamedTuple):
-    """Who proves to be Tidegate's own, or asks for the log of a call from a level onwards."""
-
-    is_own: bool
-    level: str | bytes | None
-
-
-def read_rights(attributes: Attributes, key: bytes, *, is_local: bool) -> CallerRights:
-    """Read an http trigger's attributes; a function that runs on its author's machine keeps nothing from anyone."""
-    default = True if is_local else None
-    return CallerRights(key, _read(attributes, "hideTraceback", default), _read(attributes, "hideLogs", default))
-
-
-def _read(attributes: Attributes, name: str, default: bool | None) -> bool | None:
-    return default if attributes.raw(name) is None else not attributes.flag(name, False)
-
 
 _HIDDEN = "The handler failed; the reason is in the function's log."
 _UNSENT = "What the handler sent could not be delivered"

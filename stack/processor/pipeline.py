@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from stack.processor.caller import Caller
 from stack.processor.delivery import Delivery, DeliveryQueue, Source
-from stack.processor.invocation import Caller, Invoker
+from stack.processor.invocation import Invoker
 from stack.processor.loop import LoopSharingQueue
 from stack.processor.output.commit import Wakeup
 from stack.processor.runtime.process import LOG, NOTES, Frame, HandlerProcess, read_response, take_note

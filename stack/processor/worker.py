@@ -13,10 +13,11 @@ from typing import Any
 from nuclio_sdk import Context, Logger, Platform, TriggerInfo
 
 from stack.processor.batch import gather, gather_async
+from stack.processor.caller import CallerRights, read_rights
 from stack.processor.configuration import Function
 from stack.processor.delivery import AsyncDeliveryQueue, Delivery, DeliveryQueue, Source
 from stack.processor.event import Builder, EventForm
-from stack.processor.invocation import CallerRights, Invoker, read_rights
+from stack.processor.invocation import Invoker
 from stack.processor.logger import open_logger
 from stack.processor.loop import LoopSharingQueue
 from stack.processor.output.sender import open_outputs

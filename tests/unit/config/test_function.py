@@ -385,7 +385,7 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ),
         (
             {"spec": {"volumes": [{"volume": {"name": "a"}, "volumeMount": {"name": "a", "mountPath": "/a"}}]}},
-            "spec.volumes.0.volume: needs a source, such as hostPath: {path: ",
+            "spec.volumes.0.volume: needs a source, such as persistentVolumeClaim: {",
         ),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 from stack.config.source import load_function
 from stack.dashboard.security.session import Sessions
 from stack.docker.base_image import load_renewal, note_renewal
+from stack.docker.driver import Driver
 from stack.docker.engine import Engine
 from stack.docker.stack import open_stack
 from stack.errors import HostError, StackError
@@ -76,7 +77,7 @@ def _alone() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("stack.docker.base_image.read_archive", lambda: Archive("trixie", ("deb http://a b c",)))
         patch.setattr("stack.docker.base_image._answers", lambda *_: False)
-        patch.setattr(Engine, "check", lambda *_: None)
+        patch.setattr(Driver, "check", lambda *_: None)
         patch.setattr(Engine, "has_image", lambda *_: False)
         yield
 

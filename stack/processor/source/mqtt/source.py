@@ -32,10 +32,9 @@ from stack.processor.threads import start_thread
 from stack.processor.worker_spec import WorkerSpec
 
 _LONGEST_DELAY = 15.0
-# Seconds after which a connection that is lost was none of those that each message ends.
-_LASTING = 60.0
-# Seconds between looks at whether a ping is due, and, at the end, at whether all is written.
-_LOOK_SECONDS, _LAST_LOOK_SECONDS = 1.0, 0.01
+# Seconds after which a connection that is lost was none of those that each message ends; and between looks at whether
+# a ping is due, and, at the end, at whether all is written.
+_LASTING, _LOOK_SECONDS, _LAST_LOOK_SECONDS = 60.0, 1.0, 0.01
 # Packets that are read before they are handled and acknowledged. A broker has only some messages on their way to a
 # client, RabbitMQ ten: it would stand still until all of them are handled, and the handler until the next have come.
 _AT_ONCE = 4
