@@ -78,8 +78,8 @@ class Worker:
             else:
                 self._serve(stop)
             self._end()
-            self._outputs.sender.close(_CLOSE_AFTER)
         finally:
+            self._outputs.sender.close(_CLOSE_AFTER)
             self._runner.close()
         return 0
 

@@ -115,15 +115,8 @@ class OutputPublisher:
         if send.outbox.is_settled:
             return
         route, message = send.route, send.message
-        key = route.to_key(message.address)
-        properties = Properties(
-            content_type=message.content_type,
-            raw_headers=encode_table(message.headers.items()),
-            delivery_mode=_PERSISTENT if route.is_persistent else _TRANSIENT,
-            correlation_id=message.correlation_id,
-            message_id=message.message_id,
-        )
         try:
+            key, properties = route.to_key(message.address), _describe(message, is_persistent=route.is_persistent)
             self._channel.basic_publish(route.exchange, key, message.body, properties, mandatory=bool(route.queue))
         except Exception as error:
             if self._channel and self._channel.is_open:
@@ -254,6 +247,16 @@ class OutputPublisher:
         self._is_watching = bool(self._unconfirmed or self._waiting)
         if self._is_watching:
             self._loop.call_later(_LOOK, self._watch)
+
+
+def _describe(message: OutputMessage, *, is_persistent: bool) -> Properties:
+    return Properties(
+        content_type=message.content_type,
+        raw_headers=encode_table(message.headers.items()),
+        delivery_mode=_PERSISTENT if is_persistent else _TRANSIENT,
+        correlation_id=message.correlation_id,
+        message_id=message.message_id,
+    )
 
 
 def _declare_route(channel: Any, route: Route, done: Callable[[object], None]) -> None:
