@@ -38,8 +38,7 @@ _LASTING, _LOOK_SECONDS, _LAST_LOOK_SECONDS = 60.0, 1.0, 0.01
 # Packets that are read before they are handled and acknowledged. A broker has only some messages on their way to a
 # client, RabbitMQ ten: it would stand still until all of them are handled, and the handler until the next have come.
 _AT_ONCE = 4
-# Messages that may wait for the handler: what is acknowledged the broker holds back by itself, but QoS 0 would fill
-# the memory.
+# Messages that may wait for the handler: QoS 0 would fill the memory; of what is acknowledged the broker holds back.
 _WAITING_LIMIT = 10_000
 
 
