@@ -21,6 +21,7 @@ from stack.processor.caller import EVERYONE, Caller, CallerRights
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder
 from stack.processor.logger import LogCapture
+from stack.processor.message import PooledMessage, unwrap
 from stack.processor.output.commit import CommitQueue, Ended
 from stack.processor.output.outbox import Outbox, OutputSet
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
@@ -174,16 +175,16 @@ class Invoker:
         if not pairs:
             return
         events = [event for _, event in pairs]
-        self.open_outbox(pairs)
         try:
+            self.open_outbox(pairs)
             result = self._handler(self._context, events)
             if isinstance(result, CoroutineType):
                 result = self._complete(result)
             responses = match_responses(events, result, self._respond)
+            sent = self._close_outbox(responses)
         except BaseException as error:
             self._fail_batch(pairs, error)
         else:
-            sent = self._close_outbox(responses)
             for (delivery, _), response in zip(pairs, responses, strict=True):
                 self._settle(delivery, response, sent)
 
@@ -193,13 +194,13 @@ class Invoker:
         if not pairs:
             return
         events = [event for _, event in pairs]
-        self.open_outbox(pairs)
         try:
+            self.open_outbox(pairs)
             responses = match_responses(events, await self._handler(self._context, events), self._respond)
+            sent = self._close_outbox(responses)
         except BaseException as error:
             self._fail_batch(pairs, error)
         else:
-            sent = self._close_outbox(responses)
             for (delivery, _), response in zip(pairs, responses, strict=True):
                 await self._settle_async(delivery, response, sent)
 
@@ -237,13 +238,16 @@ class Invoker:
     def open_outbox(self, pairs: Sequence[tuple[Delivery, Any]]) -> None:
         """Keep what the handler sends from now on; of which event of a batch a message is, no one knows."""
         if self._outputs:
-            messages = [(delivery.message, event) for delivery, event in pairs]
-            self._outbox = self._outputs.open(self._trigger, messages)
+            messages = [(unwrap(delivery.message), event) for delivery, event in pairs]
+            first = pairs[0][0].message
+            number = first.trigger if isinstance(first, PooledMessage) else ""
+            self._outbox = self._outputs.open(f"{self._trigger}\0{number}", messages)
 
     def _close_outbox(self, responses: Sequence[Response]) -> Outbox | None:
         """Return what is to be sent of an event that is handled, or of a batch; nothing if there is no such thing."""
-        outbox, self._outbox = self._outbox, None
-        return self._outputs.close(outbox, responses) if self._outputs and outbox else None
+        sent = self._outputs.close(self._outbox, responses) if self._outputs and self._outbox else None
+        self._outbox = None
+        return sent
 
     def _discard(self) -> None:
         """Send nothing of an event that has failed."""
@@ -284,14 +288,18 @@ class Invoker:
         self, delivery: Delivery, response: Response, failure: Failure | None, sent: Outbox | None = None
     ) -> Ended:
         """Note that the handler is done with an event; return what became of it. `sent` is what a batch sent."""
-        if self._capture:
-            capture, self._capture = self._capture, None
-            response = capture.finish(response)
         if failure is None and response.is_failure:
             failure = Failure(f"the handler answered with status {response.status}", "")
         if failure:
             self._discard()
-        sent = sent or self._close_outbox([response])
+        try:
+            sent = sent or self._close_outbox([response])
+        except Exception as error:
+            self._discard()
+            response, failure = self._explain(error)
+        if self._capture:
+            capture, self._capture = self._capture, None
+            response = capture.finish(response)
         if sent:
             # The time that the broker takes is not the handler's.
             self._timer.stop()

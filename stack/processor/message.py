@@ -52,6 +52,11 @@ class PooledMessage(NamedTuple):
     message: Any
 
 
+def unwrap(message: Any) -> Any:
+    """Return a message without the number of its trigger."""
+    return message.message if isinstance(message, PooledMessage) else message
+
+
 class CronMessage(NamedTuple):
     """What a cron trigger says each time."""
 

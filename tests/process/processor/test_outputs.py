@@ -75,6 +75,18 @@ def hook() -> Iterator[Hook]:
     server.server_close()
 
 
+def test_triggers_that_share_workers_have_outputs(start: Start, tmp_path: Path, hook: Hook) -> None:
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / "main.py").write_text(PYTHON)
+    outputs = {"hook": {"kind": "http", "url": f"http://127.0.0.1:{hook.server_port}/x"}}
+    shared = {"workerAllocatorName": "pool"}
+    cron = {"kind": "cron", "attributes": {"interval": "300ms"}, **shared}
+    triggers = {"web": {"kind": "http", **shared}, "clock": cron}
+    processor = start(str(tmp_path / "user"), handler="main:handler", outputs=outputs, triggers=triggers)
+    assert processor.ask("/a").status == 200
+    wait_for(lambda: {b'{"path": "/a"}', b'{"path": "/"}'} <= {body for body, _ in hook.requests})
+
+
 @pytest.mark.parametrize(("runtime", "code"), [("python", PYTHON), ("python", ASYNC), ("nodejs", NODE)])
 def test_outputs(start: Start, tmp_path: Path, hook: Hook, runtime: str, code: str) -> None:
     if runtime == "nodejs" and not shutil.which("node"):

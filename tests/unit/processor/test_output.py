@@ -1,5 +1,6 @@
 """What a handler sends: kept until it has returned, under ids that a retry repeats, and told to deliveries in order."""
 
+import asyncio
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from stack.processor.configuration import Function, Trigger, parse_function
 from stack.processor.delivery import Failure
 from stack.processor.event import open_ids
 from stack.processor.invocation import Invoker
-from stack.processor.message import AmqpMessage, MqttMessage
+from stack.processor.message import AmqpMessage, MqttMessage, PooledMessage
 from stack.processor.output.message import OutputError, OutputMessage, continue_trace, encode_body
 from stack.processor.output.outbox import Outbox, Outputs, OutputSet
 from stack.processor.output.sender import LocalSender
@@ -63,8 +64,8 @@ class Sender(LocalSender):
 class Delivery:
     """One of a broker, whose outcome can wait."""
 
-    def __init__(self, event: Event) -> None:
-        self.message = event
+    def __init__(self, message: Any) -> None:
+        self.message = message
         self.told: list[str] = []
         self.has_left = False
 
@@ -156,6 +157,43 @@ def test_the_answer_goes_to_the_output_of_onsuccess() -> None:
     bench.handle("a", "nothing to say")
     (message,) = bench.sender.sent
     assert (message.content, message.address, message.content_type) == ({"n": 1}, "high", "application/json")
+
+
+def test_an_answer_that_cannot_be_sent_fails_its_event() -> None:
+    bench = Bench(lambda context, event: "answer", can_wait=False, onSuccess="command")
+    (delivery,) = bench.handle("a")
+    (told,) = delivery.told
+    assert told.startswith("failed 500 TypeError: send() needs id=") and not bench.sender.sent
+
+
+def test_an_answer_that_cannot_be_sent_fails_its_batch() -> None:
+    bench = Bench(lambda context, events: ["answer"], onSuccess="command")
+    delivery = Delivery(Event(body="a", _id="a", headers={}))
+    bench.invoker.handle_batch([delivery])
+    assert delivery.told[0].startswith("failed 500 TypeError: send() needs id=")
+
+
+def test_async_handlers_whose_answer_cannot_be_sent_fail_their_events() -> None:
+    async def handler(context: Any, events: Any) -> Any:
+        return ["answer"] if isinstance(events, list) else "answer"
+
+    bench = Bench(handler, can_wait=False, onSuccess="command")
+    one, batched = (Delivery(Event(body=body, _id=body, headers={})) for body in "ab")
+    asyncio.run(bench.invoker.handle_async(one))
+    asyncio.run(bench.invoker.handle_batch_async([batched]))
+    for delivery in (one, batched):
+        assert delivery.told[0].startswith("failed 500 TypeError: send() needs id=")
+
+
+def test_triggers_that_share_workers_can_send() -> None:
+    bench = Bench(send, can_wait=False)
+    event = Event(body="a", _id="a", headers={})
+    deliveries = [Delivery(PooledMessage(number, event)) for number in range(2)]
+    bench.invoker._build = lambda pooled: pooled.message
+    for delivery in deliveries:
+        bench.invoker.handle(delivery)
+    assert [delivery.told for delivery in deliveries] == [["done 200"]] * 2
+    assert len({message.message_id for message in bench.sender.sent}) == 2
 
 
 def test_what_is_sent_now_has_arrived_whatever_becomes_of_the_event() -> None:
