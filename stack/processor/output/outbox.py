@@ -30,18 +30,22 @@ class Cause:
     def __init__(self, scope: str, pairs: Iterable[tuple[Any, Any]] = ()) -> None:
         self._scope = scope
         self._pairs = tuple(pairs)
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[bytes] = Counter()
         self._seed = b""
         self._headers: dict[str, str] = {}
         self.correlation_id = ""
 
-    def next_id(self, output: str) -> str:
-        """Return the id of the next message to an output: the same when the same event is handled again."""
+    def next_id(self, output: str, address: str, content: bytes) -> str:
+        """Return the id of the next message: the same when the same event is handled again and sends the same.
+
+        The handler may go another way then, and send others before it, or others in its place.
+        """
         if not self._seed:
             self._seed = self._find_seed()
-        number = self._counts[output]
-        self._counts[output] += 1
-        return blake2b(b"%b\0%b\0%d" % (self._seed, output.encode(), number), digest_size=_ID_BYTES).hexdigest()
+        made = _digest(self._seed, output.encode(), address.encode(errors="replace"), content)
+        number = self._counts[made]
+        self._counts[made] += 1
+        return _digest(made, b"%d" % number).hex()
 
     def describe(self, function: str) -> dict[str, str]:
         """Return the headers that every message of the event has."""
@@ -58,12 +62,10 @@ class Cause:
         """
         if not self._pairs or isinstance(self._pairs[0][0], MqttMessage):
             return new_id().encode()
-        seed = blake2b(self._scope.encode(), digest_size=_ID_BYTES)
+        parts = [self._scope.encode()]
         for message, event in self._pairs:
-            for part in (_to_text(event.id).encode(errors="replace"), encode_body(message.body)[0]):
-                seed.update(len(part).to_bytes(8))
-                seed.update(part)
-        return seed.digest()
+            parts += (_to_text(event.id).encode(errors="replace"), encode_body(message.body)[0])
+        return _digest(*parts)
 
     def _find_correlation(self, headers: Mapping[Any, Any]) -> str:
         if not self._pairs:
@@ -112,7 +114,7 @@ class Outbox:
         given = {str(header): _to_text(value) for header, value in headers.items()} if headers else {}
         common = self.cause.describe(outputs.function)
         correlation = self.cause.correlation_id if correlation_id is None else str(correlation_id)
-        message_id = self.cause.next_id(name)
+        message_id = self.cause.next_id(name, address, content)
         message = OutputMessage(
             name, content, content_type or known_type, address, {**common, **given}, message_id, correlation
         )
@@ -253,7 +255,8 @@ class OutputSet:
         """Return the outbox of an event that is handled if there is something to send, the answers perhaps."""
         if self._on_success and outbox.is_open:
             for response in responses:
-                outbox.add_answer(self._on_success, response)
+                if not response.is_failure:
+                    outbox.add_answer(self._on_success, response)
         return outbox.close()
 
     def _describe_unknown(self, name: str) -> str:
@@ -280,6 +283,15 @@ class Outputs:
     def __dir__(self) -> Iterator[str]:
         """Return the names of the outputs."""
         return iter(self.__outputs.targets)
+
+
+def _digest(*parts: bytes) -> bytes:
+    digest = blake2b(digest_size=_ID_BYTES)
+    for part in parts:
+        # Lengths keep the end of one part from passing for the beginning of the next.
+        digest.update(len(part).to_bytes(8))
+        digest.update(part)
+    return digest.digest()
 
 
 def _to_text(value: object) -> str:

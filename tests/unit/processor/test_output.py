@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from nuclio_sdk import Event, TriggerInfo
+from nuclio_sdk import Response as Nuclio
 
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Function, Trigger, parse_function
@@ -166,6 +167,15 @@ def test_an_answer_that_cannot_be_sent_fails_its_event() -> None:
     assert told.startswith("failed 500 TypeError: send() needs id=") and not bench.sender.sent
 
 
+def test_answers_of_a_batch_that_say_that_they_failed_go_nowhere() -> None:
+    handler = lambda context, events: [Nuclio(body=one.body, status_code=int(one.body)) for one in events]  # noqa: E731
+    bench = Bench(handler, onSuccess="logs")
+    bench.invoker.handle_batch([Delivery(Event(body=body, _id=body, headers={})) for body in ("200", "500", "404")])
+    bench.invoker.flush()
+    bench.sender.deliver()
+    assert [message.body for message in bench.sender.sent] == [b"200", b"404"]
+
+
 def test_an_answer_that_cannot_be_sent_fails_its_batch() -> None:
     bench = Bench(lambda context, events: ["answer"], onSuccess="command")
     delivery = Delivery(Event(body="a", _id="a", headers={}))
@@ -270,6 +280,18 @@ def test_a_retry_repeats_ids_and_nothing_else_does() -> None:
     for one in (other, AmqpMessage("e", "k", Properties(), b"21.5")):
         built = build_amqp(one, INFO, next_id=next_id)
         assert set(first).isdisjoint(message.message_id for message in find_messages(one, built))
+
+
+def test_an_event_that_goes_another_way_repeats_only_the_ids_of_what_is_the_same() -> None:
+    def find(*sent: tuple[str, str]) -> dict[tuple[str, str], str]:
+        outbox = Bench(send).outputs.open("t", [(AmqpMessage("e", "k", Properties(), b"21.5"), Event(_id="x"))])
+        for body, key in sent:
+            outbox.add("alerts", body, key)
+        return {one: message.message_id for one, message in zip(sent, outbox.messages, strict=True)}
+
+    first, second = find(("a", "k"), ("b", "k")), find(("c", "k"), ("b", "k"), ("b", "l"))
+    assert first[("b", "k")] == second[("b", "k")]
+    assert len({*first.values(), *second.values()}) == 4
 
 
 def test_a_packet_id_of_mqtt_is_no_messages_own() -> None:
