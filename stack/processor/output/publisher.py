@@ -26,6 +26,7 @@ from stack.processor.source.rabbitmq.connection import (
     plan_publishing,
 )
 from stack.processor.source.rabbitmq.field_table import encode_table
+from stack.processor.source.rabbitmq.headers import ROOM
 from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.source.rabbitmq.topology import QUEUE_TYPE
 
@@ -66,6 +67,8 @@ class OutputPublisher:
         self._connection: Any = None
         self._channel: Any = None
         self._waiting: deque[Send] = deque()
+        # Those whose queue is being declared again.
+        self._declaring: list[Send] = []
         self._unconfirmed: dict[int, Send] = {}
         self._numbers = count(1)
         # After the broker has closed the channel it is not known over which message; so they go one by one.
@@ -92,6 +95,9 @@ class OutputPublisher:
                 if target.route:
                     self._waiting.append(Send(message, target.route, outbox))
         self._advance()
+        self._start_watching()
+
+    def _start_watching(self) -> None:
         if not self._is_watching:
             self._is_watching = True
             self._loop.call_later(_LOOK, self._watch)
@@ -117,6 +123,10 @@ class OutputPublisher:
         route, message = send.route, send.message
         try:
             key, properties = route.to_key(message.address), _describe(message, is_persistent=route.is_persistent)
+            if properties.size > ROOM:
+                # The broker would close the connection.
+                send.fail("its headers are too long")
+                return
             self._channel.basic_publish(route.exchange, key, message.body, properties, mandatory=bool(route.queue))
         except Exception as error:
             if self._channel and self._channel.is_open:
@@ -158,18 +168,23 @@ class OutputPublisher:
     def _send_again(self, send: Send) -> None:
         """Declare a queue that is gone once more, and publish its message then."""
         send.is_again, send.is_returned = True, False
+        self._declaring.append(send)
 
         def publish() -> None:
-            self._waiting.append(send)
-            self._advance()
+            if send in self._declaring:
+                self._declaring.remove(send)
+                self._waiting.append(send)
+                self._advance()
+                self._start_watching()
 
         self._declare((send.route,), publish)
 
     def _on_return(self, _channel: object, _method: Any, properties: Any, _body: bytes) -> None:
         """Note that the queue of a message is gone; the broker confirms the message all the same."""
-        sends = self._unconfirmed.values()
-        if send := next((one for one in sends if one.message.message_id == properties.message_id), None):
-            send.is_returned = True
+        for send in self._unconfirmed.values():
+            if send.message.message_id == properties.message_id and not send.is_returned:
+                send.is_returned = True
+                return
 
     def _declare(self, routes: Iterable[Route | None], done: Callable[[], None] | None = None) -> None:
         """Declare things, each on a channel of its own, since the broker closes that of one that it refuses.
@@ -222,7 +237,11 @@ class OutputPublisher:
 
     def _on_lost(self, _connection: Any, error: BaseException) -> None:
         self._trouble = explain_error(error, self._address)
-        self._restore(list(self._unconfirmed.values()))
+        for send in self._declaring:
+            # All is declared on the next connection, where it may be returned once more.
+            send.is_again = False
+        self._restore([*self._declaring, *self._unconfirmed.values()])
+        self._declaring.clear()
         self._connection = None
         if self._on_closed:
             self._on_closed()
@@ -239,12 +258,16 @@ class OutputPublisher:
     def _watch(self) -> None:
         """Have events fail whose messages the broker has not taken in time."""
         now = monotonic()
-        for send in (*self._unconfirmed.values(), *self._waiting):
+        reason = "" if self._channel else f": {self._trouble}"
+        for send in (*self._unconfirmed.values(), *self._waiting, *self._declaring):
             if send.deadline < now:
-                reason = "" if self._channel else f": {self._trouble}"
                 send.fail(f"the broker has not taken it within {_TIMEOUT:g} s{reason}")
+        if any(send.deadline < now for send in self._unconfirmed.values()) and self._connection.is_open:
+            # Else what still waits to be written of them would leave after their events have failed.
+            self._connection.abort()
         self._waiting = deque(send for send in self._waiting if not send.outbox.is_settled)
-        self._is_watching = bool(self._unconfirmed or self._waiting)
+        self._declaring = [send for send in self._declaring if not send.outbox.is_settled]
+        self._is_watching = bool(self._unconfirmed or self._waiting or self._declaring)
         if self._is_watching:
             self._loop.call_later(_LOOK, self._watch)
 

@@ -70,8 +70,12 @@ class Bench:
 
     def connect(self) -> None:
         self.channel = Channel()
-        self.publisher._connection = SimpleNamespace(is_open=True, collected=self._collected)
+        self.publisher._connection = SimpleNamespace(is_open=True, collected=self._collected, abort=self.abort)
         self.publisher._on_open(self.channel)
+
+    def abort(self) -> None:
+        self.publisher._connection.is_open = False
+        self.publisher._on_lost(None, ConnectionError("aborted"))
 
     def publish(self, *outboxes: Outbox) -> None:
         self.publisher.publish(outboxes)
@@ -162,4 +166,60 @@ def test_one_that_amqp_cannot_say_fails_its_event(bench: Bench) -> None:
     odd, plain = Outbox("odd"), Outbox("plain")
     bench.publish(odd, plain)
     assert "it cannot be sent as it is" in odd.error
+    assert bench.bodies == [b"plain"]
+
+
+def test_one_whose_queue_is_being_declared_again_is_not_lost_with_the_connection(bench: Bench) -> None:
+    outbox = Outbox("a")
+    bench.publish(outbox)
+    bench.give_back("a")
+    bench.confirm(1)
+    bench.publisher._on_lost(None, ConnectionError("gone"))
+    bench.connect()
+    assert bench.bodies == [b"a"]
+    declared = bench.declared[0]
+    assert declared
+    declared()
+    assert bench.bodies == [b"a"], "what was restored is not published twice"
+    bench.confirm(1)
+    assert outbox.sent == 1
+
+
+def test_one_whose_queue_is_not_declared_in_time_fails_its_event(bench: Bench) -> None:
+    outbox = Outbox("a")
+    bench.publish(outbox)
+    bench.give_back("a")
+    bench.confirm(1)
+    bench.later.pop()()
+    assert bench.later and not outbox.error, "it is still looked at"
+    bench.publisher._declaring[0].deadline = 0.0
+    bench.later.pop()()
+    assert "the broker has not taken it within 30 s" in outbox.error
+    assert not bench.later and not bench.publisher._declaring
+    bench.publish(late := Outbox("b"))
+    assert bench.later and not late.error
+
+
+def test_what_is_overdue_does_not_leave_later(bench: Bench) -> None:
+    overdue, other = Outbox("a"), Outbox("b")
+    bench.publish(overdue, other)
+    bench.publisher._unconfirmed[1].deadline = 0.0
+    bench.publisher._watch()
+    assert overdue.error and not other.error and not bench.publisher._unconfirmed
+    bench.connect()
+    assert bench.bodies == [b"b"]
+
+
+def test_two_of_one_id_are_both_given_back(bench: Bench) -> None:
+    bench.publish(Outbox("a"), Outbox("a"))
+    for _ in range(2):
+        bench.give_back("a")
+    assert [send.is_returned for send in bench.publisher._unconfirmed.values()] == [True, True]
+
+
+def test_one_whose_headers_no_frame_holds_fails_its_event(bench: Bench) -> None:
+    long, plain = Outbox("long"), Outbox("plain")
+    long.messages = [long.messages[0]._replace(headers={"x": "y" * 131_072})]
+    bench.publish(long, plain)
+    assert long.error == "the output logs: its headers are too long"
     assert bench.bodies == [b"plain"]

@@ -141,6 +141,10 @@ class WritingConnection(Connection):
             if frames and self.is_open:
                 super()._adapter_emit_data(b"".join(frames))
 
+    def abort(self) -> None:
+        """Lose the connection, and what is not written to it yet."""
+        self._adapter_disconnect_stream()
+
     def _adapter_emit_data(self, data: bytes) -> None:
         if self._collected is None:
             super()._adapter_emit_data(data)

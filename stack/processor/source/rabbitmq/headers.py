@@ -80,7 +80,7 @@ _PERSISTENT = 2
 # The pseudo-queue of direct replies, to which only the channel that reads it may publish.
 _DIRECT_REPLY = "amq.rabbitmq.reply-to"
 # What a frame holds of properties at RabbitMQ's usual frame_max, and how much of it our own texts take at most.
-_ROOM = 131_072 - 32
+ROOM = 131_072 - 32
 _TEXT_BYTES, _NAMES_BYTES = 16_384, 2048
 
 
@@ -170,7 +170,7 @@ def _fit(old: Any, notes: dict[str, Any]) -> Properties:
         values["reply_to"] = None
     entries = list(_keep(old))
     bare = Properties(**values, raw_headers=encode_table(notes.items()), delivery_mode=_PERSISTENT)
-    room = _ROOM - bare.size
+    room = ROOM - bare.size
     if sum(len(entry) for _, entry in entries) > room:
         entries, names = _choose(entries, room - _NAMES_BYTES - len(LEFT_OUT) - 8)
         notes |= {LEFT_OUT: _shorten(names, _NAMES_BYTES)}
