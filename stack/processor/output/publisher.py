@@ -265,6 +265,7 @@ class OutputPublisher:
         if any(send.deadline < now for send in self._unconfirmed.values()) and self._connection.is_open:
             # Else what still waits to be written of them would leave after their events have failed.
             self._connection.abort()
+            self._channel = None
         self._waiting = deque(send for send in self._waiting if not send.outbox.is_settled)
         self._declaring = [send for send in self._declaring if not send.outbox.is_settled]
         self._is_watching = bool(self._unconfirmed or self._waiting or self._declaring)

@@ -143,7 +143,7 @@ class WritingConnection(Connection):
 
     def abort(self) -> None:
         """Lose the connection, and what is not written to it yet."""
-        self._adapter_disconnect_stream()
+        self._terminate_stream(ConnectionAbortedError("what was sent over it was not confirmed in time"))
 
     def _adapter_emit_data(self, data: bytes) -> None:
         if self._collected is None:
