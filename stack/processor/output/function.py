@@ -27,4 +27,4 @@ def open_target(output: Output, function: Function) -> Target:
         if answer.status_code >= _BAD:
             raise OutputError(f"the output {output.name}: the function {name} answered {answer.status_code}")
 
-    return Target(output.name, call=call)
+    return Target(output.name, call=call, timeout=timeout)

@@ -41,14 +41,28 @@ class OutputMessage(NamedTuple):
         return self.body.decode() if self.content_type == _TEXT else self.body
 
 
-def describe_message(message: OutputMessage) -> dict[str, str]:
-    """Return the headers of a message as a request has them."""
-    return {
+def describe_message(message: OutputMessage, configured: Mapping[str, str] | None = None) -> dict[str, str | bytes]:
+    """Return the headers of a message as a request has them; later ones replace those of the same name, in any case."""
+    defaults = {
         "Content-Type": message.content_type,
         "Idempotency-Key": message.message_id,
         "X-Correlation-Id": message.correlation_id,
-        **message.headers,
     }
+    found: dict[str, tuple[str, str | bytes]] = {}
+    for headers in (defaults, configured or {}, message.headers):
+        for name, value in headers.items():
+            first = found.get(name.lower(), (name,))[0]
+            found[name.lower()] = (first, _encode_value(value))
+    return dict(found.values())
+
+
+def _encode_value(value: str) -> str | bytes:
+    """Return the value of a header; what Latin-1, which HTTP clients write texts in, does not have is UTF-8."""
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode(errors="replace")
+    return value
 
 
 def encode_body(body: Any) -> tuple[bytes, str]:

@@ -11,11 +11,13 @@ from typing import Any
 from stack.processor.configuration import Function
 from stack.processor.output.message import OutputError, OutputMessage
 from stack.processor.output.outbox import Outbox, Outputs, OutputSet
-from stack.processor.output.target import Target, needs_broker, open_targets
+from stack.processor.output.target import Call, Target, needs_broker, open_targets
 from stack.processor.threads import start_thread
 
 # It brings pika, which functions without outputs at the broker do without.
 _PUBLISHER = "stack.processor.output.publisher"
+# Seconds more than a call may take, in which it says itself what was late.
+_GRACE = 1.0
 # Bytes of a message that a line shows.
 _SHOWN = 500
 
@@ -44,7 +46,12 @@ class Sender:
     def send(self, outbox: Outbox) -> "Future[None]":
         """Send what is in one; the future is done when it is settled."""
         future: Future[None] = Future()
-        outbox.on_settled = lambda: future.set_result(None)
+
+        def tell() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        outbox.on_settled = tell
         self.commit([outbox])
         return future
 
@@ -85,8 +92,9 @@ class Sender:
             outbox = self._line.popleft()
             try:
                 for message in outbox.messages:
-                    if call := self._targets[message.output].call:
-                        await asyncio.to_thread(call, message)
+                    target = self._targets[message.output]
+                    if target.call:
+                        await _call(target, target.call, message)
                         outbox.note_sent()
             except Exception as error:
                 outbox.note_failure(str(error) if isinstance(error, OutputError) else repr(error))
@@ -94,6 +102,14 @@ class Sender:
             if self._publisher:
                 self._publisher.publish([outbox])
         self._work = None
+
+
+async def _call(target: Target, call: Call, message: OutputMessage) -> None:
+    """Make a call on a thread; one that takes more than its time is left to itself, as a server may drip for ever."""
+    try:
+        await asyncio.wait_for(asyncio.to_thread(call, message), target.timeout + _GRACE)
+    except TimeoutError:
+        raise OutputError(f"the output {target.name}: there was no answer within {target.timeout:g} s") from None
 
 
 class LocalSender:

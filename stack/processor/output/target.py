@@ -38,10 +38,14 @@ class Address:
             return str(key)
         if missing := [name for name in names if name not in values]:
             raise TypeError(f"send() needs {missing[0]}=…, for {{{missing[0]}}} of {self.template}")
-        for name in names if self.is_topic else ():
-            if not str(values[name]) or not {"/", "+", "#", "\0"}.isdisjoint(str(values[name])):
-                raise ValueError(f"send() got {name}={str(values[name])!r}, which is no level of a topic")
+        for name in names:
+            self._check(name, str(values[name]))
         return fill_placeholders(self.template, values) if names else self.template
+
+    def _check(self, name: str, value: str) -> None:
+        bad, part = ("/+#\0", "level of a topic") if self.is_topic else (".", "word of a routing key")
+        if not value or not set(bad).isdisjoint(value):
+            raise ValueError(f"send() got {name}={value!r}, which is no {part}")
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Target:
     address: Address = Address()
     route: Route | None = None
     call: Call | None = None
+    timeout: float = 0.0
+    """Seconds that a call may take in all."""
 
 
 OpenTarget = Callable[[Output, Function], Target]
