@@ -282,7 +282,11 @@ class Invoker:
     async def _wait_for_async(self, outbox: Outbox | None) -> None:
         """Do as `_wait_for`, and let the user's tasks go on meanwhile."""
         if self._outputs and outbox and not outbox.is_settled:
-            await asyncio.wrap_future(self._outputs.sender.send(outbox))
+            future = asyncio.wrap_future(self._outputs.sender.send(outbox))
+            while not future.done():
+                # A handler may have cancelled the task that it runs in, which is that of all events.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.shield(future)
 
     def _conclude(
         self, delivery: Delivery, response: Response, failure: Failure | None, sent: Outbox | None = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ OUTPUTS = {
     "alerts": {"kind": "rabbit-mq", "exchange": "iot/alerts", "routingKey": "high"},
     "logs": {"kind": "rabbit-mq", "queue": "iot/logs"},
     "command": {"kind": "mqtt", "topic": "plant/{id}/cmd"},
+    "levels": {"kind": "rabbit-mq", "exchange": "iot/levels", "routingKey": "level.{level}"},
 }
 
 
@@ -195,6 +197,27 @@ def test_async_handlers_whose_answer_cannot_be_sent_fail_their_events() -> None:
         assert delivery.told[0].startswith("failed 500 TypeError: send() needs id=")
 
 
+def test_an_async_handler_that_cancels_its_own_task_is_waited_for() -> None:
+    async def handler(context: Any, event: Any) -> str:
+        context.outputs.logs.send("m")
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        return "fine"
+
+    def send_later(outbox: Outbox) -> Any:
+        future: Future[None] = Future()
+        outbox.on_settled = lambda: future.set_result(None)
+        bench.sender.commit([outbox])
+        asyncio.get_running_loop().call_later(0.01, bench.sender.deliver)
+        return future
+
+    bench, delivery = Bench(handler, can_wait=False), Delivery(Event(body="a", _id="a", headers={}))
+    bench.sender.send = send_later  # type: ignore[method-assign]
+    asyncio.run(bench.invoker.handle_async(delivery))
+    assert delivery.told == ["done 200"] and len(bench.sender.sent) == 1
+
+
 def test_triggers_that_share_workers_can_send() -> None:
     bench = Bench(send, can_wait=False)
     event = Event(body="a", _id="a", headers={})
@@ -248,6 +271,8 @@ def test_one_that_cannot_be_sent_at_once_says_so() -> None:
         (lambda o: o.alert.send("x"), AttributeError, "no output 'alert' in spec.outputs; did you mean 'alerts'?"),
         (lambda o: o.command.send("x"), TypeError, "needs id=…, for {id} of plant/{id}/cmd"),
         (lambda o: o.command.send("x", id="a/b"), ValueError, "is no level of a topic"),
+        (lambda o: o.levels.send("x", level="a.b"), ValueError, "got level='a.b', which is no word of a routing key"),
+        (lambda o: o.levels.send("x", level=""), ValueError, "is no word of a routing key"),
         (lambda o: o.command.send("x", id=1, name=2), TypeError, "got 'name', which is no placeholder"),
         (lambda o: o.logs.send("x", key="k"), TypeError, "which only a rabbit-mq output with an exchange takes"),
     ],
