@@ -133,13 +133,15 @@ class Sent(list[Any]):
 class SentOutputs:
     """What was sent: each output is an attribute, empty where nothing was."""
 
-    def __init__(self, messages: list[OutputMessage]) -> None:
+    def __init__(self, messages: list[OutputMessage], outputs: OutputSet) -> None:
         self.messages = messages
+        self._outputs = outputs
 
     def __getattr__(self, name: str) -> Sent:
-        """Return what was sent to an output."""
+        """Return what was sent to an output; one that function.yaml does not name is an error."""
         if name.startswith("_"):
             raise AttributeError(name)
+        self._outputs.find(name)
         return Sent([message for message in self.messages if message.output == name])
 
 
@@ -179,7 +181,7 @@ class HandlerRunner:
         response = self.respond(event, raises=raises)
         body = json.loads(response.body) if response.content_type == _JSON else response.body
         result = Result(dict(response.headers), body, response.content_type, response.status)
-        result.outputs = SentOutputs(list(self._sent))
+        result.outputs = SentOutputs(list(self._sent), self._outputs)
         return result
 
     def respond(self, event: Event, *, raises: bool = False) -> Response:

@@ -161,6 +161,8 @@ def test_outputs_are_those_of_the_function_yaml_beside_the_handler(tmp_path: Pat
         "import pytest\nfrom sends import handler\nfrom stack.processor.testing import invoke\n\n"
         "def test_it():\n    with pytest.raises(AttributeError, match=\"did you mean 'cmd'\"):\n"
         "        invoke(handler, raises=True)\n"
+        "    sent = invoke(handler).outputs\n    assert sent.cmd == sent.hook == []\n"
+        "    with pytest.raises(AttributeError, match=\"did you mean 'cmd'\"):\n        sent.cmdd\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", "-c", "/dev/null", "."]
     run = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
