@@ -85,10 +85,10 @@ class Invoker:
         if self._commits:
             self._commits.flush()
 
-    def drain(self) -> None:
-        """Wait until all that was sent has arrived, or has not, and tell of it."""
+    def drain(self, pass_on: Callable[[], object]) -> None:
+        """Wait until all that was sent has arrived, or has not, and tell of it; `pass_on` is the source's flush."""
         if self._commits:
-            self._commits.drain()
+            self._commits.drain(pass_on)
 
     def handle(self, delivery: Delivery) -> None:
         """Handle one event; the handler's errors end here."""

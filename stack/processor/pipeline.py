@@ -95,7 +95,7 @@ class Pipeline:
                 self._invoker.flush()
                 source.flush()
                 flushed = monotonic()
-        self._invoker.drain()
+        self._invoker.drain(source.flush)
         # Nothing but lines of the log is still to come, while the source is closed.
         self._is_ending = True
         return 0

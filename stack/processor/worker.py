@@ -20,6 +20,7 @@ from stack.processor.event import Builder, EventForm
 from stack.processor.invocation import Invoker
 from stack.processor.logger import open_logger
 from stack.processor.loop import LoopSharingQueue
+from stack.processor.output.commit import Wakeup
 from stack.processor.output.sender import open_outputs
 from stack.processor.pipeline import Pipeline
 from stack.processor.runtime.process import HandlerProcess
@@ -120,7 +121,10 @@ class Worker:
         source = self._open(queue, stop)
         interval, flushed = find_flush_interval(self._spec), 0.0
         while (delivery := queue.get()) is not None:
-            if batch and isinstance(queue, DeliveryQueue):
+            if isinstance(delivery, Wakeup):
+                # As the first of a batch it would wait until that is full.
+                delivery.claim()
+            elif batch and isinstance(queue, DeliveryQueue):
                 self._invoker.handle_batch(gather(delivery, queue.take, batch))
             elif delivery.claim():
                 handle(delivery)
@@ -128,7 +132,7 @@ class Worker:
                 self._invoker.flush()
                 source.flush()
                 flushed = monotonic()
-        self._invoker.drain()
+        self._invoker.drain(source.flush)
         source.close(_CLOSE_AFTER)
 
     async def _serve_async(self, stop: StopSignal) -> None:
@@ -137,7 +141,9 @@ class Worker:
         source = self._open(queue, stop)
         interval, flushed = find_flush_interval(self._spec), 0.0
         while (delivery := await _take(queue)) is not None:
-            if batch:
+            if isinstance(delivery, Wakeup):
+                delivery.claim()
+            elif batch:
                 await self._invoker.handle_batch_async(await gather_async(delivery, queue.take, batch))
             elif delivery.claim():
                 await handle(delivery)
@@ -145,7 +151,7 @@ class Worker:
                 self._invoker.flush()
                 source.flush()
                 flushed = monotonic()
-        self._invoker.drain()
+        self._invoker.drain(source.flush)
         source.close(_CLOSE_AFTER)
 
     def _serve_process(self, process: HandlerProcess, stop: StopSignal) -> int:

@@ -63,12 +63,14 @@ class CommitQueue:
         while ended and (ended[0].outbox is None or ended[0].outbox.is_settled):
             self._tell(ended.popleft())
 
-    def drain(self) -> None:
-        """Wait until all is told."""
+    def drain(self, pass_on: Callable[[], object]) -> None:
+        """Wait until all is told; `pass_on` sends what was told on its way, while others are waited for."""
         self.flush()
-        while self._ended:
+        while left := len(self._ended):
             sleep(_LOOK)
             self.settle()
+            if len(self._ended) < left:
+                pass_on()
 
     def _wake(self) -> None:
         """Have the main thread settle; called on the sender's thread."""

@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from nuclio_sdk import Event, TriggerInfo
 from nuclio_sdk import Response as Nuclio
 
 from stack.processor.attributes import Attributes
-from stack.processor.configuration import Function, Trigger, parse_function
+from stack.processor.configuration import Batch, Function, Trigger, parse_function
 from stack.processor.delivery import Failure
 from stack.processor.event import open_ids
 from stack.processor.invocation import Invoker
 from stack.processor.message import AmqpMessage, MqttMessage, PooledMessage
+from stack.processor.output.commit import Wakeup
 from stack.processor.output.message import OutputError, OutputMessage, continue_trace, encode_body
 from stack.processor.output.outbox import Outbox, Outputs, OutputSet
 from stack.processor.output.sender import LocalSender
@@ -26,6 +28,7 @@ from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.source.rabbitmq.topology import RetryPlan, build_retry
 from stack.processor.testing import open_context
 from stack.processor.trigger.rabbitmq import build_amqp
+from stack.processor.worker import Worker
 from stack.processor.worker_spec import Role, WorkerSpec
 
 TRIGGER = Trigger("t", "rabbit-mq", 1, "", "", "", Attributes("attributes", {}), 1.0, 1.0)
@@ -341,3 +344,40 @@ def test_bodies_are_sent_as_what_they_are() -> None:
     assert encode_body(b"\x00") == (b"\x00", "application/octet-stream")
     assert encode_body("é") == ("é".encode(), "text/plain")
     assert encode_body([1, {"a": None}]) == (b'[1, {"a": null}]', "application/json")
+
+
+def test_a_wakeup_does_not_wait_for_a_batch_to_be_full() -> None:
+    settled, batches = [], []
+
+    def open_source(queue: Any, _stop: Any) -> Any:
+        queue.put(Wakeup(SimpleNamespace(settle=lambda: settled.append(True))))  # type: ignore[arg-type]
+        queue.close()
+        return SimpleNamespace(flush=lambda: None, close=lambda _timeout: None)
+
+    async def handle_async(deliveries: Any) -> None:
+        batches.append(deliveries)
+
+    worker: Any = Worker.__new__(Worker)
+    worker._spec = WorkerSpec(replace(TRIGGER, batch=Batch(2, 60.0)), Role.WORKER)
+    worker._open = open_source
+    worker._invoker = SimpleNamespace(handle=None, handle_async=None, flush=lambda: None, drain=lambda _flush: None)
+    worker._invoker.handle_batch, worker._invoker.handle_batch_async = batches.append, handle_async
+    worker._serve(None)
+    asyncio.run(worker._serve_async(None))
+    assert (settled, batches) == ([True, True], [])
+
+
+def test_what_was_told_is_passed_on_while_others_are_waited_for() -> None:
+    bench = Bench(send)
+    first, second = bench.handle("a", "b")
+    passed: list[list[str]] = []
+    bench.invoker.flush()
+    outboxes = bench.sender.committed
+    threading.Timer(0.01, outboxes[0].note_sent).start()
+
+    def pass_on() -> None:
+        passed.append([*first.told, *second.told])
+        outboxes[1].note_sent()
+
+    bench.invoker.drain(pass_on)
+    assert passed == [["done 200"], ["done 200", "done 200"]]
