@@ -20,6 +20,7 @@ from stack.processor.in_flight import FOLDER, CrashFiles
 from stack.processor.logger import open_logger, prepare_output
 from stack.processor.output.sender import describe, open_outputs
 from stack.processor.output.sender import preload as preload_outputs
+from stack.processor.runtime.process import LOG, HandlerProcess, write_log
 from stack.processor.runtime.registry import HandlerError, find_runtime
 from stack.processor.source.opener import preload
 from stack.processor.supervisor import Supervisor
@@ -92,6 +93,8 @@ def run_once(function: Function, file_name: str) -> int:
     except BaseException as error:
         raise ConfigurationError(f"init_context failed:\n{runtime.format_user_traceback(error)}") from None
     response = runner.respond(event)
+    if isinstance(handler, HandlerProcess):
+        handler.finish(lambda frame: write_log(context, frame) if frame.letter == LOG else None)
     sys.stdout.flush()
     with os.fdopen(answer_output, "wb") as output:
         output.write(response.body + (b"\n" if response.body and not response.body.endswith(b"\n") else b""))

@@ -102,12 +102,11 @@ class Pipeline:
 
     def finish(self) -> None:
         """Let the process end once the author's code has nothing under way; the source is closed."""
-        self._process.stop()
-        if isinstance(self._queue, DeliveryQueue):
-            self._thread.join()
+        if isinstance(self._queue, LoopSharingQueue):
+            self._process.finish(self._note)
         else:
-            while (frames := self._process.read()) is not None:
-                self._log(frames)
+            self._process.stop()
+            self._thread.join()
 
     def _fill(self) -> None:
         """Send as many events ahead as may be."""

@@ -446,7 +446,8 @@ function tell(error) {
 }
 
 process.on('unhandledRejection', (error) => {
-  if (current) fail(current, error);
+  if (!isReady) giveUp(error);
+  else if (current) fail(current, error);
   else log('error', 'a promise was rejected, and nothing handles that', { traceback: describe(error).stack });
 });
 

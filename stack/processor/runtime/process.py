@@ -130,6 +130,13 @@ class HandlerProcess:
         """Tell the process that no event comes any more, so that it ends once nothing is under way in it."""
         self._write(STOP, None)
 
+    def finish(self, note: Callable[[Frame], None]) -> None:
+        """Do so, and wait for the end of it; `note` is given what it still says."""
+        self.stop()
+        while (frames := self.read()) is not None:
+            for frame in frames:
+                note(frame)
+
     def kill(self) -> None:
         """End the process now."""
         self._process.kill()
@@ -217,7 +224,7 @@ def _start(command: Sequence[str], descriptor: int) -> "subprocess.Popen[bytes]"
             preexec_fn=_die_with_parent,
         )
     except OSError as error:
-        raise HandlerError(f"{command[0]} cannot be started: {error.strerror}") from None
+        raise HandlerError(f"{command[0]} cannot be started, and has to be installed: {error.strerror}") from None
 
 
 def _die_with_parent() -> None:

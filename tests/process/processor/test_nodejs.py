@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -273,6 +274,7 @@ def test_where_a_handler_may_be(start: Start, tmp_path: Path, handler: str, file
         ({"main__js": "require('nowhere')"}, "Cannot find module 'nowhere'"),
         ({"main__js": "exports.handler = 3"}, "should be a function"),
         ({"main__js": "process.exit(4)"}, "ended with exit status 4"),
+        ({"main__js": "Promise.reject(new Error('never caught'))"}, "Error: never caught"),
     ],
 )
 def test_handler_that_cannot_be_loaded(start: Start, tmp_path: Path, files: dict[str, str], told: str) -> None:
@@ -290,13 +292,19 @@ def test_init_context_that_fails(start: Start, tmp_path: Path) -> None:
     assert processor.health().status == 503
 
 
-def test_one_event_from_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("spec", "body", "answer", "logged"),
+    [(SPEC, "return_path", "/there\n", ""), (LATER, "after 0.3", "answered\n", "done afterwards")],
+)
+def test_one_event_from_a_file(tmp_path: Path, spec: dict[str, Any], body: str, answer: str, logged: str) -> None:
+    """What the handler still has under way ends before the processor does."""
     event = tmp_path / "event.json"
-    event.write_text(json.dumps({"body": "return_path", "path": "/there", "method": "POST"}))
+    event.write_text(json.dumps({"body": body, "path": "/there", "method": "POST"}))
     config = tmp_path / "processor.yaml"
-    config.write_text(json.dumps({"metadata": {"name": "tested"}, "spec": SPEC}))
+    config.write_text(json.dumps({"metadata": {"name": "tested"}, "spec": spec}))
     run = run_once(config, event)
-    assert (run.returncode, run.stdout) == (0, "/there\n"), run.stderr
+    assert (run.returncode, run.stdout) == (0, answer), run.stderr
+    assert logged in run.stderr
 
 
 def run_once(config: Path, event: Path) -> "subprocess.CompletedProcess[str]":
