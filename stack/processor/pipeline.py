@@ -23,6 +23,7 @@ from stack.processor.worker_spec import WorkerSpec
 
 # Events that are sent ahead: as many as are this many seconds of work, at most so many, and so many bytes of bodies.
 _WORK, _MOST, _BYTES = 0.02, 64, 128 * 1024
+_LAST_NUMBER = 0xFFFFFFFF
 # How much of the mean time of an event the latest one is.
 _WEIGHT = 0.125
 
@@ -32,6 +33,7 @@ class _Entry:
     """An event that was sent, or, where there is an error, could not be made."""
 
     delivery: Delivery
+    number: int
     caller: Caller | None = None
     size: int = 0
     error: Exception | None = None
@@ -57,7 +59,7 @@ class Pipeline:
         self._interval = interval
         self._waiting: deque[Delivery] = deque()
         self._entries: deque[_Entry] = deque()
-        self._bytes = 0
+        self._bytes = self._number = 0
         self._mean, self._window = _WORK, 1
         self._began = 0.0
         self._is_ending = False
@@ -85,7 +87,8 @@ class Pipeline:
             elif not isinstance(item, list):
                 self._waiting.append(item)
             elif item:
-                self._take(item)
+                if not self._take(item):
+                    return 1
             else:
                 source.flush()
                 return self._die()
@@ -118,10 +121,11 @@ class Pipeline:
             self._process.flush()
 
     def _send(self, delivery: Delivery) -> None:
-        entry = _Entry(delivery)
+        self._number = (self._number + 1) & _LAST_NUMBER
+        entry = _Entry(delivery, self._number)
         try:
             entry.event, entry.caller = self._invoker.read(delivery)
-            entry.size = self._process.write(entry.event)
+            entry.size = self._process.write(entry.event, entry.number)
         except Exception as error:
             entry.error = error
         self._bytes += entry.size
@@ -141,11 +145,17 @@ class Pipeline:
             self._entries.popleft()
             self._invoker.fail(entry.delivery, entry.error)
 
-    def _take(self, frames: list[Frame]) -> None:
+    def _take(self, frames: list[Frame]) -> bool:
+        """See to what the process has said; return whether it can be believed."""
         for frame in frames:
             if frame.letter in NOTES:
                 self._note(frame)
                 continue
+            if not self._entries or frame.number != self._entries[0].number:
+                self._context.logger.error_with(
+                    "The handler's process answers another event than the first", number=frame.number
+                )
+                return False
             entry = self._entries.popleft()
             self._bytes -= entry.size
             self._mean += (monotonic() - self._began - self._mean) * _WEIGHT
@@ -159,6 +169,7 @@ class Pipeline:
                 self._invoker.answer(entry.delivery, response)
             self._begin()
         self._window = max(1, min(_MOST, int(_WORK / max(self._mean, 1e-9))))
+        return True
 
     def _note(self, frame: Frame) -> None:
         """See to what is logged or sent; what cannot be sent fails the event that is being handled, if it is of one."""

@@ -1,8 +1,8 @@
 /*
  * The process of a Node.js handler: takes events from its worker over a socket, and gives the outcome of each.
  *
- * A frame is the length of its head and that of its body, four bytes each, a letter, the head as JSON, and the body as
- * it is. Events wait here for their turn; one is handled at a time, and their outcomes go back in the same order, each
+ * A frame is the length of its head, that of its body and the number of the event that it is about, four bytes each, a
+ * letter, the head as JSON, and the body as it is. Events wait here for their turn; one is handled at a time, and their outcomes go back in the same order, each
  * before the next event begins: what has no outcome when this process dies is what it died of.
  */
 'use strict';
@@ -14,7 +14,7 @@ const { pathToFileURL } = require('node:url');
 const { inspect } = require('node:util');
 
 const DESCRIPTOR = Number(process.argv[2]);
-const PREFIX_BYTES = 9;
+const PREFIX_BYTES = 13;
 const TEXT = 'text/plain';
 const JSON_TYPE = 'application/json';
 const NOTHING = Buffer.alloc(0);
@@ -33,6 +33,10 @@ const socket = new net.Socket({ fd: DESCRIPTOR, readable: true, writable: true }
 let backlog = false;
 
 function send(letter, head, body = NOTHING) {
+  write(build(letter, head, body));
+}
+
+function build(letter, head, body = NOTHING, number = 0) {
   const text = JSON.stringify(head);
   const headBytes = Buffer.byteLength(text);
   const isText = typeof body === 'string';
@@ -40,11 +44,12 @@ function send(letter, head, body = NOTHING) {
   const frame = Buffer.allocUnsafe(PREFIX_BYTES + headBytes + bodyBytes);
   frame.writeUInt32BE(headBytes, 0);
   frame.writeUInt32BE(bodyBytes, 4);
-  frame.write(letter, 8, 1, 'latin1');
+  frame.writeUInt32BE(number, 8);
+  frame.write(letter, 12, 1, 'latin1');
   frame.write(text, PREFIX_BYTES);
   if (isText) frame.write(body, PREFIX_BYTES + headBytes);
   else body.copy(frame, PREFIX_BYTES + headBytes);
-  write(frame);
+  return frame;
 }
 
 function write(frame) {
@@ -96,13 +101,13 @@ socket.on('data', (chunk) => {
     if (!prefix) {
       if (available < PREFIX_BYTES) break;
       const bytes = take(PREFIX_BYTES);
-      prefix = { head: bytes.readUInt32BE(0), body: bytes.readUInt32BE(4), letter: bytes.latin1Slice(8, 9) };
+      prefix = { head: bytes.readUInt32BE(0), body: bytes.readUInt32BE(4), number: bytes.readUInt32BE(8), letter: bytes.latin1Slice(12, 13) };
     }
     if (available < prefix.head + prefix.body) break;
-    const { head, body, letter } = prefix;
+    const { head, body, number, letter } = prefix;
     prefix = null;
     const text = take(head).utf8Slice();
-    receive(letter, JSON.parse(text), body ? take(body) : Buffer.alloc(0));
+    receive(letter, JSON.parse(text), body ? take(body) : Buffer.alloc(0), number);
   }
   pump();
 });
@@ -111,8 +116,8 @@ socket.on('data', (chunk) => {
 socket.on('close', () => process.exit(isStopping ? 0 : 1));
 socket.on('error', () => process.exit(1));
 
-function receive(letter, head, body) {
-  if (letter === 'E') waiting.push(makeEvent(head, body));
+function receive(letter, head, body, number) {
+  if (letter === 'E') waiting.push({ number, event: makeEvent(head, body) });
   else if (letter === 'H') load(head);
   else if (letter === 'I') initialise(head);
   else if (letter === 'S') stop();
@@ -356,8 +361,8 @@ function plan() {
   });
 }
 
-function handle(event) {
-  const call = { id: event.id, isDone: false };
+function handle({ number, event }) {
+  const call = { number, id: event.id, isDone: false };
   current = call;
   try {
     const result = handler(openContext(call), event);
@@ -373,15 +378,16 @@ function answer(call, value) {
     log('warning', `context.callback was called for ${which}: what it was given is lost`);
     return;
   }
-  let outcome;
+  let frame;
   try {
-    outcome = encode(value);
+    const { head, body } = encode(value);
+    frame = build('D', head, body, call.number);
   } catch (error) {
     fail(call, error);
     return;
   }
   end(call);
-  send('D', outcome.head, outcome.body);
+  write(frame);
 }
 
 function fail(call, error) {
@@ -390,7 +396,7 @@ function fail(call, error) {
     return;
   }
   end(call);
-  send('X', tell(error));
+  write(build('X', tell(error), NOTHING, call.number));
 }
 
 function end(call) {

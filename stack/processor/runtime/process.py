@@ -1,7 +1,8 @@
 """A handler in a process of another language: the process, and the frames between it and its worker.
 
-Each dies with the other. A frame is the length of its head and that of its body, four bytes each, a letter, the head as
-JSON, and the body as it is. The process handles one event at a time, in the order in which they came.
+Each dies with the other. A frame is the length of its head, that of its body and the number of the event that it is
+about, four bytes each, a letter, the head as JSON, and the body as it is. The process handles one event at a time, in
+the order in which they came.
 """
 
 import ctypes
@@ -24,7 +25,7 @@ from stack.processor.logger import write_record
 from stack.processor.response import Response
 from stack.processor.runtime.registry import ForeignError, HandlerError
 
-_PREFIX = struct.Struct("!IIc")
+_PREFIX = struct.Struct("!IIIc")
 # Characters of a head, such as that of an answer without headers, up to which what it holds is remembered.
 _SHORT = 64
 # Bytes that are read at once, and bytes of events after which they are sent though more are about to follow.
@@ -49,6 +50,8 @@ class Frame(NamedTuple):
     letter: bytes
     head: Any
     body: bytes
+    number: int = 0
+    """Of the event that this is the outcome of."""
 
 
 class HandlerProcess:
@@ -93,12 +96,15 @@ class HandlerProcess:
         """The exit status of the process, which has closed its end; below zero if a signal ended it."""
         return self._process.wait()
 
-    def write(self, event: Event) -> int:
-        """Have an event sent with the next flush, or at once if enough wait for that; return the size of its body."""
+    def write(self, event: Event, number: int = 0) -> int:
+        """Have an event sent with the next flush, or at once if enough wait for that; return the size of its body.
+
+        Its outcome will have the same number.
+        """
         # The data of a CloudEvent may be an object.
         body = event.body if isinstance(event.body, bytes) else _encode(event.body).encode()
         size = len(body)
-        self._unsent.append(_pack(EVENT, _describe(event), body))
+        self._unsent.append(_pack(EVENT, _describe(event), body, number))
         self._unsent_bytes += size
         if self._unsent_bytes > _ENOUGH:
             self.flush()
@@ -146,14 +152,14 @@ class HandlerProcess:
     def _split(self) -> Iterator[Frame]:
         unread, start = self._unread, 0
         while len(unread) - start >= _PREFIX.size:
-            head_size, body_size, letter = _PREFIX.unpack_from(unread, start)
+            head_size, body_size, number, letter = _PREFIX.unpack_from(unread, start)
             body_start = start + _PREFIX.size + head_size
             if len(unread) < body_start + body_size:
                 break
             head = unread[start + _PREFIX.size : body_start].decode()
             start = body_start + body_size
             parsed = _parse_again(head) if head_size < _SHORT else json.loads(head)
-            yield Frame(letter, parsed, bytes(unread[body_start:start]))
+            yield Frame(letter, parsed, bytes(unread[body_start:start]), number)
         del unread[:start]
 
     def _write(self, letter: bytes, head: Any) -> None:
@@ -231,9 +237,9 @@ def _die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _pack(letter: bytes, head: str, body: bytes) -> bytes:
+def _pack(letter: bytes, head: str, body: bytes, number: int = 0) -> bytes:
     data = head.encode()
-    return _PREFIX.pack(len(data), len(body), letter) + data + body
+    return _PREFIX.pack(len(data), len(body), number, letter) + data + body
 
 
 def _describe(event: Event) -> str:

@@ -80,6 +80,8 @@ def test_headers_of_other_types_are_texts(outputter: Processor) -> None:
         ("something invalid", "Error in handler: Unknown return mode: something invalid"),
         ("return_error", "some error"),
         ("return_bigint", "BigInt"),
+        ("return_bigint_status", "BigInt"),
+        ("return_circular_type", "circular"),
         ("return_wrong_status", "status should be from 200 to 999, not 99"),
     ],
 )

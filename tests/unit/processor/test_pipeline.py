@@ -1,5 +1,6 @@
 """Events that are sent ahead to the process of a handler: only the first of them counts as being handled."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -51,19 +52,25 @@ class Script:
 
     def __init__(self, queue: DeliveryQueue, *script: Callable[[list[str]], Any]) -> None:
         self.sent: list[str] = []
+        self._numbers: deque[int] = deque()
         self._queue = queue
         self._script = list(script)
 
-    def write(self, event: Event) -> int:
+    def write(self, event: Event, number: int) -> int:
         if event.id == "odd":
             raise ValueError("not JSON")
         self.sent.append(event.id)
+        self._numbers.append(number)
         return len(event.body)
 
     def flush(self) -> None:
-        if self._script and self.sent:
-            frames: Any = self._script.pop(0)(self.sent)
+        if self._script and self._numbers:
+            frames: Any = [self._number(frame) for frame in self._script.pop(0)(self.sent)]
             self._queue.put(frames)
+
+    def _number(self, frame: Frame) -> Frame:
+        is_outcome = frame.letter in (DONE, RAISED) and not frame.number
+        return frame._replace(number=self._numbers.popleft()) if is_outcome else frame
 
 
 class Nowhere:
@@ -119,3 +126,11 @@ def test_what_cannot_be_sent_fails_in_its_turn() -> None:
     assert code == 0
     assert told == ["hold a", "done a", "hold odd", "ValueError: not JSON odd", "hold b", "done b"]
     assert process.sent == ["a", "b"]
+
+
+def test_outcome_of_another_event_ends_the_worker() -> None:
+    told: list[str] = []
+    deliveries = [Told(name, told) for name in ("a", "b")]
+    code, _ = run(told, deliveries, lambda _: [ANSWER[0]._replace(number=2)])
+    assert code == 1
+    assert told == ["hold a"]

@@ -20,6 +20,12 @@ const answers = {
   return_list: () => [1, 2, 3],
   return_undefined: () => undefined,
   return_bigint: () => 10n,
+  return_bigint_status: (context) => new context.Response('body', null, 'text/plain', 200n),
+  return_circular_type: (context) => {
+    const type = {};
+    type.self = type;
+    return new context.Response('body', null, type);
+  },
   return_empty_response: (context) => new context.Response(),
   return_wrong_status: () => [99, 'low'],
   log: (context) => {
