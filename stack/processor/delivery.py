@@ -27,7 +27,8 @@ class Delivery(Protocol):
     """One message on its way through a worker; all methods are for the worker's main thread.
 
     One that has a method `leave_handler` may be told its outcome when later ones are begun already, in the order in
-    which they were claimed; the method says that the handler may take the next.
+    which they were claimed; the method says that the handler may take the next. One that has a method
+    `release` is told by it that the handler did not get the message after all.
     """
 
     message: Any

@@ -125,6 +125,14 @@ class Invoker:
         if caller:
             self._admit(caller)
 
+    def release(self, delivery: Delivery) -> None:
+        """Note that an event has not begun after all, and is not what ends the worker."""
+        self._discard()
+        self._timer.stop()
+        self._stats.release()
+        if release := getattr(delivery, "release", None):
+            release()
+
     def answer(self, delivery: Delivery, result: Any) -> None:
         """Judge what a handler returned, and tell the delivery."""
         try:

@@ -17,7 +17,7 @@ from stack.processor.delivery import Delivery, DeliveryQueue, Source
 from stack.processor.invocation import Invoker
 from stack.processor.loop import LoopSharingQueue
 from stack.processor.output.commit import Wakeup
-from stack.processor.runtime.process import LOG, NOTES, Frame, HandlerProcess, read_response, take_note
+from stack.processor.runtime.process import LOG, NOTES, QUIT, Frame, HandlerProcess, read_response, take_note
 from stack.processor.threads import start_thread
 from stack.processor.worker_spec import WorkerSpec
 
@@ -62,7 +62,7 @@ class Pipeline:
         self._bytes = self._number = 0
         self._mean, self._window = _WORK, 1
         self._began = 0.0
-        self._is_ending = False
+        self._is_ending = self._is_quitting = False
 
     def attach(self) -> None:
         """Begin to read what the process says: on the loop of the source, before that runs, or else on a thread."""
@@ -135,7 +135,7 @@ class Pipeline:
 
     def _begin(self) -> None:
         """Note that the first event is being handled; one that could not be made has failed already."""
-        while self._entries:
+        while self._entries and not self._is_quitting:
             entry = self._entries[0]
             self._began = monotonic()
             self._invoker.begin(entry.delivery, entry.caller)
@@ -150,6 +150,8 @@ class Pipeline:
         for frame in frames:
             if frame.letter in NOTES:
                 self._note(frame)
+                if frame.letter == QUIT:
+                    self._quit(has_begun=frame.head)
                 continue
             if not self._entries or frame.number != self._entries[0].number:
                 self._context.logger.error_with(
@@ -170,6 +172,12 @@ class Pipeline:
             self._begin()
         self._window = max(1, min(_MOST, int(_WORK / max(self._mean, 1e-9))))
         return True
+
+    def _quit(self, *, has_begun: bool) -> None:
+        """Begin no other event, as the process does not either: it ends, and not because of those that wait."""
+        if self._entries and not has_begun and not self._is_quitting:
+            self._invoker.release(self._entries[0].delivery)
+        self._is_quitting = True
 
     def _note(self, frame: Frame) -> None:
         """See to what is logged or sent; what cannot be sent fails the event that is being handled, if it is of one."""

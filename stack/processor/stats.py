@@ -84,6 +84,10 @@ class WorkerStats:
             self._waiting = waiting
         cells[_IN_FLIGHT] -= 1.0
 
+    def release(self) -> None:
+        """Note that the event has not begun after all."""
+        self._cells[_IN_FLIGHT] -= 1.0
+
     def fail_late(self) -> None:
         """Note that an event whose end is noted has failed after all."""
         self._cells[_FAILED] += 1.0

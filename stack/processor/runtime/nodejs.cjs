@@ -334,10 +334,11 @@ let isPumping = false;
 let isPlanned = false;
 let isReady = false;
 let isStopping = false;
+let isQuitting = false;
 let begun = 0;
 
 function pump() {
-  if (isPumping || isPlanned) return;
+  if (isPumping || isPlanned || isQuitting) return;
   isPumping = true;
   while (waiting.length && !current) {
     if (begun >= AT_ONCE) {
@@ -464,10 +465,19 @@ process.on('uncaughtException', (error) => {
     return;
   }
   log('error', 'an error that nothing catches ends the process', { exc: `${name}: ${message}`, traceback: stack });
+  quit();
   if (current) fail(current, error);
-  waiting.length = 0;
   exitWhenSent(1);
 });
+
+process.on('exit', quit);
+
+/* Begin no other event; the worker is told it, and whether one has begun that may be what ends the process. */
+function quit() {
+  if (isQuitting || !isReady) return;
+  isQuitting = true;
+  send('Q', current !== null);
+}
 
 // The end: no event comes any more, and what the author has under way may end by itself.
 

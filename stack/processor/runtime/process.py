@@ -39,9 +39,9 @@ _PLAIN, _COMMON = frozenset(("text/plain", "application/json")), frozenset(range
 
 # What frames are about: to the process, and from it.
 HELLO, INITIALISE, EVENT, STOP = b"H", b"I", b"E", b"S"
-READY, LOG, OUTPUT, DONE, RAISED = b"R", b"L", b"O", b"D", b"X"
+READY, LOG, OUTPUT, QUIT, DONE, RAISED = b"R", b"L", b"O", b"Q", b"D", b"X"
 # What is no outcome.
-NOTES = (LOG, OUTPUT)
+NOTES = (LOG, OUTPUT, QUIT)
 
 
 class Frame(NamedTuple):
@@ -200,6 +200,7 @@ def take_note(context: Any, frame: Frame) -> None:
     """
     if frame.letter == LOG:
         write_log(context, frame)
+    if frame.letter != OUTPUT:
         return
     is_late, name, form, key, headers, correlation_id, values = frame.head
     body = frame.body if form == "bytes" else frame.body.decode() if form == "text" else json.loads(frame.body)

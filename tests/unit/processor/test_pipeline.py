@@ -12,7 +12,7 @@ from stack.processor.delivery import DeliveryQueue, Failure
 from stack.processor.invocation import Invoker
 from stack.processor.pipeline import Pipeline
 from stack.processor.response import Response
-from stack.processor.runtime.process import DONE, RAISED, Frame, HandlerProcess
+from stack.processor.runtime.process import DONE, QUIT, RAISED, Frame, HandlerProcess
 from stack.processor.runtime.registry import find_runtime
 from stack.processor.testing import open_context
 from stack.processor.worker_spec import Role, WorkerSpec
@@ -37,6 +37,9 @@ class Told:
 
     def hold(self) -> None:
         self.note("hold")
+
+    def release(self) -> None:
+        self.note("release")
 
     def done(self, response: Response) -> None:
         self.note("done")
@@ -134,3 +137,22 @@ def test_outcome_of_another_event_ends_the_worker() -> None:
     code, _ = run(told, deliveries, lambda _: [ANSWER[0]._replace(number=2)])
     assert code == 1
     assert told == ["hold a"]
+
+
+def test_process_that_quits_begins_no_other_event() -> None:
+    told: list[str] = []
+    deliveries = [Told(name, told) for name in ("a", "b")]
+    frames = [Frame(QUIT, True, b""), Frame(RAISED, ["Error", "no", ""], b"")]
+    code, _ = run(told, deliveries, lambda _: frames, lambda _: [])
+    assert (code, told) == (7, ["hold a", "Error: no a"])
+
+
+def test_process_that_quits_between_events_has_begun_none() -> None:
+    told: list[str] = []
+    deliveries = [Told(name, told) for name in ("a", "b")]
+    code, _ = run(told, deliveries, lambda _: [*ANSWER, Frame(QUIT, False, b"")], lambda _: [])
+    assert (code, told) == (7, ["hold a", "done a"])
+    told = []
+    deliveries = [Told(name, told) for name in ("a", "b")]
+    code, _ = run(told, deliveries, lambda _: ANSWER, lambda _: [Frame(QUIT, False, b"")], lambda _: [])
+    assert (code, told) == (7, ["hold a", "done a", "hold b", "release b"])

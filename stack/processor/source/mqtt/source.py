@@ -56,16 +56,16 @@ class MqttDelivery:
         "attempts",
         "message",
         "pool_index",
+        "release",
     )
 
     def __init__(self, source: "MqttSource", publish: Publish, session: int) -> None:
         self.message = _read_message(publish)
         self.attempts = 0
         self._source = source
-        self._mid = publish.mid
-        self._qos = publish.qos
-        self._is_again = publish.is_again
-        self._session = session
+        self.release = source.in_flight.release
+        self._mid, self._qos = publish.mid, publish.qos
+        self._is_again, self._session = publish.is_again, session
         self._crash_fingerprint = self._fingerprint = 0
 
     def claim(self) -> bool:
@@ -133,14 +133,13 @@ class MqttSource:
         trigger, intake = context.trigger, context.intake
         self.in_flight = context.in_flight
         self.retries = _open_retries(context)
-        self._waiting = 0
+        self._waiting = self._session = 0
         self._lock = threading.Lock()
         self._filters = read_filters(trigger)
         self._intake = intake
         self._report = context.report
         self._name = trigger.url_to_show
         self._delays = Delays(_LONGEST_DELAY)
-        self._session = 0
         self._connected_at = math.inf
         self._is_stopping = False
         self._address = read_address(trigger)

@@ -127,6 +127,10 @@ class AmqpDelivery:
         self._session.in_flight.hold(self._fingerprint)
         self._session.prefetch.begin()
 
+    def release(self) -> None:
+        """Note that the handler did not get it: the broker delivers it again once the worker has ended."""
+        self._session.in_flight.release()
+
     def _find_crash(self, fingerprint: int) -> str:
         """Return why a message that comes again is not to be handled; nothing if it is."""
         session = self._session

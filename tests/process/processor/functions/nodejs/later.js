@@ -10,6 +10,7 @@ exports.handler = async (context, event) => {
   else if (what === 'timer') setTimeout(() => { throw new Error('in a timer'); }, 1);
   else if (what === 'never') return;
   else if (what === 'exit') process.exit(Number(value));
+  else if (what === 'leave') { context.callback('left'); process.exit(Number(value)); }
   else if (what === 'abort') process.kill(process.pid, 'SIGSEGV');
   else if (what === 'busy') for (;;);
   else if (what === 'hold') { held.push(context.callback); context.callback('held'); }
