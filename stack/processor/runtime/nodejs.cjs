@@ -65,6 +65,7 @@ function write(frame) {
   if (written < frame.length) {
     socket.write(frame.subarray(written), () => {
       backlog = socket.writableLength > 0;
+      pump();
     });
   }
 }
@@ -340,7 +341,7 @@ let begun = 0;
 function pump() {
   if (isPumping || isPlanned || isQuitting) return;
   isPumping = true;
-  while (waiting.length && !current) {
+  while (waiting.length && !current && !backlog) {
     if (begun >= AT_ONCE) {
       plan();
       break;

@@ -1,19 +1,23 @@
 """Events that are sent ahead to the real Node.js: which of them is told what when the process ends."""
 
 import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from nuclio_sdk import Event, TriggerInfo
 
 from stack.processor.delivery import DeliveryQueue
 from stack.processor.invocation import Invoker
 from stack.processor.pipeline import Pipeline
-from stack.processor.runtime.process import HandlerProcess
+from stack.processor.runtime.process import INITIALISE, READY, Frame, HandlerProcess
 from stack.processor.runtime.registry import find_runtime
 from stack.processor.testing import open_context
 from stack.processor.worker_spec import Role, WorkerSpec
-from tests.process.processor.running import FUNCTIONS
+from tests.process.processor.running import FUNCTIONS, wait_for
 from tests.unit.processor.test_pipeline import TRIGGER, Nowhere, Told
 
 pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="Node.js is not here; `invoke test` installs it")
@@ -62,3 +66,43 @@ def test_no_event_is_blamed_when_one_that_is_answered_ends_the_process() -> None
     told = run(*["ok"] * 200, "leave 5", *["ok"] * 200)
     assert told[:402] == [*FINE * 200, "hold leave 5", "done leave 5"]
     assert told[402:] in ([], ["hold ok", "release ok"])
+
+
+def load(folder: Path, code: str) -> HandlerProcess:
+    (folder / "main.js").write_text(code)
+    process = find_runtime("nodejs").load_handler("main:handler", folder)
+    assert isinstance(process, HandlerProcess)
+    process._write(INITIALISE, [])
+    assert next(read(process)).letter == READY
+    return process
+
+
+def read(process: HandlerProcess) -> Iterator[Frame]:
+    while (frames := process.read()) is not None:
+        yield from frames
+
+
+def write(process: HandlerProcess, *bodies: str) -> None:
+    for number, body in enumerate(bodies, 1):
+        process.write(Event(body=body.encode(), _id=body, trigger=TriggerInfo("cron", "x")), number)
+    process.flush()
+
+
+def test_no_event_begins_while_an_outcome_waits_in_the_memory_of_the_process(tmp_path: Path) -> None:
+    """It would be lost with the process, and its event blamed for what the next one does."""
+    code = """
+    exports.handler = (context, event) => {
+      require('node:fs').appendFileSync(`${__dirname}/begun`, event.body);
+      context.callback('x'.repeat(3000000));
+    };
+    """
+    process = load(tmp_path, code)
+    try:
+        write(process, "a", "b")
+        wait_for((tmp_path / "begun").exists)
+        time.sleep(0.3)
+        assert (tmp_path / "begun").read_text() == "a"
+        frames = read(process)
+        assert [next(frames).number, next(frames).number] == [1, 2]
+    finally:
+        process.kill()
