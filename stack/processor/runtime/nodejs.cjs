@@ -165,12 +165,17 @@ function log(level, message, fields = {}) {
   const text = typeof message === 'string' ? message : inspect(message);
   let plain = fields;
   if (fields instanceof Error) plain = { error: describe(fields).stack };
-  else if (fields === null || typeof fields !== 'object') plain = { value: fields };
+  else if (!isPlain(fields)) plain = { value: fields };
   try {
     send('L', [level, text, plain]);
   } catch {
     send('L', [level, text, { value: inspect(fields) }]);
   }
+}
+
+/* Return whether JSON has it as an object. */
+function isPlain(fields) {
+  return fields !== null && typeof fields === 'object' && !Array.isArray(fields) && typeof fields.toJSON !== 'function';
 }
 
 const logger = {};

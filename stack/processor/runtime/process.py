@@ -212,7 +212,8 @@ def take_note(context: Any, frame: Frame) -> None:
 def write_log(context: Any, frame: Frame) -> None:
     """Write a line that the author's code has logged."""
     level, message, fields = frame.head
-    write_record(LEVELS[level], message, {**fields, "worker_id": context.worker_id})
+    shown = fields if isinstance(fields, dict) else {"value": fields}
+    write_record(LEVELS[level], message, {**shown, "worker_id": context.worker_id})
 
 
 def describe_end(code: int) -> str:

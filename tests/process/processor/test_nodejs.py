@@ -159,6 +159,8 @@ def test_user_data_lives_as_long_as_the_worker(outputter: Processor) -> None:
 def test_init_context_may_log_and_wait(outputter: Processor) -> None:
     line = r'\(I\) sor\.http\.w0\.nodejs\.logger prepared {"level":"any","message":"a field","worker_id":"0"}'
     assert re.search(line, outputter.log)
+    assert 'a list {"value":["x",1],"worker_id":"0"}' in outputter.log
+    assert 'a time {"value":"1970-01-01T00:00:00.000Z","worker_id":"0"}' in outputter.log
 
 
 def test_environment(outputter: Processor) -> None:

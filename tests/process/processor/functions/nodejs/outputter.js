@@ -2,6 +2,8 @@
 exports.initContext = async (context) => {
   await null;
   context.logger.infoWith('prepared', { level: 'any', message: 'a field' });
+  context.logger.infoWith('a list', ['x', 1]);
+  context.logger.infoWith('a time', new Date(0));
   context.userData = { events: 0 };
 };
 
