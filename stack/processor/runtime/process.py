@@ -156,10 +156,9 @@ class HandlerProcess:
             body_start = start + _PREFIX.size + head_size
             if len(unread) < body_start + body_size:
                 break
-            head = unread[start + _PREFIX.size : body_start].decode()
+            head = unread[start + _PREFIX.size : body_start]
             start = body_start + body_size
-            parsed = _parse_again(head) if head_size < _SHORT else json.loads(head)
-            yield Frame(letter, parsed, bytes(unread[body_start:start]), number)
+            yield _read_frame(letter, head, bytes(unread[body_start:start]), number)
         del unread[:start]
 
     def _write(self, letter: bytes, head: Any) -> None:
@@ -237,6 +236,20 @@ def _start(command: Sequence[str], descriptor: int) -> "subprocess.Popen[bytes]"
 
 def _die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _read_frame(letter: bytes, head: bytes, body: bytes, number: int) -> Frame:
+    """Return a frame; where Python's JSON cannot read the head, one that says so in its place."""
+    try:
+        text = head.decode()
+        return Frame(letter, _parse_again(text) if len(text) < _SHORT else json.loads(text), body, number)
+    except (ValueError, RecursionError) as error:
+        reason, name = f"what the handler says cannot be read: {error}", type(error).__name__
+    if letter == LOG:
+        return Frame(LOG, ["error", "A line of the log is lost", {"reason": reason}], b"", number)
+    if letter == OUTPUT:
+        return Frame(OUTPUT, [False, reason, "bytes", None, None, None, {}], b"", number)
+    return Frame(RAISED, [name, reason, ""], b"", number)
 
 
 def _pack(letter: bytes, head: str, body: bytes, number: int = 0) -> bytes:

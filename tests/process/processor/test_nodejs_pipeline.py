@@ -13,7 +13,7 @@ from nuclio_sdk import Event, TriggerInfo
 from stack.processor.delivery import DeliveryQueue
 from stack.processor.invocation import Invoker
 from stack.processor.pipeline import Pipeline
-from stack.processor.runtime.process import INITIALISE, READY, Frame, HandlerProcess
+from stack.processor.runtime.process import DONE, INITIALISE, LOG, RAISED, READY, Frame, HandlerProcess
 from stack.processor.runtime.registry import find_runtime
 from stack.processor.testing import open_context
 from stack.processor.worker_spec import Role, WorkerSpec
@@ -104,5 +104,25 @@ def test_no_event_begins_while_an_outcome_waits_in_the_memory_of_the_process(tmp
         assert (tmp_path / "begun").read_text() == "a"
         frames = read(process)
         assert [next(frames).number, next(frames).number] == [1, 2]
+    finally:
+        process.kill()
+
+
+def test_what_python_cannot_read_stops_nothing(tmp_path: Path) -> None:
+    code = """
+    exports.handler = (context, event) => {
+      const type = JSON.parse('['.repeat(3000) + ']'.repeat(3000));
+      context.logger.infoWith('deep', { type });
+      context.callback(new context.Response('x', null, event.body.toString() === 'deep' ? type : 'text/plain'));
+    };
+    """
+    process = load(tmp_path, code)
+    try:
+        write(process, "deep", "flat")
+        frames = read(process)
+        said = [next(frames) for _ in range(4)]
+        assert [(one.letter, one.number) for one in said] == [(LOG, 0), (RAISED, 1), (LOG, 0), (DONE, 2)]
+        assert said[0].head[1] == "A line of the log is lost"
+        assert "cannot be read" in said[1].head[1]
     finally:
         process.kill()
