@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Context
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
+from math import isfinite
 from typing import Any, NamedTuple
 
 import nuclio_sdk
 from nuclio_sdk import Event
 
 from stack.processor.configuration import LEVELS
+from stack.processor.event import to_text
 from stack.processor.logger import write_record
 from stack.processor.response import Response
 from stack.processor.runtime.registry import ForeignError, HandlerError
@@ -281,6 +283,22 @@ def _describe(event: Event) -> str:
     )
 
 
+def _encode(value: Any) -> str:
+    try:
+        return _encode_strictly(value)
+    except (TypeError, ValueError):
+        return _encode_strictly(_clean(value))
+
+
+def _clean(value: Any) -> Any:
+    """Return a value with names that are text, and null for the numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {to_text(key) if isinstance(key, bytes) else str(key): _clean(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
 def _simplify(value: Any) -> Any:
     """Return what JSON can say in the place of what it cannot, such as types of AMQP's headers."""
     if isinstance(value, bytes | bytearray):
@@ -288,5 +306,5 @@ def _simplify(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), default=_simplify, allow_nan=False).encode
+_encode_strictly = json.JSONEncoder(separators=(",", ":"), default=_simplify, allow_nan=False).encode
 _parse_again = lru_cache(maxsize=64)(json.loads)

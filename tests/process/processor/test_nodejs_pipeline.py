@@ -1,5 +1,6 @@
 """Events that are sent ahead to the real Node.js: which of them is told what when the process ends."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -124,5 +125,17 @@ def test_what_python_cannot_read_stops_nothing(tmp_path: Path) -> None:
         assert [(one.letter, one.number) for one in said] == [(LOG, 0), (RAISED, 1), (LOG, 0), (DONE, 2)]
         assert said[0].head[1] == "A line of the log is lost"
         assert "cannot be read" in said[1].head[1]
+    finally:
+        process.kill()
+
+
+def test_headers_that_json_does_not_have(tmp_path: Path) -> None:
+    process = load(tmp_path, "exports.handler = (context, event) => context.callback(event.headers);")
+    headers = {b"caf\xe9": 1, "nan": float("nan"), "list": [float("inf"), 2.5], "deep": {"x": b"y"}}
+    try:
+        process.write(Event(_id="x", body=b"", trigger=TriggerInfo("cron", "x"), headers=headers), 1)
+        process.flush()
+        seen = json.loads(next(read(process)).body)
+        assert seen == {"caf\\xe9": 1, "nan": None, "list": [None, 2.5], "deep": {"x": "y"}}
     finally:
         process.kill()
