@@ -240,7 +240,7 @@ def _die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _read_frame(letter: bytes, head: bytes, body: bytes, number: int) -> Frame:
+def _read_frame(letter: bytes, head: bytearray, body: bytes, number: int) -> Frame:
     """Return a frame; where Python's JSON cannot read the head, one that says so in its place."""
     try:
         text = head.decode()

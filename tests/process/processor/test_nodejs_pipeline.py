@@ -14,7 +14,7 @@ from nuclio_sdk import Event, TriggerInfo
 from stack.processor.delivery import DeliveryQueue
 from stack.processor.invocation import Invoker
 from stack.processor.pipeline import Pipeline
-from stack.processor.runtime.process import DONE, INITIALISE, LOG, RAISED, READY, Frame, HandlerProcess
+from stack.processor.runtime.process import DONE, INITIALISE, LOG, OUTPUT, RAISED, READY, Frame, HandlerProcess, _pack
 from stack.processor.runtime.registry import find_runtime
 from stack.processor.testing import open_context
 from stack.processor.worker_spec import Role, WorkerSpec
@@ -109,22 +109,16 @@ def test_no_event_begins_while_an_outcome_waits_in_the_memory_of_the_process(tmp
         process.kill()
 
 
-def test_what_python_cannot_read_stops_nothing(tmp_path: Path) -> None:
-    code = """
-    exports.handler = (context, event) => {
-      const type = JSON.parse('['.repeat(3000) + ']'.repeat(3000));
-      context.logger.infoWith('deep', { type });
-      context.callback(new context.Response('x', null, event.body.toString() === 'deep' ? type : 'text/plain'));
-    };
-    """
-    process = load(tmp_path, code)
+@pytest.mark.parametrize(("letter", "read_as"), [(LOG, LOG), (OUTPUT, OUTPUT), (DONE, RAISED), (RAISED, RAISED)])
+def test_head_that_python_cannot_read_stops_nothing(tmp_path: Path, letter: bytes, read_as: bytes) -> None:
+    process = load(tmp_path, "exports.handler = () => 1;")
     try:
-        write(process, "deep", "flat")
-        frames = read(process)
-        said = [next(frames) for _ in range(4)]
-        assert [(one.letter, one.number) for one in said] == [(LOG, 0), (RAISED, 1), (LOG, 0), (DONE, 2)]
-        assert said[0].head[1] == "A line of the log is lost"
-        assert "cannot be read" in said[1].head[1]
+        process._unread += _pack(letter, "[" * 100_000, b"x", 1) + _pack(DONE, "[200, null, null]", b"y", 2)
+        unreadable, fine = process._split()
+        assert (unreadable.letter, unreadable.number) == (read_as, 1)
+        assert "cannot be read" in str(unreadable.head)
+        assert fine == Frame(DONE, [200, None, None], b"y", 2)
+        assert not process._unread
     finally:
         process.kill()
 
