@@ -151,7 +151,7 @@ class Pipeline:
             if frame.letter in NOTES:
                 self._note(frame)
                 if frame.letter == QUIT:
-                    self._quit(has_begun=frame.head)
+                    self._quit(is_cause=frame.head)
                 continue
             if not self._entries or frame.number != self._entries[0].number:
                 self._context.logger.error_with(
@@ -173,9 +173,9 @@ class Pipeline:
         self._window = max(1, min(_MOST, int(_WORK / max(self._mean, 1e-9))))
         return True
 
-    def _quit(self, *, has_begun: bool) -> None:
-        """Begin no other event, as the process does not either: it ends, and not because of those that wait."""
-        if self._entries and not has_begun and not self._is_quitting:
+    def _quit(self, *, is_cause: bool) -> None:
+        """Begin no other event, as the process does not either: it ends, perhaps because of the first."""
+        if self._entries and not is_cause and not self._is_quitting:
             self._invoker.release(self._entries[0].delivery)
         self._is_quitting = True
 

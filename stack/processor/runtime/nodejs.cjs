@@ -7,6 +7,7 @@
  */
 'use strict';
 
+const { AsyncLocalStorage } = require('node:async_hooks');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
@@ -334,6 +335,8 @@ function giveUp(error) {
 
 // Handling.
 
+// Of which event code is, also after it has waited.
+const calls = new AsyncLocalStorage();
 const waiting = [];
 let current = null;
 let isPumping = false;
@@ -372,7 +375,7 @@ function handle({ number, event }) {
   const call = { number, id: event.id, isDone: false };
   current = call;
   try {
-    const result = handler(openContext(call), event);
+    const result = calls.run(call, handler, openContext(call), event);
     if (typeof result?.then === 'function') result.then(undefined, (error) => fail(call, error));
   } catch (error) {
     fail(call, error);
@@ -459,8 +462,9 @@ function tell(error) {
 }
 
 process.on('unhandledRejection', (error) => {
+  const call = calls.getStore();
   if (!isReady) giveUp(error);
-  else if (current) fail(current, error);
+  else if (call && !call.isDone) fail(call, error);
   else log('error', 'a promise was rejected, and nothing handles that', { traceback: describe(error).stack });
 });
 
@@ -471,18 +475,20 @@ process.on('uncaughtException', (error) => {
     return;
   }
   log('error', 'an error that nothing catches ends the process', { exc: `${name}: ${message}`, traceback: stack });
-  quit();
-  if (current) fail(current, error);
+  // Where it cannot be known whose error it is, it counts as that of the event that is being handled.
+  const call = calls.getStore() ?? current;
+  quit(call);
+  if (call && !call.isDone) fail(call, error);
   exitWhenSent(1);
 });
 
-process.on('exit', quit);
+process.on('exit', () => quit(calls.getStore() ?? current));
 
-/* Begin no other event; the worker is told it, and whether one has begun that may be what ends the process. */
-function quit() {
+/* Begin no other event; the worker is told it, and whether the one that is being handled is what ends the process. */
+function quit(call) {
   if (isQuitting || !isReady) return;
   isQuitting = true;
-  send('Q', current !== null);
+  send('Q', current !== null && call === current);
 }
 
 // The end: no event comes any more, and what the author has under way may end by itself.

@@ -190,6 +190,12 @@ def test_rejected_promise_is_a_failure_at_once(later: Processor, what: str, told
     assert later.ask(body="ok").status == 200
 
 
+def test_rejected_promise_of_an_answered_event_fails_no_other(later: Processor) -> None:
+    assert later.ask(body="float-after").body == b"answered"
+    assert later.ask(body="sleep 0.4").status == 200
+    later.wait_for_log("floating late")
+
+
 def test_second_and_late_callbacks_warn_and_answer_nothing_else(later: Processor) -> None:
     assert later.ask(body="ok").body.startswith(b"ok ")
     assert later.ask(body="hold").body == b"held"

@@ -69,6 +69,11 @@ def test_no_event_is_blamed_when_one_that_is_answered_ends_the_process() -> None
     assert told[402:] in ([], ["hold ok", "release ok"])
 
 
+def test_no_event_is_blamed_for_the_timer_of_one_that_is_answered() -> None:
+    told = run("ok", "timer-after", "sleep 2", "ok")
+    assert told == [*FINE, "hold timer-after", "done timer-after", "hold sleep 2", "release sleep 2"]
+
+
 def load(folder: Path, code: str) -> HandlerProcess:
     (folder / "main.js").write_text(code)
     process = find_runtime("nodejs").load_handler("main:handler", folder)

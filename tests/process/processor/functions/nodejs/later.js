@@ -10,6 +10,8 @@ exports.handler = async (context, event) => {
   else if (what === 'timer') setTimeout(() => { throw new Error('in a timer'); }, 1);
   else if (what === 'never') return;
   else if (what === 'exit') process.exit(Number(value));
+  else if (what === 'float-after') { context.callback('answered'); sleep(0.1).then(() => { throw new Error('floating late'); }); }
+  else if (what === 'timer-after') { context.callback('answered'); setTimeout(() => { throw new Error('in a late timer'); }, 100); }
   else if (what === 'leave') { context.callback('left'); process.exit(Number(value)); }
   else if (what === 'abort') process.kill(process.pid, 'SIGSEGV');
   else if (what === 'busy') for (;;);
