@@ -7,6 +7,7 @@ the order in which they came.
 
 import ctypes
 import json
+import os
 import signal
 import socket
 import struct
@@ -35,6 +36,8 @@ _PIECE, _ENOUGH = 1 << 18, 1 << 16
 # Linux's option of prctl: the signal that a process gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
+# The socket in the process. Node.js gives no descriptor as low as this to its children, which would hide its end.
+_DESCRIPTOR = 3
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1), timedelta(milliseconds=1)
 # Answers of which nothing is to be checked.
 _PLAIN, _COMMON = frozenset(("text/plain", "application/json")), frozenset(range(200, 600))
@@ -70,7 +73,7 @@ class HandlerProcess:
         self._unsent_bytes = 0
         self._exit_code: int | None = None
         with other:
-            self._process = _start([*command, str(other.fileno())], other.fileno())
+            self._process = _start([*command, str(_DESCRIPTOR)], other.fileno())
         self._write(HELLO, dict(hello))
         try:
             self._await(lambda _frame: None)
@@ -227,16 +230,17 @@ def _start(command: Sequence[str], descriptor: int) -> "subprocess.Popen[bytes]"
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            pass_fds=(descriptor,),
+            pass_fds=(_DESCRIPTOR,),
             # Ctrl-C reaches every process of a terminal's group; stopping is the supervisor's to order.
             process_group=0,
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(_prepare, descriptor),
         )
     except OSError as error:
         raise HandlerError(f"{command[0]} cannot be started, and has to be installed: {error.strerror}") from None
 
 
-def _die_with_parent() -> None:
+def _prepare(descriptor: int) -> None:
+    os.dup2(descriptor, _DESCRIPTOR)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

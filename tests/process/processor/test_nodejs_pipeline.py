@@ -1,9 +1,12 @@
 """Events that are sent ahead to the real Node.js: which of them is told what when the process ends."""
 
 import json
+import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -138,3 +141,25 @@ def test_headers_that_json_does_not_have(tmp_path: Path) -> None:
         assert seen == {"caf\\xe9": 1, "nan": None, "list": [None, 2.5], "deep": {"x": "y"}}
     finally:
         process.kill()
+
+
+def test_children_of_the_process_do_not_hide_its_end(tmp_path: Path) -> None:
+    code = """
+    exports.handler = (context, event) => {
+      const { pid } = require('node:child_process').spawn('sleep', ['60'], { stdio: 'ignore', detached: true });
+      require('node:fs').writeFileSync(`${__dirname}/child`, String(pid));
+      process.kill(process.pid, 'SIGKILL');
+    };
+    """
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        process = load(tmp_path, code)
+        try:
+            write(process, "x")
+            process._socket.settimeout(10)
+            assert list(read(process)) == []
+            assert process.exit_code == -signal.SIGKILL
+        finally:
+            process.kill()
+            os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
