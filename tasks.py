@@ -197,6 +197,14 @@ def secret(
     handle_secrets(SecretCommand(action, name, key, value, file, force), as_json=json)
 
 
+@verb("folder", help={"folder": "where it is to be; it is made if it is not there"})
+def new_workspace(_: Context, folder: str) -> None:
+    """Make a folder of your own for a stack and its functions, in which the command `tidegate` works."""
+    from stack.run.new_workspace import new_workspace as make
+
+    make(folder)
+
+
 @verb("name", help={**_NAME, "trigger": "what makes it run, such as http, amqp, mqtt or cron"})
 def new_function(_: Context, name: str, trigger: str = "http") -> None:
     """Write a function that works as it is, with its test, to begin from."""
@@ -347,7 +355,20 @@ def export_function(_: Context, name: str, json: bool = False) -> None:
 # What `invoke --list` prints; a task that is in no group does not exist.
 namespace = build_namespace(
     {
-        "The stack": (provision, up, status, logs, down, plan, render, credentials, upgrade, backup, restore),
+        "The stack": (
+            provision,
+            new_workspace,
+            up,
+            status,
+            logs,
+            down,
+            plan,
+            render,
+            credentials,
+            upgrade,
+            backup,
+            restore,
+        ),
         "Functions": (
             new_function,
             run_function,

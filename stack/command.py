@@ -1,0 +1,21 @@
+"""The command `tidegate`: Tidegate's tasks in the workspace of the current folder, wherever Tidegate itself is."""
+
+import os
+import sys
+from pathlib import Path
+
+from invoke import Program
+
+from stack.config.settings import FILE
+from stack.state.workspace import PROGRAM, VARIABLE
+
+
+def run() -> None:
+    """Run the tasks that are named on the command line."""
+    os.environ.setdefault(VARIABLE, str(find_root(Path.cwd())))
+    Program(name="Tidegate", binary="tidegate").run(["tidegate", "--search-root", str(PROGRAM), *sys.argv[1:]])
+
+
+def find_root(folder: Path) -> Path:
+    """Return the folder with stack.yaml that is nearest above, or Tidegate's own."""
+    return next((one for one in (folder, *folder.parents) if (one / FILE).is_file()), PROGRAM)

@@ -1,0 +1,43 @@
+"""`invoke new-workspace`: a folder of one's own, with stack.yaml and functions, apart from Tidegate's."""
+
+import re
+import sys
+from pathlib import Path
+
+from stack import console
+from stack.config.settings import FILE
+from stack.config.source import FOLDER
+from stack.errors import ConflictError
+from stack.plan.template import fill
+from stack.state.workspace import PROGRAM, make_folder, write_file
+
+# The file that git reads must not be one while it is a template.
+_FILES = {FILE: FILE, "README.md": "README.md", ".gitignore": "gitignore"}
+_FALLBACK = "tidegate"
+
+
+def new_workspace(folder: str) -> None:
+    """Write a workspace into a folder, which may be there already, and say what to type next.
+
+    Raises:
+        ConflictError: one of its files is there.
+        HostError: the folder cannot be written to.
+    """
+    root = Path(folder).expanduser().absolute()
+    if there := [name for name in _FILES if (root / name).exists()]:
+        raise ConflictError(f"{root} has {', '.join(there)} already; choose another folder.")
+    command = Path(sys.executable).with_name("tidegate")
+    context = {"project": name_project(root.name), "program": PROGRAM, "command": command}
+    make_folder(root / FOLDER)
+    for name, template in _FILES.items():
+        write_file(root / name, fill(f"new-workspace/{template}", context))
+    console.success(f"{root} is a workspace, with the project {context['project']}.")
+    console.say(
+        f"Next: `ln -s {command} ~/.local/bin/` makes tidegate a command; then in {root} "
+        "`tidegate up` starts its stack. Where another stack of yours runs, give it other `ports` in stack.yaml."
+    )
+
+
+def name_project(folder: str) -> str:
+    """Return a name for a Compose project, which has small letters, digits, - and _, and begins with no sign."""
+    return re.sub(r"[^a-z0-9_-]+", "-", folder.lower()).strip("-_") or _FALLBACK
