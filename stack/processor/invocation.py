@@ -13,7 +13,6 @@ from types import CoroutineType
 from typing import Any
 
 import nuclio_sdk
-from nuclio_sdk import Event
 
 from stack.contract import CALLER_HEADER, LOG_LEVEL, PYTHON
 from stack.processor.batch import match_responses
@@ -107,7 +106,7 @@ class Invoker:
         else:
             self.answer(delivery, result)
 
-    def read(self, delivery: Delivery) -> tuple[Event, Caller | None]:
+    def read(self, delivery: Delivery) -> tuple[nuclio_sdk.Event, Caller | None]:
         """Return the event of a delivery, and who calls where that counts; the handler is not told it."""
         event = self._build(delivery.message)
         headers = event.headers
@@ -327,13 +326,13 @@ class Invoker:
     def _tell(self, ended: Ended) -> None:
         ended = self._look_at_messages(ended)
         self._end(failed=ended.failure is not None)
-        _tell_delivery(ended)
+        ended.tell()
 
     def _tell_late(self, ended: Ended) -> None:
         """Tell a delivery whose event was counted when the handler was done with it."""
         if ended.outbox and ended.outbox.error:
             self._stats.fail_late()
-        _tell_delivery(self._look_at_messages(ended))
+        self._look_at_messages(ended).tell()
 
     def _look_at_messages(self, ended: Ended) -> Ended:
         """Return what became of an event: it has failed if its messages could not be sent."""
@@ -393,13 +392,6 @@ class Invoker:
         except BaseException as wrong:
             return refuse(500, f"the raised response cannot be sent: {show_error(wrong)}")
         return response if isinstance(response, Response) else refuse(500, "a raised response cannot be a generator")
-
-
-def _tell_delivery(ended: Ended) -> None:
-    if ended.failure:
-        ended.delivery.failed(ended.response, ended.failure)
-    else:
-        ended.delivery.done(ended.response)
 
 
 async def _call(handler: Handler, context: Any, event: Any) -> Any:

@@ -24,6 +24,13 @@ class Ended(NamedTuple):
     failure: Failure | None
     outbox: Outbox | None
 
+    def tell(self) -> None:
+        """Tell the delivery what became of it."""
+        if self.failure:
+            self.delivery.failed(self.response, self.failure)
+        else:
+            self.delivery.done(self.response)
+
 
 class CommitQueue:
     """The events of one worker; all methods are for its main thread."""

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import struct
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -226,10 +227,13 @@ def describe_end(code: int) -> str:
 
 
 def _start(command: Sequence[str], descriptor: int) -> "subprocess.Popen[bytes]":
+    outputs = [_open_again(number) for number in (1, 2)]
     try:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
+            stdout=outputs[0],
+            stderr=outputs[1],
             pass_fds=(_DESCRIPTOR,),
             # Ctrl-C reaches every process of a terminal's group; stopping is the supervisor's to order.
             process_group=0,
@@ -237,6 +241,26 @@ def _start(command: Sequence[str], descriptor: int) -> "subprocess.Popen[bytes]"
         )
     except OSError as error:
         raise HandlerError(f"{command[0]} cannot be started, and has to be installed: {error.strerror}") from None
+    finally:
+        for output in outputs:
+            if output is not None:
+                os.close(output)
+
+
+def _open_again(descriptor: int) -> int | None:
+    """Return another descriptor of a pipe or a terminal, to be written to; None where there can be none.
+
+    Node.js has its outputs not block, and what does that to a descriptor does it to all that were made from it.
+    """
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        # A pipe that is read by no one would block.
+        output = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    os.set_blocking(output, True)
+    return output
 
 
 def _prepare(descriptor: int) -> None:

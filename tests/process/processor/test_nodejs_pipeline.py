@@ -163,3 +163,19 @@ def test_children_of_the_process_do_not_hide_its_end(tmp_path: Path) -> None:
         finally:
             process.kill()
             os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+
+
+def test_output_of_the_worker_blocks_though_that_of_the_process_does_not(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    kept = os.dup(1)
+    os.dup2(writer, 1)
+    try:
+        process = load(tmp_path, "console.log('here'); exports.handler = () => 1;")
+        os.dup2(kept, 1)
+        assert os.read(reader, 100) == b"here\n"
+        assert os.get_blocking(writer)
+        process.kill()
+    finally:
+        os.dup2(kept, 1)
+        for descriptor in (reader, writer, kept):
+            os.close(descriptor)
