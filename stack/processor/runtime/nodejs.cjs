@@ -434,7 +434,9 @@ function encodeResponse({ body, headers, content_type, status_code, body_encodin
 }
 
 function toTexts(headers) {
-  const entries = Object.entries(headers ?? {}).filter(([, value]) => value !== undefined && value !== null);
+  // A Map, and the Headers of fetch, have their entries in a method.
+  const all = typeof headers?.entries === 'function' ? [...headers.entries()] : Object.entries(headers ?? {});
+  const entries = all.filter(([, value]) => value !== undefined && value !== null);
   const text = (value) => (typeof value === 'object' && !Array.isArray(value) ? JSON.stringify(value) : String(value));
   return entries.length ? Object.fromEntries(entries.map(([name, value]) => [name, text(value)])) : null;
 }

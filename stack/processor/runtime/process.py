@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import nuclio_sdk
 from nuclio_sdk import Event
 
+from stack.contract import HTTP
 from stack.processor.configuration import LEVELS
 from stack.processor.event import to_text
 from stack.processor.logger import write_record
@@ -37,6 +38,8 @@ _PIECE, _ENOUGH = 1 << 18, 1 << 16
 # Linux's option of prctl: the signal that a process gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
+# Kinds of triggers that events of Nuclio spell otherwise.
+_KINDS = {"rabbit-mq": "rabbitMq"}
 # The socket in the process. Node.js gives no descriptor as low as this to its children, which would hide its end.
 _DESCRIPTOR = 3
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1), timedelta(milliseconds=1)
@@ -293,7 +296,7 @@ def _describe(event: Event) -> str:
     return _encode(
         [
             event.content_type,
-            event.fields,
+            event.fields if event.fields or event.trigger.kind == HTTP else None,
             event.headers or None,
             event.id,
             event.method,
@@ -301,7 +304,7 @@ def _describe(event: Event) -> str:
             event.size,
             (time - _EPOCH) / _MILLISECOND if isinstance(time, datetime) else 0,
             event.topic,
-            event.trigger.kind,
+            _KINDS.get(event.trigger.kind, event.trigger.kind),
             event.trigger.name,
             event.type,
             event.type_version,

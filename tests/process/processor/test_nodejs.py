@@ -71,6 +71,8 @@ def test_headers_of_other_types_are_texts(outputter: Processor) -> None:
     answer = outputter.ask(body="return_odd_headers")
     assert (answer.headers["count"], answer.headers["list"], answer.headers["map"]) == ("3", "1,2", '{"a":1}')
     assert "gone" not in answer.headers
+    assert outputter.ask(body="return_map").headers["x-of"] == "a map"
+    assert outputter.ask(body="return_fetch_headers").headers["x-of"] == "fetch"
     assert (answer.headers["content-type"], answer.body) == ("application/json", b'{"a":1}')
 
 

@@ -179,3 +179,20 @@ def test_output_of_the_worker_blocks_though_that_of_the_process_does_not(tmp_pat
         os.dup2(kept, 1)
         for descriptor in (reader, writer, kept):
             os.close(descriptor)
+
+
+def test_event_is_told_as_nuclio_tells_it(tmp_path: Path) -> None:
+    code = "exports.handler = (context, { trigger, fields }) => context.callback({ kind: trigger.kind, fields });"
+    process = load(tmp_path, code)
+    try:
+        for number, kind in enumerate(("rabbit-mq", "cron", "http"), 1):
+            process.write(Event(_id=kind, body=b"", trigger=TriggerInfo(kind, "x")), number)
+        process.flush()
+        frames = read(process)
+        assert [json.loads(next(frames).body) for _ in range(3)] == [
+            {"kind": "rabbitMq", "fields": None},
+            {"kind": "cron", "fields": None},
+            {"kind": "http", "fields": {}},
+        ]
+    finally:
+        process.kill()

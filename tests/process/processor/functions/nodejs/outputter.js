@@ -17,6 +17,8 @@ const answers = {
     return new context.Response('response body', headers, 'text/plain', 201);
   },
   return_odd_headers: (context) => new context.Response({ a: 1 }, { count: 3, list: [1, 2], gone: null, map: { a: 1 } }),
+  return_map: (context) => new context.Response('x', new Map([['X-Of', 'a map']])),
+  return_fetch_headers: (context) => new context.Response('x', new Headers({ 'X-Of': 'fetch' })),
   return_number: () => 3.5,
   return_null: () => null,
   return_list: () => [1, 2, 3],
