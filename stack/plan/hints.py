@@ -30,6 +30,8 @@ def advise(plan: FunctionPlan, log: str) -> str:
     if "/opt/tidegate/requirements.lock" in command:
         lowest = ".".join(map(str, LOWEST))
         return f"spec.build.baseImage: the processor needs Python {lowest} or newer in it, as python3, with pip."
+    if (checked := plan.runtime.checked) and (wrong := checked.search(log)):
+        return f"{plan.function.folder}, the handler's file, line {wrong['line']}: {wrong['error']}"
     folder = plan.runtime.locate_requirements(plan.function, plan.handler)
     if plan.runtime.installer.format(folder=folder) in command:
         return (

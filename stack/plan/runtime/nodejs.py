@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from difflib import get_close_matches
 from typing import Any
 
 from stack.config.packages import LOCKS, NAME
@@ -15,6 +16,12 @@ from stack.plan.runtime.runtime import Runtime
 
 # What the processor's part in Node.js, and today's amqplib, run on.
 LOWEST = 18
+_WORD = re.compile(r"[\w$]+")
+# What exports names that the text does not have: those of another module, or computed ones.
+_PASSED_ON = re.compile(
+    r"export\s*\*|exports\s*=\s*(?!\{|function|\(|async|class)|exports\s*\[|assign\(\s*(module\.)?exports|\.\.\.|defineProperty"
+)
+_EXPORTS = re.compile(r"exports\.([\w$]+)\s*=|export\s+(?:async\s+)?(?:function\*?|const|let|var|class)\s+([\w$]+)")
 _TAG = re.compile(r"(?<=:)(\d+)((\.\d+)*)(?=$|-)")
 
 
@@ -30,6 +37,8 @@ class NodejsRuntime(Runtime):
     requirements = NAME
     installer = "cd /opt/nuclio/{folder}"
     missing_module = re.compile(r"Cannot find (?:module|package) '((?:@[^'/]+/)?[^'./@:][^'/:]*)")
+    # What `node --check` prints: the place, the line of the source with marks below it, and the error.
+    checked = re.compile(r"/checked/\S+:(?P<line>\d+)\n(?s:.{0,2000}?)(?P<error>SyntaxError: [^\n]*)")
     nuclio_version = "10.20"
     nuclio_base = "node:10.20-alpine"
     nuclio_onbuild = "nuclio/handler-builder-nodejs-onbuild"
@@ -67,13 +76,22 @@ class NodejsRuntime(Runtime):
     def check_handler(
         self, function: Function, handler: str, *, path: str, source: bytes, version: RuntimeVersion
     ) -> tuple[str, ...]:
-        """Return what is wrong with the handler's file, or with the Node.js that it is to run on."""
+        """Return what is wrong with the handler's file, or with the Node.js that it is to run on.
+
+        A name that is nowhere in the text is no export of it, unless that passes on what another file exports.
+        """
         if version.runtime == self.name and version.version.isdecimal() and int(version.version) < LOWEST:
             return (
                 f"{function.document}: spec.runtime: this system's packages have Node.js {version.version}, and the "
                 f"processor needs {LOWEST} or newer; `images.source: registry` in stack.yaml has it pulled",
             )
-        return ()
+        name, text = handler.rpartition(":")[2], source.decode(errors="replace")
+        if not path or name in _WORD.findall(text) or _PASSED_ON.search(text):
+            return ()
+        found = sorted({one for match in _EXPORTS.finditer(text) for one in match.groups() if one})
+        near = get_close_matches(name, found, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]!r}?" if near else f"exports there: {', '.join(found) or 'none'}"
+        return (f"{function.document}: spec.handler: {path} has no {name!r}; {hint}",)
 
     def check_requirements(self, function: Function, handler: str) -> tuple[str, ...]:
         """Return nothing: npm tells it."""
@@ -97,7 +115,16 @@ class NodejsRuntime(Runtime):
             "packages_target": target,
             "has_lock": any(posixpath.basename(one) in LOCKS for one in found.others),
             "needs_code": found.needs_code,
+            "checked": self._find_checked(function, handler),
         }
+
+    def _find_checked(self, function: Function, handler: str) -> str:
+        """Return the file that Node.js is to read before anything is started: the handler's, if it is here."""
+        sources = [path for path in self.list_sources(handler) if path.endswith(self.files.suffixes)]
+        if function.config.spec.build.function_source_code:
+            return sources[0]
+        paths = {file.path for file in function.files}
+        return next((path for path in sources if path in paths), "")
 
 
 RUNTIME = NodejsRuntime()

@@ -28,6 +28,8 @@ class Runtime(ABC):
     """What a command has in it that installs them, by the folder of that file."""
     missing_module: ClassVar[re.Pattern[str]]
     """Finds in a log, as its first group, the package that a handler imports and that is not there."""
+    checked: ClassVar[re.Pattern[str] | None] = None
+    """Finds in a build's log, as `line` and `error`, why the handler's file cannot be read."""
     layer: ClassVar[str] = ""
     """The recipe in templates/images of the image between the processor's and those of functions, where one is."""
     nuclio_version: ClassVar[str]

@@ -2,6 +2,8 @@
 {% macro pip_install() %}
 {{ ca_env }}PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --requirement {{ requirements_target }}requirements.txt
 {% endmacro %}
+{% macro first_stages() %}
+{% endmacro %}
 {% macro install_before_code() %}
 {% if requirements and not needs_code %}
 {% for paths in requirements %}

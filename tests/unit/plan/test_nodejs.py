@@ -112,7 +112,7 @@ def test_packages_are_a_layer_of_their_own(
 ) -> None:
     plan = load(tmp_path / "packed", package__json="{}", main__js="", node_modules_IN_x__js="", **files)
     lines, left_out = render(plan)
-    (copy,) = (number for number, line in enumerate(lines) if "package.json" in line)
+    copy = max(number for number, line in enumerate(lines) if "package.json" in line)
     assert all(one in lines[copy] for one in copied)
     assert lines[copy + 2].strip() == f"cd /opt/nuclio/ && npm {command} --omit=dev"
     assert lines.index("COPY --chown=65532:65532 . /opt/nuclio") > copy
@@ -172,9 +172,65 @@ def test_what_to_do_about_packages(tmp_path: Path) -> None:
     plan = load(tmp_path / "packed", package__json="{}", main__js="")
     log = 'process "/bin/sh -c cd /opt/nuclio/ && npm install --omit=dev" did not complete successfully: exit code: 1'
     assert advise(plan, log).startswith("Correct functions/packed/package.json;")
+    wrong = "/checked/main.js:2\n}\n^\n\nSyntaxError: Unexpected token '}'\n    at wrapSafe (node:internal)\n"
+    told = advise(plan, f'{wrong}process "/bin/sh -c node --check /checked/main.js" did not complete')
+    assert told == "functions/packed, the handler's file, line 2: SyntaxError: Unexpected token '}'"
     for missing, package in (("amqplib", "amqplib"), ("@a/b/c", "@a/b"), ("left-pad/x.js", "left-pad")):
         told = advise_start(plan, f"Error: Cannot find module '{missing}'\nRequire stack:\n- /opt/nuclio/main.js\n")
         assert (
             told == f"Add {package}, or the package that has it, to functions/packed/package.json, then deploy again."
         )
     assert not advise_start(plan, "Error: Cannot find module './lib'\n")
+
+
+def check(plan: FunctionPlan, source: str, handler: str = "main:handler") -> tuple[str, ...]:
+    version = choose("", REGISTRY)
+    return NODEJS.check_handler(plan.function, handler, path="main.js", source=source.encode(), version=version)
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("exports.hanlder = () => 1;", "did you mean 'hanlder'?"),
+        (
+            "exports.run = 1;\nexport const other = 2;\nexport async function third() {}",
+            "exports there: other, run, third",
+        ),
+        ("", "exports there: none"),
+    ],
+)
+def test_export_that_is_not_there(tmp_path: Path, source: str, hint: str) -> None:
+    plan = load(tmp_path / "plain", main__js="")
+    expected = f"functions/plain/function.yaml: spec.handler: main.js has no 'handler'; {hint}"
+    assert check(plan, source) == (expected,)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "exports.handler = () => 1;",
+        "module.exports = { handler };",
+        "export { run as handler };",
+        "module.exports = require('./lib');",
+        "export * from './lib.js';",
+        "Object.assign(module.exports, require('./lib'));",
+        "exports[name] = 1;",
+        "module.exports = { ...lib };",
+    ],
+)
+def test_export_that_may_be_there(tmp_path: Path, source: str) -> None:
+    assert not check(load(tmp_path / "plain", main__js=""), source)
+
+
+def test_handler_is_read_by_the_node_that_it_runs_on(tmp_path: Path) -> None:
+    lines, _ = render(load(tmp_path / "plain", main__js="", package__json="{}"))
+    assert lines[:4] == [
+        "FROM tidegate/nodejs:1 AS checked",
+        'COPY ["package.json", "/checked/"]',
+        'COPY ["main.js", "/checked/"]',
+        "RUN node --check /checked/main.js",
+    ]
+    assert 'COPY --from=checked --chown=65532:65532 ["/checked/main.js", "/opt/nuclio/main.js"]' in lines
+    changed = "spec: {runtime: nodejs, build: {commands: ['@nuclio.postCopy', make]}}\n"
+    lines, _ = render(load(tmp_path / "changed", function__yaml=changed, main__js=""))
+    assert not any("checked" in line for line in lines)
