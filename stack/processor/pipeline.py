@@ -7,6 +7,7 @@ clock runs, and it is what a death of the process is blamed on, once all that th
 import os
 import signal
 from collections import deque
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -17,7 +18,17 @@ from stack.processor.delivery import Delivery, DeliveryQueue, Source
 from stack.processor.invocation import Invoker
 from stack.processor.loop import LoopSharingQueue
 from stack.processor.output.commit import Wakeup
-from stack.processor.runtime.process import LOG, NOTES, QUIT, Frame, HandlerProcess, read_response, take_note
+from stack.processor.runtime.process import (
+    LOG,
+    NOTES,
+    QUIT,
+    Frame,
+    HandlerProcess,
+    is_late,
+    read_response,
+    start_late,
+    take_note,
+)
 from stack.processor.threads import start_thread
 from stack.processor.worker_spec import WorkerSpec
 
@@ -59,6 +70,8 @@ class Pipeline:
         self._interval = interval
         self._waiting: deque[Delivery] = deque()
         self._entries: deque[_Entry] = deque()
+        # Messages of no event, on their way.
+        self._late: set[Future[None]] = set()
         self._bytes = self._number = 0
         self._mean, self._window = _WORK, 1
         self._began = 0.0
@@ -99,6 +112,7 @@ class Pipeline:
                 source.flush()
                 flushed = monotonic()
         self._invoker.drain(source.flush)
+        wait(list(self._late))
         # Nothing but lines of the log is still to come, while the source is closed.
         self._is_ending = True
         return 0
@@ -182,15 +196,23 @@ class Pipeline:
     def _note(self, frame: Frame) -> None:
         """See to what is logged or sent; what cannot be sent fails the event that is being handled, if it is of one."""
         try:
-            take_note(self._context, frame)
+            if is_late(frame) and not self._is_ending:
+                future = start_late(self._context, frame, self._tell_lost)
+                self._late.add(future)
+                future.add_done_callback(self._late.discard)
+            else:
+                take_note(self._context, frame)
         except Exception as error:
             if frame.letter == LOG:
                 # Standard output may be closed, or full.
                 return
             if frame.head[0] or not self._entries:
-                self._context.logger.error_with("What was sent outside of an event is lost", reason=str(error))
+                self._tell_lost(str(error))
             else:
                 self._entries[0].error = error
+
+    def _tell_lost(self, reason: str) -> None:
+        self._context.logger.error_with("What was sent outside of an event is lost", reason=reason)
 
     def _log(self, frames: list[Frame]) -> None:
         for frame in frames:

@@ -196,6 +196,28 @@ class Output:
         if target is not outbox:
             self._outputs.send_now(target)
 
+    def start(
+        self,
+        body: Any,
+        key: str | None = None,
+        headers: Mapping[str, object] | None = None,
+        *,
+        correlation_id: str | None = None,
+        values: Mapping[str, object],
+        tell: Callable[[str], object],
+    ) -> "Future[None]":
+        """Send a message of no event, and do not wait; the sender's thread tells why it could not be sent.
+
+        Raises:
+            TypeError: the body is nothing that JSON has, or the output's placeholders are others.
+        """
+        outbox = Outbox(self._outputs, Cause(""))
+        outbox.add(self._name, body, key, headers, correlation_id=correlation_id, values=values)
+        outbox.close()
+        future = self._outputs.sender.send(outbox)
+        future.add_done_callback(lambda _: outbox.error and tell(outbox.error))
+        return future
+
 
 class Sends(Protocol):
     """What sends outboxes."""

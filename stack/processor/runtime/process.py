@@ -14,6 +14,7 @@ import stat
 import struct
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextvars import Context
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -210,11 +211,34 @@ def take_note(context: Any, frame: Frame) -> None:
         write_log(context, frame)
     if frame.letter != OUTPUT:
         return
-    is_late, name, form, key, headers, correlation_id, values = frame.head
-    body = frame.body if form == "bytes" else frame.body.decode() if form == "text" else json.loads(frame.body)
+    without_event, name, form, key, headers, correlation_id, values = frame.head
+    body = _read_body(form, frame.body)
     send = partial(getattr(context.outputs, name).send, body, key, headers, correlation_id=correlation_id, **values)
     # In a context without an event it leaves at once.
-    Context().run(send) if is_late else send()
+    Context().run(send) if without_event else send()
+
+
+def is_late(frame: Frame) -> bool:
+    """Return whether a frame is what the author's code has sent outside of an event."""
+    return frame.letter == OUTPUT and bool(frame.head[0])
+
+
+def start_late(context: Any, frame: Frame, tell: Callable[[str], object]) -> "Future[None]":
+    """Send what was sent outside of an event, and do not wait; another thread tells why it could not be sent.
+
+    Raises:
+        Exception: there is no such output, or its message is none.
+    """
+    _, name, form, key, headers, correlation_id, values = frame.head
+    start = getattr(context.outputs, name).start
+    result: Future[None] = start(
+        _read_body(form, frame.body), key, headers, correlation_id=correlation_id, values=values, tell=tell
+    )
+    return result
+
+
+def _read_body(form: str, body: bytes) -> Any:
+    return body if form == "bytes" else body.decode() if form == "text" else json.loads(body)
 
 
 def write_log(context: Any, frame: Frame) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,12 +31,14 @@ ASYNC = PYTHON.replace("def handler", "async def handler")
 NODE = """
 exports.initContext = (context) => context.outputs.hook.send('started');
 exports.handler = async (context, event) => {
+  if (event.path === '/quiet') return context.callback('quiet');
   context.outputs.hook.send({ path: event.path }, { headers: { 'X-Number': 3 }, correlationId: 'c-1' });
   if (event.path === '/raise') throw new Error('as asked');
   if (event.path === '/refused') context.outputs.hook.send('refused');
   if (event.path === '/unknown') context.outputs.hok.send('x');
   context.callback(new context.Response('fine', null, 'text/plain', event.path === '/500' ? 500 : 200));
   if (event.path === '/late') context.outputs.hook.send('late');
+  if (event.path === '/slow') ['slow', 'refused'].forEach((one) => context.outputs.hook.send(one));
 };
 """
 
@@ -60,6 +63,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.requests.append((body, dict(self.headers.items())))
+        if body == b"slow":
+            time.sleep(2)
         self.send_response(503 if body == b"refused" else 204)
         self.end_headers()
 
@@ -117,3 +122,9 @@ def test_outputs(start: Start, tmp_path: Path, hook: Hook, runtime: str, code: s
         assert processor.ask("/late").status == 200
         wait_for(lambda: len(hook.requests) == 2)
         assert {body for body, _ in hook.take()} == {b'{"path": "/late"}', b"late"}
+        assert processor.ask("/slow").status == 200
+        wait_for(lambda: b"slow" in [body for body, _ in hook.requests])
+        began = time.monotonic()
+        assert processor.ask("/quiet").body == b"quiet"
+        assert time.monotonic() - began < 1.5, "no event waits for what is sent outside of one"
+        processor.wait_for_log("What was sent outside of an event is lost")
