@@ -19,6 +19,7 @@ _PATTERNS = {
     r"^[A-Za-z_]\w*$": "should be a name of letters, digits and _",
     "^[A-Za-z]+$": "should be one word, such as RUN",
     r"^[^=\x00]+$": "should be a name, without =",
+    r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$": "should be a name of small letters, digits, - and ., such as readings",
     r"^[^=\x00]*$": "should be without =",
 }
 

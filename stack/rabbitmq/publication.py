@@ -80,7 +80,10 @@ def publish_mqtt(broker: Broker, message: MqttMessage, *, count: int = 1) -> boo
             is_taken &= _await(answers, address).value != _NO_SUBSCRIBERS
         return is_taken if message.qos else None
     except OSError as error:
-        raise BrokerError(f"RabbitMQ does not take MQTT at {address}: {error.strerror or error}.") from error
+        reason = error.strerror or str(error)
+        raise BrokerError(
+            f"RabbitMQ does not take MQTT at {address}: {reason}. Type `invoke up`, then this again."
+        ) from error
     finally:
         client.disconnect()
         client.loop_stop()

@@ -161,6 +161,10 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
             "spec.volumes.1.volumeMount.mountPath: another volume is mounted at '/y/' already",
         ),
         ({"spec": {"env": {"A": "b"}}}, "spec.env: should be a list of mappings, not {'A': 'b'}"),
+        (
+            {"spec": {"volumes": [{"volume": {"name": "a", "persistentVolumeClaim": {"claimName": "A b"}}}]}},
+            "spec.volumes.0.volume.persistentVolumeClaim.claimName: should be a name of small letters, digits, - and .",
+        ),
         ({"spec": {"env": [{"value": "b"}]}}, "spec.env.0.name: is required"),
         (
             cron(schedule="every 5 minutes"),
