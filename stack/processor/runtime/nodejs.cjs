@@ -2,8 +2,9 @@
  * The process of a Node.js handler: takes events from its worker over a socket, and gives the outcome of each.
  *
  * A frame is the length of its head, that of its body and the number of the event that it is about, four bytes each, a
- * letter, the head as JSON, and the body as it is. Events wait here for their turn; one is handled at a time, and their outcomes go back in the same order, each
- * before the next event begins: what has no outcome when this process dies is what it died of.
+ * letter, the head as JSON, and the body as it is. Events wait here for their turn; one is handled at a time, and their
+ * outcomes go back in the same order, each before the next event begins: what has no outcome when this process dies is
+ * what it died of.
  */
 'use strict';
 
@@ -14,10 +15,12 @@ const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { inspect } = require('node:util');
 
+const values = require('./nodejs_values.cjs');
+
+const { Response, describe, encode, isModule, makeEvent, resolve, tell, toFields, toTexts } = values;
+
 const DESCRIPTOR = Number(process.argv[2]);
 const PREFIX_BYTES = 13;
-const TEXT = 'text/plain';
-const JSON_TYPE = 'application/json';
 const NOTHING = Buffer.alloc(0);
 // How long an export may take to be there, and how often it is looked for, in milliseconds.
 const EXPORT_PATIENCE = 10000;
@@ -103,7 +106,8 @@ socket.on('data', (chunk) => {
     if (!prefix) {
       if (available < PREFIX_BYTES) break;
       const bytes = take(PREFIX_BYTES);
-      prefix = { head: bytes.readUInt32BE(0), body: bytes.readUInt32BE(4), number: bytes.readUInt32BE(8), letter: bytes.latin1Slice(12, 13) };
+      const [head, body, number] = [0, 4, 8].map((offset) => bytes.readUInt32BE(offset));
+      prefix = { head, body, number, letter: bytes.latin1Slice(12, 13) };
     }
     if (available < prefix.head + prefix.body) break;
     const { head, body, number, letter } = prefix;
@@ -125,58 +129,15 @@ function receive(letter, head, body, number) {
   else if (letter === 'S') stop();
 }
 
-function makeEvent(head, body) {
-  return {
-    body,
-    'content-type': head[0],
-    content_type: head[0],
-    fields: head[1],
-    headers: head[2],
-    id: head[3],
-    method: head[4],
-    num_shards: 0,
-    offset: 0,
-    path: head[5],
-    shard_id: -1,
-    size: head[6],
-    timestamp: new Date(head[7]),
-    topic: head[8],
-    trigger: { kind: head[9], name: head[10] },
-    type: head[11],
-    type_version: head[12],
-    url: head[13],
-    version: head[14],
-  };
-}
-
 // What an author sees.
-
-class Response {
-  constructor(body = null, headers = null, contentType = TEXT, statusCode = 200, bodyEncoding = 'text') {
-    const isText = typeof body === 'string';
-    this.body = isText ? body : JSON.stringify(body);
-    this.headers = headers;
-    this.content_type = isText ? contentType : JSON_TYPE;
-    this.status_code = statusCode;
-    this.body_encoding = bodyEncoding;
-  }
-}
 
 function log(level, message, fields = {}) {
   const text = typeof message === 'string' ? message : inspect(message);
-  let plain = fields;
-  if (fields instanceof Error) plain = { error: describe(fields).stack };
-  else if (!isPlain(fields)) plain = { value: fields };
   try {
-    send('L', [level, text, plain]);
+    send('L', [level, text, toFields(fields)]);
   } catch {
     send('L', [level, text, { value: inspect(fields) }]);
   }
-}
-
-/* Return whether JSON has it as an object. */
-function isPlain(fields) {
-  return fields !== null && typeof fields === 'object' && !Array.isArray(fields) && typeof fields.toJSON !== 'function';
 }
 
 const logger = {};
@@ -274,30 +235,6 @@ async function loadModule(stem) {
     exported = () => require(file);
   }
   return file;
-}
-
-function resolve(stem) {
-  try {
-    return require.resolve(stem);
-  } catch (error) {
-    const found = ['.mjs', '.cjs'].map((suffix) => stem + suffix).find((one) => fs.existsSync(one));
-    if (found) return found;
-    const folder = path.dirname(stem);
-    const names = fs.existsSync(folder) ? fs.readdirSync(folder).filter((one) => /\.[cm]?js$/.test(one)) : [];
-    error.message = `there is no ${stem}.js; files there: ${names.join(', ') || 'none'}`;
-    error.stack = '';
-    throw error;
-  }
-}
-
-/* Return whether a file is an ECMAScript module: by its suffix, or by the package.json that counts for it. */
-function isModule(file) {
-  if (!file.endsWith('.js')) return file.endsWith('.mjs');
-  for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
-    const description = path.join(folder, 'package.json');
-    if (fs.existsSync(description)) return JSON.parse(fs.readFileSync(description, 'utf8')).type === 'module';
-    if (folder === path.dirname(folder)) return false;
-  }
 }
 
 async function awaitExport(file) {
@@ -416,52 +353,7 @@ function end(call) {
   if (!isPumping) queueMicrotask(pump);
 }
 
-function encode(value) {
-  if (value instanceof Response) return encodeResponse(value);
-  if (Array.isArray(value) && value.length === 2 && typeof value[0] === 'number') return encodePlain(...value);
-  return encodePlain(200, value);
-}
-
-function encodePlain(status, value) {
-  if (typeof value === 'string' || Buffer.isBuffer(value)) return { head: [status, TEXT, null], body: value };
-  return { head: [status, JSON_TYPE, null], body: JSON.stringify(value) ?? '' };
-}
-
-function encodeResponse({ body, headers, content_type, status_code, body_encoding }) {
-  const head = [status_code, content_type, toTexts(headers)];
-  if (typeof body === 'string') return { head, body: body_encoding === 'base64' ? Buffer.from(body, 'base64') : body };
-  return { head, body: Buffer.isBuffer(body) ? body : (JSON.stringify(body) ?? '') };
-}
-
-function toTexts(headers) {
-  // A Map, and the Headers of fetch, have their entries in a method.
-  const all = typeof headers?.entries === 'function' ? [...headers.entries()] : Object.entries(headers ?? {});
-  const entries = all.filter(([, value]) => value !== undefined && value !== null);
-  const text = (value) => (typeof value === 'object' && !Array.isArray(value) ? JSON.stringify(value) : String(value));
-  return entries.length ? Object.fromEntries(entries.map(([name, value]) => [name, text(value)])) : null;
-}
-
-// Errors.
-
-/* Return an error's name, its text, and its stack without the frames of this file and of Node.js. */
-function describe(error) {
-  if (!(error instanceof Error)) {
-    const text = typeof error === 'string' ? error : inspect(error);
-    return { name: 'Error', message: text, stack: '' };
-  }
-  const stack = String(error.stack ?? '');
-  const isOwn = (line) => !/^\s+at /.test(line) || !(line.includes(__filename) || line.includes('node:'));
-  return { name: String(error.name), message: String(error.message), stack: stack.split('\n').filter(isOwn).join('\n') };
-}
-
-function tell(error) {
-  try {
-    const { name, message, stack } = describe(error);
-    return [name, message, stack];
-  } catch {
-    return ['Error', '(it has no text that can be shown)', ''];
-  }
-}
+// Errors that nothing catches.
 
 process.on('unhandledRejection', (error) => {
   const call = calls.getStore();

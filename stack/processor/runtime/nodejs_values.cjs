@@ -1,0 +1,140 @@
+/*
+ * What nodejs.cjs makes of events, of answers and of errors, and where it finds a module: all that has no state.
+ */
+'use strict';
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { inspect } = require('node:util');
+
+const TEXT = 'text/plain';
+const JSON_TYPE = 'application/json';
+// What the paths of these files begin with.
+const OWN = path.join(__dirname, 'nodejs');
+
+function makeEvent(head, body) {
+  return {
+    body,
+    'content-type': head[0],
+    content_type: head[0],
+    fields: head[1],
+    headers: head[2],
+    id: head[3],
+    method: head[4],
+    num_shards: 0,
+    offset: 0,
+    path: head[5],
+    shard_id: -1,
+    size: head[6],
+    timestamp: new Date(head[7]),
+    topic: head[8],
+    trigger: { kind: head[9], name: head[10] },
+    type: head[11],
+    type_version: head[12],
+    url: head[13],
+    version: head[14],
+  };
+}
+
+class Response {
+  constructor(body = null, headers = null, contentType = TEXT, statusCode = 200, bodyEncoding = 'text') {
+    const isText = typeof body === 'string';
+    this.body = isText ? body : JSON.stringify(body);
+    this.headers = headers;
+    this.content_type = isText ? contentType : JSON_TYPE;
+    this.status_code = statusCode;
+    this.body_encoding = bodyEncoding;
+  }
+}
+
+/* Return what is logged with a message as an object. */
+function toFields(fields) {
+  if (fields instanceof Error) return { error: describe(fields).stack };
+  const isObject = fields !== null && typeof fields === 'object' && !Array.isArray(fields);
+  return isObject && typeof fields.toJSON !== 'function' ? fields : { value: fields };
+}
+
+function encode(value) {
+  if (value instanceof Response) return encodeResponse(value);
+  if (Array.isArray(value) && value.length === 2 && typeof value[0] === 'number') return encodePlain(...value);
+  return encodePlain(200, value);
+}
+
+function encodePlain(status, value) {
+  if (typeof value === 'string' || Buffer.isBuffer(value)) return { head: [status, TEXT, null], body: value };
+  return { head: [status, JSON_TYPE, null], body: JSON.stringify(value) ?? '' };
+}
+
+function encodeResponse({ body, headers, content_type, status_code, body_encoding }) {
+  const head = [status_code, content_type, toTexts(headers)];
+  if (typeof body === 'string') return { head, body: body_encoding === 'base64' ? Buffer.from(body, 'base64') : body };
+  return { head, body: Buffer.isBuffer(body) ? body : (JSON.stringify(body) ?? '') };
+}
+
+function toTexts(headers) {
+  // A Map, and the Headers of fetch, have their entries in a method.
+  const all = typeof headers?.entries === 'function' ? [...headers.entries()] : Object.entries(headers ?? {});
+  const entries = all.filter(([, value]) => value !== undefined && value !== null);
+  const text = (value) => (typeof value === 'object' && !Array.isArray(value) ? JSON.stringify(value) : String(value));
+  return entries.length ? Object.fromEntries(entries.map(([name, value]) => [name, text(value)])) : null;
+}
+
+// Errors.
+
+/* Return an error's name, its text, and its stack without the frames of this file and of Node.js. */
+function describe(error) {
+  if (!(error instanceof Error)) {
+    const text = typeof error === 'string' ? error : inspect(error);
+    return { name: 'Error', message: text, stack: '' };
+  }
+  const stack = String(error.stack ?? '');
+  const isOwn = (line) => !/^\s+at /.test(line) || !(line.includes(OWN) || line.includes('node:'));
+  return { name: String(error.name), message: String(error.message), stack: stack.split('\n').filter(isOwn).join('\n') };
+}
+
+function tell(error) {
+  try {
+    const { name, message, stack } = describe(error);
+    return [name, message, stack];
+  } catch {
+    return ['Error', '(it has no text that can be shown)', ''];
+  }
+}
+
+// Modules.
+
+function resolve(stem) {
+  try {
+    return require.resolve(stem);
+  } catch (error) {
+    const found = ['.mjs', '.cjs'].map((suffix) => stem + suffix).find((one) => fs.existsSync(one));
+    if (found) return found;
+    const folder = path.dirname(stem);
+    const names = fs.existsSync(folder) ? fs.readdirSync(folder).filter((one) => /\.[cm]?js$/.test(one)) : [];
+    error.message = `there is no ${stem}.js; files there: ${names.join(', ') || 'none'}`;
+    error.stack = '';
+    throw error;
+  }
+}
+
+/* Return whether a file is an ECMAScript module: by its suffix, or by the package.json that counts for it. */
+function isModule(file) {
+  if (!file.endsWith('.js')) return file.endsWith('.mjs');
+  for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+    const description = path.join(folder, 'package.json');
+    if (fs.existsSync(description)) return JSON.parse(fs.readFileSync(description, 'utf8')).type === 'module';
+    if (folder === path.dirname(folder)) return false;
+  }
+}
+
+module.exports = {
+  Response,
+  describe,
+  encode,
+  isModule,
+  makeEvent,
+  resolve,
+  tell,
+  toFields,
+  toTexts,
+};
