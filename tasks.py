@@ -205,12 +205,19 @@ def new_workspace(_: Context, folder: str) -> None:
     make(folder)
 
 
-@verb("name", help={**_NAME, "trigger": "what makes it run, such as http, amqp, mqtt or cron"})
-def new_function(_: Context, name: str, trigger: str = "http") -> None:
+@verb(
+    "name",
+    help={
+        **_NAME,
+        "trigger": "what makes it run, such as http, amqp, mqtt or cron",
+        "runtime": "what it is written for: python or nodejs",
+    },
+)
+def new_function(_: Context, name: str, trigger: str = "http", runtime: str = "python") -> None:
     """Write a function that works as it is, with its test, to begin from."""
     from stack.run.creation import new_function as make
 
-    make(name, trigger)
+    make(name, trigger, runtime)
 
 
 @verb(

@@ -126,6 +126,7 @@ IGNORED_FOLDERS = frozenset({".git", *(folder for one in RUNTIMES.values() for f
 IGNORED_SUFFIX = ".pyc"
 # What an image installs itself, beside the file that says what.
 _INSTALLED = tuple(one.installed for one in RUNTIMES.values() if one.installed)
+_INSTALLED_FOLDERS = frozenset(made for _, made in _INSTALLED)
 
 
 _LINK = "link:"
@@ -190,7 +191,7 @@ def _list_names(folder: Path) -> list[str]:
 
 
 def _holds_function(folder: Path) -> bool:
-    is_wanted = folder.is_dir() and not folder.name.startswith(".")
+    is_wanted = folder.is_dir() and not folder.name.startswith(".") and folder.name not in _INSTALLED_FOLDERS
     return is_wanted and ((folder / FILE).is_file() or is_source_alone(folder))
 
 

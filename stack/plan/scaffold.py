@@ -17,10 +17,10 @@ SCAFFOLDS = {kind.scaffold.template: kind.scaffold for kind in KINDS.values()}
 TRIGGERS = tuple(SCAFFOLDS)
 
 
-def plan_scaffold(name: str, trigger: str) -> dict[str, bytes]:
+def plan_scaffold(name: str, trigger: str, runtime: str = PYTHON) -> dict[str, bytes]:
     """Return the files of a new function, by their names."""
-    files = ("function.yaml", *RUNTIMES[PYTHON].scaffold)
-    return {file: fill(f"new-function/{trigger}/{file}", {"name": name}) for file in files}
+    files = ("function.yaml", *RUNTIMES[runtime].scaffold)
+    return {file: fill(f"new-function/{trigger}/{file}", {"name": name, "runtime": runtime}) for file in files}
 
 
 def next_steps(name: str, trigger: str, test: str) -> tuple[tuple[str, str], ...]:

@@ -18,13 +18,14 @@ from stack.config.settings import Settings
 from stack.config.source import FILE, FOLDER, function_folders
 from stack.config.yaml_edit import set_value
 from stack.config.yaml_loader import parse_mapping
-from stack.contract import PYTHON
+from stack.contract import NODEJS, PYTHON
 from stack.errors import ConfigError, ConflictError, FunctionError, StackError
 from stack.plan.demo import ALERT, CONSUMERS, EVENTS
 from stack.plan.function_import import File, Imported, plan_imports, split_export
 from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.scaffold import SCAFFOLDS, TRIGGERS, next_steps, plan_scaffold
 from stack.run.import_export import make_export
+from stack.run.node_modules import write_node_modules
 from stack.state.deployment import check_namesakes
 from stack.state.project import list_projects, save_project
 from stack.state.workspace import PROGRAM, Workspace, open_workspace, write_file
@@ -62,7 +63,7 @@ class Pattern:
 
 
 def list_patterns() -> tuple[Pattern, ...]:
-    """Return one template for each kind of trigger, and the functions of Tidegate's own example."""
+    """Return a template for each kind of trigger and each runtime, and the functions of Tidegate's own example."""
     examples = (Pattern(name, function=document) for name, document in find_examples().items())
     return (*_list_templates(), *examples)
 
@@ -86,14 +87,18 @@ def _export(folder: Path) -> dict[str, Any] | None:
 
 @cache
 def _list_templates() -> tuple[Pattern, ...]:
-    return tuple(Pattern(trigger, template=_write_template(trigger)) for trigger in TRIGGERS)
+    return tuple(
+        Pattern(trigger if runtime == PYTHON else f"{trigger}-{runtime}", template=_write_template(trigger, runtime))
+        for runtime in RUNTIMES
+        for trigger in TRIGGERS
+    )
 
 
-def _write_template(trigger: str) -> str:
-    files = plan_scaffold("{{ .name }}", trigger)
+def _write_template(trigger: str, runtime: str) -> str:
+    files = plan_scaffold("{{ .name }}", trigger, runtime)
     document = parse_mapping(files[FILE].decode(), FILE)
     build = document["spec"].setdefault("build", {})
-    build["functionSourceCode"] = b64encode(files[RUNTIMES[PYTHON].source]).decode()
+    build["functionSourceCode"] = b64encode(files[RUNTIMES[runtime].source]).decode()
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -114,10 +119,14 @@ class Template:
 
 @dataclass(frozen=True)
 class CreationRequest:
-    """What a new function is to be called, and where it belongs; both may be left to a document that says so."""
+    """What a new function is to be called, where it belongs, and what it is written for.
+
+    A document says so itself where these are left out.
+    """
 
     name: str = ""
     project: str = ""
+    runtime: str = ""
 
 
 def list_templates() -> tuple[Template, ...]:
@@ -130,12 +139,13 @@ def create_function(workspace: Workspace, request: CreationRequest, template: st
     """Make the folder of a function that begins from a template.
 
     Raises:
-        FunctionError: the name cannot be, or there is no such template.
+        FunctionError: the name or the runtime cannot be, or there is no such template.
         ConflictError: there is a folder of that name.
     """
     _require_free(workspace, [request.name])
     if template in (*TRIGGERS, BLANK):
-        files = {path: File(content) for path, content in plan_scaffold(request.name, template).items()}
+        written = plan_scaffold(request.name, template, _check_runtime(request.runtime or PYTHON))
+        files = {path: File(content) for path, content in written.items()}
         _write(workspace, Imported(request.name, files, ()), request.project)
     elif example := find_examples().get(template):
         (imported,) = plan_imports([example], template, name=request.name)
@@ -219,13 +229,20 @@ def _write(workspace: Workspace, function: Imported, project: str) -> None:
         write_file(workspace.root / FOLDER / function.name / path, file.content, mode)
 
 
-def new_function(name: str, trigger: str) -> None:
+def _check_runtime(runtime: str) -> str:
+    if runtime not in RUNTIMES:
+        raise FunctionError(f"--runtime {runtime}: should be one of {', '.join(RUNTIMES)}.")
+    return runtime
+
+
+def new_function(name: str, trigger: str, runtime: str = PYTHON) -> None:
     """Write functions/NAME/ with a handler, its configuration and its test, and say what to type next.
 
     Raises:
-        FunctionError: the name or the trigger is none, or the folder exists.
+        FunctionError: the name, the trigger or the runtime is none, or the folder exists.
         ConflictError: another function has the name but for capital letters.
     """
+    _check_runtime(runtime)
     if trigger not in TRIGGERS:
         raise FunctionError(f"--trigger {trigger}: should be one of {', '.join(TRIGGERS)}.")
     try:
@@ -236,11 +253,13 @@ def new_function(name: str, trigger: str) -> None:
     if folder.exists() or folder.is_symlink():
         raise FunctionError(f"{folder} is there already; choose another name, or edit what is in it.")
     check_namesakes(open_workspace(), name)
-    files = plan_scaffold(name, trigger)
+    files = plan_scaffold(name, trigger, runtime)
     for file, content in files.items():
         write_file(folder / file, content)
+    if runtime == NODEJS:
+        write_node_modules(open_workspace())
     console.success(f"{FOLDER}/{name}: {', '.join(files)}")
-    test = f"{_shorten(Path(sys.executable))} -m pytest {_shorten(folder)}"
+    test = RUNTIMES[runtime].tester.format(folder=_shorten(folder), python=_shorten(Path(sys.executable)))
     _tell(next_steps(name, trigger, test))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from watchfiles import Change, watch
 
 from stack import console
+from stack.config.runtime import name_runtime
 from stack.config.source import (
     IGNORED_FOLDERS,
     IGNORED_SUFFIX,
@@ -22,7 +23,7 @@ from stack.config.source import (
     load_function,
     read_configuration,
 )
-from stack.contract import HTTP_PORT
+from stack.contract import HTTP_PORT, NODEJS
 from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, FunctionError
 from stack.plan.account import function_account
@@ -33,6 +34,7 @@ from stack.plan.secret import check_secrets
 from stack.rabbitmq.account import temporary_account
 from stack.rabbitmq.management import find_broker
 from stack.run.function import check_function_queues
+from stack.run.node_modules import write_node_modules
 from stack.state.source.source import Store
 from stack.state.workspace import PROGRAM, write_file
 
@@ -64,6 +66,8 @@ def run_function(name: str, request: LocalRequest) -> int:
     """
     stack = open_stack()
     function = Store(stack.workspace, stack.settings, load_function(find_folder(stack.workspace.root, name))).fetch()
+    if name_runtime(function.config.spec.runtime) == NODEJS:
+        write_node_modules(stack.workspace)
     return _handle_one(stack, function, request) if request.event else LocalRun(stack, function, request).run()
 
 

@@ -82,15 +82,14 @@ def test_a_body_that_is_no_number_is_a_bad_request(name: str, load: Callable[[st
     assert "'warm'" in response.body
 
 
-@pytest.mark.parametrize("folder", ["functions/mqttevent", "templates/new-function/mqtt"])
 def test_a_function_connects_where_its_variable_says(
-    folder: str, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, int]] = []
     monkeypatch.setenv("MQTT_URL", "mqtt://ann:word@127.0.0.1:21883/")
     monkeypatch.setattr(Client, "connect", lambda _client, host, port: asked.append((host, port)))
     monkeypatch.setattr(Client, "loop_start", lambda _client: None)
-    load(str(ROOT / folder)).init_context(SimpleNamespace(user_data=SimpleNamespace()))
+    load("mqttevent").init_context(SimpleNamespace(user_data=SimpleNamespace()))
     assert asked == [("127.0.0.1", 21883)]
 
 

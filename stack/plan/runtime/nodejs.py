@@ -33,7 +33,8 @@ class NodejsRuntime(Runtime):
     recipe = "functions/runtime/nodejs.Dockerfile"
     layer = "nodejs"
     source = "main.js"
-    scaffold = ("main.js",)
+    scaffold = ("main.js", "test.js")
+    tester = "node --test {folder}/test.js"
     requirements = NAME
     installer = "cd /opt/nuclio/{folder}"
     missing_module = re.compile(r"Cannot find (?:module|package) '((?:@[^'/]+/)?[^'./@:][^'/:]*)")

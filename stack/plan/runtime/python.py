@@ -39,6 +39,7 @@ class PythonRuntime(Runtime):
     recipe = "functions/runtime/python.Dockerfile"
     source = "main.py"
     scaffold = ("main.py", "test_main.py")
+    tester = "{python} -m pytest {folder}"
     requirements = NAME
     installer = "pip install --requirement /opt/nuclio/{folder}"
     # Python's last word on a module that is nowhere.

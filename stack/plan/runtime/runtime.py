@@ -22,6 +22,8 @@ class Runtime(ABC):
     """The file of a new function's handler, among those of its scaffold."""
     scaffold: ClassVar[tuple[str, ...]]
     """The files of a new function beside function.yaml, in templates/new-function/TRIGGER."""
+    tester: ClassVar[str]
+    """What runs their test, by the function's folder and Tidegate's own Python."""
     requirements: ClassVar[str]
     """The file that says which packages a function needs."""
     installer: ClassVar[str]

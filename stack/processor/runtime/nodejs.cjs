@@ -17,7 +17,7 @@ const { inspect } = require('node:util');
 
 const values = require('./nodejs_values.cjs');
 
-const { Response, describe, encode, isModule, makeEvent, resolve, tell, toFields, toTexts } = values;
+const { Response, describe, encode, encodeMessage, isModule, makeEvent, resolve, tell, toFields, toTexts } = values;
 
 const DESCRIPTOR = Number(process.argv[2]);
 const PREFIX_BYTES = 13;
@@ -175,13 +175,9 @@ class Output {
 
   send(body, { key = null, headers = null, correlationId = null, ...values } = {}) {
     const isLate = !this.call || this.call.isDone;
-    const isText = typeof body === 'string';
-    const isBytes = body instanceof Uint8Array;
-    const content = isText || isBytes ? body : JSON.stringify(body);
-    if (content === undefined) throw new TypeError(`output ${this.name}: JSON has no ${typeof body}`);
-    const form = isText ? 'text' : isBytes ? 'bytes' : 'json';
+    const { content, form } = encodeMessage(this.name, body);
     const head = [isLate, this.name, form, key, toTexts(headers), correlationId, values];
-    send('O', head, isBytes ? Buffer.from(content) : content);
+    send('O', head, form === 'bytes' ? Buffer.from(content) : content);
   }
 }
 

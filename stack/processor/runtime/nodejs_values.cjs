@@ -71,6 +71,15 @@ function encodeResponse({ body, headers, content_type, status_code, body_encodin
   return { head, body: Buffer.isBuffer(body) ? body : (JSON.stringify(body) ?? '') };
 }
 
+/* Return what is sent to an output, and in what form: bytes and texts as they are, all else as JSON. */
+function encodeMessage(output, body) {
+  if (typeof body === 'string') return { content: body, form: 'text' };
+  if (body instanceof Uint8Array) return { content: body, form: 'bytes' };
+  const content = JSON.stringify(body);
+  if (content === undefined) throw new TypeError(`output ${output}: JSON has no ${typeof body}`);
+  return { content, form: 'json' };
+}
+
 function toTexts(headers) {
   // A Map, and the Headers of fetch, have their entries in a method.
   const all = typeof headers?.entries === 'function' ? [...headers.entries()] : Object.entries(headers ?? {});
@@ -131,6 +140,7 @@ module.exports = {
   Response,
   describe,
   encode,
+  encodeMessage,
   isModule,
   makeEvent,
   resolve,

@@ -26,18 +26,20 @@ def test_gallery_has_a_template_for_each_trigger_and_the_example(client: Client)
     assert b"def handler" in b64decode(example["spec"]["build"]["functionSourceCode"])
 
 
+@pytest.mark.parametrize("suffix", ["", "-nodejs"])
 @pytest.mark.parametrize("kind", ["http", "amqp", "mqtt", "cron"])
-def test_each_template_of_the_gallery_becomes_a_function(client: Client, kind: str) -> None:
-    template = client.send("GET", PATH).json[kind]["template"]
+def test_each_template_of_the_gallery_becomes_a_function(client: Client, kind: str, suffix: str) -> None:
+    template = client.send("GET", PATH).json[kind + suffix]["template"]
     rendered = render(client, template, name="my-function")
     function = parse_model(FunctionConfig, rendered, kind)
     assert function.metadata.name == "my-function"
-    assert b"def handler" in function.spec.build.source
+    assert (b"exports.handler" if suffix else b"def handler") in function.spec.build.source
 
 
 def test_gallery_is_filtered_by_a_text(client: Client) -> None:
     assert list(client.send("GET", PATH, X_Nuclio_Filter_Contains="rabbit-mq").json) == [
         "amqp",
+        "amqp-nodejs",
         "amqpconsume",
         "mqttconsume",
         "temperaturealert",

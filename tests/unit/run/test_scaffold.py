@@ -1,6 +1,7 @@
 """New functions pass their own test, and can be planned as they are."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from stack.config.document import find_ignored
 from stack.config.settings import Settings
-from stack.config.source import find_folder, load_function
+from stack.config.source import find_folder, function_folders, load_function
 from stack.errors import FunctionError
 from stack.plan.function import plan_function
 from stack.plan.scaffold import TRIGGERS
@@ -25,22 +26,33 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+TESTERS = {"python": f"{sys.executable} -m pytest functions/begin", "nodejs": "node --test functions/begin/test.js"}
+
+
+@pytest.mark.parametrize("runtime", TESTERS)
 @pytest.mark.parametrize("trigger", TRIGGERS)
-def test_a_new_function_passes_its_own_test(trigger: str, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    new_function("begin", trigger)
+def test_a_new_function_passes_its_own_test(
+    trigger: str, runtime: str, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not shutil.which(TESTERS[runtime].split()[0]):
+        pytest.skip("Node.js is not here; `invoke test` installs it")
+    new_function("begin", trigger, runtime)
     told = capsys.readouterr().err
-    assert f"{sys.executable} -m pytest functions/begin" in told
+    assert TESTERS[runtime] in told
     assert "invoke deploy-function begin" in told
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "functions/begin"]
+    environment["PYTEST_ADDOPTS"] = "-q -W error"
+    command = TESTERS[runtime].split()
     result = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
+    assert [folder.name for folder in function_folders(workspace).values()] == ["begin"]
 
 
 @pytest.mark.parametrize("name", ["begin", "Thermo_2.b", "1.5", "true"])
 @pytest.mark.parametrize("trigger", TRIGGERS)
-def test_a_new_function_can_be_planned(trigger: str, name: str, workspace: Path) -> None:
-    new_function(name, trigger)
+@pytest.mark.parametrize("runtime", TESTERS)
+def test_a_new_function_can_be_planned(runtime: str, trigger: str, name: str, workspace: Path) -> None:
+    new_function(name, trigger, runtime)
     function = load_function(find_folder(workspace, name))
     assert not list(find_ignored(function.config))
     plan = plan_function(function, Settings())
@@ -50,17 +62,18 @@ def test_a_new_function_can_be_planned(trigger: str, name: str, workspace: Path)
 
 
 @pytest.mark.parametrize(
-    ("name", "trigger", "message"),
+    ("name", "trigger", "runtime", "message"),
     [
-        ("begin", "kafka", "--trigger kafka: should be one of http, amqp, mqtt, cron"),
-        ("a/b", "http", "A function's name should be at most 63"),
-        ("..", "http", "A function's name should be"),
-        ("dashboard", "http", "'dashboard' is reserved"),
-        ("there", "http", "is there already"),
+        ("begin", "kafka", "python", "--trigger kafka: should be one of http, amqp, mqtt, cron"),
+        ("begin", "http", "go", "--runtime go: should be one of python, nodejs"),
+        ("a/b", "http", "python", "A function's name should be at most 63"),
+        ("..", "http", "python", "A function's name should be"),
+        ("dashboard", "http", "python", "'dashboard' is reserved"),
+        ("there", "http", "python", "is there already"),
     ],
 )
-def test_what_cannot_be_is_refused(name: str, trigger: str, message: str, workspace: Path) -> None:
+def test_what_cannot_be_is_refused(name: str, trigger: str, runtime: str, message: str, workspace: Path) -> None:
     (workspace / "functions" / "there").mkdir(parents=True)
     with pytest.raises(FunctionError, match=message):
-        new_function(name, trigger)
+        new_function(name, trigger, runtime)
     assert [path.name for path in (workspace / "functions").iterdir()] == ["there"]

@@ -1,0 +1,70 @@
+// The helper of tests, as a function's author has it; run by test_nodejs_testing.py.
+
+import assert from 'node:assert';
+import { test } from 'node:test';
+import { invoke, openContext } from 'tidegate';
+import * as main from './main.mjs';
+
+test('what is answered is as its receiver reads it', async () => {
+  const call = async (value) => (await invoke((context) => context.callback(value))).body;
+  assert.equal(await call('text'), 'text');
+  assert.deepEqual(await call({ a: [1] }), { a: [1] });
+  assert.deepEqual(await call(Buffer.from('bytes')), Buffer.from('bytes'));
+  const result = await invoke((context) => context.callback(new context.Response('x', { h: 1 }, 'text/css', 201)));
+  const { status_code, content_type, headers, body } = result;
+  assert.deepEqual({ status_code, content_type, headers, body }, {
+    status_code: 201, content_type: 'text/css', headers: { h: '1' }, body: 'x',
+  });
+});
+
+test('an event is as Nuclio has it', async () => {
+  let event;
+  const keep = (context, one) => context.callback((event = one) && '');
+  await invoke(keep, { body: { degrees: 31 }, headers: { 'X-Sensor': '7' }, trigger: { kind: 'mqtt', name: 'm' } });
+  assert.equal(event.body.toString(), '{"degrees":31}');
+  assert.equal(event.content_type, 'application/json');
+  assert.equal(event.headers['X-Sensor'], '7');
+  assert.deepEqual([event.method, event.path, event.trigger.kind], ['POST', '/', 'mqtt']);
+  assert.ok(event.timestamp instanceof Date && event.id);
+  await assert.rejects(invoke(keep, { paht: '/' }), /an event has no paht; it has body/);
+});
+
+test('initContext is called once for a module', async () => {
+  assert.equal((await invoke(main, { body: 'a' })).body, '1 a');
+  assert.equal((await invoke(main, { body: 'b' })).body, '2 b');
+  const context = openContext({ calls: 7 });
+  assert.equal((await invoke(main, { body: 'c' }, { context })).body, '8 c');
+  await assert.rejects(invoke(main, {}, { handler: 'run' }), /no function run; it has handler, initContext/);
+});
+
+test('what is sent to outputs, and logged, is in the result', async () => {
+  const { outputs, logs } = await invoke((context) => {
+    context.outputs.alerts.send({ degrees: 31 }, { key: 'high', headers: { n: 1 } });
+    context.outputs.alerts.send('text');
+    context.outputs.command.send(Buffer.from([1]), { id: 'window-3' });
+    context.logger.warnWith('Alert', { degrees: 31 });
+    context.callback('');
+  });
+  assert.deepEqual(outputs.alerts, [{ degrees: 31 }, 'text']);
+  assert.deepEqual(outputs.command, [Buffer.from([1])]);
+  assert.deepEqual(outputs.other, []);
+  assert.deepEqual([outputs.alerts.messages[0].key, outputs.alerts.messages[0].headers], ['high', { n: '1' }]);
+  assert.deepEqual(outputs.command.messages[0].values, { id: 'window-3' });
+  assert.deepEqual(logs, [{ level: 'warning', message: 'Alert', degrees: 31 }]);
+});
+
+test('an event that fails is a 500, and sends nothing', async () => {
+  const throws = (context) => {
+    context.outputs.alerts.send('x');
+    throw new TypeError('some error');
+  };
+  const rejects = async () => Promise.reject(new Error('some error'));
+  for (const handler of [throws, rejects]) {
+    const { status_code: status, body, outputs } = await invoke(handler);
+    assert.equal(status, 500);
+    assert.match(body, /^Error in handler: some error\n.*some error\n\s+at .*helper.test.mjs/);
+    assert.deepEqual(outputs.alerts, []);
+    await assert.rejects(invoke(handler, {}, { raises: true }), /some error/);
+  }
+  await assert.rejects(invoke(() => undefined, {}, { raises: true, timeout: 10 }), /did not call context.callback/);
+});
