@@ -7,7 +7,8 @@ import io
 import re
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,15 +18,12 @@ from stack.config.document import collect, drop_unknown, parse_model, write_comp
 from stack.config.function import FunctionConfig, Spec, check_name
 from stack.config.inline import find_handler
 from stack.config.requirements import locate_requirements
-from stack.config.runtime import runtime_of
 from stack.config.source import FILE, IGNORED_FOLDERS
-from stack.config.value import is_own_broker
 from stack.errors import ConfigError, FunctionError
-from stack.plan.broker import BROKER_SECRET
+from stack.plan.broker_rewrite import review_brokers
 from stack.plan.dockerfile import POST_COPY
 from stack.plan.runtime.registry import find_runtime
 from stack.plan.runtime.runtime import Runtime
-from stack.plan.trigger.registry import find_kind
 
 _COMMAND = re.compile(r"^echo ([A-Za-z0-9+/=]+) \| base64 -d \| tar -xzC /opt/nuclio$")
 # Docker refuses a Dockerfile with a line of more than 65535 bytes.
@@ -89,50 +87,6 @@ def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> File:
     if content is None or not entry.isfile() or entry.size > _BYTES or not is_inside:
         raise ValueError(f"{entry.name} is no plain file of the folder")
     return File(content.read(), bool(entry.mode & 0o100))
-
-
-_ADDRESS = re.compile(r"(?:amqp|mqtt)s?://[^\s'\"]+")
-_ACCOUNT = re.compile(r"//[^@/\s]+@")
-_ADVICE = "change it if it is another one here"
-
-
-def point_at_broker(spec: dict[str, Any]) -> Iterator[str]:
-    """Let every trigger, and every variable with an AMQP address, name the stack's own broker; yield what changed."""
-    for name, trigger in spec.get("triggers", {}).items():
-        before, url = trigger.get("url", ""), find_kind(trigger).stack_url
-        if url and not is_own_broker(before):
-            trigger["url"] = url
-            dropped = [key for key in ("username", "password") if trigger.pop(key, None)]
-            without = f", without {' and '.join(dropped)}" if dropped else ""
-            yield f"spec.triggers.{name}.url: {_hide(before)} is now {url}{without}"
-    for number, variable in enumerate(spec.get("env", [])):
-        before = variable.get("value", "")
-        if before.startswith(("amqp://", "amqps://")):
-            del variable["value"]
-            secret, key = BROKER_SECRET
-            variable["valueFrom"] = {"secretKeyRef": {"name": secret, "key": key}}
-            yield f"spec.env.{number}: {variable['name']}, {_hide(before)}, is now the secret {secret}.{key}"
-
-
-def name_brokers(spec: dict[str, Any], files: Mapping[str, File]) -> Iterator[str]:
-    """Yield where a function still names a broker elsewhere: in a trigger, in its environment, in its source."""
-    for name, trigger in spec.get("triggers", {}).items():
-        url = trigger.get("url", "")
-        if find_kind(trigger).has_broker and not is_own_broker(url):
-            yield f"spec.triggers.{name}.url: names the broker {_hide(url)}; --broker points it at this stack's own"
-    for number, variable in enumerate(spec.get("env", [])):
-        if match := _ADDRESS.match(variable.get("value", "")):
-            yield f"spec.env.{number}: {variable['name']} names the broker {_hide(match[0])}; {_ADVICE}"
-    for path, file in files.items():
-        lines = file.content.decode(errors="replace").splitlines() if runtime_of(path) else []
-        for number, line in enumerate(lines, start=1):
-            if match := _ADDRESS.search(line):
-                yield f"{path}, line {number}: names the broker {_hide(match[0])}; {_ADVICE}"
-
-
-def _hide(url: str) -> str:
-    """Return an address without its account."""
-    return _ACCOUNT.sub("//…@", url)
 
 
 _ORDER = ("apiVersion", "kind", "metadata", "spec")
@@ -227,7 +181,9 @@ def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: 
     _clean(content, has_source=bool(source))
     notes = [f"{path}: left out, since Nuclio's model has no such key" for path in unknown]
     notes += [f"{path}: left out of what the build unpacks, since {reason}" for path, reason in left_out.items()]
-    notes += [*(point_at_broker(spec) if to_broker else ()), *name_brokers(spec, files)]
+    texts = dict(_read_texts(files))
+    notes += review_brokers(spec, texts, to_broker=to_broker)
+    files |= {path: replace(files[path], content=text.encode()) for path, text in texts.items()}
     ordered = {key: content[key] for key in _ORDER if key in content}
     text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=120)
     return Imported(name, {FILE: File(text.encode()), **files}, tuple(notes))
@@ -278,6 +234,12 @@ def _take_files(spec: dict[str, Any], handler: str) -> dict[str, File]:
     _drop_empty(directives, "postCopy")
     _drop_empty(build, "commands", "directives")
     return files
+
+
+def _read_texts(files: Mapping[str, File]) -> Iterator[tuple[str, str]]:
+    for path, file in files.items():
+        with suppress(UnicodeDecodeError):
+            yield path, file.content.decode()
 
 
 def _leave_out(paths: Iterable[str]) -> Iterator[tuple[str, str]]:

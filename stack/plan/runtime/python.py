@@ -44,6 +44,7 @@ class PythonRuntime(Runtime):
     installer = "pip install --requirement /opt/nuclio/{folder}"
     # Python's last word on a module that is nowhere.
     missing_module = re.compile(r"^ *ModuleNotFoundError: No module named '([^'.]+)[^']*'\s*\Z", re.MULTILINE)
+    environment = 'os.environ["{}"]'
     nuclio_version = "3.9"
     nuclio_base = "python:{version}"
     nuclio_onbuild = "nuclio/handler-builder-python-onbuild"
@@ -84,6 +85,17 @@ class PythonRuntime(Runtime):
         except (ValueError, RecursionError, MemoryError) as error:
             return (Finding("", f"Python cannot read it: {error}", 1, 0),)
         return ()
+
+    def import_environment(self, text: str) -> str:
+        """Return a source that imports os; one that cannot be read stays as it is."""
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return text
+        is_there = any(isinstance(one, ast.Import) and "os" in _list_names(one) for one in tree.body)
+        lines = text.splitlines(keepends=True)
+        place = _find_first_import(tree)
+        return text if is_there else "".join([*lines[:place], "import os\n", *lines[place:]])
 
     def check_handler(
         self, function: Function, handler: str, *, path: str, source: bytes, version: RuntimeVersion
@@ -150,6 +162,25 @@ def _parse(source: bytes, path: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(source, path)
+
+
+def _list_names(node: ast.Import) -> list[str]:
+    return [one.asname or one.name for one in node.names]
+
+
+def _find_first_import(tree: ast.Module) -> int:
+    """Return the number of lines before the place where a module's imports may begin."""
+    bodies = [one for one in tree.body if not _is_preamble(one)]
+    imports = [one.lineno for one in bodies if isinstance(one, ast.Import | ast.ImportFrom)]
+    preamble = [one.end_lineno or one.lineno for one in tree.body if _is_preamble(one)]
+    return imports[0] - 1 if imports else max(preamble, default=0)
+
+
+def _is_preamble(node: ast.stmt) -> bool:
+    """Return whether that must come before all else: a docstring, or what is imported from the future."""
+    return (isinstance(node, ast.ImportFrom) and node.module == "__future__") or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    )
 
 
 def _is_no_newer(version: RuntimeVersion) -> bool:

@@ -34,6 +34,8 @@ class Runtime(ABC):
     """Finds in a build's log, as `line` and `error`, why the handler's file cannot be read."""
     layer: ClassVar[str] = ""
     """The recipe in templates/images of the image between the processor's and those of functions, where one is."""
+    environment: ClassVar[str]
+    """How a source reads a variable, by its name."""
     nuclio_version: ClassVar[str]
     """What the runtime without a version is to Nuclio."""
     nuclio_base: ClassVar[str]
@@ -61,6 +63,10 @@ class Runtime(ABC):
     @abstractmethod
     def check_text(self, path: str, text: str) -> tuple[Finding, ...]:
         """Return why a source cannot be read, without running it."""
+
+    def import_environment(self, text: str) -> str:
+        """Return a source in which `environment` can be written."""
+        return text
 
     @abstractmethod
     def check_handler(

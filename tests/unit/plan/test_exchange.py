@@ -117,8 +117,8 @@ def test_an_export_becomes_a_readable_folder() -> None:
     assert imported.notes == (
         "spec.triggers.amqp.attributes.fromTheFuture: left out, since Nuclio's model has no such key",
         "spec.triggers.amqp.url: names the broker amqp://…@172.16.15.52:5672; --broker points it at this stack's own",
-        "spec.env.0: URL names the broker amqp://…@172.16.15.52:5672; change it if it is another one here",
-        "main.py, line 5: names the broker amqp://…@172.16.15.52:5672; change it if it is another one here",
+        "spec.env.0: URL names the broker amqp://…@172.16.15.52:5672; --broker points it at this stack's own",
+        "main.py, line 5: names the broker amqp://…@172.16.15.52:5672; --broker points it at this stack's own",
     )
 
 
