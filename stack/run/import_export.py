@@ -129,17 +129,20 @@ def _read_file(path: Path) -> File:
     return File(path.read_bytes(), bool(path.stat().st_mode & 0o100))
 
 
-def save_function(stack: Stack, document: dict[str, Any], told: NuclioFunction) -> tuple[str, ...]:
+def save_function(
+    stack: Stack, document: dict[str, Any], told: NuclioFunction, *, to_broker: bool = False
+) -> tuple[str, ...]:
     """Write a function's folder as a client describes it; return what cannot be as it says.
 
-    Files that it says nothing of stay as they are. `told` is what clients were told of the function before.
+    Files that it says nothing of stay as they are. `told` is what clients were told of the function before;
+    `to_broker` points it at the stack's own broker.
 
     Raises:
         ConflictError: another function has its name but for capital letters.
         ConfigError: it cannot run here, or asks for what stack.yaml does not allow; nothing is written then.
     """
     folder = stack.workspace.root / FOLDER / told.name
-    imported = _convert(document, told)
+    imported = _convert(document, told, to_broker=to_broker)
     check_namesakes(stack.workspace, imported.name)
     _check(stack, imported)
     for path, file in imported.files.items():
@@ -210,6 +213,7 @@ def _says_the_same(stack: Stack, told: NuclioFunction, content: bytes) -> bool:
     )
 
 
-def _convert(document: dict[str, Any], told: NuclioFunction) -> Imported:
-    (imported,) = plan_imports([leave_out_derived(document, told)], "body", name=told.name, handler=told.handler)
+def _convert(document: dict[str, Any], told: NuclioFunction, *, to_broker: bool = False) -> Imported:
+    kept = leave_out_derived(document, told)
+    (imported,) = plan_imports([kept], "body", name=told.name, to_broker=to_broker, handler=told.handler)
     return imported

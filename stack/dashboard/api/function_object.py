@@ -115,6 +115,8 @@ def _describe_logs(record: FunctionRecord) -> list[dict[str, Any]]:
 
 # A header of Tidegate's own, of answers and of requests: a change with a stale one is refused.
 VERSION = "X-Tidegate-Function-Version"
+# Another one, of requests: the function's broker addresses are to name the stack's own broker.
+OWN_BROKER = "X-Tidegate-Own-Broker"
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class FunctionRequest:
     document: dict[str, Any]
     version: str = ""
     """What the client takes for the function's latest version, if it says so."""
+    to_broker: bool = False
+    """Whether its broker addresses are to name the stack's own broker."""
 
     @property
     def is_import(self) -> bool:
@@ -157,7 +161,9 @@ def read_name(document: dict[str, Any]) -> str:
     return name
 
 
-def read_wanted(document: dict[str, Any], project: str = "", version: str = "") -> FunctionRequest:
+def read_wanted(
+    document: dict[str, Any], project: str = "", version: str = "", *, to_broker: bool = False
+) -> FunctionRequest:
     """Return what a body asks for; `project` wins over its label.
 
     Its own resourceVersion says nothing: Nuclio makes none on Docker, and its clients send an object again and again.
@@ -173,7 +179,7 @@ def read_wanted(document: dict[str, Any], project: str = "", version: str = "") 
     labels = dict(labels) if isinstance(labels, dict) else {}
     wanted = project or str(labels.get(PROJECT_LABEL) or DEFAULT_PROJECT)
     head = {**metadata, "labels": {**labels, PROJECT_LABEL: wanted}}
-    return FunctionRequest(name, wanted, {**document, "metadata": head}, version)
+    return FunctionRequest(name, wanted, {**document, "metadata": head}, version, to_broker)
 
 
 async def find_record(services: Services, name: str) -> FunctionRecord | None:
@@ -230,4 +236,4 @@ def _keep(services: Services, wanted: FunctionRequest, before: FunctionRecord | 
         raise HTTPException(412, f"Project {wanted.project} does not exist; create it first.")
     namespace = stack.settings.namespace
     told = before or NuclioFunction(wanted.name, namespace, wanted.project, FunctionConfig(), "", {})
-    save_function(stack, wanted.document, told)
+    save_function(stack, wanted.document, told, to_broker=wanted.to_broker)

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from stack.contract import parse_duration
 from stack.dashboard.api.function_object import (
     IMPORTED,
+    OWN_BROKER,
     VERSION,
     FunctionRequest,
     Listing,
@@ -142,7 +143,8 @@ async def _delete(request: Request) -> Response:
 
 async def _read_wanted(request: Request) -> FunctionRequest:
     project, version = request.headers.get("x-nuclio-project-name", ""), request.headers.get(VERSION, "")
-    return read_wanted(await read_object(request), project, version)
+    to_broker = is_true(request.headers.get(OWN_BROKER))
+    return read_wanted(await read_object(request), project, version, to_broker=to_broker)
 
 
 async def _deploy(request: Request, wanted: FunctionRequest) -> Job | None:

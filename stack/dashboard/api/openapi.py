@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from stack.dashboard.api.function_object import VERSION
+from stack.dashboard.api.function_object import OWN_BROKER, VERSION
 from stack.dashboard.api.operation import QUALIFIED, Body, Operation, Parameter, describe_schemas, flag, refer
 from stack.dashboard.api.platform import LABEL
 
@@ -22,6 +22,7 @@ _ABOUT = (
 _DURATION = {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$", "examples": ["30s", "1m"]}
 _NAMESPACE = Parameter("X-Nuclio-Function-Namespace", "Accepted; there is one namespace.")
 _PROJECT = Parameter("X-Nuclio-Project-Name", "The project; wins over the label.")
+_OWN_BROKER = flag(OWN_BROKER, "Let its triggers, variables and source name this stack's broker, whatever they name.")
 _VERSION = Parameter(VERSION, "As it was told with the function: refuse the change if that has changed since.")
 _EXPORT = flag("export", "As Nuclio exports it: without a status and without secrets.", "query")
 _WAIT = (
@@ -80,7 +81,7 @@ FUNCTIONS = (
     ),
     Operation(
         "POST", "/api/functions", "Create a function and deploy it", {202: ""}, _REFUSALS, _FUNCTION,
-        parameters=(_NAMESPACE, _PROJECT, *_WAIT),
+        parameters=(_NAMESPACE, _PROJECT, _OWN_BROKER, *_WAIT),
     ),
     Operation(
         "DELETE", "/api/functions", "Delete a function with its containers, images and queues", {204: ""},
@@ -99,7 +100,7 @@ FUNCTIONS = (
     ),
     Operation(
         "PUT", "/api/functions/{name}", "Replace a function, or create it, and deploy it", {202: ""}, _REFUSALS,
-        _FUNCTION, parameters=(_NAMESPACE, _PROJECT, _VERSION, *_WAIT),
+        _FUNCTION, parameters=(_NAMESPACE, _PROJECT, _VERSION, _OWN_BROKER, *_WAIT),
     ),
     Operation(
         "PATCH", "/api/functions/{name}", "Deploy a function again, or scale it to zero", {202: "", 204: ""},

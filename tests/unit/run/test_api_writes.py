@@ -48,6 +48,15 @@ def test_new_function_has_a_source_and_nothing_derived(folder: Path) -> None:
     assert notes == ("spec.weird: left out, since Nuclio's model has no such key",)
 
 
+def test_a_broker_elsewhere_stays_unless_the_client_says_otherwise(folder: Path) -> None:
+    document = make_document("URL = 'amqp://10.0.0.1'\n")
+    save_function(open_stack(), document, NEW)
+    assert (folder / "app.py").read_text() == "URL = 'amqp://10.0.0.1'\n"
+    save_function(open_stack(), document, tell(folder), to_broker=True)
+    assert (folder / "app.py").read_text() == 'import os\nURL = os.environ["BROKER_URL"]\n'
+    assert "secretKeyRef" in (folder / "function.yaml").read_text()
+
+
 def test_nothing_is_written_of_what_is_wrong(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"body: spec\.runtime: 'golang' is not supported"):
         save_function(open_stack(), make_document(runtime="golang"), NEW)
