@@ -111,7 +111,7 @@ def find_wants(plan: FunctionPlan) -> tuple[SecretRequirement, ...]:
         *_wants_of_volumes(plan),
     ]
     if plan.uses_broker_account:
-        wants.append(SecretRequirement("spec.triggers", *BROKER_SECRET))
+        wants += (SecretRequirement("spec.triggers", *ref) for ref in (BROKER_SECRET, MQTT_SECRET))
     if plan.needs_key:
         wants.append(SecretRequirement("spec.triggers", *SIGNATURE_SECRET))
     return tuple(wants)

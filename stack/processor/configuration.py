@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from stack.contract import ALIASES, BROKER_URL, PYTHON, SIGNATURE_KEY, TIMEOUT_VARIABLE
+from stack.contract import ALIASES, BROKER_MQTT_URL, BROKER_URL, PYTHON, SIGNATURE_KEY, TIMEOUT_VARIABLE
 from stack.processor.attributes import Attributes, ConfigurationError, read_environment, read_text
 
 # Nuclio's names for levels; it writes everything from debug upwards unless loggerSinks says otherwise.
@@ -100,6 +100,8 @@ class Function:
     """Whether the processes with the handler are replaced on SIGUSR1, which tells that the user's files changed."""
     broker_url: str = field(default="", repr=False)
     """The AMQP URL of the stack's own broker, where the function may use it."""
+    broker_mqtt_url: str = field(default="", repr=False)
+    """The same where it speaks MQTT."""
     runtime: str = PYTHON
     """Its name, without a version."""
     outputs: tuple[Output, ...] = ()
@@ -156,7 +158,8 @@ def parse_function(document: object, *, secrets: Path, folder: Path) -> Function
         runtime=spec.text("runtime").partition(":")[0] or PYTHON,
         outputs=_read_outputs(spec.section("outputs"), spec.raw("outputs") or {}, secrets),
         on_success=spec.text("onSuccess"),
-        broker_url=_read_broker_url(secrets),
+        broker_url=_read_address(secrets / BROKER_URL),
+        broker_mqtt_url=_read_address(secrets / BROKER_MQTT_URL),
         signature_key=_read_signature_key(secrets),
     )
 
@@ -221,9 +224,8 @@ def _read_default_timeout() -> float:
         raise ConfigurationError(f"{TIMEOUT_VARIABLE}: should be seconds, not {text!r}") from None
 
 
-def _read_broker_url(secrets: Path) -> str:
-    """Return the URL of the stack's broker, which is there where a trigger may need it."""
-    path = secrets / BROKER_URL
+def _read_address(path: Path) -> str:
+    """Return a URL of the stack's broker, which is there where a trigger or an output may need it."""
     return path.read_text().strip() if path.is_file() else ""
 
 

@@ -11,7 +11,7 @@ from stack.plan.secret import Mount, check_secrets, find_mounts, find_wants
 from tests.unit.plan.samples import make_plan, make_vault
 
 VAULT = make_vault(db_user=b"ann", db_password=b"pass", other_key=b"k")
-BROKER, SIGNATURE = "broker.url", "broker.signature-key"
+BROKER, MQTT, SIGNATURE = "broker.url", "broker.mqtt", "broker.signature-key"
 
 
 def variable(name: str, key: str, **more: Any) -> dict[str, Any]:
@@ -30,18 +30,18 @@ def volume(**secret: Any) -> dict[str, Any]:
         ({"env": [variable("broker", "url")]}, [BROKER, SIGNATURE]),
         ({"envFrom": [{"secretRef": {"name": "db"}}]}, ["db", SIGNATURE]),
         ({"volumes": [volume(secretName="db")]}, ["db", SIGNATURE]),
-        ({"triggers": {"in": {"kind": "rabbit-mq"}}}, [BROKER, SIGNATURE]),
+        ({"triggers": {"in": {"kind": "rabbit-mq"}}}, [BROKER, MQTT, SIGNATURE]),
         ({"triggers": {"in": {"kind": "rabbit-mq", "url": "amqp://elsewhere"}}}, [SIGNATURE]),
         ({"triggers": {"in": {"kind": "rabbit-mq", "username": "ann"}}}, [SIGNATURE]),
         ({"triggers": {"in": {"kind": "rabbit-mq", "secret": "db.url"}}}, ["db.url", SIGNATURE]),
-        ({"triggers": {"in": {"kind": "cron", "attributes": {"interval": "1s"}}}}, [BROKER, SIGNATURE]),
+        ({"triggers": {"in": {"kind": "cron", "attributes": {"interval": "1s"}}}}, [BROKER, MQTT, SIGNATURE]),
         (
             {
                 "triggers": {
                     "in": {"kind": "mqtt", "url": "elsewhere", "attributes": {"subscriptions": [{"topic": "a"}]}}
                 }
             },
-            [BROKER, SIGNATURE],
+            [BROKER, MQTT, SIGNATURE],
         ),
     ],
 )
