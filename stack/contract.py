@@ -88,6 +88,11 @@ _TO_TOPIC = str.maketrans("/.*", "./+")
 MQTT_EXCHANGE = "amq.topic"
 
 
+# The header in which RabbitMQ gives AMQP clients the Response Topic of MQTT 5, as a routing key; and what the topics
+# begin with at which a function answers. Else who may publish to one topic could have a function publish to any.
+RESPONSE_TOPIC, RESPONSES = "x-reply-to-topic", "tidegate/response/"
+
+
 def to_key(topic: str) -> str:
     """Return the routing key, or the binding key of a filter, that RabbitMQ makes of a topic."""
     return topic.translate(_TO_KEY)

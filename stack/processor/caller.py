@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from stack.contract import is_proof
 from stack.processor.attributes import Attributes
+from stack.processor.request import Reply
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,11 @@ EVERYONE = CallerRights()
 
 
 class Caller(NamedTuple):
-    """Who proves to be Tidegate's own, or asks for the log of a call from a level onwards."""
+    """Who proves to be Tidegate's own, asks for the log of a call from a level onwards, or for a response by MQTT."""
 
     is_own: bool
     level: str | bytes | None
+    reply: Reply | None = None
 
 
 def read_rights(attributes: Attributes, key: bytes, *, is_local: bool) -> CallerRights:

@@ -14,17 +14,19 @@ from typing import Any
 
 import nuclio_sdk
 
-from stack.contract import CALLER_HEADER, LOG_LEVEL, PYTHON
+from stack.contract import CALLER_HEADER, LOG_LEVEL, PYTHON, RESPONSE_TOPIC
 from stack.processor.batch import match_responses
 from stack.processor.caller import EVERYONE, Caller, CallerRights
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder
+from stack.processor.failure import log_failure, respond_with
 from stack.processor.logger import LogCapture
 from stack.processor.message import PooledMessage, unwrap
 from stack.processor.output.commit import CommitQueue, Ended
 from stack.processor.output.outbox import Outbox, OutputSet
+from stack.processor.request import Reply, RequestError, find_reply
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
-from stack.processor.runtime.registry import Handler, Runtime, describe_error, find_runtime, show_error
+from stack.processor.runtime.registry import Handler, Runtime, find_runtime
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
 from stack.processor.trigger.registry import find_kind
 from stack.processor.worker_spec import WorkerSpec
@@ -69,9 +71,11 @@ class Invoker:
         self._rights = rights
         self._is_own = False
         self._capture: LogCapture | None = None
+        self._reply: Reply | None = None
         encodes = self._runtime.open_form().encodes
         self._asked: str | bytes = LOG_LEVEL.encode() if encodes else LOG_LEVEL
         self._proof: str | bytes = CALLER_HEADER.encode() if encodes else CALLER_HEADER
+        self._asking = (self._asked, self._proof, RESPONSE_TOPIC)
 
     def attach(self, outputs: OutputSet, put: Callable[[Delivery], None] | None = None) -> None:
         """Name where the handler sends things; `put` hands deliveries to this thread, which so hears what arrived."""
@@ -110,11 +114,11 @@ class Invoker:
         """Return the event of a delivery, and who calls where that counts; the handler is not told it."""
         event = self._build(delivery.message)
         headers = event.headers
-        if not headers or (self._asked not in headers and self._proof not in headers):
+        if not headers or not any(name in headers for name in self._asking):
             return event, None
         is_own = self._rights.is_own(headers, self._proof)
         headers.pop(self._proof, None)
-        return event, Caller(is_own, headers.get(self._asked))
+        return event, Caller(is_own, headers.get(self._asked), find_reply(delivery.message))
 
     def begin(self, delivery: Delivery, caller: Caller | None = None) -> None:
         """Note that an event begins: its time runs, and it counts as being handled."""
@@ -127,6 +131,7 @@ class Invoker:
     def release(self, delivery: Delivery) -> None:
         """Note that an event has not begun after all, and is not what ends the worker."""
         self._discard()
+        self._reply = None
         self._timer.stop()
         self._stats.release()
         if release := getattr(delivery, "release", None):
@@ -227,7 +232,7 @@ class Invoker:
 
     def _admit(self, caller: Caller) -> None:
         """Note who calls, and capture the log for a caller that asks for it and may have it."""
-        self._is_own = caller.is_own
+        self._is_own, self._reply = caller.is_own, caller.reply
         level = caller.level
         if level is not None and self._may_have(self._rights.logs):
             text = level.decode(errors="replace") if isinstance(level, bytes) else str(level)
@@ -264,7 +269,7 @@ class Invoker:
 
     def _settle(self, delivery: Delivery, response: Response, sent: Outbox | None = None) -> None:
         """Send what the handler sent, then tell the delivery; one that can wait is told when all has arrived."""
-        if self._outputs is None and self._capture is None and not response.is_failure:
+        if self._outputs is None and self._capture is None and self._reply is None and not response.is_failure:
             # The way of most events.
             self._end(failed=False)
             delivery.done(response)
@@ -311,10 +316,19 @@ class Invoker:
         if self._capture:
             capture, self._capture = self._capture, None
             response = capture.finish(response)
+        reply, self._reply = self._reply, None
+        if reply and failure is None:
+            self._send_reply(reply, response)
         if sent:
             # The time that the broker takes is not the handler's.
             self._timer.stop()
         return Ended(delivery, response, failure, sent)
+
+    def _send_reply(self, reply: Reply, response: Response) -> None:
+        """Respond to a request; a response that cannot be sent is no failure of the event."""
+        with suppress(RequestError):
+            session = self._context.request.open()
+            session.respond(reply.topic, response.body, response.content_type, correlation=reply.correlation)
 
     def _hold(self, ended: Ended) -> bool:
         """Return whether a delivery is told later, when its messages, and those of events before it, have arrived."""
@@ -374,24 +388,9 @@ class Invoker:
     def _explain(self, error: BaseException) -> tuple[Response, Failure | None]:
         """Log an error; return what the client gets and what is said of the message."""
         if isinstance(error, nuclio_sdk.ExceptionWithResponse):
-            return self._respond_with(error), None
-        trace = self._runtime.format_trace(error, self._handler)
-        # A handler may have closed what the log is written to; the event is settled all the same.
-        with suppress(Exception):
-            self._context.logger.error_with("Exception caught in handler", exc=show_error(error), traceback=trace)
-        shown = self._runtime.failed.format(error=show_error(error), trace=trace)
-        text = shown if self._may_have(self._rights.traces) else _HIDDEN
-        return refuse(500, text), Failure(describe_error(error), self._runtime.describe_origin(error, trace))
-
-    def _respond_with(self, error: Any) -> Response:
-        """Return the response that an error carries; Nuclio's SDK has the class, and its processor answers 500."""
-        self._context.logger.warn_with("The handler raised a response", status=error.status_code)
-        body = "" if error.body is None else error.body
-        try:
-            response = self._respond(nuclio_sdk.Response(None, body, error.content_type, error.status_code))
-        except BaseException as wrong:
-            return refuse(500, f"the raised response cannot be sent: {show_error(wrong)}")
-        return response if isinstance(response, Response) else refuse(500, "a raised response cannot be a generator")
+            return respond_with(error, self._respond, self._context.logger), None
+        told, failure = log_failure(error, self._runtime, self._handler, self._context.logger)
+        return refuse(500, told if self._may_have(self._rights.traces) else _HIDDEN), failure
 
 
 async def _call(handler: Handler, context: Any, event: Any) -> Any:

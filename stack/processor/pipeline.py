@@ -10,6 +10,7 @@ from collections import deque
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -22,9 +23,11 @@ from stack.processor.runtime.process import (
     LOG,
     NOTES,
     QUIT,
+    REQUEST,
     Frame,
     HandlerProcess,
     is_late,
+    make_request,
     read_response,
     start_late,
     take_note,
@@ -49,6 +52,20 @@ class _Entry:
     size: int = 0
     error: Exception | None = None
     event: Any = None
+
+
+@dataclass(frozen=True)
+class _Response:
+    """What became of a request; it does not wait its turn among deliveries, as the handler waits for it."""
+
+    process: HandlerProcess
+    head: list[Any]
+    body: bytes
+
+    def claim(self) -> bool:
+        """Tell the process; there is nothing to handle."""
+        self.process.write_response(self.head, self.body)
+        return False
 
 
 class Pipeline:
@@ -95,7 +112,7 @@ class Pipeline:
             item: Any = self._queue.get()
             if item is None:
                 is_open = False
-            elif isinstance(item, Wakeup):
+            elif isinstance(item, Wakeup | _Response):
                 item.claim()
             elif not isinstance(item, list):
                 self._waiting.append(item)
@@ -200,6 +217,8 @@ class Pipeline:
                 future = start_late(self._context, frame, self._tell_lost)
                 self._late.add(future)
                 future.add_done_callback(self._late.discard)
+            elif frame.letter == REQUEST:
+                start_thread("request", partial(self._request, frame))
             else:
                 take_note(self._context, frame)
         except Exception as error:
@@ -210,6 +229,14 @@ class Pipeline:
                 self._tell_lost(str(error))
             else:
                 self._entries[0].error = error
+
+    def _request(self, frame: Frame) -> None:
+        """Make a request, and have this worker's main thread, which alone writes to the process, say what came."""
+        response: Any = _Response(self._process, *make_request(self._context, frame))
+        if self._is_ending:
+            response.claim()
+        else:
+            self._queue.put(response)
 
     def _tell_lost(self, reason: str) -> None:
         self._context.logger.error_with("What was sent outside of an event is lost", reason=reason)

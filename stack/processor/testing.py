@@ -17,7 +17,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
@@ -56,6 +56,7 @@ def invoke(
     *,
     context: Context | None = None,
     raises: bool = False,
+    responses: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> "Result":
     """Call a handler, sync or async, with an event, or one made of keyword arguments; return its response.
@@ -64,7 +65,8 @@ def invoke(
     type is JSON, else bytes. `init_context` of the handler's module is called before the first event of a handler, and
     not at all where a context is given. An exception becomes the response of status 500, or is raised if asked.
 
-    What was sent to outputs is in the result's `outputs`; it goes nowhere.
+    What was sent to outputs is in the result's `outputs`; it goes nowhere. `context.request` gets the response that is
+    in `responses` for its topic: a body, a whole response, or what is called with the request's body.
 
     Raises:
         TypeError: a keyword argument is no attribute of an event.
@@ -74,6 +76,8 @@ def invoke(
     if runner is None:
         runner = _runners[handler] = HandlerRunner(handler, open_context())
         runner.prepare()
+    if responses is not None or not context:
+        runner.context.request = _PreparedResponses(responses or {})
     return runner.invoke(make_event(**fields) if event is None else event, raises=raises)
 
 
@@ -163,7 +167,7 @@ class HandlerRunner:
     ) -> None:
         self._handler = handler
         self._runtime = runtime or find_runtime(PYTHON)
-        self._context = context
+        self.context = context
         self._sent: list[OutputMessage] = []
         self._outputs = outputs or _open_outputs(handler, self._sent)
         context.outputs = Outputs(self._outputs)
@@ -173,7 +177,7 @@ class HandlerRunner:
         """Call the handler's init_context, if there is one; its errors are raised."""
         prepare = self._runtime.find_init_context(self._handler)
         if prepare:
-            self._complete(prepare(self._context))
+            self._complete(prepare(self.context))
 
     def invoke(self, event: Event, *, raises: bool = False) -> Result:
         """Return the response to an event."""
@@ -190,7 +194,7 @@ class HandlerRunner:
         spec = WorkerSpec(_TRIGGER, Role.WORKER)
         invoker = kind(
             self._handler,
-            self._context,
+            self.context,
             build=lambda message: message,
             spec=spec,
             complete=self._complete,
@@ -212,6 +216,25 @@ class HandlerRunner:
             self._runner = asyncio.Runner()
             atexit.register(self._runner.close)
         return self._runner.run(_wait_for(result), context=copy_context())
+
+
+class _PreparedResponses:
+    """`context.request` in a test."""
+
+    def __init__(self, responses: Mapping[str, Any]) -> None:
+        self._responses = responses
+
+    def __call__(self, topic: str, body: Any = b"", timeout: float = 5.0, *, response_topic: str = "") -> Any:
+        """Return the response for a topic, as one of the other side would be; without one it comes too late."""
+        if topic not in self._responses:
+            raise TimeoutError(f"there is no response to {topic!r}: give one, invoke(…, responses={{{topic!r}: …}})")
+        found = self._responses[topic]
+        response = found(body) if callable(found) else found
+        if isinstance(response, nuclio_sdk.Response):
+            return response
+        is_object = not isinstance(response, str | bytes)
+        content = response.encode() if isinstance(response, str) else response
+        return nuclio_sdk.Response({}, content, _JSON if is_object else "text/plain", 200)
 
 
 class _AnyTargets(dict[str, Target]):

@@ -23,6 +23,7 @@ from stack.processor.loop import LoopSharingQueue
 from stack.processor.output.commit import Wakeup
 from stack.processor.output.sender import open_outputs
 from stack.processor.pipeline import Pipeline
+from stack.processor.request import Requester
 from stack.processor.runtime.process import HandlerProcess
 from stack.processor.runtime.registry import Handler, HandlerError, describe_error, find_runtime
 from stack.processor.source.opener import find_flush_interval, open_queue, open_source
@@ -81,6 +82,7 @@ class Worker:
             self._end()
         finally:
             self._outputs.sender.close(_CLOSE_AFTER)
+            self._context.request.close()
             self._runner.close()
         return 0
 
@@ -181,7 +183,9 @@ def open_context(spec: WorkerSpec, function: Function, logger: Logger) -> Contex
     """Return the context that init_context and the handler get."""
     trigger = TriggerInfo(spec.trigger.kind, spec.trigger.name)
     platform = Platform("local", function.namespace)
-    return Context(logger, platform, str(spec.index), trigger)
+    context = Context(logger, platform, str(spec.index), trigger)
+    context.request = Requester(function.broker_mqtt_url, function.name)
+    return context
 
 
 async def _take(queue: AsyncDeliveryQueue) -> Delivery | None:

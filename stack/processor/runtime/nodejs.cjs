@@ -15,9 +15,10 @@ const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { inspect } = require('node:util');
 
+const { CALL, Platform, openOutputs, openRequests } = require('./nodejs_outgoing.cjs');
 const values = require('./nodejs_values.cjs');
 
-const { Response, describe, encode, encodeMessage, isModule, makeEvent, resolve, tell, toFields, toTexts } = values;
+const { Response, describe, encode, isModule, makeEvent, resolve, tell, toFields } = values;
 
 const DESCRIPTOR = Number(process.argv[2]);
 const PREFIX_BYTES = 13;
@@ -126,6 +127,7 @@ function receive(letter, head, body, number) {
   if (letter === 'E') waiting.push({ number, event: makeEvent(head, body) });
   else if (letter === 'H') load(head);
   else if (letter === 'I') initialise(head);
+  else if (letter === 'A') requests.settle(head, body);
   else if (letter === 'S') stop();
 }
 
@@ -160,40 +162,13 @@ const shared = {
 };
 let latest = null;
 
-/*
- * Outputs: what is sent goes to the worker before the outcome of its event, and from there when that is no failure.
- * What is sent later, or by no event, leaves at once.
- */
-const CALL = Symbol('call');
 let outputNames = [];
-
-class Output {
-  constructor(name, call) {
-    this.name = name;
-    this.call = call;
-  }
-
-  send(body, { key = null, headers = null, correlationId = null, ...values } = {}) {
-    const isLate = !this.call || this.call.isDone;
-    const { content, form } = encodeMessage(this.name, body);
-    const head = [isLate, this.name, form, key, toTexts(headers), correlationId, values];
-    send('O', head, form === 'bytes' ? Buffer.from(content) : content);
-  }
-}
-
-function openOutputs(call) {
-  return new Proxy({}, {
-    get(_target, name) {
-      if (typeof name !== 'string' || outputNames.includes(name)) return new Output(name, call);
-      const known = outputNames.join(', ') || 'none';
-      throw new TypeError(`function.yaml has no output '${name}' in spec.outputs; it has ${known}`);
-    },
-  });
-}
+const requests = openRequests(send);
+shared.request = requests.request;
 
 Object.defineProperty(shared, 'outputs', {
   get() {
-    return openOutputs(this[CALL]);
+    return openOutputs(outputNames, this[CALL], send);
   },
 });
 
@@ -250,8 +225,9 @@ async function awaitExport(file) {
   send('R', null);
 }
 
-async function initialise(names) {
-  outputNames = names ?? [];
+async function initialise({ outputs, namespace }) {
+  outputNames = outputs;
+  shared.platform = new Platform(namespace);
   try {
     await exported()?.initContext?.(shared);
     isReady = true;

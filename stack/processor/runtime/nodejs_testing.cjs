@@ -112,7 +112,7 @@ function buildEvent({ body = '', content_type: contentType, ...given }) {
 }
 
 function record(output, body, { key = null, headers = null, correlationId = null, ...values } = {}) {
-  const { content, form } = encodeMessage(output, body);
+  const { content, form } = encodeMessage(`output ${output}`, body);
   const sent = form === 'json' ? JSON.parse(content) : form === 'bytes' ? Buffer.from(content) : content;
   return { output, body: sent, key, headers: toTexts(headers) ?? {}, correlationId, values };
 }

@@ -71,12 +71,12 @@ function encodeResponse({ body, headers, content_type, status_code, body_encodin
   return { head, body: Buffer.isBuffer(body) ? body : (JSON.stringify(body) ?? '') };
 }
 
-/* Return what is sent to an output, and in what form: bytes and texts as they are, all else as JSON. */
-function encodeMessage(output, body) {
+/* Return what is sent, and in what form: bytes and texts as they are, all else as JSON. */
+function encodeMessage(where, body) {
   if (typeof body === 'string') return { content: body, form: 'text' };
-  if (body instanceof Uint8Array) return { content: body, form: 'bytes' };
+  if (body instanceof Uint8Array) return { content: Buffer.from(body), form: 'bytes' };
   const content = JSON.stringify(body);
-  if (content === undefined) throw new TypeError(`output ${output}: JSON has no ${typeof body}`);
+  if (content === undefined) throw new TypeError(`${where}: JSON has no ${typeof body}`);
   return { content, form: 'json' };
 }
 
@@ -137,7 +137,9 @@ function isModule(file) {
 }
 
 module.exports = {
+  JSON_TYPE,
   Response,
+  TEXT,
   describe,
   encode,
   encodeMessage,

@@ -28,6 +28,7 @@ from stack.contract import HTTP
 from stack.processor.configuration import LEVELS
 from stack.processor.event import to_text
 from stack.processor.logger import write_record
+from stack.processor.output.message import encode_body
 from stack.processor.response import Response
 from stack.processor.runtime.registry import ForeignError, HandlerError
 
@@ -50,8 +51,10 @@ _PLAIN, _COMMON = frozenset(("text/plain", "application/json")), frozenset(range
 # What frames are about: to the process, and from it.
 HELLO, INITIALISE, EVENT, STOP = b"H", b"I", b"E", b"S"
 READY, LOG, OUTPUT, QUIT, DONE, RAISED = b"R", b"L", b"O", b"Q", b"D", b"X"
+# Both ways: a request, and its response.
+REQUEST = b"A"
 # What is no outcome.
-NOTES = (LOG, OUTPUT, QUIT)
+NOTES = (LOG, OUTPUT, QUIT, REQUEST)
 
 
 class Frame(NamedTuple):
@@ -90,12 +93,28 @@ class HandlerProcess:
         """Have one event handled, and return the response."""
         self.write(event)
         self.flush()
-        return self._await(lambda frame: take_note(context, frame))
+        return self._await(lambda frame: self.take_note(context, frame))
 
     def init_context(self, context: Any) -> None:
         """Have the author's code prepare itself; its errors are raised."""
-        self._write(INITIALISE, sorted(dir(context.outputs)))
-        self._await(lambda frame: take_note(context, frame))
+        self._write(INITIALISE, {"outputs": sorted(dir(context.outputs)), "namespace": context.platform.namespace})
+        self._await(lambda frame: self.take_note(context, frame))
+
+    def take_note(self, context: Any, frame: Frame) -> None:
+        """See to what the author's code has logged, sent to an output, or asked for.
+
+        Raises:
+            Exception: what was sent cannot be, and so its event fails.
+        """
+        if frame.letter == REQUEST:
+            self.write_response(*make_request(context, frame))
+        else:
+            take_note(context, frame)
+
+    def write_response(self, head: Any, body: bytes) -> None:
+        """Tell what became of a request."""
+        self._unsent.append(_pack(REQUEST, _encode(head), body))
+        self.flush()
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, on which it says what became of events."""
@@ -216,6 +235,18 @@ def take_note(context: Any, frame: Frame) -> None:
     send = partial(getattr(context.outputs, name).send, body, key, headers, correlation_id=correlation_id, **values)
     # In a context without an event it leaves at once.
     Context().run(send) if without_event else send()
+
+
+def make_request(context: Any, frame: Frame) -> tuple[list[Any], bytes]:
+    """Make a request of the author's code and wait; return the head and the body of the frame that says what came."""
+    number, form, topic, timeout, response_topic = frame.head
+    try:
+        body = _read_body(form, frame.body)
+        response = context.request(topic, body, timeout, response_topic=response_topic)
+    except Exception as error:
+        return [number, type(error).__name__, str(error), "", {}], b""
+    content = response.body if isinstance(response.body, bytes) else encode_body(response.body)[0]
+    return [number, "", None, response.content_type, dict(response.headers)], content
 
 
 def is_late(frame: Frame) -> bool:

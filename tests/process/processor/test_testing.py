@@ -167,3 +167,19 @@ def test_outputs_are_those_of_the_function_yaml_beside_the_handler(tmp_path: Pat
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", "-c", "/dev/null", "."]
     run = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def ask(context: Any, event: Any) -> Any:
+    try:
+        return context.request("plant/1/cmd", event.body, timeout=1).body
+    except TimeoutError as error:
+        return str(error)
+
+
+def test_responses_are_those_that_the_test_gives() -> None:
+    assert invoke(ask, body=b"a", responses={"plant/1/cmd": "open"}).body == b"open"
+    assert invoke(ask, body=b"a", responses={"plant/1/cmd": {"is": "open"}}).body == {"is": "open"}
+    assert invoke(ask, body=b"a", responses={"plant/1/cmd": lambda body: body + b"!"}).body == b"a!"
+    own = nuclio_sdk.Response({}, b"whole", "text/x", 200)
+    assert invoke(ask, body=b"a", responses={"plant/1/cmd": own}).body == b"whole"
+    assert b"responses={'plant/1/cmd': \xe2\x80\xa6}" in invoke(ask, body=b"a").body

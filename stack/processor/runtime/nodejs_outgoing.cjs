@@ -1,0 +1,116 @@
+/*
+ * What an author sends by the context: messages to outputs and requests, which the worker sends, and calls of other
+ * functions.
+ */
+'use strict';
+
+const http = require('node:http');
+
+const { JSON_TYPE, TEXT, encodeMessage, toTexts } = require('./nodejs_values.cjs');
+
+// The port of every function's http trigger on the stack's network.
+const PORT = 8080;
+const CALL = Symbol('call');
+
+const TYPES = { bytes: 'application/octet-stream', json: JSON_TYPE, text: TEXT };
+
+/* Return a response's body as an object where it is JSON, else as it came. */
+function readBody(type, body) {
+  if (type !== JSON_TYPE) return body;
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    return body;
+  }
+}
+
+class Output {
+  constructor(name, call, send) {
+    this.name = name;
+    this.call = call;
+    this.dispatch = send;
+  }
+
+  send(body, { key = null, headers = null, correlationId = null, ...values } = {}) {
+    const isLate = !this.call || this.call.isDone;
+    const { content, form } = encodeMessage(`output ${this.name}`, body);
+    this.dispatch('O', [isLate, this.name, form, key, toTexts(headers), correlationId, values], content);
+  }
+}
+
+/*
+ * Outputs: what is sent goes to the worker before the outcome of its event, and from there when that is no failure.
+ * What is sent later, or by no event, leaves at once.
+ */
+function openOutputs(names, call, send) {
+  return new Proxy({}, {
+    get(_target, name) {
+      if (typeof name !== 'string' || names.includes(name)) return new Output(name, call, send);
+      const known = names.join(', ') || 'none';
+      throw new TypeError(`function.yaml has no output '${name}' in spec.outputs; it has ${known}`);
+    },
+  });
+}
+
+/* Requests over MQTT: the worker makes them, and each promise is settled when it says what became of its own. */
+function openRequests(send) {
+  const asked = new Map();
+  let last = 0;
+
+  function request(topic, body = '', { timeout = 5, responseTopic = '' } = {}) {
+    const { content, form } = encodeMessage('request', body);
+    last += 1;
+    const number = last;
+    return new Promise((resolve, reject) => {
+      asked.set(number, { resolve, reject });
+      send('A', [number, form, String(topic), Number(timeout), String(responseTopic)], content);
+    });
+  }
+
+  function settle([number, name, error, type, headers], body) {
+    const { resolve, reject } = asked.get(number);
+    asked.delete(number);
+    if (error !== null) reject(Object.assign(new Error(error), { name }));
+    else resolve({ body: readBody(type, body), content_type: type, headers, status_code: 200 });
+  }
+
+  return { request, settle };
+}
+
+class Platform {
+  constructor(namespace) {
+    this.kind = 'local';
+    this.namespace = namespace;
+  }
+
+  /* Return a promise of another function's response; the event's fields are those of an event, the time in seconds. */
+  call_function(name, event = {}, { timeout = 0 } = {}) {
+    const { body = '', method, path = '/', headers = {} } = event;
+    const { content, form } = encodeMessage(`call of ${name}`, body);
+    const own = { 'Content-Type': event.content_type ?? TYPES[form], 'X-Nuclio-Target': name, ...toTexts(headers) };
+    return new Promise((resolve, reject) => {
+      const request = http.request({
+        agent: false,
+        headers: own,
+        host: `nuclio-${this.namespace}-${name}`,
+        method: method ?? (content.length ? 'POST' : 'GET'),
+        path,
+        port: PORT,
+        signal: timeout ? AbortSignal.timeout(timeout * 1000) : undefined,
+      });
+      request.on('error', reject);
+      request.on('response', (response) => collect(response).then(resolve, reject));
+      request.end(content);
+    });
+  }
+}
+
+async function collect(response) {
+  const pieces = [];
+  for await (const piece of response) pieces.push(piece);
+  const type = response.headers['content-type'] ?? TEXT;
+  const body = readBody(type, Buffer.concat(pieces));
+  return { body, content_type: type, headers: response.headers, status_code: response.statusCode };
+}
+
+module.exports = { CALL, Platform, openOutputs, openRequests };
