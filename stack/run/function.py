@@ -126,6 +126,18 @@ def _check_code(stack: Stack, plan: FunctionPlan, version: RuntimeVersion) -> It
     yield from plan.runtime.check_requirements(plan.function, plan.handler)
 
 
+def check_handler_text(stack: Stack, name: str, path: str, text: str) -> tuple[str, ...]:
+    """Return what is certain to be wrong with a handler's file that is being edited; nothing of other files."""
+    with suppress(StackError):
+        plan = plan_function(stack.recall(find_folder(stack.workspace.root, name)), stack.settings)
+        if path == find_source(plan):
+            problems = plan.runtime.check_handler(
+                plan.function, plan.handler, path=path, source=text.encode(), version=RuntimeVersion("", "", "")
+            )
+            return tuple(problem.removeprefix(f"{plan.function.document}: ") for problem in problems)
+    return ()
+
+
 def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[FunctionPlan] = ()) -> None:
     """Refuse a function whose queues are those of others, deployed or `planned`, in a way that no one can want.
 

@@ -210,9 +210,12 @@ def test_a_function_is_made_of_a_template_and_deleted(visit: Visit, workspace: W
     page = visit.open("/functions/new")
     page.get_by_text("MQTT topic").click()
     page.get_by_label("Name").fill("fromtemplate")
+    page.get_by_label("Runtime").select_option("nodejs")
     page.get_by_role("button", name="Make it").click()
     expect(page.get_by_role("heading", name="fromtemplate")).to_contain_text("not deployed")
-    expect(page.locator(".cm-content")).to_contain_text("def handler")
+    expect(page.locator(".cm-content")).to_contain_text("exports.handler")
+    # A word of JavaScript's that Python has not, in a colour of its own.
+    expect(page.locator(".cm-content span").get_by_text("const", exact=True).first).to_be_visible()
     visit.check_weight()
     visit.look("function-code")
     page.get_by_label("More", exact=True).click()

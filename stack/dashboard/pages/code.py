@@ -28,6 +28,7 @@ from stack.run.files import (
     rename_function_file,
     write_function_file,
 )
+from stack.run.function import check_handler_text
 
 _PATH = "/functions/{name}"
 _FILE = f"{_PATH}/file"
@@ -180,15 +181,20 @@ async def _answer(request: Request, opened: str = "") -> Response:
 
 
 def _find_problems(services: Services, name: str, draft: Draft) -> Sequence[Finding]:
-    """Return what the text alone tells; where that is nothing, why the folder with it cannot be deployed."""
+    """Return what the text alone tells; where that is nothing, why the folder with it cannot be deployed.
+
+    Of the handler's file it is whether the handler is in it.
+    """
     try:
         saved = read_function_file(services.workspace, name, draft.path).text
     except FunctionError:
         saved = ""
     text = saved if draft.text is None else draft.text.replace("\r\n", "\n")
-    return check_text(draft.path, text) or (
-        _find_folder_problems(services, name, text) if draft.path == FILE and text == saved else ()
-    )
+    if found := check_text(draft.path, text):
+        return found
+    if draft.path == FILE:
+        return _find_folder_problems(services, name, text) if text == saved else ()
+    return [Finding("", problem, 1, 0) for problem in check_handler_text(services.stack(), name, draft.path, text)]
 
 
 def _find_folder_problems(services: Services, name: str, text: str) -> Sequence[Finding]:

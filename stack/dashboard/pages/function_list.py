@@ -22,6 +22,7 @@ from stack.dashboard.pages.function import add_toast, author_of, read_form
 from stack.dashboard.services import Services, services_of
 from stack.errors import StackError
 from stack.plan.function_import import Imported
+from stack.plan.runtime.registry import RUNTIMES
 from stack.run.catalogue import FunctionRecord
 from stack.run.creation import CreationRequest, create_function, create_functions, create_project, list_templates
 from stack.state.project import list_projects
@@ -148,6 +149,7 @@ async def show_creation(request: Request) -> Response:
         "creation.html",
         is_yaml=query.get("from") == _YAML,
         templates=await run_in_threadpool(list_templates),
+        runtimes=tuple(RUNTIMES.values()),
         projects=await run_in_threadpool(_list_names, services),
         chosen_project=query.get("project", ""),
         chosen_template=query.get("template", "http"),
@@ -195,7 +197,7 @@ async def _read_form(request: Request) -> FormData:
 
 
 def _read_wanted(form: FormData) -> CreationRequest:
-    return CreationRequest(*(str(form.get(key, "")).strip() for key in ("name", "project")))
+    return CreationRequest(*(str(form.get(key, "")).strip() for key in ("name", "project", "runtime")))
 
 
 def _list_names(services: Services) -> list[str]:

@@ -14,7 +14,8 @@ const list = document.getElementById("files");
 const { base, first } = root.dataset;
 const find = (part) => root.querySelector(`[data-${part}]`);
 const addressOf = (path) => `${base}/file?path=${encodeURIComponent(path)}`;
-const languageOf = (path) => (path.endsWith(".py") ? "python" : /\.ya?ml$/.test(path) ? "yaml" : "text");
+const LANGUAGES = { python: /\.py$/, javascript: /\.([cm]?js|json)$/, yaml: /\.ya?ml$/ };
+const languageOf = (path) => Object.keys(LANGUAGES).find((name) => LANGUAGES[name].test(path)) ?? "text";
 
 // Of each open file {host, editor, text, digest, timer}: the text as it was read.
 const opened = new Map();

@@ -9,6 +9,7 @@ import {
   basicSetup,
   indentUnit,
   indentWithTab,
+  javascript,
   keymap,
   lintGutter,
   python,
@@ -86,6 +87,7 @@ const COLOURS = syntaxHighlighting(
 
 const LANGUAGES = {
   python: () => [python(), indentUnit.of("    ")],
+  javascript: () => [javascript(), indentUnit.of("  ")],
   yaml: () => [yaml(), indentUnit.of("  ")],
   text: () => [],
 };

@@ -46,6 +46,7 @@ def test_a_function_is_made_of_a_template_in_a_project(workspace: Workspace, cli
     [
         ({"name": "a/b"}, "A function&#39;s name should be"),
         ({"template": "kafka"}, "There is no template"),
+        ({"runtime": "go"}, "should be one of python, nodejs"),
         ({"project": "No Good"}, "lower-case letters"),
     ],
 )
@@ -55,6 +56,23 @@ def test_what_cannot_be_made_is_said_in_the_form(
     answer = create(client, **fields)
     assert (answer.status, message in answer.body.decode()) == (422, True), answer.body
     assert not (workspace.root / "functions/echo").exists()
+
+
+def test_a_function_is_made_in_node_js(workspace: Workspace, client: Client) -> None:
+    assert '<option value="nodejs">Node.js</option>' in client.send("GET", "/functions/new").body.decode()
+    assert create(client, runtime="nodejs").status == 204
+    assert {path.name for path in (workspace.root / "functions/echo").iterdir()} == {
+        "function.yaml",
+        "main.js",
+        "test.js",
+    }
+    assert 'data-first="main.js"' in client.send("GET", "/functions/echo/code").body.decode()
+    draft = {"path": "main.js", "text": "exports.handle = () => 1;"}
+    told = send_form(client, "/functions/echo/check", draft).body.decode()
+    assert "main.js has no &#39;handler&#39;; did you mean &#39;handle&#39;?" in told
+    assert 'data-line="1"' in told
+    for fine in ({**draft, "path": "lib.js"}, {**draft, "text": "exports.handler = () => 1;"}):
+        assert not send_form(client, "/functions/echo/check", fine).body.strip()
 
 
 def test_a_function_is_made_of_a_document(client: Client) -> None:

@@ -1,6 +1,7 @@
 // What our editor needs of CodeMirror; esbuild makes codemirror.js of it.
 export { autocompletion } from "@codemirror/autocomplete";
 export { indentWithTab } from "@codemirror/commands";
+export { javascript } from "@codemirror/lang-javascript";
 export { python } from "@codemirror/lang-python";
 export { yaml } from "@codemirror/lang-yaml";
 export { HighlightStyle, indentUnit, syntaxHighlighting } from "@codemirror/language";
