@@ -12,28 +12,29 @@ from stack.plan.scaffold import TRIGGERS
 from tests.docker.workspace import Workspace, list_images, wait_until
 
 NAMES = {trigger: f"scaffold-{trigger}" for trigger in TRIGGERS}
-TOPIC = f"alerts/{NAMES['mqtt']}"
+NODEJS = "scaffold-nodejs"
+TOPICS = {f"alerts/{name}" for name in (NAMES["mqtt"], NODEJS)}
 
 
 @pytest.fixture
 def deployed(fresh_workspace: Workspace) -> Workspace:
-    """All four in one workspace."""
-    for trigger, name in NAMES.items():
+    """All four in one workspace, and that of MQTT in Node.js too."""
+    for trigger, name, runtime in [*((*one, "python") for one in NAMES.items()), ("mqtt", NODEJS, "nodejs")]:
         repository = f"nuclio/processor-{name}"
         fresh_workspace.foreign.setdefault(repository, list_images(repository))
-        fresh_workspace.invoke("new-function", name, "--trigger", trigger)
+        fresh_workspace.invoke("new-function", name, "--trigger", trigger, "--runtime", runtime)
     fresh_workspace.invoke("deploy-function", "--all", timeout=600)
     return fresh_workspace
 
 
 @pytest.fixture
-def alerts(deployed: Workspace) -> Iterator[tuple[Client, SimpleQueue[bytes]]]:
+def alerts(deployed: Workspace) -> Iterator[tuple[Client, SimpleQueue[MQTTMessage]]]:
     """A client of the broker, and the alerts that it receives."""
-    received: SimpleQueue[bytes] = SimpleQueue()
+    received: SimpleQueue[MQTTMessage] = SimpleQueue()
     granted: SimpleQueue[int] = SimpleQueue()
 
     def keep(_client: Client, _data: object, message: MQTTMessage) -> None:
-        received.put(bytes(message.payload))
+        received.put(message)
 
     client = Client(CallbackAPIVersion.VERSION2)
     client.username_pw_set("guest", "guest")
@@ -41,20 +42,23 @@ def alerts(deployed: Workspace) -> Iterator[tuple[Client, SimpleQueue[bytes]]]:
     client.on_subscribe = lambda *_: granted.put(1)
     client.connect("127.0.0.1", deployed.settings.ports.mqtt)
     client.loop_start()
-    client.subscribe(TOPIC, qos=1)
+    client.subscribe("alerts/#", qos=1)
     granted.get(timeout=20)
     yield client, received
     client.disconnect()
     client.loop_stop()
 
 
-def test_each_new_function_does_what_it_says(deployed: Workspace, alerts: tuple[Client, SimpleQueue[bytes]]) -> None:
+def test_each_new_function_does_what_it_says(
+    deployed: Workspace, alerts: tuple[Client, SimpleQueue[MQTTMessage]]
+) -> None:
     answer = deployed.invoke("invoke-function", NAMES["http"], "--body", "21.5").stdout
     assert json.loads(answer) == {"celsius": 21.5, "fahrenheit": 70.7}
     client, received = alerts
     for value in (b"20", b"30"):
         client.publish("iot/sensors/temperature", value, qos=1).wait_for_publish(20)
-    assert json.loads(received.get(timeout=30)) == {"value": 30.0, "limit": 25.0}
+    alerts_by_topic = {one.topic: json.loads(one.payload) for one in (received.get(timeout=30) for _ in TOPICS)}
+    assert alerts_by_topic == {topic: {"value": 30, "limit": 25} for topic in TOPICS}
     deployed.invoke("client", "--protocol", "amqp", "--count", "2", "--rate", "0")
     for trigger, line in {"amqp": "Reading", "mqtt": "Alert", "cron": "Done", "http": "Converted"}.items():
         wait_until(lambda name=NAMES[trigger], line=line: line in _log(deployed, name), seconds=60, what=line)
