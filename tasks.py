@@ -317,14 +317,15 @@ def invoke_function(
         "port": "where it answers; 0 is the one that it asks for, else 8080 or a free one",
         "broker": "amqp://user:password@host:port; the stack's own broker, if it is up, where left out",
         "event": "a JSON file, or - for standard input: handle this one event, print the response, and end",
+        "debug": "let a debugger attach; with --event, wait for it",
     },
 )
-def run_function(_: Context, name: str, port: int = 0, broker: str = "", event: str = "") -> None:
+def run_function(_: Context, name: str, port: int = 0, broker: str = "", event: str = "", debug: bool = False) -> None:
     """Run a function on this machine without Docker, and again as its files are saved."""
     from stack.run.local import LocalRequest
     from stack.run.local import run_function as run
 
-    raise Exit(code=run(name, LocalRequest(port, broker, event)))
+    raise Exit(code=run(name, LocalRequest(port, broker, event, debug)))
 
 
 @verb(help={"stack": "that of stack.yaml"})

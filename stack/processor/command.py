@@ -47,6 +47,7 @@ class Options:
     metrics_port: int = METRICS_PORT
     reload: bool = False
     event: str = ""
+    debug_port: int = 0
 
 
 def read_options(arguments: Sequence[str]) -> Options:
@@ -61,6 +62,9 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--reload", action="store_true", help="load the handler again on SIGUSR1")
     parser.add_argument(
         "--event", default="", help="handle the one event in this JSON file, - for standard input, and end"
+    )
+    parser.add_argument(
+        "--debug-port", type=int, default=0, help="listen for a debugger there, with one worker for each trigger"
     )
     return Options(**vars(parser.parse_args(arguments)))
 
@@ -81,6 +85,8 @@ def run_once(function: Function, file_name: str) -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     apply_environment(function)
     try:
+        if function.debug_port:
+            runtime.start_debugger(function.debug_port, True)
         handler = runtime.load_handler(function.handler, function.folder)
     except HandlerError as error:
         raise ConfigurationError(str(error)) from None
@@ -134,6 +140,7 @@ def run(arguments: Sequence[str]) -> int:
     prepare_output()
     try:
         function = read_function(options.config, secrets=options.secrets, folder=options.folder)
+        function = replace(function, debug_port=options.debug_port)
         return _run_once(function, options.event) if options.event else _serve(function, options)
     except ConfigurationError as error:
         print(f"processor: {error}", file=sys.stderr)
@@ -142,6 +149,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def _serve(function: Function, options: Options) -> int:
     function = replace(function, reloads=options.reload)
+    if function.debug_port:
+        # An event may be halted for as long as a person looks at it.
+        alone = tuple(replace(trigger, workers=1) for trigger in function.triggers)
+        function = replace(function, triggers=alone, event_timeout=0.0)
     # What is not process 1 of a container shares its files with other programs.
     specs = plan_workers(function, CrashFiles(FOLDER if os.getpid() == 1 else None))
     preload(specs)

@@ -98,6 +98,8 @@ class Function:
     """Whether function.yaml names that time, and not the stack for all functions that name none."""
     reloads: bool = False
     """Whether the processes with the handler are replaced on SIGUSR1, which tells that the user's files changed."""
+    debug_port: int = 0
+    """Where the first worker listens for a debugger, the next on the port after it; nowhere where it is 0."""
     broker_url: str = field(default="", repr=False)
     """The AMQP URL of the stack's own broker, where the function may use it."""
     broker_mqtt_url: str = field(default="", repr=False)

@@ -56,6 +56,8 @@ class Worker:
     def run(self, stop: StopSignal) -> int:
         """Load the handler, and serve until told to stop; return the exit status."""
         try:
+            if self._spec.debug_port:
+                self._runtime.start_debugger(self._spec.debug_port, False)
             handler = self._runtime.load_handler(self._function.handler, self._function.folder)
         except HandlerError as error:
             self._status.send(State.BROKEN, str(error))

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import count
 
 from stack.contract import HTTP_PORT, PYTHON
 from stack.processor.attributes import ConfigurationError
@@ -45,6 +46,8 @@ class WorkerSpec:
     pool: tuple["WorkerSpec", ...] = field(default=(), repr=False)
     """Where triggers share their workers: one dispatcher, which has no process of its own, for each."""
     runtime: str = PYTHON
+    debug_port: int = 0
+    """Where it listens for a debugger; nowhere where it is 0."""
     in_flight: InFlight = field(default_factory=InFlight, repr=False)
     stats: WorkerStats = field(default_factory=WorkerStats, repr=False)
     timer: EventTimer = field(default_factory=EventTimer, repr=False)
@@ -93,7 +96,16 @@ def plan_workers(function: Function, files: CrashFiles | None = None) -> tuple[W
         )
     known = files or CrashFiles(None)
     specs = (spec for triggers in pools.values() for spec in _plan_pool(triggers, function, known))
-    return tuple(replace(spec, runtime=function.runtime) for spec in specs)
+    ports = count(function.debug_port)
+    debugged = function.debug_port > 0
+    return tuple(
+        replace(
+            spec,
+            runtime=function.runtime,
+            debug_port=next(ports) if debugged and spec.role is not Role.DISPATCHER else 0,
+        )
+        for spec in specs
+    )
 
 
 def _plan_pool(triggers: Sequence[Trigger], function: Function, files: CrashFiles) -> list[WorkerSpec]:

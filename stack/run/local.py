@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from watchfiles import Change, watch
@@ -30,6 +31,7 @@ from stack.plan.account import function_account
 from stack.plan.broker import MQTT_PORT
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
+from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.secret import check_secrets
 from stack.rabbitmq.account import temporary_account
 from stack.rabbitmq.management import find_broker
@@ -56,6 +58,8 @@ class LocalRequest:
     broker: str
     """Empty is the stack's own, if it is up."""
     event: str
+    debugs: bool = False
+    """Whether it listens for a debugger; with an event it waits for that."""
 
 
 def run_function(name: str, request: LocalRequest) -> int:
@@ -66,6 +70,8 @@ def run_function(name: str, request: LocalRequest) -> int:
     """
     stack = open_stack()
     function = Store(stack.workspace, stack.settings, load_function(find_folder(stack.workspace.root, name))).fetch()
+    if request.debugs:
+        _check_debugger(function)
     if name_runtime(function.config.spec.runtime) == NODEJS:
         write_node_modules(stack.workspace)
     return _handle_one(stack, function, request) if request.event else LocalRun(stack, function, request).run()
@@ -79,6 +85,8 @@ def _handle_one(stack: Stack, function: Function, request: LocalRequest) -> int:
     local = plan_local(plan, stack.vault, port=0, broker_url=broker_url, mqtt_port=mqtt_port)
     with temporary_account(stack, plan), _prepared(local) as home:
         command = [*_command(home, folder), "--event", event]
+        if request.debugs:
+            command += ["--debug-port", str(_choose_debug_port(plan))]
         return subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode
 
 
@@ -91,6 +99,8 @@ class LocalRun:
         self._code = stack.workspace.root / function.context
         self._port = request.port
         self._given_url = request.broker
+        self._debugs = request.debugs
+        self._debug_port = 0
         self._has_broker = _is_broker_running(stack)
         self._mqtt_port = _find_mqtt_port(stack, request)
         self._changes = _watch({self._folder, self._code})
@@ -119,7 +129,7 @@ class LocalRun:
         own = load_function(self._folder)
         function = Store(self._stack.workspace, self._stack.settings, own).recall()
         plan = self._function = _plan(self._stack, function)
-        self._port = self._port or _choose_port(plan)
+        self._port = self._port or _choose_port(plan.port or HTTP_PORT)
         vault = self._stack.vault
         url = self._given_url or (_find_url(self._stack, plan) if self._has_broker else "")
         return plan_local(plan, vault, port=self._port, broker_url=url, mqtt_port=self._mqtt_port)
@@ -153,6 +163,9 @@ class LocalRun:
     @contextmanager
     def _started(self, home: Path) -> Iterator["subprocess.Popen[bytes]"]:
         command = [*_command(home, self._code), "--reload", "--health-port", "0", "--metrics-port", "0"]
+        if self._debugs:
+            self._debug_port = self._debug_port or _choose_debug_port(self._function)
+            command += ["--debug-port", str(self._debug_port)]
         process = subprocess.Popen(command, cwd=self._code, env=_environment())
         try:
             yield process
@@ -243,13 +256,29 @@ def _find_mqtt_port(stack: Stack, request: LocalRequest) -> int:
     return MQTT_PORT if request.broker else find_broker(stack).mqtt_port
 
 
-def _choose_port(plan: FunctionPlan) -> int:
-    """Return the port that the function asks for, or 8080, or, where that is taken, a free one."""
-    wanted = plan.port or None
-    for port in (wanted or HTTP_PORT, 0):
+def _choose_port(wanted: int) -> int:
+    """Return a port, or, where that is taken, a free one."""
+    for port in (wanted, 0):
         try:
             with socket.create_server((_HOST, port)) as listener:
                 return int(listener.getsockname()[1])
         except OSError:
             continue
-    return HTTP_PORT
+    return wanted
+
+
+def _check_debugger(function: Function) -> None:
+    package = RUNTIMES[name_runtime(function.config.spec.runtime)].debug_package
+    if package and not find_spec(package):
+        raise FunctionError(
+            f"--debug needs {package}: type `{sys.executable} -m pip install {package}`, then this again."
+        )
+
+
+def _choose_debug_port(plan: FunctionPlan) -> int:
+    """Return where the first worker listens for a debugger, and say so."""
+    port = _choose_port(plan.runtime.debug_port)
+    address = f"{_HOST}:{port}"
+    more = f", and those after it for triggers besides {next(iter(plan.triggers))}" if len(plan.triggers) > 1 else ""
+    console.say(f"A debugger may attach to {address}{more}: {plan.runtime.debuggers.format(address=address)}.")
+    return port

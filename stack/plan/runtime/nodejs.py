@@ -35,6 +35,8 @@ class NodejsRuntime(Runtime):
     source = "main.js"
     scaffold = ("main.js", "test.js")
     tester = "node --test {folder}/test.js"
+    debug_port = 9229
+    debuggers = '"Node.js: Attach" of VS Code, chrome://inspect in a browser, or `node inspect {address}`'
     requirements = NAME
     installer = "cd /opt/nuclio/{folder}"
     missing_module = re.compile(r"Cannot find (?:module|package) '((?:@[^'/]+/)?[^'./@:][^'/:]*)")

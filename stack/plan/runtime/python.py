@@ -40,6 +40,9 @@ class PythonRuntime(Runtime):
     source = "main.py"
     scaffold = ("main.py", "test_main.py")
     tester = "{python} -m pytest {folder}"
+    debug_port = 5678
+    debuggers = 'what speaks to debugpy, such as "Python Debugger: Remote Attach" of VS Code'
+    debug_package = "debugpy"
     requirements = NAME
     installer = "pip install --requirement /opt/nuclio/{folder}"
     # Python's last word on a module that is nowhere.

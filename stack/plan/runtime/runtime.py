@@ -24,6 +24,12 @@ class Runtime(ABC):
     """The files of a new function beside function.yaml, in templates/new-function/TRIGGER."""
     tester: ClassVar[str]
     """What runs their test, by the function's folder and Tidegate's own Python."""
+    debug_port: ClassVar[int]
+    """Where debuggers look for it."""
+    debuggers: ClassVar[str]
+    """What attaches to an address, in words for a person."""
+    debug_package: ClassVar[str] = ""
+    """The package of Python that has to be installed on this machine for that."""
     requirements: ClassVar[str]
     """The file that says which packages a function needs."""
     installer: ClassVar[str]

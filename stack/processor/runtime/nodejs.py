@@ -10,6 +10,7 @@ from typing import Any
 from stack.processor.event import EventForm
 from stack.processor.runtime.process import HandlerProcess
 from stack.processor.runtime.registry import (
+    DEBUG_HOST,
     ForeignError,
     Handler,
     HandlerError,
@@ -67,6 +68,12 @@ def describe_origin(_error: BaseException, trace: str) -> str:
     return shorten_origin(f"at {own}\n{trace}" if own else trace)
 
 
+def start_debugger(port: int, waits: bool) -> None:
+    """Have Node.js listen for a debugger, by the options that it takes from the environment."""
+    option = f"--inspect{'-wait' if waits else ''}={DEBUG_HOST}:{port}"
+    os.environ["NODE_OPTIONS"] = f"{os.environ.get('NODE_OPTIONS', '')} {option}".strip()
+
+
 RUNTIME = Runtime(
     load_handler,
     find_init_context,
@@ -76,5 +83,6 @@ RUNTIME = Runtime(
     describe_origin,
     # Bodies are bytes whatever their type, and names of headers text in any case.
     partial(EventForm, "replace", decode=lambda body, _content_type: body),
+    start_debugger,
     failed="Error in handler: {error}\n{trace}",
 )

@@ -3,8 +3,10 @@
 import ast
 import importlib
 import inspect
+import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,10 +15,13 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from stack.processor.event import read_form
-from stack.processor.runtime.registry import NO_TEXT, Handler, HandlerError, Runtime, shorten_origin
+from stack.processor.runtime.registry import DEBUG_HOST, NO_TEXT, Handler, HandlerError, Runtime, shorten_origin
 
 # Nuclio's pattern: module(.sub)*:function, where names may also hold `-` and `|`.
 _NAME = re.compile(r"[\w|-]+(\.[\w|-]+)*(:\w+)?")
+
+# Seconds until a port has to be free, and between two tries.
+_PORT_PATIENCE, _PORT_PAUSE = 10.0, 0.2
 
 # Beginnings of the files whose frames say nothing about the user's code.
 _PROCESSOR = Path(__file__).parents[1]
@@ -154,6 +159,35 @@ def _is_response(called: ast.expr) -> bool:
     return "Response" in (getattr(called, "attr", ""), getattr(called, "id", ""))
 
 
+def start_debugger(port: int, waits: bool) -> None:
+    """Listen for a debugger; the port may be that of a process which is about to end.
+
+    Raises:
+        HandlerError: debugpy is not installed, or the port is taken.
+    """
+    # Or it warns of Python's own modules, which no one wants to step through.
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    deadline = time.monotonic() + _PORT_PATIENCE
+    while True:
+        try:
+            debugpy = importlib.import_module("debugpy")
+            debugpy.listen((DEBUG_HOST, port))
+            break
+        except (ImportError, RuntimeError, OSError) as error:
+            if time.monotonic() > deadline or isinstance(error, ImportError):
+                raise HandlerError(f"no debugger can attach to port {port}: {error}") from None
+            time.sleep(_PORT_PAUSE)
+    if waits:
+        debugpy.wait_for_client()
+
+
 RUNTIME = Runtime(
-    load_handler, find_init_context, is_async, format_user_traceback, format_trace, describe_origin, read_form
+    load_handler,
+    find_init_context,
+    is_async,
+    format_user_traceback,
+    format_trace,
+    describe_origin,
+    read_form,
+    start_debugger,
 )

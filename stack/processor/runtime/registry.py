@@ -20,6 +20,8 @@ Handler = Callable[[Any, Any], Any]
 # Characters of an error, and of where it was raised, that travel in the headers of a message.
 _ERROR_LIMIT, _ORIGIN_LIMIT = 1000, 4000
 _CUT = "\n  …\n"
+# Where debuggers attach: what can do so can do all that the function can.
+DEBUG_HOST = "127.0.0.1"
 NO_TEXT = "(it has no text that can be shown)"
 
 
@@ -81,6 +83,8 @@ class Runtime:
     """Returns the user's own line, and below it the traceback, so much of it as fits into a message's header."""
     open_form: Callable[[], EventForm]
     """Returns in what form handlers get events."""
+    start_debugger: Callable[[int, bool], None]
+    """Has what is loaded from now on in this process listen for a debugger on a port, and perhaps wait for it."""
     failed: str = 'Exception caught in handler - "{error}": {trace}'
     """What a client is told of an error, as Nuclio words it."""
 

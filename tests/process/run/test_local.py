@@ -4,7 +4,9 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -28,6 +31,7 @@ def handler(context, event):
     time.sleep(1.0)
     return "slow"
 """
+JAVASCRIPT = "exports.handler = (context, event) => {{ context.callback('{answer}'); }};\n"
 SENSORS = "spec: {triggers: {sensors: {kind: rabbit-mq, attributes: {exchangeName: e, topics: [a]}}}}"
 
 
@@ -84,6 +88,9 @@ class Home:
 
     def wait_for_answer(self, port: int, answer: str) -> None:
         wait_for(lambda: self.ask(port) == answer)
+
+
+needs_node = pytest.mark.skipif(not shutil.which("node"), reason="Node.js is not here; `invoke test` installs it")
 
 
 @pytest.fixture
@@ -202,3 +209,106 @@ def test_handler_that_raises_answers_500(home: Home) -> None:
     result = home.run("--event", "-", given="{}")
     assert result.returncode == 1
     assert 'Exception caught in handler - "as asked"' in result.stdout
+
+
+@pytest.fixture
+def node_home(home: Home) -> Home:
+    (home.folder / "main.py").unlink()
+    home.write("spec: {runtime: nodejs, outputs: {alerts: {kind: mqtt, topic: a}}}", "function.yaml")
+    home.write(JAVASCRIPT.format(answer="one"), "main.js")
+    return home
+
+
+@needs_node
+def test_handler_of_node_js_is_loaded_again_when_it_was_saved(node_home: Home) -> None:
+    port = free_port()
+    with node_home.running("--port", str(port)):
+        node_home.wait_for_answer(port, "one")
+        node_home.write("exports.handler = (\n", "main.js")
+        wait_for(lambda: "SyntaxError" in node_home.log.read_text())
+        node_home.write(JAVASCRIPT.format(answer="two"), "main.js")
+        node_home.wait_for_answer(port, "two")
+
+
+@needs_node
+def test_one_event_for_node_js(node_home: Home) -> None:
+    node_home.write(
+        "exports.handler = (context, event) => {\n  context.outputs.alerts.send({ got: event.body.toString() });\n"
+        "  console.log('printed');\n  context.logger.info('logged');\n"
+        "  context.callback([event.fields.status, { path: event.path }]);\n};\n",
+        "main.js",
+    )
+    event = {"body": "hot", "path": "/a", "fields": {"status": 404}}
+    result = node_home.run("--event", "-", given=json.dumps(event))
+    assert (result.returncode, json.loads(result.stdout)) == (1, {"path": "/a"})
+    for line in ("printed", "logged", 'output alerts a: {"got": "hot"}', "status 404"):
+        assert line in result.stderr
+    assert (node_home.root / "functions/node_modules/tidegate/index.js").is_file()
+
+
+def find_address(told: str) -> tuple[str, int]:
+    """Return where a debugger may attach."""
+    found = re.search(r"A debugger may attach to (127\.0\.0\.1):(\d+)", told)
+    return (found[1], int(found[2])) if found else ("", 0)
+
+
+def attach(address: tuple[str, int]) -> None:
+    """Speak as an editor does that attaches by the Debug Adapter Protocol."""
+    request = json.dumps({"seq": 1, "type": "request", "command": "initialize", "arguments": {"adapterID": "test"}})
+    with socket.create_connection(address, timeout=20) as connection:
+        connection.sendall(f"Content-Length: {len(request)}\r\n\r\n{request}".encode())
+        said = b""
+        while b"supportsConditionalBreakpoints" not in said:
+            piece = connection.recv(65536)
+            assert piece, said
+            said += piece
+
+
+def test_a_debugger_attaches_to_python(home: Home) -> None:
+    pytest.importorskip("debugpy")
+    port = free_port()
+    with home.running("--port", str(port), "--debug"):
+        home.wait_for_answer(port, "one")
+        attach(find_address(home.log.read_text()))
+        # It finds the handler that was saved, at the same port.
+        home.write(HANDLER.format(answer="two"))
+        home.wait_for_answer(port, "two")
+        attach(find_address(home.log.read_text()))
+    assert "Remote Attach" in home.log.read_text()
+
+
+@needs_node
+def test_a_debugger_attaches_to_node_js(node_home: Home) -> None:
+    node_home.write("exports.handler = (context) => { debugger; context.callback('halted'); };\n", "main.js")
+    with subprocess.Popen(
+        node_home.command("--event", "-", "--debug"),
+        cwd=node_home.root,
+        env=node_home.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write("{}")
+        process.stdin.close()
+        host, port = find_address(read_until(process.stderr, "Debugger listening"))
+        # It waits for the debugger, and halts where the handler says so.
+        command = ["node", "inspect", f"{host}:{port}"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as inspector:
+            assert inspector.stdin and inspector.stdout
+            read_until(inspector.stdout, "> 1 exports.handler = (context) => { debugger;")
+            inspector.stdin.write("cont\n.exit\n")
+            inspector.stdin.close()
+            assert process.stdout.read() == "halted\n"
+    assert process.returncode == 0
+
+
+def read_until(output: IO[str], wanted: str) -> str:
+    """Read what a process says until it has said something."""
+    said = ""
+    while wanted not in said:
+        character = output.read(1)
+        assert character, said
+        said += character
+    return said
