@@ -8,6 +8,7 @@
 'use strict';
 
 const { randomUUID } = require('node:crypto');
+const { Platform } = require('./nodejs_outgoing.cjs');
 const { Response, describe, encode, encodeMessage, makeEvent, toFields, toTexts } = require('./nodejs_values.cjs');
 
 const JSON_TYPE = 'application/json';
@@ -36,14 +37,16 @@ const contexts = new WeakMap();
  * and `outputs`. The body is the parsed object where it is JSON, else a text or a Buffer.
  *
  * `main` is the module of a function, whose `initContext` is called before its first event, or a handler alone. An
- * error of the handler's is the answer of status 500, or is thrown where `raises` is true.
+ * error of the handler's is the answer of status 500, or is thrown where `raises` is true. `context.request` gets the
+ * response that is in `responses` for its topic: a body, a whole `Response`, or what is called with the request's body.
  */
-async function invoke(main, event = {}, { handler = 'handler', context, raises = false, timeout = PATIENCE } = {}) {
+async function invoke(main, event = {}, options = {}) {
+  const { handler = 'handler', context, raises = false, responses = {}, timeout = PATIENCE } = options;
   const call = typeof main === 'function' ? main : main[handler];
   if (typeof call !== 'function') throw new TypeError(`the module has no function ${handler}; it has ${list(main)}`);
   const state = (context ?? (await prepare(main)))[STATE];
   const collected = { messages: [], logs: [] };
-  state.collected = collected;
+  Object.assign(state, { collected, responses });
   const { value, error } = await run(call, state, buildEvent(event), timeout);
   if (error !== undefined && raises) throw error;
   return describeResult(error === undefined ? answer(value) : fail(error), collected);
@@ -51,7 +54,7 @@ async function invoke(main, event = {}, { handler = 'handler', context, raises =
 
 /** Return a context like a worker's, with `userData` for what stands in for connections. */
 function openContext(userData = {}) {
-  const state = { collected: { messages: [], logs: [] } };
+  const state = { collected: { messages: [], logs: [] }, responses: {} };
   const logger = {};
   for (const [name, level] of [['error', 'error'], ['warn', 'warning'], ['info', 'info'], ['debug', 'debug']]) {
     logger[name] = logger[`${name}With`] = (message, fields = {}) =>
@@ -60,7 +63,9 @@ function openContext(userData = {}) {
   const outputs = new Proxy({}, {
     get: (_target, name) => ({ send: (body, options) => state.collected.messages.push(record(name, body, options)) }),
   });
-  state.context = { userData, logger, outputs, Response, callback: () => undefined, [STATE]: state };
+  const request = async (topic, body = '') => respond(state.responses, topic, record('', body).body);
+  const own = { request, platform: new Platform('nuclio'), Response, callback: () => undefined, [STATE]: state };
+  state.context = { userData, logger, outputs, ...own };
   return state.context;
 }
 
@@ -115,6 +120,20 @@ function record(output, body, { key = null, headers = null, correlationId = null
   const { content, form } = encodeMessage(`output ${output}`, body);
   const sent = form === 'json' ? JSON.parse(content) : form === 'bytes' ? Buffer.from(content) : content;
   return { output, body: sent, key, headers: toTexts(headers) ?? {}, correlationId, values };
+}
+
+/* Return what a request is answered with. */
+function respond(responses, topic, body) {
+  if (!(topic in responses)) {
+    throw Object.assign(new Error(`there was no response to ${topic}; responses has none`), { name: 'TimeoutError' });
+  }
+  const prepared = responses[topic];
+  const given = typeof prepared === 'function' ? prepared(body) : prepared;
+  const isWhole = given instanceof Response;
+  const { content, form } = encodeMessage('response', isWhole ? given.body : given);
+  const type = isWhole ? given.content_type : form === 'json' ? JSON_TYPE : 'text/plain';
+  const answered = type === JSON_TYPE ? JSON.parse(content) : Buffer.from(content);
+  return { body: answered, content_type: type, headers: (isWhole && given.headers) || {}, status_code: 200 };
 }
 
 function answer(value) {

@@ -53,6 +53,18 @@ test('what is sent to outputs, and logged, is in the result', async () => {
   assert.deepEqual(logs, [{ level: 'warning', message: 'Alert', degrees: 31 }]);
 });
 
+test('a request gets the response of its topic', async () => {
+  const ask = async (context) => {
+    const { body, content_type: type } = await context.request('plant/pump/cmd', { open: true });
+    context.callback([200, `${type} ${Buffer.isBuffer(body) ? body : JSON.stringify(body)}`]);
+  };
+  const call = async (response) => (await invoke(ask, {}, { responses: { 'plant/pump/cmd': response } })).body;
+  assert.equal(await call('is open'), 'text/plain is open');
+  assert.equal(await call({ state: 1 }), 'application/json {"state":1}');
+  assert.equal(await call((body) => `open: ${body.open}`), 'text/plain open: true');
+  await assert.rejects(invoke(ask, {}, { raises: true }), { name: 'TimeoutError', message: /plant\/pump\/cmd/ });
+});
+
 test('an event that fails is a 500, and sends nothing', async () => {
   const throws = (context) => {
     context.outputs.alerts.send('x');
