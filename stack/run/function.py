@@ -21,12 +21,14 @@ from stack.plan.function import FunctionPlan, complete_function, inline_source, 
 from stack.plan.function_check import Claimant, check_queues, find_disagreements, find_loopback, find_source
 from stack.plan.host_access import check_host_access
 from stack.plan.image import RuntimeVersion
+from stack.plan.key_hint import find_key_hints
 from stack.plan.render import find_base_image
 from stack.plan.runtime.registry import explain_version
 from stack.plan.secret import check_secrets
 from stack.plan.stack import choose_user
 from stack.rabbitmq.management import delete_queues
 from stack.rabbitmq.stale_topology import clear_after_deletion
+from stack.run.function_snapshot import load_publishers
 from stack.run.image import prune_revisions, release_function
 from stack.run.scale import settle_scaler
 from stack.run.stack import write_stack
@@ -141,6 +143,8 @@ def check_handler_text(stack: Stack, name: str, path: str, text: str) -> tuple[s
 def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[FunctionPlan] = ()) -> None:
     """Refuse a function whose queues are those of others, deployed or `planned`, in a way that no one can want.
 
+    It is warned of keys that are bound and that nothing publishes, where a similar one is published.
+
     Raises:
         AccessError: code that is fetched would take messages of another function.
         ConfigError: a queue of one function holds the failed messages of another's.
@@ -151,6 +155,8 @@ def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[Fu
     check_queues(_as_claimant(stack, plan), [_as_claimant(stack, one) for one in others])
     for line in find_disagreements(plan, others):
         console.warn(f"{line}.")
+    for line in find_key_hints(plan, tuple(load_publishers(stack.workspace))):
+        console.warn(f"{plan.name}: {line}.")
 
 
 def _as_claimant(stack: Stack, plan: FunctionPlan) -> Claimant:

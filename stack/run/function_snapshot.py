@@ -2,18 +2,19 @@
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.config.runtime import runtime_of
 from stack.config.settings import FILE as SETTINGS
-from stack.config.source import FOLDER, IGNORED_FOLDERS, function_folders
+from stack.config.source import FOLDER, IGNORED_FOLDERS, function_folders, load_function
 from stack.docker.stack import Stack
 from stack.errors import AccessError, StackError
 from stack.plan.function import FunctionPlan, inline_source, plan_function
 from stack.plan.host_access import check_host_access
+from stack.plan.key_hint import Publisher
 from stack.plan.scale import choose_replicas
 from stack.state.deploy_log import Attempt, Result, load_attempts
 from stack.state.deployment import Deployment, explain_folder, find_deployment, list_deployed
@@ -181,11 +182,12 @@ class MentionReader:
     def find(self, functions: Mapping[str, Collection[str]], names: Collection[str]) -> dict[str, list[str]]:
         """Return the names that stand in quotes in each function's files; the files are paths in its folder."""
         return {
-            function: [name for name in names if any(_holds(text, name) for text in self._read(function, files))]
+            function: [name for name in names if any(_holds(text, name) for text in self.read_sources(function, files))]
             for function, files in functions.items()
         }
 
-    def _read(self, function: str, files: Collection[str]) -> Iterator[str]:
+    def read_sources(self, function: str, files: Iterable[str]) -> Iterator[str]:
+        """Yield the texts of a function's sources; the files are paths in its folder."""
         for name in files:
             path = self.workspace.root / FOLDER / function / name
             if runtime_of(path.name):
@@ -200,6 +202,17 @@ class MentionReader:
         except OSError:
             return ""
         return self._texts[path][1]
+
+
+def load_publishers(workspace: Workspace) -> Iterator[Publisher]:
+    """Yield the functions in functions/ as far as their messages go; one that is wrong is left out."""
+    reader = MentionReader(workspace)
+    for name, folder in function_folders(workspace.root).items():
+        with suppress(StackError):
+            function = load_function(folder)
+            inline = function.config.spec.build.source.decode(errors="replace")
+            texts = reader.read_sources(name, (file.path for file in function.files))
+            yield Publisher(name, function.config.spec.outputs, (inline, *texts))
 
 
 def _holds(text: str, name: str) -> bool:

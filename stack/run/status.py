@@ -17,10 +17,12 @@ from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import count_dead_letters
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import find_url
+from stack.plan.key_hint import find_key_hints
 from stack.plan.render import DASHBOARD_PORT
 from stack.plan.runtime.registry import explain_version
 from stack.plan.trouble import Handling, Trouble, find_handling_troubles
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
+from stack.run.function_snapshot import load_publishers
 
 # The broker's ports, and the service that publishes each.
 _BROKER_PORTS = (
@@ -74,7 +76,9 @@ def print_status(*, as_json: bool) -> None:
     if as_json:
         times = stack.engine.image_times(one.image for one in containers)
         told = [_describe(one, figures.get(one.id), urls, stack.notes) for one in containers]
-        documents = [document | _date(one, times) for document, one in zip(told, containers, strict=True)]
+        more = _find_hints(stack)
+        dated = [document | _date(one, times) for document, one in zip(told, containers, strict=True)]
+        documents = [document | more.get(one.function, {}) for document, one in zip(dated, containers, strict=True)]
         console.show_json([one | _describe_messages(one, broker, dead) for one in documents])
     elif containers:
         _print_status(containers, figures, urls)
@@ -84,11 +88,27 @@ def print_status(*, as_json: bool) -> None:
     else:
         console.say("Nothing runs. `invoke up` starts the stack.")
     if not as_json:
-        warn_refused(stack)
-    for name, text in stack.notes.items() if not as_json else ():
-        console.note(f"{name} {text}.")
+        _print_notes(stack)
     if containers and not any(one.service == SERVICE for one in containers):
         console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
+
+
+def _print_notes(stack: Stack) -> None:
+    """Tell what is to be known of functions besides how they are."""
+    warn_refused(stack)
+    for name, found in _find_hints(stack).items():
+        for hint in found["hints"]:
+            console.warn(f"{name}: {hint}.")
+    for name, text in stack.notes.items():
+        console.note(f"{name} {text}.")
+
+
+def _find_hints(stack: Stack) -> dict[str, dict[str, list[str]]]:
+    """Return what is to be told of the keys that functions bind, by the name of each of which there is something."""
+    publishers = tuple(load_publishers(stack.workspace))
+    plans = (one.plan(stack.settings) for one in stack.deployments.values())
+    found = {plan.name: list(find_key_hints(plan, publishers)) for plan in plans}
+    return {name: {"hints": hints} for name, hints in found.items() if hints}
 
 
 def _date(container: Container, times: Mapping[str, datetime]) -> dict[str, str]:

@@ -20,8 +20,9 @@ from stack.dashboard.form import trigger as form
 from stack.dashboard.form.field import Sent
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import MOST_FORM_BYTES, add_toast, load_form, render_tab
-from stack.dashboard.services import services_of
+from stack.dashboard.services import Services, services_of
 from stack.errors import ConfigError, FunctionError, StackError
+from stack.plan.key_hint import Publisher, find_key_hints
 from stack.run.files import digest_content, read_function_file, write_function_file
 from stack.state.workspace import Workspace
 
@@ -75,7 +76,9 @@ async def show_tab(request: Request) -> Response:
     folder = workspace.root / FOLDER / name
     sheet = await run_in_threadpool(_open, workspace, name) if (folder / FILE).is_file() else None
     has_source = sheet is None and folder.is_dir() and is_source_alone(folder)
-    return await render_tab(request, "triggers.html", name=name, sheet=sheet, has_source=has_source, kinds=list(KINDS))
+    hints = await run_in_threadpool(_find_hints, services_of(request), name)
+    shown = {"name": name, "sheet": sheet, "has_source": has_source, "kinds": list(KINDS), "hints": hints}
+    return await render_tab(request, "triggers.html", **shown)
 
 
 async def edit(request: Request) -> Response:
@@ -105,7 +108,8 @@ async def _save(request: Request, name: str, taken: Taken) -> Response:
         return _render(request, name, failed, status=422)
     services_of(request).catalogue.forget()
     saved = Sheet(sheet.text, known, sheet.view, sheet.cards)
-    return add_toast(_render(request, name, saved), f"Saved in {FOLDER}/{name}/{FILE}.", "ok")
+    hints = await run_in_threadpool(_find_hints, services_of(request), name)
+    return add_toast(_render(request, name, saved, hints=hints), f"Saved in {FOLDER}/{name}/{FILE}.", "ok")
 
 
 def _open(workspace: Workspace, name: str) -> Sheet:
@@ -188,5 +192,15 @@ def _mark(text: str, error: ConfigError) -> dict[str, Any]:
     return {"line": line, "message": error.problems[0], "severity": "error"}
 
 
-def _render(request: Request, name: str, sheet: Sheet, *, status: int = 200) -> Response:
-    return render(request, "_triggers.html", status=status, name=name, sheet=sheet, kinds=list(KINDS))
+def _render(request: Request, name: str, sheet: Sheet, *, status: int = 200, hints: Sequence[str] = ()) -> Response:
+    shown = {"name": name, "sheet": sheet, "kinds": list(KINDS), "hints": hints}
+    return render(request, "_triggers.html", status=status, **shown)
+
+
+def _find_hints(services: Services, name: str) -> tuple[str, ...]:
+    """Return what is to be told of the keys that the function binds, as its file on disk says."""
+    records = services.catalogue.records()
+    publishers = [
+        Publisher(one.name, one.outputs, tuple(services.mentions.read_sources(one.name, one.files))) for one in records
+    ]
+    return tuple(hint for one in records if one.name == name for hint in find_key_hints(one, publishers))

@@ -23,6 +23,10 @@ class OutputKind(Generic[Model]):
         """Return the exchange or the queue that it declares at the stack's broker; None if it has none."""
         return None
 
+    def find_address(self, output: Model) -> tuple[str, str]:
+        """Return the exchange of the stack's broker that it publishes to, and the routing key; nothing if to none."""
+        return "", ""
+
     def list_names(self, output: Model) -> Mapping[str, str]:
         """Return the queues and exchanges of the stack's broker that its author named, by key."""
         return {}

@@ -25,6 +25,10 @@ class RabbitKind(OutputKind[RabbitOutput]):
             queue_type=self._find_queue_type(output),
         )
 
+    def find_address(self, output: RabbitOutput) -> tuple[str, str]:
+        """Return its exchange and routing key."""
+        return output.exchange, output.routing_key
+
     def list_names(self, output: RabbitOutput) -> Mapping[str, str]:
         """Return its exchange, or its queue."""
         return {"queue": output.queue, "exchange": output.exchange}

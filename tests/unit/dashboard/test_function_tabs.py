@@ -40,6 +40,19 @@ def find_known(client: Client) -> str:
     return found[1]
 
 
+def test_a_topic_that_nothing_publishes_is_told_on_the_tab(workspace: Workspace, client: Client) -> None:
+    write(workspace, client)
+    trigger = "{kind: mqtt, attributes: {subscriptions: [{topic: iot/sensors/temeprature}]}}"
+    misspelt = f"spec:\n  triggers:\n    in: {trigger}\n"
+    fields = {"known": find_known(client), "view": "yaml", "text": misspelt, "action": "save"}
+    told = "nothing here publishes the topic iot/sensors/temeprature"
+    assert told in send_form(client, "triggers", **fields).body.decode()
+    assert told in client.send("GET", "/functions/thermo/triggers").body.decode()
+    right = misspelt.replace("temeprature", "temperature")
+    answer = send_form(client, "triggers", known=find_known(client), view="yaml", text=right, action="save")
+    assert told not in answer.body.decode()
+
+
 def test_triggers_are_saved_with_their_comments(workspace: Workspace, client: Client) -> None:
     write(workspace, client)
     fields = {"known": find_known(client), "view": "form", "text": _YAML.replace("\n", "\r\n"), "action": "save"}
