@@ -15,48 +15,9 @@ from tests.docker.workspace import Broker, Workspace
 
 Deploy = Callable[..., None]
 
-# The two programs of the tutorial, with only the address of the broker changed.
-LOGGER = """
-var amqp = require('amqplib');
-
-amqp.connect('ADDRESS').then(function(conn) {
-  process.once('SIGINT', function() { conn.close(); });
-  return conn.createChannel().then(function(ch) {
-
-    var ok = ch.assertQueue('iot/logs', {durable: false});
-
-    ok = ok.then(function(_qok) {
-      return ch.consume('iot/logs', function(msg) {
-        console.log(" [x] Received '%s'", msg.content.toString());
-      }, {noAck: true});
-    });
-
-    return ok.then(function(_consumeOk) {
-      console.log(' [*] Waiting for messages. To exit press CTRL+C');
-    });
-  });
-}).catch(console.warn);
-"""
-CLIENT = """
-var args = process.argv.slice(2);
-console.log(args);
-var amqp = require('amqplib');
-for (var i = 0; i < args[0]; i++) {
-       var key = 'temperature';
-       amqp.connect('ADDRESS').then(function(conn) {
-       return conn.createChannel().then(function(ch) {
-           var ex = 'iot/sensors';
-           var ok = ch.assertExchange(ex, 'topic', {durable: false});
-           return ok.then(function() {
-                var message = Math.floor(Math.random()*20);
-               ch.publish(ex, key, Buffer.from(message.toString()));
-               console.log(" [x] Sent %s:'%s'", key, message.toString());
-               return ch.close();
-           });
-       }).finally(function() { conn.close();  })
-       }).catch(console.log);
-}
-"""
+TUTORIAL = Path(__file__).parents[1] / "tutorial"
+# What the tutorial's programs call the broker.
+ADDRESS = "amqp://guest:guest@172.16.15.52:5672"
 
 
 @pytest.fixture(scope="session")
@@ -99,8 +60,8 @@ def test_the_tutorials_own_device_and_logger_work_unchanged(
     deployed("amqpconsume")
     address = workspace.people_url.rstrip("/")
     assert "guest:guest@" in address
-    (node_folder / "logger.js").write_text(LOGGER.replace("ADDRESS", address))
-    (node_folder / "client.js").write_text(CLIENT.replace("ADDRESS", address))
+    for name in ("logger.js", "client.js"):
+        (node_folder / name).write_text((TUTORIAL / name).read_text().replace(ADDRESS, address))
     logger = subprocess.Popen(["node", "logger.js"], cwd=node_folder, stdout=subprocess.PIPE, text=True)
     try:
         assert logger.stdout

@@ -1,0 +1,96 @@
+"""The tutorial's own documents, byte for byte, each way that a function comes in; and its client and logger."""
+
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import urlencode
+
+import yaml
+
+from tests.docker.test_example import ADDRESS, TUTORIAL, node_folder
+from tests.docker.workspace import Workspace, fetch, wait_until
+from tests.unit.dashboard.serving import Client
+
+__all__ = ["node_folder"]
+
+NAMES = ("amqpconsume", "amqpevent")
+HINT = "spec.triggers.amqp: nothing here publishes the routing key temeprature; iot/sensors gets temperature from "
+FEEDBACK = " [x] Received 'Invoked Function amqpconsume on "
+
+
+def test_the_tutorials_documents_run_as_they_are(fresh_workspace: Workspace, node_folder: Path) -> None:
+    """Imported they give 20 lines for 20 readings, once the misspelt key is the one that the hint names."""
+    workspace = fresh_workspace
+    workspace.invoke("up", timeout=280)
+    for name in NAMES:
+        told = workspace.invoke("import-function", str(TUTORIAL / f"{name}.yaml"), "--broker").stderr
+        assert "amqp://…@172.16.15.52:5672 is now process.env.BROKER_URL" in told
+    told = workspace.invoke("deploy-function", "--all", timeout=280).stderr
+    assert HINT in told
+    assert HINT in workspace.invoke("status").stderr
+    correct_key(workspace)
+    assert HINT not in workspace.invoke("deploy-function", "amqpconsume").stderr
+    check_example(workspace, node_folder)
+    remove(workspace)
+
+    client = Client(workspace.settings.ports.dashboard)
+    for name in NAMES:
+        form = urlencode({"text": (TUTORIAL / f"{name}.yaml").read_text(), "to_broker": "on"}).encode()
+        kind = "application/x-www-form-urlencoded"
+        answer = client.send("POST", "/functions/new/yaml", form, content_type=kind)
+        assert b"main.js" in answer.body
+        assert client.send("POST", f"/functions/{name}/deploy", b"", content_type=kind).status < 300
+    wait_until_ready(client)
+    assert HINT in client.send("GET", "/functions/amqpconsume/triggers").body.decode()
+    assert fetch(workspace.url("amqpevent")) == (200, "send 20")
+    remove(workspace)
+
+    for name in NAMES:
+        document = yaml.safe_load((TUTORIAL / f"{name}.yaml").read_text())
+        assert client.send("POST", "/api/functions", document, X_Tidegate_Own_Broker="true").status == 202
+    wait_until_ready(client)
+    assert fetch(workspace.url("amqpevent")) == (200, "send 20")
+    workspace.invoke("down", "--volumes", "--yes")
+
+
+def correct_key(workspace: Workspace) -> None:
+    path = workspace.root / "functions" / "amqpconsume" / "function.yaml"
+    assert "- temeprature\n" in path.read_text()
+    path.write_text(path.read_text().replace("- temeprature\n", "- temperature\n"))
+
+
+def check_example(workspace: Workspace, node_folder: Path) -> None:
+    """Run the tutorial's logger and client, and its second function: each reading comes back as a line."""
+    for name in ("logger.js", "client.js"):
+        text = (TUTORIAL / name).read_text().replace(ADDRESS, workspace.people_url.rstrip("/"))
+        (node_folder / name).write_text(text)
+    logger = subprocess.Popen(["node", "logger.js"], cwd=node_folder, stdout=subprocess.PIPE, text=True)
+    try:
+        assert logger.stdout
+        assert "Waiting for messages" in logger.stdout.readline()
+        done = subprocess.run(["node", "client.js", "20"], cwd=node_folder, capture_output=True, text=True, timeout=60)
+        sent = re.findall(r"Sent temperature:'(\d+)'", done.stdout)
+        received = [logger.stdout.readline() for _ in sent]
+        assert len(sent) == 20
+        assert sorted(received) == sorted(f"{FEEDBACK}{value}'\n" for value in sent)
+        assert fetch(workspace.url("amqpevent")) == (200, "send 20")
+        assert logger.stdout.readline() == f"{FEEDBACK}20'\n"
+    finally:
+        logger.terminate()
+        logger.communicate(timeout=10)
+
+
+def remove(workspace: Workspace) -> None:
+    """Forget the functions with their folders, so that they come in again."""
+    client = Client(workspace.settings.ports.dashboard)
+    for name in NAMES:
+        assert client.send("DELETE", "/api/functions", {"metadata": {"name": name}}).status == 204
+
+
+def wait_until_ready(client: Client) -> None:
+    def is_ready(name: str) -> bool:
+        state = client.send("GET", f"/api/functions/{name}").json["status"]["state"]
+        assert state != "error"
+        return bool(state == "ready")
+
+    wait_until(lambda: all(map(is_ready, NAMES)), seconds=120, what="ready functions")
