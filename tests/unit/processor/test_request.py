@@ -3,18 +3,16 @@
 from typing import Any
 
 import pytest
+from pika import BasicProperties
 
 from stack.processor.message import AmqpMessage, HttpMessage, PooledMessage
 from stack.processor.request import Reply, Requester, RequestError, find_reply
-from stack.processor.source.rabbitmq.properties import Properties
 
 TOPIC = "x-reply-to-topic"
 
 
 def make_message(headers: dict[str, Any], correlation_id: str | None = None) -> AmqpMessage:
-    properties = Properties()
-    properties.headers, properties.correlation_id = headers, correlation_id
-    return AmqpMessage("amq.topic", "a.b", properties, b"")
+    return AmqpMessage("amq.topic", "a.b", BasicProperties(headers=headers, correlation_id=correlation_id), b"")
 
 
 @pytest.mark.parametrize(
