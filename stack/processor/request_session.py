@@ -25,8 +25,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from stack.contract import RESPONSES
-from stack.processor.output.message import encode_body
 from stack.processor.request import RequestError
+from stack.processor.response import encode_body
 
 _JSON = "application/json"
 _QOS = 1

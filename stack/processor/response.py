@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import nuclio_sdk
 from nuclio_sdk.json_encoder import Encoder
 
-_TEXT, _JSON = "text/plain", "application/json"
+_TEXT, _JSON, _BYTES = "text/plain", "application/json", "application/octet-stream"
 _encode_json = Encoder().encode
 # The header that names a file to be sent.
 FILE_PATH = "x-nuclio-filestream-path"
@@ -52,6 +52,19 @@ class Stream(NamedTuple):
 
     head: Response | None
     pieces: Generator[Any] | AsyncGenerator[Any]
+
+
+def encode_body(body: Any) -> tuple[bytes, str]:
+    """Return a body as it is sent, and its content type: bytes and texts as they are, all else as JSON.
+
+    Raises:
+        TypeError: JSON has no such thing.
+    """
+    if isinstance(body, str):
+        return str.encode(body), _TEXT
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body), _BYTES
+    return _encode_json(body).encode(), _JSON
 
 
 # Characters of a wrong value that an error shows.

@@ -5,12 +5,9 @@ from collections.abc import Mapping
 from random import getrandbits
 from typing import Any, NamedTuple
 
-from nuclio_sdk.json_encoder import Encoder
-
 from stack.processor.event import to_text
 
-_JSON, _TEXT, _BYTES = "application/json", "text/plain", "application/octet-stream"
-_encode_json = Encoder().encode
+_JSON, _TEXT = "application/json", "text/plain"
 # W3C Trace Context: version, trace, span and flags of a traceparent.
 TRACE_HEADER, _TRACE_VERSION, _NOT_SAMPLED = "traceparent", "00", "00"
 _TRACE_DIGITS, _SPAN_DIGITS = 32, 16
@@ -63,19 +60,6 @@ def _encode_value(value: str) -> str | bytes:
     except UnicodeEncodeError:
         return value.encode(errors="replace")
     return value
-
-
-def encode_body(body: Any) -> tuple[bytes, str]:
-    """Return a body as it is sent, and its content type: bytes and texts as they are, all else as JSON.
-
-    Raises:
-        TypeError: JSON has no such thing.
-    """
-    if isinstance(body, str):
-        return str.encode(body), _TEXT
-    if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(body), _BYTES
-    return _encode_json(body).encode(), _JSON
 
 
 def continue_trace(found: object) -> str:

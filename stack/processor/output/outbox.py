@@ -16,9 +16,9 @@ from stack.contract import FUNCTION
 from stack.processor.configuration import Function
 from stack.processor.event import new_id
 from stack.processor.message import MqttMessage
-from stack.processor.output.message import TRACE_HEADER, OutputError, OutputMessage, continue_trace, encode_body
+from stack.processor.output.message import TRACE_HEADER, OutputError, OutputMessage, continue_trace
 from stack.processor.output.target import Target
-from stack.processor.response import Response
+from stack.processor.response import Response, encode_body
 
 _ID_BYTES = 16
 _CORRELATION_HEADER = "X-Correlation-Id"

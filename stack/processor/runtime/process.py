@@ -28,8 +28,7 @@ from stack.contract import HTTP
 from stack.processor.configuration import LEVELS
 from stack.processor.event import to_text
 from stack.processor.logger import write_record
-from stack.processor.output.message import encode_body
-from stack.processor.response import Response
+from stack.processor.response import Response, encode_body
 from stack.processor.runtime.registry import ForeignError, HandlerError
 
 _PREFIX = struct.Struct("!IIIc")

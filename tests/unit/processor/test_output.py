@@ -19,11 +19,11 @@ from stack.processor.event import open_ids
 from stack.processor.invocation import Invoker
 from stack.processor.message import AmqpMessage, MqttMessage, PooledMessage
 from stack.processor.output.commit import Wakeup
-from stack.processor.output.message import OutputError, OutputMessage, continue_trace, encode_body
+from stack.processor.output.message import OutputError, OutputMessage, continue_trace
 from stack.processor.output.outbox import Outbox, Outputs, OutputSet
 from stack.processor.output.sender import LocalSender
 from stack.processor.output.target import open_targets
-from stack.processor.response import Response
+from stack.processor.response import Response, encode_body
 from stack.processor.source.rabbitmq.properties import Properties
 from stack.processor.source.rabbitmq.topology import RetryPlan, build_retry
 from stack.processor.testing import open_context
