@@ -4,7 +4,6 @@ Each event has an outbox. It is found by a context variable, so that what a task
 with the event that began it; what is sent when that event is over, or outside of any, is sent at once.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
@@ -27,11 +26,11 @@ _CORRELATION_HEADER = "X-Correlation-Id"
 class Cause:
     """The event, or the events of a batch, of which messages come: what their ids and headers are made of."""
 
-    def __init__(self, scope: str, pairs: Iterable[tuple[Any, Any]] = ()) -> None:
+    def __init__(self, scope: str, pairs: Sequence[tuple[Any, Any]] = ()) -> None:
         self._scope = scope
-        self._pairs = tuple(pairs)
-        self._counts: Counter[bytes] = Counter()
-        self._seed = b""
+        self._pairs = pairs
+        self._hash: Any = None
+        self._numbers: dict[tuple[str, str, bytes], int] = {}
         self._headers: dict[str, str] = {}
         self.correlation_id = ""
 
@@ -40,12 +39,13 @@ class Cause:
 
         The handler may go another way then, and send others before it, or others in its place.
         """
-        if not self._seed:
-            self._seed = self._find_seed()
-        made = _digest(self._seed, output.encode(), address.encode(errors="replace"), content)
-        number = self._counts[made]
-        self._counts[made] += 1
-        return _digest(made, b"%d" % number).hex()
+        sent = (output, address, content)
+        number = self._numbers[sent] = self._numbers.get(sent, 0) + 1
+        if not self._hash:
+            self._hash = self._hash_event()
+        made = self._hash.copy()
+        _update(made, output.encode(), address.encode(errors="replace"), content, b"%d" % number)
+        return str(made.hexdigest())
 
     def describe(self, function: str) -> dict[str, str]:
         """Return the headers that every message of the event has."""
@@ -55,17 +55,19 @@ class Cause:
             self.correlation_id = self._find_correlation(headers)
         return self._headers
 
-    def _find_seed(self) -> bytes:
+    def _hash_event(self) -> Any:
         """Return what tells this event from all others, by its id and, as ids are others' to choose, by its body.
 
         A packet id of MQTT comes again for another message; such an event is not known when it comes again.
         """
+        made = blake2b(digest_size=_ID_BYTES)
         if not self._pairs or isinstance(self._pairs[0][0], MqttMessage):
-            return new_id().encode()
-        parts = [self._scope.encode()]
+            _update(made, new_id().encode())
+            return made
+        _update(made, self._scope.encode())
         for message, event in self._pairs:
-            parts += (_to_text(event.id).encode(errors="replace"), encode_body(message.body)[0])
-        return _digest(*parts)
+            _update(made, _to_text(event.id).encode(errors="replace"), encode_body(message.body)[0])
+        return made
 
     def _find_correlation(self, headers: Mapping[Any, Any]) -> str:
         if not self._pairs:
@@ -111,12 +113,12 @@ class Outbox:
         target = outputs.find(name)
         address = target.address.fill(key, values or {})
         content, known_type = encode_body(body)
-        given = {str(header): _to_text(value) for header, value in headers.items()} if headers else {}
         common = self.cause.describe(outputs.function)
+        given = {str(header): _to_text(value) for header, value in headers.items()} if headers else {}
         correlation = self.cause.correlation_id if correlation_id is None else str(correlation_id)
         message_id = self.cause.next_id(name, address, content)
         message = OutputMessage(
-            name, content, content_type or known_type, address, {**common, **given}, message_id, correlation
+            name, content, content_type or known_type, address, common | given, message_id, correlation
         )
         self.messages.append(message)
 
@@ -267,7 +269,7 @@ class OutputSet:
         except KeyError:
             raise AttributeError(self._describe_unknown(name)) from None
 
-    def open(self, trigger: str, pairs: Iterable[tuple[Any, Any]]) -> Outbox:
+    def open(self, trigger: str, pairs: Sequence[tuple[Any, Any]]) -> Outbox:
         """Return the outbox of an event and its message, or of a batch of them, which `send` fills from now on."""
         outbox = Outbox(self, Cause(f"{self._scope}\0{trigger}", pairs))
         _current.set(outbox)
@@ -294,12 +296,12 @@ class Outputs:
 
     def __init__(self, outputs: OutputSet) -> None:
         self.__outputs = outputs
+        self.__dict__.update((name, Output(outputs, name)) for name in outputs.targets)
 
     def __getattr__(self, name: str) -> Output:
-        """Return an output."""
+        """Tell that there is no such output."""
         if not name.startswith("_"):
             self.__outputs.find(name)
-            return Output(self.__outputs, name)
         raise AttributeError(name)
 
     def __dir__(self) -> Iterator[str]:
@@ -307,13 +309,9 @@ class Outputs:
         return iter(self.__outputs.targets)
 
 
-def _digest(*parts: bytes) -> bytes:
-    digest = blake2b(digest_size=_ID_BYTES)
-    for part in parts:
-        # Lengths keep the end of one part from passing for the beginning of the next.
-        digest.update(len(part).to_bytes(8))
-        digest.update(part)
-    return digest.digest()
+def _update(made: Any, *parts: bytes) -> None:
+    # Lengths keep the end of one part from passing for the beginning of the next.
+    made.update(b"".join([b"%d:%b" % (len(part), part) for part in parts]))
 
 
 def _to_text(value: object) -> str:
@@ -322,6 +320,8 @@ def _to_text(value: object) -> str:
 
 def _find(headers: Mapping[Any, Any], name: str) -> Any:
     """Return a header, which HTTP spells in capitals, and whose name may be bytes."""
+    if not headers:
+        return None
     for spelling in (name, name.title()):
         if (value := headers.get(spelling, headers.get(spelling.encode()))) is not None:
             return value

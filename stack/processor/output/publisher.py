@@ -33,6 +33,8 @@ from stack.processor.source.rabbitmq.topology import QUEUE_TYPE
 # Seconds: after which the broker has not taken a message; between looks at that; and between attempts to connect.
 _TIMEOUT, _LOOK, _LONGEST_DELAY = 30.0, 1.0, 5.0
 _PERSISTENT, _TRANSIENT = 2, 1
+# What a frame holds of headers; the other properties are short.
+_HEADERS_ROOM = ROOM - 1024
 
 
 class Send:
@@ -40,11 +42,11 @@ class Send:
 
     __slots__ = ("deadline", "is_again", "is_returned", "message", "outbox", "route")
 
-    def __init__(self, message: OutputMessage, route: Route, outbox: Outbox) -> None:
+    def __init__(self, message: OutputMessage, route: Route, outbox: Outbox, deadline: float) -> None:
         self.message = message
         self.route = route
         self.outbox = outbox
-        self.deadline = monotonic() + _TIMEOUT
+        self.deadline = deadline
         self.is_returned = False
         self.is_again = False
 
@@ -89,11 +91,11 @@ class OutputPublisher:
 
     def publish(self, outboxes: Iterable[Outbox]) -> None:
         """Publish what is in some outboxes and goes to the broker, all in one write."""
+        deadline = monotonic() + _TIMEOUT
         for outbox in outboxes:
             for message in outbox.messages:
-                target = self._targets[message.output]
-                if target.route:
-                    self._waiting.append(Send(message, target.route, outbox))
+                if route := self._targets[message.output].route:
+                    self._waiting.append(Send(message, route, outbox, deadline))
         self._advance()
         self._start_watching()
 
@@ -123,7 +125,7 @@ class OutputPublisher:
         route, message = send.route, send.message
         try:
             key, properties = route.to_key(message.address), _describe(message, is_persistent=route.is_persistent)
-            if properties.size > ROOM:
+            if len(properties.raw_headers or b"") > _HEADERS_ROOM:
                 # The broker would close the connection.
                 send.fail("its headers are too long")
                 return

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from typing import Protocol
 
@@ -21,6 +21,10 @@ class Address:
     takes_key: bool = False
     """Whether `send` may name another."""
 
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return list_placeholders(self.template)
+
     def fill(self, key: str | None, values: Mapping[str, object]) -> str:
         """Return the address of one message.
 
@@ -28,7 +32,9 @@ class Address:
             TypeError: a placeholder has no value, or a value no placeholder, or a key is given where there is none.
             ValueError: a value would make another topic of it.
         """
-        names = list_placeholders(self.template) if self.template else ()
+        names = self._names
+        if key is None and not values and not names:
+            return self.template
         if unknown := sorted(set(values).difference(names)):
             known = f"it has {', '.join(names)}" if names else "it has none"
             raise TypeError(f"send() got {unknown[0]!r}, which is no placeholder of the output: {known}")
@@ -40,7 +46,7 @@ class Address:
             raise TypeError(f"send() needs {missing[0]}=…, for {{{missing[0]}}} of {self.template}")
         for name in names:
             self._check(name, str(values[name]))
-        return fill_placeholders(self.template, values) if names else self.template
+        return fill_placeholders(self.template, values)
 
     def _check(self, name: str, value: str) -> None:
         bad, part = ("/+#\0", "level of a topic") if self.is_topic else (".", "word of a routing key")
