@@ -1,8 +1,8 @@
 """What is sent to an output: a body as bytes, and what goes with it."""
 
 import json
-from collections.abc import Mapping
-from random import getrandbits
+from collections.abc import Mapping, Sequence
+from random import randbytes
 from typing import Any, NamedTuple
 
 from stack.processor.event import to_text
@@ -64,14 +64,14 @@ def _encode_value(value: str) -> str | bytes:
 
 def continue_trace(found: object) -> str:
     """Return a traceparent with a span of our own, in the trace of the one that came; in a new trace if none did."""
-    span = f"{getrandbits(64) or 1:016x}"
-    parts = to_text(found).strip().split("-") if isinstance(found, str | bytes) else []
-    if _is_trace(parts):
+    span = randbytes(_SPAN_DIGITS // 2).hex()
+    parts = to_text(found).strip().split("-") if isinstance(found, str | bytes) else ()
+    if parts and _is_trace(parts):
         return f"{_TRACE_VERSION}-{parts[1]}-{span}-{parts[3]}"
-    return f"{_TRACE_VERSION}-{getrandbits(128) or 1:032x}-{span}-{_NOT_SAMPLED}"
+    return f"{_TRACE_VERSION}-{randbytes(_TRACE_DIGITS // 2).hex()}-{span}-{_NOT_SAMPLED}"
 
 
-def _is_trace(parts: list[str]) -> bool:
+def _is_trace(parts: Sequence[str]) -> bool:
     if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, _TRACE_DIGITS, _SPAN_DIGITS, 2]:
         return False
     is_hex = all(_HEX.issuperset(part) for part in parts[:4])

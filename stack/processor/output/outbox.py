@@ -80,16 +80,17 @@ class Cause:
 class Outbox:
     """The messages of one event, and whether they are sent."""
 
+    is_open = True
+    left = 0
+    error = ""
+    """Why they could not be sent."""
+    is_settled = False
+    on_settled: Callable[[], object] | None = None
+
     def __init__(self, outputs: "OutputSet", cause: Cause) -> None:
         self._outputs = outputs
         self.cause = cause
         self.messages: list[OutputMessage] = []
-        self.is_open = True
-        self.left = 0
-        self.error = ""
-        """Why they could not be sent."""
-        self.is_settled = False
-        self.on_settled: Callable[[], object] | None = None
 
     def add(
         self,

@@ -7,8 +7,9 @@ worker could handle now.
 from collections.abc import Sequence
 from time import monotonic
 
-# Seconds of work, and bytes, that may wait in a worker; the most messages, beyond which nothing gets faster.
-_WORK, _BYTES, _MOST = 0.05, 64 * 1024 * 1024, 500
+# Seconds of work, and bytes, that may wait in a worker; the most messages, beyond which nothing gets faster; and the
+# most where what their handler sends is waited for.
+_WORK, _BYTES, _MOST, _MOST_SETTLING = 0.05, 64 * 1024 * 1024, 500, 2000
 # How much of the mean time of settling the latest one is.
 _WEIGHT = 1 / 64
 # A mean is taken of this many events or seconds, whichever is first. The first one is taken of fewer events: a quorum
@@ -61,10 +62,11 @@ class Prefetch:
         if self.count == self._fixed or (events < enough and seconds < _SECONDS) or not events or self._is_resting:
             return False
         self._seen = self._total
+        each = max(seconds / events, 1e-9)
         # What only waits to be settled keeps no one from work.
-        by_time = (_WORK + self._settling) / max(seconds / events, 1e-9)
+        by_time = min(_MOST, int(_WORK / each)) + min(_MOST_SETTLING, int(self._settling / each))
         by_size = _BYTES / max(bytes_ / events, 1)
-        count = max(self._least, min(self._fixed or min(_MOST, int(by_time)), int(by_size)))
+        count = max(self._least, min(self._fixed or by_time, int(by_size)))
         if self._is_near(count):
             return False
         self.count = count
