@@ -302,6 +302,17 @@ def test_prefetch_grows_after_a_few_events() -> None:
     assert prefetch.count > 50
 
 
+def test_prefetch_grows_with_the_time_until_what_was_sent_has_arrived() -> None:
+    prefetch = Prefetch(0)
+    prefetch.note_settling(0.05)
+    for _ in range(4):
+        prefetch.begin()
+        prefetch._began -= 0.0001
+        prefetch.end(10)
+    assert prefetch.revise()
+    assert 500 < prefetch.count < 1100
+
+
 def test_prefetch_does_not_waver() -> None:
     prefetch = Prefetch(0)
 
