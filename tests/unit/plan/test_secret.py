@@ -130,6 +130,7 @@ def test_each_function_has_values_of_its_own_of_the_secret_of_the_stack() -> Non
     found = {name: find_mounts(make_plan(name, **spec), VAULT) for name in ("one", "two")}
     files = {name: {mount.target: mount.file for mount in mounts} for name, mounts in found.items()}
     assert files["one"] == {
+        "/run/secrets/broker.mqtt": "broker.mqtt.one",
         "/run/secrets/broker.signature-key": "broker.signature-key.one",
         "/run/secrets/broker.url": "broker.url.one",
     }
