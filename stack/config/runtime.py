@@ -24,6 +24,10 @@ class RuntimeFiles:
     """What begins a line of the block @nuclio.configure."""
     tests: tuple[str, ...]
     """What the names of sources begin with that are tests, and so no function."""
+    imports: str
+    """A regular expression of what imports the module {name}."""
+    imports_own: bool = False
+    """Whether a file of the function's own is imported by such a name too, and then is the one."""
     ignored_folders: tuple[str, ...] = ()
     """What its tools leave behind, and no image needs."""
     other_suffixes: tuple[str, ...] = ()
@@ -59,6 +63,8 @@ RUNTIMES: Mapping[str, RuntimeFiles] = {
         has_dotted_names=True,
         comment="#",
         tests=("test_", "conftest."),
+        imports=r"(^|[:;])\s*(from\s+{name}\b|import\s+[^#\n]*\b{name}\b)|import_module\(\s*[\"']{name}\b",
+        imports_own=True,
         ignored_folders=("__pycache__", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"),
     ),
     NODEJS: RuntimeFiles(
@@ -71,6 +77,7 @@ RUNTIMES: Mapping[str, RuntimeFiles] = {
         default_file="handler",
         comment="//",
         tests=("test_", "test."),
+        imports=r"(require\(|\bfrom|\bimport\(?)\s*[\"'`]{name}(/|[\"'`])",
         other_suffixes=(".mjs", ".cjs"),
         installed=("package.json", "node_modules"),
     ),

@@ -15,7 +15,8 @@ from stack.config.inline import find_source_runtime, handler_of, is_source_alone
 from stack.config.packages import read_packages
 from stack.config.problem import Problem
 from stack.config.requirements import Requirements, read_requirements
-from stack.config.runtime import RUNTIMES
+from stack.config.runtime import RUNTIMES, name_runtime
+from stack.config.shared import SHARED, find_imported
 from stack.config.yaml_loader import read_mapping
 from stack.contract import PYTHON
 from stack.errors import AccessError, ConfigError, FunctionError
@@ -166,6 +167,8 @@ class Function:
     """Where the code was fetched from, without an account."""
     version: str = ""
     """The commit or the digest that was fetched, such as sha256:…"""
+    shared: tuple[SourceFile, ...] = ()
+    """What it imports of functions/.shared; paths are below that."""
     fetched: Fetched = field(default_factory=lambda: Fetched({}))
     """What is taken of the configuration beside the code."""
 
@@ -213,7 +216,8 @@ def load_function(folder: Path) -> Function:
     if misnamed:
         raise ConfigError(misnamed)
     files = read_files(folder)
-    return Function(folder.name, relative, config, files, inline, requirements=_read_requirements(folder, files))
+    found, shared = _read_requirements(folder, files), _read_shared(folder.parent, folder, files, config)
+    return Function(folder.name, relative, config, files, inline, requirements=found, shared=shared)
 
 
 def _find_misnomer(folder: Path, name: str, document: str) -> list[str]:
@@ -260,8 +264,10 @@ def add_code(function: Function, own: Path, code: Path, workspace: Path) -> Func
         named = merge_configs({"metadata": {"name": function.name}}, given)
         config = parse_model(FunctionConfig, merge_configs(named, fetched.document), document)
     files = read_files(code)
-    found = _read_requirements(code, files)
-    return replace(function, config=config, files=files, code=relative, requirements=found, fetched=fetched)
+    found, shared = _read_requirements(code, files), _read_shared(own.parent, code, files, config)
+    return replace(
+        function, config=config, files=files, code=relative, requirements=found, shared=shared, fetched=fetched
+    )
 
 
 def find_folder(workspace: Path, name: str) -> Path:
@@ -291,6 +297,17 @@ def is_installed(folder: str, name: str, files: Collection[str]) -> bool:
 def read_files(folder: Path) -> tuple[SourceFile, ...]:
     """List the files of a folder that go into an image."""
     return tuple(_read_files(folder))
+
+
+def _read_shared(
+    functions: Path, code: Path, files: tuple[SourceFile, ...], config: FunctionConfig
+) -> tuple[SourceFile, ...]:
+    """List the files of what a function imports of .shared; links are none of it."""
+    folder = functions / SHARED
+    paths = [file.path for file in files]
+    names = find_imported(folder, code, paths, name_runtime(config.spec.runtime)) if folder.is_dir() else ()
+    shared = read_files(folder) if names else ()
+    return tuple(one for one in shared if one.path.partition("/")[0] in names and not one.link)
 
 
 def _read_requirements(folder: Path, files: tuple[SourceFile, ...]) -> tuple[Requirements, ...]:

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from stack import console
 from stack.config.build import split_flags
+from stack.config.shared import SHARED
+from stack.config.source import FOLDER as FUNCTIONS
 from stack.docker.base_image import make_base
 from stack.docker.build import Build, build_image, build_images
 from stack.docker.driver import Driver, end_commands
@@ -214,8 +216,11 @@ class Builder:
         context = self.workspace.root / plan.function.context
         build = plan.spec.build
         flags = (*((("--no-cache", ""),) if build.no_cache else ()), *split_flags(build.flags))
+        contexts = {"config": folder}
+        if plan.function.shared:
+            contexts["shared"] = self.workspace.root / FUNCTIONS / SHARED
         try:
-            yield Build((name,), folder / "Dockerfile", context, {"config": folder}, self._secrets(), flags=flags)
+            yield Build((name,), folder / "Dockerfile", context, contexts, self._secrets(), flags=flags)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -145,6 +145,7 @@ def render_package(plan: FunctionPlan, base_image: BaseImage, *, processor: str,
         plan.namespace,
         paths,
         plan.function.requirements,
+        [file.path for file in plan.function.shared],
         base_image,
         processor,
         has_ca,
@@ -191,6 +192,14 @@ def _list_installed(plan: FunctionPlan) -> Iterator[str]:
             yield posixpath.join(folder, made)
 
 
+def _list_shared(plan: FunctionPlan) -> list[list[str]]:
+    """Return the arguments of COPY for each folder of what is shared."""
+    folders: dict[str, list[str]] = {}
+    for file in plan.function.shared:
+        folders.setdefault(posixpath.dirname(file.path), []).append(file.path)
+    return [[*paths, posixpath.join(plan.runtime.shared_target, folder, "")] for folder, paths in folders.items()]
+
+
 def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
     before, after = split_commands(plan.spec.build)
     caches = find_caches(plan.name, is_fetched=bool(plan.function.origin))
@@ -200,6 +209,7 @@ def _author_context(plan: FunctionPlan, *, has_ca: bool) -> dict[str, Any]:
         "args": {name: value for name, value in plan.spec.build.args.items() if value},
         "before": [write_instruction(line, has_ca=has_ca, caches=caches) for line in before],
         "after": [write_instruction(line, has_ca=has_ca, caches=caches) for line in after],
+        "shared": _list_shared(plan),
         "folders": plan.spec.own_folders,
         "folder_owner": _choose_owner(plan),
         "sets_user": any(line.kind.upper() == "USER" for line in after),

@@ -89,13 +89,21 @@ def plan_export(plan: FunctionPlan, files: Mapping[str, File]) -> Exported:
         "metadata": {"name": plan.name, **config.get("metadata", {})},
         "spec": spec,
     }
-    return Exported(document, (*_leave_out_secrets(spec), *_name_secrets(plan), *_name_outputs(plan)))
+    return Exported(
+        document, (*_leave_out_secrets(spec), *_name_secrets(plan), *_name_outputs(plan), *_name_shared(plan))
+    )
 
 
 def _name_outputs(plan: FunctionPlan) -> Iterator[str]:
     if plan.outputs:
         names = ", ".join(plan.outputs)
         yield f"spec.outputs ({names}): the original Nuclio has none, and its context no outputs; Tidegate takes them"
+
+
+def _name_shared(plan: FunctionPlan) -> Iterator[str]:
+    if plan.function.shared:
+        names = ", ".join(dict.fromkeys(file.path.partition("/")[0] for file in plan.function.shared))
+        yield f"functions/.shared ({names}): is not in the export; copy it into {plan.function.folder} to have it there"
 
 
 def _is_elsewhere(function: Function) -> bool:

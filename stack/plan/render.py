@@ -279,7 +279,8 @@ def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
         return plan.spec.image
     rendered = render_function(plan, inputs)
     parts: list[str | bytes] = [part for path in sorted(rendered) for part in (path, rendered[path])]
-    parts += [text for file in plan.function.files for text in (file.path, file.digest)]
+    files = (*plan.function.files, *plan.function.shared)
+    parts += [text for file in files for text in (file.path, file.digest)]
     parts += plan.spec.build.flags
     return f"{plan.repository}:{image.digest(parts)}"
 

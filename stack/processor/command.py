@@ -48,6 +48,7 @@ class Options:
     reload: bool = False
     event: str = ""
     debug_port: int = 0
+    shared: Path | None = None
 
 
 def read_options(arguments: Sequence[str]) -> Options:
@@ -66,6 +67,7 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--debug-port", type=int, default=0, help="listen for a debugger there, with one worker for each trigger"
     )
+    parser.add_argument("--shared", type=Path, help="folder of modules that several functions import")
     return Options(**vars(parser.parse_args(arguments)))
 
 
@@ -140,7 +142,7 @@ def run(arguments: Sequence[str]) -> int:
     prepare_output()
     try:
         function = read_function(options.config, secrets=options.secrets, folder=options.folder)
-        function = replace(function, debug_port=options.debug_port)
+        function = replace(function, debug_port=options.debug_port, shared=options.shared)
         return _run_once(function, options.event) if options.event else _serve(function, options)
     except ConfigurationError as error:
         print(f"processor: {error}", file=sys.stderr)

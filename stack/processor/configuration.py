@@ -98,6 +98,8 @@ class Function:
     """Whether function.yaml names that time, and not the stack for all functions that name none."""
     reloads: bool = False
     """Whether the processes with the handler are replaced on SIGUSR1, which tells that the user's files changed."""
+    shared: Path | None = None
+    """The folder of modules that several functions import, where that is not part of the function's own."""
     debug_port: int = 0
     """Where the first worker listens for a debugger, the next on the port after it; nowhere where it is 0."""
     broker_url: str = field(default="", repr=False)
@@ -269,10 +271,10 @@ def apply_environment(function: Function) -> None:
     os.environ["NUCLIO_FUNCTION_VERSION"] = function.version
     os.environ["NUCLIO_FUNCTION_HANDLER"] = function.handler
     os.environ["NUCLIO_HANDLER"] = function.handler
-    folder = str(function.folder)
+    folders = [str(folder) for folder in (function.folder, function.shared) if folder]
     others = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = f"{folder}:{others}" if others else folder
-    sys.path.insert(0, folder)
+    os.environ["PYTHONPATH"] = ":".join([*folders, others] if others else folders)
+    sys.path[:0] = folders
     if any((function.folder / name).exists() for name in (_PACKAGE, f"{_PACKAGE}.py")):
         # What the processor still imports is found by the name of its own package, and not by this one.
         sys.modules.pop(_PACKAGE, None)

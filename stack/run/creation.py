@@ -15,6 +15,7 @@ from stack.config.document import parse_model
 from stack.config.function import DEFAULT_PROJECT, PROJECT_LABEL, check_name
 from stack.config.project import Project
 from stack.config.settings import Settings
+from stack.config.shared import SHARED
 from stack.config.source import FILE, FOLDER, function_folders
 from stack.config.yaml_edit import set_value
 from stack.config.yaml_loader import parse_mapping
@@ -261,6 +262,7 @@ def new_function(name: str, trigger: str, runtime: str = PYTHON) -> None:
     console.success(f"{FOLDER}/{name}: {', '.join(files)}")
     test = RUNTIMES[runtime].tester.format(folder=_shorten(folder), python=_shorten(Path(sys.executable)))
     _tell(next_steps(name, trigger, test))
+    console.note(f"What several functions import belongs into {FOLDER}/{SHARED}: docs/guides/function.md says how.")
 
 
 def _tell(steps: Sequence[tuple[str, str]]) -> None:

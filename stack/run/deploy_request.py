@@ -132,6 +132,7 @@ def _save(stack: Stack, plan: FunctionPlan, image: str, file: Path) -> None:
         config=_without_accounts(plan.function.config),
         files=tuple(one.path for one in plan.function.files),
         requirements=plan.function.requirements,
+        shared=tuple(one.path for one in plan.function.shared),
         origin=plan.function.origin,
         version=plan.function.version,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stack.config.runtime import runtime_of
 from stack.config.settings import FILE as SETTINGS
+from stack.config.shared import SHARED
 from stack.config.source import FOLDER, IGNORED_FOLDERS, function_folders, load_function
 from stack.docker.stack import Stack
 from stack.errors import AccessError, StackError
@@ -134,7 +135,8 @@ def _read_source(stack: Stack, plan: FunctionPlan, *, has_folder: bool) -> tuple
 
 def _digest(plan: FunctionPlan) -> str:
     config = plan.function.config.model_dump_json(by_alias=True, exclude_unset=True)
-    return hashlib.sha256(f"{config} {plan.function.files}".encode()).hexdigest()[:_DIGITS]
+    files = (*plan.function.files, *plan.function.shared)
+    return hashlib.sha256(f"{config} {files}".encode()).hexdigest()[:_DIGITS]
 
 
 def _take_stamp(stack: Stack, name: str) -> _Stamp:
@@ -146,7 +148,8 @@ def _take_stamp(stack: Stack, name: str) -> _Stamp:
         state / "replicas" / name,
         state / "sources" / name / "current",
     )
-    return (*_stat_some(files), *_stat_all(str(root / FOLDER / name)))
+    folders = (root / FOLDER / name, root / FOLDER / SHARED)
+    return (*_stat_some(files), *(stamp for folder in folders for stamp in _stat_all(str(folder))))
 
 
 def _stat_some(paths: tuple[Path, ...]) -> Iterator[tuple[str, int, int]]:

@@ -16,7 +16,9 @@ from watchfiles import Change, watch
 
 from stack import console
 from stack.config.runtime import name_runtime
+from stack.config.shared import SHARED
 from stack.config.source import (
+    FOLDER,
     IGNORED_FOLDERS,
     IGNORED_SUFFIX,
     Function,
@@ -36,9 +38,10 @@ from stack.plan.secret import check_secrets
 from stack.rabbitmq.account import temporary_account
 from stack.rabbitmq.management import find_broker
 from stack.run.function import check_function_queues
+from stack.run.node_modules import NAME as NODE_MODULES
 from stack.run.node_modules import write_node_modules
 from stack.state.source.source import Store
-from stack.state.workspace import PROGRAM, write_file
+from stack.state.workspace import PROGRAM, open_workspace, write_file
 
 _HOST = "127.0.0.1"
 _PRIVATE = 0o600
@@ -72,8 +75,7 @@ def run_function(name: str, request: LocalRequest) -> int:
     function = Store(stack.workspace, stack.settings, load_function(find_folder(stack.workspace.root, name))).fetch()
     if request.debugs:
         _check_debugger(function)
-    if name_runtime(function.config.spec.runtime) == NODEJS:
-        write_node_modules(stack.workspace)
+    _write_modules(stack, function)
     return _handle_one(stack, function, request) if request.event else LocalRun(stack, function, request).run()
 
 
@@ -87,7 +89,7 @@ def _handle_one(stack: Stack, function: Function, request: LocalRequest) -> int:
         command = [*_command(home, folder), "--event", event]
         if request.debugs:
             command += ["--debug-port", str(_choose_debug_port(plan))]
-        return subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode
+        return subprocess.run(command, cwd=folder, env=_environment(folder), check=False).returncode
 
 
 class LocalRun:
@@ -103,7 +105,8 @@ class LocalRun:
         self._debug_port = 0
         self._has_broker = _is_broker_running(stack)
         self._mqtt_port = _find_mqtt_port(stack, request)
-        self._changes = _watch({self._folder, self._code})
+        shared = stack.workspace.root / FOLDER / SHARED
+        self._changes = _watch({self._folder, self._code, *([shared] if shared.is_dir() else [])})
         self._configuration: object = None
 
     def run(self) -> int:
@@ -166,7 +169,7 @@ class LocalRun:
         if self._debugs:
             self._debug_port = self._debug_port or _choose_debug_port(self._function)
             command += ["--debug-port", str(self._debug_port)]
-        process = subprocess.Popen(command, cwd=self._code, env=_environment())
+        process = subprocess.Popen(command, cwd=self._code, env=_environment(self._code))
         try:
             yield process
         finally:
@@ -183,6 +186,7 @@ class LocalRun:
             if next(self._changes):
                 if _read_configuration(self._folder) != self._configuration:
                     return None
+                _write_modules(self._stack, self._function.function)
                 process.send_signal(signal.SIGUSR1)
         return process.returncode
 
@@ -194,18 +198,27 @@ def _plan(stack: Stack, function: Function) -> FunctionPlan:
     return plan
 
 
+def _write_modules(stack: Stack, function: Function) -> None:
+    if name_runtime(function.config.spec.runtime) == NODEJS:
+        write_node_modules(stack.workspace)
+
+
 def _command(home: Path, folder: Path) -> list[str]:
     # With -P no file of the function stands in for a module of the processor's.
     command = [sys.executable, "-P", "-m", "stack.processor", "--config", str(home / "processor.yaml")]
-    return [*command, "--secrets", str(home / _SECRETS), "--folder", str(folder)]
+    shared = open_workspace().root / FOLDER / SHARED
+    return [*command, "--secrets", str(home / _SECRETS), "--folder", str(folder), "--shared", str(shared)]
 
 
-def _environment() -> dict[str, str]:
-    """Return the processor's environment.
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the processor's environment, for a function whose code is in a folder.
 
-    A compiled file would be taken for the one that was saved twice in a second.
+    A compiled file would be taken for the one that was saved twice in a second. By NODE_PATH what is shared finds the
+    packages of the function, as it does in an image, and code that was fetched finds what is shared.
     """
-    return {**os.environ, "PYTHONPATH": str(PROGRAM), "PYTHONDONTWRITEBYTECODE": "1"}
+    node_path = f"{folder / NODE_MODULES}:{open_workspace().root / FOLDER / NODE_MODULES}"
+    python = {"PYTHONPATH": str(PROGRAM), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, **python, "NODE_PATH": node_path}
 
 
 @contextmanager

@@ -46,6 +46,8 @@ class Deployment(BaseModel):
     """The paths of what went into the image, below the folder of the code."""
     requirements: tuple[Requirements, ...] = ()
     """What each requirements.txt among them refers to, where it does."""
+    shared: tuple[str, ...] = ()
+    """The paths of what went into it of functions/.shared."""
     code: str = ""
     """The folder of the code, if it is not the function's own."""
     origin: str = ""
@@ -70,6 +72,7 @@ class Deployment(BaseModel):
             files,
             code=self.code,
             requirements=found,
+            shared=tuple(SourceFile(path, "") for path in self.shared),
             origin=self.origin,
             version=self.version,
         )
@@ -220,6 +223,7 @@ def _describe(plan: FunctionPlan, image: str, *, revision: int, message: str, re
         config=plan.function.config,
         files=tuple(file.path for file in plan.function.files),
         requirements=plan.function.requirements,
+        shared=tuple(file.path for file in plan.function.shared),
         code=plan.function.code,
         origin=plan.function.origin,
         version=plan.function.version,

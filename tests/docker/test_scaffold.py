@@ -16,6 +16,9 @@ NODEJS = "scaffold-nodejs"
 TOPICS = {f"alerts/{name}" for name in (NAMES["mqtt"], NODEJS)}
 
 
+SHARED = {"main.py": "import plant\n", "main.js": "require('plant');\n"}
+
+
 @pytest.fixture
 def deployed(fresh_workspace: Workspace) -> Workspace:
     """All four in one workspace, and that of MQTT in Node.js too."""
@@ -23,6 +26,7 @@ def deployed(fresh_workspace: Workspace) -> Workspace:
         repository = f"nuclio/processor-{name}"
         fresh_workspace.foreign.setdefault(repository, list_images(repository))
         fresh_workspace.invoke("new-function", name, "--trigger", trigger, "--runtime", runtime)
+    _share(fresh_workspace)
     fresh_workspace.invoke("deploy-function", "--all", timeout=600)
     return fresh_workspace
 
@@ -62,6 +66,27 @@ def test_each_new_function_does_what_it_says(
     deployed.invoke("client", "--protocol", "amqp", "--count", "2", "--rate", "0")
     for trigger, line in {"amqp": "Reading", "mqtt": "Alert", "cron": "Done", "http": "Converted"}.items():
         wait_until(lambda name=NAMES[trigger], line=line: line in _log(deployed, name), seconds=60, what=line)
+    _check_plan(deployed)
+
+
+def _check_plan(deployed: Workspace) -> None:
+    """A change of what is shared is one of the functions that import it, and of no other."""
+    (deployed.root / "functions/.shared/plant/__init__.py").write_text("CHANGED = True\n")
+    changes = json.loads(deployed.invoke("plan", "--json", check=False).stdout)
+    changed = {one["subject"] for one in changes if one["action"] != "keep"}
+    assert changed == {NAMES["http"], NODEJS}, changes
+
+
+def _share(workspace: Workspace) -> None:
+    """Let a function of each runtime import what is in .shared."""
+    shared = workspace.root / "functions/.shared/plant"
+    shared.mkdir(parents=True)
+    for name in ("__init__.py", "index.js"):
+        (shared / name).touch()
+    for function in (NAMES["http"], NODEJS):
+        for name, line in SHARED.items():
+            if (path := workspace.root / "functions" / function / name).is_file():
+                path.write_text(line + path.read_text())
 
 
 def _log(workspace: Workspace, name: str) -> str:

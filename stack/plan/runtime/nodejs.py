@@ -37,6 +37,8 @@ class NodejsRuntime(Runtime):
     tester = "node --test {folder}/test.js"
     debug_port = 9229
     debuggers = '"Node.js: Attach" of VS Code, chrome://inspect in a browser, or `node inspect {address}`'
+    # Where no npm looks, which removes what no package.json names.
+    shared_target = "/opt/node_modules"
     requirements = NAME
     installer = "cd /opt/nuclio/{folder}"
     missing_module = re.compile(r"Cannot find (?:module|package) '((?:@[^'/]+/)?[^'./@:][^'/:]*)")

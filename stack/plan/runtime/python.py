@@ -43,6 +43,7 @@ class PythonRuntime(Runtime):
     debug_port = 5678
     debuggers = 'what speaks to debugpy, such as "Python Debugger: Remote Attach" of VS Code'
     debug_package = "debugpy"
+    shared_target = "/opt/nuclio"
     requirements = NAME
     installer = "pip install --requirement /opt/nuclio/{folder}"
     # Python's last word on a module that is nowhere.

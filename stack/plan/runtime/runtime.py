@@ -30,6 +30,8 @@ class Runtime(ABC):
     """What attaches to an address, in words for a person."""
     debug_package: ClassVar[str] = ""
     """The package of Python that has to be installed on this machine for that."""
+    shared_target: ClassVar[str]
+    """The folder of an image that has what a function imports of functions/.shared."""
     requirements: ClassVar[str]
     """The file that says which packages a function needs."""
     installer: ClassVar[str]

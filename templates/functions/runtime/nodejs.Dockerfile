@@ -13,6 +13,9 @@ RUN node --check /checked/{{ checked.rpartition("/")[2] }}
 {% endif %}
 {% endmacro %}
 {% macro install_before_code() %}
+{% if shared %}
+ENV NODE_PATH=/opt/nuclio/node_modules:/usr/local/lib/node_modules
+{% endif %}
 {% if packages and not needs_code %}
 COPY {{ owner }}{{ packages | tojson }}
 RUN {{ ca_mount }}{{ npm_cache }} \

@@ -230,6 +230,33 @@ def test_handler_of_node_js_is_loaded_again_when_it_was_saved(node_home: Home) -
         node_home.wait_for_answer(port, "two")
 
 
+SHARED = {"python": "plant/__init__.py", "nodejs": "plant.js"}
+CODE_OF_SHARED = {"python": "NAME = '{name}'\n", "nodejs": "exports.NAME = '{name}';\n"}
+USES_SHARED = {
+    "python": ("main.py", "import plant\n\ndef handler(context, event):\n    return plant.NAME\n"),
+    "nodejs": (
+        "main.js",
+        "const { NAME } = require('plant');\nexports.handler = (context) => context.callback(NAME);\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("runtime", ["python", pytest.param("nodejs", marks=needs_node)])
+def test_what_is_shared_is_imported_and_loaded_again(home: Home, runtime: str) -> None:
+    port, path = free_port(), home.root / "functions" / ".shared" / SHARED[runtime]
+    path.parent.mkdir(parents=True)
+    path.write_text(CODE_OF_SHARED[runtime].format(name="oven"))
+    (home.folder / "main.py").unlink()
+    name, code = USES_SHARED[runtime]
+    home.write(code, name)
+    home.write(f"spec: {{runtime: {runtime}}}", "function.yaml")
+    assert home.run("--event", "-", given="{}").stdout == "oven\n"
+    with home.running("--port", str(port)):
+        home.wait_for_answer(port, "oven")
+        path.write_text(CODE_OF_SHARED[runtime].format(name="pump"))
+        home.wait_for_answer(port, "pump")
+
+
 @needs_node
 def test_one_event_for_node_js(node_home: Home) -> None:
     node_home.write(

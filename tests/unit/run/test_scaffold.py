@@ -48,6 +48,27 @@ def test_a_new_function_passes_its_own_test(
     assert [folder.name for folder in function_folders(workspace).values()] == ["begin"]
 
 
+@pytest.mark.parametrize("runtime", TESTERS)
+def test_a_test_finds_what_functions_share(runtime: str, workspace: Path) -> None:
+    if not shutil.which(TESTERS[runtime].split()[0]):
+        pytest.skip("Node.js is not here; `invoke test` installs it")
+    shared = workspace / "functions" / ".shared" / "plant"
+    shared.mkdir(parents=True)
+    (shared / "__init__.py").write_text("LIMIT = 7\n")
+    (shared / "index.js").write_text("exports.LIMIT = 7;\n")
+    new_function("begin", "http", runtime)
+    for file, line in {
+        "main.py": "from plant import LIMIT\n",
+        "main.js": "const { LIMIT } = require('plant');\n",
+    }.items():
+        if (path := workspace / "functions/begin" / file).is_file():
+            path.write_text(line + path.read_text().replace("9", "(LIMIT + 2)").replace("18", "(2 * LIMIT + 4)"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    command = TESTERS[runtime].split()
+    result = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
 @pytest.mark.parametrize("name", ["begin", "Thermo_2.b", "1.5", "true"])
 @pytest.mark.parametrize("trigger", TRIGGERS)
 @pytest.mark.parametrize("runtime", TESTERS)
