@@ -22,7 +22,7 @@ from stack.plan.function import (
     complete_function,
     plan_function,
 )
-from stack.plan.function_import import File, install_requirements, pack_files
+from stack.plan.function_import import File, pack_files
 from stack.plan.secret import find_wants
 
 API_VERSION, KIND = "nuclio.io/v1", "NuclioFunction"
@@ -117,13 +117,12 @@ def _join_build(plan: FunctionPlan, build: dict[str, Any], files: Mapping[str, F
         build = {**build, "functionSourceCode": code, "codeEntryType": "sourceCode"}
     # Nuclio writes the source to a file of its module's name, which is right only beside nothing else.
     others = {path: file for path, file in files.items() if path != source or "/" in source}
-    return _join_files(build, others, plan.handler) if others else build
+    return _join_files(build, others, plan.runtime.write_install(plan.handler, others)) if others else build
 
 
-def _join_files(build: dict[str, Any], files: Mapping[str, File], handler: str) -> dict[str, Any]:
+def _join_files(build: dict[str, Any], files: Mapping[str, File], install: str) -> dict[str, Any]:
     """Add the commands that unpack files, before whatever the author runs once the files are there."""
     commands = list(build.get("commands", []))
-    install = install_requirements(handler, files)
     added = [pack_files(files), *([install] if install and install not in commands else [])]
     directives = build.get("directives", {})
     if directives and not commands:

@@ -6,7 +6,7 @@ import gzip
 import io
 import re
 import tarfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -17,7 +17,6 @@ import yaml
 from stack.config.document import collect, drop_unknown, parse_model, write_compact
 from stack.config.function import FunctionConfig, Spec, check_name
 from stack.config.inline import find_handler
-from stack.config.requirements import locate_requirements
 from stack.config.source import FILE, IGNORED_FOLDERS
 from stack.errors import ConfigError, FunctionError
 from stack.plan.broker_rewrite import review_brokers
@@ -60,12 +59,6 @@ def pack_files(files: Mapping[str, File]) -> str:
             "spec.build.codeEntryType and spec.build.path name it."
         )
     return f"echo {text} | base64 -d | tar -xzC /opt/nuclio"
-
-
-def install_requirements(handler: str, paths: Collection[str]) -> str:
-    """Return the command that installs what is required among the files; nothing if they require nothing."""
-    path = locate_requirements(handler, paths)
-    return f"pip install -r /opt/nuclio/{path}" if path in paths else ""
 
 
 def unpack_files(command: str) -> dict[str, File]:
@@ -171,11 +164,11 @@ def _plan_import(given: dict[str, Any], document: str, *, name: str, to_broker: 
     content = write_compact(config)
     content["metadata"] = {**content.get("metadata", {}), "name": name}
     spec = content.setdefault("spec", {})
-    packed = _take_files(spec, handler)
+    runtime = find_runtime(config.spec.runtime)
+    packed = _take_files(spec, handler, runtime)
     left_out = dict(_leave_out(packed))
     files = {path: file for path, file in packed.items() if path not in left_out}
     if source := config.spec.build.source:
-        runtime = find_runtime(config.spec.runtime)
         handler = spec.get("handler") or handler or _choose_handler(spec, source, files, runtime)
         files.setdefault(runtime.list_sources(handler)[0], File(source))
     _clean(content, has_source=bool(source))
@@ -216,7 +209,7 @@ def _choose_name(name: str, document: str) -> str:
     return name
 
 
-def _take_files(spec: dict[str, Any], handler: str) -> dict[str, File]:
+def _take_files(spec: dict[str, Any], handler: str, runtime: Runtime) -> dict[str, File]:
     """Take an export's other files out of the build's instructions, and what goes without saying here."""
     build = spec.get("build", {})
     directives = build.get("directives", {})
@@ -226,7 +219,7 @@ def _take_files(spec: dict[str, Any], handler: str) -> dict[str, File]:
     files = {path: file for unpacked in texts.values() for path, file in unpacked.items()}
     if not taken:
         return files
-    taken.add(install_requirements(spec.get("handler") or handler, files))
+    taken.add(runtime.write_install(spec.get("handler") or handler, files))
     build["commands"] = [command for command in commands if command not in taken]
     if build["commands"][-1:] == [POST_COPY]:
         build["commands"].pop()

@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any
 
@@ -105,8 +106,16 @@ class NodejsRuntime(Runtime):
 
     def locate_requirements(self, function: Function, handler: str) -> str:
         """Return the folder of package.json: the handler's, or the function's own."""
+        return self._find_folder(handler, {file.path for file in function.files})
+
+    def write_install(self, handler: str, paths: Collection[str]) -> str:
+        """Return a command of npm."""
+        folder = self._find_folder(handler, paths)
+        is_there = posixpath.join(folder, NAME) in paths
+        return f"cd {posixpath.join('/opt/nuclio', folder).rstrip('/')} && npm install" if is_there else ""
+
+    def _find_folder(self, handler: str, paths: Collection[str]) -> str:
         folder = posixpath.dirname(self.files.find_stem(handler))
-        paths = {file.path for file in function.files}
         return folder if posixpath.join(folder, NAME) in paths else ""
 
     def describe_install(self, function: Function, handler: str) -> dict[str, Any]:

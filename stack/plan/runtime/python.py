@@ -5,7 +5,7 @@ import posixpath
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from typing import Any
@@ -134,6 +134,11 @@ class PythonRuntime(Runtime):
     def locate_requirements(self, function: Function, handler: str) -> str:
         """Return the folder of requirements.txt: the handler's, or the function's own."""
         return posixpath.dirname(locate_requirements(handler, [file.path for file in function.files]))
+
+    def write_install(self, handler: str, paths: Collection[str]) -> str:
+        """Return a command of pip."""
+        path = locate_requirements(handler, paths)
+        return f"pip install -r /opt/nuclio/{path}" if path in paths else ""
 
     def describe_install(self, function: Function, handler: str) -> dict[str, Any]:
         """Return what pip is given."""

@@ -2,6 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from stack.config.runtime import RUNTIMES, RuntimeFiles
@@ -89,6 +90,10 @@ class Runtime(ABC):
     @abstractmethod
     def locate_requirements(self, function: Function, handler: str) -> str:
         """Return the folder of the requirements that count, below the function's own, which is empty."""
+
+    @abstractmethod
+    def write_install(self, handler: str, paths: Collection[str]) -> str:
+        """Return the command that installs what the files require once they are there; nothing if that is nothing."""
 
     @abstractmethod
     def describe_install(self, function: Function, handler: str) -> dict[str, Any]:

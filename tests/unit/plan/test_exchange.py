@@ -71,6 +71,17 @@ status: {{state: ready, httpPort: 49153}}
 """
 
 
+def test_packages_of_nodejs_are_installed_where_nuclio_runs_it() -> None:
+    files = {"lib/x.js": File(b"exports.read = () => 1;"), "lib/package.json": File(b"{}"), "package.json": File(b"{}")}
+    config = parse_model(FunctionConfig, {"spec": {"runtime": "nodejs", "handler": "lib/x:read"}}, "function.yaml")
+    function = Function("a", "functions/a", config, tuple(SourceFile(path, "-:0") for path in files))
+    exported = plan_export(complete_function(function, "lib/x:read", Settings()), files).document
+    assert exported["spec"]["build"]["commands"][-1] == "cd /opt/nuclio/lib && npm install"
+    (imported,) = plan_imports([exported], "file.yaml")
+    assert set(imported.files) == {"function.yaml", *files}
+    assert "build" not in yaml.safe_load(imported.files["function.yaml"].content)["spec"]
+
+
 HEAD = {"apiVersion": "nuclio.io/v1", "kind": "NuclioFunction", "metadata": {"name": "a"}}
 
 
