@@ -4,10 +4,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from stack import console
+from stack.config.runtime import RUNTIMES, name_runtime
+from stack.config.source import FILE, FOLDER, find_folder, load_function
+from stack.config.yaml_edit import set_value
 from stack.demo.report import open_report
 from stack.demo.run import DemoRun
 from stack.docker.stack import Stack
-from stack.errors import DemoError
+from stack.errors import DemoError, StackError
 from stack.plan.broker import SERVICE
 from stack.plan.demo import ALERT, CONSUMERS, EVENTS, Scoreboard, Seconds
 from stack.plan.device import AMQP, BOTH, MQTT, SendRequest, check_request
@@ -18,10 +22,13 @@ from stack.run.function import build_functions
 from stack.run.stack import take_down
 from stack.run.up import bring_up, prepare_images
 from stack.state.deployment import load_deployments
+from stack.state.workspace import Workspace, open_workspace, write_file
 
 
-def run_demo(order: SendRequest, *, down: bool, as_json: bool) -> None:
+def run_demo(order: SendRequest, *, runtime: str = "", down: bool, as_json: bool) -> None:
     """Bring everything up, send readings, and tell what became of each.
+
+    With `runtime` the functions are of that one from now on; else they are as their function.yaml says.
 
     Raises:
         DemoError: a reading was not sent, or has no feedback.
@@ -29,6 +36,8 @@ def run_demo(order: SendRequest, *, down: bool, as_json: bool) -> None:
     """
     check_request(order, (AMQP, MQTT, BOTH))
     names = [*map(CONSUMERS.__getitem__, order.protocols), *map(EVENTS.__getitem__, order.protocols), ALERT]
+    if runtime:
+        choose_runtime(open_workspace(), names, runtime)
     watch = Watch()
     stack = _prepare(names, watch)
     try:
@@ -40,6 +49,22 @@ def run_demo(order: SendRequest, *, down: bool, as_json: bool) -> None:
     finally:
         if down:
             take_down(volumes=False)
+
+
+def choose_runtime(workspace: Workspace, names: Sequence[str], runtime: str) -> None:
+    """Write a runtime into the function.yaml of functions that have another one, whatever its version.
+
+    Raises:
+        StackError: there is no such runtime, or no such function.
+    """
+    if runtime not in RUNTIMES:
+        raise StackError(f"--runtime {runtime}: should be {' or '.join(RUNTIMES)}.")
+    for name in names:
+        folder = find_folder(workspace.root, name)
+        if name_runtime(load_function(folder).config.spec.runtime) != runtime:
+            text = set_value((folder / FILE).read_text(), ("spec", "runtime"), runtime)
+            write_file(folder / FILE, text.encode())
+            console.note(f"{FOLDER}/{name}/{FILE}: its runtime is {runtime} now.")
 
 
 class Watch:

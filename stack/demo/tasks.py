@@ -40,6 +40,7 @@ def logger(_: Context, count: int = 0, output: str = "") -> None:
         "rate": "readings a second; 0 is as fast as it can",
         "protocol": "amqp, mqtt or both",
         "sensors": "how many sensors take turns",
+        "runtime": "python or nodejs, which is written into the functions' function.yaml; else as that says",
         "down": "stop the stack at the end",
         "json": "print one JSON document and nothing else",
     }
@@ -50,6 +51,7 @@ def demo(
     rate: float = 5.0,
     protocol: str = "amqp",
     sensors: int = 1,
+    runtime: str = "",
     down: bool = False,
     json: bool = False,
 ) -> None:
@@ -57,4 +59,4 @@ def demo(
     from stack.demo.demo import run_demo
     from stack.plan.device import SendRequest
 
-    run_demo(SendRequest(count, rate, protocol, sensors), down=down, as_json=json)
+    run_demo(SendRequest(count, rate, protocol, sensors), runtime=runtime, down=down, as_json=json)

@@ -1,14 +1,17 @@
 """The tutorial's own documents, byte for byte, each way that a function comes in; and its client and logger."""
 
+import json
 import re
+import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode
 
 import yaml
 
 from tests.docker.test_example import ADDRESS, TUTORIAL, node_folder
-from tests.docker.workspace import Workspace, fetch, wait_until
+from tests.docker.workspace import ROOT, Workspace, fetch, wait_until
 from tests.unit.dashboard.serving import Client
 
 __all__ = ["node_folder"]
@@ -16,47 +19,37 @@ __all__ = ["node_folder"]
 NAMES = ("amqpconsume", "amqpevent")
 HINT = "spec.triggers.amqp: nothing here publishes the routing key temeprature; iot/sensors gets temperature from "
 FEEDBACK = " [x] Received 'Invoked Function amqpconsume on "
+FORM = "application/x-www-form-urlencoded"
 
 
 def test_the_tutorials_documents_run_as_they_are(fresh_workspace: Workspace, node_folder: Path) -> None:
-    """Imported they give 20 lines for 20 readings, once the misspelt key is the one that the hint names."""
+    """One stack for all ways, and for Tidegate's own example on Node.js at the end."""
     workspace = fresh_workspace
     workspace.invoke("up", timeout=280)
+    client = Client(workspace.settings.ports.dashboard)
+    check_import(workspace)
+    check_example(workspace, node_folder)
+    remove(client)
+    check_dashboard(client)
+    assert fetch(workspace.url("amqpevent")) == (200, "send 20")
+    remove(client)
+    check_api(client)
+    assert fetch(workspace.url("amqpevent")) == (200, "send 20")
+    remove(client)
+    check_demo(workspace)
+
+
+def check_import(workspace: Workspace) -> None:
+    """Import and deploy; once the misspelt key is the one that the hint names, there is no hint."""
     for name in NAMES:
         told = workspace.invoke("import-function", str(TUTORIAL / f"{name}.yaml"), "--broker").stderr
         assert "amqp://…@172.16.15.52:5672 is now process.env.BROKER_URL" in told
-    told = workspace.invoke("deploy-function", "--all", timeout=280).stderr
-    assert HINT in told
+    assert HINT in workspace.invoke("deploy-function", "--all", timeout=280).stderr
     assert HINT in workspace.invoke("status").stderr
-    correct_key(workspace)
-    assert HINT not in workspace.invoke("deploy-function", "amqpconsume").stderr
-    check_example(workspace, node_folder)
-    remove(workspace)
-
-    client = Client(workspace.settings.ports.dashboard)
-    for name in NAMES:
-        form = urlencode({"text": (TUTORIAL / f"{name}.yaml").read_text(), "to_broker": "on"}).encode()
-        kind = "application/x-www-form-urlencoded"
-        answer = client.send("POST", "/functions/new/yaml", form, content_type=kind)
-        assert b"main.js" in answer.body
-        assert client.send("POST", f"/functions/{name}/deploy", b"", content_type=kind).status < 300
-    wait_until_ready(client)
-    assert HINT in client.send("GET", "/functions/amqpconsume/triggers").body.decode()
-    assert fetch(workspace.url("amqpevent")) == (200, "send 20")
-    remove(workspace)
-
-    for name in NAMES:
-        document = yaml.safe_load((TUTORIAL / f"{name}.yaml").read_text())
-        assert client.send("POST", "/api/functions", document, X_Tidegate_Own_Broker="true").status == 202
-    wait_until_ready(client)
-    assert fetch(workspace.url("amqpevent")) == (200, "send 20")
-    workspace.invoke("down", "--volumes", "--yes")
-
-
-def correct_key(workspace: Workspace) -> None:
     path = workspace.root / "functions" / "amqpconsume" / "function.yaml"
     assert "- temeprature\n" in path.read_text()
     path.write_text(path.read_text().replace("- temeprature\n", "- temperature\n"))
+    assert HINT not in workspace.invoke("deploy-function", "amqpconsume").stderr
 
 
 def check_example(workspace: Workspace, node_folder: Path) -> None:
@@ -80,11 +73,42 @@ def check_example(workspace: Workspace, node_folder: Path) -> None:
         logger.communicate(timeout=10)
 
 
-def remove(workspace: Workspace) -> None:
-    """Forget the functions with their folders, so that they come in again."""
-    client = Client(workspace.settings.ports.dashboard)
+def check_dashboard(client: Client) -> None:
+    """Import and deploy as the pages do."""
     for name in NAMES:
-        assert client.send("DELETE", "/api/functions", {"metadata": {"name": name}}).status == 204
+        form = urlencode({"text": (TUTORIAL / f"{name}.yaml").read_text(), "to_broker": "on"}).encode()
+        assert b"process.env.BROKER_URL" in client.send("POST", "/functions/new/yaml", form, content_type=FORM).body
+        assert client.send("POST", f"/functions/{name}/deploy", b"", content_type=FORM).status == 204
+    wait_until_ready(client)
+    assert HINT in client.send("GET", "/functions/amqpconsume/triggers").body.decode()
+
+
+def check_api(client: Client) -> None:
+    """Deploy as a client of Nuclio's does."""
+    for name in NAMES:
+        document = yaml.safe_load((TUTORIAL / f"{name}.yaml").read_text())
+        assert client.send("POST", "/api/functions", document, X_Tidegate_Own_Broker="true").status == 202
+    wait_until_ready(client)
+
+
+def check_demo(workspace: Workspace) -> None:
+    """Run the example of functions/ on Node.js, over both protocols."""
+    shutil.copytree(ROOT / "functions", workspace.root / "functions", dirs_exist_ok=True)
+    options = ("--runtime", "nodejs", "--count", "20", "--rate", "0", "--protocol", "both", "--json")
+    shown = workspace.invoke("demo", *options, timeout=280)
+    verdict = json.loads(shown.stdout)
+    assert (verdict["sent"], verdict["handled"], verdict["lost"], verdict["alerts"]) == (40, 40, 0, 4)
+    assert "functions/amqpconsume/function.yaml: its runtime is nodejs now." in shown.stderr
+    for name in ("amqpevent", "mqttevent"):
+        assert workspace.invoke("invoke-function", name, "--body", "21.50").stdout == "send 21.50"
+        assert workspace.invoke("invoke-function", name, "--body", "warm", check=False).returncode == 1
+
+
+def remove(client: Client) -> None:
+    """Forget the functions with their folders, so that they come in again."""
+    with ThreadPoolExecutor() as pool:
+        answers = pool.map(lambda name: client.send("DELETE", "/api/functions", {"metadata": {"name": name}}), NAMES)
+        assert [one.status for one in answers] == [204, 204]
 
 
 def wait_until_ready(client: Client) -> None:

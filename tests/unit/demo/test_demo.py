@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
-from stack.demo.demo import _judge
+from stack.demo.demo import _judge, choose_runtime
 from stack.demo.report import SilentReport
 from stack.demo.run import DemoRun
 from stack.demo.state import _judge as tell_verdict
-from stack.errors import BrokerError, DemoError
+from stack.errors import BrokerError, DemoError, StackError
 from stack.plan.broker import GUEST_CREDENTIALS
 from stack.plan.demo import Scoreboard
 from stack.plan.device import AMQP, Reading, SendRequest
 from stack.rabbitmq.management import Broker
+from stack.state.workspace import Workspace
 
 
 def make_scoreboard(*, total: int, sent: int, answered: int) -> Scoreboard:
@@ -40,6 +42,17 @@ def test_what_was_not_sent_is_a_failure_as_what_was_not_answered_is() -> None:
 def test_the_stage_tells_how_many_of_all_were_sent() -> None:
     assert tell_verdict(make_scoreboard(total=20, sent=20, answered=20)).startswith("20 readings sent")
     assert tell_verdict(make_scoreboard(total=20, sent=3, answered=3)).startswith("3 of 20 readings sent")
+
+
+def test_a_runtime_is_written_where_another_one_stands(tmp_path: Path) -> None:
+    for name, runtime in (("a", "python:3.12"), ("b", "nodejs:22")):
+        (tmp_path / "functions" / name).mkdir(parents=True)
+        (tmp_path / "functions" / name / "function.yaml").write_text(f"spec:\n  runtime: {runtime}\n  # mine\n")
+    choose_runtime(Workspace(tmp_path), ("a", "b"), "nodejs")
+    assert (tmp_path / "functions/a/function.yaml").read_text() == "spec:\n  runtime: nodejs\n  # mine\n"
+    assert (tmp_path / "functions/b/function.yaml").read_text() == "spec:\n  runtime: nodejs:22\n  # mine\n"
+    with pytest.raises(StackError, match="--runtime go: should be python or nodejs"):
+        choose_runtime(Workspace(tmp_path), ("a",), "go")
 
 
 def test_a_device_that_fails_fails_the_demo() -> None:
