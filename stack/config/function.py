@@ -11,7 +11,7 @@ from stack.config.build import Build, check_build
 from stack.config.container import Device, LoggerSink, Platform, Resources, SecurityContext, Volume, check_volumes
 from stack.config.document import KUBERNETES, Ignored, NuclioDocument
 from stack.config.environment import Variable, VariableSource
-from stack.config.output.registry import Output, check_outputs
+from stack.config.output.registry import Output, OutputName, check_on_success
 from stack.config.problem import Problem, refuse
 from stack.config.runtime import HANDLER_PATTERN, PATTERN, RUNTIMES, check_runtime, is_handler, name_runtime
 from stack.config.scaling import (
@@ -127,7 +127,7 @@ class Spec(NuclioDocument):
     data_bindings: Annotated[dict[str, Any], Ignored()] = {}
     triggers: dict[str, Trigger] = {}
     """What makes the function run, by name."""
-    outputs: dict[str, Output] = {}
+    outputs: dict[OutputName, Output] = {}
     """Where the function sends what it makes, by name: `context.outputs.NAME.send(body)`."""
     on_success: str = ""
     """The output that the handler's answer is sent to."""
@@ -184,7 +184,7 @@ class Spec(NuclioDocument):
         checks = (
             self._check_handler(),
             check_triggers(self.triggers),
-            check_outputs(self.outputs, self.on_success),
+            check_on_success(self.outputs, self.on_success),
             check_volumes(self.volumes),
             check_bounds(self.min_replicas, self.max_replicas),
             self._check_waking(),

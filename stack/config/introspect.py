@@ -30,6 +30,10 @@ def find_field(model: type[BaseModel], key: str) -> FieldInfo | None:
     return next((field for name, field in fields.items() if key in (name, field.alias)), None)
 
 
+# What pydantic adds to the location of a key of a mapping that is wrong itself.
+_KEY = "[key]"
+
+
 def get_field(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], Any, type[BaseModel] | None]:
     """Follow a validation error's location into a model.
 
@@ -39,11 +43,13 @@ def get_field(model: type[BaseModel], location: Sequence[str | int]) -> tuple[li
     annotation: Any = model
     parent: type[BaseModel] | None = None
     for part in location:
+        if part == _KEY:
+            continue
         tagged = _tagged_member(annotation, part)
         if tagged is not None:
             annotation = tagged
             continue
-        path.append(str(part))
+        path.append(str(part) or "''")
         owner = model_of(annotation)
         parent = owner or parent
         annotation = step_into(annotation, part)

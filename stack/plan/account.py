@@ -136,7 +136,7 @@ class Claim:
     names: frozenset[str]
     exchanges: frozenset[str]
     outputs: frozenset[str] = frozenset()
-    """Queues and exchanges that it sends to. A queue may be another function's: it puts messages in, and takes none."""
+    """Exchanges that it sends to. Into a queue it sends by the default exchange, without a right to the queue."""
 
 
 def allow_function(own: Claim, all_claims: Iterable[Claim]) -> Permission:
@@ -182,7 +182,7 @@ def _claim(plan: FunctionPlan) -> Claim:
         for name, trigger in plan.triggers.items()
         if find_kind(trigger).has_lock
     }
-    outputs = frozenset(one.queue or one.exchange for one in declared_by_outputs(plan).values())
+    outputs = frozenset(one.exchange for one in declared_by_outputs(plan).values() if one.exchange)
     return Claim(frozenset(own_queues(plan)), frozenset(locks), frozenset(_list_exchanges(plan)), outputs)
 
 

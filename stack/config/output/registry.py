@@ -6,7 +6,7 @@ from importlib import import_module
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import ConfigDict, Discriminator, Tag, model_validator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from stack.config.output.base import BaseOutput
@@ -52,12 +52,17 @@ else:
     Output = Annotated[Union[tuple(_members)], Discriminator(kind_of)]  # noqa: UP007 -- a union of a list's members
 
 
-def check_outputs(outputs: Mapping[str, Output], on_success: str) -> Iterator[Problem]:
-    """Find outputs that no handler can name, and an onSuccess that is none of them."""
-    for name in outputs:
-        if not name.isidentifier() or iskeyword(name) or name.startswith("_"):
-            text = "should be a name as Python has them, such as alerts: letters, digits and _, a letter first"
-            yield Problem(("outputs", name or "''"), text)
+def _check_name(name: str) -> str:
+    if not name.isidentifier() or iskeyword(name) or name.startswith("_"):
+        raise ValueError("should be a name as Python has them, such as alerts: letters, digits and _, a letter first")
+    return name
+
+
+OutputName = Annotated[str, AfterValidator(_check_name)]
+
+
+def check_on_success(outputs: Mapping[str, Output], on_success: str) -> Iterator[Problem]:
+    """Find an onSuccess that is no output, or one that an answer cannot be sent to."""
     if not on_success:
         return
     if on_success not in outputs:
