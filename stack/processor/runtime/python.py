@@ -58,11 +58,15 @@ def is_async(handler: Handler) -> bool:
 
 
 def format_user_traceback(error: BaseException) -> str:
-    """Return the traceback of an error from the user's code onwards, without the processor's own frames."""
+    """Return the traceback of an error from the user's code onwards, without the processor's own frames at its ends."""
     frames = error.__traceback__
     while frames and frames.tb_frame.f_code.co_filename.startswith(_NOT_THE_USERS):
         frames = frames.tb_next
-    return "".join(traceback.format_exception(type(error), error, frames)).rstrip()
+    found = traceback.TracebackException(type(error), error, frames)
+    while found.stack and found.stack[-1].filename.startswith(_NOT_THE_USERS[0]):
+        # The last are of what the user's code has called, such as an output that there is not.
+        found.stack.pop()
+    return "".join(found.format()).rstrip()
 
 
 def _import(module_name: str, folder: Path) -> ModuleType:

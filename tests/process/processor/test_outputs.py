@@ -113,6 +113,7 @@ def test_outputs(start: Start, tmp_path: Path, hook: Hook, runtime: str, code: s
         assert processor.ask(path).status == 500
     assert hook.take() == [], "an event that fails sends nothing"
     assert "function.yaml has no output 'hok' in spec.outputs" in processor.log
+    assert "outbox.py" not in processor.log, "the traceback ends in the author's code"
 
     answer = processor.ask("/refused")
     assert (answer.status, len(hook.take())) == (503, 2)
