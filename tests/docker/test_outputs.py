@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import pika
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from tests.docker.workspace import Workspace, wait_until
 
@@ -27,6 +29,7 @@ def handler(context, event):
     outputs.logs.send(f"got {body}")
     outputs.alerts.send({"body": body}, headers={"level": 3})
     outputs.command.send(body, id=7)
+    outputs.state.send({"now": body}, id=7)
     if body == "call":
         outputs.own.send("me")
     if body == "once" and "x-nuclio-attempts" not in (event.headers or {}):
@@ -39,6 +42,7 @@ spec:
     logs: {kind: rabbit-mq, queue: outputs/logs, durable: false}
     alerts: {kind: rabbit-mq, exchange: outputs/alerts, routingKey: high}
     command: {kind: mqtt, topic: "plant/{id}/cmd"}
+    state: {kind: mqtt, topic: "plants/{id}/state", retain: true}
     own: {kind: function, name: sends, path: /called}
     nowhere: {kind: http, url: "http://127.0.0.1:9/", timeout: 1s}
     answers: {kind: rabbit-mq, queue: outputs/answers}
@@ -84,6 +88,7 @@ def test_outputs(workspace: Workspace, author: Callable[..., Path], channel: Any
     # Each worker has sent one.
     assert {body for body, _, _ in take(channel, "outputs/logs")} == {b"started"}
     check_request(workspace, channel)
+    check_retained(workspace)
     check_events(channel)
     check_what_is_gone(workspace, channel)
     check_refused(workspace, channel)
@@ -115,6 +120,22 @@ def check_request(workspace: Workspace, channel: Any) -> None:
     assert properties.headers["traceparent"].startswith(f"00-{'a' * 32}-")
     assert properties.correlation_id == alert_properties.correlation_id
     assert len({properties.message_id, alert_properties.message_id}) == 2
+
+
+def check_retained(workspace: Workspace) -> None:
+    """Who subscribes later gets the last message of a topic that is retained."""
+    found: list[Any] = []
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+    client.username_pw_set("guest", "guest")
+    client.on_message = lambda _client, _data, message: found.append(message)
+    client.on_connect = lambda client, *_: client.subscribe("plants/7/state")
+    client.connect("127.0.0.1", workspace.settings.ports.mqtt)
+    client.loop_start()
+    wait_until(lambda: bool(found), seconds=10, what="the retained message")
+    client.publish("plants/7/state", b"", qos=1, retain=True).wait_for_publish(10)
+    client.disconnect()
+    client.loop_stop()
+    assert (found[0].topic, found[0].payload, found[0].retain) == ("plants/7/state", b'{"now": "web"}', True)
 
 
 def check_events(channel: Any) -> None:

@@ -18,7 +18,7 @@ class MqttOutput(BaseOutput):
     qos: int = Field(1, ge=0)
     """Quality of service: 1 is kept for subscribers that are away, 0 is not."""
     retain: bool = False
-    """Only false: RabbitMQ retains nothing but what MQTT clients publish."""
+    """Have the broker keep the last message of each topic for those who subscribe later; an empty one removes it."""
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -37,16 +37,6 @@ class MqttOutput(BaseOutput):
     def _is_known(cls, value: int) -> int:
         if value > 1:
             raise ValueError(f"should be 0 or 1, not {value}: RabbitMQ has no other; with 1 a message may come twice")
-        return value
-
-    @field_validator("retain")
-    @classmethod
-    def _is_not_retained(cls, value: bool) -> bool:
-        if value:
-            raise ValueError(
-                "should be false: RabbitMQ retains only what MQTT clients publish, and outputs are sent over AMQP; "
-                "publish what is to be retained with paho-mqtt, by the secret broker.mqtt"
-            )
         return value
 
 

@@ -60,6 +60,9 @@ class Sender:
         self._loop.call_soon_threadsafe(self._close)
         if self._thread:
             self._thread.join(timeout)
+        for target in self._targets.values():
+            if target.close:
+                target.close()
 
     def _run(self) -> None:
         if self._publisher:

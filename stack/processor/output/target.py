@@ -93,6 +93,8 @@ class Target:
     call: Call | None = None
     timeout: float = 0.0
     """Seconds that a call may take in all."""
+    close: Callable[[], None] | None = None
+    """Ends what the calls have kept open."""
 
 
 OpenTarget = Callable[[Output, Function], Target]

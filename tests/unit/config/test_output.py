@@ -39,10 +39,11 @@ def test_all_mistakes_are_told_at_once_with_their_paths() -> None:
         {
             "both": {"kind": "rabbit-mq", "exchange": "a", "queue": "b"},
             "neither": {"kind": "rabbit-mq"},
-            "odd": {"kind": "mqtt", "topic": "plant/{id/cmd", "qos": 2, "retain": True},
+            "odd": {"kind": "mqtt", "topic": "plant/{id/cmd", "qos": 2, "retain": "yes, please"},
             "kafka": {"kind": "kafka"},
             "mttq": {"kind": "mttq", "topic": "a"},
             "hook": {"kind": "http", "url": "ftp://x", "secret": "token", "methd": "PUT"},
+            "1e": {"kind": "http", "url": "x"},
             "quorum": {"kind": "rabbit-mq", "queue": "q", "durable": False, "queueType": "quorum"},
         }
     )
@@ -52,12 +53,14 @@ def test_all_mistakes_are_told_at_once_with_their_paths() -> None:
         "outputs.neither: needs an exchange, with a routingKey, or a queue",
         "outputs.odd.topic: should have placeholders such as plant/{id}/cmd",
         "outputs.odd.qos: should be 0 or 1, not 2: RabbitMQ has no other",
-        "outputs.odd.retain: should be false: RabbitMQ retains only what MQTT clients publish",
+        "outputs.odd.retain: should be true or false",
         "outputs.kafka: there is no kind of output 'kafka'; kinds: rabbit-mq, mqtt, http, function",
         "outputs.mttq: there is no kind of output 'mttq'; did you mean 'mqtt'?",
         "outputs.hook.url: should begin with http:// or https://",
         "outputs.hook.secret: should be NAME.KEY",
         "outputs.hook.methd: is not a known key; did you mean 'method'?",
+        "outputs.1e: should be a name as Python has them",
+        "outputs.1e.url: should begin with http:// or https://",
         "outputs.quorum.queueType: a quorum queue is durable",
     ):
         assert text in told
