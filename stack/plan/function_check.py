@@ -1,7 +1,8 @@
 """What is wrong with the text of a function's file, as far as the text alone tells."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from stack.plan.code_entry import runs_as_is
 from stack.plan.dead_letter import is_kept_for
 from stack.plan.dockerfile import split_commands
 from stack.plan.function import FunctionPlan, bound_queues, declared_by_outputs, name_queues, own_queues
+from stack.plan.output.registry import find_kind as find_output_kind
 from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.trigger.registry import find_kind
 
@@ -147,6 +149,16 @@ def find_disagreements(plan: FunctionPlan, others: Sequence[FunctionPlan]) -> It
             for difference in filter(None, (_compare(own, one) for one in several)):
                 where = f"{plan.function.document}: spec.outputs.{name}"
                 yield f"{where}: {difference} in the function {function}; the broker keeps what it has first"
+
+
+def find_unknown_functions(plan: FunctionPlan, names: Collection[str]) -> Iterator[str]:
+    """Yield a line for each output that calls a function of none of these names."""
+    for name, output in plan.outputs.items():
+        called = find_output_kind(output).find_function(output)
+        if called and called not in {plan.name, *names}:
+            near = get_close_matches(called, names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "deploy it, or what is sent there fails its event"
+            yield f"{plan.function.document}: spec.outputs.{name}.name: no function {called!r} is deployed; {hint}"
 
 
 def _compare(own: Bound, other: Bound) -> str:

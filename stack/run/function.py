@@ -18,7 +18,14 @@ from stack.docker.stack import Stack, open_stack, warn_ignored
 from stack.errors import ConfigError, StackError
 from stack.plan.code_entry import runs_as_is
 from stack.plan.function import FunctionPlan, complete_function, inline_source, own_queues, plan_function
-from stack.plan.function_check import Claimant, check_queues, find_disagreements, find_loopback, find_source
+from stack.plan.function_check import (
+    Claimant,
+    check_queues,
+    find_disagreements,
+    find_loopback,
+    find_source,
+    find_unknown_functions,
+)
 from stack.plan.host_access import check_host_access
 from stack.plan.image import RuntimeVersion
 from stack.plan.key_hint import find_key_hints
@@ -143,7 +150,8 @@ def check_handler_text(stack: Stack, name: str, path: str, text: str) -> tuple[s
 def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[FunctionPlan] = ()) -> None:
     """Refuse a function whose queues are those of others, deployed or `planned`, in a way that no one can want.
 
-    It is warned of keys that are bound and that nothing publishes, where a similar one is published.
+    It is warned of functions that are called and not there, and of keys that are bound and that nothing publishes,
+    where a similar one is published.
 
     Raises:
         AccessError: code that is fetched would take messages of another function.
@@ -153,8 +161,8 @@ def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[Fu
     others = [one.plan(stack.settings) for name, one in stack.deployments.items() if name not in names]
     others += [one for one in planned if one.name != plan.name]
     check_queues(_as_claimant(stack, plan), [_as_claimant(stack, one) for one in others])
-    for line in find_disagreements(plan, others):
-        console.warn(f"{line}.")
+    for line in (*find_disagreements(plan, others), *find_unknown_functions(plan, [one.name for one in others])):
+        console.warn(line if line.endswith("?") else f"{line}.")
     for line in find_key_hints(plan, tuple(load_publishers(stack.workspace))):
         console.warn(f"{plan.name}: {line}.")
 

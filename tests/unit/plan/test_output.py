@@ -12,7 +12,7 @@ from stack.errors import AccessError
 from stack.plan.account import describe_accounts
 from stack.plan.broker import BROKER_SECRET, topology
 from stack.plan.function import FunctionPlan, declared_on_broker, processor_document
-from stack.plan.function_check import Claimant, check_queues, find_disagreements
+from stack.plan.function_check import Claimant, check_queues, find_disagreements, find_unknown_functions
 from stack.plan.function_export import plan_export
 from stack.plan.secret import find_wants
 from tests.unit.plan.samples import GUEST_ACCOUNTS, make_plan
@@ -82,6 +82,15 @@ def test_those_who_declare_one_thing_otherwise_are_told() -> None:
     lines = list(find_disagreements(plan, [consume("iot/logs", durableExchange=True, queueType="classic")]))
     assert "spec.outputs.alerts: the exchange 'iot/alerts' is not durable here, and not so in the function" in lines[0]
     assert "the queue 'iot/logs' is durable quorum here, and durable classic in the function consumer" in lines[1]
+
+
+def test_a_function_that_is_called_and_not_there_is_told() -> None:
+    plan = make_plan(
+        "f", outputs={"a": {"kind": "function", "name": "scorrer"}, "b": {"kind": "function", "name": "f"}}
+    )
+    (line,) = find_unknown_functions(plan, ["scorer"])
+    assert "spec.outputs.a.name: no function 'scorrer' is deployed; did you mean 'scorer'?" in line
+    assert "deploy it, or what is sent there fails" in next(find_unknown_functions(plan, []))
 
 
 def test_an_export_says_what_nuclio_lacks() -> None:
