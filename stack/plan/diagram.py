@@ -14,6 +14,8 @@ WIDTH, HEIGHT, STEP, STRIDE, TOP = 152, 40, 50, 203, 34
 _LONGEST = 15
 # Of these, the beginning of a name that is told apart from others by a later part.
 _HEAD = 3
+# How far an arrow bends that joins two boxes of one column.
+_BEND = 36
 # Times that each column is laid beside its neighbours; more changes little.
 _SWEEPS = 6
 # What an arrow that passes a column goes through there, so that it crosses no box; never the name of a node.
@@ -39,6 +41,8 @@ class Arrow:
     label_x: float
     label_y: float
     is_labelled_at_end: bool
+    is_back: bool = False
+    """Whether it does not lead to the right, as all others do: from one function to another, or back to a queue."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def lay_out(topology: Topology) -> Diagram:
         for node, row in rows.items()
     }
     return Diagram(
-        width=max(len(columns) - 1, 0) * STRIDE + WIDTH,
+        width=max(len(columns) - 1, 0) * STRIDE + WIDTH + (_BEND if any(map(_is_beside, routes)) else 0),
         height=TOP + (max(rows.values(), default=0) + 1) * STEP,
         columns=tuple(x.items()),
         boxes=tuple(boxes[node] for node in topology.nodes),
@@ -159,11 +163,26 @@ def _close_gaps(rows: Mapping[Node, float]) -> dict[Node, float]:
     return closed
 
 
+def _is_beside(edge: Edge) -> bool:
+    return edge.source.kind == edge.target.kind
+
+
 def _draw(edge: Edge, source: Box, target: Box) -> Arrow:
+    if source.x >= target.x:
+        return _draw_back(edge, source, target)
     # Several arrows may leave a box, or reach it, at one point.
     is_at_end = edge.source.kind in (SOURCE, EXCHANGE)
     x, y = (target.x - 8, target.y) if is_at_end else (source.x + WIDTH + 8, source.y)
     return Arrow(edge, _curve(source, target), x, y + HEIGHT / 2 - 6, is_at_end)
+
+
+def _draw_back(edge: Edge, source: Box, target: Box) -> Arrow:
+    """Draw an arrow at the right of two boxes of one column, or from the left of a box to the right of one before."""
+    x1, y1 = source.x + (WIDTH if _is_beside(edge) else 0), source.y + HEIGHT * 0.25
+    x2, y2 = target.x + WIDTH, target.y + HEIGHT * 0.75
+    bend = x1 + _BEND if _is_beside(edge) else (x1 + x2) / 2
+    path = f"M{x1:g} {y1:.1f}C{bend:g} {y1:.1f} {bend:g} {y2:.1f} {x2:g} {y2:.1f}"
+    return Arrow(edge, path, source.x - 8, y1 - 4, is_labelled_at_end=True, is_back=True)
 
 
 def _draw_trunk(route: Sequence[Node], boxes: Mapping[Node, Box]) -> Iterator[str]:

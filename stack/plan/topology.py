@@ -101,7 +101,8 @@ def draw_topology(members: Sequence[Member], broker: BrokerFacts, mentions: Mapp
     edges |= dict.fromkeys(_bind(broker, {edge.target.name for edge in edges if edge.target.kind == QUEUE}))
     edges |= dict.fromkeys(_enter({edge.source.name for edge in edges if edge.source.kind == EXCHANGE}))
     outputs = set(output_names(members, broker))
-    edges |= dict.fromkeys(edge for member in members for edge in _send(member))
+    known = {Node(FUNCTION, one.name) for one in members} | {edge.target for edge in edges}
+    edges |= dict.fromkeys(edge for member in members for edge in _send(member, known))
     edges |= dict.fromkeys(
         Edge(Node(FUNCTION, member.name), Node(OUTPUT, name), is_guess=True)
         for member in members
@@ -170,10 +171,14 @@ def _feed(member: Member) -> Iterator[Edge]:
             yield from starmap(Edge, pairwise(_path(member, key, trigger)))
 
 
-def _send(member: Member) -> Iterator[Edge]:
-    """Yield the arrows to a function's outputs."""
+def _send(member: Member, known: Collection[Node]) -> Iterator[Edge]:
+    """Yield the arrows to a function's outputs: to the function or the queue of others where it is one of those."""
     for output in member.outputs.values():
-        yield Edge(Node(FUNCTION, member.name), Node(OUTPUT, find_output_kind(output).name_target(output)))
+        kind = find_output_kind(output)
+        declared = kind.find_declared(output)
+        wanted = (Node(FUNCTION, kind.find_function(output)), Node(QUEUE, declared.queue if declared else ""))
+        target = next((node for node in wanted if node in known), Node(OUTPUT, kind.name_target(output)))
+        yield Edge(Node(FUNCTION, member.name), target)
 
 
 def _path(member: Member, key: str, trigger: Trigger) -> list[Node]:

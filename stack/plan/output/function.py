@@ -7,6 +7,10 @@ from stack.plan.output.kind import OutputKind
 class FunctionKind(OutputKind[FunctionOutput]):
     """A function output."""
 
+    def find_function(self, output: FunctionOutput) -> str:
+        """Return the function's name."""
+        return output.name
+
     def name_target(self, output: FunctionOutput) -> str:
         """Return the function's name."""
         return output.name

@@ -35,6 +35,10 @@ class OutputKind(Generic[Model]):
         """Return the secret that its messages are sent with, as NAME.KEY; nothing if there is none."""
         return ""
 
+    def find_function(self, output: Model) -> str:
+        """Return the function that it calls; nothing if it calls none."""
+        return ""
+
     def complete(self, output: Model, document: dict[str, Any]) -> None:
         """Add to what the processor is told of an output what its author left out."""
 

@@ -73,6 +73,24 @@ def test_outputs_are_drawn_as_function_yaml_names_them_and_nothing_is_guessed_be
     assert _show(draw_topology([member], broker, others)) == {f"sender > {one}" for one in targets}
 
 
+def test_outputs_join_functions_and_queues_of_functions_that_there_are() -> None:
+    outputs = {
+        "scores": {"kind": "function", "name": "scorer"},
+        "me": {"kind": "function", "name": "sender"},
+        "heat": {"kind": "rabbit-mq", "queue": "warm"},
+    }
+    sender = replace(_make("sender"), outputs=TypeAdapter(dict[str, Output]).validate_python(outputs))
+    topology = draw_topology([_RABBIT, sender, _make("scorer", web={"kind": "http"})], _NOTHING, {})
+    assert {"sender > scorer", "sender > sender", "sender > warm"} <= _show(topology)
+    assert not any(node.kind == "output" for node in topology.nodes)
+    assert gather(topology) == topology
+    diagram = lay_out(topology)
+    assert {arrow.edge.target.name for arrow in diagram.arrows if arrow.is_back} == {"scorer", "sender", "warm"}
+    boxes = {box.node: box for box in diagram.boxes}
+    back = next(arrow for arrow in diagram.arrows if arrow.edge.target.name == "warm" and arrow.is_back)
+    assert back.path.startswith(f"M{boxes[back.edge.source].x:g} "), "it leaves at the left"
+
+
 def test_http_clock_and_other_brokers_lead_straight_to_the_function() -> None:
     function = _make(
         "busy",
