@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,23 @@ from stack.processor.testing import invoke
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ("amqpconsume", "amqpevent", "mqttconsume", "mqttevent", "temperaturealert")
+
+
+_IP = r"\d{1,3}(\.\d{1,3}){3}"
+_IP_OF_BROKER = re.compile(rf"(amqp|mqtt)s?://[^\s/'\"]*{_IP}|(connect\(|host(name)?['\"]?\s*[:=])\s*['\"]{_IP}")
+# What a command prints is no example to copy.
+_PRINTED = re.compile(r"^```text\n.*?^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("place", ["functions", "templates", "docs", "README.md"])
+def test_no_example_names_a_broker_by_an_ip(place: str) -> None:
+    """A reader would have to change it in every file that is copied."""
+    paths = [ROOT / place] if (ROOT / place).is_file() else [one for one in (ROOT / place).rglob("*") if one.is_file()]
+    texts = {path: path.read_text(errors="replace") for path in paths if path.suffix != ".pyc"}
+    found = {str(path): _IP_OF_BROKER.findall(_PRINTED.sub("", text)) for path, text in texts.items()}
+    assert not {path: lines for path, lines in found.items() if lines}
+    assert _IP_OF_BROKER.search("amqp.connect('amqp://guest:guest@172.16.15.52:5672')")
+    assert _IP_OF_BROKER.search('client.connect("172.16.15.52", 1883)')
 
 
 @pytest.fixture
