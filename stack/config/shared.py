@@ -1,7 +1,7 @@
 """functions/.shared: code that functions of the workspace import by the name of its file or folder there."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from stack.config.runtime import RUNTIMES, runtime_of
@@ -9,26 +9,32 @@ from stack.config.runtime import RUNTIMES, runtime_of
 SHARED = ".shared"
 
 
-def find_imported(shared: Path, code: Path, paths: Collection[str], runtime: str) -> frozenset[str]:
-    """Return which files and folders of .shared the sources of a function import, and what those import of it.
+def find_imported(shared: Path, runtime: str, texts: Iterable[str], own: Collection[str]) -> frozenset[str]:
+    """Return which files and folders of .shared sources import, and what those import of it.
 
-    `paths` are the function's files, below the folder of its code. An import that is not read as one brings too much
-    rather than too little: any line that could be one counts.
+    `texts` are the sources of a function, and `own` the paths of its files. An import that is not read as one brings
+    too much rather than too little: any line that could be one counts.
     """
     files = RUNTIMES[runtime]
-    own = {path.partition("/")[0].partition(".")[0] for path in paths} if files.imports_own else set()
-    modules = {entry: name for entry, name in _list_modules(shared, runtime) if name not in own}
-    sources = [code / path for path in paths if runtime_of(path) == runtime]
-    found: set[str] = set()
-    # What it finds is gone through too.
-    for source in sources:
-        text = _read(source) if modules else ""
+    hidden = {path.partition("/")[0].partition(".")[0] for path in own} if files.imports_own else set()
+    modules = {entry: name for entry, name in _list_modules(shared, runtime) if name not in hidden}
+    waiting, found = [*texts] if modules else [], set[str]()
+    # What is found is gone through too.
+    for text in waiting:
         for entry, name in [*modules.items()]:
             if re.search(files.imports.format(name=re.escape(name)), text, re.MULTILINE):
                 found.add(entry)
                 modules.pop(entry)
-                sources += _list_sources(shared / entry, runtime)
+                waiting += map(read_source, _list_sources(shared / entry, runtime))
     return frozenset(found)
+
+
+def read_source(path: Path) -> str:
+    """Return the text of a source; nothing where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _list_modules(shared: Path, runtime: str) -> Iterator[tuple[str, str]]:
@@ -41,10 +47,3 @@ def _list_modules(shared: Path, runtime: str) -> Iterator[tuple[str, str]]:
 def _list_sources(path: Path, runtime: str) -> Iterator[Path]:
     paths = path.rglob("*") if path.is_dir() else (path,)
     return (one for one in paths if one.is_file() and runtime_of(one.name) == runtime)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -15,8 +15,8 @@ from stack.config.inline import find_source_runtime, handler_of, is_source_alone
 from stack.config.packages import read_packages
 from stack.config.problem import Problem
 from stack.config.requirements import Requirements, read_requirements
-from stack.config.runtime import RUNTIMES, name_runtime
-from stack.config.shared import SHARED, find_imported
+from stack.config.runtime import RUNTIMES, name_runtime, runtime_of
+from stack.config.shared import SHARED, find_imported, read_source
 from stack.config.yaml_loader import read_mapping
 from stack.contract import PYTHON
 from stack.errors import AccessError, ConfigError, FunctionError
@@ -304,8 +304,12 @@ def _read_shared(
 ) -> tuple[SourceFile, ...]:
     """List the files of what a function imports of .shared; links are none of it."""
     folder = functions / SHARED
-    paths = [file.path for file in files]
-    names = find_imported(folder, code, paths, name_runtime(config.spec.runtime)) if folder.is_dir() else ()
+    if not folder.is_dir():
+        return ()
+    paths, runtime = [file.path for file in files], name_runtime(config.spec.runtime)
+    texts = [read_source(code / path) for path in paths if runtime_of(path) == runtime]
+    inline = config.spec.build.source.decode(errors="replace")
+    names = find_imported(folder, runtime, [*texts, inline], paths)
     shared = read_files(folder) if names else ()
     return tuple(one for one in shared if one.path.partition("/")[0] in names and not one.link)
 

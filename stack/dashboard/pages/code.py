@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stack.config.document import Document
+from stack.config.runtime import name_runtime
 from stack.config.source import FILE, FOLDER
 from stack.config.yaml_loader import Finding, find_places
 from stack.dashboard.page import render
@@ -19,6 +20,7 @@ from stack.dashboard.pages.function import find_record, has_folder, load_form, r
 from stack.dashboard.services import Services, services_of
 from stack.errors import FunctionError
 from stack.plan.function_check import check_text
+from stack.plan.runtime.registry import RUNTIMES
 from stack.run.files import (
     MOST_BYTES,
     find_function_file,
@@ -80,9 +82,10 @@ async def show_tab(request: Request) -> Response:
         return await render_tab(request, "code.html")
     files = await run_in_threadpool(list_function_files, services.workspace, record.name)
     paths = [one.path for one in files]
-    wanted = (request.query_params.get("file"), record.source_path, "main.py", FILE, *paths[:1])
+    runtime = RUNTIMES[name_runtime(record.config.spec.runtime)]
+    wanted = (request.query_params.get("file"), record.source_path, runtime.source, FILE, *paths[:1])
     first = next((one for one in wanted if one in paths), "")
-    return await render_tab(request, "code.html", files=files, first=first)
+    return await render_tab(request, "code.html", files=files, first=first, suffix=runtime.files.suffix)
 
 
 async def list_files(request: Request) -> Response:

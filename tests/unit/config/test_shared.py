@@ -1,5 +1,6 @@
 """functions/.shared: which of it a function imports, and what follows from that."""
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,12 @@ def test_what_a_function_in_python_imports(functions: Path, text: str, found: li
 def test_what_a_function_in_javascript_imports(functions: Path, text: str, found: list[str]) -> None:
     write(functions / "thermo" / "function.yaml", "spec: {runtime: nodejs}")
     assert sorted(find(functions, main_js=text)) == sorted(found)
+
+
+def test_source_in_the_configuration_counts(functions: Path) -> None:
+    code = b64encode(b"import units\n").decode()
+    write(functions / "thermo" / "function.yaml", f"spec: {{build: {{functionSourceCode: {code}}}}}")
+    assert find(functions) == ["units.py"]
 
 
 def test_own_module_of_that_name_is_the_one(functions: Path) -> None:

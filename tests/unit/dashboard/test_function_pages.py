@@ -66,7 +66,8 @@ def test_a_function_is_made_in_node_js(workspace: Workspace, client: Client) -> 
         "main.js",
         "test.js",
     }
-    assert 'data-first="main.js"' in client.send("GET", "/functions/echo/code").body.decode()
+    page = client.send("GET", "/functions/echo/code").body.decode()
+    assert ('data-first="main.js"' in page, "such as lib/units.js" in page) == (True, True)
     draft = {"path": "main.js", "text": "exports.handle = () => 1;"}
     told = send_form(client, "/functions/echo/check", draft).body.decode()
     assert "main.js has no &#39;handler&#39;; did you mean &#39;handle&#39;?" in told
