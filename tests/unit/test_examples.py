@@ -130,8 +130,9 @@ class Desk:
 def alert(load: Callable[[str], ModuleType]) -> tuple[Callable[..., Any], Desk]:
     module, services = load("temperaturealert"), Desk()
     logger = SimpleNamespace(warn_with=lambda message, **fields: logging.getLogger("test").info(message))
-    memory = SimpleNamespace(windows={}, states={})
-    context = SimpleNamespace(user_data=memory, logger=logger, outputs=SimpleNamespace(alerts=services))
+    outputs = SimpleNamespace(alerts=services)
+    context = SimpleNamespace(user_data=SimpleNamespace(), logger=logger, outputs=outputs)
+    module.init_context(context)
 
     def feed(body: bytes, sensor: str = "s") -> Any:
         return module.handler(context, Event(body=body, headers={"sensor": sensor}, path="iot/sensors/temperature"))
