@@ -66,7 +66,8 @@ def exported_paths(plan: FunctionPlan) -> list[str]:
     function = plan.function
     used = {plan.runtime.list_sources(plan.handler)[0], *(path for one in function.requirements for path in one.others)}
     paths = [] if _is_elsewhere(function) else [file.path for file in function.files if file.path != FILE]
-    return [path for path in paths if path in used or not posixpath.basename(path).startswith(("test_", "conftest."))]
+    tests = plan.runtime.files.tests
+    return [path for path in paths if path in used or not posixpath.basename(path).startswith(tests)]
 
 
 def plan_export(plan: FunctionPlan, files: Mapping[str, File]) -> Exported:

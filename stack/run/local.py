@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -34,6 +34,7 @@ from stack.plan.broker import MQTT_PORT
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
 from stack.plan.runtime.registry import RUNTIMES
+from stack.plan.runtime.runtime import Runtime
 from stack.plan.secret import check_secrets
 from stack.rabbitmq.account import temporary_account
 from stack.rabbitmq.management import find_broker
@@ -88,7 +89,7 @@ def _handle_one(stack: Stack, function: Function, request: LocalRequest) -> int:
     with temporary_account(stack, plan), _prepared(local) as home:
         command = [*_command(home, folder), "--event", event]
         if request.debugs:
-            command += ["--debug-port", str(_choose_debug_port(plan))]
+            command += ["--debug-port", str(_choose_debug_port(plan.runtime, ()))]
         return subprocess.run(command, cwd=folder, env=_environment(folder), check=False).returncode
 
 
@@ -119,7 +120,7 @@ class LocalRun:
         self._tell(plan)
         try:
             while True:
-                with self._account(), _prepared(plan) as home, self._started(home) as process:
+                with self._account(), _prepared(plan) as home, self._started(home, plan) as process:
                     status = self._follow(process)
                 if status is not None:
                     return status
@@ -164,10 +165,10 @@ class LocalRun:
         console.note(f"It is loaded again when a file in {self._code} is saved. Ctrl-C ends it.")
 
     @contextmanager
-    def _started(self, home: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    def _started(self, home: Path, plan: LocalPlan) -> Iterator["subprocess.Popen[bytes]"]:
         command = [*_command(home, self._code), "--reload", "--health-port", "0", "--metrics-port", "0"]
         if self._debugs:
-            self._debug_port = self._debug_port or _choose_debug_port(self._function)
+            self._debug_port = self._debug_port or _choose_debug_port(self._function.runtime, plan.triggers)
             command += ["--debug-port", str(self._debug_port)]
         process = subprocess.Popen(command, cwd=self._code, env=_environment(self._code))
         try:
@@ -288,10 +289,10 @@ def _check_debugger(function: Function) -> None:
         )
 
 
-def _choose_debug_port(plan: FunctionPlan) -> int:
-    """Return where the first worker listens for a debugger, and say so."""
-    port = _choose_port(plan.runtime.debug_port)
-    address = f"{_HOST}:{port}"
-    more = f", and those after it for triggers besides {next(iter(plan.triggers))}" if len(plan.triggers) > 1 else ""
-    console.say(f"A debugger may attach to {address}{more}: {plan.runtime.debuggers.format(address=address)}.")
+def _choose_debug_port(runtime: Runtime, triggers: Sequence[str]) -> int:
+    """Return where the first worker listens for a debugger, and say where all do."""
+    port = _choose_port(runtime.debug_port)
+    places = [f"{_HOST}:{port + number} ({name})" for number, name in enumerate(triggers)]
+    where = " and ".join(places) if len(places) > 1 else f"{_HOST}:{port}"
+    console.say(f"A debugger may attach to {where}: {runtime.debuggers.format(address=f'{_HOST}:{port}')}.")
     return port
