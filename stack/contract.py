@@ -78,6 +78,9 @@ DEATHS = frozenset(
 DELIVERY_COUNT = "x-delivery-count"
 DELIVERIES = frozenset((DELIVERY_COUNT, "x-acquired-count"))
 
+# The header of a handler's answer that says, with `no`, that its event is not to be tried again.
+RETRY_HEADER = "x-nuclio-retry"
+
 # Headers of a request that asks for the log of its event, from a level onwards, and of the response that has it.
 LOG_LEVEL, LOGS = "X-Nuclio-Log-Level", "x-nuclio-logs"
 

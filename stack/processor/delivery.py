@@ -21,6 +21,8 @@ class Failure:
 
     error: str
     origin: str
+    is_final: bool = False
+    """Whether it would fail again however often it were tried."""
 
 
 class Delivery(Protocol):

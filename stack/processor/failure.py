@@ -6,9 +6,13 @@ from typing import Any
 
 import nuclio_sdk
 
+from stack.contract import RETRY_HEADER
 from stack.processor.delivery import Failure
 from stack.processor.response import Response, refuse
 from stack.processor.runtime.registry import Handler, Runtime, describe_error, show_error
+
+# Bytes of an answer that are told.
+_SHOWN = 500
 
 
 def log_failure(error: BaseException, runtime: Runtime, handler: Handler, logger: Any) -> tuple[str, Failure]:
@@ -19,6 +23,17 @@ def log_failure(error: BaseException, runtime: Runtime, handler: Handler, logger
         logger.error_with("Exception caught in handler", exc=show_error(error), traceback=trace)
     told = runtime.failed.format(error=show_error(error), trace=trace)
     return told, Failure(describe_error(error), runtime.describe_origin(error, trace))
+
+
+def describe_answer(response: Response) -> Failure:
+    """Return what is said of a message whose event was answered with a status of 500 or more: the text, if it is one.
+
+    The header `x-nuclio-retry: no` says that to try it again is of no use.
+    """
+    is_final = any(name.lower() == RETRY_HEADER and value == "no" for name, value in response.headers.items())
+    is_text = response.content_type.startswith("text/")
+    said = f": {response.body[:_SHOWN].decode(errors='replace')}" if is_text and response.body else ""
+    return Failure(f"the handler answered with status {response.status}{said}", "", is_final)
 
 
 def respond_with(error: Any, judge: Callable[[Any], Any], logger: Any) -> Response:

@@ -19,7 +19,7 @@ from stack.processor.batch import match_responses
 from stack.processor.caller import EVERYONE, Caller, CallerRights
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.event import Builder
-from stack.processor.failure import log_failure, respond_with
+from stack.processor.failure import describe_answer, log_failure, respond_with
 from stack.processor.logger import LogCapture
 from stack.processor.message import PooledMessage, unwrap
 from stack.processor.output.commit import CommitQueue, Ended
@@ -305,7 +305,7 @@ class Invoker:
     ) -> Ended:
         """Note that the handler is done with an event; return what became of it. `sent` is what a batch sent."""
         if failure is None and response.is_failure:
-            failure = Failure(f"the handler answered with status {response.status}", "")
+            failure = describe_answer(response)
         if failure:
             self._discard()
         try:

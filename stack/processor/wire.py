@@ -112,7 +112,7 @@ def _find_type(name: str) -> Any:
 
 def pack_outcome(response: Response, failure: Failure | None) -> Any:
     """Return what became of a message as plain types."""
-    return pack_response(response), (failure.error, failure.origin) if failure else None
+    return pack_response(response), (failure.error, failure.origin, failure.is_final) if failure else None
 
 
 def unpack_outcome(frame: Any) -> Outcome:

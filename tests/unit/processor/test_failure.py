@@ -3,8 +3,15 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from stack.processor.delivery import Failure
+from stack.processor.failure import describe_answer
+from stack.processor.response import Response
 from stack.processor.runtime.python import describe_origin, format_trace
 from stack.processor.runtime.registry import describe_error
+
+STATUS = "the handler answered with status 500: "
 
 
 def handler(_context: object, event: str) -> object:
@@ -66,3 +73,21 @@ def test_lines_that_may_have_made_a_response_are_named() -> None:
     text = format_trace(ValueError("no status"), make_pair)
     assert text.startswith("The response was made at one of\n  File ")
     assert text.endswith("ValueError: no status")
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "is_final"),
+    [
+        (Response(500, "text/plain", b"", {}), "the handler answered with status 500", False),
+        (Response(503, "text/plain", b"no disk", {}), "the handler answered with status 503: no disk", False),
+        (Response(500, "application/json", b"{}", {}), "the handler answered with status 500", False),
+        (
+            Response(500, "text/plain", b"no", {"X-Nuclio-Retry": "no"}),
+            "the handler answered with status 500: no",
+            True,
+        ),
+        (Response(500, "text/plain", b"x" * 900, {"x-nuclio-retry": "yes"}), f"{STATUS}{'x' * 500}", False),
+    ],
+)
+def test_answer_is_told_and_may_be_final(response: Response, error: str, is_final: bool) -> None:
+    assert describe_answer(response) == Failure(error, "", is_final)

@@ -64,7 +64,7 @@ class RetryQueueSource(RabbitSource):
         """Keep a failed message, and call `confirmed`, on the I/O thread, when the broker has it; from any thread."""
 
         def settle() -> None:
-            self.plan.count(Count.DEAD_LETTERED if is_last(message, self.plan.retry_plan) else Count.RETRIED)
+            self.plan.count(Count.DEAD_LETTERED if is_last(message, failure, self.plan.retry_plan) else Count.RETRIED)
             confirmed()
 
         def make(is_bare: bool) -> RetryMessage:

@@ -352,7 +352,7 @@ class Session:
         self._call_later(_RELIEF, self._relieve)
 
         def confirmed() -> None:
-            plan.count(Count.DEAD_LETTERED if is_last(message, plan.retry_plan) else Count.RETRIED)
+            plan.count(Count.DEAD_LETTERED if is_last(message, failure, plan.retry_plan) else Count.RETRIED)
             self._acknowledgements.release(tag)
             self._bytes -= size
             self._held -= consumer == self._consumer

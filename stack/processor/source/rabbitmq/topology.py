@@ -192,7 +192,7 @@ def build_retry(message: AmqpMessage, failure: Failure, plan: RetryPlan, *, is_b
     A bare copy has none of the original's properties, for a broker that refuses them.
     """
     attempts = max(0, message.attempts) + 1
-    dead = is_last(message, plan)
+    dead = is_last(message, failure, plan)
     delay = 0.0 if dead else find_delay(attempts)
     properties = write_notes(
         message._replace(attempts=attempts),
@@ -206,9 +206,9 @@ def build_retry(message: AmqpMessage, failure: Failure, plan: RetryPlan, *, is_b
     return RetryMessage(queue, delay, message.body, properties)
 
 
-def is_last(message: AmqpMessage, plan: RetryPlan) -> bool:
+def is_last(message: AmqpMessage, failure: Failure, plan: RetryPlan) -> bool:
     """Return whether a message that failed once more becomes a dead letter."""
-    return message.attempts >= plan.retries
+    return failure.is_final or message.attempts >= plan.retries
 
 
 def find_delay(attempts: int) -> float:

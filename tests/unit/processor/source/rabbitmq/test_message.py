@@ -56,6 +56,12 @@ def arrive(copied: RetryMessage, **changed: Any) -> AmqpMessage:
     return restore_origin(AmqpMessage("", "q", properties, copied.body), PLAN)
 
 
+def test_final_failure_makes_a_dead_letter_at_once() -> None:
+    message = AmqpMessage("e", "k", BasicProperties(), b"b")
+    assert build_retry(message, Failure("no", "", is_final=True), PLAN).queue == "q.dead"
+    assert build_retry(message, FAILURE, PLAN).queue == "q.retry.1000ms"
+
+
 def test_queue_of_the_function_is_durable_and_named_after_it() -> None:
     topology = plan("rabbit-mq")
     assert (topology.queue, topology.durable_queue, topology.declares_exchange) == ("nuclio-n-f", True, False)
