@@ -1,12 +1,13 @@
 """The tutorial's temperature example from end to end: stack, functions, readings, and a verdict."""
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from stack import console
 from stack.config.runtime import RUNTIMES, name_runtime
-from stack.config.source import FILE, FOLDER, find_folder, load_function
+from stack.config.source import FILE, FOLDER, IGNORED_FOLDERS, find_folder, function_folders, load_function
 from stack.config.yaml_edit import set_value
 from stack.demo.report import open_report
 from stack.demo.run import DemoRun
@@ -22,7 +23,7 @@ from stack.run.function import build_functions
 from stack.run.stack import take_down
 from stack.run.up import bring_up, prepare_images
 from stack.state.deployment import load_deployments
-from stack.state.workspace import Workspace, open_workspace, write_file
+from stack.state.workspace import PROGRAM, Workspace, open_workspace, write_file
 
 
 def run_demo(order: SendRequest, *, runtime: str = "", down: bool, as_json: bool) -> None:
@@ -36,8 +37,10 @@ def run_demo(order: SendRequest, *, runtime: str = "", down: bool, as_json: bool
     """
     check_request(order, (AMQP, MQTT, BOTH))
     names = [*map(CONSUMERS.__getitem__, order.protocols), *map(EVENTS.__getitem__, order.protocols), ALERT]
+    workspace = open_workspace()
+    add_examples(workspace, names)
     if runtime:
-        choose_runtime(open_workspace(), names, runtime)
+        choose_runtime(workspace, names, runtime)
     watch = Watch()
     stack = _prepare(names, watch)
     try:
@@ -49,6 +52,17 @@ def run_demo(order: SendRequest, *, runtime: str = "", down: bool, as_json: bool
     finally:
         if down:
             take_down(volumes=False)
+
+
+def add_examples(workspace: Workspace, names: Sequence[str]) -> None:
+    """Write those functions of the example that are not in functions/, as Tidegate's own folder has them."""
+    there = function_folders(workspace.root)
+    for name in names:
+        source = PROGRAM / FOLDER / name
+        if name not in there and source.is_dir() and workspace.root != PROGRAM:
+            ignored = shutil.ignore_patterns(*IGNORED_FOLDERS)
+            shutil.copytree(source, workspace.root / FOLDER / name, ignore=ignored)
+            console.note(f"{FOLDER}/{name}: written, as Tidegate's example has it.")
 
 
 def choose_runtime(workspace: Workspace, names: Sequence[str], runtime: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.demo.demo import _judge, choose_runtime
+from stack.demo.demo import _judge, add_examples, choose_runtime
 from stack.demo.report import SilentReport
 from stack.demo.run import DemoRun
 from stack.demo.state import _judge as tell_verdict
@@ -53,6 +53,14 @@ def test_a_runtime_is_written_where_another_one_stands(tmp_path: Path) -> None:
     assert (tmp_path / "functions/b/function.yaml").read_text() == "spec:\n  runtime: nodejs:22\n  # mine\n"
     with pytest.raises(StackError, match="--runtime go: should be python or nodejs"):
         choose_runtime(Workspace(tmp_path), ("a",), "go")
+
+
+def test_a_workspace_without_the_example_gets_what_is_missing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "functions" / "amqpconsume").mkdir(parents=True)
+    (tmp_path / "functions" / "amqpconsume" / "function.yaml").write_text("{}\n")
+    add_examples(Workspace(tmp_path), ("amqpconsume", "temperaturealert"))
+    assert (tmp_path / "functions/amqpconsume/function.yaml").read_text() == "{}\n"
+    assert {"main.py", "main.js"} < {path.name for path in (tmp_path / "functions/temperaturealert").iterdir()}
 
 
 def test_a_device_that_fails_fails_the_demo() -> None:
