@@ -7,7 +7,7 @@ const WINDOW = Number(process.env.WINDOW ?? 5);
 
 // Begins without any reading; each trigger's worker has a memory of its own.
 exports.initContext = (context) => {
-  context.userData = { windows: new Map(), states: new Map() };
+  context.userData = new Map();
 };
 
 // Takes one reading into its sensor's window, and tells if the sensor's state changes.
@@ -19,26 +19,17 @@ exports.handler = (context, event) => {
     context.callback('no temperature');
     return;
   }
-  const { windows, states } = context.userData;
+  const sensors = context.userData;
   const sensor = event.headers?.sensor ?? event.path;
-  const window = [...(windows.get(sensor) ?? []), value].slice(-WINDOW);
+  const { state: before, window: earlier } = sensors.get(sensor) ?? { state: 'normal', window: [] };
+  const window = [...earlier, value].slice(-WINDOW);
   const average = window.reduce((sum, one) => sum + one, 0) / window.length;
-  const before = states.get(sensor) ?? 'normal';
-  const state = judge(before, average);
-  windows.set(sensor, window);
-  states.set(sensor, state);
+  // Between the two limits it stays as it is, so that noise makes no alerts.
+  const state = average > THRESHOLD ? 'high' : average <= THRESHOLD - HYSTERESIS ? 'normal' : before;
+  sensors.set(sensor, { state, window });
   if (state !== before) {
-    const rounded = Math.round(average * 100) / 100;
-    const time = new Date().toISOString();
-    context.outputs.alerts.send({ sensor, state, average: rounded, threshold: THRESHOLD, time });
+    const alert = { sensor, state, average: Math.round(average * 100) / 100, threshold: THRESHOLD };
+    context.outputs.alerts.send({ ...alert, time: new Date().toISOString() });
   }
   context.callback(state);
 };
-
-// Between the two limits a state stays as it is, so that noise makes no alerts.
-function judge(state, average) {
-  if (average > THRESHOLD) {
-    return 'high';
-  }
-  return average <= THRESHOLD - HYSTERESIS ? 'normal' : state;
-}

@@ -8,14 +8,25 @@ import pytest
 
 from stack.run.node_modules import write_node_modules
 from stack.state.workspace import Workspace
+from tests.process.processor.running import ROOT
 
 pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="Node.js is not here; `invoke test` installs it")
+TESTS = Path(__file__).with_name("node_tests")
 
 
-def test_helper_of_tests(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("test", "main"),
+    [
+        ("helper.test.mjs", TESTS / "main.mjs"),
+        ("temperaturealert.test.cjs", ROOT / "functions/temperaturealert/main.js"),
+    ],
+)
+def test_helper_of_tests(tmp_path: Path, test: str, main: Path) -> None:
     folder = tmp_path / "functions" / "tested"
-    shutil.copytree(Path(__file__).with_name("node_tests"), folder)
+    folder.mkdir(parents=True)
+    for path in (TESTS / test, main):
+        shutil.copy(path, folder)
     write_node_modules(Workspace(tmp_path))
-    command = ["node", "--test", "functions/tested/helper.test.mjs"]
+    command = ["node", "--test", f"functions/tested/{test}"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
