@@ -30,7 +30,8 @@ class Delivery(Protocol):
 
     One that has a method `leave_handler` may be told its outcome when later ones are begun already, in the order in
     which they were claimed; the method says that the handler may take the next. One that has a method
-    `release` is told by it that the handler did not get the message after all.
+    `release` is told by it that the handler did not get the message after all. One that has a property `is_stale` says
+    by it that its broker delivers the message again, so that it is not to be begun though it was claimed.
     """
 
     message: Any
@@ -46,6 +47,25 @@ class Delivery(Protocol):
 
     def failed(self, response: Response, failure: Failure) -> None:
         """Say that the message could not be handled; the response is for who waits for one."""
+
+
+class Lost:
+    """What a source puts among deliveries when its connection has ended: some that were claimed may be stale."""
+
+    message = None
+
+    def claim(self) -> bool:
+        """Return that there is nothing to handle."""
+        return False
+
+    def hold(self) -> None:
+        """Do nothing."""
+
+    def done(self, response: Response) -> None:
+        """Do nothing."""
+
+    def failed(self, response: Response, failure: Failure) -> None:
+        """Do nothing."""
 
 
 class Intake(Protocol):

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from stack.processor.caller import Caller
-from stack.processor.delivery import Delivery, DeliveryQueue, Source
+from stack.processor.delivery import Delivery, DeliveryQueue, Lost, Source
 from stack.processor.invocation import Invoker
 from stack.processor.loop import LoopSharingQueue
 from stack.processor.output.commit import Wakeup
@@ -23,6 +23,7 @@ from stack.processor.runtime.process import (
     LOG,
     NOTES,
     QUIT,
+    RECALLED,
     REQUEST,
     Frame,
     HandlerProcess,
@@ -89,7 +90,7 @@ class Pipeline:
         self._entries: deque[_Entry] = deque()
         # Messages of no event, on their way.
         self._late: set[Future[None]] = set()
-        self._bytes = self._number = 0
+        self._bytes = self._number = self._recalled = 0
         self._mean, self._window = _WORK, 1
         self._began = 0.0
         self._is_ending = self._is_quitting = False
@@ -112,7 +113,7 @@ class Pipeline:
             item: Any = self._queue.get()
             if item is None:
                 is_open = False
-            elif isinstance(item, Wakeup | _Response):
+            elif isinstance(item, Wakeup | _Response | Lost):
                 item.claim()
             elif not isinstance(item, list):
                 self._waiting.append(item)
@@ -143,7 +144,9 @@ class Pipeline:
             self._thread.join()
 
     def _fill(self) -> None:
-        """Send as many events ahead as may be."""
+        """Send as many events ahead as may be, and have those back that are not to be handled any more."""
+        if len(self._entries) > 1 and _is_stale(self._entries[1]):
+            self._recall()
         while self._waiting and len(self._entries) < self._window and (self._bytes < _BYTES or not self._entries):
             delivery = self._waiting.popleft()
             if delivery.claim():
@@ -180,9 +183,7 @@ class Pipeline:
         """See to what the process has said; return whether it can be believed."""
         for frame in frames:
             if frame.letter in NOTES:
-                self._note(frame)
-                if frame.letter == QUIT:
-                    self._quit(is_cause=frame.head)
+                self._take_note(frame)
                 continue
             if not self._entries or frame.number != self._entries[0].number:
                 self._context.logger.error_with(
@@ -203,6 +204,32 @@ class Pipeline:
             self._begin()
         self._window = max(1, min(_MOST, int(_WORK / max(self._mean, 1e-9))))
         return True
+
+    def _take_note(self, frame: Frame) -> None:
+        if frame.letter == QUIT:
+            self._quit(is_cause=frame.head)
+        elif frame.letter == RECALLED:
+            self._drop(frozenset(frame.head))
+        else:
+            self._note(frame)
+
+    def _recall(self) -> None:
+        """Have events that are sent ahead, and that the broker delivers again, not begin."""
+        numbers = [entry.number for entry in self._entries if _is_stale(entry)]
+        if numbers[-1] != self._recalled:
+            self._recalled = numbers[-1]
+            self._process.recall(numbers)
+
+    def _drop(self, numbers: frozenset[int]) -> None:
+        """Forget events that will not begin; the first may count as begun where one has just ended."""
+        entries = self._entries
+        has_begun = bool(entries) and entries[0].number in numbers and not self._is_quitting
+        if has_begun:
+            self._invoker.release(entries[0].delivery)
+        self._bytes -= sum(entry.size for entry in entries if entry.number in numbers)
+        self._entries = deque(entry for entry in entries if entry.number not in numbers)
+        if has_begun:
+            self._begin()
 
     def _quit(self, *, is_cause: bool) -> None:
         """Begin no other event, as the process does not either: it ends, perhaps because of the first."""
@@ -274,3 +301,7 @@ class Pipeline:
                 signal.signal(-code, signal.SIG_DFL)
             os.kill(os.getpid(), -code)
         return code or 1
+
+
+def _is_stale(entry: _Entry) -> bool:
+    return bool(getattr(entry.delivery, "is_stale", False))

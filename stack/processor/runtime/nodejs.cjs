@@ -15,14 +15,13 @@ const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { inspect } = require('node:util');
 
+const { build, readFrames } = require('./nodejs_frames.cjs');
 const { CALL, Platform, openOutputs, openRequests } = require('./nodejs_outgoing.cjs');
 const values = require('./nodejs_values.cjs');
 
 const { Response, describe, encode, isModule, makeEvent, resolve, tell, toFields } = values;
 
 const DESCRIPTOR = Number(process.argv[2]);
-const PREFIX_BYTES = 13;
-const NOTHING = Buffer.alloc(0);
 // How long an export may take to be there, and how often it is looked for, in milliseconds.
 const EXPORT_PATIENCE = 10000;
 const EXPORT_LOOK = 20;
@@ -37,24 +36,8 @@ const socket = new net.Socket({ fd: DESCRIPTOR, readable: true, writable: true }
 
 let backlog = false;
 
-function send(letter, head, body = NOTHING) {
+function send(letter, head, body) {
   write(build(letter, head, body));
-}
-
-function build(letter, head, body = NOTHING, number = 0) {
-  const text = JSON.stringify(head);
-  const headBytes = Buffer.byteLength(text);
-  const isText = typeof body === 'string';
-  const bodyBytes = isText ? Buffer.byteLength(body) : body.length;
-  const frame = Buffer.allocUnsafe(PREFIX_BYTES + headBytes + bodyBytes);
-  frame.writeUInt32BE(headBytes, 0);
-  frame.writeUInt32BE(bodyBytes, 4);
-  frame.writeUInt32BE(number, 8);
-  frame.write(letter, 12, 1, 'latin1');
-  frame.write(text, PREFIX_BYTES);
-  if (isText) frame.write(body, PREFIX_BYTES + headBytes);
-  else body.copy(frame, PREFIX_BYTES + headBytes);
-  return frame;
 }
 
 function write(frame) {
@@ -82,42 +65,7 @@ function exitWhenSent(code) {
 
 // Reading.
 
-const parts = [];
-let available = 0;
-
-function take(count) {
-  let part = parts[0];
-  if (part.length < count) {
-    part = Buffer.concat(parts);
-    parts.length = 0;
-    parts.push(part);
-  }
-  available -= count;
-  if (part.length === count) parts.shift();
-  else parts[0] = part.subarray(count);
-  return part.subarray(0, count);
-}
-
-let prefix = null;
-
-socket.on('data', (chunk) => {
-  parts.push(chunk);
-  available += chunk.length;
-  for (;;) {
-    if (!prefix) {
-      if (available < PREFIX_BYTES) break;
-      const bytes = take(PREFIX_BYTES);
-      const [head, body, number] = [0, 4, 8].map((offset) => bytes.readUInt32BE(offset));
-      prefix = { head, body, number, letter: bytes.latin1Slice(12, 13) };
-    }
-    if (available < prefix.head + prefix.body) break;
-    const { head, body, number, letter } = prefix;
-    prefix = null;
-    const text = take(head).utf8Slice();
-    receive(letter, JSON.parse(text), body ? take(body) : Buffer.alloc(0), number);
-  }
-  pump();
-});
+readFrames(socket, receive, () => pump());
 
 // The worker is gone, and with it those who wait for an outcome.
 socket.on('close', () => process.exit(isStopping ? 0 : 1));
@@ -128,6 +76,7 @@ function receive(letter, head, body, number) {
   else if (letter === 'H') load(head);
   else if (letter === 'I') initialise(head);
   else if (letter === 'A') requests.settle(head, body);
+  else if (letter === 'C') recall(new Set(head));
   else if (letter === 'S') stop();
 }
 
@@ -270,6 +219,13 @@ function pump() {
   if (isStopping) leaveWhenDone();
 }
 
+/* Drop those of some events that are not begun: their broker delivers them again. */
+function recall(numbers) {
+  const all = waiting.splice(0);
+  waiting.push(...all.filter(({ number }) => !numbers.has(number)));
+  send('C', all.map(({ number }) => number).filter((number) => numbers.has(number)));
+}
+
 /* Go on after the author's own sockets and timers. */
 function plan() {
   isPlanned = true;
@@ -315,7 +271,7 @@ function fail(call, error) {
     return;
   }
   end(call);
-  write(build('X', tell(error), NOTHING, call.number));
+  write(build('X', tell(error), '', call.number));
 }
 
 function end(call) {

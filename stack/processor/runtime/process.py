@@ -48,12 +48,12 @@ _EPOCH, _MILLISECOND = datetime(1970, 1, 1), timedelta(milliseconds=1)
 _PLAIN, _COMMON = frozenset(("text/plain", "application/json")), frozenset(range(200, 600))
 
 # What frames are about: to the process, and from it.
-HELLO, INITIALISE, EVENT, STOP = b"H", b"I", b"E", b"S"
-READY, LOG, OUTPUT, QUIT, DONE, RAISED = b"R", b"L", b"O", b"Q", b"D", b"X"
+HELLO, INITIALISE, EVENT, RECALL, STOP = b"H", b"I", b"E", b"C", b"S"
+READY, LOG, OUTPUT, RECALLED, QUIT, DONE, RAISED = b"R", b"L", b"O", b"C", b"Q", b"D", b"X"
 # Both ways: a request, and its response.
 REQUEST = b"A"
 # What is no outcome.
-NOTES = (LOG, OUTPUT, QUIT, REQUEST)
+NOTES = (LOG, OUTPUT, RECALLED, QUIT, REQUEST)
 
 
 class Frame(NamedTuple):
@@ -159,6 +159,10 @@ class HandlerProcess:
             return None
         self._unread += data
         return list(self._split())
+
+    def recall(self, numbers: Sequence[int]) -> None:
+        """Have those of some events dropped that are not begun; a frame RECALLED says which these are."""
+        self._write(RECALL, numbers)
 
     def stop(self) -> None:
         """Tell the process that no event comes any more, so that it ends once nothing is under way in it."""

@@ -4,8 +4,9 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from typing import Any, cast
 import pytest
 from nuclio_sdk import Event, TriggerInfo
 
-from stack.processor.delivery import DeliveryQueue
+from stack.processor.delivery import DeliveryQueue, Lost
 from stack.processor.invocation import Invoker
 from stack.processor.pipeline import Pipeline
 from stack.processor.runtime.process import DONE, INITIALISE, LOG, OUTPUT, RAISED, READY, Frame, HandlerProcess, _pack
@@ -31,6 +32,14 @@ def run(*bodies: str) -> list[str]:
     """Return what deliveries were told, in order, until the process has ended, or all are handled."""
     told: list[str] = []
     queue = DeliveryQueue()
+    for body in bodies:
+        queue.put(Told(body, told))
+    queue.close()
+    serve(queue)
+    return told
+
+
+def serve(queue: DeliveryQueue) -> None:
     runtime = find_runtime("nodejs")
     process = runtime.load_handler("later:handler", FUNCTIONS / "nodejs")
     assert isinstance(process, HandlerProcess)
@@ -48,14 +57,10 @@ def run(*bodies: str) -> list[str]:
     pipeline = Pipeline(process, invoker, queue, context=context, interval=0.0)
     pipeline._die = lambda: process.exit_code or 1  # type: ignore[method-assign]
     pipeline.attach()
-    for body in bodies:
-        queue.put(Told(body, told))
-    queue.close()
     try:
         pipeline.serve(cast(Any, Nowhere()))
     finally:
         process.kill()
-    return told
 
 
 FINE = ["hold ok", "done ok"]
@@ -75,6 +80,44 @@ def test_no_event_is_blamed_when_one_that_is_answered_ends_the_process() -> None
 def test_no_event_is_blamed_for_the_timer_of_one_that_is_answered() -> None:
     told = run("ok", "timer-after", "sleep 2", "ok")
     assert told == [*FINE, "hold timer-after", "done timer-after", "hold sleep 2", "release sleep 2"]
+
+
+class Redelivered(Told):
+    """A delivery that its broker delivers again, once its connection is lost."""
+
+    is_stale = False
+
+    def hold(self) -> None:
+        super().hold()
+        if self.message.id == "sleep 0.4":
+            # By then others are sent ahead.
+            threading.Timer(0.2, self.on_sleep).start()
+
+    on_sleep: Callable[[], None]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_events_that_come_again_do_not_begin(is_told: bool) -> None:
+    """Whether the source says first that its connection is lost, or the first of them comes."""
+    told: list[str] = []
+    queue = DeliveryQueue()
+    deliveries = [Redelivered(body, told) for body in (*["ok"] * 300, "sleep 0.4", *["sleep 0.2"] * 20)]
+
+    def lose() -> None:
+        for delivery in deliveries:
+            delivery.is_stale = True
+        if is_told:
+            queue.put(Lost())
+        queue.put(Told("ok", told))
+        queue.close()
+
+    deliveries[300].on_sleep = lose
+    for delivery in deliveries:
+        # What is not sent ahead yet is claimed later, and not due.
+        delivery.claim = lambda one=delivery: not one.is_stale  # type: ignore[method-assign,misc]
+        queue.put(delivery)
+    serve(queue)
+    assert told == [*FINE * 300, "hold sleep 0.4", "done sleep 0.4", *FINE]
 
 
 def load(folder: Path, code: str) -> HandlerProcess:

@@ -17,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from stack.contract import ATTEMPTS
 from stack.processor.configuration import Function
-from stack.processor.delivery import Failure, Intake, Report
+from stack.processor.delivery import Failure, Intake, Lost, Report
 from stack.processor.in_flight import fingerprint_message
 from stack.processor.loop import find_runner
 from stack.processor.message import MqttMessage
@@ -86,6 +86,11 @@ class MqttDelivery:
             return False
         self._fingerprint = fingerprint
         return True
+
+    @property
+    def is_stale(self) -> bool:
+        """Return whether the broker sends the message again."""
+        return bool(self._qos) and not self._source.is_current(self._session)
 
     def hold(self) -> None:
         """Note that the handler gets the message."""
@@ -351,6 +356,7 @@ class MqttSource:
         self._has_acknowledged = False
         self._connected_at = math.inf
         if not self._is_stopping:
+            self._intake.put(Lost())
             self._report(State.WAITING, f"the broker {self._name} is gone: {code}")
             self._connect_later()
 

@@ -121,6 +121,11 @@ class AmqpDelivery:
         self._fingerprint = fingerprint
         return True
 
+    @property
+    def is_stale(self) -> bool:
+        """Return whether the broker delivers the message again."""
+        return not self._session.is_current
+
     def hold(self) -> None:
         """Note that the handler gets the message."""
         self._began = monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 from pika.exceptions import ChannelClosedByBroker
 
 from stack.processor.configuration import Function
-from stack.processor.delivery import Intake, Report
+from stack.processor.delivery import Intake, Lost, Report
 from stack.processor.loop import LoopRunner, find_runner
 from stack.processor.source.broker import Delays, SourceContext
 from stack.processor.source.rabbitmq.connection import Connection, explain_error, plan_connection, plan_publishing
@@ -159,6 +159,7 @@ class RabbitSource:
                 self._delays.reset()
             self._session.is_current = False
             self._session = None
+            self._context.intake.put(Lost())
         if self._is_ending:
             self._runner.stop()
         elif self._is_stopping:
