@@ -46,8 +46,8 @@ class Container:
     files: str
     secrets: str
     function: str
-    wanted_python: str = ""
-    python: str = ""
+    wanted_version: str = ""
+    version: str = ""
     runtime: str = PYTHON
     folder: str = ""
     """Where the Compose file is that it was started with."""
@@ -69,7 +69,7 @@ class Container:
     @property
     def runtime_version(self) -> RuntimeVersion:
         """Return the version of the runtime that a function runs on, and the one that its author asked for."""
-        return RuntimeVersion(self.image, self.python, self.wanted_python, self.runtime)
+        return RuntimeVersion(self.image, self.version, self.wanted_version, self.runtime)
 
     @property
     def is_running(self) -> bool:
@@ -135,8 +135,8 @@ def read_container(document: Listed) -> Container:
         files=labels.get(FILES_LABEL, ""),
         secrets=labels.get(SECRETS_LABEL, ""),
         function=labels.get(FUNCTION_LABEL, ""),
-        wanted_python=labels.get(WANTED_LABEL, ""),
-        python=labels.get(VERSION_LABEL, ""),
+        wanted_version=labels.get(WANTED_LABEL, ""),
+        version=labels.get(VERSION_LABEL, ""),
         runtime=labels.get(RUNTIME_LABEL, PYTHON),
         folder=labels.get(FOLDER_LABEL, ""),
         network_address=next((address for _, address in addresses if address), ""),

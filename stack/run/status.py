@@ -156,7 +156,7 @@ def _describe_messages(document: Mapping[str, Any], broker: BrokerSurvey, dead: 
     """Return what a service's document says of messages: the broker's troubles, a function's dead letters."""
     if document["service"] == SERVICE:
         return {"problems": [one.as_document() for one in broker.all_troubles]}
-    return {"dead_letters": dead.get(document["service"], 0)} if "wanted_python" in document else {}
+    return {"dead_letters": dead.get(document["service"], 0)} if "runtime" in document else {}
 
 
 def _print_broker(broker: BrokerSurvey, dead: Mapping[str, int]) -> None:
@@ -190,11 +190,17 @@ def _describe(
         "status": container.status,
         "image": container.image,
         "address": find_address(container, urls),
-        **({"python": container.python, "wanted_python": container.wanted_python} if container.function else {}),
+        **(_describe_runtime(container) if container.function else {}),
         **(asdict(figures) if figures else {}),
         **({"problems": _describe_troubles(container.function, figures)} if figures else {}),
         **({"note": notes[container.function]} if container.function in notes else {}),
     }
+
+
+def _describe_runtime(container: Container) -> dict[str, str]:
+    """Return what a function runs on, and what it asked for: python and wanted_python, or the same of its runtime."""
+    name = container.runtime
+    return {"runtime": name, name: container.version, f"wanted_{name}": container.wanted_version}
 
 
 def _describe_troubles(name: str, figures: Figures) -> list[dict[str, str]]:
