@@ -183,6 +183,7 @@ class Spec(NuclioDocument):
     def _parts_agree(self) -> Self:
         checks = (
             self._check_handler(),
+            self._check_batches(),
             check_triggers(self.triggers),
             check_on_success(self.outputs, self.on_success),
             check_volumes(self.volumes),
@@ -197,6 +198,13 @@ class Spec(NuclioDocument):
         if self.handler and not is_handler(self.runtime, self.handler):
             words = RUNTIMES[name_runtime(self.runtime)].handler_words
             yield Problem(("handler",), f"should be {words}, not {self.handler!r}")
+
+    def _check_batches(self) -> Iterator[Problem]:
+        runtime = name_runtime(self.runtime)
+        for name, trigger in self.triggers.items() if not RUNTIMES[runtime].has_batches else ():
+            if trigger.batch and trigger.batch.mode == "enable":
+                why = f"{runtime} gets one event at a time, and python alone can get several; leave batch out"
+                yield Problem(("triggers", name, "batch"), why)
 
     def _check_waking(self) -> Iterator[Problem]:
         """Find a function that sleeps for ever: nothing that comes to it can wake it."""

@@ -36,6 +36,8 @@ class RuntimeFiles:
     """The file that a handler's name means which has no file in it."""
     has_dotted_names: bool = False
     """Whether a dot in a handler's name stands for a folder."""
+    has_batches: bool = False
+    """Whether a handler can get several events at once."""
     installed: tuple[str, str] | None = None
     """A file, and the folder beside it of what is installed as that file says, which no image takes from there."""
 
@@ -61,6 +63,7 @@ RUNTIMES: Mapping[str, RuntimeFiles] = {
         handler=r"[\w|-]+(\.[\w|-]+)*:\w+",
         handler_words="module:function, such as main:handler",
         has_dotted_names=True,
+        has_batches=True,
         comment="#",
         tests=("test_", "conftest."),
         imports=r"(^|[:;])\s*(from\s+{name}\b|import\s+[^#\n]*\b{name}\b)|import_module\(\s*[\"']{name}\b",

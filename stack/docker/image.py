@@ -22,7 +22,7 @@ from stack.plan import image
 from stack.plan.base_image import Kind
 from stack.plan.code_entry import runs_as_is
 from stack.plan.function import FunctionPlan
-from stack.plan.hints import advise
+from stack.plan.hints import explain
 from stack.plan.host_access import check_host_access
 from stack.plan.image import digest
 from stack.plan.render import (
@@ -198,7 +198,7 @@ class Builder:
             with self.prepared(plan, name) as build:
                 yield from build_image(build)
         except BuildError as error:
-            raise BuildError("\n".join(part for part in (str(error), advise(plan, str(error))) if part)) from error
+            raise BuildError(explain(plan, str(error))) from error
 
     @contextmanager
     def prepared(self, plan: FunctionPlan, name: str) -> Iterator[Build]:

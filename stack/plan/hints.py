@@ -16,6 +16,14 @@ _NO_SOURCE = re.compile(r"bind source path does not exist: (\S+)")
 _NO_DEVICE = re.compile(r'adding custom device "([^"]+)"')
 
 
+def explain(plan: FunctionPlan, log: str) -> str:
+    """Return why a build, or a pull, failed: the place in the handler's file alone, or else the log and what to do."""
+    if (checked := plan.runtime.checked) and (wrong := checked.search(log)):
+        place = f"{plan.function.folder}/{wrong['file']}, line {wrong['line']}"
+        return f"{place}: {wrong['error']}; correct it, then deploy again."
+    return "\n".join(part for part in (log, advise(plan, log)) if part)
+
+
 def advise(plan: FunctionPlan, log: str) -> str:
     """Return what the author of a build, or a pull, that failed can do; nothing where the log says it all."""
     if runs_as_is(plan.function):
@@ -30,8 +38,6 @@ def advise(plan: FunctionPlan, log: str) -> str:
     if "/opt/tidegate/requirements.lock" in command:
         lowest = ".".join(map(str, LOWEST))
         return f"spec.build.baseImage: the processor needs Python {lowest} or newer in it, as python3, with pip."
-    if (checked := plan.runtime.checked) and (wrong := checked.search(log)):
-        return f"{plan.function.folder}, the handler's file, line {wrong['line']}: {wrong['error']}"
     folder = plan.runtime.locate_requirements(plan.function, plan.handler)
     if plan.runtime.installer.format(folder=folder) in command:
         return (

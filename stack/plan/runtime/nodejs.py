@@ -44,7 +44,7 @@ class NodejsRuntime(Runtime):
     installer = "cd /opt/nuclio/{folder}"
     missing_module = re.compile(r"Cannot find (?:module|package) '((?:@[^'/]+/)?[^'./@:][^'/:]*)")
     # What `node --check` prints: the place, the line of the source with marks below it, and the error.
-    checked = re.compile(r"/checked/\S+:(?P<line>\d+)\n(?s:.{0,2000}?)(?P<error>SyntaxError: [^\n]*)")
+    checked = re.compile(r"/checked/(?P<file>\S+):(?P<line>\d+)\n(?s:.{0,2000}?)(?P<error>SyntaxError: [^\n]*)")
     environment = "process.env.{}"
     nuclio_version = "10.20"
     nuclio_base = "node:10.20-alpine"

@@ -15,7 +15,7 @@ from stack.plan.base_image import lay_base_image
 from stack.plan.broker import GUEST_CREDENTIALS
 from stack.plan.dockerfile import render_package
 from stack.plan.function import FunctionPlan, plan_function
-from stack.plan.hints import advise, advise_start
+from stack.plan.hints import advise, advise_start, explain
 from stack.plan.image import Archive, BaseImages, RuntimeVersion
 from stack.plan.render import Inputs, supplier_image
 from stack.plan.runtime.registry import explain_version, find_runtime
@@ -60,6 +60,15 @@ def test_file_of_a_handler(handler: str, file: str) -> None:
 def test_handlers_that_cannot_be(handler: str) -> None:
     with pytest.raises(ConfigError, match=r"spec\.handler: should be file:export, such as main:handler, not "):
         parse_model(FunctionConfig, {"spec": {"runtime": "nodejs", "handler": handler}}, "function.yaml")
+
+
+def test_batches_are_refused() -> None:
+    """They would come one by one, without a word."""
+    triggers = {"web": {"kind": "http", "batch": {"mode": "enable"}}}
+    with pytest.raises(ConfigError, match=r"spec\.triggers\.web\.batch: nodejs gets one event at a time, and python"):
+        parse_model(FunctionConfig, {"spec": {"runtime": "nodejs:22", "triggers": triggers}}, "function.yaml")
+    triggers["web"]["batch"] = {"mode": "disable"}
+    parse_model(FunctionConfig, {"spec": {"runtime": "nodejs", "triggers": triggers}}, "function.yaml")
 
 
 def choose(wanted: str, base_images: BaseImages, settings: Settings | None = None) -> RuntimeVersion:
@@ -173,8 +182,9 @@ def test_what_to_do_about_packages(tmp_path: Path) -> None:
     log = 'process "/bin/sh -c cd /opt/nuclio/ && npm install --omit=dev" did not complete successfully: exit code: 1'
     assert advise(plan, log).startswith("Correct functions/packed/package.json;")
     wrong = "/checked/main.js:2\n}\n^\n\nSyntaxError: Unexpected token '}'\n    at wrapSafe (node:internal)\n"
-    told = advise(plan, f'{wrong}process "/bin/sh -c node --check /checked/main.js" did not complete')
-    assert told == "functions/packed, the handler's file, line 2: SyntaxError: Unexpected token '}'"
+    told = explain(plan, f'{wrong}process "/bin/sh -c node --check /checked/main.js" did not complete')
+    assert told == "functions/packed/main.js, line 2: SyntaxError: Unexpected token '}'; correct it, then deploy again."
+    assert explain(plan, log) == f"{log}\n{advise(plan, log)}"
     for missing, package in (("amqplib", "amqplib"), ("@a/b/c", "@a/b"), ("left-pad/x.js", "left-pad")):
         told = advise_start(plan, f"Error: Cannot find module '{missing}'\nRequire stack:\n- /opt/nuclio/main.js\n")
         assert (
