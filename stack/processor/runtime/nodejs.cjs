@@ -11,10 +11,12 @@
 const { AsyncLocalStorage } = require('node:async_hooks');
 const fs = require('node:fs');
 const net = require('node:net');
+const { enableCompileCache } = require('node:module');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { inspect } = require('node:util');
 
+const { awaitSilence, watchIntervals } = require('./nodejs_end.cjs');
 const { build, readFrames } = require('./nodejs_frames.cjs');
 const { CALL, Platform, openOutputs, openRequests } = require('./nodejs_outgoing.cjs');
 const values = require('./nodejs_values.cjs');
@@ -25,8 +27,6 @@ const DESCRIPTOR = Number(process.argv[2]);
 // How long an export may take to be there, and how often it is looked for, in milliseconds.
 const EXPORT_PATIENCE = 10000;
 const EXPORT_LOOK = 20;
-// How long what an author has under way may go on after the order to stop, in milliseconds.
-const LINGER = 3000;
 // Events that are begun before the author's own sockets and timers get their turn.
 const AT_ONCE = 32;
 
@@ -141,6 +141,9 @@ let exportName = 'handler';
 let handler = null;
 
 function load({ folder, file, name }) {
+  watchIntervals();
+  // Node.js keeps what it has compiled where NODE_COMPILE_CACHE says, or below its folder for temporary files.
+  enableCompileCache?.();
   exportName = name;
   loadModule(path.join(folder, file)).then(awaitExport).catch(giveUp);
 }
@@ -180,6 +183,7 @@ async function initialise({ outputs, namespace }) {
   try {
     await exported()?.initContext?.(shared);
     isReady = true;
+    latestEnd = Date.now();
     send('R', null);
   } catch (error) {
     giveUp(error);
@@ -202,6 +206,8 @@ let isPlanned = false;
 let isReady = false;
 let isStopping = false;
 let isQuitting = false;
+let isLeaving = false;
+let latestEnd = 0;
 let begun = 0;
 
 function pump() {
@@ -277,6 +283,7 @@ function fail(call, error) {
 function end(call) {
   call.isDone = true;
   current = null;
+  latestEnd = Date.now();
   // The handler may be at work still: its turn ends first.
   if (!isPumping) queueMicrotask(pump);
 }
@@ -320,7 +327,8 @@ function stop() {
 }
 
 function leaveWhenDone() {
-  if (waiting.length || current) return;
+  if (waiting.length || current || isLeaving) return;
+  isLeaving = true;
   socket.unref();
-  setTimeout(() => exitWhenSent(0), LINGER).unref();
+  awaitSilence(latestEnd, () => exitWhenSent(0));
 }

@@ -252,6 +252,21 @@ def test_stop_lets_what_is_under_way_end(start: Start) -> None:
     assert "done afterwards" in processor.log
 
 
+def test_stop_waits_for_no_connection_that_is_silent(start: Start) -> None:
+    """Such as one to a broker, kept for the next event, with an interval for its heartbeats."""
+    processor = start("nodejs", **LATER)
+    assert processor.ask(body="connect").status == 200
+    time.sleep(1.1)
+    assert processor.stop() < 0.9
+
+
+def test_stop_waits_for_an_answer_that_is_under_way(start: Start) -> None:
+    processor = start("nodejs", **LATER)
+    assert processor.ask(body="fetch 0.6").body == b"answered"
+    assert 0.5 <= processor.stop() < 2.5
+    assert "done afterwards" in processor.log
+
+
 def write(folder: Path, **files: str) -> str:
     folder.mkdir(exist_ok=True)
     for name, text in files.items():
