@@ -20,7 +20,7 @@ from stack.bench.program import Program, run_command, run_program, time_line
 from stack.bench.rows import Figures, Rounds, Scale, order_rounds
 from stack.config.settings import FILE, Settings, load_settings
 from stack.config.trigger.base import QUORUM
-from stack.contract import BROKER_URL
+from stack.contract import BROKER_URL, NODEJS, PYTHON
 from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.docker.stack import Stack
@@ -41,6 +41,9 @@ def find_port() -> int:
 
 PROGRAMS = TEMPLATES / "bench"
 _LOCK = PROGRAMS / "requirements.lock"
+
+
+NODEJS_PROGRAMS = PROGRAMS / "nodejs"
 
 
 def make_references(folder: Path) -> Path:
@@ -155,15 +158,22 @@ Trigger = dict[str, Any]
 
 @dataclass(frozen=True)
 class FunctionSpec:
-    """What is deployed: a handler of templates/bench/handlers.py, its triggers, and the queue of its output `reply`."""
+    """What is deployed: a handler of the file `handlers`, its triggers, and the queue of its output `reply`."""
 
     handler: str
     triggers: Mapping[str, Trigger]
     reply: str = ""
+    runtime: str = PYTHON
+
+    @property
+    def folder(self) -> Path:
+        """Return where its handler is."""
+        return NODEJS_PROGRAMS if self.runtime == NODEJS else PROGRAMS
 
     def render(self) -> bytes:
         """Return processor.yaml."""
         spec: dict[str, Any] = {"handler": f"handlers:{self.handler}", "triggers": dict(self.triggers)}
+        spec["runtime"] = self.runtime
         spec["loggerSinks"] = [{"level": "warn"}]
         if self.reply:
             spec["outputs"] = {"reply": {"kind": "rabbit-mq", "queue": self.reply, "queueType": QUORUM}}
@@ -180,16 +190,21 @@ def http_trigger(port: int) -> Trigger:
     return {"kind": "http", "url": f":{port}", "numWorkers": 1}
 
 
+_PROCESSOR = ("-m", "stack.processor")
+
+
 @contextmanager
-def run_processor(env: BenchEnv, name: str, function: FunctionSpec, **environment: str) -> Iterator[Program]:
-    """Run a function for the length of the block, once it is ready."""
+def run_processor(
+    env: BenchEnv, name: str, function: FunctionSpec, entry: Sequence[str] = _PROCESSOR, **environment: str
+) -> Iterator[Program]:
+    """Run a function for the length of the block, once it is ready; `entry` is what Python is to run."""
     config = env.scratch / f"{name}.yaml"
     write_file(config, function.render())
     if function.reply:
         write_file(env.scratch / BROKER_URL, env.broker.amqp_url.encode(), _PRIVATE)
     health = find_port()
-    command = [sys.executable, "-m", "stack.processor", "--config", str(config), "--secrets", str(env.scratch)]
-    command += ["--folder", str(PROGRAMS), "--health-port", str(health)]
+    command = [sys.executable, *entry, "--config", str(config), "--secrets", str(env.scratch)]
+    command += ["--folder", str(function.folder), "--health-port", str(health)]
     command += ["--metrics-port", str(find_port())]
     paths = {"PYTHONPATH": str(PROGRAM)}
     with run_program(command, env.scratch / f"{name}.log", **paths, **environment) as program:

@@ -140,7 +140,7 @@ def open_amqp(env: BenchEnv, stack: ExitStack) -> Measurements:
         "pika": partial(_start_script, env, lambda: sys.executable, "pika_consumer.py"),
         "faststream": partial(_start_script, env, lambda: str(env.references), "faststream_consumer.py"),
     }
-    return {name: partial(_measure, env, start, env.scale.messages) for name, start in starts.items()}
+    return {name: partial(measure_events, env, start, env.scale.messages) for name, start in starts.items()}
 
 
 def open_workers(env: BenchEnv, stack: ExitStack) -> Measurements:
@@ -148,12 +148,13 @@ def open_workers(env: BenchEnv, stack: ExitStack) -> Measurements:
     turns = str(_count_turns())
     count = env.scale.messages // _SLOW_SHARE
     return {
-        name: partial(_measure, env, partial(_start_function, env, "work", workers, BENCH_TURNS=turns), count)
+        name: partial(measure_events, env, partial(_start_function, env, "work", workers, BENCH_TURNS=turns), count)
         for name, workers in {"two": 2, "one": 1}.items()
     }
 
 
-def _measure(env: BenchEnv, start: _Start, messages: int) -> Figures:
+def measure_events(env: BenchEnv, start: _Start, messages: int) -> Figures:
+    """Have messages wait, start a subject, and return how many of them it handles in a second."""
     url = env.broker.amqp_url
     count = Count(env.scratch / "count")
     with open_queue(url) as queue:

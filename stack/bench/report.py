@@ -8,6 +8,7 @@ from pathlib import Path
 from stack import console
 from stack.bench.environment import BenchEnv, OpenComparison, run_comparison
 from stack.bench.events import open_amqp, open_forward, open_mqtt, open_round_trip, open_workers
+from stack.bench.nodejs import open_nodejs_amqp, open_nodejs_http, open_nodejs_idle
 from stack.bench.requests import open_gateway, open_http, open_list, open_pages
 from stack.bench.rows import (
     COLUMNS,
@@ -30,6 +31,9 @@ from stack.state.workspace import make_folder, open_workspace
 
 _COMPARISONS: dict[str, OpenComparison] = {
     "amqp": open_amqp,
+    "nodejs-amqp": open_nodejs_amqp,
+    "nodejs-http": open_nodejs_http,
+    "nodejs-idle": open_nodejs_idle,
     "workers": open_workers,
     "http": open_http,
     "gateway": open_gateway,

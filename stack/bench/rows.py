@@ -51,6 +51,7 @@ QUICK = Scale(messages=20_000, seconds=1.0, rounds=2)
 _LIMIT = True
 _AMQP = "rabbit-mq events/s, one worker, empty handler, against"
 _HTTP = "HTTP requests/s, one worker, echo, 16 connections, against"
+_NODE_AMQP = "Node.js: rabbit-mq events/s, one worker, empty handler, against"
 _TRIP = "publish → handler → reply queue at 500/s, {}, against pika's SelectConnection"
 _MQTT = "MQTT QoS 1 events/s, one worker, {}, against paho"
 ROWS = (
@@ -81,6 +82,28 @@ ROWS = (
     Row(_MQTT.format("any other broker"), "events/s", "mqtt", "rate", "paho", 0.9, subject="session"),
     Row("memory of an idle function (PSS), against bare Python with pika", "MiB", "memory", "pss", "pika", 2.5, _LIMIT),
     Row("docker run to ready, against a bare container that imports pika", "s", "start", "time", "bare", 1.6, _LIMIT),
+    Row(f"{_NODE_AMQP} amqplib that acknowledges each", "events/s", "nodejs-amqp", "rate", "amqplib", 0.6),
+    Row(f"{_NODE_AMQP} one event per round trip", "events/s", "nodejs-amqp", "rate", "one-by-one", 1.5),
+    Row(
+        "Node.js: HTTP requests/s, one worker, echo, 16 connections, against node:http",
+        "requests/s",
+        "nodejs-http",
+        "rate",
+        "node",
+        0.5,
+    ),
+    Row(
+        "Node.js: memory of an idle function (PSS), against one in Python and a bare node",
+        "MiB",
+        "nodejs-idle",
+        "pss",
+        "both",
+        1.3,
+        _LIMIT,
+    ),
+    Row(
+        "Node.js: start to ready, against one in Python and node -e 0", "s", "nodejs-idle", "time", "both", 2.0, _LIMIT
+    ),
     Row("events/s of 1 ms of Python, 2 workers, against 1", "events/s", "workers", "rate", "one", 1.7, subject="two"),
     Row(
         "deploy-function after a change of a line, against docker by hand", "s", "deploy", "time", "docker", 2.5, _LIMIT

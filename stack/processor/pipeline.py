@@ -37,7 +37,7 @@ from stack.processor.threads import start_thread
 from stack.processor.worker_spec import WorkerSpec
 
 # Events that are sent ahead: as many as are this many seconds of work, at most so many, and so many bytes of bodies.
-_WORK, _MOST, _BYTES = 0.02, 64, 128 * 1024
+_WORK, MOST_AHEAD, _BYTES = 0.02, 64, 128 * 1024
 _LAST_NUMBER = 0xFFFFFFFF
 # How much of the mean time of an event the latest one is.
 _WEIGHT = 0.125
@@ -202,7 +202,7 @@ class Pipeline:
             else:
                 self._invoker.answer(entry.delivery, response)
             self._begin()
-        self._window = max(1, min(_MOST, int(_WORK / max(self._mean, 1e-9))))
+        self._window = max(1, min(MOST_AHEAD, int(_WORK / max(self._mean, 1e-9))))
         return True
 
     def _take_note(self, frame: Frame) -> None:
