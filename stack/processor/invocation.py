@@ -152,7 +152,7 @@ class Invoker:
         except BaseException as error:
             self.fail(delivery, error)
         else:
-            self._settle(delivery, response)
+            self.settle(delivery, response)
 
     def fail(self, delivery: Delivery, error: BaseException) -> None:
         """Tell a delivery that its event has failed; nothing of what the handler sent leaves."""
@@ -198,7 +198,7 @@ class Invoker:
             self._fail_batch(pairs, error)
         else:
             for (delivery, _), response in zip(pairs, responses, strict=True):
-                self._settle(delivery, response, sent)
+                self.settle(delivery, response, sent)
 
     async def handle_batch_async(self, deliveries: Sequence[Delivery]) -> None:
         """Do as `handle_batch`, with an async handler."""
@@ -267,7 +267,7 @@ class Invoker:
             self._outbox.discard()
             self._outbox = None
 
-    def _settle(self, delivery: Delivery, response: Response, sent: Outbox | None = None) -> None:
+    def settle(self, delivery: Delivery, response: Response, sent: Outbox | None = None) -> None:
         """Send what the handler sent, then tell the delivery; one that can wait is told when all has arrived."""
         if self._outputs is None and self._capture is None and self._reply is None and not response.is_failure:
             # The way of most events.
@@ -280,7 +280,7 @@ class Invoker:
             self._tell(ended)
 
     async def _settle_async(self, delivery: Delivery, response: Response, sent: Outbox | None = None) -> None:
-        """Do as `_settle`, and let the user's tasks go on meanwhile."""
+        """Do as `settle`, and let the user's tasks go on meanwhile."""
         ended = self._conclude(delivery, response, None, sent)
         if not self._hold(ended):
             await self._wait_for_async(ended.outbox)

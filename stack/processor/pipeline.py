@@ -19,6 +19,7 @@ from stack.processor.delivery import Delivery, DeliveryQueue, Lost, Source
 from stack.processor.invocation import Invoker
 from stack.processor.loop import LoopSharingQueue
 from stack.processor.output.commit import Wakeup
+from stack.processor.response import Response
 from stack.processor.runtime.process import (
     LOG,
     NOTES,
@@ -200,7 +201,10 @@ class Pipeline:
             except Exception as error:
                 self._invoker.fail(entry.delivery, error)
             else:
-                self._invoker.answer(entry.delivery, response)
+                if isinstance(response, Response):
+                    self._invoker.settle(entry.delivery, response)
+                else:
+                    self._invoker.answer(entry.delivery, response)
             self._begin()
         self._window = max(1, min(MOST_AHEAD, int(_WORK / max(self._mean, 1e-9))))
         return True

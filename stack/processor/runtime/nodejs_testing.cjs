@@ -110,7 +110,7 @@ function buildEvent({ body = '', content_type: contentType, ...given }) {
   const one = { ...DEFAULTS, ...given };
   const type = contentType ?? one.headers?.['Content-Type'] ?? (isBytes ? '' : JSON_TYPE);
   const method = one.method || (bytes.length ? 'POST' : 'GET');
-  const head = [type, one.fields, one.headers, one.id || randomUUID(), method, one.path, bytes.length];
+  const head = [one.id || randomUUID(), bytes.length, one.fields, one.headers, type, method, one.path];
   const time = one.timestamp ?? Date.now();
   const { kind, name } = one.trigger;
   return makeEvent([...head, time, one.topic, kind, name, one.type, one.type_version, one.url, one.version], bytes);
