@@ -70,6 +70,10 @@ class _Response:
         return False
 
 
+# What is among deliveries, and is none.
+_NOTICES = (Wakeup, Lost, _Response)
+
+
 class Pipeline:
     """Runs the events of one worker through the process of its handler."""
 
@@ -114,16 +118,16 @@ class Pipeline:
             item: Any = self._queue.get()
             if item is None:
                 is_open = False
-            elif isinstance(item, Wakeup | _Response | Lost):
-                item.claim()
-            elif not isinstance(item, list):
-                self._waiting.append(item)
-            elif item:
+            elif isinstance(item, list):
+                if not item:
+                    source.flush()
+                    return self._die()
                 if not self._take(item):
                     return 1
+            elif isinstance(item, _NOTICES):
+                item.claim()
             else:
-                source.flush()
-                return self._die()
+                self._waiting.append(item)
             self._fill()
             if self._queue.is_empty() or monotonic() - flushed > self._interval:
                 self._process.flush()

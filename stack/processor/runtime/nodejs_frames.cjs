@@ -24,39 +24,30 @@ function build(letter, head, body = NOTHING, number = 0) {
 
 /* Call `receive` with what each frame has that comes from a socket, and `pause` when there is no more for now. */
 function readFrames(socket, receive, pause) {
-  const parts = [];
+  let parts = [];
   let available = 0;
-  let prefix = null;
-
-  function take(count) {
-    let part = parts[0];
-    if (part.length < count) {
-      part = Buffer.concat(parts);
-      parts.length = 0;
-      parts.push(part);
-    }
-    available -= count;
-    if (part.length === count) parts.shift();
-    else parts[0] = part.subarray(count);
-    return part.subarray(0, count);
-  }
+  let needed = PREFIX_BYTES;
 
   socket.on('data', (chunk) => {
     parts.push(chunk);
     available += chunk.length;
-    for (;;) {
-      if (!prefix) {
-        if (available < PREFIX_BYTES) break;
-        const bytes = take(PREFIX_BYTES);
-        const [head, body, number] = [0, 4, 8].map((offset) => bytes.readUInt32BE(offset));
-        prefix = { head, body, number, letter: bytes.latin1Slice(12, 13) };
-      }
-      if (available < prefix.head + prefix.body) break;
-      const { head, body, number, letter } = prefix;
-      prefix = null;
-      const text = take(head).utf8Slice();
-      receive(letter, JSON.parse(text), body ? take(body) : Buffer.alloc(0), number);
+    if (available < needed) return;
+    const bytes = parts.length === 1 ? chunk : Buffer.concat(parts);
+    let start = 0;
+    needed = PREFIX_BYTES;
+    while (available - start >= needed) {
+      const head = start + PREFIX_BYTES;
+      const body = head + bytes.readUInt32BE(start);
+      const end = body + bytes.readUInt32BE(start + 4);
+      needed = end - start;
+      if (end > available) break;
+      const letter = String.fromCharCode(bytes[start + 12]);
+      receive(letter, JSON.parse(bytes.utf8Slice(head, body)), bytes.subarray(body, end), bytes.readUInt32BE(start + 8));
+      start = end;
+      needed = PREFIX_BYTES;
     }
+    available -= start;
+    parts = available ? [bytes.subarray(start)] : [];
     pause();
   });
 }

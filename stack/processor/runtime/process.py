@@ -33,7 +33,7 @@ from stack.processor.response import Response, encode_body
 from stack.processor.runtime.registry import ForeignError, HandlerError
 
 _PREFIX = struct.Struct("!IIIc")
-# Characters of a head, such as that of an answer without headers, up to which what it holds is remembered.
+# Bytes of a head, such as that of an answer without headers, up to which what it holds is remembered.
 _SHORT = 64
 # Bytes that are read at once, and bytes of events after which they are sent though more are about to follow.
 _PIECE, _ENOUGH = 1 << 18, 1 << 16
@@ -189,7 +189,7 @@ class HandlerProcess:
             body_start = start + _PREFIX.size + head_size
             if len(unread) < body_start + body_size:
                 break
-            head = unread[start + _PREFIX.size : body_start]
+            head = bytes(unread[start + _PREFIX.size : body_start])
             start = body_start + body_size
             yield _read_frame(letter, head, bytes(unread[body_start:start]), number)
         del unread[:start]
@@ -330,11 +330,10 @@ def _prepare(descriptor: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _read_frame(letter: bytes, head: bytearray, body: bytes, number: int) -> Frame:
+def _read_frame(letter: bytes, head: bytes, body: bytes, number: int) -> Frame:
     """Return a frame; where Python's JSON cannot read the head, one that says so in its place."""
     try:
-        text = head.decode()
-        return Frame(letter, _parse_again(text) if len(text) < _SHORT else json.loads(text), body, number)
+        return Frame(letter, _parse_again(head) if len(head) < _SHORT else json.loads(head), body, number)
     except (ValueError, RecursionError) as error:
         reason, name = f"what the handler says cannot be read: {error}", type(error).__name__
     if letter == LOG:
