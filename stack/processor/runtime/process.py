@@ -16,20 +16,16 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import Context
-from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from json.encoder import encode_basestring_ascii
-from math import isfinite
 from typing import Any, NamedTuple
 
 import nuclio_sdk
 from nuclio_sdk import Event
 
-from stack.contract import HTTP
 from stack.processor.configuration import LEVELS
-from stack.processor.event import to_text
 from stack.processor.logger import write_record
 from stack.processor.response import Response, encode_body
+from stack.processor.runtime.head import describe_event, encode
 from stack.processor.runtime.registry import ForeignError, HandlerError
 
 _PREFIX = struct.Struct("!IIIc")
@@ -40,11 +36,8 @@ _PIECE, _ENOUGH = 1 << 18, 1 << 16
 # Linux's option of prctl: the signal that a process gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
-# Kinds of triggers that events of Nuclio spell otherwise.
-_KINDS = {"rabbit-mq": "rabbitMq"}
 # The socket in the process. Node.js gives no descriptor as low as this to its children, which would hide its end.
 _DESCRIPTOR = 3
-_EPOCH, _MILLISECOND = datetime(1970, 1, 1), timedelta(milliseconds=1)
 # Answers of which nothing is to be checked.
 _PLAIN, _COMMON = frozenset(("text/plain", "application/json")), frozenset(range(200, 600))
 
@@ -113,7 +106,7 @@ class HandlerProcess:
 
     def write_response(self, head: Any, body: bytes) -> None:
         """Tell what became of a request."""
-        self._unsent.append(_pack(REQUEST, _encode(head), body))
+        self._unsent.append(_pack(REQUEST, encode(head), body))
         self.flush()
 
     def fileno(self) -> int:
@@ -131,9 +124,9 @@ class HandlerProcess:
         Its outcome will have the same number.
         """
         # The data of a CloudEvent may be an object.
-        body = event.body if isinstance(event.body, bytes) else _encode(event.body).encode()
+        body = event.body if isinstance(event.body, bytes) else encode(event.body).encode()
         size = len(body)
-        self._unsent.append(_pack(EVENT, _describe(event), body, number))
+        self._unsent.append(_pack(EVENT, describe_event(event), body, number))
         self._unsent_bytes += size
         if self._unsent_bytes > _ENOUGH:
             self.flush()
@@ -195,7 +188,7 @@ class HandlerProcess:
         del unread[:start]
 
     def _write(self, letter: bytes, head: Any) -> None:
-        self._unsent.append(_pack(letter, _encode(head), b""))
+        self._unsent.append(_pack(letter, encode(head), b""))
         self.flush()
 
     def _await(self, note: Callable[[Frame], None]) -> Any:
@@ -348,57 +341,4 @@ def _pack(letter: bytes, head: str, body: bytes, number: int = 0) -> bytes:
     return _PREFIX.pack(len(data), len(body), number, letter) + data + body
 
 
-def _describe(event: Event) -> str:
-    """Return the head of an event's frame: what the wrapper puts into the event, in this order."""
-    fields, headers, kind = event.fields, event.headers, event.trigger.kind
-    rest = _describe_rest(
-        event.content_type,
-        event.method,
-        event.path,
-        event.timestamp,
-        event.topic,
-        _KINDS.get(kind, kind),
-        event.trigger.name,
-        event.type,
-        event.type_version,
-        event.url,
-        event.version,
-    )
-    fields_text = _encode(fields) if fields or kind == HTTP else "null"
-    return f"[{_encode(event.id)},{event.size or 0},{fields_text},{_encode(headers) if headers else 'null'},{rest}]"
-
-
-@lru_cache(maxsize=256, typed=True)
-def _describe_rest(*values: Any) -> str:
-    """Return what many events have alike, in JSON without its brackets."""
-    times = [(one - _EPOCH) / _MILLISECOND if isinstance(one, datetime) else one for one in values]
-    return _encode(times)[1:-1]
-
-
-def _encode(value: Any) -> str:
-    if isinstance(value, str):
-        return encode_basestring_ascii(value)
-    try:
-        return _encode_strictly(value)
-    except (TypeError, ValueError):
-        return _encode_strictly(_clean(value))
-
-
-def _clean(value: Any) -> Any:
-    """Return a value with names that are text, and null for the numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {to_text(key) if isinstance(key, bytes) else str(key): _clean(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(one) for one in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
-
-
-def _simplify(value: Any) -> Any:
-    """Return what JSON can say in the place of what it cannot, such as types of AMQP's headers."""
-    if isinstance(value, bytes | bytearray):
-        return value.decode(errors="replace")
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-_encode_strictly = json.JSONEncoder(separators=(",", ":"), default=_simplify, allow_nan=False).encode
 _parse_again = lru_cache(maxsize=64)(json.loads)
