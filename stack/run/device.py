@@ -55,7 +55,7 @@ def _explain_unheard(unheard: Sequence[Reading], protocol: str) -> None:
     if unheard:
         raise BrokerError(
             f"{count_readings(len(unheard))} reached no queue: no function is listening; deploy one: "
-            f"`invoke deploy-function {protocol}consume`."
+            f"`invoke deploy-function {protocol}consume`. Where one is, `invoke status` tells of misspelt keys."
         )
 
 
