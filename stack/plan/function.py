@@ -195,17 +195,19 @@ def _find_handler(function: Function) -> str:
     spec = function.config.spec
     if not function.is_fetched or runs_as_is(function):
         return spec.handler or "main:handler"
-    suffix = find_runtime(spec.runtime).files.suffix
-    modules = [path for path in (file.path for file in function.files) if path.endswith(suffix)]
+    files = find_runtime(spec.runtime).files
+    modules = [path for path in (file.path for file in function.files) if path.endswith(files.suffixes)]
     if spec.build.function_source_code:
         return spec.handler or "main:handler"
     if spec.handler:
         _require_module(function, spec.handler, modules)
         return spec.handler
-    top = [posixpath.splitext(path)[0] for path in modules if "/" not in path]
+    top = [posixpath.splitext(path)[0] for path in modules if "/" not in path and not path.startswith(files.tests)]
     candidates = [name for name in ("main", function.name) if name in top] or (top if len(top) == 1 else [])
     if not candidates:
-        raise ConfigError([f"{function.document}: spec.handler: is required, such as main:handler for main{suffix}"])
+        raise ConfigError(
+            [f"{function.document}: spec.handler: is required, such as main:handler for main{files.suffix}"]
+        )
     return f"{candidates[0]}:handler"
 
 

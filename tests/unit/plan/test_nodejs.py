@@ -15,6 +15,7 @@ from stack.plan.base_image import lay_base_image
 from stack.plan.broker import GUEST_CREDENTIALS
 from stack.plan.dockerfile import render_package
 from stack.plan.function import FunctionPlan, plan_function
+from stack.plan.function_check import find_source
 from stack.plan.hints import advise, advise_start, explain
 from stack.plan.image import Archive, BaseImages, RuntimeVersion
 from stack.plan.render import Inputs, supplier_image
@@ -54,6 +55,22 @@ def test_file_of_a_handler(handler: str, file: str) -> None:
     assert parse_model(FunctionConfig, document, "function.yaml").spec.handler == handler
     expected = "handler.js" if handler == "handler" else file
     assert NODEJS.list_sources(handler)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "handler", "found"),
+    [
+        (["main.mjs"], "main:handler", "main.mjs"),
+        (["main.mjs", "test.js"], "", "main.mjs"),
+        (["read.cjs", "read.test.js", "test.js"], "read:handler", "read.cjs"),
+        (["read.js", "test.js"], "", "read.js"),
+        (["lib/index.js"], "lib:handler", "lib/index.js"),
+    ],
+)
+def test_file_of_a_handler_is_found(tmp_path: Path, files: list[str], handler: str, found: str) -> None:
+    document = f"spec: {{runtime: nodejs, handler: '{handler}'}}"
+    contents = {file.replace("/", "_IN_"): "exports.handler = 1" for file in files}
+    assert find_source(load(tmp_path / "reads", **{"function.yaml": document, **contents})) == found
 
 
 @pytest.mark.parametrize("handler", ["a:b:c", "../x:handler", "lib/../../x:handler", "/main:handler", "a b:handler"])
