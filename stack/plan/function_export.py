@@ -80,7 +80,7 @@ def plan_export(plan: FunctionPlan, files: Mapping[str, File]) -> Exported:
         FunctionError: the other files are too large for a command.
     """
     config = write_compact(plan.function.config)
-    handler = {"handler": plan.handler} if plan.handler else {}
+    handler = {"handler": _name_handler(plan, _find_source(plan, files))} if plan.handler else {}
     spec = {**config.get("spec", {}), **handler, "runtime": plan.spec.runtime}
     if build := _join_build(plan, spec.get("build", {}), files):
         spec["build"] = build
@@ -93,6 +93,16 @@ def plan_export(plan: FunctionPlan, files: Mapping[str, File]) -> Exported:
     return Exported(
         document, (*_leave_out_secrets(spec), *_name_secrets(plan), *_name_outputs(plan), *_name_shared(plan))
     )
+
+
+def _find_source(plan: FunctionPlan, files: Mapping[str, File]) -> str:
+    return next((path for path in plan.runtime.list_sources(plan.handler) if path in files), "")
+
+
+def _name_handler(plan: FunctionPlan, source: str) -> str:
+    """Return the handler, with the suffix of its source where that is another than the file of an inline one has."""
+    is_other = posixpath.splitext(source)[1] in plan.runtime.files.other_suffixes
+    return f"{source}:{plan.handler.rpartition(':')[2]}" if is_other else plan.handler
 
 
 def _name_outputs(plan: FunctionPlan) -> Iterator[str]:
@@ -112,7 +122,7 @@ def _is_elsewhere(function: Function) -> bool:
 
 
 def _join_build(plan: FunctionPlan, build: dict[str, Any], files: Mapping[str, File]) -> dict[str, Any]:
-    source = next((path for path in plan.runtime.list_sources(plan.handler) if path in files), "")
+    source = _find_source(plan, files)
     if source:
         code = base64.b64encode(files[source].content).decode()
         build = {**build, "functionSourceCode": code, "codeEntryType": "sourceCode"}

@@ -194,7 +194,7 @@ def _choose_handler(spec: dict[str, Any], source: bytes, others: Iterable[str], 
     named = find_handler(source.decode(errors="replace"), runtime.name)
     # A block counts in a file of the top folder that is no test, and is certain to be found only if there is no other.
     is_hidden = "/" in runtime.list_sources(named)[0] or runtime.list_sources(named)[0].startswith(runtime.files.tests)
-    if not named or is_hidden or any(path.endswith(runtime.files.suffix) for path in others):
+    if not named or is_hidden or any(path.endswith(runtime.files.suffixes) for path in others):
         spec["handler"] = named or DEFAULT_HANDLER
     return named or DEFAULT_HANDLER
 

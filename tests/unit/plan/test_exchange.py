@@ -1,6 +1,7 @@
 """Functions from Nuclio and for it."""
 
 import base64
+import json
 import random
 from typing import Any
 
@@ -69,6 +70,14 @@ spec:
   eventTimeout: ""
 status: {{state: ready, httpPort: 49153}}
 """
+
+
+def test_export_names_the_suffix_of_a_module() -> None:
+    document = {"metadata": {"name": "a"}, "spec": {"runtime": "nodejs", "handler": "main:read"}}
+    files = {"function.yaml": File(json.dumps(document).encode()), "main.mjs": File(b"export const read = 1;")}
+    exported = give(Imported("a", files, ()))
+    assert exported.document["spec"]["handler"] == "main.mjs:read"
+    assert take(yaml.safe_dump(exported.document)).files["main.mjs"].content == files["main.mjs"].content
 
 
 def test_packages_of_nodejs_are_installed_where_nuclio_runs_it() -> None:
