@@ -16,9 +16,6 @@ NODEJS = "scaffold-nodejs"
 TOPICS = {f"alerts/{name}" for name in (NAMES["mqtt"], NODEJS)}
 
 
-SHARED = {"main.py": "import plant\n", "main.js": "require('plant');\n"}
-
-
 @pytest.fixture
 def deployed(fresh_workspace: Workspace) -> Workspace:
     """All four in one workspace, and that of MQTT in Node.js too."""
@@ -83,10 +80,12 @@ def _share(workspace: Workspace) -> None:
     shared.mkdir(parents=True)
     for name in ("__init__.py", "index.js"):
         (shared / name).touch()
-    for function in (NAMES["http"], NODEJS):
-        for name, line in SHARED.items():
-            if (path := workspace.root / "functions" / function / name).is_file():
-                path.write_text(line + path.read_text())
+    functions = workspace.root / "functions"
+    python, script = functions / NAMES["http"] / "main.py", functions / NODEJS / "main.js"
+    python.write_text(f"import plant\n{python.read_text()}")
+    text = script.read_text().replace("exports.handler =", "export const handler =")
+    # As an ECMAScript module.
+    script.rename(script.with_suffix(".mjs")).write_text(f"import 'plant';\n{text}")
 
 
 def _log(workspace: Workspace, name: str) -> str:
