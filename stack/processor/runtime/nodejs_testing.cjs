@@ -45,11 +45,12 @@ async function invoke(main, event = {}, options = {}) {
   const call = typeof main === 'function' ? main : main[handler];
   if (typeof call !== 'function') throw new TypeError(`the module has no function ${handler}; it has ${list(main)}`);
   const state = (context ?? (await prepare(main)))[STATE];
+  if (!state) throw new TypeError('context should be one of openContext()');
   const collected = { messages: [], logs: [] };
   Object.assign(state, { collected, responses });
-  const { value, error } = await run(call, state, buildEvent(event), timeout);
-  if (error !== undefined && raises) throw error;
-  return describeResult(error === undefined ? answer(value) : fail(error), collected);
+  const { value, error, hasFailed } = await run(call, state, buildEvent(event), timeout);
+  if (hasFailed && raises) throw error;
+  return describeResult(hasFailed ? fail(error) : answer(value), collected);
 }
 
 /** Return a context like a worker's, with `userData` for what stands in for connections. */
@@ -84,7 +85,7 @@ async function prepare(main) {
 function run(call, state, event, timeout) {
   return new Promise((resolve) => {
     const late = new Error(`the handler did not call context.callback within ${timeout} ms`);
-    const timer = setTimeout(() => resolve({ error: late }), timeout);
+    const timer = setTimeout(() => resolve({ error: late, hasFailed: true }), timeout);
     const settle = (outcome) => {
       clearTimeout(timer);
       resolve(outcome);
@@ -92,9 +93,9 @@ function run(call, state, event, timeout) {
     // Only the first callback counts.
     state.context.callback = (value) => settle({ value });
     try {
-      Promise.resolve(call(state.context, event)).catch((error) => settle({ error }));
+      Promise.resolve(call(state.context, event)).catch((error) => settle({ error, hasFailed: true }));
     } catch (error) {
-      settle({ error });
+      settle({ error, hasFailed: true });
     }
   });
 }

@@ -78,5 +78,7 @@ test('an event that fails is a 500, and sends nothing', async () => {
     assert.deepEqual(outputs.alerts, []);
     await assert.rejects(invoke(handler, {}, { raises: true }), /some error/);
   }
+  assert.equal((await invoke(() => Promise.reject())).status_code, 500);
+  await assert.rejects(invoke(throws, {}, { context: {} }), /openContext/);
   await assert.rejects(invoke(() => undefined, {}, { raises: true, timeout: 10 }), /did not call context.callback/);
 });
