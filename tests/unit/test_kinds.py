@@ -16,7 +16,19 @@ from stack.state.workspace import PROGRAM
 # What the kinds of a floor share.
 SHARED = {"__init__", "base", "broker", "kind", "registry"}
 # What kinds of outputs share, on whichever floor.
-SHARED_OUTPUT = {"__init__", "base", "kind", "registry", "commit", "message", "outbox", "publisher", "sender", "target"}
+SHARED_OUTPUT = {
+    "__init__",
+    "base",
+    "kind",
+    "registry",
+    "commit",
+    "message",
+    "outbox",
+    "publisher",
+    "retained",
+    "sender",
+    "target",
+}
 
 
 @pytest.mark.parametrize("floor", ["config", "plan", "processor"])
@@ -54,7 +66,7 @@ def test_a_new_kind_goes_through_every_floor() -> None:
 @pytest.mark.parametrize("floor", ["plan", "processor"])
 def test_each_runtime_has_its_module_on_each_side(floor: str) -> None:
     modules = {path.stem for path in (PROGRAM / "stack" / floor / "runtime").glob("*.py")}
-    assert modules - {"__init__", "process", "registry", "runtime"} == set(RUNTIMES)
+    assert modules - {"__init__", "head", "process", "registry", "runtime"} == set(RUNTIMES)
     assert list(FILES) == list(RUNTIMES)
 
 
