@@ -52,6 +52,19 @@ def find_key_hints(function: Triggered, publishers: Sequence[Publisher]) -> Iter
                 )
 
 
+def find_unrouted(function: Triggered, unrouted: Mapping[str, int]) -> Iterator[str]:
+    """Yield a sentence for each trigger whose exchange got messages of which none came to any queue."""
+    for name, bound in find_queues(function).items():
+        count = 0 if function.triggers[name].disabled else unrouted.get(bound.exchange, 0)
+        # What MQTT clients publish for others is no concern of a function's.
+        if count and bound.exchange != MQTT_EXCHANGE:
+            came = "1 message came" if count == 1 else f"{count} messages came"
+            yield (
+                f"spec.triggers.{name}: {came} to {bound.exchange} so far, and none had a routing key that a queue is "
+                f"bound to; this one is bound to {', '.join(bound.topics) or 'none'}"
+            )
+
+
 def _list_published(exchange: str, publishers: Sequence[Publisher]) -> Iterator[tuple[str, str]]:
     """Yield the keys that an exchange gets, and from what; a part that is filled in later is a wildcard."""
     if exchange in _CLIENT:

@@ -97,6 +97,18 @@ class Broker:
         found = self.request("GET", "/api/queues?disable_stats=true&enable_queue_totals=true")
         return {str(queue["name"]): int(queue.get("messages", 0)) for queue in found}
 
+    def unrouted(self) -> dict[str, int]:
+        """Return how many messages came to each exchange that none has left for a queue, since the broker started.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        found = self.request(
+            "GET", "/api/exchanges/%2F?columns=name,message_stats.publish_in,message_stats.publish_out"
+        )
+        counts = {str(one["name"]): one.get("message_stats") or {} for one in found}
+        return {name: int(one.get("publish_in", 0)) for name, one in counts.items() if not one.get("publish_out")}
+
     def depths(self) -> dict[str, Depth]:
         """Return how full each queue is, and how fast it fills.
 

@@ -13,15 +13,17 @@ from stack.docker.container import Container, ask
 from stack.docker.container import find_url as find_container_url
 from stack.docker.engine import Engine
 from stack.docker.stack import Stack, describe_age, find_age, open_stack, warn_refused
+from stack.errors import BrokerError
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import count_dead_letters
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import find_url
-from stack.plan.key_hint import find_key_hints
+from stack.plan.key_hint import find_key_hints, find_unrouted
 from stack.plan.render import DASHBOARD_PORT
 from stack.plan.runtime.registry import explain_version
 from stack.plan.trouble import Handling, Trouble, find_handling_troubles
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
+from stack.rabbitmq.management import find_broker
 from stack.run.function_snapshot import load_publishers
 
 # The broker's ports, and the service that publishes each.
@@ -76,7 +78,7 @@ def print_status(*, as_json: bool) -> None:
     if as_json:
         times = stack.engine.image_times(one.image for one in containers)
         told = [_describe(one, figures.get(one.id), urls, stack.notes) for one in containers]
-        more = _find_hints(stack)
+        more = _find_hints(stack, broker)
         dated = [document | _date(one, times) for document, one in zip(told, containers, strict=True)]
         documents = [document | more.get(one.function, {}) for document, one in zip(dated, containers, strict=True)]
         console.show_json([one | _describe_messages(one, broker, dead) for one in documents])
@@ -88,27 +90,36 @@ def print_status(*, as_json: bool) -> None:
     else:
         console.say("Nothing runs. `invoke up` starts the stack.")
     if not as_json:
-        _print_notes(stack)
+        _print_notes(stack, broker)
     if containers and not any(one.service == SERVICE for one in containers):
         console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
 
 
-def _print_notes(stack: Stack) -> None:
+def _print_notes(stack: Stack, broker: BrokerSurvey) -> None:
     """Tell what is to be known of functions besides how they are."""
     warn_refused(stack)
-    for name, found in _find_hints(stack).items():
+    for name, found in _find_hints(stack, broker).items():
         for hint in found["hints"]:
             console.warn(f"{name}: {hint}.")
     for name, text in stack.notes.items():
         console.note(f"{name} {text}.")
 
 
-def _find_hints(stack: Stack) -> dict[str, dict[str, list[str]]]:
+def _find_hints(stack: Stack, broker: BrokerSurvey) -> dict[str, dict[str, list[str]]]:
     """Return what is to be told of the keys that functions bind, by the name of each of which there is something."""
     publishers = tuple(load_publishers(stack.workspace))
     plans = (one.plan(stack.settings) for one in stack.deployments.values())
-    found = {plan.name: list(find_key_hints(plan, publishers)) for plan in plans}
+    unrouted = _fetch_unrouted(stack, broker)
+    found = {plan.name: [*find_key_hints(plan, publishers), *find_unrouted(plan, unrouted)] for plan in plans}
     return {name: {"hints": hints} for name, hints in found.items() if hints}
+
+
+def _fetch_unrouted(stack: Stack, broker: BrokerSurvey) -> dict[str, int]:
+    """Return how many messages came to exchanges that none has left, if the broker has answered before."""
+    try:
+        return find_broker(stack).unrouted() if broker.messages else {}
+    except BrokerError:
+        return {}
 
 
 def _date(container: Container, times: Mapping[str, datetime]) -> dict[str, str]:

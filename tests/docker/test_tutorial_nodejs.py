@@ -45,7 +45,10 @@ def check_import(workspace: Workspace) -> None:
         told = workspace.invoke("import-function", str(TUTORIAL / f"{name}.yaml"), "--broker").stderr
         assert "amqp://…@172.16.15.52:5672 is now process.env.BROKER_URL" in told
     assert HINT in workspace.invoke("deploy-function", "--all", timeout=280).stderr
+    assert fetch(workspace.url("amqpevent")) == (200, "send 20")
+    unheard = "1 message came to iot/sensors so far, and none had a routing key that a queue is bound to"
     assert HINT in workspace.invoke("status").stderr
+    wait_until(lambda: unheard in workspace.invoke("status").stderr, seconds=30)
     path = workspace.root / "functions" / "amqpconsume" / "function.yaml"
     assert "- temeprature\n" in path.read_text()
     path.write_text(path.read_text().replace("- temeprature\n", "- temperature\n"))

@@ -121,6 +121,8 @@ def test_the_stacks_own_broker_and_a_variable_of_another_meaning_stay() -> None:
     other = "connect('amqp://10.0.0.1')\n"
     text, _, notes = rewrite("main.js", other, {"env": [{"name": "BROKER_URL", "value": "mine"}]})
     assert (text, len(notes)) == (other, 1)
+    text, spec, _ = rewrite("main.js", other, {"env": [BROKER]})
+    assert (text, spec) == ("connect(process.env.BROKER_URL)\n", {"env": [BROKER]})
 
 
 def test_variables_and_other_files() -> None:

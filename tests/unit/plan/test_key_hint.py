@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stack.plan.key_hint import Publisher, find_key_hints
+from stack.plan.key_hint import Publisher, find_key_hints, find_unrouted
 from tests.unit.plan.samples import make_plan
 
 EVENT = "ch.publish('iot/sensors', 'temperature', body)"
@@ -39,6 +39,7 @@ def test_a_key_that_is_published_too_is_not_told() -> None:
     both = "ch.publish('iot/sensors', 'temperature'); ch.publish('iot/sensors', 'temperatures')"
     assert hints(bind("temperatures"), both) == []
     assert hints(bind("temperatures")) != []
+    assert hints(bind("oven.#", exchange="e"), "publish('e', 'ovens.1'); publish('e', 'oven.1.top')") == []
 
 
 def test_another_exchange_says_nothing() -> None:
@@ -65,6 +66,19 @@ def test_topics_of_mqtt() -> None:
     assert "the topic plant/+/temprature; amq.topic gets plant/+/temperature from other" in hint
     assert hints(triggers, "import paho.mqtt\nTOPIC = 'plant/oven/temperature'\n") != []
     assert hints(triggers, "TOPIC = 'plant/oven/temperature'\n") == []
+    triggers["in"]["attributes"]["subscriptions"][0]["topic"] = "temprature"
+    assert hints(triggers, "import paho.mqtt\nNAME = 'temperature'\n") == []
+
+
+def test_messages_that_no_queue_gets_are_told() -> None:
+    plan = make_plan(triggers=bind("kitchen", "hall"))
+    assert list(find_unrouted(plan, {"iot/sensors": 2, "amq.topic": 3})) == [
+        "spec.triggers.in: 2 messages came to iot/sensors so far, and none had a routing key that a queue is bound to; "
+        "this one is bound to kitchen, hall"
+    ]
+    assert list(find_unrouted(plan, {"iot/sensors": 0, "other": 1})) == []
+    topic = {"in": {"kind": "mqtt", "attributes": {"subscriptions": [{"topic": "a"}]}}}
+    assert list(find_unrouted(make_plan(triggers=topic), {"amq.topic": 3})) == []
 
 
 def test_a_trigger_that_is_off_is_not_told() -> None:
