@@ -195,7 +195,7 @@ class Build(NuclioDocument):
         try:
             _decode(value)
         except ValueError as error:
-            text = "should be Python source in base64; encode it, or put the text in a file beside function.yaml"
+            text = "should be source in base64; encode it, or put the text in a file beside function.yaml"
             raise ValueError(f"{text} ({error})") from error
         return value
 

@@ -247,9 +247,9 @@ def test_unknown_key_names_the_nearest(key: str, hint: str) -> None:
         ({"metadata": {"name": "a\n"}}, "metadata.name: should be at most 63 letters, digits, "),
         ({"spec": {"handler": "main:handler\n"}}, "spec.handler: should be module:function, such as main:handler"),
         ({"metadata": {"name": "dashboard"}}, "metadata.name: 'dashboard' is reserved; choose another name"),
-        ({"spec": {"build": {"functionSourceCode": "a"}}}, "spec.build.functionSourceCode: should be Python source in"),
+        ({"spec": {"build": {"functionSourceCode": "a"}}}, "spec.build.functionSourceCode: should be source in"),
         *(
-            (build(functionSourceCode=text), "spec.build.functionSourceCode: should be Python source in base64; encode")
+            (build(functionSourceCode=text), "spec.build.functionSourceCode: should be source in base64; encode")
             for text in ("def handler(context, event): pass", "YQ", "Y Q==", "YQ==YQ==", "ä")
         ),
         (build(codeEntryType="svn"), "spec.build.codeEntryType: should be one of sourceCode, image, archive, git"),
