@@ -17,10 +17,13 @@ from tests.process.processor.running import FUNCTIONS, run_processor, wait_for
 
 SOURCE = """\
 const amqp = require('amqplib');
+const moment = require('moment');
 const pad = require('left-pad');
 
 exports.handler = (context, event) => {
-  context.callback({ amqp: typeof amqp.connect, padded: pad(event.body.toString(), 5), node: process.version });
+  const { word, day } = JSON.parse(event.body);
+  const parsed = { padded: pad(word, 5), year: moment(day).year() };
+  context.callback({ amqp: typeof amqp.connect, ...parsed, node: process.version });
 };
 
 // @nuclio.configure
@@ -31,6 +34,7 @@ exports.handler = (context, event) => {
 //     build:
 //       commands:
 //         - npm install amqplib@0.10.9
+//         - npm install -g moment@2.30.1
 """
 PACKAGE = {"name": "padded", "version": "1.0.0", "dependencies": {"left-pad": "1.3.0"}}
 LOCK = {
@@ -63,10 +67,10 @@ def test_packages_of_the_build_and_of_the_function(workspace: Workspace) -> None
     (folder / "node_modules").mkdir()
     (folder / "node_modules" / "left-pad.js").write_text("throw new Error('of this machine');\n")
     told = workspace.invoke("deploy-function", "noded", timeout=280)
-    request = urllib.request.Request(workspace.url("noded"), b"abc")
+    request = urllib.request.Request(workspace.url("noded"), b'{"word": "abc", "day": "2017-05-30"}')
     with urllib.request.urlopen(request, timeout=20) as answer:
         seen = json.load(answer)
-    assert (seen["amqp"], seen["padded"]) == ("function", "  abc")
+    assert (seen["amqp"], seen["padded"], seen["year"]) == ("function", "  abc", 2017)
     version = seen["node"].removeprefix("v").partition(".")[0]
     sentence = f"asks for Node.js 22 and runs on Node.js {version}"
     assert (sentence in told.stderr) == (version != "22")
