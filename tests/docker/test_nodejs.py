@@ -2,18 +2,28 @@
 
 import json
 import re
+import socket
+import subprocess
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import pika
 import pytest
 
-from tests.docker.workspace import Broker, Workspace
+from stack.config.settings import ImageSource, Settings
+from stack.plan.account import Accounts
+from stack.plan.broker import GUEST_CREDENTIALS
+from stack.plan.image import Archive, BaseImages
+from stack.plan.render import Inputs, render_images
+from tests.docker.workspace import Broker, Workspace, run_docker
 from tests.process.processor.running import FUNCTIONS, run_processor, wait_for
+from tests.unit.plan.samples import KEY
 
 SOURCE = """\
 const amqp = require('amqplib');
@@ -35,6 +45,7 @@ exports.handler = (context, event) => {
 //       commands:
 //         - npm install amqplib@0.10.9
 //         - npm install -g moment@2.30.1
+//         - 'npm view moment@2.30.1 version --prefer-online # UNIQUE'
 """
 PACKAGE = {"name": "padded", "version": "1.0.0", "dependencies": {"left-pad": "1.3.0"}}
 LOCK = {
@@ -55,18 +66,58 @@ LOCK = {
 }
 
 
-def test_packages_of_the_build_and_of_the_function(workspace: Workspace) -> None:
-    """Commands run at / before the code is there, and the lock file of package.json counts."""
+def relay(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+
+
+@contextmanager
+def open_proxy() -> Iterator[tuple[str, list[str]]]:
+    """Run a proxy that containers of builds reach; yield its address, and whom it was asked for."""
+    address = run_docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").stdout
+    asked: list[str] = []
+
+    class Proxy(BaseRequestHandler):
+        def handle(self) -> None:
+            request = b""
+            while not request.endswith(b"\r\n\r\n"):
+                request += self.request.recv(1)
+            asked.append(request.split()[1].decode())
+            host, _, port = asked[-1].partition(":")
+            with socket.create_connection((host, int(port)), 20) as peer:
+                self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                Thread(target=relay, args=(peer, self.request), daemon=True).start()
+                relay(self.request, peer)
+
+    with ThreadingTCPServer((address.strip(), 0), Proxy) as server:
+        server.daemon_threads = True
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://{address.strip()}:{server.server_address[1]}", asked
+        server.shutdown()
+        thread.join()
+
+
+def test_packages_of_the_build_and_of_the_function(workspace: Workspace, tmp_path: Path) -> None:
+    """Commands run at / before the code is there, behind a proxy; the lock file of package.json counts."""
     folder = workspace.write_function(
         "noded",
         "",
         "spec: {runtime: 'nodejs:22'}\n",
-        {"main.js": SOURCE, "package.json": json.dumps(PACKAGE), "package-lock.json": json.dumps(LOCK)},
+        {
+            "main.js": SOURCE.replace("UNIQUE", uuid4().hex),
+            "package.json": json.dumps(PACKAGE),
+            "package-lock.json": json.dumps(LOCK),
+        },
     )
     (folder / "main.py").unlink()
     (folder / "node_modules").mkdir()
     (folder / "node_modules" / "left-pad.js").write_text("throw new Error('of this machine');\n")
-    told = workspace.invoke("deploy-function", "noded", timeout=280)
+    with open_proxy() as (proxy, asked):
+        environment = {"HTTPS_PROXY": proxy, "NO_PROXY": "127.0.0.1,localhost"}
+        told = workspace.invoke("deploy-function", "noded", timeout=280, env=environment)
+    assert set(asked) == {"registry.npmjs.org:443"}
     request = urllib.request.Request(workspace.url("noded"), b'{"word": "abc", "day": "2017-05-30"}')
     with urllib.request.urlopen(request, timeout=20) as answer:
         seen = json.load(answer)
@@ -74,7 +125,35 @@ def test_packages_of_the_build_and_of_the_function(workspace: Workspace) -> None
     version = seen["node"].removeprefix("v").partition(".")[0]
     sentence = f"asks for Node.js 22 and runs on Node.js {version}"
     assert (sentence in told.stderr) == (version != "22")
+    check_recipe_of_a_registry(workspace.inspect("function-noded")["Config"]["Image"], tmp_path)
     workspace.invoke("delete-function", "noded", "--yes")
+
+
+def check_recipe_of_a_registry(image: str, folder: Path) -> None:
+    """Build the image that functions share as where images are pulled: node is where the registry's has it."""
+    inputs = Inputs(Settings(), BaseImages(ImageSource.REGISTRY, Archive("", ())), Accounts(KEY, GUEST_CREDENTIALS))
+    (folder / "Dockerfile").write_bytes(render_images(inputs)["images/nodejs/Dockerfile"])
+    names = {name: f"tidegate-test-{name}:{uuid4().hex[:8]}" for name in ("bare", "node", "both")}
+    move = "cp -L $(command -v node) /usr/local/bin/moved && rm -f /usr/bin/node /usr/bin/nodejs"
+    remove = "rm -rf /usr/local/lib/node_modules /usr/local/bin/np?"
+    for name, command in {
+        "node": "mv /usr/local/bin/moved /usr/local/bin/node",
+        "bare": f"{remove} /usr/local/bin/moved",
+    }.items():
+        recipe = f"FROM {image}\nUSER root\nRUN {move} && {command}\n"
+        subprocess.run(
+            ["docker", "build", "--quiet", "--tag", names[name], "-"],
+            input=recipe,
+            text=True,
+            check=True,
+            capture_output=True,
+        )
+    arguments = ["--build-arg", f"BASE={names['bare']}", "--build-arg", f"NODE={names['node']}"]
+    run_docker("build", "--quiet", *arguments, "--tag", names["both"], str(folder))
+    command = "cd /tmp && node -p 1+1 && npm root -g && npx --version && id -un"
+    said = run_docker("run", "--rm", "--entrypoint", "sh", names["both"], "-c", command).stdout.split()
+    run_docker("image", "rm", *names.values())
+    assert (said[:2], said[3]) == (["2", "/usr/local/lib/node_modules"], "nuclio")
 
 
 @pytest.fixture
