@@ -61,7 +61,9 @@ def test_outputs_are_known_with_parts_that_are_filled_in() -> None:
 
 
 def test_topics_of_mqtt() -> None:
-    triggers = {"in": {"kind": "mqtt", "attributes": {"subscriptions": [{"topic": "plant/+/temprature"}]}}}
+    triggers: dict[str, Any] = {
+        "in": {"kind": "mqtt", "attributes": {"subscriptions": [{"topic": "plant/+/temprature"}]}}
+    }
     (hint,) = hints(triggers, outputs={"out": {"kind": "mqtt", "topic": "plant/{id}/temperature"}})
     assert "the topic plant/+/temprature; amq.topic gets plant/+/temperature from other" in hint
     assert hints(triggers, "import paho.mqtt\nTOPIC = 'plant/oven/temperature'\n") != []
