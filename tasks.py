@@ -5,6 +5,7 @@ from invoke import Context, Exit
 from stack.cli import build_namespace, verb
 from stack.demo.tasks import client, demo, logger
 from stack.dev.tasks import developers
+from stack.run.data_tasks import data, readings
 from stack.run.message_tasks import dead_letters, publish, watch
 
 _NAME = {"name": "the function's name"}
@@ -393,6 +394,7 @@ namespace = build_namespace(
             secret,
         ),
         "Messages": (demo, client, logger, publish, watch, dead_letters),
+        "Readings": (readings, data),
     },
     developers,
     aliases=("bench", "docs", "lint", "test"),

@@ -36,6 +36,9 @@ RUNTIMES = (PYTHON, NODEJS)
 # key, as hexadecimal text, that the copies of failed messages are signed with.
 BROKER_URL, BROKER_MQTT_URL, SIGNATURE_KEY = "broker.url", "broker.mqtt", "broker.signature-key"
 
+# The file of the store's URL among the secrets, and the variable with the recorder's rules as JSON.
+STORE_URL, RULES_VARIABLE = "data.url", "TIDEGATE_KEEP"
+
 # What follows a queue's name in those of its dead letters, and of its messages that are tried again after a delay.
 DEAD, RETRY = ".dead", ".retry."
 

@@ -7,6 +7,7 @@ StackError
 ├── EngineError      Docker is missing, too old, not permitted, or refused a command
 │   └── BuildError   an image could not be built; carries the last lines of the log
 ├── BrokerError      RabbitMQ cannot be reached or refused
+├── DataError        the store of readings cannot be reached, or cannot answer
 ├── FunctionError    a function is unknown or does not come up
 ├── ConflictError    something is there already, or is not as anyone who wants to change it has seen it
 ├── DeclinedError    somebody was asked, and said no
@@ -51,6 +52,10 @@ class BuildError(EngineError):
 
 class BrokerError(StackError):
     """RabbitMQ cannot be reached or refused what was asked."""
+
+
+class DataError(StackError):
+    """The store of readings cannot be reached, or cannot answer what was asked."""
 
 
 class FunctionError(StackError):

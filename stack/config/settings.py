@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from stack.config.data import Data
 from stack.config.document import Document, parse_model
 from stack.config.value import Duration, check_memory, memory_bytes
 from stack.config.yaml_loader import read_mapping
@@ -150,6 +151,8 @@ class Ports(Document):
     """Every HTTP function, at `/NAME/`."""
     dashboard: Port = 8070
     """The dashboard's pages, and Nuclio's REST API."""
+    data: Port = 8428
+    """The store of readings, where there is one."""
 
     @model_validator(mode="after")
     def _differ(self) -> "Ports":
@@ -180,6 +183,8 @@ class Images(Document):
     """The broker."""
     haproxy: str = "haproxy:3.2"
     """The gateway."""
+    victoria_metrics: str = Field("victoriametrics/victoria-metrics:v1.112.0", alias="victoria_metrics")
+    """The store of readings."""
     nuclio: str = "1.13.0"
     """The release of Nuclio whose processor is taken where `processor` is nuclio."""
 
@@ -339,7 +344,7 @@ class Settings(Document):
     broker: Broker = Broker.model_construct()
     queue: Queue = Queue.model_construct()
     dead_letters: DeadLetters = Field(DeadLetters.model_construct(), alias="dead_letters")
-
+    data: Data = Data.model_construct()
     gateway: Gateway = Gateway.model_construct()
     processor: Processor = Processor.TIDEGATE
     """What runs the handlers; `nuclio` is the original, where its registry can be reached. A function's annotation

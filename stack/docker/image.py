@@ -36,6 +36,7 @@ from stack.plan.render import (
     rabbitmq_image,
     render_function,
     render_images,
+    store_image,
     supplier_image,
 )
 from stack.plan.runtime.registry import RUNTIMES
@@ -106,6 +107,9 @@ class Builder:
             gateway_image(self.inputs): ("the gateway", partial(self._make_server, folder="gateway")),
             dashboard_image(self.inputs): ("the dashboard", self._make_dashboard),
         }
+        if self.inputs.settings.data.is_kept:
+            make_store = partial(self._make_server, folder="victoria-metrics")
+            wanted[store_image(self.inputs)] = ("VictoriaMetrics", make_store)
         if self.inputs.has_scaler:
             wanted[control_image(self.inputs)] = ("the scaler", self._make_control)
         self._make_missing(wanted, self.engine.images(wanted) if here is None else here)

@@ -23,6 +23,7 @@ from stack.plan.function_check import find_loopback
 from stack.plan.gateway import check_login, find_open_ports
 from stack.plan.host_access import check_host_access
 from stack.plan.image import BaseImages, haproxy_base, python_base, rabbitmq_base
+from stack.plan.recorder import plan_recorder
 from stack.plan.render import (
     ACCOUNTS,
     COMPOSE,
@@ -116,7 +117,7 @@ class Stack:
     @cached_property
     def vault(self) -> Vault:
         """Return every secret that functions may ask for."""
-        return open_vault(self.workspace)
+        return replace(open_vault(self.workspace), has_store=self.settings.data.is_kept)
 
     @cached_property
     def base_images(self) -> BaseImages:
@@ -162,13 +163,25 @@ class Stack:
     @cached_property
     def inputs(self) -> Inputs:
         """Return what the rendered tree depends on; a function that may not run is no part of it."""
-        services = sorted([*self.deployed_services, *self.undeployed], key=lambda service: service.plan.name)
+        found = [*self.deployed_services, *self.undeployed, *self.own_services]
+        services = sorted(found, key=lambda service: service.plan.name)
         return replace(self.bare_inputs, services=tuple(services))
 
     @cached_property
     def deployed_services(self) -> tuple[Service, ...]:
         """Return the services of those deployed functions that may run."""
         return tuple(self.deployed_service(one) for name, one in self.deployments.items() if name not in self.refused)
+
+    @cached_property
+    def own_services(self) -> tuple[Service, ...]:
+        """Return the services of functions that are a part of the stack itself: the one that keeps readings."""
+        return (self._plan_recorder(),) if self.settings.data.is_kept else ()
+
+    def _plan_recorder(self) -> Service:
+        image = processor_image(self.bare_inputs)
+        plan = plan_recorder(self.settings, image)
+        service = plan_service(plan, self.settings, image=image, vault=self.vault, is_deployed=True)
+        return replace(service, is_own=True)
 
     @cached_property
     def bare_inputs(self) -> Inputs:

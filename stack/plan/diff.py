@@ -21,8 +21,10 @@ from stack.plan.render import (
     gateway_image,
     rabbitmq_image,
     render_broker,
+    store_image,
 )
 from stack.plan.stack import FILES_LABEL, Service, is_nuclio
+from stack.plan.store import SERVICE as STORE
 
 UP, DEPLOY = "up", "deploy-function --all"
 _ABSENT = "has no container"
@@ -91,9 +93,10 @@ def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted,
     gateway = Wanted(GATEWAY, "", gateway_image(inputs))
     scaler = Wanted(SCALER, "", control_image(inputs), inputs.home.code)
     dashboard = replace(scaler, service=DASHBOARD, secrets=inputs.login)
+    store = Wanted(STORE, "", store_image(inputs))
     if is_nuclio(inputs.settings):
         dashboard = Wanted(DASHBOARD, "", dashboard_image(inputs))
-    known = {one.service: one for one in (broker, gateway, scaler, dashboard, *map(_want, inputs.services))}
+    known = {one.service: one for one in (broker, gateway, store, scaler, dashboard, *map(_want, inputs.services))}
     found = [replace(known.get(name, Wanted(name, "")), definition=text) for name, text in definitions.items()]
     return tuple(one for one in found if one.replicas)
 

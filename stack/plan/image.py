@@ -12,6 +12,7 @@ PROCESSOR = "tidegate/processor"
 RABBITMQ = "tidegate/rabbitmq"
 GATEWAY = "tidegate/gateway"
 CONTROL = "tidegate/control"
+STORE = "tidegate/victoria-metrics"
 DEBIAN = "tidegate/debian"
 
 # Ubuntu 22.04's python3 is 3.10; its archive has 3.11 beside it.
@@ -133,6 +134,11 @@ def find_registry(name: str) -> str:
 def haproxy_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that the gateway is, or is built on."""
     return _base(settings.images.haproxy, settings, base_images)
+
+
+def store_base(settings: Settings, base_images: BaseImages) -> str:
+    """Name the image that the store of readings is, or is built on."""
+    return _base(settings.images.victoria_metrics, settings, base_images)
 
 
 def _base(name: str, settings: Settings, base_images: BaseImages) -> str:

@@ -38,6 +38,12 @@ from stack.plan.stack import (
     nuclio_image,
     render_nuclio,
 )
+from stack.plan.store import FOLDER as STORE_FOLDER
+from stack.plan.store import MOUNTED as STORE_MOUNTED
+from stack.plan.store import PORT as STORE_PORT
+from stack.plan.store import SERVICE as STORE
+from stack.plan.store import VOLUME as STORE_VOLUME
+from stack.plan.store import store_arguments
 from stack.plan.template import fill
 
 COMPOSE = "compose.yaml"
@@ -63,6 +69,8 @@ _MOUNTED = (
     f"{DEFINITIONS}/10-users.json",
     f"{DEFINITIONS}/30-policies.json",
 )
+# Servers whose images are built where no registry has them.
+_SERVERS = ("rabbitmq", "gateway")
 ACCOUNTS = f"{DEFINITIONS}/15-accounts.json"
 _TOPOLOGY = f"{DEFINITIONS}/20-topology.json"
 
@@ -136,6 +144,11 @@ _NAMES = {
     "definition_label": DEFINITION_LABEL,
     "secrets_label": SECRETS_LABEL,
     "mounted": MOUNTED,
+    "store": STORE,
+    "store_port": STORE_PORT,
+    "store_volume": STORE_VOLUME,
+    "store_folder": STORE_FOLDER,
+    "store_mounted": STORE_MOUNTED,
     "undeployed": UNDEPLOYED,
 }
 
@@ -154,6 +167,10 @@ def render_compose(inputs: Inputs) -> bytes:
         "gateway_image": gateway_image(inputs),
         "rabbitmq_image": rabbitmq_image(inputs),
         "rabbitmq_volume": name_volume(inputs.base_images),
+        "has_store": settings.data.is_kept,
+        "store_image": store_image(inputs) if settings.data.is_kept else "",
+        "store_arguments": store_arguments(settings.data),
+        "is_registry": inputs.base_images.is_registry,
         "is_nuclio": is_nuclio(settings),
         "home": inputs.home,
         "timeout_environment": {TIMEOUT_VARIABLE: f"{parse_duration(settings.defaults.event_timeout):g}"},
@@ -249,6 +266,13 @@ def gateway_image(inputs: Inputs) -> str:
     return f"{image.GATEWAY}:{image.digest([render_images(inputs)['images/gateway/Dockerfile']])}"
 
 
+def store_image(inputs: Inputs) -> str:
+    """Name the image of the store of readings: the registry's, or a hash of its recipe."""
+    if inputs.base_images.is_registry:
+        return image.store_base(inputs.settings, inputs.base_images)
+    return f"{image.STORE}:{image.digest([render_images(inputs)['images/victoria-metrics/Dockerfile']])}"
+
+
 def control_image(inputs: Inputs) -> str:
     """Name the image in which Tidegate's own programs run: a hash of its recipe and of their libraries."""
     recipe = render_images(inputs)["images/control/Dockerfile"]
@@ -269,8 +293,10 @@ def dashboard_image(inputs: Inputs) -> str:
 
 def stack_images(inputs: Inputs) -> tuple[str, ...]:
     """Name the images that the stack itself runs, and the one that functions stand on."""
-    own = (control_image(inputs),) if inputs.has_scaler else ()
-    return (rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), dashboard_image(inputs), *own)
+    own = [rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), dashboard_image(inputs)]
+    own += [control_image(inputs)] if inputs.has_scaler else []
+    own += [store_image(inputs)] if inputs.settings.data.is_kept else []
+    return tuple(own)
 
 
 def function_image(plan: FunctionPlan, inputs: Inputs) -> str:
@@ -303,8 +329,8 @@ def _render_images(settings: Settings, base_images: BaseImages) -> Files:
     }
     names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile", *_list_layers())
     files = {path: fill(path, context) for path in (f"images/{name}" for name in names)}
-    if not base_images.is_registry:
-        files |= {path: fill(path, context) for path in ("images/rabbitmq/Dockerfile", "images/gateway/Dockerfile")}
+    servers = () if base_images.is_registry else (*_SERVERS, *((STORE,) if settings.data.is_kept else ()))
+    files |= {path: fill(path, context) for path in (f"images/{name}/Dockerfile" for name in servers)}
     return files
 
 

@@ -12,6 +12,7 @@ from stack.plan.broker import AMQP_PORT, BROKER_SECRET, MQTT_PORT, MQTT_SECRET, 
 from stack.plan.function import FunctionPlan
 from stack.plan.image import digest
 from stack.plan.output.registry import find_kind as find_output_kind
+from stack.plan.store import URL_SECRET, store_url
 from stack.plan.trigger.registry import find_kind
 
 FOLDER = "/run/secrets"
@@ -28,16 +29,24 @@ class Vault:
     salt: SecretContent
     key: SecretContent
     """The stack key, of which each function's own values of the stack's secret `broker` are made."""
+    has_store: bool = False
+    """Whether there is a store of readings, whose URL functions may ask for."""
 
     def contents_for(self, function: str) -> dict[SecretRef, SecretContent]:
         """Return what a function may ask for: what the user has set, and its own values of the secret `broker`."""
         account = function_account(self.key, function)
         return {
-            **self.contents,
+            **self._shared,
             BROKER_SECRET: SecretContent(account.url(SERVICE, AMQP_PORT).encode()),
             MQTT_SECRET: SecretContent(account.url(SERVICE, MQTT_PORT, "mqtt").encode()),
             SIGNATURE_SECRET: SecretContent(signature_key(self.key, function).hex().encode()),
         }
+
+    @property
+    def _shared(self) -> Mapping[SecretRef, SecretContent]:
+        """Return what is the same for each function; what the user has set wins."""
+        own = {URL_SECRET: SecretContent(store_url(self.key).encode())} if self.has_store else {}
+        return {**own, **self.contents}
 
     def digest(self, mounts: Iterable["Mount"]) -> str:
         """Return what changes when one of the values does, and does not tell them; nothing for no secrets."""
@@ -47,7 +56,7 @@ class Vault:
 
     def read(self, mount: "Mount") -> SecretContent | None:
         """Return the value that is mounted; nothing where it was removed."""
-        contents = self.contents_for(mount.function) if mount.function else self.contents
+        contents = self.contents_for(mount.function) if mount.function else self._shared
         return contents.get(mount.secret)
 
     def _describe(self, mount: "Mount") -> Iterator[str | bytes]:

@@ -77,6 +77,8 @@ class Service:
     restart: str = "unless-stopped"
     environment: Mapping[str, str] = field(default_factory=dict)
     replicas: int = 1
+    is_own: bool = False
+    """Whether it is a part of the stack itself, which nobody deploys or deletes."""
 
     @property
     def runs_as_is(self) -> bool:
@@ -109,7 +111,7 @@ class Service:
         }
         given = self.plan.function.config.metadata.labels.items()
         return {
-            **own,
+            **(own if not self.is_own else {}),
             **{name: value for name, value in given if name not in own and not name.startswith(_LABELS)},
             SECRETS_LABEL: self.secrets_digest,
             **({FILES_LABEL: digest([processor_document(self.plan)])} if self.runs_as_is else {}),

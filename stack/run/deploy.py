@@ -54,7 +54,7 @@ def deploy_functions(names: Sequence[str], *, message: str = "", force: bool = F
     left = () if names or force else _leave_rolled_back(stack, tuple(folders))
     wanted = tuple(names or (one for one in folders if one not in left))
     if left and not wanted:
-        return describe_functions(stack, stack.inputs.services)
+        return describe_functions(stack, [*stack.deployed_services, *stack.undeployed])
     if not wanted:
         raise FunctionError("There is no function yet; functions/NAME/function.yaml describes one.")
     for name in wanted:

@@ -42,7 +42,7 @@ def print_plan(*, as_json: bool) -> int:
 
 def find_plan(stack: Stack) -> tuple[Change, ...]:
     """Find what `up` and a deploy of all functions would do; change nothing."""
-    deployed = [one for one in stack.inputs.services if one.is_deployed]
+    deployed = [*stack.deployed_services]
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(survey_stack_broker, stack)
         found = survey(stack)

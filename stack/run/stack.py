@@ -11,7 +11,7 @@ from stack.errors import EngineError, FunctionError
 from stack.plan.render import ACCOUNTS, Files, Inputs, render, used_secrets
 from stack.plan.stack import check_exposure
 from stack.rabbitmq.account import settle_accounts
-from stack.state.access import write_gateway_login
+from stack.state.access import write_gateway_login, write_store_login
 from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
 from stack.state.vault import mount_secrets, unmount_secrets
@@ -35,6 +35,8 @@ def write_stack(
     else:
         unmount_secrets(stack.workspace, used_secrets([*inputs.services, *coming]))
     write_gateway_login(stack.workspace, inputs.gateway_login)
+    if inputs.settings.data.is_kept:
+        write_store_login(stack.workspace, inputs.accounts.key)
     changed = write_tree(stack.workspace, files, theirs)
     settle_accounts(stack, before, files[ACCOUNTS])
     settle_gateway(stack.engine, stack.settings, files)

@@ -21,6 +21,7 @@ from stack.plan.gateway import find_url
 from stack.plan.key_hint import find_key_hints, find_unrouted
 from stack.plan.render import DASHBOARD_PORT
 from stack.plan.runtime.registry import explain_version
+from stack.plan.store import PORT as STORE_PORT
 from stack.plan.trouble import Handling, Trouble, find_handling_troubles
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
 from stack.rabbitmq.management import find_broker
@@ -238,7 +239,8 @@ def find_address(container: Container, urls: Mapping[str, str]) -> str:
     """Return where a container answers on this machine; nothing if it does not."""
     if container.service in urls:
         return urls[container.service]
-    address = container.address(HTTP_PORT) or container.address(DASHBOARD_PORT)
+    ports = (HTTP_PORT, DASHBOARD_PORT, STORE_PORT)
+    address = next((found for port in ports if (found := container.address(port))), "")
     return f"http://{address}" if address else ""
 
 

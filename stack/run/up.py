@@ -20,6 +20,8 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, check_exposure, find_definitions
+from stack.plan.store import SERVICE as STORE
+from stack.plan.store import check_store
 from stack.rabbitmq.data import check_data, load_data, note_running_data
 from stack.rabbitmq.repair import mend_stack_broker
 from stack.run.image import keep_revisions, prune_attempts
@@ -141,6 +143,7 @@ def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     """
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     stack.check_login()
+    check_store(stack.settings, stack.base_images)
     check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
     files = render(stack.inputs)
     edits = find_edits(files, read_tree(stack.workspace))
@@ -250,10 +253,12 @@ def _wait(found: Survey) -> None:
 def _check_host(stack: Stack, running: Sequence[Container]) -> None:
     """Look for what would make the start fail, before anything is started."""
     address = str(stack.settings.bind)
-    own = " ".join(one.ports for one in running if one.service in (SERVICE, GATEWAY, DASHBOARD) and one.is_running)
+    publishing = (SERVICE, GATEWAY, DASHBOARD, STORE)
+    own = " ".join(one.ports for one in running if one.service in publishing and one.is_running)
     ports = stack.settings.ports
     wanted = {"ports.amqp": ports.amqp, "ports.mqtt": ports.mqtt, "ports.management": ports.management}
     wanted |= {"ports.metrics": ports.metrics, "ports.gateway": ports.gateway, "ports.dashboard": ports.dashboard}
+    wanted |= {"ports.data": ports.data} if stack.settings.data.is_kept else {}
     check_ports(address, [(key, port) for key, port in wanted.items() if f":{port}->" not in own])
     check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
 

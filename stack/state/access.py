@@ -5,6 +5,7 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
@@ -14,6 +15,8 @@ from stack.config.environment import SecretContent
 from stack.errors import HostError
 from stack.plan.account import derive
 from stack.plan.gateway import MOUNTED, GatewayLogin
+from stack.plan.store import MOUNTED as STORE_MOUNTED
+from stack.plan.store import login_files
 from stack.state.vault import load_stack_key
 from stack.state.workspace import Workspace, advise, make_folder, parse_json, write_file
 
@@ -216,8 +219,17 @@ def show_proof(workspace: Workspace) -> str:
 
 def write_gateway_login(workspace: Workspace, login: GatewayLogin) -> None:
     """Write the digests to where the gateway's container sees them; the folder around is private."""
-    folder = workspace.rendered / MOUNTED
+    _write_mounted(workspace, MOUNTED, login.files)
+
+
+def write_store_login(workspace: Workspace, key: SecretContent) -> None:
+    """Write what the store's container is to know of its logins."""
+    _write_mounted(workspace, STORE_MOUNTED, login_files(key))
+
+
+def _write_mounted(workspace: Workspace, path: str, files: Mapping[str, bytes]) -> None:
+    folder = workspace.rendered / path
     make_folder(workspace.secrets, _PRIVATE_FOLDER_GATEWAY_LOGIN)
     make_folder(folder, _FOLDER)
-    for name, content in login.files.items():
+    for name, content in files.items():
         write_file(folder / name, content, _READABLE)

@@ -230,7 +230,7 @@ class Broker:
 def make_workspace(root: Path, *, functions: bool) -> Workspace:
     """Write a workspace: random project name, free ports, and the repository's functions if asked for."""
     root.mkdir(parents=True, exist_ok=True)
-    names = ("amqp", "mqtt", "management", "metrics", "gateway", "dashboard")
+    names = ("amqp", "mqtt", "management", "metrics", "gateway", "dashboard", "data")
     document = {
         "project": f"tidegate-test-{uuid4().hex[:8]}",
         "ports": dict(zip(names, free_ports(len(names)), strict=True)),

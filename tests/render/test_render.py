@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from stack.config.data import Data, KeepRule
 from stack.config.document import parse_model
 from stack.config.environment import Secret
 from stack.config.function import FunctionConfig
@@ -26,9 +27,11 @@ from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
 from stack.plan.image import Archive, BaseImages
-from stack.plan.render import Files, HostContext, Inputs, function_image, render, used_secrets
+from stack.plan.recorder import NAME as RECORDER
+from stack.plan.recorder import plan_recorder
+from stack.plan.render import Files, HostContext, Inputs, function_image, processor_image, render, used_secrets
 from stack.plan.secret import Vault
-from stack.plan.stack import plan_service
+from stack.plan.stack import Service, plan_service
 from stack.state.vault import mount_secrets
 from stack.state.workspace import Workspace, write_tree
 from tests.unit.plan.samples import KEY, make_vault
@@ -185,6 +188,11 @@ CASES = {
         deployed=["consumer"],
     ),
     "scaled": Case(deployed=["page", "scaled"]),
+    "readings": Case(settings=Settings(data=Data(keep=(KeepRule(topic="#"),)))),
+    "readings-registry": Case(
+        settings=Settings(images=Images(source=ImageSource.REGISTRY), data=Data(keep=(KeepRule(topic="#"),))),
+        base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
+    ),
     "nuclio-dashboard": Case(
         settings=Settings(
             project="plant-2",
@@ -243,11 +251,21 @@ def make_inputs(case: Case) -> Inputs:
                 is_deployed=name in case.deployed,
             )
         )
+    if case.settings.data.is_kept:
+        services.append(_plan_recorder(case, bare))
     return replace(bare, services=tuple(services))
 
 
+def _plan_recorder(case: Case, bare: Inputs) -> Service:
+    image = processor_image(bare)
+    plan = plan_recorder(case.settings, image)
+    service = plan_service(plan, case.settings, image=image, vault=_vault(case), is_deployed=True)
+    return replace(service, is_own=True)
+
+
 def _vault(case: Case) -> Vault:
-    return make_vault(db_user=b"ann", db_password=SECRET.encode(), api_token=b"t")
+    vault = make_vault(db_user=b"ann", db_password=SECRET.encode(), api_token=b"t")
+    return replace(vault, has_store=case.settings.data.is_kept)
 
 
 def render_case(name: str) -> Files:
@@ -319,9 +337,9 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     document = yaml.safe_load(result.stdout)
     assert document["name"] == case.settings.project
     functions = {f"function-{one}" for one in [*case.deployed, *case.undeployed]}
-    assert set(document["services"]) == {"rabbitmq-mqtt", "gateway", "dashboard"} | functions | (
-        {"scaler"} if "scaled" in case.deployed else set()
-    )
+    own = {"scaler"} if "scaled" in case.deployed else set()
+    own |= {"victoria-metrics", f"function-{RECORDER}"} if case.settings.data.is_kept else set()
+    assert set(document["services"]) == {"rabbitmq-mqtt", "gateway", "dashboard"} | functions | own
     if "everything" in case.deployed:
         service = document["services"]["function-everything"]
         # What Compose prints can be read by Compose, so a dollar is doubled.

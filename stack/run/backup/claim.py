@@ -1,4 +1,4 @@
-"""Functions' own data in a backup: a copy of each of their volumes as it was at one moment, and back."""
+"""Functions' own data, and readings, in a backup: a copy of each volume as it was at one moment, and back."""
 
 from collections.abc import Iterator
 
@@ -7,18 +7,20 @@ from stack.docker.client import docker_api, explained, stream_output, unpack
 from stack.docker.stack import Stack
 from stack.docker.volume import Volume, copied_volume, create_volume, helper, list_volumes, remove_volume
 from stack.plan.render import control_image
+from stack.plan.store import VOLUME as STORE_VOLUME
 from stack.run.backup.archive import encrypt
 
 _FOLDER = "/to"
 
 
 def list_claims(stack: Stack) -> tuple[Volume, ...]:
-    """Return the project's volumes in which functions keep data, whether one names them still or not.
+    """Return the project's volumes in which functions keep data, used still or not, and that of the store of readings.
 
     Raises:
         EngineError: Docker does not answer.
     """
-    return tuple(one for one in list_volumes(stack.settings.project) if one.short_name.startswith(CLAIM_PREFIX))
+    names = (CLAIM_PREFIX, STORE_VOLUME)
+    return tuple(one for one in list_volumes(stack.settings.project) if one.short_name.startswith(names))
 
 
 def read_claim(stack: Stack, name: str, key: bytes) -> Iterator[bytes]:

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from stack.config.settings import FILE, ImageSource, Settings, load_settings
 from stack.errors import ConfigError
 
+KNOWN = "amqp, dashboard, data, gateway, management, metrics, mqtt"
+
 
 def load(folder: Path, text: str) -> Settings:
     (folder / FILE).write_text(text)
@@ -29,6 +31,7 @@ def test_every_key_is_optional(tmp_path: Path) -> None:
 def test_defaults_are_those_of_the_tutorial() -> None:
     settings = Settings()
     ports = {"amqp": 5672, "mqtt": 1883, "management": 9000, "metrics": 15692, "gateway": 8080, "dashboard": 8070}
+    ports["data"] = 8428
     assert settings.ports.model_dump() == ports
     assert settings.bind == IPv4Address("127.0.0.1")
     assert settings.images.source is ImageSource.AUTO
@@ -62,7 +65,7 @@ def test_all_mistakes_are_told_with_their_paths(tmp_path: Path) -> None:
         "stack.yaml: bind: should be an IPv4 address, not '1.2.3'",
         "stack.yaml: ports.amqp: should be a whole number, not 'many'",
         "stack.yaml: ports.mqtt: should be less than or equal to 65535",
-        "stack.yaml: ports.foo: is not a known key; known here: amqp, dashboard, gateway, management, metrics, mqtt",
+        f"stack.yaml: ports.foo: is not a known key; known here: {KNOWN}",
         "stack.yaml: images.source: should be one of auto, registry, debian, not 'hub'",
         "stack.yaml: images.ca: should be a text, not 5",
         "stack.yaml: projct: is not a known key; did you mean 'project'?",

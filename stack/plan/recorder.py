@@ -1,0 +1,101 @@
+"""The recorder: a function of Tidegate's own, which the stack has where stack.yaml keeps readings."""
+
+import json
+import re
+from typing import Any
+
+from stack.config.data import Data, FromJson, KeepRule
+from stack.config.document import parse_model
+from stack.config.function import FunctionConfig
+from stack.config.settings import Settings
+from stack.config.source import Function
+from stack.contract import MQTT_EXCHANGE, RULES_VARIABLE, to_key
+from stack.plan.function import FunctionPlan, plan_function
+from stack.plan.secret import FOLDER
+from stack.plan.store import URL_SECRET
+
+NAME = "tidegate-recorder"
+_HANDLER = "stack.processor.recorder.handler:handler"
+# Messages that become one request, and how long the first of them waits for more.
+_BATCH, _WAIT = 1000, "200ms"
+# Deaths of the worker that a message may have been there for: it is rarely the one to blame among so many.
+_RETRIES = 20
+_TOPIC_LABEL = "topic"
+
+
+def plan_recorder(settings: Settings, image: str) -> FunctionPlan:
+    """Return the recorder as a function that runs on the processor's own image."""
+    document = {
+        "metadata": {"name": NAME},
+        "spec": {
+            "description": "Keeps readings, as data.keep of stack.yaml says.",
+            "handler": _HANDLER,
+            "image": image,
+            "build": {"codeEntryType": "image"},
+            "disableDefaultHTTPTrigger": True,
+            # What it waits for is the store.
+            "eventTimeout": "0s",
+            "env": [{"name": RULES_VARIABLE, "value": write_rules(settings.data)}],
+            "volumes": [_mount_url()],
+            "triggers": {name: _describe_trigger(name, rules) for name, rules in _group(settings.data).items()},
+        },
+    }
+    config = parse_model(FunctionConfig, document, "stack.yaml: data")
+    return plan_function(Function(NAME, f"functions/{NAME}", config, ()), settings)
+
+
+def write_rules(data: Data) -> str:
+    """Return the rules as the recorder reads them."""
+    rules = [_describe_rule(trigger, rule) for trigger, rules in _group(data).items() for rule in rules]
+    return json.dumps({"retention": data.retention_seconds, "rules": rules}, separators=(",", ":"))
+
+
+def _group(data: Data) -> dict[str, list[KeepRule]]:
+    """Return the rules of each exchange, by the name of its trigger."""
+    exchanges = list(dict.fromkeys(rule.exchange for rule in data.keep))
+    return {_name(exchange): [rule for rule in data.keep if rule.exchange == exchange] for exchange in exchanges}
+
+
+def _name(exchange: str) -> str:
+    return re.sub(r"[^\w.-]", "-", f"exchange-{exchange}") if exchange else "topics"
+
+
+def _mount_url() -> dict[str, Any]:
+    secret = {"secretName": URL_SECRET.name, "items": [{"key": URL_SECRET.key, "path": str(URL_SECRET)}]}
+    return {"volume": {"name": "store", "secret": secret}, "volumeMount": {"name": "store", "mountPath": FOLDER}}
+
+
+def _describe_trigger(name: str, rules: list[KeepRule]) -> dict[str, Any]:
+    keys = [to_key(rule.topic) if rule.topic else rule.key for rule in rules]
+    return {
+        "kind": "rabbit-mq",
+        "attributes": {
+            "exchangeName": rules[0].exchange or MQTT_EXCHANGE,
+            "durableExchange": rules[0].durable or not rules[0].exchange,
+            "topics": list(dict.fromkeys(keys)),
+            "queueName": f"{NAME}-{name}",
+            "maxRetries": _RETRIES,
+        },
+        "batch": {"mode": "enable", "batchSize": _BATCH, "timeout": _WAIT},
+    }
+
+
+def _describe_rule(trigger: str, rule: KeepRule) -> dict[str, Any]:
+    pointer = rule.value.pointer if isinstance(rule.value, FromJson) else None
+    has_wildcard = any(level in ("+", "*", "#") for level in (rule.topic or rule.key).replace(".", "/").split("/"))
+    labels = {name: _describe_label(source) for name, source in rule.labels.items()}
+    if not labels and has_wildcard and rule.topic:
+        labels = {_TOPIC_LABEL: {"text": "{0}"}}
+    return {
+        "trigger": trigger,
+        "exchange": rule.exchange or MQTT_EXCHANGE,
+        "filter": rule.topic or rule.key,
+        "values": rule.values or {rule.name: pointer},
+        "labels": labels,
+        "time": rule.time,
+        "takes_all": rule.takes_all,
+    }
+
+
+def _describe_label(source: str | FromJson) -> dict[str, str]:
+    return {"json": source.pointer} if isinstance(source, FromJson) else {"text": source}

@@ -1,0 +1,77 @@
+"""The store of readings: VictoriaMetrics, its accounts, and what it is told on its command line."""
+
+from collections.abc import Mapping
+
+from stack.config.data import Data
+from stack.config.environment import SecretContent, SecretRef
+from stack.config.settings import Settings
+from stack.contract import STORE_URL
+from stack.errors import ConfigError
+from stack.plan.account import derive
+from stack.plan.image import BaseImages
+
+SERVICE = "victoria-metrics"
+PORT = 8428
+VOLUME = "victoria-metrics-data"
+# Where the container sees the files of its logins, and where they are below .stack/.
+FOLDER, MOUNTED = "/etc/tidegate/store", "secrets/store"
+URL_SECRET = SecretRef(*STORE_URL.split("."))
+# Who writes and reads; only Tidegate's own programs have what deletes.
+_USERNAME = "tidegate"
+_PASSWORD, _DELETE_KEY = "password", "delete-key"
+_LABEL = b"store"
+# Hours, which VictoriaMetrics takes no less than one of, and the seconds of one.
+_HOUR = 3600
+# Releases without the package victoria-metrics.
+_WITHOUT_PACKAGE = ("jammy",)
+
+
+def check_store(settings: Settings, base_images: BaseImages) -> None:
+    """Refuse a store where there is nothing to make it of.
+
+    Raises:
+        ConfigError: this system has no package of it, and no registry is used.
+    """
+    if settings.data.is_kept and base_images.archive.codename in _WITHOUT_PACKAGE and not base_images.is_registry:
+        way = "Have it pulled, `images: {source: registry}`, or use Ubuntu 24.04, Debian 12 or newer."
+        raise ConfigError([f"stack.yaml: data.keep: this system has no package of VictoriaMetrics. {way}"])
+
+
+def derive_password(key: SecretContent) -> str:
+    """Return the password of the store's one account."""
+    return derive(key, _LABEL, _PASSWORD).hex()
+
+
+def derive_delete_key(key: SecretContent) -> str:
+    """Return what a request has to know that deletes."""
+    return derive(key, _LABEL, _DELETE_KEY).hex()
+
+
+def login_files(key: SecretContent) -> Mapping[str, bytes]:
+    """Return the files of FOLDER, by name."""
+    return {_PASSWORD: derive_password(key).encode(), _DELETE_KEY: derive_delete_key(key).encode()}
+
+
+def store_url(key: SecretContent, host: str = SERVICE, port: int = PORT) -> str:
+    """Return the store's URL with its account."""
+    return f"http://{_USERNAME}:{derive_password(key)}@{host}:{port}"
+
+
+def store_arguments(data: Data) -> list[str]:
+    """Return what the server is started with."""
+    flags = {
+        "storageDataPath": "/victoria-metrics-data",
+        "retentionPeriod": f"{data.retention_seconds / _HOUR:g}h",
+        "memory.allowedBytes": str(data.memory_bytes * 6 // 10),
+        "storage.minFreeDiskSpaceBytes": str(data.disk_free_bytes),
+        # A reading that comes twice, at one time, is one.
+        "dedup.minScrapeInterval": "1ms",
+        # What was stored a moment ago is part of each answer.
+        "search.latencyOffset": "0s",
+        "httpListenAddr": f":{PORT}",
+        "httpAuth.username": _USERNAME,
+        "httpAuth.password": f"file://{FOLDER}/{_PASSWORD}",
+        "deleteAuthKey": f"file://{FOLDER}/{_DELETE_KEY}",
+        "loggerLevel": "WARN",
+    }
+    return [f"-{name}={value}" for name, value in flags.items()]

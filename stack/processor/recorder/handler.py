@@ -1,0 +1,157 @@
+"""The recorder's handler: a batch of messages becomes one request to the store, which has it when this returns."""
+
+import os
+import time
+from calendar import timegm
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from nuclio_sdk import Context, Event, Response
+from urllib3.connection import HTTPConnection
+
+from stack.contract import FIRST_FAILED, RETRY_HEADER, RULES_VARIABLE, STORE_URL
+from stack.processor.recorder.rule import NoReadingError, RuleSet, read_rules
+from stack.processor.source.broker import Delays
+
+# Where VictoriaMetrics takes Prometheus' exposition format, and its answer.
+_PATH, _TAKEN = "/api/v1/import/prometheus", 204
+_TIMEOUT, _LONGEST_DELAY = urllib3.Timeout(connect=2.0, read=30.0), 5.0
+# Seconds after which what waits for the store goes into the queue of retries: RabbitMQ takes a message that no one
+# acknowledges within half an hour for lost.
+_PATIENCE = 600.0
+# Seconds after which the store has written what it has taken; twice its own, and some more.
+_WRITTEN_AFTER = 15.0
+
+
+class StoreError(Exception):
+    """The store has not taken readings; the text says why."""
+
+
+class _Connection(HTTPConnection):
+    """Counts how often it was made: urllib3 makes it again without a word."""
+
+    made = 0
+
+    def connect(self) -> None:
+        """Connect."""
+        super().connect()
+        type(self).made += 1
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class Store:
+    """The store of readings, over HTTP.
+
+    VictoriaMetrics writes what it has taken to the disk within five seconds. So what it has taken last is kept here,
+    and sent again over each new connection: a store that was killed has it then, and for another it is not new.
+    """
+
+    def __init__(self, address: str) -> None:
+        url = urllib3.util.parse_url(address)
+        headers = urllib3.make_headers(basic_auth=url.auth) if url.auth else {}
+        self._pool = _Pool(url.host or "", url.port, headers=headers, timeout=_TIMEOUT, retries=False, maxsize=1)
+        self._connections = _Connection.made
+        self._recent: deque[tuple[float, bytes]] = deque()
+
+    def send(self, lines: Sequence[str]) -> None:
+        """Have lines stored.
+
+        Raises:
+            StoreError: they are not.
+        """
+        body = "".join(lines).encode()
+        self._post(body)
+        if self._connections != _Connection.made:
+            self._connections = _Connection.made
+            for _, before in self._recent:
+                self._post(before)
+        now = time.monotonic()
+        while self._recent and self._recent[0][0] < now - _WRITTEN_AFTER:
+            self._recent.popleft()
+        self._recent.append((now, body))
+
+    def _post(self, body: bytes) -> None:
+        try:
+            answer = self._pool.request("POST", _PATH, body=body)
+        except urllib3.exceptions.HTTPError as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from None
+        if answer.status != _TAKEN:
+            raise StoreError(f"status {answer.status}: {answer.data[:200].decode(errors='replace').strip()}")
+
+
+class Recorder:
+    """The rules, and the store that lines go to."""
+
+    def __init__(self, rules: RuleSet, store: Store, logger: Any) -> None:
+        self._rules = rules
+        self._store = store
+        self._logger = logger
+
+    def record(self, events: Sequence[Event]) -> list[Response]:
+        """Store the readings of some events; return a response for each.
+
+        Raises:
+            StoreError: the store has taken nothing for minutes.
+        """
+        lines: list[str] = []
+        responses = []
+        for event in events:
+            try:
+                lines += self._rules.write(event, _find_arrival(event))
+            except NoReadingError as error:
+                responses.append(_refuse(event, str(error)))
+            else:
+                responses.append(Response(body="", event_id=event.id))
+        if lines:
+            self._send(lines)
+        return responses
+
+    def _send(self, lines: Sequence[str]) -> None:
+        """Wait for the store as long as it takes, so that readings keep their order, and are not copied."""
+        delays, deadline, waits = Delays(_LONGEST_DELAY), time.monotonic() + _PATIENCE, False
+        while True:
+            try:
+                self._store.send(lines)
+            except StoreError as error:
+                if time.monotonic() > deadline:
+                    raise
+                if not waits:
+                    self._logger.warn_with("The store does not take readings; they wait", reason=str(error))
+                waits = True
+                time.sleep(delays.next())
+            else:
+                if waits:
+                    self._logger.info("The store takes readings again")
+                return
+
+
+def _find_arrival(event: Event) -> float:
+    """Return when a message arrived first, in seconds since 1970; one that comes again has a note of that."""
+    noted = (event.headers or {}).get(FIRST_FAILED)
+    if isinstance(noted, str):
+        with suppress(ValueError):
+            return timegm(time.strptime(noted, "%Y-%m-%dT%H:%M:%SZ"))
+    return time.time()
+
+
+def _refuse(event: Event, reason: str) -> Response:
+    return Response({RETRY_HEADER: "no"}, reason, "text/plain", 500, event_id=event.id)
+
+
+def init_context(context: Context) -> None:
+    """Read the rules, and where the store is."""
+    store = Store(Path("/run/secrets", STORE_URL).read_text().strip())
+    context.user_data.recorder = Recorder(read_rules(os.environ[RULES_VARIABLE]), store, context.logger)
+
+
+def handler(context: Context, events: Sequence[Event]) -> list[Response]:
+    """Store the readings of a batch."""
+    responses: list[Response] = context.user_data.recorder.record(events)
+    return responses

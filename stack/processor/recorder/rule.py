@@ -1,0 +1,286 @@
+"""Rules for readings: which lines of the store's text format a message makes.
+
+The format is Prometheus' exposition format: a metric with its labels, a value, and a time in milliseconds.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from nuclio_sdk import Event
+
+from stack.contract import MQTT_EXCHANGE, to_topic
+
+# Seconds since 1970 from which on a number is no count of something else, and milliseconds likewise.
+_SECONDS, _MILLISECONDS = 1e8, 1e11
+# Keys of a JSON object under which its time is looked for, and how far ahead a clock may be, in milliseconds.
+_TIMES, _AHEAD = ("timestamp", "time", "ts"), 3_600_000
+_PLACE = re.compile(r"\{(\d+)\}")
+_HEADER = "header."
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+# Characters of a body that an error shows, and series of which what stands before the number is remembered.
+_SHOWN, _REMEMBERED = 100, 100_000
+
+
+class NoReadingError(ValueError):
+    """A message has not what a rule asks for; the text says what."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule, as stack.yaml has it and the plan completes it."""
+
+    trigger: str
+    """The trigger that brings its messages: each is of one exchange."""
+    exchange: str
+    filter: str
+    """A topic filter, or a pattern of routing keys."""
+    values: Mapping[str, str | None]
+    """Each metric, and where its number is: a JSON pointer, or None for the whole body."""
+    labels: Mapping[str, Mapping[str, str]]
+    """Each label, as `text` or `json`."""
+    time: str = ""
+    takes_all: bool = False
+    """Whether every number in the body is kept, and a message without one passed over."""
+
+    def write(self, message: "Message") -> Iterator[str]:
+        """Yield the lines of a message.
+
+        Raises:
+            NoReadingError: it has not what is asked for.
+        """
+        found = self._find_numbers(message)
+        if not found:
+            return
+        moment = message.find_time(self.time)
+        for metric, more, number in found:
+            labels = ",".join([*self._write_labels(message), *more])
+            yield f"{metric}{{{labels}}} {number} {moment}\n"
+
+    def _find_numbers(self, message: "Message") -> list[tuple[str, list[str], str]]:
+        if self.takes_all:
+            (metric,) = self.values
+            return [(metric, _name_field(path), number) for path, number in message.list_numbers()]
+        return [(metric, [], message.read_number(pointer)) for metric, pointer in self.values.items()]
+
+    def _write_labels(self, message: "Message") -> list[str]:
+        return [_write_label(name, message.read_label(source)) for name, source in self.labels.items()]
+
+
+def _name_field(path: str) -> list[str]:
+    return [_write_label("field", path)] if path else []
+
+
+def _write_label(name: str, value: str) -> str:
+    return f'{name}="{value.translate(_ESCAPES)}"'
+
+
+@dataclass
+class Message:
+    """A message as rules read it: `levels` are its topic, or routing key, and the levels, or words, of that."""
+
+    event: Event
+    levels: Sequence[str]
+    arrived: float
+    """Seconds since 1970."""
+    retention: float = math.inf
+    """Seconds that readings are kept."""
+    _json: list[Any] = field(default_factory=list)
+
+    @property
+    def body(self) -> bytes:
+        """Return the body as it came, or, where its content type said JSON, that once more."""
+        body = self.event.body
+        if isinstance(body, bytes):
+            return body
+        return body.encode() if isinstance(body, str) else json.dumps(body).encode()
+
+    def read_number(self, pointer: str | None) -> str:
+        """Return a number as it is written in a line.
+
+        Raises:
+            NoReadingError: there is none.
+        """
+        value = self.event.body if pointer is None else self._follow(pointer)
+        number = _to_number(value)
+        if number is None:
+            where = "the body" if pointer is None else pointer
+            raise NoReadingError(f"{where} is no number: {self.show(value)}")
+        return number
+
+    def list_numbers(self) -> list[tuple[str, str]]:
+        """Return every number of the body, with its path in the JSON; nothing for one that is itself a number."""
+        number = _to_number(self.event.body)
+        if number is not None:
+            return [("", number)]
+        try:
+            return list(_walk(self._parse(), ""))
+        except NoReadingError:
+            return []
+
+    def read_label(self, source: Mapping[str, str]) -> str:
+        """Return the text of a label; one that is not there is empty, which the store takes for no label."""
+        if pointer := source.get("json"):
+            value = self._follow(pointer)
+            return value if isinstance(value, str) else json.dumps(value)
+        text = source["text"]
+        if text.startswith(_HEADER):
+            return self._read_header(text.removeprefix(_HEADER))
+        return _PLACE.sub(lambda place: self._level(int(place[1])), text)
+
+    def find_time(self, place: str) -> int:
+        """Return the reading's own time in milliseconds, or else that at which it arrived.
+
+        Raises:
+            NoReadingError: a rule names where its time is, and there is none, or it is of tomorrow.
+        """
+        if place.startswith(_HEADER):
+            found = _to_time(self._read_header(place.removeprefix(_HEADER)))
+        elif place:
+            found = _to_time(self._follow(place))
+        else:
+            found = self._guess_time()
+        if found is None and place:
+            raise NoReadingError(f"{place} is no time: seconds or milliseconds since 1970, or as 2026-11-29T03:00:00Z")
+        moment = int(self.arrived * 1000) if found is None else found
+        shown = f"{moment / 1000:.0f} seconds since 1970"
+        if moment > self.arrived * 1000 + _AHEAD:
+            raise NoReadingError(f"its time is in the future: {shown}")
+        if moment < (self.arrived - self.retention) * 1000:
+            raise NoReadingError(f"its time is longer ago than readings are kept: {shown}")
+        return moment
+
+    def show(self, value: Any) -> str:
+        """Return the beginning of a value."""
+        text = value.decode(errors="replace") if isinstance(value, bytes) else json.dumps(value, default=str)
+        return text[:_SHOWN] + "…" * (len(text) > _SHOWN)
+
+    def _guess_time(self) -> int | None:
+        document = self._json[0] if self._json else None
+        if isinstance(document, dict):
+            found = (_to_time(document.get(key)) for key in _TIMES)
+            return next((one for one in found if one is not None), None)
+        return None
+
+    def _level(self, number: int) -> str:
+        return self.levels[number] if number < len(self.levels) else ""
+
+    def _read_header(self, name: str) -> str:
+        value = (self.event.headers or {}).get(name, "")
+        return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+    def _parse(self) -> Any:
+        if not self._json:
+            body = self.event.body
+            try:
+                self._json.append(json.loads(body) if isinstance(body, bytes | str) else body)
+            except (ValueError, RecursionError):
+                raise NoReadingError(f"the body is no JSON: {self.show(self.body)}") from None
+        return self._json[0]
+
+    def _follow(self, pointer: str) -> Any:
+        value = self._parse()
+        for part in pointer.split("/")[1:]:
+            key = part.replace("~1", "/").replace("~0", "~")
+            try:
+                value = value[int(key)] if isinstance(value, list) else value[key]
+            except (KeyError, IndexError, TypeError, ValueError):
+                raise NoReadingError(f"there is no {pointer} in the body: {self.show(self.body)}") from None
+        return value
+
+
+def _walk(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield every number of a JSON document; but for its time, which is none of its readings."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if path or key not in _TIMES or _to_time(item) is None:
+                yield from _walk(item, f"{path}/{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _walk(item, f"{path}/{index}")
+    elif not isinstance(value, str) and (number := _to_number(value)) is not None:
+        yield path.removeprefix("/"), number
+
+
+def _to_number(value: Any) -> str | None:
+    """Return a finite number as text; true and false are 1 and 0."""
+    if isinstance(value, bool):
+        return str(int(value))
+    if not isinstance(value, int | float | str | bytes):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return repr(number) if math.isfinite(number) else None
+
+
+def _to_time(value: Any) -> int | None:
+    """Return a time in milliseconds since 1970; None for what is none."""
+    if isinstance(value, str) and not _to_number(value):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    text = None if isinstance(value, bool) else _to_number(value)
+    number = float(text) if text else 0.0
+    if number < _SECONDS:
+        return None
+    return int(number if number >= _MILLISECONDS else number * 1000)
+
+
+def compile_filter(text: str, separator: str) -> re.Pattern[str]:
+    """Return what matches a topic, or a routing key, with its separator after it; + and * are one level, # is any."""
+    mark = re.escape(separator)
+    one = f"[^{mark}]*{mark}"
+    wildcards = {"+": one, "*": one, "#": f"(?:{one})*"}
+    return re.compile("".join(wildcards.get(level, re.escape(level) + mark) for level in text.split(separator)))
+
+
+class RuleSet:
+    """All rules, and which of them are about a message."""
+
+    def __init__(self, rules: Sequence[Rule], retention: float = math.inf) -> None:
+        self._retention = retention
+        self._rules = [(rule, compile_filter(rule.filter, _separator(rule.exchange))) for rule in rules]
+        self._exchanges = {rule.trigger: rule.exchange for rule in rules}
+        self._known: dict[tuple[str, str], tuple[Sequence[str], tuple[Rule, ...]]] = {}
+
+    def write(self, event: Event, arrived: float) -> list[str]:
+        """Return the lines of a message; the same of several rules once.
+
+        Raises:
+            NoReadingError: it has not what a rule asks for.
+        """
+        levels, rules = self._find(event.trigger.name, event.path)
+        message = Message(event, levels, arrived, self._retention)
+        return list(dict.fromkeys(line for rule in rules for line in rule.write(message)))
+
+    def _find(self, trigger: str, path: str) -> tuple[Sequence[str], tuple[Rule, ...]]:
+        """Return the levels of a message, and the rules for it; its path, exchange/key, comes again and again."""
+        if (found := self._known.get((trigger, path))) is None:
+            exchange = self._exchanges[trigger]
+            separator, key = _separator(exchange), path.removeprefix(f"{exchange}/")
+            text = to_topic(key) if exchange == MQTT_EXCHANGE else key
+            rules = tuple(
+                rule for rule, pattern in self._rules if rule.trigger == trigger and pattern.fullmatch(text + separator)
+            )
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = self._known[trigger, path] = (text, *text.split(separator)), rules
+        return found
+
+
+def _separator(exchange: str) -> str:
+    return "/" if exchange == MQTT_EXCHANGE else "."
+
+
+def read_rules(text: str) -> RuleSet:
+    """Read the rules that the plan has written as JSON."""
+    document = json.loads(text)
+    return RuleSet([Rule(**one) for one in document["rules"]], document["retention"])

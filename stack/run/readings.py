@@ -1,0 +1,195 @@
+"""`invoke readings` and `invoke forget-readings`: what the store has, for a person or as a file."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from stack import console
+from stack.contract import parse_duration
+from stack.docker.stack import open_stack
+from stack.errors import DataError
+from stack.run.readings_file import FORMATS, write_series, write_time
+from stack.victoriametrics.client import Series, Store, find_store, write_selector
+
+# The name of a metric, or a selector of series.
+_SELECTOR = re.compile(r"[a-zA-Z_:][\w:]*|[a-zA-Z_:\w]*\{[^()]*\}")
+# Characters of the chart of a series, from the lowest to the highest value.
+_BARS = "▁▂▃▄▅▆▇█"
+_CHART_WIDTH = 24
+_FOLLOW_SECONDS = 1.0
+# Series that a table shows, and the steps of a query that says nothing of them.
+_SHOWN, _STEPS = 50, 100
+# No readings are kept longer.
+_ALL_TIME = "100y"
+
+
+@dataclass(frozen=True)
+class ReadingsRequest:
+    """Which readings, of the last while, and in what form."""
+
+    metric: str = ""
+    since: str = "1h"
+    every: str = ""
+    labels: Mapping[str, str] | None = None
+    format: str = "table"
+    output: str = ""
+
+    @property
+    def is_query(self) -> bool:
+        """Return whether it is asked for what is to be calculated."""
+        return not (self.metric == "" or _SELECTOR.fullmatch(self.metric))
+
+    @property
+    def selector(self) -> str:
+        """Return the series that are asked for, in PromQL; what is PromQL itself stays as it is."""
+        return self.metric if "{" in self.metric or self.is_query else write_selector(self.metric, self.labels or {})
+
+    @property
+    def seconds(self) -> float:
+        """Return how long ago the readings begin."""
+        return _read_seconds("--since", self.since)
+
+    @property
+    def step(self) -> float:
+        """Return the seconds between two mean values; 0 is every reading as it is."""
+        return _read_seconds("--every", self.every) if self.every else 0.0
+
+
+def print_readings(request: ReadingsRequest, *, follow: bool) -> None:
+    """Show readings, or write them to a file.
+
+    Raises:
+        StackError: an option makes no sense, there is no store, or it does not answer.
+    """
+    if request.format not in ("table", *FORMATS):
+        raise DataError(f"--format {request.format}: should be one of table, {', '.join(FORMATS)}.")
+    if request.format == "parquet" and not request.output:
+        raise DataError("--format parquet needs a file: --output readings.parquet.")
+    store = find_store(open_stack())
+    if follow:
+        _follow(store, request)
+    elif request.format == "table" and not request.output:
+        _show(store, request)
+    else:
+        count = write_series(_find_series(store, request), request.format, request.output)
+        if request.output:
+            console.success(f"{count} readings are in {request.output}.")
+
+
+def read_labels(texts: Sequence[str]) -> dict[str, str]:
+    """Return labels by name.
+
+    Raises:
+        DataError: one is not written as NAME=VALUE.
+    """
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [text for text, (name, equals, _) in zip(texts, pairs, strict=True) if not (name and equals)]:
+        raise DataError(f"--labels {wrong[0]}: should be such as sensor=oven.")
+    return {name: value for name, _, value in pairs}
+
+
+def forget_readings(action: str, metric: str, labels: Mapping[str, str], *, yes: bool) -> None:
+    """Delete the readings of a metric, or of some of its series, of all time.
+
+    Raises:
+        DataError: there is no such action, there are none, or the store does not answer.
+        DeclinedError: they are not to be deleted after all.
+    """
+    if action != "forget" or not (metric or labels):
+        raise DataError("Type `invoke data forget METRIC`, or `invoke data forget --labels sensor=oven`.")
+    request = ReadingsRequest(metric, labels=labels)
+    store = find_store(open_stack())
+    titles = sorted(one.title for one in store.query(f"last_over_time({request.selector}[{_ALL_TIME}])"))
+    if not titles:
+        raise DataError(f"There are no readings of {request.selector}. `invoke readings` shows what there is.")
+    shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
+    console.confirm(f"Delete all readings of {shown}, of all time?", yes=yes)
+    store.delete(request.selector)
+    console.success(f"Deleted: {len(titles)} series.")
+
+
+def _read_seconds(option: str, text: str) -> float:
+    try:
+        seconds = float(text[:-1]) * 86400 if text.endswith("d") else parse_duration(text)
+    except ValueError:
+        raise DataError(f"{option} {text}: should be such as 30s, 5m, 1h or 7d.") from None
+    if seconds <= 0:
+        raise DataError(f"{option} {text}: should be more than nothing.")
+    return seconds
+
+
+def _find_series(store: Store, request: ReadingsRequest) -> Iterator[Series]:
+    """Yield readings as they are, or their means; of a long series several times some of them."""
+    end = time.time()
+    start = end - request.seconds
+    if request.is_query:
+        yield from store.query_range(request.metric, start, end, request.step or request.seconds / _STEPS)
+    elif request.step:
+        query = f"avg_over_time({request.selector}[{request.step:g}s])"
+        yield from store.query_range(query, start, end, request.step)
+    else:
+        yield from store.export(request.selector, start, end)
+
+
+def _show(store: Store, request: ReadingsRequest) -> None:
+    whole: dict[str, Series] = {}
+    for one in _find_series(store, request):
+        before = whole.get(one.title, replace(one, times=(), values=()))
+        whole[one.title] = replace(one, times=[*before.times, *one.times], values=[*before.values, *one.values])
+    if not whole:
+        _tell_nothing(store, request)
+        return
+    columns = ("series", "points", "min", "mean", "max", "last", "age", *(("",) if console.is_terminal() else ()))
+    shown = sorted(whole.values(), key=lambda one: one.title)
+    console.show_table(columns, [_describe(one, columns) for one in shown[:_SHOWN]])
+    if len(shown) > _SHOWN:
+        console.note(f"{len(shown) - _SHOWN} more series; a metric, --labels or --format csv tells of them.")
+
+
+def _tell_nothing(store: Store, request: ReadingsRequest) -> None:
+    names = store.list_metrics()
+    known = f"metrics: {', '.join(names[:20])}" if names else "the store is empty"
+    console.say(f"There are no readings of {request.metric or 'any metric'} in the last {request.since}; {known}.")
+    console.say("Next: `invoke readings --since 30d` looks further back; `invoke watch '#'` shows what arrives now.")
+
+
+def _describe(series: Series, columns: Sequence[str]) -> dict[str, str]:
+    values = series.values
+    figures = (min(values), sum(values) / len(values), max(values), values[-1])
+    texts = [series.title, str(len(values)), *(f"{one:.6g}" for one in figures), _tell_age(series.times[-1])]
+    return dict(zip(columns, [*texts, _draw(values)], strict=False))
+
+
+def _tell_age(moment: float) -> str:
+    seconds = max(0, round(time.time() - moment))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _draw(values: Sequence[float]) -> str:
+    """Return a chart of values in a line, each character the mean of some of them."""
+    width = min(_CHART_WIDTH, len(values))
+    bounds = [round(at * len(values) / width) for at in range(width + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(bounds)]
+    low, high = min(means), max(means)
+    top = len(_BARS) - 1
+    return "".join(_BARS[round((one - low) / (high - low) * top) if high > low else 0] for one in means)
+
+
+def _follow(store: Store, request: ReadingsRequest) -> None:
+    """Print each reading as it is stored, until Ctrl-C."""
+    seen = time.time()
+    console.note("Each reading as it is stored; Ctrl-C ends it.")
+    last: dict[str, float] = {}
+    while True:
+        for series in store.export(request.selector, seen - request.seconds, time.time() + 60):
+            known = last.setdefault(series.title, seen)
+            for moment, value in zip(series.times, series.values, strict=True):
+                if moment > known:
+                    last[series.title] = moment
+                    console.show(f"{write_time(moment)}  {series.title}  {value:g}")
+        time.sleep(_FOLLOW_SECONDS)

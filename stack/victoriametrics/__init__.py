@@ -1,0 +1,1 @@
+"""The store of readings from outside: VictoriaMetrics' HTTP API."""

@@ -1,0 +1,160 @@
+"""Readings on a real stack: from a message to the store and out again, and what becomes of them when parts are away."""
+
+import csv
+import json
+import time
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pika
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from stack.docker.stack import open_stack
+from stack.errors import DataError
+from stack.state.workspace import Workspace as StackWorkspace
+from stack.victoriametrics.client import Store, find_store
+from tests.docker.workspace import Workspace, run_docker, wait_until
+
+KEEP = [
+    {"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}},
+    {"topic": "plant/+/state", "values": {"degrees": "/t", "humidity": "/h"}, "labels": {"sensor": {"json": "/id"}}},
+    {"topic": "any/#"},
+    {"exchange": "iot/sensors", "key": "temperature", "metric": "celsius", "labels": {"sensor": "header.sensor"}},
+]
+
+
+@pytest.fixture
+def kept(fresh_workspace: Workspace) -> Workspace:
+    fresh_workspace.configure(data={"keep": KEEP})
+    fresh_workspace.invoke("up", timeout=300)
+    return fresh_workspace
+
+
+def publish(workspace: Workspace, *messages: tuple[str, object]) -> None:
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.username_pw_set("guest", "guest")
+    client.connect("127.0.0.1", workspace.settings.ports.mqtt)
+    client.loop_start()
+    for topic, body in messages:
+        text = body if isinstance(body, str) else json.dumps(body)
+        client.publish(topic, text, 1).wait_for_publish(10)
+    client.disconnect()
+    client.loop_stop()
+
+
+def open_store(workspace: Workspace) -> Store:
+    return find_store(open_stack(StackWorkspace(workspace.root)))
+
+
+def count(store: Store, query: str) -> float:
+    found = store.query(query)
+    return found[0].values[0] if found else 0.0
+
+
+def wait_for_count(store: Store, query: str, wanted: float) -> None:
+    """Wait until as much is stored; a store that starts does not answer yet."""
+
+    def is_there() -> bool:
+        try:
+            return count(store, query) == wanted
+        except DataError:
+            return False
+
+    wait_until(is_there, seconds=60, what=f"{query} == {wanted:g}")
+
+
+def container(workspace: Workspace, service: str) -> str:
+    (found,) = workspace.containers(service)
+    return found
+
+
+def test_readings_are_kept_and_survive(kept: Workspace) -> None:
+    """One stack for all: what is kept of which message, then each part away in turn, then deletion."""
+    store = open_store(kept)
+    now = time.time()
+    publish(
+        kept,
+        ("plant/oven/temperature", "21.5"),
+        ("plant/oven/temperature", "warm"),
+        ("plant/x/state", {"t": 3, "h": 50, "id": "s1", "ts": now - 60}),
+        ("plant/x/state", {"t": 3, "h": 50, "id": "s1", "ts": now - 60}),
+        ("any/thing", {"a": 1, "b": {"c": [2, True]}, "s": "x"}),
+        ("any/text", "hello"),
+        ("other/temperature", "5"),
+    )
+    send_over_amqp(kept)
+    wait_for_count(store, 'count_over_time(celsius{sensor="s9"}[1h])', 1)
+    wait_for_count(store, 'count({__name__!=""})', 7)
+    assert count(store, 'temperature{sensor="oven"}') == 21.5
+    # Twice at one time is one point.
+    assert count(store, 'count_over_time(humidity{sensor="s1"}[1h])') == 1
+    assert {one.own_labels["field"] for one in store.query("reading")} == {"a", "b/c/0", "b/c/1"}
+    letters = json.loads(kept.invoke("dead-letters", "--json").stdout)
+    (error,) = [one["error"] for one in letters]
+    assert error == "the handler answered with status 500: the body is no number: warm"
+    look(kept)
+    lose_parts(kept, store)
+    kept.invoke("data", "forget", "temperature", "--yes")
+    assert count(store, "count_over_time(temperature[1h])") == 0
+    assert count(store, "count_over_time(humidity[1h])") == 1
+
+
+def send_over_amqp(workspace: Workspace) -> None:
+    with pika.BlockingConnection(pika.URLParameters(workspace.amqp_url)) as connection:
+        properties = pika.BasicProperties(headers={"sensor": "s9"})
+        connection.channel().basic_publish("iot/sensors", "temperature", b"20", properties)
+
+
+def look(workspace: Workspace) -> None:
+    """Read them as a person does."""
+    shown = workspace.invoke("readings", "temperature").stdout
+    assert 'temperature{sensor="oven"}' in shown and "21.5" in shown
+    rows = list(csv.DictReader(StringIO(workspace.invoke("readings", "degrees", "--format", "csv").stdout)))
+    assert [(row["metric"], row["labels"], row["value"]) for row in rows] == [("degrees", '{"sensor": "s1"}', "3")]
+    mean = workspace.invoke("readings", "avg(humidity)", "--every", "1m", "--format", "json").stdout
+    assert json.loads(mean.splitlines()[-1])["value"] == 50
+    assert "no readings of nothing" in workspace.invoke("readings", "nothing").stderr
+    wrong = workspace.invoke("readings", "a{", check=False)
+    assert wrong.returncode == 1 and "cannot read that" in wrong.stderr
+
+
+def lose_parts(workspace: Workspace, store: Store) -> None:
+    """Kill the store, the recorder and the broker in turn while readings come: each is stored in the end, and once."""
+    sent = 0
+    faults: list[tuple[str, Callable[[str], Any]]] = [
+        ("victoria-metrics", lambda name: run_docker("kill", name)),
+        ("function-tidegate-recorder", lambda name: run_docker("exec", name, "sh", "-c", "kill -9 -1", check=False)),
+        ("rabbitmq-mqtt", lambda name: run_docker("restart", name)),
+    ]
+    for service, break_it in faults:
+        name = container(workspace, service)
+        if service == "victoria-metrics":
+            # What it has taken a moment ago is not on its disk yet.
+            publish(workspace, *((f"plant/p{number}/state", state(sent + number)) for number in range(40)))
+            sent += 40
+            wait_for_count(store, 'sum(count_over_time(degrees{sensor=~"p.*"}[1h]))', sent)
+            break_it(name)
+        publish(workspace, *((f"plant/p{number}/state", state(sent + number)) for number in range(40)))
+        sent += 40
+        if service == "victoria-metrics":
+            log = wait_for_log(workspace, "The store does not take readings; they wait")
+            assert "victoria-metrics" in log
+            run_docker("start", name)
+        else:
+            break_it(name)
+        wait_for_count(store, 'sum(count_over_time(degrees{sensor=~"p.*"}[1h]))', sent)
+    letters = json.loads(workspace.invoke("dead-letters", "--json").stdout)
+    assert len(letters) == 1
+
+
+def state(number: int) -> dict[str, Any]:
+    return {"t": number, "h": 1, "id": f"p{number}", "ts": time.time()}
+
+
+def wait_for_log(workspace: Workspace, text: str) -> str:
+    name = container(workspace, "function-tidegate-recorder")
+    wait_until(lambda: text in run_docker("logs", name).stdout, seconds=30)
+    return run_docker("logs", name).stdout

@@ -1,0 +1,142 @@
+"""A batch on its way to the store: what is refused, and how an absent store is waited for."""
+
+import json
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from nuclio_sdk import Event, TriggerInfo
+
+from stack.processor.recorder import handler as module
+from stack.processor.recorder.handler import Recorder, Store, StoreError
+from stack.processor.recorder.rule import read_rules
+
+RULE = {"trigger": "topics", "exchange": "amq.topic", "filter": "#", "values": {"t": None}, "labels": {}}
+RULES = json.dumps({"retention": 1e9, "rules": [RULE]})
+
+
+class AwayStore:
+    """Does not answer so many times."""
+
+    def __init__(self, times: int) -> None:
+        self._left = times
+        self.lines: list[str] = []
+
+    def send(self, lines: list[str]) -> None:
+        if self._left:
+            self._left -= 1
+            raise StoreError("it is away")
+        self.lines += lines
+
+
+class Log:
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, text: str) -> None:
+        self.lines.append(text)
+
+    def warn_with(self, text: str, **_fields: Any) -> None:
+        self.lines.append(text)
+
+
+def make_event(number: int, body: bytes, **headers: str) -> Event:
+    trigger = TriggerInfo("rabbit-mq", "topics")
+    return Event(body=body, path="amq.topic/a", _id=str(number), headers=headers or None, trigger=trigger)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+
+
+def record(store: AwayStore, *events: Event) -> tuple[list[Any], Log]:
+    log = Log()
+    return Recorder(read_rules(RULES), store, log).record(events), log  # type: ignore[arg-type]
+
+
+def test_one_that_is_no_reading_is_refused_alone() -> None:
+    store = AwayStore(0)
+    responses, _ = record(store, make_event(1, b"1"), make_event(2, b"x"), make_event(3, b"3"))
+    assert [(one.event_id, one.status_code) for one in responses] == [("1", 200), ("2", 500), ("3", 200)]
+    assert (responses[1].body, responses[1].headers) == ("the body is no number: x", {"x-nuclio-retry": "no"})
+    assert [line.split()[1] for line in store.lines] == ["1.0", "3.0"]
+
+
+def test_store_is_waited_for_and_that_is_told_once() -> None:
+    store = AwayStore(3)
+    responses, log = record(store, make_event(1, b"1"))
+    assert (len(store.lines), responses[0].status_code) == (1, 200)
+    assert log.lines == ["The store does not take readings; they wait", "The store takes readings again"]
+
+
+def test_store_that_stays_away_fails_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", -1.0)
+    with pytest.raises(StoreError, match="it is away"):
+        record(AwayStore(10**9), make_event(1, b"1"))
+
+
+def test_message_that_comes_again_keeps_its_time() -> None:
+    store = AwayStore(0)
+    record(store, make_event(1, b"1", **{"x-nuclio-first-failed": "2026-11-29T03:00:00Z"}))
+    assert store.lines == ["t{} 1.0 1795921200000\n"]
+
+
+class Server:
+    """Takes what is posted, and drops its connections when it is told to."""
+
+    def __init__(self) -> None:
+        self.bodies: list[str] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler())
+        self.port = self._server.server_port
+        Thread(target=self._server.serve_forever, daemon=True).start()
+        self.status = 204
+        self.closes = False
+
+    def _make_handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                self.send_response(server.status)
+                self.send_header("Content-Length", "0")
+                if server.closes:
+                    self.send_header("Connection", "close")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def test_what_was_taken_last_is_sent_again_over_a_new_connection() -> None:
+    with closing(Server()) as server:
+        store = Store(f"http://me:secret@127.0.0.1:{server.port}")
+        store.send(["a\n"])
+        store.send(["b\n"])
+        assert server.bodies == ["a\n", "b\n"]
+        server.closes = True
+        store.send(["c\n"])
+        store.send(["d\n"])
+        assert server.bodies[2:] == ["c\n", "d\n", "a\n", "b\n", "c\n"]
+
+
+def test_store_that_refuses_is_told_of() -> None:
+    with closing(Server()) as server:
+        server.status = 503
+        with pytest.raises(StoreError, match="status 503"):
+            Store(f"http://127.0.0.1:{server.port}").send(["a\n"])
+    with pytest.raises(StoreError, match="NewConnectionError"):
+        Store(f"http://127.0.0.1:{server.port}").send(["a\n"])

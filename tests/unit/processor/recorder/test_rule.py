@@ -1,0 +1,169 @@
+"""Which lines a message makes: values, labels, times, and what is said of one that has none."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from nuclio_sdk import Event, TriggerInfo
+
+from stack.processor.recorder.rule import NoReadingError, Rule, RuleSet, compile_filter, read_rules
+
+NOW = 1_800_000_000.0
+MS = 1_800_000_000_000
+
+
+def make_event(body: Any, topic: str = "plant/oven/temperature", **headers: Any) -> Event:
+    path = "amq.topic/" + topic.replace("/", ".")
+    return Event(body=body, path=path, headers=headers or None, trigger=TriggerInfo("rabbit-mq", "topics"))
+
+
+def write(body: Any, topic: str = "plant/oven/temperature", retention: float = math.inf, **rule: Any) -> list[str]:
+    headers = rule.pop("headers", {})
+    given = {"trigger": "topics", "exchange": "amq.topic", "filter": "#", "values": {"t": None}, "labels": {}, **rule}
+    return RuleSet([Rule(**given)], retention).write(make_event(body, topic, **headers), NOW)
+
+
+@pytest.mark.parametrize(
+    ("body", "number"),
+    [
+        (b"21.5", "21.5"),
+        (b" 3 \n", "3.0"),
+        (b"-1e3", "-1000.0"),
+        (7, "7.0"),
+        (True, "1"),
+        ("8", "8.0"),
+    ],
+)
+def test_number_in_the_body(body: Any, number: str) -> None:
+    assert write(body) == [f"t{{}} {number} {MS}\n"]
+
+
+@pytest.mark.parametrize("body", [b"warm", b"", b"nan", b"inf", b"1e999", b"\xff", b"{}", b"[1]", {"t": 1}])
+def test_what_is_no_number_is_told(body: Any) -> None:
+    with pytest.raises(NoReadingError, match="the body is no number"):
+        write(body)
+
+
+@pytest.mark.parametrize(
+    ("document", "pointer", "number"),
+    [
+        ({"t": 1}, "/t", "1.0"),
+        ({"a": [{"b": 2.5}]}, "/a/0/b", "2.5"),
+        ({"a/b": {"~": "3"}}, "/a~1b/~0", "3.0"),
+        ({"on": False}, "/on", "0"),
+    ],
+)
+def test_number_in_json(document: Any, pointer: str, number: str) -> None:
+    for body in (json.dumps(document).encode(), document):
+        assert write(body, values={"t": pointer}) == [f"t{{}} {number} {MS}\n"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "reason"),
+    [
+        (b"{", "/t", "the body is no JSON: {"),
+        (b"{}", "/t", "there is no /t in the body: {}"),
+        (b'{"t": []}', "/t/0", "there is no /t/0 in the body"),
+        (b'{"t": {"x": 1}}', "/t", "/t is no number"),
+        (b"5", "/t", "there is no /t in the body: 5"),
+        (b"[" * 100_000, "/t", "the body is no JSON"),
+    ],
+)
+def test_what_is_not_in_json_is_told(body: bytes, pointer: str, reason: str) -> None:
+    with pytest.raises(NoReadingError) as caught:
+        write(body, values={"t": pointer})
+    assert str(caught.value).startswith(reason)
+
+
+def test_several_metrics_of_one_body() -> None:
+    lines = write({"t": 1, "h": 2}, values={"temperature": "/t", "humidity": "/h"})
+    assert lines == [f"temperature{{}} 1.0 {MS}\n", f"humidity{{}} 2.0 {MS}\n"]
+
+
+def test_labels() -> None:
+    labels = {
+        "sensor": {"text": "{2}"},
+        "place": {"text": "hall {1}-{9}"},
+        "who": {"text": "header.who"},
+        "id": {"json": "/id"},
+        "number": {"json": "/n"},
+        "topic": {"text": "{0}"},
+    }
+    body = {"t": 1, "id": 'a"b\\c\n', "n": 5}
+    (line,) = write(body, values={"t": "/t"}, labels=labels, headers={"who": "me"})
+    assert line == (
+        't{sensor="oven",place="hall plant-",who="me",id="a\\"b\\\\c\\n",number="5",topic="plant/oven/temperature"}'
+        f" 1.0 {MS}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "moment"),
+    [
+        ({"ts": NOW - 60}, MS - 60_000),
+        ({"timestamp": MS - 5}, MS - 5),
+        ({"time": "2027-01-15T07:59:00Z"}, MS - 60_000),
+        ({"time": "2027-01-15T08:59:00+01:00"}, MS - 60_000),
+        ({"time": "2027-01-15T07:59:00"}, MS - 60_000),
+        # What counts something else is no time.
+        ({"time": 12}, MS),
+        ({"time": "noon"}, MS),
+        ({"ts": True}, MS),
+    ],
+)
+def test_time_is_the_messages_own(document: dict[str, Any], moment: int) -> None:
+    assert write({"t": 1, **document}, values={"t": "/t"}) == [f"t{{}} 1.0 {moment}\n"]
+
+
+def test_time_of_a_header() -> None:
+    assert write(b"1", time="header.at", headers={"at": NOW - 1}) == [f"t{{}} 1.0 {MS - 1000}\n"]
+    with pytest.raises(NoReadingError, match=r"header\.at is no time"):
+        write(b"1", time="header.at")
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(7200, "in the future"), (-100 * 86400, "longer ago than readings")])
+def test_time_that_cannot_be_kept(seconds: float, reason: str) -> None:
+    with pytest.raises(NoReadingError, match=reason):
+        write({"t": 1, "ts": NOW + seconds}, values={"t": "/t"}, retention=30 * 86400)
+
+
+def test_rule_that_takes_all_passes_over_the_rest() -> None:
+    every: dict[str, Any] = {"values": {"reading": None}, "takes_all": True}
+    assert write(b"21", **every) == [f"reading{{}} 21.0 {MS}\n"]
+    assert write(b"hello", **every) == write(b"", **every) == write(b'{"s": "5"}', **every) == []
+    found = write({"a": 1, "b": {"c": [2, True]}, "s": "7", "n": None, "ts": NOW - 1}, **every)
+    moment = MS - 1000
+    assert found == [
+        f'reading{{field="a"}} 1.0 {moment}\n',
+        f'reading{{field="b/c/0"}} 2.0 {moment}\n',
+        f'reading{{field="b/c/1"}} 1 {moment}\n',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "separator", "topic", "is_there"),
+    [
+        ("plant/+/temperature", "/", "plant/oven/temperature", True),
+        ("plant/+/temperature", "/", "plant/a/b/temperature", False),
+        ("plant/#", "/", "plant", True),
+        ("plant/#", "/", "plants", False),
+        ("#", "/", "any/thing", True),
+        ("+/+", "/", "/", True),
+        ("a.*.c", ".", "a.b.c", True),
+        ("#.c", ".", "c", True),
+        ("a.#.c", ".", "a.b.b.c", True),
+        ("a.#.c", ".", "a.c.d", False),
+    ],
+)
+def test_filter(pattern: str, separator: str, topic: str, is_there: bool) -> None:
+    assert bool(compile_filter(pattern, separator).fullmatch(topic + separator)) == is_there
+
+
+def test_rules_of_an_exchange_with_slashes() -> None:
+    rule = {"trigger": "exchange-x", "exchange": "iot/sensors", "filter": "temperature.*", "values": {"t": None}}
+    rules = read_rules(json.dumps({"retention": 1e9, "rules": [{**rule, "labels": {"s": {"text": "{2}"}}}]}))
+    trigger = TriggerInfo("rabbit-mq", "exchange-x")
+    event = Event(body=b"1", path="iot/sensors/temperature.s/9", trigger=trigger)
+    assert rules.write(event, NOW) == [f't{{s="s/9"}} 1.0 {MS}\n']
+    assert rules.write(Event(body=b"x", path="iot/sensors/other", trigger=trigger), NOW) == []
