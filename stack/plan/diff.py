@@ -93,7 +93,7 @@ def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted,
     gateway = Wanted(GATEWAY, "", gateway_image(inputs))
     scaler = Wanted(SCALER, "", control_image(inputs), inputs.home.code)
     dashboard = replace(scaler, service=DASHBOARD, secrets=inputs.login)
-    store = Wanted(STORE, "", store_image(inputs))
+    store = Wanted(STORE, "", store_image(inputs) if inputs.settings.data.is_kept else "")
     if is_nuclio(inputs.settings):
         dashboard = Wanted(DASHBOARD, "", dashboard_image(inputs))
     known = {one.service: one for one in (broker, gateway, store, scaler, dashboard, *map(_want, inputs.services))}
