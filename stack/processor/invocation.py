@@ -24,7 +24,7 @@ from stack.processor.logger import LogCapture
 from stack.processor.message import PooledMessage, unwrap
 from stack.processor.output.commit import CommitQueue, Ended
 from stack.processor.output.outbox import Outbox, OutputSet
-from stack.processor.request import Reply, RequestError, find_reply
+from stack.processor.request import Reply, find_reply
 from stack.processor.response import Response, Stream, refuse, respond, respond_to_http
 from stack.processor.runtime.registry import Handler, Runtime, find_runtime
 from stack.processor.stream import StreamedDelivery, collect, collect_async, send, send_async
@@ -317,18 +317,10 @@ class Invoker:
             capture, self._capture = self._capture, None
             response = capture.finish(response)
         reply, self._reply = self._reply, None
-        if reply and failure is None:
-            self._send_reply(reply, response)
         if sent:
             # The time that the broker takes is not the handler's.
             self._timer.stop()
-        return Ended(delivery, response, failure, sent)
-
-    def _send_reply(self, reply: Reply, response: Response) -> None:
-        """Respond to a request; a response that cannot be sent is no failure of the event."""
-        with suppress(RequestError):
-            session = self._context.request.open()
-            session.respond(reply.topic, response.body, response.content_type, correlation=reply.correlation)
+        return Ended(delivery, response, failure, sent, reply)
 
     def _hold(self, ended: Ended) -> bool:
         """Return whether a delivery is told later, when its messages, and those of events before it, have arrived."""
@@ -340,13 +332,22 @@ class Invoker:
     def _tell(self, ended: Ended) -> None:
         ended = self._look_at_messages(ended)
         self._end(failed=ended.failure is not None)
-        ended.tell()
+        self._pass_on(ended)
 
     def _tell_late(self, ended: Ended) -> None:
         """Tell a delivery whose event was counted when the handler was done with it."""
         if ended.outbox and ended.outbox.error:
             self._stats.fail_late()
-        self._look_at_messages(ended).tell()
+        self._pass_on(self._look_at_messages(ended))
+
+    def _pass_on(self, ended: Ended) -> None:
+        """Respond to a request, which is no failure of the event where it cannot be done, and tell the delivery."""
+        if ended.reply and not ended.failure:
+            try:
+                self._context.request.open().respond(ended.reply, ended.response)
+            except Exception as error:
+                self._context.logger.warn_with("A request could not be responded to", reason=str(error))
+        ended.tell()
 
     def _look_at_messages(self, ended: Ended) -> Ended:
         """Return what became of an event: it has failed if its messages could not be sent."""

@@ -11,12 +11,19 @@ from stack.processor.message import AmqpMessage, unwrap
 
 # It brings paho, which functions that neither ask nor are asked do without.
 _SESSION = "stack.processor.request_session"
+# A longer topic fits into no routing key of RabbitMQ.
+MOST_BYTES = 255
 # Where RabbitMQ puts correlation data that is no text of AMQP.
 _CORRELATION = "x-correlation-id"
 
 
 class RequestError(Exception):
     """A request could not be made; the text says why."""
+
+
+def is_topic(text: str) -> bool:
+    """Return whether a message can be published to a topic: it has no wildcard, and fits into a routing key."""
+    return bool(text) and {"+", "#", "\0"}.isdisjoint(text) and len(text.encode()) <= MOST_BYTES
 
 
 class Reply(NamedTuple):
@@ -34,7 +41,7 @@ def find_reply(message: Any) -> Reply | None:
     properties, headers = message.properties, message.properties.headers or {}
     key = headers.get(RESPONSE_TOPIC)
     topic = to_topic(key) if isinstance(key, str) else ""
-    if not topic.startswith(RESPONSES):
+    if not topic.startswith(RESPONSES) or not is_topic(topic):
         return None
     correlation = properties.correlation_id or headers.get(_CORRELATION)
     if isinstance(correlation, str):
@@ -65,10 +72,10 @@ class Requester:
         return self.open().request(topic, body, timeout, response_topic=response_topic)
 
     def open(self) -> Any:
-        """Return the session.
+        """Return the session; a new one where the last has ended.
 
         Raises:
-            RequestError: there is no broker.
+            RequestError: there is no broker, or it cannot be reached.
         """
         with self._lock:
             if not self._url:
@@ -76,7 +83,8 @@ class Requester:
                     "the stack's broker is not known: give function.yaml a trigger or an output that uses it, such as "
                     "`outputs: {command: {kind: mqtt, topic: plant/pump/cmd}}`"
                 )
-            if self._session is None:
+            if self._session is None or self._session.is_over:
+                self._session = None
                 self._session = import_module(_SESSION).RequestSession(self._url, self._function)
             return self._session
 

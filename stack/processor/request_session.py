@@ -7,11 +7,13 @@ device of MQTT 3.1.1 knows neither; it answers at a topic of its own, which the 
 import json
 import socket
 import threading
+import time
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
+from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -25,7 +27,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from stack.contract import RESPONSES
-from stack.processor.request import RequestError
+from stack.processor.request import MOST_BYTES, Reply, RequestError, is_topic
+from stack.processor.response import Response as ProcessorResponse
 from stack.processor.response import encode_body
 
 _JSON = "application/json"
@@ -35,13 +38,14 @@ _QOS = 1
 _NO_SUBSCRIBER, _FAILED = 0x10, 0x80
 # MQTT 5, 3.8.3.1: what was retained before is no response.
 _NO_RETAINED = 2
-# A longer topic fits into no routing key of RabbitMQ.
-_MOST_BYTES = 255
-_LONGEST_DELAY = 5
+# The user property in which a function tells the status of its response, as MQTT has none.
+_STATUS = "status"
+_CONNECT_SECONDS = 5.0
 
 
 @dataclass(eq=False)
 class _Request:
+    topic: str
     response_topic: str
     correlation: bytes
     response: "Future[Response]" = field(default_factory=Future)
@@ -52,33 +56,50 @@ class _Request:
 
 
 class RequestSession:
-    """The MQTT session of one worker's requests, and of the responses that it gives; any thread may use it."""
+    """One MQTT connection for the requests of a worker, and for the responses that it gives; any thread may use it.
+
+    It ends with its connection, and with a message that the broker has not taken in time: what paho still has would
+    leave by the next one, after the function has been told that it did not.
+
+    Raises:
+        RequestError: the broker cannot be reached.
+    """
 
     def __init__(self, url: str, function: str) -> None:
         address = urlsplit(url)
-        self._address = f"{address.hostname}:{address.port}"
         self._own_topic = f"{RESPONSES}{function}/{uuid4().hex}"
         self._requests: list[_Request] = []
-        self._is_connected = threading.Event()
-        self._trouble = "it does not answer"
+        # Subscriptions to devices' topics, and how many requests wait there.
+        self._topics: Counter[str] = Counter()
+        self._topic_lock = threading.Lock()
         # Subscriptions and messages by their packet ids, until the broker has acknowledged them.
         self._acknowledged: dict[int, Future[int]] = {}
         self._lock = threading.Lock()
-        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        self._connected: Future[None] = Future()
+        self.is_over = False
+        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5, reconnect_on_failure=False)
         client.username_pw_set(address.username or "", address.password)
-        client.reconnect_delay_set(1, _LONGEST_DELAY)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_message, client.on_socket_open = self._on_message, _send_at_once
         client.on_publish, client.on_subscribe = self._on_publish, self._on_subscribe
-        client.connect_async(address.hostname or "", address.port or 0)
-        client.loop_start()
         self._client = client
+        self._connect(address.hostname or "", address.port or 0)
+
+    def _connect(self, host: str, port: int) -> None:
+        try:
+            self._client.connect(host, port)
+            self._client.loop_start()
+            self._connected.result(_CONNECT_SECONDS)
+            self._subscribe(self._own_topic, time.monotonic() + _CONNECT_SECONDS)
+        except (OSError, RequestError) as error:
+            self.close()
+            raise RequestError(f"no connection to the broker {host}:{port}: {error or 'it does not answer'}") from None
 
     def request(self, topic: str, body: Any, timeout: float, *, response_topic: str = "") -> Response:
         """Publish a request, and return the response.
 
         Raises:
-            RequestError: the broker cannot be reached, or nothing has subscribed to the topic.
+            RequestError: nothing has subscribed to the topic, or the connection is lost meanwhile.
             TimeoutError: there was no response in time.
             ValueError: a topic is none that can be published to.
         """
@@ -86,52 +107,72 @@ class RequestSession:
         answers_at = response_topic or self._own_topic
         for name in (topic, answers_at):
             _check_topic(name)
-        deadline = monotonic() + timeout
-        request = _Request(answers_at, uuid4().hex.encode())
-        self._wait_for_connection(deadline)
+        deadline = time.monotonic() + timeout
+        request = _Request(topic, answers_at, uuid4().hex.encode())
         with self._lock:
             self._requests.append(request)
         try:
-            self._subscribe(answers_at, deadline)
+            self._join(answers_at, deadline)
             properties = _describe(content_type, request.correlation)
             properties.ResponseTopic = answers_at
-            sent = self._wait_for(self._client.publish(topic, content, _QOS, properties=properties).mid)
-            sent.add_done_callback(lambda one: _note_sent(request, topic, one.result()))
-            return request.response.result(deadline - monotonic())
+            # Who comes back later is not to do what no one waits for any more.
+            properties.MessageExpiryInterval = ceil(timeout)
+            self._publish(request, content, properties, deadline)
+            return request.response.result(deadline - time.monotonic())
         except TimeoutError:
             raise TimeoutError(f"there was no response of {topic!r} at {answers_at!r} within {timeout:g} s") from None
         finally:
-            self._forget(request)
+            with self._lock:
+                self._requests.remove(request)
+            self._leave(answers_at)
 
-    def respond(self, topic: str, body: bytes, content_type: str, *, correlation: bytes) -> None:
+    def respond(self, reply: Reply, response: ProcessorResponse) -> None:
         """Publish the response to a request; it is not waited for, as who has asked waits only for a while."""
-        self._wait_for(self._client.publish(topic, body, _QOS, properties=_describe(content_type, correlation)).mid)
+        properties = _describe(response.content_type, reply.correlation)
+        properties.UserProperty = [*response.headers.items(), (_STATUS, str(response.status))]
+        self._wait_for(self._client.publish(reply.topic, response.body, _QOS, properties=properties).mid)
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect; requests that wait fail."""
+        self.is_over = True
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _wait_for_connection(self, deadline: float) -> None:
-        if not self._is_connected.wait(deadline - monotonic()):
-            raise RequestError(f"no connection to the broker {self._address}: {self._trouble}")
+    def _publish(self, request: _Request, content: bytes, properties: Properties, deadline: float) -> None:
+        sent = self._wait_for(self._client.publish(request.topic, content, _QOS, properties=properties).mid)
+        try:
+            code = sent.result(deadline - time.monotonic())
+        except TimeoutError:
+            self._end("the broker takes no messages")
+            raise
+        if code == _NO_SUBSCRIBER:
+            request.fail(f"nothing has subscribed to {request.topic!r}")
+        elif code >= _FAILED:
+            request.fail(f"the broker refused the message to {request.topic!r}: reason code {code}")
 
-    def _subscribe(self, topic: str, deadline: float) -> None:
-        """Subscribe to a device's topic; each connection has subscribed to the session's own."""
+    def _join(self, topic: str, deadline: float) -> None:
+        """Subscribe to a device's topic, unless another request waits there; its own the session has always."""
         if topic == self._own_topic:
             return
+        with self._topic_lock:
+            self._topics[topic] += 1
+            if self._topics[topic] == 1:
+                self._subscribe(topic, deadline)
+
+    def _leave(self, topic: str) -> None:
+        with self._topic_lock:
+            if topic in self._topics:
+                self._topics[topic] -= 1
+                if not self._topics[topic]:
+                    del self._topics[topic]
+                    self._client.unsubscribe(topic)
+
+    def _subscribe(self, topic: str, deadline: float) -> None:
         options = SubscribeOptions(_QOS, retainHandling=_NO_RETAINED)
         number = self._client.subscribe(topic, options=options)[1]
-        code = self._wait_for(number).result(deadline - monotonic()) if number else _FAILED
+        code = self._wait_for(number).result(deadline - time.monotonic()) if number else _FAILED
         if code >= _FAILED:
             raise RequestError(f"the broker refused the subscription to {topic!r}: reason code {code}")
-
-    def _forget(self, request: _Request) -> None:
-        with self._lock:
-            self._requests.remove(request)
-            topics = {one.response_topic for one in self._requests}
-        if request.response_topic not in topics | {self._own_topic}:
-            self._client.unsubscribe(request.response_topic)
 
     def _wait_for(self, number: int) -> "Future[int]":
         """Return what is done, with the broker's reason code, when it has acknowledged a packet."""
@@ -151,20 +192,22 @@ class RequestSession:
                 self._acknowledged[number] = found = Future()
         found.set_result(code)
 
-    def _on_connect(self, client: Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
-        if code.is_failure:
-            self._trouble = str(code)
-            return
+    def _end(self, reason: str) -> None:
+        self.is_over = True
         with self._lock:
-            topics = {self._own_topic, *(one.response_topic for one in self._requests)}
-        options = SubscribeOptions(_QOS, retainHandling=_NO_RETAINED)
-        if number := client.subscribe([(topic, options) for topic in topics])[1]:
-            self._wait_for(number)
-        self._is_connected.set()
+            requests = list(self._requests)
+        for request in requests:
+            request.fail(reason)
+        self._client.disconnect()
+
+    def _on_connect(self, _client: Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
+        if code.is_failure:
+            self._connected.set_exception(RequestError(str(code)))
+        elif not self._connected.done():
+            self._connected.set_result(None)
 
     def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
-        self._is_connected.clear()
-        self._trouble = str(code)
+        self._end(f"the connection to the broker was lost: {code}")
 
     def _on_publish(self, _client: Client, _data: Any, number: int, code: ReasonCode, _properties: Any) -> None:
         self._acknowledge(number, code.value)
@@ -196,8 +239,8 @@ def _send_at_once(_client: Client, _data: Any, connection: Any) -> None:
 
 
 def _check_topic(topic: str) -> None:
-    if not topic or not {"+", "#", "\0"}.isdisjoint(topic) or len(topic.encode()) > _MOST_BYTES:
-        raise ValueError(f"should be a topic without + and #, of at most {_MOST_BYTES} bytes, not {topic!r}")
+    if not is_topic(topic):
+        raise ValueError(f"should be a topic without + and #, of at most {MOST_BYTES} bytes, not {topic!r}")
 
 
 def _describe(content_type: str, correlation: bytes) -> Properties:
@@ -208,13 +251,6 @@ def _describe(content_type: str, correlation: bytes) -> Properties:
     return properties
 
 
-def _note_sent(request: _Request, topic: str, code: int) -> None:
-    if code == _NO_SUBSCRIBER:
-        request.fail(f"nothing has subscribed to {topic!r}")
-    elif code >= _FAILED:
-        request.fail(f"the broker refused the message to {topic!r}: reason code {code}")
-
-
 def _read_response(payload: bytes, properties: Mapping[str, Any]) -> Response:
     content_type = properties.get("ContentType", "")
     body: Any = payload
@@ -222,4 +258,6 @@ def _read_response(payload: bytes, properties: Mapping[str, Any]) -> Response:
         # What is none stays as it came.
         with suppress(ValueError):
             body = json.loads(payload)
-    return Response(dict(properties.get("UserProperty", ())), body, content_type or "text/plain", 200)
+    headers = dict(properties.get("UserProperty", ()))
+    status = str(headers.pop(_STATUS, ""))
+    return Response(headers, body, content_type or "text/plain", int(status) if status.isdecimal() else 200)

@@ -25,6 +25,8 @@ def handler(context, event):
     if event.trigger.kind == "mqtt":
         if event.body == b"fail":
             raise ValueError("as asked")
+        if event.body == b"no":
+            return nuclio_sdk.Response({"why": "it is closed"}, "no", "text/plain", 409)
         return {"asked": event.body.decode()}
     if event.method == "PUT":
         return nuclio_sdk.Response({"x-seen": event.headers["X-Own"]}, event.body, "text/plain", 201)
@@ -41,12 +43,15 @@ def handler(context, event):
         return {"error": type(error).__name__, "text": str(error)}
     body = response.body.decode() if isinstance(response.body, bytes) else response.body
     return {"body": body, "type": response.content_type, "status": response.status_code,
-            "seen": response.headers.get("x-seen")}
+            "seen": response.headers.get("x-seen"), "why": response.headers.get("why")}
 """
 NODE = """
 exports.handler = async (context, event) => {
   const text = event.body.toString();
-  if (event.trigger.kind === 'mqtt') return context.callback({ asked: text });
+  if (event.trigger.kind === 'mqtt') {
+    const refusal = new context.Response('no', { why: 'it is closed' }, 'text/plain', 409);
+    return context.callback(text === 'no' ? refusal : { asked: text });
+  }
   const headers = { 'x-seen': event.headers['X-Own'] };
   if (event.method === 'PUT') return context.callback(new context.Response(text, headers, 'text/plain', 201));
   const order = JSON.parse(text);
@@ -59,8 +64,8 @@ exports.handler = async (context, event) => {
       )
       : await context.request(order.topic, order.body, { timeout: order.timeout, responseTopic: order.answers });
     const body = Buffer.isBuffer(response.body) ? response.body.toString() : response.body;
-    const seen = response.headers['x-seen'] ?? null;
-    context.callback({ body, type: response.content_type, status: response.status_code, seen });
+    const { 'x-seen': seen = null, why = null } = response.headers;
+    context.callback({ body, type: response.content_type, status: response.status_code, seen, why });
   } catch (error) {
     context.callback({ error: error.name, text: error.message });
   }
@@ -123,9 +128,11 @@ def test_requests_and_calls(workspace: Workspace, author: Callable[..., Path]) -
     workspace.invoke("deploy-function", "askjs", timeout=280)
     for one, other in (("askpy", "askjs"), ("askjs", "askpy")):
         called = post(workspace, one, call=other)
-        assert called == {"body": "called", "type": "text/plain", "status": 201, "seen": "yes"}
+        assert called == {"body": "called", "type": "text/plain", "status": 201, "seen": "yes", "why": None}
         asked = post(workspace, one, topic=f"asked/{other}", body="how are you")
-        assert asked == {"body": {"asked": "how are you"}, "type": "application/json", "status": 200, "seen": None}
+        assert (asked["body"], asked["type"], asked["status"]) == ({"asked": "how are you"}, "application/json", 200)
+        refused = post(workspace, one, topic=f"asked/{other}", body="no")
+        assert (refused["body"], refused["status"], refused["why"]) == ("no", 409, "it is closed")
         missing = post(workspace, one, topic="asked/no/one", body="")
         assert missing == {"error": "RequestError", "text": "nothing has subscribed to 'asked/no/one'"}
         wrong = post(workspace, one, topic="asked/#", body="")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from stack.processor.delivery import Delivery, Failure
 from stack.processor.output.outbox import Outbox, Sends
+from stack.processor.request import Reply
 from stack.processor.response import Response
 
 _LOOK = 0.002
@@ -23,6 +24,8 @@ class Ended(NamedTuple):
     response: Response
     failure: Failure | None
     outbox: Outbox | None
+    reply: Reply | None = None
+    """Where the response goes besides, if all has gone well."""
 
     def tell(self) -> None:
         """Tell the delivery what became of it."""

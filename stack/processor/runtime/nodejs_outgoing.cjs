@@ -67,11 +67,11 @@ function openRequests(send) {
     });
   }
 
-  function settle([number, name, error, type, headers], body) {
+  function settle([number, name, error, type, headers, status], body) {
     const { resolve, reject } = asked.get(number);
     asked.delete(number);
     if (error !== null) reject(Object.assign(new Error(error), { name }));
-    else resolve({ body: readBody(type, body), content_type: type, headers, status_code: 200 });
+    else resolve({ body: readBody(type, body), content_type: type, headers, status_code: status });
   }
 
   return { request, settle };

@@ -241,9 +241,9 @@ def make_request(context: Any, frame: Frame) -> tuple[list[Any], bytes]:
         body = _read_body(form, frame.body)
         response = context.request(topic, body, timeout, response_topic=response_topic)
     except Exception as error:
-        return [number, type(error).__name__, str(error), "", {}], b""
+        return [number, type(error).__name__, str(error), "", {}, 0], b""
     content = response.body if isinstance(response.body, bytes) else encode_body(response.body)[0]
-    return [number, "", None, response.content_type, dict(response.headers)], content
+    return [number, "", None, response.content_type, dict(response.headers), response.status_code], content
 
 
 def is_late(frame: Frame) -> bool:
