@@ -66,7 +66,8 @@ RUNTIMES: Mapping[str, RuntimeFiles] = {
         has_batches=True,
         comment="#",
         tests=("test_", "conftest."),
-        imports=r"(^|[:;])\s*(from\s+{name}\b|import\s+[^#\n]*\b{name}\b)|import_module\(\s*[\"']{name}\b",
+        imports=r"(^|[:;])\s*(from\s+{name}\b|import\s+[^#\n]*\b{name}\b)"
+        r"|(import_module|__import__)\s*\([^)\n]*[\"']{name}\b",
         imports_own=True,
         ignored_folders=("__pycache__", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"),
     ),
@@ -80,7 +81,9 @@ RUNTIMES: Mapping[str, RuntimeFiles] = {
         default_file="handler",
         comment="//",
         tests=("test_", "test."),
-        imports=r"(require\(|\bfrom|\bimport\(?)\s*[\"'`]{name}(/|[\"'`])",
+        # Whatever is quoted after such a word, or below it in brackets.
+        imports=r"\b(\w*[rR]equire(\.resolve)?|import|from)\b([^\n;]*?|\s*\(\s*)"
+        r"[\"'`]{name}(\.[cm]?js)?(/|[\"'`])",
         other_suffixes=(".mjs", ".cjs"),
         installed=("package.json", "node_modules"),
     ),

@@ -16,13 +16,15 @@ def find_imported(shared: Path, runtime: str, texts: Iterable[str], own: Collect
     too much rather than too little: any line that could be one counts.
     """
     files = RUNTIMES[runtime]
-    hidden = {path.partition("/")[0].partition(".")[0] for path in own} if files.imports_own else set()
+    hidden = {_name_module(path) for path in own if files.imports_own and runtime_of(path) == runtime}
     modules = {entry: name for entry, name in _list_modules(shared, runtime) if name not in hidden}
     waiting, found = [*texts] if modules else [], set[str]()
     # What is found is gone through too.
     for text in waiting:
+        # As one line what goes on in the next.
+        joined = text.replace("\\\n", " ")
         for entry, name in [*modules.items()]:
-            if re.search(files.imports.format(name=re.escape(name)), text, re.MULTILINE):
+            if re.search(files.imports.format(name=re.escape(name)), joined, re.MULTILINE):
                 found.add(entry)
                 modules.pop(entry)
                 waiting += map(read_source, _list_sources(shared / entry, runtime))
@@ -35,6 +37,11 @@ def read_source(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def _name_module(path: str) -> str:
+    """Return the name by which a source is imported, or the folder that it is in."""
+    return path.partition("/")[0].partition(".")[0]
 
 
 def _list_modules(shared: Path, runtime: str) -> Iterator[tuple[str, str]]:

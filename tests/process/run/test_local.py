@@ -247,6 +247,12 @@ def test_what_is_shared_is_imported_and_loaded_again(home: Home, runtime: str) -
     path.parent.mkdir(parents=True)
     path.write_text(CODE_OF_SHARED[runtime].format(name="oven"))
     (home.folder / "main.py").unlink()
+    if runtime == "nodejs":
+        # What is shared requires a package of the function.
+        packages = home.folder / "node_modules"
+        packages.mkdir()
+        (packages / "dep.js").touch()
+        path.write_text(f"require('dep');\n{path.read_text()}")
     name, code = USES_SHARED[runtime]
     home.write(code, name)
     home.write(f"spec: {{runtime: {runtime}}}", "function.yaml")

@@ -57,6 +57,8 @@ PLANT = ["plant/__init__.py", "plant/index.js", "plant/names.py"]
         ("import json, other as o\n", ["other.py"]),
         ("importlib.import_module('other')\n", ["other.py"]),
         ("import json  # not other\nplant = 1\nimport otherwise\n", []),
+        ("importlib.import_module(name='other')\nimport json \\\n    , units\n", ["other.py", "units.py"]),
+        ("__import__('other')\n", ["other.py"]),
         ("try: import other\nexcept ImportError: pass\n", ["other.py"]),
         ("from json import other\nimport lone\n", []),
     ],
@@ -71,6 +73,11 @@ def test_what_a_function_in_python_imports(functions: Path, text: str, found: li
         ("const { name } = require('plant');\n", PLANT),
         ('import { name } from "plant/index.js";\n', PLANT),
         ("await import('units');\n", [*PLANT, "units.js"]),
+        ("require('plant.js');\n", PLANT),
+        ("require ('plant'); await import ( 'lone' );\n", [*PLANT, "lone/index.js"]),
+        ("createRequire(import.meta.url)('plant');\n", PLANT),
+        ("require.resolve('plant');\n", PLANT),
+        ("require(\n  'plant',\n);\n", PLANT),
         ("require('./plant'); const plant = 'units';\n", []),
     ],
 )
@@ -87,6 +94,13 @@ def test_source_in_the_configuration_counts(functions: Path) -> None:
 
 def test_own_module_of_that_name_is_the_one(functions: Path) -> None:
     assert find(functions, main_py="import units\n", units_py="") == []
+
+
+def test_data_of_that_name_is_no_module(functions: Path) -> None:
+    write(functions / "thermo" / "plant" / "limits.yaml", "")
+    assert find(functions, main_py="import units\nimport plant\n", units_yaml="", units_md="") == [*PLANT, "units.py"]
+    write(functions / "thermo" / "plant" / "own.py", "")
+    assert find(functions, main_py="import plant\n") == []
 
 
 def test_image_has_it_and_changes_with_it_alone(functions: Path) -> None:

@@ -64,6 +64,12 @@ def test_a_test_finds_what_functions_share(runtime: str, workspace: Path) -> Non
         if (path := workspace / "functions/begin" / file).is_file():
             path.write_text(line + path.read_text().replace("9", "(LIMIT + 2)").replace("18", "(2 * LIMIT + 4)"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    # What is shared requires a package of the function.
+    (shared / "index.js").write_text("require('dep');\nexports.LIMIT = 7;\n")
+    packages = workspace / "functions/begin/node_modules"
+    packages.mkdir()
+    (packages / "dep.js").touch()
+    environment["NODE_PATH"] = str(packages.relative_to(workspace))
     command = TESTERS[runtime].split()
     result = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
