@@ -8,16 +8,17 @@
 'use strict';
 
 const { randomUUID } = require('node:crypto');
+const path = require('node:path');
+
 const { Platform } = require('./nodejs_outgoing.cjs');
-const { Response, describe, encode, encodeMessage, makeEvent, toFields, toTexts } = require('./nodejs_values.cjs');
+const { buildMessage, openNames, readOutputs } = require('./nodejs_test_outputs.cjs');
+const { Response, describe, encode, encodeMessage, makeEvent, toFields } = require('./nodejs_values.cjs');
 
 const JSON_TYPE = 'application/json';
 const FAILED = 500;
 const PATIENCE = 10000;
-// The fields of an event, and what they are where a test does not say; body and content type are seen to apart.
+// The fields of an event, and what they are where a test does not say; those below make the rest of it.
 const DEFAULTS = {
-  fields: {},
-  headers: {},
   id: '',
   method: '',
   path: '/',
@@ -30,7 +31,11 @@ const DEFAULTS = {
   version: '',
 };
 
+const FIELDS = ['body', 'content_type', 'fields', 'headers', ...Object.keys(DEFAULTS)];
+const STATE = Symbol('state');
+
 const contexts = new WeakMap();
+let known;
 
 /**
  * Call a handler with an event, and return what came of it: `status_code`, `content_type`, `headers`, `body`, `logs`
@@ -44,45 +49,60 @@ async function invoke(main, event = {}, options = {}) {
   const { handler = 'handler', context, raises = false, responses = {}, timeout = PATIENCE } = options;
   const call = typeof main === 'function' ? main : main[handler];
   if (typeof call !== 'function') throw new TypeError(`the module has no function ${handler}; it has ${list(main)}`);
-  const state = (context ?? (await prepare(main)))[STATE];
-  if (!state) throw new TypeError('context should be one of openContext()');
+  const shared = context ?? (await prepare(main));
+  if (!shared[STATE]) throw new TypeError('context should be one of openContext()');
   const collected = { messages: [], logs: [] };
-  Object.assign(state, { collected, responses });
-  const { value, error, hasFailed } = await run(call, state, buildEvent(event), timeout);
+  const bound = bind(shared, { ...openTools(collected, responses), callback: null });
+  const { value, error, hasFailed } = await run(call, bound, buildEvent(event), timeout);
   if (hasFailed && raises) throw error;
   return describeResult(hasFailed ? fail(error) : answer(value), collected);
 }
 
 /** Return a context like a worker's, with `userData` for what stands in for connections. */
 function openContext(userData = {}) {
-  const state = { collected: { messages: [], logs: [] }, responses: {} };
+  const tools = openTools({ messages: [], logs: [] }, {});
+  return { userData, platform: new Platform('nuclio'), Response, ...tools, callback: () => undefined, [STATE]: true };
+}
+
+/* Return what of a context belongs to one event. */
+function openTools({ messages, logs }, responses) {
+  const outputs = findOutputs();
   const logger = {};
   for (const [name, level] of [['error', 'error'], ['warn', 'warning'], ['info', 'info'], ['debug', 'debug']]) {
     logger[name] = logger[`${name}With`] = (message, fields = {}) =>
-      state.collected.logs.push({ level, message: String(message), ...toFields(fields) });
+      logs.push({ level, message: String(message), ...toFields(fields) });
   }
-  const outputs = new Proxy({}, {
-    get: (_target, name) => ({ send: (body, options) => state.collected.messages.push(record(name, body, options)) }),
-  });
-  const request = async (topic, body = '') => respond(state.responses, topic, record('', body).body);
-  const own = { request, platform: new Platform('nuclio'), Response, callback: () => undefined, [STATE]: state };
-  state.context = { userData, logger, outputs, ...own };
-  return state.context;
+  const send = (name) => (body, options) => messages.push(buildMessage(outputs, name, body, options));
+  const request = async (topic, body = '') => respond(responses, topic, buildMessage(null, '', body).body);
+  return { logger, outputs: openNames(outputs, (name) => ({ send: send(name) })), request };
 }
 
-const STATE = Symbol('state');
+/* The function.yaml that counts is that beside the test, which is the program that runs. */
+function findOutputs() {
+  known ??= [readOutputs(path.dirname(process.argv[1] ?? ''))];
+  return known[0];
+}
 
-async function prepare(main) {
-  let context = contexts.get(main);
-  if (!context) {
-    context = openContext();
-    contexts.set(main, context);
-    if (typeof main !== 'function') await main.initContext?.(context);
-  }
+/* Return the context of one event: what an author puts into it stays in the one that all events have. */
+function bind(shared, own) {
+  return new Proxy(shared, {
+    get: (target, name) => (name in own ? own[name] : target[name]),
+    set: (target, name, value) => Reflect.set(name in own ? own : target, name, value),
+  });
+}
+
+function prepare(main) {
+  if (!contexts.has(main)) contexts.set(main, initialise(main));
+  return contexts.get(main);
+}
+
+async function initialise(main) {
+  const context = openContext();
+  if (typeof main !== 'function') await main.initContext?.(context);
   return context;
 }
 
-function run(call, state, event, timeout) {
+function run(call, context, event, timeout) {
   return new Promise((resolve) => {
     const late = new Error(`the handler did not call context.callback within ${timeout} ms`);
     const timer = setTimeout(() => resolve({ error: late, hasFailed: true }), timeout);
@@ -91,9 +111,9 @@ function run(call, state, event, timeout) {
       resolve(outcome);
     };
     // Only the first callback counts.
-    state.context.callback = (value) => settle({ value });
+    context.callback = (value) => settle({ value });
     try {
-      Promise.resolve(call(state.context, event)).catch((error) => settle({ error, hasFailed: true }));
+      Promise.resolve(call(context, event)).catch((error) => settle({ error, hasFailed: true }));
     } catch (error) {
       settle({ error, hasFailed: true });
     }
@@ -101,26 +121,19 @@ function run(call, state, event, timeout) {
 }
 
 function buildEvent({ body = '', content_type: contentType, ...given }) {
-  const unknown = Object.keys(given).filter((name) => !(name in DEFAULTS));
-  if (unknown.length) {
-    const known = ['body', 'content_type', ...Object.keys(DEFAULTS)].join(', ');
-    throw new TypeError(`an event has no ${unknown.join(', ')}; it has ${known}`);
-  }
+  const unknown = Object.keys(given).filter((name) => !FIELDS.includes(name));
+  if (unknown.length) throw new TypeError(`an event has no ${unknown.join(', ')}; it has ${FIELDS.join(', ')}`);
   const isBytes = typeof body === 'string' || body instanceof Uint8Array;
   const bytes = Buffer.from(isBytes ? body : JSON.stringify(body));
-  const one = { ...DEFAULTS, ...given };
+  // A handler may write into both.
+  const headers = given.headers === null ? null : { ...given.headers };
+  const one = { ...DEFAULTS, ...given, fields: { ...given.fields }, headers };
   const type = contentType ?? one.headers?.['Content-Type'] ?? (isBytes ? '' : JSON_TYPE);
   const method = one.method || (bytes.length ? 'POST' : 'GET');
   const head = [one.id || randomUUID(), bytes.length, one.fields, one.headers, type, method, one.path];
   const time = one.timestamp ?? Date.now();
   const { kind, name } = one.trigger;
   return makeEvent([...head, time, one.topic, kind, name, one.type, one.type_version, one.url, one.version], bytes);
-}
-
-function record(output, body, { key = null, headers = null, correlationId = null, ...values } = {}) {
-  const { content, form } = encodeMessage(`output ${output}`, body);
-  const sent = form === 'json' ? JSON.parse(content) : form === 'bytes' ? Buffer.from(content) : content;
-  return { output, body: sent, key, headers: toTexts(headers) ?? {}, correlationId, values };
 }
 
 /* Return what a request is answered with. */
@@ -152,6 +165,10 @@ function fail(error) {
 
 function describeResult({ head, body }, { messages, logs }) {
   const [status, contentType, headers] = head;
+  const { onSuccess } = findOutputs() ?? {};
+  if (onSuccess && status < FAILED && body.length) {
+    messages.push(buildMessage(null, onSuccess, contentType === JSON_TYPE ? JSON.parse(body) : body));
+  }
   // As with a worker: an event that failed sends nothing.
   if (status >= FAILED) messages.length = 0;
   return {
@@ -160,7 +177,7 @@ function describeResult({ head, body }, { messages, logs }) {
     headers: headers ?? {},
     body: contentType === JSON_TYPE && body.length ? JSON.parse(body) : body,
     logs,
-    outputs: new Proxy({}, { get: (_target, name) => listSent(messages, name) }),
+    outputs: openNames(findOutputs(), (name) => listSent(messages, name)),
   };
 }
 

@@ -24,7 +24,7 @@ TESTS = Path(__file__).with_name("node_tests")
 def test_helper_of_tests(tmp_path: Path, test: str, main: Path) -> None:
     folder = tmp_path / "functions" / "tested"
     folder.mkdir(parents=True)
-    for path in (TESTS / test, main):
+    for path in (TESTS / test, main, main.with_name("function.yaml")):
         shutil.copy(path, folder)
     write_node_modules(Workspace(tmp_path))
     command = ["node", "--test", f"functions/tested/{test}"]

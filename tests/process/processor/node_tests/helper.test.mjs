@@ -47,10 +47,43 @@ test('what is sent to outputs, and logged, is in the result', async () => {
   });
   assert.deepEqual(outputs.alerts, [{ degrees: 31 }, 'text']);
   assert.deepEqual(outputs.command, [Buffer.from([1])]);
-  assert.deepEqual(outputs.other, []);
+  assert.throws(() => outputs.other, /no output 'other' in spec.outputs; it has alerts, command, answers/);
+  assert.deepEqual([outputs.alerts.messages[1].address, outputs.command.messages[0].address], ['low', 'w/window-3']);
   assert.deepEqual([outputs.alerts.messages[0].key, outputs.alerts.messages[0].headers], ['high', { n: '1' }]);
   assert.deepEqual(outputs.command.messages[0].values, { id: 'window-3' });
   assert.deepEqual(logs, [{ level: 'warning', message: 'Alert', degrees: 31 }]);
+});
+
+test('what no output takes is an error, as in a worker', async () => {
+  const send = (name, ...given) => invoke((context) => context.outputs[name].send(...given), {}, { raises: true });
+  await assert.rejects(send('alertz', 1), /function.yaml has no output 'alertz' in spec.outputs; it has alerts/);
+  await assert.rejects(send('alerts', 1, { nope: 1 }), /send\(\) got nope, which is no placeholder/);
+  await assert.rejects(send('command', 1), /send\(\) needs id, for \{id\} of w\/\{id\}/);
+  await assert.rejects(send('command', 1, { key: 'a', id: 1 }), /got a key, which only a rabbit-mq output/);
+});
+
+test('the answer goes where onSuccess says', async () => {
+  assert.deepEqual((await invoke((context) => context.callback({ a: 1 }))).outputs.answers, [{ a: 1 }]);
+  assert.deepEqual((await invoke((context) => context.callback(''))).outputs.answers, []);
+  assert.deepEqual((await invoke((context) => context.callback([500, 'x']))).outputs.answers, []);
+});
+
+test('events share nothing but the context', async () => {
+  const event = { headers: { n: '1' } };
+  const writes = (context, { headers, fields }) => {
+    context.callback(JSON.stringify([headers, fields]));
+    headers.x = fields.x = '1';
+    context.count = (context.count ?? 0) + 1;
+  };
+  await invoke(writes, event);
+  assert.equal((await invoke(writes, event)).body, '[{"n":"1"},{}]');
+  const waits = async (context, { body }) => {
+    context.logger.info(body.toString());
+    await new Promise((done) => setTimeout(done, 20 - Number(body)));
+    context.callback(`${body} ${(context.count = (context.count ?? 0) + 1)}`);
+  };
+  const [first, second] = await Promise.all([invoke(waits, { body: '1' }), invoke(waits, { body: '15' })]);
+  assert.deepEqual([first.body, second.body, first.logs[0].message], ['1 2', '15 1', '1']);
 });
 
 test('a request gets the response of its topic', async () => {
