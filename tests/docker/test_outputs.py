@@ -153,6 +153,8 @@ def check_events(channel: Any) -> None:
     assert sorted(bodies) == sorted(set(bodies)), "nothing came twice"
     assert len(bodies) == 54
     assert next(properties for body, properties, _ in found if body == b"called with me").headers["by"] == NAME
+    traces = {body: properties.headers["traceparent"].split("-")[1] for body, properties, _ in found}
+    assert traces[b"called with me"] == traces[b"got call"], "the function that is called goes on with the trace"
     ids = [properties.message_id for _, properties, _ in found]
     assert len(set(ids)) == len(ids)
     assert channel.queue_declare("outputs/in", passive=True).method.message_count == 0

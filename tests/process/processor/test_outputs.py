@@ -1,5 +1,6 @@
 """What a handler sends over HTTP, in Python and Node.js: when it leaves, and what becomes of an event that it fails."""
 
+import json
 import shutil
 import threading
 import time
@@ -90,6 +91,31 @@ def test_triggers_that_share_workers_have_outputs(start: Start, tmp_path: Path, 
     processor = start(str(tmp_path / "user"), handler="main:handler", outputs=outputs, triggers=triggers)
     assert processor.ask("/a").status == 200
     wait_for(lambda: {b'{"path": "/a"}', b'{"path": "/"}'} <= {body for body, _ in hook.requests})
+
+
+ANSWERS = {
+    "python": "def handler(context, event):\n    return {'n': 1} if event.path == '/a' else ''\n",
+    "nodejs": "exports.handler = (context, event) => context.callback(event.path === '/a' ? { n: 1 } : '');\n",
+}
+
+
+@pytest.mark.parametrize("runtime", ANSWERS)
+def test_the_answer_goes_to_the_output_of_onsuccess(start: Start, tmp_path: Path, hook: Hook, runtime: str) -> None:
+    if runtime == "nodejs" and not shutil.which("node"):
+        pytest.skip("Node.js is not here; `invoke test` installs it")
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / ("main.js" if runtime == "nodejs" else "main.py")).write_text(ANSWERS[runtime])
+    token = tmp_path / "hook.token"
+    token.write_text("word")
+    outputs = {"hook": {"kind": "http", "url": f"http://127.0.0.1:{hook.server_port}/x", "secret": str(token)}}
+    processor = start(
+        str(tmp_path / "user"), runtime=runtime, handler="main:handler", outputs=outputs, onSuccess="hook"
+    )
+    assert json.loads(processor.ask("/a").body) == {"n": 1}
+    assert processor.ask("/nothing").body == b""
+    ((body, headers),) = hook.take()
+    assert json.loads(body) == {"n": 1}
+    assert (headers["Content-Type"], headers["Authorization"]) == ("application/json", "Bearer word")
 
 
 @pytest.mark.parametrize(("runtime", "code"), [("python", PYTHON), ("python", ASYNC), ("nodejs", NODE)])
