@@ -33,11 +33,12 @@ function checkName(known, name) {
 }
 
 /* Return a message as it was given to an output, with its `address`: the routing key or the topic, filled in. */
-function buildMessage(known, output, body, { key = null, headers = null, correlationId = null, ...values } = {}) {
+function buildMessage(known, output, body, options = {}) {
+  const { key = null, headers = null, correlationId = null, now = false, ...values } = options;
   const { content, form } = encodeMessage(`output ${output}`, body);
   const sent = form === 'json' ? JSON.parse(content) : form === 'bytes' ? Buffer.from(content) : content;
   const address = known ? fillAddress(known.outputs[output], key, values) : (key ?? '');
-  return { output, body: sent, address, key, headers: toTexts(headers) ?? {}, correlationId, values };
+  return { output, body: sent, address, key, headers: toTexts(headers) ?? {}, correlationId, now, values };
 }
 
 function fillAddress({ exchange, routingKey, topic }, key, values) {
@@ -45,21 +46,52 @@ function fillAddress({ exchange, routingKey, topic }, key, values) {
   const names = [...template.matchAll(PLACEHOLDER)].map(([, name]) => name);
   const unknown = Object.keys(values).find((name) => !names.includes(name));
   if (unknown) throw new TypeError(`send() got ${unknown}, which is no placeholder of the output`);
-  if (key !== null && !exchange) throw new TypeError('send() got a key, which only a rabbit-mq output with an exchange takes');
+  if (key !== null && !exchange) {
+    throw new TypeError('send() got a key, which only a rabbit-mq output with an exchange takes');
+  }
   if (key !== null) return String(key);
   const missing = names.find((name) => !(name in values));
   if (missing) throw new TypeError(`send() needs ${missing}, for {${missing}} of ${template}`);
   return template.replace(PLACEHOLDER, (_all, name) => String(values[name]));
 }
 
-/* Return an object with each output as a property that `open` makes. */
-function openNames(known, open) {
-  return new Proxy({}, {
-    get(_target, name) {
+// What those ask for who show or await an object, and what is no output.
+const ASKED = ['toJSON', 'then'];
+
+/* Return an object that has every output as a property: those of `there`, and else what `open` makes of a name. */
+function openNames(known, there, open) {
+  return new Proxy(there, {
+    get(target, name) {
+      const isAsked = ASKED.includes(name) && !known?.outputs[name];
+      if (name in target || typeof name !== 'string' || isAsked) return target[name];
       checkName(known, name);
       return open(name);
     },
   });
 }
 
-module.exports = { buildMessage, openNames, readOutputs };
+/* Messages that were sent, by output: their bodies, with the whole messages beside them. */
+class SentMessages {
+  constructor() {
+    this.byOutput = {};
+  }
+
+  add(message) {
+    this.byOutput[message.output] ??= openList();
+    this.byOutput[message.output].push(message.body);
+    this.byOutput[message.output].messages.push(message);
+  }
+
+  /* Forget what an event that failed would have sent once it was over. */
+  discard() {
+    const left = Object.values(this.byOutput).flatMap(({ messages }) => messages.filter(({ now }) => now));
+    for (const name of Object.keys(this.byOutput)) delete this.byOutput[name];
+    for (const message of left) this.add(message);
+  }
+}
+
+function openList() {
+  return Object.defineProperty([], 'messages', { value: [] });
+}
+
+module.exports = { SentMessages, buildMessage, openList, openNames, readOutputs };

@@ -11,12 +11,13 @@ const { randomUUID } = require('node:crypto');
 const path = require('node:path');
 
 const { Platform } = require('./nodejs_outgoing.cjs');
-const { buildMessage, openNames, readOutputs } = require('./nodejs_test_outputs.cjs');
+const { SentMessages, buildMessage, openList, openNames, readOutputs } = require('./nodejs_test_outputs.cjs');
 const { Response, describe, encode, encodeMessage, makeEvent, toFields } = require('./nodejs_values.cjs');
 
 const JSON_TYPE = 'application/json';
 const FAILED = 500;
 const PATIENCE = 10000;
+const LOST = 'answered: what it was given is lost';
 // The fields of an event, and what they are where a test does not say; those below make the rest of it.
 const DEFAULTS = {
   id: '',
@@ -51,7 +52,7 @@ async function invoke(main, event = {}, options = {}) {
   if (typeof call !== 'function') throw new TypeError(`the module has no function ${handler}; it has ${list(main)}`);
   const shared = context ?? (await prepare(main));
   if (!shared[STATE]) throw new TypeError('context should be one of openContext()');
-  const collected = { messages: [], logs: [] };
+  const collected = { sent: new SentMessages(), logs: [] };
   const bound = bind(shared, { ...openTools(collected, responses), callback: null });
   const { value, error, hasFailed } = await run(call, bound, buildEvent(event), timeout);
   if (hasFailed && raises) throw error;
@@ -60,21 +61,24 @@ async function invoke(main, event = {}, options = {}) {
 
 /** Return a context like a worker's, with `userData` for what stands in for connections. */
 function openContext(userData = {}) {
-  const tools = openTools({ messages: [], logs: [] }, {});
+  const tools = openTools({ sent: new SentMessages(), logs: [] }, {});
   return { userData, platform: new Platform('nuclio'), Response, ...tools, callback: () => undefined, [STATE]: true };
 }
 
 /* Return what of a context belongs to one event. */
-function openTools({ messages, logs }, responses) {
+function openTools({ sent, logs }, responses) {
   const outputs = findOutputs();
   const logger = {};
   for (const [name, level] of [['error', 'error'], ['warn', 'warning'], ['info', 'info'], ['debug', 'debug']]) {
     logger[name] = logger[`${name}With`] = (message, fields = {}) =>
       logs.push({ level, message: String(message), ...toFields(fields) });
   }
-  const send = (name) => (body, options) => messages.push(buildMessage(outputs, name, body, options));
+  const send = (name) => (body, options) => {
+    sent.add(buildMessage(outputs, name, body, options));
+    return options?.now ? Promise.resolve() : undefined;
+  };
   const request = async (topic, body = '') => respond(responses, topic, buildMessage(null, '', body).body);
-  return { logger, outputs: openNames(outputs, (name) => ({ send: send(name) })), request };
+  return { logger, outputs: openNames(outputs, {}, (name) => ({ send: send(name) })), request };
 }
 
 /* The function.yaml that counts is that beside the test, which is the program that runs. */
@@ -93,7 +97,10 @@ function bind(shared, own) {
 
 function prepare(main) {
   if (!contexts.has(main)) contexts.set(main, initialise(main));
-  return contexts.get(main);
+  const context = contexts.get(main);
+  // The next event tries it again.
+  context.catch(() => contexts.delete(main));
+  return context;
 }
 
 async function initialise(main) {
@@ -106,12 +113,16 @@ function run(call, context, event, timeout) {
   return new Promise((resolve) => {
     const late = new Error(`the handler did not call context.callback within ${timeout} ms`);
     const timer = setTimeout(() => resolve({ error: late, hasFailed: true }), timeout);
+    let isDone = false;
     const settle = (outcome) => {
+      isDone = true;
       clearTimeout(timer);
       resolve(outcome);
     };
-    // Only the first callback counts.
-    context.callback = (value) => settle({ value });
+    context.callback = (value) => {
+      if (isDone) context.logger.warn(`context.callback was called for event ${event.id}, which has been ${LOST}`);
+      settle({ value });
+    };
     try {
       Promise.resolve(call(context, event)).catch((error) => settle({ error, hasFailed: true }));
     } catch (error) {
@@ -146,7 +157,7 @@ function respond(responses, topic, body) {
   const isWhole = given instanceof Response;
   const { content, form } = encodeMessage('response', isWhole ? given.body : given);
   const type = isWhole ? given.content_type : form === 'json' ? JSON_TYPE : 'text/plain';
-  const answered = type === JSON_TYPE ? JSON.parse(content) : Buffer.from(content);
+  const answered = type === JSON_TYPE ? readJson(content) : Buffer.from(content);
   return { body: answered, content_type: type, headers: (isWhole && given.headers) || {}, status_code: 200 };
 }
 
@@ -163,29 +174,30 @@ function fail(error) {
   return { head: [FAILED, 'text/plain', null], body: `Error in handler: ${message}\n${stack || `${name}: ${message}`}` };
 }
 
-function describeResult({ head, body }, { messages, logs }) {
+function describeResult({ head, body }, { sent, logs }) {
   const [status, contentType, headers] = head;
-  const { onSuccess } = findOutputs() ?? {};
-  if (onSuccess && status < FAILED && body.length) {
-    messages.push(buildMessage(null, onSuccess, contentType === JSON_TYPE ? JSON.parse(body) : body));
-  }
+  const read = contentType === JSON_TYPE && body.length ? readJson(body) : body;
+  const outputs = findOutputs();
   // As with a worker: an event that failed sends nothing.
-  if (status >= FAILED) messages.length = 0;
+  if (status >= FAILED) sent.discard();
+  else if (outputs?.onSuccess && body.length) sent.add(buildMessage(null, outputs.onSuccess, read));
   return {
     status_code: status,
     content_type: contentType,
     headers: headers ?? {},
-    body: contentType === JSON_TYPE && body.length ? JSON.parse(body) : body,
+    body: read,
     logs,
-    outputs: openNames(findOutputs(), (name) => listSent(messages, name)),
+    outputs: openNames(outputs, sent.byOutput, openList),
   };
 }
 
-/* Return the bodies that were sent to one output; the messages, with key, headers and values, are beside them. */
-function listSent(messages, name) {
-  const sent = messages.filter((message) => message.output === name);
-  const bodies = sent.map((message) => message.body);
-  return Object.defineProperty(bodies, 'messages', { value: sent });
+/* Return the object that JSON holds; what is none, whatever its type says, as it is. */
+function readJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 function list(main) {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import { invoke, openContext } from 'tidegate';
 import * as main from './main.mjs';
 
@@ -84,6 +85,57 @@ test('events share nothing but the context', async () => {
   };
   const [first, second] = await Promise.all([invoke(waits, { body: '1' }), invoke(waits, { body: '15' })]);
   assert.deepEqual([first.body, second.body, first.logs[0].message], ['1 2', '15 1', '1']);
+});
+
+test('results can be compared and shown', async () => {
+  const { outputs } = await invoke((context) => {
+    context.outputs.alerts.send({ degrees: 31 });
+    context.callback('');
+  });
+  assert.deepEqual(outputs, { alerts: [{ degrees: 31 }] });
+  assert.notDeepEqual(outputs, {});
+  assert.equal(JSON.stringify(outputs), '{"alerts":[{"degrees":31}]}');
+  assert.match(inspect(outputs), /alerts: \[ \{ degrees: 31 \} \]/);
+  assert.deepEqual((await invoke((context) => context.callback(''))).outputs, {});
+  const odd = (context) => context.callback(new context.Response('{', null, 'application/json'));
+  assert.equal((await invoke(odd)).body, '{');
+});
+
+test('what is sent at once stays sent', async () => {
+  const { outputs } = await invoke(async (context) => {
+    context.outputs.alerts.send('kept back');
+    await context.outputs.alerts.send('sent', { now: true });
+    throw new Error('some error');
+  });
+  assert.deepEqual(outputs, { alerts: ['sent'] });
+});
+
+test('a second callback is lost, and warned of', async () => {
+  const twice = (context, { body }) => {
+    context.callback(body.toString());
+    setTimeout(() => context.callback('late'), 5);
+  };
+  const first = await invoke(twice, { body: 'a', id: '1' });
+  const second = await invoke(async (context) => {
+    await new Promise((done) => setTimeout(done, 20));
+    context.callback('b');
+  });
+  assert.deepEqual([first.body, second.body, second.logs], ['a', 'b', []]);
+  assert.match(first.logs[0].message, /was called for event 1, which has been answered: what it was given is lost/);
+});
+
+test('initContext that failed is called again', async () => {
+  let calls = 0;
+  const fails = {
+    async initContext() {
+      calls += 1;
+      if (calls === 1) throw new Error('no broker');
+    },
+    handler: (context) => context.callback('ready'),
+  };
+  await assert.rejects(invoke(fails), /no broker/);
+  assert.deepEqual((await Promise.all([invoke(fails), invoke(fails)])).map(({ body }) => body), ['ready', 'ready']);
+  assert.equal(calls, 2);
 });
 
 test('a request gets the response of its topic', async () => {
