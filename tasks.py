@@ -221,6 +221,14 @@ def new_function(_: Context, name: str, trigger: str = "http", runtime: str = "p
     make(name, trigger, runtime)
 
 
+@verb("name", help={"name": "the function's name; all if left out"})
+def test_function(_: Context, name: str = "") -> None:
+    """Run the tests in functions' folders, by pytest and `node --test`, without Docker."""
+    from stack.run.function_test import run_tests
+
+    raise Exit(code=run_tests(name))
+
+
 @verb(
     "name",
     help={
@@ -381,6 +389,7 @@ namespace = build_namespace(
         "Functions": (
             new_function,
             run_function,
+            test_function,
             deploy_function,
             invoke_function,
             functions,

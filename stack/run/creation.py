@@ -260,7 +260,8 @@ def new_function(name: str, trigger: str, runtime: str = PYTHON) -> None:
     if runtime == NODEJS:
         write_node_modules(open_workspace())
     console.success(f"{FOLDER}/{name}: {', '.join(files)}")
-    test = RUNTIMES[runtime].tester.format(folder=_shorten(folder), python=_shorten(Path(sys.executable)))
+    words = " ".join(RUNTIMES[runtime].tester).format(python=_shorten(Path(sys.executable)))
+    test = f"{words} {_shorten(folder) / RUNTIMES[runtime].scaffold[-1]}"
     _tell(next_steps(name, trigger, test))
     console.note(f"What several functions import belongs into {FOLDER}/{SHARED}: docs/guides/function.md says how.")
 

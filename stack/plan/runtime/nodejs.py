@@ -35,7 +35,7 @@ class NodejsRuntime(Runtime):
     layer = "nodejs"
     source = "main.js"
     scaffold = ("main.js", "test.js")
-    tester = "node --test {folder}/test.js"
+    tester = ("node", "--test")
     debug_port = 9229
     debuggers = '"Node.js: Attach" of VS Code, chrome://inspect in a browser, or `node inspect {address}`'
     # Where no npm looks, which removes what no package.json names.

@@ -39,7 +39,7 @@ class PythonRuntime(Runtime):
     recipe = "functions/runtime/python.Dockerfile"
     source = "main.py"
     scaffold = ("main.py", "test_main.py")
-    tester = "{python} -m pytest {folder}"
+    tester = ("{python}", "-m", "pytest")
     debug_port = 5678
     debuggers = 'what speaks to debugpy, such as "Python Debugger: Remote Attach" of VS Code'
     debug_package = "debugpy"

@@ -22,9 +22,9 @@ class Runtime(ABC):
     source: ClassVar[str]
     """The file of a new function's handler, among those of its scaffold."""
     scaffold: ClassVar[tuple[str, ...]]
-    """The files of a new function beside function.yaml, in templates/new-function/TRIGGER."""
-    tester: ClassVar[str]
-    """What runs their test, by the function's folder and Tidegate's own Python."""
+    """The files of a new function beside function.yaml, in templates/new-function/TRIGGER; the last is its test."""
+    tester: ClassVar[tuple[str, ...]]
+    """What runs tests, the files of which follow; {python} is Tidegate's own."""
     debug_port: ClassVar[int]
     """Where debuggers look for it."""
     debuggers: ClassVar[str]
