@@ -216,6 +216,13 @@ def test_a_function_is_made_of_a_template_and_deleted(visit: Visit, workspace: W
     expect(page.locator(".cm-content")).to_contain_text("exports.handler")
     # A word of JavaScript's that Python has not, in a colour of its own.
     expect(page.locator(".cm-content span").get_by_text("const", exact=True).first).to_be_visible()
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+End")
+    page.keyboard.insert_text("(")
+    mistake = page.locator(".cm-lint-marker-warning")
+    expect(mistake).to_be_visible()
+    page.keyboard.press("Backspace")
+    expect(mistake).to_be_hidden()
     visit.check_weight()
     visit.look("function-code")
     page.get_by_label("More", exact=True).click()

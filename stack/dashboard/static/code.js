@@ -14,7 +14,7 @@ const list = document.getElementById("files");
 const { base, first } = root.dataset;
 const find = (part) => root.querySelector(`[data-${part}]`);
 const addressOf = (path) => `${base}/file?path=${encodeURIComponent(path)}`;
-const LANGUAGES = { python: /\.py$/, javascript: /\.([cm]?js|json)$/, yaml: /\.ya?ml$/ };
+const LANGUAGES = { python: /\.py$/, javascript: /\.[cm]?js$/, json: /\.json$/, yaml: /\.ya?ml$/ };
 const languageOf = (path) => Object.keys(LANGUAGES).find((name) => LANGUAGES[name].test(path)) ?? "text";
 
 // Of each open file {host, editor, text, digest, timer}: the text as it was read.

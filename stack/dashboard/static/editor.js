@@ -7,6 +7,7 @@ import {
   MergeView,
   Prec,
   basicSetup,
+  ensureSyntaxTree,
   indentUnit,
   indentWithTab,
   javascript,
@@ -19,6 +20,11 @@ import {
   unifiedMergeView,
   yaml,
 } from "./vendor/codemirror/codemirror.js";
+
+// Milliseconds that a text may take to be read; of one that takes more no error is shown.
+const PARSE_MILLISECONDS = 200;
+
+const MISTAKE = "From here on this seems to be no JavaScript; a deploy tells for certain";
 
 // Pixels that two texts side by side need.
 const SIDE_BY_SIDE = 640;
@@ -88,6 +94,7 @@ const COLOURS = syntaxHighlighting(
 const LANGUAGES = {
   python: () => [python(), indentUnit.of("    ")],
   javascript: () => [javascript(), indentUnit.of("  ")],
+  json: () => [javascript(), indentUnit.of("  ")],
   yaml: () => [yaml(), indentUnit.of("  ")],
   text: () => [],
 };
@@ -122,7 +129,7 @@ export function openEditor(
       view.dispatch(
         setDiagnostics(
           view.state,
-          problems.map((problem) => locate(view.state.doc, problem)),
+          [...problems, ...findSyntaxError(view.state, language)].map((problem) => locate(view.state.doc, problem)),
         ),
       ),
     focus: () => view.focus(),
@@ -168,6 +175,23 @@ function mount(host) {
   parent.style.height = "100%";
   root.append(parent);
   return { parent, root };
+}
+
+/**
+ * Return the first place that is no JavaScript; other languages are read by the server.
+ *
+ * It is a warning: the parser takes a few things for mistakes that are none, such as a long list in braces.
+ */
+function findSyntaxError(state, language) {
+  if (language !== "javascript") return [];
+  const places = [];
+  ensureSyntaxTree(state, state.doc.length, PARSE_MILLISECONDS)?.iterate({
+    enter: ({ type, from }) => void (type.isError && places.push(from)),
+  });
+  return places.slice(0, 1).map((from) => {
+    const line = state.doc.lineAt(from);
+    return { line: line.number, column: from - line.from, message: MISTAKE, severity: "warning" };
+  });
 }
 
 function locate(doc, { line = 1, column = 0, message, severity = "error" }) {

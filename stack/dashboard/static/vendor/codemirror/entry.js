@@ -4,7 +4,7 @@ export { indentWithTab } from "@codemirror/commands";
 export { javascript } from "@codemirror/lang-javascript";
 export { python } from "@codemirror/lang-python";
 export { yaml } from "@codemirror/lang-yaml";
-export { HighlightStyle, indentUnit, syntaxHighlighting } from "@codemirror/language";
+export { HighlightStyle, ensureSyntaxTree, indentUnit, syntaxHighlighting } from "@codemirror/language";
 export { lintGutter, setDiagnostics } from "@codemirror/lint";
 export { MergeView, unifiedMergeView } from "@codemirror/merge";
 export { Compartment, EditorState, Prec } from "@codemirror/state";
