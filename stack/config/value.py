@@ -136,7 +136,10 @@ _OWN_HOSTS = ("rabbitmq-mqtt", "rabbitmq")
 
 def is_own_broker(url: str) -> bool:
     """Return whether a trigger's url means the stack's broker: it is empty, or names its service."""
-    return not url or _split_url(url).hostname in _OWN_HOSTS
+    try:
+        return not url or _split_url(url).hostname in _OWN_HOSTS
+    except ValueError:
+        return False
 
 
 def _split_url(url: str) -> SplitResult:

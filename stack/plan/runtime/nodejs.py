@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,6 +13,7 @@ from stack.config.source import Function
 from stack.config.yaml_loader import Finding
 from stack.contract import NODEJS
 from stack.plan.image import BaseImages, RuntimeVersion, node_base
+from stack.plan.runtime.literal import Literal
 from stack.plan.runtime.runtime import Runtime
 
 # What the processor's part in Node.js, and today's amqplib, run on.
@@ -22,6 +23,16 @@ _WORD = re.compile(r"[\w$]+")
 _PASSED_ON = re.compile(
     r"export\s*\*|exports\s*=\s*(?!\{|function|\(|async|class)|exports\s*\[|assign\(\s*(module\.)?exports|\.\.\.|defineProperty"
 )
+# Comments, regular expressions and texts, so that a quote in one of them begins no other.
+_TOKEN = re.compile(
+    r"//[^\n]*|/\*.*?\*/|(?:(?<=[=(,:;!&|?{}\[])|(?<=return))\s*/(?![*/])(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/"
+    r"|(?P<literal>'[^'\\\n]*(?:\\.[^'\\\n]*)*'|\"[^\"\\\n]*(?:\\.[^\"\\\n]*)*\"|`[^`\\]*(?:\\.[^`\\]*)*`)",
+    re.DOTALL,
+)
+_PLAIN = re.compile(r"[^\s'\"`\\]+")
+# What makes a text a part of a longer one, a tagged one, a key, or a case, as far as it is beside it.
+_PART_BEFORE = re.compile(r"(?:[+.'\"`]\s*|\bcase\s+|[\w$)]`?)\Z")
+_PART_BEHIND, _BESIDE = (*"+.[:'\"`",), 40
 _EXPORTS = re.compile(r"exports\.([\w$]+)\s*=|export\s+(?:async\s+)?(?:function\*?|const|let|var|class)\s+([\w$]+)")
 _TAG = re.compile(r"(?<=:)(\d+)((\.\d+)*)(?=$|-)")
 
@@ -79,6 +90,18 @@ class NodejsRuntime(Runtime):
     def check_text(self, path: str, text: str) -> tuple[Finding, ...]:
         """Return nothing."""
         return ()
+
+    def find_literals(self, text: str) -> Iterator[Literal]:
+        """Yield the texts in quotes, outside of comments and regular expressions."""
+        line, seen = 1, 0
+        for match in _TOKEN.finditer(text):
+            start, end = match.span("literal")
+            if start < 0 or not _PLAIN.fullmatch(text, start + 1, end - 1):
+                continue
+            line, seen = line + text.count("\n", seen, start), start
+            before, behind = text[max(0, start - _BESIDE) : start], text[end : end + _BESIDE].lstrip()
+            is_part = _PART_BEFORE.search(before) or behind.startswith(_PART_BEHIND)
+            yield Literal(start, end, line, text[start + 1 : end - 1], is_whole=not is_part)
 
     def check_handler(
         self, function: Function, handler: str, *, path: str, source: bytes, version: RuntimeVersion

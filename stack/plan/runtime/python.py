@@ -16,6 +16,8 @@ from stack.config.source import Function
 from stack.config.yaml_loader import Finding
 from stack.plan.code_entry import runs_as_is
 from stack.plan.image import BaseImages, RuntimeVersion, python_base
+from stack.plan.runtime.literal import Literal
+from stack.plan.runtime.python_literal import find_literals, import_module_first
 from stack.plan.runtime.runtime import Runtime
 
 # The processor and cronsim, by which it reads cron's schedules, need datetime.UTC and StrEnum.
@@ -90,16 +92,21 @@ class PythonRuntime(Runtime):
             return (Finding("", f"Python cannot read it: {error}", 1, 0),)
         return ()
 
-    def import_environment(self, text: str) -> str:
-        """Return a source that imports os; one that cannot be read stays as it is."""
+    def find_literals(self, text: str) -> Iterator[Literal]:
+        """Yield the texts in quotes that Python finds, without docstrings and parts of f-strings."""
         try:
-            tree = ast.parse(text)
+            tree = _parse(text.encode(), "")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return text
-        is_there = any(isinstance(one, ast.Import) and "os" in _list_names(one) for one in tree.body)
-        lines = text.splitlines(keepends=True)
-        place = _find_first_import(tree)
-        return text if is_there else "".join([*lines[:place], "import os\n", *lines[place:]])
+            return
+        yield from find_literals(tree, text)
+
+    def import_environment(self, text: str) -> str:
+        """Return a source that imports os before all else, unless it does already; nothing where that cannot be."""
+        try:
+            tree = _parse(text.encode(), "")
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return ""
+        return import_module_first(tree, text, "os")
 
     def check_handler(
         self, function: Function, handler: str, *, path: str, source: bytes, version: RuntimeVersion
@@ -171,25 +178,6 @@ def _parse(source: bytes, path: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(source, path)
-
-
-def _list_names(node: ast.Import) -> list[str]:
-    return [one.asname or one.name for one in node.names]
-
-
-def _find_first_import(tree: ast.Module) -> int:
-    """Return the number of lines before the place where a module's imports may begin."""
-    bodies = [one for one in tree.body if not _is_preamble(one)]
-    imports = [one.lineno for one in bodies if isinstance(one, ast.Import | ast.ImportFrom)]
-    preamble = [one.end_lineno or one.lineno for one in tree.body if _is_preamble(one)]
-    return imports[0] - 1 if imports else max(preamble, default=0)
-
-
-def _is_preamble(node: ast.stmt) -> bool:
-    """Return whether that must come before all else: a docstring, or what is imported from the future."""
-    return (isinstance(node, ast.ImportFrom) and node.module == "__future__") or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-    )
 
 
 def _is_no_newer(version: RuntimeVersion) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar
 
 from stack.config.runtime import RUNTIMES, RuntimeFiles
@@ -10,6 +10,7 @@ from stack.config.settings import Settings
 from stack.config.source import Function
 from stack.config.yaml_loader import Finding
 from stack.plan.image import BaseImages, RuntimeVersion
+from stack.plan.runtime.literal import Literal
 
 
 class Runtime(ABC):
@@ -73,8 +74,12 @@ class Runtime(ABC):
     def check_text(self, path: str, text: str) -> tuple[Finding, ...]:
         """Return why a source cannot be read, without running it."""
 
+    @abstractmethod
+    def find_literals(self, text: str) -> Iterator[Literal]:
+        """Yield the texts in quotes of a source, in order; none of one that cannot be read."""
+
     def import_environment(self, text: str) -> str:
-        """Return a source in which `environment` can be written."""
+        """Return a source in which `environment` can be written; nothing where that is not certain."""
         return text
 
     @abstractmethod

@@ -1,5 +1,6 @@
 """Addresses of a broker elsewhere, in a function that was written for one."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,96 @@ def test_variables_and_other_files() -> None:
         "spec.env.1: B names the broker amqp://10.0.0.1; change it if it is another one here",
         "broker.json, line 1: names the broker 10.0.0.1; change it if it is another one here",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("main.py", 'InfluxDBClient(host="influxdb", port=8086, database="mqtt")'),
+        ("main.js", "mysql.createConnection({host: 'db', user: 'mqtt', password: 'amqp'})"),
+        ("main.py", 'stations = [("railway", 1883)]'),
+        ("main.py", 'Redis(host="cache", db="rabbitmq")'),
+        ("main.js", "const a = { 'amqp://10.0.0.1': 1 }"),
+        ("main.js", "switch (url) { case 'amqp://10.0.0.1': break; }"),
+        ("main.py", 'match url:\n    case "amqp://10.0.0.1":\n        pass'),
+        ("main.py", "text = f\"{connect('amqp://10.0.0.1')}\""),
+        ("main.py", "connect('amqp://10.0.0.1'"),
+        ("main.py", "\ufeffconnect('amqp://10.0.0.1'"),
+        ("main.py", "def connect(os):\n    open('amqp://10.0.0.1')"),
+        ("main.py", '"""Say."""; url = "amqp://10.0.0.1"'),
+        ("main.js", "// such as 'amqp://10.0.0.1'"),
+        ("main.js", "say(\"it's 'amqp://10.0.0.1' there\")"),
+        ("main.js", "const quote = /'/; say(/['\"]/.test('x') ? 1 : 'amqp://10.0.0.1' + port)"),
+    ],
+)
+def test_what_is_not_certain_stays(path: str, line: str) -> None:
+    text, spec, notes = rewrite(path, f"{line}\n")
+    assert (text, spec) == (f"{line}\n", {})
+    assert bool(notes) == ("10.0.0.1" in line)
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("main.py", 'HOST = "172.16.15.52"\nimport pika'),
+        ("main.py", 'import paho.mqtt.client\nclient.connect("172.16.15.52")'),
+        ("main.js", "const amqp = require('amqplib'), server = '172.16.15.52'"),
+        ("main.js", "mqtt.connect('tcp://broker.example:1883')"),
+        ("main.js", "mqtt.connect('ws://broker.example/mqtt')"),
+    ],
+)
+def test_a_host_that_may_be_a_brokers_is_told(path: str, line: str) -> None:
+    text, _, notes = rewrite(path, line)
+    assert text == line
+    (note,) = notes
+    assert note.endswith("; change it if it is another one here")
+
+
+def test_a_variable_that_says_that_it_is_a_host() -> None:
+    text, _, notes = rewrite("main.py", 'MQTT_HOST = "broker.hivemq.com"\nclient.connect(MQTT_HOST, 1883)\n')
+    assert text.startswith('MQTT_HOST = "rabbitmq-mqtt"\n')
+    assert notes == ["main.py, line 1: the host broker.hivemq.com is now rabbitmq-mqtt"]
+
+
+def test_a_host_in_the_environment() -> None:
+    env = [{"name": "MQTT_HOST", "value": "172.16.15.52"}, {"name": "API", "value": "172.16.15.52"}]
+    triggers = {"in": {"kind": "mqtt", "url": "172.16.15.52:1883"}}
+    spec = {"env": env, "triggers": triggers}
+    notes = list(review_brokers(spec, {}, to_broker=False))
+    assert notes[1].endswith("MQTT_HOST names the broker 172.16.15.52; --broker points it at this stack's own")
+    _, given, notes = rewrite("main.js", "", spec)
+    assert given["env"][0]["value"] == "rabbitmq-mqtt"
+    assert notes[1] == "spec.env.0: MQTT_HOST, 172.16.15.52, is now rabbitmq-mqtt"
+    assert notes[-1] == "spec.env.1: API names the broker 172.16.15.52; change it if it is another one here"
+
+
+@pytest.mark.parametrize("to_broker", [True, False])
+def test_an_address_that_cannot_be_split_is_no_error(to_broker: bool) -> None:
+    spec = {"env": [{"name": "URL", "value": "mqtt://[bad"}]}
+    texts = {"README.md": "mqtt://[broker-ip]:1883", "main.js": "connect('mqtt://[broker-ip]:1883')"}
+    notes = list(review_brokers(spec, texts, to_broker=to_broker))
+    assert len(notes) == 3
+
+
+def test_passwords_are_not_told() -> None:
+    for address in ("amqp://us/er:secret@h.example", "amqp://a:secret@ss@h.example"):
+        _, _, notes = rewrite("main.js", f"say('at {address}')")
+        assert notes == ["main.js, line 1: names the broker amqp://…@h.example; change it if it is another one here"]
+
+
+def test_imports_come_first_and_lines_end_as_before() -> None:
+    source = "#!/usr/bin/env python3\r\n# coding: utf-8\r\nURL = 'amqp://10.0.0.1'\r\nimport os\r\n"
+    text, _, notes = rewrite("main.py", source)
+    after = 'import os\r\nURL = os.environ["BROKER_URL"]\r\n'
+    assert text == source.replace("URL = 'amqp://10.0.0.1'\r\n", after)
+    assert notes[0].startswith("main.py, line 4: ")
+    text, _, _ = rewrite("main.py", "é = 'é'; URL = 'amqp://10.0.0.1'\n")
+    assert text == "import os\né = 'é'; URL = os.environ[\"BROKER_URL\"]\n"
+
+
+def test_a_bundle_takes_no_time() -> None:
+    bundle = "f('a',b('c'),{host:'e'});" * 5_000
+    start = time.process_time()
+    assert rewrite("main.js", bundle)[0] == bundle
+    assert rewrite("main.py", bundle.replace("{host:'e'}", "g(host='e')"))[0]
+    assert time.process_time() - start < 5
