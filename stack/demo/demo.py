@@ -17,6 +17,7 @@ from stack.plan.broker import SERVICE
 from stack.plan.demo import ALERT, CONSUMERS, EVENTS, Scoreboard, Seconds
 from stack.plan.device import AMQP, BOTH, MQTT, SendRequest, check_request
 from stack.plan.function import own_queues
+from stack.plan.runtime.registry import find_runtime
 from stack.rabbitmq.management import find_broker
 from stack.run.deploy import deploy_functions
 from stack.run.function import build_functions
@@ -36,6 +37,8 @@ def run_demo(order: SendRequest, *, runtime: str = "", down: bool, as_json: bool
         StackError: an option is wrong, or the stack or a function does not come up.
     """
     check_request(order, (AMQP, MQTT, BOTH))
+    if runtime and runtime not in RUNTIMES:
+        raise StackError(f"--runtime {runtime}: should be {' or '.join(RUNTIMES)}.")
     names = [*map(CONSUMERS.__getitem__, order.protocols), *map(EVENTS.__getitem__, order.protocols), ALERT]
     workspace = open_workspace()
     add_examples(workspace, names)
@@ -61,7 +64,7 @@ def add_examples(workspace: Workspace, names: Sequence[str]) -> None:
         source = PROGRAM / FOLDER / name
         if name not in there and source.is_dir() and workspace.root != PROGRAM:
             ignored = shutil.ignore_patterns(*IGNORED_FOLDERS)
-            shutil.copytree(source, workspace.root / FOLDER / name, ignore=ignored)
+            shutil.copytree(source, workspace.root / FOLDER / name, ignore=ignored, dirs_exist_ok=True)
             console.note(f"{FOLDER}/{name}: written, as Tidegate's example has it.")
 
 
@@ -69,16 +72,21 @@ def choose_runtime(workspace: Workspace, names: Sequence[str], runtime: str) -> 
     """Write a runtime into the function.yaml of functions that have another one, whatever its version.
 
     Raises:
-        StackError: there is no such runtime, or no such function.
+        StackError: there is no such function, or one has no handler of that runtime; nothing is written then.
     """
-    if runtime not in RUNTIMES:
-        raise StackError(f"--runtime {runtime}: should be {' or '.join(RUNTIMES)}.")
-    for name in names:
-        folder = find_folder(workspace.root, name)
-        if name_runtime(load_function(folder).config.spec.runtime) != runtime:
-            text = set_value((folder / FILE).read_text(), ("spec", "runtime"), runtime)
-            write_file(folder / FILE, text.encode())
-            console.note(f"{FOLDER}/{name}/{FILE}: its runtime is {runtime} now.")
+    folders = [find_folder(workspace.root, name) for name in names]
+    others = [one for one in folders if name_runtime(load_function(one).config.spec.runtime) != runtime]
+    for folder in others:
+        for path in (FILE, find_runtime(runtime).source):
+            if not (folder / path).is_file():
+                raise StackError(
+                    f"--runtime {runtime}: {FOLDER}/{folder.name} has no {path}; it is no function of the example. "
+                    "Without --runtime the demo takes it as it is."
+                )
+    for folder in others:
+        text = set_value((folder / FILE).read_text(), ("spec", "runtime"), runtime)
+        write_file(folder / FILE, text.encode())
+        console.note(f"{FOLDER}/{folder.name}/{FILE}: its runtime is {runtime} now.")
 
 
 class Watch:

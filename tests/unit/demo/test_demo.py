@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.demo.demo import _judge, add_examples, choose_runtime
+from stack.demo.demo import _judge, add_examples, choose_runtime, run_demo
 from stack.demo.report import SilentReport
 from stack.demo.run import DemoRun
 from stack.demo.state import _judge as tell_verdict
@@ -47,17 +47,27 @@ def test_the_stage_tells_how_many_of_all_were_sent() -> None:
 def test_a_runtime_is_written_where_another_one_stands(tmp_path: Path) -> None:
     for name, runtime in (("a", "python:3.12"), ("b", "nodejs:22")):
         (tmp_path / "functions" / name).mkdir(parents=True)
+        (tmp_path / "functions" / name / "main.js").touch()
         (tmp_path / "functions" / name / "function.yaml").write_text(f"spec:\n  runtime: {runtime}\n  # mine\n")
     choose_runtime(Workspace(tmp_path), ("a", "b"), "nodejs")
     assert (tmp_path / "functions/a/function.yaml").read_text() == "spec:\n  runtime: nodejs\n  # mine\n"
     assert (tmp_path / "functions/b/function.yaml").read_text() == "spec:\n  runtime: nodejs:22\n  # mine\n"
+    before = (tmp_path / "functions/a/function.yaml").read_text()
+    (tmp_path / "functions/a/main.py").touch()
+    with pytest.raises(StackError, match=r"--runtime python: functions/b has no main\.py"):
+        choose_runtime(Workspace(tmp_path), ("a", "b"), "python")
+    assert (tmp_path / "functions/a/function.yaml").read_text() == before
+
+
+def test_a_runtime_that_is_none_is_told_first() -> None:
     with pytest.raises(StackError, match="--runtime go: should be python or nodejs"):
-        choose_runtime(Workspace(tmp_path), ("a",), "go")
+        run_demo(SendRequest(1, 0, AMQP, 1), runtime="go", down=False, as_json=False)
 
 
 def test_a_workspace_without_the_example_gets_what_is_missing_of_it(tmp_path: Path) -> None:
     (tmp_path / "functions" / "amqpconsume").mkdir(parents=True)
     (tmp_path / "functions" / "amqpconsume" / "function.yaml").write_text("{}\n")
+    (tmp_path / "functions" / "temperaturealert").mkdir()
     add_examples(Workspace(tmp_path), ("amqpconsume", "temperaturealert"))
     assert (tmp_path / "functions/amqpconsume/function.yaml").read_text() == "{}\n"
     assert {"main.py", "main.js"} < {path.name for path in (tmp_path / "functions/temperaturealert").iterdir()}
