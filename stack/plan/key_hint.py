@@ -110,4 +110,12 @@ def _is_misspelt(word: str, other: str) -> bool:
         return False
     parts, others = _PARTS.split(word.lower()), _PARTS.split(other.lower())
     pairs = [pair for pair in zip_longest(parts, others, fillvalue="") if pair[0] != pair[1]]
-    return all(min(map(len, pair)) >= _SHORTEST and SequenceMatcher(None, *pair).ratio() >= _SHARE for pair in pairs)
+    return all(_is_slip(*pair) for pair in pairs)
+
+
+def _is_slip(part: str, other: str) -> bool:
+    """Return whether one is the other with a slip: no word with another beginning or end, as created and create are."""
+    shorter, longer = sorted((part, other), key=len)
+    is_longer_form = len(longer) > len(shorter) and (longer.startswith(shorter) or longer.endswith(shorter))
+    is_like = len(shorter) >= _SHORTEST and SequenceMatcher(None, part, other).ratio() >= _SHARE
+    return is_like and (not is_longer_form or longer in (f"{shorter}s", f"{shorter}{shorter[-1]}"))

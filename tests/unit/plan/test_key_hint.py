@@ -30,6 +30,15 @@ def test_a_misspelt_key_is_told_with_what_is_published_instead() -> None:
     assert "gets temperature from `invoke client`" in hints(bind("temeprature"))[0]
 
 
+@pytest.mark.parametrize(
+    ("key", "published"),
+    [("connected", "disconnected"), ("order.created", "order.create"), ("load", "unload"), ("visible", "invisible")],
+)
+def test_a_word_with_another_beginning_or_end_is_another(key: str, published: str) -> None:
+    for bound, sent in ((key, published), (published, key)):
+        assert hints(bind(bound, exchange="e"), f"publish('e', '{sent}')") == []
+
+
 @pytest.mark.parametrize("key", ["temperature", "humidity", "*", "#", "temperature2", "temp.*"])
 def test_what_is_published_or_has_another_meaning_is_not_told(key: str) -> None:
     assert hints(bind(key), EVENT) == []
