@@ -25,7 +25,7 @@ from stack.plan.stack import Service, plan_service
 from stack.rabbitmq.repair import mend_functions
 from stack.rabbitmq.stale_topology import clear_after_deploy
 from stack.run.deploy_progress import READY, DeployProgress, keep_progress
-from stack.run.function import check_function_queues, explain_fetched, plan_folder
+from stack.run.function import check_function_queues, explain_fetched, find_hints, plan_folder
 from stack.run.function_status import FunctionStatus, describe_functions
 from stack.run.image import keep_new, note_attempt, prune_revisions, take_latest
 from stack.run.interruption import interruptible
@@ -41,8 +41,12 @@ from stack.state.replicas import wake
 _LEFT_OVER = "what is new runs; `invoke up` removes what is left of the older version."
 
 
-def deploy_functions(names: Sequence[str], *, message: str = "", force: bool = False) -> tuple[FunctionStatus, ...]:
+def deploy_functions(
+    names: Sequence[str], *, message: str = "", notes: Sequence[str] = (), force: bool = False
+) -> tuple[FunctionStatus, ...]:
     """Deploy functions together, or all of functions/ if none is named; return how all are then.
+
+    The log of each begins with the notes.
 
     Of all, those are left as they are that were rolled back, unless `force` says otherwise.
 
@@ -60,6 +64,9 @@ def deploy_functions(names: Sequence[str], *, message: str = "", force: bool = F
     for name in wanted:
         find_folder(stack.workspace.root, name)
     with _locked(stack, wanted), keep_progress(stack.workspace, wanted, reason=message) as progress:
+        for log in progress.logs.values():
+            for note in notes:
+                log.step(note)
         return Deploy(stack, progress, message).run()
 
 
@@ -175,6 +182,10 @@ class Deploy:
         if not plans:
             raise FunctionError("\n".join(self.progress.failures.values()))
         warn_ignored(plan.function for plan in plans)
+        for name, hints in find_hints(self.stack, plans).items():
+            for hint in hints:
+                console.warn(f"{name}: {hint}")
+                self.progress.logs[name].step(hint)
         return plans
 
     def _service(self, plan: FunctionPlan, image: str) -> Service:

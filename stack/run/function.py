@@ -150,8 +150,7 @@ def check_handler_text(stack: Stack, name: str, path: str, text: str) -> tuple[s
 def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[FunctionPlan] = ()) -> None:
     """Refuse a function whose queues are those of others, deployed or `planned`, in a way that no one can want.
 
-    It is warned of functions that are called and not there, and of keys that are bound and that nothing publishes,
-    where a similar one is published.
+    It is warned of functions that are called and not there.
 
     Raises:
         AccessError: code that is fetched would take messages of another function.
@@ -163,8 +162,12 @@ def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[Fu
     check_queues(_as_claimant(stack, plan), [_as_claimant(stack, one) for one in others])
     for line in (*find_disagreements(plan, others), *find_unknown_functions(plan, [one.name for one in others])):
         console.warn(line if line.endswith("?") else f"{line}.")
-    for line in find_key_hints(plan, tuple(load_publishers(stack.workspace))):
-        console.warn(f"{plan.name}: {line}.")
+
+
+def find_hints(stack: Stack, plans: Sequence[FunctionPlan]) -> dict[str, tuple[str, ...]]:
+    """Return what is to be told of the keys that functions bind, by name; the sources of all are read for it once."""
+    publishers = tuple(load_publishers(stack.workspace))
+    return {plan.name: tuple(f"{line}." for line in find_key_hints(plan, publishers)) for plan in plans}
 
 
 def _as_claimant(stack: Stack, plan: FunctionPlan) -> Claimant:

@@ -37,6 +37,8 @@ class FunctionCommand(BaseModel):
     name: str
     number: int = 0
     message: str = ""
+    notes: tuple[str, ...] = ()
+    """What is to stand in the log of a deploy besides."""
 
 
 @dataclass(eq=False)
@@ -79,9 +81,10 @@ class Jobs:
         jobs = self._running.get(name)
         return jobs[-1] if jobs else None
 
-    async def deploy(self, name: str, *, message: str = "", author: str = "") -> Job:
-        """Deploy a function from its folder; return when that runs."""
-        return await self._start(FunctionCommand(verb="deploy", name=name, message=message), author)
+    async def deploy(self, name: str, *, message: str = "", notes: Sequence[str] = (), author: str = "") -> Job:
+        """Deploy a function from its folder; return when that runs. Its log begins with the notes."""
+        order = FunctionCommand(verb="deploy", name=name, message=message, notes=tuple(notes))
+        return await self._start(order, author)
 
     def deploy_all(self, names: Sequence[str], *, author: str = "") -> None:
         """Begin to deploy functions from their folders, a few at a time."""

@@ -21,7 +21,7 @@ def run_order(order: FunctionCommand) -> None:
     """
     match order.verb:
         case "deploy":
-            deploy_functions([order.name], message=order.message)
+            deploy_functions([order.name], message=order.message, notes=order.notes)
         case "roll back":
             roll_back(order.name, order.number)
         case "scale":

@@ -31,10 +31,10 @@ def test_the_tutorials_documents_run_as_they_are(fresh_workspace: Workspace, nod
     check_example(workspace, node_folder)
     remove(client)
     check_dashboard(client)
-    assert fetch(workspace.url("amqpevent")) == (200, "send 20")
+    check_functions(workspace)
     remove(client)
     check_api(client)
-    assert fetch(workspace.url("amqpevent")) == (200, "send 20")
+    check_functions(workspace)
     remove(client)
     check_demo(workspace)
 
@@ -92,6 +92,18 @@ def check_api(client: Client) -> None:
         document = yaml.safe_load((TUTORIAL / f"{name}.yaml").read_text())
         assert client.send("POST", "/api/functions", document, X_Tidegate_Own_Broker="true").status == 202
     wait_until_ready(client)
+    log = client.send("GET", "/api/functions/amqpconsume").json["status"]["logs"]
+    told = "main.js, line 5: amqp://…@172.16.15.52:5672 is now process.env.BROKER_URL."
+    assert told in [one["message"] for one in log]
+    assert any(one["message"].startswith(HINT) for one in log)
+
+
+def check_functions(workspace: Workspace) -> None:
+    """Have both work as their author meant, with the key that the one is bound to."""
+    assert fetch(workspace.url("amqpevent")) == (200, "send 20")
+    workspace.invoke("publish", "--exchange", "iot/sensors", "--key", "temeprature", "--body", "18")
+    shown = workspace.invoke("logger", "--count", "1", timeout=30).stdout
+    assert shown == f"{FEEDBACK}18'\n"
 
 
 def check_demo(workspace: Workspace) -> None:

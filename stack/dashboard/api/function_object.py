@@ -15,6 +15,7 @@ from stack.config.settings import Settings
 from stack.config.source import find_folder
 from stack.contract import HTTP_PORT
 from stack.dashboard.services import Services
+from stack.plan.broker_mention import TO_BROKER
 from stack.plan.function_export import IMPORT_MARKS, NuclioFunction, describe_function, is_import
 from stack.plan.trigger.http import find_http
 from stack.run.catalogue import FunctionRecord
@@ -187,8 +188,8 @@ async def find_record(services: Services, name: str) -> FunctionRecord | None:
     return next((one for one in await services.records() if one.name == name), None)
 
 
-async def keep_wanted(services: Services, wanted: FunctionRequest, before: FunctionRecord | None) -> None:
-    """Write what a client asks for into the function's folder.
+async def keep_wanted(services: Services, wanted: FunctionRequest, before: FunctionRecord | None) -> tuple[str, ...]:
+    """Write what a client asks for into the function's folder; return what cannot be as it says.
 
     Raises:
         HTTPException: the function cannot be changed now, or so.
@@ -196,8 +197,9 @@ async def keep_wanted(services: Services, wanted: FunctionRequest, before: Funct
     """
     if before:
         _check_change(wanted, before)
-    await run_in_threadpool(_keep, services, wanted, before)
+    notes = await run_in_threadpool(_keep, services, wanted, before)
     services.catalogue.forget()
+    return notes
 
 
 def check_free(record: FunctionRecord) -> None:
@@ -229,11 +231,13 @@ def _check_change(wanted: FunctionRequest, before: FunctionRecord) -> None:
         raise HTTPException(412, "Non-deployed functions cannot be disabled")
 
 
-def _keep(services: Services, wanted: FunctionRequest, before: FunctionRecord | None) -> None:
+def _keep(services: Services, wanted: FunctionRequest, before: FunctionRecord | None) -> tuple[str, ...]:
     stack = services.stack()
     known = list_projects(services.workspace, {one.project for one in services.catalogue.records()})
     if wanted.project not in known:
         raise HTTPException(412, f"Project {wanted.project} does not exist; create it first.")
     namespace = stack.settings.namespace
     told = before or NuclioFunction(wanted.name, namespace, wanted.project, FunctionConfig(), "", {})
-    save_function(stack, wanted.document, told, to_broker=wanted.to_broker)
+    option = f"the header {OWN_BROKER}: true points it at this stack's own"
+    notes = save_function(stack, wanted.document, told, to_broker=wanted.to_broker)
+    return tuple(f"{note.replace(TO_BROKER, option)}." for note in notes)

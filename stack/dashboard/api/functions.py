@@ -1,7 +1,7 @@
 """/api/functions: what there is, how it is, changes of it, its containers and what they say."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from aiodocker import Docker
 from starlette.concurrency import run_in_threadpool
@@ -90,16 +90,16 @@ async def _create(request: Request) -> Response:
     async with services.jobs.turn:
         if await find_record(services, wanted.name):
             raise HTTPException(409, f"Cannot create two functions with the same name: {wanted.name}")
-        await keep_wanted(services, wanted, None)
-        job = await _deploy(request, wanted)
+        notes = await keep_wanted(services, wanted, None)
+        job = await _deploy(request, wanted, notes)
     return await _accept(request, job)
 
 
 async def _update(request: Request) -> Response:
     services, wanted = services_of(request), await _read_wanted(request)
     async with services.jobs.turn:
-        await keep_wanted(services, wanted, await find_record(services, wanted.name))
-        job = await _deploy(request, wanted)
+        notes = await keep_wanted(services, wanted, await find_record(services, wanted.name))
+        job = await _deploy(request, wanted, notes)
     return await _accept(request, job)
 
 
@@ -147,11 +147,11 @@ async def _read_wanted(request: Request) -> FunctionRequest:
     return read_wanted(await read_object(request), project, version, to_broker=to_broker)
 
 
-async def _deploy(request: Request, wanted: FunctionRequest) -> Job | None:
+async def _deploy(request: Request, wanted: FunctionRequest, notes: Sequence[str]) -> Job | None:
     """Have a function deployed, unless it is only to be kept; from here on it is seen as building."""
     if wanted.is_import:
         return None
-    return await services_of(request).jobs.deploy(wanted.name, message=_REASON, author=_author(request))
+    return await services_of(request).jobs.deploy(wanted.name, message=_REASON, notes=notes, author=_author(request))
 
 
 async def _bring_to(request: Request, record: FunctionRecord, desired: str) -> Job:
