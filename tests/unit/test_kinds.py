@@ -66,7 +66,9 @@ def test_a_new_kind_goes_through_every_floor() -> None:
 @pytest.mark.parametrize("floor", ["plan", "processor"])
 def test_each_runtime_has_its_module_on_each_side(floor: str) -> None:
     modules = {path.stem for path in (PROGRAM / "stack" / floor / "runtime").glob("*.py")}
-    assert modules - {"__init__", "head", "process", "registry", "runtime"} == set(RUNTIMES)
+    assert modules - {"__init__", "head", "literal", "process", "python_literal", "registry", "runtime"} == set(
+        RUNTIMES
+    )
     assert list(FILES) == list(RUNTIMES)
 
 
