@@ -82,7 +82,7 @@ RUNTIMES: Mapping[str, RuntimeFiles] = {
         comment="//",
         tests=("test_", "test."),
         # Whatever is quoted after such a word, or below it in brackets.
-        imports=r"\b(\w*[rR]equire(\.resolve)?|import|from)\b([^\n;]*?|\s*\(\s*)"
+        imports=r"(\b(?:require|import|from)|Require)(\.resolve)?\b([^\n;]*?|\s*\(\s*)"
         r"[\"'`]{name}(\.[cm]?js)?(/|[\"'`])",
         other_suffixes=(".mjs", ".cjs"),
         installed=("package.json", "node_modules"),

@@ -95,23 +95,21 @@ class Recorder:
         self._logger = logger
 
     def record(self, events: Sequence[Event]) -> list[Response]:
-        """Store the readings of some events; return a response for each.
+        """Store the readings of some events; return a response for each that has none.
 
         Raises:
             StoreError: the store has taken nothing for minutes.
         """
         lines: list[str] = []
-        responses = []
+        refusals = []
         for event in events:
             try:
                 lines += self._rules.write(event, _find_arrival(event))
             except NoReadingError as error:
-                responses.append(_refuse(event, str(error)))
-            else:
-                responses.append(Response(body="", event_id=event.id))
+                refusals.append(_refuse(event, str(error)))
         if lines:
             self._send(lines)
-        return responses
+        return refusals
 
     def _send(self, lines: Sequence[str]) -> None:
         """Wait for the store as long as it takes, so that readings keep their order, and are not copied."""
@@ -152,6 +150,6 @@ def init_context(context: Context) -> None:
 
 
 def handler(context: Context, events: Sequence[Event]) -> list[Response]:
-    """Store the readings of a batch."""
-    responses: list[Response] = context.user_data.recorder.record(events)
-    return responses
+    """Store the readings of a batch; events without a response are handled."""
+    refusals: list[Response] = context.user_data.recorder.record(events)
+    return refusals
