@@ -133,7 +133,7 @@ class AmqpDelivery:
         self._session.prefetch.begin()
 
     def release(self) -> None:
-        """Note that the handler did not get it: the broker delivers it again once the worker has ended."""
+        """Note that the handler did not get it: the broker delivers it again."""
         self._session.in_flight.release()
 
     def _find_crash(self, fingerprint: int) -> str:
