@@ -125,6 +125,9 @@ def test_packages_of_the_build_and_of_the_function(workspace: Workspace, tmp_pat
     version = seen["node"].removeprefix("v").partition(".")[0]
     sentence = f"asks for Node.js 22 and runs on Node.js {version}"
     assert (sentence in told.stderr) == (version != "22")
+    listed = json.loads(workspace.invoke("status", "--json").stdout)
+    (described,) = (one for one in listed if one["service"] == "function-noded")
+    assert (described["runtime"], described["nodejs"], described["wanted_nodejs"]) == ("nodejs", version, "22")
     check_recipe_of_a_registry(workspace.inspect("function-noded")["Config"]["Image"], tmp_path)
     workspace.invoke("delete-function", "noded", "--yes")
 
