@@ -27,6 +27,8 @@ const DESCRIPTOR = Number(process.argv[2]);
 // How long an export may take to be there, and how often it is looked for, in milliseconds.
 const EXPORT_PATIENCE = 10000;
 const EXPORT_LOOK = 20;
+// How long a handler that has returned may take to answer before that is told, in milliseconds.
+const ANSWER_PATIENCE = 5000;
 // Events that are begun before the author's own sockets and timers get their turn.
 const AT_ONCE = 32;
 
@@ -109,7 +111,6 @@ const shared = {
     userData = value;
   },
 };
-let latest = null;
 
 let outputNames = [];
 const requests = openRequests(send);
@@ -121,17 +122,20 @@ Object.defineProperty(shared, 'outputs', {
   },
 });
 
+/* What an author puts into it is there for every event, whenever that is done; but for a callback of the author's own. */
 function openContext(call) {
-  // What an author has put into the context is there for the next event.
-  if (latest) {
-    for (const name of Object.keys(latest)) {
-      if (name !== 'callback') shared[name] = latest[name];
-    }
-  }
-  latest = Object.create(shared);
-  latest.callback = (value) => answer(call, value);
-  latest[CALL] = call;
-  return latest;
+  let callback = (value) => answer(call, value);
+  return new Proxy(shared, {
+    get(target, name, self) {
+      if (name === 'callback') return callback;
+      return name === CALL ? call : Reflect.get(target, name, self);
+    },
+    set(target, name, value) {
+      if (name === 'callback') callback = value;
+      else target[name] = value;
+      return true;
+    },
+  });
 }
 
 // Loading.
@@ -207,6 +211,7 @@ let isReady = false;
 let isStopping = false;
 let isQuitting = false;
 let isLeaving = false;
+let hasWarned = false;
 let latestEnd = 0;
 let begun = 0;
 
@@ -247,10 +252,21 @@ function handle({ number, event }) {
   current = call;
   try {
     const result = calls.run(call, handler, openContext(call), event);
-    if (typeof result?.then === 'function') result.then(undefined, (error) => fail(call, error));
+    if (typeof result?.then === 'function') result.then(() => expect(call), (error) => fail(call, error));
   } catch (error) {
     fail(call, error);
   }
+}
+
+/* Say once that what a handler returns is no answer, if one that has returned gives none. */
+function expect(call) {
+  if (call.isDone || hasWarned) return;
+  setTimeout(() => {
+    if (call.isDone || hasWarned) return;
+    hasWarned = true;
+    const what = 'its handler has returned, and only context.callback(…) answers an event';
+    log('warning', `event ${call.id} is not answered: ${what}`);
+  }, ANSWER_PATIENCE).unref();
 }
 
 function answer(call, value) {

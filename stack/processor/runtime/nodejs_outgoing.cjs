@@ -11,6 +11,10 @@ const { JSON_TYPE, TEXT, encodeMessage, toTexts } = require('./nodejs_values.cjs
 // The port of every function's http trigger on the stack's network.
 const PORT = 8080;
 const CALL = Symbol('call');
+// Requests that are made at a time; others wait for one of them.
+const MOST_REQUESTS = 100;
+// What has a meaning in Python's `send` alone.
+const PYTHONS = ['body', 'correlation_id', 'now', 'self'];
 
 const TYPES = { bytes: 'application/octet-stream', json: JSON_TYPE, text: TEXT };
 
@@ -32,6 +36,11 @@ class Output {
   }
 
   send(body, { key = null, headers = null, correlationId = null, ...values } = {}) {
+    const foreign = PYTHONS.find((name) => name in values);
+    if (foreign) {
+      const known = "key, headers, correlationId and the output's placeholders";
+      throw new TypeError(`output ${this.name}: send has no option ${foreign}; it has ${known}`);
+    }
     const isLate = !this.call || this.call.isDone;
     const { content, form } = encodeMessage(`output ${this.name}`, body);
     this.dispatch('O', [isLate, this.name, form, key, toTexts(headers), correlationId, values], content);
@@ -55,21 +64,32 @@ function openOutputs(names, call, send) {
 /* Requests over MQTT: the worker makes them, and each promise is settled when it says what became of its own. */
 function openRequests(send) {
   const asked = new Map();
+  const waiting = [];
   let last = 0;
 
-  function request(topic, body = '', { timeout = 5, responseTopic = '' } = {}) {
+  async function request(topic, body = '', { timeout = 5, responseTopic = '' } = {}) {
+    const seconds = Number(timeout);
+    if (!Number.isFinite(seconds) || seconds < 0) throw new RangeError(`timeout should be seconds, not ${timeout}`);
     const { content, form } = encodeMessage('request', body);
-    last += 1;
-    const number = last;
     return new Promise((resolve, reject) => {
-      asked.set(number, { resolve, reject });
-      send('A', [number, form, String(topic), Number(timeout), String(responseTopic)], content);
+      waiting.push({ resolve, reject, head: [form, String(topic), seconds, String(responseTopic)], content });
+      sendWaiting();
     });
+  }
+
+  function sendWaiting() {
+    while (waiting.length && asked.size < MOST_REQUESTS) {
+      const { head, content, ...promise } = waiting.shift();
+      last += 1;
+      asked.set(last, promise);
+      send('A', [last, ...head], content);
+    }
   }
 
   function settle([number, name, error, type, headers, status], body) {
     const { resolve, reject } = asked.get(number);
     asked.delete(number);
+    sendWaiting();
     if (error !== null) reject(Object.assign(new Error(error), { name }));
     else resolve({ body: readBody(type, body), content_type: type, headers, status_code: status });
   }

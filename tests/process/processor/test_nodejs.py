@@ -267,6 +267,67 @@ def test_stop_waits_for_an_answer_that_is_under_way(start: Start) -> None:
     assert "done afterwards" in processor.log
 
 
+def test_what_is_put_into_the_context_after_the_answer_stays(start: Start, tmp_path: Path) -> None:
+    code = """
+    exports.handler = (context, event) => {
+      context.callback(String(context.connection));
+      if (event.path === '/connect') setTimeout(() => { context.connection = 'made'; }, 200);
+    };
+    """
+    processor = start(write(tmp_path / "user", main__js=code), runtime="nodejs", handler="main:handler")
+    assert [processor.ask(path).body for path in ("/connect", "/", "/")] == [b"undefined"] * 3
+    wait_for(lambda: processor.ask().body == b"made")
+
+
+def test_callback_may_be_wrapped_for_its_event_alone(start: Start, tmp_path: Path) -> None:
+    code = """
+    exports.handler = (context, event) => {
+      const callback = context.callback;
+      if (event.path === '/wrapped') context.callback = (value) => callback(`<${value}>`);
+      context.callback('x');
+    };
+    """
+    processor = start(write(tmp_path / "user", main__js=code), runtime="nodejs", handler="main:handler")
+    assert [processor.ask(path).body for path in ("/", "/wrapped", "/")] == [b"x", b"<x>", b"x"]
+
+
+def test_handler_that_returns_its_answer_is_told_how_to_give_it(start: Start, tmp_path: Path) -> None:
+    code = "exports.handler = async () => ({ statusCode: 200, body: 'as elsewhere' });"
+    folder = write(tmp_path / "user", main__js=code)
+    processor = start(folder, runtime="nodejs", handler="main:handler", eventTimeout="6s")
+    assert processor.ask().status == 408
+    assert "is not answered: its handler has returned, and only context.callback(…) answers" in processor.log
+
+
+def test_what_is_sent_is_looked_at_before_it_is() -> None:
+    """Options of Python, times that are none, and more requests than may be made at a time."""
+    code = """
+    const { openOutputs, openRequests } = require('./nodejs_outgoing.cjs');
+    const sent = [];
+    for (const name of ['now', 'correlation_id', 'body']) {
+      const { a } = openOutputs(['a'], null, () => 0);
+      try { a.send('x', { [name]: 1 }); } catch (error) { console.log(error.message); }
+    }
+    const { request, settle } = openRequests((...frame) => sent.push(frame));
+    for (const timeout of [Infinity, NaN, 'soon', -1]) {
+      request('x', '', { timeout }).catch((error) => console.log(error.message));
+    }
+    const all = Promise.all(Array.from({ length: 250 }, () => request('x')));
+    console.log(sent.length);
+    for (let one = 1; one <= 250; one += 1) settle([one, '', null, 'text/plain', {}], Buffer.from('y'));
+    all.then((answers) => console.log(sent.length, answers.length));
+    """
+    runtime = ROOT / "stack" / "processor" / "runtime"
+    said = subprocess.run(["node", "-e", code], cwd=runtime, capture_output=True, text=True, check=True).stdout
+    known = "it has key, headers, correlationId and the output's placeholders"
+    assert said.splitlines() == [
+        *(f"output a: send has no option {name}; {known}" for name in ("now", "correlation_id", "body")),
+        "100",
+        *(f"timeout should be seconds, not {value}" for value in ("Infinity", "NaN", "soon", "-1")),
+        "250 250",
+    ]
+
+
 def write(folder: Path, **files: str) -> str:
     folder.mkdir(exist_ok=True)
     for name, text in files.items():
