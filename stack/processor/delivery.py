@@ -128,6 +128,10 @@ class DeliveryQueue:
         self.is_empty = self._queue.empty
         self.size = self._queue.qsize
 
+    def get_left(self) -> list[Delivery | None]:
+        """Take all that there is, and wait for nothing."""
+        return [self._queue.get() for _ in range(self._queue.qsize())]
+
     def take(self, timeout: float) -> Delivery | None:
         """Take the next delivery; None after the last, and again whenever asked.
 

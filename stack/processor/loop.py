@@ -140,6 +140,12 @@ class LoopSharingQueue:
             self._wakeup.set()
         return delivery
 
+    def get_left(self) -> list[Delivery | None]:
+        """Take all that there is, and wait for nothing."""
+        items = [self._queue.get() for _ in range(self._queue.qsize())]
+        self._is_asked = self._is_asked and self not in items
+        return [item for item in items if not isinstance(item, LoopSharingQueue)]
+
     def is_empty(self) -> bool:
         """Return whether there may be nothing to take."""
         return self._is_asked or self._queue.empty()

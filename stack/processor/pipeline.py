@@ -11,6 +11,7 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -99,6 +100,7 @@ class Pipeline:
         self._mean, self._window = _WORK, 1
         self._began = 0.0
         self._is_ending = self._is_quitting = False
+        self._lock = Lock()
 
     def attach(self) -> None:
         """Begin to read what the process says: on the loop of the source, before that runs, or else on a thread."""
@@ -134,11 +136,20 @@ class Pipeline:
                 self._invoker.flush()
                 source.flush()
                 flushed = monotonic()
+        self._end()
         self._invoker.drain(source.flush)
-        wait(list(self._late))
-        # Nothing but lines of the log is still to come, while the source is closed.
-        self._is_ending = True
         return 0
+
+    def _end(self) -> None:
+        """See at once to what the process says from now on, on the thread that reads it: there are no events."""
+        with self._lock:
+            self._is_ending = True
+        for item in self._queue.get_left():
+            said: Any = item
+            if isinstance(said, list):
+                self._log(said)
+            elif said:
+                said.claim()
 
     def finish(self) -> None:
         """Let the process end once the author's code has nothing under way; the source is closed."""
@@ -147,6 +158,7 @@ class Pipeline:
         else:
             self._process.stop()
             self._thread.join()
+        wait(list(self._late))
 
     def _fill(self) -> None:
         """Send as many events ahead as may be, and have those back that are not to be handled any more."""
@@ -248,7 +260,7 @@ class Pipeline:
     def _note(self, frame: Frame) -> None:
         """See to what is logged or sent; what cannot be sent fails the event that is being handled, if it is of one."""
         try:
-            if is_late(frame) and not self._is_ending:
+            if is_late(frame):
                 future = start_late(self._context, frame, self._tell_lost)
                 self._late.add(future)
                 future.add_done_callback(self._late.discard)
@@ -268,10 +280,11 @@ class Pipeline:
     def _request(self, frame: Frame) -> None:
         """Make a request, and have this worker's main thread, which alone writes to the process, say what came."""
         response: Any = _Response(self._process, *make_request(self._context, frame))
-        if self._is_ending:
-            response.claim()
-        else:
-            self._queue.put(response)
+        with self._lock:
+            if not self._is_ending:
+                self._queue.put(response)
+                return
+        response.claim()
 
     def _tell_lost(self, reason: str) -> None:
         self._context.logger.error_with("What was sent outside of an event is lost", reason=reason)
@@ -295,11 +308,12 @@ class Pipeline:
 
     def _pass_on(self, frames: list[Frame] | None) -> None:
         """Hand over what the process said in its place among deliveries; nothing is its end."""
-        if self._is_ending:
-            self._log(frames or [])
-        else:
-            said: Any = frames or []
-            self._queue.put(said)
+        said: Any = frames or []
+        with self._lock:
+            if not self._is_ending:
+                self._queue.put(said)
+                return
+        self._log(said)
 
     def _die(self) -> int:
         """End as the process has ended, so that the supervisor says the same of this one."""

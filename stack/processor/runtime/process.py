@@ -15,8 +15,10 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import Context
 from functools import lru_cache, partial
+from threading import Lock
 from typing import Any, NamedTuple
 
 import nuclio_sdk
@@ -46,6 +48,8 @@ HELLO, INITIALISE, EVENT, RECALL, STOP = b"H", b"I", b"E", b"C", b"S"
 READY, LOG, OUTPUT, RECALLED, QUIT, DONE, RAISED = b"R", b"L", b"O", b"C", b"Q", b"D", b"X"
 # Both ways: a request, and its response.
 REQUEST = b"A"
+# The form of a body that says why its head could not be read.
+_UNREADABLE = "unreadable"
 # What is no outcome.
 NOTES = (LOG, OUTPUT, RECALLED, QUIT, REQUEST)
 
@@ -70,6 +74,7 @@ class HandlerProcess:
     def __init__(self, command: Sequence[str], hello: Mapping[str, str]) -> None:
         self._socket, other = socket.socketpair()
         self._unread = bytearray()
+        self._lock = Lock()
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
         self._exit_code: int | None = None
@@ -106,8 +111,7 @@ class HandlerProcess:
 
     def write_response(self, head: Any, body: bytes) -> None:
         """Tell what became of a request."""
-        self._unsent.append(_pack(REQUEST, encode(head), body))
-        self.flush()
+        self._write(REQUEST, head, body)
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, on which it says what became of events."""
@@ -135,11 +139,8 @@ class HandlerProcess:
     def flush(self) -> None:
         """Send the events that wait for it; of a process that is gone, what it says last tells."""
         if self._unsent:
-            data, self._unsent, self._unsent_bytes = b"".join(self._unsent), [], 0
-            try:
-                self._socket.sendall(data)
-            except (BrokenPipeError, ConnectionResetError):
-                return
+            with self._lock:
+                self._send()
 
     def read(self, *, waits: bool = True) -> list[Frame] | None:
         """Return what the process has said since the last time; None once it has ended."""
@@ -187,18 +188,36 @@ class HandlerProcess:
             yield _read_frame(letter, head, bytes(unread[body_start:start]), number)
         del unread[:start]
 
-    def _write(self, letter: bytes, head: Any) -> None:
-        self._unsent.append(_pack(letter, encode(head), b""))
-        self.flush()
+    def _write(self, letter: bytes, head: Any, body: bytes = b"") -> None:
+        """Send a frame, behind the events that wait; from any thread once no events are written any more."""
+        frame = _pack(letter, encode(head), body)
+        with self._lock:
+            self._unsent.append(frame)
+            self._send()
+
+    def _send(self) -> None:
+        data, self._unsent, self._unsent_bytes = b"".join(self._unsent), [], 0
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._socket.sendall(data)
 
     def _await(self, note: Callable[[Frame], None]) -> Any:
-        """Return what is answered; errors are raised."""
-        while (frames := self.read()) is not None:
+        """Return what is answered; errors are raised, those of notes with the outcome, which is read in any case."""
+        outcome, failure = None, None
+        while outcome is None and (frames := self.read()) is not None:
             for frame in frames:
                 if frame.letter not in NOTES:
-                    return read_response(frame)
-                note(frame)
-        raise HandlerError(f"the process of the handler {describe_end(self.exit_code)}")
+                    outcome = frame
+                    continue
+                try:
+                    note(frame)
+                except Exception as error:
+                    failure = failure or error
+        if outcome is None:
+            raise HandlerError(f"the process of the handler {describe_end(self.exit_code)}")
+        result = read_response(outcome)
+        if failure:
+            raise failure
+        return result
 
 
 def read_response(frame: Frame) -> Any:
@@ -266,6 +285,8 @@ def start_late(context: Any, frame: Frame, tell: Callable[[str], object]) -> "Fu
 
 
 def _read_body(form: str, body: bytes) -> Any:
+    if form == _UNREADABLE:
+        raise ValueError(body.decode())
     return body if form == "bytes" else body.decode() if form == "text" else json.loads(body)
 
 
@@ -332,7 +353,7 @@ def _read_frame(letter: bytes, head: bytes, body: bytes, number: int) -> Frame:
     if letter == LOG:
         return Frame(LOG, ["error", "A line of the log is lost", {"reason": reason}], b"", number)
     if letter == OUTPUT:
-        return Frame(OUTPUT, [False, reason, "bytes", None, None, None, {}], b"", number)
+        return Frame(OUTPUT, [False, "", _UNREADABLE, None, None, None, {}], reason.encode(), number)
     return Frame(RAISED, [name, reason, ""], b"", number)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,19 @@ from nuclio_sdk import Event, TriggerInfo
 from stack.processor.delivery import DeliveryQueue, Lost
 from stack.processor.invocation import Invoker
 from stack.processor.pipeline import Pipeline
-from stack.processor.runtime.process import DONE, INITIALISE, LOG, OUTPUT, RAISED, READY, Frame, HandlerProcess, _pack
+from stack.processor.runtime.process import (
+    DONE,
+    INITIALISE,
+    LOG,
+    OUTPUT,
+    RAISED,
+    READY,
+    REQUEST,
+    Frame,
+    HandlerProcess,
+    _pack,
+    take_note,
+)
 from stack.processor.runtime.registry import find_runtime
 from stack.processor.testing import open_context
 from stack.processor.worker_spec import Role, WorkerSpec
@@ -39,7 +52,7 @@ def run(*bodies: str) -> list[str]:
     return told
 
 
-def serve(queue: DeliveryQueue) -> None:
+def serve(queue: DeliveryQueue, drain: Callable[[Any], None] | None = None) -> None:
     runtime = find_runtime("nodejs")
     process = runtime.load_handler("later:handler", FUNCTIONS / "nodejs")
     assert isinstance(process, HandlerProcess)
@@ -58,7 +71,10 @@ def serve(queue: DeliveryQueue) -> None:
     pipeline._die = lambda: process.exit_code or 1  # type: ignore[method-assign]
     pipeline.attach()
     try:
-        pipeline.serve(cast(Any, Nowhere()))
+        if drain:
+            invoker.drain = drain  # type: ignore[method-assign,assignment]
+        if pipeline.serve(cast(Any, Nowhere())) == 0 and drain:
+            pipeline.finish()
     finally:
         process.kill()
 
@@ -167,11 +183,74 @@ def test_head_that_python_cannot_read_stops_nothing(tmp_path: Path, letter: byte
         process._unread += _pack(letter, "[" * 100_000, b"x", 1) + _pack(DONE, "[200, null, null]", b"y", 2)
         unreadable, fine = process._split()
         assert (unreadable.letter, unreadable.number) == (read_as, 1)
-        assert "cannot be read" in str(unreadable.head)
+        assert "cannot be read" in str(unreadable.head) + unreadable.body.decode()
         assert fine == Frame(DONE, [200, None, None], b"y", 2)
         assert not process._unread
     finally:
         process.kill()
+
+
+def test_output_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    process = load(tmp_path, "exports.handler = () => 1;")
+    try:
+        process._unread += _pack(OUTPUT, "[" * 100_000, b"x", 1)
+        (unreadable,) = process._split()
+        with pytest.raises(ValueError, match="what the handler says cannot be read: maximum recursion depth"):
+            take_note(SimpleNamespace(outputs=SimpleNamespace()), unreadable)
+    finally:
+        process.kill()
+
+
+def test_event_whose_output_fails_takes_its_answer_along(tmp_path: Path) -> None:
+    """Where events are handled one at a time, the next would have it else."""
+    code = "exports.handler = (one, event) => { one.outputs.o.send(event.body); one.callback(event.body); };"
+    process = load(tmp_path, code)
+
+    def send(body: bytes, *_: object, **__: object) -> None:
+        if body == b"bad":
+            raise ValueError("not to be sent")
+
+    context = SimpleNamespace(outputs=SimpleNamespace(o=SimpleNamespace(send=send)))
+    context.platform = SimpleNamespace(namespace="x")
+    process.init_context(context)
+    try:
+        with pytest.raises(ValueError, match="not to be sent"):
+            process(context, Event(body=b"bad", _id="1", trigger=TriggerInfo("cron", "x")))
+        assert process(context, Event(body=b"good", _id="2", trigger=TriggerInfo("cron", "x"))).body == b"good"
+    finally:
+        process.kill()
+
+
+def test_what_is_said_while_the_last_outcomes_are_told_is_heard(caplog: pytest.LogCaptureFixture) -> None:
+    queue = DeliveryQueue()
+    queue.put(Told("after 0.2", []))
+    queue.close()
+    serve(queue, drain=lambda _flush: time.sleep(0.6))
+    assert "done afterwards" in caplog.text
+
+
+def test_threads_that_write_at_once_mix_no_frames() -> None:
+    ends = socket.socketpair()
+    writer, reader = (HandlerProcess.__new__(HandlerProcess) for _ in ends)
+    for process, end in zip((writer, reader), ends, strict=True):
+        process._socket, process._lock = end, threading.Lock()
+        process._unsent, process._unsent_bytes, process._unread = [], 0, bytearray()
+
+    def write_some() -> None:
+        for _ in range(20):
+            writer.write_response([1], b"x" * 400_000)
+
+    threads = [threading.Thread(target=write_some) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    frames: list[Frame] = []
+    while len(frames) < 160:
+        frames += reader.read() or []
+    for thread in threads:
+        thread.join()
+    for end in ends:
+        end.close()
+    assert {(frame.letter, len(frame.body)) for frame in frames} == {(REQUEST, 400_000)}
 
 
 def test_headers_that_json_does_not_have(tmp_path: Path) -> None:
