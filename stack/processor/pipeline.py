@@ -39,7 +39,7 @@ from stack.processor.threads import start_thread
 from stack.processor.worker_spec import WorkerSpec
 
 # Events that are sent ahead: as many as are this many seconds of work, at most so many, and so many bytes of bodies.
-_WORK, MOST_AHEAD, _BYTES = 0.02, 64, 128 * 1024
+_WORK, MOST_AHEAD, _BYTES = 0.02, 512, 128 * 1024
 _LAST_NUMBER = 0xFFFFFFFF
 # How much of the mean time of an event the latest one is.
 _WEIGHT = 0.125
@@ -99,7 +99,7 @@ class Pipeline:
         self._bytes = self._number = self._recalled = 0
         self._mean, self._window = _WORK, 1
         self._began = 0.0
-        self._is_ending = self._is_quitting = False
+        self._is_open, self._is_ending, self._is_quitting = True, False, False
         self._lock = Lock()
 
     def attach(self) -> None:
@@ -115,21 +115,12 @@ class Pipeline:
 
     def serve(self, source: Source) -> int:
         """Handle all that comes until the source is closed; return the exit status."""
-        flushed, is_open = 0.0, True
-        while is_open or self._waiting or self._entries:
-            item: Any = self._queue.get()
-            if item is None:
-                is_open = False
-            elif isinstance(item, list):
-                if not item:
-                    source.flush()
-                    return self._die()
-                if not self._take(item):
-                    return 1
-            elif isinstance(item, _NOTICES):
-                item.claim()
-            else:
-                self._waiting.append(item)
+        flushed = 0.0
+        while self._is_open or self._waiting or self._entries:
+            # All that is there at once costs less than one by one.
+            for item in (self._queue.get(), *self._queue.get_left()):
+                if code := self._sort(item, source):
+                    return code
             self._fill()
             if self._queue.is_empty() or monotonic() - flushed > self._interval:
                 self._process.flush()
@@ -138,6 +129,21 @@ class Pipeline:
                 flushed = monotonic()
         self._end()
         self._invoker.drain(source.flush)
+        return 0
+
+    def _sort(self, item: Any, source: Source) -> int:
+        """See to one thing from the queue; return the exit status if that ends the worker, else 0."""
+        if isinstance(item, list):
+            if not item:
+                source.flush()
+                return self._die()
+            return 0 if self._take(item) else 1
+        if item is None:
+            self._is_open = False
+        elif isinstance(item, _NOTICES):
+            item.claim()
+        else:
+            self._waiting.append(item)
         return 0
 
     def _end(self) -> None:

@@ -359,7 +359,7 @@ def _read_frame(letter: bytes, head: bytes, body: bytes, number: int) -> Frame:
 
 def _pack(letter: bytes, head: str, body: bytes, number: int = 0) -> bytes:
     data = head.encode()
-    return _PREFIX.pack(len(data), len(body), number, letter) + data + body
+    return b"".join((_PREFIX.pack(len(data), len(body), number, letter), data, body))
 
 
 _parse_again = lru_cache(maxsize=64)(json.loads)
