@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from invoke import Program
@@ -11,9 +12,11 @@ from stack.state.workspace import PROGRAM, VARIABLE
 
 
 def run() -> None:
-    """Run the tasks that are named on the command line."""
+    """Run the tasks that are named on the command line; without any, list them."""
     os.environ.setdefault(VARIABLE, str(find_root(Path.cwd())))
-    Program(name="Tidegate", binary="tidegate").run(["tidegate", "--search-root", str(PROGRAM), *sys.argv[1:]])
+    arguments = sys.argv[1:] or ["--list"]
+    program = Program(name="Tidegate", binary="tidegate", version=version("tidegate"))
+    program.run(["tidegate", "--search-root", str(PROGRAM), *arguments])
 
 
 def find_root(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,9 @@ def test_workspace_is_that_of_the_nearest_stack_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("folder", "project"), [("Plant 7", "plant-7"), ("_x", "x"), ("Ω", "tidegate")])
 def test_project_is_named_after_the_folder(folder: str, project: str) -> None:
     assert name_project(folder) == project
+
+
+def test_without_arguments_it_lists_what_there_is(tmp_path: Path) -> None:
+    listed = run(folder=tmp_path)
+    assert (listed.returncode, "deploy-function" in listed.stdout) == (0, True)
+    assert run("--version", folder=tmp_path).stdout.strip() == f"Tidegate {version('tidegate')}"
