@@ -11,7 +11,7 @@ exports.initContext = (context) => {
 };
 
 // Takes one reading into its sensor's window, and tells if the sensor's state changes.
-exports.handler = (context, event) => {
+exports.handler = async (context, event) => {
   const text = event.body.toString().trim();
   const value = Number(text);
   if (text === '' || !Number.isFinite(value)) {
@@ -26,10 +26,11 @@ exports.handler = (context, event) => {
   const average = window.reduce((sum, one) => sum + one, 0) / window.length;
   // Between the two limits it stays as it is, so that noise makes no alerts.
   const state = average > THRESHOLD ? 'high' : average <= THRESHOLD - HYSTERESIS ? 'normal' : before;
-  sensors.set(sensor, { state, window });
   if (state !== before) {
     const alert = { sensor, state, average: Math.round(average * 100) / 100, threshold: THRESHOLD };
-    context.outputs.alerts.send({ ...alert, time: new Date().toISOString() });
+    await context.outputs.alerts.send({ ...alert, time: new Date().toISOString() }, { now: true });
   }
+  // Only now that it has arrived: an event that failed comes again, and must not count twice.
+  sensors.set(sensor, { state, window });
   context.callback(state);
 };

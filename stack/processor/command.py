@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from stack.processor.in_flight import FOLDER, CrashFiles
 from stack.processor.logger import open_logger, prepare_output
 from stack.processor.output.sender import describe, open_outputs
 from stack.processor.output.sender import preload as preload_outputs
-from stack.processor.runtime.process import LOG, HandlerProcess, write_log
+from stack.processor.request import Requester
+from stack.processor.runtime.process import Frame, HandlerProcess
 from stack.processor.runtime.registry import HandlerError, find_runtime
 from stack.processor.source.opener import preload
 from stack.processor.supervisor import Supervisor
@@ -93,6 +95,7 @@ def run_once(function: Function, file_name: str) -> int:
     except HandlerError as error:
         raise ConfigurationError(str(error)) from None
     context = open_context(function.namespace)
+    context.request = Requester(function.broker_mqtt_url, function.name)
     local = replace(function, reloads=True)
     outputs = open_outputs(local, context, lambda message: print(describe(message), file=sys.stderr))
     runner = HandlerRunner(handler, context, runtime, outputs)
@@ -102,13 +105,21 @@ def run_once(function: Function, file_name: str) -> int:
         raise ConfigurationError(f"init_context failed:\n{runtime.format_user_traceback(error)}") from None
     response = runner.respond(event)
     if isinstance(handler, HandlerProcess):
-        handler.finish(lambda frame: write_log(context, frame) if frame.letter == LOG else None)
+        handler.finish(partial(_see_to, handler, context))
     sys.stdout.flush()
     with os.fdopen(answer_output, "wb") as output:
         output.write(response.body + (b"\n" if response.body and not response.body.endswith(b"\n") else b""))
     if response.status != 200:
         print(f"status {response.status}", file=sys.stderr)
     return int(response.status >= _BAD)
+
+
+def _see_to(handler: HandlerProcess, context: Any, frame: Frame) -> None:
+    """See to what a handler still sends, asks for or logs after its answer."""
+    try:
+        handler.take_note(context, frame)
+    except Exception as error:
+        context.logger.error_with("What was sent outside of an event is lost", reason=str(error))
 
 
 def _read_event(file_name: str) -> Event:

@@ -20,6 +20,7 @@ from stack.processor.delivery import Delivery, DeliveryQueue, Lost, Source
 from stack.processor.invocation import Invoker
 from stack.processor.loop import LoopSharingQueue
 from stack.processor.output.commit import Wakeup
+from stack.processor.output.message import OutputError
 from stack.processor.response import Response
 from stack.processor.runtime.process import (
     LOG,
@@ -29,10 +30,12 @@ from stack.processor.runtime.process import (
     REQUEST,
     Frame,
     HandlerProcess,
+    describe_sent,
     is_late,
+    is_sent_now,
     make_request,
     read_response,
-    start_late,
+    start_sending,
     take_note,
 )
 from stack.processor.threads import start_thread
@@ -41,6 +44,8 @@ from stack.processor.worker_spec import WorkerSpec
 # Events that are sent ahead: as many as are this many seconds of work, at most so many, and so many bytes of bodies.
 _WORK, MOST_AHEAD, _BYTES = 0.02, 512, 128 * 1024
 _LAST_NUMBER = 0xFFFFFFFF
+# What the author's code is told that a message could not be sent by.
+_OUTPUT_ERROR = OutputError.__name__
 # How much of the mean time of an event the latest one is.
 _WEIGHT = 0.125
 
@@ -267,9 +272,11 @@ class Pipeline:
         """See to what is logged or sent; what cannot be sent fails the event that is being handled, if it is of one."""
         try:
             if is_late(frame):
-                future = start_late(self._context, frame, self._tell_lost)
+                future = start_sending(self._context, frame.head, frame.body, self._tell_lost)
                 self._late.add(future)
                 future.add_done_callback(self._late.discard)
+            elif is_sent_now(frame):
+                self._send_now(frame)
             elif frame.letter == REQUEST:
                 start_thread("request", partial(self._request, frame))
             else:
@@ -285,7 +292,21 @@ class Pipeline:
 
     def _request(self, frame: Frame) -> None:
         """Make a request, and have this worker's main thread, which alone writes to the process, say what came."""
-        response: Any = _Response(self._process, *make_request(self._context, frame))
+        self._respond(*make_request(self._context, frame))
+
+    def _send_now(self, frame: Frame) -> None:
+        """Send what is to leave whatever becomes of its event, and have the process told when it has arrived."""
+        number, _, *head = frame.head
+        errors: list[str] = []
+        try:
+            future = start_sending(self._context, head, frame.body, errors.append)
+        except Exception as error:
+            self._respond(*describe_sent(number, type(error).__name__, str(error)))
+            return
+        future.add_done_callback(lambda _: self._respond(*describe_sent(number, _OUTPUT_ERROR, *errors[:1])))
+
+    def _respond(self, head: list[Any], body: bytes) -> None:
+        response: Any = _Response(self._process, head, body)
         with self._lock:
             if not self._is_ending:
                 self._queue.put(response)

@@ -209,12 +209,13 @@ class Output:
         values: Mapping[str, object],
         tell: Callable[[str], object],
     ) -> "Future[None]":
-        """Send a message of no event, and do not wait; the sender's thread tells why it could not be sent.
+        """Send a message at once, and do not wait; the sender's thread tells why it could not be sent.
 
         Raises:
             TypeError: the body is nothing that JSON has, or the output's placeholders are others.
         """
-        outbox = Outbox(self._outputs, Cause(""))
+        current = current_outbox()
+        outbox = Outbox(self._outputs, current.cause if current else Cause(""))
         outbox.add(self._name, body, key, headers, correlation_id=correlation_id, values=values)
         outbox.close()
         future = self._outputs.sender.send(outbox)

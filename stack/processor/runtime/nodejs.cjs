@@ -118,7 +118,7 @@ shared.request = requests.request;
 
 Object.defineProperty(shared, 'outputs', {
   get() {
-    return openOutputs(outputNames, this[CALL], send);
+    return openOutputs(outputNames, this[CALL], send, requests);
   },
 });
 

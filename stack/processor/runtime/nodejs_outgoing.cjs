@@ -14,7 +14,7 @@ const CALL = Symbol('call');
 // Requests that are made at a time; others wait for one of them.
 const MOST_REQUESTS = 100;
 // What has a meaning in Python's `send` alone.
-const PYTHONS = ['body', 'correlation_id', 'now', 'self'];
+const PYTHONS = ['body', 'correlation_id', 'self'];
 
 const TYPES = { bytes: 'application/octet-stream', json: JSON_TYPE, text: TEXT };
 
@@ -29,21 +29,26 @@ function readBody(type, body) {
 }
 
 class Output {
-  constructor(name, call, send) {
+  constructor(name, call, send, requests) {
     this.name = name;
     this.call = call;
     this.dispatch = send;
+    this.requests = requests;
   }
 
-  send(body, { key = null, headers = null, correlationId = null, ...values } = {}) {
+  /* Send a message; with `now` it leaves at once, and the promise that is returned is settled when it has arrived. */
+  send(body, { key = null, headers = null, correlationId = null, now = false, ...values } = {}) {
     const foreign = PYTHONS.find((name) => name in values);
     if (foreign) {
-      const known = "key, headers, correlationId and the output's placeholders";
+      const known = "key, headers, correlationId, now and the output's placeholders";
       throw new TypeError(`output ${this.name}: send has no option ${foreign}; it has ${known}`);
     }
     const isLate = !this.call || this.call.isDone;
     const { content, form } = encodeMessage(`output ${this.name}`, body);
-    this.dispatch('O', [isLate, this.name, form, key, toTexts(headers), correlationId, values], content);
+    const head = [isLate, this.name, form, key, toTexts(headers), correlationId, values];
+    if (now) return this.requests.make('send', head, content);
+    this.dispatch('O', head, content);
+    return undefined;
   }
 }
 
@@ -51,17 +56,17 @@ class Output {
  * Outputs: what is sent goes to the worker before the outcome of its event, and from there when that is no failure.
  * What is sent later, or by no event, leaves at once.
  */
-function openOutputs(names, call, send) {
+function openOutputs(names, call, send, requests) {
   return new Proxy({}, {
     get(_target, name) {
-      if (typeof name !== 'string' || names.includes(name)) return new Output(name, call, send);
+      if (typeof name !== 'string' || names.includes(name)) return new Output(name, call, send, requests);
       const known = names.join(', ') || 'none';
       throw new TypeError(`function.yaml has no output '${name}' in spec.outputs; it has ${known}`);
     },
   });
 }
 
-/* Requests over MQTT: the worker makes them, and each promise is settled when it says what became of its own. */
+/* What the worker does at once, such as requests over MQTT: each promise is settled when it says what came of it. */
 function openRequests(send) {
   const asked = new Map();
   const waiting = [];
@@ -71,8 +76,12 @@ function openRequests(send) {
     const seconds = Number(timeout);
     if (!Number.isFinite(seconds) || seconds < 0) throw new RangeError(`timeout should be seconds, not ${timeout}`);
     const { content, form } = encodeMessage('request', body);
+    return make('request', [form, String(topic), seconds, String(responseTopic)], content);
+  }
+
+  function make(what, head, content) {
     return new Promise((resolve, reject) => {
-      waiting.push({ resolve, reject, head: [form, String(topic), seconds, String(responseTopic)], content });
+      waiting.push({ resolve, reject, head: [what, ...head], content });
       sendWaiting();
     });
   }
@@ -91,10 +100,11 @@ function openRequests(send) {
     asked.delete(number);
     sendWaiting();
     if (error !== null) reject(Object.assign(new Error(error), { name }));
+    else if (!status) resolve();
     else resolve({ body: readBody(type, body), content_type: type, headers, status_code: status });
   }
 
-  return { request, settle };
+  return { make, request, settle };
 }
 
 class Platform {

@@ -50,6 +50,8 @@ READY, LOG, OUTPUT, RECALLED, QUIT, DONE, RAISED = b"R", b"L", b"O", b"C", b"Q",
 REQUEST = b"A"
 # The form of a body that says why its head could not be read.
 _UNREADABLE = "unreadable"
+# What else is asked for at once, as the first word of a request's head.
+SEND = "send"
 # What is no outcome.
 NOTES = (LOG, OUTPUT, RECALLED, QUIT, REQUEST)
 
@@ -244,25 +246,37 @@ def take_note(context: Any, frame: Frame) -> None:
     """
     if frame.letter == LOG:
         write_log(context, frame)
-    if frame.letter != OUTPUT:
-        return
-    without_event, name, form, key, headers, correlation_id, values = frame.head
-    body = _read_body(form, frame.body)
-    send = partial(getattr(context.outputs, name).send, body, key, headers, correlation_id=correlation_id, **values)
+    if frame.letter == OUTPUT:
+        _send(context, frame.head, frame.body)
+
+
+def _send(context: Any, head: Sequence[Any], content: bytes, *, now: bool = False) -> None:
+    without_event, name, form, key, headers, correlation_id, values = head
+    body = _read_body(form, content)
+    output = getattr(context.outputs, name)
+    send = partial(output.send, body, key, headers, correlation_id=correlation_id, now=now, **values)
     # In a context without an event it leaves at once.
     Context().run(send) if without_event else send()
 
 
 def make_request(context: Any, frame: Frame) -> tuple[list[Any], bytes]:
     """Make a request of the author's code and wait; return the head and the body of the frame that says what came."""
-    number, form, topic, timeout, response_topic = frame.head
+    number, what, *rest = frame.head
     try:
-        body = _read_body(form, frame.body)
-        response = context.request(topic, body, timeout, response_topic=response_topic)
+        if what == SEND:
+            _send(context, rest, frame.body, now=True)
+            return describe_sent(number)
+        form, topic, timeout, response_topic = rest
+        response = context.request(topic, _read_body(form, frame.body), timeout, response_topic=response_topic)
     except Exception as error:
-        return [number, type(error).__name__, str(error), "", {}, 0], b""
+        return describe_sent(number, type(error).__name__, str(error))
     content = response.body if isinstance(response.body, bytes) else encode_body(response.body)[0]
     return [number, "", None, response.content_type, dict(response.headers), response.status_code], content
+
+
+def describe_sent(number: int, name: str = "", error: str | None = None) -> tuple[list[Any], bytes]:
+    """Return the same of what has no response, with the error that it came to, if any."""
+    return [number, name, error, "", {}, 0], b""
 
 
 def is_late(frame: Frame) -> bool:
@@ -270,17 +284,22 @@ def is_late(frame: Frame) -> bool:
     return frame.letter == OUTPUT and bool(frame.head[0])
 
 
-def start_late(context: Any, frame: Frame, tell: Callable[[str], object]) -> "Future[None]":
-    """Send what was sent outside of an event, and do not wait; another thread tells why it could not be sent.
+def is_sent_now(frame: Frame) -> bool:
+    """Return whether a frame is what the author's code sends at once, and waits for."""
+    return frame.letter == REQUEST and frame.head[1] == SEND
+
+
+def start_sending(context: Any, head: Sequence[Any], content: bytes, tell: Callable[[str], object]) -> "Future[None]":
+    """Send at once and do not wait; another thread tells why it could not be sent.
 
     Raises:
         Exception: there is no such output, or its message is none.
     """
-    _, name, form, key, headers, correlation_id, values = frame.head
-    start = getattr(context.outputs, name).start
-    result: Future[None] = start(
-        _read_body(form, frame.body), key, headers, correlation_id=correlation_id, values=values, tell=tell
-    )
+    without_event, name, form, key, headers, correlation_id, values = head
+    body = _read_body(form, content)
+    start = partial(getattr(context.outputs, name).start, body, key, headers)
+    send = partial(start, correlation_id=correlation_id, values=values, tell=tell)
+    result: Future[None] = Context().run(send) if without_event else send()
     return result
 
 

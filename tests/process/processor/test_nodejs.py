@@ -304,7 +304,7 @@ def test_what_is_sent_is_looked_at_before_it_is() -> None:
     code = """
     const { openOutputs, openRequests } = require('./nodejs_outgoing.cjs');
     const sent = [];
-    for (const name of ['now', 'correlation_id', 'body']) {
+    for (const name of ['correlation_id', 'body']) {
       const { a } = openOutputs(['a'], null, () => 0);
       try { a.send('x', { [name]: 1 }); } catch (error) { console.log(error.message); }
     }
@@ -319,9 +319,9 @@ def test_what_is_sent_is_looked_at_before_it_is() -> None:
     """
     runtime = ROOT / "stack" / "processor" / "runtime"
     said = subprocess.run(["node", "-e", code], cwd=runtime, capture_output=True, text=True, check=True).stdout
-    known = "it has key, headers, correlationId and the output's placeholders"
+    known = "it has key, headers, correlationId, now and the output's placeholders"
     assert said.splitlines() == [
-        *(f"output a: send has no option {name}; {known}" for name in ("now", "correlation_id", "body")),
+        *(f"output a: send has no option {name}; {known}" for name in ("correlation_id", "body")),
         "100",
         *(f"timeout should be seconds, not {value}" for value in ("Infinity", "NaN", "soon", "-1")),
         "250 250",

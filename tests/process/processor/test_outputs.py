@@ -155,3 +155,46 @@ def test_outputs(start: Start, tmp_path: Path, hook: Hook, runtime: str, code: s
         assert processor.ask("/quiet").body == b"quiet"
         assert time.monotonic() - began < 1.5, "no event waits for what is sent outside of one"
         processor.wait_for_log("What was sent outside of an event is lost")
+
+
+NOW = {
+    "python": """
+from stack.processor.output.message import OutputError
+
+def handler(context, event):
+    try:
+        context.outputs.hook.send(event.path[1:], now=True)
+    except OutputError as error:
+        return f"{type(error).__name__}: {error}"
+    raise ValueError("it has left all the same")
+""",
+    "nodejs": """
+exports.handler = async (context, event) => {
+  try {
+    await context.outputs.hook.send(event.path.slice(1), { now: true });
+  } catch (error) {
+    return context.callback(`${error.name}: ${error.message}`);
+  }
+  throw new Error('it has left all the same');
+};
+""",
+}
+
+
+@pytest.mark.parametrize("runtime", NOW)
+def test_what_is_sent_now_leaves_whatever_becomes_of_the_event(
+    start: Start, tmp_path: Path, hook: Hook, runtime: str
+) -> None:
+    if runtime == "nodejs" and not shutil.which("node"):
+        pytest.skip("Node.js is not here; `invoke test` installs it")
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / ("main.js" if runtime == "nodejs" else "main.py")).write_text(NOW[runtime])
+    outputs = {"hook": {"kind": "http", "url": f"http://127.0.0.1:{hook.server_port}/x"}}
+    processor = start(str(tmp_path / "user"), runtime=runtime, handler="main:handler", outputs=outputs)
+    event = {"X-Correlation-Id": "c-7"}
+    assert processor.ask("/once", **event).status == 500
+    ((body, headers),) = hook.take()
+    assert (body, headers["X-Correlation-Id"]) == (b"once", "c-7")
+    answer = processor.ask("/refused")
+    assert answer.status == 200
+    assert answer.body.startswith(b"OutputError: the output hook: answered with status 503")
