@@ -16,7 +16,7 @@ from invoke.parser import Argument
 from invoke.parser.parser import ParseMachine
 from invoke.util import helpline
 
-from stack.errors import StackError
+from stack.errors import StackError, name_command
 
 # What a shell says of a program that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -116,7 +116,7 @@ def _refuse_word(machine: Any, message: str) -> None:
         near = [name for name in machine.contexts if name.startswith(f"{word}-")]
         near = near or get_close_matches(word, list(machine.contexts), n=1, cutoff=_LIKENESS)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        message = f"There is no task {word!r}.{hint} `invoke --list` shows all."
+        message = name_command(f"There is no task {word!r}.{hint} `invoke --list` shows all.")
     _refuse(machine, message)
 
 
@@ -183,6 +183,7 @@ def _is_debugging() -> bool:
 
 def _paint(message: str) -> str:
     """Return an error in red, where it is shown in colours; rich knows as much, and takes time to import."""
+    message = name_command(message)
     is_terminal = sys.stderr.isatty() or bool(os.environ.get("FORCE_COLOR"))
     is_colored = not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
     return f"\x1b[31m{message}\x1b[0m" if is_terminal and is_colored else message
@@ -226,5 +227,5 @@ def _list_groups(program: Program) -> None:
     for title, names in groups.items():
         print(f"{title}:\n")
         program.print_columns([(name.ljust(width), helpline(collection[name])) for name in names])
-    print("`invoke --help TASK` says more about one.")
-    print(f"Those who work on Tidegate have more tasks: `invoke --list {settings[DEVELOPERS]}`.")
+    print(name_command("`invoke --help TASK` says more about one."))
+    print(name_command(f"Those who work on Tidegate have more tasks: `invoke --list {settings[DEVELOPERS]}`."))

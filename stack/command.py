@@ -8,15 +8,19 @@ from pathlib import Path
 from invoke import Program
 
 from stack.config.settings import FILE
+from stack.errors import COMMAND_VARIABLE
 from stack.state.workspace import PROGRAM, VARIABLE
+
+_NAME = "tidegate"
 
 
 def run() -> None:
     """Run the tasks that are named on the command line; without any, list them."""
     os.environ.setdefault(VARIABLE, str(find_root(Path.cwd())))
+    os.environ[COMMAND_VARIABLE] = _NAME
     arguments = sys.argv[1:] or ["--list"]
-    program = Program(name="Tidegate", binary="tidegate", version=version("tidegate"))
-    program.run(["tidegate", "--search-root", str(PROGRAM), *arguments])
+    program = Program(name="Tidegate", binary=_NAME, version=version(_NAME))
+    program.run([_NAME, "--search-root", str(PROGRAM), *arguments])
 
 
 def find_root(folder: Path) -> Path:

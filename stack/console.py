@@ -17,7 +17,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from stack.errors import DeclinedError, HostError
+from stack.errors import DeclinedError, HostError, name_command
 
 _PIPE_WIDTH = 1000
 
@@ -151,6 +151,7 @@ def is_terminal() -> bool:
 
 
 def _tell(message: str, style: str = "") -> None:
+    message = name_command(message)
     if is_terminal():
         progress().print(message, style=style, markup=False)
     else:

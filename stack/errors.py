@@ -17,7 +17,19 @@ StackError
 A built-in exception that reaches the user is a defect of Tidegate.
 """
 
+import os
+import re
 from collections.abc import Sequence
+
+# The variable that names what a person has typed instead of `invoke`.
+COMMAND_VARIABLE = "TIDEGATE_COMMAND"
+_TYPED = re.compile(r"`invoke (?=[a-z-])")
+
+
+def name_command(message: str) -> str:
+    """Return a message that says what to type by the command that was typed: `invoke`, or `tidegate`."""
+    command = os.environ.get(COMMAND_VARIABLE)
+    return _TYPED.sub(f"`{command} ", message) if command else message
 
 
 class StackError(Exception):

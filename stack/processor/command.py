@@ -94,7 +94,7 @@ def run_once(function: Function, file_name: str) -> int:
         handler = runtime.load_handler(function.handler, function.folder)
     except HandlerError as error:
         raise ConfigurationError(str(error)) from None
-    context = open_context(function.namespace)
+    context = open_context(function.namespace, function.runtime)
     context.request = Requester(function.broker_mqtt_url, function.name)
     local = replace(function, reloads=True)
     outputs = open_outputs(local, context, lambda message: print(describe(message), file=sys.stderr))

@@ -115,9 +115,9 @@ def make_event(body: Any = b"", **fields: Any) -> Event:
     return Event(**(defaults | fields), body=given, content_type=content_type, headers=headers)
 
 
-def open_context(namespace: str = "nuclio") -> Context:
+def open_context(namespace: str = "nuclio", runtime: str = PYTHON) -> Context:
     """Return a context like a worker's, whose log goes where standard output goes at the time."""
-    logger = open_logger("processor.http.w0.python.logger", Sink())
+    logger = open_logger(f"processor.http.w0.{runtime}.logger", Sink())
     logger.bind(worker_id="0")
     for handler in logging.getLogger(ROOT).handlers:
         if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, ConsoleFormatter):

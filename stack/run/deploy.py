@@ -173,7 +173,7 @@ class Deploy:
         for name in self.progress.names:
             try:
                 plan = plan_folder(self.stack, name, is_to_run=True)
-                check_function_queues(self.stack, plan, plans)
+                check_function_queues(self.stack, plan, plans, coming=self.progress.names)
                 plans.append(plan)
                 if told := explain_fetched(plan.function):
                     self.progress.logs[name].step(told)

@@ -3,7 +3,7 @@
 import posixpath
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -147,10 +147,12 @@ def check_handler_text(stack: Stack, name: str, path: str, text: str) -> tuple[s
     return ()
 
 
-def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[FunctionPlan] = ()) -> None:
+def check_function_queues(
+    stack: Stack, plan: FunctionPlan, planned: Sequence[FunctionPlan] = (), *, coming: Collection[str] = ()
+) -> None:
     """Refuse a function whose queues are those of others, deployed or `planned`, in a way that no one can want.
 
-    It is warned of functions that are called and not there.
+    It is warned of functions that are called and neither there nor `coming`.
 
     Raises:
         AccessError: code that is fetched would take messages of another function.
@@ -160,7 +162,8 @@ def check_function_queues(stack: Stack, plan: FunctionPlan, planned: Sequence[Fu
     others = [one.plan(stack.settings) for name, one in stack.deployments.items() if name not in names]
     others += [one for one in planned if one.name != plan.name]
     check_queues(_as_claimant(stack, plan), [_as_claimant(stack, one) for one in others])
-    for line in (*find_disagreements(plan, others), *find_unknown_functions(plan, [one.name for one in others])):
+    there = [*(one.name for one in others), *coming]
+    for line in (*find_disagreements(plan, others), *find_unknown_functions(plan, there)):
         console.warn(line if line.endswith("?") else f"{line}.")
 
 

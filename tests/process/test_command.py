@@ -49,4 +49,7 @@ def test_project_is_named_after_the_folder(folder: str, project: str) -> None:
 def test_without_arguments_it_lists_what_there_is(tmp_path: Path) -> None:
     listed = run(folder=tmp_path)
     assert (listed.returncode, "deploy-function" in listed.stdout) == (0, True)
+    assert "`tidegate --help TASK`" in listed.stdout
+    unknown = run("deply", folder=tmp_path)
+    assert (unknown.returncode, "`tidegate --list` shows all" in unknown.stderr) == (1, True)
     assert run("--version", folder=tmp_path).stdout.strip() == f"Tidegate {version('tidegate')}"

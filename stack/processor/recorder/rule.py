@@ -13,7 +13,7 @@ from typing import Any
 
 from nuclio_sdk import Event
 
-from stack.contract import MQTT_EXCHANGE, to_topic
+from stack.contract import MQTT_EXCHANGE, RESPONSES, to_topic
 
 # Seconds since 1970 from which on a number is no count of something else, and milliseconds likewise.
 _SECONDS, _MILLISECONDS = 1e8, 1e11
@@ -48,21 +48,23 @@ class Rule:
     """Whether every number in the body is kept, and a message without one passed over."""
 
     def write(self, message: "Message") -> Iterator[str]:
-        """Yield the lines of a message.
+        """Yield the lines of a message; a reading without a time of its own has that at which it arrived.
 
         Raises:
             NoReadingError: it has not what is asked for.
         """
         found = self._find_numbers(message)
-        if not found:
-            return
-        moment = message.find_time(self.time)
+        moment = message.find_time(self.time) if found else None
         for metric, more, number in found:
             labels = ",".join([*self._write_labels(message), *more])
-            yield f"{metric}{{{labels}}} {number} {moment}\n"
+            series = f"{metric}{{{labels}}}"
+            yield f"{series} {number} {message.clock.next(series) if moment is None else moment}\n"
 
     def _find_numbers(self, message: "Message") -> list[tuple[str, list[str], str]]:
         if self.takes_all:
+            if message.levels[0].startswith(RESPONSES):
+                # The topics of requests are others after each start.
+                return []
             (metric,) = self.values
             return [(metric, _name_field(path), number) for path, number in message.list_numbers()]
         return [(metric, [], message.read_number(pointer)) for metric, pointer in self.values.items()]
@@ -79,6 +81,23 @@ def _write_label(name: str, value: str) -> str:
     return f'{name}="{value.translate(_ESCAPES)}"'
 
 
+class Clock:
+    """The times of readings that have none: of one series each another, for those of one time would be one reading."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, int] = {}
+        self.now = 0
+        """Milliseconds since 1970 at which the message arrived that is looked at."""
+
+    def next(self, series: str) -> int:
+        """Return the time of the next reading of a series."""
+        if len(self._latest) >= _REMEMBERED:
+            self._latest.clear()
+        moment = max(self.now, self._latest.get(series, 0) + 1)
+        self._latest[series] = moment
+        return moment
+
+
 @dataclass
 class Message:
     """A message as rules read it: `levels` are its topic, or routing key, and the levels, or words, of that."""
@@ -87,6 +106,7 @@ class Message:
     levels: Sequence[str]
     arrived: float
     """Seconds since 1970."""
+    clock: "Clock"
     retention: float = math.inf
     """Seconds that readings are kept."""
     _json: list[Any] = field(default_factory=list)
@@ -132,8 +152,8 @@ class Message:
             return self._read_header(text.removeprefix(_HEADER))
         return _PLACE.sub(lambda place: self._level(int(place[1])), text)
 
-    def find_time(self, place: str) -> int:
-        """Return the reading's own time in milliseconds, or else that at which it arrived.
+    def find_time(self, place: str) -> int | None:
+        """Return the reading's own time in milliseconds; None if it has none.
 
         Raises:
             NoReadingError: a rule names where its time is, and there is none, or it is of tomorrow.
@@ -146,13 +166,14 @@ class Message:
             found = self._guess_time()
         if found is None and place:
             raise NoReadingError(f"{place} is no time: seconds or milliseconds since 1970, or as 2026-11-29T03:00:00Z")
-        moment = int(self.arrived * 1000) if found is None else found
-        shown = f"{moment / 1000:.0f} seconds since 1970"
-        if moment > self.arrived * 1000 + _AHEAD:
+        if found is None:
+            return None
+        shown = f"{found / 1000:.0f} seconds since 1970"
+        if found > self.arrived * 1000 + _AHEAD:
             raise NoReadingError(f"its time is in the future: {shown}")
-        if moment < (self.arrived - self.retention) * 1000:
+        if found < (self.arrived - self.retention) * 1000:
             raise NoReadingError(f"its time is longer ago than readings are kept: {shown}")
-        return moment
+        return found
 
     def show(self, value: Any) -> str:
         """Return the beginning of a value."""
@@ -247,6 +268,7 @@ class RuleSet:
 
     def __init__(self, rules: Sequence[Rule], retention: float = math.inf) -> None:
         self._retention = retention
+        self._clock = Clock()
         self._rules = [(rule, compile_filter(rule.filter, _separator(rule.exchange))) for rule in rules]
         self._exchanges = {rule.trigger: rule.exchange for rule in rules}
         self._known: dict[tuple[str, str], tuple[Sequence[str], tuple[Rule, ...]]] = {}
@@ -258,7 +280,8 @@ class RuleSet:
             NoReadingError: it has not what a rule asks for.
         """
         levels, rules = self._find(event.trigger.name, event.path)
-        message = Message(event, levels, arrived, self._retention)
+        self._clock.now = int(arrived * 1000)
+        message = Message(event, levels, arrived, self._clock, self._retention)
         return list(dict.fromkeys(line for rule in rules for line in rule.write(message)))
 
     def _find(self, trigger: str, path: str) -> tuple[Sequence[str], tuple[Rule, ...]]:

@@ -167,3 +167,17 @@ def test_rules_of_an_exchange_with_slashes() -> None:
     event = Event(body=b"1", path="iot/sensors/temperature.s/9", trigger=trigger)
     assert rules.write(event, NOW) == [f't{{s="s/9"}} 1.0 {MS}\n']
     assert rules.write(Event(body=b"x", path="iot/sensors/other", trigger=trigger), NOW) == []
+
+
+def test_readings_of_one_series_and_moment_are_apart() -> None:
+    given: dict[str, Any] = {"trigger": "topics", "exchange": "amq.topic", "filter": "#", "values": {"t": None}}
+    rules = RuleSet([Rule(**given, labels={"topic": {"text": "{0}"}})])
+    lines = [rules.write(make_event(b"1", topic), NOW)[0] for topic in ("a", "a", "b", "a")]
+    assert [(line[9], int(line.split()[-1]) - MS) for line in lines] == [("a", 0), ("a", 1), ("b", 0), ("a", 2)]
+    assert rules.write(make_event(b"1", "a"), NOW + 1)[0].split()[-1] == str(MS + 1000)
+
+
+def test_responses_to_requests_are_no_readings() -> None:
+    every: dict[str, Any] = {"values": {"reading": None}, "takes_all": True}
+    assert write(b"5", "tidegate/response/f/0123", **every) == []
+    assert write(b"5", "tidegate/other", **every) != []
