@@ -301,10 +301,11 @@ class Outputs:
         self.__dict__.update((name, Output(outputs, name)) for name in outputs.targets)
 
     def __getattr__(self, name: str) -> Output:
-        """Tell that there is no such output."""
-        if not name.startswith("_"):
-            self.__outputs.find(name)
-        raise AttributeError(name)
+        """Return an output of a test without function.yaml, where each name is one; else tell that there is none."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        self.__outputs.find(name)
+        return Output(self.__outputs, name)
 
     def __dir__(self) -> Iterator[str]:
         """Return the names of the outputs."""
