@@ -176,10 +176,12 @@ class Pipeline:
         if len(self._entries) > 1 and _is_stale(self._entries[1]):
             self._recall()
         while self._waiting and len(self._entries) < self._window and (self._bytes < _BYTES or not self._entries):
+            if self._entries and any(map(_is_alone, (self._waiting[0], self._entries[-1].delivery))):
+                break
             delivery = self._waiting.popleft()
             if delivery.claim():
                 self._send(delivery)
-        if len(self._entries) >= self._window:
+        if self._waiting or len(self._entries) >= self._window:
             self._process.flush()
 
     def _send(self, delivery: Delivery) -> None:
@@ -350,6 +352,10 @@ class Pipeline:
                 signal.signal(-code, signal.SIG_DFL)
             os.kill(os.getpid(), -code)
         return code or 1
+
+
+def _is_alone(delivery: Delivery) -> bool:
+    return bool(getattr(delivery, "is_alone", False))
 
 
 def _is_stale(entry: _Entry) -> bool:

@@ -419,6 +419,21 @@ def test_attempts_outlive_the_processor(bench: Bench) -> None:
     assert found.headers["x-nuclio-attempts"] == 2
 
 
+@pytest.mark.parametrize("runtime", ["python", "nodejs"])
+def test_messages_that_fail_beside_others_that_end_the_worker_do_not_multiply(bench: Bench, runtime: str) -> None:
+    if runtime == "nodejs":
+        bench.start(maxRetries=1, function="nodejs", handler="poison:handler", runtime="nodejs")
+    else:
+        bench.start(maxRetries=1)
+    bodies = [f"{what} {number}" for number in range(3) for what in ("fail", "exit")]
+    bench.send(*bodies)
+    wait_for(lambda: (bench.depth(f"{bench.queue}.dead") or 0) >= len(bodies), 60)
+    wait_for(lambda: bench.depth() == 0, 20)
+    time.sleep(1.5)
+    assert sorted(bench.take_dead()[1].decode() for _ in bodies) == sorted(bodies)
+    assert bench.depth(f"{bench.queue}.dead") == 0
+
+
 def test_answer_of_500_is_a_failure(bench: Bench) -> None:
     bench.start(maxRetries=0)
     bench.send("answer 404", "answer 503")

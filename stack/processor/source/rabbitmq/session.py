@@ -61,6 +61,10 @@ _RELIEF, _MOST_HELD = 1.0, 1000
 # of 30 minutes would end a handler that takes an hour.
 _CONSUMER_ARGUMENTS = {"x-consumer-timeout": 7 * 24 * 3600 * 1000}
 
+# Seconds that a message waits at most for the copies of those that failed before it: one that has failed, or ended a
+# worker, perhaps; and any other.
+_COPIES_WITHIN, _SOON = 2.0, 0.1
+
 
 @dataclass(frozen=True)
 class SessionPlan:
@@ -76,6 +80,8 @@ class SessionPlan:
     """Seconds after which, unless the handler lets the I/O thread run, the broker may close the connection."""
     count: Callable[[Count], None]
     """Counts what became of an event."""
+    settle_copies: Callable[[float], None] = lambda _seconds: None
+    """Waits so many seconds at most, on the handler's thread, until no copy of a failed message is on its way."""
     overdue: dict[int, str] = field(default_factory=dict)
     """Why messages failed whose outcome could not be told, by their fingerprints."""
 
@@ -112,6 +118,8 @@ class AmqpDelivery:
         It is not when its channel has ended, since the broker delivers it again, nor when a worker died of it.
         """
         session = self._session
+        if session.has_copies:
+            session.settle_copies(_COPIES_WITHIN if self.is_alone else _SOON)
         if not session.is_current:
             return False
         fingerprint = fingerprint_message(self.message.routing_key, self.message.body)
@@ -120,6 +128,14 @@ class AmqpDelivery:
             return False
         self._fingerprint = fingerprint
         return True
+
+    @property
+    def is_alone(self) -> bool:
+        """Return whether it is begun only when all before it is settled, as it may be what ends the worker.
+
+        The broker would deliver again what has failed before it, and the copies of that would live besides.
+        """
+        return self._is_again or self.message.attempts > 0
 
     @property
     def is_stale(self) -> bool:
@@ -192,6 +208,7 @@ class Session:
         self._channel = channel
         self.prefetch = plan.prefetch
         self.in_flight = plan.in_flight
+        self.settle_copies = plan.settle_copies
         self._plan = plan
         self._put = intake.put
         self._acknowledgements = Acknowledgements()
@@ -208,6 +225,12 @@ class Session:
     def is_settled(self) -> bool:
         """Return whether every outcome is sent, and every copy confirmed."""
         return not self.outcomes and (self._acknowledgements.is_free or not self._channel.is_open)
+
+    @property
+    def has_copies(self) -> bool:
+        """Return whether originals of copies are to be acknowledged still, which else the broker delivers again."""
+        has_failed = any(failure for _, failure in tuple(self.outcomes))
+        return self._channel.is_open and (has_failed or not self._acknowledgements.is_free)
 
     def open(self, *, is_missing: bool, is_patient: bool, done: Callable[[], None]) -> None:
         """Declare all and begin to consume, then call `done`.

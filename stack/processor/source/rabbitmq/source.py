@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from math import inf
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from pika.exceptions import ChannelClosedByBroker
@@ -32,6 +32,8 @@ _NOT_FOUND = 404
 # Seconds: the longest delay before the next attempt to connect, unless reconnectInterval says otherwise; and between
 # looks at what the broker has still to confirm.
 _LONGEST_DELAY, _LOOK_AGAIN = 15.0, 0.01
+# Seconds between two looks at whether the broker has taken the copies of failed messages.
+_LOOK = 0.001
 # Seconds after which a connection that is lost was none of those that each message ends.
 _LASTING = 60.0
 
@@ -52,7 +54,7 @@ class RabbitSource:
         self._connection: Any = None
         self._session: Session | None = None
         self._connected_at = 0.0
-        self._is_missing = self._was_lost = False
+        self._is_missing = self._was_lost = self._is_slow = False
         self._is_stopping = self._is_ending = self._is_waking = False
         self._why = ""
 
@@ -73,6 +75,7 @@ class RabbitSource:
             in_flight=self._context.in_flight,
             heartbeat=float(self._parameters.heartbeat or inf),
             count=report.count,
+            settle_copies=self._settle_copies,
         )
 
     def start(self) -> None:
@@ -85,6 +88,15 @@ class RabbitSource:
         if session and session.outcomes and not self._is_waking and not self._runner.do_now(self._flush, turn=True):
             self._is_waking = True
             self._loop.call_soon_threadsafe(self._flush)
+
+    def _settle_copies(self, seconds: float) -> None:
+        """Wait until the broker has the copies of failed messages; for one that takes none no message waits twice."""
+        deadline = 0.0 if self._is_slow else monotonic() + seconds
+        while (session := self._session) and session.has_copies and monotonic() < deadline:
+            self.flush()
+            self._runner.do_now(lambda: None, turn=True)
+            sleep(_LOOK)
+        self._is_slow = bool(session and session.has_copies)
 
     def stop(self) -> None:
         """Cancel the consumer, then close the intake."""
@@ -136,7 +148,7 @@ class RabbitSource:
         session.open(is_missing=self._is_missing, is_patient=is_patient, done=self._on_consuming)
 
     def _on_consuming(self) -> None:
-        self._is_missing = self._was_lost = False
+        self._is_missing = self._was_lost = self._is_slow = False
         self._context.report(State.READY, "")
 
     def _on_channel_lost(self, _channel: Any, error: Exception) -> None:

@@ -82,10 +82,12 @@ class World:
         self.deliveries: list[AmqpDelivery] = []
         self.orders: list[PublishRequest] = []
         self.tag = 0
+        self.waits: list[float] = []
         plan: Any = SimpleNamespace(
             topology=Topology("q", True, "", False, False, ()), policy=Policy("retry", False, 0),
             retry_plan=RetryPlan("q", 0, "f", b"key"), publisher=SimpleNamespace(publish=self.orders.append),
             prefetch=Prefetch(prefetch), in_flight=InFlight(), heartbeat=30.0, overdue={}, count=lambda _what: None,
+            settle_copies=self.waits.append,
         )  # fmt: skip
         self.session = Session(self.channel, plan, SimpleNamespace(put=self.deliveries.append))
         self.session.open(is_missing=False, is_patient=is_patient, done=lambda: None)
@@ -190,3 +192,17 @@ def test_channel_that_closes_while_the_queue_starts_consumes_nothing() -> None:
     channel.is_open = False
     channel.wait()
     assert not channel.consumers
+
+
+def test_message_waits_for_the_copies_of_those_that_failed_before_it() -> None:
+    world = World()
+    first, second, again, third = (world.deliver(body, is_again=body == b"c") for body in (b"a", b"b", b"c", b"d"))
+    assert first.claim() and not world.waits
+    first.hold()
+    first.failed(DONE, Failure("no", ""))
+    assert second.claim() and again.claim()
+    assert world.waits == [0.1, 2.0], "one that comes again may be what ended a worker"
+    world.session.flush()
+    assert third.claim() and world.waits[2:] == [0.1], "the copy is on its way"
+    world.orders[0].confirmed()
+    assert world.deliver(b"e").claim() and len(world.waits) == 3
