@@ -13,6 +13,8 @@ from stack.processor.runtime.registry import Handler, Runtime, describe_error, s
 
 # Bytes of an answer that are told.
 _SHOWN = 500
+# What Nuclio makes of a response without a body.
+_NOTHING = b"None"
 
 
 def log_failure(error: BaseException, runtime: Runtime, handler: Handler, logger: Any) -> tuple[str, Failure]:
@@ -31,7 +33,7 @@ def describe_answer(response: Response) -> Failure:
     The header `x-nuclio-retry: no` says that to try it again is of no use.
     """
     is_final = any(name.lower() == RETRY_HEADER and value == "no" for name, value in response.headers.items())
-    is_text = response.content_type.startswith("text/")
+    is_text = response.content_type.startswith("text/") and response.body != _NOTHING
     said = f": {response.body[:_SHOWN].decode(errors='replace')}" if is_text and response.body else ""
     return Failure(f"the handler answered with status {response.status}{said}", "", is_final)
 

@@ -44,6 +44,7 @@ class Bench:
         trigger = {"kind": kind, "url": url, "numWorkers": workers, "username": "guest", "password": "guest"}
         trigger["batch"] = attributes.pop("batch", {})
         spec: Document = {"eventTimeout": attributes.pop("event_timeout", "")}
+        spec |= {name: attributes.pop(name) for name in ("runtime", "handler") if name in attributes}
         function = FUNCTIONS / attributes.pop("function", "collect")
         trigger["attributes"] = {"queueName": self.queue, **attributes}
         self._count += 1
@@ -421,12 +422,12 @@ def test_attempts_outlive_the_processor(bench: Bench) -> None:
 
 @pytest.mark.parametrize("runtime", ["python", "nodejs"])
 def test_messages_that_fail_beside_others_that_end_the_worker_do_not_multiply(bench: Bench, runtime: str) -> None:
-    if runtime == "nodejs":
-        bench.start(maxRetries=1, function="nodejs", handler="poison:handler", runtime="nodejs")
-    else:
-        bench.start(maxRetries=1)
-    bodies = [f"{what} {number}" for number in range(3) for what in ("fail", "exit")]
+    foreign = {"function": "nodejs", "handler": "poison:handler", "runtime": "nodejs"}
+    options = foreign if runtime == "nodejs" else {}
+    bench.start(maxRetries=1, **options).stop()
+    bodies = [f"{what} {number}" for what in ("fail", "exit") for number in range(3)]
     bench.send(*bodies)
+    bench.start(maxRetries=1, **options)
     wait_for(lambda: (bench.depth(f"{bench.queue}.dead") or 0) >= len(bodies), 60)
     wait_for(lambda: bench.depth() == 0, 20)
     time.sleep(1.5)

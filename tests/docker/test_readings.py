@@ -122,12 +122,11 @@ def look(workspace: Workspace) -> None:
 
 
 def lose_parts(workspace: Workspace, store: Store) -> None:
-    """Kill the store, the recorder and the broker in turn while readings come: each is stored in the end, and once."""
+    """Kill the store and the recorder in turn while readings come: each is stored in the end, and once."""
     sent = 0
     faults: list[tuple[str, Callable[[str], Any]]] = [
         ("victoria-metrics", lambda name: run_docker("kill", name)),
         ("function-tidegate-recorder", lambda name: run_docker("exec", name, "sh", "-c", "kill -9 -1", check=False)),
-        ("rabbitmq-mqtt", lambda name: run_docker("restart", name)),
     ]
     for service, break_it in faults:
         name = container(workspace, service)

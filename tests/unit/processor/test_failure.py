@@ -79,6 +79,7 @@ def test_lines_that_may_have_made_a_response_are_named() -> None:
     ("response", "error", "is_final"),
     [
         (Response(500, "text/plain", b"", {}), "the handler answered with status 500", False),
+        (Response(500, "text/plain", b"None", {}), "the handler answered with status 500", False),
         (Response(503, "text/plain", b"no disk", {}), "the handler answered with status 503: no disk", False),
         (Response(500, "application/json", b"{}", {}), "the handler answered with status 500", False),
         (
