@@ -423,7 +423,7 @@ def test_attempts_outlive_the_processor(bench: Bench) -> None:
 @pytest.mark.parametrize("runtime", ["python", "nodejs"])
 def test_messages_that_fail_beside_others_that_end_the_worker_do_not_multiply(bench: Bench, runtime: str) -> None:
     foreign = {"function": "nodejs", "handler": "poison:handler", "runtime": "nodejs"}
-    options = foreign if runtime == "nodejs" else {}
+    options: dict[str, Any] = foreign if runtime == "nodejs" else {}
     bench.start(maxRetries=1, **options).stop()
     bodies = [f"{what} {number}" for what in ("fail", "exit") for number in range(3)]
     bench.send(*bodies)
