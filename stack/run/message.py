@@ -10,6 +10,8 @@ from typing import Any
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from stack import console
+from stack.config.document import parse_model
+from stack.config.trigger.mqtt import Subscription
 from stack.contract import MQTT_EXCHANGE, to_key
 from stack.docker.stack import open_stack
 from stack.errors import BrokerError, StackError
@@ -60,6 +62,8 @@ def publish_and_print(request: PublishRequest) -> None:
     if bool(request.topic) == bool(request.exchange or request.key):
         raise StackError(f"Say where to: {_EXAMPLES}; a --key without an --exchange is the name of a queue.")
     body = read_body(request.body)
+    if not body:
+        console.note("The message is empty: --body gives it a text, @FILE the content of a file, - standard input.")
     broker = find_device_broker(open_stack())
     is_taken = _publish_mqtt(broker, request, body) if request.topic else _publish_amqp(broker, request, body)
     _tell(request, is_taken)
@@ -117,6 +121,8 @@ def watch_and_print(request: WatchRequest, *, as_json: bool) -> None:
     """
     if request.count < 0:
         raise StackError(f"--count {request.count}: should be 1 or more, or 0 to go on until Ctrl-C.")
+    if not request.exchange:
+        parse_model(Subscription, {"topic": request.pattern}, "watch")
     broker = find_broker(open_stack())
     seen = 0
     try:
