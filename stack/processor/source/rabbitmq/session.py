@@ -229,8 +229,12 @@ class Session:
     @property
     def has_copies(self) -> bool:
         """Return whether originals of copies are to be acknowledged still, which else the broker delivers again."""
-        has_failed = any(failure for _, failure in tuple(self.outcomes))
-        return self._channel.is_open and (has_failed or not self._acknowledgements.is_free)
+        try:
+            # Each event asks for it; of those before the last it was asked then.
+            has_failed = self.outcomes[-1][1] is not None
+        except IndexError:
+            has_failed = False
+        return bool((has_failed or not self._acknowledgements.is_free) and self._channel.is_open)
 
     def open(self, *, is_missing: bool, is_patient: bool, done: Callable[[], None]) -> None:
         """Declare all and begin to consume, then call `done`.
