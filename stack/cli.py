@@ -216,7 +216,16 @@ def build_namespace(
 
 
 def _list_groups(program: Program) -> None:
-    """Print the tasks by group; a part of them, and what has no groups, is printed as Invoke does."""
+    """Print the tasks by group; nothing more once no one reads on, as `head` does."""
+    try:
+        _print_groups(program)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        _give_up_output(error)
+
+
+def _print_groups(program: Program) -> None:
+    """Print a part of the tasks, and what has no groups, as Invoke does."""
     collection = program.scoped_collection
     settings = collection.configuration()
     groups = settings.get(GROUPS)

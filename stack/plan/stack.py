@@ -78,7 +78,7 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     replicas: int = 1
     is_own: bool = False
-    """Whether it is a part of the stack itself, which nobody deploys or deletes."""
+    """Whether it is a part of the stack itself, which is not deployed or deleted by itself."""
 
     @property
     def runs_as_is(self) -> bool:

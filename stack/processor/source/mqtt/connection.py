@@ -13,12 +13,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from ssl import SSLWantReadError, SSLWantWriteError
 from struct import Struct
+from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+
+from stack.processor.event import to_text
+from stack.processor.message import MqttMessage
 
 if TYPE_CHECKING:
     from paho.mqtt.client import SocketLike
@@ -242,3 +246,19 @@ def _to_text(value: bytes) -> str | bytes:
         return value.decode()
     except UnicodeDecodeError:
         return value
+
+
+def read_message(publish: Publish) -> MqttMessage:
+    """Return a packet as a message."""
+    properties = publish.properties
+    headers: dict[str, Any] = {to_text(name): value for name, value in properties.get("UserProperty", ())}
+    headers["x-mqtt-publish-qos"] = publish.qos
+    headers["x-mqtt-retain"] = publish.is_retained
+    return MqttMessage(
+        topic=to_text(publish.topic),
+        payload=publish.payload,
+        packet_id=publish.mid,
+        headers=headers,
+        content_type=to_text(properties.get("ContentType", "")),
+        received=time(),
+    )

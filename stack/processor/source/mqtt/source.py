@@ -20,11 +20,10 @@ from stack.processor.configuration import Function
 from stack.processor.delivery import Failure, Intake, Lost, Report
 from stack.processor.in_flight import fingerprint_message
 from stack.processor.loop import find_runner
-from stack.processor.message import MqttMessage
 from stack.processor.response import Response
 from stack.processor.source.broker import Delays, SourceContext, read_filters
 from stack.processor.source.mqtt.client import connect, open_client, read_address
-from stack.processor.source.mqtt.connection import Connection, Publish
+from stack.processor.source.mqtt.connection import Connection, Publish, read_message
 from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
 from stack.processor.source.mqtt.retry_source import RetryQueueSource
 from stack.processor.status import State
@@ -60,7 +59,7 @@ class MqttDelivery:
     )
 
     def __init__(self, source: "MqttSource", publish: Publish, session: int) -> None:
-        self.message = _read_message(publish)
+        self.message = read_message(publish)
         self.attempts = 0
         self._source = source
         self.release = source.in_flight.release
@@ -378,26 +377,6 @@ def _open_retries(context: SourceContext) -> Retries:
     if context.function.broker_url:
         return BrokerRetries(RetryQueueSource(context))
     return MemoryRetries(context.trigger.attributes.integer("maxRetries", 3), context.intake, context.report)
-
-
-def _read_message(publish: Publish) -> MqttMessage:
-    properties = publish.properties
-    headers: dict[str, Any] = {_to_text(name): value for name, value in properties.get("UserProperty", ())}
-    headers["x-mqtt-publish-qos"] = publish.qos
-    headers["x-mqtt-retain"] = publish.is_retained
-    return MqttMessage(
-        topic=_to_text(publish.topic),
-        payload=publish.payload,
-        packet_id=publish.mid,
-        headers=headers,
-        content_type=_to_text(properties.get("ContentType", "")),
-        received=time.time(),
-    )
-
-
-def _to_text(value: str | bytes) -> str:
-    """Return a text, also where it is no UTF-8."""
-    return value if isinstance(value, str) else value.decode(errors="backslashreplace")
 
 
 def open_source(spec: WorkerSpec, function: Function, intake: Intake, report: Report) -> MqttSource:
