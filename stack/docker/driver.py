@@ -196,8 +196,11 @@ class Driver:
 
     def halt(self, containers: Sequence[Container]) -> None:
         """Stop containers, each within its own grace period, and keep them."""
+        names = [one.id for one in containers]
         with suppress(DockerException):
-            docker_cli.container.stop([one.id for one in containers])
+            docker_cli.container.stop(names)
+            # Docker's list calls a container running for a moment more; to inspect it waits until its end is written.
+            docker_cli.container.inspect(names)
 
     def stop(self, containers: Sequence[Container]) -> None:
         """Stop containers, each within its own grace period, and remove them; what functions said last is kept.
@@ -205,11 +208,10 @@ class Driver:
         Raises:
             EngineError: one could not be removed; one that is gone already, or that somebody removes, is no failure.
         """
-        names = [one.id for one in containers]
         self.halt(containers)
         self.engine.keep_logs(containers)
         try:
-            docker_cli.container.remove(names, force=True)
+            docker_cli.container.remove([one.id for one in containers], force=True)
         except DockerException as error:
             if any(not _GOING.search(line) for line in (error.stderr or "").splitlines()):
                 raise EngineError(explain(error.stderr or "")) from error
