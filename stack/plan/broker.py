@@ -131,6 +131,9 @@ _DAY_MILLISECONDS = 24 * 3600 * 1000
 _DELIVERIES = {"delivery-limit": 1_000_000_000}
 _REFUSE = {"overflow": "reject-publish"}
 _DROP_OLDEST = {"overflow": "drop-head"}
+# The queues that the example's functions answer on: what is read there now and then, or never.
+EXAMPLES = re.compile("^iot/(logs|alerts)$")
+_EXAMPLE_MEGABYTES = 10
 # One policy alone applies to a queue: that of the highest priority whose pattern matches.
 _ALL, _TEMPORARY, _DEAD = 0, 1, 2
 
@@ -163,6 +166,7 @@ def policies(settings: Settings) -> str:
     A full queue refuses publishers, so that nothing that was confirmed is lost. Dead letters are kept for a while, and
     the oldest go first: were new ones refused, the function would have to hold them, and to stop. What waits for a
     client that has left for a moment drops the oldest too: it must not stand in the way of an exchange's other queues.
+    So does what functions of the example say while no one listens: were it refused, their events would fail.
     """
     most = settings.queue.megabytes * _MEGABYTE
     dead = {
@@ -177,6 +181,12 @@ def policies(settings: Settings) -> str:
             r"^(amq\.gen|mqtt-subscription-|tidegate-)",
             _TEMPORARY,
             {"max-length-bytes": most, **_DROP_OLDEST},
+        ),
+        Policy(
+            "tidegate-examples",
+            EXAMPLES.pattern,
+            _TEMPORARY,
+            {"max-length-bytes": min(most, _EXAMPLE_MEGABYTES * _MEGABYTE), **_DROP_OLDEST},
         ),
         Policy("tidegate-dead", re.escape(DEAD) + "$", _DEAD, dead),
     )

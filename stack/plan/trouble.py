@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stack.contract import DEAD, RETRY
-from stack.plan.broker import SERVICE
+from stack.plan.broker import EXAMPLES, SERVICE
 from stack.plan.drift import MOVING
 
 
@@ -76,7 +76,8 @@ def find_growing(queues: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
         is_much = messages >= _FEW or size >= _SMALL
         if is_much and not queue.get("consumers") and _is_meant_for_consumers(queue) and _grows(queue):
             what = f"grows, and no one consumes it: {messages:,} messages, {_megabytes(size)}."
-            advice = "Consume it, or delete it together with its bindings; at its limit it takes no more messages."
+            limit = "the oldest messages go" if EXAMPLES.search(str(queue["name"])) else "it takes no more messages"
+            advice = f"Consume it, or delete it together with its bindings; at its limit {limit}."
             yield Trouble(f"queue {queue['name']}", what, advice, "warn")
 
 

@@ -29,6 +29,10 @@ def find_policy(queue: str, kind: str, settings: Settings) -> dict[str, Any]:
         ("x.deadline", "reject-publish", 7, 0),
         ("mqtt-subscription-meterqos1", "drop-head", 7, 0),
         ("amq.gen-abc", "drop-head", 7, 0),
+        ("iot/logs", "drop-head", 7, 0),
+        ("iot/alerts", "drop-head", 7, 0),
+        ("iot/alerts.dead", "drop-head", 3, 2),
+        ("iot/logs/mine", "reject-publish", 7, 0),
     ],
 )
 def test_a_queue_is_bounded(queue: str, overflow: str, megabytes: int, days: int, kind: str) -> None:
@@ -42,4 +46,8 @@ def test_a_queue_is_bounded(queue: str, overflow: str, megabytes: int, days: int
 
 def test_names_are_unique() -> None:
     names = [one["name"] for one in json.loads(policies(Settings()))["policies"]]
-    assert len(set(names)) == len(names) == 6
+    assert len(set(names)) == len(names) == 8
+
+
+def test_queues_of_the_example_hold_little() -> None:
+    assert find_policy("iot/logs", "classic", Settings())["max-length-bytes"] == 10_000_000
