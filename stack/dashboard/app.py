@@ -31,6 +31,7 @@ from stack.dashboard.page import compile_pages, handlers
 from stack.dashboard.pages import (
     broker,
     code,
+    data,
     dead_letters,
     demo,
     devices,
@@ -146,6 +147,7 @@ def _routes() -> list[BaseRoute]:
         metrics,
         broker,
         devices,
+        data,
         live,
     )
     found = [route for module in modules for route in module.routes()]

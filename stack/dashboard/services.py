@@ -19,6 +19,7 @@ from stack.run.catalogue import Catalogue, FunctionRecord
 from stack.run.function_snapshot import MentionReader
 from stack.run.job import Jobs
 from stack.state.workspace import Workspace, open_workspace
+from stack.victoriametrics.last_value import LastValues
 
 # Seconds that an answer waits for figures that are not known yet.
 _PATIENCE = 0.12
@@ -36,6 +37,7 @@ class Services:
     broadcaster: Broadcaster = field(init=False)
     """It is open while the application runs."""
     mentions: MentionReader = field(init=False)
+    last_values: LastValues = field(default_factory=LastValues)
     simulator: Simulator = field(init=False)
     stage: DemoRunner = field(init=False)
     """Where the demo is played."""

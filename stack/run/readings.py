@@ -1,6 +1,5 @@
 """`invoke readings` and `invoke forget-readings`: what the store has, for a person or as a file."""
 
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +10,8 @@ from stack.contract import parse_duration
 from stack.docker.stack import open_stack
 from stack.errors import DataError
 from stack.run.readings_file import FORMATS, write_series, write_time
-from stack.victoriametrics.client import Series, Store, find_store, write_selector
+from stack.victoriametrics.client import Series, Store, find_store, is_selector, write_selector
 
-# The name of a metric, or a selector of series.
-_SELECTOR = re.compile(r"[a-zA-Z_:][\w:]*|[a-zA-Z_:\w]*\{[^()]*\}")
 # Characters of the chart of a series, from the lowest to the highest value.
 _BARS = "▁▂▃▄▅▆▇█"
 _CHART_WIDTH = 24
@@ -39,7 +36,7 @@ class ReadingsRequest:
     @property
     def is_query(self) -> bool:
         """Return whether it is asked for what is to be calculated."""
-        return not (self.metric == "" or _SELECTOR.fullmatch(self.metric))
+        return not (self.metric == "" or is_selector(self.metric))
 
     @property
     def selector(self) -> str:

@@ -38,6 +38,11 @@ def write_time(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def write_labels(series: Series) -> str:
+    """Return the labels of a series as JSON."""
+    return json.dumps(series.own_labels, ensure_ascii=False)
+
+
 @contextmanager
 def _open_output(path: str) -> Iterator[IO[str]]:
     if path:
@@ -51,7 +56,7 @@ def _write_csv(found: Iterable[Series], output: IO[str]) -> int:
     count, rows = 0, csv.writer(output, lineterminator="\n")
     rows.writerow(("time", "metric", "labels", "value"))
     for series in found:
-        labels = json.dumps(series.own_labels, ensure_ascii=False)
+        labels = write_labels(series)
         for moment, value in zip(series.times, series.values, strict=True):
             rows.writerow((write_time(moment), series.metric, labels, value))
         count += len(series.times)

@@ -21,6 +21,9 @@ _TIMEOUT = 60.0
 _NAME = "__name__"
 _OK, _BAD_QUERY = (200, 204), (400, 422)
 _PIECE = 64 * 1024
+# The name of a metric, or a selector of series; and the selector of all.
+_SELECTOR = re.compile(r'[a-zA-Z_:][\w:]*|([a-zA-Z_:][\w:]*)?\{("(\\.|[^"\\])*"|[^"{}()])*\}')
+ANY = f'{{{_NAME}!=""}}'
 # What VictoriaMetrics puts before an error: who asked, and for what.
 _PREFIX = re.compile(r'^remoteAddr: "[^"]*"; requestURI: \S*; ')
 
@@ -153,7 +156,12 @@ def write_selector(metric: str, labels: Mapping[str, str]) -> str:
     """Return the selector of series, as PromQL writes it; an empty metric is any."""
     pairs = {**({_NAME: metric} if metric else {}), **labels}
     matchers = ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in pairs.items())
-    return f"{{{matchers}}}" if pairs else f'{{{_NAME}!=""}}'
+    return f"{{{matchers}}}" if pairs else ANY
+
+
+def is_selector(text: str) -> bool:
+    """Return whether a query names stored series, and calculates nothing."""
+    return bool(_SELECTOR.fullmatch(text))
 
 
 def _read_series(labels: Mapping[str, str], points: Sequence[Sequence[Any]]) -> Series:

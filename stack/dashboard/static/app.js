@@ -3,12 +3,12 @@
 // --- Requests -------------------------------------------------------------------------------------------------------
 
 /** Send a request to the server; returns the answer, throws an Error that says why not, with its `status`. */
-export async function send(method, address, body) {
+export async function send(method, address, body, signal) {
   const headers = {
     "X-CSRF-Token": document.querySelector('meta[name="csrf-token"]').content,
     Accept: "application/json",
   };
-  const response = await fetch(address, { method, headers, body, redirect: "manual" });
+  const response = await fetch(address, { method, headers, body, signal, redirect: "manual" });
   if (response.type === "opaqueredirect") throw new Error("You are logged out. Log in in another tab, then try again.");
   if (response.ok) return response;
   throw Object.assign(new Error(explain(await response.text(), response.status)), { status: response.status });

@@ -1,13 +1,26 @@
 // Charts over time: uPlot in the design's colours. The page loads vendor/uplot/uPlot.iife.min.js and its sheet before.
 
 /** Return what a colour of the design is now; `name` is one of app.css, as "--accent". */
-function colour(name) {
+export function colour(name) {
   const probe = document.createElement("span");
   probe.style.color = `var(${name})`;
   document.body.append(probe);
   const value = getComputedStyle(probe).color;
   probe.remove();
   return value;
+}
+
+/** Return what charts have of the design: `axis`, `font()` of it, and `translucent(name)`, a colour to fill with. */
+export function themed() {
+  return {
+    axis: {
+      stroke: () => colour("--muted"),
+      grid: { stroke: () => colour("--line"), width: 1 },
+      ticks: { show: false },
+    },
+    font: () => `12px ${getComputedStyle(document.body).fontFamily}`,
+    translucent: (name) => colour(name).replace(/^rgb\((.*)\)$/, "rgba($1, 0.12)"),
+  };
 }
 
 /**
@@ -18,13 +31,8 @@ function colour(name) {
  * Returns set(data), where data is [times, values of the first series, …], times in seconds since 1970, and close().
  */
 export function timeChart(host, { series, height = 240, format = String, threshold, min, seconds }) {
-  const axis = {
-    stroke: () => colour("--muted"),
-    grid: { stroke: () => colour("--line"), width: 1 },
-    ticks: { show: false },
-  };
+  const { axis, font, translucent } = themed();
   const surface = () => colour("--surface");
-  const font = () => `12px ${getComputedStyle(document.body).fontFamily}`;
   const chart = new uPlot(
     {
       width: host.clientWidth,
@@ -51,7 +59,7 @@ export function timeChart(host, { series, height = 240, format = String, thresho
     return {
       label,
       stroke: () => colour(name),
-      fill: fill ? () => colour(name).replace(/^rgb\((.*)\)$/, "rgba($1, 0.12)") : undefined,
+      fill: fill ? () => translucent(name) : undefined,
       width: 1.75,
       points: { show: points, size: 5, fill: surface },
       spanGaps: true,
@@ -91,7 +99,8 @@ function stretch(low, high, seconds = 10) {
   return [Math.min(low ?? end, end - seconds), end];
 }
 
-function frame(low, high, min, threshold) {
+/** Return the lowest and the highest value of an axis on which all of these have room. */
+export function frame(low, high, min, threshold) {
   const values = [low, high, min, threshold].filter((value) => value != null);
   if (!values.length) return [0, 1];
   const [bottom, top] = [Math.min(...values), Math.max(...values)];

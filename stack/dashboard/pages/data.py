@@ -1,0 +1,131 @@
+"""The page of readings: what the store has, as a tree and as charts; the figures of a chart as JSON and CSV."""
+
+import csv
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import StringIO
+from itertools import groupby
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from stack.dashboard.page import answer_failure, render
+from stack.dashboard.services import Services, services_of
+from stack.errors import DataError
+from stack.run.readings_file import write_labels, write_time
+from stack.victoriametrics.chart import Chart, Line, Span, fetch_chart
+from stack.victoriametrics.client import Series, find_store, write_selector
+
+# Series that the tree shows at once; the field above it finds the others.
+_SHOWN = 300
+_SECONDS = 3600.0
+# Values that a chart has for each line, unless it asks for more or fewer.
+_POINTS = 400
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of the page and of its figures."""
+    return [
+        Route("/data", show_data),
+        Route("/data/series", show_series),
+        Route("/data/chart", send_chart),
+        Route("/data/csv", send_csv),
+    ]
+
+
+async def show_data(request: Request) -> Response:
+    """Show the page."""
+    return render(request, "data.html", data=services_of(request).stack().settings.data)
+
+
+async def show_series(request: Request) -> Response:
+    """Show the tree of series, each with its last value, as far as their titles have what is looked for."""
+    wanted = request.query_params.get("filter", "").lower()
+    try:
+        found = await run_in_threadpool(_fetch_last, services_of(request))
+    except DataError as error:
+        return render(request, "_data_series.html", problem=str(error))
+    series = [one for one in found if wanted in one.title.lower()]
+    tree = _build_tree(series[:_SHOWN])
+    return render(request, "_data_series.html", problem="", tree=tree, found=len(series), shown=_SHOWN, all=len(found))
+
+
+async def send_chart(request: Request) -> Response:
+    """Answer what a chart draws, as JSON."""
+    return await _answer(request, lambda chart: JSONResponse(_describe(chart)))
+
+
+async def send_csv(request: Request) -> Response:
+    """Answer what a chart draws, as a file."""
+    headers = {"Content-Disposition": 'attachment; filename="readings.csv"'}
+    return await _answer(
+        request, lambda chart: StreamingResponse(_write_rows(chart), media_type="text/csv", headers=headers)
+    )
+
+
+async def _answer(request: Request, write: Callable[[Chart], Response]) -> Response:
+    try:
+        queries, span = request.query_params.getlist("q"), _read_span(request.query_params)
+        return write(await run_in_threadpool(_fetch_chart, services_of(request), queries, span))
+    except DataError as error:
+        return answer_failure(request, 422, str(error))
+
+
+def _read_span(fields: Mapping[str, str]) -> Span:
+    """Return the time that is asked for: from `from` to `to`, or the last `since` seconds."""
+    try:
+        end = float(fields.get("to") or time.time())
+        start = float(fields.get("from") or end - float(fields.get("since") or _SECONDS))
+        return Span(start, end, int(fields.get("points") or _POINTS))
+    except ValueError:
+        raise DataError(
+            "from, to, since and points should be numbers: seconds since 1970, seconds, and how many."
+        ) from None
+
+
+def _fetch_chart(services: Services, queries: Sequence[str], span: Span) -> Chart:
+    return fetch_chart(find_store(services.stack()), queries, span)
+
+
+def _fetch_last(services: Services) -> Sequence[Series]:
+    stack = services.stack()
+    return services.last_values.fetch(find_store(stack), stack.settings.data.retention_seconds)
+
+
+def _build_tree(found: Sequence[Series]) -> list[dict[str, Any]]:
+    ordered = sorted(found, key=lambda one: (one.metric, one.title))
+    return [
+        {"metric": metric, "series": [_describe_series(one) for one in group]}
+        for metric, group in groupby(ordered, key=lambda one: one.metric)
+    ]
+
+
+def _describe_series(series: Series) -> dict[str, Any]:
+    labels = series.own_labels
+    selector = write_selector(series.metric, labels)
+    return {"selector": selector, "labels": labels, "value": f"{series.values[-1]:.6g}", "time": series.times[-1]}
+
+
+def _describe(chart: Chart) -> dict[str, Any]:
+    span = {"start": chart.span.start, "end": chart.span.end, "step": chart.span.step}
+    return {**span, "times": chart.times, "found": chart.found, "lines": [_describe_line(one) for one in chart.lines]}
+
+
+def _describe_line(line: Line) -> dict[str, Any]:
+    series = line.series
+    names = {"title": series.title, "metric": series.metric, "labels": series.own_labels}
+    return {**names, "mean": line.mean, "low": line.low, "high": line.high}
+
+
+def _write_rows(chart: Chart) -> Iterator[str]:
+    yield "time,metric,labels,mean,min,max\n"
+    for line in chart.lines:
+        text, series = StringIO(), line.series
+        rows, labels, none = csv.writer(text, lineterminator="\n"), write_labels(series), [""] * len(chart.times)
+        for moment, mean, low, high in zip(chart.times, line.mean, line.low or none, line.high or none, strict=True):
+            if mean is not None:
+                rows.writerow((write_time(moment), series.metric, labels, mean, low, high))
+        yield text.getvalue()

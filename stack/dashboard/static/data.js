@@ -1,0 +1,234 @@
+// The page of readings: which series and time are shown stands in the address, so that it can be kept and sent on.
+
+import { send } from "./app.js";
+import { colour } from "./chart.js";
+import { historyChart, lineStyle, moment, number } from "./history.js";
+
+const HOUR = 3600;
+// Seconds: the shortest time that a chart shows, and the least and most between two looks at the right edge.
+const SHORTEST = 10;
+const SOONEST = 2;
+const LATEST = 60;
+const TREE_SECONDS = 5;
+// Pixels for each value of a line.
+const SPACING = 2;
+
+const find = (selector) => document.querySelector(selector);
+const host = find("[data-history]");
+const tree = find("#series");
+const problem = find("[data-problem]");
+// Whether somebody has chosen what is shown, be it nothing.
+let isChosen = location.search !== "";
+const state = readAddress();
+let shown = { start: 0, end: 0, times: [], lines: [] };
+let chart = null;
+let count = -1;
+let asking = null;
+let next = 0;
+
+function readAddress() {
+  const fields = new URLSearchParams(location.search);
+  const [from, to, since] = ["from", "to", "since"].map((name) => Number(fields.get(name)) || 0);
+  return { queries: fields.getAll("q"), ...(from && to ? { from, to, since: 0 } : { since: since || HOUR }) };
+}
+
+function fields() {
+  const { queries, since, from, to } = state;
+  const time = since ? { since } : { from: from.toFixed(3), to: to.toFixed(3) };
+  return new URLSearchParams([...queries.map((query) => ["q", query]), ...Object.entries(time)]);
+}
+
+// --- The chart ------------------------------------------------------------------------------------------------------
+
+/** Fetch what is to be shown and draw it; while it is live, again and again. */
+async function draw() {
+  clearTimeout(next);
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  const points = Math.round(host.clientWidth / SPACING);
+  try {
+    if (state.queries.length) {
+      const answer = await send("GET", `/data/chart?${fields()}&points=${points}`, undefined, mine.signal);
+      show(await answer.json());
+    } else show({ start: Date.now() / 1000 - (state.since || HOUR), end: Date.now() / 1000, times: [], lines: [], found: 0 });
+    say("");
+  } catch (error) {
+    if (mine.signal.aborted) return;
+    say(error.message);
+  }
+  if (mine === asking && state.since) {
+    next = setTimeout(redraw, Math.min(LATEST, Math.max(SOONEST, shown.step ?? SOONEST)) * 1000);
+  }
+}
+
+/** Draw again what is live, unless nobody sees it. */
+function redraw() {
+  if (!document.hidden && state.since) draw();
+}
+
+function say(text) {
+  problem.hidden = !text;
+  problem.querySelector(".message").textContent = text;
+}
+
+function show(found) {
+  shown = found;
+  if (found.lines.length !== count) {
+    chart?.close();
+    count = found.lines.length;
+    chart = historyChart(host, count, { onSelect: zoom, onMove: (place) => fillFigures(place) });
+  }
+  chart.set(found);
+  find("[data-chart-step]").textContent = found.lines.length ? `${found.step} s a step` : "";
+  const more = found.found > found.lines.length ? `${found.lines.length} of ${found.found} series are drawn. ` : "";
+  const none = state.queries.length && !found.lines.length ? "There are no readings in this time. " : "";
+  find("[data-note]").textContent = more + none + (state.queries.length ? "" : "Choose a series.");
+  host.dataset.drawn = found.lines.length;
+  fillRows();
+}
+
+function fillRows() {
+  const rows = shown.lines.map(({ title }, place) => {
+    const row = document.createElement("tr");
+    const name = document.createElement("th");
+    const swatch = document.createElement("span");
+    name.scope = "row";
+    swatch.className = "swatch";
+    swatch.dataset.dashed = lineStyle(place).dash.length > 0;
+    swatch.style.color = `var(${lineStyle(place).colour})`;
+    name.append(swatch, ` ${title}`);
+    name.className = "mono";
+    row.append(name);
+    for (let column = 0; column < 4; column++) {
+      const cell = document.createElement("td");
+      cell.className = "num";
+      row.append(cell);
+    }
+    return row;
+  });
+  find("[data-figures]").replaceChildren(...rows);
+  fillFigures(null);
+}
+
+/** Write the figures of each line: at a place in the data, or its last. */
+function fillFigures(place) {
+  find("[data-at]").textContent = place == null ? "Last" : moment(shown.times[place]);
+  const rows = find("[data-figures]").children;
+  shown.lines.forEach(({ mean, low, high }, at) => {
+    const known = mean.filter((value) => value != null);
+    const [lows, highs] = [low, high].map((some) => (some.length ? some.filter((value) => value != null) : known));
+    const value = place == null ? known.at(-1) : mean[place];
+    const average = known.length ? known.reduce((sum, one) => sum + one, 0) / known.length : null;
+    const figures = known.length ? [value, Math.min(...lows), average, Math.max(...highs)] : [null, null, null, null];
+    figures.forEach((figure, column) => {
+      if (rows[at]) rows[at].children[column + 1].textContent = number(figure);
+    });
+  });
+}
+
+// --- What is chosen -------------------------------------------------------------------------------------------------
+
+function change(fresh) {
+  isChosen ||= "queries" in fresh;
+  Object.assign(state, fresh);
+  history.replaceState(null, "", `?${fields()}`);
+  find("[data-csv]").href = `/data/csv?${fields()}`;
+  for (const radio of document.querySelectorAll('[name="since"]')) radio.checked = Number(radio.value) === state.since;
+  showQueries();
+  markTree();
+  return draw();
+}
+
+function showQueries() {
+  const chips = state.queries.map((query) => {
+    const chip = document.createElement("button");
+    chip.type = "button";
+    chip.className = "btn small quiet mono query";
+    chip.textContent = `${query} ×`;
+    chip.setAttribute("aria-label", `Take ${query} away`);
+    chip.addEventListener("click", () => change({ queries: state.queries.filter((one) => one !== query) }));
+    return chip;
+  });
+  find("[data-queries]").replaceChildren(...chips);
+}
+
+function markTree() {
+  for (const box of tree.querySelectorAll('[name="q"]')) box.checked = state.queries.includes(box.value);
+}
+
+tree.addEventListener("change", ({ target: { checked, value } }) => {
+  const others = state.queries.filter((query) => query !== value);
+  change({ queries: checked ? [...others, value] : others });
+});
+find("[data-query-form]").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const query = event.target.query.value.trim();
+  if (query && !state.queries.includes(query)) change({ queries: [...state.queries, query] });
+  event.target.reset();
+});
+document.addEventListener("change", ({ target }) => {
+  if (target.name === "since") change({ since: Number(target.value) });
+});
+
+// --- Time -----------------------------------------------------------------------------------------------------------
+
+/** Show a time; one that ends now or later goes on with it. */
+function zoom(from, to) {
+  const span = Math.max(SHORTEST, to - from);
+  change(to >= Date.now() / 1000 ? { since: span } : { since: 0, from, to: from + span });
+}
+
+const MOVES = {
+  earlier: (start, end) => [start - (end - start) / 2, end - (end - start) / 2],
+  later: (start, end) => [start + (end - start) / 2, end + (end - start) / 2],
+  in: (start, end) => [start + (end - start) / 4, end - (end - start) / 4],
+  out: (start, end) => [Math.max(1, start - (end - start) / 2), end + (end - start) / 2],
+};
+const KEYS = { ArrowLeft: "earlier", ArrowRight: "later", "+": "in", "=": "in", "-": "out" };
+
+const move = (name) => zoom(...MOVES[name](shown.start, shown.end));
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("[data-move]");
+  if (button) move(button.dataset.move);
+});
+host.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Home") change({ since: shown.end - shown.start });
+  else if (KEYS[event.key]) move(KEYS[event.key]);
+  else return;
+  event.preventDefault();
+});
+// A finger moves the chart along; up and down it scrolls the page.
+let touched = null;
+host.addEventListener("pointerdown", ({ pointerType, clientX }) => {
+  touched = pointerType === "touch" ? clientX : null;
+});
+host.addEventListener("pointerup", ({ clientX }) => {
+  const way = touched == null ? 0 : touched - clientX;
+  touched = null;
+  if (Math.abs(way) < 8) return;
+  const by = (way / host.clientWidth) * (shown.end - shown.start);
+  zoom(shown.start + by, shown.end + by);
+});
+
+// --- The tree -------------------------------------------------------------------------------------------------------
+
+function look() {
+  if (!document.hidden) tree.dispatchEvent(new Event("look"));
+}
+
+document.addEventListener("htmx:afterSettle", ({ detail }) => {
+  if (detail.target !== tree) return;
+  const first = tree.querySelector('[name="q"]');
+  if (first && !isChosen) change({ queries: [first.value] });
+  else markTree();
+});
+document.addEventListener("visibilitychange", () => {
+  redraw();
+  look();
+});
+
+await change({});
+look();
+setInterval(look, TREE_SECONDS * 1000);

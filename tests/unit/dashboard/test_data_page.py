@@ -1,0 +1,114 @@
+"""The page of readings; the store is the test's own."""
+
+import csv
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from stack.dashboard.pages import data
+from stack.errors import DataError
+from stack.state.workspace import Workspace
+from stack.victoriametrics.client import Series, Store
+from tests.unit.dashboard.serving import Client
+
+NOON = 1_795_867_200.0
+OVEN = {"__name__": "temperature", "sensor": "o<ven"}
+
+
+class FakeStore(Store):
+    def __init__(self) -> None:
+        self.problem = ""
+
+    def query(self, text: str, *, at: float | None = None) -> list[Series]:
+        self._fail()
+        return [Series(OVEN, [NOON], [NOON if text.startswith("tlast") else 21.25])]
+
+    def query_range(self, text: str, start: float, end: float, step: float) -> list[Series]:
+        self._fail()
+        kinds = {"avg": 2.0, "min": 1.0, "max": 3.0}
+        return [Series({**OVEN, "rollup": kind}, [NOON + 60], [value]) for kind, value in kinds.items()]
+
+    def _fail(self) -> None:
+        if self.problem:
+            raise DataError(self.problem)
+
+
+@pytest.fixture
+def store(workspace: Workspace, client: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStore]:
+    """A stack that keeps readings."""
+    store, path = FakeStore(), workspace.root / "stack.yaml"
+    before = path.read_text()
+    monkeypatch.setattr(data, "find_store", lambda _: store)
+    path.write_text(before + "data: {keep: [{topic: '#'}], retention: 90d}\n")
+    yield store
+    path.write_text(before)
+
+
+def chart(client: Client, **fields: Any) -> Any:
+    query = "&".join(f"{name.rstrip('_')}={quote(str(value))}" for name, value in fields.items())
+    return client.send("GET", f"/data/chart?{query}", Accept="application/json")
+
+
+def test_page_without_a_store_says_what_to_write(client: Client) -> None:
+    page = client.send("GET", "/data").body.decode()
+    assert "No readings are kept" in page and "stack.yaml" in page and "keep:" in page
+    assert "data.js" not in page
+    answer = client.send("GET", "/data/chart?q=a", Accept="application/json")
+    assert answer.status == 400 and "names no readings" in answer.json["error"]
+
+
+def test_page_tells_how_long_readings_are_kept(client: Client, store: FakeStore) -> None:
+    page = client.send("GET", "/data").body.decode()
+    assert "for 90d" in page and "data.js" in page
+
+
+def test_tree_has_each_series_with_its_last_value_and_time(client: Client, store: FakeStore) -> None:
+    page = client.send("GET", "/data/series").body.decode()
+    assert "21.25" in page and 'datetime="2026-11-28T12:00:00+00:00"' in page
+    assert "sensor=o&lt;ven" in page and "<ven" not in page
+    assert 'value="temperature"' in page
+    assert "No series is called so" in client.send("GET", "/data/series?filter=humidity").body.decode()
+    assert "21.25" in client.send("GET", "/data/series?filter=O%3CVEN").body.decode()
+
+
+def test_store_that_is_away_is_told_in_the_place_of_the_tree(client: Client, store: FakeStore) -> None:
+    store.problem = "The store of readings does not answer: `invoke up` starts it."
+    answer = client.send("GET", "/data/series")
+    assert answer.status == 200 and "does not answer" in answer.body.decode()
+
+
+def test_chart_has_the_figures_of_each_line(client: Client, store: FakeStore) -> None:
+    found = chart(client, q="temperature", from_=NOON, to=NOON + 180, points=3).json
+    assert (found["start"], found["end"], found["step"], found["found"]) == (NOON, NOON + 180, 60, 1)
+    assert found["times"] == [NOON + 30, NOON + 90, NOON + 150]
+    (line,) = found["lines"]
+    assert (line["title"], line["labels"]) == ('temperature{sensor="o<ven"}', {"sensor": "o<ven"})
+    assert (line["mean"][0], line["low"][0], line["high"][0]) == (2, 1, 3)
+
+
+def test_chart_of_the_last_while_ends_now(client: Client, store: FakeStore) -> None:
+    found = chart(client, q="temperature", since=900).json
+    assert found["end"] - found["start"] == pytest.approx(900)
+
+
+@pytest.mark.parametrize("fields", [{"since": "x"}, {"from_": 5, "to": 4}, {"since": "nan"}, {"points": "many"}])
+def test_time_that_is_none_is_refused_in_words(client: Client, store: FakeStore, fields: dict[str, Any]) -> None:
+    answer = chart(client, q="temperature", **fields)
+    assert answer.status == 422 and "should" in answer.json["error"]
+
+
+def test_csv_has_what_is_seen(client: Client, store: FakeStore) -> None:
+    answer = client.send("GET", f"/data/csv?q=temperature&from={NOON}&to={NOON + 180}&points=3")
+    assert answer.headers["content-disposition"] == 'attachment; filename="readings.csv"'
+    (row,) = csv.DictReader(StringIO(answer.body.decode()))
+    assert row == {
+        "time": "2026-11-28T12:00:30.000Z",
+        "metric": "temperature",
+        "labels": '{"sensor": "o<ven"}',
+        "mean": "2.0",
+        "min": "1.0",
+        "max": "3.0",
+    }
