@@ -1,0 +1,147 @@
+"""The page of readings on a real store: what it says without one, then months and what arrives while one looks."""
+
+import csv
+import json
+import re
+import time
+import urllib.request
+from base64 import b64encode
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.visit import PHONE, Visit
+from tests.docker.workspace import Workspace
+
+KEEP = [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]
+DAYS = 30
+POINTS = 50_000
+# What a page with so many readings takes at most; this machine runs other tests beside.
+PAINT_SECONDS = 3.0
+
+
+def test_readings_are_chosen_drawn_and_taken_away(visit: Visit, workspace: Workspace) -> None:
+    if not workspace.settings.data.is_kept:
+        check_without_store(visit)
+        workspace.configure(data={"keep": KEEP})
+        workspace.invoke("up", timeout=280)
+    store_months(workspace, "oven", "hall", "attic")
+    page = visit.open("/data")
+    # The first metric is drawn without a question.
+    chart = page.get_by_role("group", name="Chart of the readings")
+    expect(chart).to_have_attribute("data-drawn", re.compile("[1-9]"))
+    page.get_by_role("radio", name="30 d").check()
+    expect(chart).to_have_attribute("data-drawn", re.compile("[3-9]"))
+    expect(page).to_have_url(re.compile(r"q=temperature&since=2592000"))
+    check_first_paint(page)
+    visit.check_weight()
+    visit.look("data")
+    check_live(page, workspace)
+    check_time(page)
+    check_queries(page, visit)
+    check_file(page)
+    page.set_viewport_size(PHONE)
+    page.get_by_role("button", name="Earlier").click()
+    expect(page).to_have_url(re.compile("from="))
+    visit.look("data-zoomed")
+
+
+def check_without_store(visit: Visit) -> None:
+    page = visit.open("/data")
+    expect(page.get_by_role("heading", name="No readings are kept")).to_be_visible()
+    expect(page.get_by_text("keep:")).to_be_visible()
+    visit.look("data-none")
+
+
+def check_first_paint(page: Page) -> None:
+    page.reload()
+    page.wait_for_function("performance.getEntriesByName('drawn').length")
+    took = page.evaluate("performance.getEntriesByName('drawn')[0].startTime") / 1000
+    assert took < PAINT_SECONDS, took
+
+
+def check_live(page: Page, workspace: Workspace) -> None:
+    """Publish a reading and see it in tree, table and chart."""
+    page.get_by_role("radio", name="15 min").check()
+    workspace.invoke("publish", "plant/oven/temperature", "--body", "41.5")
+    tree = page.get_by_role("region", name="Series")
+    expect(tree.get_by_role("listitem").filter(has_text="sensor=oven")).to_contain_text("41.5")
+    tree.get_by_role("checkbox", name="All series of temperature").uncheck()
+    expect(page.get_by_text("Choose a series.")).to_be_visible()
+    tree.get_by_role("checkbox", name="sensor=oven").check()
+    row = page.get_by_role("row", name='temperature{sensor="oven"}')
+    expect(row.get_by_role("cell").first).to_have_text("41.5")
+    page.get_by_role("searchbox", name="Find series").fill("attic")
+    expect(tree.get_by_role("checkbox", name="sensor=attic")).to_be_visible()
+    expect(tree.get_by_role("checkbox", name="sensor=oven")).to_have_count(0)
+    page.get_by_role("searchbox", name="Find series").fill("")
+    expect(tree.get_by_role("checkbox", name="sensor=oven")).to_be_checked()
+
+
+def check_time(page: Page) -> None:
+    """Zoom by the mouse and by the keyboard, and go back."""
+    page.get_by_role("radio", name="30 d").check()
+    plot = page.locator(".u-over")
+    box = plot.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 60, steps=4)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(r"from=.*to="))
+    start, end = find_span(page)
+    assert 7 * 86400 < end - start < 11 * 86400
+    chart = page.get_by_role("group", name="Chart of the readings")
+    chart.focus()
+    page.keyboard.press("+")
+    page.wait_for_function("old => location.search !== old", arg=page.evaluate("location.search"))
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Home")
+    expect(page).to_have_url(re.compile("since="))
+    page.get_by_role("radio", name="1 h").check()
+
+
+def find_span(page: Page) -> tuple[float, float]:
+    fields = dict(re.findall(r"(from|to)=([\d.]+)", page.url))
+    return float(fields["from"]), float(fields["to"])
+
+
+def check_queries(page: Page, visit: Visit) -> None:
+    field = page.get_by_label("A query in PromQL")
+    field.fill("max(temperature) - 1")
+    field.press("Enter")
+    expect(page.get_by_role("row", name="max(temperature) - 1").get_by_role("cell").first).to_have_text("40.5")
+    field.fill("avg(")
+    field.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="cannot read that")).to_be_visible()
+    visit.check_accessible("a wrong query")
+    page.get_by_role("button", name="Take avg( away").click()
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def check_file(page: Page) -> None:
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    rows = list(csv.DictReader(Path(download.value.path()).open()))
+    assert '{"sensor": "oven"}' in {row["labels"] for row in rows}
+    assert "41.5" in {row["max"] for row in rows}
+
+
+def store_months(workspace: Workspace, *sensors: str) -> None:
+    """Store readings of a month without the broker, as the store's own import takes them."""
+    now, span = time.time() - 3600, DAYS * 86400
+    times = [int((now - span + at * span / POINTS) * 1000) for at in range(POINTS)]
+    lines = [
+        {
+            "metric": {"__name__": "temperature", "sensor": sensor},
+            "timestamps": times,
+            "values": [20 + number + (at * (number + 3)) % 700 / 100 for at in range(POINTS)],
+        }
+        for number, sensor in enumerate(sensors)
+    ]
+    password = (workspace.root / ".stack/secrets/store/password").read_text()
+    headers = {"Authorization": "Basic " + b64encode(f"tidegate:{password}".encode()).decode()}
+    url = f"http://127.0.0.1:{workspace.settings.ports.data}/api/v1/import"
+    body = "\n".join(json.dumps(line) for line in lines).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as answer:
+        assert answer.status == 204
