@@ -21,7 +21,8 @@ _HEADER = "header."
 # Of a metric that no one names, at a topic that ends with a wildcard.
 READING = "reading"
 _LEAST = "64Mi"
-_DAY = 24 * 3600.0
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
 
 
 def _check_pointer(text: str) -> str:
@@ -145,6 +146,8 @@ class Data(Document):
     """Which readings; with one, the stack has a store for them, and a recorder that fills it."""
     retention: str = "400d"
     """How long they are kept: days, or a duration such as 48h; what is older goes."""
+    scrape: str = "15s"
+    """How often the stack's own figures are stored besides: events, queues, requests; 0s for never."""
     memory: str = "512Mi"
     """The memory of the store's container."""
     disk_free: str = Field("1G", alias="disk_free")
@@ -180,6 +183,22 @@ class Data(Document):
         # VictoriaMetrics takes nothing less.
         if not _DAY <= seconds <= 100 * 366 * _DAY:
             raise ValueError(f"should be between 1d and 100 years, not {value!r}")
+        return value
+
+    @property
+    def scrape_seconds(self) -> float:
+        """Return the seconds between two looks at the stack's own figures; 0 for none."""
+        return parse_duration(self.scrape)
+
+    @field_validator("scrape")
+    @classmethod
+    def _is_interval(cls, value: str) -> str:
+        try:
+            seconds = parse_duration(value)
+        except ValueError:
+            raise ValueError(f"should be such as 15s, not {value!r}") from None
+        if seconds and not 1 <= seconds <= _HOUR:
+            raise ValueError(f"should be between 1s and 1h, or 0s for never, not {value!r}")
         return value
 
     @field_validator("memory", "disk_free")

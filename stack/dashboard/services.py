@@ -1,7 +1,7 @@
 """The services: what every request is answered from."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +19,7 @@ from stack.run.catalogue import Catalogue, FunctionRecord
 from stack.run.function_snapshot import MentionReader
 from stack.run.job import Jobs
 from stack.state.workspace import Workspace, open_workspace
+from stack.victoriametrics.client import ANY, OWN
 from stack.victoriametrics.last_value import LastValues
 
 # Seconds that an answer waits for figures that are not known yet.
@@ -37,7 +38,8 @@ class Services:
     broadcaster: Broadcaster = field(init=False)
     """It is open while the application runs."""
     mentions: MentionReader = field(init=False)
-    last_values: LastValues = field(default_factory=LastValues)
+    last_values: Mapping[str, LastValues] = field(default_factory=lambda: {one: LastValues(one) for one in (ANY, OWN)})
+    """Those of readings, and of the stack's own figures, by the selector of all of them."""
     simulator: Simulator = field(init=False)
     stage: DemoRunner = field(init=False)
     """Where the demo is played."""

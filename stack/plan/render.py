@@ -27,6 +27,7 @@ from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.image import BaseImages
 from stack.plan.runtime.registry import RUNTIMES
+from stack.plan.scrape import render_scrape
 from stack.plan.secret import Mount
 from stack.plan.stack import (
     DEFINITION_LABEL,
@@ -41,9 +42,9 @@ from stack.plan.stack import (
 from stack.plan.store import FOLDER as STORE_FOLDER
 from stack.plan.store import MOUNTED as STORE_MOUNTED
 from stack.plan.store import PORT as STORE_PORT
+from stack.plan.store import SCRAPE_FOLDER, SCRAPE_MOUNTED, store_arguments
 from stack.plan.store import SERVICE as STORE
 from stack.plan.store import VOLUME as STORE_VOLUME
-from stack.plan.store import store_arguments
 from stack.plan.template import fill
 
 COMPOSE = "compose.yaml"
@@ -122,6 +123,8 @@ def render(inputs: Inputs) -> Files:
     )
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
+    if inputs.settings.data.is_kept:
+        files |= render_scrape(inputs.settings.data, inputs.services)
     files[COMPOSE] = render_compose(inputs)
     return files
 
@@ -149,6 +152,8 @@ _NAMES = {
     "store_volume": STORE_VOLUME,
     "store_folder": STORE_FOLDER,
     "store_mounted": STORE_MOUNTED,
+    "scrape_folder": SCRAPE_FOLDER,
+    "scrape_mounted": SCRAPE_MOUNTED,
     "undeployed": UNDEPLOYED,
 }
 

@@ -15,6 +15,9 @@ PORT = 8428
 VOLUME = "victoria-metrics-data"
 # Where the container sees the files of its logins, and where they are below .stack/.
 FOLDER, MOUNTED = "/etc/tidegate/store", "secrets/store"
+# Likewise the file that says whose figures it takes, and what the label `job` of those begins with.
+SCRAPE_FOLDER, SCRAPE_MOUNTED, SCRAPE = "/etc/tidegate/scrape", "victoria-metrics", "scrape.yaml"
+OWN_JOBS = "tidegate-"
 URL_SECRET = SecretRef(*STORE_URL.split("."))
 # Who writes and reads; only Tidegate's own programs have what deletes.
 _USERNAME = "tidegate"
@@ -73,5 +76,9 @@ def store_arguments(data: Data) -> list[str]:
         "httpAuth.password": f"file://{FOLDER}/{_PASSWORD}",
         "deleteAuthKey": f"file://{FOLDER}/{_DELETE_KEY}",
         "loggerLevel": "WARN",
+        "promscrape.config": f"{SCRAPE_FOLDER}/{SCRAPE}",
+        "promscrape.configCheckInterval": "5s",
+        # A series that ends is no value.
+        "promscrape.noStaleMarkers": "true",
     }
     return [f"-{name}={value}" for name, value in flags.items()]

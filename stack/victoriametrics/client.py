@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from stack.docker.stack import Stack
 from stack.errors import ConfigError, DataError
-from stack.plan.store import PORT, SERVICE, derive_delete_key, store_url
+from stack.plan.store import OWN_JOBS, PORT, SERVICE, derive_delete_key, store_url
 from stack.state.http_client import explain, open_local_pool
 from stack.state.workspace import is_inside
 
@@ -21,9 +21,10 @@ _TIMEOUT = 60.0
 _NAME = "__name__"
 _OK, _BAD_QUERY = (200, 204), (400, 422)
 _PIECE = 64 * 1024
-# The name of a metric, or a selector of series; and the selector of all.
+# The name of a metric, or a selector of series; and the selector of all readings, without the stack's own figures.
 _SELECTOR = re.compile(r'[a-zA-Z_:][\w:]*|([a-zA-Z_:][\w:]*)?\{("(\\.|[^"\\])*"|[^"{}()])*\}')
-ANY = f'{{{_NAME}!=""}}'
+ANY = f'{{{_NAME}!="",job!~"{OWN_JOBS}.+"}}'
+OWN = f'{{job=~"{OWN_JOBS}.+"}}'
 # What VictoriaMetrics puts before an error: who asked, and for what.
 _PREFIX = re.compile(r'^remoteAddr: "[^"]*"; requestURI: \S*; ')
 
@@ -64,8 +65,8 @@ class Store:
         self._pool, self._headers = open_local_pool(), headers
 
     def list_metrics(self) -> list[str]:
-        """Return the names of all metrics."""
-        return [str(name) for name in self._ask("/api/v1/label/__name__/values", {})["data"]]
+        """Return the names of all metrics, without the stack's own."""
+        return [str(name) for name in self._ask("/api/v1/label/__name__/values", {"match[]": ANY})["data"]]
 
     def query(self, text: str, *, at: float | None = None) -> list[Series]:
         """Return what a query in PromQL comes to at a time, now if none is given: series of one point each.

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from stack.victoriametrics.client import ANY, Series, Store
+from stack.victoriametrics.client import Series, Store
 
 # Seconds from one look at all that is kept to the next, and how often as long as it took.
 _PAUSE, _SHARE = 60.0, 50
@@ -15,14 +15,11 @@ _DELAY = 120.0
 class LastValues:
     """Series of one point each, by what they are called."""
 
-    def __init__(self) -> None:
+    def __init__(self, selector: str) -> None:
+        self._selector = selector
         self._lock = threading.Lock()
         self._known: dict[str, Series] = {}
         self._looked, self._next = 0.0, 0.0
-
-    def forget(self) -> None:
-        """Have the next look take in all that is kept, since some may be gone."""
-        self._next = 0.0
 
     def fetch(self, store: Store, seconds: float) -> Sequence[Series]:
         """Return the last values within so many seconds.
@@ -33,17 +30,16 @@ class LastValues:
         with self._lock:
             now = time.time()
             if now >= self._next:
-                self._known = _fetch(store, seconds)
+                self._known = self._fetch(store, seconds)
                 took = time.time() - now
                 self._next = now + max(_PAUSE, took * _SHARE)
             else:
-                self._known |= _fetch(store, now - self._looked + _DELAY)
+                self._known |= self._fetch(store, now - self._looked + _DELAY)
             self._looked = now
             return [self._known[title] for title in sorted(self._known)]
 
-
-def _fetch(store: Store, seconds: float) -> dict[str, Series]:
-    window = f"{ANY}[{seconds:.0f}s]"
-    times = {one.title: one.values for one in store.query(f"tlast_over_time({window}) keep_metric_names")}
-    values = {one.title: one for one in store.query(f"last_over_time({window})")}
-    return {title: Series(one.labels, times[title], one.values) for title, one in values.items() if title in times}
+    def _fetch(self, store: Store, seconds: float) -> dict[str, Series]:
+        window = f"{self._selector}[{seconds:.0f}s]"
+        times = {one.title: one.values for one in store.query(f"tlast_over_time({window}) keep_metric_names")}
+        values = {one.title: one for one in store.query(f"last_over_time({window})")}
+        return {title: Series(one.labels, times[title], one.values) for title, one in values.items() if title in times}

@@ -37,6 +37,7 @@ def test_readings_are_chosen_drawn_and_taken_away(visit: Visit, workspace: Works
     visit.check_weight()
     visit.look("data")
     check_live(page, workspace)
+    check_own_figures(page)
     check_time(page)
     check_queries(page, visit)
     check_file(page)
@@ -76,6 +77,19 @@ def check_live(page: Page, workspace: Workspace) -> None:
     expect(tree.get_by_role("checkbox", name="sensor=oven")).to_have_count(0)
     page.get_by_role("searchbox", name="Find series").fill("")
     expect(tree.get_by_role("checkbox", name="sensor=oven")).to_be_checked()
+
+
+def check_own_figures(page: Page) -> None:
+    """Have functions, queues and gateway among the series, apart from the readings."""
+    own = page.locator("#series-own")
+    own.check()
+    for name in ("nuclio_processor_handled_events_total", "rabbitmq_detailed_queue_messages", "haproxy_frontend_http"):
+        page.get_by_role("searchbox", name="Find series").fill(name)
+        tree = page.get_by_role("region", name="Series")
+        expect(tree.get_by_role("checkbox", name=f"All series of {name}").first).to_be_visible(timeout=40_000)
+    own.uncheck()
+    page.get_by_role("searchbox", name="Find series").fill("")
+    expect(tree.get_by_role("checkbox", name="All series of temperature")).to_be_visible()
 
 
 def check_time(page: Page) -> None:
@@ -122,7 +136,7 @@ def check_queries(page: Page, visit: Visit) -> None:
 def check_file(page: Page) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
-    rows = list(csv.DictReader(Path(download.value.path()).open()))
+    rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
     assert '{"sensor": "oven"}' in {row["labels"] for row in rows}
     assert "41.5" in {row["max"] for row in rows}
 

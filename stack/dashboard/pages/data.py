@@ -17,7 +17,7 @@ from stack.dashboard.services import Services, services_of
 from stack.errors import DataError
 from stack.run.readings_file import write_labels, write_time
 from stack.victoriametrics.chart import Chart, Line, Span, fetch_chart
-from stack.victoriametrics.client import Series, find_store, write_selector
+from stack.victoriametrics.client import ANY, OWN, Series, find_store, write_selector
 
 # Series that the tree shows at once; the field above it finds the others.
 _SHOWN = 300
@@ -44,8 +44,9 @@ async def show_data(request: Request) -> Response:
 async def show_series(request: Request) -> Response:
     """Show the tree of series, each with its last value, as far as their titles have what is looked for."""
     wanted = request.query_params.get("filter", "").lower()
+    selector = OWN if request.query_params.get("own") else ANY
     try:
-        found = await run_in_threadpool(_fetch_last, services_of(request))
+        found = await run_in_threadpool(_fetch_last, services_of(request), selector)
     except DataError as error:
         return render(request, "_data_series.html", problem=str(error))
     series = [one for one in found if wanted in one.title.lower()]
@@ -90,9 +91,9 @@ def _fetch_chart(services: Services, queries: Sequence[str], span: Span) -> Char
     return fetch_chart(find_store(services.stack()), queries, span)
 
 
-def _fetch_last(services: Services) -> Sequence[Series]:
+def _fetch_last(services: Services, selector: str) -> Sequence[Series]:
     stack = services.stack()
-    return services.last_values.fetch(find_store(stack), stack.settings.data.retention_seconds)
+    return services.last_values[selector].fetch(find_store(stack), stack.settings.data.retention_seconds)
 
 
 def _build_tree(found: Sequence[Series]) -> list[dict[str, Any]]:

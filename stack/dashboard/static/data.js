@@ -38,6 +38,8 @@ function fields() {
   return new URLSearchParams([...queries.map((query) => ["q", query]), ...Object.entries(time)]);
 }
 
+const countPoints = () => Math.round(host.clientWidth / SPACING);
+
 // --- The chart ------------------------------------------------------------------------------------------------------
 
 /** Fetch what is to be shown and draw it; while it is live, again and again. */
@@ -45,10 +47,9 @@ async function draw() {
   clearTimeout(next);
   asking?.abort();
   const mine = (asking = new AbortController());
-  const points = Math.round(host.clientWidth / SPACING);
   try {
     if (state.queries.length) {
-      const answer = await send("GET", `/data/chart?${fields()}&points=${points}`, undefined, mine.signal);
+      const answer = await send("GET", `/data/chart?${fields()}&points=${countPoints()}`, undefined, mine.signal);
       show(await answer.json());
     } else show({ start: Date.now() / 1000 - (state.since || HOUR), end: Date.now() / 1000, times: [], lines: [], found: 0 });
     say("");
@@ -133,7 +134,7 @@ function change(fresh) {
   isChosen ||= "queries" in fresh;
   Object.assign(state, fresh);
   history.replaceState(null, "", `?${fields()}`);
-  find("[data-csv]").href = `/data/csv?${fields()}`;
+  find("[data-csv]").href = `/data/csv?${fields()}&points=${countPoints()}`;
   for (const radio of document.querySelectorAll('[name="since"]')) radio.checked = Number(radio.value) === state.since;
   showQueries();
   markTree();
@@ -157,6 +158,7 @@ function markTree() {
   for (const box of tree.querySelectorAll('[name="q"]')) box.checked = state.queries.includes(box.value);
 }
 
+find("#series-own")?.addEventListener("change", () => (isChosen = true));
 tree.addEventListener("change", ({ target: { checked, value } }) => {
   const others = state.queries.filter((query) => query !== value);
   change({ queries: checked ? [...others, value] : others });

@@ -60,6 +60,8 @@ def test_name_of_readings(rule: dict[str, Any], name: str, takes_all: bool) -> N
         ({"keep": [{"topic": "a", "time": "ts"}]}, "should be a JSON pointer such as /ts, or such as header.time"),
         ({"keep": [{"topic": "a", "lables": {}}]}, "'labels'"),
         ({"retention": "1h"}, "data.retention: should be between 1d and 100 years, not '1h'"),
+        ({"scrape": "soon"}, "data.scrape: should be such as 15s, not 'soon'"),
+        ({"scrape": "2h"}, "data.scrape: should be between 1s and 1h, or 0s for never, not '2h'"),
         ({"retention": "long"}, "data.retention: should be such as 400d or 48h, not 'long'"),
         ({"memory": "1Mi"}, "data.memory: should be at least 64Mi, not '1Mi'"),
     ],

@@ -11,7 +11,7 @@ import pytest
 from stack.dashboard.pages import data
 from stack.errors import DataError
 from stack.state.workspace import Workspace
-from stack.victoriametrics.client import Series, Store
+from stack.victoriametrics.client import OWN, Series, Store
 from tests.unit.dashboard.serving import Client
 
 NOON = 1_795_867_200.0
@@ -24,6 +24,8 @@ class FakeStore(Store):
 
     def query(self, text: str, *, at: float | None = None) -> list[Series]:
         self._fail()
+        if OWN in text:
+            return [Series({"__name__": "events", "job": "tidegate-functions"}, [NOON], [5.0])]
         return [Series(OVEN, [NOON], [NOON if text.startswith("tlast") else 21.25])]
 
     def query_range(self, text: str, start: float, end: float, step: float) -> list[Series]:
@@ -72,6 +74,12 @@ def test_tree_has_each_series_with_its_last_value_and_time(client: Client, store
     assert 'value="temperature"' in page
     assert "No series is called so" in client.send("GET", "/data/series?filter=humidity").body.decode()
     assert "21.25" in client.send("GET", "/data/series?filter=O%3CVEN").body.decode()
+
+
+def test_own_figures_are_apart_from_readings(client: Client, store: FakeStore) -> None:
+    assert "tidegate-functions" not in client.send("GET", "/data/series").body.decode()
+    own = client.send("GET", "/data/series?own=1").body.decode()
+    assert "tidegate-functions" in own and "21.25" not in own
 
 
 def test_store_that_is_away_is_told_in_the_place_of_the_tree(client: Client, store: FakeStore) -> None:

@@ -1,4 +1,8 @@
-from stack.victoriametrics.client import Series, Store
+import time
+
+import pytest
+
+from stack.victoriametrics.client import ANY, Series, Store
 from stack.victoriametrics.last_value import LastValues
 
 DAYS = 400 * 86400
@@ -19,7 +23,7 @@ class FakeStore(Store):
 
 
 def test_last_values_have_their_own_time_and_all_is_looked_at_seldom() -> None:
-    store, last = FakeStore(), LastValues()
+    store, last = FakeStore(), LastValues(ANY)
     store.values = {"a": (10.0, 1.5), "b": (20.0, 2.5)}
     assert [(one.title, one.times, one.values) for one in last.fetch(store, DAYS)] == [
         ("a", [10.0], [1.5]),
@@ -32,10 +36,12 @@ def test_last_values_have_their_own_time_and_all_is_looked_at_seldom() -> None:
     assert part < 200
 
 
-def test_what_was_deleted_is_gone_at_the_next_look_at_all() -> None:
-    store, last = FakeStore(), LastValues()
+def test_what_was_deleted_is_gone_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, last = FakeStore(), LastValues(ANY)
     store.values = {"a": (10.0, 1.5)}
     last.fetch(store, DAYS)
-    last.forget()
     store.values = {}
+    assert len(last.fetch(store, DAYS)) == 1
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 61)
     assert list(last.fetch(store, DAYS)) == []
