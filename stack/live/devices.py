@@ -118,6 +118,8 @@ def describe_value(message: Observed) -> dict[str, Any]:
     is_mqtt, key = message.exchange == MQTT_EXCHANGE, to_text(message.key)
     return {
         "topic": to_topic(key) if is_mqtt else f"{to_text(message.exchange)} {key}",
+        "exchange": to_text(message.exchange),
+        "key": key,
         "sensor": to_text((message.properties.headers or {}).get("sensor", "")),
         "protocol": "MQTT" if is_mqtt else "AMQP",
         "value": read_text(message.body, _LONGEST),

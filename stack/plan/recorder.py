@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from stack.config.data import Data, FromJson, KeepRule
@@ -9,10 +10,11 @@ from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
 from stack.config.settings import Settings
 from stack.config.source import Function
-from stack.contract import MQTT_EXCHANGE, RULES_VARIABLE, to_key
+from stack.contract import MQTT_EXCHANGE, RULES_VARIABLE, to_key, to_topic
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.secret import FOLDER
 from stack.plan.store import URL_SECRET
+from stack.processor.recorder.rule import HEADER, compile_filter, fill_label
 
 NAME = "tidegate-recorder"
 _HANDLER = "stack.processor.recorder.handler:handler"
@@ -48,6 +50,21 @@ def write_rules(data: Data) -> str:
     """Return the rules as the recorder reads them."""
     rules = [_describe_rule(trigger, rule) for trigger, rules in _group(data).items() for rule in rules]
     return json.dumps({"retention": data.retention_seconds, "rules": rules}, separators=(",", ":"))
+
+
+def name_series(data: Data, exchange: str, key: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each metric that is kept of what is sent to an exchange with a key, and those labels that the key says."""
+    for rule in data.keep:
+        separator, text = ("/", to_topic(key)) if rule.topic else (".", key)
+        is_meant = exchange == (rule.exchange or MQTT_EXCHANGE)
+        if is_meant and compile_filter(rule.topic or rule.key, separator).fullmatch(text + separator):
+            described = _describe_rule("", rule)
+            labels = {
+                name: fill_label(source["text"], (text, *text.split(separator)))
+                for name, source in described["labels"].items()
+                if not source.get("text", HEADER).startswith(HEADER)
+            }
+            yield from ((metric, labels) for metric in described["values"])
 
 
 def _group(data: Data) -> dict[str, list[KeepRule]]:

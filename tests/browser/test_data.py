@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.browser.visit import PHONE, Visit
-from tests.docker.workspace import Workspace
+from tests.docker.workspace import Workspace, wait_until
 
 KEEP = [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]
 DAYS = 30
@@ -45,6 +45,26 @@ def test_readings_are_chosen_drawn_and_taken_away(visit: Visit, workspace: Works
     page.get_by_role("button", name="Earlier").click()
     expect(page).to_have_url(re.compile("from="))
     visit.look("data-zoomed")
+    check_devices(page, visit, workspace)
+
+
+def check_devices(page: Page, visit: Visit, workspace: Workspace) -> None:
+    """Go from the last value of a topic to its chart."""
+    visit.open("/devices")
+    link = page.get_by_role("link", name="Chart of plant/oven/temperature")
+
+    def is_seen() -> bool:
+        publish(workspace)
+        return link.count() > 0
+
+    # The page hears what is published once it watches.
+    wait_until(is_seen, seconds=30, what="the topic on the page")
+    link.click()
+    expect(page.get_by_role("row", name='temperature{sensor="oven"}')).to_be_visible()
+
+
+def publish(workspace: Workspace) -> None:
+    workspace.invoke("publish", "plant/oven/temperature", "--body", "41.5")
 
 
 def check_without_store(visit: Visit) -> None:
@@ -64,7 +84,7 @@ def check_first_paint(page: Page) -> None:
 def check_live(page: Page, workspace: Workspace) -> None:
     """Publish a reading and see it in tree, table and chart."""
     page.get_by_role("radio", name="15 min").check()
-    workspace.invoke("publish", "plant/oven/temperature", "--body", "41.5")
+    publish(workspace)
     tree = page.get_by_role("region", name="Series")
     expect(tree.get_by_role("listitem").filter(has_text="sensor=oven")).to_contain_text("41.5")
     tree.get_by_role("checkbox", name="All series of temperature").uncheck()

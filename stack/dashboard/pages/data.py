@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import StringIO
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -34,6 +35,11 @@ def routes() -> list[BaseRoute]:
         Route("/data/chart", send_chart),
         Route("/data/csv", send_csv),
     ]
+
+
+def chart_address(queries: Sequence[str], seconds: float = _SECONDS) -> str:
+    """Return where the chart of some queries is, of the last while."""
+    return "/data?" + urlencode([*(("q", query) for query in queries), ("since", f"{seconds:g}")])
 
 
 async def show_data(request: Request) -> Response:

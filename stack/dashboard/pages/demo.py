@@ -6,11 +6,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from stack.contract import MQTT_EXCHANGE, to_key
 from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
+from stack.dashboard.pages.data import chart_address
 from stack.dashboard.services import Services, services_of
 from stack.errors import FunctionError
-from stack.plan.device import SendRequest
+from stack.plan.device import EXCHANGE, ROUTING_KEY, SendRequest
+from stack.plan.device import TOPIC as TOPIC_OF_DEVICES
+from stack.plan.recorder import name_series
+from stack.victoriametrics.client import write_selector
 
 TOPIC = "demo"
 
@@ -36,7 +41,11 @@ def routes() -> list[BaseRoute]:
 
 async def show_demo(request: Request) -> Response:
     """Show the page."""
-    return render(request, "demo.html", **await look(request, FORM.name))
+    data = services_of(request).stack().settings.data
+    found = [*name_series(data, EXCHANGE, ROUTING_KEY), *name_series(data, MQTT_EXCHANGE, to_key(TOPIC_OF_DEVICES))]
+    queries = [write_selector(metric, labels) for metric, labels in found]
+    past = chart_address(queries) if queries else ""
+    return render(request, "demo.html", past=past, **await look(request, FORM.name))
 
 
 async def start_demo(request: Request) -> Response:

@@ -8,19 +8,33 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from stack.config.data import Data
 from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
+from stack.dashboard.pages.data import chart_address
 from stack.dashboard.services import Services, services_of
 from stack.errors import StackError
+from stack.plan.recorder import name_series
 from stack.rabbitmq.simulator import FASTEST, MOST_SENSORS, SLOWEST, SimulationRequest
+from stack.victoriametrics.client import write_selector
 
 _LIMITS = {"sensors": MOST_SENSORS, "slowest": SLOWEST, "fastest": FASTEST}
 
 
-def _describe(_: Services, _subject: str, known: Known) -> dict[str, Any]:
+def _describe(services: Services, _: str, known: Known) -> dict[str, Any]:
     devices = known["devices"] or {}
     connections = sorted(devices.get("connections", ()), key=_place)
-    return {"devices": known["devices"], "topics": devices.get("topics", {}), "connections": connections}
+    topics = devices.get("topics", {})
+    data = services.stack().settings.data
+    charts = {name: _find_chart(data, one) for name, one in topics.items()} if data.is_kept else {}
+    return {"devices": known["devices"], "topics": topics, "charts": charts, "connections": connections}
+
+
+def _find_chart(data: Data, topic: Mapping[str, Any]) -> str:
+    """Return where the chart of what is kept of a topic is; nothing if none of it is."""
+    series = name_series(data, topic["exchange"], topic["key"])
+    queries = [write_selector(metric, labels) for metric, labels in series]
+    return chart_address(queries) if queries else ""
 
 
 def _place(connection: Mapping[str, Any]) -> tuple[bool, str]:

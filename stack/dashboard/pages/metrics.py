@@ -10,10 +10,12 @@ from starlette.routing import BaseRoute, Route
 
 from stack.dashboard.figures import write_bytes, write_count
 from stack.dashboard.live import Fragment, Known, look
+from stack.dashboard.pages.data import chart_address
 from stack.dashboard.pages.function import render_tab
-from stack.dashboard.services import Services
+from stack.dashboard.services import Services, services_of
 
 _TOPIC = "metrics:"
+_DAY = 86_400.0
 _COLUMNS = {
     "events": "Events",
     "failures": "Failures",
@@ -70,4 +72,16 @@ def routes() -> list[BaseRoute]:
 async def show_tab(request: Request) -> Response:
     """Show the tab."""
     name = request.path_params["name"]
-    return await render_tab(request, "metrics.html", name=name, **await look(request, f"{TOTALS.name}{name}"))
+    data = services_of(request).stack().settings.data
+    past = chart_address(list_past(name), _DAY) if data.is_kept and data.scrape_seconds else ""
+    return await render_tab(
+        request, "metrics.html", name=name, past=past, **await look(request, f"{TOTALS.name}{name}")
+    )
+
+
+def list_past(name: str) -> list[str]:
+    """Return queries for what the store has of a function: events a second by their result, and how long they took."""
+    label = f'function="{name}"'
+    events = f"sum(rate(nuclio_processor_handled_events_total{{{label}}}[5m])) by (result)"
+    took = "nuclio_processor_handled_events_duration_milliseconds"
+    return [events, f"sum(rate({took}_sum{{{label}}}[5m])) / sum(rate({took}_count{{{label}}}[5m]))"]

@@ -20,7 +20,7 @@ _SECONDS, _MILLISECONDS = 1e8, 1e11
 # Keys of a JSON object under which its time is looked for, and how far ahead a clock may be, in milliseconds.
 _TIMES, _AHEAD = ("timestamp", "time", "ts"), 3_600_000
 _PLACE = re.compile(r"\{(\d+)\}")
-_HEADER = "header."
+HEADER = "header."
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 # Characters of a body that an error shows, and series of which what stands before the number is remembered.
 _SHOWN, _REMEMBERED = 100, 100_000
@@ -148,9 +148,9 @@ class Message:
             value = self._follow(pointer)
             return value if isinstance(value, str) else json.dumps(value)
         text = source["text"]
-        if text.startswith(_HEADER):
-            return self._read_header(text.removeprefix(_HEADER))
-        return _PLACE.sub(lambda place: self._level(int(place[1])), text)
+        if text.startswith(HEADER):
+            return self._read_header(text.removeprefix(HEADER))
+        return fill_label(text, self.levels)
 
     def find_time(self, place: str) -> int | None:
         """Return the reading's own time in milliseconds; None if it has none.
@@ -158,8 +158,8 @@ class Message:
         Raises:
             NoReadingError: a rule names where its time is, and there is none, or it is of tomorrow.
         """
-        if place.startswith(_HEADER):
-            found = _to_time(self._read_header(place.removeprefix(_HEADER)))
+        if place.startswith(HEADER):
+            found = _to_time(self._read_header(place.removeprefix(HEADER)))
         elif place:
             found = _to_time(self._follow(place))
         else:
@@ -187,9 +187,6 @@ class Message:
             return next((one for one in found if one is not None), None)
         return None
 
-    def _level(self, number: int) -> str:
-        return self.levels[number] if number < len(self.levels) else ""
-
     def _read_header(self, name: str) -> str:
         value = (self.event.headers or {}).get(name, "")
         return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
@@ -212,6 +209,16 @@ class Message:
             except (KeyError, IndexError, TypeError, ValueError):
                 raise NoReadingError(f"there is no {pointer} in the body: {self.show(self.body)}") from None
         return value
+
+
+def fill_label(text: str, levels: Sequence[str]) -> str:
+    """Return the text of a label in which {2} stands for the second level; one that is not there is empty."""
+
+    def find(place: re.Match[str]) -> str:
+        number = int(place[1])
+        return levels[number] if number < len(levels) else ""
+
+    return _PLACE.sub(find, text)
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import pytest
+
 from stack.config.document import parse_model
 from stack.config.environment import SecretContent, SecretRef
 from stack.config.settings import Settings
-from stack.plan.recorder import plan_recorder, write_rules
+from stack.plan.recorder import name_series, plan_recorder, write_rules
 from stack.plan.secret import Vault, find_mounts
 from stack.plan.store import login_files, store_arguments, store_url
 
@@ -15,6 +17,31 @@ KEY = SecretContent(b"k" * 32)
 
 def read(*rules: dict[str, Any], **data: Any) -> Settings:
     return parse_model(Settings, {"data": {"keep": list(rules), **data}}, "stack.yaml")
+
+
+@pytest.mark.parametrize(
+    ("exchange", "key", "series"),
+    [
+        ("amq.topic", "plant.oven.state", [("t", {"sensor": "oven"}), ("h", {"sensor": "oven"})]),
+        ("amq.topic", "any.thing", [("reading", {"topic": "any/thing"})]),
+        ("amq.topic", "plant.oven", []),
+        ("iot/sensors", "temperature", [("celsius", {})]),
+        ("iot/other", "temperature", []),
+    ],
+)
+def test_series_of_a_topic_are_known_as_far_as_its_name_says(
+    exchange: str, key: str, series: list[tuple[str, dict[str, str]]]
+) -> None:
+    settings = read(
+        {
+            "topic": "plant/+/state",
+            "values": {"t": "/t", "h": "/h"},
+            "labels": {"sensor": "{2}", "id": {"json": "/id"}},
+        },
+        {"topic": "any/#"},
+        {"exchange": "iot/sensors", "key": "*", "metric": "celsius", "labels": {"sensor": "header.sensor"}},
+    )
+    assert list(name_series(settings.data, exchange, key)) == series
 
 
 def test_each_exchange_has_a_trigger_with_all_its_keys() -> None:
