@@ -33,6 +33,7 @@ def test_readings_are_chosen_drawn_and_taken_away(visit: Visit, workspace: Works
     page.get_by_role("radio", name="30 d").check()
     expect(chart).to_have_attribute("data-drawn", re.compile("[3-9]"))
     expect(page).to_have_url(re.compile(r"q=temperature&since=2592000"))
+    expect(page.get_by_text(re.compile(r"a value each \d+ h"))).to_be_visible()
     check_first_paint(page)
     visit.check_weight()
     visit.look("data")
@@ -142,6 +143,8 @@ def find_span(page: Page) -> tuple[float, float]:
 
 def check_queries(page: Page, visit: Visit) -> None:
     field = page.get_by_label("A query in PromQL")
+    field.fill("max(tempe")
+    expect(page.locator("#completions option")).to_have_attribute("value", "max(temperature")
     field.fill("max(temperature) - 1")
     field.press("Enter")
     expect(page.get_by_role("row", name="max(temperature) - 1").get_by_role("cell").first).to_have_text("40.5")

@@ -1,8 +1,7 @@
 // The page of readings: which series and time are shown stands in the address, so that it can be kept and sent on.
 
 import { send } from "./app.js";
-import { colour } from "./chart.js";
-import { historyChart, lineStyle, moment, number } from "./history.js";
+import { duration, historyChart, lineStyle, moment, number } from "./history.js";
 
 const HOUR = 3600;
 // Seconds: the shortest time that a chart shows, and the least and most between two looks at the right edge.
@@ -13,13 +12,19 @@ const TREE_SECONDS = 5;
 // Pixels for each value of a line.
 const SPACING = 2;
 
+// What is offered for the word that is being typed in a query.
+const COMPLETIONS = 12;
+const FUNCTIONS =
+  "avg sum min max count topk quantile rate increase delta deriv avg_over_time min_over_time max_over_time " +
+  "sum_over_time count_over_time quantile_over_time last_over_time changes histogram_quantile";
+
 const find = (selector) => document.querySelector(selector);
 const host = find("[data-history]");
 const tree = find("#series");
 const problem = find("[data-problem]");
-// Whether somebody has chosen what is shown, be it nothing.
-let isChosen = location.search !== "";
 const state = readAddress();
+// Whether somebody has chosen what is shown, be it nothing.
+let isChosen = state.queries.length > 0;
 let shown = { start: 0, end: 0, times: [], lines: [] };
 let chart = null;
 let count = -1;
@@ -51,7 +56,7 @@ async function draw() {
     if (state.queries.length) {
       const answer = await send("GET", `/data/chart?${fields()}&points=${countPoints()}`, undefined, mine.signal);
       show(await answer.json());
-    } else show({ start: Date.now() / 1000 - (state.since || HOUR), end: Date.now() / 1000, times: [], lines: [], found: 0 });
+    } else showNothing();
     say("");
   } catch (error) {
     if (mine.signal.aborted) return;
@@ -60,6 +65,11 @@ async function draw() {
   if (mine === asking && state.since) {
     next = setTimeout(redraw, Math.min(LATEST, Math.max(SOONEST, shown.step ?? SOONEST)) * 1000);
   }
+}
+
+function showNothing() {
+  const end = state.to ?? Date.now() / 1000;
+  show({ start: state.from ?? end - state.since, end, times: [], lines: [], found: 0 });
 }
 
 /** Draw again what is live, unless nobody sees it. */
@@ -80,7 +90,7 @@ function show(found) {
     chart = historyChart(host, count, { onSelect: zoom, onMove: (place) => fillFigures(place) });
   }
   chart.set(found);
-  find("[data-chart-step]").textContent = found.lines.length ? `${found.step} s a step` : "";
+  find("[data-chart-step]").textContent = found.lines.length ? `a value each ${duration(found.step)}` : "";
   const more = found.found > found.lines.length ? `${found.lines.length} of ${found.found} series are drawn. ` : "";
   const none = state.queries.length && !found.lines.length ? "There are no readings in this time. " : "";
   find("[data-note]").textContent = more + none + (state.queries.length ? "" : "Choose a series.");
@@ -169,16 +179,25 @@ find("[data-query-form]").addEventListener("submit", (event) => {
   if (query && !state.queries.includes(query)) change({ queries: [...state.queries, query] });
   event.target.reset();
 });
+find("[data-query-form]").query.addEventListener("input", ({ target: { value } }) => {
+  const [word] = value.match(/[\w:]*$/);
+  const before = value.slice(0, value.length - word.length);
+  const metrics = [...tree.querySelectorAll(".metric > input")].map((box) => box.value);
+  const meant = word ? [...metrics, ...FUNCTIONS.split(" ")].filter((name) => name.startsWith(word) && name !== word) : [];
+  find("#completions").replaceChildren(...meant.slice(0, COMPLETIONS).map((name) => new Option(before + name)));
+});
 document.addEventListener("change", ({ target }) => {
-  if (target.name === "since") change({ since: Number(target.value) });
+  if (target.name === "since") change(live(Number(target.value)));
 });
 
 // --- Time -----------------------------------------------------------------------------------------------------------
 
+const live = (since) => ({ since, from: undefined, to: undefined });
+
 /** Show a time; one that ends now or later goes on with it. */
 function zoom(from, to) {
   const span = Math.max(SHORTEST, to - from);
-  change(to >= Date.now() / 1000 ? { since: span } : { since: 0, from, to: from + span });
+  change(to >= Date.now() / 1000 ? live(span) : { since: 0, from, to: from + span });
 }
 
 const MOVES = {
@@ -197,7 +216,7 @@ document.addEventListener("click", ({ target }) => {
 });
 host.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Home") change({ since: shown.end - shown.start });
+  if (event.key === "Home") change(live(shown.end - shown.start));
   else if (KEYS[event.key]) move(KEYS[event.key]);
   else return;
   event.preventDefault();

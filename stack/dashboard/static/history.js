@@ -7,6 +7,11 @@ const COLOURS = ["--accent", "--warn", "--busy", "--ok", "--bad"];
 // Lines beyond the colours have dashes.
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
 const DAY = 86_400;
+const UNITS = [
+  ["d", DAY],
+  ["h", 3600],
+  ["min", 60],
+];
 // Steps without a value after which a line ends, as often as there usually are between two.
 const GAP = 4;
 const HEIGHT = 320;
@@ -83,6 +88,12 @@ export function historyChart(host, count, { onSelect, onMove }) {
 /** Write a value in few digits. */
 export function number(value) {
   return value == null ? "–" : String(Number(value.toPrecision(6)));
+}
+
+/** Write how long seconds are. */
+export function duration(seconds) {
+  for (const [unit, size] of UNITS) if (seconds >= size && seconds % size === 0) return `${seconds / size} ${unit}`;
+  return `${seconds} s`;
 }
 
 /** Write a time, with the day. */
