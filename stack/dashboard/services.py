@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
+from stack.config.data import Data
 from stack.config.settings import load_settings
 from stack.demo.state import DemoRunner
 from stack.docker.stack import Stack, open_stack
-from stack.errors import StackError
+from stack.errors import ConfigError, StackError
 from stack.live.broadcaster import Broadcaster
 from stack.plan.trouble import Trouble, find_handling_troubles, read_handling
 from stack.rabbitmq.management import Broker, find_broker, find_device_broker
@@ -65,6 +66,13 @@ class Services:
             ConfigError: stack.yaml is wrong.
         """
         return open_stack(self.workspace, is_lenient=True)
+
+    def data(self) -> Data:
+        """Return which readings are kept: none while stack.yaml is wrong, which the overview tells."""
+        try:
+            return load_settings(self.workspace.root).data
+        except ConfigError:
+            return Data()
 
     def broker(self) -> Broker:
         """Return where the broker is, and who may use it.

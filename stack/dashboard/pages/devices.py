@@ -25,7 +25,7 @@ def _describe(services: Services, _: str, known: Known) -> dict[str, Any]:
     devices = known["devices"] or {}
     connections = sorted(devices.get("connections", ()), key=_place)
     topics = devices.get("topics", {})
-    data = services.stack().settings.data
+    data = services.data()
     charts = {name: _find_chart(data, one) for name, one in topics.items()} if data.is_kept else {}
     return {"devices": known["devices"], "topics": topics, "charts": charts, "connections": connections}
 

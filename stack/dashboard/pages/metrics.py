@@ -72,7 +72,7 @@ def routes() -> list[BaseRoute]:
 async def show_tab(request: Request) -> Response:
     """Show the tab."""
     name = request.path_params["name"]
-    data = services_of(request).stack().settings.data
+    data = services_of(request).data()
     past = chart_address(list_past(name), _DAY) if data.is_kept and data.scrape_seconds else ""
     return await render_tab(
         request, "metrics.html", name=name, past=past, **await look(request, f"{TOTALS.name}{name}")

@@ -1,10 +1,11 @@
 """The page of readings; the store is the test's own."""
 
 import csv
+import re
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -120,3 +121,12 @@ def test_csv_has_what_is_seen(client: Client, store: FakeStore) -> None:
         "min": "1.0",
         "max": "3.0",
     }
+
+
+def test_demo_leads_to_what_is_kept_of_its_topic(client: Client, store: FakeStore, workspace: Workspace) -> None:
+    page = client.send("GET", "/demo").body.decode()
+    (link,) = re.findall(r'href="(/data\?[^"]*)"', page)
+    assert unquote(link) == '/data?q={__name__="reading",topic="iot/sensors/temperature"}&amp;since=3600'
+    path = workspace.root / "stack.yaml"
+    path.write_text(path.read_text() + "wrong: true\n")
+    assert "Readings of before" not in client.send("GET", "/demo").body.decode()
