@@ -104,15 +104,20 @@ def _fetch_last(services: Services, selector: str) -> Sequence[Series]:
 
 def _build_tree(found: Sequence[Series]) -> list[dict[str, Any]]:
     ordered = sorted(found, key=lambda one: (one.metric, one.title))
-    return [
-        {"metric": metric, "series": [_describe_series(one) for one in group]}
-        for metric, group in groupby(ordered, key=lambda one: one.metric)
-    ]
+    groups = {metric: list(group) for metric, group in groupby(ordered, key=lambda one: one.metric)}
+    return [_describe_metric(metric, group) for metric, group in groups.items()]
 
 
-def _describe_series(series: Series) -> dict[str, Any]:
-    labels = series.own_labels
-    selector = write_selector(series.metric, labels)
+def _describe_metric(metric: str, found: Sequence[Series]) -> dict[str, Any]:
+    """Return a branch of the tree: labels that all its series have alike stand there once."""
+    first, *others = (one.own_labels for one in found)
+    common = {name: value for name, value in first.items() if others and all(one.get(name) == value for one in others)}
+    return {"metric": metric, "labels": common, "series": [_describe_series(one, common) for one in found]}
+
+
+def _describe_series(series: Series, common: Mapping[str, str]) -> dict[str, Any]:
+    selector = write_selector(series.metric, series.own_labels)
+    labels = {name: value for name, value in series.own_labels.items() if name not in common}
     return {"selector": selector, "labels": labels, "value": f"{series.values[-1]:.6g}", "time": series.times[-1]}
 
 

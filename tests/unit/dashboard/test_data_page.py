@@ -77,6 +77,16 @@ def test_tree_has_each_series_with_its_last_value_and_time(client: Client, store
     assert "21.25" in client.send("GET", "/data/series?filter=O%3CVEN").body.decode()
 
 
+def test_labels_that_all_series_of_a_metric_have_stand_there_once() -> None:
+    plant = {"__name__": "temperature", "plant": "north"}
+    (branch,) = data._build_tree([Series({**plant, "sensor": name}, [NOON], [1.0]) for name in "ab"])
+    assert branch["labels"] == {"plant": "north"}
+    assert [one["labels"] for one in branch["series"]] == [{"sensor": "a"}, {"sensor": "b"}]
+    assert branch["series"][0]["selector"] == '{__name__="temperature",plant="north",sensor="a"}'
+    (alone,) = data._build_tree([Series(plant, [NOON], [1.0])])
+    assert (alone["labels"], alone["series"][0]["labels"]) == ({}, {"plant": "north"})
+
+
 def test_own_figures_are_apart_from_readings(client: Client, store: FakeStore) -> None:
     assert "tidegate-functions" not in client.send("GET", "/data/series").body.decode()
     own = client.send("GET", "/data/series?own=1").body.decode()
