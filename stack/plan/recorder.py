@@ -14,7 +14,7 @@ from stack.contract import MQTT_EXCHANGE, RULES_VARIABLE, to_key, to_topic
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.secret import FOLDER
 from stack.plan.store import URL_SECRET
-from stack.processor.recorder.rule import HEADER, compile_filter, fill_label
+from stack.processor.recorder.pattern import HEADER, compile_filter, fill_label
 
 NAME = "tidegate-recorder"
 _HANDLER = "stack.processor.recorder.handler:handler"

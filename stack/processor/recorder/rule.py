@@ -5,7 +5,6 @@ The format is Prometheus' exposition format: a metric with its labels, a value, 
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,13 +13,12 @@ from typing import Any
 from nuclio_sdk import Event
 
 from stack.contract import MQTT_EXCHANGE, RESPONSES, to_topic
+from stack.processor.recorder.pattern import HEADER, compile_filter, fill_label
 
 # Seconds since 1970 from which on a number is no count of something else, and milliseconds likewise.
 _SECONDS, _MILLISECONDS = 1e8, 1e11
 # Keys of a JSON object under which its time is looked for, and how far ahead a clock may be, in milliseconds.
 _TIMES, _AHEAD = ("timestamp", "time", "ts"), 3_600_000
-_PLACE = re.compile(r"\{(\d+)\}")
-HEADER = "header."
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 # Characters of a body that an error shows, and series of which what stands before the number is remembered.
 _SHOWN, _REMEMBERED = 100, 100_000
@@ -211,16 +209,6 @@ class Message:
         return value
 
 
-def fill_label(text: str, levels: Sequence[str]) -> str:
-    """Return the text of a label in which {2} stands for the second level; one that is not there is empty."""
-
-    def find(place: re.Match[str]) -> str:
-        number = int(place[1])
-        return levels[number] if number < len(levels) else ""
-
-    return _PLACE.sub(find, text)
-
-
 def _walk(value: Any, path: str) -> Iterator[tuple[str, str]]:
     """Yield every number of a JSON document; but for its time, which is none of its readings."""
     if isinstance(value, dict):
@@ -260,14 +248,6 @@ def _to_time(value: Any) -> int | None:
     if number < _SECONDS:
         return None
     return int(number if number >= _MILLISECONDS else number * 1000)
-
-
-def compile_filter(text: str, separator: str) -> re.Pattern[str]:
-    """Return what matches a topic, or a routing key, with its separator after it; + and * are one level, # is any."""
-    mark = re.escape(separator)
-    one = f"[^{mark}]*{mark}"
-    wildcards = {"+": one, "*": one, "#": f"(?:{one})*"}
-    return re.compile("".join(wildcards.get(level, re.escape(level) + mark) for level in text.split(separator)))
 
 
 class RuleSet:
