@@ -17,7 +17,7 @@ from stack.dashboard.page import answer_failure, render
 from stack.dashboard.services import Services, services_of
 from stack.errors import DataError
 from stack.run.readings_file import write_labels, write_time
-from stack.victoriametrics.chart import Chart, Line, Span, fetch_chart
+from stack.victoriametrics.chart import Chart, Line, Span, Values, fetch_chart
 from stack.victoriametrics.client import ANY, OWN, Series, find_store, write_selector
 
 # Series that the tree shows at once; the field above it finds the others.
@@ -25,6 +25,7 @@ _SHOWN = 300
 _SECONDS = 3600.0
 # Values that a chart has for each line, unless it asks for more or fewer.
 _POINTS = 400
+_DIGITS = 7
 
 
 def routes() -> list[BaseRoute]:
@@ -129,7 +130,12 @@ def _describe(chart: Chart) -> dict[str, Any]:
 def _describe_line(line: Line) -> dict[str, Any]:
     series = line.series
     names = {"title": series.title, "metric": series.metric, "labels": series.own_labels}
-    return {**names, "mean": line.mean, "low": line.low, "high": line.high}
+    return {**names, "mean": _round(line.mean), "low": _round(line.low), "high": _round(line.high)}
+
+
+def _round(values: Values) -> Values:
+    """Return values as exact as a page writes them, which are half as long."""
+    return [None if value is None else float(f"{value:.{_DIGITS}g}") for value in values]
 
 
 def _write_rows(chart: Chart) -> Iterator[str]:
