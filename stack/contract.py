@@ -39,6 +39,9 @@ BROKER_URL, BROKER_MQTT_URL, SIGNATURE_KEY = "broker.url", "broker.mqtt", "broke
 # The file of the store's URL among the secrets, and the variable with the recorder's rules as JSON.
 STORE_URL, RULES_VARIABLE = "data.url", "TIDEGATE_KEEP"
 
+# Where the logger keeps lines in its container, and the variable with how many bytes of them.
+FEEDBACK_FOLDER, FEEDBACK_BYTES = "/var/lib/tidegate", "TIDEGATE_FEEDBACK_BYTES"
+
 # What follows a queue's name in those of its dead letters, and of its messages that are tried again after a delay.
 DEAD, RETRY = ".dead", ".retry."
 

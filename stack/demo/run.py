@@ -14,10 +14,10 @@ from stack import console
 from stack.demo.report import Report
 from stack.plan.demo import Scoreboard, read_alert
 from stack.plan.device import Reading, SendRequest, measure
+from stack.plan.feedback import IS_DURABLE, LOGS
 from stack.rabbitmq.device import send
 from stack.rabbitmq.listener import Listener, Message, Queue
 from stack.rabbitmq.management import Broker
-from stack.run.device import IS_DURABLE, LOGS
 
 ALERTS = "iot/alerts"
 

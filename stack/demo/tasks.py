@@ -23,15 +23,20 @@ def client(_: Context, count: int = 10, rate: float = 1.0, protocol: str = "amqp
 
 @verb(
     help={
-        "count": "how many messages to wait for; 0 goes on until Ctrl-C",
+        "count": "how many messages to wait for; 0 goes on until Ctrl-C; of those that are kept, the last so many",
         "output": "keep them in this file: .jsonl, .csv or .sqlite",
+        "service": "have the stack keep them from now on, without a terminal",
+        "stop": "with --service: end that; what was kept stays",
+        "kept": "print what the service has kept, or write it to a file, and end",
     }
 )
-def logger(_: Context, count: int = 0, output: str = "") -> None:
+def logger(
+    _: Context, count: int = 0, output: str = "", service: bool = False, stop: bool = False, kept: bool = False
+) -> None:
     """Print what the functions say on iot/logs, and keep it if told to."""
-    from stack.run.device import log_feedback
+    from stack.run.feedback import LoggerRequest, run_logger
 
-    log_feedback(count, output)
+    run_logger(LoggerRequest(count, output, kept), service=service, stop=stop)
 
 
 @verb(

@@ -1,6 +1,6 @@
 """The stack: render it, take it down, show its logs; run/up.py brings it up."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -18,6 +18,7 @@ from stack.docker.engine import Engine
 from stack.errors import AccessError, ConfigError, HostError
 from stack.plan.account import Accounts
 from stack.plan.broker import Credentials
+from stack.plan.feedback import plan_logger
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.function_check import find_loopback
 from stack.plan.gateway import check_login, find_open_ports
@@ -174,12 +175,13 @@ class Stack:
 
     @cached_property
     def own_services(self) -> tuple[Service, ...]:
-        """Return the services of functions that are a part of the stack itself: the one that keeps readings."""
-        return (self._plan_recorder(),) if self.settings.data.is_kept else ()
+        """Return the services of functions that are a part of the stack itself: those that keep readings, and lines."""
+        wanted = {plan_recorder: self.settings.data.is_kept, plan_logger: self.settings.logger.service}
+        return tuple(self._plan_own(plan) for plan, is_wanted in wanted.items() if is_wanted)
 
-    def _plan_recorder(self) -> Service:
+    def _plan_own(self, make_plan: Callable[[Settings, str], FunctionPlan]) -> Service:
         image = processor_image(self.bare_inputs)
-        plan = plan_recorder(self.settings, image)
+        plan = make_plan(self.settings, image)
         service = plan_service(plan, self.settings, image=image, vault=self.vault, is_deployed=True)
         return replace(service, is_own=True)
 

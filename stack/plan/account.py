@@ -16,7 +16,7 @@ from stack.config.environment import Secret, SecretContent
 from stack.config.settings import Processor, Settings
 from stack.contract import DEAD, MQTT_EXCHANGE, RETRY, name_lock
 from stack.plan.base_image import chosen_processor
-from stack.plan.broker import GUEST, Credentials, hash_password, is_own_hash
+from stack.plan.broker import EXAMPLES, GUEST, Credentials, hash_password, is_own_hash
 from stack.plan.function import FunctionPlan, declared_by_outputs, own_queues, service_name
 from stack.plan.trigger.registry import find_kind
 
@@ -183,7 +183,9 @@ def _claim(plan: FunctionPlan) -> Claim:
         if find_kind(trigger).has_lock
     }
     outputs = frozenset(one.exchange for one in declared_by_outputs(plan).values() if one.exchange)
-    return Claim(frozenset(own_queues(plan)), frozenset(locks), frozenset(_list_exchanges(plan)), outputs)
+    # All that say something there declare the queue, also over connections of their own.
+    queues = frozenset(one for one in own_queues(plan) if not EXAMPLES.search(one))
+    return Claim(queues, frozenset(locks), frozenset(_list_exchanges(plan)), outputs)
 
 
 def _list_exchanges(plan: FunctionPlan) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from stack.config.settings import Settings
-from stack.contract import TIMEOUT_VARIABLE, parse_duration
+from stack.contract import FEEDBACK_FOLDER, TIMEOUT_VARIABLE, parse_duration
 from stack.plan import image
 from stack.plan.account import Accounts, describe_accounts, describe_base_image
 from stack.plan.base_image import BaseImage, Kind, lay_base_image
@@ -330,6 +330,7 @@ def _render_images(settings: Settings, base_images: BaseImages) -> Files:
         "health_check": HEALTH_CHECK,
         "packages": f"{base_images.archive.docker} git",
         "npm": image.NPM,
+        "feedback_folder": FEEDBACK_FOLDER,
         **ca_context(base_images.has_ca),
     }
     names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile", *_list_layers())

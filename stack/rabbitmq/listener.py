@@ -148,7 +148,10 @@ class Listener:
     def _describe(self, error: _Loss) -> str:
         code = _code(error)
         if code == _EXCLUSIVE:
-            return f"Another program takes what arrives on {self._names}: a logger, or another demo? Stop it first."
+            return (
+                f"Another program takes what arrives on {self._names}: a logger, or another demo? Stop it first; "
+                "`invoke logger --service --stop` stops the stack's own."
+            )
         if isinstance(error, ChannelClosedByBroker):
             return f"RabbitMQ refused: {error.reply_text}."
         return f"RabbitMQ does not answer at {self._address}. Type `invoke up`, then this again."

@@ -11,11 +11,13 @@ from pathlib import Path
 import pika
 import pytest
 
-from tests.docker.workspace import ROOT, Workspace, list_images, wait_until
+from tests.docker.workspace import ROOT, Workspace, list_images, run_docker, wait_until
 
 TEXT = (ROOT / "docs" / "tutorial.md").read_text()
 SECTIONS = dict(re.findall(r"^## (\d)\. .*?\n(.*?)(?=^## )", TEXT, re.S | re.M))
 MISTAKE = re.findall(r"```python\n(raise .*?)\n```", SECTIONS["7"])[0]
+
+LOGGER = "function-tidegate-logger"
 
 Type = Callable[..., str]
 
@@ -72,12 +74,36 @@ def replace(path: Path, old: str, new: str) -> None:
 def test_a_reading_is_answered_and_one_is_published(type_line: Type, workspace: Workspace) -> None:
     empty(workspace, "iot/logs")
     type_line(find_lines(2)[0])
-    _watch, device = find_lines(3)
+    _watch, device, *service = find_lines(3)
     type_line(device)
     assert type_line("invoke logger --count 5").count("Invoked Function amqpconsume on") == 5
+    keep_lines(type_line, workspace, *service)
     printed = "".join(map(type_line, find_lines(4)))
     assert "send 21.5" in printed
     assert "Invoked Function amqpconsume on 21.5" in printed
+
+
+def keep_lines(type_line: Type, workspace: Workspace, *lines: str) -> None:
+    """Have the logger keep what is said, also while it is killed; what it kept is there when it is gone."""
+    start, device, kept, stop = lines
+    type_line(start)
+    type_line(device)
+    wait_until(lambda: type_line(kept).count("Invoked Function amqpconsume on") == 3, seconds=60, what="three lines")
+    (logger,) = workspace.containers(LOGGER)
+    run_docker("kill", logger)
+    with pika.BlockingConnection(pika.URLParameters(workspace.people_url)) as connection:
+        channel = connection.channel()
+        # As any function or device declares it, though the logger consumes it.
+        channel.queue_declare("iot/logs", durable=False)
+        channel.basic_publish("", "iot/logs", b"said meanwhile")
+    run_docker("start", logger)
+    last = f"{kept} --count 1"
+    wait_until(lambda: type_line(last).endswith("  said meanwhile\n"), seconds=60, what="what was said meanwhile")
+    assert LOGGER in type_line("invoke status")
+    assert "`invoke logger --kept`" in workspace.invoke("logger", "--count", "1", check=False).stderr
+    type_line(stop)
+    assert not workspace.containers(LOGGER)
+    assert type_line(last).endswith("  said meanwhile\n")
 
 
 def test_an_alert_is_made_changed_broken_and_mended(type_line: Type, hot: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from stack.config.broker import Logger
 from stack.config.data import Data, KeepRule
 from stack.config.document import parse_model
 from stack.config.environment import Secret
@@ -25,7 +26,9 @@ from stack.config.settings import GPU, Allow, Dashboard, Images, ImageSource, Im
 from stack.config.source import Function, SourceFile
 from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
-from stack.plan.function import plan_function
+from stack.plan.feedback import NAME as LOGGER
+from stack.plan.feedback import plan_logger
+from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.image import Archive, BaseImages
 from stack.plan.recorder import NAME as RECORDER
 from stack.plan.recorder import plan_recorder
@@ -188,7 +191,7 @@ CASES = {
         deployed=["consumer"],
     ),
     "scaled": Case(deployed=["page", "scaled"]),
-    "readings": Case(settings=Settings(data=Data(keep=(KeepRule(topic="#"),)))),
+    "readings": Case(settings=Settings(data=Data(keep=(KeepRule(topic="#"),)), logger=Logger(service=True))),
     "readings-registry": Case(
         settings=Settings(images=Images(source=ImageSource.REGISTRY), data=Data(keep=(KeepRule(topic="#"),))),
         base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
@@ -252,13 +255,15 @@ def make_inputs(case: Case) -> Inputs:
             )
         )
     if case.settings.data.is_kept:
-        services.append(_plan_recorder(case, bare))
+        services.append(_plan_own(case, bare, plan_recorder))
+    if case.settings.logger.service:
+        services.append(_plan_own(case, bare, plan_logger))
     return replace(bare, services=tuple(services))
 
 
-def _plan_recorder(case: Case, bare: Inputs) -> Service:
+def _plan_own(case: Case, bare: Inputs, make_plan: Callable[[Settings, str], FunctionPlan]) -> Service:
     image = processor_image(bare)
-    plan = plan_recorder(case.settings, image)
+    plan = make_plan(case.settings, image)
     service = plan_service(plan, case.settings, image=image, vault=_vault(case), is_deployed=True)
     return replace(service, is_own=True)
 
@@ -339,6 +344,7 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     functions = {f"function-{one}" for one in [*case.deployed, *case.undeployed]}
     own = {"scaler"} if "scaled" in case.deployed else set()
     own |= {"victoria-metrics", f"function-{RECORDER}"} if case.settings.data.is_kept else set()
+    own |= {f"function-{LOGGER}"} if case.settings.logger.service else set()
     assert set(document["services"]) == {"rabbitmq-mqtt", "gateway", "dashboard"} | functions | own
     if "everything" in case.deployed:
         service = document["services"]["function-everything"]

@@ -28,6 +28,8 @@ PLANS = (
     make_plan("shared", triggers={"in": {**RABBIT, "attributes": {"queueName": "plant", "exchangeName": "other"}}}),
 )
 
+LOGGER = make_plan("logger", triggers={"in": {**RABBIT, "attributes": {"queueName": "iot/logs"}}})
+
 
 def read(accounts: Accounts = GUEST_ACCOUNTS, settings: Settings | None = None) -> dict[str, dict[str, Any]]:
     """Return users and their permissions by name."""
@@ -51,6 +53,13 @@ def test_only_tidegates_own_account_is_an_administrator() -> None:
         "function-three": [],
         "function-shared": [],
     }
+
+
+def test_what_functions_of_the_example_say_belongs_to_all() -> None:
+    document = json.loads(describe_accounts(GUEST_ACCOUNTS, [*PLANS, LOGGER], Settings()))
+    permissions = {one["user"]: one for one in document["permissions"]}
+    for user in ("function-one", "function-logger", "guest"):
+        assert all(re.search(permissions[user][action], "iot/logs") for action in ("configure", "write", "read"))
 
 
 def test_guest_is_locked_out_by_other_credentials() -> None:

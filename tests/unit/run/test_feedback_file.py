@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stack.errors import HostError
-from stack.run.device import Record, open_sink
+from stack.run.feedback_file import Record, open_sink
 
 FIRST = [Record("2026-01-01T00:00:00.000+00:00", "Invoked Function amqpconsume on 17.3", "a-1")]
 SECOND = [Record("2026-01-01T00:00:01.000+00:00", 'with "quotes", commas\nand lines', ""), *FIRST]
