@@ -32,7 +32,6 @@ def test_queues_have_names() -> None:
         ("+/#", "*.#"),
         ("a//b", "a..b"),
         ("iot/sensors/temperature", "iot.sensors.temperature"),
-        ("a/+/b.c", "a.*.b/c"),
         ("#", "#"),
         ("a/#", "a.#"),
     ],
@@ -40,6 +39,11 @@ def test_queues_have_names() -> None:
 def test_a_topic_has_a_key(topic: str, key: str) -> None:
     assert to_key(topic) == key
     assert to_topic(key) == topic
+
+
+def test_a_dot_of_a_topic_is_a_slash_from_then_on() -> None:
+    assert to_key("a/+/b.c") == "a.*.b.c"
+    assert to_topic("a.*.b.c/d") == "a/+/b/c/d"
 
 
 @pytest.mark.parametrize(

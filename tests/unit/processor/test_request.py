@@ -36,7 +36,8 @@ def make_message(headers: dict[str, Any], correlation_id: str | None = None) -> 
         ({TOPIC: "tidegate.response.f.1"}, "c", Reply("tidegate/response/f/1", b"c")),
         ({TOPIC: "tidegate.response.1", "x-correlation-id": b"\xff"}, None, Reply("tidegate/response/1", b"\xff")),
         ({TOPIC: "tidegate.response.1", "x-correlation-id": 7}, None, Reply("tidegate/response/1", b"")),
-        ({TOPIC: "tidegate.response/1"}, "c", None),
+        ({TOPIC: "tidegate.response/1"}, "c", Reply("tidegate/response/1", b"c")),
+        ({TOPIC: "tidegate.responses.1"}, "c", None),
         ({TOPIC: "plant.valve.cmd"}, "c", None),
         # What cannot be published to would end the worker.
         ({TOPIC: "tidegate.response.#"}, "c", None),
