@@ -190,6 +190,11 @@ class Data(Document):
         """Return the seconds between two looks at the stack's own figures; 0 for none."""
         return parse_duration(self.scrape)
 
+    @property
+    def is_scraped(self) -> bool:
+        """Return whether the store has the stack's own figures as well."""
+        return self.is_kept and self.scrape_seconds > 0
+
     @field_validator("scrape")
     @classmethod
     def _is_interval(cls, value: str) -> str:

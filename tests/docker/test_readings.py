@@ -12,8 +12,10 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
+from stack.dashboard.pages.metrics import build_queries
 from stack.docker.stack import open_stack
 from stack.errors import DataError
+from stack.plan.recorder import NAME
 from stack.state.workspace import Workspace as StackWorkspace
 from stack.victoriametrics.client import ANY, Store, find_store
 from tests.docker.workspace import Workspace, run_docker, wait_until
@@ -24,6 +26,8 @@ KEEP = [
     {"topic": "any/#"},
     {"exchange": "iot/sensors", "key": "temperature", "metric": "celsius", "labels": {"sensor": "header.sensor"}},
 ]
+
+SCRAPE_SECONDS = 15.0
 
 
 @pytest.fixture
@@ -97,9 +101,16 @@ def test_readings_are_kept_and_survive(kept: Workspace) -> None:
     assert error == "the handler answered with status 500: the body is no number: warm"
     look(kept)
     lose_parts(kept, store)
+    find_own_figures(store)
     kept.invoke("data", "forget", "temperature", "--yes")
     assert count(store, "count_over_time(temperature[1h])") == 0
     assert count(store, "count_over_time(humidity[1h])") == 1
+
+
+def find_own_figures(store: Store) -> None:
+    """Have what a function's page begins its charts with, here of the recorder."""
+    for figure, query in build_queries(NAME, SCRAPE_SECONDS).items():
+        wait_until(lambda query=query: store.query(query), seconds=40, what=figure)
 
 
 def send_over_amqp(workspace: Workspace) -> None:

@@ -1,11 +1,12 @@
-// The charts of a function's figures, from the server's points.
+// The charts of a function's figures: the past, where the store has it, and then the server's points.
 
+import { clock, send } from "./app.js";
 import { bytes, count, milliseconds, rate } from "./figures.js";
 import { timeChart } from "./chart.js";
 import { watch } from "./live.js";
 
-// Points that are kept: half an hour; and the least time that a chart shows, in seconds.
-const KEPT = 900;
+// Seconds that points are kept, and the least time that a chart shows.
+const KEPT = 1800;
 const SPAN = 120;
 const HEIGHT = 170;
 
@@ -52,6 +53,7 @@ function makeCharts() {
 
 function draw() {
   const times = points.map((point) => point.time);
+  document.querySelector("[data-begin]").textContent = `at ${clock(new Date(times[0] * 1000))}`;
   for (const [key, chart] of charts) {
     const { series, now } = CHARTS[key];
     chart.set([times, ...series.map(([field]) => points.map((point) => point[field] ?? null))]);
@@ -59,10 +61,17 @@ function draw() {
   }
 }
 
-makeCharts();
-watch(`metrics:${name}`, ({ entries }) => {
-  const last = points.at(-1)?.time ?? 0;
-  points.push(...entries.filter((entry) => entry.time > last));
-  points = points.slice(-KEPT);
+/** Add points; those of the past come before the first that is known. */
+function add(entries) {
+  const [first, last] = [points[0]?.time ?? Infinity, points.at(-1)?.time ?? 0];
+  const sorted = [...entries.filter(({ time }) => time < first && time <= last), ...points];
+  sorted.push(...entries.filter(({ time }) => time > last));
+  points = sorted.filter(({ time }) => time > sorted.at(-1).time - KEPT);
   if (points.length) draw();
-});
+}
+
+makeCharts();
+watch(`metrics:${name}`, ({ entries }) => add(entries));
+const past = document.querySelector("[data-past]")?.dataset.past;
+// Charts without a past are what there is where the store is away.
+if (past) send("GET", past).then(async (answer) => add((await answer.json()).entries), () => {});

@@ -9,11 +9,12 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from stack.dashboard.pages import data
+from stack.dashboard.pages import data, metrics
 from stack.errors import DataError
 from stack.state.workspace import Workspace
 from stack.victoriametrics.client import OWN, Series, Store
 from tests.unit.dashboard.serving import Client
+from tests.unit.dashboard.test_function_tabs import write
 
 NOON = 1_795_867_200.0
 OVEN = {"__name__": "temperature", "sensor": "o<ven"}
@@ -140,3 +141,23 @@ def test_demo_leads_to_what_is_kept_of_its_topic(client: Client, store: FakeStor
     path = workspace.root / "stack.yaml"
     path.write_text(path.read_text() + "wrong: true\n")
     assert "Readings of before" not in client.send("GET", "/demo").body.decode()
+
+
+def test_figures_of_a_function_begin_with_the_past(
+    client: Client, store: FakeStore, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "find_store", lambda _: store)
+    write(workspace, client)
+    assert 'data-past="/functions/thermo/metrics/past"' in client.send("GET", "/functions/thermo/metrics").body.decode()
+    ready = metrics.build_queries("thermo", 15)["ready"]
+
+    def answer(text: str, start: float, end: float, step: float) -> list[Series]:
+        return [Series({}, [end - step, end], [2.0, 3.0])] if text == ready else []
+
+    store.query_range = answer  # type: ignore[method-assign]
+    entries = client.send("GET", "/functions/thermo/metrics/past").json["entries"]
+    assert [one["ready"] for one in entries] == [2, 3]
+    assert entries[1]["time"] - entries[0]["time"] == pytest.approx(15, abs=15)
+    store.problem = "The store of readings does not answer."
+    store.query_range = FakeStore.query_range.__get__(store)  # type: ignore[method-assign]
+    assert client.send("GET", "/functions/thermo/metrics/past", Accept="application/json").status == 422
