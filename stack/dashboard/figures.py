@@ -55,15 +55,16 @@ def write_time(seconds: float, precision: str = "seconds") -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision)
 
 
-def draw_sparkline(values: Sequence[float]) -> Markup:
-    """Return the paths of a small chart of values in the order of time; none of fewer than two."""
-    if len(values) < 2:
+def draw_sparkline(values: Sequence[float | None]) -> Markup:
+    """Return the paths of a small chart of values at even times; none of fewer than two that are known."""
+    known = [(at, value) for at, value in enumerate(values) if value is not None]
+    if len(known) < 2:
         return Markup("")
-    low, high = min(values), max(values)
+    low, high = min(value for _, value in known), max(value for _, value in known)
     step, scale = _WIDTH / (len(values) - 1), (_HEIGHT - 2 * _ROOM) / (high - low) if high > low else 0.0
-    ys = [_HEIGHT - _ROOM - (value - low) * scale if scale else _HEIGHT / 2 for value in values]
-    line = "M" + "L".join(f"{at * step:.1f} {y:.1f}" for at, y in enumerate(ys))
-    area = f"{line}L{_WIDTH} {_HEIGHT}L0 {_HEIGHT}Z"
+    places = [(at * step, _HEIGHT - _ROOM - (value - low) * scale if scale else _HEIGHT / 2) for at, value in known]
+    line = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+    area = f"{line}L{places[-1][0]:.0f} {_HEIGHT}L{places[0][0]:.0f} {_HEIGHT}Z"
     return Markup('<path class="area" d="{}"/><path d="{}"/>').format(area, line)
 
 

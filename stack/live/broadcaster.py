@@ -24,6 +24,7 @@ from stack.live.functions import FigureReader, FunctionsSource, Records
 from stack.live.history import DeploySource, HistorySource
 from stack.live.log import LogSource
 from stack.live.metrics import MetricsSource
+from stack.live.readings import ReadingsSource
 from stack.live.services import ServicesSource
 from stack.rabbitmq.drift import survey_stack_broker
 from stack.rabbitmq.management import find_broker
@@ -196,6 +197,7 @@ def _fill(broadcaster: Broadcaster, tools: _Tools) -> None:
     broadcaster.add("history", lambda _: HistorySource(workspace, tools.stream))
     broadcaster.add("broker", lambda _: BrokerSource(management, engine))
     broadcaster.add("devices", lambda touch: DevicesSource(management, engine, touch))
+    broadcaster.add("readings", lambda _: ReadingsSource(tools.stack, lambda: broadcaster.latest("devices")))
     broadcaster.add_family("logs", lambda name, touch: LogSource(engine, name, touch))
     broadcaster.add_family("metrics", lambda name, _: MetricsSource(engine, tools.session, name))
     broadcaster.add_family("deploy", lambda name, _: DeploySource(workspace, name))

@@ -87,6 +87,20 @@ def fetch_chart(store: Store, queries: Sequence[str], span: Span) -> Chart:
     return Chart(span, times, list(lines.values())[:LINES], len(lines))
 
 
+def fetch_means(store: Store, selectors: Sequence[str], span: Span) -> list[Line]:
+    """Return the means of all series that selectors as `write_selector` writes them name, by one request.
+
+    Raises:
+        DataError: the store does not answer.
+    """
+    if not selectors:
+        return []
+    ends, step = span.ends, span.step
+    matchers = " or ".join(one[1:-1] for one in selectors)
+    text = f"avg_over_time({{{matchers}}}[{step}s]) keep_metric_names"
+    return [Line(one, _place(one, ends), [], []) for one in store.query_range(text, ends[0], ends[-1], step)]
+
+
 def _fetch_lines(store: Store, query: str, span: Span) -> Iterator[Line]:
     ends, step = span.ends, span.step
     is_stored = is_selector(query)

@@ -6,14 +6,19 @@ import re
 import time
 import urllib.request
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.visit import PHONE, Visit
 from tests.docker.workspace import Workspace, wait_until
 
-KEEP = [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]
+KEEP = [
+    {"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}},
+    {"topic": "iot/sensors/temperature", "metric": "workshop"},
+]
 DAYS = 30
 POINTS = 50_000
 # What a page with so many readings takes at most; this machine runs other tests beside.
@@ -25,7 +30,8 @@ def test_readings_are_chosen_drawn_and_taken_away(visit: Visit, workspace: Works
         check_without_store(visit)
         workspace.configure(data={"keep": KEEP})
         workspace.invoke("up", timeout=280)
-    store_months(workspace, "oven", "hall", "attic")
+    begin = time.time() - 1500
+    store_past(workspace, begin)
     page = visit.open("/data")
     # The first metric is drawn without a question.
     chart = page.get_by_role("group", name="Chart of the readings")
@@ -47,6 +53,8 @@ def test_readings_are_chosen_drawn_and_taken_away(visit: Visit, workspace: Works
     expect(page).to_have_url(re.compile("from="))
     visit.look("data-zoomed")
     check_devices(page, visit, workspace)
+    check_demo(page, visit)
+    check_metrics(page, visit, begin)
 
 
 def check_devices(page: Page, visit: Visit, workspace: Workspace) -> None:
@@ -60,6 +68,8 @@ def check_devices(page: Page, visit: Visit, workspace: Workspace) -> None:
 
     # The page hears what is published once it watches.
     wait_until(is_seen, seconds=30, what="the topic on the page")
+    expect(page.get_by_role("img", name="The last day of plant/oven/temperature")).to_be_visible()
+    visit.look("data-devices")
     link.click()
     expect(page.get_by_role("row", name='temperature{sensor="oven"}')).to_be_visible()
 
@@ -169,21 +179,42 @@ def check_file(page: Page) -> None:
     assert "41.5" in {row["max"] for row in rows}
 
 
-def store_months(workspace: Workspace, *sensors: str) -> None:
-    """Store readings of a month without the broker, as the store's own import takes them."""
+def check_demo(page: Page, visit: Visit) -> None:
+    """Have the demo's chart begin with what is kept of its topic."""
+    visit.open("/demo")
+    expect(page.locator("[data-demo-chart] .u-legend")).to_contain_text("workshop")
+
+
+def check_metrics(page: Page, visit: Visit, begin: float) -> None:
+    """Have a function's charts begin before its page was opened."""
+    visit.open("/functions/amqpevent/metrics")
+    minutes = {time.strftime("%H:%M", time.localtime(begin + late)) for late in (0, 30)}
+    expect(page.locator("[data-begin]")).to_have_text(re.compile(rf"at ({'|'.join(minutes)})"))
+    visit.look("data-function-metrics")
+
+
+def store_past(workspace: Workspace, begin: float) -> None:
+    """Store a month of readings without the broker, as the store's own import takes them, and figures since a time."""
     now, span = time.time() - 600, DAYS * 86400
-    times = [int((now - span + at * span / POINTS) * 1000) for at in range(POINTS)]
+    times = [now - span + at * span / POINTS for at in range(POINTS)]
     lines = [
-        {
-            "metric": {"__name__": "temperature", "sensor": sensor},
-            "timestamps": times,
-            "values": [20 + number + (at * (number + 3)) % 700 / 100 for at in range(POINTS)],
-        }
-        for number, sensor in enumerate(sensors)
+        write_series(
+            {"__name__": "temperature", "sensor": sensor},
+            times,
+            [20 + number + (at * (number + 3)) % 700 / 100 for at in range(POINTS)],
+        )
+        for number, sensor in enumerate(("oven", "hall", "attic"))
     ]
+    figure = {"__name__": "nuclio_processor_busy_seconds", "function": "amqpevent", "job": "tidegate-functions"}
+    lines.append(write_series(figure, [begin + 15 * at for at in range(80)], [1] * 80))
+    lines.append(write_series({"__name__": "workshop"}, [now, now + 60], [20, 21]))
     password = (workspace.root / ".stack/secrets/store/password").read_text()
     headers = {"Authorization": "Basic " + b64encode(f"tidegate:{password}".encode()).decode()}
     url = f"http://127.0.0.1:{workspace.settings.ports.data}/api/v1/import"
     body = "\n".join(json.dumps(line) for line in lines).encode()
     with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as answer:
         assert answer.status == 204
+
+
+def write_series(labels: Mapping[str, str], times: Sequence[float], values: Sequence[float]) -> dict[str, Any]:
+    return {"metric": labels, "timestamps": [int(moment * 1000) for moment in times], "values": values}

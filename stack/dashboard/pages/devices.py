@@ -18,6 +18,8 @@ from stack.plan.recorder import name_series
 from stack.rabbitmq.simulator import FASTEST, MOST_SENSORS, SLOWEST, SimulationRequest
 from stack.victoriametrics.client import write_selector
 
+# Values of a day's readings from which on they are drawn, instead of those of the last minutes.
+_LEAST = 4
 _LIMITS = {"sensors": MOST_SENSORS, "slowest": SLOWEST, "fastest": FASTEST}
 
 
@@ -27,7 +29,11 @@ def _describe(services: Services, _: str, known: Known) -> dict[str, Any]:
     topics = devices.get("topics", {})
     data = services.data()
     charts = {name: _find_chart(data, one) for name, one in topics.items()} if data.is_kept else {}
-    return {"devices": known["devices"], "topics": topics, "charts": charts, "connections": connections}
+    days = {
+        name: values for name, values in (known["readings"] or {}).items() if len(values) - values.count(None) >= _LEAST
+    }
+    found = {"topics": topics, "charts": charts, "days": days, "connections": connections}
+    return {"devices": known["devices"], **found}
 
 
 def _find_chart(data: Data, topic: Mapping[str, Any]) -> str:
@@ -47,7 +53,7 @@ def _describe_simulator(services: Services, _: str, _known: Known) -> dict[str, 
     return {"simulator": {"protocol": "", "sensors": 0, "rate": 0} | services.simulator.describe(), "limits": _LIMITS}
 
 
-TABLES = Fragment("device-tables", "_devices.html", ("devices",), _describe)
+TABLES = Fragment("device-tables", "_devices.html", ("devices", "readings"), _describe)
 SIMULATOR = Fragment("simulator-form", "_simulator.html", ("simulator",), _describe_simulator)
 
 

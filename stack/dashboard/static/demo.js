@@ -1,5 +1,7 @@
-// The chart of the demo's readings; all else is a live part of the page.
+// The chart of the demo's readings, and before there are any, of what the store has of its topic; all else is a live part
+// of the page.
 
+import { send } from "./app.js";
 import { timeChart } from "./chart.js";
 import { watch } from "./live.js";
 
@@ -9,8 +11,20 @@ const host = document.querySelector("[data-demo-chart]");
 
 let chart = null;
 let drawn = "";
+let told = null;
+let past = [];
 
-watch("demo", draw);
+watch("demo", (demo) => draw((told = demo)));
+if (host.dataset.past) send("GET", host.dataset.past).then(showPast, () => {});
+
+async function showPast(answer) {
+  const { times, lines } = await answer.json();
+  const points = lines.flatMap(({ title, labels, mean }) =>
+    mean.map((value, place) => [times[place], labels.sensor ?? title, value]),
+  );
+  past = points.filter(([, , value]) => value != null).sort(([one], [other]) => one - other);
+  if (told) draw(told);
+}
 
 // The button that was pressed goes: the focus is on the message, or on what can be pressed next.
 document.addEventListener("htmx:sseMessage", () => {
@@ -21,7 +35,8 @@ document.addEventListener("htmx:sseMessage", () => {
 });
 
 /** Draw a line for each sensor; another set of sensors, or another threshold, is another chart. */
-function draw({ points, threshold }) {
+function draw({ points: own, threshold }) {
+  const points = own.length ? own : past;
   const sensors = [...new Set(points.map(([, sensor]) => sensor))].sort();
   const key = JSON.stringify([sensors, threshold]);
   if (key !== drawn) {

@@ -45,6 +45,9 @@ def test_sparkline() -> None:
     assert draw_sparkline([1.0]) == ""
     assert 'd="M0.0 22.0L50.0 2.0L100.0 12.0"' in draw_sparkline([0, 2, 1])
     assert 'd="M0.0 12.0L100.0 12.0"' in draw_sparkline([3, 3])
+    gaps = draw_sparkline([None, 0, None, 1, None])
+    assert 'd="M25.0 22.0L75.0 2.0"' in gaps and "L75 24L25 24Z" in gaps
+    assert draw_sparkline([None, 1.0]) == ""
 
 
 @pytest.mark.parametrize(

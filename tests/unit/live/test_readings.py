@@ -1,0 +1,108 @@
+"""The last day of what is kept of the topics on the devices' page; the store is the test's own."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from stack.config.data import Data
+from stack.errors import DataError
+from stack.live import readings
+from stack.live.readings import ReadingsSource, find_line
+from stack.victoriametrics.chart import Line, Span
+from stack.victoriametrics.client import Series
+
+OVEN = {"topic": "plant/oven/temperature", "exchange": "amq.topic", "key": "plant.oven.temperature", "sensor": ""}
+OTHER = {"topic": "hall", "exchange": "amq.topic", "key": "hall", "sensor": ""}
+DATA = Data.model_validate({"keep": [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]})
+
+
+class FakeStack:
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+    def reread(self) -> "FakeStack":
+        return self
+
+    @property
+    def settings(self) -> "FakeStack":
+        return self
+
+
+class FakeStore:
+    """It has three days of the oven, or is away."""
+
+    def __init__(self) -> None:
+        self.queries: list[str] = []
+        self.is_away = False
+
+    def query_range(self, text: str, start: float, end: float, step: float) -> list[Series]:
+        self.queries.append(text)
+        if self.is_away:
+            raise DataError("The store of readings does not answer.")
+        labels = {"__name__": "temperature", "sensor": "oven"}
+        return [Series(labels, [start, end], [1.5, float(len(self.queries))])]
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
+    store = FakeStore()
+    monkeypatch.setattr(readings, "find_store", lambda _: store)
+    return store
+
+
+def look(source: ReadingsSource) -> dict[str, Any]:
+    return asyncio.run(source.look())
+
+
+def make_source(topics: dict[str, Any], data: Data = DATA) -> ReadingsSource:
+    async def devices() -> dict[str, Any]:
+        return {"topics": topics}
+
+    return ReadingsSource(FakeStack(data), devices)  # type: ignore[arg-type]
+
+
+def test_a_day_of_each_topic_that_is_kept(store: FakeStore) -> None:
+    (day,) = look(make_source({"oven": OVEN, "hall": OTHER})).values()
+    assert (day[0], day[1], day[-1], len(day)) == (1.5, None, 1, 97)
+    assert store.queries == ['avg_over_time({__name__="temperature",sensor="oven"}[900s]) keep_metric_names']
+
+
+def test_store_is_asked_again_for_a_new_topic_or_after_a_while(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics: dict[str, Any] = {"oven": OVEN}
+    source = make_source(topics)
+    for _ in range(3):
+        assert look(source)["oven"][-1] == 1
+    topics["hall"] = OTHER
+    assert look(source)["oven"][-1] == 2
+    monkeypatch.setattr(readings, "monotonic", lambda: 1e12)
+    assert look(source)["oven"][-1] == 3
+
+
+def test_days_of_before_stay_while_the_store_is_away(store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make_source({"oven": OVEN})
+    look(source)
+    store.is_away = True
+    monkeypatch.setattr(readings, "monotonic", lambda: 1e12)
+    assert look(source)["oven"][-1] == 1 and len(store.queries) == 2
+
+
+def test_nothing_is_asked_where_nothing_is_kept(store: FakeStore) -> None:
+    assert look(make_source({"oven": OVEN}, Data())) == {}
+    assert look(make_source({"hall": OTHER})) == {}
+    assert not store.queries
+
+
+def test_of_several_series_that_of_the_sensor_is_meant() -> None:
+    lines = [Line(Series({"__name__": "t", "sensor": name}, [], []), [], [], []) for name in "ab"]
+    for name in "ab":
+        found = find_line(lines, "t", {}, sensor=name)
+        assert found and found.series.labels["sensor"] == name
+    assert find_line(lines, "t", {}, sensor="x") is lines[0]
+    assert find_line(lines, "t", {"sensor": "c"}, sensor="") is None
+
+
+def test_a_day_has_steps_of_a_quarter_of_an_hour() -> None:
+    assert Span(0, readings._DAY, readings._STEPS).step == 900
