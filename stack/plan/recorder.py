@@ -22,10 +22,10 @@ _HANDLER = "stack.processor.recorder.handler:handler"
 _BATCH, _WAIT = 1000, "200ms"
 # Deaths of the worker that a message may have been there for: it is rarely the one to blame among so many.
 _RETRIES = 20
-_TOPIC_LABEL = "topic"
+TOPIC_LABEL = "topic"
 
 
-def plan_recorder(settings: Settings, image: str) -> FunctionPlan:
+def plan_recorder(settings: Settings, image: str, *, has_alerts: bool = False) -> FunctionPlan:
     """Return the recorder as a function that runs on the processor's own image."""
     document = {
         "metadata": {"name": NAME},
@@ -37,7 +37,7 @@ def plan_recorder(settings: Settings, image: str) -> FunctionPlan:
             "disableDefaultHTTPTrigger": True,
             # What it waits for is the store.
             "eventTimeout": "0s",
-            "env": [{"name": RULES_VARIABLE, "value": write_rules(settings.data)}],
+            "env": [{"name": RULES_VARIABLE, "value": write_rules(settings.data, is_urgent=has_alerts)}],
             "volumes": [_mount_url()],
             "triggers": {name: _describe_trigger(name, rules) for name, rules in _group(settings.data).items()},
         },
@@ -46,10 +46,11 @@ def plan_recorder(settings: Settings, image: str) -> FunctionPlan:
     return plan_function(Function(NAME, f"functions/{NAME}", config, ()), settings)
 
 
-def write_rules(data: Data) -> str:
-    """Return the rules as the recorder reads them."""
+def write_rules(data: Data, *, is_urgent: bool = False) -> str:
+    """Return the rules as the recorder reads them; urgent, the store is to find at once what it takes."""
     rules = [_describe_rule(trigger, rule) for trigger, rules in _group(data).items() for rule in rules]
-    return json.dumps({"retention": data.retention_seconds, "rules": rules}, separators=(",", ":"))
+    document = {"retention": data.retention_seconds, "rules": rules, **({"urgent": True} if is_urgent else {})}
+    return json.dumps(document, separators=(",", ":"))
 
 
 def name_series(data: Data, exchange: str, key: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -102,7 +103,7 @@ def _describe_rule(trigger: str, rule: KeepRule) -> dict[str, Any]:
     has_wildcard = any(level in ("+", "*", "#") for level in (rule.topic or rule.key).replace(".", "/").split("/"))
     labels = {name: _describe_label(source) for name, source in rule.labels.items()}
     if not labels and has_wildcard and rule.topic:
-        labels = {_TOPIC_LABEL: {"text": "{0}"}}
+        labels = {TOPIC_LABEL: {"text": "{0}"}}
     return {
         "trigger": trigger,
         "exchange": rule.exchange or MQTT_EXCHANGE,

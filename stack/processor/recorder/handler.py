@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
 from typing import Any
 
 import urllib3
@@ -14,11 +16,13 @@ from nuclio_sdk import Context, Event, Response
 from urllib3.connection import HTTPConnection
 
 from stack.contract import FIRST_FAILED, RETRY_HEADER, RULES_VARIABLE, STORE_URL
-from stack.processor.recorder.rule import NoReadingError, RuleSet, read_rules
+from stack.processor.recorder.rule import NoReadingError, RuleSet, is_urgent, read_rules
 from stack.processor.source.broker import Delays
 
 # Where VictoriaMetrics takes Prometheus' exposition format, and its answer.
 _PATH, _TAKEN = "/api/v1/import/prometheus", 204
+# What makes the store find what it has taken, which it else does after some seconds, and how often it is asked to.
+_FLUSH_PATH, _FLUSH_SECONDS = "/internal/force_flush", 0.5
 _TIMEOUT, _LONGEST_DELAY = urllib3.Timeout(connect=2.0, read=30.0), 5.0
 # Seconds after which what waits for the store goes into the queue of retries: RabbitMQ takes a message that no one
 # acknowledges within half an hour for lost.
@@ -46,6 +50,12 @@ class _Pool(urllib3.HTTPConnectionPool):
     ConnectionCls = _Connection
 
 
+def _open_pool(kind: type[urllib3.HTTPConnectionPool], address: str) -> urllib3.HTTPConnectionPool:
+    url = urllib3.util.parse_url(address)
+    headers = urllib3.make_headers(basic_auth=url.auth) if url.auth else {}
+    return kind(url.host or "", url.port, headers=headers, timeout=_TIMEOUT, retries=False, maxsize=1)
+
+
 class Store:
     """The store of readings, over HTTP.
 
@@ -54,9 +64,7 @@ class Store:
     """
 
     def __init__(self, address: str) -> None:
-        url = urllib3.util.parse_url(address)
-        headers = urllib3.make_headers(basic_auth=url.auth) if url.auth else {}
-        self._pool = _Pool(url.host or "", url.port, headers=headers, timeout=_TIMEOUT, retries=False, maxsize=1)
+        self._pool = _open_pool(_Pool, address)
         self._connections = _Connection.made
         self._recent: deque[tuple[float, bytes]] = deque()
 
@@ -86,13 +94,36 @@ class Store:
             raise StoreError(f"status {answer.status}: {answer.data[:200].decode(errors='replace').strip()}")
 
 
+class Flusher(Thread):
+    """Has the store find what it takes at once, as alerts need it; a thread, so that no reading waits for that."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(name="flush", daemon=True)
+        self._pool = _open_pool(urllib3.HTTPConnectionPool, address)
+        self._taken = Flag()
+
+    def tell(self) -> None:
+        """Say that the store has taken something."""
+        self._taken.set()
+
+    def run(self) -> None:
+        """Flush after what was taken, once for all that is taken within half a second."""
+        while self._taken.wait():
+            self._taken.clear()
+            # A store that does not answer is told of by who sends readings to it.
+            with suppress(urllib3.exceptions.HTTPError):
+                self._pool.request("GET", _FLUSH_PATH)
+            time.sleep(_FLUSH_SECONDS)
+
+
 class Recorder:
     """The rules, and the store that lines go to."""
 
-    def __init__(self, rules: RuleSet, store: Store, logger: Any) -> None:
+    def __init__(self, rules: RuleSet, store: Store, logger: Any, flusher: Flusher | None = None) -> None:
         self._rules = rules
         self._store = store
         self._logger = logger
+        self._flusher = flusher
 
     def record(self, events: Sequence[Event]) -> list[Response]:
         """Store the readings of some events; return a response for each that has none.
@@ -109,6 +140,8 @@ class Recorder:
                 refusals.append(_refuse(event, str(error)))
         if lines:
             self._send(lines)
+            if self._flusher:
+                self._flusher.tell()
         return refusals
 
     def _send(self, lines: Sequence[str]) -> None:
@@ -145,8 +178,11 @@ def _refuse(event: Event, reason: str) -> Response:
 
 def init_context(context: Context) -> None:
     """Read the rules, and where the store is."""
-    store = Store(Path("/run/secrets", STORE_URL).read_text().strip())
-    context.user_data.recorder = Recorder(read_rules(os.environ[RULES_VARIABLE]), store, context.logger)
+    url, rules = Path("/run/secrets", STORE_URL).read_text().strip(), os.environ[RULES_VARIABLE]
+    flusher = Flusher(url) if is_urgent(rules) else None
+    if flusher:
+        flusher.start()
+    context.user_data.recorder = Recorder(read_rules(rules), Store(url), context.logger, flusher)
 
 
 def handler(context: Context, events: Sequence[Event]) -> list[Response]:

@@ -294,3 +294,8 @@ def read_rules(text: str) -> RuleSet:
     """Read the rules that the plan has written as JSON."""
     document = json.loads(text)
     return RuleSet([Rule(**one) for one in document["rules"]], document["retention"])
+
+
+def is_urgent(text: str) -> bool:
+    """Return whether rules say that the store is to find at once what it takes."""
+    return bool(json.loads(text).get("urgent"))

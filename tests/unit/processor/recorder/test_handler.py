@@ -3,6 +3,7 @@
 import json
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from nuclio_sdk import Event, TriggerInfo
 
 from stack.processor.recorder import handler as module
-from stack.processor.recorder.handler import Recorder, Store, StoreError
+from stack.processor.recorder.handler import Flusher, Recorder, Store, StoreError
 from stack.processor.recorder.rule import read_rules
 
 RULE = {"trigger": "topics", "exchange": "amq.topic", "filter": "#", "values": {"t": None}, "labels": {}}
@@ -91,6 +92,7 @@ class Server:
 
     def __init__(self) -> None:
         self.bodies: list[str] = []
+        self.flushed: SimpleQueue[str] = SimpleQueue()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler())
         self.port = self._server.server_port
         Thread(target=self._server.serve_forever, daemon=True).start()
@@ -109,6 +111,12 @@ class Server:
                 self.send_header("Content-Length", "0")
                 if server.closes:
                     self.send_header("Connection", "close")
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                server.flushed.put(self.path)
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -140,3 +148,11 @@ def test_store_that_refuses_is_told_of() -> None:
             Store(f"http://127.0.0.1:{server.port}").send(["a\n"])
     with pytest.raises(StoreError, match="NewConnectionError"):
         Store(f"http://127.0.0.1:{server.port}").send(["a\n"])
+
+
+def test_store_finds_at_once_what_alerts_wait_for() -> None:
+    with closing(Server()) as server:
+        flusher = Flusher(f"http://127.0.0.1:{server.port}")
+        flusher.start()
+        Recorder(read_rules(RULES), AwayStore(0), Log(), flusher).record([make_event(1, b"1")])  # type: ignore[arg-type]
+        assert server.flushed.get(timeout=10) == "/internal/force_flush"
