@@ -5,6 +5,7 @@ from invoke import Context, Exit
 from stack.cli import build_namespace, verb
 from stack.demo.tasks import client, demo, logger
 from stack.dev.tasks import developers
+from stack.run.alert_tasks import alerts, notify_test, test_alerts
 from stack.run.backup.tasks import backup, restore
 from stack.run.data_tasks import data, readings
 from stack.run.message_tasks import dead_letters, publish, watch
@@ -353,6 +354,7 @@ namespace = build_namespace(
         ),
         "Messages": (demo, client, logger, publish, watch, dead_letters),
         "Readings": (readings, data),
+        "Alerts": (alerts, test_alerts, notify_test),
     },
     developers,
     aliases=("bench", "docs", "lint", "test"),

@@ -8,6 +8,7 @@ StackError
 │   └── BuildError   an image could not be built; carries the last lines of the log
 ├── BrokerError      RabbitMQ cannot be reached or refused
 ├── DataError        the store of readings cannot be reached, or cannot answer
+├── AlertError       Alertmanager cannot be reached, or an alert or a channel is not as it should be
 ├── FunctionError    a function is unknown or does not come up
 ├── ConflictError    something is there already, or is not as anyone who wants to change it has seen it
 ├── DeclinedError    somebody was asked, and said no
@@ -68,6 +69,10 @@ class BrokerError(StackError):
 
 class DataError(StackError):
     """The store of readings cannot be reached, or cannot answer what was asked."""
+
+
+class AlertError(StackError):
+    """Alertmanager cannot be reached, there is no such alert or channel, or one does not do what it should."""
 
 
 class FunctionError(StackError):

@@ -13,7 +13,7 @@ from stack.contract import parse_duration
 
 # What VictoriaMetrics, as Prometheus, takes for the name of a metric, and of a label.
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 # RFC 6901.
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
 _PLACE = re.compile(r"\{([^}]*)\}")
@@ -117,7 +117,7 @@ class KeepRule(Document):
     @classmethod
     def _are_labels(cls, value: dict[str, str | FromJson]) -> dict[str, str | FromJson]:
         for name, text in value.items():
-            if not _LABEL.fullmatch(name):
+            if not LABEL.fullmatch(name):
                 raise ValueError(f"{name!r} is no label: letters, digits and _, at the beginning no digit and no __")
             if isinstance(text, str):
                 _check_template(text)

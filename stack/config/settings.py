@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from stack.config.broker import Broker, DeadLetters, Logger, Queue
 from stack.config.data import Data
 from stack.config.document import Document, parse_model
+from stack.config.notify import Notify
 from stack.config.value import Duration, check_memory
 from stack.config.yaml_loader import read_mapping
 from stack.errors import ConfigError
@@ -179,6 +180,10 @@ class Images(Document):
     """The gateway."""
     victoria_metrics: str = Field("victoriametrics/victoria-metrics:v1.112.0", alias="victoria_metrics")
     """The store of readings."""
+    vmalert: str = "victoriametrics/vmalert:v1.112.0"
+    """What calculates alerts."""
+    alertmanager: str = "prom/alertmanager:v0.28.1"
+    """What tells people of alerts."""
     nuclio: str = "1.13.0"
     """The release of Nuclio whose processor is taken where `processor` is nuclio."""
 
@@ -290,6 +295,7 @@ class Settings(Document):
     dead_letters: DeadLetters = Field(DeadLetters.model_construct(), alias="dead_letters")
     logger: Logger = Logger.model_construct()
     data: Data = Data.model_construct()
+    notify: Notify = Notify.model_construct()
     gateway: Gateway = Gateway.model_construct()
     processor: Processor = Processor.TIDEGATE
     """What runs the handlers; `nuclio` is the original, where its registry can be reached. A function's annotation

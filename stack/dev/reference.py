@@ -14,6 +14,7 @@ from invoke import Collection, Task
 from invoke.parser import Argument
 
 from stack.cli import DEVELOPERS, GROUPS, OptionalPositional
+from stack.config.alert import AlertConfig
 from stack.config.function import FunctionConfig
 from stack.config.schema import describe_document
 from stack.config.settings import Settings
@@ -167,6 +168,7 @@ _PART = re.compile(rf"{re.escape(_BEGIN)}\n.*?{re.escape(_END)}\n", re.DOTALL)
 PAGES: Mapping[str, Callable[[], str]] = {
     "tasks": lambda: build_task_page(namespace),
     "stack-yaml": lambda: build_schema_page(describe_document(Settings)),
+    "alert-yaml": lambda: build_schema_page(describe_document(AlertConfig)),
     "function-yaml": lambda: build_schema_page(describe_document(FunctionConfig)),
     "http-api": lambda: build_api_page(make_document()),
     "metrics": build_metric_page,

@@ -25,8 +25,10 @@ from stack.plan.function import FunctionPlan
 from stack.plan.hints import explain
 from stack.plan.host_access import check_host_access
 from stack.plan.image import digest
+from stack.plan.notify import SERVICE as ALERTMANAGER
 from stack.plan.render import (
     Inputs,
+    alertmanager_image,
     control_image,
     dashboard_image,
     find_base_image,
@@ -36,11 +38,14 @@ from stack.plan.render import (
     rabbitmq_image,
     render_function,
     render_images,
+    rule_test_image,
     store_image,
     supplier_image,
+    vmalert_image,
 )
 from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.stack import is_nuclio
+from stack.plan.store import SERVICE as STORE
 from stack.state.host import LIBRARIES, find_ca
 from stack.state.workspace import PROGRAM, Workspace, write_file
 
@@ -107,12 +112,33 @@ class Builder:
             gateway_image(self.inputs): ("the gateway", partial(self._make_server, folder="gateway")),
             dashboard_image(self.inputs): ("the dashboard", self._make_dashboard),
         }
+        wanted |= self._list_alert_images()
         if self.inputs.settings.data.is_kept:
-            make_store = partial(self._make_server, folder="victoria-metrics")
+            make_store = partial(self._make_server, folder=STORE)
             wanted[store_image(self.inputs)] = ("VictoriaMetrics", make_store)
         if self.inputs.has_scaler:
             wanted[control_image(self.inputs)] = ("the scaler", self._make_control)
         self._make_missing(wanted, self.engine.images(wanted) if here is None else here)
+
+    def prepare_alerts(self, *, has_tests: bool = False) -> None:
+        """Make the images of what calculates alerts and tells people, and of what tests them.
+
+        Raises:
+            BuildError: one could not be made.
+        """
+        wanted = self._list_alert_images()
+        if has_tests:
+            wanted[rule_test_image(self.inputs)] = ("vmalert-tool", partial(self._make_server, folder=STORE))
+        self._make_missing(wanted, self.engine.images(wanted))
+
+    def _list_alert_images(self) -> dict[str, Job]:
+        wanted: dict[str, Job] = {}
+        if self.inputs.alerts:
+            wanted[vmalert_image(self.inputs)] = ("vmalert", partial(self._make_server, folder=STORE))
+        if self.inputs.has_alertmanager:
+            make = partial(self._make_server, folder=ALERTMANAGER)
+            wanted[alertmanager_image(self.inputs)] = ("Alertmanager", make)
+        return wanted
 
     def prepare_functions(self, plans: Sequence[FunctionPlan]) -> list[str]:
         """Make the images of functions that are not there, side by side; return the names of all.

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import chain
 from pathlib import Path
 
 from stack import console
+from stack.config.alert import Alert, load_alerts
 from stack.config.document import attempt_all, find_ignored
 from stack.config.scaling import find_unheeded
 from stack.config.settings import FILE, Settings, load_settings
@@ -176,7 +177,8 @@ class Stack:
     @cached_property
     def own_services(self) -> tuple[Service, ...]:
         """Return the services of functions that are a part of the stack itself: those that keep readings, and lines."""
-        wanted = {plan_recorder: self.settings.data.is_kept, plan_logger: self.settings.logger.service}
+        recorder: Callable[[Settings, str], FunctionPlan] = partial(plan_recorder, has_alerts=bool(self.alerts))
+        wanted = {recorder: self.settings.data.is_kept, plan_logger: self.settings.logger.service}
         return tuple(self._plan_own(plan) for plan, is_wanted in wanted.items() if is_wanted)
 
     def _plan_own(self, make_plan: Callable[[Settings, str], FunctionPlan]) -> Service:
@@ -192,8 +194,23 @@ class Stack:
         login = self.access.generation if self.access else ""
         gateway_login = load_gateway_login(self.workspace)
         return Inputs(
-            self.settings, self.base_images, self.accounts, home=home, login=login, gateway_login=gateway_login
+            self.settings,
+            self.base_images,
+            self.accounts,
+            home=home,
+            login=login,
+            gateway_login=gateway_login,
+            alerts=self.alerts,
         )
+
+    @cached_property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Return the alerts of the workspace.
+
+        Raises:
+            ConfigError: one or more are wrong.
+        """
+        return load_alerts(self.workspace.root, is_lenient=self.is_lenient)
 
     def check_login(self, plans: Iterable[FunctionPlan] = ()) -> None:
         """Refuse a gateway that asks for a login that no one can have; warn of ports that it does not guard.

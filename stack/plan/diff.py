@@ -8,13 +8,17 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from enum import StrEnum
 
+from stack.plan.alert import SERVICE as VMALERT
 from stack.plan.broker import SERVICE
 from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.notify import SERVICE as ALERTMANAGER
+from stack.plan.notify import notify_digest
 from stack.plan.render import (
     DASHBOARD,
     SCALER,
     Files,
     Inputs,
+    alertmanager_image,
     control_image,
     dashboard_image,
     files_digest,
@@ -22,6 +26,7 @@ from stack.plan.render import (
     rabbitmq_image,
     render_broker,
     store_image,
+    vmalert_image,
 )
 from stack.plan.stack import FILES_LABEL, Service, is_nuclio
 from stack.plan.store import SERVICE as STORE
@@ -94,9 +99,14 @@ def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted,
     scaler = Wanted(SCALER, "", control_image(inputs), inputs.home.code)
     dashboard = replace(scaler, service=DASHBOARD, secrets=inputs.login)
     store = Wanted(STORE, "", store_image(inputs) if inputs.settings.data.is_kept else "")
+    vmalert = Wanted(VMALERT, "", vmalert_image(inputs) if inputs.alerts else "")
+    alertmanager = Wanted(ALERTMANAGER, "")
+    if inputs.has_alertmanager:
+        alertmanager = replace(alertmanager, image=alertmanager_image(inputs), files=notify_digest(inputs.settings))
     if is_nuclio(inputs.settings):
         dashboard = Wanted(DASHBOARD, "", dashboard_image(inputs))
-    known = {one.service: one for one in (broker, gateway, store, scaler, dashboard, *map(_want, inputs.services))}
+    own = (broker, gateway, store, vmalert, alertmanager, scaler, dashboard)
+    known = {one.service: one for one in (*own, *map(_want, inputs.services))}
     found = [replace(known.get(name, Wanted(name, "")), definition=text) for name, text in definitions.items()]
     return tuple(one for one in found if one.replicas)
 

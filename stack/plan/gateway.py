@@ -350,9 +350,10 @@ def _explain_absence(service: Service, name: str) -> str:
     return f"{name} does not run. `invoke logs {name}` tells why; `invoke up` starts what is stopped."
 
 
-# Compose's own network, for functions, and the one of the dashboard and the scaler, which functions cannot reach.
+# Compose's own network, for functions, and the one of the dashboard, the scaler and alerts, which functions cannot
+# reach.
 FUNCTIONS, CONTROL = "default", "control"
-_CONTROLLING = ("dashboard", "scaler")
+_CONTROLLING = ("dashboard", "scaler", "vmalert", "alertmanager")
 
 
 def network_name(project: str, network: str) -> str:

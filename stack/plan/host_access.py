@@ -16,7 +16,7 @@ from stack.config.source import FOLDER, Function
 from stack.errors import AccessError
 from stack.plan.code_entry import Kind, find_origin
 from stack.plan.dockerfile import find_second_instruction, split_commands
-from stack.plan.image import CONTROL, DEBIAN, GATEWAY, PROCESSOR, RABBITMQ, STORE, split_reference
+from stack.plan.image import ALERTMANAGER, CONTROL, DEBIAN, GATEWAY, PROCESSOR, RABBITMQ, STORE, split_reference
 
 _ROOT = "allow: {root: true}"
 _BUILDS = "allow: {host_network_builds: true}"
@@ -24,7 +24,7 @@ _BUILDS = "allow: {host_network_builds: true}"
 _REMOTE = re.compile(r"(?i)(?:^|[\s\"'\[,])(?:https?://|git@|git://|ssh://)")
 # Directives that say as whom what follows runs.
 _USER = "USER"
-_OWN_IMAGES = (PROCESSOR, RABBITMQ, GATEWAY, CONTROL, STORE, DEBIAN)
+_OWN_IMAGES = (PROCESSOR, RABBITMQ, GATEWAY, CONTROL, STORE, ALERTMANAGER, DEBIAN)
 _FUNCTION_IMAGE = "nuclio/processor-"
 
 

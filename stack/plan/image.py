@@ -13,6 +13,7 @@ RABBITMQ = "tidegate/rabbitmq"
 GATEWAY = "tidegate/gateway"
 CONTROL = "tidegate/control"
 STORE = "tidegate/victoria-metrics"
+ALERTMANAGER = "tidegate/alertmanager"
 DEBIAN = "tidegate/debian"
 
 # Ubuntu 22.04's python3 is 3.10; its archive has 3.11 beside it.
@@ -139,6 +140,16 @@ def haproxy_base(settings: Settings, base_images: BaseImages) -> str:
 def store_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that the store of readings is, or is built on."""
     return _base(settings.images.victoria_metrics, settings, base_images)
+
+
+def vmalert_base(settings: Settings, base_images: BaseImages) -> str:
+    """Name the image that vmalert is, or is built on."""
+    return _base(settings.images.vmalert, settings, base_images)
+
+
+def alertmanager_base(settings: Settings, base_images: BaseImages) -> str:
+    """Name the image that Alertmanager is, or is built on."""
+    return _base(settings.images.alertmanager, settings, base_images)
 
 
 def _base(name: str, settings: Settings, base_images: BaseImages) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from stack.config.alert import Alert
 from stack.config.settings import Settings
 from stack.contract import FEEDBACK_FOLDER, TIMEOUT_VARIABLE, parse_duration
-from stack.plan import image
+from stack.plan import alert, image, notify
 from stack.plan.account import Accounts, describe_accounts, describe_base_image
 from stack.plan.base_image import BaseImage, Kind, lay_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
@@ -108,6 +109,12 @@ class Inputs:
     login: str = ""
     """What changes with the dashboard's password."""
     gateway_login: GatewayLogin = field(default_factory=GatewayLogin)
+    alerts: tuple[Alert, ...] = ()
+
+    @property
+    def has_alertmanager(self) -> bool:
+        """Return whether there is what tells people."""
+        return bool(self.alerts or self.settings.notify.channels)
 
     @property
     def has_scaler(self) -> bool:
@@ -125,6 +132,8 @@ def render(inputs: Inputs) -> Files:
         files |= render_function(service.plan, inputs)
     if inputs.settings.data.is_kept:
         files |= render_scrape(inputs.settings.data, inputs.services)
+    files |= alert.render_rules(inputs.alerts, inputs.settings)
+    files |= notify.render_notify(inputs.settings) if inputs.has_alertmanager else {}
     files[COMPOSE] = render_compose(inputs)
     return files
 
@@ -175,6 +184,13 @@ def render_compose(inputs: Inputs) -> bytes:
         "has_store": settings.data.is_kept,
         "store_image": store_image(inputs) if settings.data.is_kept else "",
         "store_arguments": store_arguments(settings.data),
+        "has_vmalert": bool(inputs.alerts),
+        "vmalert_image": vmalert_image(inputs) if inputs.alerts else "",
+        "has_alertmanager": inputs.has_alertmanager,
+        "alertmanager_image": alertmanager_image(inputs) if inputs.has_alertmanager else "",
+        "notify_digest": notify.notify_digest(settings) if inputs.has_alertmanager else "",
+        "alert": alert,
+        "notify": notify,
         "is_registry": inputs.base_images.is_registry,
         "is_nuclio": is_nuclio(settings),
         "home": inputs.home,
@@ -214,7 +230,7 @@ def render_broker(inputs: Inputs) -> Files:
 
 def render_images(inputs: Inputs) -> Files:
     """Render the recipes of the images that all functions, and the broker, stand on."""
-    return dict(_render_images(inputs.settings, inputs.base_images))
+    return dict(_render_images(inputs.settings, inputs.base_images, has_alertmanager=inputs.has_alertmanager))
 
 
 def render_function(plan: FunctionPlan, inputs: Inputs) -> Files:
@@ -278,6 +294,27 @@ def store_image(inputs: Inputs) -> str:
     return f"{image.STORE}:{image.digest([render_images(inputs)['images/victoria-metrics/Dockerfile']])}"
 
 
+def vmalert_image(inputs: Inputs) -> str:
+    """Name the image of vmalert: the registry's, or that of the store, whose package has it."""
+    base_images = inputs.base_images
+    return image.vmalert_base(inputs.settings, base_images) if base_images.is_registry else store_image(inputs)
+
+
+def rule_test_image(inputs: Inputs) -> str:
+    """Name the image of vmalert-tool: the registry's beside that of vmalert, or the store's, whose package has it."""
+    image_name = vmalert_image(inputs)
+    name, tag = image.split_reference(image_name)
+    return f"{name}-tool:{tag}" if inputs.base_images.is_registry else image_name
+
+
+def alertmanager_image(inputs: Inputs) -> str:
+    """Name the image of Alertmanager: the registry's, or a hash of its recipe."""
+    if inputs.base_images.is_registry:
+        return image.alertmanager_base(inputs.settings, inputs.base_images)
+    recipe = render_images(inputs)[f"images/{notify.SERVICE}/Dockerfile"]
+    return f"{image.ALERTMANAGER}:{image.digest([recipe])}"
+
+
 def control_image(inputs: Inputs) -> str:
     """Name the image in which Tidegate's own programs run: a hash of its recipe and of their libraries."""
     recipe = render_images(inputs)["images/control/Dockerfile"]
@@ -301,6 +338,8 @@ def stack_images(inputs: Inputs) -> tuple[str, ...]:
     own = [rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), dashboard_image(inputs)]
     own += [control_image(inputs)] if inputs.has_scaler else []
     own += [store_image(inputs)] if inputs.settings.data.is_kept else []
+    own += [vmalert_image(inputs)] if inputs.alerts else []
+    own += [alertmanager_image(inputs)] if inputs.has_alertmanager else []
     return tuple(own)
 
 
@@ -322,7 +361,7 @@ def files_digest(files: Files) -> str:
 
 
 @cache
-def _render_images(settings: Settings, base_images: BaseImages) -> Files:
+def _render_images(settings: Settings, base_images: BaseImages, *, has_alertmanager: bool) -> Files:
     context = {
         "base": image.python_base(settings, base_images),
         "is_registry": base_images.is_registry,
@@ -335,7 +374,8 @@ def _render_images(settings: Settings, base_images: BaseImages) -> Files:
     }
     names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile", *_list_layers())
     files = {path: fill(path, context) for path in (f"images/{name}" for name in names)}
-    servers = () if base_images.is_registry else (*_SERVERS, *((STORE,) if settings.data.is_kept else ()))
+    wanted = {STORE: settings.data.is_kept, notify.SERVICE: has_alertmanager}
+    servers = () if base_images.is_registry else (*_SERVERS, *(name for name, is_there in wanted.items() if is_there))
     files |= {path: fill(path, context) for path in (f"images/{name}/Dockerfile" for name in servers)}
     return files
 

@@ -20,8 +20,8 @@ SCRAPE_FOLDER, SCRAPE_MOUNTED, SCRAPE = "/etc/tidegate/scrape", "victoria-metric
 OWN_JOBS = "tidegate-"
 URL_SECRET = SecretRef(*STORE_URL.split("."))
 # Who writes and reads; only Tidegate's own programs have what deletes.
-_USERNAME = "tidegate"
-_PASSWORD, _DELETE_KEY = "password", "delete-key"
+USERNAME = "tidegate"
+PASSWORD, _DELETE_KEY = "password", "delete-key"
 _LABEL = b"store"
 # Hours, which VictoriaMetrics takes no less than one of, and the seconds of one.
 _HOUR = 3600
@@ -42,7 +42,7 @@ def check_store(settings: Settings, base_images: BaseImages) -> None:
 
 def derive_password(key: SecretContent) -> str:
     """Return the password of the store's one account."""
-    return derive(key, _LABEL, _PASSWORD).hex()
+    return derive(key, _LABEL, PASSWORD).hex()
 
 
 def derive_delete_key(key: SecretContent) -> str:
@@ -52,12 +52,12 @@ def derive_delete_key(key: SecretContent) -> str:
 
 def login_files(key: SecretContent) -> Mapping[str, bytes]:
     """Return the files of FOLDER, by name."""
-    return {_PASSWORD: derive_password(key).encode(), _DELETE_KEY: derive_delete_key(key).encode()}
+    return {PASSWORD: derive_password(key).encode(), _DELETE_KEY: derive_delete_key(key).encode()}
 
 
 def store_url(key: SecretContent, host: str = SERVICE, port: int = PORT) -> str:
     """Return the store's URL with its account."""
-    return f"http://{_USERNAME}:{derive_password(key)}@{host}:{port}"
+    return f"http://{USERNAME}:{derive_password(key)}@{host}:{port}"
 
 
 def store_arguments(data: Data) -> list[str]:
@@ -72,8 +72,8 @@ def store_arguments(data: Data) -> list[str]:
         # What was stored a moment ago is part of each answer.
         "search.latencyOffset": "0s",
         "httpListenAddr": f":{PORT}",
-        "httpAuth.username": _USERNAME,
-        "httpAuth.password": f"file://{FOLDER}/{_PASSWORD}",
+        "httpAuth.username": USERNAME,
+        "httpAuth.password": f"file://{FOLDER}/{PASSWORD}",
         "deleteAuthKey": f"file://{FOLDER}/{_DELETE_KEY}",
         "loggerLevel": "WARN",
         "promscrape.config": f"{SCRAPE_FOLDER}/{SCRAPE}",

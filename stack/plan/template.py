@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -33,6 +34,18 @@ def _environment() -> Environment:
     environment.filters["quote"] = lambda value: write_flow(value).replace("$", "$$")
     environment.filters["string"] = lambda value: _quote(value).replace("$", "\\$")
     return environment
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a value again where it comes again: an anchor is for programs."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def write_yaml(document: object) -> bytes:
+    """Write a document as YAML, for a program that a person looks over the shoulder."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110).encode()
 
 
 def write_flow(value: object, *, indent: int | None = None) -> str:

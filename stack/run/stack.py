@@ -8,10 +8,11 @@ from stack.docker.gateway import settle_gateway
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
 from stack.docker.volume import list_volumes, remove_volume
 from stack.errors import EngineError, FunctionError
+from stack.plan.notify import list_secrets
 from stack.plan.render import ACCOUNTS, Files, Inputs, render, used_secrets
 from stack.plan.stack import check_exposure
 from stack.rabbitmq.account import settle_accounts
-from stack.state.access import write_gateway_login, write_store_login
+from stack.state.access import write_gateway_login, write_notify_secrets, write_store_login
 from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
 from stack.state.vault import mount_secrets, unmount_secrets
@@ -37,6 +38,8 @@ def write_stack(
     write_gateway_login(stack.workspace, inputs.gateway_login)
     if inputs.settings.data.is_kept:
         write_store_login(stack.workspace, inputs.accounts.key)
+    if inputs.has_alertmanager:
+        write_notify_secrets(stack.workspace, list_secrets(inputs.settings.notify, stack.vault))
     changed = write_tree(stack.workspace, files, theirs)
     settle_accounts(stack, before, files[ACCOUNTS])
     settle_gateway(stack.engine, stack.settings, files)

@@ -17,6 +17,7 @@ from stack.plan.broker import SERVICE
 from stack.plan.diff import Action, Change, Running, find_changes, find_edits, find_wanted
 from stack.plan.function import plan_function
 from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.notify import check_notify
 from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, check_exposure, find_definitions
@@ -24,6 +25,7 @@ from stack.plan.store import SERVICE as STORE
 from stack.plan.store import check_store
 from stack.rabbitmq.data import check_data, load_data, note_running_data
 from stack.rabbitmq.repair import mend_stack_broker
+from stack.run.alert_check import check_rules
 from stack.run.image import keep_revisions, prune_attempts
 from stack.run.interruption import interruptible
 from stack.run.stack import write_stack
@@ -144,6 +146,7 @@ def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     stack.check_login()
     check_store(stack.settings, stack.base_images)
+    check_notify(stack.settings, stack.vault)
     check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
     files = render(stack.inputs)
     edits = find_edits(files, read_tree(stack.workspace))
@@ -207,6 +210,7 @@ def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     warn_refused(stack)
     is_new = not stack.workspace.compose.exists()
     found = survey(stack, is_upgrade=is_upgrade)
+    check_rules(stack, found.files)
     write_stack(stack, stack.inputs, files=found.files)
     if found.edits and not is_new:
         console.note(f"Written again under .stack: {_name_some([one.subject for one in found.edits])}.")

@@ -15,10 +15,11 @@ from stack.config.environment import SecretContent
 from stack.errors import HostError
 from stack.plan.account import derive
 from stack.plan.gateway import MOUNTED, GatewayLogin
+from stack.plan.notify import SECRETS_MOUNTED
 from stack.plan.store import MOUNTED as STORE_MOUNTED
 from stack.plan.store import login_files
 from stack.state.vault import load_stack_key
-from stack.state.workspace import Workspace, advise, make_folder, parse_json, write_file
+from stack.state.workspace import Workspace, advise, make_folder, parse_json, remove_file, write_file
 
 USER = "admin"
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
@@ -225,6 +226,14 @@ def write_gateway_login(workspace: Workspace, login: GatewayLogin) -> None:
 def write_store_login(workspace: Workspace, key: SecretContent) -> None:
     """Write what the store's container is to know of its logins."""
     _write_mounted(workspace, STORE_MOUNTED, login_files(key))
+
+
+def write_notify_secrets(workspace: Workspace, files: Mapping[str, bytes]) -> None:
+    """Write the passwords that Alertmanager's container reads each time it tells people; others are removed."""
+    _write_mounted(workspace, SECRETS_MOUNTED, files)
+    for path in (workspace.rendered / SECRETS_MOUNTED).iterdir():
+        if path.name not in files:
+            remove_file(path)
 
 
 def _write_mounted(workspace: Workspace, path: str, files: Mapping[str, bytes]) -> None:

@@ -21,9 +21,10 @@ _TIMEOUT = 60.0
 _NAME = "__name__"
 _OK, _BAD_QUERY = (200, 204), (400, 422)
 _PIECE = 64 * 1024
-# The name of a metric, or a selector of series; and the selector of all readings, without the stack's own figures.
+# The name of a metric, or a selector of series.
 _SELECTOR = re.compile(r'[a-zA-Z_:][\w:]*|([a-zA-Z_:][\w:]*)?\{("(\\.|[^"\\])*"|[^"{}()])*\}')
-ANY = f'{{{_NAME}!="",job!~"{OWN_JOBS}.+"}}'
+# All readings, without the stack's own figures, and what rules of alerts write.
+ANY = f'{{{_NAME}!~"ALERTS.*|tidegate:.*",job!~"{OWN_JOBS}.+"}}'
 OWN = f'{{job=~"{OWN_JOBS}.+"}}'
 # What VictoriaMetrics puts before an error: who asked, and for what.
 _PREFIX = re.compile(r'^remoteAddr: "[^"]*"; requestURI: \S*; ')
@@ -65,7 +66,7 @@ class Store:
         self._pool, self._headers = open_local_pool(), headers
 
     def list_metrics(self) -> list[str]:
-        """Return the names of all metrics, without the stack's own."""
+        """Return the names of all metrics, without the stack's own and those of alerts."""
         return [str(name) for name in self._ask("/api/v1/label/__name__/values", {"match[]": ANY})["data"]]
 
     def query(self, text: str, *, at: float | None = None) -> list[Series]:

@@ -9,6 +9,7 @@ import subprocess
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from typing import Any
 import pytest
 import yaml
 
+from stack.config.alert import Alert, AlertConfig
 from stack.config.broker import Logger
 from stack.config.data import Data, KeepRule
 from stack.config.document import parse_model
 from stack.config.environment import Secret
 from stack.config.function import FunctionConfig
+from stack.config.notify import Notify
 from stack.config.requirements import Requirements
 from stack.config.settings import GPU, Allow, Dashboard, Images, ImageSource, Implementation, Ports, Processor, Settings
 from stack.config.source import Function, SourceFile
@@ -165,6 +168,49 @@ FILES = {
 }
 REQUIREMENTS = {"scripted": (Requirements("package.json", ("package-lock.json",)),)}
 
+KEPT = Data(keep=(KeepRule(topic="plant/+/temperature", labels={"sensor": "{2}"}), KeepRule(topic="#")))
+ALERTS: dict[str, dict[str, Any]] = {
+    "hot": {
+        "when": 'temperature{sensor=~".+"} mean 5m > 30',
+        "for": "2m",
+        "clear": "< 29.5",
+        "severity": "critical",
+        "text": "{sensor} is at {value} °C",
+        "labels": {"team": "plant"},
+    },
+    "quiet": {"silent": "plant/+/temperature", "after": "15m"},
+    "steep": {"expr": "deriv(temperature[10m]) * 60 > 1", "severity": "info"},
+}
+NOTIFY = parse_model(
+    Notify,
+    {
+        "channels": {
+            "mail": {
+                "mail": {
+                    "to": ["me@example.com"],
+                    "from": "plant@example.com",
+                    "server": "smtp.example.com:587",
+                    "user": "me",
+                    "secret": "notify.mail",
+                }
+            },
+            "phone": {"telegram": {"chat": -100, "secret": "notify.bot"}},
+            "home": {"webhook": {"url": "http://host.docker.internal:9000/hook"}, "resolved": False},
+            "team": {"slack": {"secret": "notify.slack", "channel": "#plant"}},
+            "other": {"alertmanager": {"pushover_configs": [{"user_key": "a", "token": "b"}]}},
+        },
+        "to": ["mail"],
+        "routes": [
+            {"severity": ["critical"], "to": ["mail", "phone"], "repeat": "1h"},
+            {"labels": {"team": "plant"}, "alerts": ["quiet"], "to": ["team"], "mute": ["nights"]},
+            {"severity": ["info"]},
+        ],
+        "mute": {"nights": {"times": ["22:00-07:00"], "days": ["monday-friday", "sunday"], "zone": "Europe/Berlin"}},
+        "escalate": {"after": "30m", "to": ["phone"]},
+    },
+    "notify",
+)
+
 DEFAULTS = Settings()
 ALLOW = Allow(host_paths=("/srv/data $1",), devices=("/dev/ttyUSB0", GPU))
 
@@ -178,6 +224,7 @@ class Case:
     credentials: Credentials = GUEST_CREDENTIALS
     deployed: Sequence[str] = ()
     undeployed: Sequence[str] = ()
+    alerts: Sequence[str] = ()
 
 
 CASES = {
@@ -195,6 +242,12 @@ CASES = {
     "readings-registry": Case(
         settings=Settings(images=Images(source=ImageSource.REGISTRY), data=Data(keep=(KeepRule(topic="#"),))),
         base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
+    ),
+    "alerts": Case(settings=Settings(data=KEPT, notify=NOTIFY), alerts=("hot", "quiet", "steep")),
+    "alerts-registry": Case(
+        settings=Settings(images=Images(source=ImageSource.REGISTRY, mirror="mirror.example:5000/"), data=KEPT),
+        base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
+        alerts=("steep",),
     ),
     "nuclio-dashboard": Case(
         settings=Settings(
@@ -237,7 +290,8 @@ def make_inputs(case: Case) -> Inputs:
     home = HostContext("/srv/tidegate", "/srv/plant", "0", code="1", names=("plant",))
     if case.base_images.has_ca:
         home = replace(home, ca="/etc/ssl/plant.pem", environment=(("HTTPS_PROXY", "http://proxy.example:3128"),))
-    bare = Inputs(case.settings, case.base_images, Accounts(KEY, case.credentials), home=home)
+    alerts = tuple(Alert(name, parse_model(AlertConfig, ALERTS[name], name)) for name in case.alerts)
+    bare = Inputs(case.settings, case.base_images, Accounts(KEY, case.credentials), home=home, alerts=alerts)
     services = []
     for name in sorted([*case.deployed, *case.undeployed]):
         document = {"metadata": {"annotations": ANNOTATIONS.get(name, {})}, "spec": FUNCTIONS[name]}
@@ -255,7 +309,7 @@ def make_inputs(case: Case) -> Inputs:
             )
         )
     if case.settings.data.is_kept:
-        services.append(_plan_own(case, bare, plan_recorder))
+        services.append(_plan_own(case, bare, partial(plan_recorder, has_alerts=bool(case.alerts))))
     if case.settings.logger.service:
         services.append(_plan_own(case, bare, plan_logger))
     return replace(bare, services=tuple(services))
@@ -345,6 +399,8 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     own = {"scaler"} if "scaled" in case.deployed else set()
     own |= {"victoria-metrics", f"function-{RECORDER}"} if case.settings.data.is_kept else set()
     own |= {f"function-{LOGGER}"} if case.settings.logger.service else set()
+    own |= {"vmalert"} if case.alerts else set()
+    own |= {"alertmanager"} if case.alerts or case.settings.notify.channels else set()
     assert set(document["services"]) == {"rabbitmq-mqtt", "gateway", "dashboard"} | functions | own
     if "everything" in case.deployed:
         service = document["services"]["function-everything"]

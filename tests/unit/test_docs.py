@@ -11,6 +11,7 @@ from invoke import Collection, Config, ParseError
 from invoke.parser import Parser
 
 import tasks
+from stack.config.alert import AlertConfig
 from stack.config.document import find_ignored, parse_model
 from stack.config.inline import find_block
 from stack.config.settings import Settings
@@ -26,6 +27,7 @@ PAGES = [
 PROGRAMS = ("invoke", "./bootstrap", ".venv/bin/invoke")
 ENDS = re.compile(r"[|&;<>()]+")
 FUNCTION = re.compile(r"# functions/([a-z]+)/function\.yaml\n")
+ALERT = re.compile(r"# (alerts/[a-z-]+\.yaml)\n")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
@@ -83,6 +85,8 @@ def test_files_in_yaml_are_valid(page: Path, tmp_path: Path) -> None:
     for number, block in enumerate(find_blocks(page.read_text(), "yaml")):
         if found := FUNCTION.match(block):
             check_function(tmp_path / str(number) / "functions" / found[1], block)
+        elif found := ALERT.match(block):
+            parse_model(AlertConfig, parse_mapping(block, found[1]), found[1])
         elif block.startswith("# stack.yaml\n"):
             parse_model(Settings, parse_mapping(block, "stack.yaml"), "stack.yaml")
         else:

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stack import console
+from stack.config.alert import FOLDER as ALERTS
 from stack.config.container import CLAIM_PREFIX
 from stack.config.settings import FILE, Settings, load_settings
+from stack.config.source import FOLDER as FUNCTIONS
 from stack.docker.client import load_images
 from stack.docker.driver import Driver
 from stack.docker.engine import Engine
@@ -196,7 +198,7 @@ def move(fresh: Path, workspace: Workspace) -> None:
             place = target / path.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
-    for folder in (workspace.root / "functions", workspace.state):
+    for folder in (workspace.root / FUNCTIONS, workspace.root / ALERTS, workspace.state):
         if folder.is_dir():
             sync_tree(folder)
 

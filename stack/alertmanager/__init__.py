@@ -1,0 +1,1 @@
+"""Alertmanager from outside: its HTTP API."""

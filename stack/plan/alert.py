@@ -1,0 +1,249 @@
+"""Alerts as rules of vmalert: one group for each, which is calculated as often as it has to be."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from stack.config.alert import FUNCTIONS, PLACE, PRESENT, Alert, AlertConfig, is_selector
+from stack.config.data import Data, KeepRule
+from stack.config.notify import Escalation, Notify
+from stack.config.settings import Settings
+from stack.contract import parse_duration
+from stack.errors import ConfigError
+from stack.plan.recorder import TOPIC_LABEL
+from stack.plan.store import FOLDER as STORE_FOLDER
+from stack.plan.store import PASSWORD, USERNAME
+from stack.plan.store import PORT as STORE_PORT
+from stack.plan.store import SERVICE as STORE
+from stack.plan.template import write_yaml
+
+SERVICE = "vmalert"
+PORT = 8880
+MEMORY = 256 * 1024**2
+# Below .stack/, and where the container sees it.
+RULES, MOUNTED, FOLDER = "vmalert/rules.yaml", "vmalert", "/etc/tidegate/vmalert"
+# What vmalert reads of the environment: older releases, which have no such flag, pass over it.
+ENVIRONMENT = {"rule_evalDelay": "0s"}
+# A label of the rule that fires when no one has acknowledged an alert.
+ESCALATION = "escalation"
+LAST_SEEN = "tidegate:last_seen"
+# Labels that vmalert or a rule adds to those of the series.
+_ADDED = ("alertname", "alertgroup", "alertstate", "severity")
+# An alert that is told to Alertmanager is over for it after four times as long without a word.
+_RESEND = "30s"
+# How long an alert with `clear` goes on at least: until the store knows that it fires.
+_BRIDGE = "10s"
+# A while is looked at so often, but not more often than each second, and not less than each minute.
+_LOOKS, _MOST_SECONDS = 600, 60.0
+# How often it is written down when a series was seen last, how far back is looked for it, and how long that is valid.
+_SEEN_EVERY, _SEEN_WINDOW, _SEEN_VALID = 60, 600, 3600
+
+
+def vmalert_arguments(alertmanager: str) -> list[str]:
+    """Return what vmalert is started with."""
+    url = f"http://{STORE}:{STORE_PORT}"
+    flags = {"rule": f"{FOLDER}/*.yaml", "notifier.url": alertmanager}
+    for name in ("datasource", "remoteRead", "remoteWrite"):
+        flags |= {
+            f"{name}.url": url,
+            f"{name}.basicAuth.username": USERNAME,
+            f"{name}.basicAuth.passwordFile": f"{STORE_FOLDER}/{PASSWORD}",
+        }
+    flags |= {
+        "rule.resendDelay": _RESEND,
+        "remoteWrite.flushInterval": "500ms",
+        # Rules that change are read while it runs, so that what fires goes on.
+        "configCheckInterval": "2s",
+        "httpListenAddr": f":{PORT}",
+        "envflag.enable": "true",
+        "loggerLevel": "WARN",
+    }
+    return [f"-{name}={value}" for name, value in flags.items()]
+
+
+def render_rules(alerts: Sequence[Alert], settings: Settings) -> dict[str, bytes]:
+    """Render vmalert's rules; nothing where there are no alerts.
+
+    Raises:
+        ConfigError: there are no readings to look at, or not those of what is to be silent.
+    """
+    if not alerts:
+        return {}
+    if not settings.data.is_kept:
+        way = 'data: {keep: [{topic: "#"}]} keeps every number of every topic'
+        raise ConfigError([f"{alerts[0].document}: there are no readings to look at; in stack.yaml, {way}."])
+    groups = [group for alert in alerts for group in describe_groups(alert, settings.data, settings.notify)]
+    return {RULES: write_yaml({"groups": groups})}
+
+
+def describe_groups(alert: Alert, data: Data, notify: Notify) -> list[dict[str, Any]]:
+    """Return the groups of an alert's rules, as vmalert's file has them.
+
+    Raises:
+        ConfigError: no rule of data.keep keeps what is to be silent.
+    """
+    config = alert.config
+    rule = {"alert": alert.name, "expr": _write_expression(alert, data)}
+    rules = [rule | _describe_rule(config, config.for_seconds)]
+    if (escalate := notify.escalate) and config.severity in escalate.severity:
+        rules.append(rule | _describe_escalation(config, escalate))
+    groups = [{"name": alert.name, "interval": f"{_find_interval(config):g}s", "rules": rules}]
+    return [_describe_seen(alert, data), *groups] if config.silent else groups
+
+
+def _describe_rule(config: AlertConfig, seconds: float) -> dict[str, Any]:
+    return {
+        **({"for": _write_seconds(seconds)} if seconds else {}),
+        **({"keep_firing_for": _BRIDGE} if config.clear else {}),
+        "labels": {"severity": str(config.severity), **config.labels},
+        "annotations": {"text": _write_text(config)},
+    }
+
+
+def _describe_escalation(config: AlertConfig, escalate: Escalation) -> dict[str, Any]:
+    found = _describe_rule(config, config.for_seconds + parse_duration(escalate.after))
+    return found | {"labels": {**found["labels"], ESCALATION: "yes"}}
+
+
+def _describe_seen(alert: Alert, data: Data) -> dict[str, Any]:
+    """Return the rule that writes down when each series was seen last, so that no one has to look far back for it."""
+    seen = f"tlast_over_time({_find_silent(alert, data)}[{_SEEN_WINDOW}s])"
+    record = {
+        "record": LAST_SEEN,
+        "expr": f"{_strip(alert, seen)} or {_recall(alert, _write_seconds(alert.config.forget_seconds))}",
+        "labels": {"alert": alert.name},
+    }
+    return {"name": f"{alert.name}-seen", "interval": f"{_SEEN_EVERY}s", "rules": [record]}
+
+
+def _write_expression(alert: Alert, data: Data) -> str:
+    config = alert.config
+    if config.expr:
+        return config.expr
+    if config.silent:
+        return _write_silence(alert, _find_silent(alert, data))
+    condition = config.condition
+    value = f"{FUNCTIONS[condition.function]}({condition.selector}[{_write_seconds(condition.window)}])"
+    fires = f"{value} {condition.operator} {condition.bound}"
+    if not (until := config.holds_until):
+        return fires
+    ignored = ", ".join([*_ADDED, *config.labels])
+    firing = f'ALERTS{{alertname="{alert.name}", alertstate="firing", {ESCALATION}=""}}'
+    return f"({fires}) or ({value} {until[0]} {until[1]} and ignoring({ignored}) {firing})"
+
+
+def _write_silence(alert: Alert, selector: str) -> str:
+    config = alert.config
+    window = _write_seconds(config.after_seconds + 2 * _SEEN_EVERY)
+    seen = _strip(alert, f"tlast_over_time({selector}[{window}])")
+    since = f"time() - ({seen} or {_recall(alert, f'{_SEEN_VALID}s')})"
+    return f"({since} > {config.after_seconds:.0f}) < {config.forget_seconds:.0f}"
+
+
+def _recall(alert: Alert, window: str) -> str:
+    """Write the query of when each series was seen last, as it was written down."""
+    return f'label_del(last_over_time({LAST_SEEN}{{alert="{alert.name}"}}[{window}]), "__name__", "alert")'
+
+
+def _strip(alert: Alert, query: str) -> str:
+    """Write a query without what tells the numbers of one message apart, since they fall silent together."""
+    return query if is_selector(alert.config.silent) else f"max({query}) without (field)"
+
+
+def _find_silent(alert: Alert, data: Data) -> str:
+    """Return the selector of the series that are to come.
+
+    Raises:
+        ConfigError: no rule of data.keep keeps them.
+    """
+    topic = alert.config.silent
+    if is_selector(topic):
+        return topic
+    rules = [rule for rule in data.keep if rule.topic and covers(rule.topic, topic)]
+    if not rules:
+        problem = f"no rule of data.keep in stack.yaml keeps {topic}, so that no one can tell that it is silent"
+        raise ConfigError([f"{alert.document}: silent: {problem}"])
+    if selector := next(filter(None, (_write_selector(rule, topic) for rule in rules)), ""):
+        return selector
+    way = f"name the series, such as silent: '{rules[0].name}{{sensor=\"oven\"}}'"
+    raise ConfigError([f"{alert.document}: silent: the labels of data.keep do not tell {topic} from others; {way}"])
+
+
+def covers(pattern: str, topic: str) -> bool:
+    """Return whether a topic filter takes all that another one takes."""
+    wide, narrow = pattern.split("/"), topic.split("/")
+    for number, level in enumerate(wide):
+        if level == "#":
+            return True
+        if number >= len(narrow) or narrow[number] == "#" or level not in ("+", narrow[number]):
+            return False
+    return len(wide) == len(narrow)
+
+
+def _write_selector(rule: KeepRule, topic: str) -> str:
+    """Return the selector of what a rule keeps of a topic; nothing where its labels do not tell it apart."""
+    metric = next(iter(rule.values), rule.name)
+    if rule.topic == topic:
+        return metric
+    texts = {label: text for label, text in rule.labels.items() if isinstance(text, str)}
+    whole = TOPIC_LABEL if not rule.labels else next((label for label, text in texts.items() if text == "{0}"), "")
+    if whole:
+        return f"{metric}{{{whole}=~{json.dumps(_write_pattern(topic))}}}"
+    return _write_level_selector(metric, rule.topic, topic, texts)
+
+
+def _write_level_selector(metric: str, pattern: str, topic: str, texts: dict[str, str]) -> str:
+    """Return the selector by labels that are levels of the topic."""
+    matchers = []
+    for number, (level, wanted) in enumerate(zip(pattern.split("/"), topic.split("/"), strict=False), start=1):
+        if level == "#" or (level == "+" and wanted != "+"):
+            label = next((name for name, text in texts.items() if text == f"{{{number}}}"), "")
+            if not label or level == "#":
+                return ""
+            matchers.append(f"{label}={json.dumps(wanted)}")
+    return f"{metric}{{{', '.join(matchers)}}}"
+
+
+def _write_pattern(topic: str) -> str:
+    levels = [{"+": "[^/]+", "#": ".*"}.get(level, _escape(level)) for level in topic.split("/")]
+    return "/".join(levels)
+
+
+def _escape(text: str) -> str:
+    """Escape a text for a regular expression of Go."""
+    return "".join(f"\\{one}" if one in r"\.+*?()|[]{}^$" else one for one in text)
+
+
+def _write_text(config: AlertConfig) -> str:
+    """Return the text as a template of vmalert."""
+    text = config.text or _write_default_text(config)
+    if "{{" in text:
+        return text
+    value = "{{ $value | humanizeDuration }}" if config.silent else '{{ printf "%.6g" $value }}'
+    return PLACE.sub(lambda found: value if found[1] == "value" else f"{{{{ $labels.{found[1]} }}}}", text)
+
+
+def _write_default_text(config: AlertConfig) -> str:
+    if config.silent:
+        return f"Nothing came of {_plain(config.silent)} for {{value}}."
+    if config.expr:
+        return "The value is {value}."
+    condition = config.condition
+    return f"{_plain(condition.subject)} is {{value}}, which is {condition.operator} {condition.bound}."
+
+
+def _plain(selector: str) -> str:
+    """Return a series without its labels, which are told beside the text."""
+    name = selector.partition("{")[0]
+    return name or "a series"
+
+
+def _find_interval(config: AlertConfig) -> float:
+    if config.every:
+        return parse_duration(config.every)
+    window = config.condition.window if config.when else config.after_seconds if config.silent else PRESENT
+    return min(max(1.0, round(window / _LOOKS)), _MOST_SECONDS)
+
+
+def _write_seconds(seconds: float) -> str:
+    return f"{max(1, round(seconds))}s"

@@ -1,0 +1,159 @@
+"""Alerts as vmalert's rules; tests/render has whole files."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from stack.config.alert import Alert, AlertConfig
+from stack.config.data import Data, KeepRule
+from stack.config.document import parse_model
+from stack.config.notify import Notify
+from stack.config.settings import Settings
+from stack.errors import ConfigError
+from stack.plan.alert import covers, describe_groups, render_rules
+from stack.plan.alert_test import render_test
+
+DATA = parse_model(
+    Data,
+    {
+        "keep": [
+            {"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}},
+            {"topic": "plant/+/+/state", "values": {"t": "/t"}, "labels": {"room": "{2}", "id": {"json": "/i"}}},
+            {"topic": "site/#"},
+        ]
+    },
+    "data",
+)
+
+
+def make(**document: Any) -> Alert:
+    return Alert("hot", parse_model(AlertConfig, document, "alerts/hot.yaml"))
+
+
+def find_rule(alert: Alert) -> dict[str, Any]:
+    return dict(describe_groups(alert, DATA, Notify())[-1]["rules"][0])
+
+
+def test_a_condition_is_a_query() -> None:
+    rule = find_rule(make(when='t{a="b"} mean 5m > 30'))
+    assert rule["expr"] == 'avg_over_time(t{a="b"}[300s]) > 30'
+    assert "for" not in rule and "keep_firing_for" not in rule
+    assert find_rule(make(when="t < 1"))["expr"] == "last_over_time(t[300s]) < 1"
+
+
+def test_what_fires_holds_until_it_is_clear() -> None:
+    rule = find_rule(make(when="t > 30", clear="< 29", labels={"team": "a"}))
+    held = rule["expr"].partition(" or ")[2]
+    assert held.startswith("(last_over_time(t[300s]) >= 29 and ignoring(")
+    assert 'ALERTS{alertname="hot", alertstate="firing"' in held and "team" in held
+    # Until the store knows that it fires.
+    assert rule["keep_firing_for"] == "10s"
+
+
+@pytest.mark.parametrize(
+    ("silent", "selector"),
+    [
+        ("plant/+/temperature", "temperature"),
+        ("plant/oven/temperature", 'temperature{sensor="oven"}'),
+        ("plant/hall/+/state", 't{room="hall"}'),
+        ("site/a.b/+", r'reading{topic=~"site/a\\.b/[^/]+"}'),
+        ("site/a/#", 'reading{topic=~"site/a/.*"}'),
+        ('temperature{sensor="a"}', 'temperature{sensor="a"}'),
+    ],
+)
+def test_silence_is_of_the_series_of_a_topic(silent: str, selector: str) -> None:
+    seen, quiet = describe_groups(make(silent=silent, after="15m"), DATA, Notify())
+    assert f"tlast_over_time({selector}[600s])" in seen["rules"][0]["expr"]
+    assert f"tlast_over_time({selector}[1020s])" in quiet["rules"][0]["expr"]
+    assert quiet["rules"][0]["expr"].endswith("> 900) < 604800")
+
+
+@pytest.mark.parametrize(
+    ("silent", "problem"),
+    [
+        ("other/topic", "no rule of data.keep in stack.yaml keeps other/topic"),
+        ("plant/hall/oven/state", "do not tell plant/hall/oven/state from others; name the series, such as silent:"),
+    ],
+)
+def test_silence_that_no_one_can_tell_is_refused(silent: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        describe_groups(make(silent=silent, after="15m"), DATA, Notify())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic", "expected"),
+    [
+        ("#", "a/b", True),
+        ("a/#", "a/+/#", True),
+        ("a/+", "a/b", True),
+        ("a/+", "a/+", True),
+        ("a/+", "a/#", False),
+        ("a/b", "a/+", False),
+        ("a/+", "a/b/c", False),
+        ("a/b/c", "a/b", False),
+    ],
+)
+def test_filters_cover_others(pattern: str, topic: str, expected: bool) -> None:
+    assert covers(pattern, topic) is expected
+
+
+@pytest.mark.parametrize(
+    ("document", "interval"),
+    [
+        ({"when": "t > 1"}, "1s"),
+        ({"when": "t mean 1h > 1"}, "6s"),
+        ({"when": "t mean 30d > 1"}, "60s"),
+        ({"silent": "site/#", "after": "15m"}, "2s"),
+        ({"expr": "t", "every": "30s"}, "30s"),
+    ],
+)
+def test_what_looks_far_back_is_calculated_less_often(document: dict[str, Any], interval: str) -> None:
+    assert describe_groups(make(**document), DATA, Notify())[-1]["interval"] == interval
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        (
+            {"when": "t > 1", "text": "{sensor}: {value}"},
+            '{{ $labels.sensor }}: {{ printf "%.6g" $value }}',
+        ),
+        ({"when": "t > 1", "text": "{{ $value }} {x}"}, "{{ $value }} {x}"),
+        ({"when": 't{a="b"} mean 5m > 1'}, 't is {{ printf "%.6g" $value }}, which is > 1.'),
+        ({"expr": "t"}, 'The value is {{ printf "%.6g" $value }}.'),
+        ({"silent": "site/#", "after": "1m"}, "Nothing came of site/# for {{ $value | humanizeDuration }}."),
+    ],
+)
+def test_texts_have_labels_and_values(document: dict[str, Any], text: str) -> None:
+    found = find_rule(make(**document))["annotations"]["text"]
+    assert found.endswith(text)
+
+
+def test_what_no_one_acknowledges_fires_again_for_others() -> None:
+    document = {"channels": {"phone": {"telegram": {"chat": 1, "secret": "a.b"}}}, "escalate": {"to": ["phone"]}}
+    notify = parse_model(Notify, document, "notify")
+    alert = make(**{"when": "t > 1", "for": "1m", "severity": "critical"})
+    first, second = describe_groups(alert, DATA, notify)[0]["rules"]
+    assert (first["for"], second["for"]) == ("60s", "1860s")
+    assert (first["alert"], second["labels"]["escalation"]) == (second["alert"], "yes")
+    assert len(describe_groups(make(when="t > 1"), DATA, notify)[0]["rules"]) == 1
+
+
+def test_alerts_need_readings() -> None:
+    assert render_rules((), Settings()) == {}
+    with pytest.raises(ConfigError, match=r"alerts/hot.yaml: there are no readings to look at; in stack.yaml, data"):
+        render_rules((make(when="t > 1"),), Settings())
+    assert render_rules((make(when="t > 1"),), Settings(data=Data(keep=(KeepRule(topic="#"),))))
+
+
+def test_tests_expect_the_labels_of_the_alert_too() -> None:
+    tests = [{"readings": {'t{a="b"}': "1 2"}, "every": "30s", "fires": {"1m": [{"a": "b"}], "5m": []}}]
+    files = render_test(make(when="t > 1", labels={"team": "x"}, tests=tests), DATA)
+    document = yaml.safe_load(files["test.yaml"])
+    (test,) = document["tests"]
+    assert (test["interval"], document["evaluation_interval"]) == ("30s", "30s")
+    first, second = test["alert_rule_test"]
+    assert first["exp_alerts"] == [{"exp_labels": {"a": "b", "team": "x", "severity": "warning"}}]
+    assert (first["eval_time"], second["exp_alerts"]) == ("60s", [])
+    assert b"annotations" not in files["rules.yaml"]

@@ -1,0 +1,82 @@
+"""Alertmanager's configuration; tests/render has a whole one."""
+
+from typing import Any
+
+import pytest
+
+from stack.config.document import parse_model
+from stack.config.notify import Notify
+from stack.config.settings import Settings
+from stack.errors import ConfigError
+from stack.plan.notify import check_notify, describe_notify, list_secrets, notify_digest
+from tests.unit.plan.samples import make_vault
+
+HOOK = {"webhook": {"url": "http://plant.example/x"}}
+
+
+def describe(**notify: Any) -> dict[str, Any]:
+    return describe_notify(parse_model(Notify, notify, "notify"))
+
+
+def find_routes(**notify: Any) -> list[dict[str, Any]]:
+    """Return the routes behind those of tests and of what no one acknowledges."""
+    routes = describe(channels={"a": HOOK, "b": HOOK}, **notify)["route"]["routes"]
+    return [one for one in routes if "channel=" not in str(one) and "escalation=" not in str(one)]
+
+
+def test_without_channels_no_one_is_told() -> None:
+    found = describe()
+    assert found["receivers"] == [{"name": "no-one"}]
+    assert found["route"]["routes"][-1] == {"receiver": "no-one"}
+
+
+def test_all_channels_of_a_route_are_told() -> None:
+    first, second = find_routes()
+    assert first == {"receiver": "a", "continue": True}
+    assert second == {"receiver": "b"}
+
+
+def test_the_first_route_that_fits_has_an_alert() -> None:
+    first, last = find_routes(to=["b"], routes=[{"severity": ["critical", "warning"], "to": ["a"], "repeat": "90s"}])
+    assert first == {"receiver": "a", "matchers": ['severity=~"critical|warning"'], "repeat_interval": "90s"}
+    assert last == {"receiver": "b"}
+
+
+def test_a_route_without_channels_tells_no_one() -> None:
+    first, *_ = find_routes(routes=[{"labels": {"a": 'x"y'}}])
+    assert first == {"receiver": "no-one", "matchers": ['a="x\\"y"']}
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        (["22:00-07:00"], [("22:00", "24:00"), ("00:00", "07:00")]),
+        (["12:00-13:30"], [("12:00", "13:30")]),
+        (["22:00-24:00"], [("22:00", "24:00")]),
+        (["22:00-00:00"], [("22:00", "24:00")]),
+    ],
+)
+def test_times_of_silence_may_have_midnight_in_them(times: list[str], expected: list[tuple[str, str]]) -> None:
+    (found,) = describe(mute={"night": {"times": times, "days": ["monday-friday"]}})["time_intervals"]
+    (interval,) = found["time_intervals"]
+    assert [(one["start_time"], one["end_time"]) for one in interval["times"]] == expected
+    assert interval["weekdays"] == ["monday:friday"]
+
+
+def test_passwords_are_files() -> None:
+    document = {"channels": {"bot": {"telegram": {"chat": 1, "secret": "api.token"}}}}
+    settings = parse_model(Settings, {"notify": document}, "stack.yaml")
+    with pytest.raises(ConfigError, match=r"notify.channels.bot: .* Set it: invoke secret set api token"):
+        check_notify(settings, make_vault())
+    vault = make_vault(api_token=b"s3cret\n")
+    check_notify(settings, vault)
+    # A line end is no part of a password.
+    assert list_secrets(settings.notify, vault) == {"api.token": b"s3cret"}
+    (receiver,) = [one for one in describe(**document)["receivers"] if one["name"] == "bot"]
+    assert receiver["telegram_configs"][0]["bot_token_file"] == "/etc/tidegate/notify/api.token"
+
+
+def test_what_is_told_is_part_of_the_digest() -> None:
+    one, other = (parse_model(Settings, {"notify": {"wait": wait}}, "stack.yaml") for wait in ("1s", "1.5s"))
+    assert notify_digest(one) != notify_digest(other)
+    assert describe_notify(other.notify)["route"]["group_wait"] == "1500ms"
