@@ -1,0 +1,224 @@
+"""Alerts on a real stack: from a reading to a mail, silence, a flood, and what becomes of them when parts die."""
+
+import json
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import yaml
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.docker.workspace import Workspace, run_docker, wait_until
+
+AFTER = 8
+ALERTS: dict[str, dict[str, Any]] = {
+    "hot": {
+        "when": 'temperature{sensor=~"oven.*"} > 30',
+        "clear": "< 29.5",
+        "severity": "critical",
+        "text": "{sensor} is at {value} °C",
+        "tests": [
+            {"readings": {'temperature{sensor="oven"}': "20x5 31x5"}, "fires": {"4m": [], "9m": [{"sensor": "oven"}]}}
+        ],
+    },
+    "quiet": {"silent": "plant/talker/temperature", "after": f"{AFTER}s"},
+    "flood": {"when": 'temperature{sensor=~"flood.*"} > 30'},
+    "late": {"when": 'temperature{sensor="late"} > 30'},
+}
+
+
+@dataclass
+class Mail:
+    """A mail that came, and when."""
+
+    text: str
+    at: float = field(default_factory=time.time)
+
+
+class MailSink(socketserver.StreamRequestHandler):
+    """Takes each mail, as an SMTP server does."""
+
+    def handle(self) -> None:
+        self._say("220 sink")
+        for raw in self.rfile:
+            word = raw.decode().strip().upper()
+            if word == "DATA":
+                self._say("354 go on")
+                lines = iter(lambda: self.rfile.readline().decode().rstrip("\r\n"), ".")
+                text = "\n".join(lines)
+                self.server.mails.append(Mail(text))  # type: ignore[attr-defined]
+            self._say("221 bye" if word == "QUIT" else "250 yes")
+            if word == "QUIT":
+                return
+
+    def _say(self, text: str) -> None:
+        self.wfile.write(f"{text}\r\n".encode())
+
+
+class HookSink(BaseHTTPRequestHandler):
+    """Takes each document that is posted."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.documents.append(json.loads(body))  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+class _MailServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+
+@dataclass
+class Sinks:
+    """What people were told."""
+
+    mails: list[Mail]
+    documents: list[dict[str, Any]]
+    mail_port: int
+    hook_port: int
+
+    def find_mails(self, subject: str) -> list[Mail]:
+        return [one for one in self.mails if f"Subject: {subject}" in one.text]
+
+    def find_documents(self, name: str, status: str = "firing") -> list[dict[str, Any]]:
+        return [
+            one for one in self.documents if one["status"] == status and one["groupLabels"].get("alertname") == name
+        ]
+
+
+@pytest.fixture
+def sinks() -> Iterator[Sinks]:
+    # Containers reach this machine by the address of their network.
+    with _MailServer(("0.0.0.0", 0), MailSink) as mail, ThreadingHTTPServer(("0.0.0.0", 0), HookSink) as hook:
+        found = Sinks([], [], mail.server_address[1], hook.server_address[1])
+        mail.mails, hook.documents = found.mails, found.documents  # type: ignore[attr-defined]
+        for server in (mail, hook):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield found
+        mail.shutdown()
+        hook.shutdown()
+
+
+@pytest.fixture
+def watched(fresh_workspace: Workspace, sinks: Sinks) -> Workspace:
+    host = "host.docker.internal"
+    server = {"server": f"{host}:{sinks.mail_port}", "tls": False}
+    mail = {"to": ["me@plant.example"], "from": "plant@plant.example", **server}
+    channels = {
+        "mail": {"mail": mail},
+        "hook": {"webhook": {"secret": "notify.hook"}},
+        "broken": {"webhook": {"url": f"http://{host}:1/"}},
+    }
+    fresh_workspace.configure(
+        data={"keep": [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]},
+        notify={"channels": channels, "to": ["mail", "hook"], "interval": "5s"},
+    )
+    folder = fresh_workspace.root / "alerts"
+    folder.mkdir()
+    for name, document in ALERTS.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(document, allow_unicode=True))
+    refused = fresh_workspace.invoke("up", check=False)
+    assert "Set it: invoke secret set notify hook" in refused.stderr
+    url = f"http://{host}:{sinks.hook_port}/"
+    fresh_workspace.invoke("secret", "set", "notify", "hook", "--value", url)
+    fresh_workspace.invoke("up", timeout=300)
+    return fresh_workspace
+
+
+def publish(workspace: Workspace, *readings: tuple[str, float]) -> float:
+    """Send readings; return when the last one was confirmed."""
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.username_pw_set("guest", "guest")
+    client.max_inflight_messages_set(1000)
+    client.connect("127.0.0.1", workspace.settings.ports.mqtt)
+    client.loop_start()
+    sent = [client.publish(f"plant/{sensor}/temperature", str(value), 1) for sensor, value in readings]
+    for one in sent:
+        one.wait_for_publish(10)
+    client.disconnect()
+    client.loop_stop()
+    return time.time()
+
+
+def test_people_are_told(watched: Workspace, sinks: Sinks) -> None:
+    """One stack for all: each kind of alert, then what people do about it, then each part killed."""
+    start = publish(watched, ("oven", 31), ("talker", 1))
+    wait_until(lambda: sinks.find_mails("CRITICAL: hot"), what="the mail")
+    (mail,) = sinks.find_mails("CRITICAL: hot")
+    assert mail.at - start < 5
+    assert "oven is at 31 =C2=B0C" in mail.text or "oven is at 31 °C" in mail.text
+    wait_until(lambda: sinks.find_mails("WARNING: quiet"), seconds=30, what="the mail of silence")
+    (mail,) = sinks.find_mails("WARNING: quiet")
+    assert AFTER <= mail.at - start < AFTER + 5
+    flood(watched, sinks)
+    do_something(watched, sinks)
+    kill_parts(watched, sinks)
+    check_files(watched)
+
+
+def flood(workspace: Workspace, sinks: Sinks) -> None:
+    """A thousand sensors within a second are one message."""
+    start = publish(workspace, *((f"flood{number}", 40) for number in range(1000)))
+    wait_until(lambda: sinks.find_documents("flood"), seconds=20, what="the flood")
+    time.sleep(max(0, start + 12 - time.time()))
+    (document,) = sinks.find_documents("flood")
+    assert len(document["alerts"]) == 1000
+    (mail,) = sinks.find_mails("WARNING: flood (1000)")
+    assert "1000 in all" in mail.text
+
+
+def do_something(workspace: Workspace, sinks: Sinks) -> None:
+    """List, acknowledge and try channels, as a person does."""
+    (shown,) = json.loads(workspace.invoke("alerts", "hot", "--json").stdout)
+    assert (shown["labels"]["sensor"], shown["severity"], shown["silences"]) == ("oven", "critical", [])
+    workspace.invoke("alerts", "acknowledge", "hot", "--labels", "sensor=oven", "--comment", "on my way")
+    assert "on my way" in workspace.invoke("alerts", "hot").stdout
+    before = len(sinks.documents)
+    workspace.invoke("notify-test", "hook")
+    assert len(sinks.documents) == before + 1
+    failed = workspace.invoke("notify-test", "broken", check=False)
+    assert failed.returncode == 1 and "connection refused" in failed.stderr
+
+
+def kill_parts(workspace: Workspace, sinks: Sinks) -> None:
+    """The store, vmalert and Alertmanager are killed: what happens meanwhile is told, and nothing twice."""
+    told = [len(sinks.find_documents(name)) for name in ("hot", "quiet", "flood")]
+    (store,), (vmalert,), (alertmanager,) = map(workspace.containers, ("victoria-metrics", "vmalert", "alertmanager"))
+    run_docker("kill", store)
+    time.sleep(3)
+    run_docker("start", store)
+    run_docker("kill", alertmanager, vmalert)
+    publish(workspace, ("late", 50))
+    run_docker("start", vmalert)
+    complaint = "alertmanager:9093"
+    wait_until(lambda: complaint in run_docker("logs", "--since", "1m", vmalert).stderr, seconds=30, what=complaint)
+    run_docker("start", alertmanager)
+    wait_until(lambda: sinks.find_documents("late"), seconds=60, what="the alert of meanwhile")
+    assert [len(sinks.find_documents(name)) for name in ("hot", "quiet", "flood")] == told
+    assert len(sinks.find_documents("late")) == 1
+    assert not [one for name in ("hot", "quiet", "flood") for one in sinks.find_documents(name, "resolved")]
+    # What was acknowledged is still known.
+    assert "on my way" in workspace.invoke("alerts", "hot").stdout
+
+
+def check_files(workspace: Workspace) -> None:
+    """Tests of alerts are run, and what vmalert cannot read is not given to it."""
+    assert "hot: 1 passed." in workspace.invoke("test-alerts").stderr
+    path = workspace.root / "alerts" / "hot.yaml"
+    path.write_text(path.read_text().replace("4m: []", "4m: [{sensor: oven}]"))
+    assert workspace.invoke("test-alerts", "hot", check=False).returncode == 1
+    path.write_text("expr: temperature >> 3\n")
+    rendered = (workspace.rendered / "vmalert" / "rules.yaml").read_text()
+    refused = workspace.invoke("up", check=False)
+    assert "alerts/hot.yaml: " in refused.stderr and ">> 3" in refused.stderr
+    assert (workspace.rendered / "vmalert" / "rules.yaml").read_text() == rendered
