@@ -106,9 +106,9 @@ class Engine:
         except EngineError:
             return ""
 
-    def last_logs(self, container: Container) -> str:
+    def last_logs(self, container: Container, *, lines: int = _LOG_LINES) -> str:
         """Return the last lines that a container printed."""
-        return _read_log(container.id, tail=_LOG_LINES).decode(errors="replace").strip()
+        return _read_log(container.id, tail=lines).decode(errors="replace").strip()
 
     @property
     def logs_folder(self) -> Path:

@@ -40,7 +40,8 @@ def alertmanager_arguments() -> list[str]:
         "--data.maintenance-interval=1s",
         "--cluster.listen-address=",
         f"--web.listen-address=:{PORT}",
-        "--log.level=warn",
+        # Also what worked after it had failed.
+        "--log.level=info",
     ]
 
 

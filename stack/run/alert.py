@@ -2,7 +2,7 @@
 
 import getpass
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from stack import console
@@ -10,8 +10,10 @@ from stack.alertmanager.client import Alertmanager, FiringAlert, Silence, choose
 from stack.contract import parse_duration
 from stack.docker.stack import open_stack
 from stack.errors import AlertError
+from stack.run.notify import print_failing_channels
 
 SILENCE, ACKNOWLEDGE, END = "silence", "acknowledge", "unsilence"
+_ACTIONS = ("", SILENCE, ACKNOWLEDGE, END)
 # For how long an alert is quiet that somebody has acknowledged: it may be over long before.
 _ACKNOWLEDGED = "24h"
 _SILENCED = "2h"
@@ -35,21 +37,26 @@ def handle_alerts(request: AlertRequest, *, as_json: bool) -> None:
         AlertError: an option makes no sense, there is no such alert, or Alertmanager does not answer.
         ConfigError: the stack has no alerts.
     """
-    if request.action not in ("", SILENCE, ACKNOWLEDGE, END):
-        raise AlertError(f"{request.action}: should be {SILENCE}, {ACKNOWLEDGE} or {END}, or nothing to list alerts.")
+    if request.action not in _ACTIONS:
+        if request.name:
+            raise AlertError(f"{request.action}: should be {', '.join(_ACTIONS[1:])}, or nothing to list alerts.")
+        request = replace(request, action="", name=request.action)
     stack = open_stack()
-    alertmanager = find_alertmanager(stack)
+    alertmanager, known = find_alertmanager(stack), {one.name for one in stack.alerts}
     if not request.action:
-        _print_alerts(alertmanager, request, as_json=as_json)
+        _print_alerts(alertmanager, request, known, as_json=as_json)
+        print_failing_channels(stack)
     elif request.action == END:
         _end_silences(alertmanager, request)
     else:
-        known = {one.name for one in stack.alerts}
         _add_silence(alertmanager, request, known)
 
 
-def _print_alerts(alertmanager: Alertmanager, request: AlertRequest, *, as_json: bool) -> None:
+def _print_alerts(alertmanager: Alertmanager, request: AlertRequest, known: set[str], *, as_json: bool) -> None:
     alerts = choose_alerts(alertmanager.list_alerts(), request.name, request.labels or {})
+    if request.name and not alerts and request.name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise AlertError(f"There is no alert {request.name}; there are {names}. Else say {', '.join(_ACTIONS[1:])}.")
     silences = {one.id: one for one in alertmanager.list_silences()}
     if as_json:
         console.show_json([{**asdict(one), "name": one.name, "severity": one.severity} for one in alerts])

@@ -10,7 +10,7 @@ from stack.cli import verb
     "name",
     iterable=["labels"],
     help={
-        "action": "silence, acknowledge or unsilence; list those that fire if left out",
+        "action": "silence, acknowledge or unsilence; if left out, list those that fire",
         "name": "an alert; all if left out",
         "labels": "NAME=VALUE, which they are to have; may be given several times",
         "duration": "how long no one is told, such as 2h",
@@ -45,6 +45,6 @@ def test_alerts(_: Context, name: str = "") -> None:
 @verb("channel", help={"channel": "its name in notify.channels of stack.yaml"})
 def notify_test(_: Context, channel: str) -> None:
     """Send a test by one channel, and tell whether it has worked."""
-    from stack.run.notify import test_channel
+    from stack.run.notify import run_channel_test
 
-    test_channel(channel)
+    run_channel_test(channel)

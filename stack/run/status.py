@@ -26,6 +26,7 @@ from stack.plan.trouble import Handling, Trouble, find_handling_troubles
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
 from stack.rabbitmq.management import find_broker
 from stack.run.function_snapshot import load_publishers
+from stack.run.notify import print_failing_channels
 
 # The broker's ports, and the service that publishes each.
 _BROKER_PORTS = (
@@ -102,6 +103,7 @@ def _print_notes(stack: Stack, broker: BrokerSurvey) -> None:
     for name, found in _find_hints(stack, broker).items():
         for hint in found["hints"]:
             console.warn(f"{name}: {hint}.")
+    print_failing_channels(stack)
     for name, text in stack.notes.items():
         console.note(f"{name} {text}.")
 

@@ -188,6 +188,8 @@ def do_something(workspace: Workspace, sinks: Sinks) -> None:
     assert len(sinks.documents) == before + 1
     failed = workspace.invoke("notify-test", "broken", check=False)
     assert failed.returncode == 1 and "connection refused" in failed.stderr
+    for task in ("alerts", "status"):
+        assert "The channel broken fails and is tried again" in workspace.invoke(task).stderr
 
 
 def kill_parts(workspace: Workspace, sinks: Sinks) -> None:
