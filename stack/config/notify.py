@@ -170,6 +170,8 @@ class Notify(Document):
 
     channels: dict[str, Channel] = {}
     """The ways, by names of your own."""
+    stack: bool = True
+    """Whether people are told of the stack itself, too: functions, broker, queues, disk, devices."""
     to: tuple[str, ...] = ()
     """The channels for what no route fits; all where left out."""
     routes: tuple[Route, ...] = ()
@@ -194,6 +196,11 @@ class Notify(Document):
     def default(self) -> tuple[str, ...]:
         """Return the channels for what no route fits."""
         return self.to if "to" in self.model_fields_set else tuple(self.channels)
+
+    @property
+    def is_about_stack(self) -> bool:
+        """Return whether the stack itself is watched."""
+        return bool(self.channels and self.stack)
 
     @property
     def secrets(self) -> Mapping[str, SecretRef]:

@@ -312,6 +312,11 @@ class Settings(Document):
         return value
 
     @property
+    def has_store(self) -> bool:
+        """Return whether there is a store: of readings, or of the stack's own figures, which are watched."""
+        return self.data.is_kept or self.notify.is_about_stack
+
+    @property
     def is_local(self) -> bool:
         """Return whether only this machine can reach the published ports."""
         return self.bind.is_loopback

@@ -113,7 +113,7 @@ class Builder:
             dashboard_image(self.inputs): ("the dashboard", self._make_dashboard),
         }
         wanted |= self._list_alert_images()
-        if self.inputs.settings.data.is_kept:
+        if self.inputs.settings.has_store:
             make_store = partial(self._make_server, folder=STORE)
             wanted[store_image(self.inputs)] = ("VictoriaMetrics", make_store)
         if self.inputs.has_scaler:
@@ -133,7 +133,7 @@ class Builder:
 
     def _list_alert_images(self) -> dict[str, Job]:
         wanted: dict[str, Job] = {}
-        if self.inputs.alerts:
+        if self.inputs.has_vmalert:
             wanted[vmalert_image(self.inputs)] = ("vmalert", partial(self._make_server, folder=STORE))
         if self.inputs.has_alertmanager:
             make = partial(self._make_server, folder=ALERTMANAGER)

@@ -119,7 +119,7 @@ class Stack:
     @cached_property
     def vault(self) -> Vault:
         """Return every secret that functions may ask for."""
-        return replace(open_vault(self.workspace), has_store=self.settings.data.is_kept)
+        return replace(open_vault(self.workspace), has_store=self.settings.has_store)
 
     @cached_property
     def base_images(self) -> BaseImages:

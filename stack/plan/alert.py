@@ -61,19 +61,22 @@ def vmalert_arguments(alertmanager: str) -> list[str]:
     return [f"-{name}={value}" for name, value in flags.items()]
 
 
-def render_rules(alerts: Sequence[Alert], settings: Settings) -> dict[str, bytes]:
-    """Render vmalert's rules; nothing where there are no alerts.
+def render_rules(
+    alerts: Sequence[Alert], settings: Settings, others: Sequence[dict[str, Any]] = ()
+) -> dict[str, bytes]:
+    """Render vmalert's rules: those of alerts, and other groups that no alert has the name of.
 
     Raises:
         ConfigError: there are no readings to look at, or not those of what is to be silent.
     """
-    if not alerts:
-        return {}
-    if not settings.data.is_kept:
+    blind = [one for one in alerts if not (settings.data.is_kept or (one.config.expr and settings.has_store))]
+    if blind:
         way = 'data: {keep: [{topic: "#"}]} keeps every number of every topic'
-        raise ConfigError([f"{alerts[0].document}: there are no readings to look at; in stack.yaml, {way}."])
+        raise ConfigError([f"{blind[0].document}: there are no readings to look at; in stack.yaml, {way}."])
     groups = [group for alert in alerts for group in describe_groups(alert, settings.data, settings.notify)]
-    return {RULES: write_yaml({"groups": groups})}
+    names = {alert.name for alert in alerts}
+    groups += [one for one in others if one["name"] not in names]
+    return {RULES: write_yaml({"groups": groups})} if groups else {}
 
 
 def describe_groups(alert: Alert, data: Data, notify: Notify) -> list[dict[str, Any]]:
@@ -93,7 +96,7 @@ def describe_groups(alert: Alert, data: Data, notify: Notify) -> list[dict[str, 
 
 def _describe_rule(config: AlertConfig, seconds: float) -> dict[str, Any]:
     return {
-        **({"for": _write_seconds(seconds)} if seconds else {}),
+        **({"for": write_seconds(seconds)} if seconds else {}),
         **({"keep_firing_for": _BRIDGE} if config.clear else {}),
         "labels": {"severity": str(config.severity), **config.labels},
         "annotations": {"text": _write_text(config)},
@@ -107,10 +110,11 @@ def _describe_escalation(config: AlertConfig, escalate: Escalation) -> dict[str,
 
 def _describe_seen(alert: Alert, data: Data) -> dict[str, Any]:
     """Return the rule that writes down when each series was seen last, so that no one has to look far back for it."""
-    seen = f"tlast_over_time({_find_silent(alert, data)}[{_SEEN_WINDOW}s])"
+    forget = alert.config.forget_seconds
+    seen = f"tlast_over_time({find_silent(alert, data)}[{_SEEN_WINDOW}s])"
     record = {
         "record": LAST_SEEN,
-        "expr": f"{_strip(alert, seen)} or {_recall(alert, _write_seconds(alert.config.forget_seconds))}",
+        "expr": f"{_strip(alert, seen)} or {_recall(alert, write_seconds(forget))} > time() - {forget:.0f}",
         "labels": {"alert": alert.name},
     }
     return {"name": f"{alert.name}-seen", "interval": f"{_SEEN_EVERY}s", "rules": [record]}
@@ -121,20 +125,24 @@ def _write_expression(alert: Alert, data: Data) -> str:
     if config.expr:
         return config.expr
     if config.silent:
-        return _write_silence(alert, _find_silent(alert, data))
+        return _write_silence(alert, find_silent(alert, data))
     condition = config.condition
-    value = f"{FUNCTIONS[condition.function]}({condition.selector}[{_write_seconds(condition.window)}])"
+    value = f"{FUNCTIONS[condition.function]}({condition.selector}[{write_seconds(condition.window)}])"
     fires = f"{value} {condition.operator} {condition.bound}"
     if not (until := config.holds_until):
         return fires
     ignored = ", ".join([*_ADDED, *config.labels])
-    firing = f'ALERTS{{alertname="{alert.name}", alertstate="firing", {ESCALATION}=""}}'
-    return f"({fires}) or ({value} {until[0]} {until[1]} and ignoring({ignored}) {firing})"
+    return f"({fires}) or ({value} {until[0]} {until[1]} and ignoring({ignored}) {write_firing(alert.name)})"
+
+
+def write_firing(name: str) -> str:
+    """Write the selector of the series for which an alert fires."""
+    return f'ALERTS{{alertname="{name}", alertstate="firing", {ESCALATION}=""}}'
 
 
 def _write_silence(alert: Alert, selector: str) -> str:
     config = alert.config
-    window = _write_seconds(config.after_seconds + 2 * _SEEN_EVERY)
+    window = write_seconds(config.after_seconds + 2 * _SEEN_EVERY)
     seen = _strip(alert, f"tlast_over_time({selector}[{window}])")
     since = f"time() - ({seen} or {_recall(alert, f'{_SEEN_VALID}s')})"
     return f"({since} > {config.after_seconds:.0f}) < {config.forget_seconds:.0f}"
@@ -150,7 +158,7 @@ def _strip(alert: Alert, query: str) -> str:
     return query if is_selector(alert.config.silent) else f"max({query}) without (field)"
 
 
-def _find_silent(alert: Alert, data: Data) -> str:
+def find_silent(alert: Alert, data: Data) -> str:
     """Return the selector of the series that are to come.
 
     Raises:
@@ -205,11 +213,11 @@ def _write_level_selector(metric: str, pattern: str, topic: str, texts: dict[str
 
 
 def _write_pattern(topic: str) -> str:
-    levels = [{"+": "[^/]+", "#": ".*"}.get(level, _escape(level)) for level in topic.split("/")]
+    levels = [{"+": "[^/]+", "#": ".*"}.get(level, escape_pattern(level)) for level in topic.split("/")]
     return "/".join(levels)
 
 
-def _escape(text: str) -> str:
+def escape_pattern(text: str) -> str:
     """Escape a text for a regular expression of Go."""
     return "".join(f"\\{one}" if one in r"\.+*?()|[]{}^$" else one for one in text)
 
@@ -245,5 +253,6 @@ def _find_interval(config: AlertConfig) -> float:
     return min(max(1.0, round(window / _LOOKS)), _MOST_SECONDS)
 
 
-def _write_seconds(seconds: float) -> str:
+def write_seconds(seconds: float) -> str:
+    """Return seconds as PromQL writes them."""
     return f"{max(1, round(seconds))}s"

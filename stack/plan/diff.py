@@ -98,8 +98,8 @@ def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted,
     gateway = Wanted(GATEWAY, "", gateway_image(inputs))
     scaler = Wanted(SCALER, "", control_image(inputs), inputs.home.code)
     dashboard = replace(scaler, service=DASHBOARD, secrets=inputs.login)
-    store = Wanted(STORE, "", store_image(inputs) if inputs.settings.data.is_kept else "")
-    vmalert = Wanted(VMALERT, "", vmalert_image(inputs) if inputs.alerts else "")
+    store = Wanted(STORE, "", store_image(inputs) if inputs.settings.has_store else "")
+    vmalert = Wanted(VMALERT, "", vmalert_image(inputs) if inputs.has_vmalert else "")
     alertmanager = Wanted(ALERTMANAGER, "")
     if inputs.has_alertmanager:
         alertmanager = replace(alertmanager, image=alertmanager_image(inputs), files=notify_digest(inputs.settings))

@@ -40,6 +40,7 @@ from stack.plan.stack import (
     nuclio_image,
     render_nuclio,
 )
+from stack.plan.stack_alert import describe_stack_groups
 from stack.plan.store import FOLDER as STORE_FOLDER
 from stack.plan.store import MOUNTED as STORE_MOUNTED
 from stack.plan.store import PORT as STORE_PORT
@@ -112,6 +113,11 @@ class Inputs:
     alerts: tuple[Alert, ...] = ()
 
     @property
+    def has_vmalert(self) -> bool:
+        """Return whether anything is watched."""
+        return bool(self.alerts) or self.settings.notify.is_about_stack
+
+    @property
     def has_alertmanager(self) -> bool:
         """Return whether there is what tells people."""
         return bool(self.alerts or self.settings.notify.channels)
@@ -130,12 +136,18 @@ def render(inputs: Inputs) -> Files:
     )
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
-    if inputs.settings.data.is_kept:
+    if inputs.settings.has_store:
         files |= render_scrape(inputs.settings.data, inputs.services)
-    files |= alert.render_rules(inputs.alerts, inputs.settings)
+    files |= _render_rules(inputs) if inputs.has_vmalert else {}
     files |= notify.render_notify(inputs.settings) if inputs.has_alertmanager else {}
     files[COMPOSE] = render_compose(inputs)
     return files
+
+
+def _render_rules(inputs: Inputs) -> Files:
+    is_watched = inputs.settings.notify.is_about_stack
+    others = describe_stack_groups(inputs.settings, inputs.services) if is_watched else ()
+    return alert.render_rules(inputs.alerts, inputs.settings, others)
 
 
 # What the Compose file calls the stack's own parts, whatever the settings.
@@ -181,11 +193,11 @@ def render_compose(inputs: Inputs) -> bytes:
         "gateway_image": gateway_image(inputs),
         "rabbitmq_image": rabbitmq_image(inputs),
         "rabbitmq_volume": name_volume(inputs.base_images),
-        "has_store": settings.data.is_kept,
-        "store_image": store_image(inputs) if settings.data.is_kept else "",
+        "has_store": settings.has_store,
+        "store_image": store_image(inputs) if settings.has_store else "",
         "store_arguments": store_arguments(settings.data),
-        "has_vmalert": bool(inputs.alerts),
-        "vmalert_image": vmalert_image(inputs) if inputs.alerts else "",
+        "has_vmalert": inputs.has_vmalert,
+        "vmalert_image": vmalert_image(inputs) if inputs.has_vmalert else "",
         "has_alertmanager": inputs.has_alertmanager,
         "alertmanager_image": alertmanager_image(inputs) if inputs.has_alertmanager else "",
         "notify_digest": notify.notify_digest(settings) if inputs.has_alertmanager else "",
@@ -337,8 +349,8 @@ def stack_images(inputs: Inputs) -> tuple[str, ...]:
     """Name the images that the stack itself runs, and the one that functions stand on."""
     own = [rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), dashboard_image(inputs)]
     own += [control_image(inputs)] if inputs.has_scaler else []
-    own += [store_image(inputs)] if inputs.settings.data.is_kept else []
-    own += [vmalert_image(inputs)] if inputs.alerts else []
+    own += [store_image(inputs)] if inputs.settings.has_store else []
+    own += [vmalert_image(inputs)] if inputs.has_vmalert else []
     own += [alertmanager_image(inputs)] if inputs.has_alertmanager else []
     return tuple(own)
 
@@ -374,7 +386,7 @@ def _render_images(settings: Settings, base_images: BaseImages, *, has_alertmana
     }
     names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile", *_list_layers())
     files = {path: fill(path, context) for path in (f"images/{name}" for name in names)}
-    wanted = {STORE: settings.data.is_kept, notify.SERVICE: has_alertmanager}
+    wanted = {STORE: settings.has_store, notify.SERVICE: has_alertmanager}
     servers = () if base_images.is_registry else (*_SERVERS, *(name for name, is_there in wanted.items() if is_there))
     files |= {path: fill(path, context) for path in (f"images/{name}/Dockerfile" for name in servers)}
     return files

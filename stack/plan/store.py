@@ -18,6 +18,8 @@ FOLDER, MOUNTED = "/etc/tidegate/store", "secrets/store"
 # Likewise the file that says whose figures it takes, and what the label `job` of those begins with.
 SCRAPE_FOLDER, SCRAPE_MOUNTED, SCRAPE = "/etc/tidegate/scrape", "victoria-metrics", "scrape.yaml"
 OWN_JOBS = "tidegate-"
+# The selector of all readings, without those figures, and what rules of alerts write.
+READINGS = f'{{__name__!~"ALERTS.*|tidegate:.*",job!~"{OWN_JOBS}.+"}}'
 URL_SECRET = SecretRef(*STORE_URL.split("."))
 # Who writes and reads; only Tidegate's own programs have what deletes.
 USERNAME = "tidegate"
@@ -35,7 +37,7 @@ def check_store(settings: Settings, base_images: BaseImages) -> None:
     Raises:
         ConfigError: this system has no package of it, and no registry is used.
     """
-    if settings.data.is_kept and base_images.archive.codename in _WITHOUT_PACKAGE and not base_images.is_registry:
+    if settings.has_store and base_images.archive.codename in _WITHOUT_PACKAGE and not base_images.is_registry:
         way = "Have it pulled, `images: {source: registry}`, or use Ubuntu 24.04, Debian 12 or newer."
         raise ConfigError([f"stack.yaml: data.keep: this system has no package of VictoriaMetrics. {way}"])
 

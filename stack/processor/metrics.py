@@ -69,12 +69,13 @@ class _Metric:
 
 @dataclass(frozen=True)
 class Gauges:
-    """What is told of the whole container: its longest event in flight, and how its last events went."""
+    """What is told of the whole container: its longest event in flight, how its last events went, when it began."""
 
     busy_seconds: float = 0.0
     stuck_workers: int = 0
     recent_events: int = 0
     recent_failures: int = 0
+    start_time: float = 0.0
 
 
 def render_metrics(function: Function, specs: Sequence[WorkerSpec], instance: str, gauges: Gauges) -> str:
@@ -183,6 +184,7 @@ def _measure_whole(function: Function, gauges: Gauges, instance: str) -> Iterato
         "stuck_workers": (float(gauges.stuck_workers), "Workers at one event for more than a minute."),
         "recent_events": (float(gauges.recent_events), "The last events: fifty, or a little more."),
         "recent_failures": (float(gauges.recent_failures), "How many of the last events failed."),
+        "start_time_seconds": (gauges.start_time, "When the container's process began, in seconds since 1970."),
     }
     for name, (value, help_) in told.items():
         yield _Metric(name, "gauge", help_, [("", labels, value)])

@@ -5,7 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from time import monotonic
+from time import monotonic, time
 
 from nuclio_sdk import Logger
 
@@ -87,6 +87,7 @@ class Reporter:
         self, function: Function, workers: Sequence[WorkerState], find_trouble: Callable[[], str], drain: Drain
     ) -> None:
         self._drain = drain
+        self._start = time()
         self._function = function
         self._workers = workers
         self._find_trouble = find_trouble
@@ -156,7 +157,8 @@ class Reporter:
         function = self._function
         instance = os.environ.get("NUCLIO_FUNCTION_INSTANCE") or f"{function.namespace}-{function.name}"
         stats = self.measure()
-        gauges = Gauges(stats.busy_seconds, stats.stuck_workers, stats.recent_events, stats.recent_failures)
+        recent = (stats.recent_events, stats.recent_failures)
+        gauges = Gauges(stats.busy_seconds, stats.stuck_workers, *recent, start_time=self._start)
         text = render_metrics(function, [worker.spec for worker in self._workers], instance, gauges)
         return Page(200, CONTENT_TYPE, text.encode())
 

@@ -36,7 +36,7 @@ def write_stack(
     else:
         unmount_secrets(stack.workspace, used_secrets([*inputs.services, *coming]))
     write_gateway_login(stack.workspace, inputs.gateway_login)
-    if inputs.settings.data.is_kept:
+    if inputs.settings.has_store:
         write_store_login(stack.workspace, inputs.accounts.key)
     if inputs.has_alertmanager:
         write_notify_secrets(stack.workspace, list_secrets(inputs.settings.notify, stack.vault))

@@ -262,7 +262,7 @@ def _check_host(stack: Stack, running: Sequence[Container]) -> None:
     ports = stack.settings.ports
     wanted = {"ports.amqp": ports.amqp, "ports.mqtt": ports.mqtt, "ports.management": ports.management}
     wanted |= {"ports.metrics": ports.metrics, "ports.gateway": ports.gateway, "ports.dashboard": ports.dashboard}
-    wanted |= {"ports.data": ports.data} if stack.settings.data.is_kept else {}
+    wanted |= {"ports.data": ports.data} if stack.settings.has_store else {}
     check_ports(address, [(key, port) for key, port in wanted.items() if f":{port}->" not in own])
     check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
 

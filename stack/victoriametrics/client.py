@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from stack.docker.stack import Stack
 from stack.errors import ConfigError, DataError
-from stack.plan.store import OWN_JOBS, PORT, SERVICE, derive_delete_key, store_url
+from stack.plan.store import OWN_JOBS, PORT, READINGS, SERVICE, derive_delete_key, store_url
 from stack.state.http_client import explain, open_local_pool
 from stack.state.workspace import is_inside
 
@@ -23,8 +23,7 @@ _OK, _BAD_QUERY = (200, 204), (400, 422)
 _PIECE = 64 * 1024
 # The name of a metric, or a selector of series.
 _SELECTOR = re.compile(r'[a-zA-Z_:][\w:]*|([a-zA-Z_:][\w:]*)?\{("(\\.|[^"\\])*"|[^"{}()])*\}')
-# All readings, without the stack's own figures, and what rules of alerts write.
-ANY = f'{{{_NAME}!~"ALERTS.*|tidegate:.*",job!~"{OWN_JOBS}.+"}}'
+ANY = READINGS
 OWN = f'{{job=~"{OWN_JOBS}.+"}}'
 # What VictoriaMetrics puts before an error: who asked, and for what.
 _PREFIX = re.compile(r'^remoteAddr: "[^"]*"; requestURI: \S*; ')
@@ -146,7 +145,7 @@ def find_store(stack: Stack) -> Store:
     Raises:
         ConfigError: the stack has none.
     """
-    if not stack.settings.data.is_kept:
+    if not stack.settings.has_store:
         way = 'data: {keep: [{topic: "#"}]} keeps every number of every topic'
         raise ConfigError([f"stack.yaml: data.keep: names no readings, so that none are kept; {way}."])
     key, settings = stack.vault.key, stack.settings

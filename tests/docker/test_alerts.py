@@ -14,22 +14,30 @@ import yaml
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
+from stack.docker.rule import run_tool
+from stack.docker.stack import open_stack
+from stack.plan.render import rule_test_image
+from stack.state.workspace import Workspace as RunWorkspace
+from tests.docker.stack_alert_cases import render_cases
 from tests.docker.workspace import Workspace, run_docker, wait_until
 
 AFTER = 8
 ALERTS: dict[str, dict[str, Any]] = {
     "hot": {
-        "when": 'temperature{sensor=~"oven.*"} > 30',
+        "when": 'reading{topic=~"plant/oven.*"} > 30',
         "clear": "< 29.5",
         "severity": "critical",
-        "text": "{sensor} is at {value} °C",
+        "text": "{topic} is at {value} °C",
         "tests": [
-            {"readings": {'temperature{sensor="oven"}': "20x5 31x5"}, "fires": {"4m": [], "9m": [{"sensor": "oven"}]}}
+            {
+                "readings": {'reading{topic="plant/oven/temperature"}': "20x5 31x5"},
+                "fires": {"4m": [], "9m": [{"topic": "plant/oven/temperature"}]},
+            }
         ],
     },
     "quiet": {"silent": "plant/talker/temperature", "after": f"{AFTER}s"},
-    "flood": {"when": 'temperature{sensor=~"flood.*"} > 30'},
-    "late": {"when": 'temperature{sensor="late"} > 30'},
+    "flood": {"when": 'reading{topic=~"plant/flood.*"} > 30'},
+    "late": {"when": 'reading{topic="plant/late/temperature"} > 30'},
 }
 
 
@@ -120,7 +128,7 @@ def watched(fresh_workspace: Workspace, sinks: Sinks) -> Workspace:
         "broken": {"webhook": {"url": f"http://{host}:1/"}},
     }
     fresh_workspace.configure(
-        data={"keep": [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]},
+        data={"keep": [{"topic": "#"}, {"topic": "strict/+", "value": {"json": "/t"}}], "scrape": "2s"},
         notify={"channels": channels, "to": ["mail", "hook"], "interval": "5s"},
     )
     folder = fresh_workspace.root / "alerts"
@@ -135,14 +143,15 @@ def watched(fresh_workspace: Workspace, sinks: Sinks) -> Workspace:
     return fresh_workspace
 
 
-def publish(workspace: Workspace, *readings: tuple[str, float]) -> float:
+def publish(workspace: Workspace, *readings: tuple[str, float | str]) -> float:
     """Send readings; return when the last one was confirmed."""
     client = Client(CallbackAPIVersion.VERSION2)
     client.username_pw_set("guest", "guest")
     client.max_inflight_messages_set(1000)
     client.connect("127.0.0.1", workspace.settings.ports.mqtt)
     client.loop_start()
-    sent = [client.publish(f"plant/{sensor}/temperature", str(value), 1) for sensor, value in readings]
+    topics = [(name if "/" in name else f"plant/{name}/temperature", value) for name, value in readings]
+    sent = [client.publish(topic, str(value), 1) for topic, value in topics]
     for one in sent:
         one.wait_for_publish(10)
     client.disconnect()
@@ -152,17 +161,20 @@ def publish(workspace: Workspace, *readings: tuple[str, float]) -> float:
 
 def test_people_are_told(watched: Workspace, sinks: Sinks) -> None:
     """One stack for all: each kind of alert, then what people do about it, then each part killed."""
+    publish(watched, ("oven", 20), ("talker", 1), ("strict/odd", "much"))
+    time.sleep(2)
     start = publish(watched, ("oven", 31), ("talker", 1))
     wait_until(lambda: sinks.find_mails("CRITICAL: hot"), what="the mail")
     (mail,) = sinks.find_mails("CRITICAL: hot")
     assert mail.at - start < 5
-    assert "oven is at 31 =C2=B0C" in mail.text or "oven is at 31 °C" in mail.text
+    assert "plant/oven/temperature is at 31 =C2=B0C" in mail.text
     wait_until(lambda: sinks.find_mails("WARNING: quiet"), seconds=30, what="the mail of silence")
     (mail,) = sinks.find_mails("WARNING: quiet")
     assert AFTER <= mail.at - start < AFTER + 5
     flood(watched, sinks)
     do_something(watched, sinks)
     kill_parts(watched, sinks)
+    watch_stack(watched, sinks)
     check_files(watched)
 
 
@@ -180,8 +192,9 @@ def flood(workspace: Workspace, sinks: Sinks) -> None:
 def do_something(workspace: Workspace, sinks: Sinks) -> None:
     """List, acknowledge and try channels, as a person does."""
     (shown,) = json.loads(workspace.invoke("alerts", "hot", "--json").stdout)
-    assert (shown["labels"]["sensor"], shown["severity"], shown["silences"]) == ("oven", "critical", [])
-    workspace.invoke("alerts", "acknowledge", "hot", "--labels", "sensor=oven", "--comment", "on my way")
+    topic = "plant/oven/temperature"
+    assert (shown["labels"]["topic"], shown["severity"], shown["silences"]) == (topic, "critical", [])
+    workspace.invoke("alerts", "acknowledge", "hot", "--labels", f"topic={topic}", "--comment", "on my way")
     assert "on my way" in workspace.invoke("alerts", "hot").stdout
     before = len(sinks.documents)
     workspace.invoke("notify-test", "hook")
@@ -213,11 +226,28 @@ def kill_parts(workspace: Workspace, sinks: Sinks) -> None:
     assert "on my way" in workspace.invoke("alerts", "hot").stdout
 
 
+def watch_stack(workspace: Workspace, sinks: Sinks) -> None:
+    """What is wrong with the stack itself is told without a file: dead letters, and an alarm of the broker's."""
+    wait_until(lambda: sinks.find_mails("WARNING: stack-dead-letters"), seconds=30, what="the mail of dead letters")
+    (mail,) = sinks.find_mails("WARNING: stack-dead-letters")
+    assert "Dead letters lie in nuclio-nuclio-tidegate-recorder" in mail.text.replace("=\n", "")
+    (broker,) = workspace.containers("rabbitmq-mqtt")
+    run_docker("exec", broker, "rabbitmqctl", "set_disk_free_limit", "900TB")
+    wait_until(lambda: sinks.find_mails("CRITICAL: stack-broker-alarm"), seconds=60, what="the mail of the alarm")
+    run_docker("exec", broker, "rabbitmqctl", "set_disk_free_limit", "50MB")
+    assert not sinks.find_mails("CRITICAL: stack-function-down")
+    stack = open_stack(RunWorkspace(workspace.root))
+    image = rule_test_image(stack.bare_inputs)
+    for name, files in render_cases():
+        status, output = run_tool(workspace.project, image, ("vmalert-tool", "unittest", "--files=test.yaml"), files)
+        assert not status, f"{name}: {output}"
+
+
 def check_files(workspace: Workspace) -> None:
     """Tests of alerts are run, and what vmalert cannot read is not given to it."""
     assert "hot: 1 passed." in workspace.invoke("test-alerts").stderr
     path = workspace.root / "alerts" / "hot.yaml"
-    path.write_text(path.read_text().replace("4m: []", "4m: [{sensor: oven}]"))
+    path.write_text(path.read_text().replace("4m: []", "4m: [{topic: plant/oven/temperature}]"))
     assert workspace.invoke("test-alerts", "hot", check=False).returncode == 1
     path.write_text("expr: temperature >> 3\n")
     rendered = (workspace.rendered / "vmalert" / "rules.yaml").read_text()

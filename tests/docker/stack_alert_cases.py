@@ -1,0 +1,196 @@
+"""What the alerts of the stack itself fire for, and when: written series, as vmalert-tool reads them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from stack.config.data import Data, KeepRule
+from stack.config.notify import Notify
+from stack.config.settings import Settings
+from stack.plan.stack import Service, plan_service
+from stack.plan.stack_alert import describe_stack_groups
+from tests.unit.plan.samples import make_plan, make_vault
+
+SETTINGS = Settings(
+    data=Data(keep=(KeepRule(topic="#"),)),
+    notify=Notify.model_validate({"channels": {"hook": {"webhook": {"url": "http://x"}}}}),
+)
+_CRITICAL, _WARNING = "critical", "warning"
+_START = 'nuclio_processor_start_time_seconds{{function="{}", instance="a"}}'
+
+
+@dataclass(frozen=True)
+class Case:
+    """Series by their values, of which there is one each quarter of a minute, and who fires at which minute."""
+
+    alert: str
+    series: Mapping[str, str]
+    fires: Mapping[str, tuple[dict[str, str], ...]]
+    severity: str = _WARNING
+    every: str = "15s"
+
+
+def queue(name: str, figure: str = "messages") -> str:
+    return f'rabbitmq_detailed_queue_{figure}{{queue="{name}", job="tidegate-queues"}}'
+
+
+def handled(function: str, result: str) -> str:
+    return f'nuclio_processor_handled_events_total{{function="{function}", result="{result}", instance="a"}}'
+
+
+def up(job: str, function: str = "") -> str:
+    more = f', function="{function}"' if function else ""
+    return f'up{{job="tidegate-{job}", instance="x:1"{more}}}'
+
+
+CASES = (
+    Case(
+        "function-down",
+        {up("functions", "here"): "1x40", up("functions", "gone"): "1x8 0x12 _x20", up("functions", "other"): "0x40"},
+        {"1m30s": (), "5m": ({"function": "gone"},), "9m": ({"function": "gone"},)},
+        _CRITICAL,
+    ),
+    Case("function-down", {up("functions", "here"): "1x9", up("functions", "gone"): "0x3 1x6"}, {"2m": ()}, _CRITICAL),
+    Case("certificate-ends", {"x": "1x40"}, {"4m": (), "6m": ({"function": "here", "trigger": "far"},)}),
+    Case(
+        "function-failing",
+        {
+            handled("bad", "failure"): "0+1x40",
+            handled("bad", "success"): "0x40",
+            handled("good", "failure"): "0x20 0+1x20",
+            handled("good", "success"): "0+5x40",
+            handled("rare", "failure"): "0x10 1x30",
+            handled("rare", "success"): "0x40",
+        },
+        {"30s": (), "4m": ({"function": "bad"},), "9m": ({"function": "bad"},)},
+    ),
+    Case(
+        "function-stuck",
+        {'nuclio_processor_stuck_workers{function="f", instance="a"}': "0x4 1x12 0x20"},
+        {"1m30s": (), "3m": ({"function": "f"},), "6m": ()},
+    ),
+    Case(
+        "restart-loop",
+        {'nuclio_processor_worker_restarts_total{function="f", instance="a"}': "0+1x40", _START.format("f"): "7x40"},
+        {"30s": (), "4m": ({"function": "f"},)},
+    ),
+    Case(
+        "restart-loop",
+        {_START.format("f"): "1x4 20x4 40x4 60x4 _x24", _START.format("g"): "1x20 100x20"},
+        {"1m": (), "4m": ({"function": "f"},)},
+    ),
+    Case(
+        "part-down",
+        {up("broker"): "1x8 0x32", up("gateway"): "1x40"},
+        {"2m": (), "4m": ({"job": "tidegate-broker", "part": "broker"},)},
+        _CRITICAL,
+    ),
+    Case(
+        "broker-alarm",
+        {"rabbitmq_alarms_memory_used_watermark": "0x8 1x12 0x20", "rabbitmq_alarms_free_disk_space_watermark": "0x40"},
+        {"1m": (), "3m": ({"alarm": "rabbitmq_alarms_memory_used_watermark"},), "6m": ()},
+        _CRITICAL,
+    ),
+    Case(
+        "dead-letters",
+        {queue("iot/a.dead"): "0x8 3x12 0x20", queue("iot/a"): "9x40"},
+        {"1m": (), "3m": ({"queue": "iot/a.dead"},), "6m": ()},
+    ),
+    Case(
+        "queue-grows",
+        {
+            queue("grows"): "0+10x80",
+            queue("grows", "consumers"): "0x80",
+            queue("full"): "5000x80",
+            queue("full", "consumers"): "0x80",
+            queue("served"): "0+10x80",
+            queue("served", "consumers"): "1x80",
+            queue("x.dead"): "0+10x80",
+            queue("x.dead", "consumers"): "0x80",
+        },
+        {"2m": (), "15m": ({"queue": "grows"},)},
+    ),
+    Case(
+        "disk",
+        {"rabbitmq_disk_space_available_bytes": "90000000000x8 1500000000x12 90000000000x20"},
+        {"1m": (), "4m": ({},), "7m": ()},
+        _CRITICAL,
+    ),
+    # One is heard each minute and falls silent, another always pauses for an hour, a third one is new; one of each
+    # five minutes is missed later.
+    Case(
+        "device-silent",
+        {
+            'reading{topic="a"}': "1x60 _x120",
+            'reading{topic="b"}': "1 _x59 1 _x59 1 _x59",
+            'reading{topic="c"}': "1x5 _x175",
+            'x_y{topic="d", field="y"}': "1x180",
+            'reading{topic="e"}': "1 _x4 " * 24 + "_x60",
+            _START.format("tidegate-recorder"): "0x180",
+        },
+        {"1h10m": (), "2h10m": ({"topic": "a"},), "2h50m": ({"topic": "a"}, {"topic": "e"})},
+        every="1m",
+    ),
+)
+
+
+def make_certificate(end: datetime) -> str:
+    """Return a certificate that ends at a time, as PEM."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = builder.not_valid_before(end - timedelta(days=1)).not_valid_after(end).sign(key, hashes.SHA256())
+    return made.public_bytes(Encoding.PEM).decode()
+
+
+def make_services() -> Iterator[Service]:
+    """Yield functions: one that is met over TLS, with a certificate of which two weeks are left in five minutes."""
+    text = make_certificate(datetime.fromtimestamp(0, UTC) + timedelta(days=14, minutes=5))
+    later = make_certificate(datetime.fromtimestamp(0, UTC) + timedelta(days=50))
+    attributes = {"caCert": later + text, "queueName": "q", "exchangeName": "e"}
+    far = {"kind": "rabbit-mq", "url": "amqps://far.example:5671", "attributes": attributes}
+    specs: dict[str, dict[str, Any]] = {
+        "here": {"triggers": {"far": far}},
+        "gone": {},
+        "asleep": {"minReplicas": 0, "maxReplicas": 2},
+        "off": {"disable": True},
+    }
+    for name, spec in specs.items():
+        yield plan_service(make_plan(name, **spec), SETTINGS, image="i", vault=make_vault(), is_deployed=True)
+
+
+def render_cases() -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield the files of each case, by what it is called."""
+    groups = describe_stack_groups(SETTINGS, tuple(make_services()))
+    for case in CASES:
+        mine = [_strip(group, case.every) for group in groups if group["name"].startswith(f"stack-{case.alert}")]
+        test = {
+            "interval": case.every,
+            "input_series": [{"series": series, "values": values} for series, values in case.series.items()],
+            "alert_rule_test": [_describe(case, moment, fires) for moment, fires in case.fires.items()],
+        }
+        document = {"rule_files": ["rules.yaml"], "evaluation_interval": case.every, "tests": [test]}
+        yield (
+            case.alert,
+            {
+                "rules.yaml": yaml.safe_dump({"groups": mine}).encode(),
+                "test.yaml": yaml.safe_dump(document).encode(),
+            },
+        )
+
+
+def _strip(group: Mapping[str, Any], every: str) -> dict[str, Any]:
+    rules = [{key: value for key, value in rule.items() if key != "annotations"} for rule in group["rules"]]
+    return {**group, "interval": every, "rules": rules}
+
+
+def _describe(case: Case, moment: str, fires: tuple[dict[str, str], ...]) -> dict[str, Any]:
+    name = f"stack-{case.alert}"
+    expected = [{"exp_labels": {**labels, "severity": case.severity}} for labels in fires]
+    return {"eval_time": moment, "groupname": name, "alertname": name, "exp_alerts": expected}
