@@ -29,6 +29,7 @@ from stack.dashboard.api import (
 from stack.dashboard.api.request import SlashStripper, join_methods
 from stack.dashboard.page import compile_pages, handlers
 from stack.dashboard.pages import (
+    alerts,
     broker,
     code,
     data,
@@ -52,6 +53,7 @@ from stack.dashboard.services import Services
 from stack.demo.state import DemoSource, SimulatorSource
 from stack.docker.stack import Stack
 from stack.errors import ConfigError
+from stack.live.alerts import AlertsSource
 from stack.live.broadcaster import open_broadcaster
 from stack.live.reconciler import Reconciler, keep_up
 from stack.run.recovery import clear_stale_containers
@@ -92,6 +94,7 @@ _FRAGMENTS = (
     broker.STATS,
     broker.TABLES,
     dead_letters.COUNT,
+    alerts.FIRING,
 )
 
 
@@ -148,6 +151,7 @@ def _routes() -> list[BaseRoute]:
         broker,
         devices,
         data,
+        alerts,
         live,
     )
     found = [route for module in modules for route in module.routes()]
@@ -203,6 +207,7 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
         watching = asyncio.create_task(catalogue.watch(show), name="files of functions")
         compiling = asyncio.create_task(run_in_threadpool(compile_pages), name="templates")
         services.broadcaster.add("simulator", lambda _: SimulatorSource(services.simulator))
+        services.broadcaster.add(alerts.TOPIC, lambda _: AlertsSource(services.stack))
         services.broadcaster.add(demo.TOPIC, lambda _: DemoSource(services.demo))
         try:
             yield

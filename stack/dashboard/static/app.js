@@ -145,8 +145,13 @@ export function clock(date, isExact = false) {
   return isExact ? `${time}.${String(date.getMilliseconds()).padStart(3, "0")}` : time;
 }
 
-/** Write each <time> in words: data-clock in the reader's time, data-ago and data-elapsed as long as it is since then. */
+const MOMENT = { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" };
+
+/** Write each <time> in words: data-clock in the reader's time, data-moment the day too; data-ago, data-elapsed since then. */
 function refreshTimes() {
+  for (const time of document.querySelectorAll("time[data-moment]:empty")) {
+    time.textContent = new Date(time.dateTime).toLocaleString([], MOMENT);
+  }
   for (const time of document.querySelectorAll("time[data-clock]:empty")) {
     time.textContent = clock(new Date(time.dateTime), time.dataset.clock === "exact");
   }

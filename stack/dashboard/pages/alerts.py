@@ -1,0 +1,84 @@
+"""The page of alerts: what fires and what has fired, who was told, and by which channels."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from stack.config.notify import Channel, Notify
+from stack.dashboard.live import Fragment, Known, look
+from stack.dashboard.page import render
+from stack.dashboard.pages.data import chart_address
+from stack.dashboard.services import Services, services_of
+from stack.errors import DataError
+from stack.run.alert_file import list_alert_files
+from stack.victoriametrics.alert_history import Episode, fetch_episodes
+from stack.victoriametrics.client import find_store
+
+TOPIC = "alerts"
+# Seconds of the links to charts, and of what has fired; and how much of that is shown.
+_CHART_SECONDS, _WEEK, _SHOWN = 6 * 3600, 7 * 86400.0, 100
+
+
+def _describe(_: Services, _subject: str, known: Known) -> dict[str, Any]:
+    return {"firing": known[TOPIC], "chart_of": lambda query: chart_address([query], _CHART_SECONDS)}
+
+
+FIRING = Fragment("alerts-firing", "_alerts_firing.html", (TOPIC,), _describe)
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of the page."""
+    return [
+        Route("/alerts", show_alerts),
+        Route("/alerts/history", show_history),
+    ]
+
+
+async def show_alerts(request: Request) -> Response:
+    """Show the page."""
+    services = services_of(request)
+    shown = await run_in_threadpool(_describe_page, services)
+    return render(request, "alerts.html", **shown, **await look(request, FIRING.name))
+
+
+async def show_history(request: Request) -> Response:
+    """Show what has fired in the last week."""
+    try:
+        found = await run_in_threadpool(_fetch_history, services_of(request))
+    except DataError as error:
+        return render(request, "_alerts_history.html", problem=str(error), episodes=())
+    return render(request, "_alerts_history.html", problem="", episodes=found[:_SHOWN], count=len(found))
+
+
+def _describe_page(services: Services) -> dict[str, Any]:
+    stack = services.stack()
+    settings = stack.settings
+    return {
+        "is_kept": settings.data.is_kept,
+        "files": list_alert_files(services.workspace.root),
+        "channels": _describe_channels(settings.notify),
+    }
+
+
+def _describe_channels(notify: Notify) -> Sequence[Mapping[str, str]]:
+    return [{"name": name, "kind": one.kind, "target": _name_target(one)} for name, one in notify.channels.items()]
+
+
+def _name_target(channel: Channel) -> str:
+    """Return where a channel leads to; what may be secret in it is left out."""
+    if channel.mail:
+        return ", ".join(channel.mail.to)
+    if channel.telegram:
+        return f"chat {channel.telegram.chat}"
+    if channel.webhook and channel.webhook.url:
+        return urlsplit(channel.webhook.url).netloc
+    return f"secret {channel.secret}" if channel.secret else ", ".join(channel.alertmanager)
+
+
+def _fetch_history(services: Services) -> list[Episode]:
+    return fetch_episodes(find_store(services.stack()), _WEEK)

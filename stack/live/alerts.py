@@ -1,0 +1,110 @@
+"""The topic `alerts`: what fires, who has silenced it, and how what it looks at went of late."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from stack.alertmanager.client import Alertmanager, FiringAlert, Silence, find_alertmanager
+from stack.docker.stack import Stack
+from stack.errors import StackError
+from stack.plan.alert import ESCALATION
+from stack.plan.alert_chart import find_own_labels, write_value_query
+from stack.plan.image import digest
+from stack.plan.notify import CHANNEL_LABEL
+from stack.victoriametrics.client import find_store
+
+_PAUSE = 3.0
+# Alerts that are shown, and those with a chart: seconds that it shows, into how many pieces, and how long it is kept.
+_SHOWN, _CHARTS = 50, 20
+_SECONDS, _STEP, _KEPT = 3600, 60, 15.0
+
+
+class AlertsSource:
+    """What Alertmanager has, and charts of the store's."""
+
+    pause = _PAUSE
+
+    def __init__(self, stack: Callable[[], Stack]) -> None:
+        self._stack = stack
+        self._points: dict[str, tuple[float, Sequence[float]]] = {}
+
+    async def look(self) -> dict[str, Any]:
+        """Return alerts and silences, or why there are none to see."""
+        return await asyncio.to_thread(self._look)
+
+    async def rest(self) -> None:
+        """Forget the charts: no one looks at them."""
+        self._points = {}
+
+    def _look(self) -> dict[str, Any]:
+        try:
+            stack = self._stack()
+            if not stack.bare_inputs.has_alertmanager:
+                return {"is_there": False}
+            return {"is_there": True, "problem": "", **self._describe(stack, find_alertmanager(stack))}
+        except StackError as error:
+            return {"is_there": True, "problem": str(error), "alerts": [], "silences": [], "count": 0, "names": {}}
+
+    def _describe(self, stack: Stack, alertmanager: Alertmanager) -> dict[str, Any]:
+        silences = {one.id: one for one in alertmanager.list_silences()}
+        found = [one for one in alertmanager.list_alerts() if CHANNEL_LABEL not in one.labels]
+        escalated = {_identify(one) for one in found if ESCALATION in one.labels}
+        alerts = [one for one in found if ESCALATION not in one.labels]
+        names = [one.name for one in alerts]
+        shown = [self._describe_alert(one, silences, escalated) for one in alerts[:_SHOWN]]
+        self._add_charts(stack, alerts[:_CHARTS], shown)
+        return {
+            "alerts": shown,
+            "count": len(alerts),
+            "names": {name: names.count(name) for name in dict.fromkeys(names)},
+            "silences": [_describe_silence(one) for one in silences.values()],
+        }
+
+    def _describe_alert(
+        self, alert: FiringAlert, silences: Mapping[str, Silence], escalated: set[str]
+    ) -> dict[str, Any]:
+        silence = next((silences[id_] for id_ in alert.silences if id_ in silences), None)
+        return {
+            **asdict(alert),
+            "id": _identify(alert),
+            "name": alert.name,
+            "severity": alert.severity,
+            "own_labels": alert.own_labels,
+            "silence": _describe_silence(silence) if silence else None,
+            "is_escalated": _identify(alert) in escalated,
+            "query": "",
+            "points": (),
+        }
+
+    def _add_charts(self, stack: Stack, alerts: Sequence[FiringAlert], shown: Sequence[dict[str, Any]]) -> None:
+        known = {one.name: one for one in stack.alerts} if stack.settings.data.is_kept else {}
+        now = time.time()
+        for alert, row in zip(alerts, shown, strict=False):
+            if not (own := known.get(alert.name)):
+                continue
+            try:
+                row["query"] = write_value_query(own, stack.settings.data, find_own_labels(own, alert.labels))
+                row["points"] = self._fetch_points(stack, row["query"], now)
+            except StackError:
+                # The store may be away while people want to know what fires.
+                continue
+        self._points = {query: one for query, one in self._points.items() if now - one[0] < _KEPT}
+
+    def _fetch_points(self, stack: Stack, query: str, now: float) -> Sequence[float]:
+        if query not in self._points:
+            found = find_store(stack).query_range(query, now - _SECONDS, now, _STEP)
+            self._points[query] = now, found[0].values if found else ()
+        return self._points[query][1]
+
+
+def _identify(alert: FiringAlert) -> str:
+    """Return what tells an alert from others, in short; that it is escalated makes no other of it."""
+    labels = sorted((name, value) for name, value in alert.labels.items() if name != ESCALATION)
+    return digest([repr(labels).encode()])
+
+
+def _describe_silence(silence: Silence) -> dict[str, Any]:
+    names = [value if name == "alertname" else f"{name}={value}" for name, value in silence.labels.items()]
+    return {"id": silence.id, "names": names, "until": silence.until, "by": silence.by, "comment": silence.comment}

@@ -1,0 +1,34 @@
+"""Queries for people who want to see what an alert sees: the value that it compares, and where it would have fired."""
+
+import json
+from collections.abc import Mapping
+
+from stack.config.alert import FUNCTIONS, Alert
+from stack.config.data import Data
+from stack.plan.alert import ESCALATION, escape_pattern, find_silent, write_seconds
+
+# Labels that a rule adds to those of its series.
+_ADDED = ("alertname", "alertgroup", "alertstate", "severity", ESCALATION)
+
+
+def find_own_labels(alert: Alert, labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of an alert that fires that are those of its series."""
+    added = {*_ADDED, *alert.config.labels}
+    return {name: value for name, value in sorted(labels.items()) if name not in added}
+
+
+def write_value_query(alert: Alert, data: Data, labels: Mapping[str, str] | None = None) -> str:
+    """Write the query of what an alert looks at, with these labels: a value, or the readings that are to come.
+
+    Raises:
+        ConfigError: no rule of data.keep keeps what is to be silent.
+    """
+    config = alert.config
+    if config.when:
+        condition = config.condition
+        query = f"{FUNCTIONS[condition.function]}({condition.selector}[{write_seconds(condition.window)}])"
+    else:
+        query = find_silent(alert, data) if config.silent else config.expr
+    for name, value in (labels or {}).items():
+        query = f"label_match({query}, {json.dumps(name)}, {json.dumps(escape_pattern(value), ensure_ascii=False)})"
+    return query

@@ -1,0 +1,105 @@
+"""What the page of alerts is told."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stack.alertmanager.client import FiringAlert, Silence
+from stack.config.alert import Alert, AlertConfig
+from stack.config.data import Data
+from stack.config.document import parse_model
+from stack.errors import AlertError, DataError
+from stack.live import alerts as module
+from stack.live.alerts import AlertsSource
+
+HOT = Alert("hot", parse_model(AlertConfig, {"when": "temperature > 30"}, ""))
+SILENCE = Silence("s1", {"alertname": "hot", "sensor": "hall"}, "2026-11-29T08:00:00Z", "ann", "on my way")
+
+
+def make_alert(sensor: str, *silences: str, **labels: str) -> FiringAlert:
+    found = {"alertname": "hot", "alertgroup": "hot", "severity": "warning", "sensor": sensor, **labels}
+    return FiringAlert(found, f"{sensor} is hot", "2026-11-29T06:00:00Z", silences)
+
+
+@dataclass
+class World:
+    """An Alertmanager and a store."""
+
+    alerts: list[FiringAlert] = field(default_factory=list)
+    problem: str = ""
+    queries: list[str] = field(default_factory=list)
+    has_alertmanager: bool = True
+    is_store_there: bool = True
+
+    def stack(self) -> Any:
+        bare = SimpleNamespace(has_alertmanager=self.has_alertmanager)
+        settings = SimpleNamespace(data=parse_model(Data, {"keep": [{"topic": "#"}]}, ""))
+        return SimpleNamespace(bare_inputs=bare, settings=settings, alerts=[HOT])
+
+    def list_alerts(self) -> list[FiringAlert]:
+        if self.problem:
+            raise AlertError(self.problem)
+        return self.alerts
+
+    def list_silences(self) -> list[Silence]:
+        return [SILENCE]
+
+    def query_range(self, text: str, *_: float) -> list[Any]:
+        self.queries.append(text)
+        if not self.is_store_there:
+            raise DataError("It is away.")
+        return [SimpleNamespace(values=[1.0, 2.0])]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World()
+    monkeypatch.setattr(module, "find_alertmanager", lambda _: world)
+    monkeypatch.setattr(module, "find_store", lambda _: world)
+    return world
+
+
+def look(world: World, source: AlertsSource | None = None) -> Mapping[str, Any]:
+    return asyncio.run((source or AlertsSource(world.stack)).look())
+
+
+def test_alerts_come_with_chart_and_silence(world: World) -> None:
+    world.alerts = [make_alert("oven"), make_alert("hall", "s1"), make_alert("oven", escalation="yes")]
+    source = AlertsSource(world.stack)
+    found = look(world, source)
+    oven, hall = found["alerts"]
+    assert (oven["own_labels"], oven["silence"], oven["is_escalated"]) == ({"sensor": "oven"}, None, True)
+    assert hall["silence"]["comment"] == "on my way" and not hall["is_escalated"]
+    assert oven["points"] == [1.0, 2.0] and '"sensor", "oven"' in oven["query"]
+    assert (found["count"], found["names"]) == (2, {"hot": 2})
+    assert found["silences"][0]["names"] == ["hot", "sensor=hall"]
+    # Charts are not read again at each look.
+    look(world, source)
+    assert len(world.queries) == 2
+
+
+def test_a_flood_is_cut(world: World) -> None:
+    world.alerts = [make_alert(f"s{number}") for number in range(1000)]
+    found = look(world)
+    assert (found["count"], len(found["alerts"]), len(world.queries)) == (1000, 50, 20)
+
+
+def test_a_test_of_a_channel_is_no_alert(world: World) -> None:
+    world.alerts = [make_alert("x", channel="mail")]
+    assert look(world)["alerts"] == []
+
+
+def test_alerts_are_seen_without_the_store(world: World) -> None:
+    world.alerts, world.is_store_there = [make_alert("oven")], False
+    assert [one["points"] for one in look(world)["alerts"]] == [()]
+
+
+def test_what_is_wrong_is_told(world: World) -> None:
+    world.problem = "alertmanager does not answer."
+    assert look(world)["problem"] == "alertmanager does not answer."
+    world.has_alertmanager = False
+    assert look(world) == {"is_there": False}
