@@ -29,6 +29,7 @@ from stack.dashboard.api import (
 from stack.dashboard.api.request import SlashStripper, join_methods
 from stack.dashboard.page import compile_pages, handlers
 from stack.dashboard.pages import (
+    alert_silence,
     alerts,
     broker,
     code,
@@ -53,7 +54,7 @@ from stack.dashboard.services import Services
 from stack.demo.state import DemoSource, SimulatorSource
 from stack.docker.stack import Stack
 from stack.errors import ConfigError
-from stack.live.alerts import AlertsSource
+from stack.live.alerts import TOPIC, AlertsSource
 from stack.live.broadcaster import open_broadcaster
 from stack.live.reconciler import Reconciler, keep_up
 from stack.run.recovery import clear_stale_containers
@@ -95,6 +96,7 @@ _FRAGMENTS = (
     broker.TABLES,
     dead_letters.COUNT,
     alerts.FIRING,
+    alerts.CHANNELS,
 )
 
 
@@ -152,6 +154,7 @@ def _routes() -> list[BaseRoute]:
         devices,
         data,
         alerts,
+        alert_silence,
         live,
     )
     found = [route for module in modules for route in module.routes()]
@@ -207,7 +210,7 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
         watching = asyncio.create_task(catalogue.watch(show), name="files of functions")
         compiling = asyncio.create_task(run_in_threadpool(compile_pages), name="templates")
         services.broadcaster.add("simulator", lambda _: SimulatorSource(services.simulator))
-        services.broadcaster.add(alerts.TOPIC, lambda _: AlertsSource(services.stack))
+        services.broadcaster.add(TOPIC, lambda _: AlertsSource(services.stack))
         services.broadcaster.add(demo.TOPIC, lambda _: DemoSource(services.demo))
         try:
             yield

@@ -13,8 +13,10 @@ from stack.plan.alert import ESCALATION
 from stack.plan.alert_chart import find_own_labels, write_value_query
 from stack.plan.image import digest
 from stack.plan.notify import CHANNEL_LABEL
+from stack.run.notify import find_failing_channels
 from stack.victoriametrics.client import find_store
 
+TOPIC = "alerts"
 _PAUSE = 3.0
 # Alerts that are shown, and those with a chart: seconds that it shows, into how many pieces, and how long it is kept.
 _SHOWN, _CHARTS = 50, 20
@@ -29,14 +31,15 @@ class AlertsSource:
     def __init__(self, stack: Callable[[], Stack]) -> None:
         self._stack = stack
         self._points: dict[str, tuple[float, Sequence[float]]] = {}
+        self._failing: tuple[float, Mapping[str, str]] = (0.0, {})
 
     async def look(self) -> dict[str, Any]:
         """Return alerts and silences, or why there are none to see."""
         return await asyncio.to_thread(self._look)
 
     async def rest(self) -> None:
-        """Forget the charts: no one looks at them."""
-        self._points = {}
+        """Forget what is kept: no one looks at it."""
+        self._points, self._failing = {}, (0.0, {})
 
     def _look(self) -> dict[str, Any]:
         try:
@@ -45,7 +48,7 @@ class AlertsSource:
                 return {"is_there": False}
             return {"is_there": True, "problem": "", **self._describe(stack, find_alertmanager(stack))}
         except StackError as error:
-            return {"is_there": True, "problem": str(error), "alerts": [], "silences": [], "count": 0, "names": {}}
+            return {"is_there": True, "problem": str(error)}
 
     def _describe(self, stack: Stack, alertmanager: Alertmanager) -> dict[str, Any]:
         silences = {one.id: one for one in alertmanager.list_silences()}
@@ -60,6 +63,7 @@ class AlertsSource:
             "count": len(alerts),
             "names": {name: names.count(name) for name in dict.fromkeys(names)},
             "silences": [_describe_silence(one) for one in silences.values()],
+            "failing": self._find_failing(stack),
         }
 
     def _describe_alert(
@@ -77,6 +81,13 @@ class AlertsSource:
             "query": "",
             "points": (),
         }
+
+    def _find_failing(self, stack: Stack) -> Mapping[str, str]:
+        """Return why channels fail, by name; Docker is not asked at each look."""
+        if time.time() - self._failing[0] > _KEPT:
+            found = {name: one.reason for name, one in find_failing_channels(stack).items()}
+            self._failing = time.time(), found
+        return self._failing[1]
 
     def _add_charts(self, stack: Stack, alerts: Sequence[FiringAlert], shown: Sequence[dict[str, Any]]) -> None:
         known = {one.name: one for one in stack.alerts} if stack.settings.data.is_kept else {}

@@ -15,8 +15,7 @@ from stack.run.notify import print_failing_channels
 SILENCE, ACKNOWLEDGE, END = "silence", "acknowledge", "unsilence"
 _ACTIONS = ("", SILENCE, ACKNOWLEDGE, END)
 # For how long an alert is quiet that somebody has acknowledged: it may be over long before.
-_ACKNOWLEDGED = "24h"
-_SILENCED = "2h"
+DURATIONS = {ACKNOWLEDGE: "24h", SILENCE: "2h"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _add_silence(alertmanager: Alertmanager, request: AlertRequest, known: set[s
     is_acknowledged = request.action == ACKNOWLEDGE
     if not firing and (is_acknowledged or (request.name and request.name not in known)):
         raise AlertError(f"No alert fires with {_tell_labels(labels)}. `invoke alerts` lists those that do.")
-    seconds = _read_duration(request.duration or (_ACKNOWLEDGED if is_acknowledged else _SILENCED))
+    seconds = _read_duration(request.duration or DURATIONS[request.action])
     comment = request.comment or ("acknowledged" if is_acknowledged else "silenced")
     alertmanager.add_silence(labels, seconds, by=getpass.getuser(), comment=comment)
     until = _tell_time((datetime.now(UTC) + timedelta(seconds=seconds)).isoformat())

@@ -1,6 +1,5 @@
 """The page of alerts: what fires and what has fired, who was told, and by which channels."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,26 +8,35 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from stack.config.notify import Channel, Notify
+from stack.config.notify import Channel
 from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
 from stack.dashboard.pages.data import chart_address
+from stack.dashboard.pages.function import add_toast
 from stack.dashboard.services import Services, services_of
-from stack.errors import DataError
+from stack.errors import DataError, StackError
+from stack.live.alerts import TOPIC
 from stack.run.alert_file import list_alert_files
+from stack.run.notify import test_channel
 from stack.victoriametrics.alert_history import Episode, fetch_episodes
 from stack.victoriametrics.client import find_store
 
-TOPIC = "alerts"
 # Seconds of the links to charts, and of what has fired; and how much of that is shown.
 _CHART_SECONDS, _WEEK, _SHOWN = 6 * 3600, 7 * 86400.0, 100
 
 
-def _describe(_: Services, _subject: str, known: Known) -> dict[str, Any]:
+def _describe_firing(_: Services, _subject: str, known: Known) -> dict[str, Any]:
     return {"firing": known[TOPIC], "chart_of": lambda query: chart_address([query], _CHART_SECONDS)}
 
 
-FIRING = Fragment("alerts-firing", "_alerts_firing.html", (TOPIC,), _describe)
+def _describe_channels(services: Services, _subject: str, known: Known) -> dict[str, Any]:
+    channels = services.stack().settings.notify.channels
+    rows = [{"name": name, "kind": one.kind, "target": _name_target(one)} for name, one in channels.items()]
+    return {"channels": rows, "failing": (known[TOPIC] or {}).get("failing", {})}
+
+
+FIRING = Fragment("alerts-firing", "_alerts_firing.html", (TOPIC,), _describe_firing)
+CHANNELS = Fragment("alerts-channels", "_alerts_channels.html", (TOPIC,), _describe_channels)
 
 
 def routes() -> list[BaseRoute]:
@@ -36,6 +44,7 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/alerts", show_alerts),
         Route("/alerts/history", show_history),
+        Route("/alerts/channels/{name}/test", try_channel, methods=["POST"]),
     ]
 
 
@@ -43,7 +52,7 @@ async def show_alerts(request: Request) -> Response:
     """Show the page."""
     services = services_of(request)
     shown = await run_in_threadpool(_describe_page, services)
-    return render(request, "alerts.html", **shown, **await look(request, FIRING.name))
+    return render(request, "alerts.html", **shown, **await look(request, FIRING.name, CHANNELS.name))
 
 
 async def show_history(request: Request) -> Response:
@@ -55,18 +64,25 @@ async def show_history(request: Request) -> Response:
     return render(request, "_alerts_history.html", problem="", episodes=found[:_SHOWN], count=len(found))
 
 
+async def try_channel(request: Request) -> Response:
+    """Send a test by a channel, and say whether it took it."""
+    name, services = request.path_params["name"], services_of(request)
+    try:
+        await run_in_threadpool(lambda: test_channel(services.stack(), name))
+    except StackError as error:
+        return add_toast(Response(), str(error), "error")
+    finally:
+        services.broadcaster.touch(TOPIC)
+    return add_toast(Response(), f"{name} took the message.", "ok")
+
+
 def _describe_page(services: Services) -> dict[str, Any]:
     stack = services.stack()
-    settings = stack.settings
     return {
-        "is_kept": settings.data.is_kept,
+        "is_kept": stack.settings.data.is_kept,
+        "has_channels": bool(stack.settings.notify.channels),
         "files": list_alert_files(services.workspace.root),
-        "channels": _describe_channels(settings.notify),
     }
-
-
-def _describe_channels(notify: Notify) -> Sequence[Mapping[str, str]]:
-    return [{"name": name, "kind": one.kind, "target": _name_target(one)} for name, one in notify.channels.items()]
 
 
 def _name_target(channel: Channel) -> str:

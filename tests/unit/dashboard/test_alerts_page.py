@@ -8,6 +8,7 @@ import pytest
 
 from stack.dashboard.page import render_part
 from stack.dashboard.pages import alerts
+from stack.dashboard.services import open_services
 from stack.errors import DataError
 from stack.state.workspace import Workspace
 from stack.victoriametrics.alert_history import Episode
@@ -108,3 +109,10 @@ def test_what_cannot_be_known_is_said() -> None:
     assert "It is away." in describe(problem="It is away.")
     assert "invoke up" in describe(is_there=False)
     assert "Looking" in render_part(alerts.FIRING.template, **alerts.FIRING.describe(None, "", {"alerts": None}))  # type: ignore[arg-type]
+
+
+def test_channel_that_fails_is_marked(client: Client, watched: Workspace) -> None:
+    services = open_services()
+    described = alerts.CHANNELS.describe(services, "", {"alerts": {"failing": {"mail": "<refused>"}}})
+    shown = render_part(alerts.CHANNELS.template, **described)
+    assert "&lt;refused&gt;. It is tried again." in shown and shown.count("fails") == 1

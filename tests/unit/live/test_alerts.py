@@ -15,6 +15,7 @@ from stack.config.document import parse_model
 from stack.errors import AlertError, DataError
 from stack.live import alerts as module
 from stack.live.alerts import AlertsSource
+from stack.run.notify import ChannelFailure
 
 HOT = Alert("hot", parse_model(AlertConfig, {"when": "temperature > 30"}, ""))
 SILENCE = Silence("s1", {"alertname": "hot", "sensor": "hall"}, "2026-11-29T08:00:00Z", "ann", "on my way")
@@ -60,6 +61,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(module, "find_alertmanager", lambda _: world)
     monkeypatch.setattr(module, "find_store", lambda _: world)
+    failure = ChannelFailure("mail", 0.0, "refused")
+    monkeypatch.setattr(module, "find_failing_channels", lambda _: {"mail": failure})
     return world
 
 
@@ -76,6 +79,7 @@ def test_alerts_come_with_chart_and_silence(world: World) -> None:
     assert hall["silence"]["comment"] == "on my way" and not hall["is_escalated"]
     assert oven["points"] == [1.0, 2.0] and '"sensor", "oven"' in oven["query"]
     assert (found["count"], found["names"]) == (2, {"hot": 2})
+    assert found["failing"] == {"mail": "refused"}
     assert found["silences"][0]["names"] == ["hot", "sensor=hall"]
     # Charts are not read again at each look.
     look(world, source)
