@@ -18,7 +18,7 @@ from stack.errors import ConfigError
 FOLDER, SUFFIX = "alerts", ".yaml"
 # How far back a value may be that counts as the present one, in seconds, unless an alert says it.
 PRESENT = 300.0
-_NAME = re.compile(r"[A-Za-z0-9]([-_A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+NAME = re.compile(r"[A-Za-z0-9]([-_A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 # What Tidegate's own rules tell apart by, and vmalert's.
 _TAKEN = ("alertname", "alertgroup", "alertstate", "severity", "escalation", "channel")
 _SELECTOR = r'(?:[a-zA-Z_:][\w:]*)?(?:\{(?:[^{}"]|"(?:[^"\\]|\\.)*")*\})?'
@@ -252,6 +252,6 @@ def load_alert(path: Path) -> Alert:
         ConfigError: it is wrong; every mistake is named.
     """
     document = f"{FOLDER}/{path.name}"
-    if not _NAME.fullmatch(path.stem):
+    if not NAME.fullmatch(path.stem):
         raise ConfigError([f"{document}: should be called such as oven-hot{SUFFIX}: letters, digits, - and _"])
     return Alert(path.stem, parse_model(AlertConfig, read_mapping(path, document), document))

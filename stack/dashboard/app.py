@@ -29,6 +29,7 @@ from stack.dashboard.api import (
 from stack.dashboard.api.request import SlashStripper, join_methods
 from stack.dashboard.page import compile_pages, handlers
 from stack.dashboard.pages import (
+    alert_file,
     alert_silence,
     alerts,
     broker,
@@ -155,6 +156,7 @@ def _routes() -> list[BaseRoute]:
         data,
         alerts,
         alert_silence,
+        alert_file,
         live,
     )
     found = [route for module in modules for route in module.routes()]

@@ -114,7 +114,7 @@ def _describe_seen(alert: Alert, data: Data) -> dict[str, Any]:
     seen = f"tlast_over_time({find_silent(alert, data)}[{_SEEN_WINDOW}s])"
     record = {
         "record": LAST_SEEN,
-        "expr": f"{_strip(alert, seen)} or {_recall(alert, write_seconds(forget))} > time() - {forget:.0f}",
+        "expr": f"{strip_field(alert, seen)} or {_recall(alert, write_seconds(forget))} > time() - {forget:.0f}",
         "labels": {"alert": alert.name},
     }
     return {"name": f"{alert.name}-seen", "interval": f"{_SEEN_EVERY}s", "rules": [record]}
@@ -143,7 +143,7 @@ def write_firing(name: str) -> str:
 def _write_silence(alert: Alert, selector: str) -> str:
     config = alert.config
     window = write_seconds(config.after_seconds + 2 * _SEEN_EVERY)
-    seen = _strip(alert, f"tlast_over_time({selector}[{window}])")
+    seen = strip_field(alert, f"tlast_over_time({selector}[{window}])")
     since = f"time() - ({seen} or {_recall(alert, f'{_SEEN_VALID}s')})"
     return f"({since} > {config.after_seconds:.0f}) < {config.forget_seconds:.0f}"
 
@@ -153,7 +153,7 @@ def _recall(alert: Alert, window: str) -> str:
     return f'label_del(last_over_time({LAST_SEEN}{{alert="{alert.name}"}}[{window}]), "__name__", "alert")'
 
 
-def _strip(alert: Alert, query: str) -> str:
+def strip_field(alert: Alert, query: str) -> str:
     """Write a query without what tells the numbers of one message apart, since they fall silent together."""
     return query if is_selector(alert.config.silent) else f"max({query}) without (field)"
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from stack import console
 from stack.config.alert import FOLDER, Alert, load_alerts
@@ -9,7 +10,7 @@ from stack.docker.image import Builder
 from stack.docker.rule import run_tool
 from stack.docker.stack import Stack, open_stack
 from stack.errors import AlertError, ConfigError
-from stack.plan.alert import RULES
+from stack.plan.alert import RULES, render_rules
 from stack.plan.alert import SERVICE as VMALERT
 from stack.plan.alert_test import TESTS, render_test
 from stack.plan.notify import CONFIG, MESSAGES
@@ -37,6 +38,18 @@ def check_rules(stack: Stack, files: Files) -> None:
     for paths in changed:
         own = {path.rpartition("/")[2]: files[path] for path in paths}
         _check_alerts(stack, own) if RULES in paths else _check_notify(stack, own)
+
+
+def check_alert(stack: Stack, alert: Alert) -> None:
+    """Make sure that vmalert could read an alert that is not saved yet.
+
+    Raises:
+        ConfigError: it could not, or there are no readings to look at.
+        EngineError: Docker refused.
+    """
+    files, inputs = render_rules([alert], stack.settings), replace(stack.bare_inputs, alerts=(alert,))
+    Builder(stack.workspace, stack.engine, inputs).prepare_alerts()
+    _check_alerts(stack, {RULES.rpartition("/")[2]: files[RULES]})
 
 
 def _read(stack: Stack, path: str) -> bytes:

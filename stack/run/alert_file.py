@@ -3,8 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.config.alert import FOLDER, SUFFIX, Alert, load_alert
-from stack.errors import ConfigError
+from stack.config.alert import FOLDER, NAME, SUFFIX, Alert, AlertConfig, load_alert
+from stack.config.document import parse_model
+from stack.config.yaml_loader import parse_mapping
+from stack.docker.stack import Stack
+from stack.errors import AlertError, ConfigError, HostError
+from stack.plan.alert import SERVICE
+from stack.run.alert_check import check_alert
+from stack.run.files import FileText, digest_content, require_known
+from stack.run.stack import write_stack
+from stack.state.lock import TREE, lock
+from stack.state.workspace import Workspace, advise, make_folder, write_file
+
+_MODE = 0o644
 
 
 @dataclass(frozen=True)
@@ -32,8 +43,94 @@ def list_alert_files(root: Path) -> list[AlertFile]:
     return [_read(path) for path in sorted((root / FOLDER).glob(f"*{SUFFIX}"))]
 
 
+def read_alert_file(workspace: Workspace, name: str) -> FileText:
+    """Read a file of alerts/.
+
+    Raises:
+        AlertError: there is none of that name.
+    """
+    path = _locate(workspace, name)
+    if not path.is_file():
+        raise AlertError(f"There is no file {FOLDER}/{name}{SUFFIX}.")
+    content = path.read_bytes()
+    return FileText(content.decode(errors="replace"), digest_content(content))
+
+
+def parse_alert(name: str, text: str) -> Alert:
+    """Return the alert that a text would be.
+
+    Raises:
+        ConfigError: it is wrong; every mistake is named.
+    """
+    document = f"{FOLDER}/{name}{SUFFIX}"
+    return Alert(name, parse_model(AlertConfig, parse_mapping(text, document), document))
+
+
+def write_alert_file(stack: Stack, name: str, text: str, *, known: str) -> str:
+    """Write a file of alerts/, which vmalert can read; return its digest.
+
+    `known` is the digest of what its writer has read, empty for one that should be new.
+
+    Raises:
+        ConfigError: it is wrong.
+        ConflictError: it holds something else by now.
+        EngineError: Docker refused to have it checked.
+        HostError: it cannot be written.
+    """
+    path, content = _locate(stack.workspace, name), text.encode()
+    require_known(path, f"{FOLDER}/{name}{SUFFIX}", known)
+    check_alert(stack, parse_alert(name, text))
+    make_folder(path.parent)
+    write_file(path, content, _MODE)
+    return digest_content(content)
+
+
+def remove_alert_file(workspace: Workspace, name: str) -> None:
+    """Remove a file of alerts/.
+
+    Raises:
+        AlertError: there is none of that name.
+        HostError: it cannot be removed.
+    """
+    path = _locate(workspace, name)
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        raise AlertError(f"There is no file {FOLDER}/{name}{SUFFIX}.") from None
+    except OSError as error:
+        raise HostError(f"{path} cannot be removed: {error.strerror}. {advise(error, path)}") from error
+
+
+def apply_alerts(stack: Stack) -> bool:
+    """Have vmalert go by what is in alerts/ now; return whether it does, and `up` is not needed for that.
+
+    Raises:
+        EngineError: Docker does not answer.
+        HostError: the files cannot be written.
+    """
+    fresh = stack.reread()
+    runs = any(one.service == SERVICE and one.is_running for one in fresh.engine.listed())
+    # With a file that is wrong `up` refuses what others would miss.
+    if not runs or not fresh.alerts or any(one.problems for one in list_alert_files(fresh.workspace.root)):
+        return False
+    with lock(fresh.workspace, TREE):
+        write_stack(fresh, fresh.inputs)
+    return True
+
+
 def _read(path: Path) -> AlertFile:
     try:
         return AlertFile(path.stem, load_alert(path))
     except ConfigError as error:
         return AlertFile(path.stem, problems=error.problems)
+
+
+def _locate(workspace: Workspace, name: str) -> Path:
+    """Return where a file of alerts/ is, or would be.
+
+    Raises:
+        AlertError: the name is none of a file.
+    """
+    if not NAME.fullmatch(name):
+        raise AlertError(f"{name!r:.80} should be a name such as oven-hot: letters, digits, - and _.")
+    return workspace.root / FOLDER / f"{name}{SUFFIX}"

@@ -86,7 +86,7 @@ def write_function_file(workspace: Workspace, name: str, path: str, content: byt
     if len(content) > MOST_BYTES:
         raise FunctionError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB; copy it to {FOLDER}/{name} instead.")
     if known is not None:
-        _require_known(target, path, known)
+        require_known(target, path, known)
     mode = target.stat().st_mode & 0o777 if target.is_file() else 0o644
     write_file(target, content, mode)
     return digest_content(content)
@@ -173,7 +173,12 @@ def _check_path(path: str) -> PurePosixPath:
     return PurePosixPath(path)
 
 
-def _require_known(target: Path, path: str, known: str) -> None:
+def require_known(target: Path, path: str, known: str) -> None:
+    """Refuse to write a file that holds something else than its writer has read; `path` is what it is called.
+
+    Raises:
+        ConflictError: it does.
+    """
     now = digest_content(target.read_bytes()) if target.is_file() else ""
     if now == known:
         return
