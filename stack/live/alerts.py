@@ -7,12 +7,14 @@ from dataclasses import asdict
 from typing import Any
 
 from stack.alertmanager.client import Alertmanager, FiringAlert, Silence, find_alertmanager
+from stack.config.alert import Alert
 from stack.docker.stack import Stack
 from stack.errors import StackError
 from stack.plan.alert import ESCALATION
 from stack.plan.alert_chart import find_own_labels, write_value_query
 from stack.plan.image import digest
 from stack.plan.notify import CHANNEL_LABEL
+from stack.plan.stack_alert import PREFIX, list_stack_alerts
 from stack.run.notify import find_failing_channels
 from stack.victoriametrics.client import find_store
 
@@ -90,8 +92,7 @@ class AlertsSource:
         return self._failing[1]
 
     def _add_charts(self, stack: Stack, alerts: Sequence[FiringAlert], shown: Sequence[dict[str, Any]]) -> None:
-        known = {one.name: one for one in stack.alerts} if stack.settings.data.is_kept else {}
-        now = time.time()
+        known, now = _list_known(stack, alerts), time.time()
         for alert, row in zip(alerts, shown, strict=False):
             if not (own := known.get(alert.name)):
                 continue
@@ -108,6 +109,14 @@ class AlertsSource:
             found = find_store(stack).query_range(query, now - _SECONDS, now, _STEP)
             self._points[query] = now, found[0].values if found else ()
         return self._points[query][1]
+
+
+def _list_known(stack: Stack, alerts: Sequence[FiringAlert]) -> dict[str, Alert]:
+    """Return the alerts of which the store has what they look at, by name."""
+    known = list(stack.alerts) if stack.settings.data.is_kept else []
+    if any(one.name.startswith(PREFIX) for one in alerts):
+        known += list_stack_alerts(stack.settings, stack.inputs.services)
+    return {one.name: one for one in known}
 
 
 def _identify(alert: FiringAlert) -> str:

@@ -111,7 +111,11 @@ def apply_alerts(stack: Stack) -> bool:
     fresh = stack.reread()
     runs = any(one.service == SERVICE and one.is_running for one in fresh.engine.listed())
     # With a file that is wrong `up` refuses what others would miss.
-    if not runs or not fresh.alerts or any(one.problems for one in list_alert_files(fresh.workspace.root)):
+    if (
+        not runs
+        or not fresh.bare_inputs.has_vmalert
+        or any(one.problems for one in list_alert_files(fresh.workspace.root))
+    ):
         return False
     with lock(fresh.workspace, TREE):
         write_stack(fresh, fresh.inputs)

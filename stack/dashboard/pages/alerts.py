@@ -77,10 +77,12 @@ async def try_channel(request: Request) -> Response:
 
 
 def _describe_page(services: Services) -> dict[str, Any]:
-    stack = services.stack()
+    settings = services.stack().settings
     return {
-        "is_kept": stack.settings.data.is_kept,
-        "has_channels": bool(stack.settings.notify.channels),
+        "is_kept": settings.data.is_kept,
+        "has_store": settings.has_store,
+        "has_channels": bool(settings.notify.channels),
+        "is_about_stack": settings.notify.is_about_stack,
         "files": list_alert_files(services.workspace.root),
     }
 

@@ -24,7 +24,8 @@ def workspace(tmp_path: Path) -> Workspace:
 def make_stack(workspace: Workspace, *, runs: bool) -> Any:
     services = [SimpleNamespace(service="vmalert", is_running=runs)]
     engine = SimpleNamespace(listed=lambda: services)
-    stack = SimpleNamespace(workspace=workspace, engine=engine, alerts=["hot"], inputs="inputs")
+    stack = SimpleNamespace(workspace=workspace, engine=engine, inputs="inputs")
+    stack.bare_inputs = SimpleNamespace(has_vmalert=True)
     stack.reread = lambda: stack
     return stack
 
