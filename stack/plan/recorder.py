@@ -20,6 +20,8 @@ NAME = "tidegate-recorder"
 _HANDLER = "stack.processor.recorder.handler:handler"
 # Messages that become one request, and how long the first of them waits for more.
 _BATCH, _WAIT = 1000, "200ms"
+# Messages that the worker holds: while one batch is on its way to the store, the broker delivers the next.
+_PREFETCH = 4 * _BATCH
 # Deaths of the worker that a message may have been there for: it is rarely the one to blame among so many.
 _RETRIES = 20
 TOPIC_LABEL = "topic"
@@ -93,6 +95,7 @@ def _describe_trigger(name: str, rules: list[KeepRule]) -> dict[str, Any]:
             "topics": list(dict.fromkeys(keys)),
             "queueName": f"{NAME}-{name}",
             "maxRetries": _RETRIES,
+            "prefetchCount": _PREFETCH,
         },
         "batch": {"mode": "enable", "batchSize": _BATCH, "timeout": _WAIT},
     }

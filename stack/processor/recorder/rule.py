@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from nuclio_sdk import Event
@@ -45,34 +46,47 @@ class Rule:
     takes_all: bool = False
     """Whether every number in the body is kept, and a message without one passed over."""
 
-    def write(self, message: "Message") -> Iterator[str]:
-        """Yield the lines of a message; a reading without a time of its own has that at which it arrived.
+    def write(self, message: "Message", labels: str | None) -> list[str]:
+        """Return the lines of a message; a reading without a time of its own has that at which it arrived.
+
+        `labels` are those of its topic, where they need nothing else of the message.
 
         Raises:
             NoReadingError: it has not what is asked for.
         """
         found = self._find_numbers(message)
-        moment = message.find_time(self.time) if found else None
+        if not found:
+            return []
+        moment = message.find_time(self.time)
+        if labels is None:
+            labels = ",".join(_write_label(name, message.read_label(source)) for name, source in self.labels.items())
+        lines = []
         for metric, more, number in found:
-            labels = ",".join([*self._write_labels(message), *more])
-            series = f"{metric}{{{labels}}}"
-            yield f"{series} {number} {message.clock.next(series) if moment is None else moment}\n"
+            series = f"{metric}{{{labels}{',' if labels and more else ''}{more}}}"
+            lines.append(f"{series} {number} {message.clock.next(series) if moment is None else moment}\n")
+        return lines
 
-    def _find_numbers(self, message: "Message") -> list[tuple[str, list[str], str]]:
+    def write_labels(self, levels: Sequence[str]) -> str | None:
+        """Return the labels that all messages of a topic have; None where they need more of the message."""
+        texts = [source.get("text", HEADER) for source in self.labels.values()]
+        if any(text.startswith(HEADER) for text in texts):
+            return None
+        pairs = zip(self.labels, texts, strict=True)
+        return ",".join(_write_label(name, fill_label(text, levels)) for name, text in pairs)
+
+    def _find_numbers(self, message: "Message") -> list[tuple[str, str, str]]:
+        """Return each metric with the label of its own, if it has one, and the number."""
         if self.takes_all:
             if message.levels[0].startswith(RESPONSES):
                 # The topics of requests are others after each start.
                 return []
             (metric,) = self.values
             return [(metric, _name_field(path), number) for path, number in message.list_numbers()]
-        return [(metric, [], message.read_number(pointer)) for metric, pointer in self.values.items()]
-
-    def _write_labels(self, message: "Message") -> list[str]:
-        return [_write_label(name, message.read_label(source)) for name, source in self.labels.items()]
+        return [(metric, "", message.read_number(pointer)) for metric, pointer in self.values.items()]
 
 
-def _name_field(path: str) -> list[str]:
-    return [_write_label("field", path)] if path else []
+def _name_field(path: str) -> str:
+    return _write_label("field", path) if path else ""
 
 
 def _write_label(name: str, value: str) -> str:
@@ -96,7 +110,7 @@ class Clock:
         return moment
 
 
-@dataclass
+@dataclass(slots=True)
 class Message:
     """A message as rules read it: `levels` are its topic, or routing key, and the levels, or words, of that."""
 
@@ -166,11 +180,10 @@ class Message:
             raise NoReadingError(f"{place} is no time: seconds or milliseconds since 1970, or as 2026-11-29T03:00:00Z")
         if found is None:
             return None
-        shown = f"{found / 1000:.0f} seconds since 1970"
-        if found > self.arrived * 1000 + _AHEAD:
-            raise NoReadingError(f"its time is in the future: {shown}")
-        if found < (self.arrived - self.retention) * 1000:
-            raise NoReadingError(f"its time is longer ago than readings are kept: {shown}")
+        latest = self.arrived * 1000
+        if found > latest + _AHEAD or found < latest - self.retention * 1000:
+            what = "in the future" if found > latest else "longer ago than readings are kept"
+            raise NoReadingError(f"its time is {what}: {found / 1000:.0f} seconds since 1970")
         return found
 
     def show(self, value: Any) -> str:
@@ -181,8 +194,9 @@ class Message:
     def _guess_time(self) -> int | None:
         document = self._json[0] if self._json else None
         if isinstance(document, dict):
-            found = (_to_time(document.get(key)) for key in _TIMES)
-            return next((one for one in found if one is not None), None)
+            for key in _TIMES:
+                if key in document and (found := _to_time(document[key])) is not None:
+                    return found
         return None
 
     def _read_header(self, name: str) -> str:
@@ -191,22 +205,35 @@ class Message:
 
     def _parse(self) -> Any:
         if not self._json:
-            body = self.event.body
             try:
-                self._json.append(json.loads(body) if isinstance(body, bytes | str) else body)
+                self._json.append(_load_json(self.event.body))
             except (ValueError, RecursionError):
                 raise NoReadingError(f"the body is no JSON: {self.show(self.body)}") from None
         return self._json[0]
 
     def _follow(self, pointer: str) -> Any:
         value = self._parse()
-        for part in pointer.split("/")[1:]:
-            key = part.replace("~1", "/").replace("~0", "~")
+        for key in _split_pointer(pointer):
             try:
                 value = value[int(key)] if isinstance(value, list) else value[key]
             except (KeyError, IndexError, TypeError, ValueError):
                 raise NoReadingError(f"there is no {pointer} in the body: {self.show(self.body)}") from None
         return value
+
+
+@lru_cache(1000)
+def _split_pointer(pointer: str) -> tuple[str, ...]:
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
+
+
+def _load_json(body: Any) -> Any:
+    """Return what a body says; bytes are UTF-8 almost always, and to look which encoding it is takes as long again."""
+    if not isinstance(body, bytes):
+        return json.loads(body) if isinstance(body, str) else body
+    try:
+        return json.loads(body.decode())
+    except ValueError:
+        return json.loads(body)
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, str]]:
@@ -224,6 +251,8 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 def _to_number(value: Any) -> str | None:
     """Return a finite number as text; true and false are 1 and 0."""
+    if type(value) is float and math.isfinite(value):
+        return repr(value)
     if isinstance(value, bool):
         return str(int(value))
     if not isinstance(value, int | float | str | bytes):
@@ -250,6 +279,10 @@ def _to_time(value: Any) -> int | None:
     return int(number if number >= _MILLISECONDS else number * 1000)
 
 
+# The rules for messages of a topic, each with the labels that it gives them, where these need no message.
+_Chosen = tuple[tuple[Rule, str | None], ...]
+
+
 class RuleSet:
     """All rules, and which of them are about a message."""
 
@@ -258,7 +291,7 @@ class RuleSet:
         self._clock = Clock()
         self._rules = [(rule, compile_filter(rule.filter, _separator(rule.exchange))) for rule in rules]
         self._exchanges = {rule.trigger: rule.exchange for rule in rules}
-        self._known: dict[tuple[str, str], tuple[Sequence[str], tuple[Rule, ...]]] = {}
+        self._known: dict[tuple[str, str], tuple[Sequence[str], _Chosen]] = {}
 
     def write(self, event: Event, arrived: float) -> list[str]:
         """Return the lines of a message; the same of several rules once.
@@ -269,20 +302,26 @@ class RuleSet:
         levels, rules = self._find(event.trigger.name, event.path)
         self._clock.now = int(arrived * 1000)
         message = Message(event, levels, arrived, self._clock, self._retention)
-        return list(dict.fromkeys(line for rule in rules for line in rule.write(message)))
+        if len(rules) == 1:
+            ((rule, labels),) = rules
+            return rule.write(message, labels)
+        return list(dict.fromkeys(line for rule, labels in rules for line in rule.write(message, labels)))
 
-    def _find(self, trigger: str, path: str) -> tuple[Sequence[str], tuple[Rule, ...]]:
+    def _find(self, trigger: str, path: str) -> tuple[Sequence[str], "_Chosen"]:
         """Return the levels of a message, and the rules for it; its path, exchange/key, comes again and again."""
         if (found := self._known.get((trigger, path))) is None:
             exchange = self._exchanges[trigger]
             separator, key = _separator(exchange), path.removeprefix(f"{exchange}/")
             text = to_topic(key) if exchange == MQTT_EXCHANGE else key
+            levels = (text, *text.split(separator))
             rules = tuple(
-                rule for rule, pattern in self._rules if rule.trigger == trigger and pattern.fullmatch(text + separator)
+                (rule, rule.write_labels(levels))
+                for rule, pattern in self._rules
+                if rule.trigger == trigger and pattern.fullmatch(text + separator)
             )
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            found = self._known[trigger, path] = (text, *text.split(separator)), rules
+            found = self._known[trigger, path] = levels, rules
         return found
 
 
