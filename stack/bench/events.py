@@ -137,8 +137,8 @@ def open_amqp(env: BenchEnv, stack: ExitStack) -> Measurements:
     """Compare empty handlers; all are local processes and find the same messages waiting."""
     starts: dict[str, _Start] = {
         OWN: partial(_start_function, env, "count", 1),
-        "pika": partial(_start_script, env, lambda: sys.executable, "pika_consumer.py"),
-        "faststream": partial(_start_script, env, lambda: str(env.references), "faststream_consumer.py"),
+        "pika": partial(start_script, env, lambda: sys.executable, "pika_consumer.py"),
+        "faststream": partial(start_script, env, lambda: str(env.references), "faststream_consumer.py"),
     }
     return {name: partial(measure_events, env, start, env.scale.messages) for name, start in starts.items()}
 
@@ -170,9 +170,10 @@ def _start_function(
     return run_processor(env, "function", function, **count.environment, **environment)
 
 
-def _start_script(
+def start_script(
     env: BenchEnv, python: Callable[[], str], script: str, queue: str, count: Count
 ) -> AbstractContextManager[Program]:
+    """Start a reference that consumes a queue, with a Python that has its libraries."""
     command = [python(), str(PROGRAMS / script), env.broker.amqp_url, queue, str(_PREFETCH)]
     return run_program(command, env.scratch / f"{Path(script).stem}.log", **count.environment)
 

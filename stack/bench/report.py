@@ -9,6 +9,7 @@ from stack import console
 from stack.bench.environment import BenchEnv, OpenComparison, run_comparison
 from stack.bench.events import open_amqp, open_forward, open_mqtt, open_round_trip, open_workers
 from stack.bench.nodejs import open_nodejs_amqp, open_nodejs_http, open_nodejs_idle
+from stack.bench.readings import open_readings
 from stack.bench.requests import open_gateway, open_http, open_list, open_pages
 from stack.bench.rows import (
     COLUMNS,
@@ -40,6 +41,7 @@ _COMPARISONS: dict[str, OpenComparison] = {
     "round-trip": open_round_trip,
     "forward": open_forward,
     "mqtt": open_mqtt,
+    "readings": open_readings,
     "memory": open_memory,
     "start": open_start,
     "deploy": open_deploy,

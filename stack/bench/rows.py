@@ -54,6 +54,7 @@ _HTTP = "HTTP requests/s, one worker, echo, 16 connections, against"
 _NODE_AMQP = "Node.js: rabbit-mq events/s, one worker, empty handler, against"
 _TRIP = "publish → handler → reply queue at 500/s, {}, against pika's SelectConnection"
 _MQTT = "MQTT QoS 1 events/s, one worker, {}, against paho"
+_READINGS = "readings/s from a queue into the store, against"
 ROWS = (
     Row(f"{_AMQP} pika's SelectConnection", "events/s", "amqp", "rate", "pika", 1.0),
     Row(f"{_AMQP} FastStream", "events/s", "amqp", "rate", "faststream", 4.0),
@@ -80,6 +81,8 @@ ROWS = (
     Row(_TRIP.format("p50 to an output"), "ms", "round-trip", "p50", "pika", 1.3, _LIMIT, subject="output"),
     Row(_MQTT.format("the stack's broker"), "events/s", "mqtt", "rate", "paho", 0.9),
     Row(_MQTT.format("any other broker"), "events/s", "mqtt", "rate", "paho", 0.9, subject="session"),
+    Row(f"{_READINGS} its own import of the same lines", "readings/s", "readings", "rate", "import", 0.01),
+    Row(f"{_READINGS} pika that only acknowledges", "readings/s", "readings", "rate", "pika", 0.9),
     Row("memory of an idle function (PSS), against bare Python with pika", "MiB", "memory", "pss", "pika", 2.5, _LIMIT),
     Row("docker run to ready, against a bare container that imports pika", "s", "start", "time", "bare", 1.6, _LIMIT),
     Row(f"{_NODE_AMQP} amqplib that acknowledges each", "events/s", "nodejs-amqp", "rate", "amqplib", 0.6),

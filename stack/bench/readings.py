@@ -1,0 +1,131 @@
+"""Readings per second: from the recorder's queue into the store, against the store's import of the same lines."""
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pika
+import yaml
+from urllib3 import HTTPConnectionPool, make_headers
+from urllib3.util import parse_url
+
+from stack.bench.environment import BenchEnv, Measurements, find_port
+from stack.bench.events import measure_events, open_channel, start_script
+from stack.bench.rows import OWN, Figures
+from stack.config.settings import FILE, load_settings
+from stack.contract import MQTT_EXCHANGE
+from stack.docker.driver import Driver, docker_cli
+from stack.docker.stack import Stack
+from stack.errors import StackError
+from stack.plan.function import service_name
+from stack.plan.recorder import NAME
+from stack.plan.store import store_url
+from stack.state.workspace import write_file
+
+_PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
+_BATCH = 1000
+_SENSORS = 500
+_KEEP = [{"topic": "bench/+/temperature", "value": {"json": "/temperature"}, "labels": {"sensor": "{2}"}}]
+# What the store has taken since it started, by the format.
+_TAKEN = re.compile(rb'^vm_rows_inserted_total\{type="prometheus"\} (\d+)$', re.MULTILINE)
+_SECONDS, _LOOK = 120.0, 0.05
+
+
+@dataclass(frozen=True)
+class _Store:
+    """The bed's store, as a bare client has it."""
+
+    pool: HTTPConnectionPool
+
+    def count(self) -> int:
+        """Return how many readings it has taken since it started."""
+        answer = self.pool.request("GET", "/metrics")
+        found = _TAKEN.search(answer.data)
+        return int(found[1]) if found else 0
+
+    def take(self, lines: str) -> None:
+        """Have it take lines.
+
+        Raises:
+            StackError: it did not.
+        """
+        status = self.pool.request("POST", "/api/v1/import/prometheus", body=lines.encode()).status
+        if status != 204:
+            raise StackError(f"the store has answered lines with status {status}")
+
+    def measure_rate(self, wanted: int, before: int) -> float:
+        """Return how many readings a second it takes, from the first that it takes to the last of so many."""
+        began, first, deadline = 0.0, 0, time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
+            count, now = self.count() - before, time.monotonic()
+            if count >= wanted:
+                return (wanted - first) / (now - began)
+            if count and not began:
+                began, first = now, count
+            time.sleep(_LOOK)
+        raise StackError(f"the recorder has not stored {wanted} readings within {_SECONDS:g} s")
+
+
+def open_readings(env: BenchEnv, stack: ExitStack) -> Measurements:
+    """Have the bed keep readings, and compare how the recorder and a bare client get them into the store."""
+    kept = _keep(env, stack)
+    url = parse_url(store_url(kept.vault.key, kept.settings.host, kept.settings.ports.data))
+    pool = HTTPConnectionPool(url.host or "", url.port, headers=make_headers(basic_auth=url.auth), maxsize=1)
+    stack.callback(pool.close)
+    start = partial(start_script, env, lambda: sys.executable, "pika_consumer.py")
+    measurements: dict[str, Callable[[], Figures]] = {
+        OWN: partial(_measure_recorder, env, kept, _Store(pool)),
+        "import": partial(_measure_import, env, _Store(pool)),
+        "pika": partial(measure_events, env, start, env.scale.messages),
+    }
+    return measurements
+
+
+def _keep(env: BenchEnv, stack: ExitStack) -> Stack:
+    path = env.stack.workspace.root / FILE
+    before = path.read_bytes()
+    document = yaml.safe_load(before)
+    document["ports"]["data"] = find_port()
+    document["data"] = {"keep": _KEEP}
+    write_file(path, yaml.safe_dump(document, sort_keys=False).encode())
+    env.run_task("up")
+    stack.callback(env.run_task, "up")
+    stack.callback(write_file, path, before)
+    return replace(env.stack, settings=load_settings(env.stack.workspace.root))
+
+
+def _measure_recorder(env: BenchEnv, stack: Stack, store: _Store) -> Figures:
+    """Have messages wait, start the recorder, and return how many of them the store takes in a second."""
+    recorder = next(one for one in stack.engine.containers() if one.service == service_name(NAME))
+    Driver(stack.engine).halt([recorder])
+    _publish(env.broker.amqp_url, env.scale.messages)
+    before = store.count()
+    docker_cli.container.start(recorder.id)
+    return {"rate": store.measure_rate(env.scale.messages, before)}
+
+
+def _publish(url: str, count: int) -> None:
+    """Publish readings with a time of their own each: those of one sensor at one time would be one."""
+    begin = time.time_ns() // 1_000_000 - count
+    with open_channel(url) as channel:
+        for number in range(count):
+            body = f'{{"temperature": 21.5, "ts": {begin + number}}}'.encode()
+            channel.basic_publish(MQTT_EXCHANGE, f"bench.s{number % _SENSORS}.temperature", body, _PERSISTENT)
+
+
+def _measure_import(env: BenchEnv, store: _Store) -> Figures:
+    lines = list(_write_lines(env.scale.messages))
+    began = time.monotonic()
+    for at in range(0, len(lines), _BATCH):
+        store.take("".join(lines[at : at + _BATCH]))
+    return {"rate": len(lines) / (time.monotonic() - began)}
+
+
+def _write_lines(count: int) -> Iterator[str]:
+    now = time.time_ns() // 1_000_000
+    for number in range(count):
+        yield f'temperature{{sensor="s{number % _SENSORS}"}} 21.5 {now - count + number}\n'
