@@ -76,10 +76,10 @@ class Store:
         """
         body = "".join(lines).encode()
         self._post(body)
-        if self._connections != _Connection.made:
-            self._connections = _Connection.made
+        if (made := _Connection.made) != self._connections:
             for _, before in self._recent:
                 self._post(before)
+            self._connections = made
         now = time.monotonic()
         while self._recent and self._recent[0][0] < now - _WRITTEN_AFTER:
             self._recent.popleft()

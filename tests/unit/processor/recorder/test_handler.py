@@ -98,6 +98,7 @@ class Server:
         Thread(target=self._server.serve_forever, daemon=True).start()
         self.status = 204
         self.closes = False
+        self.refused = ""
 
     def _make_handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
@@ -107,7 +108,7 @@ class Server:
 
             def do_POST(self) -> None:
                 server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                self.send_response(server.status)
+                self.send_response(503 if server.bodies[-1] == server.refused else server.status)
                 self.send_header("Content-Length", "0")
                 if server.closes:
                     self.send_header("Connection", "close")
@@ -139,6 +140,19 @@ def test_what_was_taken_last_is_sent_again_over_a_new_connection() -> None:
         store.send(["c\n"])
         store.send(["d\n"])
         assert server.bodies[2:] == ["c\n", "d\n", "a\n", "b\n", "c\n"]
+
+
+def test_what_was_taken_last_is_sent_again_until_it_is_taken() -> None:
+    with closing(Server()) as server:
+        store = Store(f"http://127.0.0.1:{server.port}")
+        server.closes = True
+        store.send(["a\n"])
+        server.refused = "a\n"
+        with pytest.raises(StoreError, match="status 503"):
+            store.send(["b\n"])
+        server.closes, server.refused = False, ""
+        store.send(["b\n"])
+        assert server.bodies == ["a\n", "b\n", "a\n", "b\n", "a\n"]
 
 
 def test_store_that_refuses_is_told_of() -> None:
