@@ -174,3 +174,5 @@ def _show_addresses(stack: Stack, names: Sequence[str]) -> None:
         f"Next: `invoke invoke-function {event} --body 30` sends a reading, `invoke logger` shows the feedback,"
     )
     console.show("`invoke status` tells what runs, and `invoke down` stops it.")
+    if not settings.data.is_kept:
+        console.show("Readings are kept, drawn and watched where stack.yaml says so: docs/guides/readings.md.")
