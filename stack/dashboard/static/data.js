@@ -1,6 +1,7 @@
 // The page of readings: which series and time are shown stands in the address, so that it can be kept and sent on.
 
 import { send } from "./app.js";
+import { followFingers } from "./fingers.js";
 import { duration, historyChart, lineStyle, moment, number } from "./history.js";
 
 const HOUR = 3600;
@@ -8,9 +9,13 @@ const HOUR = 3600;
 const SHORTEST = 10;
 const SOONEST = 2;
 const LATEST = 60;
+// Looks in the time of a step, since it is seen only after its end.
+const LOOKS = 3;
 const TREE_SECONDS = 5;
 // Pixels for each value of a line.
 const SPACING = 2;
+// What the table has of each line; the first is the last value, or that below the pointer.
+const COLUMNS = ["Value", "Min", "Mean", "Max"];
 
 // What is offered for the word that is being typed in a query.
 const COMPLETIONS = 12;
@@ -63,7 +68,7 @@ async function draw() {
     say(error.message);
   }
   if (mine === asking && state.since) {
-    next = setTimeout(redraw, Math.min(LATEST, Math.max(SOONEST, shown.step ?? SOONEST)) * 1000);
+    next = setTimeout(redraw, Math.min(LATEST, Math.max(SOONEST, (shown.step ?? 0) / LOOKS)) * 1000);
   }
 }
 
@@ -72,9 +77,9 @@ function showNothing() {
   show({ start: state.from ?? end - state.since, end, times: [], lines: [], found: 0 });
 }
 
-/** Draw again what is live, unless nobody sees it. */
+/** Draw again what is live, unless it is not seen, or held. */
 function redraw() {
-  if (!document.hidden && state.since) draw();
+  if (!document.hidden && state.since && !fingers.isOn()) draw();
 }
 
 function say(text) {
@@ -103,17 +108,20 @@ function fillRows() {
   const rows = shown.lines.map(({ title }, place) => {
     const row = document.createElement("tr");
     const name = document.createElement("th");
+    const text = document.createElement("span");
     const swatch = document.createElement("span");
     name.scope = "row";
     swatch.className = "swatch";
     swatch.dataset.dashed = lineStyle(place).dash.length > 0;
     swatch.style.color = `var(${lineStyle(place).colour})`;
-    name.append(swatch, ` ${title}`);
+    text.append(swatch, ` ${title}`);
+    name.append(text);
     name.className = "mono";
     row.append(name);
-    for (let column = 0; column < 4; column++) {
+    for (const column of COLUMNS) {
       const cell = document.createElement("td");
       cell.className = "num";
+      cell.dataset.label = column;
       row.append(cell);
     }
     return row;
@@ -221,17 +229,12 @@ host.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-// A finger moves the chart along; up and down it scrolls the page.
-let touched = null;
-host.addEventListener("pointerdown", ({ pointerType, clientX }) => {
-  touched = pointerType === "touch" ? clientX : null;
-});
-host.addEventListener("pointerup", ({ clientX }) => {
-  const way = touched == null ? 0 : touched - clientX;
-  touched = null;
-  if (Math.abs(way) < 8) return;
-  const by = (way / host.clientWidth) * (shown.end - shown.start);
-  zoom(shown.start + by, shown.end + by);
+const fingers = followFingers(host, {
+  plot: () => find(".u-over"),
+  span: () => [shown.start, shown.end],
+  onMove: (from, to) => chart.view(from, to),
+  onEnd: zoom,
+  onCancel: draw,
 });
 
 // --- The tree -------------------------------------------------------------------------------------------------------

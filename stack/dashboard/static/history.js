@@ -25,7 +25,8 @@ export function lineStyle(place) {
  * Make a chart of so many lines in an element of class `chart`.
  *
  * `onSelect(from, to)` is told what somebody dragged over, and `onMove(place)` the place in the data below the pointer, or
- * null. Returns set({start, end, times, lines}), as the server describes them, and close().
+ * null. Returns set({start, end, times, lines}), as the server describes them, view(from, to), which moves what is drawn,
+ * and close().
  */
 export function historyChart(host, count, { onSelect, onMove }) {
   const { axis, font, translucent } = themed();
@@ -41,7 +42,7 @@ export function historyChart(host, count, { onSelect, onMove }) {
       padding: [12, 24, 0, 0],
       scales: { x: { range: () => span }, y: { range: (_, low, high) => frame(low, high) } },
       axes: [
-        { ...axis, font: font(), space: 80, values: (_, ticks) => tickTimes(ticks) },
+        { ...axis, font: font(), size: 36, space: 80, values: (_, ticks) => tickTimes(ticks) },
         { ...axis, font: font(), size: 64, values: (_, ticks) => ticks.map(number) },
       ],
       series: [{}, ...places.flatMap((place) => [line(place), edge, edge])],
@@ -76,6 +77,10 @@ export function historyChart(host, count, { onSelect, onMove }) {
     set: ({ start, end, times, lines }) => {
       span = [start, end];
       chart.setData([times, ...lines.flatMap(({ mean, high, low }) => [mean, high, low].map(join))]);
+    },
+    view: (from, to) => {
+      span = [from, to];
+      chart.setScale("x", { min: from, max: to });
     },
     close: () => {
       fit.disconnect();
