@@ -229,6 +229,8 @@ class Alert:
 
     name: str
     config: AlertConfig
+    chart: str = ""
+    """The query of what is to be seen of it, if that is not what it looks at."""
 
     @property
     def document(self) -> str:

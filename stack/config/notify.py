@@ -170,6 +170,8 @@ class Notify(Document):
 
     channels: dict[str, Channel] = {}
     """The ways, by names of your own."""
+    url: Url = ""
+    """Where people find the dashboard, for the links to charts; the address on this machine where left out."""
     stack: bool = True
     """Whether people are told of the stack itself, too: functions, broker, queues, disk, devices."""
     to: tuple[str, ...] = ()

@@ -317,6 +317,13 @@ class Settings(Document):
         return self.data.is_kept or self.notify.is_about_stack
 
     @property
+    def dashboard_url(self) -> str:
+        """Return where people find the dashboard; nothing where it is Nuclio's, which has no charts."""
+        if self.dashboard.implementation is Implementation.NUCLIO:
+            return ""
+        return self.notify.url.rstrip("/") or f"http://{self.host}:{self.ports.dashboard}"
+
+    @property
     def is_local(self) -> bool:
         """Return whether only this machine can reach the published ports."""
         return self.bind.is_loopback

@@ -22,6 +22,9 @@ PORT = 8880
 MEMORY = 256 * 1024**2
 # Below .stack/, and where the container sees it.
 RULES, MOUNTED, FOLDER = "vmalert/rules.yaml", "vmalert", "/etc/tidegate/vmalert"
+# Of the chart that a message leads to: how far it goes back, in seconds, and what has a meaning in a pattern.
+_CHART_SECONDS = 6 * 3600
+_META = r"([\\.+*?()|\[\]{}^$])"
 # What vmalert reads of the environment: older releases, which have no such flag, pass over it.
 ENVIRONMENT = {"rule_evalDelay": "0s"}
 # A label of the rule that fires when no one has acknowledged an alert.
@@ -61,10 +64,8 @@ def vmalert_arguments(alertmanager: str) -> list[str]:
     return [f"-{name}={value}" for name, value in flags.items()]
 
 
-def render_rules(
-    alerts: Sequence[Alert], settings: Settings, others: Sequence[dict[str, Any]] = ()
-) -> dict[str, bytes]:
-    """Render vmalert's rules: those of alerts, and other groups that no alert has the name of.
+def render_rules(alerts: Sequence[Alert], settings: Settings) -> dict[str, bytes]:
+    """Render vmalert's rules; nothing where there are no alerts.
 
     Raises:
         ConfigError: there are no readings to look at, or not those of what is to be silent.
@@ -73,20 +74,28 @@ def render_rules(
     if blind:
         way = 'data: {keep: [{topic: "#"}]} keeps every number of every topic'
         raise ConfigError([f"{blind[0].document}: there are no readings to look at; in stack.yaml, {way}."])
-    groups = [group for alert in alerts for group in describe_groups(alert, settings.data, settings.notify)]
-    names = {alert.name for alert in alerts}
-    groups += [one for one in others if one["name"] not in names]
-    return {RULES: write_yaml({"groups": groups})} if groups else {}
+    return write_groups(RULES, alerts, settings) if alerts else {}
 
 
-def describe_groups(alert: Alert, data: Data, notify: Notify) -> list[dict[str, Any]]:
-    """Return the groups of an alert's rules, as vmalert's file has them.
+def write_groups(
+    path: str, alerts: Sequence[Alert], settings: Settings, more: Sequence[dict[str, Any]] = ()
+) -> dict[str, bytes]:
+    """Write the file of the rules of alerts, and of other groups."""
+    url, data, notify = settings.dashboard_url, settings.data, settings.notify
+    groups = [group for alert in alerts for group in describe_groups(alert, data, notify, dashboard=url)]
+    return {path: write_yaml({"groups": [*more, *groups]})}
+
+
+def describe_groups(alert: Alert, data: Data, notify: Notify, *, dashboard: str = "") -> list[dict[str, Any]]:
+    """Return the groups of an alert's rules, as vmalert's file has them; charts are pages of the dashboard.
 
     Raises:
         ConfigError: no rule of data.keep keeps what is to be silent.
     """
     config = alert.config
-    rule = {"alert": alert.name, "expr": _write_expression(alert, data)}
+    chart = {"chart": _write_chart(alert, data, dashboard)} if dashboard else {}
+    annotations = {"text": _write_text(config), **chart}
+    rule = {"alert": alert.name, "expr": _write_expression(alert, data), "annotations": annotations}
     rules = [rule | _describe_rule(config, config.for_seconds)]
     if (escalate := notify.escalate) and config.severity in escalate.severity:
         rules.append(rule | _describe_escalation(config, escalate))
@@ -99,7 +108,6 @@ def _describe_rule(config: AlertConfig, seconds: float) -> dict[str, Any]:
         **({"for": write_seconds(seconds)} if seconds else {}),
         **({"keep_firing_for": _BRIDGE} if config.clear else {}),
         "labels": {"severity": str(config.severity), **config.labels},
-        "annotations": {"text": _write_text(config)},
     }
 
 
@@ -126,13 +134,29 @@ def _write_expression(alert: Alert, data: Data) -> str:
         return config.expr
     if config.silent:
         return _write_silence(alert, find_silent(alert, data))
-    condition = config.condition
-    value = f"{FUNCTIONS[condition.function]}({condition.selector}[{write_seconds(condition.window)}])"
+    condition, value = config.condition, _write_value(config)
     fires = f"{value} {condition.operator} {condition.bound}"
     if not (until := config.holds_until):
         return fires
     ignored = ", ".join([*_ADDED, *config.labels])
     return f"({fires}) or ({value} {until[0]} {until[1]} and ignoring({ignored}) {write_firing(alert.name)})"
+
+
+def _write_value(config: AlertConfig) -> str:
+    condition = config.condition
+    return f"{FUNCTIONS[condition.function]}({condition.selector}[{write_seconds(condition.window)}])"
+
+
+def _write_chart(alert: Alert, data: Data, dashboard: str) -> str:
+    """Return where the chart of what it looks at is, of the series for which it fires, as a template of vmalert."""
+    config = alert.config
+    query = alert.chart or (find_silent(alert, data) if config.silent else config.expr or _write_value(config))
+    added = json.dumps(f"^({'|'.join(('__name__', *_ADDED, ESCALATION, *config.labels))})$")
+    narrowed = f'printf "label_match(%s, %q, %q)" $query $name (reReplaceAll {json.dumps(_META)} "\\\\$1" $text)'
+    own = f"{{{{ if not (match {added} $name) }}}}{{{{ $query = {narrowed} }}}}{{{{ end }}}}"
+    named = f"{{{{ range $name, $text := $labels }}}}{own}{{{{ end }}}}"
+    start = f"{{{{ $query := {json.dumps(query, ensure_ascii=False)} }}}}{named}"
+    return f"{start}{dashboard}/data?q={{{{ $query | queryEscape }}}}&since={_CHART_SECONDS}"
 
 
 def write_firing(name: str) -> str:

@@ -40,7 +40,7 @@ from stack.plan.stack import (
     nuclio_image,
     render_nuclio,
 )
-from stack.plan.stack_alert import describe_stack_groups
+from stack.plan.stack_alert import render_stack_rules
 from stack.plan.store import FOLDER as STORE_FOLDER
 from stack.plan.store import MOUNTED as STORE_MOUNTED
 from stack.plan.store import PORT as STORE_PORT
@@ -146,8 +146,8 @@ def render(inputs: Inputs) -> Files:
 
 def _render_rules(inputs: Inputs) -> Files:
     is_watched = inputs.settings.notify.is_about_stack
-    others = describe_stack_groups(inputs.settings, inputs.services) if is_watched else ()
-    return alert.render_rules(inputs.alerts, inputs.settings, others)
+    own = render_stack_rules(inputs.settings, inputs.services, inputs.alerts) if is_watched else {}
+    return {**alert.render_rules(inputs.alerts, inputs.settings), **own}
 
 
 # What the Compose file calls the stack's own parts, whatever the settings.

@@ -11,11 +11,13 @@ from stack.config.alert import Alert, AlertConfig, Severity
 from stack.config.settings import Settings
 from stack.config.trigger.base import TlsAttributes
 from stack.contract import DEAD, RETRY
-from stack.plan.alert import LAST_SEEN, describe_groups, escape_pattern, write_firing
+from stack.plan.alert import LAST_SEEN, escape_pattern, write_firing, write_groups
 from stack.plan.recorder import NAME as RECORDER
 from stack.plan.stack import Service
 from stack.plan.store import OWN_JOBS, READINGS
 
+# Below .stack/, beside the rules of alerts/.
+RULES = "vmalert/stack.yaml"
 PREFIX = "stack-"
 DEVICE = f"{PREFIX}device-silent"
 # The figure by which it is known since when a function's container runs.
@@ -35,11 +37,14 @@ _BEGIN = "-----BEGIN CERTIFICATE-----"
 _NOTICE = 14 * 86400
 
 
-def describe_stack_groups(settings: Settings, services: Sequence[Service]) -> list[dict[str, Any]]:
-    """Return the groups of rules about functions, broker, gateway, disk and devices, as vmalert's file has them."""
+def render_stack_rules(
+    settings: Settings, services: Sequence[Service], others: Sequence[Alert] = ()
+) -> dict[str, bytes]:
+    """Render the rules about functions, broker, gateway, disk and devices; another alert of a name is in its place."""
     alerts = [*list_stack_alerts(settings, services), *_list_device_alerts(settings)]
-    groups = [group for alert in alerts for group in describe_groups(alert, settings.data, settings.notify)]
-    return [*([_describe_devices()] if settings.data.is_kept else []), *groups]
+    taken = {one.name for one in others}
+    groups = [_describe_devices()] if settings.data.is_kept and DEVICE not in taken else []
+    return write_groups(RULES, [one for one in alerts if one.name not in taken], settings, groups)
 
 
 def list_stack_alerts(settings: Settings, services: Sequence[Service]) -> list[Alert]:
@@ -176,7 +181,7 @@ def _list_device_alerts(settings: Settings) -> Iterator[Alert]:
         "for": f"{2 * _LOOK}s",
         "every": f"{_LOOK}s",
     }
-    yield Alert(DEVICE, AlertConfig.model_validate(document))
+    yield Alert(DEVICE, AlertConfig.model_validate(document), chart=READINGS)
 
 
 def _describe_devices() -> dict[str, Any]:

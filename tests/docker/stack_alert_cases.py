@@ -15,7 +15,7 @@ from stack.config.data import Data, KeepRule
 from stack.config.notify import Notify
 from stack.config.settings import Settings
 from stack.plan.stack import Service, plan_service
-from stack.plan.stack_alert import describe_stack_groups
+from stack.plan.stack_alert import RULES, render_stack_rules
 from tests.unit.plan.samples import make_plan, make_vault
 
 SETTINGS = Settings(
@@ -167,7 +167,7 @@ def make_services() -> Iterator[Service]:
 
 def render_cases() -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yield the files of each case, by what it is called."""
-    groups = describe_stack_groups(SETTINGS, tuple(make_services()))
+    groups = yaml.safe_load(render_stack_rules(SETTINGS, tuple(make_services()))[RULES])["groups"]
     for case in CASES:
         mine = [_strip(group, case.every) for group in groups if group["name"].startswith(f"stack-{case.alert}")]
         test = {
