@@ -130,14 +130,22 @@ AlertLabels = Annotated[dict[str, str], AfterValidator(_check_labels)]
 
 
 class AlertTest(Document):
-    """Readings that are written down, and for which series the alert fires at which time."""
+    """Readings, written down or recorded, and for which series the alert fires at which time."""
 
-    readings: dict[str, str] = Field(min_length=1)
+    readings: dict[str, str] = {}
     """Series, such as temperature{sensor="oven"}, each with its values: 20x5 is a 20 and five more, _ is none."""
+    recorded: str = Field("", pattern=r"^([\w-][\w.-]*\.csv)?$", examples=["night.csv"])
+    """A file beside this one that `invoke readings --format csv` has written, instead of `readings`."""
     every: Duration = "1m"
     """The time between two values."""
     fires: dict[Duration, tuple[AlertLabels, ...]] = Field(min_length=1)
     """At which times since the first value it fires for which series, each by its labels; [] is for none."""
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if bool(self.readings) == bool(self.recorded):
+            raise ValueError("should have either readings, or the name of a file in recorded")
+        return self
 
 
 class AlertConfig(Document):

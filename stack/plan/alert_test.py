@@ -1,5 +1,6 @@
 """The tests of alerts, as vmalert-tool has them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from stack.config.alert import Alert, AlertTest
@@ -12,8 +13,10 @@ from stack.plan.template import write_yaml
 RULES, TESTS = "rules.yaml", "test.yaml"
 
 
-def render_test(alert: Alert, data: Data) -> dict[str, bytes]:
+def render_test(alert: Alert, data: Data, recorded: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, bytes]:
     """Render an alert's rules without what people are told, which tests do not compare, and its tests.
+
+    `recorded` has series with their values, by the name of the file.
 
     Raises:
         ConfigError: no rule of data.keep keeps what is to be silent.
@@ -25,7 +28,9 @@ def render_test(alert: Alert, data: Data) -> dict[str, bytes]:
     tests = {
         "rule_files": [RULES],
         "evaluation_interval": interval,
-        "tests": [_describe_test(alert, number, test) for number, test in enumerate(alert.config.tests)],
+        "tests": [
+            _describe_test(alert, number, test, recorded or {}) for number, test in enumerate(alert.config.tests)
+        ],
     }
     return {RULES: write_yaml({"groups": plain}), TESTS: write_yaml(tests)}
 
@@ -34,11 +39,14 @@ def _strip(rule: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in rule.items() if key != "annotations"}
 
 
-def _describe_test(alert: Alert, number: int, test: AlertTest) -> dict[str, Any]:
+def _describe_test(
+    alert: Alert, number: int, test: AlertTest, recorded: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    found = recorded[test.recorded] if test.recorded else test.readings
     return {
         "name": f"tests.{number}",
         "interval": f"{parse_duration(test.every):g}s",
-        "input_series": [{"series": series, "values": values} for series, values in test.readings.items()],
+        "input_series": [{"series": series, "values": values} for series, values in found.items()],
         "alert_rule_test": [_describe_moment(alert, moment, fires) for moment, fires in test.fires.items()],
     }
 

@@ -18,8 +18,10 @@ FOLDER, MOUNTED = "/etc/tidegate/store", "secrets/store"
 # Likewise the file that says whose figures it takes, and what the label `job` of those begins with.
 SCRAPE_FOLDER, SCRAPE_MOUNTED, SCRAPE = "/etc/tidegate/scrape", "victoria-metrics", "scrape.yaml"
 OWN_JOBS = "tidegate-"
+# What the names of series begin with that alerts write for themselves.
+NOTES = "tidegate:"
 # The selector of all readings, without those figures, and what rules of alerts write.
-READINGS = f'{{__name__!~"ALERTS.*|tidegate:.*",job!~"{OWN_JOBS}.+"}}'
+READINGS = f'{{__name__!~"ALERTS.*|{NOTES}.*",job!~"{OWN_JOBS}.+"}}'
 URL_SECRET = SecretRef(*STORE_URL.split("."))
 # Who writes and reads; only Tidegate's own programs have what deletes.
 USERNAME = "tidegate"

@@ -1,25 +1,24 @@
-"""Alerts and channels as their own programs read them, before those that run are given them; and their tests."""
+"""Alerts and channels as their own programs read them, before those that run are given them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from stack import console
-from stack.config.alert import FOLDER, Alert, load_alerts
+from stack.config.alert import FOLDER, Alert
 from stack.docker.image import Builder
 from stack.docker.rule import run_tool
-from stack.docker.stack import Stack, open_stack
-from stack.errors import AlertError, ConfigError
+from stack.docker.stack import Stack
+from stack.errors import ConfigError
 from stack.plan.alert import RULES, render_rules
 from stack.plan.alert import SERVICE as VMALERT
-from stack.plan.alert_test import TESTS, render_test
 from stack.plan.notify import CONFIG, MESSAGES
-from stack.plan.render import Files, alertmanager_image, rule_test_image, vmalert_image
+from stack.plan.render import Files, alertmanager_image, vmalert_image
 
-# What the programs are called in the registry's images; those of packages are in the path.
-_VMALERT, _TOOL = "/vmalert-prod", "/vmalert-tool-prod"
+# What the program is called in the registry's image; that of the package is in the path.
+_VMALERT = "/vmalert-prod"
 # What each of them reads.
 _READ = ((RULES,), (CONFIG, MESSAGES))
+_CHECKED = tuple(path for paths in _READ for path in paths)
 _FATAL = re.compile(r"(?:fatal|panic)\s+\S+\s+(?P<text>.*)")
 _GROUP = re.compile(r'invalid group "(?P<group>[^"]+)" in file "[^"]*": (?P<reason>.*)')
 
@@ -52,6 +51,13 @@ def check_alert(stack: Stack, alert: Alert) -> None:
     _check_alerts(stack, {RULES.rpartition("/")[2]: files[RULES]})
 
 
+def keep_checked(stack: Stack, files: Files, new: Collection[str] = ()) -> Files:
+    """Return files with those of alerts and channels, other than new ones, as `up` has checked and written them."""
+    kept = [path for path in _CHECKED if path in files and path not in new]
+    there = {path: content for path in kept if (content := _read(stack, path))}
+    return {**files, **there}
+
+
 def _read(stack: Stack, path: str) -> bytes:
     file = stack.workspace.rendered / path
     return file.read_bytes() if file.is_file() else b""
@@ -78,34 +84,3 @@ def _check_notify(stack: Stack, files: Files) -> None:
     status, output = run_tool(stack.settings.project, alertmanager_image(stack.bare_inputs), command, files)
     if status:
         raise ConfigError([f"stack.yaml: notify: {output.removeprefix('Checking ')}"])
-
-
-def run_alert_tests(name: str = "") -> int:
-    """Run the tests of an alert, or of all; return the exit status, which is 1 where one has failed.
-
-    Raises:
-        AlertError: there is no such alert, or none has tests.
-        ConfigError: an alert is wrong.
-        EngineError: Docker refused.
-    """
-    stack = open_stack()
-    alerts = [one for one in load_alerts(stack.workspace.root) if name in ("", one.name)]
-    if not alerts:
-        raise AlertError(f"There is no alert {name}." if name else f"There are no alerts; they are files in {FOLDER}/.")
-    tested = [one for one in alerts if one.config.tests]
-    if not tested:
-        raise AlertError(f"There are no tests. They stand in `tests` of {alerts[0].document}.")
-    Builder(stack.workspace, stack.engine, stack.bare_inputs).prepare_alerts(has_tests=True)
-    return max([_run(stack, alert) for alert in tested])
-
-
-def _run(stack: Stack, alert: Alert) -> int:
-    tool = _TOOL if stack.base_images.is_registry else "vmalert-tool"
-    command = (tool, "unittest", f"--files={TESTS}")
-    files = render_test(alert, stack.settings.data)
-    status, output = run_tool(stack.settings.project, rule_test_image(stack.bare_inputs), command, files)
-    if status:
-        console.warn(f"{alert.name}: {output}")
-    else:
-        console.success(f"{alert.name}: {len(alert.config.tests)} passed.")
-    return int(bool(status))

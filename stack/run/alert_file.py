@@ -8,8 +8,9 @@ from stack.config.document import parse_model
 from stack.config.yaml_loader import parse_mapping
 from stack.docker.stack import Stack
 from stack.errors import AlertError, ConfigError, HostError
-from stack.plan.alert import SERVICE
-from stack.run.alert_check import check_alert
+from stack.plan.alert import RULES, SERVICE
+from stack.plan.render import render
+from stack.run.alert_check import check_alert, check_rules, keep_checked
 from stack.run.files import FileText, digest_content, require_known
 from stack.run.stack import write_stack
 from stack.state.lock import TREE, lock
@@ -117,8 +118,13 @@ def apply_alerts(stack: Stack) -> bool:
         or any(one.problems for one in list_alert_files(fresh.workspace.root))
     ):
         return False
+    files = keep_checked(fresh, render(fresh.inputs), new=(RULES,))
+    try:
+        check_rules(fresh, files)
+    except ConfigError:
+        return False
     with lock(fresh.workspace, TREE):
-        write_stack(fresh, fresh.inputs)
+        write_stack(fresh, fresh.inputs, files=files)
     return True
 
 

@@ -37,7 +37,7 @@ def alerts(
 @verb("name", help={"name": "an alert; all if left out"})
 def test_alerts(_: Context, name: str = "") -> None:
     """Run the tests in alerts/, by vmalert's own tool."""
-    from stack.run.alert_check import run_alert_tests
+    from stack.run.alert_test import run_alert_tests
 
     raise Exit(code=run_alert_tests(name))
 

@@ -1,5 +1,6 @@
 """`invoke readings` and `invoke forget-readings`: what the store has, for a person or as a file."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from stack import console
 from stack.contract import parse_duration
 from stack.docker.stack import open_stack
 from stack.errors import DataError
+from stack.plan.store import NOTES
 from stack.run.readings_file import FORMATS, write_series, write_time
 from stack.victoriametrics.client import Series, Store, find_store, is_selector, write_selector
 
@@ -98,13 +100,32 @@ def forget_readings(action: str, metric: str, labels: Mapping[str, str], *, yes:
         raise DataError("Type `invoke data forget METRIC`, or `invoke data forget --labels sensor=oven`.")
     request = ReadingsRequest(metric, labels=labels)
     store = find_store(open_stack())
-    titles = sorted(one.title for one in store.query(f"last_over_time({request.selector}[{_ALL_TIME}])"))
+    found = store.query(f"last_over_time({request.selector}[{_ALL_TIME}])")
+    titles = sorted(one.title for one in found)
     if not titles:
         raise DataError(f"There are no readings of {request.selector}. `invoke readings` shows what there is.")
     shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
     console.confirm(f"Delete all readings of {shown}, of all time?", yes=yes)
     store.delete(request.selector)
+    _forget_last_seen(
+        store, [labels for one in found for labels in (one.own_labels, _without(one.own_labels, "field"))]
+    )
     console.success(f"Deleted: {len(titles)} series.")
+
+
+def _forget_last_seen(store: Store, gone: Sequence[Mapping[str, str]]) -> None:
+    """Have alerts expect nothing of series that are gone: they write down each minute when those came last."""
+    noted = [one.own_labels for one in store.query(f'last_over_time({{__name__=~"{NOTES}.+"}}[1h])')]
+    names = {name for labels in noted for name in labels}
+    for labels in noted:
+        if _without(labels, "alert") in gone:
+            # A label that it has not is empty: what has it is another series.
+            pairs = [f"{name}={json.dumps(labels.get(name, ''), ensure_ascii=False)}" for name in sorted(names)]
+            store.delete(f'{{__name__=~"{NOTES}.+", {", ".join(pairs)}}}')
+
+
+def _without(labels: Mapping[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in labels.items() if key != name}
 
 
 def _read_seconds(option: str, text: str) -> float:

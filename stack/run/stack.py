@@ -12,6 +12,7 @@ from stack.plan.notify import list_secrets
 from stack.plan.render import ACCOUNTS, Files, Inputs, render, used_secrets
 from stack.plan.stack import check_exposure
 from stack.rabbitmq.account import settle_accounts
+from stack.run.alert_check import keep_checked
 from stack.state.access import write_gateway_login, write_notify_secrets, write_store_login
 from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
@@ -24,12 +25,13 @@ def write_stack(
 ) -> tuple[str, ...]:
     """Write the tree, rendered here if not before, and have the gateway go by it; return the paths that changed.
 
+    Alerts and channels are written of `files` alone, which were checked: their programs would not start with a mistake.
     What the containers mount of functions that are being deployed, other than one's own, is left to who does it.
     """
     theirs = find_rollouts(stack.workspace).difference(own)
     coming = [one for name in theirs if (one := stack.find_coming(name))]
     mount_secrets(stack.workspace, stack.vault, used_secrets(inputs.services))
-    files, before = files or render(inputs), stack.rendered_accounts
+    files, before = files or keep_checked(stack, render(inputs)), stack.rendered_accounts
     if list_unreadable(stack.workspace):
         # Nothing is removed of functions that cannot be read.
         before = b""

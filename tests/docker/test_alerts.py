@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from email import message_from_string, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from stack.docker.rule import run_tool
 from stack.docker.stack import open_stack
 from stack.plan.render import rule_test_image
 from stack.state.workspace import Workspace as RunWorkspace
+from stack.victoriametrics.client import find_store
 from tests.docker.stack_alert_cases import render_cases
 from tests.docker.workspace import Workspace, run_docker, wait_until
 
@@ -172,6 +174,7 @@ def test_people_are_told(watched: Workspace, sinks: Sinks) -> None:
     (mail,) = sinks.find_mails("CRITICAL: hot")
     assert mail.at - start < 5
     assert "plant/oven/temperature is at 31 °C" in mail.text
+    check_chart(watched, mail)
     wait_until(lambda: sinks.find_mails("WARNING: quiet"), seconds=30, what="the mail of silence")
     (mail,) = sinks.find_mails("WARNING: quiet")
     assert AFTER <= mail.at - start < AFTER + 5
@@ -180,6 +183,16 @@ def test_people_are_told(watched: Workspace, sinks: Sinks) -> None:
     kill_parts(watched, sinks)
     watch_stack(watched, sinks)
     check_files(watched)
+    forget(watched, sinks)
+
+
+def check_chart(workspace: Workspace, mail: Mail) -> None:
+    """The link in a message leads to the one series that it is about."""
+    link = urlsplit(next(line.strip() for line in mail.text.splitlines() if "/data?" in line))
+    assert link.port == workspace.settings.ports.dashboard
+    store = find_store(open_stack(RunWorkspace(workspace.root)))
+    (series,) = store.query(parse_qs(link.query)["q"][0])
+    assert series.own_labels == {"topic": "plant/oven/temperature"}
 
 
 def flood(workspace: Workspace, sinks: Sinks) -> None:
@@ -210,15 +223,15 @@ def do_something(workspace: Workspace, sinks: Sinks) -> None:
 
 
 def kill_parts(workspace: Workspace, sinks: Sinks) -> None:
-    """The store, vmalert and Alertmanager are killed: what happens meanwhile is told, and nothing twice."""
+    """Store, broker, vmalert and Alertmanager are killed: what happens meanwhile is told, and nothing twice."""
     told = [len(sinks.find_documents(name)) for name in ("hot", "quiet", "flood")]
     (store,), (vmalert,), (alertmanager,) = map(workspace.containers, ("victoria-metrics", "vmalert", "alertmanager"))
+    (broker,) = workspace.containers("rabbitmq-mqtt")
     run_docker("kill", store)
     time.sleep(3)
-    run_docker("start", store)
-    run_docker("kill", alertmanager, vmalert)
     publish(workspace, ("late", 50))
-    run_docker("start", vmalert)
+    run_docker("kill", broker, alertmanager, vmalert)
+    run_docker("start", broker, store, vmalert)
     complaint = "alertmanager:9093"
     wait_until(lambda: complaint in run_docker("logs", "--since", "1m", vmalert).stderr, seconds=30, what=complaint)
     run_docker("start", alertmanager)
@@ -248,13 +261,28 @@ def watch_stack(workspace: Workspace, sinks: Sinks) -> None:
 
 
 def check_files(workspace: Workspace) -> None:
-    """Tests of alerts are run, and what vmalert cannot read is not given to it."""
-    assert "hot: 1 passed." in workspace.invoke("test-alerts").stderr
+    """Tests of alerts are run, and what vmalert cannot read is not given to it, by `up` or by others."""
     path = workspace.root / "alerts" / "hot.yaml"
+    recorded = ("--since", "30m", "--format", "csv", "--output", str(path.parent / "night.csv"))
+    workspace.invoke("readings", 'reading{topic="plant/oven/temperature"}', *recorded)
+    config = yaml.safe_load(path.read_text())
+    test = {"recorded": "night.csv", "every": "1s", "fires": {"0s": [], "10s": [{"topic": "plant/oven/temperature"}]}}
+    path.write_text(yaml.safe_dump({**config, "tests": [*config["tests"], test]}, allow_unicode=True))
+    assert "hot: 2 passed." in workspace.invoke("test-alerts").stderr
     path.write_text(path.read_text().replace("4m: []", "4m: [{topic: plant/oven/temperature}]"))
     assert workspace.invoke("test-alerts", "hot", check=False).returncode == 1
     path.write_text("expr: temperature >> 3\n")
     rendered = (workspace.rendered / "vmalert" / "rules.yaml").read_text()
     refused = workspace.invoke("up", check=False)
     assert "alerts/hot.yaml: " in refused.stderr and ">> 3" in refused.stderr
+    workspace.invoke("render")
     assert (workspace.rendered / "vmalert" / "rules.yaml").read_text() == rendered
+
+
+def forget(workspace: Workspace, sinks: Sinks) -> None:
+    """Readings that are deleted are expected no more."""
+    topic = "plant/talker/temperature"
+    workspace.invoke("data", "forget", f'reading{{topic="{topic}"}}', "--yes")
+    store = find_store(open_stack(RunWorkspace(workspace.root)))
+    assert not store.query(f'last_over_time({{__name__=~"tidegate:.+", topic="{topic}"}}[1h])')
+    wait_until(lambda: sinks.find_mails("OVER: quiet"), seconds=60, what="the end of silence")

@@ -9,9 +9,9 @@ from stack.config.alert import Alert, AlertConfig
 from stack.config.data import Data, KeepRule
 from stack.config.document import parse_model
 from stack.config.notify import Notify
-from stack.config.settings import Settings
+from stack.config.settings import Dashboard, Implementation, Settings
 from stack.errors import ConfigError
-from stack.plan.alert import covers, describe_groups, render_rules
+from stack.plan.alert import RULES, covers, describe_groups, render_rules
 from stack.plan.alert_test import render_test
 
 DATA = parse_model(
@@ -145,6 +145,29 @@ def test_alerts_need_readings() -> None:
     with pytest.raises(ConfigError, match=r"alerts/hot.yaml: there are no readings to look at; in stack.yaml, data"):
         render_rules((make(when="t > 1"),), Settings())
     assert render_rules((make(when="t > 1"),), Settings(data=Data(keep=(KeepRule(topic="#"),))))
+
+
+def test_a_message_leads_to_the_chart_of_its_series() -> None:
+    def chart(settings: Settings) -> str:
+        files = render_rules((make(when="t max 5m > 1", labels={"team": "x"}),), settings)
+        (group,) = yaml.safe_load(files[RULES])["groups"]
+        return str(group["rules"][0]["annotations"].get("chart", ""))
+
+    settings = Settings(data=DATA)
+    assert chart(settings).startswith('{{ $query := "max_over_time(t[300s])" }}{{ range $name, $text := $labels }}')
+    assert "|severity|escalation|team)$" in chart(settings)
+    assert chart(settings).endswith("http://127.0.0.1:8070/data?q={{ $query | queryEscape }}&since=21600")
+    outside = settings.model_copy(update={"notify": Notify(url="https://plant.example/")})
+    assert "}}https://plant.example/data?q=" in chart(outside)
+    nuclio = settings.model_copy(update={"dashboard": Dashboard(implementation=Implementation.NUCLIO)})
+    assert not chart(nuclio)
+
+
+def test_tests_may_be_of_what_was_recorded() -> None:
+    alert = make(when="t > 1", tests=[{"recorded": "night.csv", "fires": {"1m": []}}])
+    files = render_test(alert, DATA, {"night.csv": {"t{}": "1 2"}})
+    (test,) = yaml.safe_load(files["test.yaml"])["tests"]
+    assert test["input_series"] == [{"series": "t{}", "values": "1 2"}]
 
 
 def test_tests_expect_the_labels_of_the_alert_too() -> None:

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from stack.errors import ConfigError
+from stack.plan.alert import RULES
+from stack.plan.notify import CONFIG
+from stack.plan.render import COMPOSE
 from stack.run import alert_file as module
 from stack.run.alert_file import apply_alerts, list_alert_files
 from stack.state.workspace import Workspace
@@ -41,9 +45,22 @@ def test_files_are_told_in_a_line(workspace: Workspace) -> None:
 
 def test_what_runs_goes_by_what_is_written(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Any] = []
-    monkeypatch.setattr(module, "write_stack", lambda _, inputs: written.append(inputs))
+    files = {RULES: b"new", CONFIG: b"new", COMPOSE: b"new"}
+    monkeypatch.setattr(module, "render", lambda _: files)
+    monkeypatch.setattr(module, "check_rules", lambda *_: None)
+    monkeypatch.setattr(module, "write_stack", lambda *_, files: written.append(files))
+    config = workspace.rendered / CONFIG
+    config.parent.mkdir(parents=True)
+    config.write_bytes(b"checked")
     assert not apply_alerts(make_stack(workspace, runs=False))
-    assert apply_alerts(make_stack(workspace, runs=True)) and written == ["inputs"]
+    assert apply_alerts(make_stack(workspace, runs=True)) and written == [files | {CONFIG: b"checked"}]
     # What is wrong would be watched no more.
     (workspace.root / "alerts/bad.yaml").write_text("wen: 3\n")
     assert not apply_alerts(make_stack(workspace, runs=True)) and len(written) == 1
+    (workspace.root / "alerts/bad.yaml").unlink()
+    monkeypatch.setattr(module, "check_rules", _refuse)
+    assert not apply_alerts(make_stack(workspace, runs=True)) and len(written) == 1
+
+
+def _refuse(*_: Any) -> None:
+    raise ConfigError(["no query"])
