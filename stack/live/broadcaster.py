@@ -26,7 +26,6 @@ from stack.live.log import LogSource
 from stack.live.metrics import MetricsSource
 from stack.live.readings import ReadingsSource
 from stack.live.services import ServicesSource
-from stack.rabbitmq.drift import survey_stack_broker
 from stack.rabbitmq.management import find_broker
 from stack.rabbitmq.management_async import Management
 
@@ -190,7 +189,7 @@ async def open_broadcaster(
 def _fill(broadcaster: Broadcaster, tools: _Tools) -> None:
     """Give a hub its topics."""
     engine, management, workspace = tools.engine, tools.management, tools.stack.workspace
-    broadcaster.add("stack", lambda _: ServicesSource(engine, lambda: survey_stack_broker(tools.stack.reread())))
+    broadcaster.add("stack", lambda _: ServicesSource(engine, tools.stack))
     broadcaster.add(
         "functions", lambda _: FunctionsSource(engine, FigureReader(tools.session), tools.records, management)
     )

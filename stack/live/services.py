@@ -1,15 +1,17 @@
 """The topic `stack`: each service of the stack, and what is wrong with it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from stack.docker.container import Container
+from stack.docker.stack import Stack
 from stack.errors import StackError
 from stack.live.docker import FAILURES, AsyncEngine, Instance, Usage
 from stack.plan.broker import SERVICE as BROKER
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.rabbitmq.drift import BrokerSurvey
+from stack.rabbitmq.drift import survey_stack_broker
+from stack.victoriametrics.state import fetch_state
 
 _PAUSE = 5.0
 _NEEDED = (BROKER, GATEWAY)
@@ -24,9 +26,9 @@ class ServicesSource:
 
     pause = _PAUSE
 
-    def __init__(self, engine: AsyncEngine, survey: Callable[[], BrokerSurvey]) -> None:
+    def __init__(self, engine: AsyncEngine, stack: Stack) -> None:
         self._engine = engine
-        self._survey = survey
+        self._stack = stack
 
     async def look(self) -> dict[str, Any]:
         """Return the services and the problems."""
@@ -42,6 +44,7 @@ class ServicesSource:
                 *find_missing(instances),
                 *await self._find_problems(instances),
                 *await self._find_broker_problems(instances),
+                *await self._find_store_problems(),
             ],
         }
 
@@ -56,10 +59,15 @@ class ServicesSource:
         if not any(one.container.service == BROKER and one.container.is_ready for one in instances):
             return []
         try:
-            survey = await asyncio.to_thread(self._survey)
+            survey = await asyncio.to_thread(survey_stack_broker, self._stack.reread())
         except StackError as error:
             return [_problem(BROKER, f"is not compared with what is declared: {error}", "Mend that.")]
         return [one.as_document() for one in survey.all_troubles]
+
+    async def _find_store_problems(self) -> list[dict[str, str]]:
+        """Ask the store how much room it has; its container tells of one that does not answer."""
+        state = await asyncio.to_thread(fetch_state, self._stack)
+        return [one.as_document() for one in state.troubles] if state else []
 
     async def _explain(self, container: Container) -> dict[str, str]:
         subject = container.function or container.service

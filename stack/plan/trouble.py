@@ -1,4 +1,4 @@
-"""What is wrong with the broker, or with handlers: what they tell of themselves, and what a person is to know of it."""
+"""What is wrong with the broker, the store, or handlers: what they tell, and what a person is to know of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,6 +7,7 @@ from typing import Any
 from stack.contract import DEAD, RETRY
 from stack.plan.broker import EXAMPLES, SERVICE
 from stack.plan.drift import MOVING
+from stack.plan.store import SERVICE as STORE
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ def find_alarms(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
     """Yield the alarms for which the broker lets no one publish."""
     for node in nodes:
         if node.get("disk_free_alarm"):
-            left, least = _megabytes(node.get("disk_free")), _megabytes(node.get("disk_free_limit"))
+            left, least = write_megabytes(node.get("disk_free")), write_megabytes(node.get("disk_free_limit"))
             what = f"takes no messages: {left} of the disk are free, and it wants {least}."
             advice = "Free some of the disk: `docker system df` shows what Docker holds. Publishers then go on."
             yield Trouble(SERVICE, what, advice)
         if node.get("mem_alarm"):
-            used, most = _megabytes(node.get("mem_used")), _megabytes(node.get("mem_limit"))
+            used, most = write_megabytes(node.get("mem_used")), write_megabytes(node.get("mem_limit"))
             what = f"takes no messages: it uses {used} of memory, and is to use {most}."
             advice = "Have the queues consumed, or purge what no one wants. Publishers then go on."
             yield Trouble(SERVICE, what, advice)
@@ -75,7 +76,7 @@ def find_growing(queues: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
         messages, size = int(queue.get("messages") or 0), int(queue.get("message_bytes") or 0)
         is_much = messages >= _FEW or size >= _SMALL
         if is_much and not queue.get("consumers") and _is_meant_for_consumers(queue) and _grows(queue):
-            what = f"grows, and no one consumes it: {messages:,} messages, {_megabytes(size)}."
+            what = f"grows, and no one consumes it: {messages:,} messages, {write_megabytes(size)}."
             limit = "the oldest messages go" if EXAMPLES.search(str(queue["name"])) else "it takes no more messages"
             advice = f"Consume it, or delete it together with its bindings; at its limit {limit}."
             yield Trouble(f"queue {queue['name']}", what, advice, "warn")
@@ -94,7 +95,8 @@ def _grows(queue: Mapping[str, Any]) -> bool:
     return oldest is not None and int(queue["messages"]) > int(oldest["sample"])
 
 
-def _megabytes(size: float | None) -> str:
+def write_megabytes(size: float | None) -> str:
+    """Return a size in bytes as a person reads it."""
     return f"{(size or 0) / _MEGABYTE:,.0f} MB"
 
 
@@ -160,3 +162,37 @@ def find_handling_troubles(name: str, handling: Handling) -> Iterator[Trouble]:
 
 def _tell_time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+# The room that is left, as a multiple of that at which nothing more is stored, from which on it is told.
+_NEARLY = 2
+
+
+@dataclass(frozen=True)
+class StoreState:
+    """What the store tells of itself; sizes are in bytes."""
+
+    points: int
+    size: int
+    free: int
+    """How much of its disk is free."""
+    least: int
+    """While less is free, nothing is stored: data.disk_free."""
+    is_full: bool
+
+    def __str__(self) -> str:
+        size, free = write_megabytes(self.size), write_megabytes(self.free)
+        return f"The store has {self.points:,} points in {size}; {free} of its disk are free."
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """Return what is wrong, or will be: no room."""
+        advice = "Free some of the disk: `docker system df` shows what Docker holds; or lower data.retention."
+        free, least = write_megabytes(self.free), write_megabytes(self.least)
+        if self.is_full:
+            what = f"takes no readings: {free} of the disk are free, and data.disk_free is {least}; they wait."
+            return (Trouble(STORE, what, f"{advice} What waits is stored then."),)
+        if self.free < _NEARLY * self.least:
+            what = f"will take no more readings soon: {free} of the disk are free, and data.disk_free is {least}."
+            return (Trouble(STORE, what, advice, "warn"),)
+        return ()

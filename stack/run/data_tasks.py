@@ -39,14 +39,14 @@ def readings(
     "metric",
     iterable=["labels"],
     help={
-        "action": "forget",
+        "action": "forget; nothing shows how much is kept",
         "metric": "the readings' name, or a selector of PromQL",
         "labels": "NAME=VALUE, which they are to have; may be given several times",
         "yes": "do not ask",
     },
 )
-def data(_: Context, action: str, metric: str = "", labels: list[str] | None = None, yes: bool = False) -> None:
-    """Delete readings that were kept: `data forget METRIC`."""
-    from stack.run.readings import forget_readings, read_labels
+def data(_: Context, action: str = "", metric: str = "", labels: list[str] | None = None, yes: bool = False) -> None:
+    """Show how much is kept, or delete readings: `data forget METRIC`."""
+    from stack.run.readings import manage_data, read_labels
 
-    forget_readings(action, metric, read_labels(labels or ()), yes=yes)
+    manage_data(action, metric, read_labels(labels or ()), yes=yes)

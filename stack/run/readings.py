@@ -13,6 +13,7 @@ from stack.errors import DataError
 from stack.plan.store import NOTES
 from stack.run.readings_file import FORMATS, write_series, write_time
 from stack.victoriametrics.client import Series, Store, find_store, is_selector, write_selector
+from stack.victoriametrics.state import read_state
 
 # Characters of the chart of a series, from the lowest to the highest value.
 _BARS = "▁▂▃▄▅▆▇█"
@@ -89,13 +90,16 @@ def read_labels(texts: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def forget_readings(action: str, metric: str, labels: Mapping[str, str], *, yes: bool) -> None:
-    """Delete the readings of a metric, or of some of its series, of all time.
+def manage_data(action: str, metric: str, labels: Mapping[str, str], *, yes: bool) -> None:
+    """Show how much is kept, or delete the readings of a metric, or of some of its series, of all time.
 
     Raises:
         DataError: there is no such action, there are none, or the store does not answer.
         DeclinedError: they are not to be deleted after all.
     """
+    if not (action or metric or labels):
+        _show_size()
+        return
     if action != "forget" or not (metric or labels):
         raise DataError("Type `invoke data forget METRIC`, or `invoke data forget --labels sensor=oven`.")
     request = ReadingsRequest(metric, labels=labels)
@@ -126,6 +130,14 @@ def _forget_last_seen(store: Store, gone: Sequence[Mapping[str, str]]) -> None:
 
 def _without(labels: Mapping[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in labels.items() if key != name}
+
+
+def _show_size() -> None:
+    stack = open_stack()
+    state = read_state(find_store(stack).fetch_metrics())
+    console.show(f"{state} Readings are kept for {stack.settings.data.retention}.")
+    for trouble in state.troubles:
+        console.warn(f"{trouble.subject} {trouble.what} {trouble.advice}")
 
 
 def _read_seconds(option: str, text: str) -> float:

@@ -22,11 +22,13 @@ from stack.plan.key_hint import find_key_hints, find_unrouted
 from stack.plan.render import DASHBOARD_PORT
 from stack.plan.runtime.registry import explain_version
 from stack.plan.store import PORT as STORE_PORT
-from stack.plan.trouble import Handling, Trouble, find_handling_troubles
+from stack.plan.store import SERVICE as STORE
+from stack.plan.trouble import Handling, StoreState, Trouble, find_handling_troubles
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
 from stack.rabbitmq.management import find_broker
 from stack.run.function_snapshot import load_publishers
 from stack.run.notify import print_failing_channels
+from stack.victoriametrics.state import fetch_state
 
 # The broker's ports, and the service that publishes each.
 _BROKER_PORTS = (
@@ -72,9 +74,9 @@ def print_status(*, as_json: bool) -> None:
     stack.engine.check_engine()
     containers = sorted(stack.engine.containers(), key=lambda one: one.service)
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(fetch_figures, stack.engine, containers)
+        asked, stored = pool.submit(fetch_figures, stack.engine, containers), pool.submit(fetch_state, stack)
         broker = _survey_broker(stack, containers)
-    figures = asked.result()
+    figures, store = asked.result(), stored.result()
     urls = find_urls(stack, containers)
     dead = _count_dead_letters(stack, broker)
     if as_json:
@@ -83,10 +85,12 @@ def print_status(*, as_json: bool) -> None:
         more = _find_hints(stack, broker)
         dated = [document | _date(one, times) for document, one in zip(told, containers, strict=True)]
         documents = [document | more.get(one.function, {}) for document, one in zip(dated, containers, strict=True)]
-        console.show_json([one | _describe_messages(one, broker, dead) for one in documents])
+        told = [one | _describe_messages(one, broker, dead) for one in documents]
+        console.show_json([one | _describe_store(store) if one["service"] == STORE else one for one in told])
     elif containers:
         _print_status(containers, figures, urls)
         _print_broker(broker, dead)
+        print_store(store)
         if (age := find_age(stack)) is not None:
             console.note(describe_age(age))
     else:
@@ -95,6 +99,20 @@ def print_status(*, as_json: bool) -> None:
         _print_notes(stack, broker)
     if containers and not any(one.service == SERVICE for one in containers):
         console.warn(f"{SERVICE} is not there; `invoke up` starts it.")
+
+
+def print_store(store: StoreState | None) -> None:
+    """Tell how much the store of readings has, and how much room there is."""
+    if store:
+        console.note(str(store))
+        for one in store.troubles:
+            console.warn(f"{one.subject} {one.what} {one.advice}")
+
+
+def _describe_store(store: StoreState | None) -> dict[str, Any]:
+    if not store:
+        return {}
+    return {**asdict(store), "problems": [one.as_document() for one in store.troubles]}
 
 
 def _print_notes(stack: Stack, broker: BrokerSurvey) -> None:

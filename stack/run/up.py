@@ -29,11 +29,12 @@ from stack.run.alert_check import check_rules
 from stack.run.image import keep_revisions, prune_attempts
 from stack.run.interruption import interruptible
 from stack.run.stack import write_stack
-from stack.run.status import find_address, find_urls
+from stack.run.status import find_address, find_urls, print_store
 from stack.state.deployment import list_unreadable
 from stack.state.host import check_ports, check_space
 from stack.state.lock import stack_lock
 from stack.state.workspace import read_tree
+from stack.victoriametrics.state import fetch_state
 
 # How long the broker may take to start: a slow SD card, a large volume.
 _BROKER_SECONDS = 180
@@ -301,6 +302,7 @@ def bring_up_and_print() -> None:
     stack = bring_up()
     containers = stack.engine.containers()
     _print_services(containers, find_urls(stack, containers))
+    print_store(fetch_state(stack))
     _tell_login(stack)
     console.say("Next: `invoke deploy-function --all`, or `invoke demo` to see it work.")
 

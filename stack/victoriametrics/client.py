@@ -111,6 +111,15 @@ class Store:
         with self._open("/api/v1/admin/tsdb/delete_series", fields):
             pass
 
+    def fetch_metrics(self) -> str:
+        """Return what it tells of itself, in Prometheus' text format.
+
+        Raises:
+            DataError: the store does not answer.
+        """
+        with self._open("/metrics", {}) as answer:
+            return answer.read().decode()
+
     def _ask(self, path: str, fields: Mapping[str, str]) -> dict[str, Any]:
         with self._open(path, fields) as answer:
             found: dict[str, Any] = json.loads(answer.read())

@@ -101,6 +101,7 @@ def test_readings_are_kept_and_survive(kept: Workspace) -> None:
     assert error == "the handler answered with status 500: the body is no number: warm"
     look(kept)
     lose_parts(kept, store)
+    fill_disk(kept, store)
     find_own_figures(store)
     kept.invoke("data", "forget", "temperature", "--yes")
     assert count(store, "count_over_time(temperature[1h])") == 0
@@ -158,6 +159,21 @@ def lose_parts(workspace: Workspace, store: Store) -> None:
         wait_for_count(store, 'sum(count_over_time(degrees{sensor=~"p.*"}[1h]))', sent)
     letters = json.loads(workspace.invoke("dead-letters", "--json").stdout)
     assert len(letters) == 1
+
+
+def fill_disk(workspace: Workspace, store: Store) -> None:
+    """Have the store want more room than any disk has: readings wait, which is told, and are stored when there is."""
+    workspace.configure(data={"keep": KEEP, "disk_free": "1000000G"})
+    assert "victoria-metrics takes no readings: " in workspace.invoke("up").stderr
+    publish(workspace, ("plant/full/temperature", "9"))
+    assert "the storage is in read-only mode" in wait_for_log(workspace, "in read-only mode")
+    documents = {one["service"]: one for one in json.loads(workspace.invoke("status", "--json").stdout)}
+    (problem,) = documents["victoria-metrics"]["problems"]
+    assert "they wait" in problem["what"] and documents["victoria-metrics"]["is_full"]
+    workspace.configure(data={"keep": KEEP})
+    assert "takes no readings" not in workspace.invoke("up").stderr
+    wait_for_count(store, 'count_over_time(temperature{sensor="full"}[1h])', 1)
+    assert " points in " in workspace.invoke("data").stdout
 
 
 def state(number: int) -> dict[str, Any]:
