@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.alert_visit import check_alerts
 from tests.browser.visit import PHONE, Visit
 from tests.docker.workspace import Workspace, wait_until
 
@@ -58,6 +59,15 @@ def test_readings_are_chosen_drawn_and_taken_away(visit: Visit, workspace: Works
     check_devices(page, visit, workspace)
     check_demo(page, visit)
     check_metrics(page, visit, begin)
+
+
+def test_alerts_are_written_seen_and_acknowledged(visit: Visit, workspace: Workspace) -> None:
+    """It is here since the stack keeps readings already."""
+    if not workspace.settings.data.is_kept:
+        workspace.configure(data={"keep": KEEP})
+        workspace.invoke("up", timeout=280)
+        store_past(workspace, time.time() - 1500)
+    check_alerts(visit, workspace)
 
 
 def check_devices(page: Page, visit: Visit, workspace: Workspace) -> None:
