@@ -39,8 +39,14 @@ BROKER_URL, BROKER_MQTT_URL, SIGNATURE_KEY = "broker.url", "broker.mqtt", "broke
 # The file of the store's URL among the secrets, and the variable with the recorder's rules as JSON.
 STORE_URL, RULES_VARIABLE = "data.url", "TIDEGATE_KEEP"
 
-# Where the logger keeps lines in its container, and the variable with how many bytes of them.
+# Where a function of Tidegate's own keeps what it has to, and the variable with how many bytes the logger does.
 FEEDBACK_FOLDER, FEEDBACK_BYTES = "/var/lib/tidegate", "TIDEGATE_FEEDBACK_BYTES"
+
+# The queue, and the topic, whose messages are alerts; the alerter, and its queue, which gets copies of them; and the
+# variable with where Alertmanager is.
+ALERTS, ALERTER, ALERTMANAGER_URL = "iot/alerts", "tidegate-alerts", "TIDEGATE_ALERTMANAGER"
+# The header by which RabbitMQ puts a message into more queues; it takes the header away.
+COPIES = "BCC"
 
 # What follows a queue's name in those of its dead letters, and of its messages that are tried again after a delay.
 DEAD, RETRY = ".dead", ".retry."

@@ -18,6 +18,7 @@ from stack.docker.container import Container
 from stack.docker.engine import Engine
 from stack.errors import AccessError, ConfigError, HostError
 from stack.plan.account import Accounts
+from stack.plan.alerter import plan_alerter
 from stack.plan.broker import Credentials
 from stack.plan.feedback import plan_logger
 from stack.plan.function import FunctionPlan, plan_function
@@ -176,9 +177,13 @@ class Stack:
 
     @cached_property
     def own_services(self) -> tuple[Service, ...]:
-        """Return the services of functions that are a part of the stack itself: those that keep readings, and lines."""
+        """Return the services of functions that are a part of the stack itself: they keep what comes, or alert."""
         recorder: Callable[[Settings, str], FunctionPlan] = partial(plan_recorder, has_alerts=bool(self.alerts))
-        wanted = {recorder: self.settings.data.is_kept, plan_logger: self.settings.logger.service}
+        wanted = {
+            recorder: self.settings.data.is_kept,
+            plan_logger: self.settings.logger.service,
+            plan_alerter: self.bare_inputs.has_alertmanager,
+        }
         return tuple(self._plan_own(plan) for plan, is_wanted in wanted.items() if is_wanted)
 
     def _plan_own(self, make_plan: Callable[[Settings, str], FunctionPlan]) -> Service:

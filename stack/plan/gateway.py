@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from stack.config.settings import AUTO, Settings
+from stack.contract import ALERTER
 from stack.errors import ConfigError
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT
 from stack.plan.broker import SERVICE as BROKER
-from stack.plan.function import FunctionPlan
+from stack.plan.function import FunctionPlan, service_name
 from stack.plan.image import digest
 from stack.plan.stack import Service
 from stack.plan.template import fill
@@ -362,7 +363,7 @@ def network_name(project: str, network: str) -> str:
 
 
 def find_networks(service: str) -> tuple[str, ...]:
-    """Return the networks that a service is on; the broker and the gateway serve both."""
-    if service in (BROKER, SERVICE):
+    """Return the networks that a service is on; the broker and the gateway serve both, and the alerter asks on both."""
+    if service in (BROKER, SERVICE, service_name(ALERTER)):
         return (FUNCTIONS, CONTROL)
     return (CONTROL,) if service in _CONTROLLING else (FUNCTIONS,)

@@ -40,7 +40,7 @@ def plan_recorder(settings: Settings, image: str, *, has_alerts: bool = False) -
             # What it waits for is the store.
             "eventTimeout": "0s",
             "env": [{"name": RULES_VARIABLE, "value": write_rules(settings.data, is_urgent=has_alerts)}],
-            "volumes": [_mount_url()],
+            "volumes": [mount_store_url()],
             "triggers": {name: _describe_trigger(name, rules) for name, rules in _group(settings.data).items()},
         },
     }
@@ -80,7 +80,8 @@ def _name(exchange: str) -> str:
     return re.sub(r"[^\w.-]", "-", f"exchange-{exchange}") if exchange else "topics"
 
 
-def _mount_url() -> dict[str, Any]:
+def mount_store_url() -> dict[str, Any]:
+    """Return the volume with the secret of where the store is, and who asks."""
     secret = {"secretName": URL_SECRET.name, "items": [{"key": URL_SECRET.key, "path": str(URL_SECRET)}]}
     return {"volume": {"name": "store", "secret": secret}, "volumeMount": {"name": "store", "mountPath": FOLDER}}
 

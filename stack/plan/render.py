@@ -21,6 +21,7 @@ from stack.plan.gateway import (
     CONTROL_HOST,
     PORT,
     GatewayLogin,
+    find_networks,
     render_gateway,
 )
 from stack.plan.gateway import FOLDER as LOGIN_FOLDER
@@ -163,6 +164,7 @@ _NAMES = {
     "login_folder": LOGIN_FOLDER,
     "login_mounted": LOGIN_MOUNTED,
     "control_network": CONTROL_NETWORK,
+    "find_networks": find_networks,
     "control_host": CONTROL_HOST,
     "files_label": FILES_LABEL,
     "definition_label": DEFINITION_LABEL,

@@ -21,6 +21,7 @@ from stack.docker.stack import open_stack
 from stack.plan.render import rule_test_image
 from stack.state.workspace import Workspace as RunWorkspace
 from stack.victoriametrics.client import find_store
+from tests.docker.alerter_checks import check_messages
 from tests.docker.stack_alert_cases import render_cases
 from tests.docker.workspace import Workspace, run_docker, wait_until
 
@@ -182,6 +183,7 @@ def test_people_are_told(watched: Workspace, sinks: Sinks) -> None:
     do_something(watched, sinks)
     kill_parts(watched, sinks)
     watch_stack(watched, sinks)
+    check_messages(watched, sinks.find_documents)
     check_files(watched)
     forget(watched, sinks)
 

@@ -27,7 +27,9 @@ from stack.config.notify import Notify
 from stack.config.requirements import Requirements
 from stack.config.settings import GPU, Allow, Dashboard, Images, ImageSource, Implementation, Ports, Processor, Settings
 from stack.config.source import Function, SourceFile
+from stack.contract import ALERTER
 from stack.plan.account import Accounts
+from stack.plan.alerter import plan_alerter
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.feedback import NAME as LOGGER
 from stack.plan.feedback import plan_logger
@@ -312,6 +314,8 @@ def make_inputs(case: Case) -> Inputs:
         services.append(_plan_own(case, bare, partial(plan_recorder, has_alerts=bool(case.alerts))))
     if case.settings.logger.service:
         services.append(_plan_own(case, bare, plan_logger))
+    if bare.has_alertmanager:
+        services.append(_plan_own(case, bare, plan_alerter))
     return replace(bare, services=tuple(services))
 
 
@@ -400,7 +404,7 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     own |= {"victoria-metrics", f"function-{RECORDER}"} if case.settings.data.is_kept else set()
     own |= {f"function-{LOGGER}"} if case.settings.logger.service else set()
     own |= {"vmalert"} if case.alerts else set()
-    own |= {"alertmanager"} if case.alerts or case.settings.notify.channels else set()
+    own |= {"alertmanager", f"function-{ALERTER}"} if case.alerts or case.settings.notify.channels else set()
     assert set(document["services"]) == {"rabbitmq-mqtt", "gateway", "dashboard"} | functions | own
     if "everything" in case.deployed:
         service = document["services"]["function-everything"]

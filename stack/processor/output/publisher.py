@@ -13,6 +13,7 @@ from typing import Any
 
 from pika.exceptions import ChannelClosedByBroker
 
+from stack.contract import COPIES
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Function, Trigger
 from stack.processor.output.message import OutputMessage
@@ -124,7 +125,7 @@ class OutputPublisher:
             return
         route, message = send.route, send.message
         try:
-            key, properties = route.to_key(message.address), _describe(message, is_persistent=route.is_persistent)
+            key, properties = route.to_key(message.address), _describe(message, route)
             if len(properties.raw_headers or b"") > _HEADERS_ROOM:
                 # The broker would close the connection.
                 send.fail("its headers are too long")
@@ -275,11 +276,12 @@ class OutputPublisher:
             self._loop.call_later(_LOOK, self._watch)
 
 
-def _describe(message: OutputMessage, *, is_persistent: bool) -> Properties:
+def _describe(message: OutputMessage, route: Route) -> Properties:
+    copies = [(COPIES, route.copies)] if route.copies else []
     return Properties(
         content_type=message.content_type,
-        raw_headers=encode_table(message.headers.items()),
-        delivery_mode=_PERSISTENT if is_persistent else _TRANSIENT,
+        raw_headers=encode_table([*message.headers.items(), *copies]),
+        delivery_mode=_PERSISTENT if route.is_persistent else _TRANSIENT,
         correlation_id=message.correlation_id,
         message_id=message.message_id,
     )

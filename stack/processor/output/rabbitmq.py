@@ -1,5 +1,6 @@
 """An exchange, or a queue, of the stack's own broker."""
 
+from stack.contract import ALERTER, ALERTS
 from stack.processor.configuration import Function, Output
 from stack.processor.output.target import Address, Route, Target
 
@@ -9,6 +10,7 @@ def open_target(output: Output, _function: Function) -> Target:
     attributes = output.attributes
     exchange, queue = attributes.text("exchange"), attributes.text("queue")
     is_durable = attributes.flag("durable", bool(queue))
-    route = Route(exchange, queue, is_durable, attributes.text("queueType"))
+    copies = (ALERTER,) if queue == ALERTS else ()
+    route = Route(exchange, queue, is_durable, attributes.text("queueType"), copies=copies)
     address = Address(queue or attributes.text("routingKey"), takes_key=bool(exchange))
     return Target(output.name, address, route)

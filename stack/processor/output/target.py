@@ -63,6 +63,8 @@ class Route:
     is_durable: bool = False
     queue_type: str = ""
     is_persistent: bool = True
+    copies: tuple[str, ...] = ()
+    """Other queues that get each message too, where they are there."""
     to_key: Callable[[str], str] = str
     """Returns the routing key of an address."""
 

@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
+from stack.contract import ALERTER, ALERTS
+from stack.processor.attributes import Attributes
+from stack.processor.configuration import Output
 from stack.processor.output.message import OutputMessage
-from stack.processor.output.publisher import OutputPublisher
+from stack.processor.output.publisher import OutputPublisher, _describe
+from stack.processor.output.rabbitmq import open_target
 from stack.processor.output.target import Address, Route, Target
+from stack.processor.source.rabbitmq.field_table import decode_table
 from stack.processor.source.rabbitmq.properties import Properties
 
 TARGETS = {"logs": Target("logs", Address("iot/logs"), Route(queue="iot/logs"))}
@@ -223,3 +228,13 @@ def test_one_whose_headers_no_frame_holds_fails_its_event(bench: Bench) -> None:
     bench.publish(long, plain)
     assert long.error == "the output logs: its headers are too long"
     assert bench.bodies == [b"plain"]
+
+
+def test_alerts_are_copied_for_people_to_be_told() -> None:
+    output = Output("alerts", "rabbit-mq", Attributes("spec.outputs.alerts", {"queue": ALERTS}))
+    route = open_target(output, SimpleNamespace()).route  # type: ignore[arg-type]
+    assert route and route.copies == (ALERTER,)
+    message = OutputMessage("alerts", b"{}", "application/json", ALERTS, {"a": "b"}, "id", "c")
+    headers = decode_table(_describe(message, route).raw_headers or b"")
+    assert headers == {"a": "b", "BCC": [ALERTER]}
+    assert decode_table(_describe(message, Route(queue="iot/logs")).raw_headers or b"") == {"a": "b"}

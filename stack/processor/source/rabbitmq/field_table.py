@@ -69,7 +69,7 @@ def split_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def encode_table(entries: Iterable[tuple[Key, Any]]) -> bytes:
-    """Return a table, without its length; any value can be written, if need be as text."""
+    """Return a table, without its length; any value can be written, a tuple as a list, and if need be as text."""
     return b"".join(encode_short(name) + _encode_value(value) for name, value in entries)
 
 
@@ -222,5 +222,8 @@ def _encode_value(value: Any) -> bytes:
     except error:
         # An integer of more than 64 bits.
         pass
+    if isinstance(value, tuple):
+        items = b"".join(map(_encode_value, value))
+        return b"A" + _LENGTH.pack(len(items)) + items
     data = to_bytes(str(value))
     return b"S" + _LENGTH.pack(len(data)) + data

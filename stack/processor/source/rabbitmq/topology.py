@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from stack.contract import DEAD, RETRY, name_queue, name_retry_queue
+from stack.contract import ALERTER, DEAD, FUNCTION, RETRY, name_queue, name_retry_queue
 from stack.processor.attributes import Attributes, ConfigurationError
 from stack.processor.configuration import Function, Trigger
 from stack.processor.delivery import Failure
@@ -179,8 +179,11 @@ def restore_origin(message: AmqpMessage, plan: RetryPlan) -> AmqpMessage:
     The headers that tell of its failures stay, if they are ours; what others write under our names is left out.
     """
     properties = message.properties
-    origin = read_origin(message, plan.queue, plan.key)
-    properties.headers = strip_notes(properties.headers, is_ours=origin is not None)
+    headers, origin = properties.headers, read_origin(message, plan.queue, plan.key)
+    properties.headers = strip_notes(headers, is_ours=origin is not None)
+    if plan.function == ALERTER and headers and FUNCTION in headers:
+        # It calls alerts by the function that has sent them.
+        properties.headers = {**properties.headers, FUNCTION: headers[FUNCTION]}
     if origin is None:
         return message
     return message._replace(exchange=origin.exchange, routing_key=origin.routing_key, attempts=origin.attempts)

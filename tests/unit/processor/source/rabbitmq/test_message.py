@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika import BasicProperties
 
+from stack.contract import ALERTER, FUNCTION
 from stack.processor.configuration import Function, parse_function
 from stack.processor.delivery import Failure
 from stack.processor.message import AmqpMessage
@@ -373,3 +374,12 @@ def test_prefetch_of_the_user_is_lowered_for_large_messages_and_comes_back() -> 
         prefetch.end(10)
     assert prefetch.revise()
     assert prefetch.count == 500
+
+
+def test_alerter_alone_sees_who_has_sent_a_message() -> None:
+    def restore(plan: RetryPlan) -> Any:
+        properties = BasicProperties(headers={FUNCTION: "temperaturealert", "a": 1})
+        return restore_origin(AmqpMessage("", "q", properties, b"b"), plan).properties.headers
+
+    assert restore(PLAN) == {"a": 1}
+    assert restore(replace(PLAN, function=ALERTER)) == {FUNCTION: "temperaturealert", "a": 1}

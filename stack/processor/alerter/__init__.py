@@ -1,0 +1,1 @@
+"""The alerter: what functions send to iot/alerts, as alerts that people are told of."""
