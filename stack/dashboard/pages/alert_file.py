@@ -46,6 +46,7 @@ class AlertSheet:
     rest: tuple[str, ...] = ()
     """What is wrong elsewhere than in a field."""
     is_wrong: bool = False
+    is_saved: bool = False
     sent: Sent | None = None
 
     @property
@@ -126,7 +127,7 @@ async def _save(request: Request, sheet: AlertSheet) -> Response:
         return _render(request, replace(judged, rest=tuple(str(error).splitlines())), status=422)
     services.broadcaster.touch(TOPIC)
     how = "It is watched now." if is_applied else "`invoke up` has it watched."
-    answer = _render(request, _lay_out(AlertSheet(sheet.name, sheet.text, digest, sheet.view)))
+    answer = _render(request, _lay_out(AlertSheet(sheet.name, sheet.text, digest, sheet.view, is_saved=True)))
     answer.headers["HX-Replace-Url"] = _FILE.format(name=sheet.name)
     return add_toast(answer, f"Saved in {FOLDER}/{sheet.name}{SUFFIX}. {how}", "ok")
 

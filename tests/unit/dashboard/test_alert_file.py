@@ -76,6 +76,7 @@ def test_file_is_saved(client: Client, watched: Workspace) -> None:
     answer = edit(client, TEXT.replace("30", "31"))
     assert read_toast(answer) == {"text": "Saved in alerts/hot.yaml. It is watched now.", "level": "ok"}
     assert (watched.root / "alerts/hot.yaml").read_text() == TEXT.replace("30", "31")
+    assert b"data-saved" in answer.body and b"data-saved" not in edit(client, TEXT, action="check").body
     answer = edit(client, TEXT, name="other", known="")
     assert (watched.root / "alerts/other.yaml").read_text() == TEXT
     assert answer.headers["hx-replace-url"] == "/alerts/files/other"
