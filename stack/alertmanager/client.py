@@ -150,13 +150,22 @@ def find_alertmanager(stack: Stack) -> Alertmanager:
     """
     if not stack.bare_inputs.has_alertmanager:
         raise ConfigError([f"{FILE}: there are no alerts: alerts/ has none, and notify names no channels."])
+    return Alertmanager(find_host(stack, SERVICE))
+
+
+def find_host(stack: Stack, service: str) -> str:
+    """Return where this program reaches a service that functions cannot reach.
+
+    Raises:
+        AlertError: it does not run.
+    """
     if is_inside():
-        return Alertmanager(SERVICE)
-    running = [one for one in stack.engine.listed() if one.service == SERVICE and one.is_running]
+        return service
+    running = [one for one in stack.engine.listed() if one.service == service and one.is_running]
     address = stack.engine.address(running[0], CONTROL) if running else ""
     if not address:
-        raise AlertError(f"{SERVICE} does not run. `invoke up` starts it.")
-    return Alertmanager(address)
+        raise AlertError(f"{service} does not run. `invoke up` starts it.")
+    return address
 
 
 def choose_alerts(alerts: Sequence[FiringAlert], name: str, labels: Mapping[str, str]) -> list[FiringAlert]:

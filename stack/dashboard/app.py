@@ -97,6 +97,7 @@ _FRAGMENTS = (
     broker.TABLES,
     dead_letters.COUNT,
     alerts.FIRING,
+    alerts.FILES,
     alerts.CHANNELS,
 )
 

@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from stack.alertmanager.client import Alertmanager, FiringAlert, Silence, find_alertmanager
+from stack.alertmanager.rule import fetch_rule_problems
 from stack.config.alert import Alert
 from stack.docker.stack import Stack
-from stack.errors import StackError
+from stack.errors import AlertError, StackError
 from stack.plan.alert import ESCALATION
 from stack.plan.alert_chart import find_own_labels, write_value_query
 from stack.plan.image import digest
@@ -33,7 +34,7 @@ class AlertsSource:
     def __init__(self, stack: Callable[[], Stack]) -> None:
         self._stack = stack
         self._points: dict[str, tuple[float, Sequence[float]]] = {}
-        self._failing: tuple[float, Mapping[str, str]] = (0.0, {})
+        self._failures: tuple[float, Mapping[str, Mapping[str, str]]] = (0.0, {})
 
     async def look(self) -> dict[str, Any]:
         """Return alerts and silences, or why there are none to see."""
@@ -41,7 +42,7 @@ class AlertsSource:
 
     async def rest(self) -> None:
         """Forget what is kept: no one looks at it."""
-        self._points, self._failing = {}, (0.0, {})
+        self._points, self._failures = {}, (0.0, {})
 
     def _look(self) -> dict[str, Any]:
         try:
@@ -65,7 +66,7 @@ class AlertsSource:
             "count": len(alerts),
             "names": {name: names.count(name) for name in dict.fromkeys(names)},
             "silences": [_describe_silence(one) for one in silences.values()],
-            "failing": self._find_failing(stack),
+            **self._find_failures(stack),
         }
 
     def _describe_alert(
@@ -84,12 +85,12 @@ class AlertsSource:
             "points": (),
         }
 
-    def _find_failing(self, stack: Stack) -> Mapping[str, str]:
-        """Return why channels fail, by name; Docker is not asked at each look."""
-        if time.time() - self._failing[0] > _KEPT:
-            found = {name: one.reason for name, one in find_failing_channels(stack).items()}
-            self._failing = time.time(), found
-        return self._failing[1]
+    def _find_failures(self, stack: Stack) -> Mapping[str, Mapping[str, str]]:
+        """Return why channels fail, and rules, by name; they are not asked at each look."""
+        if time.time() - self._failures[0] > _KEPT:
+            channels = {name: one.reason for name, one in find_failing_channels(stack).items()}
+            self._failures = time.time(), {"failing": channels, "rules": _find_rule_problems(stack)}
+        return self._failures[1]
 
     def _add_charts(self, stack: Stack, alerts: Sequence[FiringAlert], shown: Sequence[dict[str, Any]]) -> None:
         known, now = _list_known(stack, alerts), time.time()
@@ -117,6 +118,13 @@ def _list_known(stack: Stack, alerts: Sequence[FiringAlert]) -> dict[str, Alert]
     if any(one.name.startswith(PREFIX) for one in alerts):
         known += list_stack_alerts(stack.settings, stack.inputs.services)
     return {one.name: one for one in known}
+
+
+def _find_rule_problems(stack: Stack) -> Mapping[str, str]:
+    try:
+        return fetch_rule_problems(stack) if stack.bare_inputs.has_vmalert else {}
+    except AlertError as error:
+        return {"": str(error)}
 
 
 def _identify(alert: FiringAlert) -> str:

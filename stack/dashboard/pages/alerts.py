@@ -35,7 +35,18 @@ def _describe_channels(services: Services, _subject: str, known: Known) -> dict[
     return {"channels": rows, "failing": (known[TOPIC] or {}).get("failing", {})}
 
 
+def _describe_files(services: Services, _subject: str, known: Known) -> dict[str, Any]:
+    settings = services.stack().settings
+    return {
+        "files": list_alert_files(services.workspace.root),
+        "is_kept": settings.data.is_kept,
+        "is_about_stack": settings.notify.is_about_stack,
+        "rules": (known[TOPIC] or {}).get("rules", {}),
+    }
+
+
 FIRING = Fragment("alerts-firing", "_alerts_firing.html", (TOPIC,), _describe_firing)
+FILES = Fragment("alerts-files", "_alerts_files.html", (TOPIC,), _describe_files)
 CHANNELS = Fragment("alerts-channels", "_alerts_channels.html", (TOPIC,), _describe_channels)
 
 
@@ -52,7 +63,7 @@ async def show_alerts(request: Request) -> Response:
     """Show the page."""
     services = services_of(request)
     shown = await run_in_threadpool(_describe_page, services)
-    return render(request, "alerts.html", **shown, **await look(request, FIRING.name, CHANNELS.name))
+    return render(request, "alerts.html", **shown, **await look(request, FIRING.name, FILES.name, CHANNELS.name))
 
 
 async def show_history(request: Request) -> Response:
@@ -78,13 +89,7 @@ async def try_channel(request: Request) -> Response:
 
 def _describe_page(services: Services) -> dict[str, Any]:
     settings = services.stack().settings
-    return {
-        "is_kept": settings.data.is_kept,
-        "has_store": settings.has_store,
-        "has_channels": bool(settings.notify.channels),
-        "is_about_stack": settings.notify.is_about_stack,
-        "files": list_alert_files(services.workspace.root),
-    }
+    return {"has_store": settings.has_store, "has_channels": bool(settings.notify.channels)}
 
 
 def _name_target(channel: Channel) -> str:

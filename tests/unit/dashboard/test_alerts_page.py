@@ -112,6 +112,12 @@ def test_what_cannot_be_known_is_said() -> None:
     assert "Looking" in render_part(alerts.FIRING.template, **alerts.FIRING.describe(None, "", {"alerts": None}))  # type: ignore[arg-type]
 
 
+def test_alert_that_cannot_be_calculated_is_marked(client: Client, watched: Workspace) -> None:
+    described = alerts.FILES.describe(open_services(), "", {"alerts": {"rules": {"hot": "<many>", "": "It is away."}}})
+    shown = render_part(alerts.FILES.template, **described)
+    assert "It cannot be calculated: &lt;many&gt;" in shown and "It is away." in shown
+
+
 def test_channel_that_fails_is_marked(client: Client, watched: Workspace) -> None:
     services = open_services()
     described = alerts.CHANNELS.describe(services, "", {"alerts": {"failing": {"mail": "<refused>"}}})

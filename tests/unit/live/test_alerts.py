@@ -37,9 +37,9 @@ class World:
     is_store_there: bool = True
 
     def stack(self) -> Any:
-        bare = SimpleNamespace(has_alertmanager=self.has_alertmanager)
+        bare = SimpleNamespace(has_alertmanager=self.has_alertmanager, has_vmalert=True)
         settings = SimpleNamespace(data=parse_model(Data, {"keep": [{"topic": "#"}]}, ""))
-        return SimpleNamespace(bare_inputs=bare, settings=settings, alerts=[HOT])
+        return SimpleNamespace(bare_inputs=bare, settings=settings, alerts=[HOT], inputs=SimpleNamespace(services=()))
 
     def list_alerts(self) -> list[FiringAlert]:
         if self.problem:
@@ -63,6 +63,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(module, "find_store", lambda _: world)
     failure = ChannelFailure("mail", 0.0, "refused")
     monkeypatch.setattr(module, "find_failing_channels", lambda _: {"mail": failure})
+    monkeypatch.setattr(module, "fetch_rule_problems", lambda _: {"hot": "duplicates"})
     return world
 
 
@@ -79,11 +80,20 @@ def test_alerts_come_with_chart_and_silence(world: World) -> None:
     assert hall["silence"]["comment"] == "on my way" and not hall["is_escalated"]
     assert oven["points"] == [1.0, 2.0] and '"sensor", "oven"' in oven["query"]
     assert (found["count"], found["names"]) == (2, {"hot": 2})
-    assert found["failing"] == {"mail": "refused"}
+    assert (found["failing"], found["rules"]) == ({"mail": "refused"}, {"hot": "duplicates"})
     assert found["silences"][0]["names"] == ["hot", "sensor=hall"]
     # Charts are not read again at each look.
     look(world, source)
     assert len(world.queries) == 2
+
+
+def test_alerts_of_the_stack_itself_have_charts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Alert("stack-queue-grows", parse_model(AlertConfig, {"expr": "messages > 100"}, ""))
+    monkeypatch.setattr(module, "list_stack_alerts", lambda *_: [own])
+    labels = {"alertname": own.name, "severity": "warning", "queue": "iot/logs"}
+    world.alerts = [FiringAlert(labels, "It grows.", "2026-11-29T06:00:00Z")]
+    (row,) = look(world)["alerts"]
+    assert row["query"] == 'label_match(messages > 100, "queue", "iot/logs")'
 
 
 def test_a_flood_is_cut(world: World) -> None:
