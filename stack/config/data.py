@@ -148,6 +148,8 @@ class Data(Document):
     """How long they are kept: days, or a duration such as 48h; what is older goes."""
     scrape: str = "15s"
     """How often the stack's own figures are stored besides: events, queues, requests; 0s for never."""
+    grafana: bool = False
+    """Whether the stack has Grafana, with this data and two dashboards; it comes from a registry only."""
     memory: str = "512Mi"
     """The memory of the store's container."""
     disk_free: str = Field("1G", alias="disk_free")

@@ -148,6 +148,8 @@ class Ports(Document):
     """The dashboard's pages, and Nuclio's REST API."""
     data: Port = 8428
     """The store of readings, where there is one."""
+    grafana: Port = 8300
+    """Grafana, where `data.grafana` asks for it."""
 
     @model_validator(mode="after")
     def _differ(self) -> "Ports":
@@ -184,6 +186,8 @@ class Images(Document):
     """What calculates alerts."""
     alertmanager: str = "prom/alertmanager:v0.28.1"
     """What tells people of alerts."""
+    grafana: str = "grafana/grafana:12.0.2"
+    """Grafana, where `data.grafana` asks for it."""
     nuclio: str = "1.13.0"
     """The release of Nuclio whose processor is taken where `processor` is nuclio."""
 

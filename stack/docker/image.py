@@ -22,9 +22,10 @@ from stack.plan import image
 from stack.plan.base_image import Kind
 from stack.plan.code_entry import runs_as_is
 from stack.plan.function import FunctionPlan
+from stack.plan.grafana import SERVICE as GRAFANA
 from stack.plan.hints import explain
 from stack.plan.host_access import check_host_access
-from stack.plan.image import digest
+from stack.plan.image import digest, grafana_base
 from stack.plan.notify import SERVICE as ALERTMANAGER
 from stack.plan.render import (
     Inputs,
@@ -116,6 +117,9 @@ class Builder:
         if self.inputs.settings.has_store:
             make_store = partial(self._make_server, folder=STORE)
             wanted[store_image(self.inputs)] = ("VictoriaMetrics", make_store)
+        if self.inputs.settings.data.grafana:
+            name = grafana_base(self.inputs.settings, self.inputs.base_images)
+            wanted[name] = ("Grafana", partial(self._make_server, folder=GRAFANA))
         if self.inputs.has_scaler:
             wanted[control_image(self.inputs)] = ("the scaler", self._make_control)
         self._make_missing(wanted, self.engine.images(wanted) if here is None else here)

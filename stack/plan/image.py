@@ -152,6 +152,11 @@ def alertmanager_base(settings: Settings, base_images: BaseImages) -> str:
     return _base(settings.images.alertmanager, settings, base_images)
 
 
+def grafana_base(settings: Settings, base_images: BaseImages) -> str:
+    """Name the image that Grafana is, which is always pulled."""
+    return _base(settings.images.grafana, settings, base_images)
+
+
 def _base(name: str, settings: Settings, base_images: BaseImages) -> str:
     return (
         f"{settings.images.mirror}{name}"

@@ -8,7 +8,7 @@ from functools import cache
 from stack.config.alert import Alert
 from stack.config.settings import Settings
 from stack.contract import FEEDBACK_FOLDER, TIMEOUT_VARIABLE, parse_duration
-from stack.plan import alert, image, notify
+from stack.plan import alert, grafana, image, notify
 from stack.plan.account import Accounts, describe_accounts, describe_base_image
 from stack.plan.base_image import BaseImage, Kind, lay_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
@@ -141,6 +141,7 @@ def render(inputs: Inputs) -> Files:
         files |= render_scrape(inputs.settings.data, inputs.services)
     files |= _render_rules(inputs) if inputs.has_vmalert else {}
     files |= notify.render_notify(inputs.settings) if inputs.has_alertmanager else {}
+    files |= grafana.render_grafana(inputs.settings) if inputs.settings.data.grafana else {}
     files[COMPOSE] = render_compose(inputs)
     return files
 
@@ -203,6 +204,9 @@ def render_compose(inputs: Inputs) -> bytes:
         "has_alertmanager": inputs.has_alertmanager,
         "alertmanager_image": alertmanager_image(inputs) if inputs.has_alertmanager else "",
         "notify_digest": notify.notify_digest(settings) if inputs.has_alertmanager else "",
+        "grafana_image": image.grafana_base(settings, inputs.base_images) if settings.data.grafana else "",
+        "grafana_digest": grafana.grafana_digest(settings) if settings.data.grafana else "",
+        "grafana": grafana,
         "alert": alert,
         "notify": notify,
         "is_registry": inputs.base_images.is_registry,
@@ -354,6 +358,7 @@ def stack_images(inputs: Inputs) -> tuple[str, ...]:
     own += [store_image(inputs)] if inputs.settings.has_store else []
     own += [vmalert_image(inputs)] if inputs.has_vmalert else []
     own += [alertmanager_image(inputs)] if inputs.has_alertmanager else []
+    own += [image.grafana_base(inputs.settings, inputs.base_images)] if inputs.settings.data.grafana else []
     return tuple(own)
 
 

@@ -13,7 +13,7 @@ from stack.plan.render import ACCOUNTS, Files, Inputs, render, used_secrets
 from stack.plan.stack import check_exposure
 from stack.rabbitmq.account import settle_accounts
 from stack.run.alert_check import keep_checked
-from stack.state.access import write_gateway_login, write_notify_secrets, write_store_login
+from stack.state.access import write_gateway_login, write_grafana_login, write_notify_secrets, write_store_login
 from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
 from stack.state.vault import mount_secrets, unmount_secrets
@@ -40,6 +40,8 @@ def write_stack(
     write_gateway_login(stack.workspace, inputs.gateway_login)
     if inputs.settings.has_store:
         write_store_login(stack.workspace, inputs.accounts.key)
+    if inputs.settings.data.grafana:
+        write_grafana_login(stack.workspace, inputs.accounts.key)
     if inputs.has_alertmanager:
         write_notify_secrets(stack.workspace, list_secrets(inputs.settings.notify, stack.vault))
     changed = write_tree(stack.workspace, files, theirs)

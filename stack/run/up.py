@@ -17,6 +17,8 @@ from stack.plan.broker import SERVICE
 from stack.plan.diff import Action, Change, Running, find_changes, find_edits, find_wanted
 from stack.plan.function import plan_function
 from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.grafana import SERVICE as GRAFANA
+from stack.plan.grafana import check_grafana
 from stack.plan.notify import check_notify
 from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
 from stack.plan.secret import check_secrets
@@ -147,6 +149,7 @@ def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     stack.check_login()
     check_store(stack.settings, stack.base_images)
+    check_grafana(stack.settings, stack.base_images)
     check_notify(stack.settings, stack.vault)
     check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
     files = render(stack.inputs)
@@ -258,12 +261,13 @@ def _wait(found: Survey) -> None:
 def _check_host(stack: Stack, running: Sequence[Container]) -> None:
     """Look for what would make the start fail, before anything is started."""
     address = str(stack.settings.bind)
-    publishing = (SERVICE, GATEWAY, DASHBOARD, STORE)
+    publishing = (SERVICE, GATEWAY, DASHBOARD, STORE, GRAFANA)
     own = " ".join(one.ports for one in running if one.service in publishing and one.is_running)
     ports = stack.settings.ports
     wanted = {"ports.amqp": ports.amqp, "ports.mqtt": ports.mqtt, "ports.management": ports.management}
     wanted |= {"ports.metrics": ports.metrics, "ports.gateway": ports.gateway, "ports.dashboard": ports.dashboard}
     wanted |= {"ports.data": ports.data} if stack.settings.has_store else {}
+    wanted |= {"ports.grafana": ports.grafana} if stack.settings.data.grafana else {}
     check_ports(address, [(key, port) for key, port in wanted.items() if f":{port}->" not in own])
     check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
 

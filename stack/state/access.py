@@ -15,6 +15,8 @@ from stack.config.environment import SecretContent
 from stack.errors import HostError
 from stack.plan.account import derive
 from stack.plan.gateway import MOUNTED, GatewayLogin
+from stack.plan.grafana import LOGIN_MOUNTED as GRAFANA_MOUNTED
+from stack.plan.grafana import login_files as grafana_login_files
 from stack.plan.notify import SECRETS_MOUNTED
 from stack.plan.store import MOUNTED as STORE_MOUNTED
 from stack.plan.store import login_files
@@ -226,6 +228,11 @@ def write_gateway_login(workspace: Workspace, login: GatewayLogin) -> None:
 def write_store_login(workspace: Workspace, key: SecretContent) -> None:
     """Write what the store's container is to know of its logins."""
     _write_mounted(workspace, STORE_MOUNTED, login_files(key))
+
+
+def write_grafana_login(workspace: Workspace, key: SecretContent) -> None:
+    """Write what Grafana's container is to know: the password of its user, and of the store's."""
+    _write_mounted(workspace, GRAFANA_MOUNTED, grafana_login_files(key))
 
 
 def write_notify_secrets(workspace: Workspace, files: Mapping[str, bytes]) -> None:

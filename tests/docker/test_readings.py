@@ -4,6 +4,7 @@ import csv
 import json
 import time
 from collections.abc import Callable
+from functools import reduce
 from io import StringIO
 from typing import Any
 
@@ -12,9 +13,12 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
+from stack.config.data import Data, KeepRule
+from stack.config.settings import Settings
 from stack.dashboard.pages.metrics import build_queries
 from stack.docker.stack import open_stack
 from stack.errors import DataError
+from stack.plan.grafana import list_queries
 from stack.plan.recorder import NAME
 from stack.state.workspace import Workspace as StackWorkspace
 from stack.victoriametrics.client import ANY, Store, find_store
@@ -109,9 +113,15 @@ def test_readings_are_kept_and_survive(kept: Workspace) -> None:
 
 
 def find_own_figures(store: Store) -> None:
-    """Have what a function's page begins its charts with, here of the recorder."""
+    """Have what a function's page begins its charts with, here of the recorder, and what Grafana's dashboards ask."""
     for figure, query in build_queries(NAME, SCRAPE_SECONDS).items():
         wait_until(lambda query=query: store.query(query), seconds=40, what=figure)
+    settings = Settings(data=Data(keep=(KeepRule(topic="#"),), grafana=True))
+    variables = {"$metric": ".+", "$__rate_interval": "1m", "$__interval": "1m"}
+    for query in list_queries(settings):
+        text = reduce(lambda text, name: text.replace(name, variables[name]), variables, query)
+        if "dead_letter" not in text and "5xx" not in text:
+            wait_until(lambda text=text: store.query(text), seconds=40, what=text)
 
 
 def send_over_amqp(workspace: Workspace) -> None:

@@ -245,6 +245,12 @@ CASES = {
         settings=Settings(images=Images(source=ImageSource.REGISTRY), data=Data(keep=(KeepRule(topic="#"),))),
         base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
     ),
+    "grafana": Case(
+        settings=Settings(
+            images=Images(source=ImageSource.REGISTRY), data=Data(keep=(KeepRule(topic="#"),), grafana=True)
+        ),
+        base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
+    ),
     "alerts": Case(settings=Settings(data=KEPT, notify=NOTIFY), alerts=("hot", "quiet", "steep")),
     "alerts-registry": Case(
         settings=Settings(images=Images(source=ImageSource.REGISTRY, mirror="mirror.example:5000/"), data=KEPT),
@@ -403,6 +409,7 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     own = {"scaler"} if "scaled" in case.deployed else set()
     own |= {"victoria-metrics", f"function-{RECORDER}"} if case.settings.data.is_kept else set()
     own |= {f"function-{LOGGER}"} if case.settings.logger.service else set()
+    own |= {"grafana"} if case.settings.data.grafana else set()
     own |= {"vmalert"} if case.alerts else set()
     own |= {"alertmanager", f"function-{ALERTER}"} if case.alerts or case.settings.notify.channels else set()
     assert set(document["services"]) == {"rabbitmq-mqtt", "gateway", "dashboard"} | functions | own

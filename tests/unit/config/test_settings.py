@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from stack.config.settings import FILE, ImageSource, Settings, load_settings
 from stack.errors import ConfigError
 
-KNOWN = "amqp, dashboard, data, gateway, management, metrics, mqtt"
+KNOWN = "amqp, dashboard, data, gateway, grafana, management, metrics, mqtt"
 
 
 def load(folder: Path, text: str) -> Settings:
@@ -31,7 +31,7 @@ def test_every_key_is_optional(tmp_path: Path) -> None:
 def test_defaults_are_those_of_the_tutorial() -> None:
     settings = Settings()
     ports = {"amqp": 5672, "mqtt": 1883, "management": 9000, "metrics": 15692, "gateway": 8080, "dashboard": 8070}
-    ports["data"] = 8428
+    ports |= {"data": 8428, "grafana": 8300}
     assert settings.ports.model_dump() == ports
     assert settings.bind == IPv4Address("127.0.0.1")
     assert settings.images.source is ImageSource.AUTO
