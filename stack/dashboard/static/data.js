@@ -164,7 +164,7 @@ function showQueries() {
     const chip = document.createElement("button");
     chip.type = "button";
     chip.className = "btn small quiet mono query";
-    chip.textContent = `${query} ×`;
+    chip.textContent = `${query.replace(/^\{__name__="([\w:]+)",(.*)\}$/, "$1{$2}")} ×`;
     chip.setAttribute("aria-label", `Take ${query} away`);
     chip.addEventListener("click", () => change({ queries: state.queries.filter((one) => one !== query) }));
     return chip;
