@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from stack.errors import DataError
-from stack.victoriametrics.chart import LINES, Span, fetch_chart
-from stack.victoriametrics.client import Series, Store, is_selector
+from stack.victoriametrics.chart import LINES, Span, fetch_chart, fetch_means
+from stack.victoriametrics.client import Series, Store, is_selector, write_selector
 
 NOON = 1_795_867_200.0
 
@@ -94,3 +94,12 @@ def test_a_selector_names_stored_series(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "avg(a)", "a[5m]", "a + b", "1a", "a{} or b{}", r'a{b="\"}'])
 def test_what_calculates_is_no_selector(text: str) -> None:
     assert not is_selector(text)
+
+
+def test_means_of_several_series_are_one_request() -> None:
+    selectors = [write_selector("a", {"sensor": "x"}), write_selector("b", {})]
+    text = 'avg_over_time({__name__="a",sensor="x" or __name__="b"}[60s]) keep_metric_names'
+    store = FakeStore({text: [Series({"__name__": "b"}, [NOON + 60], [2.0])]})
+    (line,) = fetch_means(store, selectors, Span(NOON, NOON + 180, 3))
+    assert (line.series.metric, line.mean) == ("b", [2.0, None, None])
+    assert len(store.asked) == 1 and fetch_means(store, [], Span(NOON, NOON + 180, 3)) == []
