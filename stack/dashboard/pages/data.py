@@ -22,6 +22,8 @@ from stack.victoriametrics.client import ANY, OWN, Series, find_store, write_sel
 
 # Series that the tree shows at once; the field above it finds the others.
 _SHOWN = 300
+# Series of one branch of the tree, which has branches for a label's values where there are more.
+_MANY = 8
 _SECONDS = 3600.0
 # Values that a chart has for each line, unless it asks for more or fewer.
 _POINTS = 400
@@ -106,14 +108,43 @@ def _fetch_last(services: Services, selector: str) -> Sequence[Series]:
 def _build_tree(found: Sequence[Series]) -> list[dict[str, Any]]:
     ordered = sorted(found, key=lambda one: (one.metric, one.title))
     groups = {metric: list(group) for metric, group in groupby(ordered, key=lambda one: one.metric)}
-    return [_describe_metric(metric, group) for metric, group in groups.items()]
+    return [
+        {"title": metric, "selector": metric, **_describe_branch(metric, group, {})} for metric, group in groups.items()
+    ]
 
 
-def _describe_metric(metric: str, found: Sequence[Series]) -> dict[str, Any]:
-    """Return a branch of the tree: labels that all its series have alike stand there once."""
+def _describe_branch(metric: str, found: Sequence[Series], above: Mapping[str, str]) -> dict[str, Any]:
+    """Return a branch of the tree: labels that all its series have alike stand there once, and many series in branches.
+
+    `above` has the labels that stand at the branches above it.
+    """
     first, *others = (one.own_labels for one in found)
-    common = {name: value for name, value in first.items() if others and all(one.get(name) == value for one in others)}
-    return {"metric": metric, "labels": common, "series": [_describe_series(one, common) for one in found]}
+    alike = {name: value for name, value in first.items() if others and all(one.get(name) == value for one in others)}
+    known = {**above, **alike}
+    divider = _find_divider(found, known)
+    branches = [
+        {"title": f"{divider}={value}", **_describe_branch(metric, group, {**known, divider: value})}
+        | {"selector": write_selector(metric, {**known, divider: value})}
+        for value, group in _divide(found, divider).items()
+    ]
+    labels = {name: value for name, value in alike.items() if name not in above}
+    series = [] if divider else [_describe_series(one, known) for one in found]
+    return {"labels": labels, "count": len(found), "branches": branches, "series": series}
+
+
+def _find_divider(found: Sequence[Series], known: Mapping[str, str]) -> str:
+    """Return the label that divides many series into the fewest branches; nothing where each would have its own."""
+    names = set.intersection(*(set(one.own_labels) for one in found)) - known.keys()
+    counts = {name: len({one.own_labels[name] for one in found}) for name in sorted(names)}
+    fitting = [name for name, count in counts.items() if count < len(found)]
+    return min(fitting, key=counts.__getitem__, default="") if len(found) > _MANY else ""
+
+
+def _divide(found: Sequence[Series], label: str) -> dict[str, list[Series]]:
+    groups: dict[str, list[Series]] = {}
+    for one in found if label else ():
+        groups.setdefault(one.own_labels[label], []).append(one)
+    return dict(sorted(groups.items()))
 
 
 def _describe_series(series: Series, common: Mapping[str, str]) -> dict[str, Any]:

@@ -88,6 +88,28 @@ def test_labels_that_all_series_of_a_metric_have_stand_there_once() -> None:
     assert (alone["labels"], alone["series"][0]["labels"]) == ({}, {"plant": "north"})
 
 
+def test_many_series_are_in_branches_by_the_label_that_makes_the_fewest() -> None:
+    places = [("north", f"n{at}") for at in range(6)] + [("south", f"s{at}") for at in range(6)]
+    found = [Series({"__name__": "t", "plant": plant, "sensor": sensor}, [NOON], [1.0]) for plant, sensor in places]
+    (metric,) = data._build_tree(found)
+    assert (metric["title"], metric["count"], metric["series"]) == ("t", 12, [])
+    north, south = metric["branches"]
+    assert (north["title"], north["selector"], north["count"]) == ("plant=north", '{__name__="t",plant="north"}', 6)
+    assert south["series"][0]["labels"] == {"sensor": "s0"}
+    assert south["series"][0]["selector"] == '{__name__="t",plant="south",sensor="s0"}'
+    # A label of which each series has another value divides nothing.
+    (flat,) = data._build_tree([Series({"__name__": "t", "sensor": f"s{at}"}, [NOON], [1.0]) for at in range(12)])
+    assert not flat["branches"] and len(flat["series"]) == 12
+
+
+def test_branches_are_on_the_page(client: Client, store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Series({"__name__": "t", "a": f"{at // 6}", "b": f"{at}"}, [NOON], [1.0]) for at in range(12)]
+    monkeypatch.setattr(data, "_fetch_last", lambda services, selector: found)
+    page = client.send("GET", "/data/series").body.decode()
+    assert page.count("<details open>") == 1 and page.count("<details>") == 2
+    assert 'aria-label="All series of a=1"' in page and page.count("<li ") == 12
+
+
 def test_own_figures_are_apart_from_readings(client: Client, store: FakeStore) -> None:
     assert "tidegate-functions" not in client.send("GET", "/data/series").body.decode()
     own = client.send("GET", "/data/series?own=1").body.decode()
