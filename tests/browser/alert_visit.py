@@ -138,7 +138,7 @@ def change_alert(visit: Visit, workspace: Workspace) -> None:
     page.get_by_role("button", name="YAML").click()
     page.get_by_label("alerts/oven-hot.yaml").fill("expr: temperature >> 3\n")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("alert").filter(has_text=">> 3")).to_be_visible(timeout=40_000)
+    expect(page.locator("#alert").get_by_role("alert").filter(has_text=">> 3")).to_be_visible(timeout=40_000)
     assert path.read_text() == before
     page.get_by_role("button", name="Remove").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
