@@ -43,8 +43,10 @@ STORE_URL, RULES_VARIABLE = "data.url", "TIDEGATE_KEEP"
 FEEDBACK_FOLDER, FEEDBACK_BYTES = "/var/lib/tidegate", "TIDEGATE_FEEDBACK_BYTES"
 
 # The queue, and the topic, whose messages are alerts; the alerter, and its queue, which gets copies of them; and the
-# variable with where Alertmanager is.
-ALERTS, ALERTER, ALERTMANAGER_URL = "iot/alerts", "tidegate-alerts", "TIDEGATE_ALERTMANAGER"
+# variables with where Alertmanager is, and, as JSON, after how many seconds alerts of which severity get the label with
+# which others are told of them, too.
+ALERTS, ALERTER = "iot/alerts", "tidegate-alerts"
+ALERTMANAGER_URL, ESCALATION_VARIABLE, ESCALATION = "TIDEGATE_ALERTMANAGER", "TIDEGATE_ESCALATION", "escalation"
 # The header by which RabbitMQ puts a message into more queues; it takes the header away.
 COPIES = "BCC"
 

@@ -9,9 +9,9 @@ from typing import Any
 from stack.alertmanager.client import Alertmanager, FiringAlert, Silence, find_alertmanager
 from stack.alertmanager.rule import fetch_rule_problems
 from stack.config.alert import Alert
+from stack.contract import ESCALATION
 from stack.docker.stack import Stack
 from stack.errors import AlertError, StackError
-from stack.plan.alert import ESCALATION
 from stack.plan.alert_chart import find_own_labels, write_value_query
 from stack.plan.image import digest
 from stack.plan.notify import CHANNEL_LABEL

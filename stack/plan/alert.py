@@ -8,7 +8,7 @@ from stack.config.alert import FUNCTIONS, PLACE, PRESENT, Alert, AlertConfig, is
 from stack.config.data import Data, KeepRule
 from stack.config.notify import Escalation, Notify
 from stack.config.settings import Settings
-from stack.contract import parse_duration
+from stack.contract import ESCALATION, parse_duration
 from stack.errors import ConfigError
 from stack.plan.recorder import TOPIC_LABEL
 from stack.plan.store import FOLDER as STORE_FOLDER
@@ -27,8 +27,6 @@ _CHART_SECONDS = 6 * 3600
 _META = r"([\\.+*?()|\[\]{}^$])"
 # What vmalert reads of the environment: older releases, which have no such flag, pass over it.
 ENVIRONMENT = {"rule_evalDelay": "0s"}
-# A label of the rule that fires when no one has acknowledged an alert.
-ESCALATION = "escalation"
 LAST_SEEN = "tidegate:last_seen"
 # Labels that vmalert or a rule adds to those of the series.
 _ADDED = ("alertname", "alertgroup", "alertstate", "severity")

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from stack.config.alert import FUNCTIONS, Alert
 from stack.config.data import Data
-from stack.plan.alert import ESCALATION, escape_pattern, find_silent, write_seconds
+from stack.contract import ESCALATION
+from stack.plan.alert import escape_pattern, find_silent, write_seconds
 
 # Labels that a rule adds to those of its series.
 _ADDED = ("alertname", "alertgroup", "alertstate", "severity", ESCALATION)

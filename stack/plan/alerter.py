@@ -4,13 +4,23 @@ It makes alerts of messages to iot/alerts. Those stay in their queue for its con
 outputs send there, and what is published to the topic of that name.
 """
 
+import json
 from typing import Any
 
 from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
 from stack.config.settings import Settings
 from stack.config.source import Function
-from stack.contract import ALERTER, ALERTMANAGER_URL, ALERTS, FEEDBACK_FOLDER, MQTT_EXCHANGE, to_key
+from stack.contract import (
+    ALERTER,
+    ALERTMANAGER_URL,
+    ALERTS,
+    ESCALATION_VARIABLE,
+    FEEDBACK_FOLDER,
+    MQTT_EXCHANGE,
+    parse_duration,
+    to_key,
+)
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.notify import PORT, SERVICE
 from stack.plan.recorder import mount_store_url
@@ -32,13 +42,21 @@ def plan_alerter(settings: Settings, image: str) -> FunctionPlan:
             "image": image,
             "build": {"codeEntryType": "image"},
             "disableDefaultHTTPTrigger": True,
-            "env": [{"name": ALERTMANAGER_URL, "value": f"http://{SERVICE}:{PORT}"}],
+            "env": _list_environment(settings),
             "volumes": [_mount_state(), *([mount_store_url()] if settings.has_store else [])],
             "triggers": {"messages": _describe_trigger()},
         },
     }
     config = parse_model(FunctionConfig, document, "stack.yaml: notify")
     return plan_function(Function(ALERTER, f"functions/{ALERTER}", config, ()), settings)
+
+
+def _list_environment(settings: Settings) -> list[dict[str, str]]:
+    found = [{"name": ALERTMANAGER_URL, "value": f"http://{SERVICE}:{PORT}"}]
+    if escalate := settings.notify.escalate:
+        document = {"after": parse_duration(escalate.after), "severity": escalate.severity}
+        found.append({"name": ESCALATION_VARIABLE, "value": json.dumps(document)})
+    return found
 
 
 def _mount_state() -> dict[str, Any]:

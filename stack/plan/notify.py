@@ -7,9 +7,8 @@ from typing import Any
 from stack.config.environment import SecretContent, SecretRef
 from stack.config.notify import Channel, Mute, Notify, Route
 from stack.config.settings import FILE, Settings
-from stack.contract import parse_duration
+from stack.contract import ESCALATION, parse_duration
 from stack.errors import ConfigError
-from stack.plan.alert import ESCALATION
 from stack.plan.image import digest
 from stack.plan.secret import Vault
 from stack.plan.template import fill, write_yaml

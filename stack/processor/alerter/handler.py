@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread
@@ -13,9 +14,9 @@ from typing import Any
 import urllib3
 from nuclio_sdk import Context, Event, Response
 
-from stack.contract import ALERTMANAGER_URL, FEEDBACK_FOLDER, RETRY_HEADER, STORE_URL
+from stack.contract import ALERTMANAGER_URL, ESCALATION_VARIABLE, FEEDBACK_FOLDER, RETRY_HEADER, STORE_URL
 from stack.processor.alerter.message import NoAlertError, read_message
-from stack.processor.alerter.state import AlertState, MessageAlert, load_state
+from stack.processor.alerter.state import AlertState, Escalation, MessageAlert, load_state
 
 # Seconds between two times that Alertmanager, which may have been started again, is told of all; and after a failure.
 _AGAIN, _SOON = 30.0, 2.0
@@ -24,14 +25,23 @@ _ALERTS, _IMPORT = "/api/v2/alerts", "/api/v1/import/prometheus"
 _FAILED = 300
 
 
+@dataclass(frozen=True)
+class Options:
+    """Where Alertmanager is, and the store, if there is one; and when others are told, too."""
+
+    alertmanager: str
+    store: str = ""
+    escalation: Escalation = field(default_factory=Escalation)
+
+
 class Teller(Thread):
     """Tells Alertmanager, and the store what fires, as vmalert does; a thread, so that no message waits for that."""
 
-    def __init__(self, state: AlertState, lock: Lock, address: str, store: str, logger: Any) -> None:
+    def __init__(self, state: AlertState, lock: Lock, logger: Any, options: Options) -> None:
         super().__init__(name="alerts", daemon=True)
         self._state, self._lock, self._logger = state, lock, logger
-        self._pool = _open_pool(address)
-        self._store = _open_pool(store) if store else None
+        self._pool, self._escalation = _open_pool(options.alertmanager), options.escalation
+        self._store = _open_pool(options.store) if options.store else None
         self._changed = Flag()
         self._is_failing = False
 
@@ -49,7 +59,8 @@ class Teller(Thread):
         """Tell all; return whether Alertmanager has taken it."""
         with self._lock:
             self._state.forget(time.time())
-            alerts, firing = list(self._state.alerts), list(self._state.firing.values())
+            firing = list(self._state.firing.values())
+            alerts = [more for one in self._state.alerts for more in self._escalation.apply(one, time.time())]
         try:
             _post(self._pool, _ALERTS, json.dumps([one.describe() for one in alerts]).encode())
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -118,7 +129,9 @@ def init_context(context: Context) -> None:
     state, lock = load_state(Path(FEEDBACK_FOLDER)), Lock()
     path = Path("/run/secrets", STORE_URL)
     store = path.read_text().strip() if path.is_file() else ""
-    teller = Teller(state, lock, os.environ[ALERTMANAGER_URL], store, context.logger)
+    escalation = Escalation(**json.loads(os.environ.get(ESCALATION_VARIABLE, "{}")))
+    options = Options(os.environ[ALERTMANAGER_URL], store, escalation)
+    teller = Teller(state, lock, context.logger, options)
     teller.start()
     context.user_data.alerter = Alerter(state, lock, teller)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from stack.contract import ESCALATION
 from stack.processor.alerter.message import Message, NoAlertError
 
 # Seconds after the last message of an alert when it counts as over, if none has said so; docs name it.
@@ -31,6 +32,20 @@ class MessageAlert:
         """Return it as Alertmanager reads it."""
         times = {"startsAt": _write_time(self.start), "endsAt": _write_time(self.end)}
         return {"labels": self.labels, "annotations": {"text": self.text}, **times}
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """After how many seconds others are told, too, of alerts of these severities that go on."""
+
+    after: float = 0.0
+    severity: Sequence[str] = ()
+
+    def apply(self, alert: MessageAlert, now: float) -> list[MessageAlert]:
+        """Return an alert, and, if it is due, what others are told of."""
+        is_due = alert.labels["severity"] in self.severity and alert.start + self.after <= now
+        more = [replace(alert, labels={**alert.labels, ESCALATION: "yes"})] if is_due else []
+        return [alert, *more]
 
 
 @dataclass

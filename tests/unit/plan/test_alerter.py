@@ -1,12 +1,13 @@
 """The alerter as a function: which messages it gets, and whom it reaches."""
 
+import json
 from typing import Any
 
 import pytest
 
 from stack.config.document import parse_model
 from stack.config.settings import Settings
-from stack.contract import ALERTER, MQTT_EXCHANGE
+from stack.contract import ALERTER, ESCALATION_VARIABLE, MQTT_EXCHANGE
 from stack.plan.alerter import plan_alerter
 from stack.plan.function import service_name
 from stack.plan.gateway import CONTROL, FUNCTIONS, find_networks
@@ -28,6 +29,13 @@ def test_it_gets_copies_and_the_topic_by_one_queue() -> None:
 def test_it_alone_is_on_both_networks() -> None:
     assert find_networks(service_name(ALERTER)) == (FUNCTIONS, CONTROL)
     assert find_networks(service_name("temperaturealert")) == (FUNCTIONS,)
+
+
+def test_it_knows_when_others_are_told() -> None:
+    channels = {"hook": {"webhook": {"url": "http://plant.example/"}}}
+    plan = plan_alerter(read(notify={"channels": channels, "escalate": {"after": "30m", "to": ["hook"]}}), "x")
+    values = {one.name: one.value for one in plan.spec.env}
+    assert json.loads(values[ESCALATION_VARIABLE]) == {"after": 1800, "severity": ["critical"]}
 
 
 @pytest.mark.parametrize("has_store", [True, False])

@@ -13,9 +13,9 @@ import pytest
 from nuclio_sdk import Event
 
 from stack.contract import FUNCTION
-from stack.processor.alerter.handler import Alerter, Teller
+from stack.processor.alerter.handler import Alerter, Options, Teller
 from stack.processor.alerter.message import Message, NoAlertError, read_message
-from stack.processor.alerter.state import FORGET, AlertState, load_state
+from stack.processor.alerter.state import FORGET, AlertState, Escalation, load_state
 
 # What temperaturealert sends.
 HIGH = {"sensor": "oven", "state": "high", "average": 26.1, "threshold": 25.0}
@@ -113,6 +113,16 @@ def test_what_is_over_is_forgotten(tmp_path: Path) -> None:
     assert not state.alerts
 
 
+def test_others_are_told_of_what_goes_on(tmp_path: Path) -> None:
+    state, now = AlertState(tmp_path), time.time()
+    state.apply(read(**HIGH, severity="critical", time=now))
+    (alert,), escalation = state.alerts, Escalation(60, ["critical"])
+    assert escalation.apply(alert, now + 59) == [alert]
+    _, more = escalation.apply(alert, now + 61)
+    assert more.labels == {**alert.labels, "escalation": "yes"} and more.start == alert.start
+    assert Escalation(60, ["info"]).apply(alert, now + 61) == [alert]
+
+
 def test_there_are_only_so_many(tmp_path: Path) -> None:
     state = AlertState(tmp_path)
     for number in range(5000):
@@ -156,7 +166,8 @@ def sink() -> Iterator[Any]:
 def test_alertmanager_and_the_history_are_told(tmp_path: Path, sink: Any) -> None:
     address, state, lock = f"127.0.0.1:{sink.server_address[1]}", AlertState(tmp_path), Lock()
     logger = Logger()
-    teller = Teller(state, lock, f"http://{address}", f"http://me:pw@{address}", logger)
+    options = Options(f"http://{address}", f"http://me:pw@{address}", Escalation(60, ["critical"]))
+    teller = Teller(state, lock, logger, options)
     alerter = Alerter(state, lock, teller)
     events = [
         Event(body=json.dumps(HIGH), headers={FUNCTION: "temperaturealert"}),
