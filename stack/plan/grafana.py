@@ -153,6 +153,7 @@ def _describe_stack() -> dict[str, Any]:
         "Failures a second": f"sum(rate({own}handled_events_total{failed}{interval})) by (function)",
         "Retries a second": f"sum(rate({own}retried_events_total{interval})) by (function)",
         "Dead letters": f"sum(increase({own}dead_lettered_events_total[1h])) by (function)",
+        "Processors at work": f"sum(rate({own}cpu_seconds_total{interval})) by (function)",
         "In flight": f"sum({own}events_in_flight) by (function)",
     }
     buckets = f"sum(rate({own}handled_events_duration_seconds_bucket[$__rate_interval])) by (function, le)"
@@ -161,6 +162,7 @@ def _describe_stack() -> dict[str, Any]:
     panels = [
         *(_describe_panel(title, {"{{function}}": query}) for title, query in rates.items()),
         _describe_panel("Duration, p99", {"{{function}}": f"histogram_quantile(0.99, {buckets})"}, unit="s"),
+        _describe_panel("Memory", {"{{function}}": f"sum({own}memory_bytes) by (function)"}, unit="bytes"),
         _describe_panel("Messages that wait", {"{{queue}}": "sum(rabbitmq_detailed_queue_messages) by (queue)"}),
         _describe_panel("Consumers", {"{{queue}}": "sum(rabbitmq_detailed_queue_consumers) by (queue)"}),
         _describe_panel("Requests a second", {"{{proxy}}": requests, "{{proxy}}, failed": errors}),

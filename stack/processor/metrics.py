@@ -6,11 +6,12 @@ each function 8 MiB of memory and its start 0.07 s, and could not sum over proce
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from stack.processor.configuration import Function, Trigger
+from stack.processor.container_usage import ContainerUsage
 from stack.processor.stats import BOUNDS, Count, WorkerStats
 from stack.processor.worker_spec import Role, WorkerSpec
 
@@ -76,6 +77,7 @@ class Gauges:
     recent_events: int = 0
     recent_failures: int = 0
     start_time: float = 0.0
+    usage: ContainerUsage = field(default_factory=ContainerUsage)
 
 
 def render_metrics(function: Function, specs: Sequence[WorkerSpec], instance: str, gauges: Gauges) -> str:
@@ -184,10 +186,13 @@ def _measure_whole(function: Function, gauges: Gauges, instance: str) -> Iterato
         "stuck_workers": (float(gauges.stuck_workers), "Workers at one event for more than a minute."),
         "recent_events": (float(gauges.recent_events), "The last events: fifty, or a little more."),
         "recent_failures": (float(gauges.recent_failures), "How many of the last events failed."),
+        "memory_bytes": (gauges.usage.memory_bytes, "Memory of the container, the file cache left out."),
         "start_time_seconds": (gauges.start_time, "When the container's process began, in seconds since 1970."),
     }
     for name, (value, help_) in told.items():
         yield _Metric(name, "gauge", help_, [("", labels, value)])
+    seconds = [("", labels, gauges.usage.cpu_seconds)]
+    yield _Metric("cpu_seconds_total", "counter", "Time that processors have worked for the container.", seconds)
 
 
 def _spread(labels: Labels, total: Total) -> Iterator[tuple[str, Labels, float]]:

@@ -11,6 +11,7 @@ from nuclio_sdk import Logger
 
 from stack.processor.attributes import ConfigurationError
 from stack.processor.configuration import Function
+from stack.processor.container_usage import read_usage
 from stack.processor.health import Page, Pages, PageServer
 from stack.processor.metrics import CONTENT_TYPE, Gauges, RecentOutcomes, Total, render_metrics
 from stack.processor.stats import Count
@@ -158,7 +159,7 @@ class Reporter:
         instance = os.environ.get("NUCLIO_FUNCTION_INSTANCE") or f"{function.namespace}-{function.name}"
         stats = self.measure()
         recent = (stats.recent_events, stats.recent_failures)
-        gauges = Gauges(stats.busy_seconds, stats.stuck_workers, *recent, start_time=self._start)
+        gauges = Gauges(stats.busy_seconds, stats.stuck_workers, *recent, self._start, read_usage())
         text = render_metrics(function, [worker.spec for worker in self._workers], instance, gauges)
         return Page(200, CONTENT_TYPE, text.encode())
 

@@ -116,6 +116,8 @@ def find_own_figures(store: Store) -> None:
     """Have what a function's page begins its charts with, here of the recorder, and what Grafana's dashboards ask."""
     for figure, query in build_queries(NAME, SCRAPE_SECONDS).items():
         wait_until(lambda query=query: store.query(query), seconds=40, what=figure)
+    assert count(store, f'min(nuclio_processor_memory_bytes{{function="{NAME}"}})') > 1e6
+    assert count(store, f'max(nuclio_processor_cpu_seconds_total{{function="{NAME}"}})') > 0.05
     settings = Settings(data=Data(keep=(KeepRule(topic="#"),), grafana=True))
     variables = {"$metric": ".+", "$__rate_interval": "1m", "$__interval": "1m"}
     for query in list_queries(settings):

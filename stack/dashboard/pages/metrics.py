@@ -114,6 +114,8 @@ def build_queries(name: str, scrape_seconds: float) -> dict[str, str]:
         "p50": f"histogram_quantile(0.5, {buckets}) * 1000",
         "p99": f"histogram_quantile(0.99, {buckets}) * 1000",
         "in_flight": f"sum({prefix}events_in_flight{label})",
+        "memory": f"sum({prefix}memory_bytes{label})",
+        "cpu": f"sum(rate({prefix}cpu_seconds_total{label}{window}))",
         "ready": f"count({prefix}busy_seconds{label})",
     }
 
