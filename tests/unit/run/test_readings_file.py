@@ -1,0 +1,62 @@
+"""Readings as a file, in each form, as another program reads it."""
+
+import csv
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stack.errors import HostError
+from stack.run.readings_file import write_series
+from stack.victoriametrics.client import Series
+
+MOMENT = 1_795_921_200.25
+FOUND = (
+    Series({"__name__": "temperature", "sensor": "öven"}, [MOMENT, MOMENT + 1], [21.5, -3.0]),
+    Series({"__name__": "humidity"}, [MOMENT], [50.0]),
+)
+
+
+def test_parquet_has_a_row_for_each_reading(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="`invoke test` installs it")
+    path = tmp_path / "readings.parquet"
+    assert write_series(iter(FOUND), "parquet", str(path)) == 3
+    rows = parquet.read_table(path).to_pylist()
+    assert [(row["metric"], dict(row["labels"]), row["value"]) for row in rows] == [
+        ("temperature", {"sensor": "öven"}, 21.5),
+        ("temperature", {"sensor": "öven"}, -3.0),
+        ("humidity", {}, 50.0),
+    ]
+    assert rows[0]["time"] == datetime.fromtimestamp(MOMENT, UTC)
+
+
+def test_parquet_without_its_package_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(HostError, match=r"pip install pyarrow"):
+        write_series(FOUND, "parquet", str(tmp_path / "readings.parquet"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_csv_and_json_lines(tmp_path: Path) -> None:
+    table, lines = tmp_path / "readings.csv", tmp_path / "readings.jsonl"
+    assert (write_series(FOUND, "csv", str(table)), write_series(FOUND, "json", str(lines))) == (3, 3)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[1] == {
+        "time": "2026-11-29T03:00:01.250Z",
+        "metric": "temperature",
+        "labels": '{"sensor": "öven"}',
+        "value": "-3.0",
+    }
+    documents = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert documents[2] == {"time": "2026-11-29T03:00:00.250Z", "metric": "humidity", "labels": {}, "value": 50.0}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_file_that_cannot_be_written_is_a_message(tmp_path: Path, kind: str) -> None:
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", reason="`invoke test` installs it")
+    with pytest.raises(HostError, match="No such file or directory"):
+        write_series(FOUND, kind, str(tmp_path / "none" / "readings"))
