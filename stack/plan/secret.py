@@ -12,7 +12,8 @@ from stack.plan.broker import AMQP_PORT, BROKER_SECRET, MQTT_PORT, MQTT_SECRET, 
 from stack.plan.function import FunctionPlan
 from stack.plan.image import digest
 from stack.plan.output.registry import find_kind as find_output_kind
-from stack.plan.store import URL_SECRET, store_url
+from stack.plan.store import PORT, URL_SECRET, store_url
+from stack.plan.store import SERVICE as STORE
 from stack.plan.trigger.registry import find_kind
 
 FOLDER = "/run/secrets"
@@ -31,6 +32,8 @@ class Vault:
     """The stack key, of which each function's own values of the stack's secret `broker` are made."""
     has_store: bool = False
     """Whether there is a store of readings, whose URL functions may ask for."""
+    store_address: tuple[str, int] = (STORE, PORT)
+    """The host and the port of that URL: as containers see it, unless the function runs elsewhere."""
 
     def contents_for(self, function: str) -> dict[SecretRef, SecretContent]:
         """Return what a function may ask for: what the user has set, and its own values of the secret `broker`."""
@@ -45,7 +48,7 @@ class Vault:
     @property
     def _shared(self) -> Mapping[SecretRef, SecretContent]:
         """Return what is the same for each function; what the user has set wins."""
-        own = {URL_SECRET: SecretContent(store_url(self.key).encode())} if self.has_store else {}
+        own = {URL_SECRET: SecretContent(store_url(self.key, *self.store_address).encode())} if self.has_store else {}
         return {**own, **self.contents}
 
     def digest(self, mounts: Iterable["Mount"]) -> str:

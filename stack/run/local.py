@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.local import LocalPlan, plan_local
 from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.runtime.runtime import Runtime
-from stack.plan.secret import check_secrets
+from stack.plan.secret import Vault, check_secrets
 from stack.rabbitmq.account import temporary_account
 from stack.rabbitmq.management import find_broker
 from stack.run.function import check_function_queues
@@ -85,7 +85,7 @@ def _handle_one(stack: Stack, function: Function, request: LocalRequest) -> int:
     folder = stack.workspace.root / function.context
     event = request.event if request.event == "-" else str(Path(request.event).resolve())
     broker_url, mqtt_port = request.broker or _find_url(stack, plan), _find_mqtt_port(stack, request)
-    local = plan_local(plan, stack.vault, port=0, broker_url=broker_url, mqtt_port=mqtt_port)
+    local = plan_local(plan, _find_vault(stack), port=0, broker_url=broker_url, mqtt_port=mqtt_port)
     with temporary_account(stack, plan), _prepared(local) as home:
         command = [*_command(home, folder), "--event", event]
         if request.debugs:
@@ -134,7 +134,7 @@ class LocalRun:
         function = Store(self._stack.workspace, self._stack.settings, own).recall()
         plan = self._function = _plan(self._stack, function)
         self._port = self._port or _choose_port(plan.port or HTTP_PORT)
-        vault = self._stack.vault
+        vault = _find_vault(self._stack)
         url = self._given_url or (_find_url(self._stack, plan) if self._has_broker else "")
         return plan_local(plan, vault, port=self._port, broker_url=url, mqtt_port=self._mqtt_port)
 
@@ -248,6 +248,11 @@ def _watch(folders: Collection[Path]) -> Iterator[Collection[tuple[Change, str]]
 
 def _matters(_: Change, path: str) -> bool:
     return not path.endswith(IGNORED_SUFFIX) and IGNORED_FOLDERS.isdisjoint(Path(path).parts)
+
+
+def _find_vault(stack: Stack) -> Vault:
+    """Return the secrets as a function on this machine has them: it finds the store of readings at its port here."""
+    return replace(stack.vault, store_address=(stack.settings.host, stack.settings.ports.data))
 
 
 def _find_url(stack: Stack, plan: FunctionPlan) -> str:
