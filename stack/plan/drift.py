@@ -32,6 +32,7 @@ from stack.plan.definitions import (
 )
 from stack.plan.diff import Action, Change
 from stack.plan.function import FunctionPlan, bound_queues, own_queues
+from stack.plan.recorder import RECORDER_QUEUES
 
 # What stands in for an exchange or a queue while it is made again is called as it is, and this.
 MOVING = ".moving"
@@ -83,6 +84,7 @@ def find_drift(
         *_find_failure_queues(found, types),
         *_find_additions(wanted, found),
         *_find_old_accounts(wanted, found, kept),
+        *_find_old_bindings(wanted, found),
         *(_override(*one) for one in find_overrides(wanted, found, queues)),
         *(
             Difference(OPERATOR_POLICY, one, Action.REMOVE, f"limits the queue {queue}")
@@ -223,6 +225,17 @@ def _find_old_accounts(wanted: Definitions, found: Definitions, kept: Collection
     for identity, one in found.of(USER).items():
         if declared and identity not in declared and one["name"] not in kept and is_own_account(one):
             yield Difference(USER, one, Action.REMOVE, "is of a function or a login that is no more")
+
+
+def _find_old_bindings(wanted: Definitions, found: Definitions) -> Iterator[Difference]:
+    """Yield what brings the recorder messages that no rule is about any more; no one else binds its queues.
+
+    A deploy declares no users and not the recorder, and so judges none.
+    """
+    for identity, one in found.of(BINDING).items():
+        is_recorders = one["source"] and one["destination"].startswith(RECORDER_QUEUES)
+        if wanted.of(USER) and is_recorders and identity not in wanted.of(BINDING):
+            yield Difference(BINDING, one, Action.REMOVE, "is of a rule that is no more")
 
 
 def _concerns(one: Document, wanted: Definitions) -> bool:

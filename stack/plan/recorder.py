@@ -17,6 +17,8 @@ from stack.plan.store import URL_SECRET
 from stack.processor.recorder.pattern import HEADER, compile_filter, fill_label
 
 NAME = "tidegate-recorder"
+# What the names of its queues begin with.
+RECORDER_QUEUES = f"{NAME}-"
 _HANDLER = "stack.processor.recorder.handler:handler"
 # Messages that become one request, and how long the first of them waits for more.
 _BATCH, _WAIT = 1000, "200ms"
@@ -94,7 +96,7 @@ def _describe_trigger(name: str, rules: list[KeepRule]) -> dict[str, Any]:
             "exchangeName": rules[0].exchange or MQTT_EXCHANGE,
             "durableExchange": rules[0].durable or not rules[0].exchange,
             "topics": list(dict.fromkeys(keys)),
-            "queueName": f"{NAME}-{name}",
+            "queueName": f"{RECORDER_QUEUES}{name}",
             "maxRetries": _RETRIES,
             "prefetchCount": _PREFETCH,
         },

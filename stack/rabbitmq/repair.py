@@ -9,13 +9,14 @@ from stack.errors import BrokerError
 from stack.plan.broker import SERVICE
 from stack.plan.definitions import BINDING, EXCHANGE, QUEUE, Document, Kind, as_document
 from stack.plan.diff import Action
-from stack.plan.drift import Difference
+from stack.plan.drift import Binding, Difference
 from stack.plan.render import DEFINITIONS, render_broker
 from stack.plan.stack import Service
 from stack.rabbitmq.account import find_keys
 from stack.rabbitmq.drift import Declared, find_broker_drift, read_declared_of, read_stack_declared
 from stack.rabbitmq.management import DENIED, Broker, RefusedError, find_broker
 from stack.rabbitmq.replacement import declare_exchange, import_definitions, replace_queue, replace_retry_queue
+from stack.rabbitmq.stale_topology import unbind
 from stack.rabbitmq.transfer import Rewrite, keep_origin
 
 # What is declared may depend on what was missing: topic permissions are removed all of a user's at once, for one.
@@ -43,7 +44,10 @@ def mend_broker(broker: Broker, declared: Declared, rewrite: Rewrite) -> bool:
 def _mend(broker: Broker, declared: Declared, drift: Sequence[Difference], rewrite: Rewrite) -> None:
     """Remove what is not to be, then make what others depend on first, and bindings last."""
     for one in drift:
-        if one.action is Action.REMOVE:
+        if one.action is Action.REMOVE and one.kind is BINDING:
+            queue = one.document["destination"]
+            unbind(broker, queue, [Binding(queue, one.document["source"], one.document["routing_key"])])
+        elif one.action is Action.REMOVE:
             broker.request("DELETE", one.kind.find_path(one.document))
     made = [one for one in drift if one.action is not Action.REMOVE]
     plain = [one for one in made if one.kind not in (EXCHANGE, BINDING) and not _is_replaced_queue(one)]

@@ -53,7 +53,7 @@ def clear(stack: Stack, bindings: Collection[Binding], queues: Collection[str]) 
     try:
         known = broker.queues()
         for queue in sorted({one.queue for one in bindings} & known.keys()):
-            _unbind(broker, queue, bindings)
+            unbind(broker, queue, bindings)
         for queue in sorted(set(queues) & known.keys()):
             _retire(stack, broker, queue, known)
     except BrokerError as error:
@@ -110,7 +110,12 @@ def _live_plans(stack: Stack, besides: Collection[str]) -> list[FunctionPlan]:
     return [one.plan(stack.settings) for one in load_live(stack.workspace, besides)]
 
 
-def _unbind(broker: Broker, queue: str, bindings: Collection[Binding]) -> None:
+def unbind(broker: Broker, queue: str, bindings: Collection[Binding]) -> None:
+    """Remove bindings of a queue.
+
+    Raises:
+        BrokerError: the broker does not answer, or refuses.
+    """
     for binding, key in broker.bindings(queue).items():
         if binding in bindings:
             broker.unbind(binding, key)

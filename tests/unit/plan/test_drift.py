@@ -205,6 +205,16 @@ def test_account_of_what_is_no_more_is_removed(name: str) -> None:
     assert not find_drift(topology, read_definitions([found]))
 
 
+def test_recorder_gets_nothing_of_rules_that_are_no_more() -> None:
+    ends = {"source": "amq.topic", "destination": "tidegate-recorder-topics", "arguments": {}}
+    found = add("bindings", **_BINDING | ends)
+    told = tell(found)
+    assert told == {"binding amq.topic → tidegate-recorder-topics (a.*)": "remove: is of a rule that is no more"}
+    # A deploy, which declares no users, knows nothing of the recorder.
+    topology = read_definitions([{"queues": WANTED["queues"]}])
+    assert not find_drift(topology, read_definitions([found]))
+
+
 @pytest.mark.parametrize(
     "user",
     [
