@@ -180,6 +180,7 @@ def _survey_broker(stack: Stack, containers: Sequence[Container]) -> BrokerSurve
 def _count_dead_letters(stack: Stack, broker: BrokerSurvey) -> dict[str, int]:
     """Return how many dead letters lie in the queues of each function that has some, by the name of its service."""
     plans = [one.plan(stack.settings) for one in stack.deployments.values()]
+    plans += [one.plan for one in stack.own_services]
     counts = {plan.service: count_dead_letters(plan, broker.messages) for plan in plans}
     return {name: count for name, count in counts.items() if count}
 
