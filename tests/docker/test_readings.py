@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shutil
 import time
 from collections.abc import Callable
 from functools import reduce
@@ -20,11 +22,12 @@ from stack.docker.stack import open_stack
 from stack.errors import DataError
 from stack.plan.grafana import list_queries
 from stack.plan.recorder import NAME
+from stack.rabbitmq.management import find_broker
 from stack.state.workspace import Workspace as StackWorkspace
 from stack.victoriametrics.client import ANY, Store, find_store
-from tests.docker.workspace import Workspace, run_docker, wait_until
+from tests.docker.workspace import ROOT, Workspace, run_docker, wait_until
 
-KEEP = [
+KEEP: list[dict[str, Any]] = [
     {"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}},
     {"topic": "plant/+/state", "values": {"degrees": "/t", "humidity": "/h"}, "labels": {"sensor": {"json": "/id"}}},
     {"topic": "any/#"},
@@ -103,13 +106,16 @@ def test_readings_are_kept_and_survive(kept: Workspace) -> None:
     letters = json.loads(kept.invoke("dead-letters", "--json").stdout)
     (error,) = [one["error"] for one in letters]
     assert error == "the handler answered with status 500: the body is no number: warm"
+    assert "tidegate-recorder has 1 dead letter" in kept.invoke("status").stderr
     look(kept)
+    compare(kept)
     lose_parts(kept, store)
     fill_disk(kept, store)
     find_own_figures(store)
     kept.invoke("data", "forget", "temperature", "--yes")
     assert count(store, "count_over_time(temperature[1h])") == 0
     assert count(store, "count_over_time(humidity[1h])") == 1
+    bring_back(kept, store)
 
 
 def find_own_figures(store: Store) -> None:
@@ -144,6 +150,20 @@ def look(workspace: Workspace) -> None:
     assert "no readings of nothing" in workspace.invoke("readings", "nothing").stderr
     wrong = workspace.invoke("readings", "a{", check=False)
     assert wrong.returncode == 1 and "cannot read that" in wrong.stderr
+
+
+def compare(workspace: Workspace) -> None:
+    """Have the guide's function ask the store: in its container, and, where there is Node.js, on this machine."""
+    text = (ROOT / "docs" / "guides" / "readings.md").read_text()
+    config, python, script = re.findall(r"```\w+\n(?:#|//) functions/compare/\S+\n(.*?)```", text, re.S)
+    workspace.write_function("compare", python, config, {"main.js": script})
+    workspace.invoke("deploy-function", "compare")
+    assert json.loads(workspace.invoke("invoke-function", "compare").stdout) == {"mean": 21.5}
+    if shutil.which("node"):
+        workspace.write_function("compare", "", f"{config}  runtime: nodejs\n", {"main.js": script})
+        event = workspace.invoke("run-function", "compare", "--event", "-", input='{"body": ""}').stdout
+        assert '{"mean":21.5}' in event
+    workspace.invoke("delete-function", "compare", "--yes")
 
 
 def lose_parts(workspace: Workspace, store: Store) -> None:
@@ -183,10 +203,23 @@ def fill_disk(workspace: Workspace, store: Store) -> None:
     documents = {one["service"]: one for one in json.loads(workspace.invoke("status", "--json").stdout)}
     (problem,) = documents["victoria-metrics"]["problems"]
     assert "they wait" in problem["what"] and documents["victoria-metrics"]["is_full"]
-    workspace.configure(data={"keep": KEEP})
+    # And without a rule, whose messages the recorder is to get no more.
+    workspace.configure(data={"keep": [rule for rule in KEEP if rule.get("topic") != "any/#"]})
     assert "takes no readings" not in workspace.invoke("up").stderr
+    bindings = find_broker(open_stack(StackWorkspace(workspace.root))).bindings(f"{NAME}-topics")
+    assert {one.key for one in bindings} == {"plant.*.temperature", "plant.*.state"}
     wait_for_count(store, 'count_over_time(temperature{sensor="full"}[1h])', 1)
     assert " points in " in workspace.invoke("data").stdout
+
+
+def bring_back(workspace: Workspace, store: Store) -> None:
+    """Have a backup bring readings back that are gone with their volume."""
+    path, word = workspace.root.parent / "readings.tar.gz", {"TIDEGATE_PASSPHRASE": "correct horse battery"}
+    workspace.invoke("backup", str(path), "--no-images", env=word)
+    workspace.invoke("down", "--volumes", "--yes")
+    workspace.invoke("restore", str(path), "--force", env=word)
+    workspace.invoke("up")
+    wait_for_count(store, 'count_over_time(humidity{sensor="s1"}[1h])', 1)
 
 
 def state(number: int) -> dict[str, Any]:
