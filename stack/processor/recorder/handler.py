@@ -24,9 +24,9 @@ _PATH, _TAKEN = "/api/v1/import/prometheus", 204
 # What makes the store find what it has taken, which it else does after some seconds, and how often it is asked to.
 _FLUSH_PATH, _FLUSH_SECONDS = "/internal/force_flush", 0.5
 _TIMEOUT, _LONGEST_DELAY = urllib3.Timeout(connect=2.0, read=30.0), 5.0
-# Seconds after which what waits for the store goes into the queue of retries: RabbitMQ takes a message that no one
-# acknowledges within half an hour for lost.
-_PATIENCE = 600.0
+# Seconds after which what waits for the store goes into the queue of retries: the broker takes a message that is not
+# acknowledged within seven days for lost.
+_PATIENCE = 6 * 24 * 3600.0
 # Seconds after which the store has written what it has taken; twice its own, and some more.
 _WRITTEN_AFTER = 15.0
 
@@ -129,7 +129,7 @@ class Recorder:
         """Store the readings of some events; return a response for each that has none.
 
         Raises:
-            StoreError: the store has taken nothing for minutes.
+            StoreError: the store has taken nothing for days.
         """
         lines: list[str] = []
         refusals = []
