@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from stack import console
 from stack.alertmanager.client import Alertmanager, FiringAlert, Silence, choose_alerts, find_alertmanager
-from stack.contract import parse_duration
+from stack.contract import ESCALATION, parse_duration
 from stack.docker.stack import open_stack
 from stack.errors import AlertError
 from stack.run.notify import print_failing_channels
@@ -52,7 +52,7 @@ def handle_alerts(request: AlertRequest, *, as_json: bool) -> None:
 
 
 def _print_alerts(alertmanager: Alertmanager, request: AlertRequest, known: set[str], *, as_json: bool) -> None:
-    alerts = choose_alerts(alertmanager.list_alerts(), request.name, request.labels or {})
+    alerts = _list_alerts(alertmanager, request)
     if request.name and not alerts and request.name not in known:
         names = ", ".join(sorted(known)) or "none"
         raise AlertError(f"There is no alert {request.name}; there are {names}. Else say {', '.join(_ACTIONS[1:])}.")
@@ -69,6 +69,12 @@ def _print_alerts(alertmanager: Alertmanager, request: AlertRequest, known: set[
     waiting = [one for one in silences.values() if not any(one.id in alert.silences for alert in alerts)]
     for one in waiting:
         console.note(f"Silenced besides, until {_tell_time(one.until)}: {_tell_labels(one.labels)}, by {one.by}.")
+
+
+def _list_alerts(alertmanager: Alertmanager, request: AlertRequest) -> list[FiringAlert]:
+    """Return the alerts that are meant, each once: one that others were told of too fires a second time for those."""
+    found = [one for one in alertmanager.list_alerts() if ESCALATION not in one.labels]
+    return choose_alerts(found, request.name, request.labels or {})
 
 
 def _describe(alert: FiringAlert, silences: Mapping[str, Silence]) -> dict[str, str]:
@@ -88,7 +94,7 @@ def _add_silence(alertmanager: Alertmanager, request: AlertRequest, known: set[s
     labels = {**({"alertname": request.name} if request.name else {}), **(request.labels or {})}
     if not labels:
         raise AlertError(f"Say which: `invoke alerts {request.action} NAME`, or --labels sensor=oven.")
-    firing = choose_alerts(alertmanager.list_alerts(), request.name, request.labels or {})
+    firing = _list_alerts(alertmanager, request)
     is_acknowledged = request.action == ACKNOWLEDGE
     if not firing and (is_acknowledged or (request.name and request.name not in known)):
         raise AlertError(f"No alert fires with {_tell_labels(labels)}. `invoke alerts` lists those that do.")

@@ -29,7 +29,8 @@ class Alertmanager:
         self.told: list[Any] = []
 
     def list_alerts(self) -> list[FiringAlert]:
-        return [replace(HOT, silences=("s1",) if self.is_silenced else ())]
+        hot = replace(HOT, silences=("s1",) if self.is_silenced else ())
+        return [hot, replace(hot, labels={**HOT.labels, "escalation": "yes"})]
 
     def list_silences(self) -> list[Silence]:
         return [SILENCE] if self.is_silenced else []
@@ -53,7 +54,7 @@ def test_what_fires_is_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     open_alertmanager(monkeypatch, is_silenced=True)
     handle_alerts(AlertRequest(), as_json=False)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "hot" in shown and "sensor=oven" in shown and "known (ann)" in shown
+    assert shown.count("oven is hot") == 1 and "sensor=oven" in shown and "known (ann)" in shown
     handle_alerts(AlertRequest("known"), as_json=False)
     assert "Nothing fires." in capsys.readouterr().err
 
