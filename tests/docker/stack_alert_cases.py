@@ -135,7 +135,7 @@ CASES = (
             'reading{topic="e"}': "1 _x4 " * 24 + "_x60",
             _START.format("tidegate-recorder"): "0x180",
         },
-        {"1h10m": (), "2h10m": ({"topic": "a"},), "2h50m": ({"topic": "a"}, {"topic": "e"})},
+        {"1h10m": (), "2h10m": ({"topic": "a"},), "2h20m": ({"topic": "a"}, {"topic": "e"})},
         every="1m",
     ),
 )
@@ -165,24 +165,22 @@ def make_services() -> Iterator[Service]:
         yield plan_service(make_plan(name, **spec), SETTINGS, image="i", vault=make_vault(), is_deployed=True)
 
 
-def render_cases() -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Yield the files of each case, by what it is called."""
+def render_cases() -> dict[str, bytes]:
+    """Return the rules and the test of each case, as files."""
+    files: dict[str, bytes] = {}
     groups = yaml.safe_load(render_stack_rules(SETTINGS, tuple(make_services()))[RULES])["groups"]
-    for case in CASES:
+    for number, case in enumerate(CASES):
+        rules, name = f"{number}-rules.yaml", f"{number}-{case.alert}-test.yaml"
         mine = [_strip(group, case.every) for group in groups if group["name"].startswith(f"stack-{case.alert}")]
         test = {
+            "name": name,
             "interval": case.every,
             "input_series": [{"series": series, "values": values} for series, values in case.series.items()],
             "alert_rule_test": [_describe(case, moment, fires) for moment, fires in case.fires.items()],
         }
-        document = {"rule_files": ["rules.yaml"], "evaluation_interval": case.every, "tests": [test]}
-        yield (
-            case.alert,
-            {
-                "rules.yaml": yaml.safe_dump({"groups": mine}).encode(),
-                "test.yaml": yaml.safe_dump(document).encode(),
-            },
-        )
+        document = {"rule_files": [rules], "evaluation_interval": case.every, "tests": [test]}
+        files |= {rules: yaml.safe_dump({"groups": mine}).encode(), name: yaml.safe_dump(document).encode()}
+    return files
 
 
 def _strip(group: Mapping[str, Any], every: str) -> dict[str, Any]:

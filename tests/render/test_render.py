@@ -213,6 +213,7 @@ NOTIFY = parse_model(
     "notify",
 )
 
+TOLD = parse_model(Notify, {"channels": {"home": {"webhook": {"url": "http://home.example/"}}}}, "notify")
 DEFAULTS = Settings()
 ALLOW = Allow(host_paths=("/srv/data $1",), devices=("/dev/ttyUSB0", GPU))
 
@@ -252,6 +253,8 @@ CASES = {
         base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
     ),
     "alerts": Case(settings=Settings(data=KEPT, notify=NOTIFY), alerts=("hot", "quiet", "steep")),
+    # The store is there for the stack's own figures.
+    "alerts-stack": Case(settings=Settings(notify=TOLD)),
     "alerts-registry": Case(
         settings=Settings(images=Images(source=ImageSource.REGISTRY, mirror="mirror.example:5000/"), data=KEPT),
         base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
@@ -334,7 +337,7 @@ def _plan_own(case: Case, bare: Inputs, make_plan: Callable[[Settings, str], Fun
 
 def _vault(case: Case) -> Vault:
     vault = make_vault(db_user=b"ann", db_password=SECRET.encode(), api_token=b"t")
-    return replace(vault, has_store=case.settings.data.is_kept)
+    return replace(vault, has_store=case.settings.has_store)
 
 
 def render_case(name: str) -> Files:
@@ -407,11 +410,12 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     assert document["name"] == case.settings.project
     functions = {f"function-{one}" for one in [*case.deployed, *case.undeployed]}
     own = {"scaler"} if "scaled" in case.deployed else set()
-    own |= {"victoria-metrics", f"function-{RECORDER}"} if case.settings.data.is_kept else set()
+    own |= {"victoria-metrics"} if case.settings.has_store else set()
+    own |= {f"function-{RECORDER}"} if case.settings.data.is_kept else set()
     own |= {f"function-{LOGGER}"} if case.settings.logger.service else set()
     own |= {"grafana"} if case.settings.data.grafana else set()
-    own |= {"vmalert"} if case.alerts else set()
-    own |= {"alertmanager", f"function-{ALERTER}"} if case.alerts or case.settings.notify.channels else set()
+    told = {"vmalert", "alertmanager", f"function-{ALERTER}"}
+    own |= told if case.alerts or case.settings.notify.channels else set()
     assert set(document["services"]) == {"rabbitmq-mqtt", "gateway", "dashboard"} | functions | own
     if "everything" in case.deployed:
         service = document["services"]["function-everything"]
