@@ -8,6 +8,7 @@ from stack.dev.tasks import developers
 from stack.run.alert_tasks import alerts, notify_test, test_alerts
 from stack.run.backup.tasks import backup, restore
 from stack.run.data_tasks import data, readings
+from stack.run.devices.tasks import device, devices
 from stack.run.message_tasks import dead_letters, publish, watch
 
 _NAME = {"name": "the function's name"}
@@ -355,6 +356,7 @@ namespace = build_namespace(
         "Messages": (demo, client, logger, publish, watch, dead_letters),
         "Readings": (readings, data),
         "Alerts": (alerts, test_alerts, notify_test),
+        "Devices": (device, devices),
     },
     developers,
     aliases=("bench", "docs", "lint", "test"),

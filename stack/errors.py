@@ -9,6 +9,7 @@ StackError
 ├── BrokerError      RabbitMQ cannot be reached or refused
 ├── DataError        the store of readings cannot be reached, or cannot answer
 ├── AlertError       Alertmanager cannot be reached, or an alert or a channel is not as it should be
+├── DeviceError      a device is unknown
 ├── FunctionError    a function is unknown or does not come up
 ├── ConflictError    something is there already, or is not as anyone who wants to change it has seen it
 ├── DeclinedError    somebody was asked, and said no
@@ -73,6 +74,10 @@ class DataError(StackError):
 
 class AlertError(StackError):
     """Alertmanager cannot be reached, there is no such alert or channel, or one does not do what it should."""
+
+
+class DeviceError(StackError):
+    """There is no such device."""
 
 
 class FunctionError(StackError):

@@ -40,7 +40,7 @@ DEFAULT_HTTP = "default-http"
 _NAME = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
 _LONGEST_START = 2**31 - 1
 # Nuclio's reserved names.
-RESERVED = ("dashboard", "controller", "dlx", "scaler")
+RESERVED = ("dashboard", "controller", "dlx", "scaler", "devices")
 # module:function, the module perhaps within packages.
 
 

@@ -28,6 +28,7 @@ _UNFIT = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
 
 # Words of libyaml.
 _SECOND = "but found another document"
+_UNENDED = ("did not find expected ',' or ']'", "did not find expected ',' or '}'")
 _STRANGE = ("found character that cannot start any token", "found a tab character that violates indentation")
 
 
@@ -102,6 +103,8 @@ def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
     problem, start = error.problem or error.context or "", error.problem_mark.index if error.problem_mark else 0
     if problem == _SECOND:
         return "another document begins here; one file holds one function, so take out this --- and what follows"
+    if problem in _UNENDED and text[start : start + 1] == "{":
+        return 'a { stands within a value; put quotes around the whole value, such as "plant/{id}/state"'
     if problem not in _STRANGE:
         return problem
     if (character := text[start : start + 1]) == "\t":

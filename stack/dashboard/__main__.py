@@ -38,7 +38,7 @@ def serve(host: str, port: int) -> None:
     """
     services = open_services()
     if is_inside():
-        become_owner(services.workspace)
+        become_owner(services.workspace.rendered)
     app = HeadDeadline(make_app(services))
     uvicorn.run(
         app, host=host, port=port, http=app.protocol, log_level="warning", server_header=False,

@@ -18,6 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from stack.config.settings import Settings
 from stack.dashboard import live
+from stack.dashboard.api import devices as api_devices
 from stack.dashboard.api import (
     function_events,
     functions,
@@ -71,6 +72,7 @@ _STATIC = PROGRAM / "stack" / "dashboard" / "static"
 _LEVEL = 6
 
 _API = (
+    api_devices,
     function_events,
     functions,
     invocations,

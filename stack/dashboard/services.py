@@ -19,6 +19,7 @@ from stack.rabbitmq.simulator import Simulator
 from stack.run.catalogue import Catalogue, FunctionRecord
 from stack.run.function_snapshot import MentionReader
 from stack.run.job import Jobs
+from stack.state.devices import RegistryReader
 from stack.state.workspace import Workspace, open_workspace
 from stack.victoriametrics.client import ANY, OWN
 from stack.victoriametrics.last_value import LastValues
@@ -39,6 +40,8 @@ class Services:
     broadcaster: Broadcaster = field(init=False)
     """It is open while the application runs."""
     mentions: MentionReader = field(init=False)
+    registry: RegistryReader = field(init=False)
+    """Of devices."""
     last_values: Mapping[str, LastValues] = field(default_factory=lambda: {one: LastValues(one) for one in (ANY, OWN)})
     """Those of readings, and of the stack's own figures, by the selector of all of them."""
     simulator: Simulator = field(init=False)
@@ -47,6 +50,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self.mentions = MentionReader(self.workspace)
+        self.registry = RegistryReader(self.workspace)
         self.simulator = Simulator(lambda: find_device_broker(self.stack()))
         self.demo = DemoRunner(self.stack, self.catalogue, self.jobs)
 

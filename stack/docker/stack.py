@@ -43,6 +43,7 @@ from stack.plan.stack import Service, plan_service
 from stack.state.access import Access, has_gateway_login, load_access, load_gateway_login
 from stack.state.credentials import load_credentials, load_former_credentials
 from stack.state.deployment import Deployment, explain_folder, load_candidate, load_deployments
+from stack.state.devices import list_logins
 from stack.state.host import load_host_context
 from stack.state.replicas import load_replicas
 from stack.state.source.source import Store
@@ -206,6 +207,7 @@ class Stack:
             login=login,
             gateway_login=gateway_login,
             alerts=self.alerts,
+            has_devices=bool(list_logins(self.workspace)),
         )
 
     @cached_property

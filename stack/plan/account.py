@@ -41,8 +41,6 @@ ADMINISTRATOR = "tidegate-administrator"
 PEOPLE_TAGS = ("monitoring",)
 # Queues with the names that Nuclio gives, and what belongs to RabbitMQ and to Tidegate's own programs.
 _RESERVED = (r"nuclio-.*", r"tidegate-.*", r"amq\.rabbitmq\..*")
-# The names of accounts that come and go: those of functions, and those that `credentials` makes for people and devices.
-_PASSING_ACCOUNTS = re.compile(r"function-.+|tidegate(-\d+)?")
 _SUFFIX = f"(?:{re.escape(DEAD)}|{re.escape(RETRY)}.*)?"
 
 
@@ -88,12 +86,11 @@ def function_account(key: SecretContent, function: str) -> Credentials:
 
 
 def is_own_account(user: Mapping[str, Any]) -> bool:
-    """Return whether a user of RabbitMQ's definitions is an account of a function or of people that Tidegate made.
+    """Return whether Tidegate made a user of RabbitMQ's definitions: for a function, a device, or people.
 
-    A name alone does not say so: the salt of its password does, which is random where anybody else made the user.
+    The salt of its password says so, which is random where anybody else made the user.
     """
-    name, password_hash = str(user["name"]), str(user.get("password_hash", ""))
-    return _PASSING_ACCOUNTS.fullmatch(name) is not None and is_own_hash(name, password_hash)
+    return is_own_hash(str(user["name"]), str(user.get("password_hash", "")))
 
 
 def describe_base_image(key: SecretContent) -> str:
@@ -101,8 +98,8 @@ def describe_base_image(key: SecretContent) -> str:
     user = administrator(key)
     document = {
         "vhosts": [{"name": "/"}],
-        "users": [_user(user.username, hash_password(user), ["administrator"])],
-        "permissions": [_permission(user.username, EVERYTHING)],
+        "users": [user_entry(user.username, hash_password(user), ["administrator"])],
+        "permissions": [permission_entry(user.username, EVERYTHING)],
         "topic_permissions": [_topic_permission(user.username)],
     }
     return json.dumps(document, indent=2) + "\n"
@@ -115,14 +112,14 @@ def describe_accounts(accounts: Accounts, plans: Sequence[FunctionPlan], setting
     an older volume lets no one in.
     """
     people, taken = accounts.people, list(map(_claim, plans))
-    users = [_user(one.username, hash_password(one), PEOPLE_TAGS) for one in people]
-    permissions = [_permission(one.username, _allow_people(one, plans, taken, settings)) for one in people]
+    users = [user_entry(one.username, hash_password(one), PEOPLE_TAGS) for one in people]
+    permissions = [permission_entry(one.username, _allow_people(one, plans, taken, settings)) for one in people]
     if not any(one.is_guest for one in people):
-        users.append(_user(GUEST, "", ()))
+        users.append(user_entry(GUEST, "", ()))
     for plan, own in zip(plans, taken, strict=True):
         account = function_account(accounts.key, plan.name)
-        users.append(_user(account.username, hash_password(account), ()))
-        permissions.append(_permission(account.username, allow_function(own, taken)))
+        users.append(user_entry(account.username, hash_password(account), ()))
+        permissions.append(permission_entry(account.username, allow_function(own, taken)))
     topics = [_topic_permission(str(one["user"])) for one in permissions]
     document = {"users": users, "permissions": permissions, "topic_permissions": topics}
     return json.dumps(document, indent=2) + "\n"
@@ -205,12 +202,14 @@ def _with_suffix(queues: Iterable[str]) -> Iterator[str]:
     return (f"{re.escape(queue)}{_SUFFIX}" for queue in queues)
 
 
-def _user(name: str, password_hash: str, tags: Sequence[str]) -> dict[str, object]:
+def user_entry(name: str, password_hash: str, tags: Sequence[str]) -> dict[str, object]:
+    """Return a user as definitions have it; without a hash it cannot log in."""
     algorithm = "rabbit_password_hashing_sha256"
     return {"name": name, "password_hash": password_hash, "hashing_algorithm": algorithm, "tags": list(tags)}
 
 
-def _permission(user: str, allowed: Permission) -> dict[str, object]:
+def permission_entry(user: str, allowed: Permission) -> dict[str, object]:
+    """Return what a user may do, as definitions have it."""
     return {
         "user": user,
         "vhost": "/",

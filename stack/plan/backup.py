@@ -8,11 +8,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from stack.config.alert import FOLDER as ALERTS
+from stack.config.device import FOLDER as DEVICES
+from stack.config.device import TYPES as DEVICE_TYPES
+from stack.config.source import FOLDER as FUNCTIONS
 from stack.contract import RETRY
 
 # Members of the file. HEADER and KEY come first, so that a wrong passphrase is told at once, and MANIFEST and SEALED
 # last, so that a file that is cut off has neither.
 HEADER, KEY, MANIFEST, SEALED = "tidegate-backup.json", "key.json", "manifest.json", "sealed"
+# The folders of what people write.
+WRITTEN = (FUNCTIONS, ALERTS, DEVICES, DEVICE_TYPES)
 WORKSPACE, STATE, IMAGES, BROKER, VOLUMES = "workspace/", "state/", "images/", "broker/", "volumes/"
 
 # Below .stack/state, what tells of functions; the rest is of this machine, or of a task that runs.

@@ -129,6 +129,11 @@ class Definitions:
         """Return the queues."""
         return self.of(QUEUE)
 
+    def join(self, other: "Definitions") -> "Definitions":
+        """Return the things of both; of two with one identity the other's counts."""
+        sections = {*self.things, *other.things}
+        return Definitions({one: {**self.things.get(one, {}), **other.things.get(one, {})} for one in sections})
+
 
 def read_definitions(documents: Sequence[Document]) -> Definitions:
     """Put documents together; of two things with one identity the later counts."""

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from stack.plan.alert import SERVICE as VMALERT
 from stack.plan.broker import SERVICE
+from stack.plan.device_account import SERVICE as DEVICES
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.notify import SERVICE as ALERTMANAGER
 from stack.plan.notify import notify_digest
@@ -97,6 +98,7 @@ def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted,
     broker = Wanted(SERVICE, "", rabbitmq_image(inputs), files=files_digest(render_broker(inputs)))
     gateway = Wanted(GATEWAY, "", gateway_image(inputs))
     scaler = Wanted(SCALER, "", control_image(inputs), inputs.home.code)
+    devices = replace(scaler, service=DEVICES)
     dashboard = replace(scaler, service=DASHBOARD, secrets=inputs.login)
     store = Wanted(STORE, "", store_image(inputs) if inputs.settings.has_store else "")
     vmalert = Wanted(VMALERT, "", vmalert_image(inputs) if inputs.has_vmalert else "")
@@ -105,7 +107,7 @@ def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted,
         alertmanager = replace(alertmanager, image=alertmanager_image(inputs), files=notify_digest(inputs.settings))
     if is_nuclio(inputs.settings):
         dashboard = Wanted(DASHBOARD, "", dashboard_image(inputs))
-    own = (broker, gateway, store, vmalert, alertmanager, scaler, dashboard)
+    own = (broker, gateway, store, vmalert, alertmanager, scaler, devices, dashboard)
     known = {one.service: one for one in (*own, *map(_want, inputs.services))}
     found = [replace(known.get(name, Wanted(name, "")), definition=text) for name, text in definitions.items()]
     return tuple(one for one in found if one.replicas)

@@ -224,7 +224,7 @@ def _find_old_accounts(wanted: Definitions, found: Definitions, kept: Collection
     declared = wanted.of(USER)
     for identity, one in found.of(USER).items():
         if declared and identity not in declared and one["name"] not in kept and is_own_account(one):
-            yield Difference(USER, one, Action.REMOVE, "is of a function or a login that is no more")
+            yield Difference(USER, one, Action.REMOVE, "is of a function, a device or a login that is no more")
 
 
 def _find_old_bindings(wanted: Definitions, found: Definitions) -> Iterator[Difference]:

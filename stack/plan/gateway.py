@@ -351,10 +351,9 @@ def _explain_absence(service: Service, name: str) -> str:
     return f"{name} does not run. `invoke logs {name}` tells why; `invoke up` starts what is stopped."
 
 
-# Compose's own network, for functions, and the one of the dashboard, the scaler and alerts, which functions cannot
-# reach.
+# Compose's own network, for functions, and the one of the stack's own programs, which functions cannot reach.
 FUNCTIONS, CONTROL = "default", "control"
-_CONTROLLING = ("dashboard", "scaler", "vmalert", "alertmanager")
+_CONTROLLING = ("dashboard", "scaler", "devices", "vmalert", "alertmanager")
 
 
 def network_name(project: str, network: str) -> str:

@@ -14,6 +14,8 @@ from stack.plan.base_image import BaseImage, Kind, lay_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
 from stack.plan.broker_data import name_volume
 from stack.plan.code_entry import runs_as_is
+from stack.plan.device_account import LOGIN_PATH, LOGIN_PORT, LOGINS
+from stack.plan.device_account import SERVICE as DEVICES
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context, render_package
 from stack.plan.function import FunctionPlan, declared_on_broker, processor_document
 from stack.plan.gateway import CONTROL as CONTROL_NETWORK
@@ -112,6 +114,8 @@ class Inputs:
     """What changes with the dashboard's password."""
     gateway_login: GatewayLogin = field(default_factory=GatewayLogin)
     alerts: tuple[Alert, ...] = ()
+    has_devices: bool = False
+    """Whether any device has a login of its own."""
 
     @property
     def has_vmalert(self) -> bool:
@@ -156,6 +160,10 @@ def _render_rules(inputs: Inputs) -> Files:
 _NAMES = {
     "broker": SERVICE,
     "scaler": SCALER,
+    "devices": DEVICES,
+    "login_port": LOGIN_PORT,
+    "login_path": LOGIN_PATH,
+    "device_logins": LOGINS,
     "dashboard": DASHBOARD,
     "dashboard_port": DASHBOARD_PORT,
     "gateway": GATEWAY,
@@ -191,6 +199,7 @@ def render_compose(inputs: Inputs) -> bytes:
         "dockerfiles": {one.plan.name: _find_dockerfile(one.plan, inputs.home) for one in services},
         "broker_capabilities": _BROKER_CAPABILITIES if inputs.base_images.is_registry else (),
         "has_scaler": inputs.has_scaler,
+        "has_devices": inputs.has_devices,
         "control_image": control_image(inputs),
         "dashboard_image": dashboard_image(inputs),
         "gateway_image": gateway_image(inputs),
@@ -234,7 +243,7 @@ def _find_dockerfile(plan: FunctionPlan, home: HostContext) -> str:
 def render_broker(inputs: Inputs) -> Files:
     """Render the files that the broker mounts."""
     deployed = [service for service in inputs.services if service.is_deployed]
-    context = {
+    context = _NAMES | {
         "settings": inputs.settings,
         "is_guest": inputs.accounts.current.is_guest,
         "foundation": describe_base_image(inputs.accounts.key).rstrip(),
@@ -354,7 +363,7 @@ def dashboard_image(inputs: Inputs) -> str:
 def stack_images(inputs: Inputs) -> tuple[str, ...]:
     """Name the images that the stack itself runs, and the one that functions stand on."""
     own = [rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), dashboard_image(inputs)]
-    own += [control_image(inputs)] if inputs.has_scaler else []
+    own += [control_image(inputs)] if inputs.has_scaler or inputs.has_devices else []
     own += [store_image(inputs)] if inputs.settings.has_store else []
     own += [vmalert_image(inputs)] if inputs.has_vmalert else []
     own += [alertmanager_image(inputs)] if inputs.has_alertmanager else []

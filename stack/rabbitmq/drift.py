@@ -9,6 +9,7 @@ from stack.docker.stack import Stack
 from stack.errors import BrokerError
 from stack.plan.broker import topology
 from stack.plan.definitions import Definitions, read_definitions
+from stack.plan.device_account import describe_devices
 from stack.plan.diff import Action, Change
 from stack.plan.drift import Difference, find_drift, find_occupations
 from stack.plan.function import declared_on_broker, own_queues, service_name, taken_queues
@@ -26,6 +27,7 @@ from stack.plan.trouble import (
 )
 from stack.rabbitmq.management import DENIED, Broker, RefusedError, find_broker
 from stack.state.deployment import list_deployed
+from stack.state.devices import list_logins, load_registry
 from stack.state.lock import find_local_runs, find_rollouts
 
 _ROOT = "/"
@@ -141,4 +143,12 @@ def read_stack_declared(stack: Stack) -> Declared:
     """Return what the stack and its deployed functions declare."""
     declared = read_declared(render_broker(stack.inputs), stack.inputs.services)
     in_use = {*list_deployed(stack.workspace), *find_rollouts(stack.workspace), *find_local_runs(stack.workspace)}
-    return replace(declared, kept_users=frozenset(map(service_name, in_use)))
+    return replace(_add_devices(stack, declared), kept_users=frozenset(map(service_name, in_use)))
+
+
+def _add_devices(stack: Stack, declared: Declared) -> Declared:
+    """Return what is declared with the accounts of devices, which no rendered file has: they come and go one by one."""
+    devices = load_registry(stack.workspace).devices
+    let_in = [devices[name] for name in sorted(list_logins(stack.workspace)) if name in devices]
+    found = read_definitions([describe_devices(stack.accounts.key, let_in)])
+    return replace(declared, definitions=declared.definitions.join(found))

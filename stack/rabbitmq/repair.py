@@ -110,7 +110,8 @@ def _try_mend(stack: Stack, broker: Broker, declared: Declared, services: Sequen
 def _is_locked(broker: Broker) -> bool:
     """Return whether the broker is there and refuses our account."""
     try:
-        broker.request("GET", "/api/definitions")
+        # Only an administrator is told, and of one user in no time.
+        broker.request("GET", f"/api/users/{broker.credentials.username}")
     except RefusedError as error:
         return error.code in DENIED
     except BrokerError:

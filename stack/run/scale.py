@@ -8,7 +8,7 @@ containers begin or finish their events: others are not to wait for one that doe
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from stack.docker.readiness import find_failures, find_timeout
 from stack.docker.stack import Stack, open_stack
 from stack.errors import FunctionError, StackError
 from stack.plan.function import own_queues
-from stack.plan.render import SCALER
+from stack.plan.render import SCALER, Inputs
 from stack.plan.scale import Load, Memory, Policy, decide, read_targets
 from stack.plan.stack import Service
 from stack.rabbitmq.management import Depth, find_broker
@@ -176,22 +176,31 @@ def settle_scaler(stack: Stack) -> None:
     Raises:
         StackError: its image could not be made, or Docker refused.
     """
-    if stack.inputs.has_scaler == bool(_find_scaler(stack)):
+    settle_program(stack, SCALER, lambda inputs: inputs.has_scaler)
+
+
+def settle_program(stack: Stack, service: str, is_wanted: Callable[[Inputs], bool]) -> None:
+    """Have a program of Tidegate's own run where it is wanted, and only there, in a stack that runs.
+
+    Raises:
+        StackError: its image could not be made, or Docker refused.
+    """
+    if is_wanted(stack.inputs) == bool(_find_program(stack, service)):
         return
-    if stack.inputs.has_scaler:
+    if is_wanted(stack.inputs):
         Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
     with lock(stack.workspace, TREE):
         # Another task may have changed who needs it.
         fresh = stack.reread()
-        found = _find_scaler(fresh)
-        if fresh.inputs.has_scaler and not found:
-            Driver(fresh.engine).up([SCALER])
-        elif found and not fresh.inputs.has_scaler:
+        found = _find_program(fresh, service)
+        if is_wanted(fresh.inputs) and not found:
+            Driver(fresh.engine).up([service])
+        elif found and not is_wanted(fresh.inputs):
             Driver(fresh.engine).stop(found)
 
 
-def _find_scaler(stack: Stack) -> list[Container]:
-    return [one for one in stack.engine.listed() if one.service == SCALER]
+def _find_program(stack: Stack, service: str) -> list[Container]:
+    return [one for one in stack.engine.listed() if one.service == service]
 
 
 _LOOK_SECONDS = 0.5

@@ -92,7 +92,7 @@ def make_credentials(
     """
     is_for_all, seconds = not (is_for_dashboard or is_for_gateway), _parse_overlap(overlap)
     if is_for_all:
-        _make_account(workspace, seconds)
+        make_account(workspace, seconds)
     rows = []
     if is_for_all or is_for_dashboard:
         rows.append(_describe("dashboard", USER, make_access(workspace)))
@@ -109,7 +109,8 @@ def _describe(login: str, user: str, made: Made) -> dict[str, str]:
     return {"login": login, "user": user, "password": made.password, "token": made.token}
 
 
-def _make_account(workspace: Workspace, overlap: float) -> None:
+def make_account(workspace: Workspace, overlap: float = 0.0) -> None:
+    """Make the broker's account of people anew; the one before goes on for so many seconds."""
     former = _load_replaced(workspace)
     name = _choose_name(former, is_another=overlap > 0)
     make_folder(workspace.secrets, 0o700)

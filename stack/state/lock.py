@@ -17,6 +17,8 @@ from stack.state.workspace import Workspace, advise, make_folder
 # The outer one first: of anyone who changes the stack, from beginning to end, which those share who change one function
 # each; and of each moment at which rendered files or containers change.
 STACK, TREE = "stack", "containers"
+# Taken alone: who has it adds a device, or removes one.
+DEVICES = "devices"
 
 _ROLLOUT, _LOCAL = "rollout-", "run-"
 # Seconds for which a lock may be had by who only looks whether it is free, which is nothing to tell of.

@@ -249,12 +249,12 @@ def is_inside() -> bool:
     return os.environ.get(PLACE_VARIABLE) == STACK
 
 
-def become_owner(workspace: Workspace) -> None:
-    """Become the user whose workspace it is, who may use Docker's socket besides; only root can, others stay."""
-    if os.getuid() or not _SOCKET.exists():
+def become_owner(folder: Path) -> None:
+    """Become the user whose folder it is, who may use Docker's socket besides, if it is there; only root can."""
+    if os.getuid():
         return
-    owner = workspace.rendered.stat()
-    os.setgroups([_SOCKET.stat().st_gid])
+    owner = folder.stat()
+    os.setgroups([_SOCKET.stat().st_gid] if _SOCKET.exists() else [])
     os.setgid(owner.st_gid)
     os.setuid(owner.st_uid)
 

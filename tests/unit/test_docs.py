@@ -12,6 +12,7 @@ from invoke.parser import Parser
 
 import tasks
 from stack.config.alert import AlertConfig
+from stack.config.device import DeviceType
 from stack.config.document import find_ignored, parse_model
 from stack.config.inline import find_block
 from stack.config.settings import Settings
@@ -87,6 +88,8 @@ def test_files_in_yaml_are_valid(page: Path, tmp_path: Path) -> None:
             check_function(tmp_path / str(number) / "functions" / found[1], block)
         elif found := ALERT.match(block):
             parse_model(AlertConfig, parse_mapping(block, found[1]), found[1])
+        elif block.startswith("# device-types/"):
+            parse_model(DeviceType, parse_mapping(block, "device-types"), "device-types")
         elif block.startswith("# stack.yaml\n"):
             parse_model(Settings, parse_mapping(block, "stack.yaml"), "stack.yaml")
         else:

@@ -28,6 +28,20 @@ def check_keys(topics: Sequence[str]) -> Iterator[Problem]:
             yield Problem(("attributes", "subscriptions", str(number), "topic"), text)
 
 
+def check_filter(value: str) -> str:
+    """Return a topic filter as it is.
+
+    Raises:
+        ValueError: its wildcards are where none may be.
+    """
+    levels = value.split("/")
+    if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
+        raise ValueError(f"# should stand alone at the end, as in a/#, not {value!r}")
+    if any("+" in level and level != "+" for level in levels):
+        raise ValueError(f"+ should stand alone between slashes, as in a/+/b, not {value!r}")
+    return value
+
+
 class Subscription(NuclioDocument):
     """A topic filter of MQTT, wildcards included."""
 
@@ -39,12 +53,7 @@ class Subscription(NuclioDocument):
     @field_validator("topic")
     @classmethod
     def _is_filter(cls, value: str) -> str:
-        levels = value.split("/")
-        if any("#" in level for level in levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
-            raise ValueError(f"# should stand alone at the end, as in a/#, not {value!r}")
-        if any("+" in level and level != "+" for level in levels):
-            raise ValueError(f"+ should stand alone between slashes, as in a/+/b, not {value!r}")
-        return value
+        return check_filter(value)
 
 
 class MqttAttributes(TlsAttributes):

@@ -20,6 +20,7 @@ _ABOUT = (
 )
 
 _DURATION = {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$", "examples": ["30s", "1m"]}
+_NUMBER = {"type": "integer", "minimum": 0}
 _NAMESPACE = Parameter("X-Nuclio-Function-Namespace", "Accepted; there is one namespace.")
 _PROJECT = Parameter("X-Nuclio-Project-Name", "The project; wins over the label.")
 _OWN_BROKER = flag(OWN_BROKER, "Let its triggers, variables and source name this stack's broker, whatever they name.")
@@ -209,7 +210,35 @@ PLATFORM = (
     Operation("GET", "/api/namespaces", "Tell the namespace", {200: "Namespaces"}),
 )  # fmt: skip
 
-_OPERATIONS = (*FUNCTIONS, *PROJECTS, *FUNCTION_EVENTS, *PLATFORM)
+_NO_DEVICE = {404: "There is no such device."}
+
+DEVICES = (
+    Operation(
+        "GET", "/api/devices", "List devices by name", {200: "Devices"}, {400: "A count or a label is none."},
+        parameters=(
+            Parameter("contains", "Only those with this text in their name, type or labels.", "query"),
+            Parameter("label", "Only those with this label, as NAME=VALUE; may be given several times.", "query"),
+            Parameter("limit", "How many; 100 if left out, 1000 at most.", "query", _NUMBER),
+            Parameter("offset", "How many to pass over.", "query", _NUMBER),
+        ),
+    ),
+    Operation(
+        "POST", "/api/devices", "Add a device; its password is told this once", {201: "Identity"},
+        {400: "Its name, type or topics are wrong.", 409: "There is one of this name."},
+        Body("NewDevice", {"name": "pump-7", "topics": ["plant/pump-7/#"], "labels": {"site": "hall-2"}}),
+    ),
+    Operation("GET", "/api/devices/{name}", "Tell of a device", {200: "Device"}, _NO_DEVICE),
+    Operation("DELETE", "/api/devices/{name}", "Lock a device out, and remove it", {204: ""}, _NO_DEVICE),
+    Operation(
+        "POST", "/api/devices/{name}/password", "Give a device another password, and end its session",
+        {201: "Identity"}, _NO_DEVICE,
+    ),
+    Operation(
+        "DELETE", "/api/devices/{name}/password", "Lock a device out, and end its session", {204: ""}, _NO_DEVICE
+    ),
+)  # fmt: skip
+
+_OPERATIONS = (*DEVICES, *FUNCTIONS, *PROJECTS, *FUNCTION_EVENTS, *PLATFORM)
 
 
 def routes() -> list[BaseRoute]:

@@ -188,6 +188,27 @@ _ANSWERS: dict[str, Any] = {
     "FrontendSpec": _record("externalIPAddresses namespace platformKind", externalIPAddresses=_TEXTS, namespace=_TEXT),
     "Versions": _record("dashboard", dashboard=_record("label gitCommit os arch", label=_TEXT)),
     "Addresses": _record("externalIPAddresses", externalIPAddresses=_record("addresses", addresses=_TEXTS)),
+    "Devices": _record("devices total", devices={"type": "array", "items": refer("Device")}, total=_COUNT),
+    "Device": _record(
+        "name type labels publish subscribe mayLogIn",
+        name=_TEXT,
+        type=_TEXT,
+        description=_TEXT,
+        labels=_map(_TEXT),
+        publish=_TEXTS,
+        subscribe=_TEXTS,
+        mayLogIn={"type": "boolean"},
+    ),
+    "Identity": _record(
+        "host port user clientId publish subscribe password",
+        host=_TEXT,
+        port=_COUNT,
+        user=_TEXT,
+        clientId=_TEXT,
+        publish=_TEXTS,
+        subscribe=_TEXTS,
+        password=_TEXT,
+    ),
     "Namespaces": _record("namespaces", namespaces=_record("names", names=_TEXTS)),
 }
 
@@ -200,5 +221,6 @@ _BODIES: dict[str, Any] = {
     "Named": _record("metadata", metadata=_IS_NAMED),
     "NamedProject": _record("metadata", metadata=_record("name", name=_NAME)),
     "Desire": _record("", desiredState={"enum": ["ready", "scaledToZero", None]}),
+    "NewDevice": _record("name", name=_NAME, type=_TEXT, topics=_TEXTS, labels=_map(_TEXT)),
     "ProjectBody": {"anyOf": [refer("Project"), refer("ProjectExport")]},
 }

@@ -20,9 +20,7 @@ from typing import IO
 from uuid import uuid4
 
 from stack import console
-from stack.config.alert import FOLDER as ALERTS
 from stack.config.settings import FILE, Ports, Settings
-from stack.config.source import FOLDER
 from stack.docker.client import save_images
 from stack.docker.driver import Driver
 from stack.docker.readiness import wait_ready
@@ -39,6 +37,7 @@ from stack.plan.backup import (
     STATE,
     VOLUMES,
     WORKSPACE,
+    WRITTEN,
     Header,
     Manifest,
     Sealed,
@@ -81,11 +80,10 @@ def list_images(stack: Stack) -> tuple[str, ...]:
 
 
 def write_workspace(workspace: Workspace, archive: ArchiveWriter) -> None:
-    """Add stack.yaml, the functions, the alerts, and what .stack/state knows of them."""
+    """Add stack.yaml, the functions, alerts and devices, and what .stack/state knows of them."""
     if (workspace.root / FILE).is_file():
         archive.add_file(WORKSPACE + FILE, workspace.root / FILE)
-    folders = (workspace.root / FOLDER, workspace.root / ALERTS)
-    for path in (path for folder in folders for path in list_backup_files(folder)):
+    for path in (path for folder in WRITTEN for path in list_backup_files(workspace.root / folder)):
         archive.add_file(WORKSPACE + path.relative_to(workspace.root).as_posix(), path)
     for name in KEPT_STATE:
         for path in list_backup_files(workspace.state / name):

@@ -9,10 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stack import console
-from stack.config.alert import FOLDER as ALERTS
 from stack.config.container import CLAIM_PREFIX
 from stack.config.settings import FILE, Settings, load_settings
-from stack.config.source import FOLDER as FUNCTIONS
 from stack.docker.client import load_images
 from stack.docker.driver import Driver
 from stack.docker.engine import Engine
@@ -20,7 +18,7 @@ from stack.docker.image import Builder
 from stack.docker.stack import Stack
 from stack.docker.volume import list_volumes
 from stack.errors import ConflictError, StackError
-from stack.plan.backup import BROKER, IMAGES, STATE, VOLUMES, WORKSPACE, Sealed
+from stack.plan.backup import BROKER, IMAGES, STATE, VOLUMES, WORKSPACE, WRITTEN, Sealed
 from stack.plan.broker_data import BrokerData, explain_step, name_volume
 from stack.plan.render import rabbitmq_image
 from stack.rabbitmq.data import note_data
@@ -198,7 +196,7 @@ def move(fresh: Path, workspace: Workspace) -> None:
             place = target / path.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
-    for folder in (workspace.root / FUNCTIONS, workspace.root / ALERTS, workspace.state):
+    for folder in (*(workspace.root / name for name in WRITTEN), workspace.state):
         if folder.is_dir():
             sync_tree(folder)
 

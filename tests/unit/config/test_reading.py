@@ -9,6 +9,7 @@ from stack.config.yaml_loader import parse_mapping
 from stack.errors import ConfigError
 
 _SECOND = "another document begins here; one file holds one function, so take out this --- and what follows"
+_BRACE = 'a { stands within a value; put quotes around the whole value, such as "plant/{id}/state"'
 _TAB = "a tab stands here; YAML is indented by spaces"
 
 
@@ -66,6 +67,8 @@ def test_numbers_and_texts(text: str, value: Any) -> None:
         ("ä: é\nspec:\n \ta: 1", f"line 3, column 2: {_TAB}"),
         ("spec:\n  a: 1\n\tb: 2", f"line 3, column 1: {_TAB}"),
         ("a: @x", "line 1, column 4: no value begins with @; put quotes around it"),
+        ("a: [b/{id}/c]", f"line 1, column 7: {_BRACE}"),
+        ("a: {b: c/{id}/d}", f"line 1, column 10: {_BRACE}"),
         ("a: 1\na: 2", "line 2, column 1: the key 'a' occurs twice"),
     ],
 )

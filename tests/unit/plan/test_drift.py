@@ -194,10 +194,10 @@ def declare_user(name: str, tags: tuple[str, ...] = ()) -> Document:
     return {"name": name, "password_hash": hash_password(made), "tags": list(tags), "limits": {}}
 
 
-@pytest.mark.parametrize("name", ["function-gone", "tidegate", "tidegate-2"])
+@pytest.mark.parametrize("name", ["function-gone", "tidegate", "tidegate-2", "pump-7"])
 def test_account_of_what_is_no_more_is_removed(name: str) -> None:
     found = add("users", **declare_user(name))
-    assert tell(found) == {f"user {name}": "remove: is of a function or a login that is no more"}
+    assert tell(found) == {f"user {name}": "remove: is of a function, a device or a login that is no more"}
     (one,) = find_drift(read_definitions([WANTED]), read_definitions([found]), ["taken"])
     assert one.kind.find_path(one.document) == f"/api/users/{name}"
     assert not find_drift(read_definitions([WANTED]), read_definitions([found]), ["taken"], [name])
@@ -218,8 +218,6 @@ def test_recorder_gets_nothing_of_rules_that_are_no_more() -> None:
 @pytest.mark.parametrize(
     "user",
     [
-        declare_user("lab"),
-        declare_user("tidegate-lab"),
         # With a salt of RabbitMQ's own, without a password, and with what is no hash.
         {"name": "function-lab", "password_hash": "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR", "tags": []},
         {"name": "function-lab", "password_hash": "", "tags": []},

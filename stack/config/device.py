@@ -1,0 +1,127 @@
+"""Devices: what a file of devices/ says of one, and one of device-types/ of those that are alike."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, field_validator
+
+from stack.config.document import Document
+from stack.config.trigger.base import LONGEST_NAME
+from stack.config.trigger.mqtt import check_filter
+
+FOLDER, TYPES = "devices", "device-types"
+# The name of a device is its user, its client id and, in topics, one level; so no dot, which AMQP takes for a slash.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+# Accounts of the broker that are no device's.
+_TAKEN = re.compile(r"guest|(function|tidegate)(-.*)?")
+_ID = "{id}"
+_MOST_TOPICS = 20
+_MOST_LABELS = 20
+
+
+def check_device_name(text: str) -> str:
+    """Return the name of a device as it is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not NAME.fullmatch(text):
+        raise ValueError(f"should be at most 63 letters, digits, - and _, the first no - or _, not {text!r}")
+    if _TAKEN.fullmatch(text):
+        raise ValueError(f"should be another name: {text!r} is the name of an account of the stack's own")
+    return text
+
+
+def _check_filter(text: str) -> str:
+    if not text or len(text.encode()) > LONGEST_NAME:
+        raise ValueError(f"should be a topic filter of at most {LONGEST_NAME} bytes, not {text!r}")
+    check_filter(text)
+    if not text.isprintable():
+        raise ValueError(f"should be a text that can be printed, not {text!r}")
+    if text.startswith("$"):
+        raise ValueError(f"should be a topic of your own, and begin with no $, not {text!r}")
+    if "{" in (rest := text.replace(_ID, "")) or "}" in rest:
+        raise ValueError(f"should have no other placeholder than {_ID}, not {text!r}")
+    return text
+
+
+TopicFilter = Annotated[str, AfterValidator(_check_filter)]
+TopicFilters = Annotated[tuple[TopicFilter, ...], Field(max_length=_MOST_TOPICS)]
+
+
+class Topics(Document):
+    """On which topics a device may speak; {id} stands for its name."""
+
+    topics: TopicFilters = ()
+    """Topics on which it may publish and to which it may subscribe."""
+    publish: TopicFilters = ()
+    """Topics on which it may publish; + is any one level, # all that follow."""
+    subscribe: TopicFilters = ()
+    """Topics to which it may subscribe."""
+
+
+class DeviceType(Topics):
+    """What devices of one kind have in common."""
+
+    description: str = ""
+    """What they are."""
+    labels: dict[str, str] = {}
+    """What tells them from others, such as {maker: acme}."""
+
+
+class Device(Topics):
+    """One device; what it does not say its type says."""
+
+    type: str = ""
+    """The name of a file of device-types/, without .yaml."""
+    description: str = ""
+    """What it is, or where."""
+    labels: Annotated[dict[str, str], Field(max_length=_MOST_LABELS)] = {}
+    """What tells it from others, such as {site: hall-2}."""
+
+    @field_validator("type")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        return check_device_name(value) if value else value
+
+
+# Of a device for which nothing else is said.
+DEFAULT = Topics(topics=(f"devices/{_ID}/#",))
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """A device with what its type says."""
+
+    name: str
+    device: Device
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    labels: Mapping[str, str]
+
+
+def complete_device(name: str, device: Device, types: Mapping[str, DeviceType]) -> DeviceConfig:
+    """Return a device with what its type says filled in.
+
+    Raises:
+        ValueError: there is no such type.
+    """
+    if device.type and device.type not in types:
+        known = f"There are: {', '.join(sorted(types))}." if types else f"There is no file in {TYPES}/."
+        raise ValueError(f"type: there is no {TYPES}/{device.type}.yaml. {known}")
+    own = types.get(device.type, DeviceType())
+    said: Sequence[Topics] = [one for one in (device, own) if one.topics or one.publish or one.subscribe] or [DEFAULT]
+    first = said[0]
+    return DeviceConfig(
+        name,
+        device,
+        _fill_in(first.topics + first.publish, name),
+        _fill_in(first.topics + first.subscribe, name),
+        {**own.labels, **device.labels},
+    )
+
+
+def _fill_in(topics: Sequence[str], name: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(topic.replace(_ID, name) for topic in topics))

@@ -1,0 +1,110 @@
+"""/api/devices: devices with a login of their own, which Nuclio's API has none of."""
+
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from stack.config.device import DeviceConfig
+from stack.config.document import Document
+from stack.dashboard.api.request import read_model
+from stack.dashboard.services import Services, services_of
+from stack.run.devices.registry import (
+    Identity,
+    NewDevice,
+    add_device,
+    choose_devices,
+    delete_device,
+    get_device,
+    revoke_device,
+    rotate_device,
+)
+from stack.run.devices.show import describe_device, describe_identity
+from stack.state.devices import list_logins
+
+_MOST, _USUAL = 1000, 100
+
+
+class DeviceBody(Document):
+    """A device that is to be added."""
+
+    name: str
+    """Its user and client id."""
+    type: str = ""
+    """The name of a file of device-types/, without .yaml."""
+    topics: tuple[str, ...] = ()
+    """Topic filters on which it may publish, and to which it may subscribe."""
+    labels: dict[str, str] = Field(default={})
+    """What tells it from others."""
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of this resource."""
+    return [
+        Route("/api/devices", _list, methods=["GET"]),
+        Route("/api/devices", _add, methods=["POST"]),
+        Route("/api/devices/{name}", _find, methods=["GET"]),
+        Route("/api/devices/{name}", _delete, methods=["DELETE"]),
+        Route("/api/devices/{name}/password", _rotate, methods=["POST"]),
+        Route("/api/devices/{name}/password", _revoke, methods=["DELETE"]),
+    ]
+
+
+async def _list(request: Request) -> Response:
+    words, limit, offset = (request.query_params.get(key, "") for key in ("contains", "limit", "offset"))
+    labels = dict(_read_label(one) for one in request.query_params.getlist("label"))
+    most, first = _read_count(limit, _USUAL, "limit"), _read_count(offset, 0, "offset")
+    found, let_in = await run_in_threadpool(_choose, services_of(request), words, labels)
+    part = found[first : first + min(most, _MOST)]
+    listed = [describe_device(one, is_let_in=one.name in let_in) for one in part]
+    return JSONResponse({"devices": listed, "total": len(found)})
+
+
+def _choose(services: Services, words: str, labels: dict[str, str]) -> tuple[list[DeviceConfig], set[str]]:
+    devices = services.registry.read().devices.values()
+    return choose_devices(devices, words, labels), list_logins(services.workspace)
+
+
+def _read_label(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise HTTPException(400, f"label should be NAME=VALUE, not {text!r}.")
+    return name, value
+
+
+def _read_count(text: str, usual: int, name: str) -> int:
+    if text and not (text.isascii() and text.isdigit()):
+        raise HTTPException(400, f"{name} should be a whole number, not {text!r}.")
+    return int(text) if text else usual
+
+
+async def _find(request: Request) -> Response:
+    services, name = services_of(request), request.path_params["name"]
+    device = get_device(await run_in_threadpool(services.registry.read), name)
+    let_in = await run_in_threadpool(list_logins, services.workspace)
+    return JSONResponse(describe_device(device, is_let_in=name in let_in))
+
+
+async def _add(request: Request) -> Response:
+    body = await read_model(request, DeviceBody)
+    stack = services_of(request).stack()
+    new = NewDevice(body.name, body.type, body.topics, body.labels)
+    return JSONResponse(describe_identity(stack, await run_in_threadpool(add_device, stack, new)), 201)
+
+
+async def _rotate(request: Request) -> Response:
+    stack = services_of(request).stack()
+    identity: Identity = await run_in_threadpool(rotate_device, stack, request.path_params["name"])
+    return JSONResponse(describe_identity(stack, identity), 201)
+
+
+async def _revoke(request: Request) -> Response:
+    await run_in_threadpool(revoke_device, services_of(request).stack(), request.path_params["name"])
+    return Response(status_code=204)
+
+
+async def _delete(request: Request) -> Response:
+    await run_in_threadpool(delete_device, services_of(request).stack(), request.path_params["name"])
+    return Response(status_code=204)

@@ -1,0 +1,1 @@
+"""What the container `devices` does: it tells the broker whether a device may log in."""

@@ -1,0 +1,1 @@
+"""Devices: added, shown, let in and locked out."""

@@ -1,0 +1,78 @@
+"""`invoke device`: which of the verbs is meant."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import console
+from stack.docker.stack import open_stack
+from stack.errors import HostError, StackError
+from stack.run.devices.registry import NewDevice, add_device, delete_device, revoke_device, rotate_device
+from stack.run.devices.show import print_device, print_identity
+from stack.run.devices.table import export_devices, import_devices
+
+ACTIONS = ("add", "show", "rotate", "revoke", "remove", "import", "export")
+_PASSWORDS = "passwords.csv"
+
+
+@dataclass(frozen=True)
+class DeviceCommand:
+    """What to do with which device."""
+
+    action: str
+    name: str
+    type: str = ""
+    topics: tuple[str, ...] = ()
+    labels: Mapping[str, str] | None = None
+    output: str = ""
+    yes: bool = False
+
+
+def handle_device(command: DeviceCommand, *, as_json: bool) -> None:
+    """Do what was typed.
+
+    Raises:
+        StackError: the command is wrong, or what it asks for cannot be done.
+    """
+    if command.action not in ACTIONS:
+        raise StackError(f"There is no `device {command.action}`; type one of {', '.join(ACTIONS)}.")
+    if command.action == "export":
+        _export(command.output)
+        return
+    if not command.name:
+        missing = "the table: invoke device import FILE.csv" if command.action == "import" else "the device"
+        raise StackError(f"Name {missing}.")
+    if command.action == "import":
+        import_devices(Path(command.name), Path(command.output or _PASSWORDS))
+    elif command.action == "show":
+        print_device(command.name, as_json=as_json)
+    else:
+        _change(command, as_json=as_json)
+
+
+def _change(command: DeviceCommand, *, as_json: bool) -> None:
+    stack, name = open_stack(), command.name
+    if command.action == "add":
+        new = NewDevice(name, command.type, command.topics, dict(command.labels or {}))
+        print_identity(stack, add_device(stack, new), as_json=as_json)
+    elif command.action == "rotate":
+        print_identity(stack, rotate_device(stack, name), as_json=as_json)
+    elif command.action == "revoke":
+        revoke_device(stack, name)
+        console.success(f"{name} is locked out. `invoke device rotate {name}` lets it in again, with a new password.")
+    else:
+        console.confirm(f"Remove the device {name}?", yes=command.yes)
+        delete_device(stack, name)
+        console.success(f"{name} is removed.")
+
+
+def _export(output: str) -> None:
+    if not output:
+        export_devices(sys.stdout)
+        return
+    try:
+        with Path(output).open("w", encoding="utf-8", newline="") as file:
+            export_devices(file)
+    except OSError as error:
+        raise HostError(f"{output} cannot be written: {error.strerror}. Name another --output.") from error

@@ -1,0 +1,222 @@
+"""Devices: added, given another password, locked out, removed."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import yaml
+
+from stack import console
+from stack.config.device import FOLDER, Device, DeviceConfig, check_device_name
+from stack.config.document import parse_model
+from stack.docker.readiness import wait_ready
+from stack.docker.stack import Stack
+from stack.errors import BrokerError, ConfigError, ConflictError, DeviceError, StackError
+from stack.plan.broker import GUEST
+from stack.plan.device_account import SERVICE
+from stack.rabbitmq.device_account import close_sessions, find_users_of, make_accounts, remove_accounts
+from stack.rabbitmq.management import find_broker
+from stack.run.scale import settle_program
+from stack.run.stack import write_stack
+from stack.state.credentials import make_account
+from stack.state.devices import (
+    Registry,
+    device_path,
+    load_registry,
+    make_login,
+    remove_device,
+    remove_login,
+)
+from stack.state.lock import DEVICES, TREE, lock
+from stack.state.workspace import Workspace, write_file
+
+# How long the service of logins may take to start: it is a program of Python on a slow SD card, at worst.
+_START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class NewDevice:
+    """What is said of a device when it is added."""
+
+    name: str
+    type: str = ""
+    topics: Sequence[str] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A device, and the password that it is told this once."""
+
+    device: DeviceConfig
+    password: str
+
+
+def add_device(stack: Stack, new: NewDevice) -> Identity:
+    """Add a device: its file, its password, its account at the broker.
+
+    Raises:
+        ConfigError: something of it is wrong.
+        ConflictError: there is a device of this name.
+    """
+    name = read_name(new.name)
+    with lock(stack.workspace, DEVICES):
+        if device_path(stack.workspace, name).exists():
+            advice = f"`invoke device rotate {name}` gives it a new password."
+            raise ConflictError(f"There is a device {name} already. {advice}")
+        write_new(stack.workspace, new)
+        try:
+            device = get_device(load_registry(stack.workspace), name)
+        except StackError:
+            remove_device(stack.workspace, name)
+            raise
+        identity = Identity(device, _let_in(stack, device))
+    start_logins(end_guest(stack))
+    return identity
+
+
+def rotate_device(stack: Stack, name: str) -> Identity:
+    """Give a device another password, also one that was locked out; its session with the old one ends.
+
+    Raises:
+        DeviceError: there is no such device.
+    """
+    with lock(stack.workspace, DEVICES):
+        device = get_device(load_registry(stack.workspace), name)
+        identity = Identity(device, _let_in(stack, device))
+        with tolerate_absence():
+            close_sessions(find_broker(stack), name)
+    start_logins(stack)
+    return identity
+
+
+def revoke_device(stack: Stack, name: str) -> None:
+    """Lock a device out: its session ends, and it may not log in until it is given another password.
+
+    Raises:
+        DeviceError: there is no such device.
+    """
+    with lock(stack.workspace, DEVICES):
+        get_device(load_registry(stack.workspace), name)
+        _lock_out(stack, name)
+
+
+def delete_device(stack: Stack, name: str) -> None:
+    """Lock a device out, and remove its file.
+
+    Raises:
+        DeviceError: there is no such device.
+    """
+    with lock(stack.workspace, DEVICES):
+        if not device_path(stack.workspace, read_name(name)).exists():
+            get_device(load_registry(stack.workspace), name)
+        _lock_out(stack, name)
+        remove_device(stack.workspace, name)
+
+
+def choose_devices(devices: Iterable[DeviceConfig], words: str, labels: Mapping[str, str]) -> list[DeviceConfig]:
+    """Return the devices that have a text in their name, type or labels, and have some labels."""
+    wanted = words.lower()
+    return [one for one in devices if labels.items() <= one.labels.items() and wanted in _write_words(one)]
+
+
+def _write_words(one: DeviceConfig) -> str:
+    return " ".join((one.name, one.device.type, *one.labels.values())).lower()
+
+
+def read_name(name: str) -> str:
+    """Return the name of a device as it was typed.
+
+    Raises:
+        ConfigError: it can be none.
+    """
+    try:
+        return check_device_name(name)
+    except ValueError as error:
+        raise ConfigError([f"The name of a device {error}."]) from error
+
+
+def get_device(registry: Registry, name: str) -> DeviceConfig:
+    """Return one of the devices.
+
+    Raises:
+        DeviceError: there is none.
+        ConfigError: its file is wrong.
+    """
+    if device := registry.devices.get(name):
+        return device
+    if wrong := [one for one in registry.problems if one.startswith(f"{FOLDER}/{name}.yaml")]:
+        raise ConfigError(wrong)
+    raise DeviceError(f"There is no device {name}. `invoke devices` lists them.")
+
+
+def write_new(workspace: Workspace, new: NewDevice, *, is_durable: bool = True) -> None:
+    """Write the file of a device that is added.
+
+    Raises:
+        ConfigError: something of it is wrong.
+    """
+    said = {"type": new.type, "topics": list(new.topics), "labels": new.labels}
+    given = {key: value for key, value in said.items() if value}
+    parse_model(Device, given, f"Device {new.name}")
+    text = yaml.safe_dump(given, sort_keys=False, allow_unicode=True) if given else "{}\n"
+    write_file(device_path(workspace, new.name), text.encode(), is_durable=is_durable)
+
+
+def _let_in(stack: Stack, device: DeviceConfig) -> str:
+    password = make_login(stack.workspace, device.name)
+    with tolerate_absence():
+        for _ in make_accounts(stack, [device]):
+            pass
+    return password
+
+
+def _lock_out(stack: Stack, name: str) -> None:
+    remove_login(stack.workspace, name)
+    with tolerate_absence():
+        remove_accounts(find_broker(stack), [name])
+
+
+def end_guest(stack: Stack) -> Stack:
+    """Let no one in any more by the account that everybody knows, and return the stack without it.
+
+    Devices with logins of their own would be for nothing beside it.
+    """
+    if not stack.credentials.is_guest:
+        return stack
+    users: list[str] = []
+    with tolerate_absence():
+        users = find_users_of(find_broker(stack), GUEST)
+    using = f" It is used by {', '.join(users)}: these need logins of their own, or that user's." if users else ""
+    console.warn(f"The account guest, which everybody knows, lets no one in any more.{using}")
+    make_account(stack.workspace)
+    return stack.reread()
+
+
+def start_logins(stack: Stack) -> None:
+    """Have the service run that lets devices in, where the stack runs; `up` starts it with all others.
+
+    Why that fails is only told: the password that was made is to be shown in any case.
+    """
+    try:
+        if stack.engine.listed():
+            _start_logins(stack)
+    except StackError as error:
+        console.warn(f"No device is let in before `invoke up` has started the service {SERVICE}: {error}")
+
+
+def _start_logins(stack: Stack) -> None:
+    with lock(stack.workspace, TREE):
+        fresh = stack.reread()
+        write_stack(fresh, fresh.inputs)
+    settle_program(fresh, SERVICE, lambda inputs: inputs.has_devices)
+    wait_ready(fresh.engine, [SERVICE], _START_SECONDS)
+
+
+@contextmanager
+def tolerate_absence() -> Iterator[None]:
+    """Go on without a broker: what is kept here is what counts, and `up` has the broker follow it."""
+    try:
+        yield
+    except BrokerError as error:
+        console.warn(f"The broker was not told, and will be by `invoke up`: {error}")

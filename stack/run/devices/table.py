@@ -1,0 +1,139 @@
+"""Many devices at once: as a table of CSV, to import and to export."""
+
+import csv
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from stack import console
+from stack.config.device import FOLDER, DeviceConfig
+from stack.docker.stack import Stack, open_stack
+from stack.errors import ConfigError, HostError, StackError
+from stack.rabbitmq.device_account import make_accounts
+from stack.run.devices.registry import NewDevice, end_guest, read_name, start_logins, tolerate_absence, write_new
+from stack.state.devices import device_path, list_logins, load_registry, make_login, remove_device
+from stack.state.lock import DEVICES, lock
+from stack.state.workspace import sync_tree
+
+_NAME, _TYPE, _TOPICS, _LABEL, _PASSWORD, _LET_IN = "name", "type", "topics", "label.", "password", "mayLogIn"
+_MOST_PROBLEMS = 20
+_PRIVATE = 0o600
+
+
+def import_devices(file: Path, output: Path) -> None:
+    """Add all devices of a table, or none where something of it is wrong; their passwords are written to another.
+
+    A column is name, type, topics (separated by blanks), or a label, such as label.site.
+
+    Raises:
+        ConfigError: the table is wrong; each line is named.
+        HostError: a file cannot be read or written.
+    """
+    stack = open_stack()
+    new = list(_read_table(stack, file))
+    with lock(stack.workspace, DEVICES), _open_private(output) as target:
+        try:
+            devices = _write_all(stack, new)
+        except BaseException:
+            output.unlink()
+            raise
+        writer = csv.writer(target, lineterminator="\n")
+        writer.writerow((_NAME, _PASSWORD))
+        for device in devices:
+            writer.writerow((device.name, make_login(stack.workspace, device.name, is_durable=False)))
+        sync_tree(stack.workspace.secrets)
+        with tolerate_absence(), console.working(f"Making {len(devices):,} accounts") as work:
+            work.follow(f"{done:,} are made" for done in make_accounts(stack, devices))
+    start_logins(end_guest(stack))
+    console.success(f"{len(devices):,} devices were added. Their passwords are in {output}, and nowhere else.")
+    console.say("Next: `invoke devices` lists them.")
+
+
+def export_devices(target: TextIO) -> None:
+    """Write all devices as a table, without passwords."""
+    stack = open_stack()
+    devices, let_in = load_registry(stack.workspace).devices, list_logins(stack.workspace)
+    labels = sorted({label for one in devices.values() for label in one.device.labels})
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow((_NAME, _TYPE, _TOPICS, *(f"{_LABEL}{label}" for label in labels), _LET_IN))
+    for one in devices.values():
+        own = [one.device.labels.get(label, "") for label in labels]
+        is_in = "yes" if one.name in let_in else "no"
+        writer.writerow((one.name, one.device.type, " ".join(one.device.topics), *own, is_in))
+
+
+def _read_table(stack: Stack, file: Path) -> Iterator[NewDevice]:
+    """Yield what each line says."""
+    problems, seen = [], set[str]()
+    for number, row in _read_rows(file):
+        try:
+            one = _read_row(row)
+            if one.name in seen or device_path(stack.workspace, one.name).exists():
+                raise StackError(f"There is a device {one.name} already.")
+            seen.add(one.name)
+            yield one
+        except StackError as error:
+            problems.append(f"{file.name}: line {number}: {error}")
+    if problems:
+        more = len(problems) - _MOST_PROBLEMS
+        raise ConfigError([*problems[:_MOST_PROBLEMS], *([f"… and {more:,} more lines"] if more > 0 else ())])
+
+
+def _read_rows(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as source:
+            reader = csv.DictReader(source, strict=True)
+            columns = reader.fieldnames or ()
+            if unknown := [one for one in columns if not _is_column(one)] or ([] if _NAME in columns else ["no name"]):
+                known = f"{_NAME}, {_TYPE}, {_TOPICS} and labels such as {_LABEL}site"
+                raise ConfigError([f"{file.name}: the columns should be {known}; there is {unknown[0]!r}."])
+            for row in reader:
+                yield reader.line_num, {key: value or "" for key, value in row.items() if key is not None}
+    except OSError as error:
+        raise HostError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ConfigError([f"{file.name}: is no table of CSV in UTF-8: {error}."]) from error
+
+
+def _is_column(name: str) -> bool:
+    return name in (_NAME, _TYPE, _TOPICS, _LET_IN) or (name.startswith(_LABEL) and name != _LABEL)
+
+
+def _read_row(row: Mapping[str, str]) -> NewDevice:
+    labels = {key.removeprefix(_LABEL): value for key, value in row.items() if key.startswith(_LABEL) and value}
+    return NewDevice(read_name(row[_NAME]), row.get(_TYPE, ""), row.get(_TOPICS, "").split(), labels)
+
+
+def _write_all(stack: Stack, new: Sequence[NewDevice]) -> list[DeviceConfig]:
+    """Write the files of all, or of none."""
+    try:
+        for one in new:
+            write_new(stack.workspace, one, is_durable=False)
+        registry = load_registry(stack.workspace)
+        if wrong := [one.name for one in new if one.name not in registry.devices]:
+            raise ConfigError([one for one in registry.problems if _names_one(one, set(wrong))][:_MOST_PROBLEMS])
+        sync_tree(stack.workspace.root / FOLDER)
+    except BaseException:
+        for one in new:
+            remove_device(stack.workspace, one.name)
+        raise
+    return [registry.devices[one.name] for one in new]
+
+
+def _names_one(problem: str, names: set[str]) -> bool:
+    return problem.partition(".yaml")[0].removeprefix(f"{FOLDER}/") in names
+
+
+@contextmanager
+def _open_private(path: Path) -> Iterator[TextIO]:
+    """Open a new file that only its owner can read: an older one may hold passwords that are needed."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
+    except FileExistsError:
+        raise HostError(f"{path} is there already. Name another --output.") from None
+    except OSError as error:
+        raise HostError(f"{path} cannot be written: {error.strerror}. Name another --output.") from error
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        yield file

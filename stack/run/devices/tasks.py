@@ -1,0 +1,51 @@
+"""The tasks about devices: who may log in at the broker, and on which topics each may speak."""
+
+from invoke import Context
+
+from stack.cli import verb
+
+_LABELS = {"label": "NAME=VALUE; may be given several times"}
+_JSON = {"json": "print one JSON document and nothing else"}
+
+
+@verb(
+    "action",
+    "name",
+    iterable=["topics", "label"],
+    help={
+        "action": "add, show, rotate, revoke, remove, import or export",
+        "name": "the device's name, which is its user and client id; of import, the table",
+        "type": "a file of device-types/, without .yaml",
+        "topics": "a topic filter on which it may publish and subscribe; may be given several times",
+        "output": "of import, the file for the passwords; of export, the table; without it, standard output",
+        "yes": "do not ask before a device is removed",
+        **_LABELS,
+        **_JSON,
+    },
+)
+def device(  # noqa: PLR0913 -- each is an option of the command line
+    _: Context,
+    action: str,
+    name: str = "",
+    type: str = "",
+    topics: list[str] | None = None,
+    label: list[str] | None = None,
+    output: str = "",
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Add a device with a login of its own, show it, give it a new password, lock it out, or remove it."""
+    from stack.run.devices.command import DeviceCommand, handle_device
+    from stack.run.readings import read_labels
+
+    command = DeviceCommand(action, name, type, tuple(topics or ()), read_labels(label or ()), output, yes)
+    handle_device(command, as_json=json)
+
+
+@verb("words", iterable=["label"], help={"words": "a part of their name, type or labels", **_LABELS, **_JSON})
+def devices(_: Context, words: str = "", label: list[str] | None = None, json: bool = False) -> None:
+    """List devices."""
+    from stack.run.devices.show import print_devices
+    from stack.run.readings import read_labels
+
+    print_devices(words, read_labels(label or ()), as_json=json)

@@ -1,0 +1,89 @@
+"""A device on the real broker, as tests have it: paho, and what became of each thing that it tried."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+_SECONDS = 4.0
+_FAILURE = 128
+
+
+@dataclass
+class MqttDevice:
+    """A client, and what the broker told it."""
+
+    client: Client
+    connects: list[str] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    grants: list[int] = field(default_factory=list)
+    acknowledged: list[int] = field(default_factory=list)
+    heard: list[tuple[str, bytes]] = field(default_factory=list)
+
+    @property
+    def is_in(self) -> bool:
+        """Return whether it has come in, and was not put out."""
+        return "Success" in self.connects and not self.ends
+
+    def publish(self, topic: str, body: str = "1", **options: Any) -> bool:
+        """Return whether the broker took a message."""
+        before = len(self.acknowledged)
+        self.client.publish(topic, body, 1, **options)
+        return self._wait(lambda: len(self.acknowledged) > before)
+
+    def subscribe(self, topic: str) -> bool:
+        """Return whether the broker granted it."""
+        self.grants.clear()
+        self.client.subscribe(topic, 1)
+        return self._wait(lambda: bool(self.grants)) and self.grants[-1] < _FAILURE
+
+    def _wait(self, is_done: Any) -> bool:
+        end = time.monotonic() + _SECONDS
+        while not is_done() and not self.ends and time.monotonic() < end:
+            time.sleep(0.01)
+        return bool(is_done())
+
+    def wait_in(self) -> bool:
+        """Return whether it comes in."""
+        self._wait(lambda: bool(self.connects))
+        return self.is_in
+
+    def wait_out(self, seconds: float) -> bool:
+        """Return whether it is put out within so many seconds."""
+        end = time.monotonic() + seconds
+        while not self.ends and time.monotonic() < end:
+            time.sleep(0.01)
+        return bool(self.ends)
+
+
+@contextmanager
+def device(port: int, user: str, password: str, *, client_id: str = "", **options: Any) -> Iterator[MqttDevice]:
+    """Connect once; it does not come again by itself. Options are `will`, a topic, and `version`."""
+    version = options.get("version", MQTTProtocolVersion.MQTTv311)
+    client = Client(CallbackAPIVersion.VERSION2, client_id or user, protocol=version, reconnect_on_failure=False)
+    client.username_pw_set(user, password)
+    if "will" in options:
+        client.will_set(options["will"], "gone", 1)
+    found = MqttDevice(client)
+    client.on_connect = lambda _c, _u, _f, reason, _p: found.connects.append(str(reason))
+    client.on_disconnect = lambda _c, _u, _f, reason, _p: found.ends.append(str(reason))
+    client.on_subscribe = lambda _c, _u, _m, reasons, _p: found.grants.extend(one.value for one in reasons)
+    client.on_publish = lambda _c, _u, mid, reason, _p: None if reason.is_failure else found.acknowledged.append(mid)
+
+    def hear(_client: Client, _data: object, message: MQTTMessage) -> None:
+        found.heard.append((message.topic, bytes(message.payload)))
+
+    client.on_message = hear
+    with suppress(OSError):
+        client.connect("127.0.0.1", port)
+    client.loop_start()
+    try:
+        found.wait_in()
+        yield found
+    finally:
+        client.disconnect()
+        client.loop_stop()

@@ -1,0 +1,62 @@
+"""/api/devices: devices added, listed, given another password, locked out and removed."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.dashboard.serving import Client
+
+
+@pytest.fixture
+def pump(client: Client) -> Iterator[str]:
+    answer = client.send("POST", "/api/devices", {"name": "pump-7", "labels": {"site": "a"}})
+    assert answer.status == 201
+    yield str(answer.json["password"])
+    client.send("DELETE", "/api/devices/pump-7")
+
+
+def test_a_device_is_told_with_its_password_once(client: Client, pump: str) -> None:
+    device = client.send("GET", "/api/devices/pump-7")
+    assert device.json["mayLogIn"] is True
+    assert device.json["publish"] == ["devices/pump-7/#"]
+    assert pump not in str(device.json)
+    another = client.send("POST", "/api/devices/pump-7/password").json["password"]
+    assert another not in ("", pump)
+
+
+@pytest.mark.usefixtures("pump")
+def test_a_device_is_locked_out_and_removed(client: Client) -> None:
+    assert client.send("DELETE", "/api/devices/pump-7/password").status == 204
+    assert client.send("GET", "/api/devices/pump-7").json["mayLogIn"] is False
+    assert client.send("DELETE", "/api/devices/pump-7").status == 204
+    assert client.send("GET", "/api/devices/pump-7").status == 404
+
+
+@pytest.mark.usefixtures("pump")
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/api/devices", {"name": "pump-7"}, 409),
+        ("POST", "/api/devices", {"name": "a/b"}, 400),
+        ("POST", "/api/devices", {"name": "a", "topics": ["a#"]}, 400),
+        ("POST", "/api/devices", {"name": "a", "type": "x"}, 400),
+        ("POST", "/api/devices", {}, 400),
+        ("GET", "/api/devices/none", None, 404),
+        ("DELETE", "/api/devices/none", None, 404),
+        ("POST", "/api/devices/none/password", None, 404),
+        ("DELETE", "/api/devices/..%2Fpump-7", None, 404),
+        ("GET", "/api/devices?limit=x", None, 400),
+        ("GET", "/api/devices?label=x", None, 400),
+    ],
+)
+def test_what_is_wrong_is_told(client: Client, method: str, path: str, body: object, status: int) -> None:
+    answer = client.send(method, path, body)
+    assert (answer.status, bool(answer.json["error"])) == (status, True)
+
+
+def test_devices_are_found_page_by_page(client: Client) -> None:
+    for number in range(5):
+        client.send("POST", "/api/devices", {"name": f"fan-{number}", "labels": {"site": "ab"[number % 2]}})
+    found = client.send("GET", "/api/devices?label=site=a&limit=2&offset=1").json
+    assert ([one["name"] for one in found["devices"]], found["total"]) == (["fan-2", "fan-4"], 3)
+    assert client.send("GET", "/api/devices?contains=FAN-3").json["total"] == 1

@@ -1,0 +1,168 @@
+"""Devices as their user adds, lists and removes them, without a broker: `up` tells it later."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from stack.devices.login import may_log_in
+from stack.errors import StackError
+from stack.run.devices.command import DeviceCommand, handle_device
+from stack.run.devices.show import print_devices
+from stack.state.devices import load_registry
+from stack.state.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TIDEGATE_WORKSPACE", str(tmp_path))
+    # A port at which nothing answers.
+    (tmp_path / "stack.yaml").write_text("project: none-of-these\nports: {management: 9}\n")
+    (tmp_path / "device-types").mkdir()
+    (tmp_path / "device-types" / "sensor.yaml").write_text('publish: ["plant/{id}/+"]\n')
+    return tmp_path
+
+
+def order(action: str, name: str = "", capsys: pytest.CaptureFixture[str] | None = None, **more: object) -> str:
+    handle_device(DeviceCommand(action, name, **more), as_json=True)  # type: ignore[arg-type]
+    return capsys.readouterr().out if capsys else ""
+
+
+def can_log_in(workspace: Path, name: str, password: str, **fields: str) -> bool:
+    return may_log_in(Workspace(workspace), {"username": name, "password": password, "vhost": "/", **fields})
+
+
+def test_a_device_is_a_file_without_its_password(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    added = json.loads(order("add", "pump-7", capsys, type="sensor", labels={"site": "hall 2"}))
+    assert added["publish"] == ["plant/pump-7/+"]
+    text = (workspace / "devices" / "pump-7.yaml").read_text()
+    assert text == "type: sensor\nlabels:\n  site: hall 2\n"
+    kept = workspace / ".stack" / "secrets" / "devices" / "pump-7"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert added["password"] not in kept.read_text()
+
+
+def test_only_the_password_and_client_id_of_its_own_let_it_in(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (json.loads(order("add", name, capsys))["password"] for name in ("a", "b"))
+    assert can_log_in(workspace, "a", first)
+    assert can_log_in(workspace, "a", first, client_id="a")
+    assert not can_log_in(workspace, "a", first, client_id="b")
+    assert not can_log_in(workspace, "a", second)
+    assert not can_log_in(workspace, "a", "")
+    assert not can_log_in(workspace, "../devices/a", first)
+    assert not can_log_in(workspace, "c", first)
+    assert not may_log_in(Workspace(workspace), {})
+
+
+def test_rotated_revoked_removed(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = json.loads(order("add", "a", capsys))["password"]
+    second = json.loads(order("rotate", "a", capsys))["password"]
+    assert (can_log_in(workspace, "a", first), can_log_in(workspace, "a", second)) == (False, True)
+    order("revoke", "a")
+    assert not can_log_in(workspace, "a", second)
+    assert json.loads(order("show", "a", capsys))["mayLogIn"] is False
+    order("remove", "a", yes=True)
+    with pytest.raises(StackError, match="There is no device a"):
+        order("show", "a")
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "more", "message"),
+    [
+        ("add", "a b", {}, "letters, digits"),
+        ("add", "guest", {}, "account of the stack's own"),
+        ("add", "a", {"type": "pump"}, "there is no device-types/pump.yaml. There are: sensor"),
+        ("add", "a", {"topics": ("a/#/b",)}, "topics.0: # should stand alone at the end"),
+        ("add", "", {}, "Name the device"),
+        ("import", "", {}, "invoke device import FILE.csv"),
+        ("import", "nothing.csv", {}, "cannot be read"),
+        ("show", "z", {}, "There is no device z"),
+        ("rotate", "z", {}, "There is no device z"),
+        ("remove", "z", {"yes": True}, "There is no device z"),
+        ("forget", "a", {}, "There is no `device forget`"),
+    ],
+)
+def test_what_is_wrong_is_told_and_leaves_nothing(
+    action: str, name: str, more: dict[str, object], message: str, workspace: Path
+) -> None:
+    with pytest.raises(StackError, match=message):
+        order(action, name, **more)  # type: ignore[arg-type]
+    assert not list((workspace / "devices").glob("*"))
+
+
+def test_a_second_of_the_same_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    order("add", "a", capsys)
+    with pytest.raises(StackError, match="There is a device a already"):
+        order("add", "a")
+
+
+def test_a_wrong_file_takes_no_other_away(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    order("add", "a", capsys)
+    (workspace / "devices" / "b.yaml").write_text("topcs: [x]\n")
+    (workspace / "devices" / "c.yaml").write_text("topics: [x\n")
+    (workspace / "devices" / "d e.yaml").write_text("{}\n")
+    registry = load_registry(Workspace(workspace))
+    assert list(registry.devices) == ["a"]
+    found = [one.partition(":")[0] for one in registry.problems]
+    assert sorted(found) == ["devices/b.yaml", "devices/c.yaml", "devices/d e.yaml"]
+    with pytest.raises(StackError, match="topcs: is not a known key"):
+        order("show", "b")
+
+
+def test_a_table_is_imported_and_exported(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = workspace / "pumps.csv"
+    table.write_text("name,type,topics,label.site\np1,sensor,,hall-1\np2,,plant/p2/# x/+,\n", "utf-8-sig")
+    order("import", str(table), output=str(workspace / "words.csv"))
+    with (workspace / "words.csv").open() as file:
+        words = {row["name"]: row["password"] for row in csv.DictReader(file)}
+    assert (workspace / "words.csv").stat().st_mode & 0o777 == 0o600
+    assert all(can_log_in(workspace, name, word) for name, word in words.items())
+    capsys.readouterr()
+    exported = order("export", "", capsys)
+    assert exported.splitlines() == [
+        "name,type,topics,label.site,mayLogIn",
+        "p1,sensor,,hall-1,yes",
+        "p2,,plant/p2/# x/+,,yes",
+    ]
+    with pytest.raises(StackError, match="line 2: There is a device p1 already"):
+        order("import", str(table), output=str(workspace / "more.csv"))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("name,typ\na,x\n", "the columns should be name, type, topics"),
+        ("type\nx\n", "the columns should be"),
+        ("name\na\na\n", "line 3: There is a device a already"),
+        ("name\na\nb c\n", "line 3: The name of a device should be"),
+        ("name,type\na,\nb,nothing\n", "devices/b.yaml: type: there is no device-types/nothing.yaml"),
+        ("name,topics\na,x\nb,a#\n", "b: topics.0: # should stand alone"),
+        ('name\n"a\n', "is no table of CSV"),
+        ("", "the columns should be"),
+    ],
+)
+def test_a_wrong_table_adds_no_device(table: str, message: str, workspace: Path) -> None:
+    path = workspace / "t.csv"
+    path.write_text(table)
+    with pytest.raises(StackError, match=message):
+        order("import", str(path), output=str(workspace / "words.csv"))
+    assert not list((workspace / "devices").glob("*"))
+    assert not (workspace / "words.csv").exists()
+
+
+def test_older_passwords_are_not_written_over(workspace: Path) -> None:
+    (workspace / "t.csv").write_text("name\na\n")
+    (workspace / "words.csv").write_text("needed")
+    with pytest.raises(StackError, match=r"words\.csv is there already"):
+        order("import", str(workspace / "t.csv"), output=str(workspace / "words.csv"))
+    assert not (workspace / "devices" / "a.yaml").exists()
+
+
+def test_devices_are_found_by_name_and_label(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, site in (("pump-1", "a"), ("pump-2", "b"), ("fan", "a")):
+        order("add", name, capsys, labels={"site": site})
+    print_devices("pump", {"site": "a"}, as_json=True)
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["pump-1"]
