@@ -5,18 +5,20 @@ from pathlib import Path
 
 from stack.config.alert import FOLDER, NAME, SUFFIX, Alert, AlertConfig, load_alert
 from stack.config.document import parse_model
-from stack.config.yaml_loader import parse_mapping
+from stack.config.yaml_loader import parse_mapping, read_mapping
 from stack.docker.stack import Stack
 from stack.errors import AlertError, ConfigError, HostError
-from stack.plan.alert import RULES, SERVICE
-from stack.plan.render import render
-from stack.run.alert_check import check_alert, check_rules, keep_checked
+from stack.plan.alert import RULES, SERVICE, render_rules, write_groups
+from stack.plan.template import write_yaml
+from stack.run.alert_check import check_alert, check_rules
 from stack.run.files import FileText, digest_content, require_known
-from stack.run.stack import write_stack
 from stack.state.lock import TREE, lock
 from stack.state.workspace import Workspace, advise, make_folder, write_file
 
 _MODE = 0o644
+# What the name ends with of the group that says when each series of an alert was seen last.
+_SEEN = "-seen"
+_NO_RULES = write_yaml({"groups": []})
 
 
 @dataclass(frozen=True)
@@ -103,29 +105,37 @@ def remove_alert_file(workspace: Workspace, name: str) -> None:
 
 
 def apply_alerts(stack: Stack) -> bool:
-    """Have vmalert go by what is in alerts/ now; return whether it does, and `up` is not needed for that.
+    """Have vmalert go by what is in alerts/ now, if it runs; return whether it does.
+
+    Of a file that is wrong it keeps the rules that it has; all else of the stack is left to `up`.
 
     Raises:
+        ConfigError: vmalert cannot read all of them together.
         EngineError: Docker does not answer.
-        HostError: the files cannot be written.
+        HostError: the rules cannot be written.
     """
-    fresh = stack.reread()
-    runs = any(one.service == SERVICE and one.is_running for one in fresh.engine.listed())
-    # With a file that is wrong `up` refuses what others would miss.
-    if (
-        not runs
-        or not fresh.bare_inputs.has_vmalert
-        or any(one.problems for one in list_alert_files(fresh.workspace.root))
-    ):
+    if not any(one.service == SERVICE and one.is_running for one in stack.engine.listed()):
         return False
-    files = keep_checked(fresh, render(fresh.inputs), new=(RULES,))
-    try:
-        check_rules(fresh, files)
-    except ConfigError:
-        return False
-    with lock(fresh.workspace, TREE):
-        write_stack(fresh, fresh.inputs, files=files)
+    checked = b""
+    while (rules := _render_rules(stack.reread())) != checked:
+        if rules != _NO_RULES:
+            check_rules(stack.reread(), {RULES: rules})
+        checked = rules
+        with lock(stack.workspace, TREE):
+            # Somebody may have saved another one meanwhile.
+            if _render_rules(stack.reread()) == checked:
+                write_file(stack.workspace.rendered / RULES, checked, _MODE)
+                return True
     return True
+
+
+def _render_rules(stack: Stack) -> bytes:
+    wrong = {one.name for one in list_alert_files(stack.workspace.root) if one.problems}
+    path = stack.workspace.rendered / RULES
+    known = read_mapping(path, RULES)["groups"] if path.is_file() else []
+    kept = [one for one in known if one["name"] in wrong or one["name"].removesuffix(_SEEN) in wrong]
+    render_rules(stack.alerts, stack.settings)
+    return write_groups(RULES, stack.alerts, stack.settings, kept)[RULES]
 
 
 def _read(path: Path) -> AlertFile:

@@ -11,8 +11,12 @@ from typing import Any
 import yaml
 from playwright.sync_api import Page, expect
 
+from stack.alertmanager.client import find_host
+from stack.docker.stack import open_stack
+from stack.plan.alert import PORT, SERVICE
+from stack.state.workspace import Workspace as RunWorkspace
 from tests.browser.visit import PHONE, Visit
-from tests.docker.workspace import Workspace, wait_until
+from tests.docker.workspace import Workspace, fetch, wait_until
 
 WHEN = 'temperature{sensor="oven"} > 24'
 
@@ -78,6 +82,8 @@ def write_alert(visit: Visit, workspace: Workspace) -> None:
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved in alerts/oven-hot.yaml. It is watched now.")).to_be_visible(timeout=60_000)
     expect(page).to_have_url(re.compile("/alerts/files/oven-hot$"))
+    expect(page.get_by_role("heading", name="oven-hot")).to_be_visible()
+    wait_until(lambda: "oven-hot" in list_rules(workspace), what="the rule in vmalert")
     written = yaml.safe_load((workspace.root / "alerts/oven-hot.yaml").read_text())
     assert written == {"when": WHEN, "severity": "critical", "text": "{sensor} is at {value} °C."}
 
@@ -144,4 +150,11 @@ def change_alert(visit: Visit, workspace: Workspace) -> None:
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(page).to_have_url(re.compile("/alerts$"))
     assert not path.exists()
-    expect(page.locator("#firing")).not_to_contain_text("oven-hot", timeout=40_000)
+    wait_until(lambda: "oven-hot" not in list_rules(workspace), what="vmalert without the rule")
+
+
+def list_rules(workspace: Workspace) -> set[str]:
+    """Return what vmalert watches."""
+    host = find_host(open_stack(RunWorkspace(workspace.root)), SERVICE)
+    groups = json.loads(fetch(f"http://{host}:{PORT}/api/v1/rules")[1])["data"]["groups"]
+    return {one["name"] for one in groups}

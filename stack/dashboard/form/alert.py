@@ -1,13 +1,23 @@
 """A file of alerts/ as a form, and back: the text stays the one document, comments and all."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from stack.config.alert import AlertConfig
 from stack.config.problem import Problem, find_problems
 from stack.config.yaml_edit import remove_value, set_value
 from stack.config.yaml_loader import parse_mapping
-from stack.dashboard.form.field import Field, Sent, WrongValueError, find_change, get_field, list_fields, show_value
+from stack.dashboard.form.field import (
+    Field,
+    Kind,
+    Sent,
+    WrongValueError,
+    find_change,
+    get_field,
+    list_fields,
+    show_value,
+)
 from stack.dashboard.form.trigger import Cell, Group, Result
 
 _MAIN, _MORE = "", "More"
@@ -19,7 +29,11 @@ _GROUPS = {
     _MAIN: ("for", "severity", "text"),
     _MORE: ("labels", "every"),
 }
-_FIELDS = {field.key: field for field in list_fields(AlertConfig)}
+# These may have several lines, as they are written.
+_LONG = ("expr", "text")
+_FIELDS = {
+    field.key: replace(field, kind=Kind.LONG) if field.key in _LONG else field for field in list_fields(AlertConfig)
+}
 _DOCUMENT = "the alert"
 
 

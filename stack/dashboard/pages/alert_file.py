@@ -111,8 +111,9 @@ async def remove_file(request: Request) -> Response:
     """Remove a file; what it watched is watched no more."""
     name, services = request.path_params["name"], services_of(request)
     await run_in_threadpool(remove_alert_file, services.workspace, name)
-    await run_in_threadpool(lambda: apply_alerts(services.stack()))
-    services.broadcaster.touch(TOPIC)
+    level, how = await _apply(services)
+    if level != "ok":
+        return add_toast(Response(), f"{FOLDER}/{name}{SUFFIX} is removed. {how}", level)
     return Response(headers={"HX-Redirect": "/alerts"})
 
 
@@ -122,20 +123,28 @@ async def _save(request: Request, sheet: AlertSheet) -> Response:
         answer = _render(request, judged, status=422)
         return add_toast(answer, "Nothing is saved yet: see what is wrong.", "error")
     try:
-        digest, is_applied = await run_in_threadpool(_write, services, sheet)
+        digest = await run_in_threadpool(_write, services, sheet)
     except StackError as error:
         return _render(request, replace(judged, rest=tuple(str(error).splitlines())), status=422)
-    services.broadcaster.touch(TOPIC)
-    how = "It is watched now." if is_applied else "`invoke up` has it watched."
-    answer = _render(request, _lay_out(AlertSheet(sheet.name, sheet.text, digest, sheet.view, is_saved=True)))
+    level, how = await _apply(services)
+    saved = _lay_out(AlertSheet(sheet.name, sheet.text, digest, sheet.view, is_saved=True))
+    answer = _render(request, saved)
     answer.headers["HX-Replace-Url"] = _FILE.format(name=sheet.name)
-    return add_toast(answer, f"Saved in {FOLDER}/{sheet.name}{SUFFIX}. {how}", "ok")
+    return add_toast(answer, f"Saved in {FOLDER}/{sheet.name}{SUFFIX}. {how or 'It is watched now.'}", level)
 
 
-def _write(services: Services, sheet: AlertSheet) -> tuple[str, bool]:
-    stack = services.stack()
-    digest = write_alert_file(stack, sheet.name, sheet.text, known=sheet.known)
-    return digest, apply_alerts(stack)
+def _write(services: Services, sheet: AlertSheet) -> str:
+    return write_alert_file(services.stack(), sheet.name, sheet.text, known=sheet.known)
+
+
+async def _apply(services: Services) -> tuple[str, str]:
+    """Have what is in alerts/ watched; return of which level that is, and what is to be done if it is not."""
+    try:
+        is_applied = await run_in_threadpool(lambda: apply_alerts(services.stack()))
+    except StackError as error:
+        return "warn", f"That does not hold yet: {error}"
+    services.broadcaster.touch(TOPIC)
+    return "ok", "" if is_applied else "`invoke up` has it watched."
 
 
 def _look_back(services: Services, alert: Alert) -> tuple[list[PastFiring], str]:

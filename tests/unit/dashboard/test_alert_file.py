@@ -1,6 +1,8 @@
 """The editor of alerts; the store is the test's own, and nothing is checked by vmalert."""
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -9,7 +11,7 @@ import pytest
 
 from stack.config.alert import Alert
 from stack.dashboard.pages import alert_file as page
-from stack.errors import ConfigError, DataError
+from stack.errors import ConfigError, DataError, EngineError
 from stack.run import alert_file as module
 from stack.run.alert_preview import PastFiring
 from stack.run.files import digest_content
@@ -80,6 +82,43 @@ def test_file_is_saved(client: Client, watched: Workspace) -> None:
     answer = edit(client, TEXT, name="other", known="")
     assert (watched.root / "alerts/other.yaml").read_text() == TEXT
     assert answer.headers["hx-replace-url"] == "/alerts/files/other"
+
+
+def test_first_save_changes_the_head(client: Client, watched: Workspace) -> None:
+    shown = edit(client, TEXT, name="other", known="").body.decode()
+    assert 'id="alert-head" hx-swap-oob="true"' in shown and "<h1>other</h1>" in shown and "Remove" in shown
+
+
+def test_file_that_is_saved_and_not_watched_is_known_as_saved(
+    client: Client, watched: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Any) -> None:
+        raise EngineError("Docker does not answer.")
+
+    monkeypatch.setattr(page, "apply_alerts", fail)
+    changed = TEXT.replace("30", "31")
+    answer = edit(client, changed)
+    text = "Saved in alerts/hot.yaml. That does not hold yet: Docker does not answer."
+    assert answer.status == 200 and read_toast(answer) == {"text": text, "level": "warn"}
+    assert f'name="known" value="{digest_content(changed.encode())}"' in answer.body.decode()
+    answer = post(client, "/alerts/files/hot/remove")
+    assert "hx-redirect" not in answer.headers and "hot.yaml is removed. That does not" in read_toast(answer)["text"]
+    monkeypatch.setattr(page, "apply_alerts", lambda _: False)
+    assert "`invoke up` has it watched" in read_toast(edit(client, TEXT, name="other", known=""))["text"]
+
+
+def test_lines_of_a_query_stay(client: Client, watched: Workspace) -> None:
+    text = "expr: |\n  # ovens\n  max(temperature) > 30\n  and on() vector(1)\ntext: |\n  It is hot.\n  Go.\n"
+    (watched.root / "alerts/hot.yaml").write_text(text)
+    shown = client.send("GET", "/alerts/files/hot").body.decode()
+    fields = dict(re.findall(r'<input [^>]*name="([a-z]+)" value="([^"]*)"', shown.partition("<section")[2]))
+    fields |= dict(re.findall(r'<textarea [^>]*name="([a-z]+)"[^>]*>\n?([^<]*)</textarea>', shown))
+    assert fields["expr"].count("\n") == 3 and fields["text"].count("\n") == 2
+    form = {name: html.unescape(value).replace("\n", "\r\n") for name, value in fields.items()}
+    known = digest_content(text.encode())
+    form |= {"action": "save", "view": "form", "name": "hot", "known": known, "document": text, "severity": "warning"}
+    assert post(client, "/alerts/edit", **form).status == 200
+    assert (watched.root / "alerts/hot.yaml").read_text() == text
 
 
 def test_form_is_written_into_the_file(client: Client, watched: Workspace) -> None:

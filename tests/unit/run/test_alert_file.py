@@ -5,11 +5,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
+from stack.config.alert import load_alerts
+from stack.config.document import parse_model
+from stack.config.settings import Settings
 from stack.errors import ConfigError
 from stack.plan.alert import RULES
-from stack.plan.notify import CONFIG
-from stack.plan.render import COMPOSE
 from stack.run import alert_file as module
 from stack.run.alert_file import apply_alerts, list_alert_files
 from stack.state.workspace import Workspace
@@ -25,13 +27,34 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
-def make_stack(workspace: Workspace, *, runs: bool) -> Any:
+def make_stack(workspace: Workspace, *, runs: bool = True) -> Any:
+    """Return a stack that reads alerts/ each time."""
     services = [SimpleNamespace(service="vmalert", is_running=runs)]
-    engine = SimpleNamespace(listed=lambda: services)
-    stack = SimpleNamespace(workspace=workspace, engine=engine, inputs="inputs")
-    stack.bare_inputs = SimpleNamespace(has_vmalert=True)
-    stack.reread = lambda: stack
-    return stack
+    settings = parse_model(Settings, {"data": {"keep": [{"topic": "#"}]}}, "stack.yaml")
+
+    def read() -> Any:
+        alerts = load_alerts(workspace.root, is_lenient=True)
+        return SimpleNamespace(
+            workspace=workspace,
+            engine=SimpleNamespace(listed=lambda: services),
+            settings=settings,
+            alerts=alerts,
+            reread=read,
+        )
+
+    return read()
+
+
+def list_groups(workspace: Workspace) -> list[str]:
+    return [one["name"] for one in yaml.safe_load((workspace.rendered / RULES).read_text())["groups"]]
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What vmalert was asked to check."""
+    found: list[bytes] = []
+    monkeypatch.setattr(module, "check_rules", lambda _, files: found.append(files[RULES]))
+    return found
 
 
 def test_files_are_told_in_a_line(workspace: Workspace) -> None:
@@ -43,24 +66,49 @@ def test_files_are_told_in_a_line(workspace: Workspace) -> None:
     }
 
 
-def test_what_runs_goes_by_what_is_written(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[Any] = []
-    files = {RULES: b"new", CONFIG: b"new", COMPOSE: b"new"}
-    monkeypatch.setattr(module, "render", lambda _: files)
-    monkeypatch.setattr(module, "check_rules", lambda *_: None)
-    monkeypatch.setattr(module, "write_stack", lambda *_, files: written.append(files))
-    config = workspace.rendered / CONFIG
-    config.parent.mkdir(parents=True)
-    config.write_bytes(b"checked")
-    assert not apply_alerts(make_stack(workspace, runs=False))
-    assert apply_alerts(make_stack(workspace, runs=True)) and written == [files | {CONFIG: b"checked"}]
-    # What is wrong would be watched no more.
-    (workspace.root / "alerts/bad.yaml").write_text("wen: 3\n")
-    assert not apply_alerts(make_stack(workspace, runs=True)) and len(written) == 1
-    (workspace.root / "alerts/bad.yaml").unlink()
-    monkeypatch.setattr(module, "check_rules", _refuse)
-    assert not apply_alerts(make_stack(workspace, runs=True)) and len(written) == 1
+def test_what_runs_goes_by_what_is_written(workspace: Workspace, checked: list[bytes]) -> None:
+    assert not apply_alerts(make_stack(workspace, runs=False)) and not (workspace.rendered / RULES).exists()
+    assert apply_alerts(make_stack(workspace))
+    assert list_groups(workspace) == ["hot", "quiet-seen", "quiet", "ratio"]
+    assert checked == [(workspace.rendered / RULES).read_bytes()]
 
 
-def _refuse(*_: Any) -> None:
-    raise ConfigError(["no query"])
+@pytest.mark.usefixtures("checked")
+def test_a_file_that_is_wrong_is_watched_as_before(workspace: Workspace) -> None:
+    apply_alerts(make_stack(workspace))
+    (workspace.root / "alerts/quiet.yaml").write_text("silnt: plant/oven\n")
+    (workspace.root / "alerts/hot.yaml").unlink()
+    assert apply_alerts(make_stack(workspace))
+    assert list_groups(workspace) == ["quiet-seen", "quiet", "ratio"]
+
+
+def test_without_a_file_nothing_is_watched(workspace: Workspace, checked: list[bytes]) -> None:
+    apply_alerts(make_stack(workspace))
+    for path in (workspace.root / "alerts").iterdir():
+        path.unlink()
+    assert apply_alerts(make_stack(workspace))
+    assert list_groups(workspace) == [] and len(checked) == 1
+
+
+def test_what_others_save_meanwhile_is_checked_too(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[bytes] = []
+
+    def check(_: Any, files: Any) -> None:
+        if not checked:
+            (workspace.root / "alerts/other.yaml").write_text("when: b > 2\n")
+        checked.append(files[RULES])
+
+    monkeypatch.setattr(module, "check_rules", check)
+    assert apply_alerts(make_stack(workspace))
+    assert "other" in list_groups(workspace) and len(checked) == 2
+    assert (workspace.rendered / RULES).read_bytes() == checked[-1]
+
+
+def test_what_vmalert_refuses_is_not_written(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise ConfigError(["no query"])
+
+    monkeypatch.setattr(module, "check_rules", refuse)
+    with pytest.raises(ConfigError, match="no query"):
+        apply_alerts(make_stack(workspace))
+    assert not (workspace.rendered / RULES).exists()
