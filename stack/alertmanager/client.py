@@ -13,7 +13,7 @@ from stack.config.settings import FILE
 from stack.docker.stack import Stack
 from stack.errors import AlertError, ConfigError
 from stack.plan.gateway import CONTROL
-from stack.plan.notify import PORT, SERVICE
+from stack.plan.notify import NO_ONE, PORT, SERVICE
 from stack.state.http_client import explain, open_local_pool
 from stack.state.workspace import is_inside
 
@@ -33,6 +33,10 @@ class FiringAlert:
     text: str
     since: str
     silences: tuple[str, ...] = ()
+    receivers: tuple[str, ...] = ()
+    """The channels that are told of it, without a time at which they are silent."""
+    is_muted: bool = False
+    """Whether it is such a time."""
 
     @property
     def name(self) -> str:
@@ -176,8 +180,16 @@ def choose_alerts(alerts: Sequence[FiringAlert], name: str, labels: Mapping[str,
 
 
 def _read_alert(found: Mapping[str, Any]) -> FiringAlert:
-    silences = tuple(found["status"]["silencedBy"])
-    return FiringAlert(found["labels"], found["annotations"].get(_TEXT, ""), found["startsAt"], silences)
+    status, annotations = found["status"], found["annotations"]
+    receivers = tuple(one["name"] for one in found.get("receivers", ()) if one["name"] != NO_ONE)
+    return FiringAlert(
+        found["labels"],
+        annotations.get(_TEXT, ""),
+        found["startsAt"],
+        tuple(status["silencedBy"]),
+        receivers,
+        is_muted=bool(status.get("mutedBy")),
+    )
 
 
 def _read_silence(found: Mapping[str, Any]) -> Silence:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -11,19 +12,22 @@ from stack.alertmanager.rule import fetch_rule_problems
 from stack.config.alert import Alert
 from stack.contract import ESCALATION
 from stack.docker.stack import Stack
-from stack.errors import AlertError, StackError
+from stack.errors import AlertError, ConfigError, DataError, EngineError, StackError
 from stack.plan.alert_chart import find_own_labels, write_value_query
 from stack.plan.image import digest
 from stack.plan.notify import CHANNEL_LABEL
 from stack.plan.stack_alert import PREFIX, list_stack_alerts
 from stack.run.notify import find_failing_channels
+from stack.victoriametrics.chart import Span, place_values
 from stack.victoriametrics.client import find_store
 
 TOPIC = "alerts"
 _PAUSE = 3.0
 # Alerts that are shown, and those with a chart: seconds that it shows, into how many pieces, and how long it is kept.
 _SHOWN, _CHARTS = 50, 20
-_SECONDS, _STEP, _KEPT = 3600, 60, 15.0
+_SECONDS, _PIECES, _KEPT = 3600, 60, 15.0
+# Seconds that all charts together may take.
+_PATIENCE = 2.0
 
 
 class AlertsSource:
@@ -33,7 +37,7 @@ class AlertsSource:
 
     def __init__(self, stack: Callable[[], Stack]) -> None:
         self._stack = stack
-        self._points: dict[str, tuple[float, Sequence[float]]] = {}
+        self._points: dict[str, tuple[float, Sequence[float | None]]] = {}
         self._failures: tuple[float, Mapping[str, Mapping[str, str]]] = (0.0, {})
 
     async def look(self) -> dict[str, Any]:
@@ -88,27 +92,38 @@ class AlertsSource:
     def _find_failures(self, stack: Stack) -> Mapping[str, Mapping[str, str]]:
         """Return why channels fail, and rules, by name; they are not asked at each look."""
         if time.time() - self._failures[0] > _KEPT:
-            channels = {name: one.reason for name, one in find_failing_channels(stack).items()}
-            self._failures = time.time(), {"failing": channels, "rules": _find_rule_problems(stack)}
+            self._failures = (
+                time.time(),
+                {
+                    "failing": _find_failing(stack),
+                    "rules": _find_rule_problems(stack),
+                },
+            )
         return self._failures[1]
 
     def _add_charts(self, stack: Stack, alerts: Sequence[FiringAlert], shown: Sequence[dict[str, Any]]) -> None:
+        """Add charts as far as the store gives them in time: people want to know what fires, whatever it does."""
         known, now = _list_known(stack, alerts), time.time()
+        deadline = time.monotonic() + _PATIENCE
+        self._points = {query: one for query, one in self._points.items() if now - one[0] < _KEPT}
         for alert, row in zip(alerts, shown, strict=False):
             if not (own := known.get(alert.name)):
                 continue
-            try:
+            with suppress(ConfigError):
                 row["query"] = write_value_query(own, stack.settings.data, find_own_labels(own, alert.labels))
-                row["points"] = self._fetch_points(stack, row["query"], now)
-            except StackError:
-                # The store may be away while people want to know what fires.
-                continue
-        self._points = {query: one for query, one in self._points.items() if now - one[0] < _KEPT}
+            if row["query"] and (left := deadline - time.monotonic()) > 0:
+                try:
+                    row["points"] = self._fetch_points(stack, row["query"], left)
+                except DataError:
+                    deadline = 0.0
 
-    def _fetch_points(self, stack: Stack, query: str, now: float) -> Sequence[float]:
+    def _fetch_points(self, stack: Stack, query: str, seconds: float) -> Sequence[float | None]:
         if query not in self._points:
-            found = find_store(stack).query_range(query, now - _SECONDS, now, _STEP)
-            self._points[query] = now, found[0].values if found else ()
+            now = time.time()
+            span = Span(now - _SECONDS, now, _PIECES)
+            store = find_store(stack, timeout=seconds)
+            found = store.query_range(query, span.ends[0], span.ends[-1], span.step)
+            self._points[query] = now, place_values(found[0], span.ends) if found else ()
         return self._points[query][1]
 
 
@@ -118,6 +133,14 @@ def _list_known(stack: Stack, alerts: Sequence[FiringAlert]) -> dict[str, Alert]
     if any(one.name.startswith(PREFIX) for one in alerts):
         known += list_stack_alerts(stack.settings, stack.inputs.services)
     return {one.name: one for one in known}
+
+
+def _find_failing(stack: Stack) -> Mapping[str, str]:
+    try:
+        return {name: one.reason for name, one in find_failing_channels(stack).items()}
+    except EngineError:
+        # Docker, which has the log that tells, may be away while people want to know what fires.
+        return {}
 
 
 def _find_rule_problems(stack: Stack) -> Mapping[str, str]:

@@ -25,7 +25,8 @@ SECRETS_MOUNTED, SECRETS_FOLDER = "secrets/notify", "/etc/tidegate/notify"
 CHANNEL_LABEL = "channel"
 # The integration of each kind of channel, as Alertmanager's figures name it.
 INTEGRATIONS = {"mail": "email", "telegram": "telegram", "webhook": "webhook", "slack": "slack"}
-_NO_ONE = "no-one"
+# The receiver of what no one is told of.
+NO_ONE = "no-one"
 _TITLE, _TEXT = '{{ template "tidegate.title" . }}', '{{ template "tidegate.text" . }}'
 _END_OF_DAY = "24:00"
 
@@ -80,14 +81,14 @@ def describe_notify(notify: Notify) -> dict[str, Any]:
     found: dict[str, Any] = {
         "templates": [posixpath.basename(MESSAGES)],
         "route": {
-            "receiver": _NO_ONE,
+            "receiver": NO_ONE,
             "group_by": list(notify.group),
             "group_wait": _write_duration(notify.wait),
             "group_interval": _write_duration(notify.interval),
             "repeat_interval": _write_duration(notify.repeat),
             "routes": list(_list_routes(notify)),
         },
-        "receivers": [{"name": _NO_ONE}, *(_describe_channel(*item) for item in notify.channels.items())],
+        "receivers": [{"name": NO_ONE}, *(_describe_channel(*item) for item in notify.channels.items())],
     }
     if notify.mute:
         found["time_intervals"] = [
@@ -103,7 +104,7 @@ def _list_routes(notify: Notify) -> Iterator[dict[str, Any]]:
         yield {"receiver": name, "matchers": [_match(CHANNEL_LABEL, name)], **quick}
     if escalate := notify.escalate:
         yield from _split(escalate.to, {"matchers": [_match(ESCALATION, "yes")]})
-    yield {"receiver": _NO_ONE, "matchers": [_match(ESCALATION, "yes")]}
+    yield {"receiver": NO_ONE, "matchers": [_match(ESCALATION, "yes")]}
     for route in notify.routes:
         yield from _split(route.to, _describe_route(route))
     yield from _split(notify.default, {})
@@ -113,7 +114,7 @@ def _split(channels: Sequence[str], route: dict[str, Any]) -> Iterator[dict[str,
     """Yield a route for each of its channels: Alertmanager goes on after all but the last."""
     for name in channels[:-1]:
         yield {"receiver": name, **route, "continue": True}
-    yield {"receiver": channels[-1] if channels else _NO_ONE, **route}
+    yield {"receiver": channels[-1] if channels else NO_ONE, **route}
 
 
 def _describe_route(route: Route) -> dict[str, Any]:

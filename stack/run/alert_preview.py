@@ -2,17 +2,15 @@
 
 import math
 import operator
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stack.config.alert import FUNCTIONS, Alert, Condition
 from stack.config.data import Data
 from stack.plan.alert import find_silent, strip_field, write_seconds
 from stack.victoriametrics.client import Series, Store
+from stack.victoriametrics.past import query_past
 
-# Seconds between two looks into the past.
-_STEP = 60
 _PEAKS = {">": "max_over_time", ">=": "max_over_time", "<": "min_over_time", "<=": "min_over_time"}
 _COMPARISONS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
@@ -26,21 +24,28 @@ class PastFiring:
     end: float
 
 
-def find_past_firings(store: Store, alert: Alert, data: Data, seconds: float) -> list[PastFiring]:
-    """Return when an alert would have fired within so many seconds, looked at minute by minute, the latest first.
+@dataclass(frozen=True)
+class Preview:
+    """When an alert would have fired, the latest first, as far as is seen at looks that are so many seconds apart."""
+
+    firings: Sequence[PastFiring]
+    step: int
+
+
+def look_back(store: Store, alert: Alert, data: Data, seconds: float) -> Preview:
+    """Return when an alert would have fired within so many seconds.
 
     Raises:
         ConfigError: no rule of data.keep keeps what is to be silent.
         DataError: the store does not answer, or cannot read the query.
     """
-    end = math.floor(time.time() / _STEP) * _STEP
-    found = store.query_range(_write_query(alert, data), end - seconds, end, _STEP)
-    firings = [one for series in found for one in _find_firings(alert, series)]
-    return sorted(firings, key=lambda one: one.start, reverse=True)
+    past = query_past(store, lambda step: [_write_query(alert, data, step)], seconds)
+    firings = [one for series in past.results[0] for one in _find_firings(alert, series, past.step)]
+    return Preview(sorted(firings, key=lambda one: one.start, reverse=True), past.step)
 
 
-def _write_query(alert: Alert, data: Data) -> str:
-    """Write the query of the values while an alert fires, or may."""
+def _write_query(alert: Alert, data: Data, step: int) -> str:
+    """Write the query of the values while an alert fires, or may; each step has the highest, or the lowest, of it."""
     config = alert.config
     if config.silent:
         window = write_seconds(config.forget_seconds)
@@ -50,25 +55,25 @@ def _write_query(alert: Alert, data: Data) -> str:
         return config.expr
     condition = config.condition
     comparison, bound = config.holds_until or (condition.operator, condition.bound)
-    return f"({_write_value(condition)}) {comparison} {bound}"
+    return f"({_write_value(condition, step)}) {comparison} {bound}"
 
 
-def _write_value(condition: Condition) -> str:
+def _write_value(condition: Condition, step: int) -> str:
     value = f"{FUNCTIONS[condition.function]}({condition.selector}[{write_seconds(condition.window)}])"
     peak = _PEAKS.get(condition.operator)
     if condition.function != "last" or not peak:
         return value
-    # A value counts as soon as it is there, and not only if it is the last one of a minute.
-    return f"{peak}({condition.selector}[{_STEP}s]) default {value}"
+    # A value counts as soon as it is there, and not only if it is the last one of a step.
+    return f"{peak}({condition.selector}[{step}s]) default {value}"
 
 
-def _find_firings(alert: Alert, series: Series) -> Iterator[PastFiring]:
+def _find_firings(alert: Alert, series: Series, step: int) -> Iterator[PastFiring]:
     """Yield the times without a gap in which it would have fired for a series."""
     start: float | None = None
     since: float | None = None
     last = -math.inf
     for moment, value in zip(series.times, series.values, strict=True):
-        if moment - last > 1.5 * _STEP:
+        if moment - last > 1.5 * step:
             if start is not None:
                 yield PastFiring(series.own_labels, start, last)
             start = since = None

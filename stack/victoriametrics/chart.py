@@ -98,7 +98,7 @@ def fetch_means(store: Store, selectors: Sequence[str], span: Span) -> list[Line
     ends, step = span.ends, span.step
     matchers = " or ".join(one[1:-1] for one in selectors)
     text = f"avg_over_time({{{matchers}}}[{step}s]) keep_metric_names"
-    return [Line(one, _place(one, ends), [], []) for one in store.query_range(text, ends[0], ends[-1], step)]
+    return [Line(one, place_values(one, ends), [], []) for one in store.query_range(text, ends[0], ends[-1], step)]
 
 
 def _fetch_lines(store: Store, query: str, span: Span) -> Iterator[Line]:
@@ -113,13 +113,13 @@ def _fetch_lines(store: Store, query: str, span: Span) -> Iterator[Line]:
         # What is calculated may have no labels; its title is the query then.
         whole = Series(labels or {"__name__": query}, one.times, one.values)
         series[whole.title] = whole
-        groups.setdefault(whole.title, {})[kind] = _place(one, ends)
+        groups.setdefault(whole.title, {})[kind] = place_values(one, ends)
     for title in sorted(groups):
         kinds = groups[title]
         yield Line(series[title], kinds.get("avg", []), kinds.get("min", []), kinds.get("max", []))
 
 
-def _place(series: Series, ends: range) -> Values:
+def place_values(series: Series, ends: range) -> Values:
     """Return a value for each step; none where there is none."""
     values: Values = [None] * len(ends)
     for moment, value in zip(series.times, series.values, strict=True):

@@ -57,10 +57,11 @@ class Series:
 class Store:
     """The store, for Tidegate's own programs."""
 
-    def __init__(self, url: str, delete_key: str = "") -> None:
+    def __init__(self, url: str, delete_key: str = "", *, timeout: float = _TIMEOUT) -> None:
         parts = urlsplit(url)
         self._url = f"http://{parts.hostname}:{parts.port}"
         self._delete_key = delete_key
+        self._timeout = timeout
         headers = make_headers(basic_auth=f"{parts.username}:{parts.password}")
         self._pool, self._headers = open_local_pool(), headers
 
@@ -134,7 +135,7 @@ class Store:
                 fields=dict(fields),
                 encode_multipart=False,
                 headers=self._headers,
-                timeout=_TIMEOUT,
+                timeout=self._timeout,
                 preload_content=False,
             )
             with answer:
@@ -148,8 +149,8 @@ class Store:
             ) from error
 
 
-def find_store(stack: Stack) -> Store:
-    """Return the stack's store, as this program reaches it.
+def find_store(stack: Stack, *, timeout: float = _TIMEOUT) -> Store:
+    """Return the stack's store, as this program reaches it; an answer may take so many seconds.
 
     Raises:
         ConfigError: the stack has none.
@@ -159,7 +160,7 @@ def find_store(stack: Stack) -> Store:
         raise ConfigError([f"stack.yaml: data.keep: names no readings, so that none are kept; {way}."])
     key, settings = stack.vault.key, stack.settings
     host, port = (SERVICE, PORT) if is_inside() else (settings.host, settings.ports.data)
-    return Store(store_url(key, host, port), derive_delete_key(key))
+    return Store(store_url(key, host, port), derive_delete_key(key), timeout=timeout)
 
 
 def write_selector(metric: str, labels: Mapping[str, str]) -> str:

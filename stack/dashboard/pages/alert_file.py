@@ -1,6 +1,7 @@
 """A file of alerts/ as a form and as YAML, with what it would have done in the last week."""
 
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -23,13 +24,15 @@ from stack.errors import AlertError, ConfigError, StackError
 from stack.live.alerts import TOPIC
 from stack.plan.alert_chart import write_value_query
 from stack.run.alert_file import apply_alerts, parse_alert, read_alert_file, remove_alert_file, write_alert_file
-from stack.run.alert_preview import PastFiring, find_past_firings
+from stack.run.alert_preview import Preview, look_back
 from stack.victoriametrics.client import find_store
 
 _NEW, _FILE = "/alerts/new", "/alerts/files/{name}"
 _FORM, _YAML = "form", "yaml"
 _DRAFT = "draft"
 _WEEK, _SHOWN = 7 * 86400.0, 5
+# A form asks at each change, and what is asked of the store goes on when no one waits for it any more.
+_LOOKING = Lock()
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,13 @@ async def show_preview(request: Request) -> Response:
         # What is wrong is told beside the fields.
         return render(request, "_alert_preview.html", problem="", firings=None)
     try:
-        found, address = await run_in_threadpool(_look_back, services_of(request), alert)
+        preview, address = await run_in_threadpool(_look_back, services_of(request), alert)
     except StackError as error:
         return render(request, "_alert_preview.html", problem=str(error), firings=None)
+    found = preview.firings
     shown: dict[str, Any] = {"firings": found[:_SHOWN], "count": len(found), "address": address}
     series = len({tuple(sorted(one.labels.items())) for one in found})
-    return render(request, "_alert_preview.html", problem="", series=series, **shown)
+    return render(request, "_alert_preview.html", problem="", series=series, minutes=preview.step // 60, **shown)
 
 
 async def remove_file(request: Request) -> Response:
@@ -147,12 +151,13 @@ async def _apply(services: Services) -> tuple[str, str]:
     return "ok", "" if is_applied else "`invoke up` has it watched."
 
 
-def _look_back(services: Services, alert: Alert) -> tuple[list[PastFiring], str]:
+def _look_back(services: Services, alert: Alert) -> tuple[Preview, str]:
     """Return when an alert would have fired, and where the chart is of what it looks at."""
     stack = services.stack()
     data = stack.settings.data
     address = chart_address([write_value_query(alert, data)], _WEEK)
-    return find_past_firings(find_store(stack), alert, data, _WEEK), address
+    with _LOOKING:
+        return look_back(find_store(stack), alert, data, _WEEK), address
 
 
 def _take(data: FormData) -> AlertSheet:

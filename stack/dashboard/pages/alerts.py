@@ -1,5 +1,6 @@
 """The page of alerts: what fires and what has fired, who was told, and by which channels."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from stack.alertmanager.client import find_alertmanager
 from stack.config.notify import Channel
 from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
@@ -99,9 +101,16 @@ def _name_target(channel: Channel) -> str:
     if channel.telegram:
         return f"chat {channel.telegram.chat}"
     if channel.webhook and channel.webhook.url:
-        return urlsplit(channel.webhook.url).netloc
+        parts = urlsplit(channel.webhook.url)
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
     return f"secret {channel.secret}" if channel.secret else ", ".join(channel.alertmanager)
 
 
 def _fetch_history(services: Services) -> list[Episode]:
-    return fetch_episodes(find_store(services.stack()), _WEEK)
+    stack = services.stack()
+    try:
+        firing: list[Mapping[str, str]] | None = [one.labels for one in find_alertmanager(stack).list_alerts()]
+    except StackError:
+        # Of what the store says of the last minutes it is not known then whether it is over.
+        firing = None
+    return fetch_episodes(find_store(stack), _WEEK, firing)

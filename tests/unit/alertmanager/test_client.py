@@ -15,7 +15,8 @@ ALERT = {
     "labels": {"alertname": "hot", "severity": "warning", "sensor": "oven"},
     "annotations": {"text": "oven is hot"},
     "startsAt": "2026-11-29T05:00:00.000Z",
-    "status": {"state": "suppressed", "silencedBy": ["s1"]},
+    "receivers": [{"name": "mail"}, {"name": "no-one"}],
+    "status": {"state": "suppressed", "silencedBy": ["s1"], "mutedBy": ["nights"]},
 }
 SILENCE = {
     "id": "s1",
@@ -77,6 +78,7 @@ def test_alerts_are_listed_the_oldest_first(alertmanager: Alertmanager) -> None:
     first, second = alertmanager.list_alerts()
     assert (first.name, first.severity, first.own_labels) == ("hot", "warning", {"sensor": "oven"})
     assert (first.text, first.silences, second.name) == ("oven is hot", ("s1",), "quiet")
+    assert (first.receivers, first.is_muted) == (("mail",), True)
     assert choose_alerts([first, second], "", {"sensor": "oven"}) == [first]
     assert choose_alerts([first, second], "quiet", {}) == [second]
     assert choose_alerts([first, second], "quiet", {"sensor": "oven"}) == []

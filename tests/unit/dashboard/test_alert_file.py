@@ -13,7 +13,7 @@ from stack.config.alert import Alert
 from stack.dashboard.pages import alert_file as page
 from stack.errors import ConfigError, DataError, EngineError
 from stack.run import alert_file as module
-from stack.run.alert_preview import PastFiring
+from stack.run.alert_preview import PastFiring, Preview
 from stack.run.files import digest_content
 from stack.state.workspace import Workspace
 from tests.unit.dashboard.serving import Answer, Client
@@ -154,7 +154,7 @@ def test_file_is_removed(client: Client, watched: Workspace) -> None:
 
 def test_preview_says_how_often(client: Client, watched: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [PastFiring({"sensor": "o<ven"}, 60.0 * at, 60.0 * at + 30) for at in range(7)]
-    monkeypatch.setattr(page, "find_past_firings", lambda *_: found)
+    monkeypatch.setattr(page, "look_back", lambda *_: Preview(found, 60))
 
     def preview(document: str) -> str:
         return post(client, "/alerts/preview", view="yaml", document=document).body.decode()
@@ -162,11 +162,14 @@ def test_preview_says_how_often(client: Client, watched: Workspace, monkeypatch:
     shown = preview(TEXT)
     assert "<strong>7 times</strong>" in shown and shown.count("o&lt;ven") == 5 and "/data?q=" in shown
     assert "Shown once the alert can be read" in preview("when: temperature")
+    assert "minute by minute" in shown
+    monkeypatch.setattr(page, "look_back", lambda *_: Preview(found, 6000))
+    assert "each 100 minutes" in preview(TEXT)
     found.clear()
     assert "would not have fired" in preview(TEXT)
 
     def fail(*_: Any) -> None:
         raise DataError("It is away.")
 
-    monkeypatch.setattr(page, "find_past_firings", fail)
+    monkeypatch.setattr(page, "look_back", fail)
     assert "It is away." in preview(TEXT)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ data: {keep: [{topic: '#'}]}
 notify:
   channels:
     mail: {mail: {to: [ann@plant.example], from: p@plant.example, server: 'smtp.plant.example:587'}}
-    hook: {webhook: {url: 'https://hooks.plant.example/a-secret'}}
+    hook: {webhook: {url: 'https://bot:pass-word@hooks.plant.example:8443/a-secret'}}
     phone: {telegram: {chat: 42, secret: notify.bot}}
     team: {slack: {secret: notify.slack}}
 """
@@ -54,9 +55,9 @@ def test_page_shows_what_is_watched_and_who_is_told(client: Client, watched: Wor
     page = get(client)
     assert "temperature &gt; 30 for 2m" in page
     assert "wen: is not a known key" in page
-    for target in ("ann@plant.example", "hooks.plant.example", "chat 42", "secret notify.slack"):
+    for target in ("ann@plant.example", "hooks.plant.example:8443", "chat 42", "secret notify.slack"):
         assert target in page
-    assert "a-secret" not in page
+    assert "a-secret" not in page and "pass-word" not in page
     assert "The stack itself is watched besides" in page
 
 
@@ -72,6 +73,7 @@ def test_history_is_shown(client: Client, watched: Workspace, monkeypatch: pytes
     labels = {"alertname": "hot", "severity": "warning", "sensor": "o<ven"}
     found = [Episode(labels, now - 60, now, is_over=False), Episode(labels, now - 900, now - 600, is_over=True)]
     monkeypatch.setattr(alerts, "fetch_episodes", lambda *_: found)
+    monkeypatch.setattr(alerts, "find_alertmanager", lambda _: SimpleNamespace(list_alerts=list))
     shown = get(client, "/alerts/history")
     assert "sensor=o&lt;ven" in shown and shown.count("fires") == 1
     monkeypatch.setattr(alerts, "fetch_episodes", lambda *_: [])
@@ -87,22 +89,51 @@ def test_history_says_why_there_is_none(client: Client, watched: Workspace, monk
 
 
 def describe(**firing: Any) -> str:
-    known = {"is_there": True, "problem": "", "alerts": [], "silences": [], "count": 0, "names": {}} | firing
+    known = {
+        "is_there": True,
+        "problem": "",
+        "alerts": [],
+        "silences": [],
+        "count": 0,
+        "names": {},
+        "failing": {},
+    } | firing
     return render_part(alerts.FIRING.template, **alerts.FIRING.describe(None, "", {"alerts": known}))  # type: ignore[arg-type]
 
 
 def make_row(**other: Any) -> dict[str, Any]:
     row = {"id": "a1", "name": "hot", "severity": "critical", "text": "<b>", "since": "2026-11-29T06:00:00Z"}
-    rest = {"own_labels": {"sensor": "oven"}, "silence": None, "is_escalated": False, "query": "t", "points": [1, 2]}
+    rest: dict[str, Any] = {
+        "own_labels": {"sensor": "oven"},
+        "silence": None,
+        "is_escalated": False,
+        "query": "t",
+        "points": [1, 2],
+    }
+    rest |= {"receivers": ["mail"], "is_muted": False}
     return row | rest | other
 
 
 def test_what_fires_has_text_chart_and_silence() -> None:
     shown = describe(alerts=[make_row()], count=1, names={"hot": 1})
-    assert "&lt;b&gt;" in shown and "sensor=oven" in shown and "/data?q=t&amp;since=21600" in shown and "yes" in shown
+    assert "&lt;b&gt;" in shown and "sensor=oven" in shown and "/data?q=t&amp;since=21600" in shown
     silence = {"id": "s", "names": ["hot"], "until": "2026-11-29T08:00:00Z", "by": "ann", "comment": "on my way"}
     shown = describe(alerts=[make_row(silence=silence)], silences=[silence], count=60, names={"hot": 60})
     assert "not until" in shown and "on my way" in shown and "1 of 60 are shown" in shown and "hot (60)" in shown
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({}, "mail"),
+        ({"receivers": []}, "no channel"),
+        ({"is_muted": True}, "quiet hours"),
+        ({"is_escalated": True}, "escalated"),
+        ({"receivers": ["hook"]}, "hook fails"),
+    ],
+)
+def test_who_is_told_is_said(told: dict[str, Any], words: str) -> None:
+    assert words in describe(alerts=[make_row(**told)], count=1, names={"hot": 1}, failing={"hook": "refused"})
 
 
 def test_what_cannot_be_known_is_said() -> None:

@@ -1,6 +1,7 @@
 """What the page of alerts is told."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -12,10 +13,11 @@ from stack.alertmanager.client import FiringAlert, Silence
 from stack.config.alert import Alert, AlertConfig
 from stack.config.data import Data
 from stack.config.document import parse_model
-from stack.errors import AlertError, DataError
+from stack.errors import AlertError, DataError, EngineError
 from stack.live import alerts as module
 from stack.live.alerts import AlertsSource
 from stack.run.notify import ChannelFailure
+from stack.victoriametrics.client import Series
 
 HOT = Alert("hot", parse_model(AlertConfig, {"when": "temperature > 30"}, ""))
 SILENCE = Silence("s1", {"alertname": "hot", "sensor": "hall"}, "2026-11-29T08:00:00Z", "ann", "on my way")
@@ -49,18 +51,18 @@ class World:
     def list_silences(self) -> list[Silence]:
         return [SILENCE]
 
-    def query_range(self, text: str, *_: float) -> list[Any]:
+    def query_range(self, text: str, start: float, *_: float) -> list[Series]:
         self.queries.append(text)
         if not self.is_store_there:
             raise DataError("It is away.")
-        return [SimpleNamespace(values=[1.0, 2.0])]
+        return [Series({}, [start, start + 120], [1.0, 2.0])]
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(module, "find_alertmanager", lambda _: world)
-    monkeypatch.setattr(module, "find_store", lambda _: world)
+    monkeypatch.setattr(module, "find_store", lambda _, **__: world)
     failure = ChannelFailure("mail", 0.0, "refused")
     monkeypatch.setattr(module, "find_failing_channels", lambda _: {"mail": failure})
     monkeypatch.setattr(module, "fetch_rule_problems", lambda _: {"hot": "duplicates"})
@@ -78,7 +80,8 @@ def test_alerts_come_with_chart_and_silence(world: World) -> None:
     oven, hall = found["alerts"]
     assert (oven["own_labels"], oven["silence"], oven["is_escalated"]) == ({"sensor": "oven"}, None, True)
     assert hall["silence"]["comment"] == "on my way" and not hall["is_escalated"]
-    assert oven["points"] == [1.0, 2.0] and '"sensor", "oven"' in oven["query"]
+    # What is missing between two readings leaves room.
+    assert oven["points"][:4] == [1.0, None, 2.0, None] and '"sensor", "oven"' in oven["query"]
     assert (found["count"], found["names"]) == (2, {"hot": 2})
     assert (found["failing"], found["rules"]) == ({"mail": "refused"}, {"hot": "duplicates"})
     assert found["silences"][0]["names"] == ["hot", "sensor=hall"]
@@ -108,8 +111,36 @@ def test_a_test_of_a_channel_is_no_alert(world: World) -> None:
 
 
 def test_alerts_are_seen_without_the_store(world: World) -> None:
-    world.alerts, world.is_store_there = [make_alert("oven")], False
-    assert [one["points"] for one in look(world)["alerts"]] == [()]
+    world.alerts, world.is_store_there = [make_alert(f"s{number}") for number in range(20)], False
+    assert [one["points"] for one in look(world)["alerts"]] == [()] * 20
+    # It is not asked for each of them: it may take its time to say nothing.
+    assert len(world.queries) == 1
+    assert all(one["query"] for one in look(world)["alerts"])
+
+
+def test_alerts_are_seen_without_docker(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Any) -> None:
+        raise EngineError("Docker does not answer.")
+
+    monkeypatch.setattr(module, "find_failing_channels", fail)
+    world.alerts = [make_alert("oven")]
+    found = look(world)
+    assert (found["problem"], found["count"], found["failing"]) == ("", 1, {})
+
+
+def test_charts_together_have_little_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def find_store(_: Any, *, timeout: float) -> World:
+        given.append(timeout)
+        time.sleep(0.15)
+        return world
+
+    monkeypatch.setattr(module, "find_store", find_store)
+    monkeypatch.setattr(module, "_PATIENCE", 0.4)
+    world.alerts = [make_alert(f"s{number}") for number in range(20)]
+    assert len(look(world)["alerts"]) == 20
+    assert len(given) <= 3 and given == sorted(given, reverse=True) and given[0] <= 0.4
 
 
 def test_what_is_wrong_is_told(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 from stack.config.alert import Alert, AlertConfig
 from stack.config.data import Data
 from stack.config.document import parse_model
-from stack.run.alert_preview import find_past_firings
+from stack.run.alert_preview import look_back
 from stack.victoriametrics.client import Series, Store
 
 DATA = parse_model(Data, {"keep": [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]}, "stack.yaml")
@@ -21,6 +21,9 @@ class FakeStore(Store):
         points = [(60.0 * minute, value) for minute, value in enumerate(values) if value is not None]
         self._series = [Series({"sensor": "oven"}, [one for one, _ in points], [one for _, one in points])]
 
+    def query(self, text: str, *, at: float | None = None) -> list[Series]:
+        return []
+
     def query_range(self, text: str, start: float, end: float, step: float) -> list[Series]:
         self.text = text
         assert (end - start, step) == (3600, 60)
@@ -29,7 +32,7 @@ class FakeStore(Store):
 
 def find(store: FakeStore, **config: Any) -> list[tuple[float, float]]:
     alert = Alert("hot", parse_model(AlertConfig, config, "alerts/hot.yaml"))
-    return [(one.start / 60, one.end / 60) for one in find_past_firings(store, alert, DATA, 3600)]
+    return [(one.start / 60, one.end / 60) for one in look_back(store, alert, DATA, 3600).firings]
 
 
 def test_each_time_without_a_gap_is_one() -> None:
