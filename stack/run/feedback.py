@@ -101,10 +101,16 @@ def _read_kept(stack: Stack) -> Iterator[Record]:
     if volume is None:
         return
     with helper(project, control_image(stack.bare_inputs), {f"{_KEPT}:ro": volume}) as container:
-        for line in execute(container, "sh", "-c", f"cat {_KEPT}/*.jsonl || true").splitlines():
-            with suppress(ValueError):
-                found = json.loads(line)
-                yield Record(found["time"], found["message"], "")
+        yield from parse_lines(execute(container, "sh", "-c", f"cat {_KEPT}/*.jsonl || true"))
+
+
+def parse_lines(text: str) -> Iterator[Record]:
+    """Yield the records that lines of JSON are; other characters that end a line for Python may be within one."""
+    for line in text.split("\n"):
+        with suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict) and {"time", "message"} <= found.keys():
+                yield Record(str(found["time"]), str(found["message"]), "")
 
 
 _PREFETCH = 500
