@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -252,7 +253,17 @@ def load_alerts(root: Path, *, is_lenient: bool = False) -> tuple[Alert, ...]:
     Raises:
         ConfigError: one or more are wrong; every mistake is named.
     """
-    return attempt_all(load_alert, sorted((root / FOLDER).glob(f"*{SUFFIX}")), is_lenient=is_lenient)
+    folder = root / FOLDER
+    paths = sorted(one for one in folder.rglob("*") if one.suffix in (SUFFIX, ".yml"))
+    return attempt_all(partial(_load_placed, folder), paths, is_lenient=is_lenient)
+
+
+def _load_placed(folder: Path, path: Path) -> Alert:
+    """Read an alert; one that is elsewhere, or called otherwise, would be passed over while someone relies on it."""
+    if path.parent != folder or path.suffix != SUFFIX:
+        place = path.relative_to(folder).as_posix()
+        raise ConfigError([f"{FOLDER}/{place}: is not read there; it should be {FOLDER}/{path.stem}{SUFFIX}"])
+    return load_alert(path)
 
 
 def load_alert(path: Path) -> Alert:

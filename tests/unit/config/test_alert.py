@@ -82,3 +82,12 @@ def test_alerts_are_the_files_of_a_folder(tmp_path: Path) -> None:
         load_alerts(tmp_path)
     assert [one.partition(": ")[0] for one in caught.value.problems] == ["alerts/c.yaml", "alerts/ä b.yaml"]
     assert [one.name for one in load_alerts(tmp_path, is_lenient=True)] == ["a-1", "b"]
+
+
+@pytest.mark.parametrize("path", ["hot.yml", "sub/hot.yaml"])
+def test_file_that_would_be_passed_over_is_told(tmp_path: Path, path: str) -> None:
+    (tmp_path / "alerts" / path).parent.mkdir(parents=True)
+    (tmp_path / "alerts" / path).write_text("when: a > 1\n")
+    with pytest.raises(ConfigError) as caught:
+        load_alerts(tmp_path)
+    assert caught.value.problems == (f"alerts/{path}: is not read there; it should be alerts/hot.yaml",)
