@@ -1,9 +1,9 @@
-"""Readings per second: from the recorder's queue into the store, against the store's import of the same lines."""
+"""Readings per second, from the recorder's queue into the store."""
 
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +27,8 @@ from stack.plan.store import store_url
 from stack.state.workspace import write_file
 
 _PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
-_BATCH = 1000
+# The readings a second that there are to be.
+_WANTED = 20_000.0
 _SENSORS = 500
 _KEEP = [{"topic": "bench/+/temperature", "value": {"json": "/temperature"}, "labels": {"sensor": "{2}"}}]
 # What the store has taken since it started, by the format.
@@ -47,16 +48,6 @@ class _Store:
         found = _TAKEN.search(answer.data)
         return int(found[1]) if found else 0
 
-    def take(self, lines: str) -> None:
-        """Have it take lines.
-
-        Raises:
-            StackError: it did not.
-        """
-        status = self.pool.request("POST", "/api/v1/import/prometheus", body=lines.encode()).status
-        if status != 204:
-            raise StackError(f"the store has answered lines with status {status}")
-
     def measure_rate(self, wanted: int, before: int) -> float:
         """Return how many readings a second it takes, from the first that it takes to the last of so many."""
         began, first, deadline = 0.0, 0, time.monotonic() + _SECONDS
@@ -71,7 +62,7 @@ class _Store:
 
 
 def open_readings(env: BenchEnv, stack: ExitStack) -> Measurements:
-    """Have the bed keep readings, and compare how the recorder and a bare client get them into the store."""
+    """Have the bed keep readings, and compare the recorder with a bare client that only takes messages."""
     kept = _keep(env, stack)
     url = parse_url(store_url(kept.vault.key, kept.settings.host, kept.settings.ports.data))
     pool = HTTPConnectionPool(url.host or "", url.port, headers=make_headers(basic_auth=url.auth), maxsize=1)
@@ -79,7 +70,7 @@ def open_readings(env: BenchEnv, stack: ExitStack) -> Measurements:
     start = partial(start_script, env, lambda: sys.executable, "pika_consumer.py")
     measurements: dict[str, Callable[[], Figures]] = {
         OWN: partial(_measure_recorder, env, kept, _Store(pool)),
-        "import": partial(_measure_import, env, _Store(pool)),
+        "limit": lambda: {"rate": _WANTED},
         "pika": partial(measure_events, env, start, env.scale.messages),
     }
     return measurements
@@ -115,17 +106,3 @@ def _publish(url: str, count: int) -> None:
         for number in range(count):
             body = f'{{"temperature": 21.5, "ts": {begin + number}}}'.encode()
             channel.basic_publish(MQTT_EXCHANGE, f"bench.s{number % _SENSORS}.temperature", body, _PERSISTENT)
-
-
-def _measure_import(env: BenchEnv, store: _Store) -> Figures:
-    lines = list(_write_lines(env.scale.messages))
-    began = time.monotonic()
-    for at in range(0, len(lines), _BATCH):
-        store.take("".join(lines[at : at + _BATCH]))
-    return {"rate": len(lines) / (time.monotonic() - began)}
-
-
-def _write_lines(count: int) -> Iterator[str]:
-    now = time.time_ns() // 1_000_000
-    for number in range(count):
-        yield f'temperature{{sensor="s{number % _SENSORS}"}} 21.5 {now - count + number}\n'
