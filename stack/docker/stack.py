@@ -179,7 +179,8 @@ class Stack:
     @cached_property
     def own_services(self) -> tuple[Service, ...]:
         """Return the services of functions that are a part of the stack itself: they keep what comes, or alert."""
-        recorder: Callable[[Settings, str], FunctionPlan] = partial(plan_recorder, has_alerts=bool(self.alerts))
+        is_urgent = self.bare_inputs.has_vmalert
+        recorder: Callable[[Settings, str], FunctionPlan] = partial(plan_recorder, is_urgent=is_urgent)
         wanted = {
             recorder: self.settings.data.is_kept,
             plan_logger: self.settings.logger.service,

@@ -29,7 +29,7 @@ _RETRIES = 20
 TOPIC_LABEL = "topic"
 
 
-def plan_recorder(settings: Settings, image: str, *, has_alerts: bool = False) -> FunctionPlan:
+def plan_recorder(settings: Settings, image: str, *, is_urgent: bool = False) -> FunctionPlan:
     """Return the recorder as a function that runs on the processor's own image."""
     document = {
         "metadata": {"name": NAME},
@@ -41,7 +41,7 @@ def plan_recorder(settings: Settings, image: str, *, has_alerts: bool = False) -
             "disableDefaultHTTPTrigger": True,
             # What it waits for is the store.
             "eventTimeout": "0s",
-            "env": [{"name": RULES_VARIABLE, "value": write_rules(settings.data, is_urgent=has_alerts)}],
+            "env": [{"name": RULES_VARIABLE, "value": write_rules(settings.data, is_urgent=is_urgent)}],
             "volumes": [mount_store_url()],
             "triggers": {name: _describe_trigger(name, rules) for name, rules in _group(settings.data).items()},
         },

@@ -320,7 +320,7 @@ def make_inputs(case: Case) -> Inputs:
             )
         )
     if case.settings.data.is_kept:
-        services.append(_plan_own(case, bare, partial(plan_recorder, has_alerts=bool(case.alerts))))
+        services.append(_plan_own(case, bare, partial(plan_recorder, is_urgent=bare.has_vmalert)))
     if case.settings.logger.service:
         services.append(_plan_own(case, bare, plan_logger))
     if bare.has_alertmanager:
