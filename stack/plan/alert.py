@@ -12,7 +12,7 @@ from stack.contract import ESCALATION, parse_duration
 from stack.errors import ConfigError
 from stack.plan.recorder import TOPIC_LABEL
 from stack.plan.store import FOLDER as STORE_FOLDER
-from stack.plan.store import PASSWORD, USERNAME
+from stack.plan.store import PASSWORD, USERNAME, quote
 from stack.plan.store import PORT as STORE_PORT
 from stack.plan.store import SERVICE as STORE
 from stack.plan.template import write_yaml
@@ -218,7 +218,7 @@ def _write_selector(rule: KeepRule, topic: str) -> str:
     texts = {label: text for label, text in rule.labels.items() if isinstance(text, str)}
     whole = TOPIC_LABEL if not rule.labels else next((label for label, text in texts.items() if text == "{0}"), "")
     if whole:
-        return f"{metric}{{{whole}=~{json.dumps(_write_pattern(topic))}}}"
+        return f"{metric}{{{whole}=~{quote(_write_pattern(topic))}}}"
     return _write_level_selector(metric, rule.topic, topic, texts)
 
 
@@ -230,7 +230,7 @@ def _write_level_selector(metric: str, pattern: str, topic: str, texts: dict[str
             label = next((name for name, text in texts.items() if text == f"{{{number}}}"), "")
             if not label or level == "#":
                 return ""
-            matchers.append(f"{label}={json.dumps(wanted)}")
+            matchers.append(f"{label}={quote(wanted)}")
     return f"{metric}{{{', '.join(matchers)}}}"
 
 

@@ -1,12 +1,12 @@
 """Queries for people who want to see what an alert sees: the value that it compares, and where it would have fired."""
 
-import json
 from collections.abc import Mapping
 
 from stack.config.alert import FUNCTIONS, Alert
 from stack.config.data import Data
 from stack.contract import ESCALATION
 from stack.plan.alert import escape_pattern, find_silent, write_seconds
+from stack.plan.store import quote
 
 # Labels that a rule adds to those of its series.
 _ADDED = ("alertname", "alertgroup", "alertstate", "severity", ESCALATION)
@@ -31,5 +31,5 @@ def write_value_query(alert: Alert, data: Data, labels: Mapping[str, str] | None
     else:
         query = find_silent(alert, data) if config.silent else config.expr
     for name, value in (labels or {}).items():
-        query = f"label_match({query}, {json.dumps(name)}, {json.dumps(escape_pattern(value), ensure_ascii=False)})"
+        query = f"label_match({query}, {quote(name)}, {quote(escape_pattern(value))})"
     return query

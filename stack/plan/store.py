@@ -1,5 +1,6 @@
 """The store of readings: VictoriaMetrics, its accounts, and what it is told on its command line."""
 
+import json
 from collections.abc import Mapping
 
 from stack.config.data import Data
@@ -33,6 +34,11 @@ _HOUR = 3600
 _WITHOUT_PACKAGE = ("jammy",)
 
 
+def quote(text: str) -> str:
+    """Return a text as a string of PromQL."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def check_store(settings: Settings, base_images: BaseImages) -> None:
     """Refuse a store where there is nothing to make it of.
 
@@ -41,7 +47,8 @@ def check_store(settings: Settings, base_images: BaseImages) -> None:
     """
     if settings.has_store and base_images.archive.codename in _WITHOUT_PACKAGE and not base_images.is_registry:
         way = "Have it pulled, `images: {source: registry}`, or use Ubuntu 24.04, Debian 12 or newer."
-        raise ConfigError([f"stack.yaml: data.keep: this system has no package of VictoriaMetrics. {way}"])
+        asking = "data.keep" if settings.data.is_kept else "notify"
+        raise ConfigError([f"stack.yaml: {asking}: this system has no package of VictoriaMetrics. {way}"])
 
 
 def derive_password(key: SecretContent) -> str:

@@ -16,6 +16,7 @@ from stack.docker.stack import Stack, open_stack
 from stack.errors import AlertError
 from stack.plan.alert_test import TESTS, render_test
 from stack.plan.render import rule_test_image
+from stack.plan.store import quote
 
 # What the program is called in the registry's image; that of the package is in the path.
 _TOOL = "/vmalert-tool-prod"
@@ -77,7 +78,7 @@ def write_recorded(rows: Iterable[Mapping[str, str]], step: float) -> dict[str, 
     """Return series by their values, the last one of each step since the first reading of all."""
     found: dict[str, dict[float, str]] = {}
     for row in rows:
-        labels = ", ".join(f"{name}={json.dumps(text)}" for name, text in json.loads(row["labels"]).items())
+        labels = ", ".join(f"{name}={quote(text)}" for name, text in json.loads(row["labels"]).items())
         moment = datetime.fromisoformat(row["time"]).timestamp()
         found.setdefault(f"{row['metric']}{{{labels}}}", {})[moment] = f"{Decimal(row['value']):f}"
     start = min((moment for values in found.values() for moment in values), default=0.0)

@@ -1,6 +1,5 @@
 """`invoke readings` and `invoke forget-readings`: what the store has, for a person or as a file."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from stack import console
 from stack.contract import parse_duration
 from stack.docker.stack import open_stack
 from stack.errors import DataError
-from stack.plan.store import NOTES
+from stack.plan.store import NOTES, quote
 from stack.run.readings_file import FORMATS, write_series, write_time
 from stack.victoriametrics.client import Series, Store, find_store, is_selector, write_selector
 from stack.victoriametrics.state import read_state
@@ -124,7 +123,7 @@ def _forget_last_seen(store: Store, gone: Sequence[Mapping[str, str]]) -> None:
     for labels in noted:
         if _without(labels, "alert") in gone:
             # A label that it has not is empty: what has it is another series.
-            pairs = [f"{name}={json.dumps(labels.get(name, ''), ensure_ascii=False)}" for name in sorted(names)]
+            pairs = [f"{name}={quote(labels.get(name, ''))}" for name in sorted(names)]
             store.delete(f'{{__name__=~"{NOTES}.+", {", ".join(pairs)}}}')
 
 

@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from stack.docker.stack import Stack
 from stack.errors import ConfigError, DataError
-from stack.plan.store import OWN_JOBS, PORT, READINGS, SERVICE, derive_delete_key, store_url
+from stack.plan.store import OWN_JOBS, PORT, READINGS, SERVICE, derive_delete_key, quote, store_url
 from stack.state.http_client import explain, open_local_pool
 from stack.state.workspace import is_inside
 
@@ -50,7 +50,7 @@ class Series:
     @property
     def title(self) -> str:
         """Return it as PromQL writes it."""
-        inner = ", ".join(f'{name}="{value}"' for name, value in self.own_labels.items())
+        inner = ", ".join(f"{name}={quote(value)}" for name, value in self.own_labels.items())
         return f"{self.metric}{{{inner}}}" if inner or not self.metric else self.metric
 
 
@@ -166,7 +166,7 @@ def find_store(stack: Stack, *, timeout: float = _TIMEOUT) -> Store:
 def write_selector(metric: str, labels: Mapping[str, str]) -> str:
     """Return the selector of series, as PromQL writes it; an empty metric is any."""
     pairs = {**({_NAME: metric} if metric else {}), **labels}
-    matchers = ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in pairs.items())
+    matchers = ",".join(f"{name}={quote(value)}" for name, value in pairs.items())
     return f"{{{matchers}}}" if pairs else ANY
 
 

@@ -59,6 +59,8 @@ def test_what_fires_holds_until_it_is_clear() -> None:
         ("plant/hall/+/state", 't{room="hall"}'),
         ("site/a.b/+", r'reading{topic=~"site/a\\.b/[^/]+"}'),
         ("site/a/#", 'reading{topic=~"site/a/.*"}'),
+        ("site/🌡/t", 'reading{topic=~"site/🌡/t"}'),
+        ("plant/🌡/temperature", 'temperature{sensor="🌡"}'),
         ('temperature{sensor="a"}', 'temperature{sensor="a"}'),
     ],
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from stack.config.data import Data, KeepRule
+from stack.config.document import parse_model
 from stack.config.settings import ImageSource, Settings
 from stack.errors import ConfigError
 from stack.plan.image import Archive, BaseImages
@@ -16,8 +17,12 @@ def make_bases(codename: str, source: ImageSource = ImageSource.DEBIAN) -> BaseI
 
 
 def test_system_without_the_package_is_told_the_way() -> None:
-    with pytest.raises(ConfigError, match=r"no package of VictoriaMetrics.*source: registry"):
-        check_store(KEPT, make_bases("jammy"))
+    channels = {"hook": {"webhook": {"url": "http://plant.example/"}}}
+    watched = parse_model(Settings, {"notify": {"channels": channels}}, "stack.yaml")
+    for settings, asking in ((KEPT, "data.keep"), (watched, "notify")):
+        text = rf"stack.yaml: {asking}: this system has no package of VictoriaMetrics.*source: registry"
+        with pytest.raises(ConfigError, match=text):
+            check_store(settings, make_bases("jammy"))
     check_store(KEPT, make_bases("jammy", ImageSource.REGISTRY))
     check_store(KEPT, make_bases("trixie"))
     check_store(Settings(), make_bases("jammy"))
