@@ -173,6 +173,19 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+_DAYS = re.compile(r"\d+(\.\d+)?d")
+_DAY_SECONDS = 24 * 3600.0
+
+
+def parse_days(text: str) -> float:
+    """Return the seconds of a duration that may also be days, such as 7d.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    return float(text[:-1]) * _DAY_SECONDS if _DAYS.fullmatch(text) else parse_duration(text)
+
+
 # Who calls over HTTP. Tracebacks and logs tell more of a function than those who call it should know. Tidegate's own
 # programs add the time, in seconds since the epoch, and its HMAC by the function's key to their calls; what a proof is
 # worth ends after minutes, should a handler show the headers that it was given to others.

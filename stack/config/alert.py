@@ -13,7 +13,7 @@ from stack.config.data import LABEL
 from stack.config.document import Document, attempt_all, parse_model
 from stack.config.value import Duration
 from stack.config.yaml_loader import read_mapping
-from stack.contract import parse_duration
+from stack.contract import parse_days, parse_duration
 from stack.errors import ConfigError
 
 FOLDER, SUFFIX = "alerts", ".yaml"
@@ -112,7 +112,7 @@ def is_selector(text: str) -> bool:
 
 
 def _read_seconds(text: str) -> float:
-    seconds = float(text[:-1]) * 86400 if re.fullmatch(r"\d+(\.\d+)?d", text) else parse_duration(text)
+    seconds = parse_days(text)
     if seconds < 1:
         raise ValueError(f"should be at least 1s, not {text!r}")
     return seconds

@@ -9,7 +9,7 @@ from stack.config.document import Document
 from stack.config.trigger.base import RESERVED, ShortName
 from stack.config.trigger.mqtt import Subscription
 from stack.config.value import memory_bytes
-from stack.contract import parse_duration
+from stack.contract import parse_days, parse_duration
 
 # What VictoriaMetrics, as Prometheus, takes for the name of a metric, and of a label.
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -173,13 +173,13 @@ class Data(Document):
     @property
     def retention_seconds(self) -> float:
         """Return how long readings are kept."""
-        return _read_retention(self.retention)
+        return parse_days(self.retention)
 
     @field_validator("retention")
     @classmethod
     def _is_retention(cls, value: str) -> str:
         try:
-            seconds = _read_retention(value)
+            seconds = parse_days(value)
         except ValueError:
             raise ValueError(f"should be such as 400d or 48h, not {value!r}") from None
         # VictoriaMetrics takes nothing less.
@@ -214,7 +214,3 @@ class Data(Document):
         if memory_bytes(value) < memory_bytes(_LEAST):
             raise ValueError(f"should be at least {_LEAST}, not {value!r}")
         return value
-
-
-def _read_retention(text: str) -> float:
-    return float(text[:-1]) * _DAY if re.fullmatch(r"\d+(\.\d+)?d", text) else parse_duration(text)

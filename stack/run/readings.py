@@ -1,14 +1,16 @@
 """`invoke readings` and `invoke forget-readings`: what the store has, for a person or as a file."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from stack import console
-from stack.contract import parse_duration
-from stack.docker.stack import open_stack
-from stack.errors import DataError
+from stack.contract import parse_days
+from stack.docker.stack import Stack, open_stack
+from stack.errors import ConfigError, DataError
+from stack.plan.alert import find_silent
 from stack.plan.store import NOTES, quote
 from stack.run.readings_file import FORMATS, write_series, write_time
 from stack.victoriametrics.client import Series, Store, find_store, is_selector, write_selector
@@ -102,29 +104,55 @@ def manage_data(action: str, metric: str, labels: Mapping[str, str], *, yes: boo
     if action != "forget" or not (metric or labels):
         raise DataError("Type `invoke data forget METRIC`, or `invoke data forget --labels sensor=oven`.")
     request = ReadingsRequest(metric, labels=labels)
-    store = find_store(open_stack())
-    found = store.query(f"last_over_time({request.selector}[{_ALL_TIME}])")
+    stack = open_stack(is_lenient=True)
+    store = find_store(stack)
+    found, watched = store.query(_find_all(request.selector)), _find_watched(stack, store)
     titles = sorted(one.title for one in found)
     if not titles:
         raise DataError(f"There are no readings of {request.selector}. `invoke readings` shows what there is.")
     shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
     console.confirm(f"Delete all readings of {shown}, of all time?", yes=yes)
     store.delete(request.selector)
-    _forget_last_seen(
-        store, [labels for one in found for labels in (one.own_labels, _without(one.own_labels, "field"))]
-    )
+    forget_last_seen(store, found, watched)
     console.success(f"Deleted: {len(titles)} series.")
 
 
-def _forget_last_seen(store: Store, gone: Sequence[Mapping[str, str]]) -> None:
-    """Have alerts expect nothing of series that are gone: they write down each minute when those came last."""
+def _find_all(selector: str) -> str:
+    """Return the query of each series that there is."""
+    return f"last_over_time({selector}[{_ALL_TIME}])"
+
+
+def _find_watched(stack: Stack, store: Store) -> dict[str, list[Series]]:
+    """Return the series that each alert expects to come, by its name."""
+    found: dict[str, list[Series]] = {}
+    for one in stack.alerts:
+        # One about what is not kept expects nothing.
+        with suppress(ConfigError):
+            if one.config.silent:
+                found[one.name] = store.query(_find_all(find_silent(one, stack.settings.data)))
+    return found
+
+
+def forget_last_seen(store: Store, gone: Sequence[Series], watched: Mapping[str, Sequence[Series]]) -> None:
+    """Have alerts expect nothing of series that are gone: they write down each minute when those came last.
+
+    A metric that stays, with the same labels, is still expected by an alert that is about it.
+    """
+    titles = {one.title for one in gone}
     noted = [one.own_labels for one in store.query(f'last_over_time({{__name__=~"{NOTES}.+"}}[1h])')]
     names = {name for labels in noted for name in labels}
     for labels in noted:
-        if _without(labels, "alert") in gone:
+        own, expected = _without(labels, "alert"), watched.get(labels.get("alert", ""), gone)
+        ended = _list_labels(one for one in expected if one.title in titles)
+        if own in ended and own not in _list_labels(one for one in expected if one.title not in titles):
             # A label that it has not is empty: what has it is another series.
             pairs = [f"{name}={quote(labels.get(name, ''))}" for name in sorted(names)]
             store.delete(f'{{__name__=~"{NOTES}.+", {", ".join(pairs)}}}')
+
+
+def _list_labels(series: Iterable[Series]) -> list[dict[str, str]]:
+    """Return the labels of series, and those without the place in a body, which alerts may leave out."""
+    return [labels for one in series for labels in (one.own_labels, _without(one.own_labels, "field"))]
 
 
 def _without(labels: Mapping[str, str], name: str) -> dict[str, str]:
@@ -141,7 +169,7 @@ def _show_size() -> None:
 
 def _read_seconds(option: str, text: str) -> float:
     try:
-        seconds = float(text[:-1]) * 86400 if text.endswith("d") else parse_duration(text)
+        seconds = parse_days(text)
     except ValueError:
         raise DataError(f"{option} {text}: should be such as 30s, 5m, 1h or 7d.") from None
     if seconds <= 0:

@@ -1,0 +1,39 @@
+"""What `data forget` takes along of what alerts have written down."""
+
+from collections.abc import Mapping
+
+from stack.run.readings import forget_last_seen
+from stack.victoriametrics.client import Series
+
+OVEN = {"sensor": "oven"}
+
+
+def make(metric: str, labels: Mapping[str, str]) -> Series:
+    return Series({"__name__": metric, **labels}, [0.0], [1.0])
+
+
+class NotingStore:
+    """Has notes of two alerts about one sensor."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    def query(self, _text: str) -> list[Series]:
+        return [make("tidegate:last_seen", {**OVEN, "alert": alert}) for alert in ("hot", "wet")]
+
+    def delete(self, match: str) -> None:
+        self.deleted.append(match)
+
+
+def test_only_alerts_about_what_is_gone_forget_it() -> None:
+    store, gone = NotingStore(), [make("temperature", OVEN)]
+    watched = {"hot": gone, "wet": [make("humidity", OVEN)]}
+    forget_last_seen(store, gone, watched)  # type: ignore[arg-type]
+    assert store.deleted == ['{__name__=~"tidegate:.+", alert="hot", sensor="oven"}']
+
+
+def test_metric_that_stays_is_still_expected() -> None:
+    store, gone = NotingStore(), [make("temperature", OVEN)]
+    watched = {name: [*gone, make("humidity", OVEN)] for name in ("hot", "wet")}
+    forget_last_seen(store, gone, watched)  # type: ignore[arg-type]
+    assert store.deleted == []
