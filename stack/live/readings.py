@@ -1,15 +1,16 @@
 """The topic `readings`: the last day of what the store has of each topic that the devices' page shows."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from time import monotonic, time
 from typing import Any
 
+from stack.config.data import Data
 from stack.docker.stack import Stack
 from stack.errors import StackError
 from stack.plan.recorder import name_series
 from stack.victoriametrics.chart import Line, Span, Values, fetch_means
-from stack.victoriametrics.client import find_store, write_selector
+from stack.victoriametrics.client import Series, find_store, write_selector
 
 # Seconds between two looks, and after how many the store is asked again where there is no new topic.
 _PAUSE, _REFRESH = 5.0, 60.0
@@ -47,18 +48,27 @@ class ReadingsSource:
     def _fetch(self, topics: Mapping[str, Mapping[str, Any]]) -> dict[str, Values]:
         stack = self._stack.reread()
         data = stack.settings.data
-        series = {name: next(name_series(data, one["exchange"], one["key"]), None) for name, one in topics.items()}
+        series = {name: next(_name(data, one), None) for name, one in topics.items()}
         kept = {name: one for name, one in series.items() if one}
         if not kept:
             return {}
         now = time()
         selectors = [write_selector(*one) for one in kept.values()]
         lines = fetch_means(find_store(stack), selectors, Span(now - _DAY, now, _STEPS))
-        found = {name: find_line(lines, *one, sensor=topics[name]["sensor"]) for name, one in kept.items()}
+        found = {name: find_line(lines, *one) for name, one in kept.items()}
         return {name: line.mean for name, line in found.items() if line}
 
 
-def find_line(lines: Sequence[Line], metric: str, labels: Mapping[str, str], *, sensor: str) -> Line | None:
-    """Return the first line of a metric with some labels; one with the sensor's name where there are several."""
-    own = [one for one in lines if one.series.metric == metric and labels.items() <= one.series.labels.items()]
-    return min(own, key=lambda one: sensor not in one.series.labels.values(), default=None)
+def _name(data: Data, topic: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    return name_series(data, topic["exchange"], topic["key"], {"sensor": topic["sensor"]})
+
+
+def find_line(lines: Sequence[Line], metric: str, labels: Mapping[str, str]) -> Line | None:
+    """Return the line of a metric with some labels; none where several have them, since any could be meant."""
+    own = [one for one in lines if one.series.metric == metric and _has(one.series, labels)]
+    return own[0] if len(own) == 1 else None
+
+
+def _has(series: Series, labels: Mapping[str, str]) -> bool:
+    """Return whether a series has labels; an empty one is none."""
+    return all(series.labels.get(name, "") == value for name, value in labels.items())

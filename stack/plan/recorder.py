@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from stack.config.data import Data, FromJson, KeepRule
@@ -57,17 +58,25 @@ def write_rules(data: Data, *, is_urgent: bool = False) -> str:
     return json.dumps(document, separators=(",", ":"))
 
 
-def name_series(data: Data, exchange: str, key: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each metric that is kept of what is sent to an exchange with a key, and those labels that the key says."""
+def name_series(
+    data: Data, exchange: str, key: str, headers: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each metric that is kept of what is sent to an exchange with a key, and those labels that are known.
+
+    They are what the key says, and the headers.
+    """
     for rule in data.keep:
         separator, text = ("/", to_topic(key)) if rule.topic else (".", key)
         is_meant = exchange == (rule.exchange or MQTT_EXCHANGE)
         if is_meant and compile_filter(rule.topic or rule.key, separator).fullmatch(text + separator):
             described = _describe_rule("", rule)
+            levels = (text, *text.split(separator))
+            told = {HEADER + name: value for name, value in headers.items()}
+            texts = {name: source.get("text", HEADER) for name, source in described["labels"].items()}
             labels = {
-                name: fill_label(source["text"], (text, *text.split(separator)))
-                for name, source in described["labels"].items()
-                if not source.get("text", HEADER).startswith(HEADER)
+                name: told[one] if one in told else fill_label(one, levels)
+                for name, one in texts.items()
+                if one in told or not one.startswith(HEADER)
             }
             yield from ((metric, labels) for metric in described["values"])
 

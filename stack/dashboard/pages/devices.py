@@ -38,7 +38,7 @@ def _describe(services: Services, _: str, known: Known) -> dict[str, Any]:
 
 def _find_chart(data: Data, topic: Mapping[str, Any]) -> str:
     """Return where the chart of what is kept of a topic is; nothing if none of it is."""
-    series = name_series(data, topic["exchange"], topic["key"])
+    series = name_series(data, topic["exchange"], topic["key"], {"sensor": topic["sensor"]})
     queries = [write_selector(metric, labels) for metric, labels in series]
     return chart_address(queries) if queries else ""
 

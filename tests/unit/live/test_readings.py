@@ -14,6 +14,7 @@ from stack.victoriametrics.client import Series
 
 OVEN = {"topic": "plant/oven/temperature", "exchange": "amq.topic", "key": "plant.oven.temperature", "sensor": ""}
 OTHER = {"topic": "hall", "exchange": "amq.topic", "key": "hall", "sensor": ""}
+NOW = 1_795_867_200.0
 DATA = Data.model_validate({"keep": [{"topic": "plant/+/temperature", "labels": {"sensor": "{2}"}}]})
 
 
@@ -35,11 +36,14 @@ class FakeStore:
     def __init__(self) -> None:
         self.queries: list[str] = []
         self.is_away = False
+        self.series: list[Series] = []
 
     def query_range(self, text: str, start: float, end: float, step: float) -> list[Series]:
         self.queries.append(text)
         if self.is_away:
             raise DataError("The store of readings does not answer.")
+        if self.series:
+            return [Series(one.labels, [end], one.values) for one in self.series]
         labels = {"__name__": "temperature", "sensor": "oven"}
         return [Series(labels, [start, end], [1.5, float(len(self.queries))])]
 
@@ -95,13 +99,21 @@ def test_nothing_is_asked_where_nothing_is_kept(store: FakeStore) -> None:
     assert not store.queries
 
 
-def test_of_several_series_that_of_the_sensor_is_meant() -> None:
+def test_of_several_series_that_of_the_sensor_is_meant_and_no_other(store: FakeStore) -> None:
+    rule = {"exchange": "iot/sensors", "key": "*", "metric": "celsius", "labels": {"sensor": "header.sensor"}}
+    topic = {"topic": "iot/sensors t", "exchange": "iot/sensors", "key": "t"}
+    topics = {f"t {name}": {**topic, "sensor": name} for name in ("a", "1", "c", "")}
+    store.series = [
+        Series({"__name__": "celsius", "sensor": "a", "floor": "1"}, [NOW], [1.0]),
+        Series({"__name__": "celsius", "sensor": "b"}, [NOW], [2.0]),
+        Series({"__name__": "celsius"}, [NOW], [3.0]),
+    ]
+    days = look(make_source(topics, Data.model_validate({"keep": [rule]})))
+    assert {name: max(filter(None, day)) for name, day in days.items()} == {"t a": 1, "t ": 3}
     lines = [Line(Series({"__name__": "t", "sensor": name}, [], []), [], [], []) for name in "ab"]
-    for name in "ab":
-        found = find_line(lines, "t", {}, sensor=name)
-        assert found and found.series.labels["sensor"] == name
-    assert find_line(lines, "t", {}, sensor="x") is lines[0]
-    assert find_line(lines, "t", {"sensor": "c"}, sensor="") is None
+    assert find_line(lines, "t", {"sensor": "b"}) is lines[1]
+    # Which of them a topic of JSON means is not known.
+    assert find_line(lines, "t", {}) is None
 
 
 def test_a_day_has_steps_of_a_quarter_of_an_hour() -> None:

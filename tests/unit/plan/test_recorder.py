@@ -44,6 +44,13 @@ def test_series_of_a_topic_are_known_as_far_as_its_name_says(
     assert list(name_series(settings.data, exchange, key)) == series
 
 
+def test_a_header_tells_a_label() -> None:
+    rule = {"exchange": "iot/sensors", "metric": "celsius", "labels": {"sensor": "header.sensor", "to": "header.to"}}
+    data = read(rule).data
+    assert list(name_series(data, "iot/sensors", "t", {"sensor": "s1"})) == [("celsius", {"sensor": "s1"})]
+    assert list(name_series(data, "iot/sensors", "t", {"sensor": ""})) == [("celsius", {"sensor": ""})]
+
+
 def test_each_exchange_has_a_trigger_with_all_its_keys() -> None:
     labels = {"a": "{2}", "b": {"json": "/id"}}
     settings = read(
