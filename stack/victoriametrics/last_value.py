@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stack.victoriametrics.client import Series, Store
 
 # Seconds from one look at all that is kept to the next, and how often as long as it took.
-_PAUSE, _SHARE = 60.0, 50
+_PAUSE, _SHARE = 15.0, 50
 # Seconds that a reading may take from its time to the store, and not wait for the next look at all.
 _DELAY = 120.0
 
