@@ -29,7 +29,7 @@ _META = r"([\\.+*?()|\[\]{}^$])"
 ENVIRONMENT = {"rule_evalDelay": "0s"}
 LAST_SEEN = "tidegate:last_seen"
 # Labels that vmalert or a rule adds to those of the series.
-_ADDED = ("alertname", "alertgroup", "alertstate", "severity")
+ADDED = ("alertname", "alertgroup", "alertstate", "severity")
 # An alert that is told to Alertmanager is over for it after four times as long without a word.
 _RESEND = "30s"
 # How long an alert with `clear` goes on at least: until the store knows that it fires.
@@ -132,24 +132,35 @@ def _write_expression(alert: Alert, data: Data) -> str:
         return config.expr
     if config.silent:
         return _write_silence(alert, find_silent(alert, data))
-    condition, value = config.condition, _write_value(config)
+    condition, value = config.condition, write_value(config)
     fires = f"{value} {condition.operator} {condition.bound}"
     if not (until := config.holds_until):
         return fires
-    ignored = ", ".join([*_ADDED, *config.labels])
+    ignored = ", ".join([*ADDED, *config.labels])
     return f"({fires}) or ({value} {until[0]} {until[1]} and ignoring({ignored}) {write_firing(alert.name)})"
 
 
-def _write_value(config: AlertConfig) -> str:
+def write_value(config: AlertConfig) -> str:
+    """Write the query of the value that `when` compares."""
     condition = config.condition
     return f"{FUNCTIONS[condition.function]}({condition.selector}[{write_seconds(condition.window)}])"
+
+
+def write_looked_at(alert: Alert, data: Data) -> str:
+    """Write the query of what an alert looks at: a value, or the readings that are to come.
+
+    Raises:
+        ConfigError: no rule of data.keep keeps what is to be silent.
+    """
+    config = alert.config
+    return alert.chart or (find_silent(alert, data) if config.silent else config.expr or write_value(config))
 
 
 def _write_chart(alert: Alert, data: Data, dashboard: str) -> str:
     """Return where the chart of what it looks at is, of the series for which it fires, as a template of vmalert."""
     config = alert.config
-    query = alert.chart or (find_silent(alert, data) if config.silent else config.expr or _write_value(config))
-    added = json.dumps(f"^({'|'.join(('__name__', *_ADDED, ESCALATION, *config.labels))})$")
+    query = write_looked_at(alert, data)
+    added = json.dumps(f"^({'|'.join(('__name__', *ADDED, ESCALATION, *config.labels))})$")
     narrowed = f'printf "label_match(%s, %q, %q)" $query $name (reReplaceAll {json.dumps(_META)} "\\\\$1" $text)'
     own = f"{{{{ if not (match {added} $name) }}}}{{{{ $query = {narrowed} }}}}{{{{ end }}}}"
     named = f"{{{{ range $name, $text := $labels }}}}{own}{{{{ end }}}}"

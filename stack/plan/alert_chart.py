@@ -2,34 +2,26 @@
 
 from collections.abc import Mapping
 
-from stack.config.alert import FUNCTIONS, Alert
+from stack.config.alert import Alert
 from stack.config.data import Data
 from stack.contract import ESCALATION
-from stack.plan.alert import escape_pattern, find_silent, write_seconds
+from stack.plan.alert import ADDED, escape_pattern, write_looked_at
 from stack.plan.store import quote
-
-# Labels that a rule adds to those of its series.
-_ADDED = ("alertname", "alertgroup", "alertstate", "severity", ESCALATION)
 
 
 def find_own_labels(alert: Alert, labels: Mapping[str, str]) -> dict[str, str]:
     """Return the labels of an alert that fires that are those of its series."""
-    added = {*_ADDED, *alert.config.labels}
+    added = {*ADDED, ESCALATION, *alert.config.labels}
     return {name: value for name, value in sorted(labels.items()) if name not in added}
 
 
 def write_value_query(alert: Alert, data: Data, labels: Mapping[str, str] | None = None) -> str:
-    """Write the query of what an alert looks at, with these labels: a value, or the readings that are to come.
+    """Write the query of what an alert looks at, with these labels.
 
     Raises:
         ConfigError: no rule of data.keep keeps what is to be silent.
     """
-    config = alert.config
-    if config.when:
-        condition = config.condition
-        query = f"{FUNCTIONS[condition.function]}({condition.selector}[{write_seconds(condition.window)}])"
-    else:
-        query = find_silent(alert, data) if config.silent else config.expr
+    query = write_looked_at(alert, data)
     for name, value in (labels or {}).items():
         query = f"label_match({query}, {quote(name)}, {quote(escape_pattern(value))})"
     return query

@@ -5,9 +5,9 @@ import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from stack.config.alert import FUNCTIONS, Alert, Condition
+from stack.config.alert import Alert, AlertConfig
 from stack.config.data import Data
-from stack.plan.alert import find_silent, strip_field, write_seconds
+from stack.plan.alert import find_silent, strip_field, write_seconds, write_value
 from stack.victoriametrics.client import Series, Store
 from stack.victoriametrics.past import query_past
 
@@ -55,11 +55,11 @@ def _write_query(alert: Alert, data: Data, step: int) -> str:
         return config.expr
     condition = config.condition
     comparison, bound = config.holds_until or (condition.operator, condition.bound)
-    return f"({_write_value(condition, step)}) {comparison} {bound}"
+    return f"({_write_value(config, step)}) {comparison} {bound}"
 
 
-def _write_value(condition: Condition, step: int) -> str:
-    value = f"{FUNCTIONS[condition.function]}({condition.selector}[{write_seconds(condition.window)}])"
+def _write_value(config: AlertConfig, step: int) -> str:
+    condition, value = config.condition, write_value(config)
     peak = _PEAKS.get(condition.operator)
     if condition.function != "last" or not peak:
         return value

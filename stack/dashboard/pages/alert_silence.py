@@ -1,7 +1,8 @@
 """What people do about alerts that fire: acknowledge them, have no one told for a while, or again."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, Json, field_validator
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +20,7 @@ from stack.errors import AlertError
 from stack.live.alerts import TOPIC
 from stack.run.alert import ACKNOWLEDGE, DURATIONS
 
-_ONE, _ALL = "one", "all"
+_ONE = "one"
 # What is offered; anything else can be typed.
 _OFFERED = ("30m", "1h", "2h", "8h", "24h", "168h")
 _LONGEST = timedelta(days=366)
@@ -94,7 +95,7 @@ async def end_silence(request: Request) -> Response:
     return add_toast(Response(), "People are told again.", "ok")
 
 
-async def _do(request: Request, act: Any) -> None:
+async def _do(request: Request, act: Callable[[Alertmanager], object]) -> None:
     """Ask Alertmanager for something, and have every page told."""
     services = services_of(request)
     await run_in_threadpool(lambda: act(_find(services)))
