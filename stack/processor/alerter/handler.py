@@ -23,6 +23,8 @@ _AGAIN, _SOON = 30.0, 2.0
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=10.0)
 _ALERTS, _IMPORT = "/api/v2/alerts", "/api/v1/import/prometheus"
 _FAILED = 300
+# What values of JSON that are deep, large or no text can lead to.
+_ODD = (ValueError, TypeError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Teller(Thread):
             alerts = [more for one in self._state.alerts for more in self._escalation.apply(one, time.time())]
         try:
             _post(self._pool, _ALERTS, json.dumps([one.describe() for one in alerts]).encode())
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if not self._is_failing:
                 self._logger.warn_with("Alertmanager is not told of alerts yet", reason=str(error))
             self._is_failing = True
@@ -93,8 +95,9 @@ class Alerter:
             for event in events:
                 try:
                     self._state.apply(read_message(event.body, event.headers or {}))
-                except NoAlertError as error:
-                    refusals.append(_refuse(event, str(error)))
+                except (NoAlertError, *_ODD) as error:
+                    # However odd a message is, the others of its batch are told.
+                    refusals.append(_refuse(event, str(error) or type(error).__name__))
             self._state.save()
         self._teller.tell()
         return refusals

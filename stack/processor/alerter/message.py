@@ -60,8 +60,13 @@ def read_message(body: Any, headers: Mapping[Any, Any]) -> Message:
     if severity not in _SEVERITIES:
         raise NoAlertError(f"severity should be {', '.join(_SEVERITIES)}, not {severity!r:.40}")
     name = str(_find(fields, _NAMES) or headers.get(FUNCTION) or _NAMELESS)[:_LONGEST_LABEL]
-    labels = {"alertname": name, **_read_labels(fields)}
-    return Message(labels, severity, _write_text(fields), _read_time(fields), _is_over(fields))
+    labels = {name: _clean(value) for name, value in {"alertname": name, **_read_labels(fields)}.items()}
+    return Message(labels, severity, _clean(_write_text(fields)), _read_time(fields), _is_over(fields))
+
+
+def _clean(text: str) -> str:
+    """Return a text without lone surrogates, which are JSON, and which no one else reads."""
+    return text.encode(errors="replace").decode()
 
 
 def _read_fields(body: Any) -> dict[str, Any]:

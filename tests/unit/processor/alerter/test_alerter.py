@@ -78,6 +78,24 @@ def test_what_is_no_alert_is_refused(body: Any, reason: str) -> None:
         read_message(body, {})
 
 
+def test_odd_messages_are_refused_alone(tmp_path: Path) -> None:
+    nested: Any = 1
+    for _ in range(100_000):
+        nested = [nested]
+    state, lock = AlertState(tmp_path), Lock()
+    alerter = Alerter(state, lock, Teller(state, lock, Logger(), Options("http://127.0.0.1:1")))
+    bodies = [
+        b"[" * 5000 + b"]" * 5000,
+        {"labels": {"a": nested}},
+        b'{"a": "\\ud800", "text": "\\udfff"}',
+        json.dumps(HIGH),
+    ]
+    refusals = alerter.take([Event(body=body, _id=str(number)) for number, body in enumerate(bodies)])
+    assert [one.event_id for one in refusals] == ["0", "1"]
+    assert [one.labels.get("a") for one in state.alerts] == ["?", None]
+    assert json.dumps([one.describe() for one in state.alerts], ensure_ascii=False).encode()
+
+
 def test_alert_begins_goes_on_and_ends(tmp_path: Path) -> None:
     state, now = AlertState(tmp_path), time.time()
     state.apply(read(**HIGH, time=now - 60))
