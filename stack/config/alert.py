@@ -253,13 +253,20 @@ def load_alerts(root: Path, *, is_lenient: bool = False) -> tuple[Alert, ...]:
     Raises:
         ConfigError: one or more are wrong; every mistake is named.
     """
-    folder = root / FOLDER
-    paths = sorted(one for one in folder.rglob("*") if one.suffix in (SUFFIX, ".yml"))
-    return attempt_all(partial(_load_placed, folder), paths, is_lenient=is_lenient)
+    return attempt_all(partial(load_placed_alert, root / FOLDER), list_alert_paths(root), is_lenient=is_lenient)
 
 
-def _load_placed(folder: Path, path: Path) -> Alert:
-    """Read an alert; one that is elsewhere, or called otherwise, would be passed over while someone relies on it."""
+def list_alert_paths(root: Path) -> list[Path]:
+    """Return where files are that look like alerts, also where they are not read."""
+    return sorted(one for one in (root / FOLDER).rglob("*") if one.suffix in (SUFFIX, ".yml"))
+
+
+def load_placed_alert(folder: Path, path: Path) -> Alert:
+    """Read an alert; one that is elsewhere, or called otherwise, would be passed over while someone relies on it.
+
+    Raises:
+        ConfigError: it is, or it is wrong.
+    """
     if path.parent != folder or path.suffix != SUFFIX:
         place = path.relative_to(folder).as_posix()
         raise ConfigError([f"{FOLDER}/{place}: is not read there; it should be {FOLDER}/{path.stem}{SUFFIX}"])

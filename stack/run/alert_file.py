@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.config.alert import FOLDER, NAME, SUFFIX, Alert, AlertConfig, load_alert
+from stack.config.alert import FOLDER, NAME, SUFFIX, Alert, AlertConfig, list_alert_paths, load_placed_alert
 from stack.config.document import parse_model
 from stack.config.yaml_loader import parse_mapping, read_mapping
 from stack.docker.stack import Stack
@@ -30,6 +30,11 @@ class AlertFile:
     problems: tuple[str, ...] = ()
 
     @property
+    def is_editable(self) -> bool:
+        """Return whether it is where alerts are, by a name that they can have."""
+        return bool(NAME.fullmatch(self.name))
+
+    @property
     def summary(self) -> str:
         """Return what it watches, in a line."""
         if not self.alert:
@@ -43,7 +48,7 @@ class AlertFile:
 
 def list_alert_files(root: Path) -> list[AlertFile]:
     """Return every file of alerts/, those too that are wrong."""
-    return [_read(path) for path in sorted((root / FOLDER).glob(f"*{SUFFIX}"))]
+    return [_read(root / FOLDER, path) for path in list_alert_paths(root)]
 
 
 def read_alert_file(workspace: Workspace, name: str) -> FileText:
@@ -138,11 +143,12 @@ def _render_rules(stack: Stack) -> bytes:
     return write_groups(RULES, stack.alerts, stack.settings, kept)[RULES]
 
 
-def _read(path: Path) -> AlertFile:
+def _read(folder: Path, path: Path) -> AlertFile:
+    name = path.stem if path.parent == folder and path.suffix == SUFFIX else path.relative_to(folder).as_posix()
     try:
-        return AlertFile(path.stem, load_alert(path))
+        return AlertFile(name, load_placed_alert(folder, path))
     except ConfigError as error:
-        return AlertFile(path.stem, problems=error.problems)
+        return AlertFile(name, problems=error.problems)
 
 
 def _locate(workspace: Workspace, name: str) -> Path:

@@ -30,6 +30,8 @@ class Preview:
 
     firings: Sequence[PastFiring]
     step: int
+    is_unknown: bool = False
+    """Whether nothing of what it looks at was stored in that time."""
 
 
 def look_back(store: Store, alert: Alert, data: Data, seconds: float) -> Preview:
@@ -41,7 +43,17 @@ def look_back(store: Store, alert: Alert, data: Data, seconds: float) -> Preview
     """
     past = query_past(store, lambda step: [_write_query(alert, data, step)], seconds)
     firings = [one for series in past.results[0] for one in _find_firings(alert, series, past.step)]
-    return Preview(sorted(firings, key=lambda one: one.start, reverse=True), past.step)
+    is_unknown = not firings and not _is_stored(store, alert, data, seconds)
+    return Preview(sorted(firings, key=lambda one: one.start, reverse=True), past.step, is_unknown)
+
+
+def _is_stored(store: Store, alert: Alert, data: Data, seconds: float) -> bool:
+    """Return whether something was stored that an alert looks at; of a query it is not known which series that are."""
+    config = alert.config
+    if config.expr:
+        return True
+    selector = find_silent(alert, data) if config.silent else config.condition.selector
+    return bool(store.query(f"count(last_over_time({selector}[{seconds:.0f}s]))"))
 
 
 def _write_query(alert: Alert, data: Data, step: int) -> str:

@@ -108,13 +108,24 @@ async def show_preview(request: Request) -> Response:
     found = preview.firings
     shown: dict[str, Any] = {"firings": found[:_SHOWN], "count": len(found), "address": address}
     series = len({tuple(sorted(one.labels.items())) for one in found})
-    return render(request, "_alert_preview.html", problem="", series=series, minutes=preview.step // 60, **shown)
+    return render(
+        request,
+        "_alert_preview.html",
+        problem="",
+        series=series,
+        minutes=preview.step // 60,
+        is_unknown=preview.is_unknown,
+        **shown,
+    )
 
 
 async def remove_file(request: Request) -> Response:
     """Remove a file; what it watched is watched no more."""
     name, services = request.path_params["name"], services_of(request)
-    await run_in_threadpool(remove_alert_file, services.workspace, name)
+    try:
+        await run_in_threadpool(remove_alert_file, services.workspace, name)
+    except AlertError as error:
+        raise HTTPException(404, str(error)) from error
     level, how = await _apply(services)
     if level != "ok":
         return add_toast(Response(), f"{FOLDER}/{name}{SUFFIX} is removed. {how}", level)
@@ -156,8 +167,9 @@ def _look_back(services: Services, alert: Alert) -> tuple[Preview, str]:
     stack = services.stack()
     data = stack.settings.data
     address = chart_address([write_value_query(alert, data)], _WEEK)
+    store = find_store(stack)
     with _LOOKING:
-        return look_back(find_store(stack), alert, data, _WEEK), address
+        return look_back(store, alert, data, _WEEK), address
 
 
 def _take(data: FormData) -> AlertSheet:

@@ -149,7 +149,8 @@ def test_what_is_wrong_is_not_saved(
 def test_file_is_removed(client: Client, watched: Workspace) -> None:
     assert post(client, "/alerts/files/hot/remove").headers["hx-redirect"] == "/alerts"
     assert not (watched.root / "alerts/hot.yaml").exists()
-    assert "There is no file alerts/hot.yaml." in post(client, "/alerts/files/hot/remove").body.decode()
+    answer = post(client, "/alerts/files/hot/remove")
+    assert answer.status == 404 and "There is no file alerts/hot.yaml." in answer.body.decode()
 
 
 def test_preview_says_how_often(client: Client, watched: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +166,11 @@ def test_preview_says_how_often(client: Client, watched: Workspace, monkeypatch:
     assert "minute by minute" in shown
     monkeypatch.setattr(page, "look_back", lambda *_: Preview(found, 6000))
     assert "each 100 minutes" in preview(TEXT)
+    assert "Nothing of it was stored" not in shown
     found.clear()
+    monkeypatch.setattr(page, "look_back", lambda *_: Preview((), 60, is_unknown=True))
+    assert "Nothing of it was stored" in preview(TEXT)
+    monkeypatch.setattr(page, "look_back", lambda *_: Preview(found, 60))
     assert "would not have fired" in preview(TEXT)
 
     def fail(*_: Any) -> None:

@@ -58,6 +58,9 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 def test_files_are_told_in_a_line(workspace: Workspace) -> None:
+    (workspace.root / "alerts/night.yml").write_text("when: a > 1\n")
+    assert [one.is_editable for one in list_alert_files(workspace.root) if one.name == "night.yml"] == [False]
+    (workspace.root / "alerts/night.yml").unlink()
     found = {one.name: one.summary for one in list_alert_files(workspace.root)}
     assert found == {
         "hot": "temperature > 30 for 2m",

@@ -18,10 +18,12 @@ class FakeStore(Store):
 
     def __init__(self, *values: float | None) -> None:
         self.text = ""
+        self.asked: list[str] = []
         points = [(60.0 * minute, value) for minute, value in enumerate(values) if value is not None]
         self._series = [Series({"sensor": "oven"}, [one for one, _ in points], [one for _, one in points])]
 
     def query(self, text: str, *, at: float | None = None) -> list[Series]:
+        self.asked.append(text)
         return []
 
     def query_range(self, text: str, start: float, end: float, step: float) -> list[Series]:
@@ -76,3 +78,11 @@ def test_query_is_that_of_the_rule(config: dict[str, str], text: str) -> None:
     store = FakeStore()
     assert find(store, **config) == []
     assert store.text == text
+
+
+def test_what_is_not_stored_is_known() -> None:
+    for config, is_unknown in (({"when": "temprature > 3"}, True), ({"expr": "a > 3"}, False)):
+        store = FakeStore()
+        alert = Alert("hot", parse_model(AlertConfig, config, "alerts/hot.yaml"))
+        assert look_back(store, alert, DATA, 3600).is_unknown is is_unknown
+    assert "count(last_over_time(temprature[3600s]))" not in store.asked
