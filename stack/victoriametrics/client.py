@@ -170,6 +170,11 @@ def write_selector(metric: str, labels: Mapping[str, str]) -> str:
     return f"{{{matchers}}}" if pairs else ANY
 
 
+def join_selectors(selectors: Sequence[str]) -> str:
+    """Return the selector of the series of several, each as `write_selector` writes it."""
+    return f"{{{' or '.join(one[1:-1] for one in selectors)}}}"
+
+
 def is_selector(text: str) -> bool:
     """Return whether a query names stored series, and calculates nothing."""
     return bool(_SELECTOR.fullmatch(text))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.alert_visit import check_alerts
 from tests.browser.visit import PHONE, Visit
@@ -22,9 +22,9 @@ KEEP = [
 ]
 DAYS = 30
 POINTS = 50_000
-# Ten million in all, and what a page with so many takes at most while other tests run beside; alone it is under 1 s.
+# Ten million in all, and what a page with so many takes at most.
 MANY_SERIES, MANY_POINTS, AT_ONCE = 40, 250_000, 5000
-PAINT_SECONDS = 3.0
+PAINT_SECONDS = 1.0
 
 
 def test_readings_are_chosen_drawn_and_taken_away(visit: Visit, workspace: Workspace) -> None:
@@ -99,13 +99,15 @@ def check_without_store(visit: Visit) -> None:
 
 
 def check_first_paint(visit: Visit) -> None:
-    """Have a month of millions of readings drawn at once."""
-    page = visit.open("/data?q=vibration&since=2592000")
-    expect(page.locator("[data-history]")).to_have_attribute("data-drawn", "20")
+    """Have a month of millions of readings drawn at once; of three times the quickest counts, beside other tests."""
+    times = []
+    for _ in range(3):
+        page = visit.open("/data?q=vibration&since=2592000")
+        expect(page.locator("[data-history]")).to_have_attribute("data-drawn", "20")
+        times.append(page.evaluate("performance.getEntriesByName('drawn')[0].startTime") / 1000)
     expect(page.get_by_text(f"20 of {MANY_SERIES} series are drawn")).to_be_visible()
-    took = page.evaluate("performance.getEntriesByName('drawn')[0].startTime") / 1000
-    print(f"{MANY_SERIES * MANY_POINTS} points: first paint after {took:.3f} s")
-    assert took < PAINT_SECONDS, took
+    print(f"{MANY_SERIES * MANY_POINTS} points: first paint after {min(times):.3f} s")
+    assert min(times) < PAINT_SECONDS, times
 
 
 def check_live(page: Page, workspace: Workspace) -> None:
@@ -160,7 +162,28 @@ def check_time(page: Page) -> None:
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Home")
     expect(page).to_have_url(re.compile("since="))
+    check_far(page, chart)
     choose_time(page, "1 h")
+
+
+def check_far(page: Page, chart: Locator) -> None:
+    """Zoom out as far as there is time, and keep what the pointer is at while the chart goes on."""
+    choose_time(page, "30 d")
+    for _ in range(12):
+        chart.press("-")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(chart).to_have_attribute("data-drawn", re.compile("[1-9]"))
+    choose_time(page, "15 min")
+    box = page.locator(".u-over").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 50)
+    at = page.locator("[data-at]")
+    expect(at).not_to_have_text("Last")
+    with page.expect_response(re.compile("/data/chart")):
+        pass
+    page.wait_for_timeout(200)
+    expect(at).not_to_have_text("Last")
+    page.mouse.move(0, 0)
 
 
 def check_fingers(page: Page) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from io import StringIO
 from itertools import groupby
 from typing import Any
@@ -59,7 +59,7 @@ async def show_series(request: Request) -> Response:
     except DataError as error:
         return render(request, "_data_series.html", problem=str(error))
     series = [one for one in found if wanted in one.title.lower()]
-    tree = _build_tree(series[:_SHOWN])
+    tree = _build_tree(series)
     return render(request, "_data_series.html", problem="", tree=tree, found=len(series), shown=_SHOWN, all=len(found))
 
 
@@ -106,14 +106,19 @@ def _fetch_last(services: Services, selector: str) -> Sequence[Series]:
 
 
 def _build_tree(found: Sequence[Series]) -> list[dict[str, Any]]:
+    """Return the tree of all series, in which the first of them stand, and the others are counted."""
     ordered = sorted(found, key=lambda one: (one.metric, one.title))
+    shown = frozenset(one.title for one in ordered[:_SHOWN])
     groups = {metric: list(group) for metric, group in groupby(ordered, key=lambda one: one.metric)}
     return [
-        {"title": metric, "selector": metric, **_describe_branch(metric, group, {})} for metric, group in groups.items()
+        {"title": metric, "selector": metric, **_describe_branch(metric, group, {}, shown)}
+        for metric, group in groups.items()
     ]
 
 
-def _describe_branch(metric: str, found: Sequence[Series], above: Mapping[str, str]) -> dict[str, Any]:
+def _describe_branch(
+    metric: str, found: Sequence[Series], above: Mapping[str, str], shown: Collection[str]
+) -> dict[str, Any]:
     """Return a branch of the tree: labels that all its series have alike stand there once, and many series in branches.
 
     `above` has the labels that stand at the branches above it.
@@ -123,12 +128,12 @@ def _describe_branch(metric: str, found: Sequence[Series], above: Mapping[str, s
     known = {**above, **alike}
     divider = _find_divider(found, known)
     branches = [
-        {"title": f"{divider}={value}", **_describe_branch(metric, group, {**known, divider: value})}
+        {"title": f"{divider}={value}", **_describe_branch(metric, group, {**known, divider: value}, shown)}
         | {"selector": write_selector(metric, {**known, divider: value})}
         for value, group in _divide(found, divider).items()
     ]
     labels = {name: value for name, value in alike.items() if name not in above}
-    series = [] if divider else [_describe_series(one, known) for one in found]
+    series = [] if divider else [_describe_series(one, known) for one in found if one.title in shown]
     return {"labels": labels, "count": len(found), "branches": branches, "series": series}
 
 
@@ -161,7 +166,8 @@ def _describe(chart: Chart) -> dict[str, Any]:
 def _describe_line(line: Line) -> dict[str, Any]:
     series = line.series
     names = {"title": series.title, "metric": series.metric, "labels": series.own_labels}
-    return {**names, "mean": _round(line.mean), "low": _round(line.low), "high": _round(line.high)}
+    figures = {"mean": _round(line.mean), "low": _round(line.low), "high": _round(line.high)}
+    return {**names, **figures, "last": line.last, "average": line.average}
 
 
 def _round(values: Values) -> Values:

@@ -5,8 +5,9 @@ import { followFingers } from "./fingers.js";
 import { duration, historyChart, lineStyle, moment, number } from "./history.js";
 
 const HOUR = 3600;
-// Seconds: the shortest time that a chart shows, and the least and most between two looks at the right edge.
+// Seconds: the shortest and the longest time that a chart shows, and the least and most between two looks at the right edge.
 const SHORTEST = 10;
+const LONGEST = 20 * 365 * 86_400;
 const SOONEST = 2;
 const LATEST = 60;
 // Looks in the time of a step, since it is seen only after its end.
@@ -127,19 +128,20 @@ function fillRows() {
     return row;
   });
   find("[data-figures]").replaceChildren(...rows);
-  fillFigures(null);
+  fillFigures(chart.place());
 }
 
 /** Write the figures of each line: at a place in the data, or its last. */
 function fillFigures(place) {
   find("[data-at]").textContent = place == null ? "Last" : moment(shown.times[place]);
   const rows = find("[data-figures]").children;
-  shown.lines.forEach(({ mean, low, high }, at) => {
+  shown.lines.forEach(({ mean, low, high, last, average }, at) => {
     const known = mean.filter((value) => value != null);
     const [lows, highs] = [low, high].map((some) => (some.length ? some.filter((value) => value != null) : known));
-    const value = place == null ? known.at(-1) : mean[place];
-    const average = known.length ? known.reduce((sum, one) => sum + one, 0) / known.length : null;
-    const figures = known.length ? [value, Math.min(...lows), average, Math.max(...highs)] : [null, null, null, null];
+    const value = place == null ? (last ?? known.at(-1)) : mean[place];
+    // What is calculated has a value for each step, and no readings to take the mean of.
+    const middle = average ?? known.reduce((sum, one) => sum + one, 0) / known.length;
+    const figures = known.length ? [value, Math.min(...lows), middle, Math.max(...highs)] : [last, null, average, null];
     figures.forEach((figure, column) => {
       if (rows[at]) rows[at].children[column + 1].textContent = number(figure);
     });
@@ -204,8 +206,9 @@ const live = (since) => ({ since, from: undefined, to: undefined });
 
 /** Show a time; one that ends now or later goes on with it. */
 function zoom(from, to) {
-  const span = Math.max(SHORTEST, to - from);
-  change(to >= Date.now() / 1000 ? live(span) : { since: 0, from, to: from + span });
+  const [now, span] = [Date.now() / 1000, Math.min(LONGEST, Math.max(SHORTEST, to - from))];
+  const begin = Math.max(1, from);
+  change(to >= now ? live(span) : { since: 0, from: begin, to: Math.min(now, begin + span) });
 }
 
 const MOVES = {

@@ -7,6 +7,7 @@ const COLOURS = ["--accent", "--warn", "--busy", "--ok", "--bad"];
 // Lines beyond the colours have dashes.
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
 const DAY = 86_400;
+const YEAR = 300 * DAY;
 const UNITS = [
   ["d", DAY],
   ["h", 3600],
@@ -26,7 +27,7 @@ export function lineStyle(place) {
  *
  * `onSelect(from, to)` is told what somebody dragged over, and `onMove(place)` the place in the data below the pointer, or
  * null. Returns set({start, end, times, lines}), as the server describes them, view(from, to), which moves what is drawn,
- * and close().
+ * place(), the one below the pointer, and close().
  */
 export function historyChart(host, count, { onSelect, onMove }) {
   const { axis, font, translucent } = themed();
@@ -78,6 +79,7 @@ export function historyChart(host, count, { onSelect, onMove }) {
       span = [start, end];
       chart.setData([times, ...lines.flatMap(({ mean, high, low }) => [mean, high, low].map(join))]);
     },
+    place: () => (chart.cursor.left >= 0 && chart.data[0].length ? chart.posToIdx(chart.cursor.left) : null),
     view: (from, to) => {
       span = [from, to];
       chart.setScale("x", { min: from, max: to });
@@ -133,6 +135,7 @@ function tickTimes(ticks) {
   return ticks.map((time) => {
     const date = new Date(time * 1000);
     const isMidnight = !date.getHours() && !date.getMinutes() && !date.getSeconds();
+    if (ticks.at(-1) - ticks[0] > YEAR) return date.toLocaleDateString([], { month: "short", year: "numeric" });
     if (apart >= DAY || isMidnight) return date.toLocaleDateString([], { day: "numeric", month: "short" });
     const options = { hour: "2-digit", minute: "2-digit", second: apart < 60 ? "2-digit" : undefined, hourCycle: "h23" };
     return date.toLocaleTimeString([], options);

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import time
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -28,6 +29,9 @@ class FakeStore(Store):
         self._fail()
         if OWN in text:
             return [Series({"__name__": "events", "job": "tidegate-functions"}, [NOON], [5.0])]
+        if text.startswith("aggr"):
+            kinds = {"last_over_time": 21.25, "avg_over_time": 2.5}
+            return [Series({**OVEN, "rollup": kind}, [NOON], [value]) for kind, value in kinds.items()]
         return [Series(OVEN, [NOON], [NOON if text.startswith("tlast") else 21.25])]
 
     def query_range(self, text: str, start: float, end: float, step: float) -> list[Series]:
@@ -102,6 +106,12 @@ def test_many_series_are_in_branches_by_the_label_that_makes_the_fewest() -> Non
     assert not flat["branches"] and len(flat["series"]) == 12
 
 
+def test_a_metric_tells_of_all_its_series_where_some_are_shown() -> None:
+    found = [Series({"__name__": "t", "sensor": f"s{at:04}"}, [NOON], [1.0]) for at in range(1000)]
+    (metric,) = data._build_tree(found)
+    assert (metric["count"], len(metric["series"])) == (1000, data._SHOWN)
+
+
 def test_branches_are_on_the_page(client: Client, store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Series({"__name__": "t", "a": f"{at // 6}", "b": f"{at}"}, [NOON], [1.0]) for at in range(12)]
     monkeypatch.setattr(data, "_fetch_last", lambda services, selector: found)
@@ -129,11 +139,13 @@ def test_chart_has_the_figures_of_each_line(client: Client, store: FakeStore) ->
     (line,) = found["lines"]
     assert (line["title"], line["labels"]) == ('temperature{sensor="o<ven"}', {"sensor": "o<ven"})
     assert (line["mean"][0], line["low"][0], line["high"][0]) == (2, 1, 3)
+    assert (line["last"], line["average"]) == (21.25, 2.5)
 
 
 def test_chart_of_the_last_while_ends_now(client: Client, store: FakeStore) -> None:
     found = chart(client, q="temperature", since=900).json
     assert found["end"] - found["start"] == pytest.approx(900)
+    assert found["end"] == pytest.approx(time.time(), abs=10)
 
 
 @pytest.mark.parametrize("fields", [{"since": "x"}, {"from_": 5, "to": 4}, {"since": "nan"}, {"points": "many"}])
@@ -174,7 +186,7 @@ def test_figures_of_a_function_begin_with_the_past(
     ready = metrics.build_queries("thermo", 15)["ready"]
 
     def answer(text: str, start: float, end: float, step: float) -> list[Series]:
-        return [Series({}, [end - step, end], [2.0, 3.0])] if text == ready else []
+        return [Series({}, [end - step, end], [2.0, 3.0])] if ready in text else []
 
     store.query_range = answer  # type: ignore[method-assign]
     entries = client.send("GET", "/functions/thermo/metrics/past").json["entries"]

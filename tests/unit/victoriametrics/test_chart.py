@@ -17,6 +17,9 @@ class FakeStore(Store):
         self.answers = answers
         self.asked: list[tuple[str, float, float, float]] = []
 
+    def query(self, text: str, *, at: float | None = None) -> list[Series]:
+        return self.query_range(text, at or 0, at or 0, 0)
+
     def query_range(self, text: str, start: float, end: float, step: float) -> list[Series]:
         self.asked.append((text, start, end, step))
         return list(self.answers[text])
@@ -52,31 +55,61 @@ def test_a_time_that_is_none_is_refused(start: float, end: float) -> None:
         Span(start, end)
 
 
+WHOLE = 'aggr_over_time(("last_over_time", "avg_over_time"), temperature[180.000s]) keep_metric_names'
+
+
+def whole(sensor: str, last: float, average: float) -> list[Series]:
+    labels = {"__name__": "temperature", "sensor": sensor}
+    kinds = {"last_over_time": last, "avg_over_time": average}
+    return [Series({**labels, "rollup": kind}, [NOON + 180], [value]) for kind, value in kinds.items()]
+
+
 def test_stored_readings_have_their_mean_lowest_and_highest() -> None:
     series = [rolled("oven", "avg", 2, 4), rolled("oven", "min", 1, 3), rolled("oven", "max", 3, float("nan"))]
-    store = FakeStore({"rollup(temperature[60s]) keep_metric_names": series})
+    query = "rollup(temperature[60s]) keep_metric_names"
+    store = FakeStore({query: series, WHOLE: whole("oven", 5, float("nan"))})
     chart = fetch_chart(store, ["temperature"], Span(NOON, NOON + 180, 3))
-    assert [text for text, *_ in store.asked] == ["rollup(temperature[60s]) keep_metric_names"]
+    assert [text for text, *_ in store.asked] == [WHOLE, query]
     assert chart.times == [NOON + 30, NOON + 90, NOON + 150]
     (line,) = chart.lines
     assert (line.mean, line.low, line.high) == ([2, 4, None], [1, 3, None], [3, None, None])
+    assert (line.last, line.average) == (5, None)
     assert line.series.title == 'temperature{sensor="oven"}'
 
 
+def test_nothing_more_is_asked_of_what_has_no_readings() -> None:
+    store = FakeStore({WHOLE: []})
+    assert fetch_chart(store, ["temperature"], Span(NOON, NOON + 180, 3)).found == len(store.asked) - 1 == 0
+
+
 def test_what_is_calculated_has_one_figure_and_the_query_for_a_name() -> None:
-    store = FakeStore({"avg(temperature)": [Series({}, [NOON + 120], [7])]})
+    store = FakeStore({"limitk(21, avg(temperature)\n)": [Series({}, [NOON + 120], [7])]})
     chart = fetch_chart(store, ["avg(temperature)"], Span(NOON, NOON + 180, 3))
     (line,) = chart.lines
     assert (line.series.metric, line.mean, line.low) == ("avg(temperature)", [None, 7, None], [])
+    assert chart.found == 1
 
 
-def test_series_of_two_queries_is_one_line_and_most_are_told_of() -> None:
-    many = [rolled(f"s{number:02}", "avg", 1) for number in range(LINES + 5)]
-    one = 'rollup({__name__="temperature",sensor="s00"}[60s]) keep_metric_names'
-    store = FakeStore({"rollup(temperature[60s]) keep_metric_names": many, one: many[:1]})
-    queries = ["temperature", '{__name__="temperature",sensor="s00"}']
-    chart = fetch_chart(store, queries, Span(NOON, NOON + 180, 3))
+def test_of_many_calculated_series_as_many_are_read_as_are_drawn_and_one_more() -> None:
+    many = [Series({"sensor": f"s{number:02}"}, [NOON + 60], [1]) for number in range(LINES + 1)]
+    answers = {f"limitk({LINES + 1}, a * 2\n)": many, "count(a * 2\n)": [Series({}, [NOON], [1000])]}
+    chart = fetch_chart(FakeStore(answers), ["a * 2"], Span(NOON, NOON + 180, 3))
+    assert (len(chart.lines), chart.found) == (LINES, 1000)
+
+
+def test_steps_are_read_of_as_many_series_as_are_drawn() -> None:
+    names = [f"s{number:02}" for number in range(LINES + 5)]
+    first = " or ".join(f'__name__="temperature",sensor="{name}"' for name in names[:LINES])
+    one = '{__name__="temperature",sensor="s00"}'
+    answers = {
+        WHOLE: [each for name in names for each in whole(name, 1, 1)],
+        f"rollup({{{first}}}[60s]) keep_metric_names": [rolled(name, "avg", 1) for name in names[:LINES]],
+        WHOLE.replace("temperature", one): whole("s00", 1, 1),
+        f"rollup({one}[60s]) keep_metric_names": [rolled("s00", "avg", 1)],
+    }
+    chart = fetch_chart(FakeStore(answers), ["temperature", one], Span(NOON, NOON + 180, 3))
     assert (len(chart.lines), chart.found) == (LINES, LINES + 5)
+    assert all(line.mean == [1, None, None] for line in chart.lines)
 
 
 def test_a_step_that_has_not_ended_stands_at_now() -> None:
