@@ -85,7 +85,7 @@ class Store:
         Raises:
             DataError: the store does not answer, or cannot read the query.
         """
-        fields = {"query": text, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}s"}
+        fields = {"query": text, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.15g}s"}
         found = self._ask("/api/v1/query_range", fields)["data"]["result"]
         return [_read_series(one["metric"], one["values"]) for one in found]
 
