@@ -17,7 +17,7 @@ from stack.dashboard.figures import write_bytes, write_count
 from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import answer_failure
 from stack.dashboard.pages.data import chart_address
-from stack.dashboard.pages.function import render_tab
+from stack.dashboard.pages.function import find_record, render_tab
 from stack.dashboard.services import Services, services_of
 from stack.errors import DataError
 from stack.victoriametrics.chart import Chart, Span, fetch_chart
@@ -94,9 +94,13 @@ async def show_tab(request: Request) -> Response:
 
 
 async def send_past(request: Request) -> Response:
-    """Answer what the store has of the last half hour, as points of the topic `metrics:NAME` without replicas."""
-    stack = services_of(request).stack()
-    queries = build_queries(request.path_params["name"], stack.settings.data.scrape_seconds)
+    """Answer what the store has of the last half hour, as points of the topic `metrics:NAME` without replicas.
+
+    Raises:
+        HTTPException: there is no such function.
+    """
+    record, stack = await find_record(request), services_of(request).stack()
+    queries = build_queries(record.name, stack.settings.data.scrape_seconds)
     try:
         return JSONResponse({"entries": await run_in_threadpool(_fetch_past, find_store(stack), queries)})
     except DataError as error:

@@ -195,3 +195,4 @@ def test_figures_of_a_function_begin_with_the_past(
     store.problem = "The store of readings does not answer."
     store.query_range = FakeStore.query_range.__get__(store)  # type: ignore[method-assign]
     assert client.send("GET", "/functions/thermo/metrics/past", Accept="application/json").status == 422
+    assert client.send("GET", "/functions/none/metrics/past", Accept="application/json").status == 404
