@@ -47,7 +47,9 @@ def chart_address(queries: Sequence[str], seconds: float = _SECONDS) -> str:
 
 async def show_data(request: Request) -> Response:
     """Show the page."""
-    return render(request, "data.html", data=services_of(request).stack().settings.data)
+    settings = services_of(request).stack().settings
+    grafana = f"http://{request.url.hostname}:{settings.ports.grafana}/" if settings.data.grafana else ""
+    return render(request, "data.html", data=settings.data, grafana=grafana)
 
 
 async def show_series(request: Request) -> Response:

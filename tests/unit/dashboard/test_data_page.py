@@ -73,6 +73,13 @@ def test_page_tells_how_long_readings_are_kept(client: Client, store: FakeStore)
     assert "for 90d" in page and "data.js" in page
 
 
+def test_page_leads_to_grafana_where_there_is_one(client: Client, store: FakeStore, workspace: Workspace) -> None:
+    assert "Grafana" not in client.send("GET", "/data").body.decode()
+    path = workspace.root / "stack.yaml"
+    path.write_text(path.read_text().replace("retention: 90d", "grafana: true"))
+    assert 'href="http://127.0.0.1:8300/"' in client.send("GET", "/data").body.decode()
+
+
 def test_tree_has_each_series_with_its_last_value_and_time(client: Client, store: FakeStore) -> None:
     page = client.send("GET", "/data/series").body.decode()
     assert "21.25" in page and 'datetime="2026-11-28T12:00:00+00:00"' in page
