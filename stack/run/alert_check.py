@@ -73,10 +73,11 @@ def _check_alerts(stack: Stack, files: Files) -> None:
 
 def _explain(output: str) -> Iterator[str]:
     """Yield what vmalert says of each group, by the name of its file."""
-    text = found["text"] if (found := _FATAL.search(output)) else output
-    for part in text.split("; "):
-        group = _GROUP.search(part)
-        yield f"{FOLDER}/{group['group']}.yaml: {group['reason']}" if group else f"{FOLDER}/: {part}"
+    groups = list(_GROUP.finditer(output))
+    for group in groups:
+        yield f"{FOLDER}/{group['group']}.yaml: {group['reason']}"
+    if not groups:
+        yield f"{FOLDER}/: {found['text'] if (found := _FATAL.search(output)) else output}"
 
 
 def _check_notify(stack: Stack, files: Files) -> None:

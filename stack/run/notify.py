@@ -112,6 +112,7 @@ def _read_log(stack: Stack) -> str:
 def _read_attempts(log: str) -> Iterator[ChannelFailure]:
     """Yield what became of attempts to tell people, the oldest first; one that worked has no reason."""
     for found in _ATTEMPT.finditer(log):
-        reason = found["reason"] or found["end"] or ""
+        # A quoted text; that an address was left out says nothing.
+        reason = (found["reason"] or found["end"] or "").replace('\\"', '"').replace('Post "<redacted>": ', "")
         at = datetime.fromisoformat(found["time"]).timestamp()
         yield ChannelFailure(found["channel"] or found["name"], at, "" if found["result"] == "success" else reason)

@@ -108,6 +108,16 @@ def test_mistakes(monkeypatch: pytest.MonkeyPatch, request_: AlertRequest, probl
             '"hot": bad',
             ['alerts/hot.yaml: invalid expression for rule  "hot": bad'],
         ),
+        (
+            '2026-11-29T08:04:33.650Z\tfatal\tVictoriaMetrics/app/vmalert/main.go:115\tfailed to parse "[r.yaml]": '
+            'errors(2): invalid group "hot" in file "r.yaml": unexpected token ""; want "("; unparsed data: ""\n'
+            'invalid group "cold" in file "r.yaml": unexpected token ">"',
+            [
+                'alerts/hot.yaml: unexpected token ""; want "("; unparsed data: ""',
+                'alerts/cold.yaml: unexpected token ">"',
+            ],
+        ),
+        ("2026-11-29T08:04:33.650Z\tfatal\tmain.go:115\tno rules", ["alerts/: no rules"]),
         ("no such file", ["alerts/: no such file"]),
     ],
 )
@@ -132,10 +142,10 @@ WORKED = (
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        ((FAILED,), r"dial: \"x\" refused"),
+        ((FAILED,), 'dial: "x" refused'),
         ((ENDED,), "notify retry canceled after 7 attempts: dial: refused"),
         ((FAILED, WORKED), None),
-        ((WORKED, FAILED), r"dial: \"x\" refused"),
+        ((WORKED, FAILED), 'dial: "x" refused'),
     ],
 )
 def test_channels_that_fail_are_found_in_the_log(
