@@ -110,8 +110,8 @@ def test_readings_are_kept_and_survive(kept: Workspace) -> None:
     look(kept)
     compare(kept)
     lose_parts(kept, store)
-    fill_disk(kept, store)
     find_own_figures(store)
+    fill_disk(kept, store)
     kept.invoke("data", "forget", "temperature", "--yes")
     assert count(store, "count_over_time(temperature[1h])") == 0
     assert count(store, "count_over_time(humidity[1h])") == 1
