@@ -202,6 +202,12 @@ document.addEventListener("change", ({ target }) => {
 
 // --- Time -----------------------------------------------------------------------------------------------------------
 
+/** Return what is to be shown, as [start, end]; what is drawn follows when it has come. */
+function chosenSpan() {
+  const now = Date.now() / 1000;
+  return state.since ? [now - state.since, now] : [state.from, state.to];
+}
+
 const live = (since) => ({ since, from: undefined, to: undefined });
 
 /** Show a time; one that ends now or later goes on with it. */
@@ -219,7 +225,7 @@ const MOVES = {
 };
 const KEYS = { ArrowLeft: "earlier", ArrowRight: "later", "+": "in", "=": "in", "-": "out" };
 
-const move = (name) => zoom(...MOVES[name](shown.start, shown.end));
+const move = (name) => zoom(...MOVES[name](...chosenSpan()));
 
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("[data-move]");
@@ -227,14 +233,15 @@ document.addEventListener("click", ({ target }) => {
 });
 host.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Home") change(live(shown.end - shown.start));
+  const [start, end] = chosenSpan();
+  if (event.key === "Home") change(live(end - start));
   else if (KEYS[event.key]) move(KEYS[event.key]);
   else return;
   event.preventDefault();
 });
 const fingers = followFingers(host, {
   plot: () => find(".u-over"),
-  span: () => [shown.start, shown.end],
+  span: chosenSpan,
   onMove: (from, to) => chart.view(from, to),
   onEnd: zoom,
   onCancel: draw,
