@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from socket import gethostname
 from time import monotonic, time
 
 from nuclio_sdk import Logger
@@ -156,7 +157,7 @@ class Reporter:
 
     def _tell_metrics(self) -> Page:
         function = self._function
-        instance = os.environ.get("NUCLIO_FUNCTION_INSTANCE") or f"{function.namespace}-{function.name}"
+        instance = os.environ.get("NUCLIO_FUNCTION_INSTANCE") or gethostname()
         stats = self.measure()
         recent = (stats.recent_events, stats.recent_failures)
         gauges = Gauges(stats.busy_seconds, stats.stuck_workers, *recent, self._start, read_usage())

@@ -29,7 +29,8 @@ def read(processor: Processor, name: str, **labels: str) -> float:
 def test_names_and_labels_are_nuclios(start: Start) -> None:
     processor = start("echo")
     processor.ask()
-    labels = 'instance="nuclio-tested",trigger_kind="http",trigger_id="default-http"'
+    # Of each container its own, so that replicas are not one series.
+    labels = f'instance="{socket.gethostname()}",trigger_kind="http",trigger_id="default-http"'
     labels += ',namespace="nuclio",function="tested",project="default"'
     lines = processor.metrics().splitlines()
     for sample in (
