@@ -46,7 +46,10 @@ FEEDBACK_FOLDER, FEEDBACK_BYTES = "/var/lib/tidegate", "TIDEGATE_FEEDBACK_BYTES"
 # variables with where Alertmanager is, and, as JSON, after how many seconds alerts of which severity get the label with
 # which others are told of them, too.
 ALERTS, ALERTER = "iot/alerts", "tidegate-alerts"
-ALERTMANAGER_URL, ESCALATION_VARIABLE, ESCALATION = "TIDEGATE_ALERTMANAGER", "TIDEGATE_ESCALATION", "escalation"
+ALERTMANAGER_URL, ESCALATION_VARIABLE = "TIDEGATE_ALERTMANAGER", "TIDEGATE_ESCALATION"
+# What labels begin with that no series has but those that Tidegate makes, and that label.
+OWN_LABELS = "tidegate_"
+ESCALATION = f"{OWN_LABELS}escalation"
 # The header by which RabbitMQ puts a message into more queues; it takes the header away.
 COPIES = "BCC"
 

@@ -22,7 +22,10 @@ _NAME, _SEVERITY, _TEXT = "alertname", "severity", "text"
 # Labels that are told by other means than in the list of labels.
 _OWN = (_NAME, _SEVERITY, "alertgroup")
 _BAD_REQUEST = 400
-_FIGURE = re.compile(r'^alertmanager_notification_requests(_failed)?_total\{integration="(\w+)"[^}]*\} (\S+)$', re.M)
+_FIGURE = re.compile(
+    r'^alertmanager_notification_requests(_failed)?_total\{integration="(\w+)"(?:,receiver_name="([^"]*)")?\} (\S+)$',
+    re.M,
+)
 
 
 @dataclass(frozen=True)
@@ -118,14 +121,15 @@ class Alertmanager:
         ends = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
         self._ask("POST", "/api/v2/alerts", [{"labels": labels, "annotations": {_TEXT: text}, "endsAt": ends}])
 
-    def count_sent(self, integration: str) -> int:
-        """Return how often people were told by channels of a kind, without what failed.
+    def count_sent(self, receiver: str, integration: str) -> int:
+        """Return how often people were told by a channel, or by those of its kind where that is all that is counted.
 
         Raises:
             AlertError: Alertmanager does not answer.
         """
         found = _FIGURE.findall(self._fetch("GET", "/metrics").decode())
-        return sum(int(float(value)) * (-1 if failed else 1) for failed, name, value in found if name == integration)
+        own = [one for one in found if one[2] == receiver] or [one for one in found if one[1:3] == (integration, "")]
+        return sum(int(float(value)) * (-1 if failed else 1) for failed, _, _, value in own)
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
         answer = self._fetch(method, path, body)

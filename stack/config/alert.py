@@ -13,7 +13,7 @@ from stack.config.data import LABEL
 from stack.config.document import Document, attempt_all, parse_model
 from stack.config.value import Duration
 from stack.config.yaml_loader import read_mapping
-from stack.contract import parse_days, parse_duration
+from stack.contract import OWN_LABELS, parse_days, parse_duration
 from stack.errors import ConfigError
 
 FOLDER, SUFFIX = "alerts", ".yaml"
@@ -21,7 +21,7 @@ FOLDER, SUFFIX = "alerts", ".yaml"
 PRESENT = 300.0
 NAME = re.compile(r"[A-Za-z0-9]([-_A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 # What Tidegate's own rules tell apart by, and vmalert's.
-_TAKEN = ("alertname", "alertgroup", "alertstate", "severity", "escalation", "channel")
+_TAKEN = ("alertname", "alertgroup", "alertstate", "severity")
 _SELECTOR = r'(?:[a-zA-Z_:][\w:]*)?(?:\{(?:[^{}"]|"(?:[^"\\]|\\.)*")*\})?'
 # Words for what is calculated of the readings of a while, and the functions of PromQL.
 FUNCTIONS = {
@@ -77,7 +77,7 @@ def read_condition(text: str) -> Condition:
         ValueError: it is something else.
     """
     found = _CONDITION.fullmatch(text.strip())
-    if not found or not found["selector"]:
+    if not found or not found["selector"] or found["selector"].startswith("{"):
         words = ", ".join(FUNCTIONS)
         raise ValueError(
             f"should be such as 'temperature > 30' or 'temperature{{sensor=\"oven\"}} mean 5m > 30', with one of "
@@ -122,7 +122,7 @@ def _check_labels(labels: dict[str, str]) -> dict[str, str]:
     for name in labels:
         if not LABEL.fullmatch(name):
             raise ValueError(f"{name!r} is no label: letters, digits and _, at the beginning no digit and no __")
-        if name in _TAKEN:
+        if name in _TAKEN or name.startswith(OWN_LABELS):
             raise ValueError(f"{name} is a label that Tidegate sets; choose another name")
     return labels
 
@@ -213,6 +213,8 @@ class AlertConfig(Document):
             raise ValueError("clear belongs to when; an expr says itself when it ends")
         if self.after and self.forget_seconds <= self.after_seconds:
             raise ValueError(f"forget should be longer than after, {self.after}, not {self.forget!r}")
+        if self.silent.startswith("{"):
+            raise ValueError(f"silent should begin with what the readings are called, not {self.silent!r}")
         if self.when:
             _ = self.condition, self.holds_until
         return self

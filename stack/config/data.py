@@ -9,7 +9,7 @@ from stack.config.document import Document
 from stack.config.trigger.base import RESERVED, ShortName
 from stack.config.trigger.mqtt import Subscription
 from stack.config.value import memory_bytes
-from stack.contract import parse_days, parse_duration
+from stack.contract import OWN_LABELS, parse_days, parse_duration
 
 # What VictoriaMetrics, as Prometheus, takes for the name of a metric, and of a label.
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -119,6 +119,8 @@ class KeepRule(Document):
         for name, text in value.items():
             if not LABEL.fullmatch(name):
                 raise ValueError(f"{name!r} is no label: letters, digits and _, at the beginning no digit and no __")
+            if name.startswith(OWN_LABELS):
+                raise ValueError(f"{name} is a label that Tidegate sets; choose one that does not begin so")
             if isinstance(text, str):
                 _check_template(text)
         return value

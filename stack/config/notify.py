@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from stack.config.alert import Severity
+from stack.config.data import LABEL
 from stack.config.document import Document
 from stack.config.environment import SecretRef
 from stack.config.problem import Problem, refuse
@@ -43,6 +45,25 @@ def _check_days(text: str) -> str:
     return text
 
 
+def list_days(text: str) -> list[str]:
+    """Return the days of a span, which may have the end of the week in it: saturday-sunday, friday-monday."""
+    first, last = (_DAYS.index(one) for one in (text.split("-")[0], text.split("-")[-1]))
+    return [_DAYS[(first + number) % len(_DAYS)] for number in range((last - first) % len(_DAYS) + 1)]
+
+
+def _check_zone(text: str) -> str:
+    known = available_timezones()
+    if known and text not in known:
+        raise ValueError(f"should be a time zone such as Europe/Berlin, not {text!r}")
+    return text
+
+
+def _check_matchers(labels: dict[str, str]) -> dict[str, str]:
+    if wrong := [name for name in labels if not LABEL.fullmatch(name)]:
+        raise ValueError(f"{wrong[0]!r} is no label: letters, digits and _, at the beginning no digit and no __")
+    return labels
+
+
 SecretName = Annotated[str, AfterValidator(_check_secret)]
 Url = Annotated[str, AfterValidator(_check_url)]
 
@@ -62,6 +83,12 @@ class Mail(Document):
     """The secret with its password, as NAME.KEY."""
     tls: bool = True
     """Whether to refuse a server that does not encrypt."""
+
+    @model_validator(mode="after")
+    def _has_password(self) -> Self:
+        if bool(self.user) != bool(self.secret):
+            raise ValueError("user and secret belong together, such as user: me, secret: notify.mail")
+        return self
 
 
 class Telegram(Document):
@@ -133,7 +160,7 @@ class Mute(Document):
     """Of the day, such as 22:00-07:00; all day where left out."""
     days: tuple[Annotated[str, AfterValidator(_check_days)], ...] = ()
     """Of the week, such as saturday or monday-friday; every day where left out."""
-    zone: str = Field("UTC", examples=["Europe/Berlin"])
+    zone: Annotated[str, AfterValidator(_check_zone)] = Field("UTC", examples=["Europe/Berlin"])
     """The time zone."""
 
 
@@ -142,7 +169,7 @@ class Route(Document):
 
     severity: tuple[Severity, ...] = ()
     """Of these severities; of all where left out."""
-    labels: dict[str, str] = {}
+    labels: Annotated[dict[str, str], AfterValidator(_check_matchers)] = {}
     """With these labels."""
     alerts: tuple[str, ...] = ()
     """With these names."""

@@ -1,7 +1,8 @@
 """Alerts as rules of vmalert: one group for each, which is calculated as often as it has to be."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from stack.config.alert import FUNCTIONS, PLACE, PRESENT, Alert, AlertConfig, is_selector
@@ -10,11 +11,13 @@ from stack.config.notify import Escalation, Notify
 from stack.config.settings import Settings
 from stack.contract import ESCALATION, parse_duration
 from stack.errors import ConfigError
+from stack.plan.recorder import NAME as RECORDER
 from stack.plan.recorder import TOPIC_LABEL
 from stack.plan.store import FOLDER as STORE_FOLDER
 from stack.plan.store import PASSWORD, USERNAME, quote
 from stack.plan.store import PORT as STORE_PORT
 from stack.plan.store import SERVICE as STORE
+from stack.plan.store import START as STORE_START
 from stack.plan.template import write_yaml
 
 SERVICE = "vmalert"
@@ -28,6 +31,14 @@ _META = r"([\\.+*?()|\[\]{}^$])"
 # What vmalert reads of the environment: older releases, which have no such flag, pass over it.
 ENVIRONMENT = {"rule_evalDelay": "0s"}
 LAST_SEEN = "tidegate:last_seen"
+# What follows an alert's name in that of the group that writes this down; no alert has the sign.
+SEEN = ":seen"
+# The figures since when the recorder and the store run.
+START = "nuclio_processor_start_time_seconds"
+STARTS = f'{{__name__=~"{START}|{STORE_START}",function=~"{RECORDER}|"}}'
+# The time of a look back in a query.
+_WINDOW = re.compile(r"\[((?:\d+(?:\.\d+)?(?:ms|[smhdwy]))+)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0, "y": 365 * 86400.0}
 # Labels that vmalert or a rule adds to those of the series.
 ADDED = ("alertname", "alertgroup", "alertstate", "severity")
 # An alert that is told to Alertmanager is over for it after four times as long without a word.
@@ -123,7 +134,7 @@ def _describe_seen(alert: Alert, data: Data) -> dict[str, Any]:
         "expr": f"{strip_field(alert, seen)} or {_recall(alert, write_seconds(forget))} > time() - {forget:.0f}",
         "labels": {"alert": alert.name},
     }
-    return {"name": f"{alert.name}-seen", "interval": f"{_SEEN_EVERY}s", "rules": [record]}
+    return {"name": alert.name + SEEN, "interval": f"{_SEEN_EVERY}s", "rules": [record]}
 
 
 def _write_expression(alert: Alert, data: Data) -> str:
@@ -131,7 +142,7 @@ def _write_expression(alert: Alert, data: Data) -> str:
     if config.expr:
         return config.expr
     if config.silent:
-        return _write_silence(alert, find_silent(alert, data))
+        return _write_silence(alert, data)
     condition, value = config.condition, write_value(config)
     fires = f"{value} {condition.operator} {condition.bound}"
     if not (until := config.holds_until):
@@ -173,12 +184,19 @@ def write_firing(name: str) -> str:
     return f'ALERTS{{alertname="{name}", alertstate="firing", {ESCALATION}=""}}'
 
 
-def _write_silence(alert: Alert, selector: str) -> str:
+def _write_silence(alert: Alert, data: Data) -> str:
+    """Write the query of what is silent, from when on readings could have come: the recorder and the store ran."""
     config = alert.config
     window = write_seconds(config.after_seconds + 2 * _SEEN_EVERY)
-    seen = strip_field(alert, f"tlast_over_time({selector}[{window}])")
+    seen = strip_field(alert, f"tlast_over_time({find_silent(alert, data)}[{window}])")
     since = f"time() - ({seen} or {_recall(alert, f'{_SEEN_VALID}s')})"
-    return f"({since} > {config.after_seconds:.0f}) < {config.forget_seconds:.0f}"
+    silent = f"({since} > {config.after_seconds:.0f}) < {config.forget_seconds:.0f}"
+    if not data.is_scraped:
+        return silent
+    ran = f"time() - max(last_over_time({STARTS}[{write_seconds(3 * data.scrape_seconds)}]))"
+    ignored = ", ".join([*ADDED, *config.labels])
+    goes_on = f"({silent}) and ignoring({ignored}) {write_firing(alert.name)}"
+    return f"(({silent}) and on () ({ran} > {config.after_seconds:.0f})) or ({goes_on})"
 
 
 def _recall(alert: Alert, window: str) -> str:
@@ -198,13 +216,15 @@ def find_silent(alert: Alert, data: Data) -> str:
         ConfigError: no rule of data.keep keeps them.
     """
     topic = alert.config.silent
-    if is_selector(topic):
+    metrics = [metric for rule in data.keep for metric in (rule.values or (rule.name,))]
+    if is_selector(topic) and ("{" in topic or topic in metrics):
         return topic
     rules = [rule for rule in data.keep if rule.topic and covers(rule.topic, topic)]
     if not rules:
         problem = f"no rule of data.keep in stack.yaml keeps {topic}, so that no one can tell that it is silent"
         raise ConfigError([f"{alert.document}: silent: {problem}"])
-    if selector := next(filter(None, (_write_selector(rule, topic) for rule in rules)), ""):
+    unique = {metric for metric in metrics if metrics.count(metric) == 1}
+    if selector := next(filter(None, (_write_selector(rule, topic, unique) for rule in rules)), ""):
         return selector
     way = f"name the series, such as silent: '{rules[0].name}{{sensor=\"oven\"}}'"
     raise ConfigError([f"{alert.document}: silent: the labels of data.keep do not tell {topic} from others; {way}"])
@@ -221,16 +241,20 @@ def covers(pattern: str, topic: str) -> bool:
     return len(wide) == len(narrow)
 
 
-def _write_selector(rule: KeepRule, topic: str) -> str:
-    """Return the selector of what a rule keeps of a topic; nothing where its labels do not tell it apart."""
+def _write_selector(rule: KeepRule, topic: str, unique: Collection[str]) -> str:
+    """Return the selector of what a rule keeps of a topic; nothing where its labels do not tell it apart.
+
+    `unique` are the metrics that one rule alone makes.
+    """
     metric = next(iter(rule.values), rule.name)
-    if rule.topic == topic:
+    if rule.topic == topic and metric in unique:
         return metric
     texts = {label: text for label, text in rule.labels.items() if isinstance(text, str)}
-    whole = TOPIC_LABEL if not rule.labels else next((label for label, text in texts.items() if text == "{0}"), "")
+    has_topic = not rule.labels and not {"+", "#"}.isdisjoint(rule.topic.split("/"))
+    whole = TOPIC_LABEL if has_topic else next((label for label, text in texts.items() if text == "{0}"), "")
     if whole:
         return f"{metric}{{{whole}=~{quote(_write_pattern(topic))}}}"
-    return _write_level_selector(metric, rule.topic, topic, texts)
+    return _write_level_selector(metric, rule.topic, topic, texts) if metric in unique else ""
 
 
 def _write_level_selector(metric: str, pattern: str, topic: str, texts: dict[str, str]) -> str:
@@ -282,8 +306,16 @@ def _plain(selector: str) -> str:
 def _find_interval(config: AlertConfig) -> float:
     if config.every:
         return parse_duration(config.every)
-    window = config.condition.window if config.when else config.after_seconds if config.silent else PRESENT
+    if config.expr:
+        window = max(map(_read_window, _WINDOW.findall(config.expr)), default=PRESENT)
+    else:
+        window = config.condition.window if config.when else config.after_seconds
     return min(max(1.0, round(window / _LOOKS)), _MOST_SECONDS)
+
+
+def _read_window(text: str) -> float:
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", text)
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def write_seconds(seconds: float) -> str:

@@ -21,7 +21,8 @@ def render_test(alert: Alert, data: Data, recorded: Mapping[str, Mapping[str, st
     Raises:
         ConfigError: no rule of data.keep keeps what is to be silent.
     """
-    groups = describe_groups(alert, data, Notify())
+    # When the stack ran is no part of them.
+    groups = describe_groups(alert, data.model_copy(update={"scrape": "0s"}), Notify())
     # As often as there are values: each second of a day would take minutes.
     interval = f"{max(1.0, min(parse_duration(test.every) for test in alert.config.tests)):g}s"
     plain = [{**group, "interval": interval, "rules": [_strip(rule) for rule in group["rules"]]} for group in groups]

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stack.config.environment import SecretContent, SecretRef
-from stack.config.notify import Channel, Mute, Notify, Route
+from stack.config.notify import Channel, Mute, Notify, Route, list_days
 from stack.config.settings import FILE, Settings
-from stack.contract import ESCALATION, parse_duration
+from stack.contract import ESCALATION, OWN_LABELS, parse_duration
 from stack.errors import ConfigError
-from stack.plan.image import digest
+from stack.plan.image import BaseImages, digest
 from stack.plan.secret import Vault
 from stack.plan.template import fill, write_yaml
 
@@ -21,19 +21,24 @@ CONFIG, MESSAGES = "alertmanager/alertmanager.yml", "alertmanager/message.tmpl"
 MOUNTED, FOLDER = "alertmanager", "/etc/tidegate/alertmanager"
 # The copies of passwords: below .stack/, and where the container sees them.
 SECRETS_MOUNTED, SECRETS_FOLDER = "secrets/notify", "/etc/tidegate/notify"
-# An alert with this label goes to the channel that it names, and to no other.
-CHANNEL_LABEL = "channel"
+# An alert with this label goes to the channel that it names, and to no other, which is not told when it is over.
+CHANNEL_LABEL = f"{OWN_LABELS}channel"
+TEST = "/test"
+# Releases whose Alertmanager counts by kind, and not by channel, what it has told.
+_COUNT_KINDS = ("jammy", "noble", "bookworm")
 # The integration of each kind of channel, as Alertmanager's figures name it.
 INTEGRATIONS = {"mail": "email", "telegram": "telegram", "webhook": "webhook", "slack": "slack"}
-# The receiver of what no one is told of.
-NO_ONE = "no-one"
+# The receiver of what no one is told of; no channel has the sign.
+NO_ONE = "/no-one"
 _TITLE, _TEXT = '{{ template "tidegate.title" . }}', '{{ template "tidegate.text" . }}'
 _END_OF_DAY = "24:00"
 
 
-def alertmanager_arguments() -> list[str]:
+def alertmanager_arguments(base_images: BaseImages) -> list[str]:
     """Return what Alertmanager is started with."""
+    counts = base_images.is_registry or base_images.archive.codename not in _COUNT_KINDS
     return [
+        *(["--enable-feature=receiver-name-in-metrics"] if counts else []),
         f"--config.file={FOLDER}/{posixpath.basename(CONFIG)}",
         "--storage.path=/alertmanager",
         # What was told, and silences, are on the disk so often: one that is killed tells people nothing twice.
@@ -68,7 +73,10 @@ def list_secrets(notify: Notify, vault: Vault) -> dict[str, bytes]:
 
 def render_notify(settings: Settings) -> dict[str, bytes]:
     """Render Alertmanager's configuration, and how its messages look."""
-    return {CONFIG: write_yaml(describe_notify(settings.notify)), MESSAGES: fill(MESSAGES, {})}
+    return {
+        CONFIG: write_yaml(describe_notify(settings.notify)),
+        MESSAGES: fill(MESSAGES, {"channel_label": CHANNEL_LABEL}),
+    }
 
 
 def notify_digest(settings: Settings) -> str:
@@ -88,7 +96,7 @@ def describe_notify(notify: Notify) -> dict[str, Any]:
             "repeat_interval": _write_duration(notify.repeat),
             "routes": list(_list_routes(notify)),
         },
-        "receivers": [{"name": NO_ONE}, *(_describe_channel(*item) for item in notify.channels.items())],
+        "receivers": [{"name": NO_ONE}, *_list_receivers(notify)],
     }
     if notify.mute:
         found["time_intervals"] = [
@@ -101,13 +109,20 @@ def _list_routes(notify: Notify) -> Iterator[dict[str, Any]]:
     """Yield the routes in the order in which the first one that fits has an alert."""
     for name in notify.channels:
         quick = {"group_wait": "0s", "repeat_interval": "1m", "group_by": ["..."]}
-        yield {"receiver": name, "matchers": [_match(CHANNEL_LABEL, name)], **quick}
-    if escalate := notify.escalate:
-        yield from _split(escalate.to, {"matchers": [_match(ESCALATION, "yes")]})
-    yield {"receiver": NO_ONE, "matchers": [_match(ESCALATION, "yes")]}
+        yield {"receiver": name + TEST, "matchers": [_match(CHANNEL_LABEL, name)], **quick}
     for route in notify.routes:
-        yield from _split(route.to, _describe_route(route))
+        described = _describe_route(route)
+        # Who is told of an alert later is not told of one of which no one is, and is left alone in quiet hours.
+        matchers = [*described.get("matchers", []), _match(ESCALATION, "yes")]
+        yield from _split(_find_later(notify) if route.to else (), described | {"matchers": matchers})
+        yield from _split(route.to, described)
+    yield from _split(_find_later(notify), {"matchers": [_match(ESCALATION, "yes")]})
     yield from _split(notify.default, {})
+
+
+def _find_later(notify: Notify) -> Sequence[str]:
+    """Return the channels that are told where no one has acknowledged an alert."""
+    return notify.escalate.to if notify.escalate else ()
 
 
 def _split(channels: Sequence[str], route: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -141,7 +156,9 @@ def _describe_mute(mute: Mute) -> dict[str, Any]:
     times = [part for text in mute.times for part in _split_times(text)]
     return {
         **({"times": times} if times else {}),
-        **({"weekdays": [days.replace("-", ":") for days in mute.days]} if mute.days else {}),
+        **(
+            {"weekdays": list(dict.fromkeys(day for days in mute.days for day in list_days(days)))} if mute.days else {}
+        ),
         "location": mute.zone,
     }
 
@@ -155,10 +172,23 @@ def _split_times(text: str) -> list[dict[str, str]]:
     return [{"start_time": first, "end_time": last} for first, last in parts if first != last]
 
 
+def _list_receivers(notify: Notify) -> Iterator[dict[str, Any]]:
+    for name, channel in notify.channels.items():
+        yield _describe_channel(name, channel)
+        yield _describe_channel(name + TEST, channel.model_copy(update={"resolved": False}))
+
+
+def find_integration(channel: Channel) -> str:
+    """Return what a channel is called in Alertmanager's figures."""
+    return INTEGRATIONS.get(channel.kind) or next(iter(channel.alertmanager)).removesuffix("_configs")
+
+
 def _describe_channel(name: str, channel: Channel) -> dict[str, Any]:
     sends = {"send_resolved": channel.resolved}
     if channel.alertmanager:
-        return {"name": name, **channel.alertmanager}
+        # What it says itself of the end of an alert stays so, but in a test.
+        tests = {} if channel.resolved else sends
+        return {"name": name, **{key: [one | tests for one in many] for key, many in channel.alertmanager.items()}}
     describe = {"mail": _describe_mail, "telegram": _describe_telegram, "webhook": _describe_webhook}
     config = describe.get(channel.kind, _describe_slack)(channel)
     return {"name": name, f"{INTEGRATIONS[channel.kind]}_configs": [config | sends]}

@@ -142,7 +142,7 @@ def render(inputs: Inputs) -> Files:
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
     if inputs.settings.has_store:
-        files |= render_scrape(inputs.settings.data, inputs.services)
+        files |= render_scrape(inputs.settings.data, inputs.services, has_vmalert=inputs.has_vmalert)
     files |= _render_rules(inputs) if inputs.has_vmalert else {}
     files |= notify.render_notify(inputs.settings) if inputs.has_alertmanager else {}
     files |= grafana.render_grafana(inputs.settings) if inputs.settings.data.grafana else {}
@@ -218,6 +218,7 @@ def render_compose(inputs: Inputs) -> bytes:
         "grafana": grafana,
         "alert": alert,
         "notify": notify,
+        "base_images": inputs.base_images,
         "is_registry": inputs.base_images.is_registry,
         "is_nuclio": is_nuclio(settings),
         "home": inputs.home,

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 
 from stack.config.data import Data
 from stack.contract import METRICS_PORT
+from stack.plan.alert import PORT as VMALERT_PORT
+from stack.plan.alert import SERVICE as VMALERT
 from stack.plan.broker import METRICS_PORT as BROKER_PORT
 from stack.plan.broker import SERVICE as BROKER
 from stack.plan.gateway import CONTROL_HOST, CONTROL_PORT
 from stack.plan.stack import Service
-from stack.plan.store import OWN_JOBS, SCRAPE, SCRAPE_MOUNTED
+from stack.plan.store import FOLDER, OWN_JOBS, PASSWORD, PORT, SCRAPE, SCRAPE_MOUNTED, START, USERNAME
 from stack.plan.template import fill
 
 _FILE = f"{SCRAPE_MOUNTED}/{SCRAPE}"
 
 
-def render_scrape(data: Data, services: Sequence[Service]) -> dict[str, bytes]:
+def render_scrape(data: Data, services: Sequence[Service], *, has_vmalert: bool = False) -> dict[str, bytes]:
     """Render what says whose figures are taken; the store looks at it every few seconds."""
     context = {
         "interval": f"{data.scrape_seconds:g}" if data.scrape_seconds else "",
@@ -25,5 +27,10 @@ def render_scrape(data: Data, services: Sequence[Service]) -> dict[str, bytes]:
         "broker_port": BROKER_PORT,
         "gateway": CONTROL_HOST,
         "gateway_port": CONTROL_PORT,
+        "store_port": PORT,
+        "store_user": USERNAME,
+        "store_password": f"{FOLDER}/{PASSWORD}",
+        "store_start": START,
+        "vmalert": f"{VMALERT}:{VMALERT_PORT}" if has_vmalert else "",
     }
     return {_FILE: fill(_FILE, context)}

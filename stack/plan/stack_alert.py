@@ -10,8 +10,8 @@ from cryptography.x509 import load_pem_x509_certificates
 from stack.config.alert import Alert, AlertConfig, Severity
 from stack.config.settings import Settings
 from stack.config.trigger.base import TlsAttributes
-from stack.contract import DEAD, RETRY
-from stack.plan.alert import LAST_SEEN, escape_pattern, write_firing, write_groups
+from stack.contract import ALERTS, DEAD, RETRY
+from stack.plan.alert import LAST_SEEN, SEEN, START, escape_pattern, write_firing, write_groups
 from stack.plan.recorder import NAME as RECORDER
 from stack.plan.stack import Service
 from stack.plan.store import OWN_JOBS, READINGS
@@ -20,13 +20,12 @@ from stack.plan.store import OWN_JOBS, READINGS
 RULES = "vmalert/stack.yaml"
 PREFIX = "stack-"
 DEVICE = f"{PREFIX}device-silent"
-# The figure by which it is known since when a function's container runs.
-_START = "nuclio_processor_start_time_seconds"
 _EVERY = "15s"
 # Messages from which on a queue is one that grows, and the disk's room in times of what readings stop at.
 _WAITING, _ROOM = 100, 2
 # Queues that have no consumer by nature: dead letters, those of retries, the locks of cron triggers.
-_ASIDE = f".*({escape_pattern(DEAD)}|{escape_pattern(RETRY)}.*|{escape_pattern('.lock')})"
+# Likewise those of the example, of which the oldest messages go.
+_ASIDE = f".*({escape_pattern(DEAD)}|{escape_pattern(RETRY)}.*|{escape_pattern('.lock')})|iot/logs|{ALERTS}"
 # How often it is written down when a device was heard last, in seconds, and how long that is known.
 _LOOK, _KNOWN, _FORGET, _FORGET_SECONDS = 60, "1h", "7d", 7 * 86400
 # A device is silent that is so for a quarter of an hour and three times longer than ever on a day with twenty pauses.
@@ -54,7 +53,7 @@ def list_stack_alerts(settings: Settings, services: Sequence[Service]) -> list[A
     expected = [one.plan.name for one in services if _is_expected(one)]
     found = [_describe_missing(expected)] if expected else []
     found += _list_certificate_alerts(services)
-    return [*found, *_list_function_alerts(), *_list_broker_alerts(), _describe_disk(settings)]
+    return [*found, *_list_function_alerts(), *_list_broker_alerts(), _describe_disk(settings), _describe_errors()]
 
 
 def _is_expected(service: Service) -> bool:
@@ -122,7 +121,7 @@ def _list_function_alerts() -> Iterator[Alert]:
     restarts = "sum(increase(nuclio_processor_worker_restarts_total[10m])) by (function) > 5"
     yield _make(
         "restart-loop",
-        f"({restarts}) or (max(changes({_START}[10m])) by (function) > 2)",
+        f"({restarts}) or (max(changes({START}[10m])) by (function) > 2)",
         "{function} was started {value} times within 10 minutes; `invoke logs {function}` says why.",
     )
 
@@ -153,6 +152,14 @@ def _list_broker_alerts() -> Iterator[Alert]:
         "{queue} grows, and has no consumer: {value} messages.",
         seconds=120,
     )
+
+
+def _describe_errors() -> Alert:
+    """Return the alert on alerts that vmalert can read, but not calculate: no one would hear of those."""
+    errors = "label_move(max(increase(vmalert_%s_rules_errors_total[5m])) by (%s) > 0, %s, %s)"
+    names = {"alerting": "alertname", "recording": "recording"}
+    queries = [errors % (kind, name, json.dumps(name), '"rule"') for kind, name in names.items()]
+    return _make("rule-failing", " or ".join(queries), "{rule} cannot be calculated; `invoke alerts` says why.")
 
 
 def _describe_disk(settings: Settings) -> Alert:
@@ -193,7 +200,7 @@ def _describe_devices() -> dict[str, Any]:
         {"record": _GAP, "expr": f"{pause} > 0"},
         {"record": LAST_SEEN, "expr": known, "labels": {"alert": DEVICE}},
     ]
-    return {"name": f"{DEVICE}-seen", "interval": f"{_LOOK}s", "rules": rules}
+    return {"name": DEVICE + SEEN, "interval": f"{_LOOK}s", "rules": rules}
 
 
 def _recall(window: str) -> str:
@@ -202,4 +209,4 @@ def _recall(window: str) -> str:
 
 def _since_start(moment: str) -> str:
     """Write the later one of a moment and the start of the recorder: before, no reading could have been kept."""
-    return f'clamp_min({moment}, scalar(max({_START}{{function="{RECORDER}"}})))'
+    return f'clamp_min({moment}, scalar(max({START}{{function="{RECORDER}"}})))'

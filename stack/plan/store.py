@@ -19,6 +19,8 @@ FOLDER, MOUNTED = "/etc/tidegate/store", "secrets/store"
 # Likewise the file that says whose figures it takes, and what the label `job` of those begins with.
 SCRAPE_FOLDER, SCRAPE_MOUNTED, SCRAPE = "/etc/tidegate/scrape", "victoria-metrics", "scrape.yaml"
 OWN_JOBS = "tidegate-"
+# The store's own figure that says since when it runs.
+START = "vm_app_start_timestamp"
 # What the names of series begin with that alerts write for themselves.
 NOTES = "tidegate:"
 # The selector of all readings, without those figures, and what rules of alerts write.

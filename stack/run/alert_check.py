@@ -9,7 +9,7 @@ from stack.docker.image import Builder
 from stack.docker.rule import run_tool
 from stack.docker.stack import Stack
 from stack.errors import ConfigError
-from stack.plan.alert import RULES, render_rules
+from stack.plan.alert import RULES, SEEN, render_rules
 from stack.plan.alert import SERVICE as VMALERT
 from stack.plan.notify import CONFIG, MESSAGES
 from stack.plan.render import Files, alertmanager_image, vmalert_image
@@ -52,10 +52,13 @@ def check_alert(stack: Stack, alert: Alert) -> None:
 
 
 def keep_checked(stack: Stack, files: Files, new: Collection[str] = ()) -> Files:
-    """Return files with those of alerts and channels, other than new ones, as `up` has checked and written them."""
-    kept = [path for path in _CHECKED if path in files and path not in new]
-    there = {path: content for path in kept if (content := _read(stack, path))}
-    return {**files, **there}
+    """Return files with those of alerts and channels, other than new ones, as `up` has checked and written them.
+
+    What `up` has not written yet is left out: it would count as checked.
+    """
+    there = {path: _read(stack, path) for path in _CHECKED if path in files and path not in new}
+    others = {path: content for path, content in files.items() if path not in there}
+    return others | {path: content for path, content in there.items() if content}
 
 
 def _read(stack: Stack, path: str) -> bytes:
@@ -75,7 +78,7 @@ def _explain(output: str) -> Iterator[str]:
     """Yield what vmalert says of each group, by the name of its file."""
     groups = list(_GROUP.finditer(output))
     for group in groups:
-        yield f"{FOLDER}/{group['group']}.yaml: {group['reason']}"
+        yield f"{FOLDER}/{group['group'].removesuffix(SEEN)}.yaml: {group['reason']}"
     if not groups:
         yield f"{FOLDER}/: {found['text'] if (found := _FATAL.search(output)) else output}"
 

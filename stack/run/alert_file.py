@@ -8,7 +8,7 @@ from stack.config.document import parse_model
 from stack.config.yaml_loader import parse_mapping, read_mapping
 from stack.docker.stack import Stack
 from stack.errors import AlertError, ConfigError, HostError
-from stack.plan.alert import RULES, SERVICE, render_rules, write_groups
+from stack.plan.alert import RULES, SEEN, SERVICE, render_rules, write_groups
 from stack.plan.template import write_yaml
 from stack.run.alert_check import check_alert, check_rules
 from stack.run.files import FileText, digest_content, require_known
@@ -16,8 +16,6 @@ from stack.state.lock import TREE, lock
 from stack.state.workspace import Workspace, advise, make_folder, write_file
 
 _MODE = 0o644
-# What the name ends with of the group that says when each series of an alert was seen last.
-_SEEN = "-seen"
 _NO_RULES = write_yaml({"groups": []})
 
 
@@ -138,7 +136,7 @@ def _render_rules(stack: Stack) -> bytes:
     wrong = {one.name for one in list_alert_files(stack.workspace.root) if one.problems}
     path = stack.workspace.rendered / RULES
     known = read_mapping(path, RULES)["groups"] if path.is_file() else []
-    kept = [one for one in known if one["name"] in wrong or one["name"].removesuffix(_SEEN) in wrong]
+    kept = [one for one in known if one["name"] in wrong or one["name"].removesuffix(SEEN) in wrong]
     render_rules(stack.alerts, stack.settings)
     return write_groups(RULES, stack.alerts, stack.settings, kept)[RULES]
 

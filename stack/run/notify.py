@@ -11,20 +11,16 @@ from stack.alertmanager.client import find_alertmanager
 from stack.contract import parse_duration
 from stack.docker.stack import Stack, open_stack
 from stack.errors import AlertError
-from stack.plan.notify import CHANNEL_LABEL, INTEGRATIONS, SERVICE
+from stack.plan.notify import CHANNEL_LABEL, SERVICE, TEST, find_integration
 
 _NAME, _TEXT = "notify-test", "A test of Tidegate: this channel works."
 _PATIENCE_SECONDS, _POLL_SECONDS = 30.0, 0.5
 # Of Alertmanager's log so many lines are looked at.
 _LINES = 500
-# An attempt that failed, the end of all attempts for a message, and one that worked after others had failed.
-_TEXT_OF = r'(?P<{}>(?:[^"\\]|\\.)*)"'
-_ATTEMPT = re.compile(
-    r'^(?:time|ts)=(?P<time>\S+) .*msg="Notify (?P<result>attempt failed|success|for alerts failed)'
-    r'.*?(?:receiver=(?P<channel>[-\w]+).*?(?: err="' + _TEXT_OF.format("reason") + r"|$)"
-    r'|err="(?P<name>[-\w]+)/\S+ ' + _TEXT_OF.format("end") + ")",
-    re.M,
-)
+# A field of a line of the log. Lines are of an attempt that failed, of the end of all attempts for a message, and of an
+# attempt that worked after others had failed.
+_FIELD = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
+_ATTEMPT, _END, _SUCCESS = "Notify attempt failed", "Notify for alerts failed", "Notify success"
 # A message that a channel did not take is tried again for as long as the interval of its group, and then again.
 _INTERVALS, _SLACK_SECONDS = 2, 60.0
 
@@ -70,11 +66,11 @@ def test_channel(stack: Stack, name: str) -> None:
         known = ", ".join(channels) or "none; name some in stack.yaml, notify.channels"
         raise AlertError(f"There is no channel {name or 'without a name'}. Known: {known}.")
     alertmanager = find_alertmanager(stack)
-    integration = INTEGRATIONS.get(channels[name].kind, "")
-    sent, now = alertmanager.count_sent(integration), time.time()
+    receiver, integration = name + TEST, find_integration(channels[name])
+    sent, now = alertmanager.count_sent(receiver, integration), time.time()
     labels = {"alertname": _NAME, "severity": "info", CHANNEL_LABEL: name, "at": f"{now:.0f}"}
     alertmanager.send(labels, _TEXT, _PATIENCE_SECONDS)
-    while alertmanager.count_sent(integration) <= sent:
+    while alertmanager.count_sent(receiver, integration) <= sent:
         _check(stack, name, now)
         time.sleep(_POLL_SECONDS)
 
@@ -111,8 +107,15 @@ def _read_log(stack: Stack) -> str:
 
 def _read_attempts(log: str) -> Iterator[ChannelFailure]:
     """Yield what became of attempts to tell people, the oldest first; one that worked has no reason."""
-    for found in _ATTEMPT.finditer(log):
+    for line in log.splitlines():
+        fields = {name: quoted or plain for name, quoted, plain in _FIELD.findall(line)}
+        message = fields.get("msg", "")
         # A quoted text; that an address was left out says nothing.
-        reason = (found["reason"] or found["end"] or "").replace('\\"', '"').replace('Post "<redacted>": ', "")
-        at = datetime.fromisoformat(found["time"]).timestamp()
-        yield ChannelFailure(found["channel"] or found["name"], at, "" if found["result"] == "success" else reason)
+        reason = fields.get("err", "").replace('\\"', '"').replace('Post "<redacted>": ', "")
+        if message.startswith((_ATTEMPT, _END, _SUCCESS)):
+            # The end of all attempts has the channel before its reason: mail/email[0]: refused.
+            ended = message.startswith(_END)
+            channel = reason.rpartition("[")[0].rpartition("/")[0] if ended else fields.get("receiver", "")
+            at = datetime.fromisoformat(fields.get("time") or fields["ts"]).timestamp()
+            failed = "" if message.startswith(_SUCCESS) else reason.partition("]: ")[2] if ended else reason
+            yield ChannelFailure(channel.removesuffix(TEST), at, failed)

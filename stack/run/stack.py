@@ -31,6 +31,7 @@ def write_stack(
     theirs = find_rollouts(stack.workspace).difference(own)
     coming = [one for name in theirs if (one := stack.find_coming(name))]
     mount_secrets(stack.workspace, stack.vault, used_secrets(inputs.services))
+    is_checked = files is not None
     files, before = files or keep_checked(stack, render(inputs)), stack.rendered_accounts
     if list_unreadable(stack.workspace):
         # Nothing is removed of functions that cannot be read.
@@ -43,7 +44,8 @@ def write_stack(
     if inputs.settings.data.grafana:
         write_grafana_login(stack.workspace, inputs.accounts.key)
     if inputs.has_alertmanager:
-        write_notify_secrets(stack.workspace, list_secrets(inputs.settings.notify, stack.vault))
+        secrets = list_secrets(inputs.settings.notify, stack.vault)
+        write_notify_secrets(stack.workspace, secrets, keeps_others=not is_checked)
     changed = write_tree(stack.workspace, files, theirs)
     settle_accounts(stack, before, files[ACCOUNTS])
     settle_gateway(stack.engine, stack.settings, files)

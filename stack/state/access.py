@@ -235,11 +235,14 @@ def write_grafana_login(workspace: Workspace, key: SecretContent) -> None:
     _write_mounted(workspace, GRAFANA_MOUNTED, grafana_login_files(key))
 
 
-def write_notify_secrets(workspace: Workspace, files: Mapping[str, bytes]) -> None:
-    """Write the passwords that Alertmanager's container reads each time it tells people; others are removed."""
+def write_notify_secrets(workspace: Workspace, files: Mapping[str, bytes], *, keeps_others: bool = False) -> None:
+    """Write the passwords that Alertmanager's container reads each time it tells people; others are removed.
+
+    They are kept where its configuration is not written as well: it reads those that it names.
+    """
     _write_mounted(workspace, SECRETS_MOUNTED, files)
     for path in (workspace.rendered / SECRETS_MOUNTED).iterdir():
-        if path.name not in files:
+        if path.name not in files and not keeps_others:
             remove_file(path)
 
 

@@ -4,12 +4,13 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from stack.contract import ESCALATION
 from stack.victoriametrics.client import Series, Store
 from stack.victoriametrics.past import query_past
 
 # Seconds without a word that are no end: rules are calculated each minute at least, and what does it may start again.
 _GAP = 150.0
-_FIRING, _BEGUN = 'ALERTS{alertstate="firing", escalation=""}', 'ALERTS_FOR_STATE{escalation=""}'
+_FIRING, _BEGUN = f'ALERTS{{alertstate="firing", {ESCALATION}=""}}', f'ALERTS_FOR_STATE{{{ESCALATION}=""}}'
 # Labels that say nothing of which alert it is.
 _STATE = ("__name__", "alertstate", "alertgroup")
 

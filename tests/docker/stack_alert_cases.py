@@ -11,9 +11,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from stack.config.alert import Alert, AlertConfig
 from stack.config.data import Data, KeepRule
 from stack.config.notify import Notify
 from stack.config.settings import Settings
+from stack.plan.alert import RULES as ALERT_RULES
+from stack.plan.alert import render_rules
 from stack.plan.stack import Service, plan_service
 from stack.plan.stack_alert import RULES, render_stack_rules
 from tests.unit.plan.samples import make_plan, make_vault
@@ -22,6 +25,7 @@ SETTINGS = Settings(
     data=Data(keep=(KeepRule(topic="#"),)),
     notify=Notify.model_validate({"channels": {"hook": {"webhook": {"url": "http://x"}}}}),
 )
+QUIET = Alert("stack-quiet", AlertConfig.model_validate({"silent": "x/+", "after": "3m"}))
 _CRITICAL, _WARNING = "critical", "warning"
 _START = 'nuclio_processor_start_time_seconds{{function="{}", instance="a"}}'
 
@@ -86,6 +90,23 @@ CASES = (
         {_START.format("f"): "1x4 20x4 40x4 60x4 _x24", _START.format("g"): "1x20 100x20"},
         {"1m": (), "4m": ({"function": "f"},)},
     ),
+    # Two containers of one function, of which neither was started again, and four deploys.
+    Case(
+        "restart-loop",
+        {
+            f'nuclio_processor_start_time_seconds{{function="f", instance="{name}"}}': f"_x{at} {at}x8 _x40"
+            for at, name in enumerate("abcdef")
+        },
+        {"2m": (), "5m": ()},
+    ),
+    Case(
+        "rule-failing",
+        {
+            'vmalert_alerting_rules_errors_total{alertname="hot", group="hot"}': "0x8 0+1x12 12x40",
+            'vmalert_recording_rules_errors_total{recording="tidegate:gap", group="g"}': "0x60",
+        },
+        {"1m": (), "4m": ({"rule": "hot"},), "14m": ()},
+    ),
     Case(
         "part-down",
         {up("broker"): "1x8 0x32", up("gateway"): "1x40"},
@@ -122,6 +143,12 @@ CASES = (
         {"rabbitmq_disk_space_available_bytes": "90000000000x8 1500000000x12 90000000000x20"},
         {"1m": (), "4m": ({},), "7m": ()},
         _CRITICAL,
+    ),
+    # Silent since the stack was down: told once readings could have come for so long, and not over at the next start.
+    Case(
+        "quiet",
+        {'reading{topic="x/a"}': "1x4 _x60", _START.format("tidegate-recorder"): "0x4 _x15 300x27 720x12"},
+        {"6m": (), "9m": ({"topic": "x/a"},), "12m30s": ({"topic": "x/a"},)},
     ),
     # One is heard each minute and falls silent, another always pauses for an hour, a third one is new; one of each
     # five minutes is missed later.
@@ -169,6 +196,7 @@ def render_cases() -> dict[str, bytes]:
     """Return the rules and the test of each case, as files."""
     files: dict[str, bytes] = {}
     groups = yaml.safe_load(render_stack_rules(SETTINGS, tuple(make_services()))[RULES])["groups"]
+    groups += yaml.safe_load(render_rules((QUIET,), SETTINGS)[ALERT_RULES])["groups"]
     for number, case in enumerate(CASES):
         rules, name = f"{number}-rules.yaml", f"{number}-{case.alert}-test.yaml"
         mine = [_strip(group, case.every) for group in groups if group["name"].startswith(f"stack-{case.alert}")]

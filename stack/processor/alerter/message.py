@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from stack.contract import FUNCTION
+from stack.contract import FUNCTION, OWN_LABELS
 
 # Fields that say something of an alert; other texts are its labels, and other numbers go into its text alone.
 _NAMES, _TEXTS, _STATES, _TIMES = ("alert", "name"), ("text", "message"), ("state", "status"), ("time", "timestamp")
@@ -20,7 +20,7 @@ _USUAL = "warning"
 # States that say that it is over.
 _OVER = frozenset(("normal", "ok", "over", "resolved", "cleared", "clear", "recovered", "inactive", "off"))
 # What Alertmanager has labels of its own for, or vmalert.
-_TAKEN = frozenset(("alertname", "alertgroup", "alertstate", "escalation", "channel"))
+_TAKEN = frozenset(("alertname", "alertgroup", "alertstate"))
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _LONGEST_LABEL, _LONGEST_TEXT, _MOST_LABELS = 200, 1000, 20
 # A message that names no alert, and comes from no function's output.
@@ -90,8 +90,12 @@ def _read_labels(fields: Mapping[str, Any]) -> dict[str, str]:
         raise NoAlertError(f"labels should be an object, not {given!r:.40}")
     texts = given or {name: value for name, value in fields.items() if isinstance(value, str) and name not in _OWN}
     found = {str(name): str(value)[:_LONGEST_LABEL] for name, value in texts.items() if str(value)}
-    usable = {name: value for name, value in found.items() if _LABEL.fullmatch(name) and name not in _TAKEN}
+    usable = {name: value for name, value in found.items() if _LABEL.fullmatch(name) and not _is_taken(name)}
     return dict(sorted(usable.items())[:_MOST_LABELS])
+
+
+def _is_taken(name: str) -> bool:
+    return name in _TAKEN or name.startswith(OWN_LABELS)
 
 
 def _is_over(fields: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ ALERT = {
     "labels": {"alertname": "hot", "severity": "warning", "sensor": "oven"},
     "annotations": {"text": "oven is hot"},
     "startsAt": "2026-11-29T05:00:00.000Z",
-    "receivers": [{"name": "mail"}, {"name": "no-one"}],
+    "receivers": [{"name": "mail"}, {"name": "/no-one"}],
     "status": {"state": "suppressed", "silencedBy": ["s1"], "mutedBy": ["nights"]},
 }
 SILENCE = {
@@ -29,6 +29,8 @@ SILENCE = {
 METRICS = """# TYPE alertmanager_notification_requests_total counter
 alertmanager_notification_requests_total{integration="email"} 3
 alertmanager_notification_requests_total{integration="webhook"} 9
+alertmanager_notification_requests_total{integration="webhook",receiver_name="home/test"} 5
+alertmanager_notification_requests_failed_total{integration="webhook",receiver_name="home/test"} 1
 alertmanager_notification_requests_failed_total{integration="email"} 1
 """
 
@@ -99,7 +101,8 @@ def test_alerts_are_sent_and_what_was_told_is_counted(alertmanager: Alertmanager
     alertmanager.send({"alertname": "test"}, "a test", 30)
     ((_, path, (alert,)),) = Server.told
     assert (path, alert["labels"]["alertname"], alert["annotations"]["text"]) == ("/api/v2/alerts", "test", "a test")
-    assert [alertmanager.count_sent(name) for name in ("email", "webhook", "slack")] == [2, 9, 0]
+    assert [alertmanager.count_sent("x", name) for name in ("email", "webhook", "slack")] == [2, 9, 0]
+    assert alertmanager.count_sent("home/test", "webhook") == 4
 
 
 def test_what_does_not_answer_is_told_of(alertmanager: Alertmanager, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ def read(**document: Any) -> AlertConfig:
         ("temperature > 30", Condition("temperature", "last", 300, ">", "30")),
         ("temperature mean 5m>=-3.5", Condition("temperature", "mean", 300, ">=", "-3.5")),
         ('t{sensor=~".+", a="}"} max 1h30m < 1e3', Condition('t{sensor=~".+", a="}"}', "max", 5400, "<", "1e3")),
-        ('{topic="a/b"} change 2d == 0', Condition('{topic="a/b"}', "change", 172800, "==", "0")),
+        ('t{topic="a/b"} change 2d == 0', Condition('t{topic="a/b"}', "change", 172800, "==", "0")),
         ("a:b rate 10m != .5", Condition("a:b", "rate", 600, "!=", ".5")),
     ],
 )

@@ -74,7 +74,7 @@ def look(world: World, source: AlertsSource | None = None) -> Mapping[str, Any]:
 
 
 def test_alerts_come_with_chart_and_silence(world: World) -> None:
-    world.alerts = [make_alert("oven"), make_alert("hall", "s1"), make_alert("oven", escalation="yes")]
+    world.alerts = [make_alert("oven"), make_alert("hall", "s1"), make_alert("oven", tidegate_escalation="yes")]
     source = AlertsSource(world.stack)
     found = look(world, source)
     oven, hall = found["alerts"]
@@ -106,7 +106,7 @@ def test_a_flood_is_cut(world: World) -> None:
 
 
 def test_a_test_of_a_channel_is_no_alert(world: World) -> None:
-    world.alerts = [make_alert("x", channel="mail")]
+    world.alerts = [make_alert("x", tidegate_channel="mail")]
     assert look(world)["alerts"] == []
 
 

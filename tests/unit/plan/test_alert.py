@@ -11,7 +11,7 @@ from stack.config.document import parse_model
 from stack.config.notify import Notify
 from stack.config.settings import Dashboard, Implementation, Settings
 from stack.errors import ConfigError
-from stack.plan.alert import RULES, covers, describe_groups, render_rules
+from stack.plan.alert import RULES, covers, describe_groups, find_silent, render_rules
 from stack.plan.alert_test import render_test
 
 DATA = parse_model(
@@ -68,7 +68,34 @@ def test_silence_is_of_the_series_of_a_topic(silent: str, selector: str) -> None
     seen, quiet = describe_groups(make(silent=silent, after="15m"), DATA, Notify())
     assert f"tlast_over_time({selector}[600s])" in seen["rules"][0]["expr"]
     assert f"tlast_over_time({selector}[1020s])" in quiet["rules"][0]["expr"]
+    fires, goes_on = quiet["rules"][0]["expr"].split(") or ((")
+    # Neither where the recorder or the store began a moment ago, nor over when they begin again.
+    assert 'vm_app_start_timestamp",function=~"tidegate-recorder|"}[45s])) > 900)' in fires
+    assert goes_on.endswith('ALERTS{alertname="hot", alertstate="firing", tidegate_escalation=""})')
+    plain = DATA.model_copy(update={"scrape": "0s"})
+    *_, quiet = describe_groups(make(silent=silent, after="15m"), plain, Notify())
     assert quiet["rules"][0]["expr"].endswith("> 900) < 604800")
+
+
+def test_a_topic_of_one_level_is_no_metric() -> None:
+    kept = parse_model(Data, {"keep": [{"topic": "#"}, {"topic": "a/+", "metric": "level"}]}, "data")
+    alert = make(silent="doorbell", after="15m")
+    assert find_silent(alert, kept) == 'reading{topic=~"doorbell"}'
+    assert find_silent(make(silent="level", after="15m"), kept) == "level"
+    assert find_silent(make(silent="🌡/x", after="15m"), kept) == 'reading{topic=~"🌡/x"}'
+
+
+def test_a_metric_of_two_rules_is_told_apart_by_its_topic() -> None:
+    rules: list[dict[str, Any]] = [
+        {"topic": f"{site}/+/temperature", "metric": "temperature"} for site in ("plant", "home")
+    ]
+    silent = "plant/+/temperature"
+    kept = parse_model(Data, {"keep": rules}, "data")
+    assert find_silent(make(silent=silent, after="15m"), kept) == 'temperature{topic=~"plant/[^/]+/temperature"}'
+    rules = [{**rule, "labels": {"sensor": "{2}"}} for rule in rules]
+    kept = parse_model(Data, {"keep": rules}, "data")
+    with pytest.raises(ConfigError, match=r"do not tell plant/\+/temperature from others"):
+        find_silent(make(silent=silent, after="15m"), kept)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +135,8 @@ def test_filters_cover_others(pattern: str, topic: str, expected: bool) -> None:
         ({"when": "t mean 30d > 1"}, "60s"),
         ({"silent": "site/#", "after": "15m"}, "2s"),
         ({"expr": "t", "every": "30s"}, "30s"),
+        ({"expr": "avg_over_time(t[1h30m]) > 1 or t[5m:1s]"}, "9s"),
+        ({"expr": "t > 1"}, "1s"),
     ],
 )
 def test_what_looks_far_back_is_calculated_less_often(document: dict[str, Any], interval: str) -> None:
@@ -138,7 +167,7 @@ def test_what_no_one_acknowledges_fires_again_for_others() -> None:
     alert = make(**{"when": "t > 1", "for": "1m", "severity": "critical"})
     first, second = describe_groups(alert, DATA, notify)[0]["rules"]
     assert (first["for"], second["for"]) == ("60s", "1860s")
-    assert (first["alert"], second["labels"]["escalation"]) == (second["alert"], "yes")
+    assert (first["alert"], second["labels"]["tidegate_escalation"]) == (second["alert"], "yes")
     assert len(describe_groups(make(when="t > 1"), DATA, notify)[0]["rules"]) == 1
 
 
@@ -157,7 +186,7 @@ def test_a_message_leads_to_the_chart_of_its_series() -> None:
 
     settings = Settings(data=DATA)
     assert chart(settings).startswith('{{ $query := "max_over_time(t[300s])" }}{{ range $name, $text := $labels }}')
-    assert "|severity|escalation|team)$" in chart(settings)
+    assert "|severity|tidegate_escalation|team)$" in chart(settings)
     assert chart(settings).endswith("http://127.0.0.1:8070/data?q={{ $query | queryEscape }}&since=21600")
     outside = settings.model_copy(update={"notify": Notify(url="https://plant.example/")})
     assert "}}https://plant.example/data?q=" in chart(outside)

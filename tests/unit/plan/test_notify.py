@@ -8,7 +8,7 @@ from stack.config.document import parse_model
 from stack.config.notify import Notify
 from stack.config.settings import Settings
 from stack.errors import ConfigError
-from stack.plan.notify import check_notify, describe_notify, list_secrets, notify_digest
+from stack.plan.notify import check_notify, describe_notify, find_integration, list_secrets, notify_digest
 from tests.unit.plan.samples import make_vault
 
 HOOK = {"webhook": {"url": "http://plant.example/x"}}
@@ -21,13 +21,13 @@ def describe(**notify: Any) -> dict[str, Any]:
 def find_routes(**notify: Any) -> list[dict[str, Any]]:
     """Return the routes behind those of tests and of what no one acknowledges."""
     routes = describe(channels={"a": HOOK, "b": HOOK}, **notify)["route"]["routes"]
-    return [one for one in routes if "channel=" not in str(one) and "escalation=" not in str(one)]
+    return [one for one in routes if "tidegate_" not in str(one)]
 
 
 def test_without_channels_no_one_is_told() -> None:
     found = describe()
-    assert found["receivers"] == [{"name": "no-one"}]
-    assert found["route"]["routes"][-1] == {"receiver": "no-one"}
+    assert found["receivers"] == [{"name": "/no-one"}]
+    assert found["route"]["routes"][-1] == {"receiver": "/no-one"}
 
 
 def test_all_channels_of_a_route_are_told() -> None:
@@ -44,7 +44,7 @@ def test_the_first_route_that_fits_has_an_alert() -> None:
 
 def test_a_route_without_channels_tells_no_one() -> None:
     first, *_ = find_routes(routes=[{"labels": {"a": 'x"y'}}])
-    assert first == {"receiver": "no-one", "matchers": ['a="x\\"y"']}
+    assert first == {"receiver": "/no-one", "matchers": ['a="x\\"y"']}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,46 @@ def test_times_of_silence_may_have_midnight_in_them(times: list[str], expected: 
     (found,) = describe(mute={"night": {"times": times, "days": ["monday-friday"]}})["time_intervals"]
     (interval,) = found["time_intervals"]
     assert [(one["start_time"], one["end_time"]) for one in interval["times"]] == expected
-    assert interval["weekdays"] == ["monday:friday"]
+    assert interval["weekdays"] == ["monday", "tuesday", "wednesday", "thursday", "friday"]
+
+
+def test_days_may_have_the_end_of_the_week_in_them() -> None:
+    (found,) = describe(mute={"free": {"days": ["saturday-sunday", "friday-monday"]}})["time_intervals"]
+    assert found["time_intervals"][0]["weekdays"] == ["saturday", "sunday", "friday", "monday"]
+
+
+def test_others_are_told_later_but_for_routes_of_no_one_and_quiet_hours() -> None:
+    routes = [{"alerts": ["stack-disk"]}, {"severity": ["critical"], "to": ["a"], "mute": ["night"]}]
+    found = describe(
+        channels={"a": HOOK, "b": HOOK},
+        routes=routes,
+        mute={"night": {"times": ["22:00-07:00"]}},
+        escalate={"to": ["b"]},
+    )["route"]["routes"]
+    later = [one for one in found if 'tidegate_escalation="yes"' in one.get("matchers", ())]
+    assert [(one["receiver"], one.get("mute_time_intervals")) for one in later] == [
+        ("/no-one", None),
+        ("b", ["night"]),
+        ("b", None),
+    ]
+    # Each stands before the route that it belongs to, since the first one that fits has an alert.
+    plain = [one["matchers"] for one in found if one.get("matchers") and "tidegate_" not in str(one)]
+    assert [found.index(one) for one in later][:2] < [
+        number for number, one in enumerate(found) if one.get("matchers") in plain
+    ]
+
+
+def test_a_test_is_told_by_a_receiver_of_its_own() -> None:
+    own = {"alertmanager": {"pushover_configs": [{"user_key": "a", "token": "b"}]}}
+    found = describe(channels={"a": HOOK, "p": own})
+    receivers = {one["name"]: one for one in found["receivers"]}
+    assert set(receivers) == {"/no-one", "a", "a/test", "p", "p/test"}
+    assert receivers["a"]["webhook_configs"][0]["send_resolved"]
+    assert not receivers["a/test"]["webhook_configs"][0]["send_resolved"]
+    assert not receivers["p/test"]["pushover_configs"][0]["send_resolved"]
+    assert receivers["p"]["pushover_configs"] == own["alertmanager"]["pushover_configs"]
+    notify = parse_model(Notify, {"channels": {"p": own}}, "notify")
+    assert find_integration(notify.channels["p"]) == "pushover"
 
 
 def test_passwords_are_files() -> None:

@@ -14,4 +14,4 @@ def test_figures_of_broker_and_gateway_are_taken_where_no_function_is() -> None:
     document = yaml.safe_load(render_scrape(Data(scrape="30s"), [])[f"{SCRAPE_MOUNTED}/{SCRAPE}"])
     assert document["global"] == {"scrape_interval": "30s"}
     jobs = [one["job_name"] for one in document["scrape_configs"]]
-    assert jobs == ["tidegate-broker", "tidegate-queues", "tidegate-gateway"]
+    assert jobs == ["tidegate-broker", "tidegate-queues", "tidegate-gateway", "tidegate-store"]

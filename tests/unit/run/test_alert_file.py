@@ -72,7 +72,7 @@ def test_files_are_told_in_a_line(workspace: Workspace) -> None:
 def test_what_runs_goes_by_what_is_written(workspace: Workspace, checked: list[bytes]) -> None:
     assert not apply_alerts(make_stack(workspace, runs=False)) and not (workspace.rendered / RULES).exists()
     assert apply_alerts(make_stack(workspace))
-    assert list_groups(workspace) == ["hot", "quiet-seen", "quiet", "ratio"]
+    assert list_groups(workspace) == ["hot", "quiet:seen", "quiet", "ratio"]
     assert checked == [(workspace.rendered / RULES).read_bytes()]
 
 
@@ -82,7 +82,7 @@ def test_a_file_that_is_wrong_is_watched_as_before(workspace: Workspace) -> None
     (workspace.root / "alerts/quiet.yaml").write_text("silnt: plant/oven\n")
     (workspace.root / "alerts/hot.yaml").unlink()
     assert apply_alerts(make_stack(workspace))
-    assert list_groups(workspace) == ["quiet-seen", "quiet", "ratio"]
+    assert list_groups(workspace) == ["quiet:seen", "quiet", "ratio"]
 
 
 def test_without_a_file_nothing_is_watched(workspace: Workspace, checked: list[bytes]) -> None:

@@ -39,7 +39,7 @@ def test_message_of_the_example_is_an_alert() -> None:
     [
         ({"alert": "pump", "text": "It leaks."}, {"alertname": "pump"}, "It leaks."),
         ({"name": "pump", "room": "a", "rate": 3}, {"alertname": "pump", "room": "a"}, "room: a, rate: 3"),
-        ({"alert": "a", "labels": {"n": 3, "channel": "x", "a b": "c"}}, {"alertname": "a", "n": "3"}, ""),
+        ({"alert": "a", "labels": {"n": 3, "tidegate_channel": "x", "a b": "c"}}, {"alertname": "a", "n": "3"}, ""),
     ],
 )  # fmt: skip
 def test_fields_are_labels_and_text(fields: dict[str, Any], labels: dict[str, str], text: str) -> None:
@@ -137,7 +137,7 @@ def test_others_are_told_of_what_goes_on(tmp_path: Path) -> None:
     (alert,), escalation = state.alerts, Escalation(60, ["critical"])
     assert escalation.apply(alert, now + 59) == [alert]
     _, more = escalation.apply(alert, now + 61)
-    assert more.labels == {**alert.labels, "escalation": "yes"} and more.start == alert.start
+    assert more.labels == {**alert.labels, "tidegate_escalation": "yes"} and more.start == alert.start
     assert Escalation(60, ["info"]).apply(alert, now + 61) == [alert]
 
 
