@@ -1,21 +1,24 @@
 """`invoke alerts`: what fires, what was silenced, and by whom."""
 
-import getpass
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from stack import console
 from stack.alertmanager.client import Alertmanager, FiringAlert, Silence, choose_alerts, find_alertmanager
+from stack.alertmanager.rule import fetch_rule_problems
 from stack.contract import ESCALATION, parse_duration
-from stack.docker.stack import open_stack
+from stack.docker.stack import Stack, open_stack
 from stack.errors import AlertError
 from stack.run.notify import print_failing_channels
+from stack.state.deployment import load_author
 
 SILENCE, ACKNOWLEDGE, END = "silence", "acknowledge", "unsilence"
 _ACTIONS = ("", SILENCE, ACKNOWLEDGE, END)
 # For how long an alert is quiet that somebody has acknowledged: it may be over long before.
 DURATIONS = {ACKNOWLEDGE: "24h", SILENCE: "2h"}
+# Of so many that fire each is acknowledged by itself; of more, what they have alike.
+_MOST = 100
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def handle_alerts(request: AlertRequest, *, as_json: bool) -> None:
     if not request.action:
         _print_alerts(alertmanager, request, known, as_json=as_json)
         print_failing_channels(stack)
+        _print_failing_rules(stack)
     elif request.action == END:
         _end_silences(alertmanager, request)
     else:
@@ -69,6 +73,12 @@ def _print_alerts(alertmanager: Alertmanager, request: AlertRequest, known: set[
     waiting = [one for one in silences.values() if not any(one.id in alert.silences for alert in alerts)]
     for one in waiting:
         console.note(f"Silenced besides, until {_tell_time(one.until)}: {_tell_labels(one.labels)}, by {one.by}.")
+
+
+def _print_failing_rules(stack: Stack) -> None:
+    """Tell which alerts can be read, but not calculated: they never fire."""
+    for name, reason in fetch_rule_problems(stack).items() if stack.bare_inputs.has_vmalert else ():
+        console.warn(f"{name} cannot be calculated: {reason}")
 
 
 def _list_alerts(alertmanager: Alertmanager, request: AlertRequest) -> list[FiringAlert]:
@@ -100,7 +110,10 @@ def _add_silence(alertmanager: Alertmanager, request: AlertRequest, known: set[s
         raise AlertError(f"No alert fires with {_tell_labels(labels)}. `invoke alerts` lists those that do.")
     seconds = _read_duration(request.duration or DURATIONS[request.action])
     comment = request.comment or ("acknowledged" if is_acknowledged else "silenced")
-    alertmanager.add_silence(labels, seconds, by=getpass.getuser(), comment=comment)
+    # What fires is acknowledged, and not what may fire tomorrow.
+    each = [one.labels for one in firing] if is_acknowledged and len(firing) <= _MOST else [labels]
+    for one in each:
+        alertmanager.add_silence(one, seconds, by=load_author(), comment=comment)
     until = _tell_time((datetime.now(UTC) + timedelta(seconds=seconds)).isoformat())
     console.success(f"No one is told of {_tell_labels(labels)} until {until}; {len(firing)} of them fire.")
 

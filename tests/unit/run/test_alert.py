@@ -18,6 +18,7 @@ from stack.run.alert_check import _explain
 from stack.run.notify import find_failing_channels
 
 HOT = FiringAlert({"alertname": "hot", "severity": "warning", "sensor": "oven"}, "oven is hot", "2026-11-29T05:00:00Z")
+INPUTS = SimpleNamespace(has_vmalert=True)
 SILENCE = Silence("s1", {"alertname": "hot"}, "2026-11-29T06:00:00Z", "ann", "known")
 
 
@@ -30,7 +31,7 @@ class Alertmanager:
 
     def list_alerts(self) -> list[FiringAlert]:
         hot = replace(HOT, silences=("s1",) if self.is_silenced else ())
-        return [hot, replace(hot, labels={**HOT.labels, "escalation": "yes"})]
+        return [hot, replace(hot, labels={**HOT.labels, "tidegate_escalation": "yes"})]
 
     def list_silences(self) -> list[Silence]:
         return [SILENCE] if self.is_silenced else []
@@ -44,7 +45,10 @@ class Alertmanager:
 
 def open_alertmanager(monkeypatch: pytest.MonkeyPatch, *, is_silenced: bool = False) -> Alertmanager:
     alertmanager = Alertmanager(is_silenced=is_silenced)
-    monkeypatch.setattr(module, "open_stack", lambda: SimpleNamespace(alerts=[SimpleNamespace(name="known")]))
+    monkeypatch.setattr(
+        module, "open_stack", lambda: SimpleNamespace(alerts=[SimpleNamespace(name="known")], bare_inputs=INPUTS)
+    )
+    monkeypatch.setattr(module, "fetch_rule_problems", lambda _: {"odd": "duplicates"})
     monkeypatch.setattr(module, "find_alertmanager", lambda _: alertmanager)
     monkeypatch.setattr(module, "print_failing_channels", lambda _: None)
     return alertmanager
@@ -56,13 +60,14 @@ def test_what_fires_is_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.count("oven is hot") == 1 and "sensor=oven" in shown and "known (ann)" in shown
     handle_alerts(AlertRequest("known"), as_json=False)
-    assert "Nothing fires." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Nothing fires." in said and "odd cannot be calculated: duplicates" in said
 
 
 @pytest.mark.parametrize(
     ("request_", "told"),
     [
-        (AlertRequest("acknowledge", "hot"), ({"alertname": "hot"}, 86400, True, "acknowledged")),
+        (AlertRequest("acknowledge", "hot"), (dict(HOT.labels), 86400, True, "acknowledged")),
         (AlertRequest("silence", "known", duration="30m", comment="x"), ({"alertname": "known"}, 1800, True, "x")),
         (AlertRequest("silence", "", {"sensor": "a"}), ({"sensor": "a"}, 7200, True, "silenced")),
     ],
@@ -133,6 +138,12 @@ ENDED = (
     'time={} level=ERROR source=dispatch.go:360 msg="Notify for alerts failed" component=dispatcher num_alerts=1 '
     'err="mail/email[0]: notify retry canceled after 7 attempts: dial: refused"'
 )
+# As releases before 0.28 write it.
+OLDER = (
+    "ts={} caller=notify.go:745 level=warn component=dispatcher receiver=mail integration=email[0] "
+    'msg="Notify attempt failed, will retry later" attempts=1 err="dial: refused"'
+)
+TESTED = FAILED.replace("receiver=mail", "receiver=mail/test")
 WORKED = (
     'time={} level=INFO source=notify.go:872 msg="Notify success" component=dispatcher receiver=mail '
     "integration=email[0] attempts=2 duration=1.2ms"
@@ -144,6 +155,8 @@ WORKED = (
     [
         ((FAILED,), 'dial: "x" refused'),
         ((ENDED,), "notify retry canceled after 7 attempts: dial: refused"),
+        ((OLDER,), "dial: refused"),
+        ((TESTED,), 'dial: "x" refused'),
         ((FAILED, WORKED), None),
         ((WORKED, FAILED), 'dial: "x" refused'),
     ],
