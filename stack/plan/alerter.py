@@ -16,14 +16,13 @@ from stack.contract import (
     ALERTMANAGER_URL,
     ALERTS,
     ESCALATION_VARIABLE,
-    FEEDBACK_FOLDER,
     MQTT_EXCHANGE,
     parse_duration,
     to_key,
 )
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.notify import PORT, SERVICE
-from stack.plan.recorder import mount_store_url
+from stack.plan.recorder import mount_folder, mount_store_url
 
 _HANDLER = "stack.processor.alerter.handler:handler"
 # Messages that become one write to the disk, and how long the first of them waits for more.
@@ -43,7 +42,7 @@ def plan_alerter(settings: Settings, image: str) -> FunctionPlan:
             "build": {"codeEntryType": "image"},
             "disableDefaultHTTPTrigger": True,
             "env": _list_environment(settings),
-            "volumes": [_mount_state(), *([mount_store_url()] if settings.has_store else [])],
+            "volumes": [mount_folder(ALERTER), *([mount_store_url()] if settings.has_store else [])],
             "triggers": {"messages": _describe_trigger()},
         },
     }
@@ -57,11 +56,6 @@ def _list_environment(settings: Settings) -> list[dict[str, str]]:
         document = {"after": parse_duration(escalate.after), "severity": escalate.severity}
         found.append({"name": ESCALATION_VARIABLE, "value": json.dumps(document)})
     return found
-
-
-def _mount_state() -> dict[str, Any]:
-    volume = {"name": "state", "persistentVolumeClaim": {"claimName": ALERTER}}
-    return {"volume": volume, "volumeMount": {"name": "state", "mountPath": FEEDBACK_FOLDER}}
 
 
 def _describe_trigger() -> dict[str, Any]:

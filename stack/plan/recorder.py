@@ -11,7 +11,7 @@ from stack.config.document import parse_model
 from stack.config.function import FunctionConfig
 from stack.config.settings import Settings
 from stack.config.source import Function
-from stack.contract import MQTT_EXCHANGE, RULES_VARIABLE, to_key, to_topic
+from stack.contract import FEEDBACK_FOLDER, MQTT_EXCHANGE, RULES_VARIABLE, to_key, to_topic
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.secret import FOLDER
 from stack.plan.store import URL_SECRET
@@ -43,7 +43,8 @@ def plan_recorder(settings: Settings, image: str, *, is_urgent: bool = False) ->
             # What it waits for is the store.
             "eventTimeout": "0s",
             "env": [{"name": RULES_VARIABLE, "value": write_rules(settings.data, is_urgent=is_urgent)}],
-            "volumes": [mount_store_url()],
+            # What the store has taken and not written yet, for a recorder that is killed together with it.
+            "volumes": [mount_store_url(), mount_folder(NAME)],
             "triggers": {name: _describe_trigger(name, rules) for name, rules in _group(settings.data).items()},
         },
     }
@@ -95,6 +96,12 @@ def mount_store_url() -> dict[str, Any]:
     """Return the volume with the secret of where the store is, and who asks."""
     secret = {"secretName": URL_SECRET.name, "items": [{"key": URL_SECRET.key, "path": str(URL_SECRET)}]}
     return {"volume": {"name": "store", "secret": secret}, "volumeMount": {"name": "store", "mountPath": FOLDER}}
+
+
+def mount_folder(claim: str) -> dict[str, Any]:
+    """Return the volume in which a function of the stack's own keeps files."""
+    volume = {"name": "kept", "persistentVolumeClaim": {"claimName": claim}}
+    return {"volume": volume, "volumeMount": {"name": "kept", "mountPath": FEEDBACK_FOLDER}}
 
 
 def _describe_trigger(name: str, rules: list[KeepRule]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import os
 import time
 from calendar import timegm
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,8 @@ import urllib3
 from nuclio_sdk import Context, Event, Response
 from urllib3.connection import HTTPConnection
 
-from stack.contract import FIRST_FAILED, RETRY_HEADER, RULES_VARIABLE, STORE_URL
+from stack.contract import FEEDBACK_FOLDER, FIRST_FAILED, RETRY_HEADER, RULES_VARIABLE, STORE_URL
+from stack.processor.recorder.recent import RecentLines
 from stack.processor.recorder.rule import NoReadingError, RuleSet, is_urgent, read_rules
 from stack.processor.source.broker import Delays
 
@@ -27,8 +27,6 @@ _TIMEOUT, _LONGEST_DELAY = urllib3.Timeout(connect=2.0, read=30.0), 5.0
 # Seconds after which what waits for the store goes into the queue of retries: the broker takes a message that is not
 # acknowledged within seven days for lost.
 _PATIENCE = 6 * 24 * 3600.0
-# Seconds after which the store has written what it has taken; twice its own, and some more.
-_WRITTEN_AFTER = 15.0
 
 
 class StoreError(Exception):
@@ -59,14 +57,15 @@ def _open_pool(kind: type[urllib3.HTTPConnectionPool], address: str) -> urllib3.
 class Store:
     """The store of readings, over HTTP.
 
-    VictoriaMetrics writes what it has taken to the disk within five seconds. So what it has taken last is kept here,
-    and sent again over each new connection: a store that was killed has it then, and for another it is not new.
+    What it has taken last is sent again over each new connection: a store that was killed has it then, and for another
+    it is not new.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, recent: RecentLines) -> None:
         self._pool = _open_pool(_Pool, address)
-        self._connections = _Connection.made
-        self._recent: deque[tuple[float, bytes]] = deque()
+        # With the first connection of this process, those are sent that were kept by the one before it.
+        self._connections = -1
+        self._recent = recent
 
     def send(self, lines: Sequence[str]) -> None:
         """Have lines stored.
@@ -76,14 +75,24 @@ class Store:
         """
         body = "".join(lines).encode()
         self._post(body)
-        if (made := _Connection.made) != self._connections:
-            for _, before in self._recent:
-                self._post(before)
-            self._connections = made
-        now = time.monotonic()
-        while self._recent and self._recent[0][0] < now - _WRITTEN_AFTER:
-            self._recent.popleft()
-        self._recent.append((now, body))
+        if _Connection.made != self._connections:
+            self.repeat()
+        try:
+            self._recent.append(body)
+        except OSError as error:
+            raise StoreError(f"what it takes cannot be noted: {error}") from error
+
+    def repeat(self) -> None:
+        """Send once more what the store has taken last.
+
+        Raises:
+            StoreError: it is not taken.
+        """
+        made = _Connection.made
+        for before in self._recent.read():
+            self._post(before)
+            made = _Connection.made
+        self._connections = made
 
     def _post(self, body: bytes) -> None:
         try:
@@ -182,7 +191,11 @@ def init_context(context: Context) -> None:
     flusher = Flusher(url) if is_urgent(rules) else None
     if flusher:
         flusher.start()
-    context.user_data.recorder = Recorder(read_rules(rules), Store(url), context.logger, flusher)
+    store = Store(url, RecentLines(Path(FEEDBACK_FOLDER), f"{context.trigger.name}-{context.worker_id}"))
+    with suppress(StoreError):
+        # One that does not answer now is told with the next reading.
+        store.repeat()
+    context.user_data.recorder = Recorder(read_rules(rules), store, context.logger, flusher)
 
 
 def handler(context: Context, events: Sequence[Event]) -> list[Response]:
