@@ -1,0 +1,118 @@
+"""Devices with a login of their own, on the devices' page: found, added, given a password, locked out, removed."""
+
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from stack.config.document import Document
+from stack.dashboard.page import render
+from stack.dashboard.pages.function import add_toast, read_form
+from stack.dashboard.services import Services, services_of
+from stack.errors import ConfigError, StackError
+from stack.run.devices.registry import (
+    Identity,
+    NewDevice,
+    add_device,
+    choose_devices,
+    delete_device,
+    revoke_device,
+    rotate_device,
+)
+from stack.run.devices.show import describe_device, describe_identity
+from stack.state.devices import list_logins
+
+# Devices that the table shows at once; the field above it finds the others.
+_SHOWN = 100
+_CHANGED = "devices-changed"
+
+
+class LoginForm(Document):
+    """A device that is to be added, as a form says it."""
+
+    name: str
+    """Its user and client id."""
+    type: str = ""
+    """The name of a file of device-types/."""
+    topics: str = ""
+    """Topic filters with blanks between them."""
+    labels: str = ""
+    """NAME=VALUE, with blanks between them."""
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of this part of the page."""
+    return [
+        Route("/devices/logins", list_devices),
+        Route("/devices/logins", add, methods=["POST"]),
+        Route("/devices/logins/{name}/rotate", rotate, methods=["POST"]),
+        Route("/devices/logins/{name}/revoke", revoke, methods=["POST"]),
+        Route("/devices/logins/{name}/remove", remove, methods=["POST"]),
+    ]
+
+
+async def list_devices(request: Request) -> Response:
+    """Show the first devices that have a text in their name, type or labels."""
+    words = request.query_params.get("contains", "")
+    return render(request, "_device_logins.html", **await run_in_threadpool(_choose, services_of(request), words))
+
+
+def _choose(services: Services, words: str) -> dict[str, Any]:
+    registry, let_in = services.registry.read(), list_logins(services.workspace)
+    found = choose_devices(registry.devices.values(), words, {})
+    shown = [describe_device(one, is_let_in=one.name in let_in) for one in found[:_SHOWN]]
+    return {"logins": shown, "found": len(found), "all": len(registry.devices), "problems": registry.problems}
+
+
+async def add(request: Request) -> Response:
+    """Add a device, and show its password this once."""
+    stack = services_of(request).stack()
+    try:
+        new = _read_new(await read_form(request, LoginForm))
+        identity = await run_in_threadpool(add_device, stack, new)
+    except StackError as error:
+        return render(request, "_wrong.html", status=422, message=str(error))
+    return _show(request, identity)
+
+
+def _read_new(form: LoginForm) -> NewDevice:
+    pairs = [one.partition("=") for one in form.labels.split()]
+    if wrong := [name for name, sign, _ in pairs if not sign]:
+        raise ConfigError([f"Labels should be such as site=hall-2, with blanks between them, not {wrong[0]!r}."])
+    return NewDevice(form.name.strip(), form.type, form.topics.split(), {name: value for name, _, value in pairs})
+
+
+async def rotate(request: Request) -> Response:
+    """Give a device another password, and show it this once."""
+    stack = services_of(request).stack()
+    return _show(request, await run_in_threadpool(rotate_device, stack, request.path_params["name"]))
+
+
+async def revoke(request: Request) -> Response:
+    """Lock a device out."""
+    name = request.path_params["name"]
+    await run_in_threadpool(revoke_device, services_of(request).stack(), name)
+    return _tell(add_toast(Response(), f"{name} may not log in any more.", "ok"))
+
+
+async def remove(request: Request) -> Response:
+    """Lock a device out, and remove its file."""
+    name = request.path_params["name"]
+    await run_in_threadpool(delete_device, services_of(request).stack(), name)
+    return _tell(add_toast(Response(), f"{name} is removed.", "ok"))
+
+
+def _show(request: Request, identity: Identity) -> Response:
+    described = describe_identity(services_of(request).stack(), identity)
+    answer = render(request, "_device_identity.html", identity=described)
+    answer.headers["HX-Retarget"] = "#dialog"
+    answer.headers["HX-Reswap"] = "innerHTML"
+    return _tell(answer)
+
+
+def _tell(answer: Response) -> Response:
+    """Have the table looked at again."""
+    answer.headers["HX-Trigger-After-Settle"] = _CHANGED
+    return answer

@@ -1,0 +1,42 @@
+"""Devices with a login of their own on the devices' page, on a real stack."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.visit import PHONE, Visit
+from tests.docker.workspace import Workspace
+
+
+def test_device_is_let_in_locked_out_and_removed(visit: Visit, workspace: Workspace) -> None:
+    """It is a file first, as git brings it: to add one here would end the account that other tests use."""
+    folder = workspace.root / "devices"
+    folder.mkdir(exist_ok=True)
+    (folder / "pump-7.yaml").write_text("labels: {site: hall-2}\ntopics: [plant/pump-7/#]\n")
+    page = visit.open("/devices")
+    row = page.get_by_role("row").filter(has_text="pump-7")
+    expect(row).to_contain_text("site=hall-2")
+    expect(row.get_by_text("no", exact=True)).to_be_visible()
+    page.get_by_role("button", name="New password for pump-7").click()
+    page.get_by_role("button", name="New password", exact=True).click()
+    dialog = page.get_by_role("dialog", name="The login of pump-7")
+    expect(dialog).to_contain_text(re.compile(r"password: \S{20}"), timeout=60_000)
+    visit.look("devices-login")
+    dialog.get_by_role("button", name="Done").click()
+    expect(row.get_by_text("yes", exact=True)).to_be_visible()
+    visit.look("devices-logins")
+    page.get_by_role("searchbox", name="Find devices").fill("hall-3")
+    expect(page.get_by_text("No device is called so.")).to_be_visible()
+    page.get_by_role("searchbox", name="Find devices").fill("hall-2")
+    form = page.get_by_role("textbox", name="Name")
+    form.fill("a b")
+    form.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="letters, digits")).to_be_visible()
+    page.set_viewport_size(PHONE)
+    page.get_by_role("button", name="Lock pump-7 out").click()
+    page.get_by_role("button", name="Lock out", exact=True).click()
+    expect(row.get_by_text("no", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Remove pump-7").click()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(row).to_have_count(0)
+    assert not (folder / "pump-7.yaml").exists()

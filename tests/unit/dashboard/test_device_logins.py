@@ -1,0 +1,106 @@
+"""Devices with a login of their own, on the devices' page."""
+
+import re
+import time
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import pytest
+
+from stack.state.workspace import Workspace
+from tests.unit.dashboard.serving import Answer, Client
+
+PATH = "/devices/logins"
+
+
+def send(client: Client, path: str = "", **fields: str) -> Answer:
+    body = urlencode(fields).encode()
+    return client.send("POST", f"{PATH}{path}", body, content_type="application/x-www-form-urlencoded")
+
+
+def show(client: Client, words: str = "") -> str:
+    return client.send("GET", f"{PATH}?{urlencode({'contains': words})}").body.decode()
+
+
+@pytest.fixture
+def pump(client: Client) -> Iterator[str]:
+    answer = send(client, name="pump-7", labels="site=a place=b", topics="plant/{id}/# orders/{id}")
+    assert answer.status == 200
+    yield find_password(answer)
+    send(client, "/pump-7/remove")
+
+
+def find_password(answer: Answer) -> str:
+    (password,) = re.findall(r"password: (\S+)", answer.body.decode())
+    return str(password)
+
+
+def test_page_says_how_the_first_device_is_added(client: Client) -> None:
+    assert "No device has a login of its own" in show(client)
+    page = client.send("GET", "/devices").body.decode()
+    assert f'hx-get="{PATH}"' in page and f'hx-post="{PATH}"' in page
+
+
+def test_password_is_shown_once_in_a_dialog(client: Client) -> None:
+    answer = send(client, name="pump-8")
+    password = find_password(answer)
+    assert answer.headers["hx-retarget"] == "#dialog"
+    assert answer.headers["hx-trigger-after-settle"] == "devices-changed"
+    assert password not in show(client) + client.send("GET", "/devices").body.decode()
+    assert find_password(send(client, "/pump-8/rotate")) != password
+    send(client, "/pump-8/remove")
+
+
+def test_device_is_found_by_its_labels_and_shown_with_its_topics(client: Client, pump: str) -> None:
+    for words in ("", "PUMP", "b"):
+        page = show(client, words)
+        assert "site=a" in page and "plant/pump-7/# orders/pump-7" in page and pump not in page
+    assert "No device is called so" in show(client, "fan")
+
+
+def test_device_is_locked_out_let_in_again_and_removed(client: Client, pump: str) -> None:
+    answer = send(client, "/pump-7/revoke")
+    assert "may not log in any more" in answer.headers["hx-trigger"]
+    assert 'data-label="May log in">no<' in show(client)
+    assert "Lock pump-7 out" not in show(client)
+    send(client, "/pump-7/rotate")
+    assert 'data-label="May log in">yes<' in show(client)
+    assert send(client, "/pump-7/remove").status == 200
+    assert "pump-7" not in show(client)
+    assert send(client, "/pump-7/rotate").status == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"name": "a/b"}, "letters, digits"),
+        ({"name": "pump-7"}, "already"),
+        ({"name": "a", "labels": "site"}, "site=hall-2"),
+        ({"name": "a", "topics": "a#"}, "topics"),
+        ({}, "name"),
+    ],
+)
+@pytest.mark.usefixtures("pump")
+def test_what_is_wrong_is_told_beside_the_form(client: Client, fields: dict[str, str], told: str) -> None:
+    answer = send(client, **fields)
+    assert answer.status == 422 and told in answer.body.decode()
+
+
+def test_ten_thousand_devices_are_searched_at_once(client: Client, workspace: Workspace) -> None:
+    folder = workspace.root / "devices"
+    folder.mkdir(exist_ok=True)
+    for number in range(10_000):
+        (folder / f"d{number}.yaml").write_text(f"labels: {{site: s{number % 7}}}\n")
+    try:
+        show(client)
+        times = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            page = show(client, "d999")
+            times.append(time.perf_counter() - begin)
+        assert "d9999" in page and page.count("<tr id=") == 11
+        assert "100 of 10" in show(client)
+        assert min(times) < 0.5
+    finally:
+        for path in folder.iterdir():
+            path.unlink()
