@@ -118,8 +118,9 @@ class Alertmanager:
         Raises:
             AlertError: Alertmanager does not answer, or refuses it.
         """
-        ends = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
-        self._ask("POST", "/api/v2/alerts", [{"labels": labels, "annotations": {_TEXT: text}, "endsAt": ends}])
+        now = datetime.now(UTC)
+        times = {"startsAt": now.isoformat(), "endsAt": (now + timedelta(seconds=seconds)).isoformat()}
+        self._ask("POST", "/api/v2/alerts", [{"labels": labels, "annotations": {_TEXT: text}, **times}])
 
     def count_sent(self, receiver: str, integration: str) -> int:
         """Return how often people were told by a channel, or by those of its kind where that is all that is counted.

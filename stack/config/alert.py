@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from math import isinf
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -84,6 +85,8 @@ def read_condition(text: str) -> Condition:
             f"{words} before the while; what is more than that is an `expr`, not {text!r}"
         )
     window = _read_seconds(found["window"]) if found["window"] else PRESENT
+    if isinf(float(found["bound"])):
+        raise ValueError(f"{found['bound']} is more than any reading can be, in {text!r}")
     return Condition(found["selector"], found["function"] or "last", window, found["operator"], found["bound"])
 
 
@@ -159,7 +162,7 @@ class AlertConfig(Document):
     """Where it ends, if that is not where it began: a value at the bound does not tell people again and again."""
     silent: str = Field("", examples=["plant/+/temperature"])
     """A topic of data.keep, or a series, of which nothing comes for the time in `after`."""
-    after: Duration = ""
+    after: str = ""
     """How long nothing comes before `silent` fires."""
     forget: str = "7d"
     """How long after its last reading a silent series is expected no more."""
@@ -171,7 +174,7 @@ class AlertConfig(Document):
     """How often it is calculated; where left out, each second, or less often where it looks at more than 10m."""
     severity: Severity = Severity.WARNING
     """info, warning or critical; routes of `notify` go by it."""
-    text: str = ""
+    text: str = Field("", max_length=1000)
     """What people are told; {sensor} is the label of that name, and {value} the value."""
     labels: AlertLabels = {}
     """More labels, by which routes of `notify` can go."""

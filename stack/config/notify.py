@@ -88,6 +88,10 @@ class Mail(Document):
     def _has_password(self) -> Self:
         if bool(self.user) != bool(self.secret):
             raise ValueError("user and secret belong together, such as user: me, secret: notify.mail")
+        if self.user and not self.tls:
+            raise ValueError(
+                "a password is sent to a server that encrypts alone: leave out tls: false, or user and secret"
+            )
         return self
 
 

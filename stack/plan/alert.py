@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from stack.config.alert import FUNCTIONS, PLACE, PRESENT, Alert, AlertConfig, is_selector
@@ -39,6 +39,8 @@ STARTS = f'{{__name__=~"{START}|{STORE_START}",function=~"{RECORDER}|"}}'
 # The time of a look back in a query.
 _WINDOW = re.compile(r"\[((?:\d+(?:\.\d+)?(?:ms|[smhdwy]))+)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0, "y": 365 * 86400.0}
+# What the names of the stack's own figures begin with.
+_OWN_FIGURES = ("nuclio_", "rabbitmq_", "haproxy_", "vmalert_", "vm_", "up", "process_", "container_", "scrape_")
 # Labels that vmalert or a rule adds to those of the series.
 ADDED = ("alertname", "alertgroup", "alertstate", "severity")
 # An alert that is told to Alertmanager is over for it after four times as long without a word.
@@ -51,7 +53,7 @@ _LOOKS, _MOST_SECONDS = 600, 60.0
 _SEEN_EVERY, _SEEN_WINDOW, _SEEN_VALID = 60, 600, 3600
 
 
-def vmalert_arguments(alertmanager: str) -> list[str]:
+def vmalert_arguments(alertmanager: str, dashboard: str = "") -> list[str]:
     """Return what vmalert is started with."""
     url = f"http://{STORE}:{STORE_PORT}"
     flags = {"rule": f"{FOLDER}/*.yaml", "notifier.url": alertmanager}
@@ -69,6 +71,8 @@ def vmalert_arguments(alertmanager: str) -> list[str]:
         "httpListenAddr": f":{PORT}",
         "envflag.enable": "true",
         "loggerLevel": "WARN",
+        # Where people look at what it has found, and not at itself.
+        **({"external.url": dashboard, "external.alert.source": "alerts"} if dashboard else {}),
     }
     return [f"-{name}={value}" for name, value in flags.items()]
 
@@ -228,6 +232,18 @@ def find_silent(alert: Alert, data: Data) -> str:
         return selector
     way = f"name the series, such as silent: '{rules[0].name}{{sensor=\"oven\"}}'"
     raise ConfigError([f"{alert.document}: silent: the labels of data.keep do not tell {topic} from others; {way}"])
+
+
+def list_unknown(alerts: Sequence[Alert], data: Data) -> Iterator[str]:
+    """Yield what is to be told of alerts on readings that no rule of data.keep makes: they never fire."""
+    metrics = sorted({metric for rule in data.keep for metric in (rule.values or (rule.name,))})
+    for alert in alerts:
+        config = alert.config
+        text = config.condition.selector if config.when else config.silent if is_selector(config.silent) else ""
+        name = text.partition("{")[0]
+        is_topic = not config.when and "{" not in text
+        if name and not is_topic and name not in metrics and not name.startswith(_OWN_FIGURES):
+            yield f"{alert.document}: no rule of data.keep in stack.yaml makes {name}; there are {', '.join(metrics)}."
 
 
 def covers(pattern: str, topic: str) -> bool:

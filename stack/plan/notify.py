@@ -34,10 +34,12 @@ _TITLE, _TEXT = '{{ template "tidegate.title" . }}', '{{ template "tidegate.text
 _END_OF_DAY = "24:00"
 
 
-def alertmanager_arguments(base_images: BaseImages) -> list[str]:
+def alertmanager_arguments(base_images: BaseImages, dashboard: str = "") -> list[str]:
     """Return what Alertmanager is started with."""
     counts = base_images.is_registry or base_images.archive.codename not in _COUNT_KINDS
     return [
+        # Where people look at what it has told, and not at itself.
+        *([f"--web.external-url={dashboard}", "--web.route-prefix=/"] if dashboard else []),
         *(["--enable-feature=receiver-name-in-metrics"] if counts else []),
         f"--config.file={FOLDER}/{posixpath.basename(CONFIG)}",
         "--storage.path=/alertmanager",

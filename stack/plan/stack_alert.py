@@ -15,6 +15,7 @@ from stack.plan.alert import LAST_SEEN, SEEN, START, escape_pattern, write_firin
 from stack.plan.recorder import NAME as RECORDER
 from stack.plan.stack import Service
 from stack.plan.store import OWN_JOBS, READINGS
+from stack.plan.store import START as STORE_START
 
 # Below .stack/, beside the rules of alerts/.
 RULES = "vmalert/stack.yaml"
@@ -31,6 +32,8 @@ _LOOK, _KNOWN, _FORGET, _FORGET_SECONDS = 60, "1h", "7d", 7 * 86400
 # A device is silent that is so for a quarter of an hour and three times longer than ever on a day with twenty pauses.
 _SILENT, _TIMES, _PAUSES = 900, 3, 20
 _GAP = "tidegate:gap"
+# Seconds that the stack has to start.
+_STARTS = 60
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 # How long before its end a certificate is told of, in seconds.
 _NOTICE = 14 * 86400
@@ -51,9 +54,15 @@ def list_stack_alerts(settings: Settings, services: Sequence[Service]) -> list[A
     if not settings.data.scrape_seconds:
         return []
     expected = [one.plan.name for one in services if _is_expected(one)]
-    found = [_describe_missing(expected)] if expected else []
+    found = [_describe_missing(expected, settings)] if expected else []
     found += _list_certificate_alerts(services)
-    return [*found, *_list_function_alerts(), *_list_broker_alerts(), _describe_disk(settings), _describe_errors()]
+    return [
+        *found,
+        *_list_function_alerts(),
+        *_list_broker_alerts(settings),
+        _describe_disk(settings),
+        _describe_errors(),
+    ]
 
 
 def _is_expected(service: Service) -> bool:
@@ -69,12 +78,18 @@ def _make(name: str, expr: str, text: str, *, severity: Severity = Severity.WARN
     return Alert(PREFIX + name, config)
 
 
-def _describe_missing(names: Sequence[str]) -> Alert:
+def _add_start(expr: str, settings: Settings) -> str:
+    """Write a query that has no result until the store has run for a minute: what started with it may still start."""
+    window = f"{3 * settings.data.scrape_seconds:g}s"
+    return f"({expr}) and on () (time() - max(last_over_time({STORE_START}[{window}])) > {_STARTS})"
+
+
+def _describe_missing(names: Sequence[str], settings: Settings) -> Alert:
     expected = ", ".join(f'label_set(1, "function", {json.dumps(name)})' for name in names)
     answering = f'max(up{{job="{OWN_JOBS}functions"}}) by (function) == 1'
     text = "No container of {function} answers; `invoke status` says why."
     expr = f"union({expected}) unless on (function) ({answering})"
-    return _make("function-down", expr, text, severity=Severity.CRITICAL, seconds=60)
+    return _make("function-down", _add_start(expr, settings), text, severity=Severity.CRITICAL, seconds=60)
 
 
 def _list_certificate_alerts(services: Sequence[Service]) -> Iterator[Alert]:
@@ -126,11 +141,11 @@ def _list_function_alerts() -> Iterator[Alert]:
     )
 
 
-def _list_broker_alerts() -> Iterator[Alert]:
+def _list_broker_alerts(settings: Settings) -> Iterator[Alert]:
     down = f'up{{job=~"{OWN_JOBS}(broker|gateway)"}} == 0'
     text = "{part} does not answer; `invoke status` says how it is."
     expr = f'label_replace(max({down}) by (job), "part", "$1", "job", "{OWN_JOBS}(.*)")'
-    yield _make("part-down", expr, text, severity=Severity.CRITICAL, seconds=60)
+    yield _make("part-down", _add_start(expr, settings), text, severity=Severity.CRITICAL, seconds=60)
     yield _make(
         "broker-alarm",
         'label_copy({__name__=~"rabbitmq_alarms_.+"}, "__name__", "alarm") == 1',

@@ -10,6 +10,7 @@ from stack.alertmanager.rule import fetch_rule_problems
 from stack.contract import ESCALATION, parse_duration
 from stack.docker.stack import Stack, open_stack
 from stack.errors import AlertError
+from stack.plan.notify import CHANNEL_LABEL
 from stack.run.notify import print_failing_channels
 from stack.state.deployment import load_author
 
@@ -82,8 +83,8 @@ def _print_failing_rules(stack: Stack) -> None:
 
 
 def _list_alerts(alertmanager: Alertmanager, request: AlertRequest) -> list[FiringAlert]:
-    """Return the alerts that are meant, each once: one that others were told of too fires a second time for those."""
-    found = [one for one in alertmanager.list_alerts() if ESCALATION not in one.labels]
+    """Return the alerts that are meant, without tests, each once: it fires a second time for others who are told."""
+    found = [one for one in alertmanager.list_alerts() if not {ESCALATION, CHANNEL_LABEL} & set(one.labels)]
     return choose_alerts(found, request.name, request.labels or {})
 
 

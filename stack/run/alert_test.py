@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from math import ceil
 from pathlib import Path
 
 from stack import console
@@ -75,7 +76,7 @@ def load_recorded(path: Path, test: AlertTest) -> dict[str, str]:
 
 
 def write_recorded(rows: Iterable[Mapping[str, str]], step: float) -> dict[str, str]:
-    """Return series by their values, the last one of each step since the first reading of all."""
+    """Return series by their values at each step since the first reading of all: the last one that had come then."""
     found: dict[str, dict[float, str]] = {}
     for row in rows:
         labels = ", ".join(f"{name}={quote(text)}" for name, text in json.loads(row["labels"]).items())
@@ -86,5 +87,5 @@ def write_recorded(rows: Iterable[Mapping[str, str]], step: float) -> dict[str, 
 
 
 def _write_values(values: Mapping[float, str], start: float, step: float) -> str:
-    slots = {int((moment - start) // step): values[moment] for moment in sorted(values)}
+    slots = {ceil((moment - start) / step): values[moment] for moment in sorted(values)}
     return " ".join(slots.get(number, _NONE) for number in range(max(slots) + 1))

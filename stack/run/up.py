@@ -13,6 +13,7 @@ from stack.docker.image import Builder
 from stack.docker.readiness import START_GRACE_SECONDS, find_failures, wait_ready
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
 from stack.errors import FunctionError
+from stack.plan.alert import list_unknown
 from stack.plan.broker import SERVICE
 from stack.plan.diff import Action, Change, Running, find_changes, find_edits, find_wanted
 from stack.plan.function import plan_function
@@ -215,6 +216,8 @@ def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     is_new = not stack.workspace.compose.exists()
     found = survey(stack, is_upgrade=is_upgrade)
     check_rules(stack, found.files)
+    for text in list_unknown(stack.alerts, stack.settings.data):
+        console.warn(text)
     write_stack(stack, stack.inputs, files=found.files)
     if found.edits and not is_new:
         console.note(f"Written again under .stack: {_name_some([one.subject for one in found.edits])}.")

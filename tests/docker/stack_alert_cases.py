@@ -27,6 +27,7 @@ SETTINGS = Settings(
 )
 QUIET = Alert("stack-quiet", AlertConfig.model_validate({"silent": "x/+", "after": "3m"}))
 _CRITICAL, _WARNING = "critical", "warning"
+_STORE = "vm_app_start_timestamp"
 _START = 'nuclio_processor_start_time_seconds{{function="{}", instance="a"}}'
 
 
@@ -57,11 +58,23 @@ def up(job: str, function: str = "") -> str:
 CASES = (
     Case(
         "function-down",
-        {up("functions", "here"): "1x40", up("functions", "gone"): "1x8 0x12 _x20", up("functions", "other"): "0x40"},
+        {up("functions", "here"): "1x40", up("functions", "gone"): "1x8 0x12 _x20", _STORE: "0x40"},
         {"1m30s": (), "5m": ({"function": "gone"},), "9m": ({"function": "gone"},)},
         _CRITICAL,
     ),
-    Case("function-down", {up("functions", "here"): "1x9", up("functions", "gone"): "0x3 1x6"}, {"2m": ()}, _CRITICAL),
+    Case(
+        "function-down",
+        {up("functions", "here"): "1x9", up("functions", "gone"): "0x3 1x6", _STORE: "0x9"},
+        {"2m": ()},
+        _CRITICAL,
+    ),
+    # What was down before the stack was is not down a moment after it.
+    Case(
+        "function-down",
+        {up("functions", "here"): "1x40", up("functions", "gone"): "0x40", _STORE: "0x4 120x36"},
+        {"2m45s": (), "5m": ({"function": "gone"},)},
+        _CRITICAL,
+    ),
     Case("certificate-ends", {"x": "1x40"}, {"4m": (), "6m": ({"function": "here", "trigger": "far"},)}),
     Case(
         "function-failing",
@@ -109,7 +122,7 @@ CASES = (
     ),
     Case(
         "part-down",
-        {up("broker"): "1x8 0x32", up("gateway"): "1x40"},
+        {up("broker"): "1x8 0x32", up("gateway"): "1x40", _STORE: "0x40"},
         {"2m": (), "4m": ({"job": "tidegate-broker", "part": "broker"},)},
         _CRITICAL,
     ),

@@ -192,6 +192,7 @@ def test_people_are_told(watched: Workspace, sinks: Sinks) -> None:
     check_messages(watched, sinks.find_documents)
     check_files(watched)
     forget(watched, sinks)
+    check_nothing_is_told_twice(sinks)
 
 
 def check_chart(workspace: Workspace, mail: Mail) -> None:
@@ -301,6 +302,12 @@ def check_files(workspace: Workspace) -> None:
     assert "alerts/hot.yaml: " in refused.stderr and ">> 3" in refused.stderr
     workspace.invoke("render")
     assert (workspace.rendered / "vmalert" / "rules.yaml").read_text() == rendered
+
+
+def check_nothing_is_told_twice(sinks: Sinks) -> None:
+    """What was killed may tell later what it had told before."""
+    for name in ("flood", "late", "cold"):
+        assert len(sinks.find_documents(name)) == 1, name
 
 
 def forget(workspace: Workspace, sinks: Sinks) -> None:

@@ -44,6 +44,13 @@ def test_settings_with_channels_can_be_told_apart() -> None:
         ({"channels": {"b": HOOK}, "escalate": {"to": ["a"]}}, "escalate.to: 'a' is no channel"),
         ({"routes": [{"mute": ["night"]}]}, "routes.0.mute: 'night' is no name in mute; there are none"),
         ({"mute": {"a": {"times": ["22-7"]}}}, "mute.a.times.0: should be such as 22:00-07:00"),
+        ({"mute": {"a": {"zone": "Europe/Berln"}}}, "mute.a.zone: should be a time zone"),
+        ({"routes": [{"labels": {"a b": "x"}}]}, "routes.0.labels: 'a b' is no label"),
+        ({"channels": {"a": {"mail": MAIL | {"user": "me"}}}}, "channels.a.mail: user and secret belong together"),
+        (
+            {"channels": {"a": {"mail": MAIL | {"user": "me", "secret": "a.b", "tls": False}}}},
+            "channels.a.mail: a password is sent",
+        ),
         ({"mute": {"a": {"days": ["weekend"]}}}, "mute.a.days.0: should be a day"),
         ({"wait": "0s"}, "wait: should be such as 30s"),
     ],

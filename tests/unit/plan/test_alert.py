@@ -11,7 +11,7 @@ from stack.config.document import parse_model
 from stack.config.notify import Notify
 from stack.config.settings import Dashboard, Implementation, Settings
 from stack.errors import ConfigError
-from stack.plan.alert import RULES, covers, describe_groups, find_silent, render_rules
+from stack.plan.alert import RULES, covers, describe_groups, find_silent, list_unknown, render_rules
 from stack.plan.alert_test import render_test
 
 DATA = parse_model(
@@ -75,6 +75,20 @@ def test_silence_is_of_the_series_of_a_topic(silent: str, selector: str) -> None
     plain = DATA.model_copy(update={"scrape": "0s"})
     *_, quiet = describe_groups(make(silent=silent, after="15m"), plain, Notify())
     assert quiet["rules"][0]["expr"].endswith("> 900) < 604800")
+
+
+def test_readings_that_no_rule_makes_are_told() -> None:
+    alerts = [
+        make(when='humidty{sensor="a"} > 1'),
+        make(when="temperature > 1"),
+        make(when="rabbitmq_queues > 9"),
+        make(silent="site/x", after="1m"),
+        make(silent='wind{a="b"}', after="1m"),
+        make(expr="any > 1"),
+    ]
+    assert [text.partition(" makes ")[2] for text in list_unknown(alerts, DATA)] == [
+        f"{name}; there are reading, t, temperature." for name in ("humidty", "wind")
+    ]
 
 
 def test_a_topic_of_one_level_is_no_metric() -> None:

@@ -31,7 +31,10 @@ class Alertmanager:
 
     def list_alerts(self) -> list[FiringAlert]:
         hot = replace(HOT, silences=("s1",) if self.is_silenced else ())
-        return [hot, replace(hot, labels={**HOT.labels, "tidegate_escalation": "yes"})]
+        return [
+            hot,
+            *(replace(hot, labels={**HOT.labels, f"tidegate_{name}": "x"}) for name in ("escalation", "channel")),
+        ]
 
     def list_silences(self) -> list[Silence]:
         return [SILENCE] if self.is_silenced else []

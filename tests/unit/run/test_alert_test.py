@@ -25,7 +25,7 @@ def test_readings_are_values_at_steps(tmp_path: Path) -> None:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(ROWS)
     found = load_recorded(path, TEST)
-    assert found == {r't{sensor="a\"b"}': "20.0 _ 21.5 0.0000001", "up{}": "-3.0"}
+    assert found == {r't{sensor="a\"b"}': "_ 20.0 _ 21.5 0.0000001", "up{}": "-3.0"}
 
 
 @pytest.mark.parametrize("text", [None, "a,b\n1,2\n", "time,metric,labels,value\nnow,t,{},1\n"])
