@@ -73,7 +73,8 @@ class Store:
         Raises:
             StoreError: they are not.
         """
-        body = "".join(lines).encode()
+        # Halves of characters, which JSON can have, are none in UTF-8.
+        body = "".join(lines).encode(errors="replace")
         self._post(body)
         if _Connection.made != self._connections:
             self.repeat()
@@ -147,6 +148,9 @@ class Recorder:
                 lines += self._rules.write(event, _find_arrival(event))
             except NoReadingError as error:
                 refusals.append(_refuse(event, str(error)))
+            except Exception as error:
+                # A message that is odd in a way that nobody has thought of must not keep the others from the store.
+                refusals.append(_refuse(event, f"{type(error).__name__}: {error}"))
         if lines:
             self._send(lines)
             if self._flusher:
@@ -182,7 +186,8 @@ def _find_arrival(event: Event) -> float:
 
 
 def _refuse(event: Event, reason: str) -> Response:
-    return Response({RETRY_HEADER: "no"}, reason, "text/plain", 500, event_id=event.id)
+    text = reason.encode(errors="replace").decode()
+    return Response({RETRY_HEADER: "no"}, text, "text/plain", 500, event_id=event.id)
 
 
 def init_context(context: Context) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from nuclio_sdk import Event
@@ -23,6 +24,10 @@ _TIMES, _AHEAD = ("timestamp", "time", "ts"), 3_600_000
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 # Characters of a body that an error shows, and series of which what stands before the number is remembered.
 _SHOWN, _REMEMBERED = 100, 100_000
+
+
+# What a message may hold of which every number is kept.
+_MOST_NUMBERS, _DEPTH = 1000, 64
 
 
 class NoReadingError(ValueError):
@@ -145,14 +150,22 @@ class Message:
         return number
 
     def list_numbers(self) -> list[tuple[str, str]]:
-        """Return every number of the body, with its path in the JSON; nothing for one that is itself a number."""
+        """Return every number of the body, with its path in the JSON; nothing for one that is itself a number.
+
+        Raises:
+            NoReadingError: there are too many of them, each of which would be a series, or they lie too deep.
+        """
         number = _to_number(self.event.body)
         if number is not None:
             return [("", number)]
         try:
-            return list(_walk(self._parse(), ""))
+            document = self._parse()
         except NoReadingError:
             return []
+        found = list(islice(_walk(document, "", 0), _MOST_NUMBERS + 1))
+        if len(found) > _MOST_NUMBERS:
+            raise NoReadingError(f"the body has more than {_MOST_NUMBERS:,} numbers; a rule with values names some")
+        return found
 
     def read_label(self, source: Mapping[str, str]) -> str:
         """Return the text of a label; one that is not there is empty, which the store takes for no label."""
@@ -236,15 +249,17 @@ def _load_json(body: Any) -> Any:
         return json.loads(body)
 
 
-def _walk(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _walk(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
     """Yield every number of a JSON document; but for its time, which is none of its readings."""
+    if depth > _DEPTH:
+        raise NoReadingError(f"the body is nested deeper than {_DEPTH}")
     if isinstance(value, dict):
         for key, item in value.items():
             if path or key not in _TIMES or _to_time(item) is None:
-                yield from _walk(item, f"{path}/{key}")
+                yield from _walk(item, f"{path}/{key}", depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _walk(item, f"{path}/{index}")
+            yield from _walk(item, f"{path}/{index}", depth + 1)
     elif not isinstance(value, str) and (number := _to_number(value)) is not None:
         yield path.removeprefix("/"), number
 

@@ -70,6 +70,29 @@ def test_one_that_is_no_reading_is_refused_alone() -> None:
     assert [line.split()[1] for line in store.lines] == ["1.0", "3.0"]
 
 
+@pytest.mark.parametrize("body", [b"[" * 5000 + b"1" + b"]" * 5000, b"[" * 200_000, b'{"\\ud800":1}', b"\xff\x00{"])
+def test_odd_one_keeps_no_other_from_the_store(body: bytes) -> None:
+    store, rule = AwayStore(0), {**RULE, "takes_all": True}
+    recorder = Recorder(read_rules(json.dumps({"retention": 1e9, "rules": [rule]})), store, Log())  # type: ignore[arg-type]
+    refusals = recorder.record([make_event(1, b"1"), make_event(2, body), make_event(3, b"3")])
+    assert [line.split()[1] for line in store.lines if "field" not in line] == ["1.0", "3.0"]
+    assert {one.event_id for one in refusals} <= {"2"}
+
+
+def test_one_that_no_one_has_thought_of_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, rules = AwayStore(0), read_rules(RULES)
+    write = rules.write
+    monkeypatch.setattr(rules, "write", lambda event, at: write(event, at) if event.id != "2" else 1 / 0)
+    (refusal,) = Recorder(rules, store, Log()).record([make_event(n, b"1") for n in (1, 2, 3)])  # type: ignore[arg-type]
+    assert (refusal.event_id, refusal.body, len(store.lines)) == ("2", "ZeroDivisionError: division by zero", 2)
+
+
+def test_half_a_character_is_sent_as_another(recent: RecentLines) -> None:
+    with closing(Server()) as server:
+        Store(f"http://127.0.0.1:{server.port}", recent).send(['t{a="\ud800"} 1 1\n'])
+        assert server.bodies == ['t{a="?"} 1 1\n']
+
+
 def test_store_is_waited_for_and_that_is_told_once() -> None:
     store = AwayStore(3)
     refusals, log = record(store, make_event(1, b"1"))

@@ -129,6 +129,18 @@ def test_time_that_cannot_be_kept(seconds: float, reason: str) -> None:
         write({"t": 1, "ts": NOW + seconds}, values={"t": "/t"}, retention=30 * 86400)
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"[" + b"1," * 1000 + b"1]", "more than 1,000 numbers"),
+        (b"[" * 65 + b"1" + b"]" * 65, "nested deeper than 64"),
+    ],
+)
+def test_rule_that_takes_all_has_bounds(body: bytes, reason: str) -> None:
+    with pytest.raises(NoReadingError, match=reason):
+        write(body, takes_all=True)
+
+
 def test_rule_that_takes_all_passes_over_the_rest() -> None:
     every: dict[str, Any] = {"values": {"reading": None}, "takes_all": True}
     assert write(b"21", **every) == [f"reading{{}} 21.0 {MS}\n"]
