@@ -26,9 +26,9 @@ from stack.plan.grafana import SERVICE as GRAFANA
 from stack.plan.hints import explain
 from stack.plan.host_access import check_host_access
 from stack.plan.image import digest, grafana_base
+from stack.plan.inputs import Inputs
 from stack.plan.notify import SERVICE as ALERTMANAGER
 from stack.plan.render import (
-    Inputs,
     alertmanager_image,
     control_image,
     dashboard_image,

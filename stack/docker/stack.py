@@ -26,11 +26,11 @@ from stack.plan.function_check import find_loopback
 from stack.plan.gateway import check_login, find_open_ports
 from stack.plan.host_access import check_host_access
 from stack.plan.image import BaseImages, haproxy_base, python_base, rabbitmq_base
+from stack.plan.inputs import Inputs
 from stack.plan.recorder import plan_recorder
 from stack.plan.render import (
     ACCOUNTS,
     COMPOSE,
-    Inputs,
     function_image,
     gateway_image,
     processor_image,

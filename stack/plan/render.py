@@ -2,14 +2,12 @@
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cache
 
-from stack.config.alert import Alert
 from stack.config.settings import Settings
 from stack.contract import FEEDBACK_FOLDER, TIMEOUT_VARIABLE, parse_duration
 from stack.plan import alert, grafana, image, notify
-from stack.plan.account import Accounts, describe_accounts, describe_base_image
+from stack.plan.account import describe_accounts, describe_base_image
 from stack.plan.base_image import BaseImage, Kind, lay_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
 from stack.plan.broker_data import name_volume
@@ -22,7 +20,6 @@ from stack.plan.gateway import CONTROL as CONTROL_NETWORK
 from stack.plan.gateway import (
     CONTROL_HOST,
     PORT,
-    GatewayLogin,
     find_networks,
     render_gateway,
 )
@@ -30,6 +27,7 @@ from stack.plan.gateway import FOLDER as LOGIN_FOLDER
 from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.image import BaseImages
+from stack.plan.inputs import HostContext, Inputs
 from stack.plan.runtime.registry import RUNTIMES
 from stack.plan.scrape import render_scrape
 from stack.plan.secret import Mount
@@ -81,56 +79,6 @@ ACCOUNTS = f"{DEFINITIONS}/15-accounts.json"
 _TOPOLOGY = f"{DEFINITIONS}/20-topology.json"
 
 Files = dict[str, bytes]
-
-
-@dataclass(frozen=True)
-class HostContext:
-    """Where Tidegate's program and its workspace are on this machine, and digests of the program and its libraries.
-
-    `names` are this machine's own; `ca` is the file of certificates that builds trust, and `environment` the variables
-    by which they reach a proxy: whatever builds in a container builds as this machine does.
-    """
-
-    program: str = ""
-    workspace: str = ""
-    libraries: str = ""
-    code: str = ""
-    names: tuple[str, ...] = ()
-    ca: str = ""
-    environment: tuple[tuple[str, str], ...] = ()
-    architecture: str = "amd64"
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Everything that a rendered tree depends on."""
-
-    settings: Settings
-    base_images: BaseImages
-    accounts: Accounts
-    services: tuple[Service, ...] = ()
-    home: HostContext = HostContext()
-    login: str = ""
-    """What changes with the dashboard's password."""
-    gateway_login: GatewayLogin = field(default_factory=GatewayLogin)
-    alerts: tuple[Alert, ...] = ()
-    has_devices: bool = False
-    """Whether any device has a login of its own."""
-
-    @property
-    def has_vmalert(self) -> bool:
-        """Return whether anything is watched."""
-        return bool(self.alerts) or self.settings.notify.is_about_stack
-
-    @property
-    def has_alertmanager(self) -> bool:
-        """Return whether there is what tells people."""
-        return bool(self.alerts or self.settings.notify.channels)
-
-    @property
-    def has_scaler(self) -> bool:
-        """Return whether any function leaves it to the scaler how many containers it has."""
-        return any(one.is_deployed and one.limits.is_automatic for one in self.services)
 
 
 def render(inputs: Inputs) -> Files:

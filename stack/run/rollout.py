@@ -20,7 +20,8 @@ from stack.docker.readiness import find_timeout, watch_services
 from stack.docker.stack import Stack
 from stack.errors import EngineError
 from stack.plan.hints import advise_start
-from stack.plan.render import ACCOUNTS, Inputs, render_broker, render_compose
+from stack.plan.inputs import Inputs
+from stack.plan.render import ACCOUNTS, render_broker, render_compose
 from stack.plan.stack import Service, find_definitions
 from stack.rabbitmq.account import apply_accounts, settle_accounts
 from stack.rabbitmq.management import find_broker

@@ -22,7 +22,8 @@ from stack.docker.readiness import find_failures, find_timeout
 from stack.docker.stack import Stack, open_stack
 from stack.errors import FunctionError, StackError
 from stack.plan.function import own_queues
-from stack.plan.render import SCALER, Inputs
+from stack.plan.inputs import Inputs
+from stack.plan.render import SCALER
 from stack.plan.scale import Load, Memory, Policy, decide, read_targets
 from stack.plan.stack import Service
 from stack.rabbitmq.management import Depth, find_broker

@@ -8,8 +8,9 @@ from stack.docker.gateway import settle_gateway
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
 from stack.docker.volume import list_volumes, remove_volume
 from stack.errors import EngineError, FunctionError
+from stack.plan.inputs import Inputs
 from stack.plan.notify import list_secrets
-from stack.plan.render import ACCOUNTS, Files, Inputs, render, used_secrets
+from stack.plan.render import ACCOUNTS, Files, render, used_secrets
 from stack.plan.stack import check_exposure
 from stack.rabbitmq.account import settle_accounts
 from stack.run.alert_check import keep_checked

@@ -16,7 +16,7 @@ from pathlib import Path
 from stack.config.settings import Settings
 from stack.errors import HostError
 from stack.plan.image import Archive
-from stack.plan.render import HostContext
+from stack.plan.inputs import HostContext
 from stack.state.workspace import NAMES_VARIABLE, PROGRAM, is_inside
 
 # Handed to builds as BuildKit's predefined arguments, which it keeps out of the image's history.

@@ -20,7 +20,8 @@ from stack.config.settings import ImageSource, Settings
 from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS
 from stack.plan.image import Archive, BaseImages
-from stack.plan.render import Inputs, render_images
+from stack.plan.inputs import Inputs
+from stack.plan.render import render_images
 from tests.docker.workspace import Broker, Workspace, run_docker
 from tests.process.processor.running import FUNCTIONS, run_processor, wait_for
 from tests.unit.plan.samples import KEY

@@ -35,9 +35,10 @@ from stack.plan.feedback import NAME as LOGGER
 from stack.plan.feedback import plan_logger
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.image import Archive, BaseImages
+from stack.plan.inputs import HostContext, Inputs
 from stack.plan.recorder import NAME as RECORDER
 from stack.plan.recorder import plan_recorder
-from stack.plan.render import Files, HostContext, Inputs, function_image, processor_image, render, used_secrets
+from stack.plan.render import Files, function_image, processor_image, render, used_secrets
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, plan_service
 from stack.state.vault import mount_secrets

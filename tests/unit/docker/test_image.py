@@ -10,7 +10,8 @@ from stack.docker.build import Build
 from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.plan.image import Archive, BaseImages
-from stack.plan.render import Inputs, function_image, processor_image, render
+from stack.plan.inputs import Inputs
+from stack.plan.render import function_image, processor_image, render
 from stack.state.workspace import Workspace, write_tree
 from tests.unit.docker.fake_engine import FakeEngine
 from tests.unit.plan.samples import GUEST_ACCOUNTS, make_plan

@@ -18,7 +18,8 @@ from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.function_check import find_source
 from stack.plan.hints import advise, advise_start, explain
 from stack.plan.image import Archive, BaseImages, RuntimeVersion
-from stack.plan.render import Inputs, supplier_image
+from stack.plan.inputs import Inputs
+from stack.plan.render import supplier_image
 from stack.plan.runtime.registry import explain_version, find_runtime
 from tests.unit.plan.samples import KEY
 

@@ -15,7 +15,8 @@ from stack.plan.account import Accounts
 from stack.plan.broker import GUEST_CREDENTIALS, Credentials
 from stack.plan.function import plan_function
 from stack.plan.image import VERSION_LABEL, Archive, BaseImages
-from stack.plan.render import HostContext, Inputs, render_compose
+from stack.plan.inputs import HostContext, Inputs
+from stack.plan.render import render_compose
 from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, check_exposure, plan_service
 from tests.unit.plan.samples import KEY, make_function, make_plan, make_vault
 

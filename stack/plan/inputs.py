@@ -1,0 +1,60 @@
+"""What a rendered tree depends on: the settings, this machine, and the services that there are."""
+
+from dataclasses import dataclass, field
+
+from stack.config.alert import Alert
+from stack.config.settings import Settings
+from stack.plan.account import Accounts
+from stack.plan.gateway import GatewayLogin
+from stack.plan.image import BaseImages
+from stack.plan.stack import Service
+
+
+@dataclass(frozen=True)
+class HostContext:
+    """Where Tidegate's program and its workspace are on this machine, and digests of the program and its libraries.
+
+    `names` are this machine's own; `ca` is the file of certificates that builds trust, and `environment` the variables
+    by which they reach a proxy: whatever builds in a container builds as this machine does.
+    """
+
+    program: str = ""
+    workspace: str = ""
+    libraries: str = ""
+    code: str = ""
+    names: tuple[str, ...] = ()
+    ca: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    architecture: str = "amd64"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that a rendered tree depends on."""
+
+    settings: Settings
+    base_images: BaseImages
+    accounts: Accounts
+    services: tuple[Service, ...] = ()
+    home: HostContext = HostContext()
+    login: str = ""
+    """What changes with the dashboard's password."""
+    gateway_login: GatewayLogin = field(default_factory=GatewayLogin)
+    alerts: tuple[Alert, ...] = ()
+    has_devices: bool = False
+    """Whether any device has a login of its own."""
+
+    @property
+    def has_vmalert(self) -> bool:
+        """Return whether anything is watched."""
+        return bool(self.alerts) or self.settings.notify.is_about_stack
+
+    @property
+    def has_alertmanager(self) -> bool:
+        """Return whether there is what tells people."""
+        return bool(self.alerts or self.settings.notify.channels)
+
+    @property
+    def has_scaler(self) -> bool:
+        """Return whether any function leaves it to the scaler how many containers it has."""
+        return any(one.is_deployed and one.limits.is_automatic for one in self.services)
