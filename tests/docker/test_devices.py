@@ -10,7 +10,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from pika.exceptions import AMQPError
 
 from tests.docker.mqtt_device import MqttDevice, device
-from tests.docker.workspace import Workspace, run_docker, wait_until
+from tests.docker.workspace import Workspace, make_workspace, run_docker, wait_until
 
 TYPES = {"sensor": 'publish: ["plant/{id}/+"]\nsubscribe: ["plant/{id}/cmd/#"]\n'}
 
@@ -22,15 +22,30 @@ def add(workspace: Workspace, name: str, *arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def logins(workspace: Workspace) -> Iterator[dict[str, str]]:
-    """Two devices on the session's stack, that are removed again."""
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, foundation: None, used_images: set[str]
+) -> Iterator[tuple[Workspace, dict[str, str]]]:
+    """A stack with two devices; not the session's, since the first device ends the account of all."""
+    workspace = make_workspace(tmp_path_factory.mktemp("devices") / "workspace", functions=False)
     folder = workspace.root / "device-types"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir()
     for name, text in TYPES.items():
         (folder / f"{name}.yaml").write_text(text)
-    yield {name: add(workspace, name, "--type", "sensor") for name in ("pump-7", "pump-70")}
-    for path in (workspace.root / "devices").glob("*.yaml"):
-        workspace.invoke("device", "remove", path.stem, "--yes")
+    try:
+        workspace.invoke("up", timeout=280)
+        yield workspace, {name: add(workspace, name, "--type", "sensor") for name in ("pump-7", "pump-70")}
+    finally:
+        used_images |= workspace.clean_up()
+
+
+@pytest.fixture
+def workspace(stack: tuple[Workspace, dict[str, str]]) -> Workspace:
+    return stack[0]
+
+
+@pytest.fixture
+def logins(stack: tuple[Workspace, dict[str, str]]) -> dict[str, str]:
+    return stack[1]
 
 
 Trial = Callable[[MqttDevice], bool]
@@ -76,6 +91,7 @@ def test_a_device_has_its_own_topics_alone(workspace: Workspace, logins: dict[st
             ("nobody", logins["pump-7"], ""),
             ("../pump-7", logins["pump-7"], ""),
             ("guest", logins["pump-7"], ""),
+            ("guest", "guest", ""),
         ]
         for user, password, client_id in refused:
             with device(port, user, password, client_id=client_id) as one:

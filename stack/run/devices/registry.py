@@ -22,6 +22,7 @@ from stack.state.credentials import make_account
 from stack.state.devices import (
     Registry,
     device_path,
+    list_logins,
     load_registry,
     make_login,
     remove_device,
@@ -71,7 +72,7 @@ def add_device(stack: Stack, new: NewDevice) -> Identity:
             remove_device(stack.workspace, name)
             raise
         identity = Identity(device, _let_in(stack, device))
-    start_logins(end_guest(stack))
+    settle_logins(end_guest(stack))
     return identity
 
 
@@ -86,7 +87,7 @@ def rotate_device(stack: Stack, name: str) -> Identity:
         identity = Identity(device, _let_in(stack, device))
         with tolerate_absence():
             close_sessions(find_broker(stack), name)
-    start_logins(stack)
+    settle_logins(stack)
     return identity
 
 
@@ -99,6 +100,7 @@ def revoke_device(stack: Stack, name: str) -> None:
     with lock(stack.workspace, DEVICES):
         get_device(load_registry(stack.workspace), name)
         _lock_out(stack, name)
+    _settle_last(stack)
 
 
 def delete_device(stack: Stack, name: str) -> None:
@@ -112,6 +114,7 @@ def delete_device(stack: Stack, name: str) -> None:
             get_device(load_registry(stack.workspace), name)
         _lock_out(stack, name)
         remove_device(stack.workspace, name)
+    _settle_last(stack)
 
 
 def choose_devices(devices: Iterable[DeviceConfig], words: str, labels: Mapping[str, str]) -> list[DeviceConfig]:
@@ -171,6 +174,11 @@ def _let_in(stack: Stack, device: DeviceConfig) -> str:
     return password
 
 
+def _settle_last(stack: Stack) -> None:
+    if not list_logins(stack.workspace):
+        settle_logins(stack)
+
+
 def _lock_out(stack: Stack, name: str) -> None:
     remove_login(stack.workspace, name)
     with tolerate_absence():
@@ -193,24 +201,25 @@ def end_guest(stack: Stack) -> Stack:
     return stack.reread()
 
 
-def start_logins(stack: Stack) -> None:
-    """Have the service run that lets devices in, where the stack runs; `up` starts it with all others.
+def settle_logins(stack: Stack) -> None:
+    """Have the service that lets devices in run where there are logins, and only there, in a stack that runs.
 
     Why that fails is only told: the password that was made is to be shown in any case.
     """
     try:
         if stack.engine.listed():
-            _start_logins(stack)
+            _settle_logins(stack)
     except StackError as error:
-        console.warn(f"No device is let in before `invoke up` has started the service {SERVICE}: {error}")
+        console.warn(f"The service {SERVICE}, which lets devices in, is as it was until the next `invoke up`: {error}")
 
 
-def _start_logins(stack: Stack) -> None:
+def _settle_logins(stack: Stack) -> None:
     with lock(stack.workspace, TREE):
         fresh = stack.reread()
         write_stack(fresh, fresh.inputs)
     settle_program(fresh, SERVICE, lambda inputs: inputs.has_devices)
-    wait_ready(fresh.engine, [SERVICE], _START_SECONDS)
+    if fresh.inputs.has_devices:
+        wait_ready(fresh.engine, [SERVICE], _START_SECONDS)
 
 
 @contextmanager

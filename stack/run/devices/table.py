@@ -12,7 +12,7 @@ from stack.config.device import FOLDER, DeviceConfig
 from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, HostError, StackError
 from stack.rabbitmq.device_account import make_accounts
-from stack.run.devices.registry import NewDevice, end_guest, read_name, start_logins, tolerate_absence, write_new
+from stack.run.devices.registry import NewDevice, end_guest, read_name, settle_logins, tolerate_absence, write_new
 from stack.state.devices import device_path, list_logins, load_registry, make_login, remove_device
 from stack.state.lock import DEVICES, lock
 from stack.state.workspace import sync_tree
@@ -46,7 +46,7 @@ def import_devices(file: Path, output: Path) -> None:
         sync_tree(stack.workspace.secrets)
         with tolerate_absence(), console.working(f"Making {len(devices):,} accounts") as work:
             work.follow(f"{done:,} are made" for done in make_accounts(stack, devices))
-    start_logins(end_guest(stack))
+    settle_logins(end_guest(stack))
     console.success(f"{len(devices):,} devices were added. Their passwords are in {output}, and nowhere else.")
     console.say("Next: `invoke devices` lists them.")
 
