@@ -29,18 +29,27 @@ class ReadingsSource:
         self._known: frozenset[str] = frozenset()
         self._days: dict[str, Values] = {}
         self._next = 0.0
+        self._asking: asyncio.Future[dict[str, Values]] | None = None
 
     async def look(self) -> dict[str, Values]:
         """Return the days; those of before while the store does not answer."""
         topics = (await self._devices() or {}).get("topics", {})
-        if not topics.keys() <= self._known or monotonic() >= self._next:
+        if not self._asking and (not topics.keys() <= self._known or monotonic() >= self._next):
             self._known, self._next = frozenset(topics), monotonic() + _REFRESH
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    self._days = await asyncio.to_thread(self._fetch, topics)
-            except (TimeoutError, StackError):
-                return self._days
+            self._asking = asyncio.ensure_future(asyncio.to_thread(self._fetch, topics))
+        if self._asking:
+            await self._take(self._asking)
         return self._days
+
+    async def _take(self, asking: asyncio.Future[dict[str, Values]]) -> None:
+        """Take what the store answers; what is slow is waited for at the next look, what is away asked again."""
+        done, _ = await asyncio.wait([asking], timeout=_PATIENCE)
+        if done:
+            self._asking = None
+            try:
+                self._days = asking.result()
+            except StackError:
+                self._next = 0.0
 
     async def rest(self) -> None:
         """Do nothing: nothing is open."""

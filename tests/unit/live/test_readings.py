@@ -1,6 +1,7 @@
 """The last day of what is kept of the topics on the devices' page; the store is the test's own."""
 
 import asyncio
+from threading import Event
 from typing import Any
 
 import pytest
@@ -91,6 +92,35 @@ def test_days_of_before_stay_while_the_store_is_away(store: FakeStore, monkeypat
     store.is_away = True
     monkeypatch.setattr(readings, "monotonic", lambda: 1e12)
     assert look(source)["oven"][-1] == 1 and len(store.queries) == 2
+
+
+def test_store_that_was_away_is_asked_again_at_the_next_look(store: FakeStore) -> None:
+    source = make_source({"oven": OVEN})
+    store.is_away = True
+    assert look(source) == {}
+    store.is_away = False
+    assert look(source)["oven"][-1] == 2
+
+
+def test_slow_store_is_not_asked_twice_and_heard_in_the_end(monkeypatch: pytest.MonkeyPatch, store: FakeStore) -> None:
+    is_ready, answer = Event(), store.query_range
+
+    def answer_late(*asked: Any) -> list[Series]:
+        assert is_ready.wait(10)
+        return answer(*asked)
+
+    async def look_again() -> list[dict[str, Any]]:
+        source = make_source({"oven": OVEN})
+        found = [await source.look(), await source.look()]
+        is_ready.set()
+        monkeypatch.setattr(readings, "_PATIENCE", 10.0)
+        return [*found, await source.look()]
+
+    monkeypatch.setattr(store, "query_range", answer_late)
+    monkeypatch.setattr(readings, "_PATIENCE", 0.01)
+    first, second, third = asyncio.run(look_again())
+    assert (first, second, len(store.queries)) == ({}, {}, 1)
+    assert third["oven"][-1] == 1
 
 
 def test_nothing_is_asked_where_nothing_is_kept(store: FakeStore) -> None:
