@@ -14,7 +14,7 @@ import anyio
 from aiodocker import Docker
 from aiohttp import ClientSession
 
-from stack.docker.stack import Stack
+from stack.docker.stack import Stack, open_stack
 from stack.errors import StackError
 from stack.live.broker import BrokerSource, TrafficSource
 from stack.live.channel import Channel, Source, Update
@@ -196,7 +196,8 @@ def _fill(broadcaster: Broadcaster, tools: _Tools) -> None:
     broadcaster.add("history", lambda _: HistorySource(workspace, tools.stream))
     broadcaster.add("broker", lambda _: BrokerSource(management, engine))
     broadcaster.add("devices", lambda touch: DevicesSource(management, engine, touch))
-    broadcaster.add("readings", lambda _: ReadingsSource(tools.stack, lambda: broadcaster.latest("devices")))
+    open_now = partial(open_stack, workspace, is_lenient=True)
+    broadcaster.add("readings", lambda _: ReadingsSource(open_now, lambda: broadcaster.latest("devices")))
     broadcaster.add_family("logs", lambda name, touch: LogSource(engine, name, touch))
     broadcaster.add_family("metrics", lambda name, _: MetricsSource(engine, tools.session, name))
     broadcaster.add_family("deploy", lambda name, _: DeploySource(workspace, name))

@@ -24,8 +24,8 @@ class ReadingsSource:
 
     pause = _PAUSE
 
-    def __init__(self, stack: Stack, devices: Callable[[], Awaitable[Any]]) -> None:
-        self._stack, self._devices = stack, devices
+    def __init__(self, open_stack: Callable[[], Stack], devices: Callable[[], Awaitable[Any]]) -> None:
+        self._open_stack, self._devices = open_stack, devices
         self._known: frozenset[str] = frozenset()
         self._days: dict[str, Values] = {}
         self._next = 0.0
@@ -55,7 +55,8 @@ class ReadingsSource:
         """Do nothing: nothing is open."""
 
     def _fetch(self, topics: Mapping[str, Mapping[str, Any]]) -> dict[str, Values]:
-        stack = self._stack.reread()
+        # As stack.yaml says now, which may keep readings since a moment ago.
+        stack = self._open_stack()
         data = stack.settings.data
         series = {name: next(_name(data, one), None) for name, one in topics.items()}
         kept = {name: one for name, one in series.items() if one}

@@ -14,23 +14,8 @@ from tests.docker.workspace import Broker, Workspace, authoring, make_workspace,
 __all__ = ["foundation", "fuzz", "share", "used_images"]
 
 _HERE = Path(__file__).parent
-# It makes the images.
+# It takes longest.
 _FIRST = "test_deploy.py"
-# What takes long begins early, longest first: what begins last is waited for by all.
-_LONG = (
-    "test_data.py",
-    "test_alerts.py",
-    "test_revision.py",
-    "test_readings.py",
-    "test_stack.py",
-    "test_backup.py",
-    "test_tutorial.py",
-    "test_provision.py",
-    "test_chaos.py",
-    "test_tutorial_nodejs.py",
-    "test_two_projects.py",
-    "test_kill.py",
-)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -128,8 +113,7 @@ def _place(item: pytest.Item) -> int:
     """Put the tests without Docker behind one file: other workers run them while its worker makes the images."""
     if item.path.parent not in (_HERE, _HERE.with_name("browser")):
         return 1
-    name = item.path.name
-    return 0 if name == _FIRST else 2 + (_LONG.index(name) if name in _LONG else len(_LONG))
+    return 0 if item.path.name == _FIRST else 2
 
 
 @cache

@@ -23,9 +23,6 @@ class FakeStack:
     def __init__(self, data: Data) -> None:
         self.data = data
 
-    def reread(self) -> "FakeStack":
-        return self
-
     @property
     def settings(self) -> "FakeStack":
         return self
@@ -64,7 +61,7 @@ def make_source(topics: dict[str, Any], data: Data = DATA) -> ReadingsSource:
     async def devices() -> dict[str, Any]:
         return {"topics": topics}
 
-    return ReadingsSource(FakeStack(data), devices)  # type: ignore[arg-type]
+    return ReadingsSource(lambda: FakeStack(data), devices)  # type: ignore[arg-type, return-value]
 
 
 def test_a_day_of_each_topic_that_is_kept(store: FakeStore) -> None:
