@@ -159,6 +159,8 @@ class Stack:
             ConfigError: one or more are wrong.
         """
         folders = function_folders(self.workspace.root)
+        # Every function's image depends on these: a mistake in an alert is none of a function's, and is told once.
+        _ = self.bare_inputs
         try:
             return self.planned_services([folder for name, folder in folders.items() if name not in self.deployments])
         except ConfigError as error:

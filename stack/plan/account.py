@@ -88,7 +88,7 @@ def function_account(key: SecretContent, function: str) -> Credentials:
 def is_own_account(user: Mapping[str, Any]) -> bool:
     """Return whether Tidegate made a user of RabbitMQ's definitions: for a function, a device, or people.
 
-    The salt of its password says so, which is random where anybody else made the user.
+    The salt of its password says so, which is random where another program made the user.
     """
     return is_own_hash(str(user["name"]), str(user.get("password_hash", "")))
 

@@ -44,7 +44,7 @@ def test_alerts(_: Context, name: str = "") -> None:
 
 @verb("channel", help={"channel": "its name in notify.channels of stack.yaml"})
 def notify_test(_: Context, channel: str) -> None:
-    """Send a test by one channel, and tell whether it has worked."""
+    """Send a test by one channel, and say whether it was delivered."""
     from stack.run.notify import run_channel_test
 
     run_channel_test(channel)

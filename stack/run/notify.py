@@ -76,7 +76,7 @@ def test_channel(stack: Stack, name: str) -> None:
 
 
 def run_channel_test(name: str) -> None:
-    """Send a test by one channel, and tell whether it has worked.
+    """Send a test by one channel, and say whether it was delivered.
 
     Raises:
         StackError: it has not.

@@ -110,7 +110,7 @@ def _describe(login: str, user: str, made: Made) -> dict[str, str]:
 
 
 def make_account(workspace: Workspace, overlap: float = 0.0) -> None:
-    """Make the broker's account of people anew; the one before goes on for so many seconds."""
+    """Make a new account of people at the broker; the one before goes on for so many seconds."""
     former = _load_replaced(workspace)
     name = _choose_name(former, is_another=overlap > 0)
     make_folder(workspace.secrets, 0o700)

@@ -28,7 +28,7 @@ from stack.state.workspace import Workspace, list_files, make_folder, parse_json
 _SUFFIX = ".yaml"
 _CACHE = "devices.json"
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
-# So many random bytes; whoever guesses a thousand a second needs longer than there is.
+# So many random bytes, 120 bits, cannot be guessed.
 _PASSWORD_BYTES = 15
 
 

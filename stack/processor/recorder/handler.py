@@ -149,7 +149,7 @@ class Recorder:
             except NoReadingError as error:
                 refusals.append(_refuse(event, str(error)))
             except Exception as error:
-                # A message that is odd in a way that nobody has thought of must not keep the others from the store.
+                # A message that is odd in a way not foreseen must not keep the others from the store.
                 refusals.append(_refuse(event, f"{type(error).__name__}: {error}"))
         if lines:
             self._send(lines)

@@ -43,7 +43,7 @@ def print_device(name: str, *, as_json: bool) -> None:
 
 
 def print_identity(stack: Stack, identity: Identity, *, as_json: bool) -> None:
-    """Show what a device needs to log in, which nobody can show again."""
+    """Show what a device needs to log in, which is shown this once."""
     document = describe_identity(stack, identity)
     if as_json:
         console.show_json(document)

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 
 from stack.alertmanager.client import FiringAlert, Silence
 from stack.config.notify import Notify
-from stack.errors import AlertError
+from stack.docker.stack import open_stack
+from stack.errors import AlertError, ConfigError
 from stack.run import alert as module
 from stack.run import notify as notify_module
 from stack.run.alert import AlertRequest, handle_alerts
 from stack.run.alert_check import _explain
 from stack.run.notify import find_failing_channels
+from stack.state.workspace import Workspace
 
 HOT = FiringAlert({"alertname": "hot", "severity": "warning", "sensor": "oven"}, "oven is hot", "2026-11-29T05:00:00Z")
 INPUTS = SimpleNamespace(has_vmalert=True)
@@ -177,3 +180,16 @@ def test_channels_that_fail_are_found_in_the_log(
         found = find_failing_channels(stack)
         expected = {"mail": reason} if reason and time.time() - at < 60 else {}
         assert {name: one.reason for name, one in found.items()} == expected
+
+
+def test_a_mistake_is_told_once_however_many_functions_there_are(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "functions" / name).mkdir(parents=True)
+        (tmp_path / "functions" / name / "main.py").write_text("def handler(context, event):\n    pass\n")
+    (tmp_path / "alerts").mkdir()
+    (tmp_path / "alerts" / "hot.yaml").write_text("when: reading > thirty\n")
+    (tmp_path / "stack.yaml").write_text("images: {source: debian}\n")
+    with pytest.raises(ConfigError) as caught:
+        _ = open_stack(Workspace(tmp_path)).undeployed
+    (problem,) = caught.value.problems
+    assert problem.startswith("alerts/hot.yaml: ")
