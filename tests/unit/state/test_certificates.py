@@ -1,0 +1,91 @@
+"""Certificates as openssl sees them: who signed them, for what, and when others are made."""
+
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from stack.errors import HostError
+from stack.state import certificates
+from stack.state.certificates import Pair, load_authority, load_server, make_device_pair
+from stack.state.workspace import Workspace
+
+NAMES = ("plant.local", "192.168.1.20", "fe80::1")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def verify(tmp_path: Path, authority: Pair, pair: Pair, *options: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "ca.pem").write_bytes(authority.certificate_pem)
+    (tmp_path / "one.pem").write_bytes(pair.certificate_pem)
+    command = ["openssl", "verify", "-x509_strict", "-CAfile", str(tmp_path / "ca.pem"), *options]
+    return subprocess.run([*command, str(tmp_path / "one.pem")], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "options", [["-verify_hostname", "plant.local"], ["-verify_ip", "192.168.1.20"], ["-verify_ip", "fe80::1"]]
+)
+def test_server_is_who_it_says(workspace: Workspace, tmp_path: Path, options: list[str]) -> None:
+    server = load_server(workspace, "p", NAMES)
+    result = verify(tmp_path, load_authority(workspace, "p"), server, "-purpose", "sslserver", *options)
+    assert result.returncode == 0, result.stderr
+    assert verify(tmp_path, load_authority(workspace, "p"), server, "-verify_hostname", "other.local").returncode
+
+
+def test_device_is_a_client_and_no_server(workspace: Workspace, tmp_path: Path) -> None:
+    device, authority = make_device_pair(workspace, "p", "pump-7"), load_authority(workspace, "p")
+    assert verify(tmp_path, authority, device, "-purpose", "sslclient").returncode == 0
+    assert verify(tmp_path, authority, device, "-purpose", "sslserver").returncode
+    assert device.certificate.subject.rfc4514_string() == "CN=pump-7"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and device.key_pem in path.read_bytes()]
+
+
+def test_authority_of_another_stack_is_none(workspace: Workspace, tmp_path: Path) -> None:
+    other = load_authority(Workspace(tmp_path / "other"), "p")
+    assert verify(tmp_path, other, make_device_pair(workspace, "p", "pump-7")).returncode
+
+
+def test_nothing_is_made_twice_without_a_reason(workspace: Workspace) -> None:
+    first = load_server(workspace, "p", NAMES)
+    assert load_server(workspace, "p", tuple(reversed(NAMES))).certificate == first.certificate
+    assert load_authority(workspace, "p").certificate == load_authority(workspace, "p").certificate
+    assert load_server(workspace, "p", ("plant.local",)).certificate != first.certificate
+
+
+def test_server_is_renewed_before_it_ends(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_server(workspace, "p", NAMES)
+    monkeypatch.setattr(certificates, "_RENEW_BEFORE", timedelta(days=398))
+    assert load_server(workspace, "p", NAMES).certificate != first.certificate
+
+
+def test_server_is_made_again_for_another_authority(workspace: Workspace, tmp_path: Path) -> None:
+    load_server(workspace, "p", NAMES)
+    for path in (workspace.secrets / "tls").glob("authority.*"):
+        path.unlink()
+    server = load_server(workspace, "p", NAMES)
+    assert verify(tmp_path, load_authority(workspace, "p"), server).returncode == 0
+
+
+def test_keys_are_their_owners_alone(workspace: Workspace) -> None:
+    load_server(workspace, "p", NAMES)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (workspace.secrets / "tls").iterdir()}
+    assert modes == {"authority.key": 0o600, "authority.pem": 0o644, "server.key": 0o600, "server.pem": 0o644}
+
+
+@pytest.mark.parametrize("file", ["authority.key", "authority.pem"])
+def test_broken_file_is_told(workspace: Workspace, file: str) -> None:
+    load_authority(workspace, "p")
+    (workspace.secrets / "tls" / file).write_text("spoiled")
+    with pytest.raises(HostError, match="is broken"):
+        load_authority(workspace, "p")
+
+
+def test_making_that_was_cut_off_begins_anew(workspace: Workspace) -> None:
+    load_authority(workspace, "p")
+    (workspace.secrets / "tls" / "authority.pem").unlink()
+    assert isinstance(load_authority(workspace, "p").certificate, x509.Certificate)
