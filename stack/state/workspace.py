@@ -106,13 +106,18 @@ def read_tree(workspace: Workspace) -> Files:
 
 
 def _list_rendered(folder: Path) -> Iterator[str]:
-    """Yield the paths of what is rendered, below its folder; by os.walk, which takes a tenth of what pathlib takes."""
+    """Yield the paths of what is rendered, below its folder, but for the deploys that are on their way."""
+    return (path for path in _list_files(folder) if not path.startswith(_CANDIDATE))
+
+
+def _list_files(folder: Path) -> Iterator[str]:
+    """Yield the paths below a folder that are not kept; by os.walk, which takes a tenth of what pathlib takes."""
     start = len(str(folder)) + 1
     for parent, below, files in os.walk(folder):
         place = parent[start:]
         below[:] = [one for one in below if place or one not in _KEPT]
-        kept = () if place else {file for file in files if file in _KEPT or file.startswith(_CANDIDATE)}
-        yield from (f"{place}/{file}".lstrip("/") for file in files if file not in kept)
+        links = [one for one in below if Path(parent, one).is_symlink()]
+        yield from (f"{place}/{file}".lstrip("/") for file in (*files, *links) if place or file not in _KEPT)
 
 
 def write_file(path: Path, content: bytes, mode: int = 0o644, *, is_durable: bool = True) -> bool:
@@ -223,16 +228,18 @@ def advise(error: OSError, path: Path) -> str:
 
 
 def _remove_orphans(folder: Path, wanted: set[str], theirs: tuple[str, ...]) -> Iterator[str]:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        relative = path.relative_to(folder)
-        if relative.parts[0] in _KEPT or relative.as_posix().startswith(theirs):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif relative.as_posix() not in wanted:
-            path.unlink()
-            yield relative.as_posix()
+    orphans = [path for path in _list_files(folder) if path not in wanted and not path.startswith(theirs)]
+    for path in sorted(orphans):
+        (folder / path).unlink()
+        yield path
+        _remove_empty(folder / path, above=folder)
+
+
+def _remove_empty(path: Path, *, above: Path) -> None:
+    for parent in path.parents:
+        if parent == above or any(parent.iterdir()):
+            return
+        parent.rmdir()
 
 
 # Set in the containers of Tidegate's own programs.
