@@ -160,7 +160,7 @@ class Stack:
         """
         folders = function_folders(self.workspace.root)
         # Every function's image depends on these: a mistake in an alert is none of a function's, and is told once.
-        _ = self.bare_inputs
+        _ = self.alerts
         try:
             return self.planned_services([folder for name, folder in folders.items() if name not in self.deployments])
         except ConfigError as error:
