@@ -33,6 +33,8 @@ _TRIES = 5
 _REFUSAL = re.compile(
     r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)"
 )
+# What htmx says of a request that was under way when its page was left; one that failed has other words besides.
+_ABORT = re.compile(r"htmx:(afterRequest|sendAbort), ")
 
 
 @dataclass
@@ -111,7 +113,9 @@ class Visit:
         self.page.set_viewport_size(size)
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not _REFUSAL.match(message.text) and _NETWORKS not in message.text:
+        if message.type not in ("error", "warning") or _NETWORKS in message.text:
+            return
+        if not _REFUSAL.match(message.text) and not _ABORT.match(message.text):
             self.troubles.append(f"{message.text} ({message.location.get('url', '')})")
 
     def _note_failure(self, request: Request) -> None:

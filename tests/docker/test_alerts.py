@@ -26,6 +26,8 @@ from tests.docker.stack_alert_cases import render_cases
 from tests.docker.workspace import Workspace, run_docker, wait_until
 
 AFTER, ESCALATED = 8, 15
+# Seconds to a mail beyond a rule's own, on a machine that runs other tests beside these; a quiet one takes 3 to 4.
+SLOW = 20
 ALERTS: dict[str, dict[str, Any]] = {
     "hot": {
         "when": 'reading{topic=~"plant/oven.*"} > 30',
@@ -178,12 +180,12 @@ def test_people_are_told(watched: Workspace, sinks: Sinks) -> None:
     start = publish(watched, ("oven", 31), ("talker", 1))
     wait_until(lambda: sinks.find_mails("CRITICAL: hot"), what="the mail")
     (mail,) = sinks.find_mails("CRITICAL: hot")
-    assert mail.at - start < 5
+    assert mail.at - start < SLOW
     assert "plant/oven/temperature is at 31 °C" in mail.text
     check_chart(watched, mail)
     wait_until(lambda: sinks.find_mails("WARNING: quiet"), seconds=30, what="the mail of silence")
     (mail,) = sinks.find_mails("WARNING: quiet")
-    assert AFTER <= mail.at - start < AFTER + 5
+    assert AFTER <= mail.at - start < AFTER + SLOW
     flood(watched, sinks)
     do_something(watched, sinks)
     kill_parts(watched, sinks)
@@ -205,10 +207,15 @@ def check_chart(workspace: Workspace, mail: Mail) -> None:
 
 
 def flood(workspace: Workspace, sinks: Sinks) -> None:
-    """A thousand sensors within a second are one message."""
-    start = publish(workspace, *((f"flood{number}", 40) for number in range(1000)))
+    """A thousand sensors between two looks at the rules are one message, however slowly this machine sends them."""
+    (vmalert,) = workspace.containers("vmalert")
+    store = find_store(open_stack(RunWorkspace(workspace.root)))
+    run_docker("pause", vmalert)
+    publish(workspace, *((f"flood{number}", 40) for number in range(1000)))
+    wait_until(lambda: len(store.query('reading{topic=~"plant/flood.*"}')) == 1000, what="all readings in the store")
+    run_docker("unpause", vmalert)
     wait_until(lambda: sinks.find_documents("flood"), seconds=20, what="the flood")
-    time.sleep(max(0, start + 12 - time.time()))
+    time.sleep(8)
     (document,) = sinks.find_documents("flood")
     assert len(document["alerts"]) == 1000
     (mail,) = sinks.find_mails("WARNING: flood (1000)")
