@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ def _environment() -> Environment:
     )
     environment.filters["quote"] = lambda value: write_flow(value).replace("$", "$$")
     environment.filters["string"] = lambda value: _quote(value).replace("$", "\\$")
+    # A text as Python, JavaScript, C++ and YAML write one, and as an argument of the shell.
+    environment.filters |= {"text": _quote, "shell": shlex.quote}
     return environment
 
 

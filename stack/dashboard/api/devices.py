@@ -91,13 +91,18 @@ async def _add(request: Request) -> Response:
     body = await read_model(request, DeviceBody)
     stack = services_of(request).stack()
     new = NewDevice(body.name, body.type, body.topics, body.labels)
-    return JSONResponse(describe_identity(stack, await run_in_threadpool(add_device, stack, new)), 201)
+    return await _show_once(request, await run_in_threadpool(add_device, stack, new))
 
 
 async def _rotate(request: Request) -> Response:
     stack = services_of(request).stack()
-    identity: Identity = await run_in_threadpool(rotate_device, stack, request.path_params["name"])
-    return JSONResponse(describe_identity(stack, identity), 201)
+    return await _show_once(request, await run_in_threadpool(rotate_device, stack, request.path_params["name"]))
+
+
+async def _show_once(request: Request, identity: Identity) -> Response:
+    stack = services_of(request).stack()
+    seen_as = request.url.hostname or ""
+    return JSONResponse(await run_in_threadpool(describe_identity, stack, identity, seen_as), 201)
 
 
 async def _revoke(request: Request) -> Response:

@@ -11,13 +11,17 @@ from stack.config.document import Document
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import add_toast, read_form
 from stack.dashboard.services import Services, services_of
+from stack.docker.stack import Stack
 from stack.errors import ConfigError, StackError
+from stack.plan.device_program import PROGRAMS, UNKNOWN, write_program
+from stack.run.devices.connection import find_endpoint
 from stack.run.devices.registry import (
     Identity,
     NewDevice,
     add_device,
     choose_devices,
     delete_device,
+    get_device,
     revoke_device,
     rotate_device,
 )
@@ -47,6 +51,7 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/devices/logins", list_devices),
         Route("/devices/logins", add, methods=["POST"]),
+        Route("/devices/logins/{name}/connect", connect),
         Route("/devices/logins/{name}/rotate", rotate, methods=["POST"]),
         Route("/devices/logins/{name}/revoke", revoke, methods=["POST"]),
         Route("/devices/logins/{name}/remove", remove, methods=["POST"]),
@@ -74,7 +79,7 @@ async def add(request: Request) -> Response:
         identity = await run_in_threadpool(add_device, stack, new)
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
-    return _show(request, identity)
+    return await _show(request, identity)
 
 
 def _read_new(form: LoginForm) -> NewDevice:
@@ -87,7 +92,7 @@ def _read_new(form: LoginForm) -> NewDevice:
 async def rotate(request: Request) -> Response:
     """Give a device another password, and show it this once."""
     stack = services_of(request).stack()
-    return _show(request, await run_in_threadpool(rotate_device, stack, request.path_params["name"]))
+    return await _show(request, await run_in_threadpool(rotate_device, stack, request.path_params["name"]))
 
 
 async def revoke(request: Request) -> Response:
@@ -104,12 +109,26 @@ async def remove(request: Request) -> Response:
     return _tell(add_toast(Response(), f"{name} is removed.", "ok"))
 
 
-def _show(request: Request, identity: Identity) -> Response:
-    described = describe_identity(services_of(request).stack(), identity)
-    answer = render(request, "_device_identity.html", identity=described)
+async def connect(request: Request) -> Response:
+    """Show how a device connects, but for its password."""
+    services = services_of(request)
+    device = get_device(await run_in_threadpool(services.registry.read), request.path_params["name"])
+    return await _show(request, Identity(device, UNKNOWN))
+
+
+async def _show(request: Request, identity: Identity) -> Response:
+    described = await run_in_threadpool(_describe, services_of(request).stack(), identity, request.url.hostname or "")
+    answer = render(request, "_device_identity.html", **described)
     answer.headers["HX-Retarget"] = "#dialog"
     answer.headers["HX-Reswap"] = "innerHTML"
-    return _tell(answer)
+    return answer if identity.password == UNKNOWN else _tell(answer)
+
+
+def _describe(stack: Stack, identity: Identity, seen_as: str) -> dict[str, Any]:
+    endpoint = find_endpoint(stack, seen_as)
+    programs = {one: write_program(one, endpoint, identity.device, identity.password) for one in PROGRAMS}
+    is_new = identity.password != UNKNOWN
+    return {"identity": describe_identity(stack, identity, seen_as), "programs": programs, "is_new": is_new}
 
 
 def _tell(answer: Response) -> Response:

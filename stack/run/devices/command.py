@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import console
-from stack.docker.stack import open_stack
+from stack.docker.stack import Stack, open_stack
 from stack.errors import HostError, StackError
-from stack.run.devices.registry import NewDevice, add_device, delete_device, revoke_device, rotate_device
-from stack.run.devices.show import print_device, print_identity
+from stack.run.devices.registry import Identity, NewDevice, add_device, delete_device, revoke_device, rotate_device
+from stack.run.devices.show import find_program, print_device, print_identity, print_program
 from stack.run.devices.table import export_devices, import_devices
 
 ACTIONS = ("add", "show", "rotate", "revoke", "remove", "import", "export")
@@ -27,6 +27,8 @@ class DeviceCommand:
     labels: Mapping[str, str] | None = None
     output: str = ""
     yes: bool = False
+    program: str = ""
+    """Of add, rotate and show: which program to print, instead of the connection."""
 
 
 def handle_device(command: DeviceCommand, *, as_json: bool) -> None:
@@ -46,18 +48,20 @@ def handle_device(command: DeviceCommand, *, as_json: bool) -> None:
     if command.action == "import":
         import_devices(Path(command.name), Path(command.output or _PASSWORDS))
     elif command.action == "show":
-        print_device(command.name, as_json=as_json)
+        print_device(command.name, as_json=as_json, program=command.program)
     else:
         _change(command, as_json=as_json)
 
 
 def _change(command: DeviceCommand, *, as_json: bool) -> None:
     stack, name = open_stack(), command.name
+    if command.program:
+        find_program(command.program)
     if command.action == "add":
         new = NewDevice(name, command.type, command.topics, dict(command.labels or {}))
-        print_identity(stack, add_device(stack, new), as_json=as_json)
+        _print_identity(stack, add_device(stack, new), command, as_json=as_json)
     elif command.action == "rotate":
-        print_identity(stack, rotate_device(stack, name), as_json=as_json)
+        _print_identity(stack, rotate_device(stack, name), command, as_json=as_json)
     elif command.action == "revoke":
         revoke_device(stack, name)
         console.success(f"{name} is locked out. `invoke device rotate {name}` lets it in again, with a new password.")
@@ -65,6 +69,13 @@ def _change(command: DeviceCommand, *, as_json: bool) -> None:
         console.confirm(f"Remove the device {name}?", yes=command.yes)
         delete_device(stack, name)
         console.success(f"{name} is removed.")
+
+
+def _print_identity(stack: Stack, identity: Identity, command: DeviceCommand, *, as_json: bool) -> None:
+    if command.program:
+        print_program(stack, identity, command.program)
+    else:
+        print_identity(stack, identity, as_json=as_json)
 
 
 def _export(output: str) -> None:

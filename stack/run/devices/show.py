@@ -6,8 +6,13 @@ from typing import Any
 from stack import console
 from stack.config.device import DeviceConfig
 from stack.docker.stack import Stack, open_stack
+from stack.errors import StackError
+from stack.plan.device_program import BY_NAME, UNKNOWN, Program, write_program
+from stack.run.devices.connection import find_endpoint
 from stack.run.devices.registry import Identity, choose_devices, get_device
 from stack.state.devices import list_logins, load_registry
+
+_PROGRAMS = ", ".join(sorted(BY_NAME))
 
 
 def print_devices(words: str, labels: Mapping[str, str], *, as_json: bool) -> None:
@@ -26,14 +31,17 @@ def print_devices(words: str, labels: Mapping[str, str], *, as_json: bool) -> No
         console.say("Next: `invoke device add NAME` adds one.")
 
 
-def print_device(name: str, *, as_json: bool) -> None:
-    """Show one device.
+def print_device(name: str, *, as_json: bool, program: str = "") -> None:
+    """Show one device, or a program with which it connects.
 
     Raises:
         StackError: there is none of this name.
     """
     stack = open_stack()
     device = get_device(load_registry(stack.workspace), name)
+    if program:
+        print_program(stack, Identity(device, UNKNOWN), program)
+        return
     document = describe_device(device, is_let_in=name in list_logins(stack.workspace))
     if as_json:
         console.show_json(document)
@@ -48,22 +56,53 @@ def print_identity(stack: Stack, identity: Identity, *, as_json: bool) -> None:
     if as_json:
         console.show_json(document)
         return
+    advice = document.pop("advice")
     for key, value in document.items():
         console.show(f"{key}: {_as_text(value)}")
-    console.note("The password is shown this once; `invoke device rotate` makes another.")
+    if advice:
+        console.note(advice)
+    name = identity.device.name
+    console.note(f"The password is shown this once; `invoke device rotate {name}` makes another.")
+    console.say(f"Next: `invoke device show {name} --program python` prints a program for it; there are: {_PROGRAMS}.")
 
 
-def describe_identity(stack: Stack, identity: Identity) -> dict[str, Any]:
-    """Return all that a device needs to log in."""
-    device, settings = identity.device, stack.settings
+def find_program(name: str) -> Program:
+    """Return one of the programs with which a device connects.
+
+    Raises:
+        StackError: there is none of this name.
+    """
+    if name not in BY_NAME:
+        raise StackError(f"There is no program {name!r}; name one of {_PROGRAMS}.")
+    return BY_NAME[name]
+
+
+def print_program(stack: Stack, identity: Identity, name: str) -> None:
+    """Print a program with which a device connects.
+
+    Raises:
+        StackError: there is none of this name.
+    """
+    endpoint = find_endpoint(stack)
+    console.show(write_program(find_program(name), endpoint, identity.device, identity.password).rstrip())
+    if endpoint.advice:
+        console.note(endpoint.advice)
+
+
+def describe_identity(stack: Stack, identity: Identity, seen_as: str = "") -> dict[str, Any]:
+    """Return all that a device needs to log in; `seen_as` is the name by which a browser found this machine."""
+    device, endpoint = identity.device, find_endpoint(stack, seen_as)
     return {
-        "host": settings.host,
-        "port": settings.ports.mqtt,
+        "host": endpoint.host,
+        "port": endpoint.mqtt,
+        "amqpPort": endpoint.amqp,
+        "tls": endpoint.is_tls,
         "user": device.name,
         "clientId": device.name,
         "publish": list(device.publish),
         "subscribe": list(device.subscribe),
         "password": identity.password,
+        "advice": endpoint.advice,
     }
 
 

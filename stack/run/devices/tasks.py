@@ -18,6 +18,8 @@ _JSON = {"json": "print one JSON document and nothing else"}
         "type": "a file of device-types/, without .yaml",
         "topics": "a topic filter on which it may publish and subscribe; may be given several times",
         "output": "of import, the file for the passwords; of export, the table; without it, standard output",
+        "program": "of add, rotate and show, print one with which it connects: python, nodejs, mosquitto, micropython, "
+        "arduino or home-assistant",
         "yes": "do not ask before a device is removed",
         **_LABELS,
         **_JSON,
@@ -31,6 +33,7 @@ def device(  # noqa: PLR0913 -- each is an option of the command line
     topics: list[str] | None = None,
     label: list[str] | None = None,
     output: str = "",
+    program: str = "",
     yes: bool = False,
     json: bool = False,
 ) -> None:
@@ -38,7 +41,7 @@ def device(  # noqa: PLR0913 -- each is an option of the command line
     from stack.run.devices.command import DeviceCommand, handle_device
     from stack.run.readings import read_labels
 
-    command = DeviceCommand(action, name, type, tuple(topics or ()), read_labels(label or ()), output, yes)
+    command = DeviceCommand(action, name, type, tuple(topics or ()), read_labels(label or ()), output, yes, program)
     handle_device(command, as_json=json)
 
 

@@ -31,7 +31,7 @@ def pump(client: Client) -> Iterator[str]:
 
 
 def find_password(answer: Answer) -> str:
-    (password,) = re.findall(r"password: (\S+)", answer.body.decode())
+    (password,) = re.findall(r"^password: (\S+)", answer.body.decode(), re.M)
     return str(password)
 
 
@@ -49,6 +49,15 @@ def test_password_is_shown_once_in_a_dialog(client: Client) -> None:
     assert password not in show(client) + client.send("GET", "/devices").body.decode()
     assert find_password(send(client, "/pump-8/rotate")) != password
     send(client, "/pump-8/remove")
+
+
+def test_how_a_device_connects_is_shown_with_programs(client: Client, pump: str) -> None:
+    page = client.send("GET", f"{PATH}/pump-7/connect").body.decode()
+    assert "password: ITS-PASSWORD" in page and pump not in page
+    for program in ("python", "nodejs", "mosquitto", "micropython", "arduino", "home-assistant"):
+        assert f'data-copy="program-{program}"' in page
+    assert "plant/pump-7/temperature" in page
+    assert client.send("GET", f"{PATH}/none/connect").status == 404
 
 
 def test_device_is_found_by_its_labels_and_shown_with_its_topics(client: Client, pump: str) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from stack.devices.login import may_log_in
+from stack.docker.stack import open_stack
 from stack.errors import StackError
 from stack.run.devices.command import DeviceCommand, handle_device
+from stack.run.devices.connection import find_endpoint
 from stack.run.devices.show import print_devices
 from stack.state.devices import load_registry
 from stack.state.workspace import Workspace
@@ -67,6 +69,42 @@ def test_rotated_revoked_removed(workspace: Path, capsys: pytest.CaptureFixture[
     order("remove", "a", yes=True)
     with pytest.raises(StackError, match="There is no device a"):
         order("show", "a")
+
+
+def test_it_is_told_how_it_connects_and_with_which_program(capsys: pytest.CaptureFixture[str]) -> None:
+    added = json.loads(order("add", "a", capsys))
+    assert (added["host"], added["port"], added["amqpPort"], added["tls"]) == ("127.0.0.1", 1883, 5672, False)
+    assert "bind: 0.0.0.0" in added["advice"]
+    program = order("rotate", "a", capsys, program="python")
+    assert 'client.connect("127.0.0.1", 1883)' in program and "ITS-PASSWORD" not in program
+    assert 'password: "ITS-PASSWORD"' in order("show", "a", capsys, program="nodejs")
+    for action in ("rotate", "show"):
+        with pytest.raises(StackError, match="There is no program 'cobol'; name one of arduino"):
+            order(action, "a", program="cobol")
+
+
+@pytest.mark.parametrize(
+    ("bind", "seen_as", "host"),
+    [
+        ("0.0.0.0", "plant.local", "plant.local"),
+        ("0.0.0.0", "192.0.2.7", "192.0.2.7"),
+        ("192.0.2.9", "plant.local", "192.0.2.9"),
+        ("127.0.0.1", "plant.local", "127.0.0.1"),
+    ],
+)
+def test_it_finds_the_broker_where_this_machine_was_found(workspace: Path, bind: str, seen_as: str, host: str) -> None:
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write(f"bind: {bind}\n")
+    endpoint = find_endpoint(open_stack(), seen_as)
+    assert endpoint.host == host
+    assert bool(endpoint.advice) is (bind == "127.0.0.1")
+
+
+def test_a_wide_stack_is_reached_at_no_address_of_its_own_alone(workspace: Path) -> None:
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write("bind: 0.0.0.0\n")
+    for seen_as in ("", "localhost", "127.0.0.1", "stack.localhost"):
+        assert not find_endpoint(open_stack(), seen_as).host.startswith(("127.", "local", "stack"))
 
 
 @pytest.mark.parametrize(
