@@ -76,6 +76,8 @@ class Selection:
 
     unit: bool = False
     docker: bool = False
+    slow: bool = False
+    """The tests too that take long."""
     last_failed: bool = False
     arguments: Sequence[str] = ()
     """Passed on to pytest."""
@@ -95,6 +97,8 @@ class Selection:
             options.append("--no-docker-skip")
         if _CAN_MONITOR and not self.docker:
             options += ["--cov=stack", "--cov-report=term"]
+        if self.slow:
+            options.append("--slow")
         if self.last_failed:
             options.append("--last-failed")
         return [*options, *self.arguments]

@@ -50,7 +50,7 @@ def make_release(folder: Path, *, is_tested: bool) -> None:
     release = load_release(folder)
     if problems := find_problems(release):
         raise StackError("\n".join(problems))
-    if not is_tested and run_tests(Selection()):
+    if not is_tested and run_tests(Selection(slow=True)):
         raise StackError(f"Version {release.version} is not released: tests failed.")
     files = build_packages(release)
     _git(release, "tag", "--annotate", release.tag, "--message", f"Version {release.version}\n\n{release.notes}")

@@ -13,6 +13,7 @@ _JSON = {"json": "print one JSON document and nothing else"}
     help={
         "unit": "only the tests that start nothing: under a minute",
         "docker": "only the tests of the real stack",
+        "slow": "the tests too that take long; without them some 20 minutes",
         "last-failed": "only the tests that failed last time; all if none did",
         "chaos": "only the proof that nothing is lost, whatever breaks",
         "engine": "the chaos kills this machine's Docker Engine too, and all that runs on it",
@@ -25,6 +26,7 @@ def test(  # noqa: PLR0913 -- each is an option of the command line
     _: Context,
     unit: bool = False,
     docker: bool = False,
+    slow: bool = False,
     last_failed: bool = False,
     chaos: bool = False,
     engine: bool = False,
@@ -40,7 +42,7 @@ def test(  # noqa: PLR0913 -- each is an option of the command line
         raise Exit(code=run_chaos(arguments, minutes=minutes, seed=seed, engine=engine))
     if fuzz:
         raise Exit(code=run_fuzz(arguments, minutes=minutes, seed=seed))
-    raise Exit(code=run_tests(Selection(unit, docker, last_failed, arguments)))
+    raise Exit(code=run_tests(Selection(unit, docker, slow, last_failed, arguments)))
 
 
 @verb(help={"fix": "mend what can be mended without a person"})

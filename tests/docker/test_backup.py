@@ -149,6 +149,7 @@ def test_restored_stack_is_as_it_was(source: Workspace, backup: Path, target: Wo
     assert (refused.returncode, "invoke down --volumes --yes" in refused.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_backup_is_restored_on_trial(source: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "b.tar.gz"
     done = source.invoke("backup", str(path), "--verify", "--no-images", "--json", env=WORD)
@@ -183,6 +184,7 @@ def test_full_disk_leaves_no_half_backup(source: Workspace, tmp_path: Path) -> N
         subprocess.run(["umount", small], check=True)
 
 
+@pytest.mark.slow
 def test_backup_that_is_killed_keeps_no_broker_paused(source: Workspace, tmp_path: Path) -> None:
     (broker,) = source.containers("rabbitmq-mqtt")
     events = ["docker", "events", "--filter", f"container={broker}", "--filter", "event=pause"]
@@ -214,6 +216,7 @@ def _state(workspace: Workspace) -> str:
 
 
 @pytest.mark.parametrize("content", [b"", b'{"name": "bk-'])
+@pytest.mark.slow
 def test_half_file_of_one_function_keeps_no_other_from_its_task(source: Workspace, content: bytes) -> None:
     before = source.containers(f"function-{NAME}")
     for folder in ("functions", "copies"):

@@ -15,6 +15,7 @@ _MINUTES = 1.0
 
 
 @pytest.mark.timeout(0)
+@pytest.mark.slow
 def test_every_message_is_handled_or_kept_with_its_reason(
     workspace: Workspace,
     broker: Broker,

@@ -9,6 +9,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from tests.docker.workspace import Workspace, fetch
 
 Author = Callable[..., Path]
@@ -27,6 +29,7 @@ def write_archive(folder: Path, word: str) -> None:
         bundle.writestr("code/far.py", CODE % word)
 
 
+@pytest.mark.slow
 def test_archive_behind_a_url(workspace: Workspace, author: Author, tmp_path: Path) -> None:
     """It is fetched by deploys alone: what is deployed stays without the server."""
     write_archive(tmp_path / "site", "one")

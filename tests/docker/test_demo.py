@@ -148,6 +148,7 @@ def asleep(workspace: Workspace, name: str, queue: str) -> Iterator[None]:
         workspace.invoke("scale-function", name, "1")
 
 
+@pytest.mark.slow
 def test_missing_feedback_is_an_error_that_says_where_to_look(quiet: Workspace) -> None:
     with asleep(quiet, "amqpconsume", "iot/sensors"):
         result = quiet.invoke("demo", "--count", "3", "--rate", "0", "--json", check=False)

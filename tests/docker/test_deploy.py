@@ -487,6 +487,7 @@ def keep_busy(url: str) -> Iterator[None]:
         is_left.set()
 
 
+@pytest.mark.slow
 def test_killed_deploy_gives_a_fixed_port_back(workspace: Workspace, author: Author) -> None:
     """Also while the old container is still on its way to its end, since it has an event to finish."""
     port = free_port()
@@ -506,6 +507,7 @@ def test_killed_deploy_gives_a_fixed_port_back(workspace: Workspace, author: Aut
     assert fetch(f"http://127.0.0.1:{port}") == (200, "one")
 
 
+@pytest.mark.slow
 def test_killed_deploy_of_a_foreign_image_leaves_what_was_there(workspace: Workspace, author: Author) -> None:
     """Both versions have one image, and differ in their configuration only."""
     author("origin", answer("one"))
@@ -522,6 +524,7 @@ def test_killed_deploy_of_a_foreign_image_leaves_what_was_there(workspace: Works
     wait_until(lambda: ask(workspace, "borrower") == "one", what="an answer")
 
 
+@pytest.mark.slow
 def test_killed_deploy_leaves_nothing_at_the_broker(workspace: Workspace, author: Author) -> None:
     config = "spec: {triggers: {in: {kind: rabbit-mq, attributes: {queueName: %s, exchangeName: %s, topics: [%s]}}}}\n"
     handler = "def handler(context, event):\n    pass\n"
@@ -563,6 +566,7 @@ def test_functions_survive_down_and_up(workspace: Workspace, author: Author) -> 
     assert ask(workspace, "returns") == "one"
 
 
+@pytest.mark.slow
 def test_deploy_before_up(fresh_workspace: Workspace) -> None:
     """No one is made to type `up` first."""
     config = "spec: {triggers: {in: {kind: rabbit-mq, attributes: {queueName: in}}}}"

@@ -221,6 +221,7 @@ def test_nothing_runs(fresh_workspace: Workspace) -> None:
     assert refuse(fresh_workspace, "logs") == "There is no container of this stack. What runs: nothing."
 
 
+@pytest.mark.slow
 def test_image_of_a_deployed_function_is_gone(fresh_workspace: Workspace) -> None:
     fresh_workspace.write_function("lost", HANDLER)
     fresh_workspace.invoke("deploy-function", "lost")
@@ -265,6 +266,7 @@ def test_certificates_are_missing(fresh_workspace: Workspace) -> None:
     assert refuse(fresh_workspace, "up") == "stack.yaml: images.ca: there is no file /nowhere/ca.pem."
 
 
+@pytest.mark.slow
 def test_volume_of_a_function_is_missing(fresh_workspace: Workspace) -> None:
     config = (
         "spec: {volumes: [{volume: {name: v, hostPath: {path: /nowhere/data}}, "

@@ -4,6 +4,8 @@ import json
 import time
 from collections.abc import Callable
 
+import pytest
+
 from stack.processor.in_flight import MOST_DEATHS
 from tests.docker.chaos import drain, open_channel
 from tests.docker.workspace import Broker, Workspace, run_docker, wait_until
@@ -54,6 +56,7 @@ def test_killed_function_goes_on_where_it_was(
     run_demo(workspace)
 
 
+@pytest.mark.slow
 def test_what_was_sent_into_a_cut_network_is_delivered_again(
     workspace: Workspace, broker: Broker, deployed: Callable[..., None]
 ) -> None:

@@ -177,6 +177,7 @@ def test_redeploy_under_load_fails_no_request(workspace: Workspace, author: Auth
     assert {answer.split()[0] for answer in load.answers} == {"one", "two", "three"}
 
 
+@pytest.mark.slow
 def test_older_version_answers_no_one_who_was_told_that_the_new_one_is_ready(
     workspace: Workspace, author: Author
 ) -> None:
@@ -204,6 +205,7 @@ def handler(context, event):
 """
 
 
+@pytest.mark.slow
 def test_older_version_that_keeps_the_lock_is_sent_nothing_new(workspace: Workspace, author: Author) -> None:
     author("gw-busy", f"VERSION = 'one'\n{BUSY}")
     workspace.invoke("deploy-function", "gw-busy")
@@ -273,6 +275,7 @@ def handler(context, event):
 WORD = "spec: {env: [{name: WORD, valueFrom: {secretKeyRef: {name: gw-secret, key: word}}}]}\n"
 
 
+@pytest.mark.slow
 def test_changed_secret_fails_no_request(workspace: Workspace, author: Author) -> None:
     def keep(word: str) -> None:
         workspace.invoke("secret", "set", "gw-secret", "word", "--value", word)
@@ -324,6 +327,7 @@ def test_gateway_that_is_killed_is_back(workspace: Workspace, lasting: None) -> 
     wait_until(answers, seconds=60, what="an answer")
 
 
+@pytest.mark.slow
 def test_more_and_fewer_containers_fail_no_request_and_are_kept(workspace: Workspace, author: Author) -> None:
     write(author, "gw-scales", "one")
     workspace.invoke("deploy-function", "gw-scales")
@@ -402,6 +406,7 @@ def read_waits(path: Path) -> tuple[dict[float, float], set[str]]:
     return {float(sent): float(handled) - float(sent) for sent, handled, _ in reversed(lines)}, {v for *_, v in lines}
 
 
+@pytest.mark.slow
 def test_message_waits_no_more_than_a_second_for_a_redeploy(
     workspace: Workspace, author: Author, tmp_path: Path
 ) -> None:

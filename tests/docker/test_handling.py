@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pika
+import pytest
 
 from tests.docker.workspace import Workspace, run_docker, wait_until
 from tests.unit.dashboard.serving import Client
@@ -37,6 +38,7 @@ def ask(workspace: Workspace, path: str, **headers: str) -> tuple[int, str, str]
     return found
 
 
+@pytest.mark.slow
 def test_failures_are_told_to_those_who_run_the_function(workspace: Workspace, author: Callable[..., Path]) -> None:
     author("failing", CODE)
     author("staying", CODE)

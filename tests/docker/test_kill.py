@@ -36,6 +36,7 @@ def restarting(workspace: Workspace) -> Iterator[None]:
 
 @pytest.mark.timeout(0)
 @pytest.mark.usefixtures("scoreboard", "restarting")
+@pytest.mark.slow
 def test_a_killed_broker_keeps_what_it_confirmed(
     workspace: Workspace, broker: Broker, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,6 +53,7 @@ def test_a_killed_broker_keeps_what_it_confirmed(
 
 @pytest.mark.timeout(0)
 @pytest.mark.usefixtures("scoreboard", "restarting")
+@pytest.mark.slow
 def test_all_come_back_after_all_were_killed(
     workspace: Workspace, broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:

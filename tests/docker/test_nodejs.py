@@ -100,6 +100,7 @@ def open_proxy() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_packages_of_the_build_and_of_the_function(workspace: Workspace, tmp_path: Path) -> None:
     """Commands run at / before the code is there, behind a proxy; the lock file of package.json counts."""
     folder = workspace.write_function(

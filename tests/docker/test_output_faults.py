@@ -159,6 +159,7 @@ def test_nothing_is_lost(start: Callable[[str, str, str], tuple[Bed, Processor]]
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="Node.js is not here; `invoke test` installs it")
+@pytest.mark.slow
 def test_nothing_is_lost_of_node(start: Callable[[str, str, str], tuple[Bed, Processor]]) -> None:
     bed, _ = start("nodejs", "main.js", NODE)
     many = [f"n-{number}" for number in range(500)]

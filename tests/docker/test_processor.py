@@ -476,6 +476,7 @@ def test_deleted_dead_letter_queue_is_made_again(bench: Bench) -> None:
     assert bench.take_dead()[1] == b"fail 2"
 
 
+@pytest.mark.slow
 def test_broker_that_comes_later_is_found(bench: Bench) -> None:
     bench.broker.stop()
     processor = bench.start(ready=False, exchangeName=bench.exchange, topics=["t"])
@@ -654,6 +655,7 @@ def test_mqtt_failure_is_retried_with_its_topic(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("way", ["amqp", "mqtt"])
+@pytest.mark.slow
 def test_mqtt_goes_on_after_a_broker_restart(bench: Bench, mqtt_url: Callable[[str], str], way: str) -> None:
     attributes: Document = {"clientID": bench.queue, "subscriptions": [{"topic": f"{bench.queue}/#", "qos": 1}]}
     processor = bench.start(kind="mqtt", url=mqtt_url(way), **attributes)

@@ -118,6 +118,7 @@ def copy_project(name: str) -> None:
         subprocess.run(unpack, stdin=archive.stdout, check=True)
 
 
+@pytest.mark.slow
 def test_dry_run_changes_nothing(container: Container) -> None:
     container.bootstrap("--list")
     before = container.read("dpkg-query --show; ls -R /etc")
@@ -167,6 +168,7 @@ def test_a_further_run_does_nothing(container: Container) -> None:
     assert container.read("cat /var/run/docker.pid; dpkg-query --show") == engine
 
 
+@pytest.mark.slow
 def test_a_user_with_sudo_goes_on_without_a_new_login(container: Container) -> None:
     """What follows provision in the same command can use Docker, though the group counts only from the next login."""
     container.read("useradd --create-home ann && echo 'ann ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/ann")
@@ -180,6 +182,7 @@ def test_a_user_with_sudo_goes_on_without_a_new_login(container: Container) -> N
     assert "docker" in container.read("id -nG ann").split()
 
 
+@pytest.mark.slow
 def test_cloud_config_is_valid(container: Container) -> None:
     container.read("apt-get install --yes --no-install-recommends cloud-init")
     printed = container.run(

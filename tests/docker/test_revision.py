@@ -67,6 +67,7 @@ def test_rollback_is_a_deploy_of_an_older_image(workspace: Workspace, author: Au
     assert not revisions(workspace, "rolls")[-1]["has_image"]
 
 
+@pytest.mark.slow
 def test_deploy_of_what_rests_changes_nothing(workspace: Workspace, author: Author) -> None:
     """Five deploys of one that is scaled to 0 would else leave no revision to go back to."""
     folder = author("rests", answer("one"))
@@ -79,6 +80,7 @@ def test_deploy_of_what_rests_changes_nothing(workspace: Workspace, author: Auth
     assert [one["revision"] for one in revisions(workspace, "rests")] == [2, 1]
 
 
+@pytest.mark.slow
 def test_older_container_that_is_stopped_is_not_started_again(workspace: Workspace, author: Author) -> None:
     folder = author("stopped", answer("one"))
     deploy(workspace, folder, "one")
@@ -101,6 +103,7 @@ def test_older_container_that_is_stopped_is_not_started_again(workspace: Workspa
     Driver(stack.engine).stop([container])
 
 
+@pytest.mark.slow
 def test_what_a_killed_deploy_left_is_no_replica(workspace: Workspace, author: Author) -> None:
     folder = author("halfway", answer("one"))
     workspace.invoke("deploy-function", "halfway")
@@ -117,6 +120,7 @@ def test_what_a_killed_deploy_left_is_no_replica(workspace: Workspace, author: A
     assert not (workspace.rendered / "state" / "attempts" / "halfway").exists()
 
 
+@pytest.mark.slow
 def test_a_version_leaves_nothing_bound_that_the_next_does_not_want(workspace: Workspace, author: Author) -> None:
     config = """
 spec:
@@ -167,6 +171,7 @@ def two_revisions(workspace: Workspace) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("two_revisions")
+@pytest.mark.slow
 def test_old_images_are_pruned(workspace: Workspace, author: Author) -> None:
     """Those of dropped revisions go, and those of versions that never ran; what a container uses stays."""
     others = list_images("nuclio/processor-prunes")
@@ -253,6 +258,7 @@ def test_deploy_that_is_killed_at_any_moment(workspace: Workspace, author: Autho
     assert "nothing was changed" in workspace.invoke("up").stderr
 
 
+@pytest.mark.slow
 def test_interruption_is_one_calm_line(workspace: Workspace, author: Author) -> None:
     folder = author("calm", answer("one"))
     workspace.invoke("deploy-function", "calm")

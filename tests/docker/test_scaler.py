@@ -45,6 +45,7 @@ def ask_other(workspace: Workspace) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_function_that_hangs_when_it_wakes_keeps_no_other_asleep_or_from_being_deployed(
     workspace: Workspace, author: Author, hang: Path
 ) -> None:

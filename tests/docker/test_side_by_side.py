@@ -101,6 +101,7 @@ def test_others_are_deployed_rolled_back_and_deleted_while_one_hangs(
     assert list(workspace.rendered.glob("candidate.*")) == []
 
 
+@pytest.mark.slow
 def test_deploy_removes_what_another_prepared_that_was_killed(workspace: Workspace, author: Author, hang: Path) -> None:
     with deploying(workspace) as deploy:
         assert len(list(workspace.rendered.glob("candidate.*"))) == 1
@@ -125,6 +126,7 @@ def test_up_waits_for_a_deploy_that_hangs(workspace: Workspace, hang: Path) -> N
     assert fetch(workspace.url("sd-hanging")) == (200, "told")
 
 
+@pytest.mark.slow
 def test_of_several_those_count_that_are_ready_while_another_hangs(
     workspace: Workspace, author: Author, other: None, hang: Path
 ) -> None:
@@ -150,6 +152,7 @@ def test_of_several_those_count_that_are_ready_while_another_hangs(
     assert workspace.functions()["sd-other"]["state"] == "ready"
 
 
+@pytest.mark.slow
 def test_each_of_several_has_its_own_time_to_be_ready(workspace: Workspace, author: Author, hang: Path) -> None:
     config = HANGING_CONFIG.format(folder=hang.parent).replace("100", "3")
     author("sd-hanging", HANGING, config)

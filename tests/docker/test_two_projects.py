@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.docker.workspace import Workspace, fetch, list_images, run_docker
 
 Author = Callable[..., Path]
@@ -45,6 +47,7 @@ def see_what_a_rollback_leaves(workspace: Workspace) -> None:
     assert "note" not in workspace.functions()[NAME]
 
 
+@pytest.mark.slow
 def test_no_project_takes_the_images_of_another(
     workspace: Workspace, author: Author, fresh_workspace: Workspace
 ) -> None:

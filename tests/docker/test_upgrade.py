@@ -49,6 +49,7 @@ def put_into_older_volume(workspace: Workspace) -> str:
     return own
 
 
+@pytest.mark.slow
 def test_data_in_another_volume_is_found_and_taken_along(stack: Workspace) -> None:
     state = StackWorkspace(stack.root)
     noted = load_data(state)

@@ -47,6 +47,11 @@ def test_arguments_and_the_last_failures_are_passed_on() -> None:
     assert options[-3:] == ["--last-failed", "-k", "one and two"]
 
 
+def test_slow_tests_are_asked_for() -> None:
+    assert "--slow" in Selection(slow=True).build_options()
+    assert "--slow" not in Selection().build_options()
+
+
 def test_no_test_is_run_again_because_it_failed() -> None:
     assert not [option for option in Selection().build_options() if "rerun" in option]
 
