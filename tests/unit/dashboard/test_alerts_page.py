@@ -98,6 +98,10 @@ def describe(**firing: Any) -> str:
         "names": {},
         "failing": {},
     } | firing
+    return show(known)
+
+
+def show(known: dict[str, Any] | None) -> str:
     return render_part(alerts.FIRING.template, **alerts.FIRING.describe(None, "", {"alerts": known}))  # type: ignore[arg-type]
 
 
@@ -138,9 +142,9 @@ def test_who_is_told_is_said(told: dict[str, Any], words: str) -> None:
 
 def test_what_cannot_be_known_is_said() -> None:
     assert "Nothing fires" in describe()
-    assert "It is away." in describe(problem="It is away.")
-    assert "invoke up" in describe(is_there=False)
-    assert "Looking" in render_part(alerts.FIRING.template, **alerts.FIRING.describe(None, "", {"alerts": None}))  # type: ignore[arg-type]
+    assert "It is away." in show({"is_there": True, "problem": "It is away."})
+    assert "invoke up" in show({"is_there": False})
+    assert "Looking" in show(None)
 
 
 def test_alert_that_cannot_be_calculated_is_marked(client: Client, watched: Workspace) -> None:
