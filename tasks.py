@@ -106,6 +106,21 @@ def credentials(_: Context, dashboard: bool = False, gateway: bool = False, over
 
 
 @verb(
+    iterable=["name", "ip"],
+    help={
+        "name": "a name by which devices and browsers call this machine; may be given several times",
+        "ip": "an address by which they do; may be given several times",
+        **_JSON,
+    },
+)
+def certificates(_: Context, name: list[str] | None = None, ip: list[str] | None = None, json: bool = False) -> None:
+    """Make the certificates of ports with TLS, or add names to them, and show whom devices are to trust."""
+    from stack.run.certificates import make_certificates
+
+    make_certificates([*(name or ()), *(ip or ())], as_json=json)
+
+
+@verb(
     help={
         "rebuild": "make or pull the base images again, however old they are",
         "dry-run": "show the steps and change nothing",
@@ -333,6 +348,7 @@ namespace = build_namespace(
             plan,
             render,
             credentials,
+            certificates,
             upgrade,
             backup,
             restore,

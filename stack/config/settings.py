@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from stack.config.broker import Broker, DeadLetters, Logger, Queue
 from stack.config.data import Data
 from stack.config.document import Document, parse_model
+from stack.config.network import LOOPBACK, SECURE, Addresses, Bind, Ports, Tls
 from stack.config.notify import Notify
 from stack.config.value import Duration, check_memory
 from stack.config.yaml_loader import read_mapping
@@ -106,7 +107,6 @@ AUTO: Literal["auto"] = "auto"
 ALWAYS: Literal["always"] = "always"
 
 IpNetwork = IPv4Network | IPv6Network
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class ImageSource(StrEnum):
@@ -129,37 +129,6 @@ class Implementation(StrEnum):
 
     TIDEGATE = "tidegate"
     NUCLIO = "nuclio"
-
-
-class Ports(Document):
-    """Ports of this machine at which the stack answers."""
-
-    amqp: Port = 5672
-    """The broker, for AMQP."""
-    mqtt: Port = 1883
-    """The broker, for MQTT."""
-    management: Port = 9000
-    """RabbitMQ's own pages and management API, through the gateway."""
-    metrics: Port = 15692
-    """The broker's metrics for Prometheus, through the gateway."""
-    gateway: Port = 8080
-    """Every HTTP function, at `/NAME/`."""
-    dashboard: Port = 8070
-    """The dashboard's pages, and Nuclio's REST API."""
-    data: Port = 8428
-    """The store of readings, where there is one."""
-    grafana: Port = 8300
-    """Grafana, where `data.grafana` asks for it."""
-
-    @model_validator(mode="after")
-    def _differ(self) -> "Ports":
-        taken: dict[int, str] = {}
-        for key in type(self).model_fields:
-            port = getattr(self, key)
-            if port in taken:
-                raise ValueError(f"{taken[port]} and {key} are both {port}; give one of them another port")
-            taken[port] = key
-        return self
 
 
 class Images(Document):
@@ -286,9 +255,14 @@ class Settings(Document):
     """The Compose project: the name before every container, network and volume."""
     namespace: str = "nuclio"
     """The namespace that functions see."""
-    bind: IPv4Address = IPv4Address("127.0.0.1")
-    """Where ports are published; anything wider needs `invoke credentials` first."""
+    bind: Addresses = LOOPBACK
+    """Where ports are published: one address for all, or one for each, such as {mqtts: 0.0.0.0}; anything wider than
+    this machine needs `invoke credentials`, and `tls` or `plaintext`."""
     ports: Ports = Ports.model_construct()
+    tls: Tls = Tls.model_construct()
+    plaintext: bool = False
+    """Let other machines use ports without TLS too, where `bind` says so; what is sent there, passwords too, can be
+    read on its way. Without it those ports are this machine's alone."""
     images: Images = Images.model_construct()
     downloads: Downloads = Downloads.model_construct()
     logs: Logs = Logs.model_construct()
@@ -315,6 +289,14 @@ class Settings(Document):
             raise ValueError("should be lower-case letters, digits, - and _, and start with a letter or digit")
         return value
 
+    @model_validator(mode="after")
+    def _agree(self) -> "Settings":
+        if self.tls.is_on:
+            self.ports.check(list(Ports.model_fields))
+        elif isinstance(self.bind, Bind) and (wide := [one for one in SECURE if not self.get_address(one).is_loopback]):
+            raise ValueError(f"bind.{wide[0]}: there is such a port with TLS only; add `tls: {{enabled: true}}`")
+        return self
+
     @property
     def has_store(self) -> bool:
         """Return whether there is a store: of readings, or of the stack's own figures, which are watched."""
@@ -325,22 +307,58 @@ class Settings(Document):
         """Return where people find the dashboard; nothing where it is Nuclio's, which has no charts."""
         if self.dashboard.implementation is Implementation.NUCLIO:
             return ""
-        return self.notify.url.rstrip("/") or f"http://{self.host}:{self.ports.dashboard}"
+        own = f"http://{self.host}:{self.ports.dashboard}"
+        if self.tls.names and self.is_open("https"):
+            own = f"https://{self.tls.names[0]}:{self.ports.https}"
+        return self.notify.url.rstrip("/") or own
+
+    def get_address(self, port: str) -> IPv4Address:
+        """Return the address at which a port is published; a wide one has TLS, where there is TLS."""
+        if isinstance(self.bind, Bind):
+            return IPv4Address(getattr(self.bind, port))
+        is_kept_in = self.tls.is_on and port not in SECURE and not (self.plaintext or self.bind.is_loopback)
+        return LOOPBACK if is_kept_in else self.bind
+
+    def list_ports(self) -> list[str]:
+        """Return the ports that are published."""
+        left_out = {
+            *(SECURE if not self.tls.is_on else ()),
+            *(("data",) if not self.has_store else ()),
+            *(("grafana",) if not self.data.grafana else ()),
+        }
+        return [one for one in Ports.model_fields if one not in left_out]
+
+    def is_open(self, *ports: str) -> bool:
+        """Return whether other machines can reach one of some ports."""
+        return any(not self.get_address(one).is_loopback for one in ports if self.tls.is_on or one not in SECURE)
+
+    def describe_bind(self) -> str:
+        """Return the key `bind` as it is told of: with what lets other machines in."""
+        if not isinstance(self.bind, Bind):
+            return f"bind: {self.bind}"
+        wide = [f"{one}: {self.get_address(one)}" for one in Ports.model_fields if self.is_open(one)]
+        return f"bind: {{{', '.join(wide)}}}"
+
+    @property
+    def open_plain_ports(self) -> list[str]:
+        """Return which ports without TLS other machines can reach."""
+        return [one for one in Ports.model_fields if one not in SECURE and self.is_open(one)]
 
     @property
     def is_local(self) -> bool:
         """Return whether only this machine can reach the published ports."""
-        return self.bind.is_loopback
+        return not self.is_open(*Ports.model_fields)
 
     @property
     def has_dashboard_login(self) -> bool:
         """Return whether the dashboard asks for a login."""
-        return self.dashboard.login == ALWAYS or not self.is_local
+        return self.dashboard.login == ALWAYS or self.is_open("dashboard", "https")
 
     @property
     def host(self) -> str:
-        """Return the address at which this machine itself reaches the published ports."""
-        return "127.0.0.1" if self.bind.is_unspecified else str(self.bind)
+        """Return the address at which this machine itself reaches the ports without TLS."""
+        address = self.get_address("gateway")
+        return str(LOOPBACK if address.is_unspecified else address)
 
 
 def load_settings(folder: Path) -> Settings:

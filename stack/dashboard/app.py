@@ -62,6 +62,7 @@ from stack.live.broadcaster import open_broadcaster
 from stack.live.reconciler import Reconciler, keep_up
 from stack.run.recovery import clear_stale_containers
 from stack.state.access import Access, load_access, load_session_key
+from stack.state.tls import load_server_certificate
 from stack.state.workspace import PROGRAM, is_inside
 
 _HOUR = 3600
@@ -115,13 +116,14 @@ def make_app(services: Services) -> Starlette:
     authenticator = Authenticator(_find_access(services, settings))
     seconds = settings.dashboard.session_hours * _HOUR
     sessions = Sessions(services.workspace.secrets / _SESSIONS, seconds)
-    proxies = find_proxies(settings.dashboard.proxies, is_inside=is_inside())
+    proxies = find_proxies(settings.dashboard.proxies, is_inside=is_inside(), has_gateway=settings.tls.is_on)
+    served = load_server_certificate(services.workspace).names if settings.tls.is_on else ()
     app = Starlette(
         routes=_routes(),
         middleware=[
             Middleware(ProxyHeadersMiddleware, trusted_hosts=proxies),
             Middleware(Policy),
-            Middleware(HostGuard, names=(*machine_names(), *settings.dashboard.hosts)),
+            Middleware(HostGuard, names=(*machine_names(), *settings.dashboard.hosts, *served)),
             Middleware(Cors, origins=settings.dashboard.origins),
             Middleware(
                 SessionCookies,
@@ -191,7 +193,8 @@ def _find_access(services: Services, settings: Settings) -> Access | None:
         return None
     access = load_access(services.workspace)
     if access is None:
-        why = f"bind: {settings.bind}" if not settings.is_local else f"dashboard.login: {settings.dashboard.login}"
+        is_open = settings.is_open("dashboard", "https")
+        why = settings.describe_bind() if is_open else f"dashboard.login: {settings.dashboard.login}"
         raise ConfigError([f"stack.yaml: {why} needs a login; type `invoke credentials`, then again."])
     return access
 

@@ -40,6 +40,7 @@ from stack.plan.render import (
 )
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, plan_service
+from stack.plan.tls import ServerCertificate
 from stack.state.access import Access, has_gateway_login, load_access, load_gateway_login
 from stack.state.credentials import load_credentials, load_former_credentials
 from stack.state.deployment import Deployment, explain_folder, load_candidate, load_deployments
@@ -47,6 +48,7 @@ from stack.state.devices import list_logins
 from stack.state.host import load_host_context
 from stack.state.replicas import load_replicas
 from stack.state.source.source import Store
+from stack.state.tls import load_server_certificate
 from stack.state.vault import mount_secrets, open_vault
 from stack.state.workspace import Workspace, open_workspace, write_file
 
@@ -211,6 +213,7 @@ class Stack:
             gateway_login=gateway_login,
             alerts=self.alerts,
             has_devices=bool(list_logins(self.workspace)),
+            certificate=load_server_certificate(self.workspace) if self.settings.tls.is_on else ServerCertificate(),
         )
 
     @cached_property

@@ -9,6 +9,7 @@ from stack.docker.stack import Stack
 from stack.errors import StackError
 from stack.live.docker import Event
 from stack.rabbitmq.management import find_broker
+from stack.run.certificates import renew_certificates
 from stack.run.stack import write_stack
 from stack.state.access import forget_former_login, has_former_ended
 from stack.state.credentials import forget_former_credentials, has_ended
@@ -89,7 +90,7 @@ async def keep_up(stack: Stack) -> None:
 
 
 def tend_broker(stack: Stack) -> None:
-    """Remove logins whose overlap is over, and have the broker forget refused ones if they are too many.
+    """Remove logins whose overlap is over, renew certificates, and have the broker forget refused logins.
 
     Raises:
         StackError: the broker does not answer, or a file cannot be written.
@@ -103,6 +104,8 @@ def tend_broker(stack: Stack) -> None:
                 forget_former_credentials(stack.workspace)
             if has_login_ended:
                 forget_former_login(stack.workspace)
+    if stack.settings.tls.is_on:
+        renew_certificates(stack)
     broker = find_broker(stack)
     for node in broker.request("GET", "/api/nodes?columns=name"):
         path = f"/api/auth/attempts/{quote(node['name'], safe='')}/source"

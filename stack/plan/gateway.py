@@ -1,20 +1,27 @@
 """The gateway: one address for all HTTP functions, each at a path that begins with its name."""
 
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from stack.config.settings import AUTO, Settings
 from stack.contract import ALERTER
 from stack.errors import ConfigError
-from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT
 from stack.plan.broker import SERVICE as BROKER
 from stack.plan.function import FunctionPlan, service_name
+from stack.plan.gateway_frontend import DASHBOARD, DASHBOARD_PORT, JSON, TEXT, Frontend, find_limits
 from stack.plan.image import digest
-from stack.plan.stack import Service
+from stack.plan.stack import Service, is_nuclio
 from stack.plan.template import fill
+from stack.plan.tls import (
+    CERTIFICATE,
+    CIPHERS,
+    CIPHERS_13,
+    WEB_MQTT_PATH,
+    WEB_MQTT_PORT,
+    ServerCertificate,
+)
+from stack.plan.tls import FOLDER as TLS_FOLDER
 from stack.plan.trigger.registry import find_kind
 
 # Names of this machine, and of the gateway within the stack, that go without saying.
@@ -22,87 +29,6 @@ _OWN_NAMES = ("localhost", "gateway")
 _NAME = re.compile(r"[a-z0-9._-]+")
 # Names below localhost, and addresses of both kinds.
 _FORMS = ("([a-z0-9_-]+[.])+localhost", "[0-9]{1,3}([.][0-9]{1,3}){3}", r"\[[0-9a-f:.]+\]")
-# Connections to the broker's management and figures; and those kept for the stack's own programs.
-_TO_MANAGEMENT, _TO_METRICS, _TO_CONTROL = 512, 128, 512
-# Connections of one address that are let in beyond its number, to be told why they are refused.
-_ANSWERED = 16
-JSON, TEXT = "application/json", "text/plain"
-
-
-@dataclass(frozen=True)
-class Frontend:
-    """One port of the gateway; `connections` is how many it takes at once, `per_address` how many of one address."""
-
-    name: str
-    port: int
-    connections: int
-    per_address: int
-    content_type: str = TEXT
-
-    @property
-    def is_public(self) -> bool:
-        """Return whether it leads to functions, and so speaks JSON."""
-        return self.content_type == JSON
-
-    @property
-    def reject_above(self) -> int:
-        """Return how many connections of one address there may be before others are closed without an answer."""
-        return self.per_address + _ANSWERED
-
-    @property
-    def crowded(self) -> str:
-        """Return what an address with too many connections is told."""
-        setting = ", or raise gateway.connections_per_address in stack.yaml" if self.is_public else ""
-        return self.write(
-            f"More than {self.per_address} connections at once come from this address; close some{setting}."
-        )
-
-    @property
-    def misdirected(self) -> str:
-        """Return what is told to who calls this machine by a name that it does not know."""
-        return self.write(
-            "This name is not known to be one of this machine; list it under dashboard.hosts in stack.yaml."
-        )
-
-    @property
-    def absent(self) -> str:
-        """Return what is told while the broker does not answer."""
-        return self.write("RabbitMQ does not answer. `invoke status` tells how it is, and `invoke up` starts it.")
-
-    def write(self, message: str) -> str:
-        """Return a message as a word of HAProxy's configuration; it has no apostrophe and no backslash."""
-        text = json.dumps({"error": message}) if self.is_public else message
-        return f"'{text}'"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many connections there may be, and how many seconds a client may take; `hold` is milliseconds."""
-
-    public: Frontend
-    broker: tuple[Frontend, ...]
-    control: int = _TO_CONTROL
-    head: int = 30
-    body: int = 30
-    idle: int = 60
-    hold: int = 3_000
-
-    @property
-    def _to_broker(self) -> int:
-        return sum(one.connections for one in self.broker)
-
-    @cached_property
-    def total(self) -> int:
-        """Return the connections of all frontends; a request that waits for a container has one more, to itself."""
-        return 2 * self.public.connections + self.control + self._to_broker
-
-
-def find_limits(settings: Settings, public_port: int) -> Limits:
-    """Return the limits of a stack's gateway."""
-    gateway = settings.gateway
-    public = Frontend("public", public_port, gateway.connections, gateway.connections_per_address, JSON)
-    broker = (("management", MANAGEMENT_PORT, _TO_MANAGEMENT), ("metrics", METRICS_PORT, _TO_METRICS))
-    return Limits(public, tuple(Frontend(name, port, most, most // 2) for name, port, most in broker))
 
 
 def host_pattern(names: Collection[str]) -> str:
@@ -194,7 +120,7 @@ def find_default(settings: Settings) -> str:
     """Return the login of who says nothing else: any where other machines can reach the gateway."""
     if settings.gateway.login != AUTO:
         return settings.gateway.login
-    return NONE if settings.is_local else ANY
+    return ANY if settings.is_open("gateway", "gateway_https", "metrics") else NONE
 
 
 def check_login(plans: Iterable[FunctionPlan], settings: Settings, *, has_login: bool) -> None:
@@ -208,7 +134,7 @@ def check_login(plans: Iterable[FunctionPlan], settings: Settings, *, has_login:
     way = "Type `invoke credentials --gateway` to make a login for those who call functions, then this again"
     problems = []
     if (default := find_default(settings)) != NONE:
-        why = f"bind: {settings.bind} lets other machines call functions" if settings.gateway.login == AUTO else ""
+        why = f"{settings.describe_bind()} lets other machines call functions" if settings.gateway.login == AUTO else ""
         what = why or f"gateway.login: {default} needs a login"
         problems.append(f"stack.yaml: {what}. {way}; or set gateway.login to none.")
     problems += [
@@ -226,7 +152,7 @@ def find_open_ports(plans: Iterable[FunctionPlan], settings: Settings) -> list[s
         f"{plan.name}: other machines reach it at port {port} without a login, which only the gateway asks for. "
         "Leave `port` out, or check who calls in the handler."
         for plan in plans
-        if not settings.is_local and (port := plan.port) and find_guard(plan, settings).is_needed
+        if settings.is_open("gateway") and (port := plan.port) and find_guard(plan, settings).is_needed
     ]
 
 
@@ -290,9 +216,15 @@ def find_url(plan: FunctionPlan, settings: Settings) -> str:
 
 
 def render_gateway(
-    services: Sequence[Service], settings: Settings, *, names: Collection[str] = (), login: str = ""
+    services: Sequence[Service],
+    settings: Settings,
+    *,
+    names: Collection[str] = (),
+    login: str = "",
+    certificate: ServerCertificate | None = None,
 ) -> dict[str, bytes]:
     """Render what the gateway mounts; `names` are this machine's own, and `login` changes with its login."""
+    served = certificate or ServerCertificate()
     routes, metrics_guard = plan_routes(services, settings), find_metrics_guard(settings)
     context = {
         "routes": routes,
@@ -301,7 +233,8 @@ def render_gateway(
         "login_folder": FOLDER,
         "own_header": OWN_HEADER,
         "limits": find_limits(settings, PORT),
-        "hosts": host_pattern((*names, *settings.dashboard.hosts)),
+        "hosts": host_pattern((*names, *settings.dashboard.hosts, *served.names)),
+        "tls": _describe_tls(settings),
         "broker": BROKER,
         "longest": _LONGEST,
         "port": PORT,
@@ -316,8 +249,23 @@ def render_gateway(
         "version": "",
     }
     unnamed = {path: fill(path, context) for path in _FILES}
-    context["version"] = digest(part for path in _FILES for part in (path, unnamed[path], login))
+    parts = [part for path in _FILES for part in (path, unnamed[path], login)]
+    # With another certificate the configuration is read again.
+    context["version"] = digest([*parts, served.version] if served.version else parts)
     return {path: fill(path, context) for path in _FILES}
+
+
+def _describe_tls(settings: Settings) -> dict[str, object]:
+    return {
+        "is_on": settings.tls.is_on,
+        # Nuclio's has no login.
+        "dashboard": "" if is_nuclio(settings) else f"{DASHBOARD}:{DASHBOARD_PORT}",
+        "certificate": f"{TLS_FOLDER}/{CERTIFICATE}",
+        "ciphers": ":".join(CIPHERS),
+        "ciphers_13": ":".join(CIPHERS_13),
+        "mqtt_port": WEB_MQTT_PORT,
+        "mqtt_path": WEB_MQTT_PATH,
+    }
 
 
 def find_version(files: Mapping[str, bytes]) -> str:

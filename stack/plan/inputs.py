@@ -8,6 +8,7 @@ from stack.plan.account import Accounts
 from stack.plan.gateway import GatewayLogin
 from stack.plan.image import BaseImages
 from stack.plan.stack import Service
+from stack.plan.tls import ServerCertificate
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Inputs:
     alerts: tuple[Alert, ...] = ()
     has_devices: bool = False
     """Whether any device has a login of its own."""
+    certificate: ServerCertificate = field(default_factory=ServerCertificate)
+    """Of the broker and the gateway, where there is TLS."""
 
     @property
     def has_vmalert(self) -> bool:

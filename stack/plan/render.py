@@ -6,7 +6,7 @@ from functools import cache
 
 from stack.config.settings import Settings
 from stack.contract import FEEDBACK_FOLDER, TIMEOUT_VARIABLE, parse_duration
-from stack.plan import alert, grafana, image, notify
+from stack.plan import alert, grafana, image, notify, tls
 from stack.plan.account import describe_accounts, describe_base_image
 from stack.plan.base_image import BaseImage, Kind, lay_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
@@ -26,6 +26,7 @@ from stack.plan.gateway import (
 from stack.plan.gateway import FOLDER as LOGIN_FOLDER
 from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
 from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.gateway_frontend import DASHBOARD, DASHBOARD_PORT
 from stack.plan.image import BaseImages
 from stack.plan.inputs import HostContext, Inputs
 from stack.plan.runtime.registry import RUNTIMES
@@ -53,9 +54,6 @@ from stack.plan.template import fill
 COMPOSE = "compose.yaml"
 # The service that decides how many containers there are.
 SCALER = "scaler"
-# The pages and Nuclio's REST API.
-DASHBOARD = "dashboard"
-DASHBOARD_PORT = 8070
 # Below .stack/, the copies of secrets that containers see.
 MOUNTED = "secrets/mounted"
 # Compose's profile of functions that are not deployed.
@@ -85,7 +83,11 @@ def render(inputs: Inputs) -> Files:
     """Render the whole tree: path below .stack/ → content. The same inputs always give the same bytes."""
     files = render_broker(inputs) | render_images(inputs) | render_nuclio(inputs.settings)
     files |= render_gateway(
-        inputs.services, inputs.settings, names=inputs.home.names, login=inputs.gateway_login.version
+        inputs.services,
+        inputs.settings,
+        names=inputs.home.names,
+        login=inputs.gateway_login.version,
+        certificate=inputs.certificate,
     )
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
@@ -135,6 +137,7 @@ _NAMES = {
     "scrape_folder": SCRAPE_FOLDER,
     "scrape_mounted": SCRAPE_MOUNTED,
     "undeployed": UNDEPLOYED,
+    "tls": tls,
 }
 
 

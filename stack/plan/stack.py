@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
@@ -11,6 +11,7 @@ import yaml
 
 from stack.config.container import RestartPolicy
 from stack.config.function import FUNCTION_LABEL, PROJECT_LABEL
+from stack.config.network import Bind
 from stack.config.settings import Implementation, Processor, Settings
 from stack.config.value import cpus, memory_bytes
 from stack.contract import parse_duration
@@ -142,7 +143,7 @@ def plan_service(
         is_deployed=is_deployed,
         secrets_digest=vault.digest(mounts),
         mounts=mounts,
-        port=_published(plan.port, settings.bind),
+        port=_published(plan.port, settings.get_address("gateway")),
         user=choose_user(plan, settings),
         groups=(str(group),) if (group := spec.security_context.fs_group) is not None else (),
         cpus=cpus(limits.get("cpu", "")),
@@ -156,28 +157,50 @@ def plan_service(
 
 
 def check_exposure(settings: Settings, credentials: Credentials, *, has_login: bool) -> None:
-    """Refuse to offer the account that everybody knows, or a dashboard without a login, to other machines.
+    """Refuse to offer other machines the account that everybody knows, a dashboard without a login, or no TLS.
 
-    Nuclio's dashboard, which has none, is never offered to them.
+    Nuclio's dashboard, which has no login, is never offered to them.
 
     Raises:
-        ConfigError: `bind` is wider than this machine, and the credentials are guest/guest or no one needs to log in.
+        ConfigError: `bind` is wider than this machine, and something of that is so.
     """
     if settings.is_local and settings.has_dashboard_login and not has_login:
         problem = (
             "stack.yaml: dashboard.login: always needs a login. Type `invoke credentials --dashboard`, then this again."
         )
         raise ConfigError([problem])
-    is_guarded = has_login or is_nuclio(settings)
+    problems = [*_list_missing_logins(settings, credentials, has_login=has_login), *_list_plain(settings)]
+    if problems:
+        raise ConfigError([f"stack.yaml: {settings.describe_bind()} {one}" for one in problems])
+
+
+def _list_missing_logins(settings: Settings, credentials: Credentials, *, has_login: bool) -> Iterator[str]:
+    is_guarded = has_login or is_nuclio(settings) or not settings.has_dashboard_login
     if settings.is_local or (is_guarded and not credentials.is_guest):
         return
     option = "" if credentials.is_guest else " --dashboard"
     what = "log in as guest/guest" if credentials.is_guest else "deploy functions without a login"
-    problem = (
-        f"stack.yaml: bind: {settings.bind} lets other machines {what}. "
+    yield (
+        f"lets other machines {what}. "
         f"Type `invoke credentials{option}` to make a password, then this again; or set bind to 127.0.0.1."
     )
-    raise ConfigError([problem])
+
+
+def _list_plain(settings: Settings) -> Iterator[str]:
+    if settings.plaintext or not (ports := settings.open_plain_ports):
+        return
+    if isinstance(settings.bind, Bind):
+        yield (
+            f"lets other machines use {', '.join(ports)} without TLS, so that what is sent, passwords too, can be read "
+            "on its way. Write `tls: {enabled: true}` and bind the ports with TLS, such as `bind: {mqtts: 0.0.0.0, "
+            "https: 0.0.0.0}`; or `plaintext: true`, where no one else is on the network."
+        )
+        return
+    yield (
+        "lets other machines in without TLS, so that what is sent, passwords too, can be read on its way. "
+        "Write `tls: {enabled: true}`, and they use mqtts, amqps and https instead; or `plaintext: true`, where no one "
+        "else is on the network."
+    )
 
 
 def _published(port: int, bind: IPv4Address) -> str:

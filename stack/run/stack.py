@@ -17,6 +17,7 @@ from stack.run.alert_check import keep_checked
 from stack.state.access import write_gateway_login, write_grafana_login, write_notify_secrets, write_store_login
 from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
+from stack.state.tls import find_server_names, make_tls
 from stack.state.vault import mount_secrets, unmount_secrets
 from stack.state.workspace import write_tree
 
@@ -53,6 +54,21 @@ def write_stack(
     return changed
 
 
+def prepare_certificates(stack: Stack) -> Stack:
+    """Have the servers' certificate where there is to be TLS, and return the stack with it.
+
+    Raises:
+        StackError: a file of the user's own is wrong, or one cannot be read or written.
+    """
+    if not stack.settings.tls.is_on:
+        return stack
+    before = stack.bare_inputs.certificate
+    served = make_tls(stack.workspace, stack.settings, find_server_names(stack.settings, stack.bare_inputs.home.names))
+    if stack.settings.tls.certificate and served.ends_soon:
+        console.warn(f"{stack.settings.tls.certificate} ends on {served.end.date()}; renew it, and type `invoke up`.")
+    return stack.reread() if served.version != before.version else stack
+
+
 def render_stack() -> None:
     """Write .stack/ and start nothing."""
     stack = open_stack()
@@ -61,7 +77,7 @@ def render_stack() -> None:
     warn_ignored(one.plan.function for one in stack.undeployed)
     warn_refused(stack)
     with lock(stack.workspace, TREE):
-        fresh = stack.reread()
+        fresh = prepare_certificates(stack.reread())
         changed = write_stack(fresh, fresh.inputs)
     console.say(f"{len(changed)} files changed under {stack.workspace.rendered}.")
     console.say(

@@ -18,8 +18,8 @@ from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import count_dead_letters
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import find_url
+from stack.plan.gateway_frontend import DASHBOARD_PORT
 from stack.plan.key_hint import find_key_hints, find_unrouted
-from stack.plan.render import DASHBOARD_PORT
 from stack.plan.runtime.registry import explain_version
 from stack.plan.store import PORT as STORE_PORT
 from stack.plan.store import SERVICE as STORE

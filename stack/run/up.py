@@ -18,10 +18,11 @@ from stack.plan.broker import SERVICE
 from stack.plan.diff import Action, Change, Running, find_changes, find_edits, find_wanted
 from stack.plan.function import plan_function
 from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.gateway_frontend import DASHBOARD
 from stack.plan.grafana import SERVICE as GRAFANA
 from stack.plan.grafana import check_grafana
 from stack.plan.notify import check_notify
-from stack.plan.render import COMPOSE, DASHBOARD, Files, function_image, render
+from stack.plan.render import COMPOSE, Files, function_image, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, check_exposure, find_definitions
 from stack.plan.store import SERVICE as STORE
@@ -31,7 +32,7 @@ from stack.rabbitmq.repair import mend_stack_broker
 from stack.run.alert_check import check_rules
 from stack.run.image import keep_revisions, prune_attempts
 from stack.run.interruption import interruptible
-from stack.run.stack import write_stack
+from stack.run.stack import prepare_certificates, write_stack
 from stack.run.status import find_address, find_urls, print_store
 from stack.state.deployment import list_unreadable
 from stack.state.host import check_ports, check_space
@@ -214,6 +215,7 @@ def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     warn_ignored(one.plan.function for one in stack.undeployed)
     warn_refused(stack)
     is_new = not stack.workspace.compose.exists()
+    stack = prepare_certificates(stack)
     found = survey(stack, is_upgrade=is_upgrade)
     check_rules(stack, found.files)
     for text in list_unknown(stack.alerts, stack.settings.data):
@@ -263,15 +265,13 @@ def _wait(found: Survey) -> None:
 
 def _check_host(stack: Stack, running: Sequence[Container]) -> None:
     """Look for what would make the start fail, before anything is started."""
-    address = str(stack.settings.bind)
+    settings = stack.settings
     publishing = (SERVICE, GATEWAY, DASHBOARD, STORE, GRAFANA)
     own = " ".join(one.ports for one in running if one.service in publishing and one.is_running)
-    ports = stack.settings.ports
-    wanted = {"ports.amqp": ports.amqp, "ports.mqtt": ports.mqtt, "ports.management": ports.management}
-    wanted |= {"ports.metrics": ports.metrics, "ports.gateway": ports.gateway, "ports.dashboard": ports.dashboard}
-    wanted |= {"ports.data": ports.data} if stack.settings.has_store else {}
-    wanted |= {"ports.grafana": ports.grafana} if stack.settings.data.grafana else {}
-    check_ports(address, [(key, port) for key, port in wanted.items() if f":{port}->" not in own])
+    wanted = {key: getattr(settings.ports, key) for key in settings.list_ports()}
+    for address in {settings.get_address(key) for key in wanted}:
+        here = [key for key in wanted if settings.get_address(key) == address]
+        check_ports(str(address), [(f"ports.{key}", wanted[key]) for key in here if f":{wanted[key]}->" not in own])
     check_space(stack.engine.root_folder(), _SPACE_GIGABYTES)
 
 

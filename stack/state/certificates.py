@@ -4,7 +4,7 @@ The authority's key is as precious as the stack key: who has it is any device. K
 libraries of small devices have too, and which a handshake costs least of.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -26,7 +26,7 @@ _AUTHORITY_DAYS, _DEVICE_DAYS = 3650, 3650
 # Apple's systems trust no server's certificate for longer than this, whoever signed it.
 _SERVER_DAYS = 397
 # It is renewed when so much is left of it.
-_RENEW_BEFORE = timedelta(days=60)
+RENEW_BEFORE = timedelta(days=60)
 # Clocks of devices differ.
 _BEFORE = timedelta(hours=1)
 
@@ -39,6 +39,11 @@ class Pair:
 
     key: Key
     certificate: x509.Certificate
+
+    @property
+    def serial(self) -> str:
+        """Return the certificate's serial number in hexadecimal."""
+        return f"{self.certificate.serial_number:x}"
 
     @property
     def key_pem(self) -> bytes:
@@ -86,14 +91,33 @@ def load_server(workspace: Workspace, project: str, names: Sequence[str]) -> Pai
     return _save(workspace, _SERVER, Pair(key, _sign(builder, authority.key)))
 
 
+def sign_revocations(authority: Pair, revoked: Mapping[str, float]) -> bytes:
+    """Return a list of revoked certificates as PEM, given when each was, by its serial number in hexadecimal."""
+    now = datetime.now(UTC)
+    builder = x509.CertificateRevocationListBuilder()
+    builder = builder.issuer_name(authority.certificate.subject).last_update(now - _BEFORE)
+    builder = builder.next_update(authority.certificate.not_valid_after_utc)
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    builder = builder.add_extension(identifier, critical=False)
+    builder = builder.add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
+    for serial, since in revoked.items():
+        one = x509.RevokedCertificateBuilder().serial_number(int(serial, 16))
+        builder = builder.add_revoked_certificate(one.revocation_date(datetime.fromtimestamp(since, UTC)).build())
+    return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
 def make_device_pair(workspace: Workspace, project: str, device: str) -> Pair:
     """Return a new key and certificate for a device, whose common name is its user; the key is kept nowhere.
+
+    Its alternative name is its client id.
 
     Raises:
         HostError: the authority's files cannot be read, or are broken.
     """
     authority, key = load_authority(workspace, project), ec.generate_private_key(ec.SECP256R1())
     builder = _begin(_name(device), authority.certificate.subject, key.public_key(), _DEVICE_DAYS)
+    # RabbitMQ compares the client id with it.
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(device)]), critical=False)
     return Pair(key, _sign(_finish(builder, ExtendedKeyUsageOID.CLIENT_AUTH), authority.key))
 
 
@@ -104,7 +128,7 @@ def _is_good(certificate: x509.Certificate, authority: x509.Certificate, names: 
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False
-    is_lasting = certificate.not_valid_after_utc - datetime.now(UTC) > _RENEW_BEFORE
+    is_lasting = certificate.not_valid_after_utc - datetime.now(UTC) > RENEW_BEFORE
     return is_lasting and set(found) == set(map(_alternative, names))
 
 

@@ -262,7 +262,7 @@ def test_credentials(fresh_workspace: Workspace) -> None:
     say_word(workspace, "first")
 
     before = workspace.containers()
-    workspace.configure(bind="0.0.0.0")
+    workspace.configure(bind="0.0.0.0", plaintext=True)
     refusal = workspace.invoke("up", check=False)
     assert refusal.returncode == 1
     assert refusal.stderr.startswith("stack.yaml: bind: 0.0.0.0 ")

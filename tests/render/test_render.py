@@ -23,9 +23,10 @@ from stack.config.data import Data, KeepRule
 from stack.config.document import parse_model
 from stack.config.environment import Secret
 from stack.config.function import FunctionConfig
+from stack.config.network import Ports, Tls
 from stack.config.notify import Notify
 from stack.config.requirements import Requirements
-from stack.config.settings import GPU, Allow, Dashboard, Images, ImageSource, Implementation, Ports, Processor, Settings
+from stack.config.settings import GPU, Allow, Dashboard, Images, ImageSource, Implementation, Processor, Settings
 from stack.config.source import Function, SourceFile
 from stack.contract import ALERTER
 from stack.plan.account import Accounts
@@ -269,6 +270,11 @@ CASES = {
             images=Images(nuclio="1.13.2"),
             dashboard=Dashboard(implementation=Implementation.NUCLIO),
         ),
+        credentials=MADE,
+        deployed=["page"],
+    ),
+    "tls": Case(
+        settings=Settings(bind=IPv4Address("0.0.0.0"), tls=Tls(names=("plant.local",))),
         credentials=MADE,
         deployed=["page"],
     ),

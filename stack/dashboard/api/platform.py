@@ -100,9 +100,8 @@ def find_addresses(request: Request, settings: Settings) -> list[str]:
 
     Where that is every address of the machine, it is the one that the client itself has called.
     """
-    if settings.bind.is_unspecified:
-        return [request.url.hostname or _LOCAL]
-    return [str(settings.bind)]
+    address = settings.get_address("gateway")
+    return [request.url.hostname or _LOCAL] if address.is_unspecified else [str(address)]
 
 
 async def _list_external_ip_addresses(request: Request) -> Response:

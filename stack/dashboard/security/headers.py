@@ -1,8 +1,8 @@
 """What browsers may do with answers: load nothing from elsewhere, run no script but our own files, frame nothing."""
 
 import os
-from collections.abc import Collection, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -103,6 +103,8 @@ _ROUTES = Path("/proc/net/route")
 # The prefix of IPv6 that one customer has, each of whose addresses a client can take.
 _PREFIX = 64
 _DEFAULT = "00000000"
+# The column of the mask.
+_MASK = 7
 
 
 def count_as(address: str) -> str:
@@ -117,24 +119,53 @@ def count_as(address: str) -> str:
     return str(found)
 
 
-def find_proxies(networks: Sequence[IpNetwork], *, is_inside: bool) -> list[str]:
+def find_proxies(networks: Sequence[IpNetwork], *, is_inside: bool, has_gateway: bool = False) -> list[str]:
     """Return the trusted proxies as uvicorn takes them.
 
     What comes from this machine comes to a container from its bridge's address: that is trusted where 127.0.0.1 is.
+    The gateway speaks for others where it has TLS; on its network are programs of the stack's own alone, and the
+    bridge, from which others may come.
     """
-    bridge = _find_bridge() if is_inside and any(one.is_loopback for one in networks) else ""
-    return [*map(str, networks), *([bridge] if bridge else [])]
+    found = [*map(str, networks)]
+    if not is_inside:
+        return found
+    bridge = _find_bridge()
+    if bridge and any(one.is_loopback for one in networks):
+        found.append(bridge)
+    if has_gateway:
+        found += [str(one) for network in _find_networks() for one in _exclude(network, bridge)]
+    return found
+
+
+def _exclude(network: IPv4Network, bridge: str) -> Iterable[IPv4Network]:
+    if bridge and IPv4Address(bridge) in network:
+        return network.address_exclude(IPv4Network(bridge))
+    return (network,)
+
+
+def _read_routes() -> Iterator[list[str]]:
+    """Yield the kernel's routes; addresses are little-endian, in hexadecimal."""
+    try:
+        rows = [line.split() for line in _ROUTES.read_text().splitlines()[1:]]
+    except OSError:
+        return
+    yield from (row for row in rows if len(row) > _MASK)
 
 
 def _find_bridge() -> str:
     """Return the address of the default route, or nothing."""
-    try:
-        rows = [line.split() for line in _ROUTES.read_text().splitlines()[1:]]
-    except OSError:
-        return ""
-    # Little-endian, in hexadecimal.
-    gateways = (row[2] for row in rows if len(row) > 2 and row[1] == _DEFAULT and row[2] != _DEFAULT)
-    return next((str(IPv4Address(bytes.fromhex(one)[::-1])) for one in gateways), "")
+    gateways = (row[2] for row in _read_routes() if row[1] == _DEFAULT and row[2] != _DEFAULT)
+    return next((str(_read_address(one)) for one in gateways), "")
+
+
+def _find_networks() -> list[IPv4Network]:
+    """Return the networks that a container is on itself."""
+    own = (row for row in _read_routes() if row[1] != _DEFAULT and row[2] == _DEFAULT)
+    return [IPv4Network(f"{_read_address(row[1])}/{_read_address(row[_MASK])}") for row in own]
+
+
+def _read_address(text: str) -> IPv4Address:
+    return IPv4Address(bytes.fromhex(text)[::-1])
 
 
 API = "/api"

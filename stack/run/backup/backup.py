@@ -20,7 +20,8 @@ from typing import IO
 from uuid import uuid4
 
 from stack import console
-from stack.config.settings import FILE, Ports, Settings
+from stack.config.network import Ports
+from stack.config.settings import FILE, Settings
 from stack.docker.client import save_images
 from stack.docker.driver import Driver
 from stack.docker.readiness import wait_ready

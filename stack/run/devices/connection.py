@@ -25,8 +25,9 @@ def find_endpoint(stack: Stack, seen_as: str = "") -> Endpoint:
 
 def _find_host(settings: Settings, seen_as: str) -> str:
     """Return the address at which other machines reach the ports; nothing where a container cannot know it."""
-    if not settings.bind.is_unspecified:
-        return str(settings.bind)
+    address = settings.get_address("mqtts" if settings.tls.is_on else "mqtt")
+    if not address.is_unspecified:
+        return str(address)
     if seen_as and not _is_loopback(seen_as):
         return seen_as
     return "" if is_inside() else _find_address()

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from stack.config.network import SECURE, Ports
 from stack.config.settings import FILE, ImageSource, Settings, load_settings
 from stack.errors import ConfigError
 
-KNOWN = "amqp, dashboard, data, gateway, grafana, management, metrics, mqtt"
+KNOWN = ", ".join(sorted(Ports.model_fields))
 
 
 def load(folder: Path, text: str) -> Settings:
@@ -31,7 +32,8 @@ def test_every_key_is_optional(tmp_path: Path) -> None:
 def test_defaults_are_those_of_the_tutorial() -> None:
     settings = Settings()
     ports = {"amqp": 5672, "mqtt": 1883, "management": 9000, "metrics": 15692, "gateway": 8080, "dashboard": 8070}
-    ports |= {"data": 8428, "grafana": 8300}
+    ports |= {"data": 8428, "grafana": 8300, "mqtts": 8883, "amqps": 5671}
+    ports |= {"https": 8443, "gateway_https": 8444, "management_https": 9443}
     assert settings.ports.model_dump() == ports
     assert settings.bind == IPv4Address("127.0.0.1")
     assert settings.images.source is ImageSource.AUTO
@@ -118,3 +120,55 @@ def test_names_of_this_machine_have_no_port(tmp_path: Path) -> None:
     assert load(tmp_path, "dashboard: {hosts: [plant.example, 10.0.0.7]}").dashboard.hosts[0] == "plant.example"
     (problem,) = problems_of(tmp_path, "dashboard: {hosts: ['plant.example:8080']}")
     assert "dashboard.hosts" in problem and "without a port" in problem
+
+
+PLAIN_PORTS = ("amqp", "mqtt", "management", "metrics", "gateway", "dashboard", "data", "grafana")
+
+
+@pytest.mark.parametrize(
+    ("text", "wide"),
+    [
+        ("bind: 0.0.0.0\ntls: {enabled: true}", {*SECURE}),
+        ("bind: 0.0.0.0\ntls: {enabled: true}\nplaintext: true", {*SECURE, *PLAIN_PORTS}),
+        ("bind: 0.0.0.0\nplaintext: true", {*PLAIN_PORTS}),
+        ("bind: {mqtts: 0.0.0.0, dashboard: 127.0.0.1}\ntls: {names: [plant.local]}", {"mqtts"}),
+        ("bind: {mqtt: 0.0.0.0}\nplaintext: true", {"mqtt"}),
+        ("tls: {enabled: true}", set()),
+    ],
+)
+def test_ports_without_tls_stay_on_this_machine(tmp_path: Path, text: str, wide: set[str]) -> None:
+    settings = load(tmp_path, text)
+    assert {one for one in (*SECURE, *PLAIN_PORTS) if settings.is_open(one)} == wide
+    assert settings.is_local is (not wide)
+    assert settings.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "bind: {mqtts: 0.0.0.0}",
+            "stack.yaml: bind.mqtts: there is such a port with TLS only; add `tls: {enabled: true}`",
+        ),
+        (
+            "bind: {mqtt: 10.0.0.7}",
+            "stack.yaml: bind.mqtt: should be 127.0.0.1, where the stack's own tasks use it, or",
+        ),
+        ("bind: {mqtts: here}", "stack.yaml: bind.mqtts: should be an IPv4 address, not 'here'"),
+        ("bind: {ssh: 0.0.0.0}", "stack.yaml: bind.ssh: is not a known key"),
+        ("tls: {certificate: a.pem}", "stack.yaml: tls: certificate and key belong together"),
+        (
+            "tls: {names: ['*.plant']}",
+            "stack.yaml: tls.names.0: should be a name such as tidegate.local, or an address",
+        ),
+        ("tls: {enabled: true}\nports: {gateway: 8443}", "stack.yaml: gateway and https are both 8443"),
+    ],
+)
+def test_what_does_not_fit_the_network_is_told(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value).startswith(problem)
+
+
+def test_ports_with_tls_are_no_ones_without_it(tmp_path: Path) -> None:
+    assert load(tmp_path, "ports: {gateway: 8443}").ports.gateway == 8443

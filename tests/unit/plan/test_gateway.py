@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from stack.config.settings import Ports, Processor, Settings
+from stack.config.network import Ports
+from stack.config.settings import Processor, Settings
 from stack.plan.gateway import find_url, find_version, plan_routes, render_gateway
 from stack.plan.stack import Service, plan_service
 from tests.unit.plan.samples import make_plan, make_vault

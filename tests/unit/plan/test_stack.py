@@ -22,6 +22,7 @@ from tests.unit.plan.samples import KEY, make_function, make_plan, make_vault
 
 VAULT = make_vault()
 WIDE = Settings(bind=IPv4Address("0.0.0.0"))
+PLAIN = Settings(bind=IPv4Address("0.0.0.0"), plaintext=True)
 MADE = Credentials("tidegate", Secret("word"))
 ACCOUNTS = Accounts(KEY, MADE)
 
@@ -167,7 +168,7 @@ def test_anything_goes_while_only_this_machine_reaches_it(credentials: Credentia
 
 
 def test_everybodys_account_stays_on_this_machine() -> None:
-    check_exposure(WIDE, MADE, has_login=True)
+    check_exposure(PLAIN, MADE, has_login=True)
     with pytest.raises(ConfigError, match=r"^stack.yaml: bind: 0\.0\.0\.0 lets .* `invoke credentials`"):
         check_exposure(WIDE, GUEST_CREDENTIALS, has_login=True)
 
@@ -177,9 +178,33 @@ def test_dashboard_without_a_login_stays_on_this_machine() -> None:
         check_exposure(WIDE, MADE, has_login=False)
 
 
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"bind": "0.0.0.0"}, r"bind: 0\.0\.0\.0 lets other machines in without TLS, .* `tls: \{enabled: true\}`"),
+        ({"bind": {"mqtt": "0.0.0.0"}}, r"bind: \{mqtt: 0\.0\.0\.0\} lets other machines use mqtt without TLS"),
+        (
+            {"bind": {"mqtts": "0.0.0.0", "amqp": "0.0.0.0"}, "tls": {"enabled": True}},
+            r"bind: \{amqp: 0\.0\.0\.0, mqtts: 0\.0\.0\.0\} lets other machines use amqp without TLS",
+        ),
+    ],
+)
+def test_what_is_sent_can_be_read_by_no_one_unless_that_is_said(document: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_exposure(Settings.model_validate(document), MADE, has_login=True)
+    check_exposure(Settings.model_validate(document | {"plaintext": True}), MADE, has_login=True)
+
+
+def test_devices_alone_may_reach_their_port() -> None:
+    settings = Settings.model_validate({"bind": {"mqtts": "0.0.0.0"}, "tls": {"enabled": True}})
+    check_exposure(settings, MADE, has_login=False)
+    with pytest.raises(ConfigError, match="guest/guest"):
+        check_exposure(settings, GUEST_CREDENTIALS, has_login=False)
+
+
 def test_nuclios_dashboard_is_never_offered_to_others() -> None:
     nuclio = Dashboard(implementation=Implementation.NUCLIO)
-    check_exposure(WIDE.model_copy(update={"dashboard": nuclio}), MADE, has_login=False)
+    check_exposure(PLAIN.model_copy(update={"dashboard": nuclio}), MADE, has_login=False)
     inputs = Inputs(
         WIDE.model_copy(update={"dashboard": nuclio}), BaseImages(ImageSource.REGISTRY, Archive("", ())), ACCOUNTS
     )

@@ -59,7 +59,7 @@ def test_nothing_is_made_twice_without_a_reason(workspace: Workspace) -> None:
 
 def test_server_is_renewed_before_it_ends(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load_server(workspace, "p", NAMES)
-    monkeypatch.setattr(certificates, "_RENEW_BEFORE", timedelta(days=398))
+    monkeypatch.setattr(certificates, "RENEW_BEFORE", timedelta(days=398))
     assert load_server(workspace, "p", NAMES).certificate != first.certificate
 
 

@@ -1,0 +1,86 @@
+"""The servers' certificate of a stack: made and renewed with it, and `invoke certificates`."""
+
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives import hashes
+
+from stack import console
+from stack.config.network import check_server_name
+from stack.config.settings import FILE
+from stack.config.yaml_edit import set_value
+from stack.docker.stack import Stack, open_stack
+from stack.errors import ConfigError
+from stack.run.stack import prepare_certificates, write_stack
+from stack.state.lock import TREE, lock
+from stack.state.tls import Served, authority_path, make_tls, needs_renewal, read_certificate
+from stack.state.workspace import Workspace, open_workspace, write_file
+
+
+def renew_certificates(stack: Stack) -> None:
+    """Renew the servers' certificate if it ends soon: the gateway reads it at once, the broker within two minutes.
+
+    Raises:
+        StackError: a file cannot be read or written.
+    """
+    if not needs_renewal(stack.workspace, stack.settings):
+        return
+    with lock(stack.workspace, TREE):
+        make_tls(stack.workspace, stack.settings, stack.bare_inputs.certificate.names)
+        fresh = stack.reread()
+        write_stack(fresh, fresh.inputs)
+
+
+def make_certificates(names: Sequence[str], *, as_json: bool) -> None:
+    """Make the stack's authority and the servers' certificate, or renew it, and say which they are.
+
+    More names are written into stack.yaml, which has ports with TLS from then on.
+
+    Raises:
+        StackError: a name is none, or a file cannot be read or written.
+    """
+    workspace = open_workspace()
+    _write_names(workspace, names)
+    with lock(workspace, TREE):
+        stack = prepare_certificates(open_stack(workspace))
+        if workspace.compose.is_file():
+            write_stack(stack, stack.inputs)
+    served = make_tls(workspace, stack.settings, stack.bare_inputs.certificate.names)
+    _print(workspace, served, as_json=as_json)
+
+
+def _write_names(workspace: Workspace, names: Sequence[str]) -> None:
+    """Add names to tls.names in stack.yaml, or turn TLS on there."""
+    tls = open_stack(workspace).settings.tls
+    try:
+        new = [one for one in map(check_server_name, names) if one not in tls.names]
+    except ValueError as error:
+        raise ConfigError([f"--name {error}"]) from error
+    path = workspace.root / FILE
+    text = path.read_text() if path.is_file() else ""
+    if new:
+        write_file(path, set_value(text, ("tls", "names"), [*tls.names, *new]).encode())
+    elif not tls.is_on:
+        write_file(path, set_value(text, ("tls", "enabled"), True).encode())
+    else:
+        return
+    console.note(f"{FILE}: {'tls.names has ' + ', '.join(new) if new else 'tls.enabled is true'} now.")
+
+
+def _print(workspace: Workspace, served: Served, *, as_json: bool) -> None:
+    path = authority_path(workspace)
+    authority = read_certificate(path.read_bytes())
+    document = {
+        "names": list(served.names),
+        "ends": served.end.isoformat(timespec="seconds"),
+        "authority": str(path),
+        "fingerprint": authority.fingerprint(hashes.SHA256()).hex(":").upper(),
+        "authorityEnds": authority.not_valid_after_utc.isoformat(timespec="seconds"),
+    }
+    if as_json:
+        console.show_json(document)
+        return
+    console.show(f"names: {', '.join(served.names)}")
+    console.show(f"ends: {served.end.date()}; `up` and the dashboard renew it before")
+    console.show(f"authority: {path}")
+    console.show(f"its fingerprint (SHA-256): {document['fingerprint']}")
+    console.say("Next: `invoke up` has the ports with TLS. Devices and browsers trust them by the authority's file.")

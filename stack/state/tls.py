@@ -1,0 +1,213 @@
+"""The servers' certificate as it is kept: made, renewed, or taken from files of the user's; and what is revoked."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from stack.config.settings import FILE, Settings
+from stack.errors import ConfigError
+from stack.plan.tls import AUTHORITY, CERTIFICATE, KEY, MOUNTED, ServerCertificate, name_revocations
+from stack.state.certificates import RENEW_BEFORE, load_authority, load_server, sign_revocations
+from stack.state.workspace import Workspace, make_folder, parse_json, write_file
+
+_SERVED, _REVOKED = "served.json", "revoked.json"
+_PRIVATE, _PRIVATE_FOLDER, _READABLE, _FOLDER = 0o600, 0o700, 0o444, 0o755
+# A certificate of the user's own, which they renew themselves, is told of when so much is left of it.
+_SOON = timedelta(days=14)
+_LOCAL_NAMES = ("localhost", "127.0.0.1")
+# Interfaces of Docker's own, at whose addresses no other machine finds this one.
+_BRIDGES = ("docker", "br-", "veth", "lo")
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the servers have: the names in their certificate, its end in seconds since 1970, and a digest of it."""
+
+    names: tuple[str, ...]
+    ends: float
+    version: str
+
+    @property
+    def end(self) -> datetime:
+        """Return when the certificate ends."""
+        return datetime.fromtimestamp(self.ends, UTC)
+
+    @property
+    def ends_soon(self) -> bool:
+        """Return whether it is time to see to it, where the stack does not do so itself."""
+        return self.end - datetime.now(UTC) < _SOON
+
+
+def authority_path(workspace: Workspace) -> Path:
+    """Return the certificate of the authority that devices and browsers are to trust."""
+    return workspace.rendered / MOUNTED / AUTHORITY
+
+
+def load_served(workspace: Workspace) -> Served | None:
+    """Return what the servers have; nothing where no certificate was made yet."""
+    try:
+        return parse_json(Served, (_folder(workspace) / _SERVED).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def load_server_certificate(workspace: Workspace) -> ServerCertificate:
+    """Return what the rendered files depend on."""
+    served = load_served(workspace)
+    return ServerCertificate(served.names, served.version) if served else ServerCertificate()
+
+
+def find_server_names(settings: Settings, own: Iterable[str]) -> list[str]:
+    """Return the names and addresses by which this machine is called, those of stack.yaml first."""
+    found = [
+        one.address
+        for interface, addresses in psutil.net_if_addrs().items()
+        if not interface.startswith(_BRIDGES)
+        for one in addresses
+        if one.family.name == "AF_INET"
+    ]
+    return list(dict.fromkeys((*settings.tls.names, *(one.lower() for one in own), *sorted(found), *_LOCAL_NAMES)))
+
+
+def make_tls(workspace: Workspace, settings: Settings, names: Iterable[str]) -> Served:
+    """Have the servers' certificate, for these names at least, where the broker and the gateway read it.
+
+    Another is made where a name is missing in it, or it ends soon. Servers that run take it without a restart.
+
+    Raises:
+        ConfigError: files of the user's own are wrong.
+        HostError: a file cannot be read or written.
+    """
+    wanted, served = list(names), load_served(workspace)
+    if settings.tls.certificate:
+        certificate, key = _read_own(workspace.root, settings)
+    elif served and _is_enough(workspace, served, wanted):
+        return served
+    else:
+        pair = load_server(workspace, settings.project, wanted)
+        certificate, key = pair.certificate_pem, pair.key_pem
+    if not _is_written(workspace, certificate):
+        _write_all(workspace, settings.project, certificate, key)
+    return _note(workspace, certificate)
+
+
+def needs_renewal(workspace: Workspace, settings: Settings) -> bool:
+    """Return whether the certificate that the servers have ends soon, and is not the user's own."""
+    served = load_served(workspace)
+    return settings.tls.is_on and not settings.tls.certificate and served is not None and not _is_lasting(served)
+
+
+def revoke_certificates(workspace: Workspace, project: str, serials: Iterable[str]) -> None:
+    """Have the broker refuse certificates of devices, given as hexadecimal numbers, from the next connection on."""
+    if not (new := [one for one in serials if one]):
+        return
+    revoked = load_revoked(workspace) | dict.fromkeys(new, round(time.time()))
+    make_folder(_folder(workspace), _PRIVATE_FOLDER)
+    write_file(_folder(workspace) / _REVOKED, json.dumps(revoked).encode(), _PRIVATE)
+    _write_authority(workspace, project)
+
+
+def load_revoked(workspace: Workspace) -> dict[str, int]:
+    """Return when certificates were revoked, in seconds since 1970, by serial number."""
+    path = _folder(workspace) / _REVOKED
+    return parse_json(dict[str, int], path.read_bytes()) if path.exists() else {}
+
+
+def read_certificate(content: bytes) -> x509.Certificate:
+    """Return the first certificate of a file.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return x509.load_pem_x509_certificates(content)[0]
+
+
+def _is_enough(workspace: Workspace, served: Served, names: Iterable[str]) -> bool:
+    return _is_lasting(served) and set(names) <= set(served.names) and authority_path(workspace).exists()
+
+
+def _is_lasting(served: Served) -> bool:
+    return served.end - datetime.now(UTC) > RENEW_BEFORE
+
+
+def _read_own(root: Path, settings: Settings) -> tuple[bytes, bytes]:
+    """Read a certificate of the user's own, and its key."""
+    contents = []
+    for name in ("certificate", "key"):
+        path = root / Path(getattr(settings.tls, name)).expanduser()
+        try:
+            contents.append(path.read_bytes())
+        except OSError as error:
+            raise ConfigError([f"{FILE}: tls.{name}: {path} cannot be read: {error.strerror}."]) from error
+    _check_own(*contents)
+    return contents[0], contents[1]
+
+
+def _check_own(certificate: bytes, key: bytes) -> None:
+    try:
+        found = read_certificate(certificate)
+    except ValueError as error:
+        raise ConfigError([f"{FILE}: tls.certificate: is no certificate in PEM: {error}."]) from error
+    try:
+        public = serialization.load_pem_private_key(key, None).public_key()
+    except (ValueError, TypeError) as error:
+        raise ConfigError([f"{FILE}: tls.key: is no key in PEM without a passphrase: {error}."]) from error
+    if public != found.public_key():
+        raise ConfigError([f"{FILE}: tls.key: is not the key of tls.certificate; name two files that belong together."])
+    if found.not_valid_after_utc < datetime.now(UTC):
+        ended = found.not_valid_after_utc.date()
+        raise ConfigError([f"{FILE}: tls.certificate: it has ended on {ended}; renew it, then type this again."])
+
+
+def _is_written(workspace: Workspace, certificate: bytes) -> bool:
+    folder = workspace.rendered / MOUNTED
+    try:
+        return (folder / CERTIFICATE).read_bytes() == certificate and (folder / AUTHORITY).exists()
+    except OSError:
+        return False
+
+
+def _write_all(workspace: Workspace, project: str, certificate: bytes, key: bytes) -> None:
+    _write_authority(workspace, project)
+    folder = workspace.rendered / MOUNTED
+    # A server that reads them in between finds a pair that does not fit, and reads again at its next connection.
+    write_file(folder / KEY, key, _READABLE)
+    write_file(folder / CERTIFICATE, certificate, _READABLE)
+
+
+def _write_authority(workspace: Workspace, project: str) -> None:
+    """Write whom the broker believes about devices, and which certificates it does not any more."""
+    authority, folder = load_authority(workspace, project), workspace.rendered / MOUNTED
+    make_folder(workspace.secrets, _PRIVATE_FOLDER)
+    make_folder(folder, _FOLDER)
+    revocations = sign_revocations(authority, load_revoked(workspace))
+    write_file(folder / name_revocations(authority.certificate.subject), revocations, _READABLE)
+    write_file(folder / AUTHORITY, authority.certificate_pem, _READABLE)
+
+
+def _note(workspace: Workspace, certificate: bytes) -> Served:
+    found = read_certificate(certificate)
+    version = hashlib.sha256(certificate).hexdigest()[:16]
+    served = Served(_list_names(found), found.not_valid_after_utc.timestamp(), version)
+    write_file(_folder(workspace) / _SERVED, json.dumps(asdict(served)).encode(), _PRIVATE)
+    return served
+
+
+def _list_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return (*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress)))
+
+
+def _folder(workspace: Workspace) -> Path:
+    return workspace.secrets / "tls"

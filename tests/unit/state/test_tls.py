@@ -1,0 +1,103 @@
+"""The servers' certificate as it is kept for them: when another is made, and what devices lose theirs by."""
+
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from stack.config.network import Tls
+from stack.config.settings import Settings
+from stack.errors import ConfigError
+from stack.plan.tls import CERTIFICATE, KEY, MOUNTED, name_revocations
+from stack.state.certificates import load_authority, load_server, make_device_pair
+from stack.state.tls import authority_path, load_served, make_tls, needs_renewal, revoke_certificates
+from stack.state.workspace import Workspace
+
+SETTINGS = Settings(tls=Tls(enabled=True))
+NAMES = ["plant.local", "192.168.1.20"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def served_files(workspace: Workspace) -> list[bytes]:
+    return [(workspace.rendered / MOUNTED / name).read_bytes() for name in (CERTIFICATE, KEY)]
+
+
+def test_another_is_made_for_a_new_name_alone(workspace: Workspace) -> None:
+    first = make_tls(workspace, SETTINGS, NAMES)
+    assert first.names == tuple(NAMES)
+    assert make_tls(workspace, SETTINGS, NAMES[:1]) == first == load_served(workspace)
+    other = make_tls(workspace, SETTINGS, [*NAMES, "other.local"])
+    assert other.version != first.version
+    assert "other.local" in other.names
+    certificate, key = served_files(workspace)
+    assert certificate.startswith(b"-----BEGIN CERT")
+    assert key.startswith(b"-----BEGIN PRIVATE")
+    # The folder around is its owner's alone.
+    assert workspace.secrets.stat().st_mode & 0o077 == 0
+
+
+def test_it_is_renewed_with_its_names_before_it_ends(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not needs_renewal(workspace, SETTINGS)
+    first = make_tls(workspace, SETTINGS, NAMES)
+    assert not needs_renewal(workspace, SETTINGS)
+    later = first.end - datetime.now(UTC) + timedelta(hours=1)
+    monkeypatch.setattr("stack.state.tls.RENEW_BEFORE", later)
+    monkeypatch.setattr("stack.state.certificates.RENEW_BEFORE", later)
+    assert needs_renewal(workspace, SETTINGS)
+    assert not needs_renewal(workspace, Settings())
+    assert make_tls(workspace, SETTINGS, first.names).version != first.version
+
+
+def test_one_of_the_users_own_is_taken_again_when_it_changes(workspace: Workspace, tmp_path: Path) -> None:
+    elsewhere = Workspace(tmp_path / "elsewhere")
+    own = Settings(tls=Tls(certificate="own.pem", key="own.key"))
+    versions = set()
+    for names in (["a.example"], ["b.example"]):
+        pair = load_server(elsewhere, "other", names)
+        (tmp_path / "own.pem").write_bytes(pair.certificate_pem)
+        (tmp_path / "own.key").write_bytes(pair.key_pem)
+        served = make_tls(workspace, own, NAMES)
+        assert served.names == tuple(names)
+        assert served_files(workspace) == [pair.certificate_pem, pair.key_pem]
+        versions.add(served.version)
+    assert len(versions) == 2
+    # Devices' certificates are of the stack's own authority all the same.
+    assert authority_path(workspace).read_bytes() == load_authority(workspace, own.project).certificate_pem
+
+
+def test_own_files_that_are_wrong_are_told(workspace: Workspace, tmp_path: Path) -> None:
+    own = Settings(tls=Tls(certificate="own.pem", key="own.key"))
+    pair, other = load_server(workspace, "p", NAMES), load_server(Workspace(tmp_path / "other"), "p", NAMES)
+    wrong = {
+        "tls.certificate: .*own.pem cannot be read": None,
+        "tls.certificate: is no certificate in PEM": (b"x", pair.key_pem),
+        "tls.key: is no key in PEM": (pair.certificate_pem, b"x"),
+        "tls.key: is not the key of tls.certificate": (pair.certificate_pem, other.key_pem),
+    }
+    for message, contents in wrong.items():
+        for name, content in zip(("own.pem", "own.key"), contents or (), strict=False):
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(ConfigError, match=message):
+            make_tls(workspace, own, NAMES)
+
+
+def test_openssl_finds_what_was_revoked(workspace: Workspace, tmp_path: Path) -> None:
+    """By the name of the file too, which is a hash that OpenSSL and Erlang look for."""
+    make_tls(workspace, SETTINGS, NAMES)
+    authority = load_authority(workspace, SETTINGS.project)
+    asked = ["openssl", "x509", "-noout", "-subject_hash", "-in", str(authority_path(workspace))]
+    name = f"{subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()}.r0"
+    assert name == name_revocations(authority.certificate.subject)
+    kept, lost = (make_device_pair(workspace, SETTINGS.project, one) for one in ("pump-7", "pump-8"))
+    revoke_certificates(workspace, SETTINGS.project, ["", lost.serial])
+    for pair, is_good in ((kept, True), (lost, False)):
+        (tmp_path / "one.pem").write_bytes(pair.certificate_pem)
+        command = ["openssl", "verify", "-CAfile", str(authority_path(workspace)), "-crl_check"]
+        command += ["-CRLfile", str(workspace.rendered / MOUNTED / name), str(tmp_path / "one.pem")]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (result.returncode == 0) is is_good, result.stderr
