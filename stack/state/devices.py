@@ -39,6 +39,8 @@ class Login:
     digest: str
     since: float
     """When it was made, in seconds since 1970."""
+    serial: str = ""
+    """The number of its certificate, in hexadecimal; a device that has one has no password, and no digest."""
 
     def takes(self, name: str, password: str) -> bool:
         """Return whether the password is right."""
@@ -96,12 +98,20 @@ def logins_folder(workspace: Workspace) -> Path:
 def make_login(workspace: Workspace, name: str, *, is_durable: bool = True) -> str:
     """Give a device a new password, and return it; from then on only its digest is there."""
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
+    _write_login(workspace, name, Login(_digest(name, password), round(time.time(), 3)), is_durable=is_durable)
+    return password
+
+
+def note_certificate(workspace: Workspace, name: str, serial: str) -> None:
+    """Let a device in by a certificate, and by no password any more."""
+    _write_login(workspace, name, Login("", round(time.time(), 3), serial))
+
+
+def _write_login(workspace: Workspace, name: str, login: Login, *, is_durable: bool = True) -> None:
     make_folder(workspace.secrets, _PRIVATE_FOLDER)
     make_folder(logins_folder(workspace), _PRIVATE_FOLDER)
-    login = Login(_digest(name, password), round(time.time(), 3))
     text = json.dumps(asdict(login)) + "\n"
     write_file(logins_folder(workspace) / name, text.encode(), _PRIVATE, is_durable=is_durable)
-    return password
 
 
 def remove_login(workspace: Workspace, name: str) -> None:

@@ -38,6 +38,8 @@ class DeviceBody(Document):
     """Topic filters on which it may publish, and to which it may subscribe."""
     labels: dict[str, str] = Field(default={})
     """What tells it from others."""
+    certificate: bool = False
+    """Give it a key and a certificate in place of a password; the answer has both, this once."""
 
 
 def routes() -> list[BaseRoute]:
@@ -90,7 +92,7 @@ async def _find(request: Request) -> Response:
 async def _add(request: Request) -> Response:
     body = await read_model(request, DeviceBody)
     stack = services_of(request).stack()
-    new = NewDevice(body.name, body.type, body.topics, body.labels)
+    new = NewDevice(body.name, body.type, body.topics, body.labels, has_certificate=body.certificate)
     return await _show_once(request, await run_in_threadpool(add_device, stack, new))
 
 

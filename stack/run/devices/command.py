@@ -8,11 +8,15 @@ from pathlib import Path
 from stack import console
 from stack.docker.stack import Stack, open_stack
 from stack.errors import HostError, StackError
+from stack.plan.tls import AUTHORITY
 from stack.run.devices.registry import Identity, NewDevice, add_device, delete_device, revoke_device, rotate_device
 from stack.run.devices.show import find_program, print_device, print_identity, print_program
 from stack.run.devices.table import export_devices, import_devices
+from stack.state.certificates import Pair, load_authority
+from stack.state.workspace import write_file
 
 ACTIONS = ("add", "show", "rotate", "revoke", "remove", "import", "export")
+_PRIVATE = 0o600
 _PASSWORDS = "passwords.csv"
 
 
@@ -29,6 +33,7 @@ class DeviceCommand:
     yes: bool = False
     program: str = ""
     """Of add, rotate and show: which program to print, instead of the connection."""
+    has_certificate: bool = False
 
 
 def handle_device(command: DeviceCommand, *, as_json: bool) -> None:
@@ -58,10 +63,12 @@ def _change(command: DeviceCommand, *, as_json: bool) -> None:
     if command.program:
         find_program(command.program)
     if command.action == "add":
-        new = NewDevice(name, command.type, command.topics, dict(command.labels or {}))
+        labels, certificate = dict(command.labels or {}), command.has_certificate
+        new = NewDevice(name, command.type, command.topics, labels, has_certificate=certificate)
         _print_identity(stack, add_device(stack, new), command, as_json=as_json)
     elif command.action == "rotate":
-        _print_identity(stack, rotate_device(stack, name), command, as_json=as_json)
+        identity = rotate_device(stack, name, has_certificate=command.has_certificate)
+        _print_identity(stack, identity, command, as_json=as_json)
     elif command.action == "revoke":
         revoke_device(stack, name)
         console.success(f"{name} is locked out. `invoke device rotate {name}` lets it in again, with a new password.")
@@ -72,10 +79,19 @@ def _change(command: DeviceCommand, *, as_json: bool) -> None:
 
 
 def _print_identity(stack: Stack, identity: Identity, command: DeviceCommand, *, as_json: bool) -> None:
+    if identity.pair and not as_json:
+        _write_pair(stack, identity.device.name, identity.pair, Path(command.output or "."))
     if command.program:
         print_program(stack, identity, command.program)
     else:
         print_identity(stack, identity, as_json=as_json)
+
+
+def _write_pair(stack: Stack, name: str, pair: Pair, folder: Path) -> None:
+    """Write a device's key, of which no other copy is kept, its certificate, and whom it trusts."""
+    write_file(folder / f"{name}.key", pair.key_pem, _PRIVATE)
+    write_file(folder / f"{name}.pem", pair.certificate_pem)
+    write_file(folder / AUTHORITY, load_authority(stack.workspace, stack.settings.project).certificate_pem)
 
 
 def _export(output: str) -> None:

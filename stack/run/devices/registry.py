@@ -18,17 +18,21 @@ from stack.rabbitmq.device_account import close_sessions, find_users_of, make_ac
 from stack.rabbitmq.management import find_broker
 from stack.run.scale import settle_program
 from stack.run.stack import write_stack
+from stack.state.certificates import Pair, make_device_pair
 from stack.state.credentials import make_account
 from stack.state.devices import (
     Registry,
     device_path,
     list_logins,
+    load_login,
     load_registry,
     make_login,
+    note_certificate,
     remove_device,
     remove_login,
 )
 from stack.state.lock import DEVICES, TREE, lock
+from stack.state.tls import revoke_certificates
 from stack.state.workspace import Workspace, write_file
 
 # How long the service of logins may take to start: it is a program of Python on a slow SD card, at worst.
@@ -43,14 +47,17 @@ class NewDevice:
     type: str = ""
     topics: Sequence[str] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    has_certificate: bool = False
+    """Whether it logs in by a certificate, and not by a password."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A device, and the password that it is told this once."""
+    """A device, and the password, or the key with its certificate, that it is told this once."""
 
     device: DeviceConfig
     password: str
+    pair: Pair | None = None
 
 
 def add_device(stack: Stack, new: NewDevice) -> Identity:
@@ -61,6 +68,8 @@ def add_device(stack: Stack, new: NewDevice) -> Identity:
         ConflictError: there is a device of this name.
     """
     name = read_name(new.name)
+    if new.has_certificate:
+        check_tls(stack)
     with lock(stack.workspace, DEVICES):
         if device_path(stack.workspace, name).exists():
             advice = f"`invoke device rotate {name}` gives it a new password."
@@ -71,20 +80,26 @@ def add_device(stack: Stack, new: NewDevice) -> Identity:
         except StackError:
             remove_device(stack.workspace, name)
             raise
-        identity = Identity(device, _let_in(stack, device))
+        identity = _let_in(stack, device, has_certificate=new.has_certificate)
     settle_logins(end_guest(stack))
     return identity
 
 
-def rotate_device(stack: Stack, name: str) -> Identity:
+def rotate_device(stack: Stack, name: str, *, has_certificate: bool = False) -> Identity:
     """Give a device another password, also one that was locked out; its session with the old one ends.
+
+    One that has a certificate gets another certificate.
 
     Raises:
         DeviceError: there is no such device.
     """
     with lock(stack.workspace, DEVICES):
         device = get_device(load_registry(stack.workspace), name)
-        identity = Identity(device, _let_in(stack, device))
+        login = load_login(stack.workspace, name)
+        is_certified = has_certificate or bool(login and login.serial)
+        if is_certified:
+            check_tls(stack)
+        identity = _let_in(stack, device, has_certificate=is_certified)
         with tolerate_absence():
             close_sessions(find_broker(stack), name)
     settle_logins(stack)
@@ -166,12 +181,35 @@ def write_new(workspace: Workspace, new: NewDevice, *, is_durable: bool = True) 
     write_file(device_path(workspace, new.name), text.encode(), is_durable=is_durable)
 
 
-def _let_in(stack: Stack, device: DeviceConfig) -> str:
-    password = make_login(stack.workspace, device.name)
+def check_tls(stack: Stack) -> None:
+    """Refuse certificates for devices where the broker has no ports with TLS.
+
+    Raises:
+        ConflictError: it has none.
+    """
+    if not stack.settings.tls.is_on:
+        advice = "Type `invoke certificates`, then `invoke up`, then this again."
+        raise ConflictError(f"A device logs in by a certificate over TLS, which this stack does not have yet. {advice}")
+
+
+def _let_in(stack: Stack, device: DeviceConfig, *, has_certificate: bool) -> Identity:
+    _revoke(stack, device.name)
+    if has_certificate:
+        pair = make_device_pair(stack.workspace, stack.settings.project, device.name)
+        note_certificate(stack.workspace, device.name, pair.serial)
+        identity = Identity(device, "", pair)
+    else:
+        identity = Identity(device, make_login(stack.workspace, device.name))
     with tolerate_absence():
         for _ in make_accounts(stack, [device]):
             pass
-    return password
+    return identity
+
+
+def _revoke(stack: Stack, name: str) -> None:
+    """Have the certificate of a device open nothing any more, also when the device is let in again."""
+    if (login := load_login(stack.workspace, name)) and login.serial:
+        revoke_certificates(stack.workspace, stack.settings.project, [login.serial])
 
 
 def _settle_last(stack: Stack) -> None:
@@ -180,6 +218,7 @@ def _settle_last(stack: Stack) -> None:
 
 
 def _lock_out(stack: Stack, name: str) -> None:
+    _revoke(stack, name)
     remove_login(stack.workspace, name)
     with tolerate_absence():
         remove_accounts(find_broker(stack), [name])

@@ -8,8 +8,10 @@ from stack.config.device import DeviceConfig
 from stack.docker.stack import Stack, open_stack
 from stack.errors import StackError
 from stack.plan.device_program import BY_NAME, UNKNOWN, Program, write_program
+from stack.plan.tls import AUTHORITY
 from stack.run.devices.connection import find_endpoint
 from stack.run.devices.registry import Identity, choose_devices, get_device
+from stack.state.certificates import load_authority
 from stack.state.devices import list_logins, load_registry
 
 _PROGRAMS = ", ".join(sorted(BY_NAME))
@@ -56,13 +58,15 @@ def print_identity(stack: Stack, identity: Identity, *, as_json: bool) -> None:
     if as_json:
         console.show_json(document)
         return
-    advice = document.pop("advice")
+    advice, name = document.pop("advice"), identity.device.name
+    if identity.pair:
+        document |= {"certificate": f"{name}.pem", "key": f"{name}.key", "authority": AUTHORITY}
     for key, value in document.items():
         console.show(f"{key}: {_as_text(value)}")
     if advice:
         console.note(advice)
-    name = identity.device.name
-    console.note(f"The password is shown this once; `invoke device rotate {name}` makes another.")
+    what = "Its key is kept nowhere else" if identity.pair else "The password is shown this once"
+    console.note(f"{what}; `invoke device rotate {name}` makes another.")
     console.say(f"Next: `invoke device show {name} --program python` prints a program for it; there are: {_PROGRAMS}.")
 
 
@@ -92,7 +96,7 @@ def print_program(stack: Stack, identity: Identity, name: str) -> None:
 def describe_identity(stack: Stack, identity: Identity, seen_as: str = "") -> dict[str, Any]:
     """Return all that a device needs to log in; `seen_as` is the name by which a browser found this machine."""
     device, endpoint = identity.device, find_endpoint(stack, seen_as)
-    return {
+    document = {
         "host": endpoint.host,
         "port": endpoint.mqtt,
         "amqpPort": endpoint.amqp,
@@ -104,6 +108,11 @@ def describe_identity(stack: Stack, identity: Identity, seen_as: str = "") -> di
         "password": identity.password,
         "advice": endpoint.advice,
     }
+    if pair := identity.pair:
+        del document["password"]
+        document |= {"certificate": pair.certificate_pem.decode(), "key": pair.key_pem.decode()}
+        document["authority"] = load_authority(stack.workspace, stack.settings.project).certificate_pem.decode()
+    return document
 
 
 def describe_device(device: DeviceConfig, *, is_let_in: bool) -> dict[str, Any]:

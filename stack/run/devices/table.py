@@ -33,7 +33,7 @@ def import_devices(file: Path, output: Path) -> None:
     """
     stack = open_stack()
     new = list(_read_table(stack, file))
-    with lock(stack.workspace, DEVICES), _open_private(output) as target:
+    with lock(stack.workspace, DEVICES), open_private(output) as target:
         try:
             devices = _write_all(stack, new)
         except BaseException:
@@ -127,7 +127,7 @@ def _names_one(problem: str, names: set[str]) -> bool:
 
 
 @contextmanager
-def _open_private(path: Path) -> Iterator[TextIO]:
+def open_private(path: Path) -> Iterator[TextIO]:
     """Open a new file that only its owner can read: an older one may hold passwords that are needed."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)

@@ -17,9 +17,10 @@ _JSON = {"json": "print one JSON document and nothing else"}
         "name": "the device's name, which is its user and client id; of import, the table",
         "type": "a file of device-types/, without .yaml",
         "topics": "a topic filter on which it may publish and subscribe; may be given several times",
-        "output": "of import, the file for the passwords; of export, the table; without it, standard output",
+        "output": "of import, the file for the passwords; of export, the table; with --certificate, the folder",
         "program": "of add, rotate and show, print one with which it connects: python, nodejs, mosquitto, micropython, "
         "arduino or home-assistant",
+        "certificate": "of add and rotate, a certificate in place of a password; NAME.key and NAME.pem are written",
         "yes": "do not ask before a device is removed",
         **_LABELS,
         **_JSON,
@@ -34,6 +35,7 @@ def device(  # noqa: PLR0913 -- each is an option of the command line
     label: list[str] | None = None,
     output: str = "",
     program: str = "",
+    certificate: bool = False,
     yes: bool = False,
     json: bool = False,
 ) -> None:
@@ -41,7 +43,9 @@ def device(  # noqa: PLR0913 -- each is an option of the command line
     from stack.run.devices.command import DeviceCommand, handle_device
     from stack.run.readings import read_labels
 
-    command = DeviceCommand(action, name, type, tuple(topics or ()), read_labels(label or ()), output, yes, program)
+    command = DeviceCommand(
+        action, name, type, tuple(topics or ()), read_labels(label or ()), output, yes, program, certificate
+    )
     handle_device(command, as_json=json)
 
 

@@ -13,6 +13,7 @@ from stack.run.devices.command import DeviceCommand, handle_device
 from stack.run.devices.connection import find_endpoint
 from stack.run.devices.show import print_devices
 from stack.state.devices import load_registry
+from stack.state.tls import load_revoked, read_certificate
 from stack.state.workspace import Workspace
 
 
@@ -57,6 +58,37 @@ def test_only_the_password_and_client_id_of_its_own_let_it_in(
     assert not can_log_in(workspace, "../devices/a", first)
     assert not can_log_in(workspace, "c", first)
     assert not may_log_in(Workspace(workspace), {})
+
+
+def test_a_certificate_is_revoked_for_good(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the device is let in again, or another gets its name."""
+    with pytest.raises(StackError, match="`invoke certificates`, then `invoke up`"):
+        order("add", "a", has_certificate=True)
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write("tls: {enabled: true}\n")
+    serials = [read_serial(json.loads(order("add", "a", capsys, has_certificate=True)))]
+    assert not can_log_in(workspace, "a", "")
+    serials.append(read_serial(json.loads(order("rotate", "a", capsys))))
+    order("revoke", "a")
+    serials.append(read_serial(json.loads(order("rotate", "a", capsys, has_certificate=True))))
+    order("remove", "a", yes=True)
+    json.loads(order("add", "a", capsys))
+    assert list(load_revoked(Workspace(workspace))) == serials
+    assert len(set(serials)) == 3
+
+
+def test_a_key_is_written_for_its_owner_alone(workspace: Path) -> None:
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write("tls: {enabled: true}\n")
+    handle_device(DeviceCommand("add", "a", output=str(workspace / "keys"), has_certificate=True), as_json=False)
+    key, certificate = (workspace / "keys" / name for name in ("a.key", "a.pem"))
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert read_certificate(certificate.read_bytes()).subject.rfc4514_string() == "CN=a"
+
+
+def read_serial(added: dict[str, str]) -> str:
+    assert "password" not in added
+    return f"{read_certificate(added['certificate'].encode()).serial_number:x}"
 
 
 def test_rotated_revoked_removed(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
