@@ -18,11 +18,12 @@ from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE
 from stack.plan.function import count_dead_letters
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway import find_url
-from stack.plan.gateway_frontend import DASHBOARD_PORT
+from stack.plan.gateway_frontend import DASHBOARD, DASHBOARD_PORT
 from stack.plan.key_hint import find_key_hints, find_unrouted
 from stack.plan.runtime.registry import explain_version
 from stack.plan.store import PORT as STORE_PORT
 from stack.plan.store import SERVICE as STORE
+from stack.plan.tls import AMQPS_PORT, HTTPS_PORT, MQTTS_PORT
 from stack.plan.trouble import Handling, StoreState, Trouble, find_handling_troubles
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
 from stack.rabbitmq.management import find_broker
@@ -34,8 +35,11 @@ from stack.victoriametrics.state import fetch_state
 _BROKER_PORTS = (
     ("amqp://", SERVICE, AMQP_PORT),
     ("mqtt://", SERVICE, MQTT_PORT),
+    ("amqps://", SERVICE, AMQPS_PORT),
+    ("mqtts://", SERVICE, MQTTS_PORT),
     ("http://", GATEWAY, MANAGEMENT_PORT),
 )
+_PAGES_PORTS = (("http://", DASHBOARD, DASHBOARD_PORT), ("https://", GATEWAY, HTTPS_PORT))
 
 
 @dataclass(frozen=True)
@@ -241,19 +245,21 @@ def _describe_troubles(name: str, figures: Figures) -> list[dict[str, str]]:
 
 
 def find_urls(stack: Stack, containers: Sequence[Container]) -> dict[str, str]:
-    """Return where the gateway has each function that is deployed, and the broker's pages: by the name of its service.
+    """Return where the gateway has each function that is deployed, and the broker's and the dashboard's pages.
 
-    The broker's address has all its ports on this machine.
+    They are by the name of the service; the broker's address has all its ports on this machine.
     """
     plans = (one.plan(stack.settings) for one in stack.deployments.values())
     urls = {one.service: find_url(one, stack.settings) for one in plans}
-    parts = [
-        f"{scheme}{address}"
-        for scheme, service, port in _BROKER_PORTS
-        for one in containers
-        if one.service == service and (address := one.address(port))
-    ]
-    return urls | ({SERVICE: "  ".join(parts)} if parts else {})
+    for name, ports in ((SERVICE, _BROKER_PORTS), (DASHBOARD, _PAGES_PORTS)):
+        parts = [
+            f"{scheme}{address}"
+            for scheme, service, port in ports
+            for one in containers
+            if one.service == service and (address := one.address(port))
+        ]
+        urls |= {name: "  ".join(parts)} if parts else {}
+    return urls
 
 
 def find_address(container: Container, urls: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """Sessions on the server: begun, ended, and over after their time."""
 
 import time
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,15 @@ def test_proxy_on_this_machine_comes_by_the_bridge(tmp_path: Path, monkeypatch: 
     assert find_proxies(there.dashboard.proxies, is_inside=True) == ["10.0.0.0/8"]
     monkeypatch.setattr(client, "_ROUTES", tmp_path / "none")
     assert find_proxies(here.dashboard.proxies, is_inside=True) == ["127.0.0.1/32"]
+
+
+def test_the_gateway_speaks_for_others_and_the_bridge_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "route").write_text(ROUTES)
+    monkeypatch.setattr(client, "_ROUTES", tmp_path / "route")
+    found = [ip_network(one) for one in find_proxies((), is_inside=True, has_gateway=True)]
+    trusted = {
+        address: any(ip_address(address) in one for one in found)
+        for address in ("172.18.0.1", "172.18.0.2", "172.18.9.9", "10.0.0.1")
+    }
+    assert trusted == {"172.18.0.1": False, "172.18.0.2": True, "172.18.9.9": True, "10.0.0.1": False}
+    assert find_proxies((), is_inside=False, has_gateway=True) == []
