@@ -12,6 +12,8 @@ from stack.plan.tls import GATEWAY_HTTPS_PORT, HTTPS_PORT, MANAGEMENT_HTTPS_PORT
 DASHBOARD, DASHBOARD_PORT = "dashboard", 8070
 # Connections to the broker's management and figures; and those kept for the stack's own programs.
 _TO_MANAGEMENT, _TO_METRICS, _TO_CONTROL = 512, 128, 512
+# To the dashboard with TLS, and to MQTT over WebSocket; a process may not have many more files open everywhere.
+_TO_DASHBOARD = 512
 # Connections of one address that are let in beyond its number, to be told why they are refused.
 _ANSWERED = 16
 JSON, TEXT = "application/json", "text/plain"
@@ -109,5 +111,5 @@ def find_limits(settings: Settings, public_port: int) -> Limits:
     return Limits(
         replace(public, secure_port=GATEWAY_HTTPS_PORT),
         (replace(management, secure_port=MANAGEMENT_HTTPS_PORT), metrics),
-        Frontend(DASHBOARD, 0, most, most_of_one, secure_port=HTTPS_PORT),
+        Frontend(DASHBOARD, 0, _TO_DASHBOARD, _TO_DASHBOARD // 2, secure_port=HTTPS_PORT),
     )

@@ -62,10 +62,22 @@ class MqttDevice:
 
 @contextmanager
 def device(port: int, user: str, password: str, *, client_id: str = "", **options: Any) -> Iterator[MqttDevice]:
-    """Connect once; it does not come again by itself. Options are `will`, a topic, and `version`."""
-    version = options.get("version", MQTTProtocolVersion.MQTTv311)
-    client = Client(CallbackAPIVersion.VERSION2, client_id or user, protocol=version, reconnect_on_failure=False)
-    client.username_pw_set(user, password)
+    """Connect once; it does not come again by itself.
+
+    Options are `will`, a topic; `version`; `tls`, a context; and `transport`, which may be websockets.
+    """
+    version, transport = options.get("version", MQTTProtocolVersion.MQTTv311), options.get("transport", "tcp")
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id or user,
+        protocol=version,
+        transport=transport,
+        reconnect_on_failure=False,
+    )
+    if user:
+        client.username_pw_set(user, password)
+    if "tls" in options:
+        client.tls_set_context(options["tls"])
     if "will" in options:
         client.will_set(options["will"], "gone", 1)
     found = MqttDevice(client)
@@ -79,7 +91,7 @@ def device(port: int, user: str, password: str, *, client_id: str = "", **option
 
     client.on_message = hear
     with suppress(OSError):
-        client.connect("127.0.0.1", port)
+        client.connect("localhost" if "tls" in options else "127.0.0.1", port)
     client.loop_start()
     try:
         found.wait_in()

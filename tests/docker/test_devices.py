@@ -1,17 +1,32 @@
 """Devices on the real broker: each with a login of its own, that opens its own topics and nothing else."""
 
 import json
+import ssl
+import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from unittest.mock import patch
+from urllib.error import HTTPError
 
 import pika
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
+from pika.credentials import ExternalCredentials
 from pika.exceptions import AMQPError
 
+from stack.config.network import SECURE
+from stack.state.certificates import Pair, make_device_pair
+from stack.state.workspace import Workspace as StackWorkspace
 from tests.docker.mqtt_device import MqttDevice, device
 from tests.docker.workspace import Workspace, make_workspace, run_docker, wait_until
+from tests.ports import free_ports
 
+NAME = "plant.local"
 TYPES = {"sensor": 'publish: ["plant/{id}/+"]\nsubscribe: ["plant/{id}/cmd/#"]\n'}
 
 
@@ -31,6 +46,9 @@ def stack(
     folder.mkdir()
     for name, text in TYPES.items():
         (folder / f"{name}.yaml").write_text(text)
+    ports = workspace.settings.ports.model_dump(exclude_unset=True)
+    workspace.configure(ports=ports | dict(zip(SECURE, free_ports(len(SECURE)), strict=True)))
+    workspace.invoke("certificates", "--name", NAME, "--ip", "192.0.2.7")
     try:
         workspace.invoke("up", timeout=280)
         yield workspace, {name: add(workspace, name, "--type", "sensor") for name in ("pump-7", "pump-70")}
@@ -154,3 +172,158 @@ def test_a_device_is_locked_out_at_once_and_for_good(workspace: Workspace, login
 def _is_refused(port: int, user: str, password: str) -> bool:
     with device(port, user, password) as one:
         return one.connects != [] and not one.is_in
+
+
+@pytest.fixture
+def trust(workspace: Workspace) -> Path:
+    """What a device is given to trust the broker by."""
+    return workspace.rendered / "secrets" / "tls" / "mounted" / "authority.pem"
+
+
+def shake_hands(trust: Path, port: int, *options: str) -> str:
+    """Return what openssl tells of a connection."""
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", str(trust), *options]
+    return subprocess.run(command, input="", capture_output=True, text=True, timeout=20, check=False).stdout
+
+
+OLD = ("-cipher", "ALL:@SECLEVEL=0")
+
+
+@pytest.mark.parametrize("name", SECURE)
+def test_a_port_with_tls_is_who_it_says_and_takes_nothing_weak(workspace: Workspace, trust: Path, name: str) -> None:
+    port = getattr(workspace.settings.ports, name)
+    for option in (("-verify_hostname", NAME), ("-verify_ip", "192.0.2.7"), ("-verify_hostname", "localhost")):
+        assert "Verification: OK" in shake_hands(trust, port, *option), option
+    assert "Verification error" in shake_hands(trust, port, "-verify_hostname", "other.local")
+    taken = {
+        ("-tls1_3",): True,
+        ("-tls1_2",): True,
+        ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"): True,
+        ("-tls1_1", *OLD): False,
+        ("-tls1", *OLD): False,
+        ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"): False,
+        ("-tls1_2", "-cipher", "AES128-GCM-SHA256:AES128-SHA:DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0"): False,
+        ("-tls1_2", "-cipher", "NULL:aNULL:RC4:3DES:@SECLEVEL=0"): False,
+    }
+    for options, is_taken in taken.items():
+        assert ("Cipher is (NONE)" not in shake_hands(trust, port, *options)) is is_taken, options
+
+
+@dataclass(frozen=True)
+class Papers:
+    """The files of a device's certificate and its key."""
+
+    certificate: Path
+    key: Path
+
+    def open_context(self, trust: Path) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=trust)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+def write_papers(folder: Path, pair: Pair) -> Papers:
+    certificate, key = folder / f"{pair.serial}.pem", folder / f"{pair.serial}.key"
+    certificate.write_bytes(pair.certificate_pem)
+    key.write_bytes(pair.key_pem)
+    return Papers(certificate, key)
+
+
+def certify(workspace: Workspace, action: str, name: str, folder: Path) -> Papers:
+    workspace.invoke("device", action, name, "--certificate", "--output", str(folder))
+    key = folder / f"{name}.key"
+    return Papers(
+        (folder / f"{name}.pem").rename(folder / f"{key.stat().st_ino}.pem"),
+        key.rename(folder / f"{key.stat().st_ino}.key"),
+    )
+
+
+def test_a_certificate_is_a_login_until_it_is_revoked(workspace: Workspace, trust: Path, tmp_path: Path) -> None:
+    port = workspace.settings.ports.mqtts
+
+    def connect(papers: Papers, client_id: str = "pump-9") -> AbstractContextManager[MqttDevice]:
+        return device(port, "", "", client_id=client_id, tls=papers.open_context(trust))
+
+    first = certify(workspace, "add", "pump-9", tmp_path)
+    other = Papers(trust.with_name("server.pem"), trust.with_name("server.pem.key"))
+    settings, elsewhere = workspace.settings, StackWorkspace(tmp_path / "elsewhere")
+    strange = write_papers(tmp_path, make_device_pair(elsewhere, settings.project, "pump-9"))
+    with patch.multiple("stack.state.certificates", _DEVICE_DAYS=-1, _BEFORE=timedelta(days=3)):
+        ended = write_papers(tmp_path, make_device_pair(StackWorkspace(workspace.root), settings.project, "pump-9"))
+    with connect(first) as own:
+        assert own.publish("devices/pump-9/t")
+        assert own.subscribe("devices/pump-9/cmd")
+        for papers in (other, strange, ended):
+            with connect(papers) as one:
+                assert not one.is_in, papers
+        for client_id in ("pump-70", "pump-9-2"):
+            with connect(first, client_id) as one:
+                assert not one.is_in, client_id
+        assert own.is_in
+        assert own.heard == []
+    with connect(first) as own:
+        assert not own.publish("devices/pump-70/t")
+    parameters = pika.ConnectionParameters(
+        "localhost",
+        settings.ports.amqps,
+        credentials=ExternalCredentials(),
+        ssl_options=pika.SSLOptions(first.open_context(trust), "localhost"),
+    )
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_publish("amq.topic", "devices.pump-9.t", b"1")
+    with connect(first) as own:
+        assert own.is_in
+        workspace.invoke("device", "revoke", "pump-9")
+        assert own.wait_out(2.0)
+    second = certify(workspace, "rotate", "pump-9", tmp_path)
+    for papers, is_good in ((first, False), (second, True)):
+        with connect(papers) as one:
+            assert one.is_in is is_good
+
+
+def test_a_browser_speaks_mqtt_where_it_has_the_dashboard(
+    workspace: Workspace, logins: dict[str, str], trust: Path
+) -> None:
+    port, context = workspace.settings.ports.https, ssl.create_default_context(cafile=trust)
+    with device(port, "pump-70", logins["pump-70"], tls=context, transport="websockets") as phone:
+        assert phone.publish("plant/pump-70/t")
+        assert phone.subscribe("plant/pump-70/cmd/#")
+    with device(port, "pump-70", "wrong", tls=context, transport="websockets") as phone:
+        assert not phone.is_in
+    for name, path, status in (
+        ("https", "/healthz", 200),
+        ("gateway_https", "/nothing/", 404),
+        ("management_https", "/api/whoami", 401),
+    ):
+        url = f"https://localhost:{getattr(workspace.settings.ports, name)}{path}"
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        try:
+            assert opener.open(url, timeout=10).status == status
+        except HTTPError as error:
+            assert error.code == status, (name, error.read())
+
+
+def test_another_certificate_is_taken_without_a_pause(
+    workspace: Workspace, logins: dict[str, str], trust: Path
+) -> None:
+    ports, context = workspace.settings.ports, ssl.create_default_context(cafile=trust)
+    with (
+        device(ports.mqtts, "pump-70", logins["pump-70"], tls=context) as sensor,
+        device(
+            ports.https, "pump-71", add(workspace, "pump-71", "--type", "sensor"), tls=context, transport="websockets"
+        ) as phone,
+    ):
+        assert phone.is_in
+        workspace.invoke("certificates", "--name", "second.local")
+        (broker,) = workspace.containers("rabbitmq-mqtt")
+        # It would forget by itself, within two minutes, what it has read.
+        run_docker("exec", broker, "rabbitmqctl", "eval", "ssl:clear_pem_cache().")
+        for port in (ports.mqtts, ports.amqps, ports.https, ports.gateway_https, ports.management_https):
+            assert "Verification: OK" in shake_hands(trust, port, "-verify_hostname", "second.local"), port
+        assert sensor.publish("plant/pump-70/t")
+        assert phone.publish("plant/pump-71/t")
+    assert workspace.containers("rabbitmq-mqtt") == [broker]
