@@ -6,7 +6,8 @@ import re
 import pytest
 
 from stack.config.settings import Gateway, Settings
-from stack.plan.gateway import find_limits, host_pattern
+from stack.plan.gateway import host_pattern
+from stack.plan.gateway_frontend import find_limits
 
 PATTERN = host_pattern(("Plant", "plant.local", "iot.example."))
 
