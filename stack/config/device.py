@@ -89,6 +89,7 @@ class Device(Topics):
 
 # Of a device for which nothing else is said.
 DEFAULT = Topics(topics=(f"devices/{_ID}/#",))
+_NO_TYPE = DeviceType()
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def complete_device(name: str, device: Device, types: Mapping[str, DeviceType]) 
     if device.type and device.type not in types:
         known = f"There are: {', '.join(sorted(types))}." if types else f"There is no file in {TYPES}/."
         raise ValueError(f"type: there is no {TYPES}/{device.type}.yaml. {known}")
-    own = types.get(device.type, DeviceType())
+    own = types.get(device.type, _NO_TYPE)
     said: Sequence[Topics] = [one for one in (device, own) if one.topics or one.publish or one.subscribe] or [DEFAULT]
     first = said[0]
     return DeviceConfig(

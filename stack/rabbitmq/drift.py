@@ -1,7 +1,8 @@
 """What of the stack's broker is not as it is declared; repair.py makes it so."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,10 +86,10 @@ def read_declared_of(services: Sequence[Service]) -> Declared:
     return _declare([json.loads(topology(bound))], services)
 
 
-def survey_broker(broker: Broker, declared: Declared) -> BrokerSurvey:
+def survey_broker(broker: Broker, read: Callable[[], Declared]) -> BrokerSurvey:
     """Find what differs and what is wrong; a broker that does not answer is a finding, too."""
     try:
-        drift, queues = find_broker_drift(broker, declared), _fetch_queues(broker)
+        drift, queues = find_broker_drift(broker, *fetch_beside(broker, read)), _fetch_queues(broker)
         messages = {str(one["name"]): int(one.get("messages") or 0) for one in queues}
         return BrokerSurvey(drift, (*_fetch_alarms(broker), *find_growing(queues)), messages)
     except RefusedError as error:
@@ -97,13 +98,24 @@ def survey_broker(broker: Broker, declared: Declared) -> BrokerSurvey:
         return BrokerSurvey(problem=str(error))
 
 
-def find_broker_drift(broker: Broker, declared: Declared) -> tuple[Difference, ...]:
-    """Compare what is declared with what is there.
+def fetch_beside(broker: Broker, read: Callable[[], Declared]) -> tuple[Declared, Definitions]:
+    """Read what is declared while RabbitMQ writes what is there; with many devices both take long.
 
     Raises:
         BrokerError: the broker does not answer.
     """
-    found = read_definitions([broker.request("GET", "/api/definitions")])
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(broker.export_definitions)
+        declared = read()
+        return declared, read_definitions([asked.result()])
+
+
+def find_broker_drift(broker: Broker, declared: Declared, found: Definitions) -> tuple[Difference, ...]:
+    """Compare what is declared with the definitions that the broker has, and see who keeps a function from its queue.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
     consumers = broker.request("GET", "/api/consumers?columns=queue.name,exclusive,channel_details.connection_name")
     occupied = find_occupations(consumers, declared.consumed)
     drift = find_drift(declared.definitions, found, declared.taken, declared.kept_users)
@@ -136,7 +148,7 @@ def _declare(documents: Sequence[Mapping[str, Any]], services: Iterable[Service]
 
 def survey_stack_broker(stack: Stack) -> BrokerSurvey:
     """Find what of the stack's broker is not as declared, and what is wrong with it."""
-    return survey_broker(find_broker(stack), read_stack_declared(stack))
+    return survey_broker(find_broker(stack), lambda: read_stack_declared(stack))
 
 
 def read_stack_declared(stack: Stack) -> Declared:

@@ -1,19 +1,19 @@
 """The stack's broker made as it is declared, by `up` and by deploys."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stack import console
 from stack.contract import RETRY
 from stack.docker.stack import Stack
 from stack.errors import BrokerError
 from stack.plan.broker import SERVICE
-from stack.plan.definitions import BINDING, EXCHANGE, QUEUE, Document, Kind, as_document
+from stack.plan.definitions import BINDING, EXCHANGE, QUEUE, Document, Kind, as_document, read_definitions
 from stack.plan.diff import Action
 from stack.plan.drift import Binding, Difference
 from stack.plan.render import DEFINITIONS, render_broker
 from stack.plan.stack import Service
 from stack.rabbitmq.account import find_keys
-from stack.rabbitmq.drift import Declared, find_broker_drift, read_declared_of, read_stack_declared
+from stack.rabbitmq.drift import Declared, fetch_beside, find_broker_drift, read_declared_of, read_stack_declared
 from stack.rabbitmq.management import DENIED, Broker, RefusedError, find_broker
 from stack.rabbitmq.replacement import declare_exchange, import_definitions, replace_queue, replace_retry_queue
 from stack.rabbitmq.stale_topology import unbind
@@ -23,19 +23,20 @@ from stack.rabbitmq.transfer import Rewrite, keep_origin
 _ROUNDS = 2
 
 
-def mend_broker(broker: Broker, declared: Declared, rewrite: Rewrite) -> bool:
+def mend_broker(broker: Broker, read: Callable[[], Declared], rewrite: Rewrite) -> bool:
     """Make what is there what is declared; return whether there was anything to do. What cannot be done is warned of.
 
     Raises:
         BrokerError: the broker does not answer, or refuses.
     """
-    drift = first = find_broker_drift(broker, declared)
+    declared, found = fetch_beside(broker, read)
+    drift = first = find_broker_drift(broker, declared, found)
     for one in first:
         console.note(f"{one.subject}: {one.action}: {one.reason}.")
     for _ in range(_ROUNDS):
         if drift:
             _mend(broker, declared, drift, rewrite)
-            drift = find_broker_drift(broker, declared)
+            drift = find_broker_drift(broker, declared, read_definitions([broker.export_definitions()]))
     for one in drift:
         console.warn(f"{one.subject} {one.reason}, still.")
     return bool(first)
@@ -89,19 +90,19 @@ _MOUNTED = "/etc/rabbitmq/definitions"
 
 def mend_stack_broker(stack: Stack) -> bool:
     """Make the broker what is declared, and return whether it was not; why that cannot be done is only told."""
-    declared, broker = read_stack_declared(stack), find_broker(stack)
+    broker = find_broker(stack)
     is_let_in = _is_locked(broker) and _let_in(stack, broker)
-    return _try_mend(stack, broker, declared, stack.inputs.services) or is_let_in
+    return _try_mend(stack, broker, lambda: read_stack_declared(stack), stack.inputs.services) or is_let_in
 
 
 def mend_functions(stack: Stack, services: Sequence[Service]) -> None:
     """Make what functions declare be at the broker; functions declare it themselves, but only when they connect."""
-    _try_mend(stack, find_broker(stack), read_declared_of(services), services)
+    _try_mend(stack, find_broker(stack), lambda: read_declared_of(services), services)
 
 
-def _try_mend(stack: Stack, broker: Broker, declared: Declared, services: Sequence[Service]) -> bool:
+def _try_mend(stack: Stack, broker: Broker, read: Callable[[], Declared], services: Sequence[Service]) -> bool:
     try:
-        return mend_broker(broker, declared, keep_origin(find_keys(stack, services)))
+        return mend_broker(broker, read, keep_origin(find_keys(stack, services)))
     except BrokerError as error:
         console.warn(f"The broker was not compared with what is declared: {error}")
         return False
