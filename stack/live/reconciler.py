@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from urllib.parse import quote
 
 from stack import console
 from stack.docker.stack import Stack
 from stack.errors import StackError
 from stack.live.docker import Event
+from stack.rabbitmq.account_use import attempts_path, list_nodes, note_uses
 from stack.rabbitmq.management import find_broker
 from stack.run.certificates import renew_certificates
 from stack.run.stack import write_stack
@@ -90,7 +90,7 @@ async def keep_up(stack: Stack) -> None:
 
 
 def tend_broker(stack: Stack) -> None:
-    """Remove logins whose overlap is over, renew certificates, and have the broker forget refused logins.
+    """Remove logins that are over, renew certificates, note who logs in, and forget attempts if they are too many.
 
     Raises:
         StackError: the broker does not answer, or a file cannot be written.
@@ -107,7 +107,7 @@ def tend_broker(stack: Stack) -> None:
     if stack.settings.tls.is_on:
         renew_certificates(stack)
     broker = find_broker(stack)
-    for node in broker.request("GET", "/api/nodes?columns=name"):
-        path = f"/api/auth/attempts/{quote(node['name'], safe='')}/source"
+    note_uses(stack, broker)
+    for path in map(attempts_path, list_nodes(broker)):
         if len(broker.request("GET", path)) > _MOST_ATTEMPTS:
             broker.request("DELETE", path)

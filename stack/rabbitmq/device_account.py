@@ -35,17 +35,6 @@ def remove_accounts(broker: Broker, names: Sequence[str]) -> None:
         broker.request("POST", "/api/users/bulk-delete", {"users": list(part)})
 
 
-def find_users_of(broker: Broker, account: str) -> list[str]:
-    """Return who is connected by an account: client ids, and addresses of those that have none.
-
-    Raises:
-        BrokerError: the broker does not answer, or refuses.
-    """
-    found = broker.request("GET", "/api/connections?columns=user,peer_host,client_properties.client_id")
-    names = [(one.get("client_properties") or {}).get("client_id") or one.get("peer_host") for one in found if one]
-    return sorted({str(name) for name, one in zip(names, found, strict=True) if one.get("user") == account})
-
-
 def close_sessions(broker: Broker, name: str) -> None:
     """Close the connections of a device.
 

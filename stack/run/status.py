@@ -25,12 +25,16 @@ from stack.plan.store import PORT as STORE_PORT
 from stack.plan.store import SERVICE as STORE
 from stack.plan.tls import AMQPS_PORT, HTTPS_PORT, MQTTS_PORT
 from stack.plan.trouble import Handling, StoreState, Trouble, find_handling_troubles
+from stack.rabbitmq.account_use import AccountState, list_accounts
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
 from stack.rabbitmq.management import find_broker
 from stack.run.function_snapshot import load_publishers
 from stack.run.notify import print_failing_channels
+from stack.state.account_use import AccountUse
 from stack.victoriametrics.state import fetch_state
 
+# So many clients of one account are named.
+_MOST_CLIENTS = 5
 # The broker's ports, and the service that publishes each.
 _BROKER_PORTS = (
     ("amqp://", SERVICE, AMQP_PORT),
@@ -80,6 +84,7 @@ def print_status(*, as_json: bool) -> None:
     with ThreadPoolExecutor() as pool:
         asked, stored = pool.submit(fetch_figures, stack.engine, containers), pool.submit(fetch_state, stack)
         broker = _survey_broker(stack, containers)
+    accounts = _fetch_accounts(stack) if _is_there(containers) and not broker.problem else []
     figures, store = asked.result(), stored.result()
     urls = find_urls(stack, containers)
     dead = _count_dead_letters(stack, broker)
@@ -90,10 +95,13 @@ def print_status(*, as_json: bool) -> None:
         dated = [document | _date(one, times) for document, one in zip(told, containers, strict=True)]
         documents = [document | more.get(one.function, {}) for document, one in zip(dated, containers, strict=True)]
         told = [one | _describe_messages(one, broker, dead) for one in documents]
+        accounted = {"accounts": [one.as_document() for one in accounts]}
+        told = [one | accounted if one["service"] == SERVICE else one for one in told]
         console.show_json([one | _describe_store(store) if one["service"] == STORE else one for one in told])
     elif containers:
         _print_status(containers, figures, urls)
         _print_broker(broker, dead)
+        _print_accounts(accounts)
         print_store(store)
         if (age := find_age(stack)) is not None:
             console.note(describe_age(age))
@@ -177,8 +185,11 @@ def _print_status(containers: Sequence[Container], figures: Mapping[str, Figures
 
 def _survey_broker(stack: Stack, containers: Sequence[Container]) -> BrokerSurvey:
     """Ask the broker, if it runs."""
-    is_there = any(one.service == SERVICE and one.is_ready for one in containers)
-    return survey_stack_broker(stack) if is_there else BrokerSurvey()
+    return survey_stack_broker(stack) if _is_there(containers) else BrokerSurvey()
+
+
+def _is_there(containers: Sequence[Container]) -> bool:
+    return any(one.service == SERVICE and one.is_ready for one in containers)
 
 
 def _count_dead_letters(stack: Stack, broker: BrokerSurvey) -> dict[str, int]:
@@ -205,6 +216,29 @@ def _print_broker(broker: BrokerSurvey, dead: Mapping[str, int]) -> None:
         name = service.removeprefix("function-")
         letters = "1 dead letter" if count == 1 else f"{count} dead letters"
         console.warn(f"{name} has {letters}; `invoke dead-letters {name}` shows, replays and discards them.")
+
+
+def _fetch_accounts(stack: Stack) -> list[AccountState]:
+    """Return who is connected by which account."""
+    try:
+        return list_accounts(stack, find_broker(stack))
+    except BrokerError as error:
+        console.warn(f"Who is connected was not asked: {error}")
+        return []
+
+
+def _print_accounts(accounts: Sequence[AccountState]) -> None:
+    if accounts:
+        headings = ("account", "connections", "seen within a week")
+        rows = ((one.account, str(one.connections), _name_uses(one.uses)) for one in accounts)
+        console.show_table(headings, (dict(zip(headings, row, strict=True)) for row in rows))
+
+
+def _name_uses(uses: Sequence[AccountUse]) -> str:
+    """Return the clients seen last, each with the day."""
+    told = [f"{one.name}, {datetime.fromtimestamp(one.last).astimezone():%d %b}" for one in uses[:_MOST_CLIENTS]]
+    more = len(uses) - len(told)
+    return "\n".join([*told, *([f"and {more} more"] if more > 0 else [])]) or "-"
 
 
 def _find_troubles(containers: Sequence[Container], figures: Mapping[str, Figures]) -> list[Trouble]:

@@ -22,6 +22,8 @@ from stack.run.devices.registry import (
     choose_devices,
     delete_device,
     get_device,
+    name_guests,
+    read_name,
     revoke_device,
     rotate_device,
 )
@@ -44,6 +46,8 @@ class LoginForm(Document):
     """Topic filters with blanks between them."""
     labels: str = ""
     """NAME=VALUE, with blanks between them."""
+    ends_guest: bool = False
+    """Whether the account guest is to end with it, where it is still there."""
 
 
 def routes() -> list[BaseRoute]:
@@ -72,10 +76,13 @@ def _choose(services: Services, words: str) -> dict[str, Any]:
 
 
 async def add(request: Request) -> Response:
-    """Add a device, and show its password this once."""
+    """Add a device, and show its password this once; ask before the first ends the account that everybody knows."""
     stack = services_of(request).stack()
     try:
-        new = _read_new(await read_form(request, LoginForm))
+        form = await read_form(request, LoginForm)
+        new = _read_new(form)
+        if stack.credentials.is_guest and not form.ends_guest:
+            return _ask(request, form, await run_in_threadpool(name_guests, stack))
         identity = await run_in_threadpool(add_device, stack, new)
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
@@ -86,7 +93,13 @@ def _read_new(form: LoginForm) -> NewDevice:
     pairs = [one.partition("=") for one in form.labels.split()]
     if wrong := [name for name, sign, _ in pairs if not sign]:
         raise ConfigError([f"Labels should be such as site=hall-2, with blanks between them, not {wrong[0]!r}."])
-    return NewDevice(form.name.strip(), form.type, form.topics.split(), {name: value for name, _, value in pairs})
+    labels = {name: value for name, _, value in pairs}
+    return NewDevice(read_name(form.name.strip()), form.type, form.topics.split(), labels)
+
+
+def _ask(request: Request, form: LoginForm, guests: list[str]) -> Response:
+    fields = form.model_dump(exclude={"ends_guest"})
+    return _put_in_dialog(render(request, "_guest_question.html", fields=fields, guests=guests))
 
 
 async def rotate(request: Request) -> Response:
@@ -118,9 +131,7 @@ async def connect(request: Request) -> Response:
 
 async def _show(request: Request, identity: Identity) -> Response:
     described = await run_in_threadpool(_describe, services_of(request).stack(), identity, request.url.hostname or "")
-    answer = render(request, "_device_identity.html", **described)
-    answer.headers["HX-Retarget"] = "#dialog"
-    answer.headers["HX-Reswap"] = "innerHTML"
+    answer = _put_in_dialog(render(request, "_device_identity.html", **described))
     return answer if identity.password == UNKNOWN else _tell(answer)
 
 
@@ -129,6 +140,12 @@ def _describe(stack: Stack, identity: Identity, seen_as: str) -> dict[str, Any]:
     programs = {one: write_program(one, endpoint, identity.device, identity.password) for one in PROGRAMS}
     is_new = identity.password != UNKNOWN
     return {"identity": describe_identity(stack, identity, seen_as), "programs": programs, "is_new": is_new}
+
+
+def _put_in_dialog(answer: Response) -> Response:
+    answer.headers["HX-Retarget"] = "#dialog"
+    answer.headers["HX-Reswap"] = "innerHTML"
+    return answer
 
 
 def _tell(answer: Response) -> Response:

@@ -12,9 +12,9 @@ from stack.config.document import parse_model
 from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, ConfigError, ConflictError, DeviceError, StackError
-from stack.plan.broker import GUEST
 from stack.plan.device_account import SERVICE
-from stack.rabbitmq.device_account import close_sessions, find_users_of, make_accounts, remove_accounts
+from stack.rabbitmq.account_use import find_guests
+from stack.rabbitmq.device_account import close_sessions, make_accounts, remove_accounts
 from stack.rabbitmq.management import find_broker
 from stack.run.scale import settle_program
 from stack.run.stack import write_stack
@@ -231,13 +231,21 @@ def end_guest(stack: Stack) -> Stack:
     """
     if not stack.credentials.is_guest:
         return stack
-    users: list[str] = []
-    with tolerate_absence():
-        users = find_users_of(find_broker(stack), GUEST)
-    using = f" It is used by {', '.join(users)}: these need logins of their own, or that user's." if users else ""
+    users = name_guests(stack)
+    advice = "these need logins of their own, or that user's"
+    using = f" Within a week it was used by {', '.join(users)}: {advice}." if users else ""
     console.warn(f"The account guest, which everybody knows, lets no one in any more.{using}")
     make_account(stack.workspace)
     return stack.reread()
+
+
+def name_guests(stack: Stack) -> list[str]:
+    """Return who has used the account guest within a week, as far as the broker tells."""
+    try:
+        return find_guests(stack)
+    except BrokerError as error:
+        console.warn(f"Who uses the account guest is not known: {error}")
+        return []
 
 
 def settle_logins(stack: Stack) -> None:

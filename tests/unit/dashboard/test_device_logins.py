@@ -41,6 +41,21 @@ def test_page_says_how_the_first_device_is_added(client: Client) -> None:
     assert f'hx-get="{PATH}"' in page and f'hx-post="{PATH}"' in page
 
 
+def test_first_device_ends_guest_after_a_question(
+    client: Client, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stack.run.devices.registry.find_guests", lambda _: ["sensor-1 (MQTT from 10.0.0.5)"])
+    answer = send(client, name="pump-8", labels="site=<b>")
+    asked = answer.body.decode()
+    assert answer.headers["hx-retarget"] == "#dialog"
+    assert "sensor-1 (MQTT from 10.0.0.5)" in asked and 'value="site=&lt;b&gt;"' in asked
+    assert not (workspace.root / "devices" / "pump-8.yaml").exists()
+    assert send(client, name="a b").status == 422
+    find_password(send(client, name="pump-8", labels="site=<b>", ends_guest="true"))
+    assert (workspace.secrets / "broker.password").exists()
+    send(client, "/pump-8/remove")
+
+
 def test_password_is_shown_once_in_a_dialog(client: Client) -> None:
     answer = send(client, name="pump-8")
     password = find_password(answer)
