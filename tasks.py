@@ -99,10 +99,9 @@ def logs(_: Context, name: str = "", follow: bool = False, previous: bool = Fals
 )
 def credentials(_: Context, dashboard: bool = False, gateway: bool = False, overlap: str = "") -> None:
     """Make random passwords for the broker, the dashboard and the gateway, which the next `up` applies."""
-    from stack.state.credentials import make_credentials
-    from stack.state.workspace import open_workspace
+    from stack.run.devices.guest import renew_credentials
 
-    make_credentials(open_workspace(), is_for_dashboard=dashboard, is_for_gateway=gateway, overlap=overlap)
+    renew_credentials(is_for_dashboard=dashboard, is_for_gateway=gateway, overlap=overlap)
 
 
 @verb(

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from stack.docker.stack import Stack
+from stack.errors import BrokerError
 from stack.plan.broker import GUEST
 from stack.plan.function import service_name
 from stack.rabbitmq.management import Broker, find_broker
@@ -69,13 +70,15 @@ def list_accounts(stack: Stack, broker: Broker) -> list[AccountState]:
     return [one for one in states if one.connections or one.uses]
 
 
-def find_guests(stack: Stack) -> list[str]:
-    """Return who has used the account guest within a week: client ids with protocol and address.
+def list_guests(stack: Stack) -> list[str]:
+    """Return who has used the account guest within a week, as far as is known without a broker that answers.
 
-    Raises:
-        BrokerError: the broker does not answer.
+    That is client ids, with protocol and address.
     """
-    uses = note_uses(stack, find_broker(stack), is_asked=True)
+    try:
+        uses = note_uses(stack, find_broker(stack), is_asked=True)
+    except BrokerError:
+        uses = load_use_log(stack.workspace).uses
     return sorted({one.name for one in uses if one.login.account == GUEST})
 
 

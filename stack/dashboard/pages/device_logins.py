@@ -14,6 +14,7 @@ from stack.dashboard.services import Services, services_of
 from stack.docker.stack import Stack
 from stack.errors import ConfigError, StackError
 from stack.plan.device_program import PROGRAMS, UNKNOWN, write_program
+from stack.rabbitmq.account_use import list_guests
 from stack.run.devices.connection import find_endpoint
 from stack.run.devices.registry import (
     Identity,
@@ -22,7 +23,6 @@ from stack.run.devices.registry import (
     choose_devices,
     delete_device,
     get_device,
-    name_guests,
     read_name,
     revoke_device,
     rotate_device,
@@ -82,7 +82,7 @@ async def add(request: Request) -> Response:
         form = await read_form(request, LoginForm)
         new = _read_new(form)
         if stack.credentials.is_guest and not form.ends_guest:
-            return _ask(request, form, await run_in_threadpool(name_guests, stack))
+            return _ask(request, form, await run_in_threadpool(list_guests, stack))
         identity = await run_in_threadpool(add_device, stack, new)
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))

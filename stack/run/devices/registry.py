@@ -13,13 +13,12 @@ from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, ConfigError, ConflictError, DeviceError, StackError
 from stack.plan.device_account import SERVICE
-from stack.rabbitmq.account_use import find_guests
 from stack.rabbitmq.device_account import close_sessions, make_accounts, remove_accounts
 from stack.rabbitmq.management import find_broker
+from stack.run.devices.guest import end_guest
 from stack.run.scale import settle_program
 from stack.run.stack import write_stack
 from stack.state.certificates import Pair, make_device_pair
-from stack.state.credentials import make_account
 from stack.state.devices import (
     Registry,
     device_path,
@@ -222,30 +221,6 @@ def _lock_out(stack: Stack, name: str) -> None:
     remove_login(stack.workspace, name)
     with tolerate_absence():
         remove_accounts(find_broker(stack), [name])
-
-
-def end_guest(stack: Stack) -> Stack:
-    """Let no one in any more by the account that everybody knows, and return the stack without it.
-
-    Devices with logins of their own would be for nothing beside it.
-    """
-    if not stack.credentials.is_guest:
-        return stack
-    users = name_guests(stack)
-    advice = "these need logins of their own, or that user's"
-    using = f" Within a week it was used by {', '.join(users)}: {advice}." if users else ""
-    console.warn(f"The account guest, which everybody knows, lets no one in any more.{using}")
-    make_account(stack.workspace)
-    return stack.reread()
-
-
-def name_guests(stack: Stack) -> list[str]:
-    """Return who has used the account guest within a week, as far as the broker tells."""
-    try:
-        return find_guests(stack)
-    except BrokerError as error:
-        console.warn(f"Who uses the account guest is not known: {error}")
-        return []
 
 
 def settle_logins(stack: Stack) -> None:

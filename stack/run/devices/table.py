@@ -12,7 +12,8 @@ from stack.config.device import FOLDER, DeviceConfig
 from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, HostError, StackError
 from stack.rabbitmq.device_account import make_accounts
-from stack.run.devices.registry import NewDevice, end_guest, read_name, settle_logins, tolerate_absence, write_new
+from stack.run.devices.guest import end_guest
+from stack.run.devices.registry import NewDevice, read_name, settle_logins, tolerate_absence, write_new
 from stack.state.devices import device_path, list_logins, load_registry, make_login, remove_device
 from stack.state.lock import DEVICES, lock
 from stack.state.workspace import sync_tree

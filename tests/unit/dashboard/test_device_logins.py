@@ -44,7 +44,7 @@ def test_page_says_how_the_first_device_is_added(client: Client) -> None:
 def test_first_device_ends_guest_after_a_question(
     client: Client, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stack.run.devices.registry.find_guests", lambda _: ["sensor-1 (MQTT from 10.0.0.5)"])
+    monkeypatch.setattr("stack.dashboard.pages.device_logins.list_guests", lambda _: ["sensor-1 (MQTT from 10.0.0.5)"])
     answer = send(client, name="pump-8", labels="site=<b>")
     asked = answer.body.decode()
     assert answer.headers["hx-retarget"] == "#dialog"

@@ -11,7 +11,9 @@ from stack.docker.stack import open_stack
 from stack.errors import StackError
 from stack.run.devices.command import DeviceCommand, handle_device
 from stack.run.devices.connection import find_endpoint
+from stack.run.devices.guest import renew_credentials
 from stack.run.devices.show import print_devices
+from stack.state.account_use import AccountUse, Login, UseLog, save_use_log
 from stack.state.devices import load_registry
 from stack.state.tls import load_revoked, read_certificate
 from stack.state.workspace import Workspace
@@ -236,3 +238,19 @@ def test_devices_are_found_by_name_and_label(capsys: pytest.CaptureFixture[str])
         order("add", name, capsys, labels={"site": site})
     print_devices("pump", {"site": "a"}, as_json=True)
     assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["pump-1"]
+
+
+def test_guest_ends_with_a_warning_that_names_who_has_used_it(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The broker is not there: what was noted of it before counts."""
+    (workspace / ".stack" / "state").mkdir(parents=True)
+    login = Login("guest", "MQTT", "10.0.0.5")
+    save_use_log(Workspace(workspace), UseLog((AccountUse(login, "sensor-1", 1.0),)))
+    renew_credentials(is_for_dashboard=True, is_for_gateway=False, overlap="")
+    assert "guest" not in capsys.readouterr().err
+    order("add", "a")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Within a week it was used by sensor-1 (MQTT from 10.0.0.5): these need logins of their own" in said
+    renew_credentials(is_for_dashboard=False, is_for_gateway=False, overlap="")
+    assert "account guest" not in capsys.readouterr().err, "it has ended"
