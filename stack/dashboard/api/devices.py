@@ -1,5 +1,7 @@
 """/api/devices: devices with a login of their own, which Nuclio's API has none of."""
 
+import io
+
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -9,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from stack.config.device import DeviceConfig
 from stack.config.document import Document
-from stack.dashboard.api.request import read_model
+from stack.dashboard.api.request import read_body, read_model
 from stack.dashboard.services import Services, services_of
 from stack.run.devices.registry import (
     Identity,
@@ -22,9 +24,11 @@ from stack.run.devices.registry import (
     rotate_device,
 )
 from stack.run.devices.show import describe_device, describe_identity
+from stack.run.devices.table import Table, add_table, decode_table, export_devices
 from stack.state.devices import list_logins
 
 _MOST, _USUAL = 1000, 100
+_CSV = "text/csv"
 
 
 class DeviceBody(Document):
@@ -47,6 +51,8 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/api/devices", _list, methods=["GET"]),
         Route("/api/devices", _add, methods=["POST"]),
+        Route("/api/devices.csv", _export, methods=["GET"]),
+        Route("/api/devices.csv", _import, methods=["POST"]),
         Route("/api/devices/{name}", _find, methods=["GET"]),
         Route("/api/devices/{name}", _delete, methods=["DELETE"]),
         Route("/api/devices/{name}/password", _rotate, methods=["POST"]),
@@ -94,6 +100,18 @@ async def _add(request: Request) -> Response:
     stack = services_of(request).stack()
     new = NewDevice(body.name, body.type, body.topics, body.labels, has_certificate=body.certificate)
     return await _show_once(request, await run_in_threadpool(add_device, stack, new))
+
+
+async def _export(request: Request) -> Response:
+    target = io.StringIO()
+    await run_in_threadpool(export_devices, services_of(request).workspace, target)
+    return Response(target.getvalue(), media_type=_CSV)
+
+
+async def _import(request: Request) -> Response:
+    table, passwords = Table("body", decode_table("body", await read_body(request))), io.StringIO()
+    await run_in_threadpool(add_table, services_of(request).stack(), table, passwords)
+    return Response(passwords.getvalue(), 201, media_type=_CSV)
 
 
 async def _rotate(request: Request) -> Response:

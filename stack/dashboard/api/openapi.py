@@ -210,6 +210,7 @@ PLATFORM = (
     Operation("GET", "/api/namespaces", "Tell the namespace", {200: "Namespaces"}),
 )  # fmt: skip
 
+_CSV = "text/csv"
 _NO_DEVICE = {404: "There is no such device."}
 
 DEVICES = (
@@ -226,6 +227,12 @@ DEVICES = (
         "POST", "/api/devices", "Add a device; its password is told this once", {201: "Identity"},
         {400: "Its name, type or topics are wrong.", 409: "There is one of this name."},
         Body("NewDevice", {"name": "pump-7", "topics": ["plant/pump-7/#"], "labels": {"site": "hall-2"}}),
+    ),
+    Operation("GET", "/api/devices.csv", "Tell all devices as a table", {200: "Table"}, media=_CSV),
+    Operation(
+        "POST", "/api/devices.csv", "Add all devices of a table, or none; their passwords are told this once",
+        {201: "Table"}, {400: "A line is wrong."},
+        Body("Table", "name,topics,label.site\npump-7,plant/pump-7/#,hall-2\n", _CSV), media=_CSV,
     ),
     Operation("GET", "/api/devices/{name}", "Tell of a device", {200: "Device"}, _NO_DEVICE),
     Operation("DELETE", "/api/devices/{name}", "Lock a device out, and remove it", {204: ""}, _NO_DEVICE),

@@ -33,7 +33,8 @@ class Body:
     """What a request sends: the name of its schema, and what it is like."""
 
     schema: str
-    example: Mapping[str, Any] | None = None
+    example: Mapping[str, Any] | str | None = None
+    media: str = _JSON
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Operation:
         places = [{"name": one, "in": "path", "required": True, "schema": {"type": "string"}} for one in names]
         described: dict[str, Any] = {
             "operationId": self._identify(),
-            "tags": [self.path.split("/")[2]],
+            "tags": [self.path.split("/")[2].partition(".")[0]],
             "summary": self.summary,
             "parameters": [*places, *(_describe_parameter(one) for one in self.parameters)],
             "responses": self._describe_answers(),
@@ -65,8 +66,8 @@ class Operation:
         if self.is_deprecated:
             described["deprecated"] = True
         if self.body:
-            example = {"example": dict(self.body.example)} if self.body.example else {}
-            content = {_JSON: {"schema": refer(self.body.schema), **example}}
+            example = {"example": self.body.example} if self.body.example else {}
+            content = {self.body.media: {"schema": refer(self.body.schema), **example}}
             described["requestBody"] = {"required": True, "content": content}
         return described
 
@@ -221,6 +222,7 @@ _BODIES: dict[str, Any] = {
     "Named": _record("metadata", metadata=_IS_NAMED),
     "NamedProject": _record("metadata", metadata=_record("name", name=_NAME)),
     "Desire": _record("", desiredState={"enum": ["ready", "scaledToZero", None]}),
+    "Table": _TEXT,
     "NewDevice": _record("name", name=_NAME, type=_TEXT, topics=_TEXTS, labels=_map(_TEXT)),
     "ProjectBody": {"anyOf": [refer("Project"), refer("ProjectExport")]},
 }

@@ -20,17 +20,27 @@ Model = TypeVar("Model", bound=BaseModel)
 _MOST_BYTES = 64 * 2**20
 
 
-async def read_object(request: Request) -> dict[str, Any]:
-    """Return the JSON object of a body.
+async def read_body(request: Request) -> bytes:
+    """Return a body.
 
     Raises:
-        HTTPException: 400, it holds something else; 413, it is too large.
+        HTTPException: 413, it is too large.
     """
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > _MOST_BYTES:
             raise HTTPException(413, f"The body is larger than {_MOST_BYTES // 2**20} MiB.")
+    return body
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """Return the JSON object of a body.
+
+    Raises:
+        HTTPException: 400, it holds something else; 413, it is too large.
+    """
+    body = await read_body(request)
     try:
         document = json.loads(body)
         # What JSON has no word for, and halves of characters, which nothing can be written with.

@@ -1,15 +1,19 @@
 """Devices with a login of their own, on the devices' page: found, added, given a password, locked out, removed."""
 
+import base64
+import io
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stack.config.document import Document
 from stack.dashboard.page import render
-from stack.dashboard.pages.function import add_toast, read_form
+from stack.dashboard.pages.function import MOST_FORM_BYTES, add_toast, load_form, read_form
 from stack.dashboard.services import Services, services_of
 from stack.docker.stack import Stack
 from stack.errors import ConfigError, StackError
@@ -28,6 +32,7 @@ from stack.run.devices.registry import (
     rotate_device,
 )
 from stack.run.devices.show import describe_device, describe_identity
+from stack.run.devices.table import Table, add_table, decode_table
 from stack.state.devices import list_logins
 
 # Devices that the table shows at once; the field above it finds the others.
@@ -56,6 +61,7 @@ def routes() -> list[BaseRoute]:
         Route("/devices/logins", list_devices),
         Route("/devices/logins", add, methods=["POST"]),
         Route("/devices/logins/{name}/connect", connect),
+        Route("/devices/logins/table", add_all, methods=["POST"]),
         Route("/devices/logins/{name}/rotate", rotate, methods=["POST"]),
         Route("/devices/logins/{name}/revoke", revoke, methods=["POST"]),
         Route("/devices/logins/{name}/remove", remove, methods=["POST"]),
@@ -82,7 +88,7 @@ async def add(request: Request) -> Response:
         form = await read_form(request, LoginForm)
         new = _read_new(form)
         if stack.credentials.is_guest and not form.ends_guest:
-            return _ask(request, form, await run_in_threadpool(list_guests, stack))
+            return await _ask(request, f"add {new.name}", fields=form.model_dump(exclude={"ends_guest"}))
         identity = await run_in_threadpool(add_device, stack, new)
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
@@ -97,9 +103,43 @@ def _read_new(form: LoginForm) -> NewDevice:
     return NewDevice(read_name(form.name.strip()), form.type, form.topics.split(), labels)
 
 
-def _ask(request: Request, form: LoginForm, guests: list[str]) -> Response:
-    fields = form.model_dump(exclude={"ends_guest"})
-    return _put_in_dialog(render(request, "_guest_question.html", fields=fields, guests=guests))
+async def add_all(request: Request) -> Response:
+    """Add all devices of a table, or none, and give their passwords as another, this once."""
+    stack, passwords = services_of(request).stack(), io.StringIO()
+    form = await load_form(request, MOST_FORM_BYTES)
+    try:
+        table = await _read_table(form)
+        if stack.credentials.is_guest and not form.get("ends_guest"):
+            return await _ask(request, f"add all of {table.name}", action="/table", includes="#logins-table")
+        count = await run_in_threadpool(add_table, stack, table, passwords)
+    except StackError as error:
+        return render(request, "_wrong.html", status=422, message=str(error))
+    finally:
+        await form.close()
+    encoded = base64.b64encode(passwords.getvalue().encode()).decode()
+    return _tell(_put_in_dialog(render(request, "_device_passwords.html", count=count, encoded=encoded)))
+
+
+async def _read_table(form: FormData) -> Table:
+    file = form.get("table")
+    if not isinstance(file, UploadFile) or not file.filename:
+        raise ConfigError(["Choose a table of CSV first."])
+    return Table(file.filename, decode_table(file.filename, await file.read()))
+
+
+async def _ask(
+    request: Request, what: str, *, action: str = "", includes: str = "", fields: Mapping[str, str] | None = None
+) -> Response:
+    """Ask whether the account that everybody knows may end, by a form that sends the same once more."""
+    guests = await run_in_threadpool(list_guests, services_of(request).stack())
+    told: dict[str, Any] = {
+        "what": what,
+        "guests": guests,
+        "action": action,
+        "includes": includes,
+        "fields": fields or {},
+    }
+    return _put_in_dialog(render(request, "_guest_question.html", **told))
 
 
 async def rotate(request: Request) -> Response:

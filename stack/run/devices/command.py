@@ -13,7 +13,7 @@ from stack.run.devices.registry import Identity, NewDevice, add_device, delete_d
 from stack.run.devices.show import find_program, print_device, print_identity, print_program
 from stack.run.devices.table import export_devices, import_devices
 from stack.state.certificates import Pair, load_authority
-from stack.state.workspace import write_file
+from stack.state.workspace import open_workspace, write_file
 
 ACTIONS = ("add", "show", "rotate", "revoke", "remove", "import", "export")
 _PRIVATE = 0o600
@@ -95,11 +95,12 @@ def _write_pair(stack: Stack, name: str, pair: Pair, folder: Path) -> None:
 
 
 def _export(output: str) -> None:
+    workspace = open_workspace()
     if not output:
-        export_devices(sys.stdout)
+        export_devices(workspace, sys.stdout)
         return
     try:
         with Path(output).open("w", encoding="utf-8", newline="") as file:
-            export_devices(file)
+            export_devices(workspace, file)
     except OSError as error:
         raise HostError(f"{output} cannot be written: {error.strerror}. Name another --output.") from error

@@ -138,7 +138,7 @@ def choose_devices(devices: Iterable[DeviceConfig], words: str, labels: Mapping[
 
 
 def _write_words(one: DeviceConfig) -> str:
-    return " ".join((one.name, one.device.type, *one.labels.values())).lower()
+    return " ".join((one.name, one.device.type, *(f"{name}={value}" for name, value in one.labels.items()))).lower()
 
 
 def read_name(name: str) -> str:

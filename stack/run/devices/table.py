@@ -1,9 +1,11 @@
 """Many devices at once: as a table of CSV, to import and to export."""
 
 import csv
+import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -16,7 +18,7 @@ from stack.run.devices.guest import end_guest
 from stack.run.devices.registry import NewDevice, read_name, settle_logins, tolerate_absence, write_new
 from stack.state.devices import device_path, list_logins, load_registry, make_login, remove_device
 from stack.state.lock import DEVICES, lock
-from stack.state.workspace import sync_tree
+from stack.state.workspace import Workspace, sync_tree
 
 _NAME, _TYPE, _TOPICS, _LABEL, _PASSWORD, _LET_IN = "name", "type", "topics", "label.", "password", "mayLogIn"
 _MOST_PROBLEMS = 20
@@ -24,23 +26,46 @@ _PRIVATE = 0o600
 
 
 def import_devices(file: Path, output: Path) -> None:
-    """Add all devices of a table, or none where something of it is wrong; their passwords are written to another.
-
-    A column is name, type, topics (separated by blanks), or a label, such as label.site.
+    """Add all devices of a table; their passwords are written to another.
 
     Raises:
         ConfigError: the table is wrong; each line is named.
         HostError: a file cannot be read or written.
     """
     stack = open_stack()
-    new = list(_read_table(stack, file))
-    with lock(stack.workspace, DEVICES), open_private(output) as target:
+    text = _read_text(file)
+    with open_private(output) as target:
         try:
-            devices = _write_all(stack, new)
+            count = add_table(stack, Table(file.name, text), target)
         except BaseException:
-            output.unlink()
+            if not target.tell():
+                output.unlink()
             raise
-        writer = csv.writer(target, lineterminator="\n")
+    console.success(f"{count:,} devices were added. Their passwords are in {output}, and nowhere else.")
+    console.say("Next: `invoke devices` lists them.")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of CSV, and the name of its file.
+
+    A column is name, type, topics (separated by blanks), or a label, such as label.site.
+    """
+
+    name: str
+    text: str
+
+
+def add_table(stack: Stack, table: Table, passwords: TextIO) -> int:
+    """Add all devices of a table, or none where something of it is wrong; their passwords are written as a table, too.
+
+    Raises:
+        ConfigError: the table is wrong; each line is named.
+    """
+    new = list(_read_table(stack, table))
+    with lock(stack.workspace, DEVICES):
+        devices = _write_all(stack, new)
+        writer = csv.writer(passwords, lineterminator="\n")
         writer.writerow((_NAME, _PASSWORD))
         for device in devices:
             writer.writerow((device.name, make_login(stack.workspace, device.name, is_durable=False)))
@@ -48,14 +73,12 @@ def import_devices(file: Path, output: Path) -> None:
         with tolerate_absence(), console.working(f"Making {len(devices):,} accounts") as work:
             work.follow(f"{done:,} are made" for done in make_accounts(stack, devices))
     settle_logins(end_guest(stack))
-    console.success(f"{len(devices):,} devices were added. Their passwords are in {output}, and nowhere else.")
-    console.say("Next: `invoke devices` lists them.")
+    return len(devices)
 
 
-def export_devices(target: TextIO) -> None:
+def export_devices(workspace: Workspace, target: TextIO) -> None:
     """Write all devices as a table, without passwords."""
-    stack = open_stack()
-    devices, let_in = load_registry(stack.workspace).devices, list_logins(stack.workspace)
+    devices, let_in = load_registry(workspace).devices, list_logins(workspace)
     labels = sorted({label for one in devices.values() for label in one.device.labels})
     writer = csv.writer(target, lineterminator="\n")
     writer.writerow((_NAME, _TYPE, _TOPICS, *(f"{_LABEL}{label}" for label in labels), _LET_IN))
@@ -65,10 +88,10 @@ def export_devices(target: TextIO) -> None:
         writer.writerow((one.name, one.device.type, " ".join(one.device.topics), *own, is_in))
 
 
-def _read_table(stack: Stack, file: Path) -> Iterator[NewDevice]:
+def _read_table(stack: Stack, table: Table) -> Iterator[NewDevice]:
     """Yield what each line says."""
     problems, seen = [], set[str]()
-    for number, row in _read_rows(file):
+    for number, row in _read_rows(table):
         try:
             one = _read_row(row)
             if one.name in seen or device_path(stack.workspace, one.name).exists():
@@ -76,26 +99,42 @@ def _read_table(stack: Stack, file: Path) -> Iterator[NewDevice]:
             seen.add(one.name)
             yield one
         except StackError as error:
-            problems.append(f"{file.name}: line {number}: {error}")
+            problems.append(f"{table.name}: line {number}: {error}")
     if problems:
         more = len(problems) - _MOST_PROBLEMS
         raise ConfigError([*problems[:_MOST_PROBLEMS], *([f"… and {more:,} more lines"] if more > 0 else ())])
 
 
-def _read_rows(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+def _read_rows(table: Table) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
-        with file.open(newline="", encoding="utf-8-sig") as source:
-            reader = csv.DictReader(source, strict=True)
-            columns = reader.fieldnames or ()
-            if unknown := [one for one in columns if not _is_column(one)] or ([] if _NAME in columns else ["no name"]):
-                known = f"{_NAME}, {_TYPE}, {_TOPICS} and labels such as {_LABEL}site"
-                raise ConfigError([f"{file.name}: the columns should be {known}; there is {unknown[0]!r}."])
-            for row in reader:
-                yield reader.line_num, {key: value or "" for key, value in row.items() if key is not None}
+        reader = csv.DictReader(io.StringIO(table.text, newline=""), strict=True)
+        columns = reader.fieldnames or ()
+        if unknown := [one for one in columns if not _is_column(one)] or ([] if _NAME in columns else ["no name"]):
+            known = f"{_NAME}, {_TYPE}, {_TOPICS} and labels such as {_LABEL}site"
+            raise ConfigError([f"{table.name}: the columns should be {known}; there is {unknown[0]!r}."])
+        for row in reader:
+            yield reader.line_num, {key: value or "" for key, value in row.items() if key is not None}
+    except csv.Error as error:
+        raise ConfigError([f"{table.name}: is no table of CSV: {error}."]) from error
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return decode_table(file.name, file.read_bytes())
     except OSError as error:
         raise HostError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ConfigError([f"{file.name}: is no table of CSV in UTF-8: {error}."]) from error
+
+
+def decode_table(name: str, content: bytes) -> str:
+    """Return the text of a table.
+
+    Raises:
+        ConfigError: it is not in UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{name}: is no table of CSV in UTF-8: {error}."]) from error
 
 
 def _is_column(name: str) -> bool:

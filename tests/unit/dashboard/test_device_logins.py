@@ -1,5 +1,6 @@
 """Devices with a login of their own, on the devices' page."""
 
+import base64
 import re
 import time
 from collections.abc import Iterator
@@ -51,6 +52,8 @@ def test_first_device_ends_guest_after_a_question(
     assert "sensor-1 (MQTT from 10.0.0.5)" in asked and 'value="site=&lt;b&gt;"' in asked
     assert not (workspace.root / "devices" / "pump-8.yaml").exists()
     assert send(client, name="a b").status == 422
+    asked = upload(client, "name\npump-8\n").body.decode()
+    assert 'hx-post="/devices/logins/table" hx-include="#logins-table"' in asked and "all of pumps.csv" in asked
     find_password(send(client, name="pump-8", labels="site=<b>", ends_guest="true"))
     assert (workspace.secrets / "broker.password").exists()
     send(client, "/pump-8/remove")
@@ -76,7 +79,7 @@ def test_how_a_device_connects_is_shown_with_programs(client: Client, pump: str)
 
 
 def test_device_is_found_by_its_labels_and_shown_with_its_topics(client: Client, pump: str) -> None:
-    for words in ("", "PUMP", "b"):
+    for words in ("", "PUMP", "b", "site=A"):
         page = show(client, words)
         assert "site=a" in page and "plant/pump-7/# orders/pump-7" in page and pump not in page
     assert "No device is called so" in show(client, "fan")
@@ -92,6 +95,29 @@ def test_device_is_locked_out_let_in_again_and_removed(client: Client, pump: str
     assert send(client, "/pump-7/remove").status == 200
     assert "pump-7" not in show(client)
     assert send(client, "/pump-7/rotate").status == 404
+
+
+def upload(client: Client, table: str, **fields: str) -> Answer:
+    parts = [f'name="{name}"\r\n\r\n{value}' for name, value in fields.items()]
+    parts.append(f'name="table"; filename="pumps.csv"\r\nContent-Type: text/csv\r\n\r\n{table}')
+    body = "".join(f"--b\r\nContent-Disposition: form-data; {one}\r\n" for one in parts) + "--b--\r\n"
+    return client.send("POST", f"{PATH}/table", body.encode(), content_type="multipart/form-data; boundary=b")
+
+
+def test_a_table_is_taken_in_whole_and_its_passwords_are_given_once(client: Client, pump: str) -> None:
+    answer = upload(client, "name,label.site\na,x\npump-7,y\nb c,z\n")
+    assert answer.status == 422
+    told = answer.body.decode()
+    assert "pumps.csv: line 3: There is a device pump-7 already" in told and "line 4" in told
+    assert "letters" in told and 'id="login:a"' not in show(client)
+    answer = upload(client, "name,label.site\na,x\nb,y\n")
+    (encoded,) = re.findall(r"data:text/csv;base64,([\w+/=]+)", answer.body.decode())
+    rows = [line.split(",") for line in base64.b64decode(encoded).decode().split()]
+    assert [row[0] for row in rows] == ["name", "a", "b"] and answer.headers["hx-retarget"] == "#dialog"
+    assert 'id="login:a"' in show(client) and rows[1][1] not in show(client)
+    assert "Choose a table" in client.send("POST", f"{PATH}/table").body.decode()
+    for name in "ab":
+        send(client, f"/{name}/remove")
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,16 @@ def test_devices_are_found_page_by_page(client: Client) -> None:
     found = client.send("GET", "/api/devices?label=site=a&limit=2&offset=1").json
     assert ([one["name"] for one in found["devices"]], found["total"]) == (["fan-2", "fan-4"], 3)
     assert client.send("GET", "/api/devices?contains=FAN-3").json["total"] == 1
+
+
+@pytest.mark.usefixtures("pump")
+def test_a_table_comes_and_goes(client: Client) -> None:
+    csv = {"content_type": "text/csv"}
+    lines = client.send("GET", "/api/devices.csv").body.split()
+    assert lines[0].startswith(b"name,type,topics,label.") and b"pump-7,,,a,yes" in lines
+    wrong = client.send("POST", "/api/devices.csv", b"name\npump-8\npump-7\n", **csv)
+    assert wrong.status == 400 and "body: line 3: There is a device pump-7 already" in wrong.json["error"]
+    added = client.send("POST", "/api/devices.csv", b"name\npump-8\n", **csv)
+    assert added.status == 201 and added.body.startswith(b"name,password\npump-8,")
+    assert client.send("POST", "/api/devices.csv", b"\xff", **csv).status == 400
+    client.send("DELETE", "/api/devices/pump-8")
