@@ -53,6 +53,8 @@ class KeepRule(Document):
 
     topic: str = ""
     """An MQTT topic filter; + is any one level, # all that follow."""
+    devices: str = ""
+    """A type of devices instead, the name of a file of device-types/: all of its metrics, with the label device."""
     exchange: ShortName = ""
     """A topic exchange of AMQP, instead of a topic."""
     key: ShortName = "#"
@@ -89,8 +91,10 @@ class KeepRule(Document):
 
     @model_validator(mode="after")
     def _has_source(self) -> Self:
-        if bool(self.topic) == bool(self.exchange):
-            raise ValueError("should have either a topic, such as plant/+/temperature, or an exchange")
+        if [bool(one) for one in (self.topic, self.exchange, self.devices)].count(True) != 1:
+            raise ValueError("should have either a topic, such as plant/+/temperature, or an exchange, or devices")
+        if self.devices and self.model_fields_set != {"devices"}:
+            raise ValueError("devices names a type that says all else, so that nothing else has a place beside it")
         if self.exchange.startswith(RESERVED):
             raise ValueError(
                 f"exchange should be one of your own; what MQTT clients publish has a topic: {self.exchange!r}"

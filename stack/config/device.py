@@ -3,13 +3,19 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from stack.config.document import Document
+from stack.config.data import FromJson, KeepRule
+from stack.config.data import Metric as MetricName
+from stack.config.document import Document, parse_model
 from stack.config.trigger.base import LONGEST_NAME
 from stack.config.trigger.mqtt import check_filter
+from stack.config.yaml_loader import read_mapping
+from stack.errors import ConfigError
 
 FOLDER, TYPES = "devices", "device-types"
 # The name of a device is its user, its client id and, in topics, one level; so no dot, which AMQP takes for a slash.
@@ -19,6 +25,7 @@ _TAKEN = re.compile(r"guest|(function|tidegate)(-.*)?")
 _ID = "{id}"
 _MOST_TOPICS = 20
 _MOST_LABELS = 20
+_MOST_METRICS = 50
 
 
 def check_device_name(text: str) -> str:
@@ -62,6 +69,38 @@ class Topics(Document):
     """Topics to which it may subscribe."""
 
 
+def _check_metric_topic(text: str) -> str:
+    levels = text.split("/")
+    if levels.count(_ID) != 1 or text.count(_ID) != 1:
+        raise ValueError(f"should have {_ID} once, as a level of its own, not {text!r}")
+    if "+" in levels or "#" in levels:
+        raise ValueError(f"should be one topic of each device, without + and #, not {text!r}")
+    return text
+
+
+class DeviceMetric(Document):
+    """What the values of a topic are that devices of one kind publish."""
+
+    topic: Annotated[TopicFilter, AfterValidator(_check_metric_topic)]
+    """The topic, with {id} as one of its levels."""
+    value: Literal["body"] | FromJson = "body"
+    """Where the number is: the body, or {json: /t}."""
+    unit: str = ""
+    """What it is measured in, such as °C."""
+
+    def name_topic(self, device: str) -> str:
+        """Return the topic of a device."""
+        return self.topic.replace(_ID, device)
+
+    def make_rule(self, name: str, type: str) -> KeepRule:
+        """Return the rule by which it is kept, of all devices of the type, each by its name."""
+        levels = self.topic.split("/")
+        labels: dict[str, str | FromJson] = {"device": f"{{{levels.index(_ID) + 1}}}", "type": type}
+        return KeepRule.model_validate(
+            {"topic": self.name_topic("+"), "metric": name, "value": self.value, "labels": labels}
+        )
+
+
 class DeviceType(Topics):
     """What devices of one kind have in common."""
 
@@ -69,6 +108,8 @@ class DeviceType(Topics):
     """What they are."""
     labels: dict[str, str] = {}
     """What tells them from others, such as {maker: acme}."""
+    metrics: Annotated[dict[MetricName, DeviceMetric], Field(max_length=_MOST_METRICS)] = {}
+    """What they measure: the name of each metric, its topic and its unit."""
 
 
 class Device(Topics):
@@ -101,6 +142,8 @@ class DeviceConfig:
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
     labels: Mapping[str, str]
+    metrics: Mapping[str, DeviceMetric] = MappingProxyType({})
+    """What it measures."""
 
 
 def complete_device(name: str, device: Device, types: Mapping[str, DeviceType]) -> DeviceConfig:
@@ -121,8 +164,32 @@ def complete_device(name: str, device: Device, types: Mapping[str, DeviceType]) 
         _fill_in(first.topics + first.publish, name),
         _fill_in(first.topics + first.subscribe, name),
         {**own.labels, **device.labels},
+        own.metrics,
     )
 
 
 def _fill_in(topics: Sequence[str], name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(topic.replace(_ID, name) for topic in topics))
+
+
+def expand_rules(rules: Sequence[KeepRule], folder: Path) -> tuple[KeepRule, ...]:
+    """Return rules about readings with one for each metric in the place of those that name a type of devices.
+
+    Raises:
+        ConfigError: there is no such type, its file is wrong, or it measures nothing.
+    """
+    expanded: list[KeepRule] = []
+    for number, rule in enumerate(rules):
+        metrics = _load_metrics(rule.devices, folder, f"data.keep.{number}") if rule.devices else {}
+        expanded += [one.make_rule(name, rule.devices) for name, one in metrics.items()] if rule.devices else [rule]
+    return tuple(expanded)
+
+
+def _load_metrics(type: str, folder: Path, where: str) -> Mapping[str, DeviceMetric]:
+    file = f"{TYPES}/{type}.yaml"
+    if not NAME.fullmatch(type) or not (folder / file).is_file():
+        raise ConfigError([f"stack.yaml: {where}.devices: there is no {file}."])
+    metrics = parse_model(DeviceType, read_mapping(folder / file, file), file).metrics
+    if not metrics:
+        raise ConfigError([f"stack.yaml: {where}.devices: {file} has no metrics that could be kept."])
+    return metrics

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from stack.config.broker import Broker, DeadLetters, Logger, Queue
 from stack.config.data import Data
+from stack.config.device import expand_rules
 from stack.config.document import Document, parse_model
 from stack.config.network import LOOPBACK, SECURE, Addresses, Bind, Ports, Tls
 from stack.config.notify import Notify
@@ -373,4 +374,7 @@ def load_settings(folder: Path) -> Settings:
     settings = parse_model(Settings, read_mapping(path, FILE), FILE)
     if problems := find_rulers(settings.allow, folder):
         raise ConfigError([f"{FILE}: {problem}" for problem in problems])
+    if any(rule.devices for rule in settings.data.keep):
+        kept = settings.data.model_copy(update={"keep": expand_rules(settings.data.keep, folder)})
+        return settings.model_copy(update={"data": kept})
     return settings

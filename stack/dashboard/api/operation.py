@@ -191,13 +191,14 @@ _ANSWERS: dict[str, Any] = {
     "Addresses": _record("externalIPAddresses", externalIPAddresses=_record("addresses", addresses=_TEXTS)),
     "Devices": _record("devices total", devices={"type": "array", "items": refer("Device")}, total=_COUNT),
     "Device": _record(
-        "name type labels publish subscribe mayLogIn",
+        "name type labels publish subscribe metrics mayLogIn",
         name=_TEXT,
         type=_TEXT,
         description=_TEXT,
         labels=_map(_TEXT),
         publish=_TEXTS,
         subscribe=_TEXTS,
+        metrics=_map(_record("topic unit", topic=_TEXT, unit=_TEXT)),
         mayLogIn={"type": "boolean"},
     ),
     "Identity": _record(

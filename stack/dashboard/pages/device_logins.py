@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from stack.config.device import DeviceConfig
 from stack.config.document import Document
 from stack.dashboard.page import render
+from stack.dashboard.pages.data import chart_address
 from stack.dashboard.pages.function import MOST_FORM_BYTES, add_toast, load_form, read_form
 from stack.dashboard.services import Services, services_of
 from stack.docker.stack import Stack
@@ -34,10 +36,13 @@ from stack.run.devices.registry import (
 from stack.run.devices.show import describe_device, describe_identity
 from stack.run.devices.table import Table, add_table, decode_table
 from stack.state.devices import list_logins
+from stack.victoriametrics.client import write_selector
 
 # Devices that the table shows at once; the field above it finds the others.
 _SHOWN = 100
 _CHANGED = "devices-changed"
+# The label of readings that names the device.
+_DEVICE = "device"
 
 
 class LoginForm(Document):
@@ -77,8 +82,24 @@ async def list_devices(request: Request) -> Response:
 def _choose(services: Services, words: str) -> dict[str, Any]:
     registry, let_in = services.registry.read(), list_logins(services.workspace)
     found = choose_devices(registry.devices.values(), words, {})
-    shown = [describe_device(one, is_let_in=one.name in let_in) for one in found[:_SHOWN]]
+    kept = {rule.metric for rule in services.data().keep if _DEVICE in rule.labels}
+    shown = [
+        {**describe_device(one, is_let_in=one.name in let_in), "charts": _list_charts(one, kept)}
+        for one in found[:_SHOWN]
+    ]
     return {"logins": shown, "found": len(found), "all": len(registry.devices), "problems": registry.problems}
+
+
+def _list_charts(device: DeviceConfig, kept: Collection[str]) -> list[dict[str, str]]:
+    """Return what a device measures, each with its unit, and where its chart is if it is kept."""
+    return [
+        {
+            "name": name,
+            "unit": one.unit,
+            "address": chart_address([write_selector(name, {_DEVICE: device.name})]) if name in kept else "",
+        }
+        for name, one in device.metrics.items()
+    ]
 
 
 async def add(request: Request) -> Response:

@@ -124,6 +124,9 @@ def describe_device(device: DeviceConfig, *, is_let_in: bool) -> dict[str, Any]:
         "labels": dict(device.labels),
         "publish": list(device.publish),
         "subscribe": list(device.subscribe),
+        "metrics": {
+            name: {"topic": one.name_topic(device.name), "unit": one.unit} for name, one in device.metrics.items()
+        },
         "mayLogIn": is_let_in,
     }
 
@@ -136,7 +139,7 @@ def _list(one: DeviceConfig, let_in: set[str]) -> dict[str, str]:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return " ".join(f"{key}={one}" for key, one in value.items()) or "-"
+        return " ".join(f"{key}={_as_text(one)}" for key, one in value.items()) or "-"
     if isinstance(value, list):
         return " ".join(value) or "-"
     if isinstance(value, bool):

@@ -85,6 +85,25 @@ def test_device_is_found_by_its_labels_and_shown_with_its_topics(client: Client,
     assert "No device is called so" in show(client, "fan")
 
 
+def test_what_a_device_measures_is_shown_and_leads_to_its_chart(client: Client, workspace: Workspace) -> None:
+    folder, settings = workspace.root / "device-types", workspace.root / "stack.yaml"
+    folder.mkdir()
+    (folder / "meter.yaml").write_text('metrics: {heat: {topic: "plant/{id}/heat", unit: °C}}\n')
+    before = settings.read_bytes() if settings.exists() else b""
+    try:
+        send(client, name="pump-6", type="meter", ends_guest="true")
+        assert "heat °C" in re.sub(r"<[^>]*>", "", show(client)) and "/data?" not in show(client)
+        settings.write_bytes(before + b"\ndata: {keep: [{devices: meter}]}\n")
+        assert "/data?q=%7B__name__%3D%22heat%22%2Cdevice%3D%22pump-6%22%7D" in show(client)
+        metrics = client.send("GET", "/api/devices/pump-6").json["metrics"]
+        assert metrics == {"heat": {"topic": "plant/pump-6/heat", "unit": "°C"}}
+    finally:
+        settings.write_bytes(before)
+        send(client, "/pump-6/remove")
+        (folder / "meter.yaml").unlink()
+        folder.rmdir()
+
+
 def test_device_is_locked_out_let_in_again_and_removed(client: Client, pump: str) -> None:
     answer = send(client, "/pump-7/revoke")
     assert "may not log in any more" in answer.headers["hx-trigger"]
