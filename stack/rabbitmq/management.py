@@ -181,7 +181,8 @@ class Broker:
         Raises:
             BrokerError: the broker does not answer.
         """
-        self.request("DELETE", f"/api/permissions/%2F/{quote(name, safe='')}")
+        for kind in ("permissions", "topic-permissions"):
+            self.request("DELETE", f"/api/{kind}/%2F/{quote(name, safe='')}")
 
     def _pages(self, path: str) -> Iterator[Any]:
         """Yield all that there is at a path, of which RabbitMQ tells a page at a time."""

@@ -58,4 +58,4 @@ def test_an_account_that_is_no_more_is_removed() -> None:
 
 def test_an_account_that_may_do_nothing_any_more_loses_its_permission() -> None:
     asked = apply(definitions(guest="a"), definitions(guest=""))
-    assert asked == [("DELETE", "/api/permissions/%2F/guest", None)]
+    assert asked == [("DELETE", f"/api/{kind}/%2F/guest", None) for kind in ("permissions", "topic-permissions")]
