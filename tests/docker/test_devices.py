@@ -15,6 +15,7 @@ from urllib.error import HTTPError
 
 import pika
 import pytest
+import urllib3
 from paho.mqtt.enums import MQTTProtocolVersion
 from pika.credentials import ExternalCredentials
 from pika.exceptions import AMQPError
@@ -31,7 +32,11 @@ TYPES = {"sensor": 'publish: ["plant/{id}/+"]\nsubscribe: ["plant/{id}/cmd/#"]\n
 
 
 def add(workspace: Workspace, name: str, *arguments: str) -> str:
-    added = json.loads(workspace.invoke("device", "add", name, *arguments, "--json").stdout)
+    is_first = not (workspace.root / "devices").exists()
+    answer = workspace.invoke("device", "add", name, *arguments, "--json")
+    # It has gone by then, and may have been seen by its address alone.
+    assert ("Within a week it was used by" in answer.stderr and "MQTT from" in answer.stderr) == is_first
+    added = json.loads(answer.stdout)
     assert (added["user"], added["port"]) == (name, workspace.settings.ports.mqtt)
     return str(added["password"])
 
@@ -51,6 +56,8 @@ def stack(
     workspace.invoke("certificates", "--name", NAME, "--ip", "192.0.2.7")
     try:
         workspace.invoke("up", timeout=280)
+        with device(workspace.settings.ports.mqtt, "guest", "guest", client_id="old-sensor") as old:
+            assert old.is_in
         yield workspace, {name: add(workspace, name, "--type", "sensor") for name in ("pump-7", "pump-70")}
     finally:
         used_images |= workspace.clean_up()
@@ -82,6 +89,7 @@ TRIALS: dict[str, Trial] = {
     "subscribes to another's readings": lambda one: one.subscribe("plant/pump-70/t"),
     "subscribes to its own readings": lambda one: one.subscribe("plant/pump-7/t"),
     "shares a subscription to another's": lambda one: one.subscribe("$share/group/plant/pump-70/cmd/#"),
+    "shares a subscription to all": lambda one: one.subscribe("$share/group/#"),
     "subscribes to the broker's own": lambda one: one.subscribe("$SYS/#"),
 }
 
@@ -127,13 +135,26 @@ def test_a_device_may_not_use_amqp_for_more(workspace: Workspace, logins: dict[s
         "declares a queue": lambda channel: channel.queue_declare("iot/logs"),
         "declares an exchange": lambda channel: channel.exchange_declare("mine"),
         "consumes another's queue": lambda channel: channel.basic_get("mqtt-subscription-pump-70qos1"),
+        "consumes a queue of the stack's": lambda channel: channel.basic_get("iot/logs"),
         "purges another's queue": lambda channel: channel.queue_purge("mqtt-subscription-pump-70qos1"),
+        "deletes another's queue": lambda channel: channel.queue_delete("mqtt-subscription-pump-70qos1"),
         "publishes to an exchange": lambda channel: channel.basic_publish("amq.direct", "plant.pump-7.t", b"1"),
         "publishes to a queue": lambda channel: channel.basic_publish("", "iot/logs", b"1"),
         "publishes to another's topic": lambda channel: channel.basic_publish("amq.topic", "plant.pump-70.t", b"1"),
         "binds to another's topic": lambda channel: (
             channel.queue_declare("mqtt-subscription-pump-7qos1", durable=True),
             channel.queue_bind("mqtt-subscription-pump-7qos1", "amq.topic", "plant.#.cmd.open"),
+        ),
+        "binds to all topics": lambda channel: channel.queue_bind("mqtt-subscription-pump-7qos1", "amq.topic", "#"),
+        "binds to another exchange": lambda channel: channel.queue_bind(
+            "mqtt-subscription-pump-7qos1", "amq.fanout", "#"
+        ),
+        "binds another's queue": lambda channel: channel.queue_bind(
+            "mqtt-subscription-pump-70qos1", "amq.topic", "plant.pump-7.t"
+        ),
+        "binds exchanges": lambda channel: channel.exchange_bind("amq.fanout", "amq.topic", "#"),
+        "publishes as another": lambda channel: channel.basic_publish(
+            "amq.topic", "plant.pump-7.t", b"1", pika.BasicProperties(user_id="pump-70")
         ),
     }
     for what, trial in trials.items():
@@ -143,12 +164,25 @@ def test_a_device_may_not_use_amqp_for_more(workspace: Workspace, logins: dict[s
             with pytest.raises(AMQPError):
                 trial(channel)
                 pytest.fail(what)
+    management = f"http://127.0.0.1:{workspace.settings.ports.management}/api/definitions"
+    refused = urllib3.request("GET", management, headers=urllib3.make_headers(basic_auth=f"pump-7:{logins['pump-7']}"))
+    assert refused.status in (401, 403), "a device is let in to RabbitMQ's own pages"
+
+
+def count_connections(workspace: Workspace) -> dict[str, int]:
+    """Return what `status` tells of connections, by account; guest, that has ended, was used within a week."""
+    services = json.loads(workspace.invoke("status", "--json").stdout)
+    (accounts,) = [one["accounts"] for one in services if "accounts" in one]
+    assert any(one["account"] == "guest" and "MQTT from" in str(one["clients"]) for one in accounts)
+    return {one["account"]: one["connections"] for one in accounts}
 
 
 def test_a_device_is_locked_out_at_once_and_for_good(workspace: Workspace, logins: dict[str, str]) -> None:
     port = workspace.settings.ports.mqtt
     with device(port, "pump-7", logins["pump-7"]) as own:
         assert own.is_in
+        # RabbitMQ tells of a connection a second after it began.
+        wait_until(lambda: count_connections(workspace).get("devices") == 1, what="its connection, as status tells it")
         workspace.invoke("device", "revoke", "pump-7")
         assert own.wait_out(2.0)
     (broker,) = workspace.containers("rabbitmq-mqtt")
