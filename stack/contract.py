@@ -112,6 +112,13 @@ MQTT_EXCHANGE = "amq.topic"
 # The header in which RabbitMQ gives AMQP clients the Response Topic of MQTT 5, as a routing key; and what the topics
 # begin with at which a function answers. Else who may publish to one topic could have a function publish to any.
 RESPONSE_TOPIC, RESPONSES = "x-reply-to-topic", "tidegate/response/"
+# What the topics begin with on which the stack and a device speak of the device itself.
+DEVICE_TOPICS = "tidegate/devices"
+
+
+def device_topic(device: str, what: str) -> str:
+    """Return a topic of the stack's own about a device, such as `presence`."""
+    return f"{DEVICE_TOPICS}/{device}/{what}"
 
 
 def to_key(topic: str) -> str:

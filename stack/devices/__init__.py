@@ -1,1 +1,1 @@
-"""What the container `devices` does: it tells the broker whether a device may log in."""
+"""The container `devices` and its client: it lets devices in, and knows which are there, and how each is to be."""

@@ -1,18 +1,75 @@
 """The container of `devices`: `python -m stack.devices`."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import uvicorn
 
-from stack.devices.login import build_app
-from stack.plan.device_account import LOGIN_PORT
+from stack.config.device import NAME
+from stack.config.environment import Secret
+from stack.devices.api import build_app, build_forget_route, build_presence_routes, build_twin_routes
+from stack.devices.event import Connection, write_protocol
+from stack.devices.link import Link
+from stack.devices.login import build_login_route
+from stack.devices.presence import Presence
+from stack.devices.store import claim_folder, open_store
+from stack.devices.twin import Twins
+from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, Credentials
+from stack.plan.broker import SERVICE as BROKER
+from stack.plan.device_account import DATA_FOLDER, LOGIN_PORT, PASSWORD, SERVICE_ACCOUNT, SERVICE_LOGIN
+from stack.rabbitmq.management import Broker
 from stack.state.devices import logins_folder
-from stack.state.workspace import become_owner, open_workspace
+from stack.state.workspace import Workspace, become_owner, open_workspace
+
+_COLUMNS = "name,user,connected_at,protocol"
 
 
 def main() -> None:
-    """Answer the broker until the container is stopped."""
-    workspace = open_workspace()
+    """Answer the broker, and listen to it, until the container is stopped."""
+    workspace, data = open_workspace(), Path(DATA_FOLDER)
+    claim_folder(data, logins_folder(workspace))
     become_owner(logins_folder(workspace))
-    uvicorn.run(build_app(workspace), host="0.0.0.0", port=LOGIN_PORT, log_level="warning", access_log=False)
+    broker, store = open_broker(workspace), open_store(data)
+    logins = logins_folder(workspace)
+
+    def may_log_in(name: str) -> bool:
+        return bool(NAME.fullmatch(name)) and (logins / name).is_file()
+
+    link = Link(broker, store)
+    presence, twins = Presence(store, lambda: fetch_connections(broker), may_log_in), Twins(store, may_log_in)
+    presence.arrivals.append(twins.arrive)
+    for feature in (presence, twins):
+        feature.listen(link)
+    routes = [
+        build_login_route(workspace),
+        *build_presence_routes(presence),
+        *build_twin_routes(twins, link),
+        build_forget_route([presence.forget, twins.forget]),
+    ]
+    link.start()
+    uvicorn.run(build_app(routes), host="0.0.0.0", port=LOGIN_PORT, log_level="warning", access_log=False)
+    link.close()
+    store.close()
+
+
+def open_broker(workspace: Workspace) -> Broker:
+    """Return the broker as this container reaches it, for the account of its own."""
+    password = (workspace.rendered / SERVICE_LOGIN / PASSWORD).read_text(encoding="ascii")
+    return Broker(BROKER, AMQP_PORT, MQTT_PORT, MANAGEMENT_PORT, Credentials(SERVICE_ACCOUNT, Secret(password)))
+
+
+def fetch_connections(broker: Broker) -> Sequence[Connection]:
+    """Ask who is connected.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
+    found = broker.request("GET", f"/api/connections?columns={_COLUMNS}")
+    return [
+        Connection(one["name"], one["user"], one.get("connected_at", 0) / 1000, write_protocol(one.get("protocol", "")))
+        for one in found
+        if one and one.get("user")
+    ]
 
 
 if __name__ == "__main__":

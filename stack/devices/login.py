@@ -7,11 +7,10 @@ login and keeps no answer, so that a device is locked out as soon as its passwor
 
 from collections.abc import Mapping
 
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from stack.config.device import NAME
 from stack.plan.device_account import LOGIN_PATH
@@ -19,8 +18,8 @@ from stack.state.devices import load_login
 from stack.state.workspace import Workspace
 
 
-def build_app(workspace: Workspace) -> Starlette:
-    """Build the web application that RabbitMQ asks."""
+def build_login_route(workspace: Workspace) -> BaseRoute:
+    """Return the route that RabbitMQ asks."""
 
     async def answer(request: Request) -> Response:
         async with request.form() as form:
@@ -28,10 +27,7 @@ def build_app(workspace: Workspace) -> Starlette:
         is_allowed = await run_in_threadpool(may_log_in, workspace, fields)
         return PlainTextResponse("allow" if is_allowed else "deny")
 
-    async def tell_health(_: Request) -> Response:
-        return PlainTextResponse("ok")
-
-    return Starlette(routes=[Route(LOGIN_PATH, answer, methods=["POST"]), Route("/health", tell_health)])
+    return Route(LOGIN_PATH, answer, methods=["POST"])
 
 
 def may_log_in(workspace: Workspace, fields: Mapping[str, str]) -> bool:

@@ -6,12 +6,12 @@ RabbitMQ would end the other's session. What the user may do RabbitMQ decides it
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stack.config.device import DeviceConfig
 from stack.config.environment import Secret, SecretContent
-from stack.contract import MQTT_EXCHANGE, to_key
+from stack.contract import MQTT_EXCHANGE, device_topic, to_key
 from stack.plan.account import Permission, derive, permission_entry, user_entry
 from stack.plan.broker import Credentials, hash_password
 from stack.plan.definitions import Document
@@ -20,8 +20,14 @@ from stack.plan.definitions import Document
 SERVICE = "devices"
 LOGIN_PORT, LOGIN_PATH = 8071, "/user"
 LOGINS = "secrets/devices"
+# Its own account at the broker, of which its container has the password in a file below .stack/; its exchanges.
+SERVICE_ACCOUNT = "tidegate-devices"
+SERVICE_LOGIN, PASSWORD = "secrets/devices-service", "password"
+EVENTS, LOG = "amq.rabbitmq.event", "amq.rabbitmq.log"
+# Where it keeps what it is to know, and in which volume.
+DATA_FOLDER, VOLUME = "/var/lib/tidegate/devices", "devices-data"
 
-_LABEL = b"device"
+_LABEL, _SERVICE_LABEL = b"device", b"devices-service"
 # A key is a topic with dots for slashes. Of a filter of its own, a device may use a narrower one too, whose + is a *.
 _LEVEL, _BELOW = r"[^.#]*", r"(?:\..*)?"
 # A longer topic of MQTT fits into no delivery of AMQP.
@@ -29,17 +35,42 @@ _SHORT = r"(?=.{0,255}\z)"
 _NOTHING = r"(?!)"
 # A device that connects again may be there before its older connection has gone.
 _LIMITS = {"max-connections": 2, "max-channels": 8}
+_OWN_QUEUE = re.escape(SERVICE_ACCOUNT)
+_SERVICE = Permission(
+    rf"^{_OWN_QUEUE}\z",
+    rf"^(?:{_OWN_QUEUE}|{re.escape(MQTT_EXCHANGE)})\z",
+    rf"^(?:{_OWN_QUEUE}|{'|'.join(map(re.escape, (MQTT_EXCHANGE, EVENTS, LOG)))})\z",
+)
+# What every device may publish of itself, and hear, below its own topic: how it is and is to be, and calls.
+_PUBLISHED, _HEARD = ("twin/reported", "ack/+"), ("twin/delta", "cmd/#")
 
 
 def describe_devices(key: SecretContent, devices: Iterable[DeviceConfig]) -> dict[str, list[Document]]:
     """Return the definitions of the accounts of devices."""
     document: dict[str, list[Document]] = {"users": [], "permissions": [], "topic_permissions": []}
-    for device in devices:
+    chosen = tuple(devices)
+    if chosen:
+        own = service_account(key)
+        # It asks once, after a restart, who is connected.
+        document["users"].append(user_entry(own.username, hash_password(own), ("monitoring",)))
+        document["permissions"].append(permission_entry(own.username, _SERVICE))
+        document["topic_permissions"].append(_describe_own_topics())
+    for device in chosen:
         user = user_entry(device.name, hash_password(_lock(key, device.name)), ())
         document["users"].append({**user, "limits": _LIMITS})
         document["permissions"].append(permission_entry(device.name, _allow(device.name)))
         document["topic_permissions"].append(_describe_topics(device))
     return document
+
+
+def service_account(key: SecretContent) -> Credentials:
+    """Return the account of the service of devices."""
+    return Credentials(SERVICE_ACCOUNT, Secret(derive(key, _SERVICE_LABEL, SERVICE_ACCOUNT).hex()))
+
+
+def service_files(key: SecretContent) -> Mapping[str, bytes]:
+    """Return the files of SERVICE_LOGIN, by name."""
+    return {PASSWORD: service_account(key).password.get_secret_value().encode()}
 
 
 def _lock(key: SecretContent, name: str) -> Credentials:
@@ -57,13 +88,27 @@ def _allow(name: str) -> Permission:
 
 
 def _describe_topics(device: DeviceConfig) -> dict[str, Any]:
+    """Return on which topics a device may speak: those of its own, and none by which the stack knows of another.
+
+    Its filters may be as wide as its owner likes.
+    """
+    published, heard = (
+        write_expression(device_topic(device.name, one) for one in part) for part in (_PUBLISHED, _HEARD)
+    )
+    others = r"(?!tidegate\.(?:devices|requests)\.)"
     return {
         "user": device.name,
         "vhost": "/",
         "exchange": MQTT_EXCHANGE,
-        "write": rf"(?s)\A{_SHORT}{write_expression(device.publish)}\z",
-        "read": rf"(?s)\A{write_expression(device.subscribe)}\z",
+        "write": rf"(?s)\A{_SHORT}(?:{published}|{others}{write_expression(device.publish)})\z",
+        "read": rf"(?s)\A(?:{heard}|{write_expression(device.subscribe)})\z",
     }
+
+
+def _describe_own_topics() -> dict[str, Any]:
+    """Return on which topics the service speaks: it hears the stack's own alone, and answers functions anywhere."""
+    own = r"\Atidegate\..*\z"
+    return {"user": SERVICE_ACCOUNT, "vhost": "/", "exchange": MQTT_EXCHANGE, "write": ".*", "read": own}
 
 
 def write_expression(filters: Iterable[str]) -> str:

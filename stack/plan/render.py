@@ -12,8 +12,9 @@ from stack.plan.base_image import BaseImage, Kind, lay_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
 from stack.plan.broker_data import name_volume
 from stack.plan.code_entry import runs_as_is
-from stack.plan.device_account import LOGIN_PATH, LOGIN_PORT, LOGINS
+from stack.plan.device_account import DATA_FOLDER, LOGIN_PATH, LOGIN_PORT, LOGINS, SERVICE_LOGIN
 from stack.plan.device_account import SERVICE as DEVICES
+from stack.plan.device_account import VOLUME as DEVICES_VOLUME
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context, render_package
 from stack.plan.function import FunctionPlan, declared_on_broker, processor_document
 from stack.plan.gateway import CONTROL as CONTROL_NETWORK
@@ -114,6 +115,9 @@ _NAMES = {
     "login_port": LOGIN_PORT,
     "login_path": LOGIN_PATH,
     "device_logins": LOGINS,
+    "devices_login": SERVICE_LOGIN,
+    "devices_folder": DATA_FOLDER,
+    "devices_volume": DEVICES_VOLUME,
     "dashboard": DASHBOARD,
     "dashboard_port": DASHBOARD_PORT,
     "gateway": GATEWAY,

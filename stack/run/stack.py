@@ -14,7 +14,13 @@ from stack.plan.render import ACCOUNTS, Files, render, used_secrets
 from stack.plan.stack import check_exposure
 from stack.rabbitmq.account import settle_accounts
 from stack.run.alert_check import keep_checked
-from stack.state.access import write_gateway_login, write_grafana_login, write_notify_secrets, write_store_login
+from stack.state.access import (
+    write_devices_login,
+    write_gateway_login,
+    write_grafana_login,
+    write_notify_secrets,
+    write_store_login,
+)
 from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
 from stack.state.tls import find_server_names, make_tls
@@ -45,6 +51,8 @@ def write_stack(
         write_store_login(stack.workspace, inputs.accounts.key)
     if inputs.settings.data.grafana:
         write_grafana_login(stack.workspace, inputs.accounts.key)
+    if inputs.has_devices:
+        write_devices_login(stack.workspace, inputs.accounts.key)
     if inputs.has_alertmanager:
         secrets = list_secrets(inputs.settings.notify, stack.vault)
         write_notify_secrets(stack.workspace, secrets, keeps_others=not is_checked)

@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from stack.config.environment import SecretContent
 from stack.errors import HostError
 from stack.plan.account import derive
+from stack.plan.device_account import SERVICE_LOGIN, service_files
 from stack.plan.gateway import MOUNTED, GatewayLogin
 from stack.plan.grafana import LOGIN_MOUNTED as GRAFANA_MOUNTED
 from stack.plan.grafana import login_files as grafana_login_files
@@ -233,6 +234,11 @@ def write_store_login(workspace: Workspace, key: SecretContent) -> None:
 def write_grafana_login(workspace: Workspace, key: SecretContent) -> None:
     """Write what Grafana's container is to know: the password of its user, and of the store's."""
     _write_mounted(workspace, GRAFANA_MOUNTED, grafana_login_files(key))
+
+
+def write_devices_login(workspace: Workspace, key: SecretContent) -> None:
+    """Write the password by which the service of devices logs in at the broker."""
+    _write_mounted(workspace, SERVICE_LOGIN, service_files(key))
 
 
 def write_notify_secrets(workspace: Workspace, files: Mapping[str, bytes], *, keeps_others: bool = False) -> None:

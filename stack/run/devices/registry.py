@@ -9,6 +9,7 @@ import yaml
 from stack import console
 from stack.config.device import FOLDER, Device, DeviceConfig, check_device_name
 from stack.config.document import parse_model
+from stack.devices.client import find_device_service, name_path
 from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, ConfigError, ConflictError, DeviceError, StackError
@@ -128,7 +129,17 @@ def delete_device(stack: Stack, name: str) -> None:
             get_device(load_registry(stack.workspace), name)
         _lock_out(stack, name)
         remove_device(stack.workspace, name)
+    _forget(stack, name)
     _settle_last(stack)
+
+
+def _forget(stack: Stack, name: str) -> None:
+    """Have the service forget a device, so that another of its name begins with nothing."""
+    try:
+        if stack.engine.listed():
+            find_device_service(stack).ask("DELETE", name_path(name))
+    except StackError as error:
+        console.warn(f"What was known of {name}, such as its twin, is kept for a device of the same name: {error}")
 
 
 def choose_devices(devices: Iterable[DeviceConfig], words: str, labels: Mapping[str, str]) -> list[DeviceConfig]:

@@ -6,7 +6,7 @@ import pytest
 
 from stack.config.device import Device, DeviceConfig, DeviceType, check_device_name, complete_device
 from stack.config.environment import SecretContent
-from stack.plan.device_account import describe_devices, write_expression
+from stack.plan.device_account import SERVICE_ACCOUNT, describe_devices, write_expression
 
 KEY = SecretContent(b"k" * 32)
 
@@ -57,7 +57,8 @@ def test_refuses_all_others(filters: list[str], key: str) -> None:
 def test_an_account_has_its_own_queues_and_topics_alone() -> None:
     types = {"sensor": DeviceType.model_validate({"publish": ["plant/{id}/+"], "subscribe": ["plant/{id}/cmd/#"]})}
     document = describe_devices(KEY, [build(type="sensor", types=types)])
-    (user,), (permission,), (topics,) = document["users"], document["permissions"], document["topic_permissions"]
+    parts = (document["users"], document["permissions"], document["topic_permissions"])
+    user, permission, topics = (part[1] for part in parts)
     assert (user["name"], user["tags"], user["limits"]["max-connections"]) == ("pump-7", [], 2)
     assert matches(permission["configure"], "mqtt-subscription-pump-7qos1")
     for right in ("configure", "write", "read"):
@@ -71,8 +72,33 @@ def test_an_account_has_its_own_queues_and_topics_alone() -> None:
     assert not matches(topics["write"], "plant.pump-7." + "x" * 250)
 
 
+def test_what_the_stack_knows_of_a_device_it_alone_says() -> None:
+    """Also a device that may speak on all topics says nothing in the name of another."""
+    for device in (build(), build(topics=["#"]), build(publish=["+/devices/+/+/+"])):
+        topics = describe_devices(KEY, [device])["topic_permissions"][1]
+        for what in ("twin.reported", "ack.7"):
+            assert matches(topics["write"], f"tidegate.devices.pump-7.{what}")
+            assert not matches(topics["write"], f"tidegate.devices.pump-70.{what}")
+        for what in ("devices.pump-7.presence", "devices.pump-7.twin.delta", "devices.pump-7.cmd.7", "requests.call"):
+            assert not matches(topics["write"], f"tidegate.{what}")
+    topics = describe_devices(KEY, [build()])["topic_permissions"][1]
+    for what in ("twin.delta", "cmd.#", "cmd.*", "cmd.7"):
+        assert matches(topics["read"], f"tidegate.devices.pump-7.{what}")
+        assert not matches(topics["read"], f"tidegate.devices.*.{what}")
+    assert not matches(topics["read"], "tidegate.devices.pump-7.#")
+
+
+def test_the_service_has_an_account_where_there_are_devices() -> None:
+    document = describe_devices(KEY, [build()])
+    user, permission, topics = (document[part][0] for part in ("users", "permissions", "topic_permissions"))
+    assert user["name"] == permission["user"] == topics["user"] == SERVICE_ACCOUNT
+    assert matches(permission["read"], "amq.rabbitmq.event") and not matches(permission["read"], "iot/sensors")
+    assert matches(topics["read"], "tidegate.devices.*.twin.reported") and not matches(topics["read"], "plant.*")
+    assert not any(describe_devices(KEY, []).values())
+
+
 def test_a_password_that_no_one_is_told_stands_at_the_broker() -> None:
-    first, second = (describe_devices(KEY, [build(name)])["users"][0]["password_hash"] for name in ("a", "b"))
+    first, second = (describe_devices(KEY, [build(name)])["users"][1]["password_hash"] for name in ("a", "b"))
     assert first
     assert first != second
 

@@ -1,0 +1,146 @@
+"""The HTTP API of the service, for the stack's own programs: no function is on its network, and it has no login."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from stack import console
+from stack.devices.link import Link
+from stack.devices.presence import Presence
+from stack.devices.twin import KEPT, Change, Part, Twins
+from stack.errors import BrokerError, ConfigError, ConflictError, DeviceError, StackError
+
+_STATUSES: dict[type[Exception], int] = {
+    DeviceError: 404,
+    ConflictError: 409,
+    ConfigError: 422,
+    BrokerError: 503,
+    StackError: 400,
+}
+Forget = Callable[[str], None]
+
+
+def build_app(routes: Sequence[BaseRoute]) -> Starlette:
+    """Build the web application of the service."""
+    handlers = {kind: partial(_answer_error, status) for kind, status in _STATUSES.items()}
+    return Starlette(routes=[*routes, Route("/health", _tell_health)], exception_handlers=handlers)
+
+
+async def _answer_error(status: int, _: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, status)
+
+
+async def _tell_health(_: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+def build_forget_route(forgets: Sequence[Forget]) -> BaseRoute:
+    """Return the route by which a device is forgotten that was removed."""
+
+    def forget(request: Request) -> Response:
+        for one in forgets:
+            one(request.path_params["name"])
+        return Response(status_code=204)
+
+    return Route("/devices/{name}", forget, methods=["DELETE"])
+
+
+def build_presence_routes(presence: Presence) -> list[BaseRoute]:
+    """Return the routes of presence."""
+
+    def list_changes(request: Request) -> Response:
+        return JSONResponse(presence.list_changes(read_number(request, "after", 0)))
+
+    def describe(request: Request) -> Response:
+        return JSONResponse(presence.describe(request.path_params["name"]))
+
+    def write_metrics(_: Request) -> Response:
+        return PlainTextResponse(presence.write_metrics(), media_type="text/plain; version=0.0.4")
+
+    return [
+        Route("/presence", list_changes),
+        Route("/devices/{name}/presence", describe),
+        Route("/metrics", write_metrics),
+    ]
+
+
+def build_twin_routes(twins: Twins, link: Link) -> list[BaseRoute]:
+    """Return the routes of twins."""
+
+    def describe(request: Request) -> Response:
+        return JSONResponse(twins.get(request.path_params["name"]).as_document())
+
+    def list_changes(request: Request) -> Response:
+        limit = read_number(request, "limit", KEPT)
+        return JSONResponse({"changes": twins.list_changes(request.path_params["name"], limit)})
+
+    async def change(request: Request) -> Response:
+        wanted, name = read_change(await read_object(request)), request.path_params["name"]
+        document = await run_in_threadpool(change_twin, twins, link, name, wanted)
+        return JSONResponse(document)
+
+    path = "/devices/{name}/twin"
+    return [
+        Route(path, describe, methods=["GET"]),
+        Route(path, change, methods=["PATCH"]),
+        Route(f"{path}/history", list_changes),
+    ]
+
+
+def change_twin(twins: Twins, link: Link, device: str, change: Change) -> dict[str, Any]:
+    """Change a twin, tell the device, and return the twin; a device that cannot be told now is when it comes back."""
+    twin, said = twins.change(device, change)
+    for publication in said:
+        try:
+            link.publish(publication)
+        except BrokerError as error:
+            console.warn(f"{device} is told of its twin when it comes back: {error}")
+    return twin.as_document()
+
+
+def read_change(body: dict[str, Any]) -> Change:
+    """Return what a body says of a change.
+
+    Raises:
+        ConfigError: it says something else.
+    """
+    part, version, by = body.get("part", Part.DESIRED), body.get("version"), body.get("by", "")
+    if part not in tuple(Part):
+        raise ConfigError([f"part should be desired or reported, not {part!r}."])
+    if version is not None and (not isinstance(version, int) or isinstance(version, bool)):
+        raise ConfigError([f"version should be a whole number, not {version!r}."])
+    return Change(Part(part), body.get("patch"), version, str(by))
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """Return the JSON object that a request has as its body.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise ConfigError([f"The body should be JSON: {error}."]) from error
+    if not isinstance(body, dict):
+        raise ConfigError(["The body should be a JSON object."])
+    return body
+
+
+def read_number(request: Request, name: str, usual: int) -> int:
+    """Return a whole number of the query.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    text = request.query_params.get(name, str(usual))
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigError([f"{name} should be a whole number, not {text!r}."])
+    return int(text)

@@ -1,0 +1,95 @@
+"""What RabbitMQ tells of connections: its events of their begin and end, and the lines of its log that say why."""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from stack.config.device import NAME
+from stack.contract import DEVICE_TOPICS, to_key
+from stack.processor.source.rabbitmq.field_table import to_text
+
+
+class Reason(StrEnum):
+    """Why a connection ended."""
+
+    CLEAN = "clean"
+    """The device said that it goes."""
+    KEEP_ALIVE = "keep-alive"
+    """Nothing came from it for longer than it had promised."""
+    LOST = "lost"
+    """Its network connection ended without a word."""
+    REPLACED = "replaced"
+    """The same device connected again."""
+    CLOSED = "closed"
+    """The stack closed it, as where it was given another password."""
+    REVOKED = "revoked"
+    """It may not log in any more."""
+    REFUSED = "refused"
+    """It did what it may not, or what MQTT knows not."""
+    BROKER = "broker-stopped"
+    """The broker ended, or the machine."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A connection of a user to the broker."""
+
+    name: str
+    user: str
+    since: float
+    """Since when, in seconds since 1970."""
+    protocol: str = ""
+
+    @property
+    def address(self) -> str:
+        """Return from where it comes: RabbitMQ calls a connection `HOST:PORT -> HOST:PORT`."""
+        return self.name.partition(" -> ")[0].rpartition(":")[0]
+
+
+# Lines of RabbitMQ 4, the most telling first: MQTT's, MQTT's over WebSocket, and AMQP's.
+_LINES = (
+    (re.compile(r"keep-?alive timeout|missed heartbeats", re.I), Reason.KEEP_ALIVE),
+    (re.compile(r"duplicate id", re.I), Reason.REPLACED),
+    (re.compile(r"authorization failure|protocol error|packet error|cannot parse|unparse", re.I), Reason.REFUSED),
+    (re.compile(r"will terminate because peer closed|unexpectedly closed|network error", re.I), Reason.LOST),
+    (re.compile(r"closing connection .*: |disconnecting client .* reason: ", re.I | re.S), Reason.CLOSED),
+    (re.compile(r"\bclosing .*connection ", re.I | re.S), Reason.CLEAN),
+)
+_NAME = re.compile(r"""[^\s<>"'()]+:\d+ -> [^\s<>"'()]+:\d+""")
+_VERSION = re.compile(r"\d+")
+_WORDS = re.compile(r"[A-Za-z]+")
+_BINDING = re.compile(rf"{re.escape(to_key(DEVICE_TOPICS))}\.({NAME.pattern})\.(.+)")
+
+
+def read_connection(headers: Mapping[str, Any]) -> Connection:
+    """Return the connection that an event of its begin tells of."""
+    milliseconds = headers.get("timestamp_in_ms")
+    since = milliseconds / 1000 if isinstance(milliseconds, int) else time.time()
+    user, protocol = to_text(headers.get("user", "")), to_text(headers.get("protocol", ""))
+    return Connection(to_text(headers.get("name", "")), user, since, write_protocol(protocol))
+
+
+def write_protocol(text: str) -> str:
+    """Return a protocol as people write it, such as MQTT 3.1.1, of what RabbitMQ says in one way or another."""
+    return f"{' '.join(_WORDS.findall(text))} {'.'.join(_VERSION.findall(text))}".strip()
+
+
+def read_end(line: str) -> tuple[str, Reason] | None:
+    """Return of which connection a line of the log tells the end, and why; nothing of another line."""
+    name = _NAME.search(line)
+    if not name:
+        return None
+    reason = next((one for pattern, one in _LINES if pattern.search(line)), None)
+    return (name[0], reason) if reason else None
+
+
+def read_subscription(headers: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return which device has subscribed to which of the stack's own topics about it; nothing of another binding."""
+    found = _BINDING.fullmatch(to_text(headers.get("routing_key", "")))
+    queue = to_text(headers.get("destination_name", ""))
+    if not found or not re.fullmatch(rf"mqtt-subscription-{re.escape(found[1])}qos[01]", queue):
+        return None
+    return found[1], found[2].replace(".", "/")

@@ -1,0 +1,261 @@
+"""The service's connection to the broker: one thread, which makes it again whenever it is lost.
+
+All that the service hears comes by one queue, so in order. A batch of it is handled in one transaction, then what is to
+be said is published and confirmed, then the batch is acknowledged: what is lost in between is done again.
+"""
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Any
+
+from pika import BasicProperties, BlockingConnection
+from pika.exceptions import AMQPError, NackError, UnroutableError
+
+# pika reads no odd message without it.
+import stack.processor.source.rabbitmq.properties  # noqa: F401
+from stack import console
+from stack.contract import MQTT_EXCHANGE, to_key, to_topic
+from stack.devices.store import Store
+from stack.errors import BrokerError
+from stack.plan.device_account import SERVICE_ACCOUNT, write_expression
+from stack.processor.source.rabbitmq.field_table import to_text
+from stack.rabbitmq.connection import plan_connection
+from stack.rabbitmq.management import Broker
+
+QUEUE = SERVICE_ACCOUNT
+# So many messages are kept while the service is away, older ones make way; the queue goes if no one comes for a day.
+_ARGUMENTS = {"x-max-length": 100_000, "x-expires": 86_400_000}
+_BATCH = 200
+# Seconds between two looks at what is due, and until a broker that is away is tried again.
+_TICK, _AGAIN = 0.2, 1.0
+_PERSISTENT = 2
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message that was heard."""
+
+    exchange: str
+    key: str
+    headers: Mapping[str, Any]
+    body: bytes
+    properties: Any
+
+    @property
+    def topic(self) -> str:
+        """Return its topic as MQTT writes it."""
+        return to_topic(self.key)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A message that is to be published; `expiration` and the like are in the properties."""
+
+    topic: str
+    body: bytes
+    exchange: str = MQTT_EXCHANGE
+    properties: BasicProperties = field(
+        default_factory=lambda: BasicProperties(content_type="application/json", delivery_mode=_PERSISTENT)
+    )
+
+
+Take = Callable[[Delivery], Iterable[Publication]]
+Tick = Callable[[], Iterable[Publication]]
+
+
+@dataclass(frozen=True)
+class _Handler:
+    exchange: str
+    key: str
+    pattern: re.Pattern[str]
+    take: Take
+
+    def fits(self, delivery: Delivery) -> bool:
+        return delivery.exchange == self.exchange and bool(self.pattern.fullmatch(delivery.key))
+
+
+class Link:
+    """The connection; everything but `publish` and `close` is called before it starts."""
+
+    def __init__(self, broker: Broker, store: Store) -> None:
+        self._broker = broker
+        self._store = store
+        self._handlers: list[_Handler] = []
+        self._ticks: list[Tick] = []
+        self._openings: list[Tick] = []
+        self._outgoing: SimpleQueue[tuple[Publication, Future[bool]]] = SimpleQueue()
+        self._batch: list[tuple[int, Delivery]] = []
+        self._unsent: deque[Publication] = deque()
+        self._is_ending = Event()
+        self._thread = Thread(target=self._run, name="link", daemon=True)
+        self._connection: BlockingConnection | None = None
+        self._channel: Any = None
+        self._backlog = 0
+        self._is_told = False
+
+    def on(self, exchange: str, key: str, take: Take) -> None:
+        """Have messages of a binding key handled."""
+        self._handlers.append(_Handler(exchange, key, re.compile(write_expression([to_topic(key)]), re.DOTALL), take))
+
+    def every(self, tick: Tick) -> None:
+        """Have something looked after, some times a second."""
+        self._ticks.append(tick)
+
+    def on_open(self, opening: Tick) -> None:
+        """Have something done on each new connection, once what had waited in the queue is handled."""
+        self._openings.append(opening)
+
+    def start(self) -> None:
+        """Connect, and go on until it is closed."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Handle nothing more."""
+        self._is_ending.set()
+        self._thread.join(_AGAIN * 5)
+
+    def publish(self, publication: Publication, seconds: float = 10.0) -> bool:
+        """Publish from another thread; return whether at least one queue took it.
+
+        Raises:
+            BrokerError: the broker has not taken it in time.
+        """
+        answer: Future[bool] = Future()
+        self._outgoing.put((publication, answer))
+        self._wake()
+        try:
+            return answer.result(seconds)
+        except TimeoutError:
+            # Where it has begun meanwhile, its outcome is there in a moment.
+            if answer.cancel():
+                raise BrokerError("RabbitMQ does not answer; the message was not sent. Try again.") from None
+            return answer.result(seconds)
+
+    def _wake(self) -> None:
+        connection = self._connection
+        if connection and connection.is_open:
+            connection.add_callback_threadsafe(lambda: None)
+
+    def _run(self) -> None:
+        while not self._is_ending.is_set():
+            try:
+                self._connect()
+                self._serve()
+            except (AMQPError, OSError, BrokerError) as error:
+                self._lose(error)
+                self._is_ending.wait(_AGAIN)
+        self._drop()
+
+    def _connect(self) -> None:
+        self._connection = BlockingConnection(plan_connection(self._broker, SERVICE_ACCOUNT))
+        self._channel = self._connection.channel()
+        self._channel.confirm_delivery()
+        self._channel.basic_qos(prefetch_count=_BATCH)
+        declared = self._channel.queue_declare(QUEUE, durable=True, arguments=_ARGUMENTS)
+        for exchange, key in dict.fromkeys((one.exchange, one.key) for one in self._handlers):
+            self._channel.queue_bind(QUEUE, exchange, key)
+        self._backlog = declared.method.message_count
+        self._batch.clear()
+        self._channel.basic_consume(QUEUE, self._collect, exclusive=True)
+
+    def _serve(self) -> None:
+        connection, is_open = self._connection, False
+        assert connection
+        self._is_told = False
+        while not self._is_ending.is_set():
+            connection.process_data_events(_TICK)
+            self._handle_batch()
+            if not is_open and self._backlog <= 0:
+                self._do(self._openings)
+                is_open = True
+            self._do(self._ticks)
+            self._send_outgoing()
+
+    def _collect(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        exchange, key = to_text(method.exchange), to_text(method.routing_key)
+        headers = {to_text(name): value for name, value in (properties.headers or {}).items()}
+        self._batch.append((method.delivery_tag, Delivery(exchange, key, headers, body, properties)))
+        self._backlog -= 1
+
+    def _handle_batch(self) -> None:
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        with self._store.transaction():
+            for _, delivery in batch:
+                for handler in self._handlers:
+                    if handler.fits(delivery):
+                        self._attempt(partial(handler.take, delivery))
+        self._send_unsent()
+        self._channel.basic_ack(batch[-1][0], multiple=True)
+
+    def _do(self, ticks: Iterable[Tick]) -> None:
+        for tick in ticks:
+            self._attempt(tick)
+        self._send_unsent()
+
+    def _send_unsent(self) -> None:
+        """Publish what is to be said; of a connection that is lost meanwhile the rest is said on the next."""
+        while self._unsent:
+            self._send(self._unsent[0])
+            self._unsent.popleft()
+
+    def _attempt(self, act: Tick) -> None:
+        """Do one thing; a mistake in it, of which is told, must keep nothing else from being done."""
+        try:
+            with self._store.transaction():
+                said = list(act())
+            self._unsent.extend(said)
+        except BrokerError:
+            raise
+        except Exception as error:
+            console.warn(f"A message could not be handled: {error!r}")
+
+    def _send(self, publication: Publication) -> bool:
+        is_topic = publication.exchange == MQTT_EXCHANGE
+        key = to_key(publication.topic) if is_topic else publication.topic
+        try:
+            self._channel.basic_publish(
+                publication.exchange, key, publication.body, publication.properties, mandatory=True
+            )
+        except UnroutableError:
+            return False
+        except NackError as error:
+            raise BrokerError("RabbitMQ did not take a message.") from error
+        return True
+
+    def _send_outgoing(self) -> None:
+        while True:
+            try:
+                publication, answer = self._outgoing.get_nowait()
+            except Empty:
+                return
+            if not answer.set_running_or_notify_cancel():
+                continue
+            try:
+                answer.set_result(self._send(publication))
+            except (AMQPError, OSError, BrokerError) as error:
+                answer.set_exception(BrokerError(f"RabbitMQ has not taken the message: {error!r}."))
+                raise
+
+    def _lose(self, error: Exception) -> None:
+        if not self._is_told:
+            reason = str(error) or type(error).__name__
+            console.warn(f"{time.strftime('%H:%M:%S')} RabbitMQ cannot be reached ({reason}); it is tried again.")
+        self._is_told = True
+        self._drop()
+
+    def _drop(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        try:
+            if connection and connection.is_open:
+                connection.close()
+        except (AMQPError, OSError):
+            return

@@ -1,0 +1,237 @@
+"""Presence: which devices are connected, since when, and why one went.
+
+RabbitMQ's events tell of each begin and end of a connection, and its log why it ended; a line may come a moment after
+the event. What happened while the broker or the service was away is seen by one question to the management API.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from sqlite3 import Connection as Database
+from sqlite3 import Row
+from typing import Any
+
+from stack.contract import device_topic
+from stack.devices.event import Connection, Reason, read_connection, read_end, read_subscription
+from stack.devices.link import Delivery, Link, Publication
+from stack.devices.store import Store
+from stack.plan.device_account import EVENTS, LOG
+
+TOPIC = "presence"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS connections (
+    name TEXT PRIMARY KEY, device TEXT NOT NULL, since REAL NOT NULL, protocol TEXT NOT NULL, address TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS connections_device ON connections (device);
+CREATE TABLE IF NOT EXISTS presence (
+    device TEXT PRIMARY KEY, connected INTEGER NOT NULL, since REAL NOT NULL, last_seen REAL NOT NULL,
+    reason TEXT NOT NULL, protocol TEXT NOT NULL, address TEXT NOT NULL, version INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS presence_changes ON presence (version);
+CREATE TABLE IF NOT EXISTS presence_version (number INTEGER NOT NULL);
+INSERT INTO presence_version SELECT 0 WHERE NOT EXISTS (SELECT * FROM presence_version);
+"""
+# Seconds for which the reason of an end is waited for, or for the connection that takes its place.
+_PATIENCE = 0.5
+# Seconds in which a connection may have begun that the management API does not tell of yet.
+_FRESH = 5.0
+# Reasons that are kept of connections whose ends have not been told of.
+_MOST = 10_000
+
+# Told that a device can hear: it has connected, or has subscribed to one of the stack's own topics about it, which is
+# given without what these begin with.
+Arrival = Callable[[str, str], Iterable[Publication]]
+
+
+@dataclass(frozen=True)
+class _Ending:
+    device: str
+    deadline: float
+    time: float
+    reason: Reason | None = None
+
+
+class Presence:
+    """What is known of devices' connections; `fetch` asks the broker for all, `may_log_in` whether it is a device's."""
+
+    def __init__(
+        self, store: Store, fetch: Callable[[], Sequence[Connection]], may_log_in: Callable[[str], bool]
+    ) -> None:
+        self._store = store
+        self._fetch = fetch
+        self._may_log_in = may_log_in
+        self._endings: dict[str, _Ending] = {}
+        self._reasons: dict[str, Reason] = {}
+        self._is_again = False
+        self.arrivals: list[Arrival] = []
+        store.create(_SCHEMA)
+
+    def listen(self, link: Link) -> None:
+        """Have the link tell of connections."""
+        link.on(EVENTS, "connection.created", self.begin)
+        link.on(EVENTS, "connection.closed", self.end)
+        link.on(EVENTS, "binding.created", self.subscribe)
+        link.on(LOG, "#", self.explain)
+        link.every(self.settle)
+        link.on_open(self.reconcile)
+
+    def begin(self, delivery: Delivery) -> Iterator[Publication]:
+        """Take note of a connection."""
+        yield from self._begin(read_connection(delivery.headers))
+
+    def end(self, delivery: Delivery) -> Iterator[Publication]:
+        """Take note of the end of a connection."""
+        closed = read_connection(delivery.headers)
+        with self._store.transaction() as database:
+            row = database.execute("SELECT device FROM connections WHERE name = ?", [closed.name]).fetchone()
+        if row is None:
+            self._reasons.pop(closed.name, None)
+            return
+        reason = self._reasons.pop(closed.name, None)
+        self._endings[closed.name] = _Ending(row["device"], time.monotonic() + _PATIENCE, closed.since, reason)
+        if reason not in (None, Reason.REPLACED):
+            yield from self._finish(closed.name)
+
+    def explain(self, delivery: Delivery) -> Iterator[Publication]:
+        """Take note of why a connection ended, or is about to."""
+        found = read_end(delivery.body.decode(errors="replace"))
+        if found is None:
+            return
+        name, reason = found
+        if name in self._endings and self._endings[name].reason is None:
+            ending = self._endings[name]
+            self._endings[name] = _Ending(ending.device, ending.deadline, ending.time, reason)
+            if reason is not Reason.REPLACED:
+                yield from self._finish(name)
+        elif name not in self._endings:
+            # The first line says it: others follow from it.
+            self._reasons.setdefault(name, reason)
+            while len(self._reasons) > _MOST:
+                del self._reasons[next(iter(self._reasons))]
+
+    def subscribe(self, delivery: Delivery) -> Iterator[Publication]:
+        """Have those tell a device something who wait for it to hear."""
+        if found := read_subscription(delivery.headers):
+            yield from self._arrive(*found)
+
+    def settle(self) -> Iterator[Publication]:
+        """Finish what has been waited for long enough."""
+        now = time.monotonic()
+        for name in [name for name, one in self._endings.items() if one.deadline <= now]:
+            yield from self._finish(name)
+
+    def reconcile(self) -> Iterator[Publication]:
+        """Compare what is kept with who is connected.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        now, is_again = time.time(), self._is_again
+        self._is_again = True
+        found = {one.name: one for one in self._fetch()}
+        with self._store.transaction() as database:
+            kept = {row["name"]: row for row in database.execute("SELECT * FROM connections")}
+        for name, row in kept.items():
+            if name not in found and name not in self._endings and row["since"] < now - _FRESH:
+                reason = self._reasons.pop(name, Reason.BROKER if is_again else Reason.LOST)
+                self._endings[name] = _Ending(row["device"], 0.0, now, reason)
+                yield from self._finish(name)
+        for name, one in found.items():
+            if name not in kept:
+                yield from self._begin(one)
+
+    def is_connected(self, device: str) -> bool:
+        """Return whether a device is there."""
+        return bool(self.describe(device)["connected"])
+
+    def describe(self, device: str) -> dict[str, Any]:
+        """Return what is known of a device; one that never came is not there since no time."""
+        with self._store.transaction() as database:
+            row = database.execute("SELECT * FROM presence WHERE device = ?", [device]).fetchone()
+        if row is None:
+            empty = {"since": None, "lastSeen": None, "reason": "", "protocol": "", "address": ""}
+            return {"device": device, "connected": False, **empty}
+        return _describe(row)
+
+    def list_changes(self, after: int = 0) -> dict[str, Any]:
+        """Return what has changed after a version, and the version of now."""
+        with self._store.transaction() as database:
+            rows = database.execute("SELECT * FROM presence WHERE version > ? ORDER BY device", [after]).fetchall()
+            version = database.execute("SELECT number FROM presence_version").fetchone()["number"]
+        return {"version": version, "devices": {row["device"]: _describe(row) for row in rows}}
+
+    def forget(self, device: str) -> None:
+        """Know nothing of a device any more."""
+        with self._store.transaction() as database:
+            database.execute("DELETE FROM connections WHERE device = ?", [device])
+            database.execute("DELETE FROM presence WHERE device = ?", [device])
+
+    def write_metrics(self) -> str:
+        """Return, in Prometheus' text format, which devices are connected."""
+        lines = [
+            "# HELP tidegate_device_connected Whether a device is connected.",
+            "# TYPE tidegate_device_connected gauge",
+        ]
+        with self._store.transaction() as database:
+            rows = database.execute("SELECT device, connected FROM presence ORDER BY device").fetchall()
+        lines += [f'tidegate_device_connected{{device="{row["device"]}"}} {row["connected"]}' for row in rows]
+        return "\n".join(lines) + "\n"
+
+    def _begin(self, one: Connection) -> Iterator[Publication]:
+        if not self._may_log_in(one.user):
+            return
+        with self._store.transaction() as database:
+            if database.execute("SELECT 1 FROM connections WHERE name = ?", [one.name]).fetchone():
+                return
+            is_another = database.execute("SELECT 1 FROM connections WHERE device = ?", [one.user]).fetchone()
+            database.execute(
+                "INSERT INTO connections VALUES (?, ?, ?, ?, ?)",
+                [one.name, one.user, one.since, one.protocol, one.address],
+            )
+            reason = Reason.REPLACED if is_another else ""
+            said = _write(database, one.user, [1, one.since, one.since, reason, one.protocol, one.address])
+        yield _publish(said)
+        yield from self._arrive(one.user, "")
+
+    def _arrive(self, device: str, what: str) -> Iterator[Publication]:
+        for arrival in self.arrivals:
+            yield from arrival(device, what)
+
+    def _finish(self, name: str) -> Iterator[Publication]:
+        ending = self._endings.pop(name)
+        device = ending.device
+        with self._store.transaction() as database:
+            row = database.execute("DELETE FROM connections WHERE name = ? RETURNING *", [name]).fetchone()
+            left = database.execute("SELECT 1 FROM connections WHERE device = ?", [device]).fetchone()
+            if row is None or left:
+                return
+            reason = (ending.reason or Reason.LOST) if self._may_log_in(device) else Reason.REVOKED
+            said = _write(database, device, [0, ending.time, ending.time, reason, row["protocol"], row["address"]])
+        yield _publish(said)
+
+
+def _write(database: Database, device: str, values: Sequence[Any]) -> dict[str, Any]:
+    number = database.execute("UPDATE presence_version SET number = number + 1 RETURNING number").fetchone()["number"]
+    marks = ", ".join("?" * 8)
+    row = database.execute(
+        f"INSERT OR REPLACE INTO presence VALUES ({marks}) RETURNING *", [device, *values, number]
+    ).fetchone()
+    return _describe(row)
+
+
+def _describe(row: Row) -> dict[str, Any]:
+    is_there = bool(row["connected"])
+    return {
+        "device": row["device"],
+        "connected": is_there,
+        "since": row["since"],
+        "lastSeen": time.time() if is_there else row["last_seen"],
+        "reason": row["reason"],
+        "protocol": row["protocol"],
+        "address": row["address"],
+    }
+
+
+def _publish(said: dict[str, Any]) -> Publication:
+    return Publication(device_topic(said["device"], TOPIC), json.dumps(said).encode())
