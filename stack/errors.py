@@ -80,6 +80,10 @@ class DeviceError(StackError):
     """There is no such device."""
 
 
+class DeviceServiceError(StackError):
+    """The service of devices does not run, or cannot do now what it was asked."""
+
+
 class FunctionError(StackError):
     """A function is unknown, or its container does not come up."""
 

@@ -18,7 +18,7 @@ from stack.dashboard.security.auth import is_login_needed, user_of
 from stack.dashboard.security.headers import is_api
 from stack.dashboard.security.session import FIELD, give_token
 from stack.dashboard.services import services_of
-from stack.errors import ConfigError, ConflictError, DeviceError, FunctionError, StackError
+from stack.errors import ConfigError, ConflictError, DeviceError, DeviceServiceError, FunctionError, StackError
 from stack.state.workspace import PROGRAM
 
 _FOLDER = PROGRAM / "templates" / "dashboard"
@@ -69,7 +69,7 @@ def _environment() -> Environment:
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
-_STATUSES = {ConfigError: 400, FunctionError: 400, DeviceError: 404, ConflictError: 409}
+_STATUSES = {ConfigError: 400, FunctionError: 400, DeviceError: 404, ConflictError: 409, DeviceServiceError: 503}
 _DEFECT = "This is a defect of Tidegate; the dashboard's log tells more: invoke logs dashboard."
 
 

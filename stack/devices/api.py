@@ -24,6 +24,8 @@ _STATUSES: dict[type[Exception], int] = {
     BrokerError: 503,
     StackError: 400,
 }
+# Devices of which is told at once.
+_MOST_NAMES = 1000
 Forget = Callable[[str], None]
 
 
@@ -56,7 +58,12 @@ def build_presence_routes(presence: Presence) -> list[BaseRoute]:
     """Return the routes of presence."""
 
     def list_changes(request: Request) -> Response:
-        return JSONResponse(presence.list_changes(read_number(request, "after", 0)))
+        last = read_number(request, "last", 0) if "last" in request.query_params else None
+        return JSONResponse(presence.list_changes(read_number(request, "after", 0), last))
+
+    async def list_some(request: Request) -> Response:
+        names = [str(name) for name in (await read_object(request)).get("names", ())][:_MOST_NAMES]
+        return JSONResponse(await run_in_threadpool(presence.list_of, names))
 
     def describe(request: Request) -> Response:
         return JSONResponse(presence.describe(request.path_params["name"]))
@@ -65,7 +72,8 @@ def build_presence_routes(presence: Presence) -> list[BaseRoute]:
         return PlainTextResponse(presence.write_metrics(), media_type="text/plain; version=0.0.4")
 
     return [
-        Route("/presence", list_changes),
+        Route("/presence", list_changes, methods=["GET"]),
+        Route("/presence", list_some, methods=["POST"]),
         Route("/devices/{name}/presence", describe),
         Route("/metrics", write_metrics),
     ]

@@ -8,14 +8,16 @@ from urllib.parse import quote, urlencode
 from urllib3.exceptions import HTTPError
 
 from stack.docker.stack import Stack
-from stack.errors import ConflictError, DeviceError
+from stack.errors import ConfigError, ConflictError, DeviceError, DeviceServiceError, StackError
 from stack.plan.device_account import LOGIN_PORT, SERVICE
 from stack.plan.gateway import CONTROL
 from stack.state.http_client import explain, open_local_pool
 from stack.state.workspace import is_inside
 
 _TIMEOUT = 15.0
-_BAD_REQUEST, _CONFLICT = 400, 409
+_BAD_REQUEST = 400
+_ERRORS: dict[int, type[StackError]] = {404: DeviceError, 409: ConflictError}
+_WRONG = (400, 422)
 
 
 class DeviceService:
@@ -37,21 +39,22 @@ class DeviceService:
         """Return what it answers, None if nothing.
 
         Raises:
+            ConfigError: what is asked is wrong.
             ConflictError: what is to be changed is another by now.
-            DeviceError: it does not answer, or refuses.
+            DeviceError: there is no such device, or nothing of it.
+            DeviceServiceError: it does not answer, or the broker does not.
         """
         url = self._url + path + (f"?{urlencode(query)}" if query else "")
         content = None if body is None else json.dumps(body).encode()
         try:
             answer = self._pool.request(method, url, body=content, timeout=timeout)
         except HTTPError as error:
-            raise DeviceError(
+            raise DeviceServiceError(
                 f"The service {SERVICE} does not answer: {explain(error)}. `invoke status` says how it is; "
                 "`invoke up` starts it."
             ) from error
         if answer.status >= _BAD_REQUEST:
-            kind = ConflictError if answer.status == _CONFLICT else DeviceError
-            raise kind(_read_error(answer.data) or f"The service {SERVICE} answers with status {answer.status}.")
+            raise _build_error(answer.status, answer.data)
         return json.loads(answer.data) if answer.data else None
 
 
@@ -64,7 +67,7 @@ def find_device_service(stack: Stack) -> DeviceService:
     """Return the stack's service of devices, as this program reaches it.
 
     Raises:
-        DeviceError: it does not run.
+        DeviceServiceError: it does not run.
     """
     if is_inside():
         return DeviceService(SERVICE)
@@ -72,8 +75,13 @@ def find_device_service(stack: Stack) -> DeviceService:
     address = stack.engine.address(running[0], CONTROL) if running else ""
     if not address:
         way = "`invoke up` starts it" if stack.bare_inputs.has_devices else "`invoke device add NAME` adds the first"
-        raise DeviceError(f"The service {SERVICE} does not run, which knows how devices are; {way}.")
+        raise DeviceServiceError(f"The service {SERVICE} does not run, which knows how devices are; {way}.")
     return DeviceService(address)
+
+
+def _build_error(status: int, body: bytes) -> StackError:
+    text = _read_error(body) or f"The service {SERVICE} answers with status {status}."
+    return ConfigError([text]) if status in _WRONG else _ERRORS.get(status, DeviceServiceError)(text)
 
 
 def _read_error(body: bytes) -> str:

@@ -18,7 +18,7 @@ from stack.devices.link import Delivery, Link, Publication
 from stack.devices.store import Store
 from stack.plan.device_account import EVENTS, LOG
 
-TOPIC = "presence"
+TOPIC, SEEN = "presence", "tidegate_device_seen_timestamp_seconds"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS connections (
     name TEXT PRIMARY KEY, device TEXT NOT NULL, since REAL NOT NULL, protocol TEXT NOT NULL, address TEXT NOT NULL
@@ -154,12 +154,21 @@ class Presence:
             return {"device": device, "connected": False, **empty}
         return _describe(row)
 
-    def list_changes(self, after: int = 0) -> dict[str, Any]:
-        """Return what has changed after a version, and the version of now."""
+    def list_of(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return what is known of some devices, as `list_changes` does; those that never came are left out."""
+        marks = ", ".join("?" * len(names))
         with self._store.transaction() as database:
-            rows = database.execute("SELECT * FROM presence WHERE version > ? ORDER BY device", [after]).fetchall()
+            rows = database.execute(f"SELECT * FROM presence WHERE device IN ({marks})", list(names)).fetchall()
+        return {"devices": {row["device"]: _describe(row) for row in rows}}
+
+    def list_changes(self, after: int = 0, last: int | None = None) -> dict[str, Any]:
+        """Return what has changed after a version, or the last changes, with the version of now and a count."""
+        with self._store.transaction() as database:
             version = database.execute("SELECT number FROM presence_version").fetchone()["number"]
-        return {"version": version, "devices": {row["device"]: _describe(row) for row in rows}}
+            first = after if last is None else version - last
+            rows = database.execute("SELECT * FROM presence WHERE version > ? ORDER BY device", [first]).fetchall()
+            count = database.execute("SELECT count(*) AS n FROM presence WHERE connected").fetchone()["n"]
+        return {"version": version, "connected": count, "devices": {row["device"]: _describe(row) for row in rows}}
 
     def forget(self, device: str) -> None:
         """Know nothing of a device any more."""
@@ -168,14 +177,21 @@ class Presence:
             database.execute("DELETE FROM presence WHERE device = ?", [device])
 
     def write_metrics(self) -> str:
-        """Return, in Prometheus' text format, which devices are connected."""
+        """Return, in Prometheus' text format, which devices are connected.
+
+        Of one that is not, no series says when it was seen: that falls silent, as an alert on silence has it.
+        """
+        with self._store.transaction() as database:
+            rows = database.execute("SELECT device, connected FROM presence ORDER BY device").fetchall()
+        now = time.time()
         lines = [
             "# HELP tidegate_device_connected Whether a device is connected.",
             "# TYPE tidegate_device_connected gauge",
+            *(f'tidegate_device_connected{{device="{row["device"]}"}} {row["connected"]}' for row in rows),
+            "# HELP tidegate_device_seen_timestamp_seconds When a device was seen, while it is connected.",
+            "# TYPE tidegate_device_seen_timestamp_seconds gauge",
+            *(f'{SEEN}{{device="{row["device"]}"}} {now:.3f}' for row in rows if row["connected"]),
         ]
-        with self._store.transaction() as database:
-            rows = database.execute("SELECT device, connected FROM presence ORDER BY device").fetchall()
-        lines += [f'tidegate_device_connected{{device="{row["device"]}"}} {row["connected"]}' for row in rows]
         return "\n".join(lines) + "\n"
 
     def _begin(self, one: Connection) -> Iterator[Publication]:

@@ -119,7 +119,7 @@ class Twins:
                     "Read it, and change that."
                 )
             document, now = _patch(old.content, change), time.time()
-            is_new = document != json.dumps(old.content)
+            is_new = document != json.dumps(old.content, ensure_ascii=False)
             version = old.version + is_new
             database.execute(
                 "INSERT OR REPLACE INTO twins VALUES (?, ?, ?, ?, ?)", [device, change.part, document, version, now]
@@ -185,9 +185,11 @@ def _patch(content: Mapping[str, Any], change: Change) -> str:
             [f'The patch of a twin should be a JSON object, such as {{"fan": "on"}}, not {change.patch!r}.']
         )
     try:
-        text = json.dumps(merge_patch(content, change.patch), allow_nan=False)
+        text = json.dumps(merge_patch(content, change.patch), ensure_ascii=False, allow_nan=False)
+        # Halves of characters are no text.
+        size = len(text.encode())
     except (ValueError, RecursionError) as error:
         raise ConfigError([f"The patch of a twin is no JSON that can be kept: {error}."]) from error
-    if len(text) > MOST_BYTES:
-        raise ConfigError([f"The {change.part} part would have {len(text):,} bytes; {MOST_BYTES:,} are the most."])
+    if size > MOST_BYTES:
+        raise ConfigError([f"The {change.part} part would have {size:,} bytes; {MOST_BYTES:,} are the most."])
     return text

@@ -24,6 +24,7 @@ from stack.live.functions import FigureReader, FunctionsSource, Records
 from stack.live.history import DeploySource, HistorySource
 from stack.live.log import LogSource
 from stack.live.metrics import MetricsSource
+from stack.live.presence import PresenceSource, TwinSource
 from stack.live.readings import ReadingsSource
 from stack.live.services import ServicesSource
 from stack.rabbitmq.management import find_broker
@@ -197,8 +198,10 @@ def _fill(broadcaster: Broadcaster, tools: _Tools) -> None:
     broadcaster.add("broker", lambda _: BrokerSource(management, engine))
     broadcaster.add("devices", lambda touch: DevicesSource(management, engine, touch))
     open_now = partial(open_stack, workspace, is_lenient=True)
+    broadcaster.add("presence", lambda _: PresenceSource(open_now))
     broadcaster.add("readings", lambda _: ReadingsSource(open_now, lambda: broadcaster.latest("devices")))
     broadcaster.add_family("logs", lambda name, touch: LogSource(engine, name, touch))
     broadcaster.add_family("metrics", lambda name, _: MetricsSource(engine, tools.session, name))
     broadcaster.add_family("deploy", lambda name, _: DeploySource(workspace, name))
+    broadcaster.add_family("twin", lambda name, _: TwinSource(open_now, name))
     broadcaster.add_family("traffic", lambda subject, touch: TrafficSource(management, subject, touch))

@@ -40,7 +40,18 @@ STARTS = f'{{__name__=~"{START}|{STORE_START}",function=~"{RECORDER}|"}}'
 _WINDOW = re.compile(r"\[((?:\d+(?:\.\d+)?(?:ms|[smhdwy]))+)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0, "y": 365 * 86400.0}
 # What the names of the stack's own figures begin with.
-_OWN_FIGURES = ("nuclio_", "rabbitmq_", "haproxy_", "vmalert_", "vm_", "up", "process_", "container_", "scrape_")
+_OWN_FIGURES = (
+    "tidegate_device_",
+    "nuclio_",
+    "rabbitmq_",
+    "haproxy_",
+    "vmalert_",
+    "vm_",
+    "up",
+    "process_",
+    "container_",
+    "scrape_",
+)
 # Labels that vmalert or a rule adds to those of the series.
 ADDED = ("alertname", "alertgroup", "alertstate", "severity")
 # An alert that is told to Alertmanager is over for it after four times as long without a word.

@@ -93,7 +93,9 @@ def render(inputs: Inputs) -> Files:
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
     if inputs.settings.has_store:
-        files |= render_scrape(inputs.settings.data, inputs.services, has_vmalert=inputs.has_vmalert)
+        files |= render_scrape(
+            inputs.settings.data, inputs.services, has_vmalert=inputs.has_vmalert, has_devices=inputs.has_devices
+        )
     files |= _render_rules(inputs) if inputs.has_vmalert else {}
     files |= notify.render_notify(inputs.settings) if inputs.has_alertmanager else {}
     files |= grafana.render_grafana(inputs.settings) if inputs.settings.data.grafana else {}

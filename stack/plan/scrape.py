@@ -8,6 +8,8 @@ from stack.plan.alert import PORT as VMALERT_PORT
 from stack.plan.alert import SERVICE as VMALERT
 from stack.plan.broker import METRICS_PORT as BROKER_PORT
 from stack.plan.broker import SERVICE as BROKER
+from stack.plan.device_account import LOGIN_PORT
+from stack.plan.device_account import SERVICE as DEVICES
 from stack.plan.gateway import CONTROL_HOST, CONTROL_PORT
 from stack.plan.stack import Service
 from stack.plan.store import FOLDER, OWN_JOBS, PASSWORD, PORT, SCRAPE, SCRAPE_MOUNTED, START, USERNAME
@@ -16,7 +18,9 @@ from stack.plan.template import fill
 _FILE = f"{SCRAPE_MOUNTED}/{SCRAPE}"
 
 
-def render_scrape(data: Data, services: Sequence[Service], *, has_vmalert: bool = False) -> dict[str, bytes]:
+def render_scrape(
+    data: Data, services: Sequence[Service], *, has_vmalert: bool = False, has_devices: bool = False
+) -> dict[str, bytes]:
     """Render what says whose figures are taken; the store looks at it every few seconds."""
     context = {
         "interval": f"{data.scrape_seconds:g}" if data.scrape_seconds else "",
@@ -32,5 +36,6 @@ def render_scrape(data: Data, services: Sequence[Service], *, has_vmalert: bool 
         "store_password": f"{FOLDER}/{PASSWORD}",
         "store_start": START,
         "vmalert": f"{VMALERT}:{VMALERT_PORT}" if has_vmalert else "",
+        "devices": f"{DEVICES}:{LOGIN_PORT}" if has_devices else "",
     }
     return {_FILE: fill(_FILE, context)}

@@ -64,7 +64,7 @@ class MqttDevice:
 def device(port: int, user: str, password: str, *, client_id: str = "", **options: Any) -> Iterator[MqttDevice]:
     """Connect once; it does not come again by itself.
 
-    Options are `will`, a topic; `version`; `tls`, a context; and `transport`, which may be websockets.
+    Options are `will`, a topic; `version`; `keep_alive`, in seconds; `tls`, a context; and `transport`, which may be websockets.
     """
     version, transport = options.get("version", MQTTProtocolVersion.MQTTv311), options.get("transport", "tcp")
     client = Client(
@@ -91,7 +91,7 @@ def device(port: int, user: str, password: str, *, client_id: str = "", **option
 
     client.on_message = hear
     with suppress(OSError):
-        client.connect("localhost" if "tls" in options else "127.0.0.1", port)
+        client.connect("localhost" if "tls" in options else "127.0.0.1", port, options.get("keep_alive", 60))
     client.loop_start()
     try:
         found.wait_in()

@@ -6,10 +6,11 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 from urllib.error import HTTPError
 
@@ -175,6 +176,68 @@ def count_connections(workspace: Workspace) -> dict[str, int]:
     (accounts,) = [one["accounts"] for one in services if "accounts" in one]
     assert any(one["account"] == "guest" and "MQTT from" in str(one["clients"]) for one in accounts)
     return {one["account"]: one["connections"] for one in accounts}
+
+
+def test_it_is_known_whether_a_device_is_there(workspace: Workspace, logins: dict[str, str]) -> None:
+    """Also to programs, such as functions, by a topic."""
+    port, password = workspace.settings.ports.mqtt, logins["pump-70"]
+    with hear(workspace, "tidegate.devices.pump-70.presence") as heard:
+        with device(port, "pump-70", password) as one:
+            assert one.is_in
+            wait_until(lambda: [said["connected"] for said in heard()] == [True], seconds=20, what="its presence")
+            shown = json.loads(workspace.invoke("device", "show", "pump-70", "--json").stdout)["presence"]
+            assert (shown["connected"], shown["protocol"]) == (True, "MQTT 3.1.1")
+            with device(port, "pump-70", password):
+                wait_until(lambda: "replaced" in reasons(heard()), seconds=20, what="that it took its own place")
+        wait_until(lambda: reasons(heard())[-1:] == ["clean"], seconds=20, what="that it went")
+        with device(port, "pump-70", password) as one:
+            one.client._sock_close()
+        wait_until(lambda: reasons(heard())[-1:] == ["lost"], seconds=20, what="that its connection broke")
+        with device(port, "pump-70", password, keep_alive=1) as one:
+            one.client.loop_stop()
+            wait_until(lambda: reasons(heard())[-1:] == ["keep-alive"], seconds=20, what="that it was silent")
+        assert [said["connected"] for said in heard()][-4:] == [True, False, True, False]
+
+
+def test_a_device_is_told_how_it_is_to_be(workspace: Workspace, logins: dict[str, str]) -> None:
+    port, password = workspace.settings.ports.mqtt, logins["pump-70"]
+    topic = "tidegate/devices/pump-70/twin/"
+    twin = json.loads(workspace.invoke("device", "twin", "pump-70", "--set", "fan=on", "--json").stdout)
+    assert (twin["desired"], twin["desiredVersion"], twin["delta"]) == ({"fan": "on"}, 1, {"fan": "on"})
+    with device(port, "pump-70", password) as one:
+        assert one.subscribe(f"{topic}delta")
+        wait_until(lambda: len(one.heard) == 1, seconds=20, what="what it missed")
+        assert one.publish(f"{topic}reported", '{"fan": "on", "t": 21}')
+        workspace.invoke("device", "twin", "pump-70", "--set", "speed=3")
+        wait_until(lambda: len(one.heard) == 2, seconds=20, what="what is new")
+        told = [json.loads(body) for _, body in one.heard]
+        assert told == [{"version": 1, "delta": {"fan": "on"}}, {"version": 2, "delta": {"speed": 3}}]
+        assert not one.publish("tidegate/devices/pump-7/twin/reported", "{}")
+    assert 'difference: {"speed": 3}' in workspace.invoke("device", "twin", "pump-70").stdout
+    refused = workspace.invoke("device", "twin", "pump-70", "--set", "fan=off", "--version", "1", check=False)
+    assert refused.returncode and "has version 2 by now" in refused.stderr
+    history = json.loads(workspace.invoke("device", "twin", "pump-70", "--history", "--json").stdout)
+    assert [(one["part"], one["version"]) for one in history] == [("desired", 2), ("reported", 1), ("desired", 1)]
+
+
+def reasons(heard: list[dict[str, Any]]) -> list[str]:
+    return [str(one["reason"]) for one in heard]
+
+
+@contextmanager
+def hear(workspace: Workspace, key: str) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Yield what returns the JSON of all that was published with a key meanwhile."""
+    with pika.BlockingConnection(pika.URLParameters(workspace.amqp_url)) as connection:
+        channel, found = connection.channel(), list[dict[str, Any]]()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(queue, "amq.topic", key)
+
+        def take() -> list[dict[str, Any]]:
+            while (body := channel.basic_get(queue, auto_ack=True)[2]) is not None:
+                found.append(json.loads(body))
+            return found
+
+        yield take
 
 
 def test_a_device_is_locked_out_at_once_and_for_good(workspace: Workspace, logins: dict[str, str]) -> None:

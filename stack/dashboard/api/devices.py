@@ -1,6 +1,9 @@
 """/api/devices: devices with a login of their own, which Nuclio's API has none of."""
 
 import io
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
 
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
@@ -12,7 +15,9 @@ from starlette.routing import BaseRoute, Route
 from stack.config.device import DeviceConfig
 from stack.config.document import Document
 from stack.dashboard.api.request import read_body, read_model
+from stack.dashboard.security.auth import user_of
 from stack.dashboard.services import Services, services_of
+from stack.run.devices.presence import fetch_presence, fetch_some_presence
 from stack.run.devices.registry import (
     Identity,
     NewDevice,
@@ -25,6 +30,7 @@ from stack.run.devices.registry import (
 )
 from stack.run.devices.show import describe_device, describe_identity
 from stack.run.devices.table import Table, add_table, decode_table, export_devices
+from stack.run.devices.twin import change_twin, fetch_history, fetch_twin
 from stack.state.devices import list_logins
 
 _MOST, _USUAL = 1000, 100
@@ -46,6 +52,17 @@ class DeviceBody(Document):
     """Give it a key and a certificate in place of a password; the answer has both, this once."""
 
 
+class TwinBody(Document):
+    """A change of a twin."""
+
+    patch: dict[str, Any]
+    """A JSON merge patch (RFC 7396): null takes a member away."""
+    part: Literal["desired", "reported"] = "desired"
+    """Which of the two documents."""
+    version: int | None = None
+    """The version that it has to have; with another it is not changed."""
+
+
 def routes() -> list[BaseRoute]:
     """Return the routes of this resource."""
     return [
@@ -57,6 +74,10 @@ def routes() -> list[BaseRoute]:
         Route("/api/devices/{name}", _delete, methods=["DELETE"]),
         Route("/api/devices/{name}/password", _rotate, methods=["POST"]),
         Route("/api/devices/{name}/password", _revoke, methods=["DELETE"]),
+        Route("/api/devices/{name}/presence", _find_presence, methods=["GET"]),
+        Route("/api/devices/{name}/twin", _find_twin, methods=["GET"]),
+        Route("/api/devices/{name}/twin", _change_twin, methods=["PATCH"]),
+        Route("/api/devices/{name}/twin/history", _list_twin_changes, methods=["GET"]),
     ]
 
 
@@ -66,7 +87,8 @@ async def _list(request: Request) -> Response:
     most, first = _read_count(limit, _USUAL, "limit"), _read_count(offset, 0, "offset")
     found, let_in = await run_in_threadpool(_choose, services_of(request), words, labels)
     part = found[first : first + min(most, _MOST)]
-    listed = [describe_device(one, is_let_in=one.name in let_in) for one in part]
+    presence = await run_in_threadpool(_fetch_presence, services_of(request), [one.name for one in part if let_in])
+    listed = [describe_device(one, is_let_in=one.name in let_in, presence=presence) for one in part]
     return JSONResponse({"devices": listed, "total": len(found)})
 
 
@@ -88,11 +110,16 @@ def _read_count(text: str, usual: int, name: str) -> int:
     return int(text) if text else usual
 
 
+def _fetch_presence(services: Services, names: Sequence[str]) -> dict[str, dict[str, Any]] | None:
+    return fetch_some_presence(services.stack(), names)
+
+
 async def _find(request: Request) -> Response:
     services, name = services_of(request), request.path_params["name"]
     device = get_device(await run_in_threadpool(services.registry.read), name)
     let_in = await run_in_threadpool(list_logins, services.workspace)
-    return JSONResponse(describe_device(device, is_let_in=name in let_in))
+    presence = await run_in_threadpool(_fetch_presence, services, [name] if let_in else [])
+    return JSONResponse(describe_device(device, is_let_in=name in let_in, presence=presence))
 
 
 async def _add(request: Request) -> Response:
@@ -133,3 +160,25 @@ async def _revoke(request: Request) -> Response:
 async def _delete(request: Request) -> Response:
     await run_in_threadpool(delete_device, services_of(request).stack(), request.path_params["name"])
     return Response(status_code=204)
+
+
+async def _find_presence(request: Request) -> Response:
+    services, name = services_of(request), request.path_params["name"]
+    get_device(await run_in_threadpool(services.registry.read), name)
+    return JSONResponse(await run_in_threadpool(fetch_presence, services.stack(), name))
+
+
+async def _find_twin(request: Request) -> Response:
+    stack = services_of(request).stack()
+    return JSONResponse(await run_in_threadpool(fetch_twin, stack, request.path_params["name"]))
+
+
+async def _change_twin(request: Request) -> Response:
+    body, stack = await read_model(request, TwinBody), services_of(request).stack()
+    change = partial(change_twin, stack, request.path_params["name"], body.part, body.patch, body.version)
+    return JSONResponse(await run_in_threadpool(change, by=user_of(request)))
+
+
+async def _list_twin_changes(request: Request) -> Response:
+    stack = services_of(request).stack()
+    return JSONResponse({"changes": await run_in_threadpool(fetch_history, stack, request.path_params["name"])})

@@ -212,6 +212,7 @@ PLATFORM = (
 
 _CSV = "text/csv"
 _NO_DEVICE = {404: "There is no such device."}
+_NO_STATE = {**_NO_DEVICE, 503: "The service of devices does not run."}
 
 DEVICES = (
     Operation(
@@ -242,6 +243,19 @@ DEVICES = (
     ),
     Operation(
         "DELETE", "/api/devices/{name}/password", "Lock a device out, and end its session", {204: ""}, _NO_DEVICE
+    ),
+    Operation(
+        "GET", "/api/devices/{name}/presence", "Tell whether a device is connected", {200: "Presence"}, _NO_STATE
+    ),
+    Operation("GET", "/api/devices/{name}/twin", "Tell how a device is to be and is", {200: "Twin"}, _NO_STATE),
+    Operation(
+        "PATCH", "/api/devices/{name}/twin", "Change how a device is to be, by a JSON merge patch", {200: "Twin"},
+        {**_NO_STATE, 409: "The part has another version by now."},
+        Body("TwinChange", {"patch": {"fan": "on"}, "version": 3}),
+    ),
+    Operation(
+        "GET", "/api/devices/{name}/twin/history", "List the last changes of a twin, the newest first",
+        {200: "TwinChanges"}, _NO_STATE,
     ),
 )  # fmt: skip
 

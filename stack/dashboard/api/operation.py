@@ -150,6 +150,18 @@ _STATUS = _record(
 _FUNCTION_METADATA = _record("name labels", name=_NAME, namespace=_TEXT, labels=_map(_TEXT), annotations=_map(_TEXT))
 _EXPORTED = _record("metadata spec", metadata=_OBJECT, spec=_OBJECT)
 
+# Of no time while there was none.
+_SECONDS = {"type": ["number", "null"]}
+_PRESENCE = _record(
+    "connected since lastSeen reason",
+    connected={"type": "boolean"},
+    since=_SECONDS,
+    lastSeen=_SECONDS,
+    reason=_TEXT,
+    protocol=_TEXT,
+    address=_TEXT,
+)
+
 _ANSWERS: dict[str, Any] = {
     "Error": _record("error", error=_TEXT, errorStackTrace=_TEXT),
     "Function": _record("metadata spec", metadata=_FUNCTION_METADATA, spec=_OBJECT, status=_STATUS),
@@ -200,6 +212,28 @@ _ANSWERS: dict[str, Any] = {
         subscribe=_TEXTS,
         metrics=_map(_record("topic unit", topic=_TEXT, unit=_TEXT)),
         mayLogIn={"type": "boolean"},
+        presence={"anyOf": [_PRESENCE, {"type": "null"}]},
+    ),
+    "Presence": _PRESENCE,
+    "Twin": _record(
+        "device desired reported delta desiredVersion reportedVersion",
+        device=_TEXT,
+        desired=_OBJECT,
+        reported=_OBJECT,
+        delta=_OBJECT,
+        desiredVersion=_COUNT,
+        reportedVersion=_COUNT,
+        desiredAt=_SECONDS,
+        reportedAt=_SECONDS,
+    ),
+    "TwinChanges": _record(
+        "changes",
+        changes={
+            "type": "array",
+            "items": _record(
+                "part version patch by time", part=_TEXT, version=_COUNT, patch=_OBJECT, by=_TEXT, time=_SECONDS
+            ),
+        },
     ),
     "Identity": _record(
         "host port user clientId publish subscribe password",
@@ -223,6 +257,9 @@ _BODIES: dict[str, Any] = {
     "Named": _record("metadata", metadata=_IS_NAMED),
     "NamedProject": _record("metadata", metadata=_record("name", name=_NAME)),
     "Desire": _record("", desiredState={"enum": ["ready", "scaledToZero", None]}),
+    "TwinChange": _record(
+        "patch", patch=_OBJECT, part={"enum": ["desired", "reported"]}, version={"type": ["integer", "null"]}
+    ),
     "Table": _TEXT,
     "NewDevice": _record("name", name=_NAME, type=_TEXT, topics=_TEXTS, labels=_map(_TEXT)),
     "ProjectBody": {"anyOf": [refer("Project"), refer("ProjectExport")]},

@@ -22,6 +22,7 @@ from stack.errors import ConfigError, StackError
 from stack.plan.device_program import PROGRAMS, UNKNOWN, write_program
 from stack.rabbitmq.account_use import list_guests
 from stack.run.devices.connection import find_endpoint
+from stack.run.devices.presence import fetch_some_presence
 from stack.run.devices.registry import (
     Identity,
     NewDevice,
@@ -82,10 +83,12 @@ async def list_devices(request: Request) -> Response:
 def _choose(services: Services, words: str) -> dict[str, Any]:
     registry, let_in = services.registry.read(), list_logins(services.workspace)
     found = choose_devices(registry.devices.values(), words, {})
+    part = found[:_SHOWN]
+    presence = fetch_some_presence(services.stack(), [one.name for one in part if let_in])
     kept = {rule.metric for rule in services.data().keep if _DEVICE in rule.labels}
     shown = [
-        {**describe_device(one, is_let_in=one.name in let_in), "charts": _list_charts(one, kept)}
-        for one in found[:_SHOWN]
+        {**describe_device(one, is_let_in=one.name in let_in, presence=presence), "charts": _list_charts(one, kept)}
+        for one in part
     ]
     return {"logins": shown, "found": len(found), "all": len(registry.devices), "problems": registry.problems}
 

@@ -10,6 +10,7 @@ from stack.errors import StackError
 from stack.plan.device_program import BY_NAME, UNKNOWN, Program, write_program
 from stack.plan.tls import AUTHORITY
 from stack.run.devices.connection import find_endpoint
+from stack.run.devices.presence import NEVER, describe_presence, try_presence
 from stack.run.devices.registry import Identity, choose_devices, get_device
 from stack.state.certificates import load_authority
 from stack.state.devices import list_logins, load_registry
@@ -24,10 +25,12 @@ def print_devices(words: str, labels: Mapping[str, str], *, as_json: bool) -> No
     for problem in registry.problems:
         console.warn(problem)
     found = choose_devices(registry.devices.values(), words, labels)
+    presence = try_presence(stack) if let_in and found else None
     if as_json:
-        console.show_json([describe_device(one, is_let_in=one.name in let_in) for one in found])
+        console.show_json([describe_device(one, is_let_in=one.name in let_in, presence=presence) for one in found])
     elif found:
-        console.show_table(("device", "type", "may log in", "labels"), (_list(one, let_in) for one in found))
+        columns = ("device", "type", "may log in", "connected", "labels")
+        console.show_table(columns, (_list(one, let_in, presence) for one in found))
     else:
         console.say("There is no such device." if registry.devices else "There are no devices.")
         console.say("Next: `invoke device add NAME` adds one.")
@@ -44,10 +47,13 @@ def print_device(name: str, *, as_json: bool, program: str = "") -> None:
     if program:
         print_program(stack, Identity(device, UNKNOWN), program)
         return
-    document = describe_device(device, is_let_in=name in list_logins(stack.workspace))
+    is_let_in = name in list_logins(stack.workspace)
+    presence = try_presence(stack, name) if is_let_in else None
+    document = describe_device(device, is_let_in=is_let_in, presence=presence)
     if as_json:
         console.show_json(document)
         return
+    document["presence"] = describe_presence(document["presence"]) if presence else "-"
     for key, value in document.items():
         console.show(f"{key}: {_as_text(value)}")
 
@@ -115,8 +121,10 @@ def describe_identity(stack: Stack, identity: Identity, seen_as: str = "") -> di
     return document
 
 
-def describe_device(device: DeviceConfig, *, is_let_in: bool) -> dict[str, Any]:
-    """Return what the API and --json tell of a device."""
+def describe_device(
+    device: DeviceConfig, *, is_let_in: bool, presence: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Return what the API and --json tell of a device; `presence` is of all that ever came, None if not known."""
     return {
         "name": device.name,
         "type": device.device.type,
@@ -128,13 +136,20 @@ def describe_device(device: DeviceConfig, *, is_let_in: bool) -> dict[str, Any]:
             name: {"topic": one.name_topic(device.name), "unit": one.unit} for name, one in device.metrics.items()
         },
         "mayLogIn": is_let_in,
+        "presence": presence.get(device.name, NEVER) if presence is not None else None,
     }
 
 
-def _list(one: DeviceConfig, let_in: set[str]) -> dict[str, str]:
+def _list(one: DeviceConfig, let_in: set[str], presence: Mapping[str, Mapping[str, Any]] | None) -> dict[str, str]:
     labels = " ".join(f"{key}={value}" for key, value in sorted(one.labels.items()))
     is_in = "yes" if one.name in let_in else "no"
-    return {"device": one.name, "type": one.device.type or "-", "may log in": is_in, "labels": labels or "-"}
+    return {
+        "device": one.name,
+        "type": one.device.type or "-",
+        "may log in": is_in,
+        "connected": describe_presence(presence.get(one.name)) if presence is not None else "-",
+        "labels": labels or "-",
+    }
 
 
 def _as_text(value: Any) -> str:

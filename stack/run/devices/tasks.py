@@ -11,9 +11,9 @@ _JSON = {"json": "print one JSON document and nothing else"}
 @verb(
     "action",
     "name",
-    iterable=["topics", "label"],
+    iterable=["topics", "label", "set"],
     help={
-        "action": "add, show, rotate, revoke, remove, import or export",
+        "action": "add, show, rotate, revoke, remove, import, export or twin",
         "name": "the device's name, which is its user and client id; of import, the table",
         "type": "a file of device-types/, without .yaml",
         "topics": "a topic filter on which it may publish and subscribe; may be given several times",
@@ -21,6 +21,11 @@ _JSON = {"json": "print one JSON document and nothing else"}
         "program": "of add, rotate and show, print one with which it connects: python, nodejs, mosquitto, micropython, "
         "arduino or home-assistant",
         "certificate": "of add and rotate, a certificate in place of a password; NAME.key and NAME.pem are written",
+        "set": "of twin, NAME=VALUE that is desired, such as fan=on or light.level=3; null takes it away; may be given "
+        "several times",
+        "reported": "of twin, show, or set, what the device reports, instead of what is desired",
+        "history": "of twin, show the last changes",
+        "version": "of twin, set it only if the part has this version",
         "yes": "do not ask before a device is removed",
         **_LABELS,
         **_JSON,
@@ -36,12 +41,24 @@ def device(  # noqa: PLR0913 -- each is an option of the command line
     output: str = "",
     program: str = "",
     certificate: bool = False,
+    set: list[str] | None = None,
+    reported: bool = False,
+    history: bool = False,
+    version: str = "",
     yes: bool = False,
     json: bool = False,
 ) -> None:
-    """Add a device with a login of its own, show it, give it a new password, lock it out, or remove it."""
+    """Add a device with a login of its own, show it, give it a new password, lock it out, or remove it.
+
+    Its twin is how it is to be and how it reports that it is, as two JSON documents.
+    """
     from stack.run.devices.command import DeviceCommand, handle_device
+    from stack.run.devices.twin import TwinCommand, handle_twin
     from stack.run.readings import read_labels
+
+    if action == "twin":
+        handle_twin(TwinCommand(name, tuple(set or ()), reported, history, version), as_json=json)
+        return
 
     command = DeviceCommand(
         action, name, type, tuple(topics or ()), read_labels(label or ()), output, yes, program, certificate

@@ -153,13 +153,22 @@ def test_changes_after_a_version_alone(devices: Devices) -> None:
     devices.end()
     devices.wait()
     assert devices.presence.list_changes(version)["devices"]["pump-7"]["reason"] == "lost"
+    assert [len(devices.presence.list_changes(last=last)["devices"]) for last in (0, 1)] == [0, 1]
+    assert devices.presence.list_changes()["connected"] == 0
     devices.presence.forget("pump-7")
     assert devices.presence.list_changes()["devices"] == {}
 
 
 def test_metrics(devices: Devices) -> None:
     devices.begin()
-    assert 'tidegate_device_connected{device="pump-7"} 1\n' in devices.presence.write_metrics()
+    text = devices.presence.write_metrics()
+    assert 'tidegate_device_connected{device="pump-7"} 1\n' in text
+    assert 'tidegate_device_seen_timestamp_seconds{device="pump-7"}' in text
+    devices.end()
+    devices.wait()
+    text = devices.presence.write_metrics()
+    assert 'tidegate_device_connected{device="pump-7"} 0\n' in text
+    assert "seen_timestamp_seconds{" not in text
 
 
 def test_those_who_wait_are_told_that_it_can_hear(devices: Devices) -> None:

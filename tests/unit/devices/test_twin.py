@@ -93,7 +93,19 @@ def test_history_is_kept_for_a_while(twins: Twins) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"1", b"[1]", b"{", b'{"a": NaN}', b"[" * 100_000, b"\xff", b'{"a": "%s"}' % (b"x" * MOST_BYTES)]
+    "body",
+    [
+        b"",
+        b"1",
+        b"[1]",
+        b"{",
+        b'{"a": NaN}',
+        b'{"a": 1e999}',
+        b'{"a": "\\ud800"}',
+        b"[" * 100_000,
+        b"\xff",
+        b'{"a": "%s"}' % (b"x" * MOST_BYTES),
+    ],
 )
 def test_what_is_no_object_is_not_kept(twins: Twins, body: bytes) -> None:
     assert report(twins, body) == []
