@@ -6,6 +6,7 @@ from stack.config.container import CLAIM_PREFIX
 from stack.docker.client import docker_api, explained, stream_output, unpack
 from stack.docker.stack import Stack
 from stack.docker.volume import Volume, copied_volume, create_volume, helper, list_volumes, remove_volume
+from stack.plan.device_account import VOLUME as DEVICES_VOLUME
 from stack.plan.grafana import VOLUME as GRAFANA_VOLUME
 from stack.plan.notify import VOLUME as ALERT_VOLUME
 from stack.plan.render import control_image
@@ -16,12 +17,12 @@ _FOLDER = "/to"
 
 
 def list_claims(stack: Stack) -> tuple[Volume, ...]:
-    """Return the project's volumes in which functions keep data, used still or not, and those of readings and alerts.
+    """Return the project's volumes in which functions keep data, used still or not, and those of readings, alerts and devices.
 
     Raises:
         EngineError: Docker does not answer.
     """
-    names = (CLAIM_PREFIX, STORE_VOLUME, ALERT_VOLUME, GRAFANA_VOLUME)
+    names = (CLAIM_PREFIX, STORE_VOLUME, ALERT_VOLUME, GRAFANA_VOLUME, DEVICES_VOLUME)
     return tuple(one for one in list_volumes(stack.settings.project) if one.short_name.startswith(names))
 
 
