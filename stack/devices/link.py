@@ -148,7 +148,8 @@ class Link:
             try:
                 self._connect()
                 self._serve()
-            except (AMQPError, OSError, BrokerError) as error:
+            except Exception as error:
+                # Whatever it is, such as a disk that is full: what was not acknowledged comes again.
                 self._lose(error)
                 self._is_ending.wait(_AGAIN)
         self._drop()

@@ -1,0 +1,186 @@
+"""The connection of the service of devices, with a broker that is made up."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pika import BasicProperties
+from pika.exceptions import AMQPConnectionError, UnroutableError
+
+from stack.config.environment import Secret
+from stack.devices.link import QUEUE, Delivery, Link, Publication
+from stack.devices.store import Store, open_store
+from stack.errors import BrokerError
+from stack.plan.broker import Credentials
+from stack.rabbitmq.management import Broker
+from tests.unit.dashboard.serving import wait_until
+
+BROKER = Broker("localhost", 1, 1, 1, Credentials("a", Secret("b")))
+
+
+class MadeUpBroker:
+    """Gives what waits in the queue to each connection until it is acknowledged; can refuse, and break once."""
+
+    def __init__(self) -> None:
+        self.queue: list[tuple[str, str, bytes]] = []
+        self.published: list[tuple[str, str]] = []
+        self.bound: set[tuple[str, str]] = set()
+        self.connections = 0
+        self.is_away, self.breaks = False, 0
+        self.unroutable: set[str] = set()
+
+    def connect(self, _parameters: object) -> Any:
+        if self.is_away:
+            raise AMQPConnectionError
+        self.connections += 1
+        return _Connection(self)
+
+
+class _Connection:
+    is_open = True
+
+    def __init__(self, broker: MadeUpBroker) -> None:
+        self._broker, self._given, self._woken = broker, 0, threading.Event()
+        self._take: Callable[..., None] = lambda *_: None
+
+    def channel(self) -> "_Connection":
+        return self
+
+    def confirm_delivery(self) -> None: ...
+    def basic_qos(self, prefetch_count: int) -> None: ...
+    def close(self) -> None: ...
+
+    def queue_declare(self, name: str, **_: object) -> Any:
+        assert name == QUEUE
+        return SimpleNamespace(method=SimpleNamespace(message_count=len(self._broker.queue)))
+
+    def queue_bind(self, _queue: str, exchange: str, key: str) -> None:
+        self._broker.bound.add((exchange, key))
+
+    def basic_consume(self, _queue: str, take: Callable[..., None], **_: object) -> None:
+        self._take = take
+
+    def process_data_events(self, seconds: float) -> None:
+        if len(self._broker.queue) == self._given:
+            self._woken.wait(min(seconds, 0.01))
+        self._woken.clear()
+        for number, (exchange, key, body) in enumerate(self._broker.queue[self._given :], self._given + 1):
+            method = SimpleNamespace(exchange=exchange, routing_key=key, delivery_tag=number)
+            self._take(self, method, BasicProperties(), body)
+            self._given = number
+
+    def basic_ack(self, tag: int, multiple: bool) -> None:
+        assert multiple
+        del self._broker.queue[:tag]
+        self._given -= tag
+
+    def basic_publish(self, exchange: str, key: str, _body: bytes, _properties: object, mandatory: bool) -> None:
+        assert mandatory
+        if self._broker.breaks:
+            self._broker.breaks -= 1
+            raise AMQPConnectionError
+        self._broker.published.append((exchange, key))
+        if key in self._broker.unroutable:
+            raise UnroutableError([])
+
+    def add_callback_threadsafe(self, _callback: object) -> None:
+        self._woken.set()
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> MadeUpBroker:
+    broker = MadeUpBroker()
+    monkeypatch.setattr("stack.devices.link.BlockingConnection", broker.connect)
+    monkeypatch.setattr("stack.devices.link._AGAIN", 0.02)
+    return broker
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = open_store(tmp_path)
+    store.create("CREATE TABLE heard (text TEXT)")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def link(broker: MadeUpBroker, store: Store) -> Iterator[Link]:
+    link = Link(BROKER, store)
+
+    def take(delivery: Delivery) -> Iterator[Publication]:
+        with store.transaction() as database:
+            database.execute("INSERT INTO heard VALUES (?)", [delivery.topic])
+        if delivery.body == b"wrong":
+            raise KeyError
+        yield Publication(f"{delivery.topic}/heard", b"")
+
+    link.on("amq.topic", "a.*.b", take)
+    yield link
+    link.close()
+
+
+def read(store: Store) -> list[str]:
+    with store.transaction() as database:
+        return [row["text"] for row in database.execute("SELECT text FROM heard")]
+
+
+def test_what_is_heard_is_handled_in_order_and_acknowledged(broker: MadeUpBroker, store: Store, link: Link) -> None:
+    broker.queue += [("amq.topic", f"a.{name}.b", b"") for name in ("x", "y")]
+    broker.queue += [("amq.topic", "a.b", b""), ("other", "a.x.b", b"")]
+    link.start()
+    wait_until(lambda: not broker.queue)
+    assert read(store) == ["a/x/b", "a/y/b"]
+    assert broker.published == [("amq.topic", "a.x.b.heard"), ("amq.topic", "a.y.b.heard")]
+    assert broker.bound == {("amq.topic", "a.*.b")}
+
+
+def test_a_mistake_in_one_message_leaves_nothing_of_it(broker: MadeUpBroker, store: Store, link: Link) -> None:
+    broker.queue += [("amq.topic", "a.x.b", b"wrong"), ("amq.topic", "a.y.b", b"")]
+    link.start()
+    wait_until(lambda: not broker.queue)
+    assert read(store) == ["a/y/b"]
+
+
+def test_what_could_not_be_said_is_said_on_the_next_connection(broker: MadeUpBroker, link: Link) -> None:
+    broker.breaks = 1
+    broker.queue.append(("amq.topic", "a.x.b", b""))
+    link.start()
+    wait_until(lambda: ("amq.topic", "a.x.b.heard") in broker.published and not broker.queue)
+    assert broker.connections == 2
+
+
+def test_others_publish_and_hear_whether_a_queue_has_it(broker: MadeUpBroker, link: Link) -> None:
+    broker.unroutable.add("c.d")
+    link.start()
+    assert link.publish(Publication("a/b", b""))
+    assert not link.publish(Publication("c/d", b""))
+    broker.breaks = 1
+    with pytest.raises(BrokerError, match="has not taken"):
+        link.publish(Publication("a/b", b""))
+    assert link.publish(Publication("a/b", b""))
+
+
+def test_without_a_broker_no_one_waits_for_long(broker: MadeUpBroker, link: Link) -> None:
+    broker.is_away = True
+    link.start()
+    with pytest.raises(BrokerError, match="was not sent"):
+        link.publish(Publication("a/b", b""), 0.05)
+    broker.is_away = False
+    wait_until(lambda: broker.connections == 1)
+    assert link.publish(Publication("c", b""))
+    assert broker.published == [("amq.topic", "c")]
+
+
+def test_what_is_due_is_looked_after(broker: MadeUpBroker, link: Link) -> None:
+    said: list[str] = []
+    link.on_open(lambda: said.append("open") or [Publication("opened", b"")])  # type: ignore[func-returns-value]
+    link.every(lambda: said.append("tick") or ())  # type: ignore[func-returns-value]
+    broker.queue.append(("amq.topic", "a.x.b", b""))
+    link.start()
+    wait_until(lambda: said.count("tick") > 2)
+    assert said[0] == "open" and said.count("open") == 1
+    # What had waited comes first.
+    assert broker.published == [("amq.topic", "a.x.b.heard"), ("amq.topic", "opened")]
