@@ -7,7 +7,7 @@ the event. What happened while the broker or the service was away is seen by one
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sqlite3 import Connection as Database
 from sqlite3 import Row
 from typing import Any
@@ -85,12 +85,12 @@ class Presence:
         closed = read_connection(delivery.headers)
         with self._store.transaction() as database:
             row = database.execute("SELECT device FROM connections WHERE name = ?", [closed.name]).fetchone()
-        if row is None:
-            self._reasons.pop(closed.name, None)
-            return
+            others = row and _has_others(database, row["device"], closed.name)
         reason = self._reasons.pop(closed.name, None)
+        if row is None:
+            return
         self._endings[closed.name] = _Ending(row["device"], time.monotonic() + _PATIENCE, closed.since, reason)
-        if reason not in (None, Reason.REPLACED):
+        if others or reason not in (None, Reason.REPLACED):
             yield from self._finish(closed.name)
 
     def explain(self, delivery: Delivery) -> Iterator[Publication]:
@@ -100,8 +100,7 @@ class Presence:
             return
         name, reason = found
         if name in self._endings and self._endings[name].reason is None:
-            ending = self._endings[name]
-            self._endings[name] = _Ending(ending.device, ending.deadline, ending.time, reason)
+            self._endings[name] = replace(self._endings[name], reason=reason)
             if reason is not Reason.REPLACED:
                 yield from self._finish(name)
         elif name not in self._endings:
@@ -200,15 +199,27 @@ class Presence:
         with self._store.transaction() as database:
             if database.execute("SELECT 1 FROM connections WHERE name = ?", [one.name]).fetchone():
                 return
-            is_another = database.execute("SELECT 1 FROM connections WHERE device = ?", [one.user]).fetchone()
+        yield from self._finish_others(one.user)
+        with self._store.transaction() as database:
+            is_another = _has_others(database, one.user, one.name)
             database.execute(
                 "INSERT INTO connections VALUES (?, ?, ?, ?, ?)",
                 [one.name, one.user, one.since, one.protocol, one.address],
             )
             reason = Reason.REPLACED if is_another else ""
             said = _write(database, one.user, [1, one.since, one.since, reason, one.protocol, one.address])
+        # What was replaced is there no more, and nothing is to be said of it.
+        for name in [name for name, ending in self._endings.items() if ending.device == one.user]:
+            yield from self._finish(name)
         yield _publish(said)
         yield from self._arrive(one.user, "")
+
+    def _finish_others(self, device: str) -> Iterator[Publication]:
+        """Finish the connection of a device that comes again at once: the line that it said so is still to come."""
+        for name, ending in list(self._endings.items()):
+            if ending.device == device and ending.reason is None:
+                self._endings[name] = replace(ending, reason=Reason.CLEAN)
+                yield from self._finish(name)
 
     def _arrive(self, device: str, what: str) -> Iterator[Publication]:
         for arrival in self.arrivals:
@@ -219,12 +230,17 @@ class Presence:
         device = ending.device
         with self._store.transaction() as database:
             row = database.execute("DELETE FROM connections WHERE name = ? RETURNING *", [name]).fetchone()
-            left = database.execute("SELECT 1 FROM connections WHERE device = ?", [device]).fetchone()
-            if row is None or left:
+            if row is None or _has_others(database, device, name):
                 return
             reason = (ending.reason or Reason.LOST) if self._may_log_in(device) else Reason.REVOKED
             said = _write(database, device, [0, ending.time, ending.time, reason, row["protocol"], row["address"]])
         yield _publish(said)
+
+
+def _has_others(database: Database, device: str, name: str) -> bool:
+    """Return whether a device has another connection than one."""
+    query = "SELECT 1 FROM connections WHERE device = ? AND name != ?"
+    return database.execute(query, [device, name]).fetchone() is not None
 
 
 def _write(database: Database, device: str, values: Sequence[Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ _FOLDER = "/to"
 
 
 def list_claims(stack: Stack) -> tuple[Volume, ...]:
-    """Return the project's volumes in which functions keep data, used still or not, and those of readings, alerts and devices.
+    """Return the project's volumes in which functions keep data, used still or not, and those of the stack itself.
 
     Raises:
         EngineError: Docker does not answer.

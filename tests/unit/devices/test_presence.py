@@ -122,6 +122,29 @@ def test_one_that_takes_its_own_place_is_there_all_the_time(devices: Devices) ->
     assert devices.wait() == []
 
 
+def test_one_that_took_its_place_and_went_at_once_is_gone(devices: Devices) -> None:
+    """The end of the first is told before the second begins, and after it."""
+    line = f"MQTT disconnecting client <<\"{FIRST}\">> with duplicate id 'pump-7'"
+    for is_early in (True, False):
+        devices.begin()
+        devices.log(line)
+        said = devices.end() if is_early else []
+        said += devices.begin(SECOND)
+        said += [] if is_early else devices.end()
+        assert [one["connected"] for one in said] == [True]
+        devices.log(f"closing MQTT connection <0.1.0> ({SECOND})")
+        assert [one["reason"] for one in devices.end(SECOND)] == ["clean"]
+        assert devices.wait() == []
+        assert devices.reason() == (False, "clean")
+
+
+def test_one_that_comes_again_at_once_had_gone(devices: Devices) -> None:
+    devices.begin()
+    devices.end()
+    assert [(one["connected"], one["reason"]) for one in devices.begin(SECOND)] == [(False, "clean"), (True, "")]
+    assert devices.log(f"closing MQTT connection <0.1.0> ({FIRST})") == devices.wait() == []
+
+
 def test_one_without_a_login_is_revoked(devices: Devices) -> None:
     devices.begin()
     devices.devices.clear()
