@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import Any
 
-from stack.contract import MQTT_EXCHANGE, to_topic
+from stack.contract import DEVICE_TOPICS, MQTT_EXCHANGE, to_topic
 from stack.errors import BrokerError
 from stack.live.broker import find_functions
 from stack.live.docker import AsyncEngine
 from stack.live.metrics import RateMeter
+from stack.plan.device_account import SERVICE_ACCOUNT
 from stack.plan.message import read_number, read_text
 from stack.processor.source.rabbitmq.field_table import to_text
 from stack.rabbitmq.management_async import Connection, Management, Refusal
@@ -18,6 +19,9 @@ from stack.rabbitmq.observer import NAME, Observed, Observer
 
 # RabbitMQ's own events and traces go through topic exchanges, too.
 _INTERNAL = "amq.rabbitmq."
+
+# What the stack and devices tell each other of the devices themselves is no reading.
+_OWN_TOPICS = f"{DEVICE_TOPICS}/"
 
 _PAUSE = 2.0
 # How many topics are kept, how many values of each, and how many characters of one.
@@ -94,6 +98,8 @@ class DevicesSource:
 
     def _hear(self, message: Observed) -> None:
         entry = describe_value(message)
+        if entry["topic"].startswith(_OWN_TOPICS):
+            return
         name = " ".join(filter(None, (entry["topic"], entry["sensor"])))
         number = read_number(message.body)
         before = self._topics.pop(name, {}).get("points", [])
@@ -179,7 +185,7 @@ def describe_client(client: Client, functions: Mapping[str, str]) -> dict[str, A
         "connected": client.is_there,
         "function": functions.get(connection.host, ""),
         "node_is_function": connection.host in functions,
-        "is_own": connection.host in functions or connection.client == NAME,
+        "is_own": connection.host in functions or connection.client in (NAME, SERVICE_ACCOUNT),
     }
 
 
