@@ -64,7 +64,8 @@ class MqttDevice:
 def device(port: int, user: str, password: str, *, client_id: str = "", **options: Any) -> Iterator[MqttDevice]:
     """Connect once; it does not come again by itself.
 
-    Options are `will`, a topic; `version`; `keep_alive`, in seconds; `tls`, a context; and `transport`, which may be websockets.
+    Options are `will`, a topic; `version`; `keep_alive`, in seconds; `tls`, a context; and `transport`, which may be
+    websockets.
     """
     version, transport = options.get("version", MQTTProtocolVersion.MQTTv311), options.get("transport", "tcp")
     client = Client(
