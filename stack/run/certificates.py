@@ -45,7 +45,7 @@ def make_certificates(names: Sequence[str], *, as_json: bool) -> None:
         if workspace.compose.is_file():
             write_stack(stack, stack.inputs)
     served = make_tls(workspace, stack.settings, stack.bare_inputs.certificate.names)
-    _print(workspace, served, as_json=as_json)
+    _print(workspace, served, is_own=bool(stack.settings.tls.certificate), as_json=as_json)
 
 
 def _write_names(workspace: Workspace, names: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ def _write_names(workspace: Workspace, names: Sequence[str]) -> None:
     console.note(f"{FILE}: {'tls.names has ' + ', '.join(new) if new else 'tls.enabled is true'} now.")
 
 
-def _print(workspace: Workspace, served: Served, *, as_json: bool) -> None:
+def _print(workspace: Workspace, served: Served, *, is_own: bool, as_json: bool) -> None:
     path = authority_path(workspace)
     authority = read_certificate(path.read_bytes())
     document = {
@@ -80,7 +80,9 @@ def _print(workspace: Workspace, served: Served, *, as_json: bool) -> None:
         console.show_json(document)
         return
     console.show(f"names: {', '.join(served.names)}")
-    console.show(f"ends: {served.end.date()}; `up` and the dashboard renew it before")
-    console.show(f"authority: {path}")
+    renewal = "renew it before, and type this again" if is_own else "`up` and the dashboard renew it before"
+    console.show(f"ends: {served.end.date()}; {renewal}")
+    console.show(f"authority{' of devices' if is_own else ''}: {path}")
     console.show(f"its fingerprint (SHA-256): {document['fingerprint']}")
-    console.say("Next: `invoke up` has the ports with TLS. Devices and browsers trust them by the authority's file.")
+    trust = "" if is_own else " Devices and browsers trust them by the authority's file."
+    console.say(f"Next: `invoke up` has the ports with TLS.{trust}")
