@@ -131,7 +131,8 @@ def read_certificate(content: bytes) -> x509.Certificate:
 
 
 def _is_enough(workspace: Workspace, served: Served, names: Iterable[str]) -> bool:
-    return _is_lasting(served) and set(names) <= set(served.names) and authority_path(workspace).exists()
+    are_there = all((workspace.rendered / MOUNTED / one).exists() for one in (CERTIFICATE, KEY, AUTHORITY))
+    return are_there and _is_lasting(served) and set(names) <= set(served.names)
 
 
 def _is_lasting(served: Served) -> bool:

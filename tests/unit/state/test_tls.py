@@ -37,6 +37,9 @@ def test_another_is_made_for_a_new_name_alone(workspace: Workspace) -> None:
     certificate, key = served_files(workspace)
     assert certificate.startswith(b"-----BEGIN CERT")
     assert key.startswith(b"-----BEGIN PRIVATE")
+    (workspace.rendered / MOUNTED / KEY).unlink()
+    make_tls(workspace, SETTINGS, NAMES)
+    assert len(served_files(workspace)) == 2
     # The folder around is its owner's alone.
     assert workspace.secrets.stat().st_mode & 0o077 == 0
 
