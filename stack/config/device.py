@@ -58,8 +58,24 @@ TopicFilter = Annotated[str, AfterValidator(_check_filter)]
 TopicFilters = Annotated[tuple[TopicFilter, ...], Field(max_length=_MOST_TOPICS)]
 
 
+_UNITS = {"B": 1, "kB": 1000, "MB": 1_000_000}
+_RATE = re.compile(rf"(\d{{1,6}}(?:\.\d{{1,3}})?) ?({'|'.join(_UNITS)})/s")
+
+
+def _check_rate(text: str) -> str:
+    if text and (not _RATE.fullmatch(text) or read_rate(text) < 1):
+        raise ValueError(f"should be bytes a second, such as 500 B/s or 2 kB/s, not {text!r}")
+    return text
+
+
+def read_rate(text: str) -> int:
+    """Return the bytes a second of a rate such as 2 kB/s; 0 of none."""
+    found = _RATE.fullmatch(text)
+    return round(float(found[1]) * _UNITS[found[2]]) if found else 0
+
+
 class Topics(Document):
-    """On which topics a device may speak; {id} stands for its name."""
+    """On which topics a device may speak, and how much; {id} stands for its name."""
 
     topics: TopicFilters = ()
     """Topics on which it may publish and to which it may subscribe."""
@@ -67,6 +83,8 @@ class Topics(Document):
     """Topics on which it may publish; + is any one level, # all that follow."""
     subscribe: TopicFilters = ()
     """Topics to which it may subscribe."""
+    rate: Annotated[str, AfterValidator(_check_rate)] = ""
+    """How much it may send, such as 2 kB/s; without it, as much as it likes."""
 
 
 def _check_metric_topic(text: str) -> str:
@@ -142,6 +160,8 @@ class DeviceConfig:
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
     labels: Mapping[str, str]
+    rate: int = 0
+    """How many bytes a second it may send; 0 where it has no limit."""
     metrics: Mapping[str, DeviceMetric] = MappingProxyType({})
     """What it measures."""
 
@@ -164,6 +184,7 @@ def complete_device(name: str, device: Device, types: Mapping[str, DeviceType]) 
         _fill_in(first.topics + first.publish, name),
         _fill_in(first.topics + first.subscribe, name),
         {**own.labels, **device.labels},
+        read_rate(device.rate or own.rate),
         own.metrics,
     )
 

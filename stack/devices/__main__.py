@@ -12,11 +12,12 @@ from stack.devices.event import Connection, write_protocol
 from stack.devices.link import Link
 from stack.devices.login import build_login_route
 from stack.devices.presence import Presence
+from stack.devices.rate import RateWatch
 from stack.devices.store import claim_folder, open_store
 from stack.devices.twin import Twins
 from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, Credentials
 from stack.plan.broker import SERVICE as BROKER
-from stack.plan.device_account import DATA_FOLDER, LOGIN_PORT, PASSWORD, SERVICE_ACCOUNT, SERVICE_LOGIN
+from stack.plan.device_account import DATA_FOLDER, LIMITS, LOGIN_PORT, PASSWORD, SERVICE_ACCOUNT, SERVICE_LOGIN
 from stack.rabbitmq.management import Broker
 from stack.state.devices import logins_folder
 from stack.state.workspace import Workspace, become_owner, open_workspace
@@ -40,15 +41,18 @@ def main() -> None:
     presence.arrivals.append(twins.arrive)
     for feature in (presence, twins):
         feature.listen(link)
+    watch = RateWatch(broker, workspace.rendered / LIMITS)
     routes = [
-        build_login_route(workspace),
+        build_login_route(workspace, watch.is_barred),
         *build_presence_routes(presence),
         *build_twin_routes(twins, link),
         build_forget_route([presence.forget, twins.forget]),
     ]
     link.start()
+    watch.start()
     uvicorn.run(build_app(routes), host="0.0.0.0", port=LOGIN_PORT, log_level="warning", access_log=False)
     link.close()
+    watch.close()
     store.close()
 
 

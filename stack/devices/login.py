@@ -5,7 +5,7 @@ It asks by a form with username, password, vhost and, for MQTT, client_id, and t
 login and keeps no answer, so that a device is locked out as soon as its password is gone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -18,13 +18,14 @@ from stack.state.devices import load_login
 from stack.state.workspace import Workspace
 
 
-def build_login_route(workspace: Workspace) -> BaseRoute:
-    """Return the route that RabbitMQ asks."""
+def build_login_route(workspace: Workspace, is_barred: Callable[[str], bool]) -> BaseRoute:
+    """Return the route that RabbitMQ asks; who is barred is refused for now."""
 
     async def answer(request: Request) -> Response:
         async with request.form() as form:
             fields = {key: value for key, value in form.items() if isinstance(value, str)}
         is_allowed = await run_in_threadpool(may_log_in, workspace, fields)
+        is_allowed = is_allowed and not is_barred(fields["username"])
         return PlainTextResponse("allow" if is_allowed else "deny")
 
     return Route(LOGIN_PATH, answer, methods=["POST"])

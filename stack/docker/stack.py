@@ -44,7 +44,7 @@ from stack.plan.tls import ServerCertificate
 from stack.state.access import Access, has_gateway_login, load_access, load_gateway_login
 from stack.state.credentials import load_credentials, load_former_credentials
 from stack.state.deployment import Deployment, explain_folder, load_candidate, load_deployments
-from stack.state.devices import list_logins
+from stack.state.devices import Registry, list_logins, load_registry
 from stack.state.host import load_host_context
 from stack.state.replicas import load_replicas
 from stack.state.source.source import Store
@@ -204,6 +204,8 @@ class Stack:
         home = load_host_context(self.workspace.root, self.settings)
         login = self.access.generation if self.access else ""
         gateway_login = load_gateway_login(self.workspace)
+        has_devices = bool(list_logins(self.workspace))
+        rates = {name: one.rate for name, one in self.registry.devices.items() if one.rate} if has_devices else {}
         return Inputs(
             self.settings,
             self.base_images,
@@ -212,9 +214,15 @@ class Stack:
             login=login,
             gateway_login=gateway_login,
             alerts=self.alerts,
-            has_devices=bool(list_logins(self.workspace)),
+            has_devices=has_devices,
+            device_rates=rates,
             certificate=load_server_certificate(self.workspace) if self.settings.tls.is_on else ServerCertificate(),
         )
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Return the devices of the workspace; a file with a mistake takes none of the others away."""
+        return load_registry(self.workspace)
 
     @cached_property
     def alerts(self) -> tuple[Alert, ...]:

@@ -20,6 +20,8 @@ from stack.plan.definitions import Document
 SERVICE = "devices"
 LOGIN_PORT, LOGIN_PATH = 8071, "/user"
 LOGINS = "secrets/devices"
+# How many bytes a second each device may send that has a limit; below .stack/.
+LIMITS = "devices/limits.json"
 # Its own account at the broker, of which its container has the password in a file below .stack/; its exchanges.
 SERVICE_ACCOUNT = "tidegate-devices"
 SERVICE_LOGIN, PASSWORD = "secrets/devices-service", "password"
@@ -51,8 +53,8 @@ def describe_devices(key: SecretContent, devices: Iterable[DeviceConfig]) -> dic
     chosen = tuple(devices)
     if chosen:
         own = service_account(key)
-        # It asks once, after a restart, who is connected.
-        document["users"].append(user_entry(own.username, hash_password(own), ("monitoring",)))
+        # It closes the connections of devices that send too much, which RabbitMQ lets no one else do.
+        document["users"].append(user_entry(own.username, hash_password(own), ("administrator",)))
         document["permissions"].append(permission_entry(own.username, _SERVICE))
         document["topic_permissions"].append(_describe_own_topics())
     for device in chosen:

@@ -1,5 +1,6 @@
 """What a rendered tree depends on: the settings, this machine, and the services that there are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stack.config.alert import Alert
@@ -46,6 +47,8 @@ class Inputs:
     """Whether any device has a login of its own."""
     certificate: ServerCertificate = field(default_factory=ServerCertificate)
     """Of the broker and the gateway, where there is TLS."""
+    device_rates: Mapping[str, int] = field(default_factory=dict)
+    """How many bytes a second each device may send that has a limit."""
 
     @property
     def has_vmalert(self) -> bool:

@@ -1,5 +1,6 @@
 """Render templates/ into the files of .stack/; a template's path is its output's path."""
 
+import json
 import posixpath
 from collections.abc import Sequence
 from functools import cache
@@ -12,7 +13,7 @@ from stack.plan.base_image import BaseImage, Kind, lay_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
 from stack.plan.broker_data import name_volume
 from stack.plan.code_entry import runs_as_is
-from stack.plan.device_account import DATA_FOLDER, LOGIN_PATH, LOGIN_PORT, LOGINS, SERVICE_LOGIN
+from stack.plan.device_account import DATA_FOLDER, LIMITS, LOGIN_PATH, LOGIN_PORT, LOGINS, SERVICE_LOGIN
 from stack.plan.device_account import SERVICE as DEVICES
 from stack.plan.device_account import VOLUME as DEVICES_VOLUME
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context, render_package
@@ -99,8 +100,13 @@ def render(inputs: Inputs) -> Files:
     files |= _render_rules(inputs) if inputs.has_vmalert else {}
     files |= notify.render_notify(inputs.settings) if inputs.has_alertmanager else {}
     files |= grafana.render_grafana(inputs.settings) if inputs.settings.data.grafana else {}
+    files |= {LIMITS: _write_limits(inputs)} if inputs.has_devices else {}
     files[COMPOSE] = render_compose(inputs)
     return files
+
+
+def _write_limits(inputs: Inputs) -> bytes:
+    return json.dumps(dict(inputs.device_rates), indent=2, sort_keys=True).encode() + b"\n"
 
 
 def _render_rules(inputs: Inputs) -> Files:
@@ -117,6 +123,7 @@ _NAMES = {
     "login_port": LOGIN_PORT,
     "login_path": LOGIN_PATH,
     "device_logins": LOGINS,
+    "device_limits": posixpath.dirname(LIMITS),
     "devices_login": SERVICE_LOGIN,
     "devices_folder": DATA_FOLDER,
     "devices_volume": DEVICES_VOLUME,

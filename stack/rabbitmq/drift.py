@@ -28,7 +28,7 @@ from stack.plan.trouble import (
 )
 from stack.rabbitmq.management import DENIED, Broker, RefusedError, find_broker
 from stack.state.deployment import list_deployed
-from stack.state.devices import list_logins, load_registry
+from stack.state.devices import list_logins
 from stack.state.lock import find_local_runs, find_rollouts
 
 _ROOT = "/"
@@ -160,7 +160,7 @@ def read_stack_declared(stack: Stack) -> Declared:
 
 def _add_devices(stack: Stack, declared: Declared) -> Declared:
     """Return what is declared with the accounts of devices, which no rendered file has: they come and go one by one."""
-    devices = load_registry(stack.workspace).devices
+    devices = stack.registry.devices
     let_in = [devices[name] for name in sorted(list_logins(stack.workspace)) if name in devices]
     found = read_definitions([describe_devices(stack.accounts.key, let_in)])
     return replace(declared, definitions=declared.definitions.join(found))

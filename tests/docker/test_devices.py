@@ -29,7 +29,10 @@ from tests.docker.workspace import Workspace, make_workspace, run_docker, wait_u
 from tests.ports import free_ports
 
 NAME = "plant.local"
-TYPES = {"sensor": 'publish: ["plant/{id}/+"]\nsubscribe: ["plant/{id}/cmd/#"]\n'}
+TYPES = {
+    "sensor": 'publish: ["plant/{id}/+"]\nsubscribe: ["plant/{id}/cmd/#"]\n',
+    "slow": 'publish: ["plant/{id}/+"]\nrate: 100 B/s\n',
+}
 
 
 def add(workspace: Workspace, name: str, *arguments: str) -> str:
@@ -168,6 +171,16 @@ def test_a_device_may_not_use_amqp_for_more(workspace: Workspace, logins: dict[s
     management = f"http://127.0.0.1:{workspace.settings.ports.management}/api/definitions"
     refused = urllib3.request("GET", management, headers=urllib3.make_headers(basic_auth=f"pump-7:{logins['pump-7']}"))
     assert refused.status in (401, 403), "a device is let in to RabbitMQ's own pages"
+
+
+def test_a_device_that_sends_too_much_is_cut_off(workspace: Workspace, logins: dict[str, str]) -> None:
+    port, password = workspace.settings.ports.mqtt, add(workspace, "pump-slow", "--type", "slow")
+    with device(port, "pump-slow", password) as own, device(port, "pump-70", logins["pump-70"]) as other:
+        wait_until(lambda: not own.publish("plant/pump-slow/t", "x" * 2000) or own.wait_out(0.5), what="its end")
+        assert _is_refused(port, "pump-slow", password)
+        assert other.is_in and other.publish("plant/pump-70/t", "x" * 5000)
+    assert "pump-slow sends" in workspace.invoke("logs", "devices").stdout
+    workspace.invoke("device", "remove", "pump-slow", "--yes")
 
 
 def count_connections(workspace: Workspace) -> dict[str, int]:

@@ -132,6 +132,7 @@ def describe_device(
         "labels": dict(device.labels),
         "publish": list(device.publish),
         "subscribe": list(device.subscribe),
+        "rate": device.rate,
         "metrics": {
             name: {"topic": one.name_topic(device.name), "unit": one.unit} for name, one in device.metrics.items()
         },
