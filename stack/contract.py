@@ -112,6 +112,11 @@ MQTT_EXCHANGE = "amq.topic"
 # The header in which RabbitMQ gives AMQP clients the Response Topic of MQTT 5, as a routing key; and what the topics
 # begin with at which a function answers. Else who may publish to one topic could have a function publish to any.
 RESPONSE_TOPIC, RESPONSES = "x-reply-to-topic", "tidegate/response/"
+# Where functions ask the service of devices for calls and for twins.
+CALL_REQUESTS, TWIN_REQUESTS = "tidegate/requests/call", "tidegate/requests/twin"
+# Seconds that a device's answer is waited for where no one says otherwise, and at most.
+CALL_WAIT, MOST_CALL_WAIT = 10.0, 300.0
+
 # What the topics begin with on which the stack and a device speak of the device itself.
 DEVICE_TOPICS = "tidegate/devices"
 

@@ -8,6 +8,8 @@ import uvicorn
 from stack.config.device import NAME
 from stack.config.environment import Secret
 from stack.devices.api import build_app, build_forget_route, build_presence_routes, build_twin_routes
+from stack.devices.call_api import Requests, answer_calls, answer_twins, build_call_routes
+from stack.devices.call_wire import BrokerWire, open_calls
 from stack.devices.event import Connection, write_protocol
 from stack.devices.link import Link
 from stack.devices.login import build_login_route
@@ -38,20 +40,26 @@ def main() -> None:
 
     link = Link(broker, store)
     presence, twins = Presence(store, lambda: fetch_connections(broker), may_log_in), Twins(store, may_log_in)
-    presence.arrivals.append(twins.arrive)
-    for feature in (presence, twins):
+    calls = open_calls(store, BrokerWire(broker, link, presence.is_connected), may_log_in)
+    presence.arrivals += [twins.arrive, calls.note_arrival]
+    for feature in (presence, twins, calls):
         feature.listen(link)
+    requests = Requests(link)
+    answer_calls(calls, requests)
+    answer_twins(twins, link, requests)
     watch = RateWatch(broker, workspace.rendered / LIMITS)
     routes = [
         build_login_route(workspace, watch.is_barred),
         *build_presence_routes(presence),
         *build_twin_routes(twins, link),
-        build_forget_route([presence.forget, twins.forget]),
+        *build_call_routes(calls),
+        build_forget_route([presence.forget, twins.forget, calls.forget]),
     ]
     link.start()
     watch.start()
     uvicorn.run(build_app(routes), host="0.0.0.0", port=LOGIN_PORT, log_level="warning", access_log=False)
     link.close()
+    calls.close()
     watch.close()
     store.close()
 

@@ -1,4 +1,4 @@
-"""The dashboard served on a port of this machine, and a client that takes its answers apart."""
+"""The dashboard, or another application, served on a port of this machine, and a client that reads its answers."""
 
 import http.client
 import json
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from stack.dashboard.app import make_app
 from stack.dashboard.services import open_services
@@ -53,10 +54,15 @@ class Client:
 @contextmanager
 def serving() -> Iterator[Client]:
     """Serve the dashboard of the workspace that the environment names."""
+    with serving_app(make_app(open_services())) as client:
+        yield client
+
+
+@contextmanager
+def serving_app(app: ASGIApp) -> Iterator[Client]:
+    """Serve a web application."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(
-            make_app(open_services()), log_level="warning", timeout_graceful_shutdown=1, proxy_headers=False
-        )
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, proxy_headers=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
