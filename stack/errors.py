@@ -9,7 +9,8 @@ StackError
 ├── BrokerError      RabbitMQ cannot be reached or refused
 ├── DataError        the store of readings cannot be reached, or cannot answer
 ├── AlertError       Alertmanager cannot be reached, or an alert or a channel is not as it should be
-├── DeviceError      a device is unknown
+├── DeviceError      a device is unknown, or does not do what it is asked to
+│   └── NoAnswerError  a device has not answered; the exit status is 3
 ├── FunctionError    a function is unknown or does not come up
 ├── ConflictError    something is there already, or is not as anyone who wants to change it has seen it
 ├── DeclinedError    somebody was asked, and said no
@@ -77,7 +78,13 @@ class AlertError(StackError):
 
 
 class DeviceError(StackError):
-    """There is no such device."""
+    """There is no such device, or it refused what it was asked."""
+
+
+class NoAnswerError(DeviceError):
+    """A device has not answered a call, and may do so later."""
+
+    status = 3
 
 
 class DeviceServiceError(StackError):

@@ -15,7 +15,7 @@ from stack.run.devices.table import export_devices, import_devices
 from stack.state.certificates import Pair, load_authority
 from stack.state.workspace import open_workspace, write_file
 
-ACTIONS = ("add", "show", "rotate", "revoke", "remove", "import", "export", "twin")
+ACTIONS = ("add", "show", "rotate", "revoke", "remove", "import", "export", "twin", "call", "calls")
 _PRIVATE = 0o600
 _PASSWORDS = "passwords.csv"
 

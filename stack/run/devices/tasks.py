@@ -11,10 +11,15 @@ _JSON = {"json": "print one JSON document and nothing else"}
 @verb(
     "action",
     "name",
+    "method",
     iterable=["topics", "label", "set"],
     help={
-        "action": "add, show, rotate, revoke, remove, import, export or twin",
+        "action": "add, show, call, calls, rotate, revoke, remove, import, export or twin",
         "name": "the device's name, which is its user and client id; of import, the table",
+        "method": "of call, what the device is to do",
+        "data": "of call, JSON that goes with it",
+        "wait": "of call, for how many seconds an answer is waited for",
+        "expires": "of call, how long it is kept for a device that is away, such as 10m or 7d; an hour without it",
         "type": "a file of device-types/, without .yaml",
         "topics": "a topic filter on which it may publish and subscribe; may be given several times",
         "output": "of import, the file for the passwords; of export, the table; with --certificate, the folder",
@@ -35,6 +40,10 @@ def device(  # noqa: PLR0913 -- each is an option of the command line
     _: Context,
     action: str,
     name: str = "",
+    method: str = "",
+    data: str = "",
+    wait: float = 10.0,
+    expires: str = "",
     type: str = "",
     topics: list[str] | None = None,
     label: list[str] | None = None,
@@ -48,14 +57,18 @@ def device(  # noqa: PLR0913 -- each is an option of the command line
     yes: bool = False,
     json: bool = False,
 ) -> None:
-    """Add a device with a login of its own, show it, give it a new password, lock it out, or remove it.
+    """Add a device with a login of its own, show it, call it, give it a new password, lock it out, or remove it.
 
     Its twin is how it is to be and how it reports that it is, as two JSON documents.
     """
+    from stack.run.devices.calls import CallCommand, handle_call
     from stack.run.devices.command import DeviceCommand, handle_device
     from stack.run.devices.twin import TwinCommand, handle_twin
     from stack.run.readings import read_labels
 
+    if action in ("call", "calls"):
+        handle_call(CallCommand(action, name, method, data, wait, expires), as_json=json)
+        return
     if action == "twin":
         handle_twin(TwinCommand(name, tuple(set or ()), reported, history, version), as_json=json)
         return
