@@ -18,6 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from stack.config.settings import Settings
 from stack.dashboard import live
+from stack.dashboard.api import device_calls as api_device_calls
 from stack.dashboard.api import devices as api_devices
 from stack.dashboard.api import (
     function_events,
@@ -39,6 +40,7 @@ from stack.dashboard.pages import (
     dead_letters,
     demo,
     device,
+    device_calls,
     device_logins,
     devices,
     function,
@@ -75,6 +77,7 @@ _STATIC = PROGRAM / "stack" / "dashboard" / "static"
 _LEVEL = 6
 
 _API = (
+    api_device_calls,
     api_devices,
     function_events,
     functions,
@@ -162,6 +165,7 @@ def _routes() -> list[BaseRoute]:
         metrics,
         broker,
         devices,
+        device_calls,
         device_logins,
         device,
         data,

@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.visit import PHONE, Visit
 from tests.docker.workspace import Workspace
@@ -25,6 +25,7 @@ def test_device_is_let_in_locked_out_and_removed(visit: Visit, workspace: Worksp
     dialog.get_by_role("button", name="Done").click()
     expect(row.get_by_text("yes", exact=True)).to_be_visible()
     visit.look("devices-logins")
+    _call(visit, page)
     expect(row.get_by_text("never", exact=True)).to_be_visible()
     page.get_by_role("link", name="pump-7").click()
     page.get_by_role("textbox", name="Change what is desired").fill('{"fan": "on"}')
@@ -50,3 +51,16 @@ def test_device_is_let_in_locked_out_and_removed(visit: Visit, workspace: Worksp
     page.get_by_role("button", name="Remove", exact=True).click()
     expect(row).to_have_count(0)
     assert not (folder / "pump-7.yaml").exists()
+
+
+def _call(visit: Visit, page: Page) -> None:
+    """Call the device, which is away."""
+    page.get_by_role("button", name="Call pump-7").click()
+    dialog = page.get_by_role("dialog", name="Call pump-7")
+    dialog.get_by_role("textbox", name="Method").fill("open")
+    dialog.get_by_role("textbox", name="Data").fill('{"valve": 2}')
+    dialog.get_by_role("spinbutton", name="Wait").fill("0")
+    dialog.get_by_role("button", name="Call", exact=True).click()
+    expect(dialog.get_by_role("row").filter(has_text='{"valve": 2}')).to_contain_text("queued")
+    visit.look("devices-call")
+    dialog.get_by_role("button", name="Close").click()

@@ -84,7 +84,7 @@ def routes() -> list[BaseRoute]:
 async def _list(request: Request) -> Response:
     words, limit, offset = (request.query_params.get(key, "") for key in ("contains", "limit", "offset"))
     labels = dict(_read_label(one) for one in request.query_params.getlist("label"))
-    most, first = _read_count(limit, _USUAL, "limit"), _read_count(offset, 0, "offset")
+    most, first = read_count(limit, _USUAL, "limit"), read_count(offset, 0, "offset")
     found, let_in = await run_in_threadpool(_choose, services_of(request), words, labels)
     part = found[first : first + min(most, _MOST)]
     presence = await run_in_threadpool(_fetch_presence, services_of(request), [one.name for one in part if let_in])
@@ -104,7 +104,12 @@ def _read_label(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _read_count(text: str, usual: int, name: str) -> int:
+def read_count(text: str, usual: int, name: str) -> int:
+    """Return a whole number of the query.
+
+    Raises:
+        HTTPException: it is none.
+    """
     if text and not (text.isascii() and text.isdigit()):
         raise HTTPException(400, f"{name} should be a whole number, not {text!r}.")
     return int(text) if text else usual

@@ -246,6 +246,22 @@ _ANSWERS: dict[str, Any] = {
         subscribe=_TEXTS,
         password=_TEXT,
     ),
+    "Calls": _record("calls", calls={"type": "array", "items": refer("Call")}),
+    "Call": _record(
+        "id device method data by made expires state sent ended answer late",
+        id=_TEXT,
+        device=_TEXT,
+        method=_TEXT,
+        data={},
+        by=_TEXT,
+        made=_TEXT,
+        expires=_TEXT,
+        state={"enum": ["queued", "sent", "answered", "refused", "expired"]},
+        sent={"type": ["string", "null"]},
+        ended={"type": ["string", "null"]},
+        answer={},
+        late=_COUNT,
+    ),
     "Namespaces": _record("namespaces", namespaces=_record("names", names=_TEXTS)),
 }
 
@@ -263,5 +279,6 @@ _BODIES: dict[str, Any] = {
     ),
     "Table": _TEXT,
     "NewDevice": _record("name", name=_NAME, type=_TEXT, topics=_TEXTS, labels=_map(_TEXT)),
+    "NewCall": _record("method", method=_TEXT, data={}, wait={"type": "number"}, expires=_TEXT),
     "ProjectBody": {"anyOf": [refer("Project"), refer("ProjectExport")]},
 }
