@@ -32,6 +32,7 @@ from stack.contract import PYTHON
 from stack.processor.attributes import Attributes
 from stack.processor.configuration import Function, Sink, Trigger, parse_function
 from stack.processor.delivery import Failure
+from stack.processor.devices import prepare_devices
 from stack.processor.event import new_id, to_time
 from stack.processor.invocation import Invoker
 from stack.processor.logger import ROOT, ConsoleFormatter, open_logger
@@ -57,6 +58,7 @@ def invoke(
     context: Context | None = None,
     raises: bool = False,
     responses: Mapping[str, Any] | None = None,
+    devices: dict[str, Any] | None = None,
     **fields: Any,
 ) -> "Result":
     """Call a handler, sync or async, with an event, or one made of keyword arguments; return its response.
@@ -66,7 +68,9 @@ def invoke(
     not at all where a context is given. An exception becomes the response of status 500, or is raised if asked.
 
     What was sent to outputs is in the result's `outputs`; it goes nowhere. `context.request` gets the response that is
-    in `responses` for its topic: a body, a whole response, or what is called with the request's body.
+    in `responses` for its topic: a body, a whole response, or what is called with the request's body. `devices` has
+    those of `context.devices`, each a mapping of methods to answers, as in `{"pump-7": {"open": {"is": "open"}}}`, and
+    of `twin` to one with `desired` and `reported`, which is changed by what the handler sets.
 
     Raises:
         TypeError: a keyword argument is no attribute of an event.
@@ -78,6 +82,8 @@ def invoke(
         runner.prepare()
     if responses is not None or not context:
         runner.context.request = _PreparedResponses(responses or {})
+    if devices is not None or not context:
+        runner.context.devices = prepare_devices(devices or {})
     return runner.invoke(make_event(**fields) if event is None else event, raises=raises)
 
 

@@ -16,6 +16,7 @@ from stack.processor.batch import gather, gather_async
 from stack.processor.caller import CallerRights, read_rights
 from stack.processor.configuration import Function
 from stack.processor.delivery import AsyncDeliveryQueue, Delivery, DeliveryQueue, Source
+from stack.processor.devices import open_devices
 from stack.processor.event import Builder, EventForm
 from stack.processor.invocation import Invoker
 from stack.processor.logger import open_logger
@@ -187,6 +188,7 @@ def open_context(spec: WorkerSpec, function: Function, logger: Logger) -> Contex
     platform = Platform("local", function.namespace)
     context = Context(logger, platform, str(spec.index), trigger)
     context.request = Requester(function.broker_mqtt_url, function.name)
+    context.devices = open_devices(context)
     return context
 
 

@@ -16,6 +16,7 @@ const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { inspect } = require('node:util');
 
+const { openDevices } = require('./nodejs_devices.cjs');
 const { awaitSilence, watchIntervals } = require('./nodejs_end.cjs');
 const { build, readFrames } = require('./nodejs_frames.cjs');
 const { CALL, Platform, openOutputs, openRequests } = require('./nodejs_outgoing.cjs');
@@ -115,6 +116,10 @@ const shared = {
 let outputNames = [];
 const requests = openRequests(send);
 shared.request = requests.request;
+shared.devices = openDevices(async (topic, document, timeout) => {
+  const { body } = await requests.request(topic, document, { timeout });
+  return body;
+});
 
 Object.defineProperty(shared, 'outputs', {
   get() {

@@ -10,6 +10,7 @@
 const { randomUUID } = require('node:crypto');
 const path = require('node:path');
 
+const { prepareDevices } = require('./nodejs_devices.cjs');
 const { Platform } = require('./nodejs_outgoing.cjs');
 const { SentMessages, buildMessage, openList, openNames, readOutputs } = require('./nodejs_test_outputs.cjs');
 const { Response, describe, encode, encodeMessage, makeEvent, toFields } = require('./nodejs_values.cjs');
@@ -45,15 +46,17 @@ let known;
  * `main` is the module of a function, whose `initContext` is called before its first event, or a handler alone. An
  * error of the handler's is the answer of status 500, or is thrown where `raises` is true. `context.request` gets the
  * response that is in `responses` for its topic: a body, a whole `Response`, or what is called with the request's body.
+ * `devices` has those of `context.devices`, each with answers by method, as in `{ 'pump-7': { open: { is: 'open' } } }`,
+ * and a `twin` with `desired` and `reported`, which is changed by what the handler sets.
  */
 async function invoke(main, event = {}, options = {}) {
-  const { handler = 'handler', context, raises = false, responses = {}, timeout = PATIENCE } = options;
+  const { handler = 'handler', context, raises = false, responses = {}, devices = {}, timeout = PATIENCE } = options;
   const call = typeof main === 'function' ? main : main[handler];
   if (typeof call !== 'function') throw new TypeError(`the module has no function ${handler}; it has ${list(main)}`);
   const shared = context ?? (await prepare(main));
   if (!shared[STATE]) throw new TypeError('context should be one of openContext()');
   const collected = { sent: new SentMessages(), logs: [] };
-  const bound = bind(shared, { ...openTools(collected, responses), callback: null });
+  const bound = bind(shared, { ...openTools(collected, responses, devices), callback: null });
   const { value, error, hasFailed } = await run(call, bound, buildEvent(event), timeout);
   if (hasFailed && raises) throw error;
   return describeResult(hasFailed ? fail(error) : answer(value), collected);
@@ -66,7 +69,7 @@ function openContext(userData = {}) {
 }
 
 /* Return what of a context belongs to one event. */
-function openTools({ sent, logs }, responses) {
+function openTools({ sent, logs }, responses, devices = {}) {
   const outputs = findOutputs();
   const logger = {};
   for (const [name, level] of [['error', 'error'], ['warn', 'warning'], ['info', 'info'], ['debug', 'debug']]) {
@@ -78,7 +81,8 @@ function openTools({ sent, logs }, responses) {
     return options?.now ? Promise.resolve() : undefined;
   };
   const request = async (topic, body = '') => respond(responses, topic, buildMessage(null, '', body).body);
-  return { logger, outputs: openNames(outputs, {}, (name) => ({ send: send(name) })), request };
+  const named = openNames(outputs, {}, (name) => ({ send: send(name) }));
+  return { logger, outputs: named, request, devices: prepareDevices(devices) };
 }
 
 /* The function.yaml that counts is that beside the test, which is the program that runs. */
