@@ -24,6 +24,7 @@ from pika.exceptions import AMQPError
 from stack.config.network import SECURE
 from stack.state.certificates import Pair, make_device_pair
 from stack.state.workspace import Workspace as StackWorkspace
+from tests.docker import device_calls
 from tests.docker.mqtt_device import MqttDevice, device
 from tests.docker.workspace import Workspace, make_workspace, run_docker, wait_until
 from tests.ports import free_ports
@@ -251,6 +252,19 @@ def hear(workspace: Workspace, key: str) -> Iterator[Callable[[], list[dict[str,
             return found
 
         yield take
+
+
+def test_a_device_is_called_and_answers(workspace: Workspace) -> None:
+    password = add(workspace, device_calls.NAME)
+    device_calls.check_answers(workspace, password)
+    device_calls.check_absence(workspace, password)
+    device_calls.check_functions(workspace, password)
+    device_calls.check_guide(workspace, password)
+    workspace.invoke("device", "revoke", device_calls.NAME)
+    locked = device_calls.call(workspace, "open")
+    assert (locked.returncode, "is locked out" in locked.stderr) == (1, True), locked
+    unknown = device_calls.call(workspace, "open", name="none")
+    assert (unknown.returncode, "There is no device none" in unknown.stderr) == (1, True), unknown
 
 
 def test_a_device_is_locked_out_at_once_and_for_good(workspace: Workspace, logins: dict[str, str]) -> None:
