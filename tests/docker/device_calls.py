@@ -1,6 +1,7 @@
 """Calls on the real broker: devices of MQTT 3.1.1 and 5 that are there, away, or give no answer."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -142,14 +143,13 @@ def check_functions(workspace: Workspace, password: str) -> None:
 
 
 def check_guide(workspace: Workspace, password: str) -> None:
-    """The program of the guide answers calls."""
-    (program,) = re.findall(r"^```python\n(import json.*?)^```$", GUIDE.read_text(), re.S | re.M)
-    program = program.replace('"its password"', repr(password)).replace('"pump-7"', repr(NAME))
-    program = program.replace("1883", str(workspace.settings.ports.mqtt))
-    process = subprocess.Popen([sys.executable, "-c", program])
-    try:
-        made = call(workspace, "open", "--data", '{"valve": 3}')
-        assert json.loads(made.stdout) == {"open": 3}, made
-    finally:
-        process.kill()
-        process.wait()
+    """The programs of the guide answer calls."""
+    text = GUIDE.read_text().replace("pump-7", NAME).replace("1883", str(workspace.settings.ports.mqtt))
+    (python,) = re.findall(r"^```python\n(import json.*?)^```$", text, re.S | re.M)
+    (shell,) = re.findall(r"^```sh\n(topic=.*?)^```$", text, re.S | re.M)
+    python = python.replace('"its password"', repr(password))
+    for command in ([sys.executable, "-c", python], ["sh", "-c", shell]):
+        with subprocess.Popen(command, env={**os.environ, "PASSWORD": password}) as process:
+            made = call(workspace, "open", "--data", '{"valve": 2}')
+            process.kill()
+        assert json.loads(made.stdout) == {"open": 2}, made
