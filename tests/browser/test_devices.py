@@ -35,6 +35,7 @@ def test_device_is_let_in_locked_out_and_removed(visit: Visit, workspace: Worksp
     page.get_by_text("Changes", exact=True).click()
     expect(page.get_by_role("row").filter(has_text='{"fan": "on"}')).to_contain_text("desired")
     visit.look("device-twin")
+    expect(page.get_by_role("region", name="Calls of pump-7").get_by_role("row")).to_have_count(2)
     page.go_back()
     page.get_by_role("searchbox", name="Find devices").fill("hall-3")
     expect(page.get_by_text("No device is called so.")).to_be_visible()

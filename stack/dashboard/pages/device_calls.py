@@ -56,7 +56,9 @@ async def call(request: Request) -> Response:
         await make_call_by(request, said, face="page")
     except StackError as error:
         found["problem"] = str(error)
-    return render(request, "_device_call_list.html", **{**await _find(request), **found})
+    answer = render(request, "_device_call_list.html", **{**await _find(request), **found})
+    answer.headers["HX-Trigger-After-Settle"] = "calls-changed"
+    return answer
 
 
 async def show_list(request: Request) -> Response:
