@@ -44,7 +44,7 @@ from stack.plan.tls import ServerCertificate
 from stack.state.access import Access, has_gateway_login, load_access, load_gateway_login
 from stack.state.credentials import load_credentials, load_former_credentials
 from stack.state.deployment import Deployment, explain_folder, load_candidate, load_deployments
-from stack.state.devices import Registry, list_logins, load_registry
+from stack.state.devices import Registry, RegistryReader, list_logins
 from stack.state.host import load_host_context
 from stack.state.replicas import load_replicas
 from stack.state.source.source import Store
@@ -82,6 +82,12 @@ def check_owner(workspace: Workspace, project: str, containers: Sequence[Contain
                 f"The project {project} runs from {folder.parent}. Choose another `project`, and other "
                 f"ports, in {workspace.root / FILE}; or type `invoke down` there first."
             )
+
+
+@cache
+def _find_reader(workspace: Workspace) -> RegistryReader:
+    """Return who reads the devices of a workspace, which takes a while where there are many, once in a program."""
+    return RegistryReader(workspace)
 
 
 _WAY_ON = f"Mend this, or move the folder out of {FOLDER}/: it stands in the way of `up`, `plan` and `render`."
@@ -219,10 +225,10 @@ class Stack:
             certificate=load_server_certificate(self.workspace) if self.settings.tls.is_on else ServerCertificate(),
         )
 
-    @cached_property
+    @property
     def registry(self) -> Registry:
-        """Return the devices of the workspace; a file with a mistake takes none of the others away."""
-        return load_registry(self.workspace)
+        """Return the devices of the workspace as they are now; a file with a mistake takes none of the others away."""
+        return _find_reader(self.workspace).read()
 
     @cached_property
     def alerts(self) -> tuple[Alert, ...]:

@@ -31,6 +31,10 @@ def mend_broker(broker: Broker, read: Callable[[], Declared], rewrite: Rewrite) 
     """
     declared, found = fetch_beside(broker, read)
     drift = first = find_broker_drift(broker, declared, found)
+    if first:
+        # A device that was added meanwhile is not to lose its account.
+        declared = read()
+        drift = first = find_broker_drift(broker, declared, found)
     for one in first:
         console.note(f"{one.subject}: {one.action}: {one.reason}.")
     for _ in range(_ROUNDS):
