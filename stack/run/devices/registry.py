@@ -49,6 +49,10 @@ class NewDevice:
     labels: dict[str, str] = field(default_factory=dict)
     has_certificate: bool = False
     """Whether it logs in by a certificate, and not by a password."""
+    more: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    """What else its file is to say, such as {publish: [plant/1/t]}."""
+    may_log_in: bool = True
+    """Whether it gets a login with its file, as one of a table may not."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,7 @@ def write_new(workspace: Workspace, new: NewDevice, *, is_durable: bool = True) 
     Raises:
         ConfigError: something of it is wrong.
     """
-    said = {"type": new.type, "topics": list(new.topics), "labels": new.labels}
+    said = {"type": new.type, "topics": list(new.topics), **new.more, "labels": new.labels}
     given = {key: value for key, value in said.items() if value}
     parse_model(Device, given, f"Device {new.name}")
     text = yaml.safe_dump(given, sort_keys=False, allow_unicode=True) if given else "{}\n"

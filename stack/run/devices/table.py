@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from stack import console
 from stack.config.device import FOLDER, DeviceConfig
@@ -21,6 +21,9 @@ from stack.state.lock import DEVICES, lock
 from stack.state.workspace import Workspace, sync_tree
 
 _NAME, _TYPE, _TOPICS, _LABEL, _PASSWORD, _LET_IN = "name", "type", "topics", "label.", "password", "mayLogIn"
+# Columns that a table has where any device says so.
+_LISTS, _TEXTS = ("publish", "subscribe"), ("description", "rate")
+_YES, _NO = "yes", "no"
 _MOST_PROBLEMS = 20
 _PRIVATE = 0o600
 
@@ -49,7 +52,8 @@ def import_devices(file: Path, output: Path) -> None:
 class Table:
     """A table of CSV, and the name of its file.
 
-    A column is name, type, topics (separated by blanks), or a label, such as label.site.
+    A column is name, type, topics, publish or subscribe (with blanks between several), description, rate, a label, such
+    as label.site, or mayLogIn: no, where a device is to be locked out.
     """
 
     name: str
@@ -62,30 +66,38 @@ def add_table(stack: Stack, table: Table, passwords: TextIO) -> int:
     Raises:
         ConfigError: the table is wrong; each line is named.
     """
-    new = list(_read_table(stack, table))
     with lock(stack.workspace, DEVICES):
-        devices = _write_all(stack, new)
+        new = list(_read_table(stack, table))
+        written = _write_all(stack, new)
+        devices = [device for device, one in zip(written, new, strict=True) if one.may_log_in]
         writer = csv.writer(passwords, lineterminator="\n")
         writer.writerow((_NAME, _PASSWORD))
         for device in devices:
             writer.writerow((device.name, make_login(stack.workspace, device.name, is_durable=False)))
-        sync_tree(stack.workspace.secrets)
+        if devices:
+            sync_tree(stack.workspace.secrets)
         with tolerate_absence(), console.working(f"Making {len(devices):,} accounts") as work:
             work.follow(f"{done:,} are made" for done in make_accounts(stack, devices))
-    settle_logins(end_guest(stack))
-    return len(devices)
+    if devices:
+        settle_logins(end_guest(stack))
+    return len(new)
 
 
 def export_devices(workspace: Workspace, target: TextIO) -> None:
     """Write all devices as a table, without passwords."""
     devices, let_in = load_registry(workspace).devices, list_logins(workspace)
     labels = sorted({label for one in devices.values() for label in one.device.labels})
+    used = [key for key in (*_LISTS, *_TEXTS) if any(getattr(one.device, key) for one in devices.values())]
     writer = csv.writer(target, lineterminator="\n")
-    writer.writerow((_NAME, _TYPE, _TOPICS, *(f"{_LABEL}{label}" for label in labels), _LET_IN))
+    writer.writerow((_NAME, _TYPE, _TOPICS, *used, *(f"{_LABEL}{label}" for label in labels), _LET_IN))
     for one in devices.values():
+        said = [_as_cell(getattr(one.device, key)) for key in (_TYPE, _TOPICS, *used)]
         own = [one.device.labels.get(label, "") for label in labels]
-        is_in = "yes" if one.name in let_in else "no"
-        writer.writerow((one.name, one.device.type, " ".join(one.device.topics), *own, is_in))
+        writer.writerow((one.name, *said, *own, _YES if one.name in let_in else _NO))
+
+
+def _as_cell(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else " ".join(value)
 
 
 def _read_table(stack: Stack, table: Table) -> Iterator[NewDevice]:
@@ -100,20 +112,24 @@ def _read_table(stack: Stack, table: Table) -> Iterator[NewDevice]:
             yield one
         except StackError as error:
             problems.append(f"{table.name}: line {number}: {error}")
+    if not seen and not problems:
+        problems.append(f"{table.name}: there is no device in it.")
     if problems:
         more = len(problems) - _MOST_PROBLEMS
         raise ConfigError([*problems[:_MOST_PROBLEMS], *([f"… and {more:,} more lines"] if more > 0 else ())])
 
 
-def _read_rows(table: Table) -> Iterator[tuple[int, Mapping[str, str]]]:
+def _read_rows(table: Table) -> Iterator[tuple[int, Mapping[str | None, Any]]]:
     try:
         reader = csv.DictReader(io.StringIO(table.text, newline=""), strict=True)
         columns = reader.fieldnames or ()
         if unknown := [one for one in columns if not _is_column(one)] or ([] if _NAME in columns else ["no name"]):
-            known = f"{_NAME}, {_TYPE}, {_TOPICS} and labels such as {_LABEL}site"
+            known = f"{_NAME}, {_TYPE}, {_TOPICS}, {', '.join((*_LISTS, *_TEXTS))} and labels such as {_LABEL}site"
             raise ConfigError([f"{table.name}: the columns should be {known}; there is {unknown[0]!r}."])
+        if doubled := [one for one in columns if columns.count(one) > 1]:
+            raise ConfigError([f"{table.name}: there are two columns {doubled[0]}."])
         for row in reader:
-            yield reader.line_num, {key: value or "" for key, value in row.items() if key is not None}
+            yield reader.line_num, row
     except csv.Error as error:
         raise ConfigError([f"{table.name}: is no table of CSV: {error}."]) from error
 
@@ -138,12 +154,24 @@ def decode_table(name: str, content: bytes) -> str:
 
 
 def _is_column(name: str) -> bool:
-    return name in (_NAME, _TYPE, _TOPICS, _LET_IN) or (name.startswith(_LABEL) and name != _LABEL)
+    known = (_NAME, _TYPE, _TOPICS, _LET_IN, *_LISTS, *_TEXTS)
+    return name in known or (name.startswith(_LABEL) and name != _LABEL)
 
 
-def _read_row(row: Mapping[str, str]) -> NewDevice:
-    labels = {key.removeprefix(_LABEL): value for key, value in row.items() if key.startswith(_LABEL) and value}
-    return NewDevice(read_name(row[_NAME]), row.get(_TYPE, ""), row.get(_TOPICS, "").split(), labels)
+def _read_row(row: Mapping[str | None, Any]) -> NewDevice:
+    if None in row:
+        raise StackError("There are more cells than columns; put quotes around a cell with a comma in it.")
+    cells = {str(key): str(value or "") for key, value in row.items()}
+    if cells.get(_LET_IN) not in (None, "", _YES, _NO):
+        raise StackError(f"{_LET_IN} should be {_YES} or {_NO}, not {cells[_LET_IN]!r}.")
+    return NewDevice(
+        read_name(cells[_NAME]),
+        cells.get(_TYPE, ""),
+        cells.get(_TOPICS, "").split(),
+        {key.removeprefix(_LABEL): value for key, value in cells.items() if key.startswith(_LABEL) and value},
+        more={key: cells.get(key, "").split() for key in _LISTS} | {key: cells.get(key, "") for key in _TEXTS},
+        may_log_in=cells.get(_LET_IN) != _NO,
+    )
 
 
 def _write_all(stack: Stack, new: Sequence[NewDevice]) -> list[DeviceConfig]:

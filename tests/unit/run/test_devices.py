@@ -203,9 +203,31 @@ def test_a_table_is_imported_and_exported(workspace: Path, capsys: pytest.Captur
         order("import", str(table), output=str(workspace / "more.csv"))
 
 
+def test_a_table_comes_back_as_it_went(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = "name,type,topics,publish,subscribe,description,rate,label.site,mayLogIn\n"
+    text = header + 'a,,,x/# y,z,"a, b",2 kB/s,s,yes\nb,,t,,,,,,no\n'
+    (workspace / "a.csv").write_text(text)
+    order("import", str(workspace / "a.csv"), output=str(workspace / "words.csv"))
+    assert [line.partition(",")[0] for line in (workspace / "words.csv").read_text().splitlines()] == ["name", "a"]
+    capsys.readouterr()
+    assert order("export", "", capsys) == text
+    assert json.loads(order("show", "b", capsys))["mayLogIn"] is False
+
+
+def test_a_table_of_devices_that_may_not_log_in_leaves_guest(workspace: Path) -> None:
+    (workspace / "a.csv").write_text("name,mayLogIn\na,no\n")
+    order("import", str(workspace / "a.csv"), output=str(workspace / "words.csv"))
+    assert open_stack().credentials.is_guest
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
+        ("name\n", "there is no device in it"),
+        ("", "the columns should be"),
+        ("name,topics\na,x/1,x/2\n", "line 2: There are more cells than columns"),
+        ("name,name\na,b\n", "there are two columns name"),
+        ("name,mayLogIn\na,perhaps\n", "line 2: mayLogIn should be yes or no"),
         ("name,typ\na,x\n", "the columns should be name, type, topics"),
         ("type\nx\n", "the columns should be"),
         ("name\na\na\n", "line 3: There is a device a already"),
