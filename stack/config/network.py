@@ -127,9 +127,11 @@ def check_server_name(text: str) -> str:
         ValueError: it is none.
     """
     try:
-        return str(ip_address(text))
+        address = ip_address(text)
     except ValueError:
-        pass
+        address = None
+    if address and "%" not in text:
+        return str(address)
     if not _NAME.fullmatch(text):
         raise ValueError(f"should be a name such as tidegate.local, or an address, not {text!r}")
     return text.lower()

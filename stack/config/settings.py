@@ -310,7 +310,8 @@ class Settings(Document):
             return ""
         own = f"http://{self.host}:{self.ports.dashboard}"
         if self.tls.names and self.is_open("https"):
-            own = f"https://{self.tls.names[0]}:{self.ports.https}"
+            name = self.tls.names[0]
+            own = f"https://{f'[{name}]' if ':' in name else name}:{self.ports.https}"
         return self.notify.url.rstrip("/") or own
 
     def get_address(self, port: str) -> IPv4Address:

@@ -12,6 +12,7 @@ import psutil
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from stack.config.network import check_server_name
 from stack.config.settings import FILE, Settings
 from stack.errors import ConfigError
 from stack.plan.tls import AUTHORITY, CERTIFICATE, KEY, MOUNTED, ServerCertificate, name_revocations
@@ -74,7 +75,17 @@ def find_server_names(settings: Settings, own: Iterable[str]) -> list[str]:
         for one in addresses
         if one.family.name == "AF_INET"
     ]
-    return list(dict.fromkeys((*settings.tls.names, *(one.lower() for one in own), *sorted(found), *_LOCAL_NAMES)))
+    fit = (one.lower() for one in own if _is_name(one))
+    return list(dict.fromkeys((*settings.tls.names, *fit, *sorted(found), *_LOCAL_NAMES)))
+
+
+def _is_name(text: str) -> bool:
+    """Return whether a certificate can have a name, which a machine's own need not be fit for."""
+    try:
+        check_server_name(text)
+    except ValueError:
+        return False
+    return True
 
 
 def make_tls(workspace: Workspace, settings: Settings, names: Iterable[str]) -> Served:

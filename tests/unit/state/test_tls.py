@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stack.config.network import Tls
+from stack.config.network import Tls, check_server_name
 from stack.config.settings import Settings
 from stack.errors import ConfigError
 from stack.plan.tls import CERTIFICATE, KEY, MOUNTED, name_revocations
 from stack.state.certificates import load_authority, load_server, make_device_pair
-from stack.state.tls import authority_path, load_served, make_tls, needs_renewal, revoke_certificates
+from stack.state.tls import authority_path, find_server_names, load_served, make_tls, needs_renewal, revoke_certificates
 from stack.state.workspace import Workspace
 
 SETTINGS = Settings(tls=Tls(enabled=True))
@@ -25,6 +25,22 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def served_files(workspace: Workspace) -> list[bytes]:
     return [(workspace.rendered / MOUNTED / name).read_bytes() for name in (CERTIFICATE, KEY)]
+
+
+def test_what_a_certificate_cannot_have_is_no_name_of_this_machine() -> None:
+    names = find_server_names(SETTINGS, ["Plant.local", "küche", "fe80::1%eth0", "-x", "fe80::1"])
+    assert names[:2] == ["plant.local", "fe80::1"]
+
+
+@pytest.mark.parametrize("name", ["fe80::1%eth0", "küche", "a b", "a..b", "-a"])
+def test_what_is_no_name_of_a_server_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="should be a name such as"):
+        check_server_name(name)
+
+
+def test_an_address_with_colons_has_brackets_in_a_link() -> None:
+    settings = Settings(bind="0.0.0.0", tls=Tls(names=("fe80::1",)))
+    assert settings.dashboard_url == "https://[fe80::1]:8443"
 
 
 def test_another_is_made_for_a_new_name_alone(workspace: Workspace) -> None:
