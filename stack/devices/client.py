@@ -8,7 +8,15 @@ from urllib.parse import quote, urlencode
 from urllib3.exceptions import HTTPError
 
 from stack.docker.stack import Stack
-from stack.errors import ConfigError, ConflictError, DeviceError, DeviceServiceError, StackError
+from stack.errors import (
+    ConfigError,
+    ConflictError,
+    DeviceError,
+    DeviceServiceError,
+    EngineError,
+    HostError,
+    StackError,
+)
 from stack.plan.device_account import LOGIN_PORT, SERVICE
 from stack.plan.gateway import CONTROL
 from stack.state.http_client import explain, open_local_pool
@@ -71,8 +79,11 @@ def find_device_service(stack: Stack) -> DeviceService:
     """
     if is_inside():
         return DeviceService(SERVICE)
-    running = [one for one in stack.engine.listed() if one.service == SERVICE and one.is_running]
-    address = stack.engine.address(running[0], CONTROL) if running else ""
+    try:
+        running = [one for one in stack.engine.listed() if one.service == SERVICE and one.is_running]
+        address = stack.engine.address(running[0], CONTROL) if running else ""
+    except (EngineError, HostError) as error:
+        raise DeviceServiceError(f"The service {SERVICE} cannot be found: {error}") from error
     if not address:
         way = "`invoke up` starts it" if stack.bare_inputs.has_devices else "`invoke device add NAME` adds the first"
         raise DeviceServiceError(f"The service {SERVICE} does not run, which knows how devices are; {way}.")

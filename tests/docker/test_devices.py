@@ -234,6 +234,14 @@ def test_a_device_is_told_how_it_is_to_be(workspace: Workspace, logins: dict[str
     assert [(one["part"], one["version"]) for one in history] == [("desired", 2), ("reported", 1), ("desired", 1)]
 
 
+def find_presence(workspace: Workspace, name: str) -> tuple[bool, str]:
+    (found,) = workspace.containers("devices")
+    url = f"http://127.0.0.1:8071/devices/{name}/presence"
+    code = f"import urllib.request; print(urllib.request.urlopen({url!r}).read().decode())"
+    told = json.loads(run_docker("exec", found, "python3", "-c", code).stdout)
+    return told["connected"], told["reason"]
+
+
 def reasons(heard: list[dict[str, Any]]) -> list[str]:
     return [str(one["reason"]) for one in heard]
 
@@ -275,6 +283,7 @@ def test_a_device_is_locked_out_at_once_and_for_good(workspace: Workspace, login
         wait_until(lambda: count_connections(workspace).get("devices") == 1, what="its connection, as status tells it")
         workspace.invoke("device", "revoke", "pump-7")
         assert own.wait_out(2.0)
+    assert find_presence(workspace, "pump-7") == (False, "revoked")
     (broker,) = workspace.containers("rabbitmq-mqtt")
     run_docker("restart", broker)
     wait_until(lambda: _is_refused(port, "pump-7", logins["pump-7"]), seconds=90, what="the broker, which refuses it")
@@ -282,6 +291,7 @@ def test_a_device_is_locked_out_at_once_and_for_good(workspace: Workspace, login
     assert _is_refused(port, "pump-7", logins["pump-7"])
     with device(port, "pump-70", logins["pump-70"]) as other:
         assert other.is_in, "the other's login was not of the broker that went"
+        wait_until(lambda: find_presence(workspace, "pump-70")[0], seconds=20, what="what is known, of the new broker")
     again = json.loads(workspace.invoke("device", "rotate", "pump-7", "--json").stdout)["password"]
     assert _is_refused(port, "pump-7", logins["pump-7"])
     with device(port, "pump-7", again) as own:
