@@ -237,14 +237,20 @@ _ANSWERS: dict[str, Any] = {
         },
     ),
     "Identity": _record(
-        "host port user clientId publish subscribe password",
+        "host port amqpPort tls user clientId publish subscribe advice",
         host=_TEXT,
         port=_COUNT,
+        amqpPort=_COUNT,
+        tls={"type": "boolean"},
         user=_TEXT,
         clientId=_TEXT,
         publish=_TEXTS,
         subscribe=_TEXTS,
+        advice=_TEXT,
         password=_TEXT,
+        certificate=_TEXT,
+        key=_TEXT,
+        authority=_TEXT,
     ),
     "Calls": _record("calls", calls={"type": "array", "items": refer("Call")}),
     "Call": _record(
@@ -278,7 +284,9 @@ _BODIES: dict[str, Any] = {
         "patch", patch=_OBJECT, part={"enum": ["desired", "reported"]}, version={"type": ["integer", "null"]}
     ),
     "Table": _TEXT,
-    "NewDevice": _record("name", name=_NAME, type=_TEXT, topics=_TEXTS, labels=_map(_TEXT)),
     "NewCall": _record("method", method=_TEXT, data={}, wait={"type": "number"}, expires=_TEXT),
+    "NewDevice": _record(
+        "name", name=_NAME, type=_TEXT, topics=_TEXTS, labels=_map(_TEXT), certificate={"type": "boolean"}
+    ),
     "ProjectBody": {"anyOf": [refer("Project"), refer("ProjectExport")]},
 }
