@@ -1,0 +1,71 @@
+"""`invoke certificates`, and the renewal that the dashboard sees to."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stack.docker.stack import Stack, open_stack
+from stack.errors import ConfigError
+from stack.plan.inputs import Inputs
+from stack.run import certificates
+from stack.run.certificates import make_certificates, renew_certificates
+from stack.state.tls import authority_path, load_served
+from stack.state.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("TIDEGATE_WORKSPACE", str(tmp_path))
+    (tmp_path / "stack.yaml").write_text("# Ours.\nimages: {source: debian}\n")
+    return Workspace(tmp_path)
+
+
+def test_first_time_turns_tls_on(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    make_certificates([], as_json=True)
+    made = json.loads(capsys.readouterr().out)
+    assert {"localhost", "127.0.0.1"} <= set(made["names"])
+    assert Path(made["authority"]).read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
+    assert len(made["fingerprint"].split(":")) == 32
+    assert (workspace.root / "stack.yaml").read_text() == "# Ours.\nimages: {source: debian}\ntls:\n  enabled: true\n"
+
+
+def test_names_are_added_to_those_of_the_stack(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    make_certificates(["Plant.local"], as_json=True)
+    first = json.loads(capsys.readouterr().out)
+    make_certificates(["192.0.2.7", "plant.local"], as_json=True)
+    second = json.loads(capsys.readouterr().out)
+    assert first["fingerprint"] == second["fingerprint"]
+    assert {"plant.local", "192.0.2.7"} <= set(second["names"])
+    assert open_stack(workspace).settings.tls.names == ("plant.local", "192.0.2.7")
+    with pytest.raises(ConfigError, match=r"--name should be a name such as tidegate\.local, or an address, not 'a b'"):
+        make_certificates(["a b"], as_json=True)
+
+
+def test_what_ends_soon_is_renewed_once_and_the_gateway_told(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the names that it has: a container does not know the machine's addresses."""
+    told: list[str] = []
+
+    def tell(_: Stack, inputs: Inputs) -> None:
+        told.append(inputs.certificate.version)
+
+    monkeypatch.setattr(certificates, "write_stack", tell)
+    make_certificates(["plant.local"], as_json=True)
+    first = load_served(workspace)
+    renew_certificates(open_stack(workspace))
+    assert told == []
+    # Made a year ago, as far as what is noted says.
+    path = workspace.secrets / "tls" / "served.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"ends": 0}))
+    (workspace.secrets / "tls" / "server.pem").unlink()
+    renew_certificates(open_stack(workspace))
+    second = load_served(workspace)
+    assert first
+    assert second
+    assert told == [second.version] != [first.version]
+    assert sorted(second.names) == sorted(first.names)
+    renew_certificates(open_stack(workspace))
+    assert len(told) == 1
+    assert authority_path(workspace).exists()
