@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any
 from unittest.mock import patch
 from urllib.error import HTTPError
@@ -320,6 +321,16 @@ def shake_hands(trust: Path, port: int, *options: str) -> str:
     return subprocess.run(command, input="", capture_output=True, text=True, timeout=20, check=False).stdout
 
 
+def renegotiate(trust: Path, port: int) -> str:
+    """Return what openssl tells when it asks for another handshake, which TLS 1.3 has no more."""
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", str(trust), "-tls1_2"]
+    with subprocess.Popen(command, stdin=PIPE, stdout=DEVNULL, stderr=PIPE, text=True) as process:
+        assert process.stdin
+        process.stdin.write("R\n")
+        process.stdin.flush()
+        return process.communicate(timeout=20)[1] if process.wait(5) else ""
+
+
 OLD = ("-cipher", "ALL:@SECLEVEL=0")
 
 
@@ -341,6 +352,7 @@ def test_a_port_with_tls_is_who_it_says_and_takes_nothing_weak(workspace: Worksp
     }
     for options, is_taken in taken.items():
         assert ("Cipher is (NONE)" not in shake_hands(trust, port, *options)) is is_taken, options
+    assert "no renegotiation" in renegotiate(trust, port)
 
 
 @dataclass(frozen=True)
