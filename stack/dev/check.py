@@ -17,10 +17,11 @@ from stack.state.workspace import PROGRAM
 
 _LOCK = PROGRAM / "tests" / "requirements.lock"
 _CHROMIUM = "chromium"
+_OF_DEVICES = {"mosquitto_pub": "mosquitto-clients", "micropython": "micropython", "npm": "npm"}
 
 
-def install_test_tools(*, browser: bool, node: bool = False) -> None:
-    """Install the packages, unless the lock is that of last time; Chromium and Node.js only where they are wanted.
+def install_test_tools(*, browser: bool, node: bool = False, devices: bool = False) -> None:
+    """Install the packages, unless the lock is that of last time; the other programs only where they are wanted.
 
     Raises:
         HostError: something cannot be installed; the message says what to type.
@@ -30,6 +31,9 @@ def install_test_tools(*, browser: bool, node: bool = False) -> None:
         install_package(_CHROMIUM, "shows the dashboard to its tests")
     if node and not shutil.which("node"):
         install_package("nodejs", "runs the functions of the tests that are JavaScript")
+    for program, package in _OF_DEVICES.items():
+        if devices and not shutil.which(program):
+            install_package(package, "runs a program of a device in the tests")
 
 
 def install_packages(lock: Path, environment: Path) -> None:
@@ -145,7 +149,7 @@ def run_tests(selection: Selection) -> int:
         HostError: what the tests need cannot be installed.
     """
     paths = selection.find_paths()
-    install_test_tools(browser=_DOCKER[1] in paths, node=_PROCESS in paths)
+    install_test_tools(browser=_DOCKER[1] in paths, node=_PROCESS in paths, devices=_DOCKER[0] in paths)
     command = (*_MODULE, "pytest", *selection.build_options(), *paths)
     return _run(*command, environment={"COVERAGE_CORE": "sysmon"})
 

@@ -1,8 +1,12 @@
 """Devices on the real broker: each with a login of its own, that opens its own topics and nothing else."""
 
 import json
+import os
+import shutil
+import signal
 import ssl
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -22,7 +26,9 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from pika.credentials import ExternalCredentials
 from pika.exceptions import AMQPError
 
+from stack.config.device import Device, complete_device
 from stack.config.network import SECURE
+from stack.plan.device_program import BY_NAME, Endpoint, write_program
 from stack.state.certificates import Pair, make_device_pair
 from stack.state.workspace import Workspace as StackWorkspace
 from tests.docker import device_calls
@@ -35,6 +41,7 @@ TYPES = {
     "sensor": 'publish: ["plant/{id}/+"]\nsubscribe: ["plant/{id}/cmd/#"]\n',
     "slow": 'publish: ["plant/{id}/+"]\nrate: 100 B/s\n',
 }
+HERE = Path(__file__).parent
 
 
 def add(workspace: Workspace, name: str, *arguments: str) -> str:
@@ -470,3 +477,78 @@ def test_another_certificate_is_taken_without_a_pause(
         workspace.invoke("device", "revoke", "pump-71")
         assert phone.wait_out(2.0)
     assert workspace.containers("rabbitmq-mqtt") == [broker]
+
+
+@pytest.fixture(scope="module")
+def mqtt_js(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which Node.js finds mqtt.js."""
+    folder = tmp_path_factory.mktemp("mqtt-js")
+    command = [_find("npm"), "install", "--no-audit", "--no-fund", "mqtt@5.16.0"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    return folder
+
+
+# What runs each program, and the name of its file.
+RUN = {
+    "python": (sys.executable, "main.py"),
+    "nodejs": ("node", "main.js"),
+    "mosquitto": ("sh", "main.sh"),
+    "micropython": ("micropython", "main.py"),
+}
+# A board has Wi-Fi, and this machine need not.
+NETWORK = """
+STA_IF = 0
+class WLAN:
+    def __init__(self, interface): pass
+    def active(self, is_on): pass
+    def connect(self, name, password): pass
+    def isconnected(self): return True
+"""
+
+
+@pytest.fixture(scope="module")
+def fans(stack: tuple[Workspace, dict[str, str]]) -> dict[str, str]:
+    """A device for the programs, and one that hears it; their passwords."""
+    return {"fan-1": add(stack[0], "fan-1"), "ear-1": add(stack[0], "ear-1", "--topics", "devices/fan-1/#")}
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_program_that_is_shown_connects_sends_and_listens(
+    workspace: Workspace, fans: dict[str, str], mqtt_js: Path, name: str
+) -> None:
+    ports, fan = workspace.settings.ports, complete_device("fan-1", Device(), {})
+    text = write_program(BY_NAME[name], Endpoint("127.0.0.1", ports.mqtt, ports.amqp), fan, fans["fan-1"])
+    with device(ports.mqtt, "ear-1", fans["ear-1"]) as ear:
+        assert ear.subscribe("devices/fan-1/+")
+        _run(mqtt_js, name, text, ear)
+
+
+def _run(folder: Path, name: str, text: str, ear: MqttDevice) -> None:
+    program, file = RUN[name]
+    (folder / "network.py").write_text(NETWORK)
+    (folder / file).write_text(text)
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MICROPYPATH": f"{folder}:{HERE}"}
+    with (folder / "told").open("wb") as told:
+        running = subprocess.Popen(
+            [_find(program), file], cwd=folder, env=environment, stdout=told, stderr=told, start_new_session=True
+        )
+    reading, command = ("devices/fan-1/temperature", b"21.5"), "devices/fan-1/cmd/open"
+    try:
+        wait_until(lambda: reading in ear.heard, seconds=30, what=f"a reading of {name}")
+        # A program of the shell listens when it has sent.
+        wait_until(lambda: ear.publish(command, "word") and "word" in _read(folder), what=f"{name} to hear")
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        print(_read(folder))
+
+
+def _read(folder: Path) -> str:
+    return (folder / "told").read_text()
+
+
+def _find(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed; `invoke test` installs it")
+    return path

@@ -70,7 +70,7 @@ def test_tools_come_before_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
         done.append(command)
         return 5
 
-    monkeypatch.setattr(check, "install_test_tools", lambda *, browser, node=False: done.append(("tools", browser)))
+    monkeypatch.setattr(check, "install_test_tools", lambda *, browser, **_: done.append(("tools", browser)))
     monkeypatch.setattr(check, "_run", run)
     assert run_tests(Selection(unit=True)) == 5
     assert done[0] == ("tools", False)
@@ -79,7 +79,7 @@ def test_tools_come_before_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_checks_all_run_and_those_that_fail_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     good, bad = (sys.executable, "-c", ""), (sys.executable, "-c", "exit(1)")
-    monkeypatch.setattr(check, "install_test_tools", lambda *, browser, node=False: None)
+    monkeypatch.setattr(check, "install_test_tools", lambda **_: None)
     monkeypatch.setattr(check, "CHECKS", [Check("style", bad, fix=good), Check("types", good), Check("spelling", bad)])
     with pytest.raises(StackError, match="To be mended: style, spelling; the lines above say what"):
         run_checks()

@@ -61,3 +61,12 @@ def test_chromium_and_node_come_where_they_are_wanted(
     monkeypatch.setattr("shutil.which", lambda name: there)
     install_test_tools(browser=browser, node=node)
     assert installed == wanted
+
+
+def test_what_devices_run_comes_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed: list[str] = []
+    monkeypatch.setattr(tools, "install_packages", lambda lock, environment: None)
+    monkeypatch.setattr(tools, "install_package", lambda name, purpose: installed.append(name))
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "micropython" else "/bin/x")
+    install_test_tools(browser=False, devices=True)
+    assert installed == ["micropython"]
