@@ -29,6 +29,8 @@ _COPIES = {
     "htmx-ext-sse/LICENSE": "htmx-ext-sse/LICENSE",
     "idiomorph/idiomorph-ext.min.js": "idiomorph/dist/idiomorph-ext.min.js",
     "idiomorph/LICENSE": "idiomorph/LICENSE",
+    "mqtt/mqtt.min.js": "mqtt/dist/mqtt.min.js",
+    "mqtt/LICENSE": "mqtt/LICENSE.md",
     "uplot/uPlot.iife.min.js": "uplot/dist/uPlot.iife.min.js",
     "uplot/uPlot.min.css": "uplot/dist/uPlot.min.css",
     "uplot/LICENSE": "uplot/LICENSE",
