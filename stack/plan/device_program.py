@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
 from stack.config.device import DeviceConfig
 from stack.plan.template import fill
 
@@ -25,6 +28,14 @@ class Endpoint:
     """The certificate, as PEM, that signed the broker's; empty where every machine trusts it anyway."""
     advice: str = ""
     """What to do where devices elsewhere do not reach it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the SHA-256 fingerprint of the authority, as browsers and OpenSSL show it."""
+        if not self.authority:
+            return ""
+        certificate = x509.load_pem_x509_certificate(self.authority.encode())
+        return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ async def add(request: Request) -> Response:
         form = await read_form(request, LoginForm)
         new = _read_new(form)
         if stack.credentials.is_guest and not form.ends_guest:
-            return await _ask(request, f"add {new.name}", fields=form.model_dump(exclude={"ends_guest"}))
+            return await ask_about_guest(request, f"add {new.name}", fields=form.model_dump(exclude={"ends_guest"}))
         identity = await run_in_threadpool(add_device, stack, new)
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
@@ -134,14 +134,14 @@ async def add_all(request: Request) -> Response:
     try:
         table = await _read_table(form)
         if stack.credentials.is_guest and not form.get("ends_guest"):
-            return await _ask(request, f"add all of {table.name}", action="/table", includes="#logins-table")
+            return await ask_about_guest(request, f"add all of {table.name}", action="/table", includes="#logins-table")
         count = await run_in_threadpool(add_table, stack, table, passwords)
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
     finally:
         await form.close()
     encoded = base64.b64encode(passwords.getvalue().encode()).decode()
-    return _tell(_put_in_dialog(render(request, "_device_passwords.html", count=count, encoded=encoded)))
+    return tell_change(put_in_dialog(render(request, "_device_passwords.html", count=count, encoded=encoded)))
 
 
 async def _read_table(form: FormData) -> Table:
@@ -151,7 +151,7 @@ async def _read_table(form: FormData) -> Table:
     return Table(file.filename, decode_table(file.filename, await file.read()))
 
 
-async def _ask(
+async def ask_about_guest(
     request: Request, what: str, *, action: str = "", includes: str = "", fields: Mapping[str, str] | None = None
 ) -> Response:
     """Ask whether the account that everybody knows may end, by a form that sends the same once more."""
@@ -163,7 +163,7 @@ async def _ask(
         "includes": includes,
         "fields": fields or {},
     }
-    return _put_in_dialog(render(request, "_guest_question.html", **told))
+    return put_in_dialog(render(request, "_guest_question.html", **told))
 
 
 async def rotate(request: Request) -> Response:
@@ -176,14 +176,14 @@ async def revoke(request: Request) -> Response:
     """Lock a device out."""
     name = request.path_params["name"]
     await run_in_threadpool(revoke_device, services_of(request).stack(), name)
-    return _tell(add_toast(Response(), f"{name} may not log in any more.", "ok"))
+    return tell_change(add_toast(Response(), f"{name} may not log in any more.", "ok"))
 
 
 async def remove(request: Request) -> Response:
     """Lock a device out, and remove its file."""
     name = request.path_params["name"]
     await run_in_threadpool(delete_device, services_of(request).stack(), name)
-    return _tell(add_toast(Response(), f"{name} is removed.", "ok"))
+    return tell_change(add_toast(Response(), f"{name} is removed.", "ok"))
 
 
 async def connect(request: Request) -> Response:
@@ -195,8 +195,8 @@ async def connect(request: Request) -> Response:
 
 async def _show(request: Request, identity: Identity) -> Response:
     described = await run_in_threadpool(_describe, services_of(request).stack(), identity, request.url.hostname or "")
-    answer = _put_in_dialog(render(request, "_device_identity.html", **described))
-    return answer if identity.password == UNKNOWN else _tell(answer)
+    answer = put_in_dialog(render(request, "_device_identity.html", **described))
+    return answer if identity.password == UNKNOWN else tell_change(answer)
 
 
 def _describe(stack: Stack, identity: Identity, seen_as: str) -> dict[str, Any]:
@@ -206,13 +206,14 @@ def _describe(stack: Stack, identity: Identity, seen_as: str) -> dict[str, Any]:
     return {"identity": describe_identity(stack, identity, seen_as), "programs": programs, "is_new": is_new}
 
 
-def _put_in_dialog(answer: Response) -> Response:
+def put_in_dialog(answer: Response) -> Response:
+    """Have an answer shown as a dialog."""
     answer.headers["HX-Retarget"] = "#dialog"
     answer.headers["HX-Reswap"] = "innerHTML"
     return answer
 
 
-def _tell(answer: Response) -> Response:
+def tell_change(answer: Response) -> Response:
     """Have the table looked at again."""
     answer.headers["HX-Trigger-After-Settle"] = _CHANGED
     return answer

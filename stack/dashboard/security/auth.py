@@ -176,9 +176,9 @@ def _read_basic(value: str) -> tuple[str, str] | None:
 
 
 PATH = "/login"
-# What a login page needs, and what tells Docker that the dashboard is healthy.
-_OPEN = (PATH, "/healthz")
-_OPEN_FOLDER = "/static/"
+# What a login page needs, what tells Docker that the dashboard is healthy, and phones that become devices by a link.
+_OPEN = (PATH, "/healthz", "/phone")
+_OPEN_FOLDERS = ("/static/", "/phone/")
 _GENERATION, _NAME = "generation", "name"
 
 
@@ -267,7 +267,7 @@ class LoginGuard:
 
 
 def _is_open(path: str) -> bool:
-    return path in _OPEN or path.startswith(_OPEN_FOLDER)
+    return path in _OPEN or path.startswith(_OPEN_FOLDERS)
 
 
 async def _ask(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,8 +9,10 @@ from stack import console
 from stack.docker.stack import Stack, open_stack
 from stack.errors import HostError, StackError
 from stack.plan.tls import AUTHORITY
+from stack.run.devices.connection import find_origin
+from stack.run.devices.phone import make_phone_link
 from stack.run.devices.registry import Identity, NewDevice, add_device, delete_device, revoke_device, rotate_device
-from stack.run.devices.show import find_program, print_device, print_identity, print_program
+from stack.run.devices.show import find_program, print_device, print_identity, print_phone_link, print_program
 from stack.run.devices.table import export_devices, import_devices
 from stack.state.certificates import Pair, load_authority
 from stack.state.workspace import open_workspace, write_file
@@ -34,6 +36,8 @@ class DeviceCommand:
     program: str = ""
     """Of add, rotate and show: which program to print, instead of the connection."""
     has_certificate: bool = False
+    qr: bool = False
+    """Of add and show: print a link that makes a phone the device."""
 
 
 def handle_device(command: DeviceCommand, *, as_json: bool) -> None:
@@ -52,6 +56,8 @@ def handle_device(command: DeviceCommand, *, as_json: bool) -> None:
         raise StackError(f"Name {missing}.")
     if command.action == "import":
         import_devices(Path(command.name), Path(command.output or _PASSWORDS))
+    elif command.action == "show" and command.qr:
+        print_phone_link(make_phone_link(open_stack(), command.name), as_json=as_json)
     elif command.action == "show":
         print_device(command.name, as_json=as_json, program=command.program)
     else:
@@ -60,8 +66,12 @@ def handle_device(command: DeviceCommand, *, as_json: bool) -> None:
 
 def _change(command: DeviceCommand, *, as_json: bool) -> None:
     stack, name = open_stack(), command.name
+    if command.has_certificate and (command.program or command.qr):
+        raise StackError("With --certificate there is no password for a program or a phone; leave one of them out.")
     if command.program:
         find_program(command.program)
+    if command.qr:
+        find_origin(stack)
     if command.action == "add":
         labels, certificate = dict(command.labels or {}), command.has_certificate
         new = NewDevice(name, command.type, command.topics, labels, has_certificate=certificate)
@@ -81,7 +91,9 @@ def _change(command: DeviceCommand, *, as_json: bool) -> None:
 def _print_identity(stack: Stack, identity: Identity, command: DeviceCommand, *, as_json: bool) -> None:
     if identity.pair and not as_json:
         _write_pair(stack, identity.device.name, identity.pair, Path(command.output or "."))
-    if command.program:
+    if command.qr:
+        print_phone_link(make_phone_link(stack, identity.device.name), as_json=as_json)
+    elif command.program:
         print_program(stack, identity, command.program)
     else:
         print_identity(stack, identity, as_json=as_json)

@@ -2,35 +2,76 @@
 
 import socket
 
-from stack.config.settings import Settings
 from stack.docker.stack import Stack
+from stack.errors import HostError, StackError
 from stack.plan.device_program import Endpoint
-from stack.state.workspace import is_inside
+from stack.state.tls import authority_path
+from stack.state.workspace import advise, is_inside
 
 _ONLY_HERE = (
-    "Only this machine reaches that address. For devices elsewhere type `invoke credentials`, "
-    "and say bind: 0.0.0.0 in stack.yaml."
+    "Only this machine reaches that address. For devices elsewhere type `invoke credentials` and "
+    "`invoke certificates`, say bind: 0.0.0.0 in stack.yaml, and type `invoke up`."
 )
+_NEEDS_TLS = "A phone's browser gives sensors to pages over TLS only. Type `invoke certificates`, then `invoke up`."
 # An address of documentation, to which nothing is sent: the kernel tells which of its own it would send from.
 _ELSEWHERE = ("192.0.2.1", 9)
 
 
 def find_endpoint(stack: Stack, seen_as: str = "") -> Endpoint:
-    """Return where devices find the broker; `seen_as` is the name by which a browser found this machine."""
-    settings = stack.settings
-    host = _find_host(settings, seen_as) or _find_own_name(stack.inputs.home.names)
-    advice = _ONLY_HERE if settings.is_local else ""
-    return Endpoint(host, settings.ports.mqtt, settings.ports.amqp, advice=advice)
+    """Return where devices find the broker; `seen_as` is the name by which a browser found this machine.
+
+    Raises:
+        HostError: the certificate of the stack's authority cannot be read.
+    """
+    settings, is_tls = stack.settings, stack.settings.tls.is_on
+    mqtt, amqp = ("mqtts", "amqps") if is_tls else ("mqtt", "amqp")
+    return Endpoint(
+        _find_host(stack, mqtt, seen_as),
+        getattr(settings.ports, mqtt),
+        getattr(settings.ports, amqp),
+        is_tls,
+        _read_authority(stack) if is_tls and not settings.tls.certificate else "",
+        advise_wider(stack, mqtt),
+    )
 
 
-def _find_host(settings: Settings, seen_as: str) -> str:
-    """Return the address at which other machines reach the ports; nothing where a container cannot know it."""
-    address = settings.get_address("mqtts" if settings.tls.is_on else "mqtt")
+def advise_wider(stack: Stack, port: str) -> str:
+    """Say what to do where only this machine reaches a port; nothing where others do."""
+    return "" if stack.settings.is_open(port) else _ONLY_HERE
+
+
+def find_origin(stack: Stack, seen_as: str = "") -> str:
+    """Return where phones find the dashboard.
+
+    Raises:
+        StackError: there is no TLS.
+    """
+    if not stack.settings.tls.is_on:
+        raise StackError(_NEEDS_TLS)
+    return f"https://{_find_host(stack, 'https', seen_as)}:{stack.settings.ports.https}"
+
+
+def _find_host(stack: Stack, port: str, seen_as: str) -> str:
+    """Return the name or address at which other machines reach a port, of which its certificate tells if it has one."""
+    address, named = stack.settings.get_address(port), stack.settings.tls.names
     if not address.is_unspecified:
         return str(address)
     if seen_as and not _is_loopback(seen_as):
         return seen_as
-    return "" if is_inside() else _find_address()
+    if named:
+        return named[0]
+    # In a container this machine's addresses are not to be seen.
+    return ("" if is_inside() else _find_address()) or _find_own_name(stack.bare_inputs.home.names)
+
+
+def _read_authority(stack: Stack) -> str:
+    path = authority_path(stack.workspace)
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise HostError(f"{path} cannot be read: {error.strerror}. {advise(error, path)}") from error
 
 
 def _is_loopback(host: str) -> bool:

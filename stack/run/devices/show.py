@@ -1,6 +1,7 @@
 """Devices as they are shown: a list, one of them, and how a new one reaches the broker."""
 
 from collections.abc import Mapping
+from io import StringIO
 from typing import Any
 
 from stack import console
@@ -10,10 +11,13 @@ from stack.errors import StackError
 from stack.plan.device_program import BY_NAME, UNKNOWN, Program, write_program
 from stack.plan.tls import AUTHORITY
 from stack.run.devices.connection import find_endpoint
+from stack.run.devices.phone import PhoneLink
 from stack.run.devices.presence import NEVER, describe_presence, try_presence
 from stack.run.devices.registry import Identity, choose_devices, get_device
 from stack.state.certificates import load_authority
+from stack.state.device_link import LINK_MINUTES
 from stack.state.devices import list_logins, load_registry
+from stack.state.tls import authority_path
 
 _PROGRAMS = ", ".join(sorted(BY_NAME))
 
@@ -67,8 +71,11 @@ def print_identity(stack: Stack, identity: Identity, *, as_json: bool) -> None:
     advice, name = document.pop("advice"), identity.device.name
     if identity.pair:
         document |= {"certificate": f"{name}.pem", "key": f"{name}.key", "authority": AUTHORITY}
+    elif document["authority"]:
+        document["authority"] = str(authority_path(stack.workspace))
     for key, value in document.items():
-        console.show(f"{key}: {_as_text(value)}")
+        if value != "":
+            console.show(f"{key}: {_as_text(value)}")
     if advice:
         console.note(advice)
     what = "Its key is kept nowhere else" if identity.pair else "The password is shown this once"
@@ -99,6 +106,20 @@ def print_program(stack: Stack, identity: Identity, name: str) -> None:
         console.note(endpoint.advice)
 
 
+def print_phone_link(link: PhoneLink, *, as_json: bool) -> None:
+    """Show the link that makes a phone a device, as a QR code."""
+    if as_json:
+        console.show_json({"device": link.device, "link": link.address, "advice": link.advice})
+        return
+    code = StringIO()
+    link.qr.terminal(code, compact=True)
+    console.show(code.getvalue())
+    console.show(link.address)
+    if link.advice:
+        console.warn(link.advice)
+    console.note(f"Scan it with the phone within {LINK_MINUTES} minutes; it works once. The phone gets a new password.")
+
+
 def describe_identity(stack: Stack, identity: Identity, seen_as: str = "") -> dict[str, Any]:
     """Return all that a device needs to log in; `seen_as` is the name by which a browser found this machine."""
     device, endpoint = identity.device, find_endpoint(stack, seen_as)
@@ -112,6 +133,8 @@ def describe_identity(stack: Stack, identity: Identity, seen_as: str = "") -> di
         "publish": list(device.publish),
         "subscribe": list(device.subscribe),
         "password": identity.password,
+        "authority": endpoint.authority,
+        "fingerprint": endpoint.fingerprint,
         "advice": endpoint.advice,
     }
     if pair := identity.pair:

@@ -31,6 +31,7 @@ _JSON = {"json": "print one JSON document and nothing else"}
         "reported": "of twin, show, or set, what the device reports, instead of what is desired",
         "history": "of twin, show the last changes",
         "version": "of twin, set it only if the part has this version",
+        "qr": "of add and show, a QR code that makes a phone the device",
         "yes": "do not ask before a device is removed",
         **_LABELS,
         **_JSON,
@@ -54,6 +55,7 @@ def device(  # noqa: PLR0913 -- each is an option of the command line
     reported: bool = False,
     history: bool = False,
     version: str = "",
+    qr: bool = False,
     yes: bool = False,
     json: bool = False,
 ) -> None:
@@ -74,7 +76,16 @@ def device(  # noqa: PLR0913 -- each is an option of the command line
         return
 
     command = DeviceCommand(
-        action, name, type, tuple(topics or ()), read_labels(label or ()), output, yes, program, certificate
+        action,
+        name,
+        type,
+        tuple(topics or ()),
+        read_labels(label or ()),
+        output,
+        yes,
+        program,
+        has_certificate=certificate,
+        qr=qr,
     )
     handle_device(command, as_json=json)
 

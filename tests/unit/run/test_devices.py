@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from stack.run.devices.guest import renew_credentials
 from stack.run.devices.show import print_devices
 from stack.state.account_use import AccountUse, Login, UseLog, save_use_log
 from stack.state.devices import load_registry
-from stack.state.tls import load_revoked, read_certificate
+from stack.state.tls import load_revoked, make_tls, read_certificate
 from stack.state.workspace import Workspace
 
 
@@ -115,6 +116,34 @@ def test_it_is_told_how_it_connects_and_with_which_program(capsys: pytest.Captur
     for action in ("rotate", "show"):
         with pytest.raises(StackError, match="There is no program 'cobol'; name one of arduino"):
             order(action, "a", program="cobol")
+
+
+def test_with_tls_it_is_told_whom_to_trust(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write("bind: 0.0.0.0\ntls: {names: [plant.example]}\n")
+    make_tls(Workspace(workspace), open_stack().settings, ["plant.example"])
+    added = json.loads(order("add", "a", capsys))
+    assert (added["host"], added["port"], added["amqpPort"], added["tls"]) == ("plant.example", 8883, 5671, True)
+    assert added["authority"].startswith("-----BEGIN CERTIFICATE-----") and added["advice"] == ""
+    assert re.fullmatch("[0-9A-F]{2}(:[0-9A-F]{2}){31}", added["fingerprint"])
+    assert added["authority"] in order("show", "a", capsys, program="python")
+    link = json.loads(order("show", "a", capsys, qr=True))["link"]
+    assert re.fullmatch(r"https://plant\.example:8443/phone/[\w-]{27}", link)
+
+
+def test_a_phone_needs_tls_and_nothing_is_added_without(workspace: Path) -> None:
+    with pytest.raises(StackError, match=r"over TLS only\. Type `invoke certificates`"):
+        order("add", "a", qr=True)
+    assert not (workspace / "devices").exists()
+
+
+def test_code_is_drawn_in_the_terminal(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write("tls: {enabled: true}\n")
+    handle_device(DeviceCommand("add", "a", qr=True), as_json=False)
+    told = capsys.readouterr()
+    assert "\N{UPPER HALF BLOCK}" in told.out and "https://127.0.0.1:8443/phone/" in told.out
+    assert "it works once" in told.err and "Only this machine reaches that address" in told.err
 
 
 @pytest.mark.parametrize(
