@@ -120,7 +120,7 @@ class Builder:
         if self.inputs.settings.data.grafana:
             name = grafana_base(self.inputs.settings, self.inputs.base_images)
             wanted[name] = ("Grafana", partial(self._make_server, folder=GRAFANA))
-        if self.inputs.has_scaler or self.inputs.has_devices:
+        if self.inputs.has_scaler or self.inputs.has_devices or self.inputs.mdns_names:
             wanted[control_image(self.inputs)] = ("Tidegate's own programs", self._make_control)
         self._make_missing(wanted, self.engine.images(wanted) if here is None else here)
 

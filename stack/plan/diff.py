@@ -17,6 +17,7 @@ from stack.plan.inputs import Inputs
 from stack.plan.notify import SERVICE as ALERTMANAGER
 from stack.plan.notify import notify_digest
 from stack.plan.render import (
+    MDNS,
     SCALER,
     Files,
     alertmanager_image,
@@ -98,7 +99,7 @@ def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted,
     broker = Wanted(SERVICE, "", rabbitmq_image(inputs), files=files_digest(render_broker(inputs)))
     gateway = Wanted(GATEWAY, "", gateway_image(inputs))
     scaler = Wanted(SCALER, "", control_image(inputs), inputs.home.code)
-    devices = replace(scaler, service=DEVICES)
+    devices, mdns = replace(scaler, service=DEVICES), replace(scaler, service=MDNS)
     dashboard = replace(scaler, service=DASHBOARD, secrets=inputs.login)
     store = Wanted(STORE, "", store_image(inputs) if inputs.settings.has_store else "")
     vmalert = Wanted(VMALERT, "", vmalert_image(inputs) if inputs.has_vmalert else "")
@@ -107,7 +108,7 @@ def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted,
         alertmanager = replace(alertmanager, image=alertmanager_image(inputs), files=notify_digest(inputs.settings))
     if is_nuclio(inputs.settings):
         dashboard = Wanted(DASHBOARD, "", dashboard_image(inputs))
-    own = (broker, gateway, store, vmalert, alertmanager, scaler, devices, dashboard)
+    own = (broker, gateway, store, vmalert, alertmanager, scaler, devices, mdns, dashboard)
     known = {one.service: one for one in (*own, *map(_want, inputs.services))}
     found = [replace(known.get(name, Wanted(name, "")), definition=text) for name, text in definitions.items()]
     return tuple(one for one in found if one.replicas)

@@ -51,6 +51,14 @@ class Inputs:
     """How many bytes a second each device may send that has a limit."""
 
     @property
+    def mdns_names(self) -> tuple[str, ...]:
+        """Return the names that the stack tells its network of: those of its certificate, but for the machine's own."""
+        if not self.settings.is_open("https", "mqtts"):
+            return ()
+        own = {one.lower() for one in self.home.names}
+        return tuple(one for one in self.settings.tls.names if one.endswith(".local") and one not in own)
+
+    @property
     def has_vmalert(self) -> bool:
         """Return whether anything is watched."""
         return bool(self.alerts) or self.settings.notify.is_about_stack

@@ -55,7 +55,7 @@ from stack.plan.template import fill
 
 COMPOSE = "compose.yaml"
 # The service that decides how many containers there are.
-SCALER = "scaler"
+SCALER, MDNS = "scaler", "mdns"
 # Below .stack/, the copies of secrets that containers see.
 MOUNTED = "secrets/mounted"
 # Compose's profile of functions that are not deployed.
@@ -115,6 +115,12 @@ def _render_rules(inputs: Inputs) -> Files:
     return {**alert.render_rules(inputs.alerts, inputs.settings), **own}
 
 
+def _find_mdns_command(inputs: Inputs) -> list[str]:
+    ports = inputs.settings.ports
+    names = inputs.mdns_names
+    return ["python3", "-m", "stack.mdns", str(ports.https), str(ports.mqtts), *names] if names else []
+
+
 # What the Compose file calls the stack's own parts, whatever the settings.
 _NAMES = {
     "broker": SERVICE,
@@ -127,6 +133,7 @@ _NAMES = {
     "devices_login": SERVICE_LOGIN,
     "devices_folder": DATA_FOLDER,
     "devices_volume": DEVICES_VOLUME,
+    "mdns": MDNS,
     "dashboard": DASHBOARD,
     "dashboard_port": DASHBOARD_PORT,
     "gateway": GATEWAY,
@@ -164,6 +171,7 @@ def render_compose(inputs: Inputs) -> bytes:
         "broker_capabilities": _BROKER_CAPABILITIES if inputs.base_images.is_registry else (),
         "has_scaler": inputs.has_scaler,
         "has_devices": inputs.has_devices,
+        "mdns_command": _find_mdns_command(inputs),
         "control_image": control_image(inputs),
         "dashboard_image": dashboard_image(inputs),
         "gateway_image": gateway_image(inputs),
@@ -328,7 +336,7 @@ def dashboard_image(inputs: Inputs) -> str:
 def stack_images(inputs: Inputs) -> tuple[str, ...]:
     """Name the images that the stack itself runs, and the one that functions stand on."""
     own = [rabbitmq_image(inputs), gateway_image(inputs), processor_image(inputs), dashboard_image(inputs)]
-    own += [control_image(inputs)] if inputs.has_scaler or inputs.has_devices else []
+    own += [control_image(inputs)] if inputs.has_scaler or inputs.has_devices or inputs.mdns_names else []
     own += [store_image(inputs)] if inputs.settings.has_store else []
     own += [vmalert_image(inputs)] if inputs.has_vmalert else []
     own += [alertmanager_image(inputs)] if inputs.has_alertmanager else []

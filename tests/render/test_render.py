@@ -420,6 +420,7 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     own |= {"victoria-metrics"} if case.settings.has_store else set()
     own |= {f"function-{RECORDER}"} if case.settings.data.is_kept else set()
     own |= {f"function-{LOGGER}"} if case.settings.logger.service else set()
+    own |= {"mdns"} if case.settings.tls.names else set()
     own |= {"grafana"} if case.settings.data.grafana else set()
     told = {"vmalert", "alertmanager", f"function-{ALERTER}"}
     own |= told if case.alerts or case.settings.notify.channels else set()
