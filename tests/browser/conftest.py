@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from stack.config.network import SECURE
 from tests.docker.foundation import foundation, share, used_images
 from tests.docker.workspace import Workspace, fetch, make_workspace, run_docker, wait_until
+from tests.ports import free_ports
 
 # `invoke test` installs both.
 pytest.importorskip("playwright", reason="there is no Playwright here; `invoke test` installs it")
@@ -43,6 +46,11 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, foundation: None, used_i
         yield Workspace(Path(given))
         return
     workspace = make_workspace(tmp_path_factory.mktemp("browser") / "workspace", functions=True)
+    # The page that makes a phone a device is there with TLS only.
+    path = workspace.root / "stack.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["ports"] |= dict(zip(SECURE, free_ports(len(SECURE)), strict=True))
+    path.write_text(yaml.safe_dump(document | {"tls": {"enabled": True}}, sort_keys=False))
     try:
         workspace.invoke("up", timeout=280)
         yield workspace

@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.visit import PHONE, Visit
 from tests.docker.workspace import Workspace
@@ -65,3 +65,40 @@ def _call(visit: Visit, page: Page) -> None:
     expect(dialog.get_by_role("row").filter(has_text='{"valve": 2}')).to_contain_text("queued")
     visit.look("devices-call")
     dialog.get_by_role("button", name="Close").click()
+
+
+def test_phone_becomes_a_device_and_its_slider_is_seen(visit: Visit, workspace: Workspace, chromium: Browser) -> None:
+    folder = workspace.root / "devices"
+    folder.mkdir(exist_ok=True)
+    (folder / "my-phone.yaml").write_text("{}\n")
+    page = visit.open("/devices")
+    page.get_by_role("button", name="Connect my-phone").click()
+    dialog = page.get_by_role("dialog", name="Connect my-phone")
+    dialog.get_by_text("Node.js").click()
+    expect(dialog.get_by_label("Program in Node.js")).to_contain_text("devices/my-phone/temperature")
+    visit.look("devices-connect")
+    dialog.get_by_role("button", name="Use a phone instead").click()
+    dialog = page.get_by_role("dialog", name="A phone as my-phone")
+    address = dialog.get_by_label("Address").inner_text()
+    assert address.startswith(f"https://127.0.0.1:{workspace.settings.ports.https}/phone/")
+    visit.look("devices-phone")
+    dialog.get_by_role("button", name="Done").click()
+    # A phone that does not know the stack's authority, whose user goes on all the same.
+    context = chromium.new_context(viewport=PHONE, has_touch=True, ignore_https_errors=True)
+    phone = Visit(context.new_page(), address.partition("/phone/")[0], visit.pictures)
+    found = phone.open(address.removeprefix(phone.address))
+    found.get_by_role("button", name="Connect").click()
+    expect(found.get_by_role("status")).to_have_text("Connected as my-phone.", timeout=30_000)
+    assert found.url.endswith("/phone")
+    found.get_by_label("Slider").fill("73")
+    expect(page.locator("#topics")).to_contain_text(re.compile(r"devices/my-phone/slider\s*MQTT\s*73"), timeout=30_000)
+    phone.check_accessible("phone")
+    phone.picture("phone")
+    # The link is used; the phone has its login, until it is locked out.
+    phone.open("/phone")
+    expect(found.get_by_role("status")).to_have_text("Connected as my-phone.")
+    workspace.invoke("device", "revoke", "my-phone")
+    expect(found.get_by_role("status")).to_have_text(re.compile("may not log in any more"), timeout=30_000)
+    context.close()
+    assert not [one for one in phone.troubles if "WebSocket" not in one]
+    workspace.invoke("device", "remove", "my-phone", "--yes")

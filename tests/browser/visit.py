@@ -76,10 +76,10 @@ class Visit:
         """Take pictures of the page, light and dark, wide and narrow, and check what every page has to hold."""
         for theme in _THEMES:
             self.page.emulate_media(color_scheme=theme)
-            self._picture(f"{name}-{theme}")
+            self.picture(f"{name}-{theme}")
             self.check_accessible(f"{name}, {theme}")
             self.page.set_viewport_size(PHONE)
-            self._picture(f"{name}-{theme}-phone")
+            self.picture(f"{name}-{theme}-phone")
             self.check_width(name)
             self.page.set_viewport_size(DESKTOP)
         self.page.emulate_media(color_scheme="light")
@@ -101,7 +101,8 @@ class Visit:
         total = sum(weights.values())
         assert total < HEAVIEST, f"{total} bytes: {weights}"
 
-    def _picture(self, name: str) -> None:
+    def picture(self, name: str) -> None:
+        """Take a picture of the whole page."""
         self.pictures.mkdir(parents=True, exist_ok=True)
         size = self.page.viewport_size
         assert size
