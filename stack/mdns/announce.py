@@ -5,25 +5,13 @@ A machine's addresses change, by DHCP or a cable: they are looked at now and the
 
 from collections.abc import Callable, Iterable, Sequence
 
-import psutil
 from zeroconf import ServiceInfo, Zeroconf
+
+from stack.state.tls import find_addresses
 
 _DOMAIN, _LOOPBACK = "local.", "127.0.0.1"
 # The names of services at the registry of such names: the dashboard, and MQTT over TLS.
 _HTTPS, _MQTTS = "_https._tcp", "_secure-mqtt._tcp"
-# Interfaces of containers, at whose addresses no other machine finds this one.
-_INTERNAL = ("lo", "docker", "br-", "veth")
-
-
-def find_addresses() -> list[str]:
-    """Return the addresses at which other machines find this one."""
-    return sorted(
-        one.address
-        for interface, addresses in psutil.net_if_addrs().items()
-        if not interface.startswith(_INTERNAL)
-        for one in addresses
-        if one.family.name == "AF_INET"
-    )
 
 
 def build_services(names: Iterable[str], addresses: Sequence[str], *, https: int, mqtts: int) -> list[ServiceInfo]:

@@ -66,17 +66,21 @@ def load_server_certificate(workspace: Workspace) -> ServerCertificate:
     return ServerCertificate(served.names, served.version) if served else ServerCertificate()
 
 
-def find_server_names(settings: Settings, own: Iterable[str]) -> list[str]:
-    """Return the names and addresses by which this machine is called, those of stack.yaml first."""
-    found = [
+def find_addresses() -> list[str]:
+    """Return the addresses at which other machines find this one."""
+    return sorted(
         one.address
         for interface, addresses in psutil.net_if_addrs().items()
         if not interface.startswith(_BRIDGES)
         for one in addresses
         if one.family.name == "AF_INET"
-    ]
+    )
+
+
+def find_server_names(settings: Settings, own: Iterable[str]) -> list[str]:
+    """Return the names and addresses by which this machine is called, those of stack.yaml first."""
     fit = (one.lower() for one in own if _is_name(one))
-    return list(dict.fromkeys((*settings.tls.names, *fit, *sorted(found), *_LOCAL_NAMES)))
+    return list(dict.fromkeys((*settings.tls.names, *fit, *find_addresses(), *_LOCAL_NAMES)))
 
 
 def _is_name(text: str) -> bool:

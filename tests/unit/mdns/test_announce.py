@@ -13,8 +13,9 @@ from zeroconf import ServiceInfo, Zeroconf
 from stack.config.network import Tls
 from stack.config.settings import Settings
 from stack.mdns import announce as module
-from stack.mdns.announce import announce, build_services, find_addresses
+from stack.mdns.announce import announce, build_services
 from stack.plan.inputs import HostContext, Inputs
+from stack.state.tls import find_addresses
 from tests.unit.plan.samples import GUEST_ACCOUNTS
 from tests.unit.plan.test_image import PACKAGES
 
