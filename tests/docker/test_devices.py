@@ -51,6 +51,8 @@ def add(workspace: Workspace, name: str, *arguments: str) -> str:
     assert ("Within a week it was used by" in answer.stderr and "MQTT from" in answer.stderr) == is_first
     added = json.loads(answer.stdout)
     assert (added["user"], added["port"]) == (name, workspace.settings.ports.mqtt)
+    added = json.loads(workspace.invoke("device", "add", name, *arguments, "--json").stdout)
+    assert (added["user"], added["port"]) == (name, workspace.settings.ports.mqtts)
     return str(added["password"])
 
 
@@ -514,13 +516,16 @@ def fans(stack: tuple[Workspace, dict[str, str]]) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", RUN)
 def test_program_that_is_shown_connects_sends_and_listens(
-    workspace: Workspace, fans: dict[str, str], mqtt_js: Path, name: str
+    workspace: Workspace, fans: dict[str, str], mqtt_js: Path, trust: Path, name: str
 ) -> None:
     ports, fan = workspace.settings.ports, complete_device("fan-1", Device(), {})
-    text = write_program(BY_NAME[name], Endpoint("127.0.0.1", ports.mqtt, ports.amqp), fan, fans["fan-1"])
+    plain = Endpoint("127.0.0.1", ports.mqtt, ports.amqp)
+    secure = Endpoint("localhost", ports.mqtts, ports.amqps, is_tls=True, authority=trust.read_text())
     with device(ports.mqtt, "ear-1", fans["ear-1"]) as ear:
         assert ear.subscribe("devices/fan-1/+")
-        _run(mqtt_js, name, text, ear)
+        for endpoint in (plain, secure):
+            ear.heard.clear()
+            _run(mqtt_js, name, write_program(BY_NAME[name], endpoint, fan, fans["fan-1"]), ear)
 
 
 def _run(folder: Path, name: str, text: str, ear: MqttDevice) -> None:
