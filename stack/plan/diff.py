@@ -11,13 +11,13 @@ from enum import StrEnum
 from stack.plan.alert import SERVICE as VMALERT
 from stack.plan.broker import SERVICE
 from stack.plan.device_account import SERVICE as DEVICES
+from stack.plan.gateway import MDNS
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway_frontend import DASHBOARD
 from stack.plan.inputs import Inputs
 from stack.plan.notify import SERVICE as ALERTMANAGER
 from stack.plan.notify import notify_digest
 from stack.plan.render import (
-    MDNS,
     SCALER,
     Files,
     alertmanager_image,

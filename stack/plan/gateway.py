@@ -301,6 +301,8 @@ def _explain_absence(service: Service, name: str) -> str:
 
 # Compose's own network, for functions, and the one of the stack's own programs, which functions cannot reach.
 FUNCTIONS, CONTROL = "default", "control"
+# The service that tells names by multicast DNS is in the machine's own network.
+MDNS = "mdns"
 _CONTROLLING = ("dashboard", "scaler", "devices", "vmalert", "alertmanager")
 
 
@@ -313,4 +315,6 @@ def find_networks(service: str) -> tuple[str, ...]:
     """Return the networks that a service is on; the broker and the gateway serve both, and the alerter asks on both."""
     if service in (BROKER, SERVICE, service_name(ALERTER)):
         return (FUNCTIONS, CONTROL)
+    if service == MDNS:
+        return ()
     return (CONTROL,) if service in _CONTROLLING else (FUNCTIONS,)

@@ -21,6 +21,7 @@ from stack.plan.function import FunctionPlan, declared_on_broker, processor_docu
 from stack.plan.gateway import CONTROL as CONTROL_NETWORK
 from stack.plan.gateway import (
     CONTROL_HOST,
+    MDNS,
     PORT,
     find_networks,
     render_gateway,
@@ -55,7 +56,7 @@ from stack.plan.template import fill
 
 COMPOSE = "compose.yaml"
 # The service that decides how many containers there are.
-SCALER, MDNS = "scaler", "mdns"
+SCALER = "scaler"
 # Below .stack/, the copies of secrets that containers see.
 MOUNTED = "secrets/mounted"
 # Compose's profile of functions that are not deployed.

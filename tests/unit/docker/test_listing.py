@@ -50,3 +50,9 @@ def test_each_service_has_its_networks(service: str, networks: list[str], is_cut
     container = read_container({**_LISTED, "Labels": labels, "NetworkSettings": found})
     assert container.is_cut_off is is_cut_off
     assert Engine("p", Path("compose.yaml")).address(container, networks[-1][2:]) == f"10.0.0.{len(networks) - 1}"
+
+
+def test_service_on_the_machines_own_network_is_ready() -> None:
+    labels = {**_LISTED["Labels"], "com.docker.compose.service": "mdns"}
+    networks = {"Networks": {"host": {"IPAddress": ""}}}
+    assert read_container({**_LISTED, "Labels": labels, "NetworkSettings": networks}).is_ready
