@@ -50,8 +50,6 @@ def add(workspace: Workspace, name: str, *arguments: str) -> str:
     # It has gone by then, and may have been seen by its address alone.
     assert ("Within a week it was used by" in answer.stderr and "MQTT from" in answer.stderr) == is_first
     added = json.loads(answer.stdout)
-    assert (added["user"], added["port"]) == (name, workspace.settings.ports.mqtt)
-    added = json.loads(workspace.invoke("device", "add", name, *arguments, "--json").stdout)
     assert (added["user"], added["port"]) == (name, workspace.settings.ports.mqtts)
     return str(added["password"])
 
