@@ -357,6 +357,11 @@ class Settings(Document):
         return self.dashboard.login == ALWAYS or self.is_open("dashboard", "https")
 
     @property
+    def session_cookie(self) -> str:
+        """Return the name of the cookie by which the dashboard knows a browser."""
+        return f"{self.project}-session"
+
+    @property
     def host(self) -> str:
         """Return the address at which this machine itself reaches the ports without TLS."""
         address = self.get_address("gateway")

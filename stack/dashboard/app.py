@@ -135,7 +135,7 @@ def make_app(services: Services) -> Starlette:
             Middleware(
                 SessionCookies,
                 key=load_session_key(services.workspace),
-                name=f"{settings.project}-session",
+                name=settings.session_cookie,
                 seconds=seconds,
             ),
             Middleware(LoginGuard, authenticator=authenticator, sessions=sessions),

@@ -44,6 +44,8 @@ def host_pattern(names: Collection[str]) -> str:
 NONE, BASIC, BEARER, ANY = "none", "basic", "bearer", "any"
 # The header by which Tidegate's own programs show that they may call every function; no function sees it.
 OWN_HEADER = "X-Tidegate-Gateway"
+# With it the gateway has the dashboard refuse what it would let in: it may have begun before a login was wanted.
+LOGIN_HEADER = "X-Tidegate-Login"
 # What the gateway mounts: files of SHA-256 digests in upper-case hexadecimal, one a line.
 FOLDER, MOUNTED = "/etc/tidegate/login", "secrets/gateway"
 _CHALLENGES = {BASIC: ("Basic",), BEARER: ("Bearer",), ANY: ("Basic", "Bearer")}
@@ -232,6 +234,7 @@ def render_gateway(
         "metrics_guard": metrics_guard,
         "login_folder": FOLDER,
         "own_header": OWN_HEADER,
+        "session": settings.session_cookie,
         "limits": find_limits(settings, PORT),
         "hosts": host_pattern((*names, *settings.dashboard.hosts, *served.names)),
         "tls": _describe_tls(settings),
@@ -265,6 +268,9 @@ def _describe_tls(settings: Settings) -> dict[str, object]:
         "ciphers_13": ":".join(CIPHERS_13),
         "mqtt_port": WEB_MQTT_PORT,
         "mqtt_path": WEB_MQTT_PATH,
+        "origins": settings.dashboard.origins,
+        "has_login": settings.has_dashboard_login,
+        "login_header": LOGIN_HEADER,
     }
 
 

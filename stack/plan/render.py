@@ -198,13 +198,20 @@ def render_compose(inputs: Inputs) -> bytes:
         "timeout_environment": {TIMEOUT_VARIABLE: f"{parse_duration(settings.defaults.event_timeout):g}"},
         "claims": sorted({name for one in services for name in one.plan.claims}),
         # What the dashboard reads when it starts.
-        "login": image.digest([inputs.login, settings.dashboard.model_dump_json()]),
+        "login": image.digest([inputs.login, settings.dashboard.model_dump_json(), *_describe_guard(inputs)]),
         "files_digest": files_digest(render_broker(inputs)),
         "secrets": sorted({mount.file for mount in used_secrets(services)}),
         "definitions": {},
     }
     # Twice, since each service has a digest of itself among its labels.
     return fill(COMPOSE, context | {"definitions": digest_services(fill(COMPOSE, context))})
+
+
+def _describe_guard(inputs: Inputs) -> tuple[str, ...]:
+    """Return what else the dashboard goes by from its start, where its port with TLS may be open and its own is not."""
+    if not inputs.settings.tls.is_on:
+        return ()
+    return (str(inputs.settings.has_dashboard_login), *inputs.certificate.names)
 
 
 def _find_dockerfile(plan: FunctionPlan, home: HostContext) -> str:

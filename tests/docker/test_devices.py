@@ -448,6 +448,10 @@ def test_a_browser_speaks_mqtt_where_it_has_the_dashboard(
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     with opener.open(f"https://localhost:{port}/", timeout=10) as answer:
         assert "; secure" in answer.headers["Set-Cookie"], "the dashboard believes the gateway that it has TLS"
+    with pytest.raises(HTTPError, match="403"):
+        opener.open(
+            urllib.request.Request(f"https://localhost:{port}/mqtt", headers={"Origin": "https://other.example"})
+        )
     for name, path, status in (("gateway_https", "/nothing/", 404), ("management_https", "/api/whoami", 401)):
         with pytest.raises(HTTPError) as caught:
             opener.open(f"https://localhost:{getattr(workspace.settings.ports, name)}{path}", timeout=10)

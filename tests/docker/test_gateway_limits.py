@@ -220,6 +220,10 @@ def test_login_is_asked_for_and_kept_from_functions(
     # What is its own business, a function that asks for nothing sees.
     status, headers = send(workspace.url("gw-open"), Authorization="Mine")
     assert (status, headers["Authorization"]) == (200, "Mine")
+    # Nor the session of the dashboard, which a browser sends to every port of a machine.
+    session = f"{workspace.project}-session=secret"
+    status, headers = send(workspace.url("gw-open"), Cookie=f"{session}; a=1; my-{session}; {session}")
+    assert (status, headers["Cookie"].split()) == (200, ["a=1;", f"my-{session};"])
     # Tidegate's own programs need no login.
     shown = json.loads(workspace.invoke("invoke-function", "gw-guarded", "--header", "Authorization: Mine").stdout)
     assert (shown["Authorization"], "X-Tidegate-Gateway" in shown) == ("Mine", False)

@@ -432,6 +432,18 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
         assert service["volumes"][0]["source"].replace("$$", "$") == "/srv/data $1"
 
 
+def test_dashboard_begins_again_where_its_login_is_wanted() -> None:
+    """Its own port stays as it is, when the port with TLS is opened to other machines."""
+    local = Settings(tls=Tls(names=("plant.local",)))
+    definitions = {
+        yaml.safe_load(render(make_inputs(Case(settings=one, credentials=MADE)))["compose.yaml"])["services"][
+            "dashboard"
+        ]["labels"]["io.tidegate.definition"]
+        for one in (local, local.model_copy(update={"bind": IPv4Address("0.0.0.0")}))
+    }
+    assert len(definitions) == 2
+
+
 def test_gpus_and_the_interval_of_health_checks() -> None:
     document = yaml.safe_load(render(make_inputs(Case(deployed=["graphics", "consumer"])))["compose.yaml"])
     (gpus,) = document["services"]["function-graphics"]["deploy"]["resources"]["reservations"]["devices"]

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stack.dashboard.security.headers import count_as, is_api, refuse
 from stack.dashboard.security.session import Sessions
+from stack.plan.gateway import LOGIN_HEADER
 from stack.state.access import Access
 
 # A wrong password waits so long, twice as long each time, up to the most; and is forgotten after a quiet while.
@@ -251,10 +252,11 @@ class LoginGuard:
         await self._app(scope, receive, send)
 
     async def _find_credential(self, scope: Scope) -> str:
-        access = self._authenticator.access
+        access, headers = self._authenticator.access, Headers(scope=scope)
         if access is None:
-            return "none"
-        header = Headers(scope=scope).get("authorization", "")
+            # It began before a login was wanted, and is about to be started again.
+            return "" if LOGIN_HEADER in headers else "none"
+        header = headers.get("authorization", "")
         if header:
             client = scope.get("client")
             is_right = await self._authenticator.takes_header(header, client[0] if client else "")

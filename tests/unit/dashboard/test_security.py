@@ -351,3 +351,8 @@ def test_wrong_settings_are_told_on_a_page(client: Client, workspace: Workspace)
         path.write_text(text)
     assert answer.status == 400
     assert "stack.yaml: ports.amqp" in answer.body.decode()
+
+
+def test_dashboard_that_began_without_a_login_lets_no_one_in_where_one_is_wanted(client: Client) -> None:
+    assert client.send("GET", "/api/functions").status == 200
+    assert client.send("GET", "/api/functions", X_Tidegate_Login="required").status == 401
