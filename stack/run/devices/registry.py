@@ -114,10 +114,11 @@ def revoke_device(stack: Stack, name: str) -> None:
     """Lock a device out: its session ends, and it may not log in until it is given another password.
 
     Raises:
-        DeviceError: there is no such device.
+        DeviceError: there is no such device, and no login that is left of one.
     """
     with lock(stack.workspace, DEVICES):
-        get_device(load_registry(stack.workspace), name)
+        if read_name(name) not in list_logins(stack.workspace):
+            get_device(load_registry(stack.workspace), name)
         _lock_out(stack, name)
     _settle_last(stack)
 
@@ -126,10 +127,11 @@ def delete_device(stack: Stack, name: str) -> None:
     """Lock a device out, and remove its file.
 
     Raises:
-        DeviceError: there is no such device.
+        DeviceError: there is no such device, and no login that is left of one.
     """
     with lock(stack.workspace, DEVICES):
-        if not device_path(stack.workspace, read_name(name)).exists():
+        is_there = device_path(stack.workspace, read_name(name)).exists()
+        if not is_there and name not in list_logins(stack.workspace):
             get_device(load_registry(stack.workspace), name)
         _lock_out(stack, name)
         remove_device(stack.workspace, name)
@@ -207,9 +209,9 @@ def check_tls(stack: Stack) -> None:
 
 
 def _let_in(stack: Stack, device: DeviceConfig, *, has_certificate: bool) -> Identity:
-    _revoke(stack, device.name)
-    if has_certificate:
-        pair = make_device_pair(stack.workspace, stack.settings.project, device.name)
+    pair = make_device_pair(stack.workspace, stack.settings.project, device.name) if has_certificate else None
+    revoke_older(stack, [device.name])
+    if pair:
         note_certificate(stack.workspace, device.name, pair.serial)
         identity = Identity(device, "", pair)
     else:
@@ -220,10 +222,10 @@ def _let_in(stack: Stack, device: DeviceConfig, *, has_certificate: bool) -> Ide
     return identity
 
 
-def _revoke(stack: Stack, name: str) -> None:
-    """Have the certificate of a device open nothing any more, also when the device is let in again."""
-    if (login := load_login(stack.workspace, name)) and login.serial:
-        revoke_certificates(stack.workspace, stack.settings.project, [login.serial])
+def revoke_older(stack: Stack, names: Iterable[str]) -> None:
+    """Have the certificates of devices open nothing any more, also when a device of the name is let in again."""
+    logins = (load_login(stack.workspace, name) for name in names)
+    revoke_certificates(stack.workspace, stack.settings.project, [one.serial for one in logins if one])
 
 
 def _settle_last(stack: Stack) -> None:
@@ -232,7 +234,7 @@ def _settle_last(stack: Stack) -> None:
 
 
 def _lock_out(stack: Stack, name: str) -> None:
-    _revoke(stack, name)
+    revoke_older(stack, [name])
     remove_login(stack.workspace, name)
     with tolerate_absence():
         remove_accounts(find_broker(stack), [name])

@@ -1,6 +1,6 @@
 """Devices as they are shown: a list, one of them, and how a new one reaches the broker."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from typing import Any
 
@@ -16,9 +16,11 @@ from stack.run.devices.presence import NEVER, describe_presence, try_presence
 from stack.run.devices.registry import Identity, choose_devices, get_device
 from stack.state.certificates import load_authority
 from stack.state.device_link import LINK_MINUTES
-from stack.state.devices import list_logins, load_registry
+from stack.state.devices import device_path, list_logins, load_registry
 from stack.state.tls import authority_path
+from stack.state.workspace import Workspace
 
+_MOST_LEFT = 10
 _PROGRAMS = ", ".join(sorted(BY_NAME))
 
 
@@ -28,6 +30,7 @@ def print_devices(words: str, labels: Mapping[str, str], *, as_json: bool) -> No
     registry, let_in = load_registry(stack.workspace), list_logins(stack.workspace)
     for problem in registry.problems:
         console.warn(problem)
+    _warn_left(stack.workspace, let_in - registry.devices.keys())
     found = choose_devices(registry.devices.values(), words, labels)
     presence = try_presence(stack) if let_in and found else None
     if as_json:
@@ -38,6 +41,13 @@ def print_devices(words: str, labels: Mapping[str, str], *, as_json: bool) -> No
     else:
         console.say("There is no such device." if registry.devices else "There are no devices.")
         console.say("Next: `invoke device add NAME` adds one.")
+
+
+def _warn_left(workspace: Workspace, names: Iterable[str]) -> None:
+    """Tell of logins without a file; they are kept, since a file may come back with another branch of git."""
+    if left := sorted(name for name in names if not device_path(workspace, name).exists()):
+        advice = f"`invoke device remove {left[0]}` ends one for good."
+        console.warn(f"There are logins of devices whose files are gone: {', '.join(left[:_MOST_LEFT])}. {advice}")
 
 
 def print_device(name: str, *, as_json: bool, program: str = "") -> None:

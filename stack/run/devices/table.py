@@ -15,8 +15,8 @@ from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, HostError, StackError
 from stack.rabbitmq.device_account import make_accounts
 from stack.run.devices.guest import end_guest
-from stack.run.devices.registry import NewDevice, read_name, settle_logins, tolerate_absence, write_new
-from stack.state.devices import device_path, list_logins, load_registry, make_login, remove_device
+from stack.run.devices.registry import NewDevice, read_name, revoke_older, settle_logins, tolerate_absence, write_new
+from stack.state.devices import device_path, list_logins, load_registry, make_login, remove_device, remove_login
 from stack.state.lock import DEVICES, lock
 from stack.state.workspace import Workspace, sync_tree
 
@@ -70,6 +70,7 @@ def add_table(stack: Stack, table: Table, passwords: TextIO) -> int:
         new = list(_read_table(stack, table))
         written = _write_all(stack, new)
         devices = [device for device, one in zip(written, new, strict=True) if one.may_log_in]
+        _end_older(stack, new)
         writer = csv.writer(passwords, lineterminator="\n")
         writer.writerow((_NAME, _PASSWORD))
         for device in devices:
@@ -81,6 +82,14 @@ def add_table(stack: Stack, table: Table, passwords: TextIO) -> int:
     if devices:
         settle_logins(end_guest(stack))
     return len(new)
+
+
+def _end_older(stack: Stack, new: Sequence[NewDevice]) -> None:
+    """End the logins that are left of devices of the same names, whose files were taken away."""
+    names = {one.name for one in new} & list_logins(stack.workspace)
+    revoke_older(stack, names)
+    for name in names:
+        remove_login(stack.workspace, name)
 
 
 def export_devices(workspace: Workspace, target: TextIO) -> None:

@@ -15,7 +15,7 @@ from stack.run.devices.connection import find_endpoint
 from stack.run.devices.guest import renew_credentials
 from stack.run.devices.show import print_devices
 from stack.state.account_use import AccountUse, Login, UseLog, save_use_log
-from stack.state.devices import load_registry
+from stack.state.devices import list_logins, load_registry
 from stack.state.tls import load_revoked, make_tls, read_certificate
 from stack.state.workspace import Workspace
 
@@ -78,6 +78,23 @@ def test_a_certificate_is_revoked_for_good(workspace: Path, capsys: pytest.Captu
     json.loads(order("add", "a", capsys))
     assert list(load_revoked(Workspace(workspace))) == serials
     assert len(set(serials)) == 3
+
+
+@pytest.mark.parametrize("action", ["revoke", "remove", "import"])
+def test_a_certificate_ends_also_where_the_file_is_gone(
+    action: str, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write("tls: {enabled: true}\n")
+    serial = read_serial(json.loads(order("add", "a", capsys, has_certificate=True)))
+    (workspace / "devices" / "a.yaml").unlink()
+    print_devices("", {}, as_json=True)
+    assert "files are gone: a. `invoke device remove a` ends one" in " ".join(capsys.readouterr().err.split())
+    table = workspace / "pumps.csv"
+    table.write_text("name,mayLogIn\na,no\n")
+    order(action, str(table) if action == "import" else "a", output=str(workspace / "new.csv"), yes=True)
+    assert list(load_revoked(Workspace(workspace))) == [serial]
+    assert not list_logins(Workspace(workspace))
 
 
 def test_a_key_is_written_for_its_owner_alone(workspace: Path) -> None:
