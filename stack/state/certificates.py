@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -21,6 +21,7 @@ from stack.state.workspace import Workspace, advise, make_folder, remove_file, w
 
 _FOLDER = "tls"
 _AUTHORITY, _SERVER = "authority", "server"
+_LOST = {_AUTHORITY: ", and devices' certificates, which are of this one, open nothing any more"}
 _PRIVATE, _PUBLIC, _PRIVATE_FOLDER = 0o600, 0o644, 0o700
 _AUTHORITY_DAYS, _DEVICE_DAYS = 3650, 3650
 # Apple's systems trust no server's certificate for longer than this, whoever signed it.
@@ -190,19 +191,20 @@ def _files(workspace: Workspace, name: str) -> tuple[Path, Path]:
 def _load(workspace: Workspace, name: str) -> Pair | None:
     """Return a pair that is kept; a key without a certificate is one that was not made to its end."""
     key_file, certificate_file = _files(workspace, name)
+    advice = f"Take both from a backup, or remove both: `invoke certificates` makes others{_LOST.get(name, '')}."
     try:
         if not certificate_file.exists():
             return None
         key = serialization.load_pem_private_key(key_file.read_bytes(), None)
         certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+    except FileNotFoundError as error:
+        raise HostError(f"{key_file} is missing. {advice}") from error
     except OSError as error:
         raise HostError(f"{key_file} cannot be read: {error.strerror}. {advise(error, key_file)}") from error
-    except (ValueError, TypeError) as error:
-        raise HostError(
-            f"{key_file} or {certificate_file.name} is broken: {error}. Remove both; others are made."
-        ) from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise HostError(f"{key_file} or {certificate_file.name} is broken: {error}. {advice}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise HostError(f"{key_file} is no key of a curve. Remove it; another is made.")
+        raise HostError(f"{key_file} is no key of a curve. {advice}")
     return Pair(key, certificate)
 
 

@@ -102,6 +102,9 @@ def make_tls(workspace: Workspace, settings: Settings, names: Iterable[str]) -> 
         HostError: a file cannot be read or written.
     """
     wanted, served = list(names), load_served(workspace)
+    if not _has_authority(workspace, settings.project):
+        _write_authority(workspace, settings.project)
+        served = None
     if settings.tls.certificate:
         certificate, key = _read_own(workspace.root, settings)
     elif served and _is_enough(workspace, served, wanted):
@@ -110,7 +113,7 @@ def make_tls(workspace: Workspace, settings: Settings, names: Iterable[str]) -> 
         pair = load_server(workspace, settings.project, wanted)
         certificate, key = pair.certificate_pem, pair.key_pem
     if not _is_written(workspace, certificate):
-        _write_all(workspace, settings.project, certificate, key)
+        _write_pair(workspace, certificate, key)
     return _note(workspace, certificate)
 
 
@@ -146,7 +149,7 @@ def read_certificate(content: bytes) -> x509.Certificate:
 
 
 def _is_enough(workspace: Workspace, served: Served, names: Iterable[str]) -> bool:
-    are_there = all((workspace.rendered / MOUNTED / one).exists() for one in (CERTIFICATE, KEY, AUTHORITY))
+    are_there = all((workspace.rendered / MOUNTED / one).exists() for one in (CERTIFICATE, KEY))
     return are_there and _is_lasting(served) and set(names) <= set(served.names)
 
 
@@ -186,15 +189,23 @@ def _check_own(certificate: bytes, key: bytes) -> None:
 def _is_written(workspace: Workspace, certificate: bytes) -> bool:
     folder = workspace.rendered / MOUNTED
     try:
-        return (folder / CERTIFICATE).read_bytes() == certificate and (folder / AUTHORITY).exists()
+        return (folder / CERTIFICATE).read_bytes() == certificate and (folder / KEY).exists()
     except OSError:
         return False
 
 
-def _write_all(workspace: Workspace, project: str, certificate: bytes, key: bytes) -> None:
-    _write_authority(workspace, project)
+def _has_authority(workspace: Workspace, project: str) -> bool:
+    """Return whether the servers have the authority that is kept, which another replaces when its files are gone."""
+    authority = load_authority(workspace, project)
+    try:
+        return authority_path(workspace).read_bytes() == authority.certificate_pem
+    except FileNotFoundError:
+        return False
+
+
+def _write_pair(workspace: Workspace, certificate: bytes, key: bytes) -> None:
     folder = workspace.rendered / MOUNTED
-    # A server that reads them in between finds a pair that does not fit, and reads again at its next connection.
+    # The broker that reads them in between finds a pair that does not fit, and reads again within two minutes.
     write_file(folder / KEY, key, _READABLE)
     write_file(folder / CERTIFICATE, certificate, _READABLE)
 

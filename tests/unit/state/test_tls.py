@@ -8,10 +8,18 @@ import pytest
 
 from stack.config.network import Tls, check_server_name
 from stack.config.settings import Settings
-from stack.errors import ConfigError
+from stack.errors import ConfigError, HostError
 from stack.plan.tls import CERTIFICATE, KEY, MOUNTED, name_revocations
 from stack.state.certificates import load_authority, load_server, make_device_pair
-from stack.state.tls import authority_path, find_server_names, load_served, make_tls, needs_renewal, revoke_certificates
+from stack.state.tls import (
+    authority_path,
+    find_server_names,
+    load_served,
+    make_tls,
+    needs_renewal,
+    read_certificate,
+    revoke_certificates,
+)
 from stack.state.workspace import Workspace
 
 SETTINGS = Settings(tls=Tls(enabled=True))
@@ -58,6 +66,28 @@ def test_another_is_made_for_a_new_name_alone(workspace: Workspace) -> None:
     assert len(served_files(workspace)) == 2
     # The folder around is its owner's alone.
     assert workspace.secrets.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, Settings(tls=Tls(certificate="own.pem", key="own.key"))])
+def test_another_authority_comes_with_all_that_is_of_it(workspace: Workspace, settings: Settings) -> None:
+    pair = load_server(Workspace(workspace.root / "elsewhere"), "other", NAMES)
+    (workspace.root / "own.pem").write_bytes(pair.certificate_pem)
+    (workspace.root / "own.key").write_bytes(pair.key_pem)
+    make_tls(workspace, settings, NAMES)
+    first = authority_path(workspace).read_bytes()
+    (workspace.secrets / "tls" / "authority.key").unlink()
+    with pytest.raises(HostError, match=r"authority\.key is missing. .* remove both: .* devices' certificates"):
+        make_tls(workspace, settings, NAMES)
+    (workspace.secrets / "tls" / "authority.pem").unlink()
+    make_tls(workspace, settings, NAMES)
+    authority = load_authority(workspace, settings.project).certificate
+    assert authority_path(workspace).read_bytes() != first
+    assert read_certificate(authority_path(workspace).read_bytes()) == authority
+    served = read_certificate(served_files(workspace)[0])
+    if settings.tls.certificate:
+        assert served == pair.certificate
+    else:
+        served.verify_directly_issued_by(authority)
 
 
 def test_it_is_renewed_with_its_names_before_it_ends(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
