@@ -13,7 +13,7 @@ from stack.errors import ConfigError
 from stack.run.stack import prepare_certificates, write_stack
 from stack.state.lock import TREE, lock
 from stack.state.tls import Served, authority_path, make_tls, needs_renewal, read_certificate
-from stack.state.workspace import Workspace, open_workspace, write_file
+from stack.state.workspace import Workspace, become_owner, open_workspace, write_file
 
 
 def renew_certificates(stack: Stack) -> None:
@@ -33,12 +33,14 @@ def renew_certificates(stack: Stack) -> None:
 def make_certificates(names: Sequence[str], *, as_json: bool) -> None:
     """Make the stack's authority and the servers' certificate, or renew it, and say which they are.
 
-    More names are written into stack.yaml, which has ports with TLS from then on.
+    More names are written into stack.yaml, which has ports with TLS from then on. Root, as which hooks of ACME clients
+    run, goes on as the one whose folder it is, who is to read all of it later.
 
     Raises:
         StackError: a name is none, or a file cannot be read or written.
     """
     workspace = open_workspace()
+    become_owner(workspace.root)
     _write_names(workspace, names)
     with lock(workspace, TREE):
         stack = prepare_certificates(open_stack(workspace))

@@ -18,7 +18,20 @@ from stack.state.workspace import Workspace
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("TIDEGATE_WORKSPACE", str(tmp_path))
     (tmp_path / "stack.yaml").write_text("# Ours.\nimages: {source: debian}\n")
+    monkeypatch.setattr(certificates, "become_owner", lambda _: None)
     return Workspace(tmp_path)
+
+
+def test_a_hook_of_root_leaves_no_file_of_root(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is written."""
+
+    def become(folder: Path) -> None:
+        assert (folder, list(folder.iterdir())) == (workspace.root, [workspace.root / "stack.yaml"])
+        raise PermissionError
+
+    monkeypatch.setattr(certificates, "become_owner", become)
+    with pytest.raises(PermissionError):
+        make_certificates([], as_json=True)
 
 
 def test_first_time_turns_tls_on(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
