@@ -29,6 +29,8 @@ _GRAVE = ("serious", "critical")
 # A refusal that the page itself shows is no fault of the page; what is missing or breaks is.
 # Chromium breaks off what is under way when a network of this machine comes or goes, as those of other tests do.
 _NETWORKS = "net::ERR_NETWORK_CHANGED"
+# What it then shows, while it is led to the page.
+_ERROR_PAGE = "chrome-error://"
 _TRIES = 5
 _REFUSAL = re.compile(
     r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)"
@@ -65,7 +67,7 @@ class Visit:
             try:
                 self.page.goto(f"{self.address}{path}")
             except Error as error:
-                if _NETWORKS not in str(error):
+                if _NETWORKS not in str(error) and _ERROR_PAGE not in str(error):
                     raise
             else:
                 if not self.cut_off:

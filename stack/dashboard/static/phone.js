@@ -9,14 +9,19 @@ const sentAt = {};
 let device = JSON.parse(localStorage.getItem(KEY) ?? "null");
 let client;
 
-find("connect").addEventListener("click", async ({ currentTarget }) => {
-  currentTarget.disabled = true;
+find("connect").addEventListener("click", async ({ target }) => {
+  target.disabled = true;
   status.textContent = "Asking for a login…";
   const headers = {
     "X-CSRF-Token": document.querySelector('meta[name="csrf-token"]').content,
     Accept: "application/json",
   };
-  const answer = await fetch(location.pathname, { method: "POST", headers });
+  const answer = await fetch(location.pathname, { method: "POST", headers }).catch(() => null);
+  if (!answer) {
+    status.textContent = "The dashboard does not answer. Try again.";
+    target.disabled = false;
+    return;
+  }
   const told = await answer.json();
   if (!answer.ok) {
     status.textContent = told.error;
