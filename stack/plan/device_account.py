@@ -7,6 +7,7 @@ RabbitMQ would end the other's session. What the user may do RabbitMQ decides it
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
 from typing import Any
 
 from stack.config.device import DeviceConfig
@@ -44,6 +45,7 @@ _SERVICE = Permission(
     rf"^(?:{_OWN_QUEUE}|{'|'.join(map(re.escape, (MQTT_EXCHANGE, EVENTS, LOG)))})\z",
 )
 # What every device may publish of itself, and hear, below its own topic: how it is and is to be, and calls.
+_ANY_DEVICE = "ANYDEVICE"
 _PUBLISHED, _HEARD = ("twin/reported", "ack/+"), ("twin/delta", "cmd/#")
 
 
@@ -94,9 +96,7 @@ def _describe_topics(device: DeviceConfig) -> dict[str, Any]:
 
     Its filters may be as wide as its owner likes.
     """
-    published, heard = (
-        write_expression(device_topic(device.name, one) for one in part) for part in (_PUBLISHED, _HEARD)
-    )
+    published, heard = (_write_own(part).replace(_ANY_DEVICE, _escape(device.name)) for part in (_PUBLISHED, _HEARD))
     others = r"(?!tidegate\.(?:devices|requests)\.)"
     return {
         "user": device.name,
@@ -105,6 +105,12 @@ def _describe_topics(device: DeviceConfig) -> dict[str, Any]:
         "write": rf"(?s)\A{_SHORT}(?:{published}|{others}{write_expression(device.publish)})\z",
         "read": rf"(?s)\A(?:{heard}|{write_expression(device.subscribe)})\z",
     }
+
+
+@cache
+def _write_own(part: tuple[str, ...]) -> str:
+    """Return the expression of a part of what every device may do, with a word for its name: there are many."""
+    return write_expression(device_topic(_ANY_DEVICE, one) for one in part)
 
 
 def _describe_own_topics() -> dict[str, Any]:
@@ -119,10 +125,14 @@ def write_expression(filters: Iterable[str]) -> str:
     return f"(?:{found})" if found else _NOTHING
 
 
+# Most levels are those of other devices, too.
+_escape = lru_cache(re.escape)
+
+
 def _match(topic: str) -> str:
     levels = to_key(topic).split(".")
     is_open = levels[-1] == "#"
     kept = levels[:-1] if is_open else levels
     if is_open and not kept:
         return ".*"
-    return r"\.".join(_LEVEL if level == "*" else re.escape(level) for level in kept) + (_BELOW if is_open else "")
+    return r"\.".join(_LEVEL if level == "*" else _escape(level) for level in kept) + (_BELOW if is_open else "")

@@ -1,6 +1,9 @@
 """The stack's broker made as it is declared, by `up` and by deploys."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from threading import Thread
+from typing import Any
 
 from stack import console
 from stack.contract import RETRY
@@ -21,6 +24,7 @@ from stack.rabbitmq.transfer import Rewrite, keep_origin
 
 # What is declared may depend on what was missing: topic permissions are removed all of a user's at once, for one.
 _ROUNDS = 2
+_PATIENCE_SECONDS = 10
 
 
 def mend_broker(broker: Broker, read: Callable[[], Declared], rewrite: Rewrite) -> bool:
@@ -92,11 +96,41 @@ def _bindings_of(declared: Declared, exchange: Document) -> list[Document]:
 _MOUNTED = "/etc/rabbitmq/definitions"
 
 
-def mend_stack_broker(stack: Stack) -> bool:
-    """Make the broker what is declared, and return whether it was not; why that cannot be done is only told."""
+def ask_ahead(stack: Stack) -> Future[dict[str, Any]] | None:
+    """Have the broker of a stack that was there before tell what it has, which takes it a while with many devices."""
+    if not stack.workspace.compose.exists():
+        return None
+    answer, broker = Future[dict[str, Any]](), find_broker(stack)
+
+    def ask() -> None:
+        try:
+            answer.set_result(broker.export_definitions())
+        except BrokerError as error:
+            answer.set_exception(error)
+
+    Thread(target=ask, daemon=True).start()
+    return answer
+
+
+def mend_stack_broker(stack: Stack, ahead: Future[dict[str, Any]] | None = None) -> bool:
+    """Make the broker what is declared, and return whether it was not; why that cannot be done is only told.
+
+    Where what it told `ahead` is as declared, there is nothing to do; where not, it is asked again.
+    """
     broker = find_broker(stack)
+    if ahead and _is_as_declared(stack, broker, ahead):
+        return False
     is_let_in = _is_locked(broker) and _let_in(stack, broker)
     return _try_mend(stack, broker, lambda: read_stack_declared(stack), stack.inputs.services) or is_let_in
+
+
+def _is_as_declared(stack: Stack, broker: Broker, ahead: Future[dict[str, Any]]) -> bool:
+    declared = read_stack_declared(stack)
+    try:
+        found = read_definitions([ahead.result(_PATIENCE_SECONDS)])
+        return not find_broker_drift(broker, declared, found)
+    except (BrokerError, TimeoutError):
+        return False
 
 
 def mend_functions(stack: Stack, services: Sequence[Service]) -> None:

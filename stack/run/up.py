@@ -28,7 +28,7 @@ from stack.plan.stack import Service, check_exposure, find_definitions
 from stack.plan.store import SERVICE as STORE
 from stack.plan.store import check_store
 from stack.rabbitmq.data import check_data, load_data, note_running_data
-from stack.rabbitmq.repair import mend_stack_broker
+from stack.rabbitmq.repair import ask_ahead, mend_stack_broker
 from stack.run.alert_check import check_rules
 from stack.run.image import keep_revisions, prune_attempts
 from stack.run.interruption import interruptible
@@ -177,9 +177,10 @@ def bring_up(
     """
     stack = open_stack(is_lenient=is_lenient)
     with interruptible("what was started runs on; `invoke up` goes on from here."), stack_lock(stack.workspace):
+        ahead = ask_ahead(stack)
         found = _prepare(stack, is_upgrade=is_upgrade)
         if found.is_settled:
-            is_mended = mend_stack_broker(stack)
+            is_mended = mend_stack_broker(stack, ahead)
             changed = "no container" if found.edits or is_mended else "nothing"
             console.say(f"Everything runs as it should; {changed} was changed.")
         else:
