@@ -1,7 +1,8 @@
 """`invoke device`: which of the verbs is meant."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,19 @@ from stack.errors import HostError, StackError
 from stack.plan.tls import AUTHORITY
 from stack.run.devices.connection import find_origin
 from stack.run.devices.phone import make_phone_link
-from stack.run.devices.registry import Identity, NewDevice, add_device, delete_device, revoke_device, rotate_device
+from stack.run.devices.registry import (
+    Identity,
+    NewDevice,
+    add_device,
+    delete_device,
+    read_name,
+    revoke_device,
+    rotate_device,
+)
 from stack.run.devices.show import find_program, print_device, print_identity, print_phone_link, print_program
-from stack.run.devices.table import export_devices, import_devices
+from stack.run.devices.table import export_devices, import_devices, open_private
 from stack.state.certificates import Pair, load_authority
+from stack.state.devices import load_login
 from stack.state.workspace import open_workspace, write_file
 
 ACTIONS = ("add", "show", "rotate", "revoke", "remove", "import", "export", "twin", "call", "calls")
@@ -72,13 +82,9 @@ def _change(command: DeviceCommand, *, as_json: bool) -> None:
         find_program(command.program)
     if command.qr:
         find_origin(stack)
-    if command.action == "add":
-        labels, certificate = dict(command.labels or {}), command.has_certificate
-        new = NewDevice(name, command.type, command.topics, labels, has_certificate=certificate)
-        _print_identity(stack, add_device(stack, new), command, as_json=as_json)
-    elif command.action == "rotate":
-        identity = rotate_device(stack, name, has_certificate=command.has_certificate)
-        _print_identity(stack, identity, command, as_json=as_json)
+    if command.action in {"add", "rotate"}:
+        with _reserve_files(stack, command, as_json=as_json):
+            _print_identity(stack, _let_in(stack, command), command, as_json=as_json)
     elif command.action == "revoke":
         revoke_device(stack, name)
         console.success(f"{name} is locked out. `invoke device rotate {name}` lets it in again, with a new password.")
@@ -88,9 +94,60 @@ def _change(command: DeviceCommand, *, as_json: bool) -> None:
         console.success(f"{name} is removed.")
 
 
+def _let_in(stack: Stack, command: DeviceCommand) -> Identity:
+    name, has_certificate = command.name, command.has_certificate
+    if command.action == "rotate":
+        return rotate_device(stack, name, has_certificate=has_certificate)
+    labels = dict(command.labels or {})
+    return add_device(stack, NewDevice(name, command.type, command.topics, labels, has_certificate=has_certificate))
+
+
+@contextmanager
+def _reserve_files(stack: Stack, command: DeviceCommand, *, as_json: bool) -> Iterator[None]:
+    """Make the files of a device's key and certificate, before an older certificate ends: the key is kept nowhere else.
+
+    Raises:
+        HostError: one of them is there already, or cannot be made.
+    """
+    login = load_login(stack.workspace, read_name(command.name))
+    with ExitStack() as files:
+        if not as_json and (command.has_certificate or (command.action == "rotate" and login and login.serial)):
+            _make_output(stack, Path(command.output or "."))
+            for path in _name_files(command):
+                files.enter_context(open_private(path))
+                files.callback(_remove_empty, path)
+        yield
+
+
+def _make_output(stack: Stack, folder: Path) -> None:
+    path = folder / AUTHORITY
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_own = bool(stack.settings.tls.certificate)
+        is_other = not is_own and path.exists() and path.read_bytes() != _get_authority(stack)
+    except OSError as error:
+        raise HostError(f"{folder} cannot be written: {error.strerror}. Name another --output.") from error
+    if is_other:
+        raise HostError(f"{path} is there already, of another authority. Name another --output.")
+
+
+def _get_authority(stack: Stack) -> bytes:
+    return load_authority(stack.workspace, stack.settings.project).certificate_pem
+
+
+def _remove_empty(path: Path) -> None:
+    if not path.stat().st_size:
+        path.unlink()
+
+
+def _name_files(command: DeviceCommand) -> tuple[Path, Path]:
+    folder = Path(command.output or ".")
+    return folder / f"{command.name}.key", folder / f"{command.name}.pem"
+
+
 def _print_identity(stack: Stack, identity: Identity, command: DeviceCommand, *, as_json: bool) -> None:
     if identity.pair and not as_json:
-        _write_pair(stack, identity.device.name, identity.pair, Path(command.output or "."))
+        _write_pair(stack, identity.pair, *_name_files(command))
     if command.qr:
         print_phone_link(make_phone_link(stack, identity.device.name), as_json=as_json)
     elif command.program:
@@ -99,11 +156,12 @@ def _print_identity(stack: Stack, identity: Identity, command: DeviceCommand, *,
         print_identity(stack, identity, as_json=as_json)
 
 
-def _write_pair(stack: Stack, name: str, pair: Pair, folder: Path) -> None:
+def _write_pair(stack: Stack, pair: Pair, key: Path, certificate: Path) -> None:
     """Write a device's key, of which no other copy is kept, its certificate, and whom it trusts."""
-    write_file(folder / f"{name}.key", pair.key_pem, _PRIVATE)
-    write_file(folder / f"{name}.pem", pair.certificate_pem)
-    write_file(folder / AUTHORITY, load_authority(stack.workspace, stack.settings.project).certificate_pem)
+    write_file(key, pair.key_pem, _PRIVATE)
+    write_file(certificate, pair.certificate_pem)
+    if not stack.settings.tls.certificate:
+        write_file(key.parent / AUTHORITY, _get_authority(stack))
 
 
 def _export(output: str) -> None:

@@ -20,6 +20,7 @@ from stack.state.devices import device_path, list_logins, load_registry
 from stack.state.tls import authority_path
 from stack.state.workspace import Workspace
 
+_OWN_AUTHORITY = "that of tls.certificate, your own"
 _MOST_LEFT = 10
 _PROGRAMS = ", ".join(sorted(BY_NAME))
 
@@ -80,7 +81,8 @@ def print_identity(stack: Stack, identity: Identity, *, as_json: bool) -> None:
         return
     advice, name = document.pop("advice"), identity.device.name
     if identity.pair:
-        document |= {"certificate": f"{name}.pem", "key": f"{name}.key", "authority": AUTHORITY}
+        document |= {"certificate": f"{name}.pem", "key": f"{name}.key"}
+        document["authority"] = AUTHORITY if document["authority"] else _OWN_AUTHORITY
     elif document["authority"]:
         document["authority"] = str(authority_path(stack.workspace))
     for key, value in document.items():
@@ -150,7 +152,8 @@ def describe_identity(stack: Stack, identity: Identity, seen_as: str = "") -> di
     if pair := identity.pair:
         del document["password"]
         document |= {"certificate": pair.certificate_pem.decode(), "key": pair.key_pem.decode()}
-        document["authority"] = load_authority(stack.workspace, stack.settings.project).certificate_pem.decode()
+        if not stack.settings.tls.certificate:
+            document["authority"] = load_authority(stack.workspace, stack.settings.project).certificate_pem.decode()
     return document
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from stack.devices.login import may_log_in
 from stack.docker.stack import open_stack
-from stack.errors import StackError
+from stack.errors import HostError, StackError
 from stack.run.devices.command import DeviceCommand, handle_device
 from stack.run.devices.connection import find_endpoint
 from stack.run.devices.guest import renew_credentials
@@ -104,6 +104,37 @@ def test_a_key_is_written_for_its_owner_alone(workspace: Path) -> None:
     key, certificate = (workspace / "keys" / name for name in ("a.key", "a.pem"))
     assert key.stat().st_mode & 0o777 == 0o600
     assert read_certificate(certificate.read_bytes()).subject.rfc4514_string() == "CN=a"
+
+
+def test_a_certificate_stays_where_another_cannot_be_written(workspace: Path) -> None:
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write("tls: {enabled: true}\n")
+    keys, other = workspace / "keys", workspace / "other"
+    handle_device(DeviceCommand("add", "a", output=str(keys), has_certificate=True), as_json=False)
+    before = {path: path.read_bytes() for path in keys.iterdir()}
+    with pytest.raises(HostError, match=r"a\.key is there already\. Name another --output"):
+        handle_device(DeviceCommand("rotate", "a", output=str(keys)), as_json=False)
+    other.mkdir()
+    (other / "authority.pem").write_text("of another")
+    with pytest.raises(HostError, match=r"authority\.pem is there already, of another authority"):
+        handle_device(DeviceCommand("rotate", "a", output=str(other)), as_json=False)
+    with pytest.raises(HostError, match=r"stack\.yaml/keys cannot be written"):
+        handle_device(DeviceCommand("rotate", "a", output=str(workspace / "stack.yaml" / "keys")), as_json=False)
+    with pytest.raises(StackError, match="There is no device b"):
+        handle_device(DeviceCommand("rotate", "b", output=str(keys), has_certificate=True), as_json=False)
+    assert {path: path.read_bytes() for path in keys.iterdir()} == before
+    assert not load_revoked(Workspace(workspace))
+
+
+def test_a_device_trusts_the_authority_of_the_users_own_certificate(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write("tls: {certificate: own.pem, key: own.key}\n")
+    assert json.loads(order("add", "a", capsys, has_certificate=True))["authority"] == ""
+    handle_device(DeviceCommand("add", "b", output=str(workspace / "keys"), has_certificate=True), as_json=False)
+    assert {path.name for path in (workspace / "keys").iterdir()} == {"b.key", "b.pem"}
+    assert "authority: that of tls.certificate, your own" in capsys.readouterr().out
 
 
 def read_serial(added: dict[str, str]) -> str:
