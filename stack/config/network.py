@@ -140,9 +140,9 @@ def check_server_name(text: str) -> str:
 class Tls(Document):
     """Ports with TLS, beside those without it; any of these keys turns it on."""
 
-    enabled: bool = False
+    enabled: bool | None = None
     """Have ports with TLS, by a certificate of the stack's own authority for the names and addresses of this
-    machine."""
+    machine; with false there are none, whatever the other keys are."""
     names: tuple[Annotated[str, AfterValidator(check_server_name)], ...] = Field((), max_length=50)
     """More names and addresses by which devices and browsers call this machine, such as tidegate.local."""
     certificate: str = ""
@@ -153,7 +153,7 @@ class Tls(Document):
     @property
     def is_on(self) -> bool:
         """Return whether there are ports with TLS."""
-        return self.enabled or bool(self.names or self.certificate)
+        return bool(self.names or self.certificate) if self.enabled is None else self.enabled
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:

@@ -59,13 +59,16 @@ def _write_names(workspace: Workspace, names: Sequence[str]) -> None:
         raise ConfigError([f"--name {error}"]) from error
     path = workspace.root / FILE
     text = path.read_text() if path.is_file() else ""
+    told = []
     if new:
-        write_file(path, set_value(text, ("tls", "names"), [*tls.names, *new]).encode())
-    elif not tls.is_on:
-        write_file(path, set_value(text, ("tls", "enabled"), True).encode())
-    else:
-        return
-    console.note(f"{FILE}: {'tls.names has ' + ', '.join(new) if new else 'tls.enabled is true'} now.")
+        text = set_value(text, ("tls", "names"), [*tls.names, *new])
+        told.append(f"tls.names has {', '.join(new)}")
+    if not (tls.is_on or (new and tls.enabled is None)):
+        text = set_value(text, ("tls", "enabled"), True)
+        told.append("tls.enabled is true")
+    if told:
+        write_file(path, text.encode())
+        console.note(f"{FILE}: {' and '.join(told)} now.")
 
 
 def _print(workspace: Workspace, served: Served, *, is_own: bool, as_json: bool) -> None:

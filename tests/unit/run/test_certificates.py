@@ -55,6 +55,15 @@ def test_names_are_added_to_those_of_the_stack(workspace: Workspace, capsys: pyt
         make_certificates(["a b"], as_json=True)
 
 
+def test_it_turns_on_what_was_turned_off(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace.root / "stack.yaml").write_text("tls: {enabled: false, names: [a.local]}\n")
+    assert not open_stack(workspace).settings.tls.is_on
+    make_certificates(["b.local"], as_json=True)
+    tls = open_stack(workspace).settings.tls
+    assert (tls.is_on, tls.names) == (True, ("a.local", "b.local"))
+    assert "tls.names has b.local and tls.enabled is true now" in capsys.readouterr().err
+
+
 def test_what_ends_soon_is_renewed_once_and_the_gateway_told(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
