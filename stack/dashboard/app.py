@@ -125,12 +125,13 @@ def make_app(services: Services) -> Starlette:
     sessions = Sessions(services.workspace.secrets / _SESSIONS, seconds)
     proxies = find_proxies(settings.dashboard.proxies, is_inside=is_inside(), has_gateway=settings.tls.is_on)
     served = load_server_certificate(services.workspace).names if settings.tls.is_on else ()
+    names = (*machine_names(), *settings.dashboard.hosts, *settings.tls.names, *served)
     app = Starlette(
         routes=_routes(),
         middleware=[
             Middleware(ProxyHeadersMiddleware, trusted_hosts=proxies),
             Middleware(Policy),
-            Middleware(HostGuard, names=(*machine_names(), *settings.dashboard.hosts, *served)),
+            Middleware(HostGuard, names=names),
             Middleware(Cors, origins=settings.dashboard.origins),
             Middleware(
                 SessionCookies,

@@ -27,6 +27,8 @@ from stack.plan.trigger.registry import find_kind
 # Names of this machine, and of the gateway within the stack, that go without saying.
 _OWN_NAMES = ("localhost", "gateway")
 _NAME = re.compile(r"[a-z0-9._-]+")
+# What stands for the first part of a name in a certificate for many.
+_LABEL = "[a-z0-9_-]+"
 # Names below localhost, and addresses of both kinds.
 _FORMS = ("([a-z0-9_-]+[.])+localhost", "[0-9]{1,3}([.][0-9]{1,3}){3}", r"\[[0-9a-f:.]+\]")
 
@@ -37,7 +39,8 @@ def host_pattern(names: Collection[str]) -> str:
     A web page of another site can have its own name lead to this machine (DNS rebinding), but no address.
     """
     known = sorted({name.lower().rstrip(".") for name in (*_OWN_NAMES, *names)})
-    own = "|".join((*(name.replace(".", "[.]") for name in known if _NAME.fullmatch(name)), *_FORMS))
+    fit = (name for name in known if _NAME.fullmatch(name.removeprefix("*.")))
+    own = "|".join((*(name.replace(".", "[.]").replace("*", _LABEL) for name in fit), *_FORMS))
     return f"'^({own})[.]?(:[0-9]*)?$'"
 
 
@@ -236,7 +239,7 @@ def render_gateway(
         "own_header": OWN_HEADER,
         "session": settings.session_cookie,
         "limits": find_limits(settings, PORT),
-        "hosts": host_pattern((*names, *settings.dashboard.hosts, *served.names)),
+        "hosts": host_pattern((*names, *settings.dashboard.hosts, *settings.tls.names, *served.names)),
         "tls": _describe_tls(settings),
         "broker": BROKER,
         "longest": _LONGEST,

@@ -211,7 +211,7 @@ def _describe_guard(inputs: Inputs) -> tuple[str, ...]:
     """Return what else the dashboard goes by from its start, where its port with TLS may be open and its own is not."""
     if not inputs.settings.tls.is_on:
         return ()
-    return (str(inputs.settings.has_dashboard_login), *inputs.certificate.names)
+    return (str(inputs.settings.has_dashboard_login), *inputs.settings.tls.names, *inputs.certificate.names)
 
 
 def _find_dockerfile(plan: FunctionPlan, home: HostContext) -> str:

@@ -63,7 +63,8 @@ _MISDIRECTED = 421
 class HostGuard:
     """Answers only requests whose Host is an address, localhost, or a name of this machine.
 
-    An address cannot be made to lead elsewhere, which is what DNS rebinding does with a name.
+    A name such as *.plant.example, as certificates have it, is any with one part more. An address cannot be made to
+    lead elsewhere, which is what DNS rebinding does with a name.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
@@ -83,7 +84,9 @@ class HostGuard:
             name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
         except ValueError:
             return False
-        return name in self._names or name.endswith(".localhost") or _is_address(name)
+        _, _, above = name.partition(".")
+        is_named = name in self._names or f"*.{above}" in self._names
+        return is_named or name.endswith(".localhost") or _is_address(name)
 
 
 def machine_names() -> tuple[str, ...]:

@@ -9,10 +9,13 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Message
 
 from stack.dashboard.app import make_app
 from stack.dashboard.security import auth as throttle
 from stack.dashboard.security.auth import Authenticator, Throttle, TooManyAttempts
+from stack.dashboard.security.headers import HostGuard
 from stack.dashboard.services import open_services
 from stack.errors import ConfigError
 from stack.state.access import USER, Made, load_access, make_access
@@ -72,6 +75,27 @@ def test_other_names_are_refused_also_on_this_machine(client: Client, host: str)
     answer = client.send("GET", "/api/functions", Host=host)
     assert answer.status == 421
     assert b"dashboard.hosts" in answer.body
+
+
+@pytest.mark.parametrize(
+    ("host", "is_answered"),
+    [("plant.local", True), ("a.works.example", True), ("works.example", False), ("a.b.works.example", False)],
+)
+def test_names_of_the_certificate_are_answered(host: str, is_answered: bool) -> None:
+    """Of whose names one with an asterisk is any with one part more."""
+    sent = []
+
+    async def send(message: Message) -> None:
+        sent.append(message.get("status"))
+
+    guard = HostGuard(PlainTextResponse("found"), ("plant.local", "*.Works.example"))
+    scope = {"type": "http", "headers": [(b"host", f"{host}:8443".encode())]}
+    asyncio.run(guard(scope, receive=_receive, send=send))
+    assert sent[0] == (200 if is_answered else 421)
+
+
+async def _receive() -> Message:
+    return {"type": "http.request"}
 
 
 def test_change_of_a_program_needs_no_token_where_no_login_is_needed(client: Client) -> None:

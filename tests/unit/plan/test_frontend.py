@@ -9,7 +9,7 @@ from stack.config.settings import Gateway, Settings
 from stack.plan.gateway import host_pattern
 from stack.plan.gateway_frontend import find_limits
 
-PATTERN = host_pattern(("Plant", "plant.local", "iot.example."))
+PATTERN = host_pattern(("Plant", "plant.local", "iot.example.", "*.Works.example"))
 
 
 def is_answered(host: str) -> bool:
@@ -31,6 +31,7 @@ def is_answered(host: str) -> bool:
         "plant",
         "plant.local.",
         "iot.example:443",
+        "hall-1.works.example:8443",
     ],
 )
 def test_own_names_and_every_address_are_answered(host: str) -> None:
@@ -46,6 +47,9 @@ def test_own_names_and_every_address_are_answered(host: str) -> None:
         "notlocalhost",
         "127.0.0.1.evil.example",
         "iotxexample",
+        "works.example",
+        "a.b.works.example",
+        ".works.example",
         "plant@evil.example",
         "evil.example/plant",
         "[evil.example]",
@@ -57,7 +61,7 @@ def test_other_names_are_not(host: str) -> None:
 
 
 def test_what_is_no_name_does_not_get_into_the_pattern() -> None:
-    assert host_pattern(("a'b", "c d", "(.*)", "")) == host_pattern(())
+    assert host_pattern(("a'b", "c d", "(.*)", "*", "a.*.b", "*.", "")) == host_pattern(())
 
 
 def test_there_is_room_for_control_beside_all_clients() -> None:
