@@ -394,22 +394,22 @@ def certify(workspace: Workspace, action: str, name: str, folder: Path) -> Paper
 def test_a_certificate_is_a_login_until_it_is_revoked(workspace: Workspace, trust: Path, tmp_path: Path) -> None:
     port = workspace.settings.ports.mqtts
 
-    def connect(papers: Papers, client_id: str = "pump-9") -> AbstractContextManager[MqttDevice]:
+    def connect(papers: Papers, client_id: str = "pump-90") -> AbstractContextManager[MqttDevice]:
         return device(port, "", "", client_id=client_id, tls=papers.open_context(trust))
 
-    first = certify(workspace, "add", "pump-9", tmp_path)
+    first = certify(workspace, "add", "pump-90", tmp_path)
     other = Papers(trust.with_name("server.pem"), trust.with_name("server.pem.key"))
     settings, elsewhere = workspace.settings, StackWorkspace(tmp_path / "elsewhere")
-    strange = write_papers(tmp_path, make_device_pair(elsewhere, settings.project, "pump-9"))
+    strange = write_papers(tmp_path, make_device_pair(elsewhere, settings.project, "pump-90"))
     with patch.multiple("stack.state.certificates", _DEVICE_DAYS=-1, _BEFORE=timedelta(days=3)):
-        ended = write_papers(tmp_path, make_device_pair(StackWorkspace(workspace.root), settings.project, "pump-9"))
+        ended = write_papers(tmp_path, make_device_pair(StackWorkspace(workspace.root), settings.project, "pump-90"))
     with connect(first) as own:
-        assert own.publish("devices/pump-9/t")
-        assert own.subscribe("devices/pump-9/cmd")
+        assert own.publish("devices/pump-90/t")
+        assert own.subscribe("devices/pump-90/cmd")
         for papers in (other, strange, ended):
             with connect(papers) as one:
                 assert not one.is_in, papers
-        for client_id in ("pump-70", "pump-9-2"):
+        for client_id in ("pump-70", "pump-90-2"):
             with connect(first, client_id) as one:
                 assert not one.is_in, client_id
         assert own.is_in
@@ -425,12 +425,12 @@ def test_a_certificate_is_a_login_until_it_is_revoked(workspace: Workspace, trus
     with pika.BlockingConnection(parameters) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
-        channel.basic_publish("amq.topic", "devices.pump-9.t", b"1")
+        channel.basic_publish("amq.topic", "devices.pump-90.t", b"1")
     with connect(first) as own:
         assert own.is_in
-        workspace.invoke("device", "revoke", "pump-9")
+        workspace.invoke("device", "revoke", "pump-90")
         assert own.wait_out(2.0)
-    second = certify(workspace, "rotate", "pump-9", tmp_path)
+    second = certify(workspace, "rotate", "pump-90", tmp_path)
     for papers, is_good in ((first, False), (second, True)):
         with connect(papers) as one:
             assert one.is_in is is_good
