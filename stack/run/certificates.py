@@ -12,7 +12,7 @@ from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError
 from stack.run.stack import prepare_certificates, write_stack
 from stack.state.lock import TREE, lock
-from stack.state.tls import Served, authority_path, make_tls, needs_renewal, read_certificate
+from stack.state.tls import Served, authority_path, find_missing_issuer, make_tls, needs_renewal, read_certificate
 from stack.state.workspace import Workspace, become_owner, open_workspace, write_file
 
 
@@ -84,6 +84,9 @@ def _print(workspace: Workspace, served: Served, *, is_own: bool, as_json: bool)
     if as_json:
         console.show_json(document)
         return
+    if is_own and (issuer := find_missing_issuer(workspace)):
+        advice = "If that is no authority that clients know, add its certificate to the file."
+        console.warn(f"tls.certificate has no certificate of its issuer, {issuer}. {advice}")
     console.show(f"names: {', '.join(served.names)}")
     renewal = "renew it before, and type this again" if is_own else "`up` and the dashboard renew it before"
     console.show(f"ends: {served.end.date()}; {renewal}")

@@ -1,6 +1,7 @@
 """The stack's files and containers: rendered, taken down, and their logs."""
 
 from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 
 from stack import console
 from stack.docker.driver import Driver
@@ -23,9 +24,12 @@ from stack.state.access import (
 )
 from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
-from stack.state.tls import find_server_names, make_tls
+from stack.state.tls import find_authority_end, find_server_names, make_tls
 from stack.state.vault import mount_secrets, unmount_secrets
 from stack.state.workspace import write_tree
+
+# The last certificates of servers that end before it are made then.
+_AUTHORITY_SOON = timedelta(days=365)
 
 
 def write_stack(
@@ -74,6 +78,9 @@ def prepare_certificates(stack: Stack) -> Stack:
     served = make_tls(stack.workspace, stack.settings, find_server_names(stack.settings, stack.bare_inputs.home.names))
     if stack.settings.tls.certificate and served.ends_soon:
         console.warn(f"{stack.settings.tls.certificate} ends on {served.end.date()}; renew it, and type `invoke up`.")
+    if (end := find_authority_end(stack.workspace)) - datetime.now(UTC) < _AUTHORITY_SOON:
+        advice = "docs/guides/tls.md tells how another takes its place."
+        console.warn(f"The stack's own authority ends on {end.date()}, and with it all that it has signed. {advice}")
     return stack.reread() if served.version != before.version else stack
 
 

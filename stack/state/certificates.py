@@ -23,7 +23,7 @@ _FOLDER = "tls"
 _AUTHORITY, _SERVER = "authority", "server"
 _LOST = {_AUTHORITY: ", and devices' certificates, which are of this one, open nothing any more"}
 _PRIVATE, _PUBLIC, _PRIVATE_FOLDER = 0o600, 0o644, 0o700
-_AUTHORITY_DAYS, _DEVICE_DAYS = 3650, 3650
+_AUTHORITY_DAYS, DEVICE_DAYS = 3650, 3650
 # Apple's systems trust no server's certificate for longer than this, whoever signed it.
 _SERVER_DAYS = 397
 # It is renewed when so much is left of it.
@@ -110,13 +110,16 @@ def sign_revocations(authority: Pair, revoked: Mapping[str, float]) -> bytes:
 def make_device_pair(workspace: Workspace, project: str, device: str) -> Pair:
     """Return a new key and certificate for a device, whose common name is its user; the key is kept nowhere.
 
-    Its alternative name is its client id.
+    Its alternative name is its client id. It ends no later than the authority.
 
     Raises:
-        HostError: the authority's files cannot be read, or are broken.
+        HostError: the authority's files cannot be read, or are broken, or it has ended.
     """
     authority, key = load_authority(workspace, project), ec.generate_private_key(ec.SECP256R1())
-    builder = _begin(_name(device), authority.certificate.subject, key.public_key(), _DEVICE_DAYS)
+    left = (authority.certificate.not_valid_after_utc - datetime.now(UTC)).days
+    if left < 1:
+        raise HostError("The stack's own authority has ended. docs/guides/tls.md tells how another takes its place.")
+    builder = _begin(_name(device), authority.certificate.subject, key.public_key(), min(DEVICE_DAYS, left))
     # RabbitMQ compares the client id with it.
     builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(device)]), critical=False)
     return Pair(key, _sign(_finish(builder, ExtendedKeyUsageOID.CLIENT_AUTH), authority.key))

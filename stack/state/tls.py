@@ -10,19 +10,24 @@ from pathlib import Path
 
 import psutil
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from stack.config.network import check_server_name
 from stack.config.settings import FILE, Settings
 from stack.errors import ConfigError
 from stack.plan.tls import AUTHORITY, CERTIFICATE, KEY, MOUNTED, ServerCertificate, name_revocations
-from stack.state.certificates import RENEW_BEFORE, load_authority, load_server, sign_revocations
+from stack.state.certificates import DEVICE_DAYS, RENEW_BEFORE, load_authority, load_server, sign_revocations
 from stack.state.workspace import Workspace, make_folder, parse_json, write_file
 
 _SERVED, _REVOKED = "served.json", "revoked.json"
 _PRIVATE, _PRIVATE_FOLDER, _READABLE, _FOLDER = 0o600, 0o700, 0o444, 0o755
 # A certificate of the user's own, which they renew themselves, is told of when so much is left of it.
 _SOON = timedelta(days=14)
+_DEVICE_SECONDS = timedelta(days=DEVICE_DAYS).total_seconds()
+# OpenSSL, as Debian sets it, refuses shorter keys.
+_RSA_BITS = 2048
 _LOCAL_NAMES = ("localhost", "127.0.0.1")
 # Interfaces of Docker's own, at whose addresses no other machine finds this one.
 _BRIDGES = ("docker", "br-", "veth", "lo")
@@ -50,6 +55,11 @@ class Served:
 def authority_path(workspace: Workspace) -> Path:
     """Return the certificate of the authority that devices and browsers are to trust."""
     return workspace.rendered / MOUNTED / AUTHORITY
+
+
+def find_authority_end(workspace: Workspace) -> datetime:
+    """Return when the authority ends, after `make_tls`."""
+    return read_certificate(authority_path(workspace).read_bytes()).not_valid_after_utc
 
 
 def load_served(workspace: Workspace) -> Served | None:
@@ -127,7 +137,10 @@ def revoke_certificates(workspace: Workspace, project: str, serials: Iterable[st
     """Have the broker refuse certificates of devices, given as hexadecimal numbers, from the next connection on."""
     if not (new := [one for one in serials if one]):
         return
-    revoked = load_revoked(workspace) | dict.fromkeys(new, round(time.time()))
+    now = time.time()
+    # The broker reads all of the list with each handshake; one that was revoked so long ago has ended by itself.
+    lasting = {serial: since for serial, since in load_revoked(workspace).items() if since > now - _DEVICE_SECONDS}
+    revoked = lasting | dict.fromkeys(new, round(now))
     make_folder(_folder(workspace), _PRIVATE_FOLDER)
     write_file(_folder(workspace) / _REVOKED, json.dumps(revoked).encode(), _PRIVATE)
     _write_authority(workspace, project)
@@ -146,6 +159,16 @@ def read_certificate(content: bytes) -> x509.Certificate:
         ValueError: there is none.
     """
     return x509.load_pem_x509_certificates(content)[0]
+
+
+def find_missing_issuer(workspace: Workspace) -> str:
+    """Return who has signed the servers' certificate, if that one's own certificate is not in the file; else nothing.
+
+    Most clients know authorities alone, and those between only by the file.
+    """
+    first, *others = x509.load_pem_x509_certificates((workspace.rendered / MOUNTED / CERTIFICATE).read_bytes())
+    is_known = any(one.subject == first.issuer for one in (first, *others))
+    return "" if is_known else first.issuer.rfc4514_string()
 
 
 def _is_enough(workspace: Workspace, served: Served, names: Iterable[str]) -> bool:
@@ -177,13 +200,25 @@ def _check_own(certificate: bytes, key: bytes) -> None:
         raise ConfigError([f"{FILE}: tls.certificate: is no certificate in PEM: {error}."]) from error
     try:
         public = serialization.load_pem_private_key(key, None).public_key()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ConfigError([f"{FILE}: tls.key: is no key in PEM without a passphrase: {error}."]) from error
     if public != found.public_key():
-        raise ConfigError([f"{FILE}: tls.key: is not the key of tls.certificate; name two files that belong together."])
-    if found.not_valid_after_utc < datetime.now(UTC):
+        advice = "name two files that belong together, and let the servers' certificate be the first in its file"
+        raise ConfigError([f"{FILE}: tls.key: is not the key of tls.certificate; {advice}."])
+    if isinstance(public, rsa.RSAPublicKey) and public.key_size < _RSA_BITS:
+        problem = f"is an RSA key of {public.key_size} bits, which servers and browsers refuse"
+        raise ConfigError([f"{FILE}: tls.key: {problem}; make one of {_RSA_BITS} bits, or of the curve P-256."])
+    _check_time(found)
+
+
+def _check_time(found: x509.Certificate) -> None:
+    now, begins = datetime.now(UTC), found.not_valid_before_utc
+    if found.not_valid_after_utc < now:
         ended = found.not_valid_after_utc.date()
         raise ConfigError([f"{FILE}: tls.certificate: it has ended on {ended}; renew it, then type this again."])
+    if begins > now:
+        advice = "look at this machine's clock, or wait until then"
+        raise ConfigError([f"{FILE}: tls.certificate: it is good from {begins:%Y-%m-%d %H:%M} UTC on; {advice}."])
 
 
 def _is_written(workspace: Workspace, certificate: bytes) -> bool:

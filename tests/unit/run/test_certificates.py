@@ -10,6 +10,7 @@ from stack.errors import ConfigError
 from stack.plan.inputs import Inputs
 from stack.run import certificates
 from stack.run.certificates import make_certificates, renew_certificates
+from stack.run.stack import prepare_certificates
 from stack.state.tls import authority_path, load_served
 from stack.state.workspace import Workspace
 
@@ -62,6 +63,14 @@ def test_it_turns_on_what_was_turned_off(workspace: Workspace, capsys: pytest.Ca
     tls = open_stack(workspace).settings.tls
     assert (tls.is_on, tls.names) == (True, ("a.local", "b.local"))
     assert "tls.names has b.local and tls.enabled is true now" in capsys.readouterr().err
+
+
+def test_an_authority_that_ends_is_told_of(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare_certificates(open_stack(workspace))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stack.state.certificates._AUTHORITY_DAYS", 300)
+        make_certificates([], as_json=True)
+    assert "authority ends on" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_ends_soon_is_renewed_once_and_the_gateway_told(

@@ -57,6 +57,17 @@ def test_nothing_is_made_twice_without_a_reason(workspace: Workspace) -> None:
     assert load_server(workspace, "p", ("plant.local",)).certificate != first.certificate
 
 
+def test_a_device_ends_no_later_than_its_authority(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificates, "_AUTHORITY_DAYS", 30)
+    end = load_authority(workspace, "p").certificate.not_valid_after_utc
+    assert make_device_pair(workspace, "p", "pump-7").certificate.not_valid_after_utc <= end
+    for path in (workspace.secrets / "tls").iterdir():
+        path.unlink()
+    monkeypatch.setattr(certificates, "_AUTHORITY_DAYS", 0)
+    with pytest.raises(HostError, match="authority has ended"):
+        make_device_pair(workspace, "p", "pump-7")
+
+
 def test_server_is_renewed_before_it_ends(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load_server(workspace, "p", NAMES)
     monkeypatch.setattr(certificates, "RENEW_BEFORE", timedelta(days=398))

@@ -1,19 +1,26 @@
 """The servers' certificate as it is kept for them: when another is made, and what devices lose theirs by."""
 
+import json
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from stack.config.network import Tls, check_server_name
 from stack.config.settings import Settings
 from stack.errors import ConfigError, HostError
 from stack.plan.tls import CERTIFICATE, KEY, MOUNTED, name_revocations
-from stack.state.certificates import load_authority, load_server, make_device_pair
+from stack.state.certificates import Pair, load_authority, load_server, make_device_pair
 from stack.state.tls import (
     authority_path,
+    find_missing_issuer,
     find_server_names,
+    load_revoked,
     load_served,
     make_tls,
     needs_renewal,
@@ -133,6 +140,49 @@ def test_own_files_that_are_wrong_are_told(workspace: Workspace, tmp_path: Path)
             (tmp_path / name).write_bytes(content)
         with pytest.raises(ConfigError, match=message):
             make_tls(workspace, own, NAMES)
+
+
+def write_own(folder: Path, pair: Pair) -> None:
+    (folder / "own.pem").write_bytes(pair.certificate_pem)
+    (folder / "own.key").write_bytes(pair.key_pem)
+
+
+def test_own_keys_and_times_that_servers_refuse_are_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Settings(tls=Tls(certificate="own.pem", key="own.key"))
+    pair = load_server(workspace, "p", NAMES)
+    weak = rsa.generate_private_key(65537, 1024)
+    builder = x509.CertificateBuilder(pair.certificate.subject, pair.certificate.issuer, weak.public_key(), 1)
+    builder = builder.not_valid_before(datetime(2020, 1, 1)).not_valid_after(datetime(2090, 1, 1))
+    (workspace.root / "own.pem").write_bytes(builder.sign(weak, SHA256()).public_bytes(Encoding.PEM))
+    key = weak.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (workspace.root / "own.key").write_bytes(key)
+    with pytest.raises(ConfigError, match="RSA key of 1024 bits, which servers and browsers refuse; make one of 2048"):
+        make_tls(workspace, own, NAMES)
+    monkeypatch.setattr("stack.state.certificates._BEFORE", timedelta(days=-1))
+    write_own(workspace.root, load_server(workspace, "p", ["late.local"]))
+    with pytest.raises(ConfigError, match=r"it is good from .* UTC on; look at this machine's clock"):
+        make_tls(workspace, own, NAMES)
+
+
+def test_an_issuer_that_is_not_in_the_file_is_found(workspace: Workspace) -> None:
+    own = Settings(tls=Tls(certificate="own.pem", key="own.key"))
+    elsewhere = Workspace(workspace.root / "elsewhere")
+    pair, authority = load_server(elsewhere, "other", NAMES), load_authority(elsewhere, "other")
+    write_own(workspace.root, pair)
+    make_tls(workspace, own, NAMES)
+    assert find_missing_issuer(workspace) == "CN=Tidegate other"
+    (workspace.root / "own.pem").write_bytes(pair.certificate_pem + authority.certificate_pem)
+    make_tls(workspace, own, NAMES)
+    assert find_missing_issuer(workspace) == ""
+
+
+def test_what_has_ended_by_itself_leaves_the_list(workspace: Workspace) -> None:
+    make_tls(workspace, SETTINGS, NAMES)
+    now = datetime.now(UTC).timestamp()
+    path, days = workspace.secrets / "tls" / "revoked.json", 24 * 60 * 60
+    path.write_text(json.dumps({"a1": round(now - 3651 * days), "a2": round(now - 3649 * days)}))
+    revoke_certificates(workspace, SETTINGS.project, ["a3"])
+    assert list(load_revoked(workspace)) == ["a2", "a3"]
 
 
 def test_openssl_finds_what_was_revoked(workspace: Workspace, tmp_path: Path) -> None:
