@@ -401,7 +401,7 @@ def test_a_certificate_is_a_login_until_it_is_revoked(workspace: Workspace, trus
     other = Papers(trust.with_name("server.pem"), trust.with_name("server.pem.key"))
     settings, elsewhere = workspace.settings, StackWorkspace(tmp_path / "elsewhere")
     strange = write_papers(tmp_path, make_device_pair(elsewhere, settings.project, "pump-90"))
-    with patch.multiple("stack.state.certificates", _DEVICE_DAYS=-1, _BEFORE=timedelta(days=3)):
+    with patch.multiple("stack.state.certificates", DEVICE_DAYS=-1, _BEFORE=timedelta(days=3)):
         ended = write_papers(tmp_path, make_device_pair(StackWorkspace(workspace.root), settings.project, "pump-90"))
     with connect(first) as own:
         assert own.publish("devices/pump-90/t")
