@@ -5,10 +5,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from stack.config.settings import Settings
 from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
 from stack.dashboard.services import Services, services_of
@@ -69,10 +71,17 @@ def routes() -> list[BaseRoute]:
     ]
 
 
+def find_management(settings: Settings, page: URL) -> str:
+    """Return where RabbitMQ's own pages are: with TLS other machines reach no other port."""
+    if settings.tls.is_on and page.scheme == "https":
+        return f"https://{page.hostname}:{settings.ports.management_https}/"
+    return f"http://{page.hostname}:{settings.ports.management}/"
+
+
 async def show_broker(request: Request) -> Response:
     """Show the page."""
     settings = services_of(request).stack().settings
-    address = f"http://{request.url.hostname}:{settings.ports.management}/"
+    address = find_management(settings, request.url)
     sample = {"exchange": EXCHANGE, "key": ROUTING_KEY, "topic": TOPIC}
     known = await look(request, STATS.name, TABLES.name)
     return render(request, "broker.html", management=address, sample=sample, **known)

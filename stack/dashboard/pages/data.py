@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from stack.config.settings import Settings
 from stack.dashboard.page import answer_failure, render
 from stack.dashboard.services import Services, services_of
 from stack.errors import DataError
@@ -45,10 +47,16 @@ def chart_address(queries: Sequence[str], seconds: float = _SECONDS) -> str:
     return "/data?" + urlencode([*(("q", query) for query in queries), ("since", f"{seconds:g}")])
 
 
+def find_grafana(settings: Settings, page: URL) -> str:
+    """Return where Grafana is, if there is one; it has no TLS, and with that other machines may not reach it."""
+    is_far = settings.tls.is_on and page.scheme == "https" and not settings.is_open("grafana")
+    return f"http://{page.hostname}:{settings.ports.grafana}/" if settings.data.grafana and not is_far else ""
+
+
 async def show_data(request: Request) -> Response:
     """Show the page."""
     settings = services_of(request).stack().settings
-    grafana = f"http://{request.url.hostname}:{settings.ports.grafana}/" if settings.data.grafana else ""
+    grafana = find_grafana(settings, request.url)
     return render(request, "data.html", data=settings.data, grafana=grafana)
 
 
