@@ -40,7 +40,7 @@ def main() -> None:
 
     link = Link(broker, store)
     presence, twins = Presence(store, lambda: fetch_connections(broker), may_log_in), Twins(store, may_log_in)
-    calls = open_calls(store, BrokerWire(broker, link, presence.is_connected), may_log_in)
+    calls = open_calls(store, BrokerWire(broker, link, presence.describe), may_log_in)
     presence.arrivals += [twins.arrive, calls.note_arrival]
     for feature in (presence, twins, calls):
         feature.listen(link)

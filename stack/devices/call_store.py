@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from math import inf
 from typing import Any
 
 from stack.plan.device_call import Call, CallState
@@ -72,20 +73,21 @@ class CallStore:
             )
             return {device: bool(is_sent) for device, is_sent in found}
 
-    def mark_sent(self, call: Call, now: float) -> None:
-        """Note that a device, or its session, has a call; it may have answered already."""
+    def mark_sent(self, call: Call, begun: float) -> None:
+        """Note that a device's session has a call, which was published after `begun`; it may be answered already."""
         with self._transaction() as connection:
-            connection.execute("UPDATE calls SET sent = ? WHERE id = ?", [now, call.id])
+            connection.execute("UPDATE calls SET sent = ? WHERE id = ?", [begun, call.id])
             connection.execute(
                 f"UPDATE calls SET state = '{CallState.SENT}' WHERE id = ? AND state = '{CallState.QUEUED}'", [call.id]
             )
 
-    def requeue(self, device: str) -> None:
+    def requeue(self, device: str, *, sent_before: float = inf) -> None:
         """Have calls sent again that were lost with a device's session; answered ones were none of these."""
         with self._transaction() as connection:
             connection.execute(
-                f"UPDATE calls SET state = '{CallState.QUEUED}' WHERE device = ? AND state = '{CallState.SENT}'",
-                [device],
+                f"UPDATE calls SET state = '{CallState.QUEUED}', sent = NULL WHERE device = ? AND {_UNDER_WAY}"
+                " AND sent < ?",
+                [device, sent_before],
             )
 
     def end(self, device: str, id: str, *, state: CallState, answer: Any, now: float) -> Call | None:

@@ -4,9 +4,10 @@ That a queue has taken a call does not say that it was the device's, since other
 bindings of its session are looked at.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from math import ceil
+from typing import Any
 
 from pika import BasicProperties
 
@@ -15,19 +16,22 @@ from stack.devices.call_store import SCHEMA, CallStore
 from stack.devices.calls import Calls
 from stack.devices.link import Link, Publication
 from stack.devices.store import Store
+from stack.errors import BrokerError
 from stack.plan.device_call import Call, hears_calls
 from stack.rabbitmq.management import Broker, RefusedError
 
 _PERSISTENT = 2
+# Seconds: RabbitMQ takes no longer time, should the clock have been wrong.
+_LONGEST = 30 * 86_400.0
 
 
 class BrokerWire:
-    """The broker; `is_connected` tells whether a device is there."""
+    """The broker; `describe` tells whether a device is there, and since when."""
 
-    def __init__(self, broker: Broker, link: Link, is_connected: Callable[[str], bool]) -> None:
+    def __init__(self, broker: Broker, link: Link, describe: Callable[[str], Mapping[str, Any]]) -> None:
         self._broker = broker
         self._link = link
-        self._is_connected = is_connected
+        self._describe = describe
 
     def hears(self, device: str) -> bool:
         """Return whether a device is connected and has subscribed to its calls.
@@ -35,41 +39,60 @@ class BrokerWire:
         Raises:
             BrokerError: the broker does not answer.
         """
-        return self._is_connected(device) and hears_calls(device, self._list_keys(device))
+        return bool(self._describe(device)["connected"]) and hears_calls(device, self._list_keys(device))
 
-    def has_session(self, device: str) -> bool:
-        """Return whether the broker has a session of a device, which may be away.
+    def find_session(self, device: str) -> float | None:
+        """Return since when a device's session at the broker has had what was sent to it; None if there is none.
+
+        One that ends with its connection began with it; any other outlives the broker's own end.
 
         Raises:
             BrokerError: the broker does not answer.
         """
-        return bool(self._list_keys(device))
+        queues = [found for name in _name_queues(device) if (found := self._find(f"/api/queues/%2F/{name}"))]
+        if not queues:
+            return None
+        if not all(queue.get("exclusive") for queue in queues):
+            return 0.0
+        presence = self._describe(device)
+        return float(presence["since"]) if presence["connected"] else None
 
-    def send(self, call: Call, seconds: float) -> None:
-        """Publish a call, which the broker drops when so many seconds are over.
+    def send(self, call: Call, seconds: float) -> bool:
+        """Publish a call, which the broker drops when so many seconds are over; return whether a queue took it.
 
         Raises:
-            BrokerError: the broker has not taken it.
+            BrokerError: it is not known whether the broker has taken it.
         """
         properties = BasicProperties(
             content_type="application/json",
             delivery_mode=_PERSISTENT,
             correlation_id=call.id,
-            expiration=str(ceil(seconds * 1000)),
+            expiration=str(ceil(min(seconds, _LONGEST) * 1000)),
             headers={RESPONSE_TOPIC: to_key(call.answer_topic)},
         )
-        self._link.publish(Publication(call.topic, call.body, properties=properties))
+        try:
+            return self._link.publish(Publication(call.topic, call.body, properties=properties))
+        except TimeoutError:
+            raise BrokerError("RabbitMQ has not said whether it took a message.") from None
 
     def _list_keys(self, device: str) -> list[str]:
-        return [key for qos in (1, 0) for key in self._list_keys_of(f"mqtt-subscription-{device}qos{qos}")]
+        paths = [f"/api/queues/%2F/{name}/bindings" for name in _name_queues(device)]
+        return [
+            str(binding["routing_key"]) for path in paths for binding in self._find(path) or () if binding["source"]
+        ]
 
-    def _list_keys_of(self, queue: str) -> list[str]:
+    def _find(self, path: str) -> Any:
+        """Return what the management API tells at a path; None where there is nothing."""
         try:
-            return [binding.key for binding in self._broker.bindings(queue)]
+            return self._broker.request("GET", path)
         except RefusedError as error:
             if error.code == HTTPStatus.NOT_FOUND:
-                return []
+                return None
             raise
+
+
+def _name_queues(device: str) -> list[str]:
+    return [f"mqtt-subscription-{device}qos{qos}" for qos in (1, 0)]
 
 
 def open_calls(store: Store, wire: BrokerWire, may_log_in: Callable[[str], bool]) -> Calls:

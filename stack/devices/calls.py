@@ -6,11 +6,12 @@ lose its session, is lost without a word; so the broker is asked for both before
 
 import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from threading import Lock
 from typing import Protocol
 from uuid import uuid4
@@ -28,6 +29,8 @@ _QUEUE = re.compile(r"mqtt-subscription-(.+)qos[01]")
 _PATIENCE = 5.0
 # Seconds between two looks at which calls are over.
 _LOOK = 0.5
+# A device that is slow to ask the broker about holds up those that share its thread.
+_SENDERS = 4
 
 
 class Wire(Protocol):
@@ -40,18 +43,18 @@ class Wire(Protocol):
             BrokerError: the broker does not answer.
         """
 
-    def has_session(self, device: str) -> bool:
-        """Return whether the broker has a session of a device, which may be away.
+    def find_session(self, device: str) -> float | None:
+        """Return since when a device's session at the broker has had what was sent to it; None if there is none.
 
         Raises:
             BrokerError: the broker does not answer.
         """
 
-    def send(self, call: Call, seconds: float) -> None:
-        """Publish a call, which the broker drops when so many seconds are over.
+    def send(self, call: Call, seconds: float) -> bool:
+        """Publish a call, which the broker drops when so many seconds are over; return whether a queue took it.
 
         Raises:
-            BrokerError: the broker has not taken it.
+            BrokerError: it is not known whether the broker has taken it.
         """
 
 
@@ -62,8 +65,11 @@ class Calls:
         self._store = store
         self._wire = wire
         self._may_log_in = may_log_in
-        # One thread sends, so that no call is sent twice at a time.
-        self._sender = ThreadPoolExecutor(1, "calls")
+        # One thread sends all of a device, so that no call is sent twice at a time, and each in its turn.
+        self._senders = [ThreadPoolExecutor(1, "calls") for _ in range(_SENDERS)]
+        self._submitted: dict[str, Future[None]] = {}
+        # How many sessions of a device have ended.
+        self._ends: Counter[str] = Counter()
         self._waiting: dict[str, list[Future[Call]]] = defaultdict(list)
         self._looked = 0.0
         # Devices whose calls wait for a broker that answers.
@@ -97,7 +103,7 @@ class Calls:
                 f"{device} has {MOST_UNDER_WAY} calls that it has not answered; wait until some are over."
             )
         with suppress(TimeoutError):
-            self._sender.submit(self._send_queued, device).result(_PATIENCE)
+            self._submit(device).result(_PATIENCE)
         return self._store.find(device, call.id) or call
 
     def watch(self, call: Call) -> "Future[Call]":
@@ -129,7 +135,7 @@ class Calls:
     def note_arrival(self, device: str, _topic: str = "") -> Iterable[Publication]:
         """Send what waits for a device that came, or has subscribed to something."""
         if self._store.list_queued(device):
-            self._sender.submit(self._send_queued, device)
+            self._submit(device)
         return ()
 
     def note_queue(self, queue: str, *, is_gone: bool) -> None:
@@ -137,19 +143,20 @@ class Calls:
         if not (found := _QUEUE.fullmatch(queue)):
             return
         if is_gone:
+            self._ends[found[1]] += 1
             self._store.requeue(found[1])
         self.note_arrival(found[1])
 
     def resume(self) -> None:
         """Catch up with what the broker has not told: sessions that came and went."""
-        self._sender.submit(self._resume)
+        self._senders[0].submit(self._resume)
 
     def look(self) -> None:
         """End calls that had no answer in time, and try again what the broker could not be asked for."""
         for call in self._store.expire(time.time()):
             self._tell(call)
         for device in tuple(self._missed):
-            self._sender.submit(self._send_queued, device)
+            self._submit(device)
 
     def forget(self, device: str) -> None:
         """Drop the calls of a device that is removed; who waits is told that there is no answer."""
@@ -166,7 +173,8 @@ class Calls:
 
     def close(self) -> None:
         """Send nothing more."""
-        self._sender.shutdown(cancel_futures=True)
+        for sender in self._senders:
+            sender.shutdown(cancel_futures=True)
 
     def _take(self, delivery: Delivery) -> Iterable[Publication]:
         self.take_answer(delivery.key, delivery.body)
@@ -190,29 +198,48 @@ class Calls:
         self.resume()
         return ()
 
+    def _submit(self, device: str) -> "Future[None]":
+        """Have what is queued for a device sent, once for all who ask for it meanwhile."""
+        with self._lock:
+            if not (future := self._submitted.get(device)):
+                sender = self._senders[hash(device) % _SENDERS]
+                self._submitted[device] = future = sender.submit(self._send_queued, device)
+        return future
+
     def _send_queued(self, device: str) -> None:
         """Send what is queued, the oldest first; where the broker does not answer, it is tried again soon."""
-        calls = self._store.list_queued(device)
+        with self._lock:
+            self._submitted.pop(device, None)
         self._missed.discard(device)
+        ends = self._ends[device]
         try:
-            if not calls or not self._may_log_in(device) or not self._wire.hears(device):
-                return
-            for call in calls:
-                if (left := call.expires - time.time()) > 0:
-                    self._wire.send(call, left)
-                    self._store.mark_sent(call, time.time())
+            if self._store.list_queued(device) and self._may_log_in(device) and self._wire.hears(device):
+                self._send_all(device)
         except BrokerError:
             self._missed.add(device)
+        if self._ends[device] != ends:
+            # It may have gone to a session that has ended since that was looked for.
+            self._store.requeue(device)
+            self._submit(device)
+
+    def _send_all(self, device: str) -> None:
+        for call in self._store.list_queued(device):
+            begun = time.time()
+            if (left := call.expires - begun) > 0:
+                if not self._wire.send(call, left):
+                    return
+                self._store.mark_sent(call, begun)
 
     def _resume(self) -> None:
         for device, is_sent in self._store.list_busy().items():
             try:
-                if is_sent and not self._wire.has_session(device):
-                    self._store.requeue(device)
+                if is_sent:
+                    since = self._wire.find_session(device)
+                    self._store.requeue(device, sent_before=inf if since is None else since)
             except BrokerError:
-                # It stays as it is: to send it twice is worse.
+                # They stay as they are: to send them twice is worse.
                 continue
-            self._send_queued(device)
+            self._submit(device)
 
     def _tell(self, call: Call) -> None:
         with self._lock:

@@ -12,7 +12,6 @@ from stack.devices.call_wire import BrokerWire, open_calls
 from stack.devices.calls import Calls
 from stack.devices.link import Delivery, Publication
 from stack.devices.store import open_store
-from stack.plan.drift import Binding
 from stack.rabbitmq.management import RefusedError
 
 
@@ -42,18 +41,27 @@ class FakeBroker:
 
     def __init__(self) -> None:
         self.keys = {"mqtt-subscription-pump-7qos1": ["tidegate.devices.pump-7.cmd.*"]}
+        self.is_exclusive = True
 
-    def bindings(self, queue: str) -> dict[Binding, str]:
+    def request(self, method: str, path: str) -> Any:
+        queue, _, what = path.removeprefix("/api/queues/%2F/").partition("/")
         if queue not in self.keys:
             raise RefusedError("not found", 404)
-        return {Binding(queue, "amq.topic", key): key for key in self.keys[queue]}
+        if what:
+            return [{"source": "amq.topic", "routing_key": key} for key in self.keys[queue]]
+        return {"name": queue, "exclusive": self.is_exclusive}
+
+
+def describe(device: str) -> dict[str, Any]:
+    """Tell that pump-7 is there, and no other."""
+    return {"connected": device == "pump-7", "since": 5.0}
 
 
 @contextmanager
 def open_fake_calls(link: FakeLink, folder: Path) -> Iterator[Calls]:
     """Keep calls of two devices, of which pump-7 is there."""
     store = open_store(folder)
-    wire = BrokerWire(FakeBroker(), link, lambda device: device == "pump-7")  # type: ignore[arg-type]
+    wire = BrokerWire(FakeBroker(), link, describe)  # type: ignore[arg-type]
     found = open_calls(store, wire, lambda device: device in ("pump-7", "pump-8"))
     found.listen(link)  # type: ignore[arg-type]
     try:

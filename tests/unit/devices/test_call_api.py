@@ -16,7 +16,7 @@ from stack.devices.call_wire import BrokerWire
 from stack.devices.calls import Calls
 from stack.devices.link import Delivery
 from tests.unit.dashboard.serving import Client, serving_app, wait_until
-from tests.unit.devices.fake_broker import FakeBroker, FakeLink, answer, open_fake_calls
+from tests.unit.devices.fake_broker import FakeBroker, FakeLink, answer, describe, open_fake_calls
 
 PATH = "/devices/pump-7/calls"
 
@@ -121,13 +121,15 @@ def test_no_one_is_answered_where_functions_do_not_listen(calls: Calls, link: Fa
 
 def test_sessions_are_looked_for_at_the_broker() -> None:
     broker = FakeBroker()
-    wire = BrokerWire(broker, FakeLink(), lambda _: True)  # type: ignore[arg-type]
-    assert wire.hears("pump-7") and wire.has_session("pump-7")
-    assert not wire.hears("pump-8") and not wire.has_session("pump-8")
+    wire = BrokerWire(broker, FakeLink(), describe)  # type: ignore[arg-type]
+    assert wire.hears("pump-7") and wire.find_session("pump-7") == 5.0
+    assert not wire.hears("pump-8") and wire.find_session("pump-8") is None
+    broker.is_exclusive = False
+    assert wire.find_session("pump-7") == 0.0
     broker.keys = {"mqtt-subscription-pump-7qos0": ["plant.#"]}
-    assert not wire.hears("pump-7") and wire.has_session("pump-7")
-    away = BrokerWire(FakeBroker(), FakeLink(), lambda _: False)  # type: ignore[arg-type]
-    assert not away.hears("pump-7")
+    assert not wire.hears("pump-7") and wire.find_session("pump-7") == 0.0
+    broker.keys, broker.is_exclusive = {"mqtt-subscription-pump-8qos1": ["#"]}, True
+    assert not wire.hears("pump-8") and wire.find_session("pump-8") is None
 
 
 def test_events_of_the_broker_send_what_waits(calls: Calls, link: FakeLink) -> None:

@@ -2,9 +2,9 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from threading import Lock
+from threading import Event, Lock, Thread
 
 import pytest
 
@@ -27,21 +27,28 @@ class FakeWire:
 
     def __init__(self) -> None:
         self.is_listening = False
-        self.has_queue = False
+        self.session: float | None = None
+        self.is_taken = True
+        self.on_hears: Callable[[], None] = lambda: None
+        self.on_send: Callable[[], None] = lambda: None
         self.is_down = False
         self.sent: list[str] = []
 
     def hears(self, device: str) -> bool:
         if self.is_down:
             raise BrokerError("it does not answer")
-        return self.is_listening
+        is_listening = self.is_listening
+        self.on_hears()
+        return is_listening
 
-    def has_session(self, device: str) -> bool:
-        return self.has_queue
+    def find_session(self, device: str) -> float | None:
+        return self.session
 
-    def send(self, call: Call, seconds: float) -> None:
+    def send(self, call: Call, seconds: float) -> bool:
         assert 0 < seconds <= call.expires - call.made
         self.sent.append(call.id)
+        self.on_send()
+        return self.is_taken
 
 
 @pytest.fixture
@@ -75,7 +82,9 @@ def ask(calls: Calls, device: str = "pump-7", **said: object) -> Call:
 
 
 def settle(calls: Calls) -> None:
-    calls._sender.submit(lambda: None).result(5)
+    for _ in range(2):
+        for sender in calls._senders:
+            sender.submit(lambda: None).result(5)
 
 
 def test_a_call_goes_to_a_device_that_listens_and_ends_with_its_first_answer(
@@ -110,7 +119,7 @@ def test_a_call_waits_for_a_device_that_is_away_and_is_sent_once(calls: Calls, w
 
 
 def test_what_a_session_holds_is_not_sent_again_and_what_is_lost_with_it_is(calls: Calls, wire: FakeWire) -> None:
-    wire.is_listening = wire.has_queue = True
+    wire.is_listening, wire.session = True, 0.0
     call = ask(calls)
     calls.note_arrival("pump-7")
     calls.resume()
@@ -122,10 +131,69 @@ def test_what_a_session_holds_is_not_sent_again_and_what_is_lost_with_it_is(call
     calls.note_queue("mqtt-subscription-pump-7qos1", is_gone=False)
     settle(calls)
     assert wire.sent == [call.id, call.id]
-    wire.has_queue = False
+    wire.session = None
     calls.resume()
     settle(calls)
     assert wire.sent == [call.id] * 3
+
+
+def test_a_session_that_began_after_a_call_was_sent_has_not_got_it(calls: Calls, wire: FakeWire) -> None:
+    """The broker was killed, and the device was back before this was: no event tells of the older session's end."""
+    wire.is_listening = True
+    call = ask(calls)
+    for since, count in ((time.time() - 60, 1), (time.time() + 60, 2)):
+        wire.session = since
+        calls.resume()
+        settle(calls)
+        assert wire.sent == [call.id] * count
+
+
+@pytest.mark.parametrize("when", ["on_send", "on_hears"])
+def test_a_call_is_not_lost_with_a_session_that_goes_meanwhile(calls: Calls, wire: FakeWire, when: str) -> None:
+    """The recorder takes what is published to all topics, so that the broker confirms it without the session too."""
+    wire.is_listening = True
+
+    def lose_session() -> None:
+        setattr(wire, when, lambda: None)
+        wire.is_listening = False
+        calls.note_queue("mqtt-subscription-pump-7qos1", is_gone=True)
+
+    setattr(wire, when, lose_session)
+    call = ask(calls)
+    settle(calls)
+    kept = calls.find("pump-7", call.id)
+    assert kept and (kept.state, len(wire.sent)) == (CallState.QUEUED, 1)
+    wire.is_listening = True
+    calls.note_queue("mqtt-subscription-pump-7qos1", is_gone=False)
+    settle(calls)
+    kept = calls.find("pump-7", call.id)
+    assert kept and (kept.state, len(wire.sent)) == (CallState.SENT, 2)
+
+
+def test_what_no_queue_has_taken_stays_queued(calls: Calls, wire: FakeWire) -> None:
+    wire.is_listening, wire.is_taken = True, False
+    call = ask(calls)
+    assert (call.state, call.sent) == (CallState.QUEUED, None)
+    wire.is_taken = True
+    calls.note_arrival("pump-7")
+    settle(calls)
+    assert wire.sent == [call.id] * 2
+
+
+def test_a_slow_broker_is_asked_once_for_all_that_wait(calls: Calls, wire: FakeWire) -> None:
+    wire.is_listening, begun, go = True, Event(), Event()
+
+    def send_slowly() -> None:
+        begun.set()
+        go.wait(5)
+
+    wire.on_send = send_slowly
+    first = Thread(target=ask, args=[calls])
+    first.start()
+    assert begun.wait(5)
+    assert len({id(calls._submit("pump-7")) for _ in range(100)}) == 1
+    go.set()
+    first.join()
 
 
 def test_an_answered_call_is_not_sent_again_when_its_session_ends(calls: Calls, wire: FakeWire) -> None:
