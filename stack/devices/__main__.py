@@ -46,7 +46,7 @@ def main() -> None:
         feature.listen(link)
     requests = Requests(link)
     answer_calls(calls, requests)
-    answer_twins(twins, link, requests)
+    answer_twins(twins, link, requests, may_log_in)
     watch = RateWatch(broker, workspace.rendered / LIMITS)
     routes = [
         build_login_route(workspace, watch.is_barred),

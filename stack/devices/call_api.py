@@ -34,6 +34,9 @@ from stack.errors import BrokerError, ConfigError, DeviceError, StackError
 from stack.plan.device_call import MOST_LISTED, USUALLY_LISTED, Call, CallRequest, describe_call
 from stack.processor.source.rabbitmq.field_table import to_text
 
+# Characters of a function's name, which is what the topic of its answers says.
+_LONGEST_NAME = 63
+
 Document = dict[str, Any]
 # Returns the answer to a document; it is given the function that asks, and what tells its request from others.
 Answer = Callable[[Document, str, str], Awaitable[Document]]
@@ -119,11 +122,14 @@ class Requests:
             topic.removeprefix(RESPONSES).partition("/")[0],
             delivery.properties.correlation_id or "",
         )
-        id = sha256(f"{topic} {correlation}".encode()).hexdigest()[:32]
+        id = sha256(f"{topic} {correlation}".encode(errors="replace")).hexdigest()[:32]
         try:
-            said = await answer(_read(delivery.body), function, id)
+            said = await answer(_read(delivery.body), function[:_LONGEST_NAME], id)
         except StackError as error:
             said = {"error": str(error)}
+        except Exception as error:
+            console.warn(f"A request of the function {function} could not be answered: {error!r}")
+            said = {"error": f"The service of devices could not do it: {error!r}"}
         properties = BasicProperties(content_type="application/json", correlation_id=correlation)
         publication = Publication(topic, json.dumps(said).encode(), properties=properties)
         try:
@@ -148,11 +154,13 @@ def answer_calls(calls: Calls, requests: Requests) -> None:
     requests.on(CALL_REQUESTS, answer)
 
 
-def answer_twins(twins: Twins, link: Link, requests: Requests) -> None:
-    """Have functions read and change twins."""
+def answer_twins(twins: Twins, link: Link, requests: Requests, may_log_in: Callable[[str], bool]) -> None:
+    """Have functions read and change twins of devices that there are."""
 
     async def answer(said: Document, function: str, _: str) -> Document:
         device = str(said.get("device", ""))
+        if not may_log_in(device):
+            raise DeviceError(f"There is no device {device} that may log in.")
         if not said.get("set"):
             return (await run_in_threadpool(twins.get, device)).as_document()
         wanted = read_change({"patch": said["set"], "version": said.get("version"), "by": f"function {function}"})

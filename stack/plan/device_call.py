@@ -7,7 +7,7 @@ told as Response Topic and Correlation Data. The answer is any JSON, or a text; 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -20,6 +20,8 @@ from stack.contract import CALL_WAIT, MOST_CALL_WAIT, device_topic, parse_days, 
 _CALL, _ANSWER = "cmd", "ack"
 # Bytes of what goes to a device, and of what it answers.
 MOST_BYTES = 64 * 1024
+# Lists and objects within each other; every program that has it on its way goes through them by recursion.
+_DEEPEST = 64
 _LONGEST_METHOD = 100
 # Calls of a device that are listed.
 USUALLY_LISTED, MOST_LISTED = 20, 200
@@ -62,9 +64,16 @@ def _encode(data: Any) -> bytes:
     """Return data as JSON, as every program reads it.
 
     Raises:
-        ValueError: it has what JSON has no word for, or halves of characters.
+        ValueError: it has what JSON has no word for, or halves of characters, or is nested too deep.
     """
+    if _is_deep(data, _DEEPEST):
+        raise ValueError(f"should be nested at most {_DEEPEST} deep")
     return json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _is_deep(data: Any, deepest: int) -> bool:
+    items = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    return deepest < 0 or any(_is_deep(one, deepest - 1) for one in items)
 
 
 def _check_data(data: Any) -> Any:
@@ -162,7 +171,7 @@ def _matches(pattern: list[str], words: list[str]) -> bool:
 
 def describe_call(call: Call) -> dict[str, Any]:
     """Return what the API and --json tell of a call."""
-    return {**asdict(call), **{name: _tell(getattr(call, name)) for name in ("made", "expires", "sent", "ended")}}
+    return {**vars(call), **{name: _tell(getattr(call, name)) for name in ("made", "expires", "sent", "ended")}}
 
 
 def _tell(time: float | None) -> str | None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from pika import BasicProperties
 
-from stack.contract import CALL_REQUESTS, to_key
+from stack.contract import CALL_REQUESTS, TWIN_REQUESTS, to_key
 from stack.devices.api import build_app
-from stack.devices.call_api import Requests, answer_calls, build_call_routes
+from stack.devices.call_api import Requests, answer_calls, answer_twins, build_call_routes
 from stack.devices.call_wire import BrokerWire
 from stack.devices.calls import Calls
 from stack.devices.link import Delivery
+from stack.devices.store import open_store
+from stack.devices.twin import Twins
 from tests.unit.dashboard.serving import Client, serving_app, wait_until
 from tests.unit.devices.fake_broker import FakeBroker, FakeLink, answer, describe, open_fake_calls
 
@@ -83,12 +85,12 @@ def test_what_is_wrong_is_told(client: Client, name: str, body: object, status: 
     assert (made.status, text in made.json["error"]) == (status, True), made.json
 
 
-def ask(link: FakeLink, body: object, *, topic: str = "tidegate.response.valve.1") -> Any:
+def ask(link: FakeLink, body: object, *, at: str = CALL_REQUESTS) -> Any:
     """Ask as a function does, twice, as where the service ended after the first time; return both answers."""
-    headers, properties = {"x-reply-to-topic": topic}, BasicProperties(correlation_id="c1")
-    delivery = Delivery("amq.topic", to_key(CALL_REQUESTS), headers, json.dumps(body).encode(), properties)
+    headers, properties = {"x-reply-to-topic": "tidegate.response.valve.1"}, BasicProperties(correlation_id="c1")
+    delivery = Delivery("amq.topic", to_key(at), headers, json.dumps(body).encode(), properties)
     for _ in range(2):
-        list(link.takes["amq.topic", to_key(CALL_REQUESTS)](delivery))
+        list(link.takes["amq.topic", to_key(at)](delivery))
     wait_until(lambda: len([one for one in link.published if "/response/" in one.topic]) == 2)
     replies = [one for one in link.published if "/response/" in one.topic]
     assert {(one.topic, one.properties.correlation_id) for one in replies} == {("tidegate/response/valve/1", "c1")}
@@ -108,6 +110,23 @@ def test_a_function_is_answered_and_its_request_makes_one_call(calls: Calls, lin
 def test_a_function_is_told_what_is_wrong(calls: Calls, link: FakeLink, body: object) -> None:
     answer_calls(calls, Requests(link))  # type: ignore[arg-type]
     assert all(one["error"] for one in ask(link, body))
+
+
+def test_a_function_gets_twins_of_devices_that_there_are(link: FakeLink, tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    answer_twins(Twins(store, lambda _: True), link, Requests(link), lambda name: name == "pump-7")  # type: ignore[arg-type]
+    assert ask(link, {"device": "pump-7", "set": {"fan": "on"}}, at=TWIN_REQUESTS)[0]["desired"] == {"fan": "on"}
+    link.published.clear()
+    for name in ("pump-8", "\ud800", "x" * 300):
+        assert "There is no device" in ask(link, {"device": name, "set": {"a": 1}}, at=TWIN_REQUESTS)[0]["error"]
+        link.published.clear()
+    store.close()
+
+
+def test_a_mistake_of_the_service_is_answered_too(calls: Calls, link: FakeLink) -> None:
+    answer_calls(calls, Requests(link))  # type: ignore[arg-type]
+    calls.make = lambda *_, **__: [][1]  # type: ignore
+    assert "could not do it: IndexError" in ask(link, {"device": "pump-7", "method": "open"})[0]["error"]
 
 
 @pytest.mark.parametrize("topic", ["plant.valve", "tidegate.response.#", "tidegate.response.*", ""])

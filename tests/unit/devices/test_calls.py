@@ -282,6 +282,7 @@ def test_old_calls_go_and_those_under_way_stay(store: CallStore) -> None:
         (b'{"error": "no such valve"}', CallState.REFUSED, "no such valve"),
         (b'{"error": null}', CallState.ANSWERED, {"error": None}),
         (b"[" * 50000, CallState.ANSWERED, "[" * 50000),
+        (b"[" * 100 + b"]" * 100, CallState.ANSWERED, "[" * 100 + "]" * 100),
         (b"x" * 70000, CallState.REFUSED, "the answer has 70000 bytes, of at most 65536"),
     ],
 )
