@@ -57,7 +57,15 @@ def main() -> None:
     ]
     link.start()
     watch.start()
-    uvicorn.run(build_app(routes), host="0.0.0.0", port=LOGIN_PORT, log_level="warning", access_log=False)
+    uvicorn.run(
+        build_app(routes),
+        host="0.0.0.0",
+        port=LOGIN_PORT,
+        log_level="warning",
+        access_log=False,
+        # Who waits for a device's answer asks again.
+        timeout_graceful_shutdown=1,
+    )
     link.close()
     calls.close()
     watch.close()

@@ -149,9 +149,12 @@ def _answer_call(device: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any
 
 def _change_twin(device: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     twin = device.setdefault("twin", {})
+    now = twin.setdefault("version", 0)
+    if asked.get("version") not in (None, now):
+        return {"error": f"What is desired of {asked['device']} has version {now} by now, and not {asked['version']}."}
     twin["desired"] = _merge(twin.get("desired", {}), asked.get("set") or {})
     reported = twin.setdefault("reported", {})
-    twin["version"] = twin.get("version", 0) + bool(asked.get("set"))
+    twin["version"] = now + bool(asked.get("set"))
     delta = {key: value for key, value in twin["desired"].items() if reported.get(key) != value}
     return {"desired": twin["desired"], "reported": reported, "delta": delta, "desiredVersion": twin["version"]}
 

@@ -95,7 +95,7 @@ def check_answers(workspace: Workspace, password: str) -> None:
             assert len(one.heard) == 3
             one.acknowledge(one.heard[-1]["id"])
     listed = workspace.invoke("device", "calls", NAME).stdout
-    assert re.search(r"open +\{\"valve\": 2\} +task \w+ +answered +\{\"open\": 2\}", listed), listed
+    assert re.search(r"open +\{\"valve\": 2\} +task \S+ +answered +\{\"open\": 2\}", listed), listed
 
 
 def check_absence(workspace: Workspace, password: str) -> None:

@@ -5,10 +5,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from stack.contract import MOST_CALL_WAIT
 from stack.dashboard.api.devices import read_count
 from stack.dashboard.api.request import read_object
 from stack.dashboard.security.auth import user_of
@@ -33,7 +36,13 @@ def routes() -> list[BaseRoute]:
 
 
 async def run_waiting(task: Callable[[], Result]) -> Result:
-    """Run in a thread what may wait for a device."""
+    """Run in a thread what may wait for a device.
+
+    Raises:
+        HTTPException: 503, too many wait already.
+    """
+    if not _waiting.available_tokens:
+        raise HTTPException(503, "Too many calls are waited for. Try it later, or with a shorter wait.")
     return await to_thread.run_sync(task, limiter=_waiting)
 
 
@@ -46,7 +55,7 @@ async def make_call_by(request: Request, said: dict[str, Any], *, face: str) -> 
 async def _list(request: Request) -> Response:
     limit = min(read_count(request.query_params.get("limit", ""), USUALLY_LISTED, "limit"), MOST_LISTED)
     stack, name = services_of(request).stack(), request.path_params["name"]
-    return JSONResponse({"calls": await run_waiting(partial(list_calls, stack, name, limit))})
+    return JSONResponse({"calls": await run_in_threadpool(list_calls, stack, name, limit)})
 
 
 async def _make(request: Request) -> Response:
@@ -57,4 +66,5 @@ async def _make(request: Request) -> Response:
 async def _find(request: Request) -> Response:
     stack, wait = services_of(request).stack(), read_count(request.query_params.get("wait", ""), 0, "wait")
     name, id = (request.path_params[key] for key in ("name", "id"))
-    return JSONResponse(await run_waiting(partial(find_call, stack, name, id, wait=wait)))
+    find = partial(find_call, stack, name, id, wait=min(wait, MOST_CALL_WAIT))
+    return JSONResponse(await (run_waiting(find) if wait else run_in_threadpool(find)))

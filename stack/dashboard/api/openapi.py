@@ -259,17 +259,17 @@ DEVICES = (
     ),
     Operation(
         "GET", "/api/devices/{name}/calls", "List the last calls of a device, the newest first", {200: "Calls"},
-        {400: "limit is no number.", **_NO_DEVICE},
+        {400: "limit is no number.", **_NO_STATE},
         parameters=(Parameter("limit", "How many; 20 if left out, 200 at most.", "query", _NUMBER),),
     ),
     Operation(
         "POST", "/api/devices/{name}/calls", "Call a device, and wait for its answer", {201: "Call"},
-        {400: "The call is wrong.", 409: "It is locked out, or has too many calls to answer.", **_NO_DEVICE},
+        {400: "The call is wrong.", 409: "It is locked out, or has too many calls to answer.", **_NO_STATE},
         Body("NewCall", {"method": "open", "data": {"valve": 2}, "wait": 10, "expires": "1h"}),
     ),
     Operation(
         "GET", "/api/devices/{name}/calls/{id}", "Tell what became of a call", {200: "Call"},
-        {400: "wait is no number.", 404: "There is no such call."},
+        {**_NO_STATE, 400: "wait is no number.", 404: "There is no such call."},
         parameters=(Parameter("wait", "For how many seconds its end is waited for; 0 if left out.", "query", _NUMBER),),
     ),
 )  # fmt: skip

@@ -1,15 +1,16 @@
 """A device is called, on the devices' page: a dialog with a form, and the calls that were made of it."""
 
-from functools import partial
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stack.config.document import Document
 from stack.contract import CALL_WAIT
-from stack.dashboard.api.device_calls import make_call_by, run_waiting
+from stack.dashboard.api.device_calls import make_call_by
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import read_form
 from stack.dashboard.services import services_of
@@ -54,6 +55,8 @@ async def call(request: Request) -> Response:
         form = await read_form(request, CallForm)
         said = {"method": form.method, "data": read_data(form.data), "wait": form.wait, "expires": form.expires}
         await make_call_by(request, said, face="page")
+    except HTTPException as error:
+        found["problem"] = error.detail
     except StackError as error:
         found["problem"] = str(error)
     answer = render(request, "_device_call_list.html", **{**await _find(request), **found})
@@ -69,7 +72,7 @@ async def show_list(request: Request) -> Response:
 async def _find(request: Request) -> dict[str, Any]:
     stack, name = services_of(request).stack(), request.path_params["name"]
     try:
-        calls, problem = await run_waiting(partial(list_calls, stack, name, USUALLY_LISTED)), ""
+        calls, problem = await run_in_threadpool(list_calls, stack, name, USUALLY_LISTED), ""
     except StackError as error:
         calls, problem = [], str(error)
     is_busy = any(not CallState(one["state"]).is_over for one in calls)

@@ -94,8 +94,11 @@ async function answerCall(device, { method, data }) {
   return { state: isRefused ? 'refused' : 'answered', answer: isRefused ? answer.message : answer };
 }
 
-function changeTwin(device, { set }) {
+function changeTwin(device, { device: name, set, version: expected = null }) {
   const { desired = {}, reported = {}, version = 0 } = device.twin ?? {};
+  if (expected !== null && expected !== version) {
+    return { error: `What is desired of ${name} has version ${version} by now, and not ${expected}.` };
+  }
   const twin = { desired: merge(desired, set ?? {}), reported, version: version + (set ? 1 : 0) };
   device.twin = twin;
   const differs = ([key, value]) => JSON.stringify(reported[key]) !== JSON.stringify(value);

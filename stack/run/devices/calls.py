@@ -1,10 +1,10 @@
 """Calls of devices: made, waited for, and listed with who made them."""
 
-import getpass
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from stack import console
 from stack.config.document import parse_model
@@ -14,11 +14,14 @@ from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, ConflictError, DeviceError, NoAnswerError, StackError
 from stack.plan.device_call import CallRequest, CallState
 from stack.run.devices.registry import read_name
+from stack.state.deployment import load_author
 from stack.state.devices import device_path, load_login
 
 # Seconds that the service may take, besides those that the device has.
 _SERVICE_SECONDS = 15.0
 _CALLS = "calls"
+# Characters of what is no JSON that an error shows.
+_SHOWN = 200
 
 
 def make_call(stack: Stack, name: str, said: Mapping[str, Any], *, by: str) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def find_call(stack: Stack, name: str, id: str, *, wait: float = 0) -> dict[str,
         DeviceError: there is no such call.
     """
     _check_device(stack, name)
-    path = name_path(name, f"{_CALLS}/{id}")
+    path = name_path(name, f"{_CALLS}/{quote(id, safe='')}")
     timeout = wait + _SERVICE_SECONDS
     found: dict[str, Any] = find_device_service(stack).ask("GET", path, query={"wait": int(wait)}, timeout=timeout)
     return found
@@ -92,7 +95,7 @@ def handle_call(command: CallCommand, *, as_json: bool) -> None:
         raise StackError(f"Name what {command.name} is to do: invoke device call {command.name} METHOD.")
     said = {"method": command.method, "data": read_data(command.data), "wait": command.wait}
     expires = {"expires": command.expires} if command.expires else {}
-    call = make_call(open_stack(), command.name, said | expires, by=f"task {getpass.getuser()}")
+    call = make_call(open_stack(), command.name, said | expires, by=f"task {load_author()}")
     if as_json:
         console.show_json(call)
     elif call["state"] == CallState.ANSWERED:
@@ -109,7 +112,7 @@ def _check_answer(call: Mapping[str, Any], wait: float) -> None:
     """
     name, method, state = call["device"], call["method"], call["state"]
     if state == CallState.REFUSED:
-        raise DeviceError(f"{name} refused {method}: {call['answer']}")
+        raise DeviceError(f"{name} refused {method}: {write_answer(call['answer'])}")
     if state == CallState.ANSWERED:
         return
     if state == CallState.EXPIRED:
@@ -141,13 +144,15 @@ def read_data(text: str) -> Any:
     """
     try:
         return json.loads(text) if text else None
-    except ValueError as error:
-        raise ConfigError([f"The data should be JSON, such as '{{\"valve\": 2}}', not {text!r}: {error}."]) from error
+    except (ValueError, RecursionError) as error:
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        raise ConfigError([f"The data should be JSON, such as '{{\"valve\": 2}}', not {shown!r}: {error}."]) from error
 
 
 def write_answer(answer: Any) -> str:
-    """Return an answer as text: a text as it is, all else as JSON."""
-    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+    """Return an answer as text: a text as it is, all else as JSON; what would steer a terminal is told by its name."""
+    text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+    return "".join(one if one.isprintable() or one in "\n\t" else repr(one)[1:-1] for one in text)
 
 
 def _check_device(stack: Stack, name: str) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
 
+from stack.dashboard.api import device_calls
 from stack.devices.api import build_app
 from stack.devices.call_api import build_call_routes
 from stack.devices.client import DeviceService
@@ -71,6 +73,13 @@ def test_a_device_that_is_locked_out_is_not_called(client: Client, link: FakeLin
     client.send("DELETE", "/api/devices/pump-7/password")
     assert client.send("POST", PATH, {"method": "open"}).status == 409
     assert link.published == []
+
+
+def test_calls_that_wait_keep_no_other_request_waiting(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_calls, "_waiting", SimpleNamespace(available_tokens=0))
+    assert client.send("POST", PATH, {"method": "open"}).status == 503
+    assert "Too many calls are waited for" in send(client, method="open", wait="5", expires="1h").body.decode()
+    assert client.send("GET", PATH).status == 200
 
 
 def test_the_page_calls_and_lists(client: Client, link: FakeLink) -> None:

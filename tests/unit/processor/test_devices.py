@@ -89,6 +89,8 @@ def test_a_test_of_a_function_gives_it_devices() -> None:
         "version": 1,
     }
     assert pump["twin"]["desired"] == {"fan": "on"}
+    with pytest.raises(DeviceError, match="has version 1 by now, and not 7"):
+        invoke(lambda context, _: context.devices["pump-7"].set(a=1, version=7), devices={"pump-7": pump}, raises=True)
     with pytest.raises(DeviceError, match=r"invoke\(…, devices=\{'pump-7': \{…\}\}\)"):
         invoke(handle, raises=True)
     with pytest.raises(DeviceError, match="refused open: stuck"):
@@ -122,6 +124,9 @@ const handler = async ({ devices, callback }) => {
       devices: { 'pump-7': { open: (data) => data.valve, twin: { desired: { old: 1 } } } }, raises: true,
     })).body,
     await tell(invoke(handler, {}, { raises: true })),
+    await tell(invoke(({ devices }) => devices['pump-7'].set({ a: 1 }, { version: 7 }), {}, {
+      devices: { 'pump-7': {} }, raises: true,
+    })),
     said[0], said[4][1].expires,
   ]));
 })();
@@ -141,6 +146,7 @@ def test_in_nodejs_it_is_the_same() -> None:
         "TypeError: 'pump/7' is no name of a device",
         {"open": 2, "delta": {"fan": "on"}, "version": 1},
         "DeviceError: There is no device pump-7; devices has none",
+        "DeviceError: What is desired of pump-7 has version 0 by now, and not 7.",
         [CALL_REQUESTS, asked, 13],
         "1h",
     ]

@@ -50,6 +50,10 @@ def test_an_answer_is_printed(link: FakeLink, capsys: pytest.CaptureFixture[str]
     answer(link, b"is open")
     order("pump-7")
     assert capsys.readouterr().out == "is open\n"
+    answer(link, b"\x1b[2Jis open\xc2\x9b")
+    order("pump-7")
+    assert capsys.readouterr().out == "\\x1b[2Jis open\\x9b\n"
+    answer(link, b"is open")
     order("pump-7", as_json=True)
     assert json.loads(capsys.readouterr().out)["answer"] == "is open"
 
@@ -79,6 +83,7 @@ def test_no_answer_has_a_status_of_its_own(name: str, where: str, capsys: pytest
         ("", {}, StackError, "Name the device"),
         ("pump-7", {"method": ""}, StackError, "Name what pump-7 is to do"),
         ("pump-7", {"data": "{"}, ConfigError, "The data should be JSON"),
+        ("pump-7", {"data": "[" * 100_000}, ConfigError, "The data should be JSON"),
         ("pump-7", {"expires": "soon"}, ConfigError, "should be a duration"),
         ("pump-7", {"wait": 999.0}, ConfigError, "wait"),
     ],
