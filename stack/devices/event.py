@@ -58,7 +58,9 @@ _LINES = (
     (re.compile(r"closing connection .*: |disconnecting client .* reason: ", re.I | re.S), Reason.CLOSED),
     (re.compile(r"\bclosing .*connection ", re.I | re.S), Reason.CLEAN),
 )
-_NAME = re.compile(r"""[^\s<>"'()]+:\d+ -> [^\s<>"'()]+:\d+""")
+# A line has what a client sent, such as a topic, so that how long is searched is bounded.
+_MOST_LETTERS = 4096
+_NAME = re.compile(r"""[^\s<>"'()]{1,64}:\d{1,5} -> [^\s<>"'()]{1,64}:\d{1,5}""")
 _VERSION = re.compile(r"\d+")
 _WORDS = re.compile(r"[A-Za-z]+")
 _BINDING = re.compile(rf"{re.escape(to_key(DEVICE_TOPICS))}\.({NAME.pattern})\.(.+)")
@@ -79,10 +81,11 @@ def write_protocol(text: str) -> str:
 
 def read_end(line: str) -> tuple[str, Reason] | None:
     """Return of which connection a line of the log tells the end, and why; nothing of another line."""
-    name = _NAME.search(line)
+    start = line[:_MOST_LETTERS]
+    name = _NAME.search(start) if " -> " in start else None
     if not name:
         return None
-    reason = next((one for pattern, one in _LINES if pattern.search(line)), None)
+    reason = next((one for pattern, one in _LINES if pattern.search(start)), None)
     return (name[0], reason) if reason else None
 
 

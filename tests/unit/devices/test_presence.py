@@ -1,6 +1,7 @@
 """Which devices are there, by RabbitMQ's events and the lines of its log."""
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,14 @@ def test_those_who_wait_are_told_that_it_can_hear(devices: Devices) -> None:
 @pytest.mark.parametrize("line", ["", "Server startup complete", f"Accepted MQTT connection {FIRST} for client ID a"])
 def test_other_lines_say_nothing(line: str) -> None:
     assert read_end(line) is None
+
+
+@pytest.mark.parametrize("text", ["a" * 65_536, "a:1 -> " * 9_000, "closing connection " * 3_000])
+def test_a_long_line_is_read_at_once(text: str) -> None:
+    """What a device sends may be in it."""
+    begun = time.process_time()
+    assert read_end(f"MQTT topic access refused: write access to topic '{text}' in exchange 'amq.topic' -> no") is None
+    assert time.process_time() - begun < 0.5
 
 
 @pytest.mark.parametrize(
