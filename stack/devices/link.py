@@ -16,14 +16,14 @@ from threading import Event, Thread
 from typing import Any
 
 from pika import BasicProperties, BlockingConnection
-from pika.exceptions import AMQPError, NackError, UnroutableError
+from pika.exceptions import AMQPError, NackError, ShortStringTooLong, UnroutableError
 
 # pika reads no odd message without it.
 import stack.processor.source.rabbitmq.properties  # noqa: F401
 from stack import console
 from stack.contract import MQTT_EXCHANGE, to_key, to_topic
 from stack.devices.store import Store
-from stack.errors import BrokerError
+from stack.errors import BrokerError, ConfigError
 from stack.plan.device_account import SERVICE_ACCOUNT, write_expression
 from stack.processor.source.rabbitmq.field_table import to_text
 from stack.rabbitmq.connection import plan_connection
@@ -36,6 +36,8 @@ _BATCH = 200
 # Seconds between two looks at what is due, and until a broker that is away is tried again.
 _TICK, _AGAIN = 0.2, 1.0
 _PERSISTENT = 2
+# Bytes that a routing key may have.
+_LONGEST_KEY = 255
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,11 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Publication:
-    """A message that is to be published; `expiration` and the like are in the properties."""
+    """A message that is to be published; `expiration` and the like are in the properties.
+
+    Raises:
+        ConfigError: its topic is none that AMQP can carry.
+    """
 
     topic: str
     body: bytes
@@ -64,6 +70,17 @@ class Publication:
     properties: BasicProperties = field(
         default_factory=lambda: BasicProperties(content_type="application/json", delivery_mode=_PERSISTENT)
     )
+
+    def __post_init__(self) -> None:
+        size = len(self.key.encode(errors="surrogatepass"))
+        if size > _LONGEST_KEY or not self.key.isprintable():
+            start = ascii(self.topic[:40])
+            raise ConfigError([f"A topic should have {_LONGEST_KEY} bytes of readable text at most, not {start}…"])
+
+    @property
+    def key(self) -> str:
+        """Return its routing key."""
+        return to_key(self.topic) if self.exchange == MQTT_EXCHANGE else self.topic
 
 
 Take = Callable[[Delivery], Iterable[Publication]]
@@ -220,11 +237,9 @@ class Link:
             console.warn(f"A message could not be handled: {error!r}")
 
     def _send(self, publication: Publication) -> bool:
-        is_topic = publication.exchange == MQTT_EXCHANGE
-        key = to_key(publication.topic) if is_topic else publication.topic
         try:
             self._channel.basic_publish(
-                publication.exchange, key, publication.body, publication.properties, mandatory=True
+                publication.exchange, publication.key, publication.body, publication.properties, mandatory=True
             )
         except UnroutableError:
             return False
@@ -242,6 +257,9 @@ class Link:
                 continue
             try:
                 answer.set_result(self._send(publication))
+            except (ShortStringTooLong, ValueError) as error:
+                # It is this message that is wrong, and was not sent; the connection stays.
+                answer.set_exception(BrokerError(f"The message cannot be sent: {error!r}."))
             except (AMQPError, OSError, BrokerError) as error:
                 answer.set_exception(BrokerError(f"RabbitMQ has not taken the message: {error!r}."))
                 raise

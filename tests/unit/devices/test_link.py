@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from pika import BasicProperties
-from pika.exceptions import AMQPConnectionError, UnroutableError
+from pika.exceptions import AMQPConnectionError, ShortStringTooLong, UnroutableError
 
 from stack.config.environment import Secret
 from stack.devices.link import QUEUE, Delivery, Link, Publication
 from stack.devices.store import Store, open_store
-from stack.errors import BrokerError
+from stack.errors import BrokerError, ConfigError
 from stack.plan.broker import Credentials
 from stack.rabbitmq.management import Broker
 from tests.unit.dashboard.serving import wait_until
@@ -31,6 +31,7 @@ class MadeUpBroker:
         self.connections = 0
         self.is_away, self.breaks = False, 0
         self.unroutable: set[str] = set()
+        self.wrong: set[str] = set()
 
     def connect(self, _parameters: object) -> Any:
         if self.is_away:
@@ -82,6 +83,8 @@ class _Connection:
         if self._broker.breaks:
             self._broker.breaks -= 1
             raise AMQPConnectionError
+        if key in self._broker.wrong:
+            raise ShortStringTooLong(key)
         self._broker.published.append((exchange, key))
         if key in self._broker.unroutable:
             raise UnroutableError([])
@@ -161,6 +164,21 @@ def test_others_publish_and_hear_whether_a_queue_has_it(broker: MadeUpBroker, li
     with pytest.raises(BrokerError, match="has not taken"):
         link.publish(Publication("a/b", b""))
     assert link.publish(Publication("a/b", b""))
+
+
+@pytest.mark.parametrize("topic", ["x" * 256, "é" * 128, "a/\ud800", "a/\0", "a\nb"])
+def test_a_topic_that_no_broker_takes_is_refused_before(topic: str) -> None:
+    with pytest.raises(ConfigError, match="255 bytes of readable text"):
+        Publication(topic, b"")
+
+
+def test_one_wrong_message_leaves_the_connection(broker: MadeUpBroker, link: Link) -> None:
+    broker.wrong.add("too.long")
+    link.start()
+    with pytest.raises(BrokerError, match="cannot be sent"):
+        link.publish(Publication("too/long", b""))
+    assert link.publish(Publication("a/b", b""))
+    assert broker.connections == 1
 
 
 def test_without_a_broker_no_one_waits_for_long(broker: MadeUpBroker, link: Link) -> None:
