@@ -1,12 +1,13 @@
 """The service's connection to the broker: one thread, which makes it again whenever it is lost.
 
-All that the service hears comes by one queue, so in order. A batch of it is handled in one transaction, then what is to
-be said is published and confirmed, then the batch is acknowledged: what is lost in between is done again.
+What devices and functions say comes by one queue, what the broker says of itself by another, so that a storm of the one
+leaves the other; each comes in order. A batch is handled in one transaction, which also keeps what is to be said of it;
+then the batch is acknowledged, and what is kept is published, and forgotten once the broker has confirmed it. So what is
+lost in between is done again, and all is said at least once, in the order of the transactions.
 """
 
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -24,15 +25,22 @@ from stack import console
 from stack.contract import MQTT_EXCHANGE, to_key, to_topic
 from stack.devices.store import Store
 from stack.errors import BrokerError, ConfigError
-from stack.plan.device_account import SERVICE_ACCOUNT, write_expression
+from stack.plan.device_account import SERVICE_ACCOUNT, SERVICE_MESSAGES, write_expression
 from stack.processor.source.rabbitmq.field_table import to_text
 from stack.rabbitmq.connection import plan_connection
 from stack.rabbitmq.management import Broker
 
-QUEUE = SERVICE_ACCOUNT
+# What the broker says of itself, and what devices and functions say.
+QUEUE, MESSAGES = SERVICE_ACCOUNT, SERVICE_MESSAGES
 # So many messages are kept while the service is away, older ones make way; the queue goes if no one comes for a day.
-_ARGUMENTS = {"x-max-length": 100_000, "x-expires": 86_400_000}
-_BATCH = 200
+_ARGUMENTS = {"x-max-length": 100_000, "x-max-length-bytes": 67_108_864, "x-expires": 86_400_000}
+# So many come at once: a message may have 16 MiB, a line of the log has not.
+_AT_ONCE = {QUEUE: 200, MESSAGES: 10}
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, exchange TEXT NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL
+);
+"""
 # Seconds between two looks at what is due, and until a broker that is away is tried again.
 _TICK, _AGAIN = 0.2, 1.0
 _PERSISTENT = 2
@@ -94,6 +102,10 @@ class _Handler:
     pattern: re.Pattern[str]
     take: Take
 
+    @property
+    def queue(self) -> str:
+        return MESSAGES if self.exchange == MQTT_EXCHANGE else QUEUE
+
     def fits(self, delivery: Delivery) -> bool:
         return delivery.exchange == self.exchange and bool(self.pattern.fullmatch(delivery.key))
 
@@ -109,13 +121,15 @@ class Link:
         self._openings: list[Tick] = []
         self._outgoing: SimpleQueue[tuple[Publication, Future[bool]]] = SimpleQueue()
         self._batch: list[tuple[int, Delivery]] = []
-        self._unsent: deque[Publication] = deque()
+        # The last of what is to be said that the broker has.
+        self._said = 0
         self._is_ending = Event()
         self._thread = Thread(target=self._run, name="link", daemon=True)
         self._connection: BlockingConnection | None = None
         self._channel: Any = None
         self._backlog = 0
         self._is_told = False
+        store.create(_SCHEMA)
 
     def on(self, exchange: str, key: str, take: Take) -> None:
         """Have messages of a binding key handled."""
@@ -155,6 +169,18 @@ class Link:
                 raise BrokerError("RabbitMQ does not answer; the message was not sent. Try again.") from None
             return answer.result(seconds)
 
+    def say(self, publications: Iterable[Publication]) -> None:
+        """Have messages published soon, from any thread; where the broker is away, once it is there again.
+
+        Within a transaction they are so only if that is kept, and in the order in which such are. What they have besides
+        topic and body is not kept.
+        """
+        with self._store.transaction() as database:
+            database.executemany(
+                "INSERT INTO outbox VALUES (NULL, ?, ?, ?)",
+                [(one.exchange, one.topic, one.body) for one in publications],
+            )
+
     def _wake(self) -> None:
         connection = self._connection
         if connection and connection.is_open:
@@ -175,13 +201,19 @@ class Link:
         self._connection = BlockingConnection(plan_connection(self._broker, SERVICE_ACCOUNT))
         self._channel = self._connection.channel()
         self._channel.confirm_delivery()
-        self._channel.basic_qos(prefetch_count=_BATCH)
-        declared = self._channel.queue_declare(QUEUE, durable=True, arguments=_ARGUMENTS)
-        for exchange, key in dict.fromkeys((one.exchange, one.key) for one in self._handlers):
-            self._channel.queue_bind(QUEUE, exchange, key)
-        self._backlog = declared.method.message_count
         self._batch.clear()
-        self._channel.basic_consume(QUEUE, self._collect, exclusive=True)
+        self._backlog = sum(self._declare(queue) for queue in _AT_ONCE)
+        for queue, count in _AT_ONCE.items():
+            # It holds for the next consumer alone.
+            self._channel.basic_qos(prefetch_count=count)
+            self._channel.basic_consume(queue, self._collect, exclusive=True)
+
+    def _declare(self, queue: str) -> int:
+        """Declare a queue, and return how many messages wait in it."""
+        declared = self._channel.queue_declare(queue, durable=True, arguments=_ARGUMENTS)
+        for exchange, key in dict.fromkeys((one.exchange, one.key) for one in self._handlers if one.queue == queue):
+            self._channel.queue_bind(queue, exchange, key)
+        return int(declared.method.message_count)
 
     def _serve(self) -> None:
         connection, is_open = self._connection, False
@@ -194,6 +226,7 @@ class Link:
                 self._do(self._openings)
                 is_open = True
             self._do(self._ticks)
+            self._send_outbox()
             self._send_outgoing()
 
     def _collect(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
@@ -211,26 +244,28 @@ class Link:
                 for handler in self._handlers:
                     if handler.fits(delivery):
                         self._attempt(partial(handler.take, delivery))
-        self._send_unsent()
         self._channel.basic_ack(batch[-1][0], multiple=True)
 
     def _do(self, ticks: Iterable[Tick]) -> None:
         for tick in ticks:
             self._attempt(tick)
-        self._send_unsent()
 
-    def _send_unsent(self) -> None:
+    def _send_outbox(self) -> None:
         """Publish what is to be said; of a connection that is lost meanwhile the rest is said on the next."""
-        while self._unsent:
-            self._send(self._unsent[0])
-            self._unsent.popleft()
+        with self._store.transaction() as database:
+            rows = database.execute("SELECT * FROM outbox WHERE id > ? ORDER BY id", [self._said]).fetchall()
+        for row in rows:
+            self._send(Publication(row["topic"], row["body"], row["exchange"]))
+            self._said = row["id"]
+        if rows:
+            with self._store.transaction() as database:
+                database.execute("DELETE FROM outbox WHERE id <= ?", [self._said])
 
     def _attempt(self, act: Tick) -> None:
         """Do one thing; a mistake in it, of which is told, must keep nothing else from being done."""
         try:
             with self._store.transaction():
-                said = list(act())
-            self._unsent.extend(said)
+                self.say(list(act()))
         except BrokerError:
             raise
         except Exception as error:

@@ -25,8 +25,12 @@ LOGINS = "secrets/devices"
 LIMITS = "devices/limits.json"
 # Its own account at the broker, of which its container has the password in a file below .stack/; its exchanges.
 SERVICE_ACCOUNT = "tidegate-devices"
+# Its queue of what devices and functions say to it; that of what the broker says is called like the account.
+SERVICE_MESSAGES = f"{SERVICE_ACCOUNT}-messages"
 SERVICE_LOGIN, PASSWORD = "secrets/devices-service", "password"
 EVENTS, LOG = "amq.rabbitmq.event", "amq.rabbitmq.log"
+# Memory of its container: some messages of 16 MiB at once, and 70 MiB with 1,000 devices.
+MEMORY = 512 * 1024**2
 # Where it keeps what it is to know, and in which volume.
 DATA_FOLDER, VOLUME = "/var/lib/tidegate/devices", "devices-data"
 
@@ -38,7 +42,7 @@ _SHORT = r"(?=.{0,255}\z)"
 _NOTHING = r"(?!)"
 # A device that connects again may be there before its older connection has gone.
 _LIMITS = {"max-connections": 2, "max-channels": 8}
-_OWN_QUEUE = re.escape(SERVICE_ACCOUNT)
+_OWN_QUEUE = f"(?:{re.escape(SERVICE_MESSAGES)}|{re.escape(SERVICE_ACCOUNT)})"
 _SERVICE = Permission(
     rf"^{_OWN_QUEUE}\z",
     rf"^(?:{_OWN_QUEUE}|{re.escape(MQTT_EXCHANGE)})\z",

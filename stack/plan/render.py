@@ -14,6 +14,7 @@ from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, 
 from stack.plan.broker_data import name_volume
 from stack.plan.code_entry import runs_as_is
 from stack.plan.device_account import DATA_FOLDER, LIMITS, LOGIN_PATH, LOGIN_PORT, LOGINS, SERVICE_LOGIN
+from stack.plan.device_account import MEMORY as DEVICES_MEMORY
 from stack.plan.device_account import SERVICE as DEVICES
 from stack.plan.device_account import VOLUME as DEVICES_VOLUME
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context, render_package
@@ -132,6 +133,7 @@ _NAMES = {
     "device_logins": LOGINS,
     "device_limits": posixpath.dirname(LIMITS),
     "devices_login": SERVICE_LOGIN,
+    "devices_memory": DEVICES_MEMORY,
     "devices_folder": DATA_FOLDER,
     "devices_volume": DEVICES_VOLUME,
     "mdns": MDNS,

@@ -1,7 +1,9 @@
 """The connection of the service of devices, with a broker that is made up."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +13,7 @@ from pika import BasicProperties
 from pika.exceptions import AMQPConnectionError, ShortStringTooLong, UnroutableError
 
 from stack.config.environment import Secret
-from stack.devices.link import QUEUE, Delivery, Link, Publication
+from stack.devices.link import MESSAGES, Delivery, Link, Publication
 from stack.devices.store import Store, open_store
 from stack.errors import BrokerError, ConfigError
 from stack.plan.broker import Credentials
@@ -55,10 +57,11 @@ class _Connection:
     def close(self) -> None: ...
 
     def queue_declare(self, name: str, **_: object) -> Any:
-        assert name == QUEUE
-        return SimpleNamespace(method=SimpleNamespace(message_count=len(self._broker.queue)))
+        waiting = len(self._broker.queue) if name == MESSAGES else 0
+        return SimpleNamespace(method=SimpleNamespace(message_count=waiting))
 
-    def queue_bind(self, _queue: str, exchange: str, key: str) -> None:
+    def queue_bind(self, queue: str, exchange: str, key: str) -> None:
+        assert (queue == MESSAGES) is (exchange == "amq.topic")
         self._broker.bound.add((exchange, key))
 
     def basic_consume(self, _queue: str, take: Callable[..., None], **_: object) -> None:
@@ -130,11 +133,16 @@ def read(store: Store) -> list[str]:
         return [row["text"] for row in database.execute("SELECT text FROM heard")]
 
 
+def kept(store: Store) -> int:
+    with store.transaction() as database:
+        return int(database.execute("SELECT count(*) AS n FROM outbox").fetchone()["n"])
+
+
 def test_what_is_heard_is_handled_in_order_and_acknowledged(broker: MadeUpBroker, store: Store, link: Link) -> None:
     broker.queue += [("amq.topic", f"a.{name}.b", b"") for name in ("x", "y")]
     broker.queue += [("amq.topic", "a.b", b""), ("other", "a.x.b", b"")]
     link.start()
-    wait_until(lambda: not broker.queue)
+    wait_until(lambda: not broker.queue and len(broker.published) == 2)
     assert read(store) == ["a/x/b", "a/y/b"]
     assert broker.published == [("amq.topic", "a.x.b.heard"), ("amq.topic", "a.y.b.heard")]
     assert broker.bound == {("amq.topic", "a.*.b")}
@@ -153,6 +161,45 @@ def test_what_could_not_be_said_is_said_on_the_next_connection(broker: MadeUpBro
     link.start()
     wait_until(lambda: ("amq.topic", "a.x.b.heard") in broker.published and not broker.queue)
     assert broker.connections == 2
+
+
+def test_what_is_kept_is_said_once_the_broker_is_there(broker: MadeUpBroker, store: Store) -> None:
+    """In the order of the transactions, also where the program ended before; never of one that was not kept."""
+    link = Link(BROKER, store)
+    for name in ("a", "b"):
+        link.say([Publication(name, b"")])
+    with pytest.raises(KeyError), store.transaction():
+        link.say([Publication("c", b"")])
+        raise KeyError
+    other = Link(BROKER, store)
+    other.start()
+    wait_until(lambda: not kept(store))
+    other.close()
+    assert broker.published == [("amq.topic", "a"), ("amq.topic", "b")]
+
+
+def test_a_disk_that_is_full_multiplies_nothing(
+    broker: MadeUpBroker, store: Store, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was to be said of a batch goes with the batch."""
+    begin, failures, depth = store.transaction, iter(range(3)), [0]
+
+    @contextmanager
+    def fail() -> Iterator[sqlite3.Connection]:
+        with begin() as database:
+            depth[0] += 1
+            yield database
+            depth[0] -= 1
+            has_heard = database.execute("SELECT * FROM heard").fetchall()
+            if not depth[0] and has_heard and next(failures, None) is not None:
+                raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(store, "transaction", fail)
+    broker.queue.append(("amq.topic", "a.x.b", b""))
+    link.start()
+    wait_until(lambda: bool(broker.published) and not broker.queue)
+    link.close()
+    assert broker.published == [("amq.topic", "a.x.b.heard")]
 
 
 def test_others_publish_and_hear_whether_a_queue_has_it(broker: MadeUpBroker, link: Link) -> None:
