@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from stack import console
 from stack.devices.link import Link
 from stack.devices.presence import Presence
 from stack.devices.twin import KEPT, Change, Part, Twins
@@ -103,14 +102,8 @@ def build_twin_routes(twins: Twins, link: Link) -> list[BaseRoute]:
 
 
 def change_twin(twins: Twins, link: Link, device: str, change: Change) -> dict[str, Any]:
-    """Change a twin, tell the device, and return the twin; a device that cannot be told now is when it comes back."""
-    twin, said = twins.change(device, change)
-    for publication in said:
-        try:
-            link.publish(publication)
-        except BrokerError as error:
-            console.warn(f"{device} is told of its twin when it comes back: {error}")
-    return twin.as_document()
+    """Change a twin, tell the device, and return the twin; where the broker is away, the device is told afterwards."""
+    return twins.change_and_tell(device, change, link.say).as_document()
 
 
 def read_change(body: dict[str, Any]) -> Change:

@@ -2,8 +2,8 @@
 
 What devices and functions say comes by one queue, what the broker says of itself by another, so that a storm of the one
 leaves the other; each comes in order. A batch is handled in one transaction, which also keeps what is to be said of it;
-then the batch is acknowledged, and what is kept is published, and forgotten once the broker has confirmed it. So what is
-lost in between is done again, and all is said at least once, in the order of the transactions.
+then the batch is acknowledged, and what is kept is published, and forgotten once the broker has it. So what is lost in
+between is done again, and all is said at least once, in the order of the transactions.
 """
 
 import re
@@ -172,8 +172,8 @@ class Link:
     def say(self, publications: Iterable[Publication]) -> None:
         """Have messages published soon, from any thread; where the broker is away, once it is there again.
 
-        Within a transaction they are so only if that is kept, and in the order in which such are. What they have besides
-        topic and body is not kept.
+        Within a transaction they are so only if that is kept, in the order of transactions. Of their properties none is
+        kept.
         """
         with self._store.transaction() as database:
             database.executemany(

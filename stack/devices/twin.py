@@ -6,7 +6,7 @@ the device comes back.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -136,6 +136,18 @@ class Twins:
         # A device that cannot follow, and says so, is not told the same again for it.
         is_told = is_new and (change.part is Part.DESIRED or (after.delta and after.delta != before.delta))
         return after, [tell_delta(after)] if is_told else []
+
+    def change_and_tell(self, device: str, change: Change, tell: Callable[[Iterable[Publication]], None]) -> Twin:
+        """Patch a part, and have the device told in the order of the changes; return the twin.
+
+        Raises:
+            ConflictError: the part has another version.
+            ConfigError: the patch is none, or the part would be too large.
+        """
+        with self._store.transaction():
+            twin, said = self.change(device, change)
+            tell(said)
+        return twin
 
     def take(self, delivery: Delivery) -> Iterator[Publication]:
         """Take what a device reports."""

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,25 +17,20 @@ from stack.devices.link import Link, Publication
 from stack.devices.presence import Presence
 from stack.devices.store import open_store
 from stack.devices.twin import Twins
-from stack.errors import BrokerError
 
 
 @dataclass
 class Served:
-    """The service, and what it has published; without a broker it publishes nothing."""
+    """The service, and what it has had published."""
 
     presence: Presence
     twins: Twins
     service: DeviceService | None = None
     connected: list[Connection] = field(default_factory=list)
     published: list[str] = field(default_factory=list)
-    has_broker: bool = True
 
-    def publish(self, publication: Publication, _seconds: float = 0) -> bool:
-        if not self.has_broker:
-            raise BrokerError("There is none.")
-        self.published.append(publication.topic)
-        return True
+    def say(self, publications: Iterable[Publication]) -> None:
+        self.published += [one.topic for one in publications]
 
     @property
     def client(self) -> DeviceService:

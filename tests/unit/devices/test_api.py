@@ -22,7 +22,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def fresh(served: Served) -> None:
     ask(served, "DELETE", "/devices/pump-7")
     served.published.clear()
-    served.has_broker = True
 
 
 def test_a_twin_is_changed_and_the_device_is_told(served: Served) -> None:
@@ -33,11 +32,6 @@ def test_a_twin_is_changed_and_the_device_is_told(served: Served) -> None:
     assert ask(served, "GET", TWIN)["reportedVersion"] == 1
     (last, first) = ask(served, "GET", f"{TWIN}/history")["changes"]
     assert (last["part"], first["by"]) == ("reported", "ann")
-
-
-def test_a_device_is_told_later_where_the_broker_is_away(served: Served) -> None:
-    served.has_broker = False
-    assert ask(served, "PATCH", TWIN, {"patch": {"fan": "on"}})["desiredVersion"] == 1
 
 
 def test_what_is_wrong_is_said(served: Served) -> None:
