@@ -34,7 +34,7 @@ INSERT INTO presence_version SELECT 0 WHERE NOT EXISTS (SELECT * FROM presence_v
 """
 # Seconds for which the reason of an end is waited for, or for the connection that takes its place.
 _PATIENCE = 0.5
-# Seconds in which a connection may have begun that the management API does not tell of yet.
+# Seconds for which the management API may not tell yet of a connection whose begin was heard of.
 _FRESH = 5.0
 # Reasons that are kept of connections whose ends have not been told of.
 _MOST = 10_000
@@ -63,6 +63,8 @@ class Presence:
         self._may_log_in = may_log_in
         self._endings: dict[str, _Ending] = {}
         self._reasons: dict[str, Reason] = {}
+        # When the begin of connections was heard of; the clock of the machine may be set meanwhile.
+        self._begun: dict[str, float] = {}
         self._is_again = False
         self.arrivals: list[Arrival] = []
         store.create(_SCHEMA)
@@ -78,11 +80,14 @@ class Presence:
 
     def begin(self, delivery: Delivery) -> Iterator[Publication]:
         """Take note of a connection."""
-        yield from self._begin(read_connection(delivery.headers))
+        one = read_connection(delivery.headers)
+        self._begun[one.name] = time.monotonic()
+        yield from self._begin(one)
 
     def end(self, delivery: Delivery) -> Iterator[Publication]:
         """Take note of the end of a connection."""
         closed = read_connection(delivery.headers)
+        self._begun.pop(closed.name, None)
         with self._store.transaction() as database:
             row = database.execute("SELECT device FROM connections WHERE name = ?", [closed.name]).fetchone()
             others = row and _has_others(database, row["device"], closed.name)
@@ -115,10 +120,13 @@ class Presence:
             yield from self._arrive(*found)
 
     def settle(self) -> Iterator[Publication]:
-        """Finish what has been waited for long enough."""
+        """Finish what has been waited for long enough; only what is kept as finished is forgotten."""
         now = time.monotonic()
         for name in [name for name, one in self._endings.items() if one.deadline <= now]:
-            yield from self._finish(name)
+            if self._is_kept(name):
+                yield from self._finish(name)
+            else:
+                del self._endings[name]
 
     def reconcile(self) -> Iterator[Publication]:
         """Compare what is kept with who is connected.
@@ -126,13 +134,14 @@ class Presence:
         Raises:
             BrokerError: the broker does not answer.
         """
-        now, is_again = time.time(), self._is_again
+        now, is_again, fresh = time.time(), self._is_again, time.monotonic() - _FRESH
+        self._begun = {name: begun for name, begun in self._begun.items() if begun > fresh}
         self._is_again = True
         found = {one.name: one for one in self._fetch()}
         with self._store.transaction() as database:
             kept = {row["name"]: row for row in database.execute("SELECT * FROM connections")}
         for name, row in kept.items():
-            if name not in found and name not in self._endings and row["since"] < now - _FRESH:
+            if name not in found and name not in self._endings and name not in self._begun:
                 reason = self._reasons.pop(name, Reason.BROKER if is_again else Reason.LOST)
                 self._endings[name] = _Ending(row["device"], 0.0, now, reason)
                 yield from self._finish(name)
@@ -196,9 +205,9 @@ class Presence:
     def _begin(self, one: Connection) -> Iterator[Publication]:
         if not self._may_log_in(one.user):
             return
-        with self._store.transaction() as database:
-            if database.execute("SELECT 1 FROM connections WHERE name = ?", [one.name]).fetchone():
-                return
+        if self._is_kept(one.name):
+            return
+        self._endings.pop(one.name, None)
         yield from self._finish_others(one.user)
         with self._store.transaction() as database:
             is_another = _has_others(database, one.user, one.name)
@@ -214,6 +223,10 @@ class Presence:
         yield _publish(said)
         yield from self._arrive(one.user, "")
 
+    def _is_kept(self, name: str) -> bool:
+        with self._store.transaction() as database:
+            return database.execute("SELECT 1 FROM connections WHERE name = ?", [name]).fetchone() is not None
+
     def _finish_others(self, device: str) -> Iterator[Publication]:
         """Finish the connection of a device that comes again at once: the line that it said so is still to come."""
         for name, ending in list(self._endings.items()):
@@ -226,7 +239,7 @@ class Presence:
             yield from arrival(device, what)
 
     def _finish(self, name: str) -> Iterator[Publication]:
-        ending = self._endings.pop(name)
+        ending = self._endings[name]
         device = ending.device
         with self._store.transaction() as database:
             row = database.execute("DELETE FROM connections WHERE name = ? RETURNING *", [name]).fetchone()

@@ -170,6 +170,33 @@ def test_what_happened_meanwhile_is_asked_for_once(devices: Devices) -> None:
     assert [one["reason"] for one in read(devices.presence.reconcile())] == [Reason.BROKER]
 
 
+def test_a_clock_that_was_set_keeps_no_one_there(devices: Devices) -> None:
+    devices.begin()
+    with devices.store.transaction() as database:
+        database.execute("UPDATE connections SET since = since + 1e10")
+    devices.restart()
+    assert [one["reason"] for one in read(devices.presence.reconcile())] == ["lost"]
+
+
+def test_one_that_has_just_come_is_not_missed(devices: Devices) -> None:
+    """The management API tells of it some seconds later."""
+    devices.begin()
+    assert read(devices.presence.reconcile()) == []
+    devices.now += 6
+    assert [one["connected"] for one in read(devices.presence.reconcile())] == [False]
+
+
+def test_an_end_that_could_not_be_kept_is_kept_later(devices: Devices) -> None:
+    devices.begin()
+    devices.end()
+    with pytest.raises(OSError), devices.store.transaction():
+        devices.wait()
+        raise OSError
+    assert devices.reason() == (True, "")
+    assert [one["reason"] for one in devices.wait()] == ["lost"]
+    assert devices.wait() == devices.wait() == []
+
+
 def test_changes_after_a_version_alone(devices: Devices) -> None:
     devices.begin()
     version = devices.presence.list_changes()["version"]
