@@ -117,6 +117,8 @@ def read_change(body: dict[str, Any]) -> Change:
         raise ConfigError([f"part should be desired or reported, not {part!r}."])
     if version is not None and (not isinstance(version, int) or isinstance(version, bool)):
         raise ConfigError([f"version should be a whole number, not {version!r}."])
+    if not str(by).isprintable():
+        raise ConfigError([f"by should be readable text, not {ascii(by)[:100]}."])
     return Change(Part(part), body.get("patch"), version, str(by))
 
 

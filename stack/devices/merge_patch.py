@@ -1,4 +1,4 @@
-"""JSON merge patches (RFC 7396), and what of a wished document another does not have."""
+"""JSON merge patches (RFC 7396), what of a wished document another does not have, and how deep one is."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,6 +28,19 @@ def find_delta(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> dict[
         elif name not in reported or not _is_same(value, other):
             delta[name] = value
     return delta
+
+
+def is_deeper(document: Any, levels: int) -> bool:
+    """Return whether a document has more levels of objects and lists."""
+    level = [document]
+    for _ in range(levels):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, Mapping | list)
+            for inner in (one.values() if isinstance(one, Mapping) else one)
+        ]
+    return any(isinstance(one, Mapping | list) for one in level)
 
 
 def _is_same(one: Any, other: Any) -> bool:

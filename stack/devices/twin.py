@@ -13,13 +13,14 @@ from typing import Any
 
 from stack.contract import MQTT_EXCHANGE, device_topic, to_key
 from stack.devices.link import Delivery, Link, Publication
-from stack.devices.merge_patch import find_delta, merge_patch
+from stack.devices.merge_patch import find_delta, is_deeper, merge_patch
 from stack.devices.store import Store
 from stack.errors import ConfigError, ConflictError
 
 REPORTED, DELTA = "twin/reported", "twin/delta"
-# Bytes of JSON that one part may have, and changes that are kept of a device.
+# Bytes of JSON that one part, or a patch, may have, and changes that are kept of a device.
 MOST_BYTES, KEPT = 64 * 1024, 100
+MOST_LEVELS = 64
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS twins (
     device TEXT NOT NULL, part TEXT NOT NULL, document TEXT NOT NULL, version INTEGER NOT NULL, time REAL NOT NULL,
@@ -118,14 +119,14 @@ class Twins:
                     f"The {change.part} part of {device} has version {old.version} by now, not {change.version}. "
                     "Read it, and change that."
                 )
-            document, now = _patch(old.content, change), time.time()
+            (document, patch), now = _patch(old.content, change), time.time()
             is_new = document != json.dumps(old.content, ensure_ascii=False)
             version = old.version + is_new
             database.execute(
                 "INSERT OR REPLACE INTO twins VALUES (?, ?, ?, ?, ?)", [device, change.part, document, version, now]
             )
             if is_new:
-                values = [device, change.part, version, json.dumps(change.patch), change.by, now]
+                values = [device, change.part, version, patch, change.by, now]
                 database.execute("INSERT INTO twin_changes VALUES (NULL, ?, ?, ?, ?, ?, ?)", values)
                 database.execute(
                     "DELETE FROM twin_changes WHERE device = ? AND id <= "
@@ -152,7 +153,7 @@ class Twins:
     def take(self, delivery: Delivery) -> Iterator[Publication]:
         """Take what a device reports."""
         device = delivery.topic.split("/")[2]
-        if not self._may_log_in(device):
+        if len(delivery.body) > MOST_BYTES or not self._may_log_in(device):
             return
         try:
             patch = json.loads(delivery.body)
@@ -191,17 +192,25 @@ def tell_delta(twin: Twin) -> Publication:
     return Publication(device_topic(twin.device, DELTA), json.dumps(body).encode())
 
 
-def _patch(content: Mapping[str, Any], change: Change) -> str:
+def _patch(content: Mapping[str, Any], change: Change) -> tuple[str, str]:
+    """Return a part with a patch in it, and the patch."""
     if not isinstance(change.patch, Mapping):
         raise ConfigError(
-            [f'The patch of a twin should be a JSON object, such as {{"fan": "on"}}, not {change.patch!r}.']
+            [f'The patch of a twin should be a JSON object, such as {{"fan": "on"}}, not {ascii(change.patch)[:100]}.']
         )
+    patch = _write(change.patch, "patch of a twin")
+    return _write(merge_patch(content, change.patch), f"{change.part} part"), patch
+
+
+def _write(content: Mapping[str, Any], what: str) -> str:
+    """Write JSON that may be kept, which has no halves of characters, say, and is as deep as all can read."""
     try:
-        text = json.dumps(merge_patch(content, change.patch), ensure_ascii=False, allow_nan=False)
-        # Halves of characters are no text.
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
     except (ValueError, RecursionError) as error:
-        raise ConfigError([f"The patch of a twin is no JSON that can be kept: {error}."]) from error
+        raise ConfigError([f"The {what} is no JSON that can be kept: {str(error)!a}."]) from error
     if size > MOST_BYTES:
-        raise ConfigError([f"The {change.part} part would have {size:,} bytes; {MOST_BYTES:,} are the most."])
+        raise ConfigError([f"The {what} would have {size:,} bytes; {MOST_BYTES:,} are the most."])
+    if is_deeper(content, MOST_LEVELS):
+        raise ConfigError([f"The {what} has more than {MOST_LEVELS} levels of objects and lists."])
     return text

@@ -41,6 +41,7 @@ def test_what_is_wrong_is_said(served: Served) -> None:
         ({"patch": 1}, "JSON object"),
         ({"patch": {}, "part": "x"}, "part should be"),
         ({"patch": {}, "version": True}, "version should be"),
+        ({"patch": {}, "by": "\ud800"}, "by should be"),
         ([], "a JSON object"),
     ):
         with pytest.raises(ConfigError, match=text):

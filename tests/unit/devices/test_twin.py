@@ -10,7 +10,7 @@ import pytest
 from stack.contract import MQTT_EXCHANGE
 from stack.devices.link import Delivery, Publication
 from stack.devices.store import open_store
-from stack.devices.twin import KEPT, MOST_BYTES, Change, Part, Twins
+from stack.devices.twin import KEPT, MOST_BYTES, MOST_LEVELS, Change, Part, Twins
 from stack.errors import ConfigError, ConflictError
 
 DELTA = "tidegate/devices/pump-7/twin/delta"
@@ -105,6 +105,9 @@ def test_history_is_kept_for_a_while(twins: Twins) -> None:
         b"[" * 100_000,
         b"\xff",
         b'{"a": "%s"}' % (b"x" * MOST_BYTES),
+        b'{"\\ud800": null, "a": 1}',
+        b'{"a": 1, %s}' % b", ".join(b'"k%d": null' % number for number in range(10_000)),
+        b'{"a": %s1%s}' % (b"[" * 100, b"]" * 100),
     ],
 )
 def test_what_is_no_object_is_not_kept(twins: Twins, body: bytes) -> None:
@@ -122,6 +125,14 @@ def test_too_much_is_refused(twins: Twins) -> None:
         want(twins, text="x" * MOST_BYTES)
     with pytest.raises(ConfigError, match="should be a JSON object"):
         twins.change("pump-7", Change(Part.DESIRED, ["a"]))
+    with pytest.raises(ConfigError, match="patch of a twin would have"):
+        want(twins, **{f"k{number}": None for number in range(10_000)})
+    nested: Any = 1
+    for _ in range(MOST_LEVELS):
+        nested = {"a": nested}
+    want(twins, **nested)
+    with pytest.raises(ConfigError, match="more than 64 levels"):
+        want(twins, a=nested)
 
 
 def test_forgotten(twins: Twins) -> None:
