@@ -1,15 +1,18 @@
 """Accounts of devices at a broker that runs: made, and removed, which ends the sessions that they have."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import batched
 
 from stack.config.device import DeviceConfig
 from stack.docker.stack import Stack
 from stack.plan.device_account import describe_devices
-from stack.rabbitmq.management import Broker, find_broker
+from stack.rabbitmq.management import Broker, RefusedError, find_broker
 
 # One import of RabbitMQ answers when all of it is done; each account takes it 2 ms.
 _AT_ONCE = 500
+# For more queues than this, those that are there are asked for.
+_FEW = 100
 
 
 def make_accounts(stack: Stack, devices: Sequence[DeviceConfig]) -> Iterator[int]:
@@ -26,13 +29,27 @@ def make_accounts(stack: Stack, devices: Sequence[DeviceConfig]) -> Iterator[int
 
 
 def remove_accounts(broker: Broker, names: Sequence[str]) -> None:
-    """Remove the accounts of devices; RabbitMQ closes their connections within milliseconds.
+    """Remove the accounts of devices, and their sessions; RabbitMQ closes their connections within milliseconds.
+
+    A session that is kept would bring another device of the name what the first had subscribed to.
 
     Raises:
         BrokerError: the broker does not answer, or refuses.
     """
     for part in batched(names, _AT_ONCE):
         broker.request("POST", "/api/users/bulk-delete", {"users": list(part)})
+    _delete_sessions(broker, names)
+
+
+def _delete_sessions(broker: Broker, names: Sequence[str]) -> None:
+    queues = [f"mqtt-subscription-{name}qos{qos}" for name in names for qos in (0, 1)]
+    if len(queues) > _FEW:
+        there = broker.queues()
+        queues = [queue for queue in queues if queue in there]
+    for queue in queues:
+        # One that its connection alone may use goes with that.
+        with suppress(RefusedError):
+            broker.delete_queue(queue)
 
 
 def close_sessions(broker: Broker, name: str) -> None:
