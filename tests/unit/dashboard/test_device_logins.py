@@ -14,7 +14,7 @@ PATH = "/devices/logins"
 
 
 def send(client: Client, path: str = "", **fields: str) -> Answer:
-    body = urlencode(fields).encode()
+    body = urlencode({"ends_guest": "true", **fields}).encode()
     return client.send("POST", f"{PATH}{path}", body, content_type="application/x-www-form-urlencoded")
 
 
@@ -45,7 +45,8 @@ def test_first_device_ends_guest_after_a_question(
     client: Client, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stack.dashboard.pages.device_logins.list_guests", lambda _: ["sensor-1 (MQTT from 10.0.0.5)"])
-    answer = send(client, name="pump-8", labels="site=<b>")
+    (workspace.secrets / "broker.password").unlink(missing_ok=True)
+    answer = send(client, name="pump-8", labels="site=<b>", ends_guest="false")
     asked = answer.body.decode()
     assert answer.headers["hx-retarget"] == "#dialog"
     assert "sensor-1 (MQTT from 10.0.0.5)" in asked and 'value="site=&lt;b&gt;"' in asked
@@ -53,7 +54,7 @@ def test_first_device_ends_guest_after_a_question(
     assert send(client, name="a b").status == 422
     asked = upload(client, "name\npump-8\n").body.decode()
     assert 'hx-post="/devices/logins/table" hx-include="#logins-table"' in asked and "all of pumps.csv" in asked
-    find_password(send(client, name="pump-8", labels="site=<b>", ends_guest="true"))
+    find_password(send(client, name="pump-8", labels="site=<b>"))
     assert (workspace.secrets / "broker.password").exists()
     send(client, "/pump-8/remove")
 
@@ -90,7 +91,7 @@ def test_what_a_device_measures_is_shown_and_leads_to_its_chart(client: Client, 
     (folder / "meter.yaml").write_text('metrics: {heat: {topic: "plant/{id}/heat", unit: °C}}\n')
     before = settings.read_bytes() if settings.exists() else b""
     try:
-        send(client, name="pump-6", type="meter", ends_guest="true")
+        send(client, name="pump-6", type="meter")
         assert "heat °C" in re.sub(r"<[^>]*>", "", show(client)) and "/data?" not in show(client)
         settings.write_bytes(before + b"\ndata: {keep: [{devices: meter}]}\n")
         assert "/data?q=%7B__name__%3D%22heat%22%2Cdevice%3D%22pump-6%22%7D" in show(client)
