@@ -49,6 +49,9 @@ def _check_filter(text: str) -> str:
         raise ValueError(f"should be a text that can be printed, not {text!r}")
     if text.startswith("$"):
         raise ValueError(f"should be a topic of your own, and begin with no $, not {text!r}")
+    if text.startswith("tidegate/") and not text.endswith("/presence"):
+        advice = "a device has those of its own name without being told"
+        raise ValueError(f"should be no topic of the stack's own, but for presence; {advice}, not {text!r}")
     if "{" in (rest := text.replace(_ID, "")) or "}" in rest:
         raise ValueError(f"should have no other placeholder than {_ID}, not {text!r}")
     return text

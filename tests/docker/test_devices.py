@@ -71,7 +71,9 @@ def stack(
         workspace.invoke("up", timeout=280)
         with device(workspace.settings.ports.mqtt, "guest", "guest", client_id="old-sensor") as old:
             assert old.is_in
-        yield workspace, {name: add(workspace, name, "--type", "sensor") for name in ("pump-7", "pump-70")}
+            found = {"pump-7": add(workspace, "pump-7", "--type", "sensor")}
+            assert old.wait_out(5), "the account guest ends with its connections"
+        yield workspace, found | {"pump-70": add(workspace, "pump-70", "--type", "sensor")}
     finally:
         used_images |= workspace.clean_up()
 

@@ -1,7 +1,7 @@
 """Devices: added, given another password, locked out, removed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import yaml
@@ -13,6 +13,7 @@ from stack.devices.client import find_device_service, name_path
 from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, ConfigError, ConflictError, DeviceError, StackError
+from stack.plan.broker import GUEST
 from stack.plan.device_account import SERVICE
 from stack.rabbitmq.device_account import close_sessions, make_accounts, remove_accounts
 from stack.rabbitmq.management import find_broker
@@ -85,7 +86,7 @@ def add_device(stack: Stack, new: NewDevice) -> Identity:
             remove_device(stack.workspace, name)
             raise
         identity = _let_in(stack, device, has_certificate=new.has_certificate)
-    settle_logins(end_guest(stack))
+    settle_first_login(stack)
     return identity
 
 
@@ -106,7 +107,7 @@ def rotate_device(stack: Stack, name: str, *, has_certificate: bool = False) -> 
         identity = _let_in(stack, device, has_certificate=is_certified)
         with tolerate_absence():
             close_sessions(find_broker(stack), name)
-    settle_logins(stack)
+    settle_first_login(stack)
     return identity
 
 
@@ -238,6 +239,16 @@ def _lock_out(stack: Stack, name: str) -> None:
     remove_login(stack.workspace, name)
     with tolerate_absence():
         remove_accounts(find_broker(stack), [name])
+
+
+def settle_first_login(stack: Stack) -> None:
+    """Settle logins of which one may be the first, with which the account guest ends, connections included."""
+    ended = end_guest(stack)
+    settle_logins(ended)
+    if stack.credentials.is_guest:
+        # A broker that does not answer was told of.
+        with suppress(BrokerError):
+            close_sessions(find_broker(ended), GUEST)
 
 
 def settle_logins(stack: Stack) -> None:

@@ -14,8 +14,14 @@ from stack.config.device import FOLDER, DeviceConfig
 from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, HostError, StackError
 from stack.rabbitmq.device_account import make_accounts
-from stack.run.devices.guest import end_guest
-from stack.run.devices.registry import NewDevice, read_name, revoke_older, settle_logins, tolerate_absence, write_new
+from stack.run.devices.registry import (
+    NewDevice,
+    read_name,
+    revoke_older,
+    settle_first_login,
+    tolerate_absence,
+    write_new,
+)
 from stack.state.devices import device_path, list_logins, load_registry, make_login, remove_device, remove_login
 from stack.state.lock import DEVICES, lock
 from stack.state.workspace import Workspace, sync_tree
@@ -80,7 +86,7 @@ def add_table(stack: Stack, table: Table, passwords: TextIO) -> int:
         with tolerate_absence(), console.working(f"Making {len(devices):,} accounts") as work:
             work.follow(f"{done:,} are made" for done in make_accounts(stack, devices))
     if devices:
-        settle_logins(end_guest(stack))
+        settle_first_login(stack)
     return len(new)
 
 
