@@ -225,6 +225,7 @@ def test_a_wide_stack_is_reached_at_no_address_of_its_own_alone(workspace: Path)
         ("add", "guest", {}, "account of the stack's own"),
         ("add", "a", {"type": "pump"}, "there is no device-types/pump.yaml. There are: sensor"),
         ("add", "a", {"topics": ("a/#/b",)}, "topics.0: # should stand alone at the end"),
+        ("add", "a", {"topics": ("tidegate/devices/b/cmd/+",)}, "topics.0: should be no topic of the stack's own"),
         ("add", "", {}, "Name the device"),
         ("import", "", {}, "invoke device import FILE.csv"),
         ("import", "nothing.csv", {}, "cannot be read"),
