@@ -7,7 +7,7 @@ import uvicorn
 
 from stack.config.device import NAME
 from stack.config.environment import Secret
-from stack.devices.api import build_app, build_forget_route, build_presence_routes, build_twin_routes
+from stack.devices.api import build_app, build_forget_routes, build_presence_routes, build_twin_routes
 from stack.devices.call_api import Requests, answer_calls, answer_twins, build_call_routes
 from stack.devices.call_wire import BrokerWire, open_calls
 from stack.devices.event import Connection, write_protocol
@@ -53,7 +53,7 @@ def main() -> None:
         *build_presence_routes(presence),
         *build_twin_routes(twins, link),
         *build_call_routes(calls),
-        build_forget_route([presence.forget, twins.forget, calls.forget]),
+        *build_forget_routes(store, [presence.forget, twins.forget, calls.forget], link.say),
     ]
     link.start()
     watch.start()

@@ -1,8 +1,9 @@
 """The HTTP API of the service, for the stack's own programs: no function is on its network, and it has no login."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 from starlette.applications import Starlette
@@ -11,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from stack.devices.link import Link
+from stack.devices.client import MOST_NAMES
+from stack.devices.link import Link, Publication
 from stack.devices.presence import Presence
+from stack.devices.store import Store
 from stack.devices.twin import KEPT, Change, Part, Twins
 from stack.errors import BrokerError, ConfigError, ConflictError, DeviceError, StackError
 
@@ -23,9 +26,9 @@ _STATUSES: dict[type[Exception], int] = {
     BrokerError: 503,
     StackError: 400,
 }
-# Devices of which is told at once.
-_MOST_NAMES = 1000
-Forget = Callable[[str], None]
+# Returns what is to be said of a device that is forgotten, if anything.
+Forget = Callable[[str], Iterable[Publication] | None]
+Say = Callable[[Iterable[Publication]], None]
 
 
 def build_app(routes: Sequence[BaseRoute]) -> Starlette:
@@ -42,15 +45,29 @@ async def _tell_health(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-def build_forget_route(forgets: Sequence[Forget]) -> BaseRoute:
-    """Return the route by which a device is forgotten that was removed."""
+def build_forget_routes(store: Store, forgets: Sequence[Forget], say: Say) -> list[BaseRoute]:
+    """Return the routes by which devices are forgotten that were removed, or are new."""
 
-    def forget(request: Request) -> Response:
-        for one in forgets:
-            one(request.path_params["name"])
+    def forget(names: Iterable[str]) -> Response:
+        with store.transaction():
+            for name, one in product(names, forgets):
+                say(one(name) or ())
         return Response(status_code=204)
 
-    return Route("/devices/{name}", forget, methods=["DELETE"])
+    def forget_one(request: Request) -> Response:
+        return forget([request.path_params["name"]])
+
+    async def forget_some(request: Request) -> Response:
+        return await run_in_threadpool(forget, await _read_names(request))
+
+    return [
+        Route("/devices/{name}", forget_one, methods=["DELETE"]),
+        Route("/forget", forget_some, methods=["POST"]),
+    ]
+
+
+async def _read_names(request: Request) -> list[str]:
+    return [str(name) for name in (await read_object(request)).get("names", ())][:MOST_NAMES]
 
 
 def build_presence_routes(presence: Presence) -> list[BaseRoute]:
@@ -61,8 +78,7 @@ def build_presence_routes(presence: Presence) -> list[BaseRoute]:
         return JSONResponse(presence.list_changes(read_number(request, "after", 0), last))
 
     async def list_some(request: Request) -> Response:
-        names = [str(name) for name in (await read_object(request)).get("names", ())][:_MOST_NAMES]
-        return JSONResponse(await run_in_threadpool(presence.list_of, names))
+        return JSONResponse(await run_in_threadpool(presence.list_of, await _read_names(request)))
 
     def describe(request: Request) -> Response:
         return JSONResponse(presence.describe(request.path_params["name"]))

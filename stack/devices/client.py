@@ -23,6 +23,8 @@ from stack.state.http_client import explain, open_local_pool
 from stack.state.workspace import is_inside
 
 _TIMEOUT = 15.0
+# Devices that may be named at once.
+MOST_NAMES = 1000
 _BAD_REQUEST = 400
 _ERRORS: dict[int, type[StackError]] = {404: DeviceError, 409: ConflictError}
 _WRONG = (400, 422)

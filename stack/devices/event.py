@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from stack.config.device import NAME
-from stack.contract import DEVICE_TOPICS, to_key
+from stack.contract import device_topic, to_key
 from stack.processor.source.rabbitmq.field_table import to_text
 
 
@@ -63,7 +63,7 @@ _MOST_LETTERS = 4096
 _NAME = re.compile(r"""[^\s<>"'()]{1,64}:\d{1,5} -> [^\s<>"'()]{1,64}:\d{1,5}""")
 _VERSION = re.compile(r"\d+")
 _WORDS = re.compile(r"[A-Za-z]+")
-_BINDING = re.compile(rf"{re.escape(to_key(DEVICE_TOPICS))}\.({NAME.pattern})\.(.+)")
+_SESSION = re.compile(rf"mqtt-subscription-({NAME.pattern})qos[01]")
 
 
 def read_connection(headers: Mapping[str, Any]) -> Connection:
@@ -90,9 +90,18 @@ def read_end(line: str) -> tuple[str, Reason] | None:
 
 
 def read_subscription(headers: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return which device has subscribed to which of the stack's own topics about it; nothing of another binding."""
-    found = _BINDING.fullmatch(to_text(headers.get("routing_key", "")))
-    queue = to_text(headers.get("destination_name", ""))
-    if not found or not re.fullmatch(rf"mqtt-subscription-{re.escape(found[1])}qos[01]", queue):
+    """Return which device has subscribed to which of the stack's own topics about it; nothing of another binding.
+
+    It may have done so by a wider filter, of which # is what is left.
+    """
+    queue = _SESSION.fullmatch(to_text(headers.get("destination_name", "")))
+    if not queue:
         return None
-    return found[1], found[2].replace(".", "/")
+    levels = to_text(headers.get("routing_key", "")).split(".")
+    for own in to_key(device_topic(queue[1], "")).removesuffix(".").split("."):
+        level = levels.pop(0) if levels else ""
+        if level == "#":
+            return queue[1], "#"
+        if level not in ("*", own):
+            return None
+    return (queue[1], "/".join(levels)) if levels else None

@@ -178,11 +178,14 @@ class Presence:
             count = database.execute("SELECT count(*) AS n FROM presence WHERE connected").fetchone()["n"]
         return {"version": version, "connected": count, "devices": {row["device"]: _describe(row) for row in rows}}
 
-    def forget(self, device: str) -> None:
-        """Know nothing of a device any more."""
+    def forget(self, device: str) -> Sequence[Publication]:
+        """Know nothing of a device any more; return what tells that one is gone that was there."""
         with self._store.transaction() as database:
+            said = self.describe(device)
             database.execute("DELETE FROM connections WHERE device = ?", [device])
             database.execute("DELETE FROM presence WHERE device = ?", [device])
+        gone = {**said, "connected": False, "since": time.time(), "reason": Reason.REVOKED}
+        return [_publish(gone)] if said["connected"] else []
 
     def write_metrics(self) -> str:
         """Return, in Prometheus' text format, which devices are connected.

@@ -164,7 +164,7 @@ class Twins:
 
     def arrive(self, device: str, subscribed: str) -> Iterator[Publication]:
         """Tell a device that can hear again what has changed."""
-        if subscribed and subscribed.split("/")[0] not in ("twin", "#", "+"):
+        if subscribed and subscribed.split("/")[0] not in ("twin", "#", "*"):
             return
         twin = self.get(device)
         if twin.delta:

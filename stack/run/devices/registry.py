@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import batched
 
 import yaml
 
 from stack import console
 from stack.config.device import FOLDER, Device, DeviceConfig, check_device_name
 from stack.config.document import parse_model
-from stack.devices.client import find_device_service, name_path
+from stack.devices.client import MOST_NAMES, find_device_service
 from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack
 from stack.errors import BrokerError, ConfigError, ConflictError, DeviceError, StackError
@@ -87,6 +88,7 @@ def add_device(stack: Stack, new: NewDevice) -> Identity:
             raise
         identity = _let_in(stack, device, has_certificate=new.has_certificate)
     settle_first_login(stack)
+    forget_devices(stack, [name])
     return identity
 
 
@@ -136,17 +138,19 @@ def delete_device(stack: Stack, name: str) -> None:
             get_device(load_registry(stack.workspace), name)
         _lock_out(stack, name)
         remove_device(stack.workspace, name)
-    _forget(stack, name)
+    forget_devices(stack, [name])
     _settle_last(stack)
 
 
-def _forget(stack: Stack, name: str) -> None:
-    """Have the service forget a device, so that another of its name begins with nothing."""
+def forget_devices(stack: Stack, names: Sequence[str]) -> None:
+    """Have the service forget devices that are removed, or are new, so that another of a name begins with nothing."""
     try:
         if stack.engine.listed():
-            find_device_service(stack).ask("DELETE", name_path(name))
+            service = find_device_service(stack)
+            for part in batched(names, MOST_NAMES):
+                service.ask("POST", "/forget", {"names": part})
     except StackError as error:
-        console.warn(f"What was known of {name}, such as its twin, is kept for a device of the same name: {error}")
+        console.warn(f"If there was a device of the same name, what was known of it is kept, such as a twin: {error}")
 
 
 def choose_devices(devices: Iterable[DeviceConfig], words: str, labels: Mapping[str, str]) -> list[DeviceConfig]:

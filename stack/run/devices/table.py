@@ -16,6 +16,7 @@ from stack.errors import ConfigError, HostError, StackError
 from stack.rabbitmq.device_account import make_accounts
 from stack.run.devices.registry import (
     NewDevice,
+    forget_devices,
     read_name,
     revoke_older,
     settle_first_login,
@@ -87,6 +88,7 @@ def add_table(stack: Stack, table: Table, passwords: TextIO) -> int:
             work.follow(f"{done:,} are made" for done in make_accounts(stack, devices))
     if devices:
         settle_first_login(stack)
+        forget_devices(stack, [one.name for one in new])
     return len(new)
 
 

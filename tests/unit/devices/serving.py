@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import uvicorn
 
-from stack.devices.api import build_app, build_forget_route, build_presence_routes, build_twin_routes
+from stack.devices.api import build_app, build_forget_routes, build_presence_routes, build_twin_routes
 from stack.devices.client import DeviceService
 from stack.devices.event import Connection
 from stack.devices.link import Link, Publication
@@ -48,7 +48,7 @@ def serve_devices(folder: Path) -> Iterator[Served]:
     routes = [
         *build_presence_routes(presence),
         *build_twin_routes(twins, cast(Link, served)),
-        build_forget_route([presence.forget, twins.forget]),
+        *build_forget_routes(store, [presence.forget, twins.forget], served.say),
     ]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(build_app(routes), log_level="warning"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stack.devices.event import Connection, Reason, read_end, write_protocol
+from stack.devices.event import Connection, Reason, read_end, read_subscription, write_protocol
 from stack.devices.link import Delivery, Publication
 from stack.devices.presence import Presence
 from stack.devices.store import open_store
@@ -206,8 +206,34 @@ def test_changes_after_a_version_alone(devices: Devices) -> None:
     assert devices.presence.list_changes(version)["devices"]["pump-7"]["reason"] == "lost"
     assert [len(devices.presence.list_changes(last=last)["devices"]) for last in (0, 1)] == [0, 1]
     assert devices.presence.list_changes()["connected"] == 0
-    devices.presence.forget("pump-7")
+    assert devices.presence.forget("pump-7") == []
     assert devices.presence.list_changes()["devices"] == {}
+
+
+def test_one_that_is_removed_while_it_is_there_is_told_as_gone(devices: Devices) -> None:
+    devices.begin()
+    (said,) = read(devices.presence.forget("pump-7"))
+    assert (said["connected"], said["reason"]) == (False, "revoked")
+    assert devices.end() == devices.wait() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ("tidegate.devices.pump-7.twin.delta", "twin/delta"),
+        ("*.devices.*.#", "#"),
+        ("tidegate.#", "#"),
+        ("#", "#"),
+        ("tidegate.devices.pump-7", None),
+        ("tidegate.devices.pump-8.twin.delta", None),
+        ("plant.#", None),
+        ("", None),
+    ],
+)
+def test_by_which_filters_it_hears_of_itself(key: str, what: str | None) -> None:
+    headers = {"routing_key": key, "destination_name": "mqtt-subscription-pump-7qos1"}
+    assert read_subscription(headers) == (("pump-7", what) if what else None)
+    assert read_subscription({"routing_key": key, "destination_name": "mine"}) is None
 
 
 def test_metrics(devices: Devices) -> None:

@@ -75,7 +75,7 @@ def test_another_version_is_refused(twins: Twins) -> None:
 def test_it_is_told_when_it_comes_back(twins: Twins) -> None:
     assert list(twins.arrive("pump-7", "")) == []
     want(twins, fan="on")
-    for subscribed in ("", "twin/delta"):
+    for subscribed in ("", "twin/delta", "*/delta", "#"):
         assert read(list(twins.arrive("pump-7", subscribed))) == [{"version": 1, "delta": {"fan": "on"}}]
     assert list(twins.arrive("pump-7", "cmd/+")) == []
 
