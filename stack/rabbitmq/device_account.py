@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import batched
 
 from stack.config.device import DeviceConfig
 from stack.docker.stack import Stack
@@ -22,7 +21,8 @@ def make_accounts(stack: Stack, devices: Sequence[DeviceConfig]) -> Iterator[int
         BrokerError: the broker does not answer, or refuses.
     """
     broker, done = find_broker(stack), 0
-    for part in batched(devices, _AT_ONCE):
+    for first in range(0, len(devices), _AT_ONCE):
+        part = devices[first : first + _AT_ONCE]
         broker.import_definitions(describe_devices(stack.accounts.key, part))
         done += len(part)
         yield done
@@ -36,8 +36,8 @@ def remove_accounts(broker: Broker, names: Sequence[str]) -> None:
     Raises:
         BrokerError: the broker does not answer, or refuses.
     """
-    for part in batched(names, _AT_ONCE):
-        broker.request("POST", "/api/users/bulk-delete", {"users": list(part)})
+    for first in range(0, len(names), _AT_ONCE):
+        broker.request("POST", "/api/users/bulk-delete", {"users": list(names[first : first + _AT_ONCE])})
     _delete_sessions(broker, names)
 
 

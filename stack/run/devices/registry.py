@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import batched
 
 import yaml
 
@@ -147,8 +146,8 @@ def forget_devices(stack: Stack, names: Sequence[str]) -> None:
     try:
         if stack.engine.listed():
             service = find_device_service(stack)
-            for part in batched(names, MOST_NAMES):
-                service.ask("POST", "/forget", {"names": part})
+            for first in range(0, len(names), MOST_NAMES):
+                service.ask("POST", "/forget", {"names": list(names[first : first + MOST_NAMES])})
     except StackError as error:
         console.warn(f"If there was a device of the same name, what was known of it is kept, such as a twin: {error}")
 
