@@ -43,6 +43,9 @@ CREATE TABLE IF NOT EXISTS outbox (
 """
 # Seconds between two looks at what is due, and until a broker that is away is tried again.
 _TICK, _AGAIN = 0.2, 1.0
+# Seconds without a message after which no more of what had waited is expected, and those after which what is due is
+# done however much comes.
+_SILENCE, _LATEST = 2.0, 10.0
 _PERSISTENT = 2
 # Bytes that a routing key may have.
 _LONGEST_KEY = 255
@@ -118,7 +121,7 @@ class Link:
         self._store = store
         self._handlers: list[_Handler] = []
         self._ticks: list[Tick] = []
-        self._openings: list[Tick] = []
+        self._openings: list[Callable[[], Tick]] = []
         self._outgoing: SimpleQueue[tuple[Publication, Future[bool]]] = SimpleQueue()
         self._batch: list[tuple[int, Delivery]] = []
         # The last of what is to be said that the broker has.
@@ -127,7 +130,7 @@ class Link:
         self._thread = Thread(target=self._run, name="link", daemon=True)
         self._connection: BlockingConnection | None = None
         self._channel: Any = None
-        self._backlog = 0
+        self._backlog, self._heard = 0, 0.0
         self._is_told = False
         store.create(_SCHEMA)
 
@@ -141,7 +144,11 @@ class Link:
 
     def on_open(self, opening: Tick) -> None:
         """Have something done on each new connection, once what had waited in the queue is handled."""
-        self._openings.append(opening)
+        self._openings.append(lambda: opening)
+
+    def on_open_with(self, ask: Callable[[], Any], take: Callable[[Any], Iterable[Publication]]) -> None:
+        """Have likewise what was asked for handled; others may use the store meanwhile."""
+        self._openings.append(lambda: partial(take, ask()))
 
     def start(self) -> None:
         """Connect, and go on until it is closed."""
@@ -219,13 +226,21 @@ class Link:
         connection, is_open = self._connection, False
         assert connection
         self._is_told = False
+        self._heard = looked = time.monotonic()
         while not self._is_ending.is_set():
             connection.process_data_events(_TICK)
-            self._handle_batch()
-            if not is_open and self._backlog <= 0:
-                self._do(self._openings)
+            has_more = self._handle_batch()
+            now = time.monotonic()
+            # What made way for newer meanwhile never comes.
+            if not is_open and (self._backlog <= 0 or now - self._heard > _SILENCE):
+                for opening in self._openings:
+                    self._attempt(opening())
                 is_open = True
-            self._do(self._ticks)
+            # What is waited for may be among what comes next.
+            if is_open and (not has_more or now - looked > _LATEST):
+                looked = now
+                for tick in self._ticks:
+                    self._attempt(tick)
             self._send_outbox()
             self._send_outgoing()
 
@@ -235,20 +250,20 @@ class Link:
         self._batch.append((method.delivery_tag, Delivery(exchange, key, headers, body, properties)))
         self._backlog -= 1
 
-    def _handle_batch(self) -> None:
+    def _handle_batch(self) -> bool:
+        """Handle what has come, and return whether more may be there."""
         batch, self._batch = self._batch, []
         if not batch:
-            return
+            return False
+        self._heard = time.monotonic()
         with self._store.transaction():
             for _, delivery in batch:
                 for handler in self._handlers:
                     if handler.fits(delivery):
                         self._attempt(partial(handler.take, delivery))
         self._channel.basic_ack(batch[-1][0], multiple=True)
-
-    def _do(self, ticks: Iterable[Tick]) -> None:
-        for tick in ticks:
-            self._attempt(tick)
+        messages = sum(delivery.exchange == MQTT_EXCHANGE for _, delivery in batch)
+        return messages >= _AT_ONCE[MESSAGES] or len(batch) - messages >= _AT_ONCE[QUEUE]
 
     def _send_outbox(self) -> None:
         """Publish what is to be said; of a connection that is lost meanwhile the rest is said on the next."""

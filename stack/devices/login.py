@@ -7,7 +7,8 @@ login and keeps no answer, so that a device is locked out as soon as its passwor
 
 from collections.abc import Callable, Mapping
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -17,14 +18,18 @@ from stack.plan.device_account import LOGIN_PATH
 from stack.state.devices import load_login
 from stack.state.workspace import Workspace
 
+# Logins that are checked at a time, in threads of their own: what else is asked of the service may wait for seconds.
+_THREADS = 8
+
 
 def build_login_route(workspace: Workspace, is_barred: Callable[[str], bool]) -> BaseRoute:
     """Return the route that RabbitMQ asks; who is barred is refused for now."""
+    limiter = CapacityLimiter(_THREADS)
 
     async def answer(request: Request) -> Response:
         async with request.form() as form:
             fields = {key: value for key, value in form.items() if isinstance(value, str)}
-        is_allowed = await run_in_threadpool(may_log_in, workspace, fields)
+        is_allowed = await run_sync(may_log_in, workspace, fields, limiter=limiter)
         is_allowed = is_allowed and not is_barred(fields["username"])
         return PlainTextResponse("allow" if is_allowed else "deny")
 

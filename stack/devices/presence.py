@@ -76,7 +76,7 @@ class Presence:
         link.on(EVENTS, "binding.created", self.subscribe)
         link.on(LOG, "#", self.explain)
         link.every(self.settle)
-        link.on_open(self.reconcile)
+        link.on_open_with(self._fetch, self.compare)
 
     def begin(self, delivery: Delivery) -> Iterator[Publication]:
         """Take note of a connection."""
@@ -134,10 +134,14 @@ class Presence:
         Raises:
             BrokerError: the broker does not answer.
         """
+        yield from self.compare(self._fetch())
+
+    def compare(self, connections: Iterable[Connection]) -> Iterator[Publication]:
+        """Take note of what has changed by who is connected."""
         now, is_again, fresh = time.time(), self._is_again, time.monotonic() - _FRESH
         self._begun = {name: begun for name, begun in self._begun.items() if begun > fresh}
         self._is_again = True
-        found = {one.name: one for one in self._fetch()}
+        found = {one.name: one for one in connections}
         with self._store.transaction() as database:
             kept = {row["name"]: row for row in database.execute("SELECT * FROM connections")}
         for name, row in kept.items():

@@ -34,6 +34,7 @@ class MadeUpBroker:
         self.is_away, self.breaks = False, 0
         self.unroutable: set[str] = set()
         self.wrong: set[str] = set()
+        self.most, self.missing = 200, 0
 
     def connect(self, _parameters: object) -> Any:
         if self.is_away:
@@ -58,7 +59,7 @@ class _Connection:
 
     def queue_declare(self, name: str, **_: object) -> Any:
         waiting = len(self._broker.queue) if name == MESSAGES else 0
-        return SimpleNamespace(method=SimpleNamespace(message_count=waiting))
+        return SimpleNamespace(method=SimpleNamespace(message_count=waiting + self._broker.missing))
 
     def queue_bind(self, queue: str, exchange: str, key: str) -> None:
         assert (queue == MESSAGES) is (exchange == "amq.topic")
@@ -71,7 +72,9 @@ class _Connection:
         if len(self._broker.queue) == self._given:
             self._woken.wait(min(seconds, 0.01))
         self._woken.clear()
-        for number, (exchange, key, body) in enumerate(self._broker.queue[self._given :], self._given + 1):
+        for number, (exchange, key, body) in enumerate(
+            self._broker.queue[self._given :][: self._broker.most], self._given + 1
+        ):
             method = SimpleNamespace(exchange=exchange, routing_key=key, delivery_tag=number)
             self._take(self, method, BasicProperties(), body)
             self._given = number
@@ -237,6 +240,26 @@ def test_without_a_broker_no_one_waits_for_long(broker: MadeUpBroker, link: Link
     wait_until(lambda: broker.connections == 1)
     assert link.publish(Publication("c", b""))
     assert broker.published == [("amq.topic", "c")]
+
+
+def test_nothing_is_due_while_what_had_waited_is_handled(broker: MadeUpBroker, link: Link, store: Store) -> None:
+    """An answer that has come counts before the time of its call is over."""
+    heard: list[int] = []
+    link.every(lambda: heard.append(len(read(store))) or ())  # type: ignore[func-returns-value]
+    broker.most = 10
+    broker.queue += [("amq.topic", "a.x.b", b"")] * 45
+    link.start()
+    wait_until(lambda: bool(heard))
+    assert heard[0] == 45
+
+
+def test_what_made_way_is_not_waited_for(broker: MadeUpBroker, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack.devices.link._SILENCE", 0.05)
+    found: list[str] = []
+    link.on_open_with(lambda: "found", lambda said: found.append(said) or ())  # type: ignore[func-returns-value]
+    broker.missing = 3
+    link.start()
+    wait_until(lambda: found == ["found"])
 
 
 def test_what_is_due_is_looked_after(broker: MadeUpBroker, link: Link) -> None:
