@@ -10,6 +10,7 @@ from stack.config.settings import FILE
 from stack.config.yaml_edit import set_value
 from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError
+from stack.plan.tls import MOUNTED
 from stack.run.stack import prepare_certificates, write_stack
 from stack.state.lock import TREE, lock
 from stack.state.tls import Served, authority_path, find_missing_issuer, make_tls, needs_renewal, read_certificate
@@ -44,10 +45,18 @@ def make_certificates(names: Sequence[str], *, as_json: bool) -> None:
     _write_names(workspace, names)
     with lock(workspace, TREE):
         stack = prepare_certificates(open_stack(workspace))
-        if workspace.compose.is_file():
+        if _is_rendered(workspace):
             write_stack(stack, stack.inputs)
     served = make_tls(workspace, stack.settings, stack.bare_inputs.certificate.names)
     _print(workspace, served, is_own=bool(stack.settings.tls.certificate), as_json=as_json)
+
+
+def _is_rendered(workspace: Workspace) -> bool:
+    """Return whether the stack has ports with TLS already, which it has from `up` on: its gateway reads files for them.
+
+    One that was made without them would refuse what is rendered for them.
+    """
+    return workspace.compose.is_file() and MOUNTED in workspace.compose.read_text()
 
 
 def _write_names(workspace: Workspace, names: Sequence[str]) -> None:

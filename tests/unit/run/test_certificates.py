@@ -10,7 +10,7 @@ from stack.errors import ConfigError
 from stack.plan.inputs import Inputs
 from stack.run import certificates
 from stack.run.certificates import make_certificates, renew_certificates
-from stack.run.stack import prepare_certificates
+from stack.run.stack import prepare_certificates, render_stack
 from stack.state.tls import authority_path, load_served
 from stack.state.workspace import Workspace
 
@@ -42,6 +42,20 @@ def test_first_time_turns_tls_on(workspace: Workspace, capsys: pytest.CaptureFix
     assert Path(made["authority"]).read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
     assert len(made["fingerprint"].split(":")) == 32
     assert (workspace.root / "stack.yaml").read_text() == "# Ours.\nimages: {source: debian}\ntls:\n  enabled: true\n"
+
+
+def test_gateway_without_tls_is_left_alone_until_up(workspace: Workspace) -> None:
+    """It has no file for TLS, and would go on with its older configuration, or not start again."""
+    render_stack()
+    path = workspace.rendered / "gateway" / "haproxy.cfg"
+    plain = path.read_bytes()
+    make_certificates([], as_json=True)
+    assert path.read_bytes() == plain
+    render_stack()
+    secure = path.read_bytes()
+    assert secure != plain
+    make_certificates(["plant.local"], as_json=True)
+    assert b"plant[.]local" in path.read_bytes()
 
 
 def test_names_are_added_to_those_of_the_stack(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
