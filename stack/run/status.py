@@ -23,7 +23,7 @@ from stack.plan.key_hint import find_key_hints, find_unrouted
 from stack.plan.runtime.registry import explain_version
 from stack.plan.store import PORT as STORE_PORT
 from stack.plan.store import SERVICE as STORE
-from stack.plan.tls import AMQPS_PORT, HTTPS_PORT, MQTTS_PORT
+from stack.plan.tls import AMQPS_PORT, GATEWAY_HTTPS_PORT, HTTPS_PORT, MANAGEMENT_HTTPS_PORT, MQTTS_PORT
 from stack.plan.trouble import Handling, StoreState, Trouble, find_handling_troubles
 from stack.rabbitmq.account_use import AccountState, list_accounts
 from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
@@ -42,7 +42,9 @@ _BROKER_PORTS = (
     ("amqps://", SERVICE, AMQPS_PORT),
     ("mqtts://", SERVICE, MQTTS_PORT),
     ("http://", GATEWAY, MANAGEMENT_PORT),
+    ("https://", GATEWAY, MANAGEMENT_HTTPS_PORT),
 )
+_FUNCTIONS_PORTS = (("http://", GATEWAY, HTTP_PORT), ("https://", GATEWAY, GATEWAY_HTTPS_PORT))
 _PAGES_PORTS = (("http://", DASHBOARD, DASHBOARD_PORT), ("https://", GATEWAY, HTTPS_PORT))
 
 
@@ -279,13 +281,13 @@ def _describe_troubles(name: str, figures: Figures) -> list[dict[str, str]]:
 
 
 def find_urls(stack: Stack, containers: Sequence[Container]) -> dict[str, str]:
-    """Return where the gateway has each function that is deployed, and the broker's and the dashboard's pages.
+    """Return where the gateway has each function that is deployed, all of them, and the broker's and dashboard's pages.
 
-    They are by the name of the service; the broker's address has all its ports on this machine.
+    They are by the name of the service; an address has all the service's ports on this machine.
     """
     plans = (one.plan(stack.settings) for one in stack.deployments.values())
     urls = {one.service: find_url(one, stack.settings) for one in plans}
-    for name, ports in ((SERVICE, _BROKER_PORTS), (DASHBOARD, _PAGES_PORTS)):
+    for name, ports in ((SERVICE, _BROKER_PORTS), (GATEWAY, _FUNCTIONS_PORTS), (DASHBOARD, _PAGES_PORTS)):
         parts = [
             f"{scheme}{address}"
             for scheme, service, port in ports
