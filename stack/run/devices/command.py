@@ -86,12 +86,19 @@ def _change(command: DeviceCommand, *, as_json: bool) -> None:
         with _reserve_files(stack, command, as_json=as_json):
             _print_identity(stack, _let_in(stack, command), command, as_json=as_json)
     elif command.action == "revoke":
-        revoke_device(stack, name)
-        console.success(f"{name} is locked out. `invoke device rotate {name}` lets it in again, with a new password.")
+        _revoke(stack, name)
     else:
         console.confirm(f"Remove the device {name}?", yes=command.yes)
         delete_device(stack, name)
         console.success(f"{name} is removed.")
+
+
+def _revoke(stack: Stack, name: str) -> None:
+    login = load_login(stack.workspace, read_name(name))
+    has_certificate = bool(login and login.serial)
+    revoke_device(stack, name)
+    again, what = (" --certificate", "certificate") if has_certificate else ("", "password")
+    console.success(f"{name} is locked out. `invoke device rotate {name}{again}` lets it in again, with a new {what}.")
 
 
 def _let_in(stack: Stack, command: DeviceCommand) -> Identity:

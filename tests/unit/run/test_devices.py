@@ -106,6 +106,20 @@ def test_a_key_is_written_for_its_owner_alone(workspace: Path) -> None:
     assert read_certificate(certificate.read_bytes()).subject.rfc4514_string() == "CN=a"
 
 
+def test_what_was_locked_out_is_let_in_again_as_it_was(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write("tls: {enabled: true}\n")
+    for has_certificate, advice in (
+        (True, "rotate a --certificate` lets it in again, with a new certificate"),
+        (False, "rotate a` lets it in again, with a new password"),
+    ):
+        order("add", "a", has_certificate=has_certificate)
+        order("revoke", "a")
+        output = capsys.readouterr()
+        assert advice in " ".join((output.out + output.err).split())
+        order("remove", "a", yes=True)
+
+
 def test_a_certificate_stays_where_another_cannot_be_written(workspace: Path) -> None:
     with (workspace / "stack.yaml").open("a") as file:
         file.write("tls: {enabled: true}\n")
