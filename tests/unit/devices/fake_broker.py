@@ -1,6 +1,6 @@
 """A link and a broker of which a test says what they do, and calls over them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ class FakeLink:
     def every(self, tick: object) -> None: ...
 
     def on_open(self, opening: object) -> None: ...
+
+    def say(self, publications: Iterable[Publication]) -> None:
+        for one in publications:
+            self.publish(one)
 
     def publish(self, publication: Publication, seconds: float = 10.0) -> bool:
         self.published.append(publication)
