@@ -76,7 +76,9 @@ def read_connection(headers: Mapping[str, Any]) -> Connection:
 
 def write_protocol(text: str) -> str:
     """Return a protocol as people write it, such as MQTT 3.1.1, of what RabbitMQ says in one way or another."""
-    return f"{' '.join(_WORDS.findall(text))} {'.'.join(_VERSION.findall(text))}".strip()
+    version = ".".join(_VERSION.findall(text))
+    words = " ".join(_WORDS.findall(text)) or ("AMQP" if version else "")
+    return f"{words} {version}".strip()
 
 
 def read_end(line: str) -> tuple[str, Reason] | None:

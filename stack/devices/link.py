@@ -46,6 +46,8 @@ _TICK, _AGAIN = 0.2, 1.0
 # Seconds without a message after which no more of what had waited is expected, and those after which what is due is
 # done however much comes.
 _SILENCE, _LATEST = 2.0, 10.0
+# Seconds after which a broker that cannot be reached is taken to have ended.
+_ABSENCE = 5.0
 _PERSISTENT = 2
 # Bytes that a routing key may have.
 _LONGEST_KEY = 255
@@ -122,6 +124,9 @@ class Link:
         self._handlers: list[_Handler] = []
         self._ticks: list[Tick] = []
         self._openings: list[Callable[[], Tick]] = []
+        self._absences: list[Callable[[float], Iterable[Publication]]] = []
+        # When the connection was lost, by the clock of the machine and by one that is never set.
+        self._lost: tuple[float, float] | None = None
         self._outgoing: SimpleQueue[tuple[Publication, Future[bool]]] = SimpleQueue()
         self._batch: list[tuple[int, Delivery]] = []
         # The last of what is to be said that the broker has.
@@ -149,6 +154,10 @@ class Link:
     def on_open_with(self, ask: Callable[[], Any], take: Callable[[Any], Iterable[Publication]]) -> None:
         """Have likewise what was asked for handled; others may use the store meanwhile."""
         self._openings.append(lambda: partial(take, ask()))
+
+    def on_absence(self, note: Callable[[float], Iterable[Publication]]) -> None:
+        """Have something done while the broker is away for longer; it is given since when that is so."""
+        self._absences.append(note)
 
     def start(self) -> None:
         """Connect, and go on until it is closed."""
@@ -197,10 +206,12 @@ class Link:
         while not self._is_ending.is_set():
             try:
                 self._connect()
+                self._lost = None
                 self._serve()
             except Exception as error:
                 # Whatever it is, such as a disk that is full: what was not acknowledged comes again.
                 self._lose(error)
+                self._note_absence()
                 self._is_ending.wait(_AGAIN)
         self._drop()
 
@@ -320,6 +331,13 @@ class Link:
             console.warn(f"{time.strftime('%H:%M:%S')} RabbitMQ cannot be reached ({reason}); it is tried again.")
         self._is_told = True
         self._drop()
+
+    def _note_absence(self) -> None:
+        self._lost = self._lost or (time.time(), time.monotonic())
+        since, begun = self._lost
+        if time.monotonic() - begun > _ABSENCE:
+            for note in self._absences:
+                self._attempt(partial(note, since))
 
     def _drop(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None

@@ -76,6 +76,7 @@ class Presence:
         link.on(EVENTS, "binding.created", self.subscribe)
         link.on(LOG, "#", self.explain)
         link.every(self.settle)
+        link.on_absence(self.miss)
         link.on_open_with(self._fetch, self.compare)
 
     def begin(self, delivery: Delivery) -> Iterator[Publication]:
@@ -127,6 +128,14 @@ class Presence:
                 yield from self._finish(name)
             else:
                 del self._endings[name]
+
+    def miss(self, since: float) -> Iterator[Publication]:
+        """Take note that the broker is away: no one is connected to it."""
+        with self._store.transaction() as database:
+            kept = database.execute("SELECT name, device FROM connections").fetchall()
+        for row in kept:
+            self._endings[row["name"]] = _Ending(row["device"], 0.0, since, Reason.BROKER)
+            yield from self._finish(row["name"])
 
     def reconcile(self) -> Iterator[Publication]:
         """Compare what is kept with who is connected.
@@ -250,7 +259,10 @@ class Presence:
         device = ending.device
         with self._store.transaction() as database:
             row = database.execute("DELETE FROM connections WHERE name = ? RETURNING *", [name]).fetchone()
-            if row is None or _has_others(database, device, name):
+            if row is None:
+                return
+            if _has_others(database, device, name):
+                _describe_other(database, row)
                 return
             reason = (ending.reason or Reason.LOST) if self._may_log_in(device) else Reason.REVOKED
             said = _write(database, device, [0, ending.time, ending.time, reason, row["protocol"], row["address"]])
@@ -261,6 +273,16 @@ def _has_others(database: Database, device: str, name: str) -> bool:
     """Return whether a device has another connection than one."""
     query = "SELECT 1 FROM connections WHERE device = ? AND name != ?"
     return database.execute(query, [device, name]).fetchone() is not None
+
+
+def _describe_other(database: Database, ended: Row) -> None:
+    """Describe a device by the connection that it still has, where it was described by the one that ended."""
+    query = "SELECT * FROM connections WHERE device = ? AND since < ? ORDER BY since DESC"
+    other = database.execute(query, [ended["device"], ended["since"]]).fetchone()
+    now = database.execute("SELECT * FROM presence WHERE device = ?", [ended["device"]]).fetchone()
+    if other and all(now[key] == ended[key] for key in ("since", "protocol", "address")):
+        values = [1, other["since"], other["since"], "", other["protocol"], other["address"]]
+        _write(database, ended["device"], values)
 
 
 def _write(database: Database, device: str, values: Sequence[Any]) -> dict[str, Any]:

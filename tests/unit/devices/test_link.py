@@ -253,6 +253,21 @@ def test_nothing_is_due_while_what_had_waited_is_handled(broker: MadeUpBroker, l
     assert heard[0] == 45
 
 
+def test_a_broker_that_stays_away_is_noted(broker: MadeUpBroker, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack.devices.link._ABSENCE", 0.1)
+    noted: list[float] = []
+    link.on_absence(lambda since: noted.append(since) or ())  # type: ignore[func-returns-value]
+    broker.is_away = True
+    link.start()
+    wait_until(lambda: len(noted) > 2)
+    assert len(set(noted)) == 1
+    broker.is_away = False
+    wait_until(lambda: broker.connections == 1)
+    count = len(noted)
+    link.publish(Publication("a/b", b""))
+    assert len(noted) == count
+
+
 def test_what_made_way_is_not_waited_for(broker: MadeUpBroker, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stack.devices.link._SILENCE", 0.05)
     found: list[str] = []

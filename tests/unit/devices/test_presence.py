@@ -197,6 +197,25 @@ def test_an_end_that_could_not_be_kept_is_kept_later(devices: Devices) -> None:
     assert devices.wait() == devices.wait() == []
 
 
+def test_no_one_is_there_while_the_broker_is_away(devices: Devices) -> None:
+    devices.begin()
+    (said,) = read(devices.presence.miss(300.0))
+    assert (said["connected"], said["reason"], said["since"], said["lastSeen"]) == (False, Reason.BROKER, 300, 300)
+    assert 'tidegate_device_connected{device="pump-7"} 0' in devices.presence.write_metrics()
+    assert read(devices.presence.miss(300.0)) == []
+    devices.connected = [Connection(SECOND, "pump-7", 400.0, "MQTT 5.0")]
+    assert [one["since"] for one in read(devices.presence.reconcile())] == [400]
+
+
+def test_it_is_described_by_the_connection_that_is_left(devices: Devices) -> None:
+    devices.begin()
+    headers = {"name": SECOND, "user": "pump-7", "protocol": "{0,9,1}", "timestamp_in_ms": 150_000}
+    read(devices.presence.begin(deliver(headers)))
+    devices.end(SECOND)
+    found = devices.presence.describe("pump-7")
+    assert (found["connected"], found["protocol"], found["since"]) == (True, "MQTT 3.1.1", 100)
+
+
 def test_changes_after_a_version_alone(devices: Devices) -> None:
     devices.begin()
     version = devices.presence.list_changes()["version"]
@@ -278,7 +297,13 @@ def test_a_long_line_is_read_at_once(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "written"),
-    [("{'MQTT',{3,1,1}}", "MQTT 3.1.1"), ("MQTT 5-0", "MQTT 5.0"), ("Web MQTT 5-0", "Web MQTT 5.0"), ("", "")],
+    [
+        ("{'MQTT',{3,1,1}}", "MQTT 3.1.1"),
+        ("MQTT 5-0", "MQTT 5.0"),
+        ("Web MQTT 5-0", "Web MQTT 5.0"),
+        ("{0,9,1}", "AMQP 0.9.1"),
+        ("", ""),
+    ],
 )
 def test_protocol(text: str, written: str) -> None:
     assert write_protocol(text) == written
