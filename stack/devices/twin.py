@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from stack import console
 from stack.contract import MQTT_EXCHANGE, device_topic, to_key
 from stack.devices.link import Delivery, Link, Publication
 from stack.devices.merge_patch import find_delta, is_deeper, merge_patch
@@ -21,6 +22,8 @@ REPORTED, DELTA = "twin/reported", "twin/delta"
 # Bytes of JSON that one part, or a patch, may have, and changes that are kept of a device.
 MOST_BYTES, KEPT = 64 * 1024, 100
 MOST_LEVELS = 64
+# Seconds between two lines in the log of what one device reported in vain.
+_QUIET = 60.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS twins (
     device TEXT NOT NULL, part TEXT NOT NULL, document TEXT NOT NULL, version INTEGER NOT NULL, time REAL NOT NULL,
@@ -91,6 +94,7 @@ class Twins:
     def __init__(self, store: Store, may_log_in: Callable[[str], bool]) -> None:
         self._store = store
         self._may_log_in = may_log_in
+        self._warned: dict[str, float] = {}
         store.create(_SCHEMA)
 
     def listen(self, link: Link) -> None:
@@ -153,14 +157,22 @@ class Twins:
     def take(self, delivery: Delivery) -> Iterator[Publication]:
         """Take what a device reports."""
         device = delivery.topic.split("/")[2]
-        if len(delivery.body) > MOST_BYTES or not self._may_log_in(device):
+        if not self._may_log_in(device):
             return
         try:
+            if len(delivery.body) > MOST_BYTES:
+                raise ConfigError([f"It has {len(delivery.body):,} bytes; {MOST_BYTES:,} are the most."])
             patch = json.loads(delivery.body)
             yield from self.change(device, Change(Part.REPORTED, patch, by=device))[1]
-        except (ValueError, RecursionError, ConfigError):
-            # Whoever looks at the twin sees that nothing has come; there is no one to tell.
-            return
+        except (ValueError, RecursionError, ConfigError) as error:
+            self._warn(device, error)
+
+    def _warn(self, device: str, error: Exception) -> None:
+        """Say in the log why a report was not taken, now and then: a device cannot be told."""
+        now = time.monotonic()
+        if now - self._warned.get(device, -_QUIET) >= _QUIET:
+            self._warned[device] = now
+            console.warn(f"What {device} reported of its twin was not taken: {ascii(str(error))[1:300]}")
 
     def arrive(self, device: str, subscribed: str) -> Iterator[Publication]:
         """Tell a device that can hear again what has changed."""

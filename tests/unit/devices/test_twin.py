@@ -110,8 +110,11 @@ def test_history_is_kept_for_a_while(twins: Twins) -> None:
         b'{"a": %s1%s}' % (b"[" * 100, b"]" * 100),
     ],
 )
-def test_what_is_no_object_is_not_kept(twins: Twins, body: bytes) -> None:
-    assert report(twins, body) == []
+def test_what_is_no_object_is_not_kept(twins: Twins, body: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """The log says why, once a minute."""
+    assert report(twins, body) == report(twins, body) == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "What pump-7 reported of its twin was not taken: " in line and len(line) < 400
     assert twins.get("pump-7").reported.version == 0
 
 
