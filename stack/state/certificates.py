@@ -62,12 +62,14 @@ class Pair:
 def load_authority(workspace: Workspace, project: str) -> Pair:
     """Return the stack's own authority, which is made the first time.
 
+    Where its certificate alone is missing, one of the same key takes its place: what it has signed goes on.
+
     Raises:
         HostError: its files cannot be read, or are broken.
     """
     if found := _load(workspace, _AUTHORITY):
         return found
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = _load_key(workspace, _AUTHORITY) or ec.generate_private_key(ec.SECP256R1())
     name = _name(f"Tidegate {project}")
     builder = _begin(name, name, key.public_key(), _AUTHORITY_DAYS)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -194,21 +196,40 @@ def _files(workspace: Workspace, name: str) -> tuple[Path, Path]:
 def _load(workspace: Workspace, name: str) -> Pair | None:
     """Return a pair that is kept; a key without a certificate is one that was not made to its end."""
     key_file, certificate_file = _files(workspace, name)
-    advice = f"Take both from a backup, or remove both: `invoke certificates` makes others{_LOST.get(name, '')}."
+    if not certificate_file.exists():
+        return None
     try:
-        if not certificate_file.exists():
-            return None
-        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
         certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
-    except FileNotFoundError as error:
-        raise HostError(f"{key_file} is missing. {advice}") from error
     except OSError as error:
-        raise HostError(f"{key_file} cannot be read: {error.strerror}. {advise(error, key_file)}") from error
+        raise _refuse(certificate_file, error) from error
+    except ValueError as error:
+        raise HostError(f"{certificate_file} is broken: {error}. {_advise(name)}") from error
+    if key := _load_key(workspace, name):
+        return Pair(key, certificate)
+    raise HostError(f"{key_file} is missing. {_advise(name)}")
+
+
+def _load_key(workspace: Workspace, name: str) -> ec.EllipticCurvePrivateKey | None:
+    key_file, _ = _files(workspace, name)
+    try:
+        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _refuse(key_file, error) from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise HostError(f"{key_file} or {certificate_file.name} is broken: {error}. {advice}") from error
+        raise HostError(f"{key_file} is broken: {error}. {_advise(name)}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise HostError(f"{key_file} is no key of a curve. {advice}")
-    return Pair(key, certificate)
+        raise HostError(f"{key_file} is no key of a curve. {_advise(name)}")
+    return key
+
+
+def _refuse(file: Path, error: OSError) -> HostError:
+    return HostError(f"{file} cannot be read: {error.strerror}. {advise(error, file)}")
+
+
+def _advise(name: str) -> str:
+    return f"Take both from a backup, or remove both: `invoke certificates` makes others{_LOST.get(name, '')}."
 
 
 def _save(workspace: Workspace, name: str, pair: Pair) -> Pair:

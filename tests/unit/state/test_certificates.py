@@ -100,3 +100,12 @@ def test_making_that_was_cut_off_begins_anew(workspace: Workspace) -> None:
     load_authority(workspace, "p")
     (workspace.secrets / "tls" / "authority.pem").unlink()
     assert isinstance(load_authority(workspace, "p").certificate, x509.Certificate)
+
+
+def test_certificate_of_the_authority_is_made_again_of_its_key(workspace: Workspace) -> None:
+    before = load_authority(workspace, "plant")
+    device = make_device_pair(workspace, "plant", "pump-7")
+    (workspace.secrets / "tls" / "authority.pem").unlink()
+    after = load_authority(workspace, "plant")
+    assert after.key_pem == before.key_pem
+    device.certificate.verify_directly_issued_by(after.certificate)
