@@ -132,12 +132,11 @@ def check_ports(address: str, ports: Iterable[tuple[str, int]]) -> None:
         HostError: one or more are in use; all are named, with the key of stack.yaml to change. Or the address is not
             this machine's.
     """
-    found = [(f"{port} ({name})", _find_problem(address, port)) for name, port in ports]
-    if any(problem == errno.EADDRNOTAVAIL for _, problem in found):
+    if _find_problem(address, 0) == errno.EADDRNOTAVAIL:
         raise HostError(
             f"stack.yaml: bind: this machine has no address {address}. `ip -brief address` shows those that it has."
         )
-    if taken := [port for port, problem in found if problem == errno.EADDRINUSE]:
+    if taken := [f"{port} ({name})" for name, port in ports if _find_problem(address, port) == errno.EADDRINUSE]:
         what = f"Port {taken[0]} on {address} is" if len(taken) == 1 else f"Ports {', '.join(taken)} on {address} are"
         raise HostError(
             f"{what} in use by another program. "

@@ -208,6 +208,9 @@ def _check_own(certificate: bytes, key: bytes) -> None:
     if isinstance(public, rsa.RSAPublicKey) and public.key_size < _RSA_BITS:
         problem = f"is an RSA key of {public.key_size} bits, which servers and browsers refuse"
         raise ConfigError([f"{FILE}: tls.key: {problem}; make one of {_RSA_BITS} bits, or of the curve P-256."])
+    if not _list_names(found):
+        problem = "has no names (subjectAltName), and a common name alone no client takes"
+        raise ConfigError([f"{FILE}: tls.certificate: it {problem}; have another one signed."])
     _check_time(found)
 
 

@@ -129,11 +129,13 @@ def test_one_of_the_users_own_is_taken_again_when_it_changes(workspace: Workspac
 def test_own_files_that_are_wrong_are_told(workspace: Workspace, tmp_path: Path) -> None:
     own = Settings(tls=Tls(certificate="own.pem", key="own.key"))
     pair, other = load_server(workspace, "p", NAMES), load_server(Workspace(tmp_path / "other"), "p", NAMES)
+    nameless = load_authority(workspace, "p")
     wrong = {
         "tls.certificate: .*own.pem cannot be read": None,
         "tls.certificate: is no certificate in PEM": (b"x", pair.key_pem),
         "tls.key: is no key in PEM": (pair.certificate_pem, b"x"),
         "tls.key: is not the key of tls.certificate": (pair.certificate_pem, other.key_pem),
+        "tls.certificate: it has no names": (nameless.certificate_pem, nameless.key_pem),
     }
     for message, contents in wrong.items():
         for name, content in zip(("own.pem", "own.key"), contents or (), strict=False):
