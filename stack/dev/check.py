@@ -170,7 +170,7 @@ def run_fuzz(arguments: Sequence[str] = (), *, minutes: float, seed: int) -> int
     A seed of 0 is chosen by chance, and told.
     """
     options = [f"--fuzz-minutes={minutes}", *([f"--fuzz-seed={seed}"] if seed else [])]
-    options += ["--no-docker-skip", "--timeout=0", "-m", _FUZZ]
+    options += ["--no-docker-skip", "--slow", "--timeout=0", "-m", _FUZZ]
     return _run(*_MODULE, "pytest", *options, *arguments, _DOCKER[0])
 
 

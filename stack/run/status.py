@@ -1,6 +1,7 @@
 """What runs, how it is, and where it answers."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
@@ -230,7 +231,8 @@ def _fetch_accounts(stack: Stack) -> list[AccountState]:
 
 
 def _print_accounts(accounts: Sequence[AccountState]) -> None:
-    if accounts:
+    # In a pipe there is one line for each container; --json has the accounts too.
+    if accounts and sys.stdout.isatty():
         headings = ("account", "connections", "seen within a week")
         rows = ((one.account, str(one.connections), _name_uses(one.uses)) for one in accounts)
         console.show_table(headings, (dict(zip(headings, row, strict=True)) for row in rows))

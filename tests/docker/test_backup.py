@@ -172,6 +172,7 @@ def test_wrong_passphrase_and_cut_off_file_change_nothing(backup: Path, target: 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a disk that is small")
+@pytest.mark.slow
 def test_full_disk_leaves_no_half_backup(source: Workspace, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()

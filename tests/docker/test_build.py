@@ -96,6 +96,7 @@ def test_failed_build_says_what_to_do(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_processor_on_a_base_of_the_author_s(
     workspace: Workspace, author: Author, bases: Callable[[str, str], str]
 ) -> None:
@@ -143,6 +144,7 @@ def test_python_that_cannot_be_had_is_named(workspace: Workspace, author: Author
     assert described["python"] not in ("", "3.9")
 
 
+@pytest.mark.slow
 def test_image_is_deployed_from_a_file(workspace: Workspace, author: Author, tmp_path: Path) -> None:
     """And nothing is built: neither its folder nor the images that it was made of are needed."""
     folder = author("packedfile", VERSIONS, files={"requirements.txt": "iniconfig==2.1.0\n"})

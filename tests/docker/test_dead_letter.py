@@ -122,6 +122,7 @@ def test_letters_of_a_queue_that_is_gone_stay(workspace: Workspace, post: Post) 
     assert post.bodies(post.dead) == ["one"]
 
 
+@pytest.mark.slow
 def test_interrupted_replay_loses_nothing(workspace: Workspace, post: Post) -> None:
     bodies = [str(number) for number in range(3000)]
     post.bury(*bodies)

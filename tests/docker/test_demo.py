@@ -77,6 +77,7 @@ def test_a_hundred_readings_within_fifteen_seconds(quiet: Workspace) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["amqp", "mqtt"])
+@pytest.mark.slow
 def test_none_of_five_thousand_is_lost(quiet: Workspace, protocol: str) -> None:
     verdict = demo(quiet, "--count", "5000", "--rate", "0", "--protocol", protocol)
     assert (verdict["sent"], verdict["handled"], verdict["lost"]) == (5000, 5000, 0)
@@ -191,6 +192,7 @@ def test_ctrl_c_ends_it_at_once_and_quietly(quiet: Workspace, command: tuple[str
     assert "sensor-1" in shown
 
 
+@pytest.mark.slow
 def test_a_restart_of_the_broker_in_the_middle_loses_no_mqtt_reading(quiet: Workspace, broker: Broker) -> None:
     process = quiet.start("demo", "--count", "60", "--rate", "5", "--protocol", "mqtt")
     assert process.stdout
@@ -221,6 +223,7 @@ def test_the_logger_keeps_what_it_prints_and_leaves_the_rest(quiet: Workspace, t
     database.close()
 
 
+@pytest.mark.slow
 def test_a_logger_without_a_count_misses_nothing_and_survives_a_restart_of_the_broker(
     quiet: Workspace, broker: Broker
 ) -> None:

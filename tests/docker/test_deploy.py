@@ -217,6 +217,7 @@ def test_one_of_several_broken(workspace: Workspace, author: Author) -> None:
     assert rendered == {"good": False, "bad": True, "better": False}
 
 
+@pytest.mark.slow
 def test_images_that_are_made_together(workspace: Workspace, author: Author) -> None:
     """Each log tells of its own image, and one that cannot be made is no other's matter."""
     names = [f"many-{number}" for number in range(4)]
@@ -415,6 +416,7 @@ SLOW = "import time\ndef init_context(context):\n    time.sleep(20)\n" + answer(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_deploy_that_is_cut_short(workspace: Workspace, author: Author, number: signal.Signals) -> None:
     """In its middle, when old and new containers are there; what comes next finds its way."""
     folder = author("cut", answer("one"))
@@ -446,6 +448,7 @@ def kill_deploy(workspace: Workspace, name: str, old: list[str]) -> None:
     process.communicate(timeout=60)
 
 
+@pytest.mark.slow
 def test_killed_deploy_leaves_what_was_there(workspace: Workspace, author: Author) -> None:
     """No one has to type anything for it."""
     folder = author("slain", answer("one"))
@@ -457,6 +460,7 @@ def test_killed_deploy_leaves_what_was_there(workspace: Workspace, author: Autho
     assert ask(workspace, "slain") == "one"
 
 
+@pytest.mark.slow
 def test_killed_first_deploy_leaves_nothing(workspace: Workspace, author: Author) -> None:
     author("stillborn", SLOW)
     kill_deploy(workspace, "stillborn", [])

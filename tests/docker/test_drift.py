@@ -320,6 +320,7 @@ def test_plan_up_and_deploy_see_and_mend_a_binding(drifter: Workspace) -> None:
     assert find(stack) == set()
 
 
+@pytest.mark.slow
 def test_queue_of_failed_messages_that_is_refused_is_told(drifter: Workspace) -> None:
     """The others go on, and once the account may use it again nothing of what failed is missing."""
     drifter.invoke("scale-function", NAME, "0")
@@ -364,6 +365,7 @@ def read_overview(workspace: Workspace) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_alarms_are_told_where_a_person_looks_first(drifter: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """And who would replay dead letters does not wait for ever."""
     monkeypatch.setattr(connection, "_BLOCKED_SECONDS", 1.0)

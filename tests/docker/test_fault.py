@@ -39,6 +39,7 @@ def test_broker_restarts_in_the_middle_of_a_stream(
     run_demo(workspace)
 
 
+@pytest.mark.slow
 def test_killed_function_goes_on_where_it_was(
     workspace: Workspace, broker: Broker, deployed: Callable[..., None]
 ) -> None:
@@ -98,6 +99,7 @@ spec:
 """
 
 
+@pytest.mark.slow
 def test_worker_that_is_out_of_memory_takes_no_other_with_it(
     workspace: Workspace, broker: Broker, author: Callable[..., object]
 ) -> None:

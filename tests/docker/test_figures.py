@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+import pytest
+
 from tests.docker.workspace import Workspace
 from tests.process.processor.running import wait_for
 
@@ -91,6 +93,7 @@ def test_status_has_each_functions_figures_and_why_it_is_not_ready(workspace: Wo
     assert "init_context failed: ConnectionError: the database is away" in workspace.invoke("status").stdout
 
 
+@pytest.mark.slow
 def test_deploy_does_not_wait_for_an_init_context_that_always_fails(workspace: Workspace, author: Author) -> None:
     author(
         "never", 'def init_context(context):\n    raise KeyError("TOKEN")\n\ndef handler(context, event):\n    pass\n'

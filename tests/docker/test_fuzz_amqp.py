@@ -100,6 +100,7 @@ def _note_dead(ledger: Ledger, properties: Any, body: bytes) -> None:
 
 
 @pytest.mark.fuzz
+@pytest.mark.slow
 def test_no_odd_message_stops_a_function(bench: Bench, fuzz: Fuzz) -> None:
     processor = bench.start(function="fuzzed", workers=2, exchangeName=bench.exchange, topics=["#"], maxRetries=1)
     sender = Sender(bench, fuzz.random)

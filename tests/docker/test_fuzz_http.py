@@ -142,6 +142,7 @@ def fuzz_client(client: Client, fuzz: Fuzz) -> None:
 
 
 @pytest.mark.fuzz
+@pytest.mark.slow
 def test_each_request_has_one_answer(processor: Processor, fuzz: Fuzz) -> None:
     workers = processor.workers()
     with closing(Client("127.0.0.1", processor.port, "")) as client:
@@ -152,6 +153,7 @@ def test_each_request_has_one_answer(processor: Processor, fuzz: Fuzz) -> None:
 
 
 @pytest.mark.fuzz
+@pytest.mark.slow
 def test_each_request_has_one_answer_of_the_gateway(
     workspace: Workspace, author: Callable[..., Path], fuzz: Fuzz
 ) -> None:

@@ -116,6 +116,7 @@ def take_outcomes(bench: Bench, ledger: Ledger) -> bool:
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("way", ["amqp", "mqtt"])
+@pytest.mark.slow
 def test_no_odd_message_stops_a_function(bench: Bench, mqtt_url: Callable[[str], str], fuzz: Fuzz, way: str) -> None:
     processor = bench.start(
         function="fuzzed_mqtt",

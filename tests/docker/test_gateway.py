@@ -452,6 +452,7 @@ def count_messages(channel: Any, queue: str) -> int:
     return int(channel.queue_declare(queue, passive=True).method.message_count)
 
 
+@pytest.mark.slow
 def test_scaler_wakes_and_puts_to_sleep(workspace: Workspace, author: Author) -> None:
     def count() -> int:
         return len(workspace.containers("function-gw-scaled"))

@@ -69,6 +69,7 @@ def test_name_in_stack_yaml_is_answered(workspace: Workspace, configured: Callab
     assert ask(port, "/-/version", "plant.example")[0] == 200
 
 
+@pytest.mark.slow
 def test_broker_that_is_down_is_told_and_one_that_comes_is_waited_for(workspace: Workspace, broker: Broker) -> None:
     found = find_broker(open_stack(RunWorkspace(workspace.root)))
     broker.stop()
@@ -156,6 +157,7 @@ def dawdle(port: int, head: bytes, piece: bytes) -> bytes:
     return b""
 
 
+@pytest.mark.slow
 def test_client_that_dawdles_is_hung_up_on_and_one_that_waits_is_not(workspace: Workspace, author: Author) -> None:
     port = workspace.settings.ports.gateway
     author("gw-slow", SLOW)

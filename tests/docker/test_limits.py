@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 
+import pytest
+
 from tests.docker.workspace import Workspace, fetch, run_docker, wait_until
 
 BOMB = """\
@@ -34,6 +36,7 @@ def handler(context, event):
 STRICT_CONFIG = "spec: {securityContext: {readOnlyRootFilesystem: true}}\n"
 
 
+@pytest.mark.slow
 def test_fork_bomb_ends_its_own_container(workspace: Workspace, author: Callable[..., object]) -> None:
     author("bomb", BOMB)
     author("strict", STRICT, STRICT_CONFIG)

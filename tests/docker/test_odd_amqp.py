@@ -78,6 +78,7 @@ def test_an_error_that_cannot_be_encoded_is_told_of_its_own_message(bench: Bench
     wait_for(lambda: bench.depth() == 0)
 
 
+@pytest.mark.slow
 def test_the_largest_message_is_handled_or_kept_unchanged(bench: Bench) -> None:
     bench.start(maxRetries=0, function="fuzzed")
     body = b"7 surrogate " + bytes(range(256)) * 62_000
@@ -90,6 +91,7 @@ def test_the_largest_message_is_handled_or_kept_unchanged(bench: Bench) -> None:
     assert bench.take_dead()[1] == body
 
 
+@pytest.mark.slow
 def test_a_handler_that_lets_no_heartbeat_through_fails_once(bench: Bench) -> None:
     bench.start(maxRetries=0, url=f"{bench.broker.amqp_url}?heartbeat=2")
     send(bench, b"\0\0", b"hold-lock 12")
@@ -117,6 +119,7 @@ def alarm(broker: Broker) -> Iterator[None]:
         control("eval", f"vm_memory_monitor:set_vm_memory_high_watermark({restored}).")
 
 
+@pytest.mark.slow
 def test_a_broker_short_of_memory_hears_of_what_is_handled(bench: Bench, session_broker: Broker) -> None:
     processor = bench.start(maxRetries=0)
     bench.send("fail first")

@@ -138,6 +138,7 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[Callable[[str, str, str], 
         yield start
 
 
+@pytest.mark.slow
 def test_nothing_is_lost(start: Callable[[str, str, str], tuple[Bed, Processor]], broker: Broker) -> None:
     """Two workers with an async handler, one trigger with batches, one of MQTT; the broker restarts meanwhile."""
     bed, _ = start("python", "main.py", PYTHON)

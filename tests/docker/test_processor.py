@@ -222,6 +222,7 @@ def test_triggers_of_one_pool_share_its_workers(bench: Bench) -> None:
     assert bench.depth() == 0
 
 
+@pytest.mark.slow
 def test_thousands_arrive_once_each_and_in_order(bench: Bench) -> None:
     processor = bench.start()
     channel = bench.channel()

@@ -5,6 +5,7 @@ The tests are one story, told in their order.
 
 import shlex
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,18 +105,15 @@ def container(request: pytest.FixtureRequest, foundation: None) -> Iterator[Cont
 def copy_project(name: str) -> None:
     """Copy what git tracks, or would."""
     listed: list[str | Path] = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    files = subprocess.run(listed, capture_output=True, check=True).stdout
     subprocess.run(["docker", "exec", name, "mkdir", FOLDER], check=True)
-    with subprocess.Popen(
-        ["tar", "-c", "-C", ROOT, "--null", "--verbatim-files-from", "--files-from=-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as archive:
-        assert archive.stdin is not None
-        archive.stdin.write(files)
-        archive.stdin.close()
-        unpack = ["docker", "exec", "--interactive", name, "tar", "-x", "-C", FOLDER]
-        subprocess.run(unpack, stdin=archive.stdout, check=True)
+    # The names are in a file: tar reads no more of a pipe while no one reads of its own.
+    with tempfile.TemporaryFile() as names:
+        subprocess.run(listed, stdout=names, check=True)
+        names.seek(0)
+        pack: list[str | Path] = ["tar", "-c", "-C", ROOT, "--null", "--verbatim-files-from", "--files-from=-"]
+        with subprocess.Popen(pack, stdin=names, stdout=subprocess.PIPE) as archive:
+            unpack = ["docker", "exec", "--interactive", name, "tar", "-x", "-C", FOLDER]
+            subprocess.run(unpack, stdin=archive.stdout, check=True)
 
 
 @pytest.mark.slow

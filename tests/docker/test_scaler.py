@@ -59,6 +59,7 @@ def test_function_that_hangs_when_it_wakes_keeps_no_other_asleep_or_from_being_d
     assert time.monotonic() - began < SECONDS
 
 
+@pytest.mark.slow
 def test_deploy_that_hangs_keeps_no_other_asleep(workspace: Workspace, author: Author, hang: Path) -> None:
     author("gs-hanging", f"{HANGING}\nVERSION = 2\n", ASLEEP + DATA.format(folder=hang.parent))
     deploy = workspace.start("deploy-function", "gs-hanging")

@@ -163,6 +163,7 @@ def test_each_of_several_has_its_own_time_to_be_ready(workspace: Workspace, auth
     assert fetch(workspace.url("sd-slow")) == (200, "slow")
 
 
+@pytest.mark.slow
 def test_secret_of_a_function_on_its_way_is_used(workspace: Workspace, hang: Path) -> None:
     with deploying(workspace) as deploy:
         refused = workspace.invoke("secret", "remove", "sides", "word", check=False)

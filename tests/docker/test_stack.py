@@ -227,6 +227,7 @@ def compose(workspace: Workspace, *arguments: str) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_data_lives_until_volumes_are_forgotten(fresh_workspace: Workspace) -> None:
     workspace = fresh_workspace
     workspace.invoke("up")

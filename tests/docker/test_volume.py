@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.docker.workspace import Workspace, run_docker
 
 Author = Callable[..., Path]
@@ -38,6 +40,7 @@ def call(workspace: Workspace) -> dict[str, Any]:
     return dict(json.loads(workspace.invoke("invoke-function", "keeper").stdout))
 
 
+@pytest.mark.slow
 def test_data_is_kept_by_redeploys_and_by_down(workspace: Workspace, author: Author) -> None:
     folder = author("keeper", f"VERSION = 1\n{_CODE}", _CONFIG)
     workspace.invoke("deploy-function", "keeper")
