@@ -31,6 +31,8 @@ _GRAVE = ("serious", "critical")
 _NETWORKS = "net::ERR_NETWORK_CHANGED"
 # What it then shows, while it is led to the page.
 _ERROR_PAGE = "chrome-error://"
+# So it says too where such a try was under way when the next one began.
+_INTERRUPTED = "is interrupted by another navigation"
 _TRIES = 5
 _REFUSAL = re.compile(
     r"(Failed to load resource: .* status of|Response Status Error Code) (400|401|403|409|412|422|429)"
@@ -67,7 +69,7 @@ class Visit:
             try:
                 self.page.goto(f"{self.address}{path}")
             except Error as error:
-                if _NETWORKS not in str(error) and _ERROR_PAGE not in str(error):
+                if not any(text in str(error) for text in (_NETWORKS, _ERROR_PAGE, _INTERRUPTED)):
                     raise
             else:
                 if not self.cut_off:
