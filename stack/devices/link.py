@@ -252,7 +252,7 @@ class Link:
                 looked = now
                 for tick in self._ticks:
                     self._attempt(tick)
-            self._send_outbox()
+            self._send_publications()
             self._send_outgoing()
 
     def _collect(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
@@ -276,7 +276,7 @@ class Link:
         messages = sum(delivery.exchange == MQTT_EXCHANGE for _, delivery in batch)
         return messages >= _AT_ONCE[MESSAGES] or len(batch) - messages >= _AT_ONCE[QUEUE]
 
-    def _send_outbox(self) -> None:
+    def _send_publications(self) -> None:
         """Publish what is to be said; of a connection that is lost meanwhile the rest is said on the next."""
         with self._store.transaction() as database:
             rows = database.execute("SELECT * FROM outbox WHERE id > ? ORDER BY id", [self._said]).fetchall()

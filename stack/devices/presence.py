@@ -137,14 +137,6 @@ class Presence:
             self._endings[row["name"]] = _Ending(row["device"], 0.0, since, Reason.BROKER)
             yield from self._finish(row["name"])
 
-    def reconcile(self) -> Iterator[Publication]:
-        """Compare what is kept with who is connected.
-
-        Raises:
-            BrokerError: the broker does not answer.
-        """
-        yield from self.compare(self._fetch())
-
     def compare(self, connections: Iterable[Connection]) -> Iterator[Publication]:
         """Take note of what has changed by who is connected."""
         now, is_again, fresh = time.time(), self._is_again, time.monotonic() - _FRESH

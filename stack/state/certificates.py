@@ -24,7 +24,7 @@ _AUTHORITY, _SERVER = "authority", "server"
 _LOST = {_AUTHORITY: ", and devices' certificates, which are of this one, open nothing any more"}
 _PRIVATE, _PUBLIC, _PRIVATE_FOLDER = 0o600, 0o644, 0o700
 _AUTHORITY_DAYS, DEVICE_DAYS = 3650, 3650
-# Apple's systems trust no server's certificate for longer than this, whoever signed it.
+# Apple's systems trust no server's certificate for longer than this, signed by whom it may be.
 _SERVER_DAYS = 397
 # It is renewed when so much is left of it.
 RENEW_BEFORE = timedelta(days=60)
@@ -236,7 +236,7 @@ def _save(workspace: Workspace, name: str, pair: Pair) -> Pair:
     key_file, certificate_file = _files(workspace, name)
     make_folder(workspace.secrets, _PRIVATE_FOLDER)
     make_folder(key_file.parent, _PRIVATE_FOLDER)
-    # In this order: whoever finds a certificate finds its key.
+    # In this order: a program that finds a certificate finds its key.
     remove_file(certificate_file)
     write_file(key_file, pair.key_pem, _PRIVATE)
     write_file(certificate_file, pair.certificate_pem, _PUBLIC)

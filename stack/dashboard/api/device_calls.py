@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from stack.contract import MOST_CALL_WAIT
 from stack.dashboard.api.devices import read_count
 from stack.dashboard.api.request import read_object
-from stack.dashboard.security.auth import user_of
+from stack.dashboard.security.auth import name_caller
 from stack.dashboard.services import services_of
 from stack.plan.device_call import MOST_LISTED, USUALLY_LISTED
 from stack.run.devices.calls import find_call, list_calls, make_call
@@ -48,7 +48,7 @@ async def run_waiting(task: Callable[[], Result]) -> Result:
 
 async def make_call_by(request: Request, said: dict[str, Any], *, face: str) -> dict[str, Any]:
     """Make a call of the device in the address, for who is logged in at this face of the dashboard."""
-    stack, by = services_of(request).stack(), f"{face} {user_of(request)}".strip()
+    stack, by = services_of(request).stack(), name_caller(request, face)
     return await run_waiting(partial(make_call, stack, request.path_params["name"], said, by=by))
 
 

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from stack.config.device import DeviceConfig
 from stack.config.document import Document
 from stack.dashboard.api.request import read_body, read_model
-from stack.dashboard.security.auth import user_of
+from stack.dashboard.security.auth import name_caller
 from stack.dashboard.services import Services, services_of
 from stack.run.devices.presence import fetch_presence, fetch_some_presence
 from stack.run.devices.registry import (
@@ -181,7 +181,7 @@ async def _find_twin(request: Request) -> Response:
 async def _change_twin(request: Request) -> Response:
     body, stack = await read_model(request, TwinBody), services_of(request).stack()
     change = partial(change_twin, stack, request.path_params["name"], body.part, body.patch, body.version)
-    return JSONResponse(await run_in_threadpool(change, by=user_of(request)))
+    return JSONResponse(await run_in_threadpool(change, by=name_caller(request, "API")))
 
 
 async def _list_twin_changes(request: Request) -> Response:

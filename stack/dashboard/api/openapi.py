@@ -245,7 +245,7 @@ DEVICES = (
         "DELETE", "/api/devices/{name}/password", "Lock a device out, and end its session", {204: ""}, _NO_DEVICE
     ),
     Operation(
-        "GET", "/api/devices/{name}/presence", "Tell whether a device is connected", {200: "Presence"}, _NO_STATE
+        "GET", "/api/devices/{name}/presence", "Return whether a device is connected", {200: "Presence"}, _NO_STATE
     ),
     Operation("GET", "/api/devices/{name}/twin", "Tell how a device is to be and is", {200: "Twin"}, _NO_STATE),
     Operation(

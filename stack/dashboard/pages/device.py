@@ -13,7 +13,7 @@ from stack.config.document import Document
 from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
 from stack.dashboard.pages.function import add_toast, read_form
-from stack.dashboard.security.auth import user_of
+from stack.dashboard.security.auth import name_caller
 from stack.dashboard.services import Services, services_of
 from stack.errors import ConfigError, StackError
 from stack.run.devices.presence import fetch_some_presence
@@ -70,7 +70,7 @@ async def change(request: Request) -> Response:
     name, stack = request.path_params["name"], services_of(request).stack()
     try:
         patch = read_patch((await read_form(request, PatchForm)).patch)
-        await run_in_threadpool(partial(change_twin, stack, name, DESIRED, patch, by=user_of(request)))
+        await run_in_threadpool(partial(change_twin, stack, name, DESIRED, patch, by=name_caller(request, "page")))
     except StackError as error:
         return render(request, "_wrong.html", status=422, message=str(error))
     services_of(request).broadcaster.touch(f"twin:{name}")

@@ -188,6 +188,11 @@ def user_of(request: HTTPConnection) -> str:
     return str(request.scope.get("login", ""))
 
 
+def name_caller(request: HTTPConnection, face: str) -> str:
+    """Return who changes or calls a device, by which face of the dashboard: the page, or the API."""
+    return f"{face} {user_of(request)}".strip()
+
+
 def is_login_needed(request: HTTPConnection) -> bool:
     """Return whether the dashboard asks for a login."""
     return authenticator_of(request).access is not None

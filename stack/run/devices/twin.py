@@ -90,7 +90,7 @@ def change_twin(
         DeviceServiceError: the service of devices does not run.
     """
     get_device(load_registry(stack.workspace), name)
-    body = {"part": part, "patch": patch, "version": version, "by": by or load_author()}
+    body = {"part": part, "patch": patch, "version": version, "by": by or f"task {load_author()}"}
     return dict(find_device_service(stack).ask("PATCH", name_path(name, "twin"), body))
 
 

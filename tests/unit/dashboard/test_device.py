@@ -50,7 +50,7 @@ def test_presence_is_told_with_the_device(client: Client, served: Served) -> Non
     path = "/api/devices/pump-7"
     assert client.send("GET", f"{path}/presence").json["connected"] is False
     served.connected.append(Connection("10.0.0.3:1 -> b:1", "pump-7", 5.0, "MQTT 5.0"))
-    list(served.presence.reconcile())
+    list(served.presence.compare(served.connected))
     for told in (
         client.send("GET", f"{path}/presence").json,
         client.send("GET", path).json["presence"],

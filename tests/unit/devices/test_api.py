@@ -55,7 +55,7 @@ def test_what_is_wrong_is_said(served: Served) -> None:
 def test_presence_is_told(served: Served) -> None:
     assert ask(served, "GET", "/devices/pump-7/presence")["since"] is None
     served.connected.append(Connection("a:1 -> b:1", "pump-7", 5.0))
-    list(served.presence.reconcile())
+    list(served.presence.compare(served.connected))
     assert ask(served, "GET", "/devices/pump-7/presence")["connected"] is True
     assert ask(served, "POST", "/presence", {"names": ["pump-7", "pump-8"]})["devices"].keys() == {"pump-7"}
     assert ask(served, "GET", "/presence?last=1")["connected"] == 1
@@ -63,7 +63,7 @@ def test_presence_is_told(served: Served) -> None:
 
 def test_many_are_forgotten_at_once(served: Served) -> None:
     served.connected[:] = [Connection("a:1 -> b:1", "pump-7", 5.0)]
-    list(served.presence.reconcile())
+    list(served.presence.compare(served.connected))
     ask(served, "PATCH", TWIN, {"patch": {"fan": "on"}})
     served.published.clear()
     assert ask(served, "POST", "/forget", {"names": ["pump-7", "pump-8"]}) is None

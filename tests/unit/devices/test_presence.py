@@ -163,11 +163,11 @@ def test_what_happened_meanwhile_is_asked_for_once(devices: Devices) -> None:
     devices.connected = [Connection(SECOND, "pump-8", 150.0, "MQTT 5.0"), Connection("x", "guest", 1.0)]
     devices.devices.add("pump-8")
     devices.restart()
-    said = {one["device"]: one for one in read(devices.presence.reconcile())}
+    said = {one["device"]: one for one in read(devices.presence.compare(devices.connected))}
     assert (said["pump-7"]["connected"], said["pump-8"]["since"], len(said)) == (False, 150, 2)
-    assert read(devices.presence.reconcile()) == []
+    assert read(devices.presence.compare(devices.connected)) == []
     devices.connected.clear()
-    assert [one["reason"] for one in read(devices.presence.reconcile())] == [Reason.BROKER]
+    assert [one["reason"] for one in read(devices.presence.compare(devices.connected))] == [Reason.BROKER]
 
 
 def test_a_clock_that_was_set_keeps_no_one_there(devices: Devices) -> None:
@@ -175,15 +175,15 @@ def test_a_clock_that_was_set_keeps_no_one_there(devices: Devices) -> None:
     with devices.store.transaction() as database:
         database.execute("UPDATE connections SET since = since + 1e10")
     devices.restart()
-    assert [one["reason"] for one in read(devices.presence.reconcile())] == ["lost"]
+    assert [one["reason"] for one in read(devices.presence.compare(devices.connected))] == ["lost"]
 
 
 def test_one_that_has_just_come_is_not_missed(devices: Devices) -> None:
     """The management API tells of it some seconds later."""
     devices.begin()
-    assert read(devices.presence.reconcile()) == []
+    assert read(devices.presence.compare(devices.connected)) == []
     devices.now += 6
-    assert [one["connected"] for one in read(devices.presence.reconcile())] == [False]
+    assert [one["connected"] for one in read(devices.presence.compare(devices.connected))] == [False]
 
 
 def test_an_end_that_could_not_be_kept_is_kept_later(devices: Devices) -> None:
@@ -204,7 +204,7 @@ def test_no_one_is_there_while_the_broker_is_away(devices: Devices) -> None:
     assert 'tidegate_device_connected{device="pump-7"} 0' in devices.presence.write_metrics()
     assert read(devices.presence.miss(300.0)) == []
     devices.connected = [Connection(SECOND, "pump-7", 400.0, "MQTT 5.0")]
-    assert [one["since"] for one in read(devices.presence.reconcile())] == [400]
+    assert [one["since"] for one in read(devices.presence.compare(devices.connected))] == [400]
 
 
 def test_it_is_described_by_the_connection_that_is_left(devices: Devices) -> None:
