@@ -202,8 +202,17 @@ def load_function(folder: Path) -> Function:
     """Read one function: its function.yaml, and what its source says beside it.
 
     Raises:
-        ConfigError: its configuration is wrong; every problem is named with its path.
+        ConfigError: its configuration is wrong; every problem is named with its path. Or a file went away meanwhile.
     """
+    try:
+        return _load_function(folder)
+    except FileNotFoundError as error:
+        gone = Path(error.filename or folder).name
+        problem = f"{FOLDER}/{folder.name}: {gone} went away while the folder was read; try again"
+        raise ConfigError([problem]) from error
+
+
+def _load_function(folder: Path) -> Function:
     relative = f"{FOLDER}/{folder.name}"
     given, inline = read_configuration(folder)
     document = _name_document(relative, inline, (folder / FILE).exists())

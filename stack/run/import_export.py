@@ -169,8 +169,10 @@ def remove_function(name: str) -> None:
     if is_deployed(stack.workspace, name) or any(one.function == name for one in stack.engine.containers()):
         delete_function(name)
     with lock(stack.workspace, f"function-{name}"):
-        if name in function_folders(stack.workspace.root):
-            _put_away(stack.workspace, name)
+        # Who renders reads all folders, and holds this lock.
+        with lock(stack.workspace, TREE):
+            if name in function_folders(stack.workspace.root):
+                _put_away(stack.workspace, name)
         forget_log(stack.workspace, name)
         forget_events(stack.workspace, name)
         _write_rendered(stack)

@@ -26,7 +26,7 @@ from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
 from stack.state.tls import find_authority_end, find_server_names, make_tls
 from stack.state.vault import mount_secrets, unmount_secrets
-from stack.state.workspace import write_tree
+from stack.state.workspace import is_inside, write_tree
 
 # The last certificates of servers that end before it are made then.
 _AUTHORITY_SOON = timedelta(days=365)
@@ -75,13 +75,20 @@ def prepare_certificates(stack: Stack) -> Stack:
     if not stack.settings.tls.is_on:
         return stack
     before = stack.bare_inputs.certificate
-    served = make_tls(stack.workspace, stack.settings, find_server_names(stack.settings, stack.bare_inputs.home.names))
+    served = make_tls(stack.workspace, stack.settings, _list_server_names(stack))
     if stack.settings.tls.certificate and served.ends_soon:
         console.warn(f"{stack.settings.tls.certificate} ends on {served.end.date()}; renew it, and type `invoke up`.")
     if (end := find_authority_end(stack.workspace)) - datetime.now(UTC) < _AUTHORITY_SOON:
         advice = "docs/guides/tls.md tells how another takes its place."
         console.warn(f"The stack's own authority ends on {end.date()}, and with it all that it has signed. {advice}")
     return stack.reread() if served.version != before.version else stack
+
+
+def _list_server_names(stack: Stack) -> list[str]:
+    """Return what the servers' certificate is for; a container has other addresses than its machine, and adds none."""
+    if is_inside():
+        return [*stack.settings.tls.names, *stack.bare_inputs.certificate.names]
+    return find_server_names(stack.settings, stack.bare_inputs.home.names)
 
 
 def render_stack() -> None:

@@ -37,7 +37,7 @@ from stack.run.status import find_address, find_urls, print_store
 from stack.state.deployment import list_unreadable
 from stack.state.host import check_ports, check_space
 from stack.state.lock import stack_lock
-from stack.state.workspace import read_tree
+from stack.state.workspace import is_inside, read_tree
 from stack.victoriametrics.state import fetch_state
 
 # How long the broker may take to start: a slow SD card, a large volume.
@@ -162,7 +162,15 @@ def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     check_owner(stack.workspace, stack.settings.project, containers)
     if not is_upgrade:
         check_data(stack, containers)
-    return Survey(stack, files, edits, find_changes(wanted, map(_as_running, containers)), containers)
+    changes = find_changes(wanted, map(_as_running, containers))
+    return Survey(stack, files, edits, _leave_itself(changes) if is_inside() else changes, containers)
+
+
+def _leave_itself(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Leave the dashboard as it is, of which this is a task: it would end with it, and nothing would start it again."""
+    if any(one.subject == DASHBOARD and one.action is not Action.KEEP for one in changes):
+        console.note(f"{DASHBOARD}: goes on as it is; `invoke up` on the machine itself starts it again.")
+    return tuple(one for one in changes if one.subject != DASHBOARD)
 
 
 def bring_up(

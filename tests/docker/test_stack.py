@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from stack.state.credentials import USERNAME
 from tests.docker.workspace import Broker, Workspace, fetch, run_docker, wait_until
 from tests.ports import free_port
+from tests.unit.dashboard.serving import Client
 
 BROKER = "rabbitmq-mqtt"
 # The exit status of a container that Docker had to kill, because it did not end by itself.
@@ -404,3 +405,17 @@ def test_plan_finds_drift_and_up_repairs_it(fresh_workspace: Workspace) -> None:
     assert len(workspace.containers()) == len(before)  # one was gone, one was too many
     workspace.configure(namespace="plant")
     assert read_plan(workspace)["function-driftgone"] == "replace: its configuration changed"
+    assert_dashboard_deploys_and_stays(workspace)
+
+
+def assert_dashboard_deploys_and_stays(workspace: Workspace) -> None:
+    """Have the dashboard deploy while the gateway is to be started, and the dashboard itself is to be replaced."""
+    workspace.configure(namespace="nuclio", dashboard={"session_hours": 3})
+    before = workspace.containers("dashboard")
+    run_docker("stop", *workspace.containers("gateway"))
+    client = Client(workspace.settings.ports.dashboard)
+    asked = client.send("POST", "/functions/driftcode/deploy", b"", content_type="application/x-www-form-urlencoded")
+    assert asked.status == 204
+    wait_until(lambda: fetch(workspace.url("driftcode")) == (200, "2"), seconds=90, what="the function")
+    assert workspace.containers("dashboard") == before
+    assert read_plan(workspace)["dashboard"].startswith("replace: ")

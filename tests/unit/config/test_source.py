@@ -1,11 +1,12 @@
 """functions/NAME: what belongs to a function."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from stack.config.document import attempt_all
-from stack.config.source import Function, find_folder, function_folders, load_function
+from stack.config.source import Function, SourceFile, find_folder, function_folders, load_function
 from stack.errors import ConfigError, FunctionError
 
 
@@ -101,3 +102,13 @@ def test_unknown_function_names_the_known(tmp_path: Path) -> None:
         find_folder(tmp_path, "b")
     with pytest.raises(FunctionError):
         find_folder(tmp_path, "../functions/a")
+
+
+def test_folder_that_goes_away_while_it_is_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(folder: Path) -> tuple[SourceFile, ...]:
+        shutil.rmtree(folder)
+        return tuple(SourceFile("main.py", (folder / "main.py").read_text()) for _ in "1")
+
+    write(tmp_path, "a", {"function.yaml": "", "main.py": ""})
+    monkeypatch.setattr("stack.config.source.read_files", lose)
+    assert problems_of(tmp_path) == ["functions/a: main.py went away while the folder was read; try again"]
