@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -416,6 +417,12 @@ def assert_dashboard_deploys_and_stays(workspace: Workspace) -> None:
     client = Client(workspace.settings.ports.dashboard)
     asked = client.send("POST", "/functions/driftcode/deploy", b"", content_type="application/x-www-form-urlencoded")
     assert asked.status == 204
-    wait_until(lambda: fetch(workspace.url("driftcode")) == (200, "2"), seconds=90, what="the function")
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return fetch(workspace.url("driftcode")) == (200, "2")
+        return False
+
+    wait_until(answers, seconds=90, what="the function")
     assert workspace.containers("dashboard") == before
     assert read_plan(workspace)["dashboard"].startswith("replace: ")
