@@ -86,7 +86,7 @@ def visit(chromium: Browser, dashboard: str, pytestconfig: pytest.Config) -> Ite
     expect.set_options(timeout=15_000)
     visit = Visit(context.new_page(), dashboard, Path(pytestconfig.getoption("--pictures")))
     yield visit
-    troubles = list(visit.troubles)
+    troubles = list(dict.fromkeys(visit.troubles))
     context.close()
     assert not troubles, "\n".join(troubles)
 
