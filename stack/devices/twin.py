@@ -126,10 +126,9 @@ class Twins:
             (document, patch), now = _patch(old.content, change), time.time()
             is_new = document != json.dumps(old.content, ensure_ascii=False)
             version = old.version + is_new
-            database.execute(
-                "INSERT OR REPLACE INTO twins VALUES (?, ?, ?, ?, ?)", [device, change.part, document, version, now]
-            )
             if is_new:
+                written = [device, change.part, document, version, now]
+                database.execute("INSERT OR REPLACE INTO twins VALUES (?, ?, ?, ?, ?)", written)
                 values = [device, change.part, version, patch, change.by, now]
                 database.execute("INSERT INTO twin_changes VALUES (NULL, ?, ?, ?, ?, ?, ?)", values)
                 database.execute(
@@ -219,8 +218,15 @@ def _write(content: Mapping[str, Any], what: str) -> str:
     try:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
-    except (ValueError, RecursionError) as error:
-        raise ConfigError([f"The {what} is no JSON that can be kept: {str(error)!a}."]) from error
+    except RecursionError as error:
+        raise ConfigError(
+            [f"The {what} has too many levels of objects and lists; {MOST_LEVELS} are the most."]
+        ) from error
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise ConfigError([f"The {what} has half of a character, {half!a}, which no text may have."]) from error
+    except ValueError as error:
+        raise ConfigError([f"The {what} has a number that JSON does not know, such as NaN or Infinity."]) from error
     if size > MOST_BYTES:
         raise ConfigError([f"The {what} would have {size:,} bytes; {MOST_BYTES:,} are the most."])
     if is_deeper(content, MOST_LEVELS):

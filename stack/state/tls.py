@@ -197,11 +197,13 @@ def _check_own(certificate: bytes, key: bytes) -> None:
     try:
         found = read_certificate(certificate)
     except ValueError as error:
-        raise ConfigError([f"{FILE}: tls.certificate: is no certificate in PEM: {error}."]) from error
+        hint = "; it is a private key, which tls.key names" if b"PRIVATE KEY" in certificate else ""
+        raise ConfigError([f"{FILE}: tls.certificate: is no certificate in PEM{hint}."]) from error
     try:
         public = serialization.load_pem_private_key(key, None).public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigError([f"{FILE}: tls.key: is no key in PEM without a passphrase: {error}."]) from error
+        hint = "; it is a certificate, which tls.certificate names" if b"BEGIN CERTIFICATE" in key else ""
+        raise ConfigError([f"{FILE}: tls.key: is no key in PEM without a passphrase{hint}."]) from error
     if public != found.public_key():
         advice = "name two files that belong together, and let the servers' certificate be the first in its file"
         raise ConfigError([f"{FILE}: tls.key: is not the key of tls.certificate; {advice}."])

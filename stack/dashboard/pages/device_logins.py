@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shlex
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -120,9 +121,13 @@ async def add(request: Request) -> Response:
 
 
 def _read_new(form: LoginForm) -> NewDevice:
-    pairs = [one.partition("=") for one in form.labels.split()]
+    try:
+        pairs = [one.partition("=") for one in shlex.split(form.labels)]
+    except ValueError as error:
+        raise ConfigError([f"Labels: a quotation mark has no other: {form.labels}"]) from error
     if wrong := [name for name, sign, _ in pairs if not sign]:
-        raise ConfigError([f"Labels should be such as site=hall-2, with blanks between them, not {wrong[0]!r}."])
+        example = "site=hall-2 or site='hall 2'"
+        raise ConfigError([f"Labels should be such as {example}, with blanks between them, not {wrong[0]!r}."])
     labels = {name: value for name, _, value in pairs}
     return NewDevice(read_name(form.name.strip()), form.type, form.topics.split(), labels)
 

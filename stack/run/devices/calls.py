@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from stack.docker.stack import Stack, open_stack
 from stack.errors import ConfigError, ConflictError, DeviceError, NoAnswerError, StackError
 from stack.plan.device_call import CallRequest, CallState
 from stack.run.devices.registry import read_name
+from stack.run.devices.twin import write_time
 from stack.state.deployment import load_author
 from stack.state.devices import device_path, load_login
 
@@ -112,13 +114,14 @@ def _check_answer(call: Mapping[str, Any], wait: float) -> None:
     """
     name, method, state = call["device"], call["method"], call["state"]
     if state == CallState.REFUSED:
-        raise DeviceError(f"{name} refused {method}: {write_answer(call['answer'])}")
+        reason = write_answer(call["answer"])
+        raise DeviceError(f"{name} refused {method}{f': {reason}' if reason else ', and does not say why.'}")
     if state == CallState.ANSWERED:
         return
     if state == CallState.EXPIRED:
         raise NoAnswerError(f"{name} did not answer {method} in time, and is not asked for it any more.")
     where = f"{name} has it" if state == CallState.SENT else f"{name} is away, and it is kept for it"
-    rest = f"{where}, until {call['expires']}. `invoke device calls {name}` shows what becomes of it."
+    rest = f"{where}, until {_tell_local(call['expires'])}. `invoke device calls {name}` shows what becomes of it."
     if wait:
         raise NoAnswerError(f"{name} has not answered {method} within {wait:g} s: {rest}")
     console.success(f"The call {call['id']} is made: {rest}")
@@ -167,4 +170,9 @@ def _write_cell(one: Mapping[str, Any], column: str) -> str:
         return f"{value}, {one['late']} too late"
     if column in ("data", "answer"):
         return "-" if value is None else write_answer(value)
-    return str(value)
+    return _tell_local(value) if column == "made" else str(value)
+
+
+def _tell_local(moment: str) -> str:
+    """Return a time of the API as this machine's clock shows it, as all lists do."""
+    return write_time(datetime.fromisoformat(moment).timestamp())

@@ -1,6 +1,5 @@
 """Which devices are connected, as the service of devices knows, for tasks, pages and the API."""
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ from stack import console
 from stack.devices.client import find_device_service, name_path
 from stack.docker.stack import Stack
 from stack.errors import StackError
+from stack.run.devices.twin import write_time
 
 # Seconds that a list of devices waits for it.
 _PATIENCE = 2.0
@@ -61,7 +61,7 @@ def describe_presence(one: Mapping[str, Any] | None) -> str:
     """Say in a few words whether a device is there; one that is not known never came."""
     if not one or one["since"] is None:
         return "never"
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["since"]))
+    when = write_time(one["since"])
     return f"since {when}" if one["connected"] else f"no, {one['reason']} {when}"
 
 

@@ -51,7 +51,10 @@ def import_devices(file: Path, output: Path) -> None:
             if not target.tell():
                 output.unlink()
             raise
-    console.success(f"{count:,} devices were added. Their passwords are in {output}, and nowhere else.")
+    added = (
+        "1 device was added. Its password is" if count == 1 else f"{count:,} devices were added. Their passwords are"
+    )
+    console.success(f"{added} in {output}, and nowhere else.")
     console.say("Next: `invoke devices` lists them.")
 
 
@@ -119,13 +122,15 @@ def _as_cell(value: str | Sequence[str]) -> str:
 
 def _read_table(stack: Stack, table: Table) -> Iterator[NewDevice]:
     """Yield what each line says."""
-    problems, seen = [], set[str]()
+    problems, seen = [], dict[str, int]()
     for number, row in _read_rows(table):
         try:
             one = _read_row(row)
-            if one.name in seen or device_path(stack.workspace, one.name).exists():
+            if one.name in seen:
+                raise StackError(f"{one.name} is in line {seen[one.name]} already.")
+            if device_path(stack.workspace, one.name).exists():
                 raise StackError(f"There is a device {one.name} already.")
-            seen.add(one.name)
+            seen[one.name] = number
             yield one
         except StackError as error:
             problems.append(f"{table.name}: line {number}: {error}")

@@ -120,9 +120,12 @@ def _read_version(text: str) -> int | None:
 
 
 def _read_value(text: str) -> Any:
+    """Return what is meant by a text: JSON, or the text itself where it does not begin as JSON does."""
     try:
         return json.loads(text)
-    except ValueError:
+    except ValueError as error:
+        if text.startswith(("{", "[", '"')):
+            raise DeviceError(f"--set: {text!r} begins as JSON, and is none: {error}.") from error
         return text
 
 
@@ -137,7 +140,7 @@ def _join(patch: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 def _print_twin(twin: dict[str, Any], parts: Sequence[str]) -> None:
     for part in parts:
         version = twin[f"{part}Version"]
-        when = f", {_tell_time(twin[f'{part}At'])}" if version else ""
+        when = f", {write_time(twin[f'{part}At'])}" if version else ""
         console.show(f"{part} (version {version}{when}): {_write(twin[part])}")
     if DESIRED in parts:
         console.show(f"difference: {_write(twin['delta']) if twin['delta'] else 'none'}")
@@ -155,7 +158,7 @@ def _print_history(changes: Sequence[dict[str, Any]], *, as_json: bool) -> None:
 
 def _describe(one: dict[str, Any]) -> dict[str, str]:
     return {
-        "when": _tell_time(one["time"]),
+        "when": write_time(one["time"]),
         "part": one["part"],
         "version": str(one["version"]),
         "by": one["by"] or "-",
@@ -167,5 +170,6 @@ def _write(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _tell_time(seconds: float) -> str:
+def write_time(seconds: float) -> str:
+    """Return a time of seconds since 1970 as this machine's clock shows it."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

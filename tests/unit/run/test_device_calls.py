@@ -63,6 +63,9 @@ def test_a_refusal_is_an_error(link: FakeLink) -> None:
     with pytest.raises(DeviceError, match="pump-7 refused open: no such valve") as error:
         order("pump-7")
     assert error.value.status == 1
+    answer(link, b'{"error": ""}')
+    with pytest.raises(DeviceError, match="pump-7 refused open, and does not say why"):
+        order("pump-7")
 
 
 @pytest.mark.parametrize(("name", "where"), [("pump-7", "pump-7 has it"), ("pump-8", "pump-8 is away")])

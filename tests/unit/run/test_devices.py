@@ -322,7 +322,7 @@ def test_a_table_of_devices_that_may_not_log_in_leaves_guest(workspace: Path) ->
         ("name,mayLogIn\na,perhaps\n", "line 2: mayLogIn should be yes or no"),
         ("name,typ\na,x\n", "the columns should be name, type, topics"),
         ("type\nx\n", "the columns should be"),
-        ("name\na\na\n", "line 3: There is a device a already"),
+        ("name\na\na\n", "line 3: a is in line 2 already"),
         ("name\na\nb c\n", "line 3: The name of a device should be"),
         ("name,type\na,\nb,nothing\n", "devices/b.yaml: type: there is no device-types/nothing.yaml"),
         ("name,topics\na,x\nb,a#\n", "b: topics.0: # should stand alone"),

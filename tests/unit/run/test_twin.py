@@ -49,6 +49,11 @@ def test_what_is_none(text: str) -> None:
         read_changes([text])
 
 
+def test_what_begins_as_json_is_json() -> None:
+    with pytest.raises(DeviceError, match=r"--set: '\{\"a\":' begins as JSON, and is none"):
+        read_changes(['x={"a":'])
+
+
 @pytest.mark.usefixtures("served")
 def test_a_twin_is_set_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     text = show(capsys, TwinCommand("pump-7"))

@@ -132,8 +132,10 @@ def test_own_files_that_are_wrong_are_told(workspace: Workspace, tmp_path: Path)
     nameless = load_authority(workspace, "p")
     wrong = {
         "tls.certificate: .*own.pem cannot be read": None,
-        "tls.certificate: is no certificate in PEM": (b"x", pair.key_pem),
-        "tls.key: is no key in PEM": (pair.certificate_pem, b"x"),
+        "tls.certificate: is no certificate in PEM.": (b"x", pair.key_pem),
+        "tls.certificate: is no certificate in PEM; it is a private key": (pair.key_pem, pair.certificate_pem),
+        "tls.key: is no key in PEM without a passphrase.": (pair.certificate_pem, b"x"),
+        "tls.key: is no key in PEM without a passphrase; it is a certificate": (pair.certificate_pem,) * 2,
         "tls.key: is not the key of tls.certificate": (pair.certificate_pem, other.key_pem),
         "tls.certificate: it has no names": (nameless.certificate_pem, nameless.key_pem),
     }
