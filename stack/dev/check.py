@@ -65,6 +65,8 @@ _DOCKER = ("tests/docker", "tests/browser")
 # which files begin.
 _WORKERS = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 _CHAOS = ("tests/docker/test_chaos.py", "tests/docker/test_kill.py")
+# On machines that are namespaces of this one.
+_SWARM = "tests/swarm"
 # Tests with this marker send odd messages.
 _FUZZ = "fuzz"
 # Python's own monitoring, since 3.12, counts lines at a tenth of the price of tracing them.
@@ -172,6 +174,16 @@ def run_fuzz(arguments: Sequence[str] = (), *, minutes: float, seed: int) -> int
     options = [f"--fuzz-minutes={minutes}", *([f"--fuzz-seed={seed}"] if seed else [])]
     options += ["--no-docker-skip", "--slow", "--timeout=0", "-m", _FUZZ]
     return _run(*_MODULE, "pytest", *options, *arguments, _DOCKER[0])
+
+
+def run_swarm(arguments: Sequence[str] = ()) -> int:
+    """Run the tests on machines of their own; return the exit status of pytest.
+
+    Raises:
+        HostError: what the tests need cannot be installed.
+    """
+    install_test_tools(browser=False)
+    return _run(*_MODULE, "pytest", *arguments, _SWARM)
 
 
 def run_checks(*, fix: bool = False) -> None:

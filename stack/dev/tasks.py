@@ -17,6 +17,7 @@ _JSON = {"json": "print one JSON document and nothing else"}
         "last-failed": "only the tests that failed last time; all if none did",
         "chaos": "only the proof that nothing is lost, whatever breaks",
         "engine": "the chaos kills this machine's Docker Engine too, and all that runs on it",
+        "swarm": "only the tests on three machines, which are namespaces of this one; they need root",
         "fuzz": "only the proof that no odd message or answer stops anything",
         "minutes": "how long the chaos, or the fuzz, goes on",
         "seed": "repeat the chaos, or the fuzz, that told this number",
@@ -31,17 +32,20 @@ def test(  # noqa: PLR0913 -- each is an option of the command line
     chaos: bool = False,
     engine: bool = False,
     fuzz: bool = False,
+    swarm: bool = False,
     minutes: float = 1.0,
     seed: int = 0,
 ) -> None:
     """Run Tidegate's own tests; pytest gets what stands behind ` -- `, such as `-- -k name`."""
-    from stack.dev.check import Selection, run_chaos, run_fuzz, run_tests
+    from stack.dev.check import Selection, run_chaos, run_fuzz, run_swarm, run_tests
 
     arguments = _find_remainder()
     if chaos:
         raise Exit(code=run_chaos(arguments, minutes=minutes, seed=seed, engine=engine))
     if fuzz:
         raise Exit(code=run_fuzz(arguments, minutes=minutes, seed=seed))
+    if swarm:
+        raise Exit(code=run_swarm(arguments))
     raise Exit(code=run_tests(Selection(unit, docker, slow, last_failed, arguments)))
 
 

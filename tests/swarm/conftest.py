@@ -1,0 +1,58 @@
+"""Three machines that are namespaces of this one, a Swarm of them, and a stack on it."""
+
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.docker.foundation import foundation, share, used_images
+from tests.docker.workspace import ROOT
+from tests.swarm.lab import Lab, NodeWorkspace, find_problem, open_lab
+
+__all__ = ["foundation", "share", "used_images"]
+
+# What every stack stands on; the first node alone has it at first, and the others pull what they run.
+_LIST_IMAGES = "from stack.docker.stack import open_stack; from stack.plan.render import stack_images; \
+print(*stack_images(open_stack().inputs))"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    own = [item for item in items if "lab" in getattr(item, "fixturenames", ())]
+    if own and (problem := find_problem()):
+        for item in own:
+            item.add_marker(pytest.mark.skip(reason=problem))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the engines printed to the report of a failure."""
+    report = yield
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and isinstance(lab, Lab):
+        report.sections += [(f"engine of {node.name}", node.log) for node in lab.nodes]
+    return report
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A Swarm of three managers; the first alone has images."""
+    with open_lab() as lab:
+        lab.form_swarm()
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def workspace(lab: Lab, foundation: None) -> NodeWorkspace:
+    """A workspace on the first node, which has the images that every stack stands on."""
+    workspace = lab.make_workspace()
+    listed = subprocess.run(
+        [sys.executable, "-c", _LIST_IMAGES],
+        cwd=ROOT,
+        env={**workspace.environment(), "DOCKER_HOST": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lab.load(listed.stdout.split(), lab.nodes[:1])
+    return workspace
