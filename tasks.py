@@ -21,15 +21,59 @@ _JSON = {"json": "print one JSON document and nothing else"}
         "dry_run": "print every step and change nothing",
         "cloud_init": "print a cloud-config for a new Ubuntu machine",
         "yes": "do not ask before conflicting packages are removed",
+        "swarm": "make this machine ready to join a Swarm too",
+        "bind": "with --swarm, the address of this machine at which ports of services listen",
     }
 )
 def provision(
-    _: Context, source: str = "auto", dry_run: bool = False, cloud_init: bool = False, yes: bool = False
+    _: Context,
+    source: str = "auto",
+    dry_run: bool = False,
+    cloud_init: bool = False,
+    yes: bool = False,
+    swarm: bool = False,
+    bind: str = "127.0.0.1",
 ) -> None:
     """Install and start Docker Engine, Compose and Buildx, where they are missing."""
     from stack.run.provision.provision import provision as provision_machine
 
-    provision_machine(source, dry_run=dry_run, cloud_init=cloud_init, yes=yes)
+    address = bind if swarm else ""
+    provision_machine(source, dry_run=dry_run, cloud_init=cloud_init, yes=yes, swarm=address)
+
+
+@verb(
+    "name",
+    iterable=["label"],
+    help={
+        "name": "a node; all are listed where it is left out",
+        "label": "KEY=VALUE, by which spec.nodeSelector finds it; KEY= takes it away; may be given several times",
+        "drain": "have all that runs there run elsewhere, and give it nothing new",
+        "activate": "give it work again",
+        "remove": "drain it, and take it out of the Swarm",
+        **_JSON,
+    },
+)
+def nodes(
+    _: Context,
+    name: str = "",
+    label: list[str] | None = None,
+    drain: bool = False,
+    activate: bool = False,
+    remove: bool = False,
+    json: bool = False,
+) -> None:
+    """List the machines of the Swarm and what runs on each, or change one."""
+    from stack.run.nodes import NodeCommand, handle_nodes
+
+    handle_nodes(NodeCommand(name, tuple(label or ()), drain, activate, remove), as_json=json)
+
+
+@verb(help={"manager": "let it decide with the others; three managers may lose one"})
+def join(_: Context, manager: bool = False) -> None:
+    """Print what to type on another machine, for it to join this one's Swarm."""
+    from stack.run.nodes import print_join
+
+    print_join(is_manager=manager)
 
 
 @verb()
@@ -351,6 +395,8 @@ namespace = build_namespace(
             upgrade,
             backup,
             restore,
+            nodes,
+            join,
         ),
         "Functions": (
             new_function,

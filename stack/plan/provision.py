@@ -20,6 +20,7 @@ from stack.plan.provision_step import (
     Release,
     SourceListed,
     Step,
+    SwarmPortsBound,
     UserInGroup,
 )
 
@@ -36,6 +37,11 @@ LOG = PurePosixPath("/var/log/dockerd.log")
 
 PACKAGES = ("docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin")
 CONFLICTS = ("docker.io", "docker-compose", "docker-compose-v2", "docker-doc", "podman-docker", "containerd", "runc")
+
+# The network by which Swarm's services reach their node, and its option that says where their ports listen.
+GATEWAY_BRIDGE = "docker_gwbridge"
+_BRIDGE = "com.docker.network.bridge"
+BINDING = f"{_BRIDGE}.host_binding_ipv4"
 
 
 class Source(StrEnum):
@@ -71,6 +77,30 @@ def plan_provision(machine: Machine, source: Source) -> tuple[Step, ...]:
         HostError: the distribution's own packages are asked for and too old.
     """
     return *_plan_packages(machine, source), *_plan_engine(machine), *_plan_user(machine)
+
+
+def plan_swarm(prefix: tuple[str, ...], address: str) -> tuple[Step, ...]:
+    """Return the steps that a machine needs before it joins a Swarm, whose ports are to listen at an address of it."""
+    options = {
+        f"{_BRIDGE}.name": GATEWAY_BRIDGE,
+        f"{_BRIDGE}.enable_icc": "false",
+        f"{_BRIDGE}.enable_ip_masquerade": "true",
+        BINDING: address,
+    }
+    flags = [part for key, value in options.items() for part in ("--opt", f"{key}={value}")]
+    remove = f"! docker network inspect {GATEWAY_BRIDGE} >/dev/null 2>&1 || docker network rm {GATEWAY_BRIDGE}"
+    return (
+        Step(
+            f"have the ports of a Swarm's services listen at {address}",
+            "a service has no say in it, and Docker's own choice is every address of the machine",
+            SwarmPortsBound(address),
+            (
+                # Which fails while services use it: `docker swarm leave` comes first then.
+                Command((*prefix, "sh", "-c", remove)),
+                Command((*prefix, "docker", "network", "create", *flags, GATEWAY_BRIDGE)),
+            ),
+        ),
+    )
 
 
 def render_cloud_config(template: str) -> str:

@@ -73,6 +73,13 @@ class UserInGroup:
 
 
 @dataclass(frozen=True)
+class SwarmPortsBound:
+    """Ports of a Swarm's services listen at this address of this machine."""
+
+    address: str
+
+
+@dataclass(frozen=True)
 class AnyOf:
     """One of the checks holds."""
 
@@ -89,6 +96,7 @@ Check = (
     | EngineRuns
     | EngineIsOpen
     | UserInGroup
+    | SwarmPortsBound
     | AnyOf
 )
 

@@ -56,3 +56,12 @@ def workspace(lab: Lab, foundation: None) -> NodeWorkspace:
     )
     lab.load(listed.stdout.split(), lab.nodes[:1])
     return workspace
+
+
+@pytest.fixture(scope="session")
+def gateway_image(lab: Lab, workspace: NodeWorkspace) -> str:
+    """The image of the gateway, which every node has: no registry could give it to them."""
+    listed = workspace.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "tidegate/gateway")
+    (image,) = listed.stdout.split()
+    lab.load([image], lab.nodes[1:])
+    return image

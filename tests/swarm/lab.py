@@ -247,7 +247,7 @@ class NodeWorkspace(Workspace):
     node: Node
 
     def environment(self, **variables: str) -> dict[str, str]:
-        return super().environment(**self.node.environment, **variables)
+        return super().environment(**{**self.node.environment, **variables})
 
     def command(self, *arguments: str) -> list[str]:
         return [*self.node.prefix, *super().command(*arguments)]

@@ -94,3 +94,19 @@ def test_cloud_init_prints_one_document(capfd: pytest.CaptureFixture[str]) -> No
 def test_a_step_is_described_as_it_would_be_typed() -> None:
     step = Step("do it", "why not", FileExists(PurePosixPath("/x")), (Command(("touch", "a b")), Command(("true",))))
     assert describe_step(step) == ["do it: why not", "    touch 'a b'", "    true"]
+
+
+def test_a_machine_of_a_swarm_has_its_ports_bound(capfd: pytest.CaptureFixture[str]) -> None:
+    provision("distro", dry_run=True, cloud_init=False, swarm="10.0.0.7")
+    shown = capfd.readouterr()
+    assert "to do] have the ports of a Swarm's services listen at 10.0.0.7" in shown.out
+    assert "--opt com.docker.network.bridge.host_binding_ipv4=10.0.0.7 docker_gwbridge" in shown.out
+    assert "2377/tcp, 7946/tcp, 7946/udp and 4789/udp" in shown.err
+    with pytest.raises(HostError, match="--bind here: should be an address of this machine"):
+        provision("distro", dry_run=True, cloud_init=False, swarm="here")
+
+
+def test_an_engine_with_live_restore_joins_no_swarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack.run.provision.provision.read_output", lambda *_: "true")
+    with pytest.raises(HostError, match=r"live-restore is on.*Take it out of /etc/docker/daemon\.json"):
+        provision("distro", dry_run=True, cloud_init=False, swarm="127.0.0.1")

@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError
 
 from stack import console
 from stack.errors import HostError
-from stack.plan.provision import CONFLICTS, HOST, PACKAGES, RECENT, Machine, Source
+from stack.plan.provision import BINDING, CONFLICTS, GATEWAY_BRIDGE, HOST, PACKAGES, RECENT, Machine, Source
 from stack.plan.provision_step import (
     AnyOf,
     Check,
@@ -28,6 +28,7 @@ from stack.plan.provision_step import (
     PidIsOf,
     Release,
     SourceListed,
+    SwarmPortsBound,
     UserInGroup,
     find_release,
     parse_os_release,
@@ -36,6 +37,8 @@ from stack.state.http_client import StatusError, explain, fetch
 
 # Longer than the client waits for an engine that is busy; an engine that hangs counts as not running.
 _ENGINE_TIMEOUT = 20
+
+_BINDING = f'{{{{index .Options "{BINDING}"}}}}'
 
 # A user's PATH on Debian lacks the folders of the engine and of the tools for users and packages.
 _FOLDERS = ":/usr/local/sbin:/usr/sbin:/sbin"
@@ -64,6 +67,8 @@ def holds(check: Check) -> bool:  # noqa: C901 - one case for each kind of check
             return _ask_engine()[0]
         case UserInGroup(user, group):
             return _is_member(user, group)
+        case SwarmPortsBound(address):
+            return read_output("docker", "network", "inspect", GATEWAY_BRIDGE, "--format", _BINDING) == address
         case _:
             assert_never(check)
 

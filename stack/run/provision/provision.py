@@ -10,13 +10,14 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
+from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
 from urllib3.exceptions import HTTPError
 
 from stack import console
 from stack.errors import HostError
-from stack.plan.provision import MMDEBSTRAP, RECENT, Machine, plan_provision, render_cloud_config
+from stack.plan.provision import MMDEBSTRAP, RECENT, Machine, plan_provision, plan_swarm, render_cloud_config
 from stack.plan.provision_step import Command, EngineIsOpen, EngineRuns, Step, describe_step
 from stack.run.provision.base_image import base_begun
 from stack.run.provision.machine import choose_source, environment, holds, open_url, read_machine, read_output
@@ -123,8 +124,10 @@ _GROUP = "docker"
 _JOINED = "TIDEGATE_JOINED_DOCKER"
 
 
-def provision(source: str, *, dry_run: bool, cloud_init: bool, yes: bool = False) -> None:
+def provision(source: str, *, dry_run: bool, cloud_init: bool, yes: bool = False, swarm: str = "") -> None:
     """Install and start what is missing of Docker Engine, Compose and Buildx, or only tell how.
+
+    With `swarm`, the address at which ports of services are to listen, the machine is made ready to join a Swarm too.
 
     Raises:
         HostError: the system is not supported, or a step failed.
@@ -136,6 +139,40 @@ def provision(source: str, *, dry_run: bool, cloud_init: bool, yes: bool = False
         _print_plan(plan_provision(machine, choose_source(source, machine)))
     elif not os.environ.pop(_JOINED, ""):
         _provision_machine(source, yes=yes)
+    if swarm and not cloud_init:
+        _prepare_swarm(_check_address(swarm), dry_run=dry_run)
+
+
+# What a firewall has to let in, which Docker opens no hole for.
+_SWARM_PORTS = (
+    "The machines of a Swarm speak with each other at 2377/tcp, 7946/tcp, 7946/udp and 4789/udp. A firewall has to let "
+    "these in from them, and from no one else: 4789 asks for no password."
+)
+_LIVE_RESTORE = (
+    "live-restore is on, with which no engine joins a Swarm. Take it out of /etc/docker/daemon.json, type "
+    "`systemctl restart docker`, which stops the containers, and then the same again."
+)
+
+
+def _prepare_swarm(address: str, *, dry_run: bool) -> None:
+    if read_output("docker", "info", "--format", "{{.LiveRestoreEnabled}}") == "true":
+        raise HostError(_LIVE_RESTORE)
+    steps = plan_swarm(() if os.geteuid() == 0 or holds(EngineIsOpen()) else ("sudo",), address)
+    if dry_run:
+        _print_plan(steps)
+    else:
+        for step in steps:
+            apply_step(step, yes=True)
+    console.note(_SWARM_PORTS)
+
+
+def _check_address(text: str) -> str:
+    try:
+        return str(IPv4Address(text))
+    except AddressValueError:
+        raise HostError(
+            f"--bind {text}: should be an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
+        ) from None
 
 
 def _provision_machine(source: str, *, yes: bool) -> None:
