@@ -23,7 +23,9 @@ from stack.plan.function import (
     plan_function,
 )
 from stack.plan.function_import import File, pack_files
+from stack.plan.scale import find_limits
 from stack.plan.secret import find_wants
+from stack.plan.trigger.registry import find_kind
 
 API_VERSION, KIND = "nuclio.io/v1", "NuclioFunction"
 
@@ -90,9 +92,8 @@ def plan_export(plan: FunctionPlan, files: Mapping[str, File]) -> Exported:
         "metadata": {"name": plan.name, **config.get("metadata", {})},
         "spec": spec,
     }
-    return Exported(
-        document, (*_leave_out_secrets(spec), *_name_secrets(plan), *_name_outputs(plan), *_name_shared(plan))
-    )
+    lost = (*_name_outputs(plan), *_name_retries(plan))
+    return Exported(document, (*_leave_out_secrets(spec), *_name_secrets(plan), *lost, *_name_shared(plan)))
 
 
 def _find_source(plan: FunctionPlan, files: Mapping[str, File]) -> str:
@@ -109,6 +110,17 @@ def _name_outputs(plan: FunctionPlan) -> Iterator[str]:
     if plan.outputs:
         names = ", ".join(plan.outputs)
         yield f"spec.outputs ({names}): the original Nuclio has none, and its context no outputs; Tidegate takes them"
+
+
+def _name_retries(plan: FunctionPlan) -> Iterator[str]:
+    for name, trigger in plan.triggers.items():
+        kind = find_kind(trigger)
+        if kind.keeps_failed(trigger):
+            lost = "is acknowledged and lost; Tidegate tries it again, and keeps it as a dead letter in the end"
+            yield f"spec.triggers.{name}: in the original Nuclio a message whose handler fails {lost}"
+        if kind.has_lock and find_limits(plan.spec).most > 1:
+            lost = "each replica of the original Nuclio's fires; of Tidegate's, one does"
+            yield f"spec.triggers.{name}: {lost}"
 
 
 def _name_shared(plan: FunctionPlan) -> Iterator[str]:

@@ -71,6 +71,10 @@ class TriggerKind(Generic[Model]):
         """Return whether its container is given an account of the stack's broker."""
         return self.falls_back
 
+    def keeps_failed(self, trigger: Model) -> bool:
+        """Return whether a message whose handler failed is tried again, and kept in the end."""
+        return self.has_broker
+
     def find_queue(self, function: Named, name: str, trigger: Model) -> Bound | None:
         """Return its queue on the stack's broker, and what is bound to it; None if it has none."""
         return None

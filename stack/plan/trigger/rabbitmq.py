@@ -30,6 +30,11 @@ class RabbitKind(BrokerKind[RabbitTrigger]):
             queue_type=self.find_queue_type(trigger),
         )
 
+    def keeps_failed(self, trigger: RabbitTrigger) -> bool:
+        """Return whether its author leaves failed messages to Tidegate."""
+        given = trigger.attributes
+        return given.on_error == "retry" or not (given.on_error or given.requeue_on_error)
+
     def list_names(self, trigger: RabbitTrigger) -> Mapping[str, str]:
         """Return its queue and its exchange."""
         given = trigger.attributes

@@ -351,10 +351,24 @@ def test_secrets_stay() -> None:
         "spec.build.codeEntryAttributes.headers.X-V3io-Session-Key",
         "spec.build.codeEntryAttributes.headers.PRIVATE-TOKEN",
         "spec.env.0.valueFrom.secretKeyRef",
+        "spec.triggers.t",
     ]
     assert exported.notes[0] == "spec.triggers.t.password: left out; give it again where this is imported"
     assert exported.notes[1] == "spec.triggers.t.url: its account is left out; give it again where this is imported"
-    assert exported.notes[-1].endswith("the secret broker.url stays here; make it where this is imported")
+    assert exported.notes[-2].endswith("the secret broker.url stays here; make it where this is imported")
+
+
+def test_what_the_original_loses_is_told_for_each_trigger_and_output() -> None:
+    exported = export("""maxReplicas: 2, outputs: {logs: {kind: rabbit-mq, queue: a}}, triggers: {
+          page: {kind: http},
+          tick: {kind: cron, attributes: {interval: 5s}},
+          kept: {kind: rabbit-mq, attributes: {queueName: b}},
+          given: {kind: rabbit-mq, attributes: {queueName: c, onError: ack}}}
+        """)
+    told = {note.partition(":")[0]: note for note in exported.notes}
+    assert set(told) == {"spec.outputs (logs)", "spec.triggers.tick", "spec.triggers.kept"}
+    assert "acknowledged and lost; Tidegate tries it again, and keeps it as a dead letter" in told["spec.triggers.kept"]
+    assert "each replica" in told["spec.triggers.tick"]
 
 
 @pytest.mark.parametrize(
