@@ -378,6 +378,36 @@ def export_function(_: Context, name: str, json: bool = False) -> None:
     export(name, as_json=json)
 
 
+@verb(
+    help={
+        "output": "the folder; kubernetes/ if left out",
+        "namespace": "the namespace; one that is called like the project if left out",
+        "registry": "where the cluster pulls functions' images from, such as registry.example/team",
+        "push": "push the images there first, and name them by digest",
+        "gateway": "the Gateway that routes belong to, NAME or NAMESPACE/NAME; tidegate if left out",
+        "ingress": "the class of Ingresses that take the place of HTTPRoutes",
+        "external-secrets": "the SecretStore, or ClusterSecretStore/NAME, that values of secrets come from",
+        "secrets": "print the Secrets with their values, for kubectl, and write nothing",
+    }
+)
+def export_kubernetes(  # noqa: PLR0913 -- each is an option of the command line
+    _: Context,
+    output: str = "",
+    namespace: str = "",
+    registry: str = "",
+    push: bool = False,
+    gateway: str = "",
+    ingress: str = "",
+    external_secrets: str = "",
+    secrets: bool = False,
+) -> None:
+    """Write the functions and the broker as a base for Kustomize, which `kubectl apply -k` takes."""
+    from stack.run.kubernetes import ExportRequest
+    from stack.run.kubernetes import export_kubernetes as export
+
+    export(ExportRequest(output, namespace, registry, push, gateway, ingress, external_secrets, secrets))
+
+
 # What `invoke --list` prints; a task that is in no group does not exist.
 namespace = build_namespace(
     {
@@ -397,6 +427,7 @@ namespace = build_namespace(
             restore,
             nodes,
             join,
+            export_kubernetes,
         ),
         "Functions": (
             new_function,

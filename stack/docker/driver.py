@@ -20,6 +20,7 @@ from stack.docker.client import PROVISION, explain, require_version
 from stack.docker.container import Container
 from stack.docker.engine import Engine
 from stack.errors import BuildError, EngineError
+from stack.plan.image import split_reference
 from stack.state.lock import compose_lock
 from stack.state.workspace import make_folder
 
@@ -135,6 +136,18 @@ class Driver:
         yield from follow_lines(
             (line.decode(errors="replace") for _, line in lines), f"The image {image} could not be pulled"
         )
+
+    def push(self, image: str) -> str:
+        """Push an image to the registry of its name; return its name with the digest that the registry told.
+
+        Raises:
+            EngineError: the registry is not there, or refused.
+        """
+        with explained():
+            docker_cli.image.push(image, quiet=True)
+            known = docker_cli.image.inspect(image).repo_digests
+        repository = split_reference(image)[0]
+        return next((one for one in known if one.partition("@")[0] == repository), image)
 
     def save(self, image: str, file: Path) -> None:
         """Write an image into a tar.

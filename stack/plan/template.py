@@ -36,6 +36,8 @@ def _environment() -> Environment:
     environment.filters["string"] = lambda value: _quote(value).replace("$", "\\$")
     # A text as Python, JavaScript, C++ and YAML write one, and as an argument of the shell.
     environment.filters |= {"text": _quote, "shell": shlex.quote}
+    # A value as YAML that no program reads in another way, in one line or in several.
+    environment.filters |= {"flow": write_flow, "block": write_block}
     return environment
 
 
@@ -49,6 +51,27 @@ class _Dumper(yaml.SafeDumper):
 def write_yaml(document: object) -> bytes:
     """Write a document as YAML, for a program that a person looks over the shoulder."""
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110).encode()
+
+
+# What some readers of YAML 1.1 take for a truth value, or for none.
+_WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
+
+
+class _BlockDumper(_Dumper):
+    """Quotes each text that might be read as something else, such as the digits 12e4 for a number."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    is_plain = text[:1].isalpha() and text.isascii() and text.lower() not in _WORDS
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+
+
+_BlockDumper.add_representer(str, _represent_text)
+
+
+def write_block(value: object) -> str:
+    """Write a mapping or a list as lines of YAML, without a line's end behind the last."""
+    return yaml.dump(value, Dumper=_BlockDumper, sort_keys=False, allow_unicode=True, width=1_000_000).rstrip()
 
 
 def write_flow(value: object, *, indent: int | None = None) -> str:

@@ -1,0 +1,1 @@
+"""The stack as objects of Kubernetes, of the same plan as Compose's: models in, files out."""

@@ -1,0 +1,218 @@
+"""A stack's functions and broker as a Kustomize base."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stack.config.settings import Settings
+from stack.contract import HEALTH_PORT, METRICS_PORT
+from stack.errors import ConfigError
+from stack.plan.broker import MANAGEMENT_PORT
+from stack.plan.broker import METRICS_PORT as BROKER_METRICS_PORT
+from stack.plan.image import find_registry, split_reference
+from stack.plan.inputs import Inputs
+from stack.plan.kubernetes import scaling
+from stack.plan.kubernetes.broker import CLUSTER, KEDA, plan_cluster, plan_topology
+from stack.plan.kubernetes.loss import find_losses
+from stack.plan.kubernetes.name import choose_labels, is_namespace
+from stack.plan.kubernetes.scaling import Scaling, plan_scaling
+from stack.plan.kubernetes.secret import NeededSecret, find_secrets
+from stack.plan.kubernetes.workload import COMPONENT_LABEL, FUNCTION, NAME_LABEL, ROUTED_LABEL, Workload
+from stack.plan.secret import Vault
+from stack.plan.stack import Service
+from stack.plan.template import fill
+
+_FOLDER = "kubernetes"
+KUSTOMIZATION = "kustomization.yaml"
+# What each file begins with, by which the next export knows its own.
+MARK = "# Written by `invoke export-kubernetes`; change it by an overlay, or the next export undoes it."
+# How an Ingress is told to cut off the path of a function, by what the name of its class begins with.
+_REWRITES = {
+    "nginx": ("/{name}(/|$)(.*)", {"nginx.ingress.kubernetes.io/rewrite-target": "/$2"}),
+    "haproxy": ("/{name}", {"haproxy.org/path-rewrite": r"/{name}/?(.*) /\1"}),
+}
+_CLUSTER_STORE = "ClusterSecretStore"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an export goes: a namespace, and what the cluster has in it."""
+
+    namespace: str
+    registry: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Images that were pushed, by their names here, each with its digest."""
+    gateway: str = ""
+    """The Gateway that HTTPRoutes belong to, NAME or NAMESPACE/NAME."""
+    ingress: str = ""
+    """The class of Ingresses that take the place of HTTPRoutes."""
+    store: str = ""
+    """The SecretStore that values of secrets come from, or ClusterSecretStore/NAME."""
+
+    @property
+    def parent(self) -> dict[str, str]:
+        """Return the Gateway as a route names it."""
+        namespace, _, name = self.gateway.rpartition("/")
+        return {**({"namespace": namespace} if namespace else {}), "name": name or "tidegate"}
+
+    @property
+    def store_reference(self) -> dict[str, str]:
+        """Return the store as an ExternalSecret names it."""
+        kind, _, name = self.store.rpartition("/")
+        return {"kind": kind or "SecretStore", "name": name}
+
+    def name_image(self, service: Service) -> str:
+        """Return a function's image as the cluster is to pull it."""
+        if service.image in self.images:
+            return self.images[service.image]
+        return service.image if service.runs_as_is else name_in_registry(service.image, self.registry)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The files of a base by their paths, what its user must know, and the Secrets that it needs."""
+
+    files: Mapping[str, bytes]
+    notes: tuple[str, ...]
+    secrets: tuple[NeededSecret, ...]
+
+
+def name_in_registry(image: str, registry: str) -> str:
+    """Return the name of an image in a registry, whose host takes the place of that of another."""
+    if not registry:
+        return image
+    host = find_registry(image)
+    return f"{registry.rstrip('/')}/{image.removeprefix(f'{host}/')}"
+
+
+def choose_namespace(given: str, settings: Settings) -> str:
+    """Return the namespace that is asked for, or one that is called like the project.
+
+    Raises:
+        ConfigError: no namespace can be called so.
+    """
+    if given and not is_namespace(given):
+        problem = f"should be at most 63 lower-case letters, digits and '-', as Kubernetes' namespaces, not {given!r}"
+        raise ConfigError([f"--namespace: {problem}"])
+    return given or settings.project.replace("_", "-").strip("-")[:63].strip("-")
+
+
+def plan_export(inputs: Inputs, vault: Vault, target: Target) -> Exported:
+    """Render the base of a stack: of its functions and its broker, and nothing else of it."""
+    services = [one for one in inputs.services if not one.is_own]
+    workloads = [Workload(one, target.name_image(one), inputs.settings) for one in services]
+    has_route = not target.ingress
+    scalings = {one.name: plan_scaling(one, target.namespace, has_route=has_route) for one in workloads}
+    is_scaled = any(one and one.has_queues for one in scalings.values())
+    secrets = find_secrets(workloads, inputs, vault, is_scaled=is_scaled)
+    context = {
+        **_NAMES,
+        "settings": inputs.settings,
+        "target": target,
+        "namespace": target.namespace,
+        "project": choose_labels({"project": inputs.settings.project}).get("project", ""),
+        "workloads": workloads,
+        "scalings": scalings,
+        "is_scaled": is_scaled,
+        "is_pushed": any(one and one.has_http for one in scalings.values()),
+        "cluster": plan_cluster(inputs),
+        "topology": plan_topology(inputs, workloads, is_scaled=is_scaled),
+        "secrets": secrets,
+        "claims": _list_claims(workloads),
+    }
+    files = dict(_render(context, workloads))
+    return Exported(files, tuple(_find_notes(workloads, scalings, inputs, target)), secrets)
+
+
+def render_secrets(secrets: Sequence[NeededSecret], namespace: str) -> bytes:
+    """Return Secrets with their values, for `kubectl apply --filename -` and for no file."""
+    return fill(f"{_FOLDER}/secret.yaml", {"secrets": secrets, "namespace": namespace})
+
+
+_NAMES: Mapping[str, Any] = {
+    "mark": MARK,
+    "rabbitmq": CLUSTER,
+    "keda": KEDA,
+    "scaling": scaling,
+    "function": FUNCTION,
+    "component_label": COMPONENT_LABEL,
+    "name_label": NAME_LABEL,
+    "routed_label": ROUTED_LABEL,
+    "health_port": HEALTH_PORT,
+    "metrics_port": METRICS_PORT,
+    "management_port": MANAGEMENT_PORT,
+    "broker_metrics_port": BROKER_METRICS_PORT,
+}
+_PARTS = ("namespace.yaml", "rabbitmq.yaml", "topology.yaml", "network.yaml", "monitoring.yaml")
+
+
+def _render(context: dict[str, Any], workloads: Sequence[Workload]) -> Iterator[tuple[str, bytes]]:
+    parts = [*_PARTS]
+    parts += ["scaling.yaml"] if any(context["scalings"].values()) else []
+    parts += ["volumes.yaml"] if context["claims"] else []
+    parts += ["external-secrets.yaml"] if context["target"].store and context["secrets"] else []
+    for part in parts:
+        yield part, fill(f"{_FOLDER}/{part}", context)
+    for one in workloads:
+        route = _route(one, context["target"])
+        scaled = context["scalings"][one.name]
+        own = {"one": one, "route": route, "scaled": scaled}
+        yield f"{one.name}.yaml", fill(f"{_FOLDER}/function.yaml", context | own)
+    paths = [*parts, *(f"{one.name}.yaml" for one in workloads)]
+    yield KUSTOMIZATION, fill(f"{_FOLDER}/{KUSTOMIZATION}", context | {"paths": paths})
+
+
+@dataclass(frozen=True)
+class _Ingress:
+    """How an Ingress leads to a function."""
+
+    path: str
+    kind: str
+    annotations: Mapping[str, str]
+
+
+def _route(workload: Workload, target: Target) -> _Ingress:
+    name = workload.service.plan.name
+    for beginning, (path, annotations) in _REWRITES.items():
+        if target.ingress.startswith(beginning):
+            written = {key: value.replace("{name}", name) for key, value in annotations.items()}
+            return _Ingress(path.replace("{name}", name), "ImplementationSpecific", written)
+    return _Ingress(f"/{name}", "Prefix", {})
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A volume that outlives pods."""
+
+    name: str
+    is_shared: bool
+    """Whether pods on several nodes may have it at once."""
+
+
+def _list_claims(workloads: Sequence[Workload]) -> list[Claim]:
+    users: dict[str, int] = {}
+    for workload in workloads:
+        claims = (item.volume.persistent_volume_claim for item in workload.service.plan.spec.claims)
+        for name in {one.claim_name for one in claims if one}:
+            users[name] = users.get(name, 0) + workload.most
+    return [Claim(name, count > 1) for name, count in sorted(users.items())]
+
+
+def _find_notes(
+    workloads: Sequence[Workload], scalings: Mapping[str, Scaling | None], inputs: Inputs, target: Target
+) -> Iterator[str]:
+    for one in workloads:
+        yield from (f"{one.service.plan.function.document}: {loss}" for loss in find_losses(one, scalings[one.name]))
+    local = [one.service.plan.name for one in workloads if _is_local(one)]
+    if local:
+        images = f"the images of {', '.join(local)} have the names of this machine, which no cluster can pull"
+        yield f"{images}; name a registry: --registry registry.example/team --push"
+    if target.ingress and not any(map(target.ingress.startswith, _REWRITES)):
+        what = f"an Ingress of the class {target.ingress} leaves a function's name in the path, and its handler sees it"
+        yield f"{what}; tell the controller to cut it off"
+    if inputs.accounts.current.is_guest:
+        yield "guest is no account there: `invoke credentials` makes one for devices and people, then export again"
+
+
+def _is_local(workload: Workload) -> bool:
+    return workload.image == workload.service.image and "/" not in split_reference(workload.image)[0].partition(".")[2]

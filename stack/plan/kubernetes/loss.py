@@ -1,0 +1,58 @@
+"""What of a function is not there on Kubernetes, or is otherwise, and what its user can do about it."""
+
+from collections.abc import Iterator
+
+from stack.config.settings import Processor
+from stack.plan.base_image import chosen_processor
+from stack.plan.kubernetes.name import is_variable
+from stack.plan.kubernetes.scaling import Scaling
+from stack.plan.kubernetes.workload import Workload
+from stack.plan.store import URL_SECRET
+
+# Restarts that a pod of a Deployment can have.
+_RESTARTS = ("always", "unless-stopped")
+
+
+def find_losses(workload: Workload, scaling: Scaling | None) -> Iterator[str]:
+    """Yield a line for each, with the key of function.yaml that it is about."""
+    yield from _lose_requests(workload, scaling)
+    yield from _lose_of_machine(workload)
+    yield from _lose_environment(workload)
+
+
+def _lose_requests(workload: Workload, scaling: Scaling | None) -> Iterator[str]:
+    service = workload.service
+    if service.is_routed and not workload.is_routed:
+        what = "the gateway asks for a login, which no route does, so that none is written"
+        yield f"spec.triggers: {what}; let a gateway of the cluster ask, and lead to the Service {workload.name}"
+    if service.port:
+        yield f"spec.triggers: the port {service.plan.port} of this machine is left out; the route leads to it"
+    if service.limits.is_automatic and not (scaling and (scaling.has_http or not service.is_routed)):
+        what = "no one counts the requests that come to it" if service.plan.http else "nothing counts its events"
+        yield f"spec.maxReplicas: {what}, so that they scale it no more"
+
+
+def _lose_of_machine(workload: Workload) -> Iterator[str]:
+    spec = workload.service.plan.spec
+    for path in spec.devices:
+        yield f"spec.devices: {path} is left out; a device plugin of the cluster's gives devices to pods"
+    for item in spec.mounts:
+        path = item.volume.host_path.path if item.volume.host_path else ""
+        yield f"spec.volumes: hostPath {path} is that of each node; choose nodes by spec.nodeSelector"
+    if spec.platform.attributes.restart_policy.name not in _RESTARTS:
+        yield "spec.platform.attributes.restartPolicy: a pod of a Deployment is always started again"
+    for key, value in (("sidecars", spec.sidecars), ("initContainers", spec.init_containers)):
+        if value:
+            yield f"spec.{key}: left out; add them by an overlay"
+
+
+def _lose_environment(workload: Workload) -> Iterator[str]:
+    service = workload.service
+    for variable in service.plan.spec.env:
+        if not is_variable(variable.name):
+            yield f"spec.env: {variable.name!r} is no name of a variable there, and is left out"
+    if any(mount.secret == URL_SECRET for mount in service.mounts):
+        yield f"the secret {URL_SECRET}: the store of readings is not exported; make the Secret data with your own"
+    is_original = chosen_processor(service.plan.function.config, workload.settings) is Processor.NUCLIO
+    if is_original and service.plan.uses_broker_account:
+        yield "spec.triggers: Nuclio's own processor logs in as guest, which is no account there; give url an account"

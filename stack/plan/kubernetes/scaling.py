@@ -1,0 +1,83 @@
+"""How many pods a function has, as KEDA is told: by its queues, and by its requests where the HTTP add-on sees them."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from stack.plan.broker import MANAGEMENT_PORT
+from stack.plan.function import own_queues
+from stack.plan.kubernetes.broker import CLUSTER
+from stack.plan.kubernetes.workload import Workload
+
+# Where KEDA's own charts put the add-on.
+KEDA_NAMESPACE = "keda"
+INTERCEPTOR, INTERCEPTOR_PORT = "keda-add-ons-http-interceptor-proxy", 8080
+_SCALER = f"keda-add-ons-http-external-scaler.{KEDA_NAMESPACE}:9090"
+# The header by which the add-on tells functions apart; the gateway of Compose sets it, too.
+PREFIX_HEADER = "X-Forwarded-Prefix"
+# Seconds between two looks at the queues.
+POLLING_SECONDS = 5
+# The longest for which an autoscaler of Kubernetes looks back.
+_LONGEST_WINDOW = 3600
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A function's ScaledObject, and its HTTPScaledObject where requests count."""
+
+    least: int
+    most: int
+    cool_down: int
+    inactivity: int
+    requests: int
+    has_http: bool
+    has_queues: bool
+    triggers: tuple[dict[str, Any], ...]
+
+
+def plan_scaling(workload: Workload, namespace: str, *, has_route: bool) -> Scaling | None:
+    """Return what KEDA is told of a function; nothing where its user decides, or nothing that KEDA sees comes to it.
+
+    `has_route` says that requests from outside can be led to the add-on.
+    """
+    limits, targets = workload.service.limits, workload.targets
+    has_http = has_route and workload.is_routed
+    queues = _list_queues(workload, namespace)
+    if not limits.is_automatic or not (queues or has_http):
+        return None
+    http = {"scalerAddress": _SCALER, "httpScaledObject": workload.name}
+    pushed = [{"type": "external-push", "metadata": http}] if has_http else []
+    return Scaling(
+        least=limits.least,
+        most=limits.most,
+        cool_down=min(_LONGEST_WINDOW, math.ceil(targets.cool_down)),
+        inactivity=math.ceil(targets.inactivity),
+        requests=max(1, round(targets.requests)),
+        has_http=has_http,
+        has_queues=bool(queues),
+        triggers=(*queues, *pushed),
+    )
+
+
+def _list_queues(workload: Workload, namespace: str) -> list[dict[str, Any]]:
+    targets = workload.targets
+    modes = {"QueueLength": targets.queue_length, "MessageRate": targets.message_rate}
+    host = f"http://{CLUSTER}.{namespace}.svc:{MANAGEMENT_PORT}/"
+    return [
+        {
+            "type": "rabbitmq",
+            # Over AMQP it would see no message that a function has taken and not finished.
+            "metadata": {
+                "protocol": "http",
+                "host": host,
+                "vhostName": "/",
+                "queueName": queue,
+                "mode": mode,
+                "value": f"{target:g}",
+            },
+            "authenticationRef": {"name": "tidegate-keda"},
+        }
+        for queue in dict.fromkeys(own_queues(workload.service.plan))
+        for mode, target in modes.items()
+        if target
+    ]

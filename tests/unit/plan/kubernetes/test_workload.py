@@ -1,0 +1,72 @@
+"""What a function's pod is given."""
+
+from typing import Any
+
+import pytest
+
+from stack.config.settings import Allow, Settings
+from stack.plan.kubernetes.loss import find_losses
+from tests.unit.plan.kubernetes.samples import make_workload
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({}, {"limits": {"memory": "1Gi"}, "requests": {"cpu": "50m", "memory": "128Mi"}}),
+        # What is kept free is never more than what it may take, which an API server refuses.
+        (
+            {"limits": {"cpu": "20m", "memory": "64Mi"}},
+            {"limits": {"cpu": "20m", "memory": "64Mi"}, "requests": {"cpu": "20m", "memory": "64Mi"}},
+        ),
+        (
+            {"limits": {"memory": "2Gi"}, "requests": {"memory": "1Gi", "cpu": "2", "disk": "1"}},
+            {"limits": {"memory": "2Gi"}, "requests": {"cpu": "2", "memory": "1Gi"}},
+        ),
+        ({"limits": {"memory": "0"}}, {"limits": {}, "requests": {"cpu": "50m", "memory": "128Mi"}}),
+        (
+            {"requests": {"memory": "a lot"}},
+            {"limits": {"memory": "1Gi"}, "requests": {"cpu": "50m", "memory": "128Mi"}},
+        ),
+    ],
+)
+def test_resources(resources: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert make_workload(resources=resources).resources == expected
+
+
+def test_who_is_no_one_in_particular_and_who_is_root() -> None:
+    assert make_workload().security["runAsNonRoot"]
+    allowed = Settings(allow=Allow(root=True))
+    root = make_workload(settings=allowed, securityContext={"runAsUser": 0}).security
+    assert (root["runAsNonRoot"], root["runAsUser"]) == (False, 0)
+
+
+def test_a_new_volume_is_the_functions_own() -> None:
+    volume = {"volume": {"name": "a", "persistentVolumeClaim": {"claimName": "a"}}}
+    workload = make_workload(volumes=[{**volume, "volumeMount": {"name": "a", "mountPath": "/a"}}])
+    assert workload.security["fsGroup"] == 65532
+    assert workload.is_recreated
+
+
+def test_a_variable_is_what_its_author_wrote() -> None:
+    workload = make_workload(env=[{"name": "A", "value": "$(B) $C"}, {"name": "x/y", "value": "1"}])
+    assert workload.environment["A"] == "$$(B) $C"
+    assert "x/y" not in workload.environment
+    assert any("'x/y' is no name of a variable" in line for line in find_losses(workload, None))
+
+
+def test_time_to_end_is_that_of_its_slowest_worker() -> None:
+    trigger = {"kind": "http", "workerTerminationTimeout": "40s"}
+    assert make_workload(triggers={"web": trigger}).grace_seconds == 50
+    assert make_workload(disableDefaultHTTPTrigger=True).drain_seconds == 0
+
+
+def test_a_login_leaves_no_route() -> None:
+    workload = make_workload(triggers={"web": {"kind": "http", "attributes": {"authentication": "basic"}}})
+    assert not workload.is_routed
+    assert any("asks for a login" in line for line in find_losses(workload, None))
+
+
+def test_services_are_called_as_functions_look_for_them() -> None:
+    assert make_workload("thermo").hosts == ("function-thermo", "nuclio-nuclio-thermo")
+    # No Service can be called so, and no function finds it by this name either.
+    assert len(make_workload("a_b").hosts) == 1

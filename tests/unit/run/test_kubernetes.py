@@ -1,0 +1,91 @@
+"""export-kubernetes: what is written, told, pushed, and refused."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stack.docker.driver import Driver
+from stack.docker.engine import Engine
+from stack.errors import ConflictError, FunctionError
+from stack.run.kubernetes import ExportRequest, export_kubernetes
+
+FUNCTION = "def handler(context, event):\n    return 1\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TIDEGATE_WORKSPACE", str(tmp_path))
+    (tmp_path / "stack.yaml").write_text("images: {source: registry}\n")
+    (tmp_path / "functions/thermo").mkdir(parents=True)
+    (tmp_path / "functions/thermo/main.py").write_text(FUNCTION)
+    (tmp_path / "functions/thermo/function.yaml").write_text(
+        "spec: {triggers: {a: {kind: mqtt, attributes: {subscriptions: [{topic: a}]}}}}\n"
+    )
+    return tmp_path
+
+
+def read_image(root: Path) -> str:
+    document = next(yaml.safe_load_all((root / "kubernetes/function-thermo.yaml").read_text()))
+    return str(document["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def test_a_base_is_written_and_told_of(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export_kubernetes(ExportRequest())
+    told = capsys.readouterr().err
+    assert "Not deployed here, and exported as their folders are: thermo." in told
+    assert "the images of thermo have the names of this machine" in told
+    assert "The cluster needs these Secrets: function-thermo.broker." in told
+    assert "invoke export-kubernetes --secrets | kubectl apply --filename -" in told
+    assert read_image(root).startswith("nuclio/processor-thermo:")
+    export_kubernetes(ExportRequest())
+    assert "0 of 7 files changed" in capsys.readouterr().err
+
+
+def test_what_is_exported_no_more_goes_and_what_others_wrote_stays(root: Path) -> None:
+    export_kubernetes(ExportRequest())
+    (root / "kubernetes/mine.yaml").write_text("a: 1\n")
+    (root / "functions/thermo").rename(root / "functions/other")
+    export_kubernetes(ExportRequest())
+    names = {path.name for path in (root / "kubernetes").iterdir()}
+    assert {"mine.yaml", "function-other.yaml"} <= names
+    assert "function-thermo.yaml" not in names
+
+
+def test_a_file_of_others_is_not_overwritten(root: Path) -> None:
+    (root / "deploy").mkdir()
+    (root / "deploy/namespace.yaml").write_text("kind: Namespace\n")
+    with pytest.raises(ConflictError, match=r"namespace\.yaml is no file of export-kubernetes; name another folder"):
+        export_kubernetes(ExportRequest(output=str(root / "deploy")))
+    assert [path.name for path in (root / "deploy").iterdir()] == ["namespace.yaml"]
+
+
+def test_secrets_are_printed_and_nothing_is_written(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export_kubernetes(ExportRequest(namespace="plant", secrets=True))
+    (secret,) = [one for one in yaml.safe_load_all(capsys.readouterr().out) if one]
+    assert (secret["kind"], secret["metadata"]["namespace"]) == ("Secret", "plant")
+    assert set(secret["data"]) == {"username", "password", "url", "mqtt", "signature-key"}
+    assert not (root / "kubernetes").exists()
+
+
+def test_images_are_pushed_and_named_by_digest(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pushed: list[str] = []
+    here: Mapping[str, str] = {}
+
+    def push(_: Driver, image: str) -> str:
+        pushed.append(image)
+        return f"{image.rpartition(':')[0]}@sha256:{'0' * 64}"
+
+    monkeypatch.setattr(Driver, "check", lambda _: None)
+    monkeypatch.setattr(Engine, "images", lambda _, names: {*names, *here})
+    monkeypatch.setattr(Driver, "tag", lambda _, image, name: None)
+    monkeypatch.setattr(Driver, "push", push)
+    export_kubernetes(ExportRequest(registry="registry.example/team", push=True))
+    assert [one.rpartition(":")[0] for one in pushed] == ["registry.example/team/nuclio/processor-thermo"]
+    assert read_image(root) == f"registry.example/team/nuclio/processor-thermo@sha256:{'0' * 64}"
+
+
+def test_a_push_needs_a_registry(root: Path) -> None:
+    with pytest.raises(FunctionError, match="--push needs a registry: add --registry"):
+        export_kubernetes(ExportRequest(push=True))
