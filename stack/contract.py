@@ -14,6 +14,9 @@ HTTP_PORT, HEALTH_PORT, METRICS_PORT = 8080, 8082, 8090
 # The variable that holds the eventTimeout of functions that name none, in seconds.
 TIMEOUT_VARIABLE = "TIDEGATE_EVENT_TIMEOUT"
 
+# The variable that holds how many nodes the stack's broker has, where it has several.
+NODES_VARIABLE = "TIDEGATE_BROKER_NODES"
+
 # Kinds of triggers, in the order in which they are offered, and the module that each has in stack/config/trigger,
 # stack/plan/trigger and stack/processor/trigger; and Nuclio's other names of one of them. Every function has one of
 # the first kind unless its function.yaml says otherwise.
@@ -64,7 +67,7 @@ def name_queue(namespace: str, function: str, trigger: str = "") -> str:
 
 
 def name_lock(namespace: str, function: str, trigger: str) -> str:
-    """Return the queue whose one consumer is the replica that runs a cron trigger."""
+    """Return the queue of which one consumer at a time, the replica on duty, runs the trigger."""
     return f"nuclio-{namespace}-{function}-{trigger}.lock"
 
 

@@ -1,4 +1,4 @@
-"""The parts of stack.yaml about the broker: what it may take of this machine, what its queues hold, and the logger."""
+"""The parts of stack.yaml about the broker: its nodes, what each takes of its machine, its queues, and the logger."""
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -11,6 +11,8 @@ _LEAST = {"memory": "256Mi", "disk_free": "50M"}
 _WATERMARK = 0.6
 # What RabbitMQ takes: a time to live is less than 2**32 milliseconds.
 _MOST_MEGABYTES, _MOST_DAYS = 1_000_000, 49
+# How many nodes a broker may have.
+_NODES = (1, 3, 5)
 
 
 class Broker(Document):
@@ -20,6 +22,18 @@ class Broker(Document):
     """Its container's memory. At 60 % of it publishers wait."""
     disk_free: str = Field("1G", alias="disk_free")
     """While less of the disk is free, publishers wait."""
+    nodes: int = Field(1, json_schema_extra={"enum": list(_NODES)})
+    """How many RabbitMQ are one broker, each on a machine of its own: 1, 3 or 5. Of three, one machine may be lost, of
+    five two."""
+
+    @field_validator("nodes")
+    @classmethod
+    def _has_majority(cls, value: int) -> int:
+        if value not in _NODES:
+            why = "; of 2 none may be lost, as of 1" if value == 2 else ""
+            why = "; of 4 no more than one may be lost, as of 3" if value == 4 else why
+            raise ValueError(f"should be 1, 3 or 5, not {value}: more than half of the nodes have to be there{why}")
+        return value
 
     @field_validator("memory", "disk_free")
     @classmethod

@@ -1,5 +1,6 @@
 """The container of `devices`: `python -m stack.devices`."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import uvicorn
 
 from stack.config.device import NAME
 from stack.config.environment import Secret
+from stack.contract import NODES_VARIABLE
 from stack.devices.api import build_app, build_forget_routes, build_presence_routes, build_twin_routes
 from stack.devices.call_api import Requests, answer_calls, answer_twins, build_call_routes
 from stack.devices.call_wire import BrokerWire, open_calls
@@ -17,7 +19,7 @@ from stack.devices.presence import Presence
 from stack.devices.rate import RateWatch
 from stack.devices.store import claim_folder, open_store
 from stack.devices.twin import Twins
-from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, Credentials
+from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, NODES, Credentials
 from stack.plan.broker import SERVICE as BROKER
 from stack.plan.device_account import DATA_FOLDER, LIMITS, LOGIN_PORT, PASSWORD, SERVICE_ACCOUNT, SERVICE_LOGIN
 from stack.rabbitmq.management import Broker
@@ -75,7 +77,8 @@ def main() -> None:
 def open_broker(workspace: Workspace) -> Broker:
     """Return the broker as this container reaches it, for the account of its own."""
     password = (workspace.rendered / SERVICE_LOGIN / PASSWORD).read_text(encoding="ascii")
-    return Broker(BROKER, AMQP_PORT, MQTT_PORT, MANAGEMENT_PORT, Credentials(SERVICE_ACCOUNT, Secret(password)))
+    host = NODES if NODES_VARIABLE in os.environ else BROKER
+    return Broker(host, AMQP_PORT, MQTT_PORT, MANAGEMENT_PORT, Credentials(SERVICE_ACCOUNT, Secret(password)))
 
 
 def fetch_connections(broker: Broker) -> Sequence[Connection]:

@@ -19,7 +19,7 @@ from stack.docker.engine import Engine
 from stack.errors import AccessError, ConfigError, HostError
 from stack.plan.account import Accounts
 from stack.plan.alerter import plan_alerter
-from stack.plan.broker import Credentials
+from stack.plan.broker import Credentials, find_host
 from stack.plan.feedback import plan_logger
 from stack.plan.function import FunctionPlan, plan_function
 from stack.plan.function_check import find_loopback
@@ -129,7 +129,8 @@ class Stack:
     @cached_property
     def vault(self) -> Vault:
         """Return every secret that functions may ask for."""
-        return replace(open_vault(self.workspace), has_store=self.settings.has_store)
+        own = open_vault(self.workspace)
+        return replace(own, has_store=self.settings.has_store, broker=find_host(self.settings))
 
     @cached_property
     def base_images(self) -> BaseImages:

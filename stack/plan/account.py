@@ -24,6 +24,7 @@ from stack.plan.trigger.registry import find_kind
 ACCOUNT = b"account"
 ADMINISTRATION = b"administrator"
 SIGNATURE = b"signature"
+COOKIE = b"cookie"
 
 
 def derive(key: SecretContent, label: bytes, name: str) -> bytes:
@@ -34,6 +35,11 @@ def derive(key: SecretContent, label: bytes, name: str) -> bytes:
 def signature_key(key: SecretContent, function: str) -> bytes:
     """Return the 32 bytes by which the retries of a function's messages are signed."""
     return derive(key, SIGNATURE, function)
+
+
+def erlang_cookie(key: SecretContent) -> SecretContent:
+    """Return the secret by which nodes of one broker know each other: who has it rules all of them."""
+    return SecretContent(derive(key, COOKIE, "rabbitmq").hex().encode())
 
 
 ADMINISTRATOR = "tidegate-administrator"
@@ -111,7 +117,7 @@ def describe_accounts(accounts: Accounts, plans: Sequence[FunctionPlan], setting
     Without `guest` among the people, that account is kept without a password, which RabbitMQ refuses to log in, so that
     an older volume lets no one in.
     """
-    people, taken = accounts.people, list(map(_claim, plans))
+    people, taken = accounts.people, [_claim(plan, settings.broker.nodes) for plan in plans]
     users = [user_entry(one.username, hash_password(one), PEOPLE_TAGS) for one in people]
     permissions = [permission_entry(one.username, _allow_people(one, plans, taken, settings)) for one in people]
     if not any(one.is_guest for one in people):
@@ -173,11 +179,11 @@ def _allow_people(
     return allow_function(Claim(queues, frozenset(), exchanges), claims)
 
 
-def _claim(plan: FunctionPlan) -> Claim:
+def _claim(plan: FunctionPlan, nodes: int) -> Claim:
     locks = {
         name_lock(plan.namespace, plan.name, name)
         for name, trigger in plan.triggers.items()
-        if find_kind(trigger).has_lock
+        if find_kind(trigger).has_lock(trigger, nodes)
     }
     outputs = frozenset(one.exchange for one in declared_by_outputs(plan).values() if one.exchange)
     # All that say something there declare the queue, also over connections of their own.

@@ -13,6 +13,7 @@ from stack.config.device import FOLDER as DEVICES
 from stack.config.device import TYPES as DEVICE_TYPES
 from stack.config.source import FOLDER as FUNCTIONS
 from stack.contract import RETRY
+from stack.errors import ConflictError
 
 # Members of the file. HEADER and KEY come first, so that a wrong passphrase is told at once, and MANIFEST and SEALED
 # last, so that a file that is cut off has neither.
@@ -23,6 +24,19 @@ WORKSPACE, STATE, IMAGES, BROKER, VOLUMES = "workspace/", "state/", "images/", "
 
 # Below .stack/state, what tells of functions; the rest is of this machine, or of a task that runs.
 KEPT_STATE = ("functions", "copies", "revisions", "replicas", "deploys", "sources", "removed")
+
+
+def check_one_node(nodes: int) -> None:
+    """Refuse to copy one node of several, of which none begins without the others.
+
+    Raises:
+        ConflictError: the broker has several.
+    """
+    if nodes > 1:
+        raise ConflictError(
+            f"A backup has the data of one RabbitMQ, and of the {nodes} nodes of this broker none begins alone. "
+            "Each of them has every message; stack.yaml, functions/ and .stack/secrets are files to copy."
+        )
 
 
 class Header(BaseModel):

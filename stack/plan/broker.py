@@ -5,16 +5,19 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from stack.config.environment import Secret, SecretRef
 from stack.config.settings import Settings
-from stack.contract import BROKER_MQTT_URL, BROKER_URL, DEAD, RETRY, SIGNATURE_KEY
+from stack.config.trigger.base import QUORUM
+from stack.contract import BROKER_MQTT_URL, BROKER_URL, DEAD, NODES_VARIABLE, RETRY, SIGNATURE_KEY
 from stack.plan.definitions import OPERATOR_POLICY, POLICY, QUEUE, Definitions, Document
 
 SERVICE = "rabbitmq-mqtt"
+# What all nodes of a broker of several answer to, whichever of them are there.
+NODES = "rabbitmq"
 AMQP_PORT = 5672
 MQTT_PORT = 1883
 MANAGEMENT_PORT = 15672
@@ -30,6 +33,29 @@ SIGNATURE_SECRET = SecretRef(*SIGNATURE_KEY.split("."))
 STACK_SECRETS = (MQTT_SECRET, SIGNATURE_SECRET, BROKER_SECRET)
 # What the names of RabbitMQ's own exchanges begin with.
 RESERVED = "amq."
+
+
+def list_nodes(settings: Settings) -> tuple[str, ...]:
+    """Return the services of the broker's nodes, which are their host names too.
+
+    RabbitMQ's data belongs to a name: the first node has that of a broker of one, and so its data when others come.
+    """
+    return (SERVICE, *(f"{SERVICE}-{number}" for number in range(2, settings.broker.nodes + 1)))
+
+
+def is_node(service: str) -> bool:
+    """Return whether a service is a node of the broker."""
+    return service == SERVICE or service.startswith(f"{SERVICE}-")
+
+
+def find_host(settings: Settings) -> str:
+    """Return where the broker's clients find it in Docker's networks."""
+    return SERVICE if settings.broker.nodes == 1 else NODES
+
+
+def describe_nodes(settings: Settings) -> dict[str, str]:
+    """Return what processors are told of the nodes, as variables; nothing of one alone."""
+    return {NODES_VARIABLE: str(settings.broker.nodes)} if settings.broker.nodes > 1 else {}
 
 
 @dataclass(frozen=True)
@@ -87,8 +113,10 @@ class Bound:
     queue_type: str = ""
 
 
-def topology(bound: Sequence[Bound]) -> str:
+def topology(bound: Sequence[Bound], *, is_replicated: bool = False) -> str:
     """Return the definitions of what functions declare themselves when they connect.
+
+    On a broker of several nodes, durable queues are quorum queues, whatever an older deployment says.
 
     An exchange that is not durable is gone when the broker restarts, with all that is bound to it. Definitions are
     imported before the first client is let in, so that no message slips past a function that is not back yet.
@@ -96,10 +124,14 @@ def topology(bound: Sequence[Bound]) -> str:
     # RabbitMQ makes its own exchanges itself, and lets no one declare them.
     named = [one for one in bound if one.exchange and not one.exchange.startswith(RESERVED)]
     exchanges = {one.exchange: _exchange(one) for one in named}
-    queues = {one.queue: _queue(one) for one in bound if one.queue}
+    queues = {one.queue: _queue(_replicate(one) if is_replicated else one) for one in bound if one.queue}
     bindings = [_binding(one, topic) for one in bound for topic in one.topics]
     document = {"exchanges": list(exchanges.values()), "queues": list(queues.values()), "bindings": bindings}
     return json.dumps(document, indent=2) + "\n"
+
+
+def _replicate(one: Bound) -> Bound:
+    return replace(one, queue_type=QUORUM) if one.is_durable_queue else one
 
 
 def has_own_account(url: str) -> bool:

@@ -102,6 +102,8 @@ class BrokerData:
 
     volume: str
     version: str
+    nodes: int = 1
+    """How many nodes have been one broker."""
 
 
 def name_volume(base_images: BaseImages) -> str:
@@ -137,6 +139,16 @@ def explain_others(project: str, wanted: BrokerData, others: Sequence[BrokerData
         f"The broker's queues and messages are in {names}, and what `images` in stack.yaml says now would start with "
         f"an empty volume, {project}_{wanted.volume}. `invoke upgrade` takes them along; the older `images` leave them "
         f"where they are; `docker volume rm {forget}` forgets them."
+    )
+
+
+def explain_fewer(noted: int, wanted: int) -> str:
+    """Say what to do where a broker is to have fewer nodes than it has; nothing where not."""
+    if wanted >= noted:
+        return ""
+    return (
+        f"The broker has {noted} nodes, and broker.nodes in stack.yaml is {wanted}: queues want more than half of "
+        f"{noted}. Set it to {noted} again; or type `invoke down --volumes`, which deletes all that the broker has."
     )
 
 

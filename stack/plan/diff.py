@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 
 from stack.plan.alert import SERVICE as VMALERT
-from stack.plan.broker import SERVICE
+from stack.plan.broker import SERVICE, list_nodes
 from stack.plan.device_account import SERVICE as DEVICES
 from stack.plan.gateway import MDNS
 from stack.plan.gateway import SERVICE as GATEWAY
@@ -108,7 +108,8 @@ def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted,
         alertmanager = replace(alertmanager, image=alertmanager_image(inputs), files=notify_digest(inputs.settings))
     if is_nuclio(inputs.settings):
         dashboard = Wanted(DASHBOARD, "", dashboard_image(inputs))
-    own = (broker, gateway, store, vmalert, alertmanager, scaler, devices, mdns, dashboard)
+    nodes = [replace(broker, service=name) for name in list_nodes(inputs.settings)]
+    own = (*nodes, gateway, store, vmalert, alertmanager, scaler, devices, mdns, dashboard)
     known = {one.service: one for one in (*own, *map(_want, inputs.services))}
     found = [replace(known.get(name, Wanted(name, "")), definition=text) for name, text in definitions.items()]
     return tuple(one for one in found if one.replicas)

@@ -36,6 +36,8 @@ from stack.plan.recorder import RECORDER_QUEUES
 
 # What stands in for an exchange or a queue while it is made again is called as it is, and this.
 MOVING = ".moving"
+# By this exchange go messages that keep their routing key while they are moved; no function may use it.
+MOVED = "tidegate-moving"
 # Declared again in the place of what is there, which cannot be changed.
 _FIXED = (EXCHANGE, QUEUE)
 # They lead the clients of MQTT into another virtual host than the declared one.
@@ -43,7 +45,7 @@ _LEADING = ("mqtt_default_vhosts", "mqtt_port_to_vhost_mapping")
 # Never shown, not even as a hash.
 _HIDDEN = {"password_hash": "its password was changed"}
 _VHOST = "/"
-_GOES_ON = "was to be replaced, which goes on"
+GOES_ON = "was to be replaced, which goes on"
 _OLDER = "type: classic instead of quorum"
 # Arguments by which a queue of dead letters would lose them.
 _LOSING = ("x-expires", "x-max-length", "x-max-length-bytes", "x-message-ttl")
@@ -194,7 +196,7 @@ def _continue_moves(drift: Sequence[Difference], found: Definitions, queues: Col
         known = [one.document for one in drift if one.kind is QUEUE and one.document["name"] == name]
         stand_in = found.queues[_VHOST, name + MOVING]
         wanted = [*known, found.queues.get((_VHOST, name)), {**stand_in, "name": name}]
-        yield Difference(QUEUE, next(filter(None, wanted)), Action.REPLACE, _GOES_ON)
+        yield Difference(QUEUE, next(filter(None, wanted)), Action.REPLACE, GOES_ON)
     yield from (one for one in drift if one.kind is not QUEUE or one.document["name"] not in moving)
 
 
@@ -205,7 +207,7 @@ def _continue_exchanges(drift: Sequence[Difference], wanted: Definitions, found:
     yield from (one for one in drift if one.kind is not EXCHANGE or one.document["name"] not in moving)
     for (_, name), one in wanted.of(EXCHANGE).items():
         if name in moving:
-            yield Difference(EXCHANGE, one, Action.REPLACE, _GOES_ON)
+            yield Difference(EXCHANGE, one, Action.REPLACE, GOES_ON)
 
 
 def _find_additions(wanted: Definitions, found: Definitions) -> Iterator[Difference]:

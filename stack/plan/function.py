@@ -10,6 +10,7 @@ from stack.config.output.registry import Output
 from stack.config.output.registry import kind_of as kind_of_output
 from stack.config.settings import Settings
 from stack.config.source import Function
+from stack.config.trigger.base import CLASSIC
 from stack.config.trigger.http import HttpTrigger
 from stack.config.trigger.registry import Trigger, kind_of
 from stack.contract import DEAD, HTTP
@@ -136,10 +137,12 @@ def plan_function(function: Function, settings: Settings) -> FunctionPlan:
     """Fill in what the author left out.
 
     Raises:
-        ConfigError: the handler cannot be found, or one trigger's queue is to hold the failed messages of another's.
+        ConfigError: the handler cannot be found, one trigger's queue is to hold the failed messages of another's, or a
+            durable queue is to be on one of several nodes only.
     """
     plan = complete_function(function, _find_handler(function), settings)
-    if problems := list(_find_collisions(plan)):
+    single = _find_single_queues(plan) if settings.broker.nodes > 1 else ()
+    if problems := [*_find_collisions(plan), *single]:
         raise ConfigError(problems)
     return plan
 
@@ -188,6 +191,18 @@ def _find_collisions(plan: FunctionPlan) -> Iterator[str]:
             if is_kept_for(queue, source):
                 what = f"{queue!r} holds the failed messages of {source!r}, the queue of the trigger {other!r}"
                 yield f"{plan.function.document}: spec.triggers.{name}.attributes.queueName: {what}; choose another"
+
+
+def _find_single_queues(plan: FunctionPlan) -> Iterator[str]:
+    """Yield the durable queues that are to be classic ones."""
+    triggers = {f"triggers.{name}.attributes": bound for name, bound in find_queues(plan).items()}
+    outputs = {f"outputs.{name}": bound for name, bound in declared_by_outputs(plan).items()}
+    for place, bound in {**triggers, **outputs}.items():
+        if bound.queue_type == CLASSIC and bound.is_durable_queue:
+            yield (
+                f"{plan.function.document}: spec.{place}.queueType: a classic queue is on one of the broker's nodes, "
+                "and stands still while that is away; leave it out"
+            )
 
 
 def _find_handler(function: Function) -> str:

@@ -118,7 +118,7 @@ def _name_retries(plan: FunctionPlan) -> Iterator[str]:
         if kind.keeps_failed(trigger):
             lost = "is acknowledged and lost; Tidegate tries it again, and keeps it as a dead letter in the end"
             yield f"spec.triggers.{name}: in the original Nuclio a message whose handler fails {lost}"
-        if kind.has_lock and find_limits(plan.spec).most > 1:
+        if kind.has_lock(trigger, 1) and find_limits(plan.spec).most > 1:
             lost = "each replica of the original Nuclio's fires; of Tidegate's, one does"
             yield f"spec.triggers.{name}: {lost}"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from stack.config.settings import AUTO, Settings
 from stack.contract import ALERTER
 from stack.errors import ConfigError
-from stack.plan.broker import SERVICE as BROKER
+from stack.plan.broker import find_host, is_node
 from stack.plan.function import FunctionPlan, service_name
 from stack.plan.gateway_frontend import DASHBOARD, DASHBOARD_PORT, JSON, TEXT, Frontend, find_limits
 from stack.plan.image import digest
@@ -241,7 +241,11 @@ def render_gateway(
         "limits": find_limits(settings, PORT),
         "hosts": host_pattern((*names, *settings.dashboard.hosts, *settings.tls.names, *served.names)),
         "tls": _describe_tls(settings),
-        "broker": BROKER,
+        "broker": find_host(settings),
+        # Of several nodes each is asked for itself, and one that is gone gets nothing.
+        "broker_servers": "server broker"
+        if settings.broker.nodes == 1
+        else f"server-template broker {settings.broker.nodes}",
         "longest": _LONGEST,
         "port": PORT,
         "control_port": CONTROL_PORT,
@@ -322,7 +326,7 @@ def network_name(project: str, network: str) -> str:
 
 def find_networks(service: str) -> tuple[str, ...]:
     """Return the networks that a service is on; the broker and the gateway serve both, and the alerter asks on both."""
-    if service in (BROKER, SERVICE, service_name(ALERTER)):
+    if service in (SERVICE, service_name(ALERTER)) or is_node(service):
         return (FUNCTIONS, CONTROL)
     if service == MDNS:
         return ()

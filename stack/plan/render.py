@@ -10,7 +10,7 @@ from stack.contract import FEEDBACK_FOLDER, TIMEOUT_VARIABLE, parse_duration
 from stack.plan import alert, grafana, image, notify, tls
 from stack.plan.account import describe_accounts, describe_base_image
 from stack.plan.base_image import BaseImage, Kind, lay_base_image
-from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, policies, topology
+from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, list_nodes, policies, topology
 from stack.plan.broker_data import name_volume
 from stack.plan.code_entry import runs_as_is
 from stack.plan.device_account import DATA_FOLDER, LIMITS, LOGIN_PATH, LOGIN_PORT, LOGINS, SERVICE_LOGIN
@@ -97,7 +97,11 @@ def render(inputs: Inputs) -> Files:
         files |= render_function(service.plan, inputs)
     if inputs.settings.has_store:
         files |= render_scrape(
-            inputs.settings.data, inputs.services, has_vmalert=inputs.has_vmalert, has_devices=inputs.has_devices
+            inputs.settings.data,
+            inputs.services,
+            nodes=list_nodes(inputs.settings),
+            has_vmalert=inputs.has_vmalert,
+            has_devices=inputs.has_devices,
         )
     files |= _render_rules(inputs) if inputs.has_vmalert else {}
     files |= notify.render_notify(inputs.settings) if inputs.has_alertmanager else {}
@@ -228,10 +232,14 @@ def render_broker(inputs: Inputs) -> Files:
     deployed = [service for service in inputs.services if service.is_deployed]
     context = _NAMES | {
         "settings": inputs.settings,
+        "nodes": list_nodes(inputs.settings),
         "is_guest": inputs.accounts.current.is_guest,
         "foundation": describe_base_image(inputs.accounts.key).rstrip(),
         "accounts": describe_accounts(inputs.accounts, [one.plan for one in deployed], inputs.settings).rstrip(),
-        "topology": topology([one for service in deployed for one in declared_on_broker(service.plan)]).rstrip(),
+        "topology": topology(
+            [one for service in deployed for one in declared_on_broker(service.plan)],
+            is_replicated=inputs.settings.broker.nodes > 1,
+        ).rstrip(),
         "policies": policies(inputs.settings).rstrip(),
         "has_deprecated_features": inputs.base_images.is_registry or inputs.base_images.archive.has_deprecated_features,
     }

@@ -19,16 +19,20 @@ _FILE = f"{SCRAPE_MOUNTED}/{SCRAPE}"
 
 
 def render_scrape(
-    data: Data, services: Sequence[Service], *, has_vmalert: bool = False, has_devices: bool = False
+    data: Data,
+    services: Sequence[Service],
+    *,
+    nodes: Sequence[str] = (BROKER,),
+    has_vmalert: bool = False,
+    has_devices: bool = False,
 ) -> dict[str, bytes]:
-    """Render what says whose figures are taken; the store looks at it every few seconds."""
+    """Render what says whose figures are taken, of each of the broker's `nodes` too; the store reads it often."""
     context = {
         "interval": f"{data.scrape_seconds:g}" if data.scrape_seconds else "",
         "own": OWN_JOBS,
         "functions": sorted(one.plan.service for one in services if one.is_deployed),
         "metrics_port": METRICS_PORT,
-        "broker": BROKER,
-        "broker_port": BROKER_PORT,
+        "brokers": [f"{node}:{BROKER_PORT}" for node in nodes],
         "gateway": CONTROL_HOST,
         "gateway_port": CONTROL_PORT,
         "store_port": PORT,

@@ -34,14 +34,16 @@ class Vault:
     """Whether there is a store of readings, whose URL functions may ask for."""
     store_address: tuple[str, int] = (STORE, PORT)
     """The host and the port of that URL: as containers see it, unless the function runs elsewhere."""
+    broker: str = SERVICE
+    """Where containers find the broker."""
 
     def contents_for(self, function: str) -> dict[SecretRef, SecretContent]:
         """Return what a function may ask for: what the user has set, and its own values of the secret `broker`."""
         account = function_account(self.key, function)
         return {
             **self._shared,
-            BROKER_SECRET: SecretContent(account.url(SERVICE, AMQP_PORT).encode()),
-            MQTT_SECRET: SecretContent(account.url(SERVICE, MQTT_PORT, "mqtt").encode()),
+            BROKER_SECRET: SecretContent(account.url(self.broker, AMQP_PORT).encode()),
+            MQTT_SECRET: SecretContent(account.url(self.broker, MQTT_PORT, "mqtt").encode()),
             SIGNATURE_SECRET: SecretContent(signature_key(self.key, function).hex().encode()),
         }
 

@@ -17,7 +17,7 @@ from stack.config.value import cpus, memory_bytes
 from stack.contract import parse_duration
 from stack.errors import ConfigError
 from stack.plan.base_image import chosen_processor
-from stack.plan.broker import Credentials
+from stack.plan.broker import Credentials, describe_nodes
 from stack.plan.code_entry import runs_as_is
 from stack.plan.dockerfile import split_commands
 from stack.plan.function import FunctionPlan, processor_document
@@ -151,7 +151,10 @@ def plan_service(
         pids=settings.defaults.pids,
         grace=_longest_wait(plan) + _GRACE_MARGIN,
         restart=_restart(spec.platform.attributes.restart_policy),
-        environment={item.name: item.value for item in spec.env if item.value_from is None},
+        environment={
+            **{item.name: item.value for item in spec.env if item.value_from is None},
+            **describe_nodes(settings),
+        },
         replicas=choose_replicas(spec, kept_replicas),
     )
 

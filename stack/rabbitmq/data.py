@@ -12,7 +12,15 @@ from stack.docker.stack import Stack
 from stack.docker.volume import Volume, has_data, list_volumes
 from stack.errors import BrokerError, ConflictError
 from stack.plan.broker import SERVICE
-from stack.plan.broker_data import VOLUME, BrokerData, explain_change, explain_others, find_wanted_data, guess_version
+from stack.plan.broker_data import (
+    VOLUME,
+    BrokerData,
+    explain_change,
+    explain_fewer,
+    explain_others,
+    find_wanted_data,
+    guess_version,
+)
 from stack.plan.render import rabbitmq_image
 from stack.rabbitmq.management import find_broker
 from stack.state.workspace import Workspace, parse_json, write_file
@@ -32,7 +40,10 @@ def check_data(stack: Stack, containers: Sequence[Container]) -> None:
         if problem := explain_others(project, wanted, others, has_data=len(here) > len(others)):
             raise ConflictError(problem)
     own = next((one for one in volumes if one.short_name == wanted.volume), None)
-    if own and (problem := explain_change(describe(stack.workspace, own), wanted)):
+    if not own:
+        return
+    known = describe(stack.workspace, own)
+    if problem := explain_change(known, wanted) or explain_fewer(known.nodes, stack.settings.broker.nodes):
         raise ConflictError(problem)
 
 
@@ -77,7 +88,7 @@ def note_running_data(stack: Stack) -> None:
         version = str(find_broker(stack).request("GET", "/api/overview")["rabbitmq_version"])
     except (BrokerError, KeyError, TypeError):
         version = wanted.version
-    note_data(stack.workspace, BrokerData(wanted.volume, version))
+    note_data(stack.workspace, BrokerData(wanted.volume, version, stack.settings.broker.nodes))
 
 
 def note_data(workspace: Workspace, data: BrokerData) -> None:

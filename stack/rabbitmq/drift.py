@@ -9,12 +9,13 @@ from typing import Any
 from stack.docker.stack import Stack
 from stack.errors import BrokerError
 from stack.plan.broker import topology
-from stack.plan.definitions import Definitions, read_definitions
+from stack.plan.definitions import QUEUE, Definitions, read_definitions
 from stack.plan.device_account import describe_devices
 from stack.plan.diff import Action, Change
 from stack.plan.drift import Difference, find_drift, find_occupations
 from stack.plan.function import declared_on_broker, own_queues, service_name, taken_queues
 from stack.plan.render import DEFINITIONS, Files, render_broker
+from stack.plan.replication import COPY_COLUMNS, find_fixed_copies, find_missing_copies, find_single_copies
 from stack.plan.stack import Service
 from stack.plan.trouble import (
     CONNECTION_COLUMNS,
@@ -43,6 +44,8 @@ class Declared:
     consumed: tuple[str, ...]
     kept_users: frozenset[str] = frozenset()
     """Users that are in use for now, though no definition tells of them."""
+    nodes: int = 1
+    """How many nodes are to keep each queue; a deploy judges only what it declares."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,11 @@ def read_declared_of(services: Sequence[Service]) -> Declared:
 def survey_broker(broker: Broker, read: Callable[[], Declared]) -> BrokerSurvey:
     """Find what differs and what is wrong; a broker that does not answer is a finding, too."""
     try:
-        drift, queues = find_broker_drift(broker, *fetch_beside(broker, read)), _fetch_queues(broker)
+        declared, found = fetch_beside(broker, read)
+        drift, queues = find_broker_drift(broker, declared, found), _fetch_queues(broker)
         messages = {str(one["name"]): int(one.get("messages") or 0) for one in queues}
-        return BrokerSurvey(drift, (*_fetch_alarms(broker), *find_growing(queues)), messages)
+        troubles = (*_fetch_alarms(broker), *find_growing(queues), *_find_copies(broker, declared.nodes, found))
+        return BrokerSurvey(drift, troubles, messages)
     except RefusedError as error:
         return BrokerSurvey(problem=str(error), is_locked=error.code in DENIED)
     except BrokerError as error:
@@ -119,12 +124,30 @@ def find_broker_drift(broker: Broker, declared: Declared, found: Definitions) ->
     consumers = broker.request("GET", "/api/consumers?columns=queue.name,exclusive,channel_details.connection_name")
     occupied = find_occupations(consumers, declared.consumed)
     drift = find_drift(declared.definitions, found, declared.taken, declared.kept_users)
-    return (*drift, *occupied)
+    known = {one.document["name"] for one in drift if one.kind is QUEUE}
+    single = find_single_copies(found) if declared.nodes > 1 else ()
+    return (*drift, *(one for one in single if one.document["name"] not in known), *occupied)
 
 
 def _fetch_alarms(broker: Broker) -> Iterator[Trouble]:
     yield from find_alarms(_list_known(broker, f"/api/nodes?columns={NODE_COLUMNS}"))
     yield from find_blocked(_list_known(broker, f"/api/connections?columns={CONNECTION_COLUMNS}"))
+
+
+def _find_copies(broker: Broker, nodes: int, found: Definitions) -> Iterator[Trouble]:
+    """Yield what a broker of several nodes does not keep on all of them."""
+    if nodes > 1:
+        yield from find_fixed_copies(found)
+        yield from find_missing_copies(fetch_copies(broker), nodes)
+
+
+def fetch_copies(broker: Broker) -> list[Mapping[str, Any]]:
+    """Return the queues with the nodes that have them.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
+    return list(broker.request("GET", f"/api/queues/%2F?columns={COPY_COLUMNS}"))
 
 
 def _list_known(broker: Broker, path: str) -> list[dict[str, Any]]:
@@ -155,7 +178,8 @@ def read_stack_declared(stack: Stack) -> Declared:
     """Return what the stack and its deployed functions declare."""
     declared = read_declared(render_broker(stack.inputs), stack.inputs.services)
     in_use = {*list_deployed(stack.workspace), *find_rollouts(stack.workspace), *find_local_runs(stack.workspace)}
-    return replace(_add_devices(stack, declared), kept_users=frozenset(map(service_name, in_use)))
+    kept = frozenset(map(service_name, in_use))
+    return replace(_add_devices(stack, declared), kept_users=kept, nodes=stack.settings.broker.nodes)
 
 
 def _add_devices(stack: Stack, declared: Declared) -> Declared:

@@ -14,7 +14,7 @@ from stack.contract import DEAD, RETRY
 from stack.errors import BrokerError
 from stack.plan.account import administrator
 from stack.plan.backup import Sample
-from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, SERVICE, Credentials
+from stack.plan.broker import AMQP_PORT, MANAGEMENT_PORT, MQTT_PORT, Credentials, find_host
 from stack.plan.drift import Binding
 from stack.state.http_client import basic_authorization, explain, open_local_pool
 from stack.state.workspace import is_inside
@@ -242,7 +242,7 @@ def find_device_broker(stack: "Stack") -> Broker:
 
 def _find_broker(stack: "Stack", credentials: Credentials) -> Broker:
     if is_inside():
-        return Broker(SERVICE, AMQP_PORT, MQTT_PORT, MANAGEMENT_PORT, credentials)
+        return Broker(find_host(stack.settings), AMQP_PORT, MQTT_PORT, MANAGEMENT_PORT, credentials)
     ports = stack.settings.ports
     return Broker(stack.settings.host, ports.amqp, ports.mqtt, ports.management, credentials)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from threading import Thread
+from time import monotonic, sleep
 from typing import Any
 
 from stack import console
@@ -14,9 +15,17 @@ from stack.plan.definitions import BINDING, EXCHANGE, QUEUE, Document, Kind, as_
 from stack.plan.diff import Action
 from stack.plan.drift import Binding, Difference
 from stack.plan.render import DEFINITIONS, render_broker
+from stack.plan.replication import find_missing_copies
 from stack.plan.stack import Service
 from stack.rabbitmq.account import find_keys
-from stack.rabbitmq.drift import Declared, fetch_beside, find_broker_drift, read_declared_of, read_stack_declared
+from stack.rabbitmq.drift import (
+    Declared,
+    fetch_beside,
+    fetch_copies,
+    find_broker_drift,
+    read_declared_of,
+    read_stack_declared,
+)
 from stack.rabbitmq.management import DENIED, Broker, RefusedError, find_broker
 from stack.rabbitmq.replacement import declare_exchange, import_definitions, replace_queue, replace_retry_queue
 from stack.rabbitmq.stale_topology import unbind
@@ -25,6 +34,8 @@ from stack.rabbitmq.transfer import Rewrite, keep_origin
 # What is declared may depend on what was missing: topic permissions are removed all of a user's at once, for one.
 _ROUNDS = 2
 _PATIENCE_SECONDS = 10
+# How long copies may take, which are made ten seconds after a node has come, and seconds between two looks.
+_COPIES_SECONDS, _LOOK_SECONDS = 120.0, 0.5
 
 
 def mend_broker(broker: Broker, read: Callable[[], Declared], rewrite: Rewrite) -> bool:
@@ -131,6 +142,27 @@ def _is_as_declared(stack: Stack, broker: Broker, ahead: Future[dict[str, Any]])
         return not find_broker_drift(broker, declared, found)
     except (BrokerError, TimeoutError):
         return False
+
+
+def await_copies(stack: Stack) -> None:
+    """Wait until all nodes have each quorum queue: RabbitMQ makes copies some seconds after a node has come."""
+    nodes = stack.settings.broker.nodes
+    if nodes == 1:
+        return
+    broker, deadline, lacking = find_broker(stack), monotonic() + _COPIES_SECONDS, ["?"]
+    with console.working("Waiting until all nodes have each queue"):
+        while lacking and monotonic() < deadline:
+            lacking = _find_lacking(broker, nodes)
+            sleep(_LOOK_SECONDS if lacking else 0)
+    for text in lacking:
+        console.warn(text)
+
+
+def _find_lacking(broker: Broker, nodes: int) -> list[str]:
+    try:
+        return [f"{one.subject} {one.what} {one.advice}" for one in find_missing_copies(fetch_copies(broker), nodes)]
+    except BrokerError as error:
+        return [str(error)]
 
 
 def mend_functions(stack: Stack, services: Sequence[Service]) -> None:

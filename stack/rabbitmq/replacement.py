@@ -12,7 +12,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from stack.contract import RETRY
 from stack.errors import BrokerError
 from stack.plan.definitions import BINDING, EXCHANGE, POLICY, QUEUE, Document, as_document
-from stack.plan.drift import MOVING
+from stack.plan.drift import MOVED, MOVING
 from stack.rabbitmq.management import Broker, RefusedError
 from stack.rabbitmq.transfer import CONSUMER_TAG, Rewrite, Transfer, open_transfer
 
@@ -167,7 +167,8 @@ def _bind_alike(broker: Broker, queue: Document, stand_in: Document) -> list[Doc
 
 def _fetch_bindings_queue_replacement(broker: Broker, queue: Document) -> list[Document]:
     with suppress_missing():
-        return [one for one in broker.request("GET", f"{QUEUE.find_path(queue)}/bindings") if one["source"]]
+        found = broker.request("GET", f"{QUEUE.find_path(queue)}/bindings")
+        return [one for one in found if one["source"] not in ("", MOVED)]
     return []
 
 

@@ -10,7 +10,8 @@ from pika import BlockingConnection
 from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
 
 from stack.errors import BrokerError
-from stack.plan.drift import MOVING
+from stack.plan.device_account import SERVICE_ACCOUNT
+from stack.plan.drift import MOVED, MOVING
 from stack.processor.message import AmqpMessage
 from stack.processor.source.rabbitmq.headers import note_origin
 from stack.rabbitmq.connection import check_room, connected
@@ -26,6 +27,9 @@ _KEPT = "Nothing was lost: what was not moved is back when it takes messages; on
 _NOTHING = (None, None, None)
 # By this we know our own consumer; each is on a channel of its own.
 CONSUMER_TAG = "tidegate-moving"
+
+# Whose consumers go by the routing key: sessions of MQTT, whose topic it is, and the service of devices.
+_BY_KEY = ("mqtt-subscription-", SERVICE_ACCOUNT)
 
 # Gives the properties that a message has in its new queue: of the queue, how it was delivered, its properties and
 # its body.
@@ -79,12 +83,27 @@ class Transfer:
         sender.confirm_delivery()
         # What came while another stood in for the queue is the queue's.
         queue = occupation.queue.removesuffix(MOVING)
-        for method, properties, body in occupation.deliveries():
-            sender.basic_publish("", target, body, self._rewrite(queue, method, properties, body), mandatory=True)
-            occupation.channel.basic_ack(method.delivery_tag)
-            count += 1
+        with _keeping_keys(sender, queue, target) as exchange:
+            for method, properties, body in occupation.deliveries():
+                given = properties if exchange else self._rewrite(queue, method, properties, body)
+                key = method.routing_key if exchange else target
+                sender.basic_publish(exchange, key, body, given, mandatory=True)
+                occupation.channel.basic_ack(method.delivery_tag)
+                count += 1
         sender.close()
         return count
+
+
+@contextmanager
+def _keeping_keys(channel: Any, queue: str, target: str) -> Iterator[str]:
+    """Yield the exchange by which messages of a queue get into another under their own keys; nothing for others."""
+    if not queue.startswith(_BY_KEY):
+        yield ""
+        return
+    channel.exchange_declare(MOVED, "topic", auto_delete=True)
+    channel.queue_bind(target, MOVED, "#")
+    yield MOVED
+    channel.queue_unbind(target, MOVED, "#")
 
 
 def _consume(channel: Any, queue: str) -> Iterator[Any]:

@@ -28,7 +28,7 @@ from stack.plan.stack import Service, check_exposure, find_definitions
 from stack.plan.store import SERVICE as STORE
 from stack.plan.store import check_store
 from stack.rabbitmq.data import check_data, load_data, note_running_data
-from stack.rabbitmq.repair import ask_ahead, mend_stack_broker
+from stack.rabbitmq.repair import ask_ahead, await_copies, mend_stack_broker
 from stack.run.alert_check import check_rules
 from stack.run.image import keep_revisions, prune_attempts
 from stack.run.interruption import interruptible
@@ -198,6 +198,7 @@ def bring_up(
                 meanwhile(stack)
             _wait(found)
             mend_stack_broker(stack.reread())
+            await_copies(stack)
         if not found.is_settled or load_data(stack.workspace) is None:
             note_running_data(stack)
     keep_revisions(stack)

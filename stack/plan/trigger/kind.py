@@ -48,8 +48,6 @@ class TriggerKind(Generic[Model]):
     """Whether clients call it on a port of the container, to which the gateway leads them."""
     has_broker: ClassVar[bool] = False
     """Whether it takes messages from a broker, which its url or its secret names; empty is the stack's own."""
-    has_lock: ClassVar[bool] = False
-    """Whether one replica alone may run it: the one that consumes a queue of the stack's broker."""
     falls_back: ClassVar[bool] = False
     """Whether it needs the stack's broker also where its source is another, or none."""
     stack_url: ClassVar[str] = ""
@@ -74,6 +72,10 @@ class TriggerKind(Generic[Model]):
     def keeps_failed(self, trigger: Model) -> bool:
         """Return whether a message whose handler failed is tried again, and kept in the end."""
         return self.has_broker
+
+    def has_lock(self, trigger: Model, nodes: int) -> bool:
+        """Return whether one replica alone runs it: the one that consumes a queue of the broker of so many nodes."""
+        return False
 
     def find_queue(self, function: Named, name: str, trigger: Model) -> Bound | None:
         """Return its queue on the stack's broker, and what is bound to it; None if it has none."""

@@ -26,6 +26,10 @@ class MqttKind(BrokerKind[MqttTrigger]):
         queue, queue_type = self.name_queue(function, name, trigger), self.find_queue_type(trigger)
         return Bound(MQTT_EXCHANGE, True, queue, True, tuple(dict.fromkeys(topics)), queue_type)
 
+    def has_lock(self, trigger: MqttTrigger, nodes: int) -> bool:
+        """Return whether it has a session, which is one replica's: another's would end it."""
+        return nodes > 1 and not self.is_on_stack(trigger)
+
     def list_names(self, trigger: MqttTrigger) -> Mapping[str, str]:
         """Return its queue."""
         return {"queueName": trigger.attributes.queue_name}

@@ -42,6 +42,7 @@ from stack.plan.backup import (
     Header,
     Manifest,
     Sealed,
+    check_one_node,
     compare_definitions,
     compare_queues,
 )
@@ -130,6 +131,7 @@ def make_backup(request: BackupRequest) -> tuple[Path, Manifest, str]:
         StackError: something cannot be read or written; there is no file then.
     """
     stack = open_stack(is_lenient=True)
+    check_one_node(stack.settings.broker.nodes)
     Driver(stack.engine).check()
     check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
     path = choose_path(stack.settings.project, request)

@@ -172,3 +172,17 @@ def test_what_does_not_fit_the_network_is_told(tmp_path: Path, text: str, proble
 
 def test_ports_with_tls_are_no_ones_without_it(tmp_path: Path) -> None:
     assert load(tmp_path, "ports: {gateway: 8443}").ports.gateway == 8443
+
+
+@pytest.mark.parametrize(
+    ("nodes", "why"),
+    [
+        (2, "; of 2 none may be lost, as of 1"),
+        (4, "; of 4 no more than one may be lost, as of 3"),
+        (0, ""),
+        (7, ""),
+    ],
+)
+def test_nodes_of_which_no_more_may_be_lost_are_refused(tmp_path: Path, nodes: int, why: str) -> None:
+    rule = f"should be 1, 3 or 5, not {nodes}: more than half of the nodes have to be there"
+    assert problems_of(tmp_path, f"broker: {{nodes: {nodes}}}") == [f"stack.yaml: broker.nodes: {rule}{why}"]

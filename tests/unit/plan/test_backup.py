@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from stack.plan.backup import QueueCount, Sample, bound_counts, compare_definitions, compare_queues
+import pytest
+
+from stack.errors import ConflictError
+from stack.plan.backup import QueueCount, Sample, bound_counts, check_one_node, compare_definitions, compare_queues
 
 DEFINITIONS: dict[str, Any] = {
     "exchanges": [{"name": "lasting", "durable": True}, {"name": "passing", "durable": False}],
@@ -60,3 +63,9 @@ def test_missing_binding_and_changed_queue_are_told() -> None:
     lines = compare_definitions(DEFINITIONS, found)
     assert [line.partition(":")[0] for line in lines] == ["queues", "bindings"]
     assert '"routing_key": "a"' in lines[1]
+
+
+def test_one_of_several_nodes_is_not_copied() -> None:
+    check_one_node(1)
+    with pytest.raises(ConflictError, match="3 nodes"):
+        check_one_node(3)

@@ -8,6 +8,7 @@ from stack.config.settings import Images, ImageSource, Settings
 from stack.plan.broker_data import (
     BrokerData,
     explain_change,
+    explain_fewer,
     explain_others,
     find_wanted_data,
     guess_version,
@@ -70,3 +71,9 @@ def test_other_series_is_not_started_unprepared(old: str, new: str, told: str) -
     found = explain_change(BrokerData("rabbitmq-data", old), BrokerData("rabbitmq-data", new))
     assert told in found
     assert bool(found) == bool(told)
+
+
+def test_fewer_nodes_than_the_broker_has_are_refused() -> None:
+    told = explain_fewer(3, 1)
+    assert "The broker has 3 nodes, and broker.nodes in stack.yaml is 1" in told and "Set it to 3 again" in told
+    assert [explain_fewer(1, 3), explain_fewer(3, 3)] == ["", ""]
