@@ -13,7 +13,15 @@ from pathlib import Path
 
 import yaml
 
-from stack.contract import ALIASES, BROKER_MQTT_URL, BROKER_URL, PYTHON, SIGNATURE_KEY, TIMEOUT_VARIABLE
+from stack.contract import (
+    ALIASES,
+    BROKER_MQTT_URL,
+    BROKER_URL,
+    NODES_VARIABLE,
+    PYTHON,
+    SIGNATURE_KEY,
+    TIMEOUT_VARIABLE,
+)
 from stack.processor.attributes import Attributes, ConfigurationError, read_environment, read_text
 
 # Nuclio's names for levels; it writes everything from debug upwards unless loggerSinks says otherwise.
@@ -106,6 +114,8 @@ class Function:
     """The AMQP URL of the stack's own broker, where the function may use it."""
     broker_mqtt_url: str = field(default="", repr=False)
     """The same where it speaks MQTT."""
+    broker_nodes: int = 1
+    """How many RabbitMQ are that broker."""
     runtime: str = PYTHON
     """Its name, without a version."""
     outputs: tuple[Output, ...] = ()
@@ -164,6 +174,7 @@ def parse_function(document: object, *, secrets: Path, folder: Path) -> Function
         on_success=spec.text("onSuccess"),
         broker_url=_read_address(secrets / BROKER_URL),
         broker_mqtt_url=_read_address(secrets / BROKER_MQTT_URL),
+        broker_nodes=_read_number(NODES_VARIABLE) or 1,
         signature_key=_read_signature_key(secrets),
     )
 
@@ -226,6 +237,14 @@ def _read_default_timeout() -> float:
         return float(text)
     except ValueError:
         raise ConfigurationError(f"{TIMEOUT_VARIABLE}: should be seconds, not {text!r}") from None
+
+
+def _read_number(variable: str) -> int:
+    """Return the whole number that a variable holds; zero where it is not set."""
+    text = os.environ.get(variable, "") or "0"
+    if not text.isdecimal():
+        raise ConfigurationError(f"{variable}: should be a whole number, not {text!r}")
+    return int(text)
 
 
 def _read_address(path: Path) -> str:

@@ -22,6 +22,7 @@ from stack.processor.in_flight import fingerprint_message
 from stack.processor.loop import find_runner
 from stack.processor.response import Response
 from stack.processor.source.broker import Delays, SourceContext, read_filters
+from stack.processor.source.lock import open_lock
 from stack.processor.source.mqtt.client import connect, open_client, read_address
 from stack.processor.source.mqtt.connection import Connection, Publish, read_message
 from stack.processor.source.mqtt.retries import BrokerRetries, MemoryRetries, Retries
@@ -153,6 +154,8 @@ class MqttSource:
         self._has_acknowledged = False
         self._is_watching = self._is_to_take_on = False
         self._client = open_client(trigger, context.function, self._address)
+        # A second replica would take the session from the first, and the other way round.
+        self._duty = open_lock(context.function, trigger) if context.function.broker_nodes > 1 else None
         self._listen()
 
     def _listen(self) -> None:
@@ -168,6 +171,8 @@ class MqttSource:
     def start(self) -> None:
         """Connect, subscribe, and do so again for ever."""
         self.retries.start()
+        if self._duty:
+            self._duty.start()
         self._thread = start_thread("mqtt", self._run)
 
     def flush(self) -> None:
@@ -187,6 +192,8 @@ class MqttSource:
         self._loop.call_soon_threadsafe(self._end)
         self._runner.release()
         self._thread.join(timeout)
+        if self._duty:
+            self._duty.close(timeout)
 
     def is_current(self, session: int) -> bool:
         """Return whether a connection is the one that there is now, and its messages are still to be handled."""
@@ -214,9 +221,16 @@ class MqttSource:
 
     def _connect(self) -> None:
         """Connect aside: it takes as long as the network takes to say that no one is there."""
-        if not self._is_stopping:
+        if not self._is_stopping and self._is_off_duty():
+            self._report(State.READY, "")
+            self._loop.call_later(_LOOK_SECONDS, self._connect)
+        elif not self._is_stopping:
             attempt = self._loop.run_in_executor(None, connect, self._client, self._address)
             attempt.add_done_callback(self._on_attempt)
+
+    def _is_off_duty(self) -> bool:
+        """Return whether the session is another replica's."""
+        return self._duty is not None and not self._duty.is_held
 
     def _on_attempt(self, attempt: asyncio.Future[Any]) -> None:
         if error := attempt.exception():
@@ -229,6 +243,8 @@ class MqttSource:
     def _keep_alive(self) -> None:
         """Let paho see to its pings."""
         self._client.loop_misc()
+        if self._client.is_connected() and self._is_off_duty():
+            self._client.disconnect()
         self._loop.call_later(_LOOK_SECONDS, self._keep_alive)
 
     def _read(self, connection: Connection) -> None:
