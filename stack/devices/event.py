@@ -81,6 +81,14 @@ def write_protocol(text: str) -> str:
     return f"{words} {version}".strip()
 
 
+_END_OF_NODE = re.compile(r"rabbit on node '?rabbit@[\w.-]+'? down")
+
+
+def is_end_of_node(line: str) -> bool:
+    """Return whether a line of the log tells that another node of the broker is gone."""
+    return bool(_END_OF_NODE.search(line[:_MOST_LETTERS]))
+
+
 def read_end(line: str) -> tuple[str, Reason] | None:
     """Return of which connection a line of the log tells the end, and why; nothing of another line."""
     start = line[:_MOST_LETTERS]

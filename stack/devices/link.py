@@ -26,6 +26,7 @@ from stack.contract import MQTT_EXCHANGE, to_key, to_topic
 from stack.devices.store import Store
 from stack.errors import BrokerError, ConfigError
 from stack.plan.device_account import SERVICE_ACCOUNT, SERVICE_MESSAGES, write_expression
+from stack.plan.drift import MOVED
 from stack.processor.source.rabbitmq.field_table import to_text
 from stack.rabbitmq.connection import plan_connection
 from stack.rabbitmq.management import Broker
@@ -112,7 +113,8 @@ class _Handler:
         return MESSAGES if self.exchange == MQTT_EXCHANGE else QUEUE
 
     def fits(self, delivery: Delivery) -> bool:
-        return delivery.exchange == self.exchange and bool(self.pattern.fullmatch(delivery.key))
+        # One that was moved is known by its key alone.
+        return delivery.exchange in (self.exchange, MOVED) and bool(self.pattern.fullmatch(delivery.key))
 
 
 class Link:
@@ -136,7 +138,7 @@ class Link:
         self._connection: BlockingConnection | None = None
         self._channel: Any = None
         self._backlog, self._heard = 0, 0.0
-        self._is_told = False
+        self._is_told = self._is_open = False
         store.create(_SCHEMA)
 
     def on(self, exchange: str, key: str, take: Take) -> None:
@@ -158,6 +160,10 @@ class Link:
     def on_absence(self, note: Callable[[float], Iterable[Publication]]) -> None:
         """Have something done while the broker is away for longer; it is given since when that is so."""
         self._absences.append(note)
+
+    def reopen(self) -> None:
+        """Have what is done on each new connection done again."""
+        self._is_open = False
 
     def start(self) -> None:
         """Connect, and go on until it is closed."""
@@ -234,21 +240,21 @@ class Link:
         return int(declared.method.message_count)
 
     def _serve(self) -> None:
-        connection, is_open = self._connection, False
+        connection = self._connection
         assert connection
-        self._is_told = False
+        self._is_told = self._is_open = False
         self._heard = looked = time.monotonic()
         while not self._is_ending.is_set():
             connection.process_data_events(_TICK)
             has_more = self._handle_batch()
             now = time.monotonic()
             # What made way for newer meanwhile never comes.
-            if not is_open and (self._backlog <= 0 or now - self._heard > _SILENCE):
+            if not self._is_open and (self._backlog <= 0 or now - self._heard > _SILENCE):
                 for opening in self._openings:
                     self._attempt(opening())
-                is_open = True
+                self._is_open = True
             # What is waited for may be among what comes next.
-            if is_open and (not has_more or now - looked > _LATEST):
+            if self._is_open and (not has_more or now - looked > _LATEST):
                 looked = now
                 for tick in self._ticks:
                     self._attempt(tick)

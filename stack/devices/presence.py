@@ -13,7 +13,7 @@ from sqlite3 import Row
 from typing import Any
 
 from stack.contract import device_topic
-from stack.devices.event import Connection, Reason, read_connection, read_end, read_subscription
+from stack.devices.event import Connection, Reason, is_end_of_node, read_connection, read_end, read_subscription
 from stack.devices.link import Delivery, Link, Publication
 from stack.devices.store import Store
 from stack.plan.device_account import EVENTS, LOG
@@ -66,6 +66,7 @@ class Presence:
         # When the begin of connections was heard of; the clock of the machine may be set meanwhile.
         self._begun: dict[str, float] = {}
         self._is_again = False
+        self._ask_again: Callable[[], None] = lambda: None
         self.arrivals: list[Arrival] = []
         store.create(_SCHEMA)
 
@@ -78,6 +79,7 @@ class Presence:
         link.every(self.settle)
         link.on_absence(self.miss)
         link.on_open_with(self._fetch, self.compare)
+        self._ask_again = link.reopen
 
     def begin(self, delivery: Delivery) -> Iterator[Publication]:
         """Take note of a connection."""
@@ -101,7 +103,11 @@ class Presence:
 
     def explain(self, delivery: Delivery) -> Iterator[Publication]:
         """Take note of why a connection ended, or is about to."""
-        found = read_end(delivery.body.decode(errors="replace"))
+        line = delivery.body.decode(errors="replace")
+        if is_end_of_node(line):
+            # The connections to it have ended too, and no event tells so.
+            self._ask_again()
+        found = read_end(line)
         if found is None:
             return
         name, reason = found

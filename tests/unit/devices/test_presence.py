@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -280,6 +281,25 @@ def test_those_who_wait_are_told_that_it_can_hear(devices: Devices) -> None:
         headers = {"routing_key": "tidegate.devices.pump-7.twin.delta", "destination_name": queue}
         read(devices.presence.subscribe(deliver(headers)))
     assert told == [("pump-7", ""), ("pump-7", "twin/delta")]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_asked"),
+    [
+        ("rabbit on node 'rabbit@rabbitmq-mqtt-2' down", True),
+        ("rabbit on node 'rabbit@rabbitmq-mqtt-2' up", False),
+        ("node 'rabbit@rabbitmq-mqtt-2' down: connection_closed", False),
+    ],
+)
+def test_who_is_connected_is_asked_when_a_node_of_the_broker_is_gone(
+    devices: Devices, line: str, is_asked: bool
+) -> None:
+    asked = []
+    link = Mock()
+    link.reopen = lambda: asked.append(1)
+    devices.presence.listen(link)
+    assert devices.log(line) == []
+    assert bool(asked) is is_asked
 
 
 @pytest.mark.parametrize("line", ["", "Server startup complete", f"Accepted MQTT connection {FIRST} for client ID a"])
