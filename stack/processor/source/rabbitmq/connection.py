@@ -23,6 +23,10 @@ from stack.processor.source.broker import open_tls
 _HEARTBEAT, _OWN_HEARTBEAT = 30, 600
 # Seconds, but for the last two: a probe number, and milliseconds until what was sent must have arrived.
 _KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+# Of several nodes another goes on when one is gone, so that it is worth to find out sooner; and the seconds that one
+# may take to answer before the next is tried.
+_NODES_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
+_NODES_HEARTBEAT, _NODES_CONNECT = 5, 3
 # What the URL may carry, as a query, to say otherwise.
 _HEARTBEAT_KEY = "heartbeat="
 
@@ -44,10 +48,12 @@ def plan_connection(trigger: Trigger, function: Function) -> Any:
         parameters.credentials = PlainCredentials(trigger.username, trigger.password)
     if parameters.ssl_options:
         parameters.ssl_options = SSLOptions(open_tls(trigger.attributes), parameters.host)
+    is_own = parameters.host == urlsplit(function.broker_url).hostname
     if _HEARTBEAT_KEY not in trigger.url:
-        is_own = parameters.host == urlsplit(function.broker_url).hostname
         parameters.heartbeat = _OWN_HEARTBEAT if is_own else _HEARTBEAT
     parameters.tcp_options = _KEEPALIVE
+    if is_own and function.broker_nodes > 1:
+        parameters.tcp_options, parameters.socket_timeout = _NODES_KEEPALIVE, _NODES_CONNECT
     parameters.client_properties = {"connection_name": f"nuclio-{function.name}-{trigger.name}"}
     # The source itself tries again, with growing delays.
     parameters.connection_attempts = 1
@@ -57,7 +63,8 @@ def plan_connection(trigger: Trigger, function: Function) -> Any:
 def plan_publishing(parameters: Any) -> Any:
     """Return the parameters of a connection that publishes: a broker may stop to read from it, which is no failure."""
     publishing = copy(parameters)
-    publishing.heartbeat, publishing.tcp_options = min(parameters.heartbeat, _HEARTBEAT), None
+    longest = _NODES_HEARTBEAT if parameters.tcp_options is _NODES_KEEPALIVE else _HEARTBEAT
+    publishing.heartbeat, publishing.tcp_options = min(parameters.heartbeat, longest), None
     return publishing
 
 
