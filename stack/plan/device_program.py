@@ -28,6 +28,8 @@ class Endpoint:
     """The certificate, as PEM, that signed the broker's; empty where every machine trusts it anyway."""
     advice: str = ""
     """What to do where devices elsewhere do not reach it."""
+    others: tuple[str, ...] = ()
+    """Where other nodes of the broker are, of which any will do."""
 
     @property
     def fingerprint(self) -> str:
@@ -67,6 +69,8 @@ def write_program(program: Program, endpoint: Endpoint, device: DeviceConfig, pa
     """Return a program, filled in for a device: it sends a reading every ten seconds, and prints what it is told."""
     context: dict[str, Any] = {
         "host": endpoint.host,
+        "others": endpoint.others,
+        "hosts": [endpoint.host, *endpoint.others],
         "port": endpoint.mqtt,
         "tls": endpoint.is_tls,
         "authority": endpoint.authority,

@@ -14,11 +14,14 @@ AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 PLAIN = Endpoint("plant.local", 1883, 5672)
 SECURE = Endpoint("plant.local", 8883, 5671, is_tls=True, authority=AUTHORITY)
 TRUSTED = Endpoint("plant.example", 8883, 5671, is_tls=True)
+NODES = Endpoint("10.0.0.1", 1883, 5672, others=("10.0.0.2", "10.0.0.3"))
 # A topic may have what ends a text in every language.
 ODD = """it's "a\\b"/`$(id)`/ä"""
 TOPICS = (("plant/pump-7/#",), (f"{ODD}/+",), ("#",))
 
-each_endpoint = pytest.mark.parametrize("endpoint", [PLAIN, SECURE, TRUSTED], ids=["plain", "secure", "trusted"])
+each_endpoint = pytest.mark.parametrize(
+    "endpoint", [PLAIN, SECURE, TRUSTED, NODES], ids=["plain", "secure", "trusted", "nodes"]
+)
 each_topics = pytest.mark.parametrize("topics", TOPICS, ids=["usual", "odd", "all"])
 
 
@@ -116,3 +119,8 @@ def test_topics_are_chosen_of_the_first_filter() -> None:
     assert choose_commands(("a/+",), ("a/cmd/#",)) == "a/cmd/#"
     assert choose_commands((), ("#",)) == "#"
     assert choose_commands(("#",), ()) == ""
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_every_node_is_named(name: str) -> None:
+    assert {one for one in (NODES.host, *NODES.others) if one in write(name, NODES)} == {NODES.host, *NODES.others}
