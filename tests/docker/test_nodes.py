@@ -1,0 +1,284 @@
+"""A broker of three nodes: what it confirmed outlives any of them, one replica is on duty, and it grows from one."""
+
+import itertools
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pika
+import pytest
+from paho.mqtt.client import Client, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion
+from pika.exceptions import AMQPError
+
+from stack.contract import MQTT_EXCHANGE
+from stack.plan.account import administrator
+from stack.plan.broker import AMQP_PORT, NODES
+from stack.plan.definitions import read_definitions
+from stack.plan.render import processor_image
+from stack.plan.replication import find_fixed_copies, find_single_copies
+from stack.rabbitmq.drift import Declared, fetch_copies
+from stack.rabbitmq.management import Broker
+from stack.rabbitmq.repair import mend_broker
+from tests.docker.nodes import Nodes, open_nodes
+from tests.docker.workspace import Workspace, run_docker, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(0)]
+
+QUEUE, QUORUM = "orders", {"x-queue-type": "quorum"}
+PERSISTENT = pika.BasicProperties(delivery_mode=2)
+# Messages a second, and seconds of load around each kill.
+_RATE, _LOAD = 200, 4.0
+# Seconds in which somebody is on duty again whatever node is gone.
+_LEASED = 20.0
+NUMBERS = [str(number).encode() for number in range(300)]
+
+
+@pytest.fixture
+def nodes(fresh_workspace: Workspace, tmp_path: Path) -> Iterator[Nodes]:
+    with open_nodes(fresh_workspace, tmp_path / "nodes") as opened:
+        yield opened
+
+
+def connect(*brokers: Broker) -> pika.BlockingConnection:
+    """Connect to one of some nodes, whichever takes it first."""
+    parameters = [pika.URLParameters(f"{one.amqp_url}?heartbeat=5&socket_timeout=3") for one in brokers]
+    return pika.BlockingConnection(parameters)
+
+
+class Load(threading.Thread):
+    """Publishes numbered messages, each once the one before is confirmed, to whichever node takes them."""
+
+    def __init__(self, brokers: list[Broker]) -> None:
+        super().__init__(daemon=True)
+        self._brokers, self._stopped = brokers, threading.Event()
+        self.confirmed: list[float] = []
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            with suppress(AMQPError, OSError), connect(*self._brokers) as connection:
+                channel = connection.channel()
+                channel.confirm_delivery()
+                while not self._stopped.is_set():
+                    body = str(len(self.confirmed)).encode()
+                    channel.basic_publish("", QUEUE, body, PERSISTENT, mandatory=True)
+                    self.confirmed.append(time.monotonic())
+                    self._stopped.wait(1 / _RATE)
+            self._brokers.append(self._brokers.pop(0))
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join(30)
+
+    @property
+    def longest_pause(self) -> float:
+        return max(later - earlier for earlier, later in itertools.pairwise(self.confirmed))
+
+
+def read_all(broker: Broker, queue: str) -> list[tuple[str, bytes]]:
+    """Take all messages of a queue: their routing keys and bodies."""
+    with connect(broker) as connection:
+        channel, found = connection.channel(), []
+        while (delivery := channel.basic_get(queue, auto_ack=True))[0]:
+            found.append((delivery[0].routing_key, delivery[2]))
+        return found
+
+
+def count_copies(nodes: Nodes, number: int) -> set[int]:
+    """Return on how many nodes quorum queues are, as one node tells."""
+    return {len(one.get("online") or ()) for one in fetch_copies(nodes.broker(number)) if one["type"] == "quorum"}
+
+
+def test_nothing_confirmed_is_lost_with_a_node(nodes: Nodes, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes.start(1, 2, 3)
+    nodes.wait(1, 2, 3)
+    brokers = [nodes.broker(number) for number in (1, 2, 3)]
+    with connect(brokers[0]) as connection:
+        connection.channel().queue_declare(QUEUE, durable=True, arguments=QUORUM)
+    wait_until(lambda: count_copies(nodes, 1) == {3}, seconds=60, what="three copies")
+    load = Load([brokers[1], brokers[2], brokers[0]])
+    load.start()
+    for number in (2, 1):
+        # The publisher's own node, and another: one of them leads the queue, or both do after each other.
+        time.sleep(_LOAD)
+        nodes.kill(number)
+        time.sleep(_LOAD)
+        nodes.start(number)
+        nodes.wait(1, 2, 3)
+    load.stop()
+    bodies = Counter(int(body) for _, body in read_all(brokers[2], QUEUE))
+    lost = set(range(len(load.confirmed))) - bodies.keys()
+    with capsys.disabled():
+        print(
+            f"\ntwo nodes killed: {len(load.confirmed)} confirmed, {len(lost)} lost, "
+            f"{bodies.total() - len(bodies)} twice, longest pause {load.longest_pause:.1f} s",
+            file=sys.stderr,
+        )
+    assert not lost
+    assert load.longest_pause < 15
+
+
+# Says when it is on duty and when no more.
+_WATCH = """
+import sys, time
+from stack.processor.source.lock import TokenLock
+
+lock, before = TokenLock(sys.argv[1], "nuclio-nuclio-tick-clock.lock"), False
+lock.start()
+while True:
+    if (now := lock.is_held) != before:
+        print(time.time(), int(now), flush=True)
+        before = now
+    time.sleep(0.01)
+"""
+
+
+class Replica:
+    """A container that wants to be on duty; it finds the nodes by the name that all of them have."""
+
+    def __init__(self, nodes: Nodes, number: int) -> None:
+        self.name, self._network = f"{nodes.network}-replica{number}", nodes.network
+        url = administrator(nodes.stack.vault.key).url(NODES, AMQP_PORT)
+        options = ["--name", self.name, "--network", nodes.network, "--env", "PYTHONPATH=/opt/tidegate"]
+        image = processor_image(nodes.stack.bare_inputs)
+        run_docker("run", "--detach", *options, image, "python3", "-c", _WATCH, url)
+
+    def duties(self) -> list[tuple[float, float]]:
+        """Return from when to when it was on duty; one that goes on ends now."""
+        changes = [line.split() for line in run_docker("logs", self.name).stdout.splitlines()]
+        times = [float(moment) for moment, _ in changes] + [time.time()] * (len(changes) % 2)
+        return list(zip(times[::2], times[1::2], strict=True))
+
+    @property
+    def is_on_duty(self) -> bool:
+        return run_docker("logs", self.name).stdout.rstrip().endswith(" 1")
+
+    def kill(self) -> None:
+        run_docker("kill", "--signal", "KILL", self.name)
+
+    def cut(self) -> None:
+        """Take its network away, as with its machine: no one is told that its connections end."""
+        run_docker("network", "disconnect", self._network, self.name)
+
+    def remove(self) -> None:
+        run_docker("rm", "--force", self.name, check=False)
+
+
+def find_duty(replicas: list[Replica]) -> Replica:
+    """Return the one that is on duty, once one is."""
+    wait_until(lambda: any(one.is_on_duty for one in replicas), seconds=60, what="a replica on duty")
+    return next(one for one in replicas if one.is_on_duty)
+
+
+@contextmanager
+def replicating(nodes: Nodes, count: int) -> Iterator[list[Replica]]:
+    replicas: list[Replica] = []
+    try:
+        replicas += (Replica(nodes, number) for number in range(count))
+        yield list(replicas)
+    finally:
+        for one in replicas:
+            one.remove()
+
+
+def test_one_replica_is_on_duty_whatever_ends(nodes: Nodes, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes.start(1, 2, 3)
+    nodes.wait(1, 2, 3)
+    with replicating(nodes, 4) as left:
+        killed, began = find_duty(left), time.time()
+        killed.kill()
+        left.remove(killed)
+        after_kill = find_duty(left).duties()[-1][0] - began
+        cut, began = find_duty(left), time.time()
+        cut.cut()
+        left.remove(cut)
+        after_cut = find_duty(left).duties()[-1][0] - began
+        wait_until(lambda: not cut.is_on_duty, what="the end of who was cut off")
+        began = time.time()
+        nodes.kill(2)
+        time.sleep(_LEASED)
+        after_node = max((span[0] for one in left for span in one.duties()), default=0.0) - began
+        assert find_duty(left)
+        spans = sorted(span for one in (cut, *left) for span in one.duties())
+    with capsys.disabled():
+        print(
+            f"\non duty after a process was killed: {after_kill:.1f} s; cut off: {after_cut:.1f} s; "
+            f"a node was killed: {max(0.0, after_node):.1f} s",
+            file=sys.stderr,
+        )
+    assert after_kill < 5
+    assert after_cut < 30
+    assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(spans)), spans
+
+
+@contextmanager
+def session(broker: Broker) -> Iterator[list[tuple[str, bytes]]]:
+    """Be a device whose session the broker keeps; yield what it hears."""
+    heard: list[tuple[str, bytes]] = []
+    client = Client(CallbackAPIVersion.VERSION2, "pump", clean_session=False, protocol=MQTTv311)
+    client.username_pw_set(broker.credentials.username, broker.credentials.password.get_secret_value())
+    granted = threading.Event()
+    client.on_subscribe = lambda *_: granted.set()
+    client.on_message = lambda _client, _data, message: heard.append((message.topic, bytes(message.payload)))
+    client.connect(broker.host, broker.mqtt_port)
+    client.subscribe("plant/+/cmd", 1)
+    client.loop_start()
+    try:
+        assert granted.wait(10)
+        yield heard
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def fill(broker: Broker) -> None:
+    """Have queues as an installation of one node has them, with messages; of MQTT a session that is away."""
+    with session(broker):
+        pass
+    with connect(broker) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for name, arguments in {QUEUE: QUORUM, "older": {}, "ranked": {"x-max-priority": 5}}.items():
+            channel.queue_declare(name, durable=True, arguments=arguments)
+        channel.queue_bind("older", MQTT_EXCHANGE, "log.#")
+        for number, body in enumerate(NUMBERS):
+            channel.basic_publish("", QUEUE, body, PERSISTENT)
+            channel.basic_publish(MQTT_EXCHANGE, "log.a", body, PERSISTENT)
+            channel.basic_publish(MQTT_EXCHANGE, f"plant.{number % 3}.cmd", body, PERSISTENT)
+
+
+def grow(nodes: Nodes) -> float:
+    """Have two more nodes, and what one alone keeps moved; return the seconds from when they are one broker."""
+    nodes.render(3)
+    run_docker("restart", nodes.name(1))
+    nodes.start(2, 3)
+    nodes.wait(1, 2, 3)
+    began, declared = time.monotonic(), Declared(read_definitions([]), (), (), nodes=3)
+    assert mend_broker(nodes.broker(1), lambda: declared, lambda _queue, _method, properties, _body: properties)
+    wait_until(lambda: count_copies(nodes, 2) == {3}, seconds=120, what="three copies of each queue")
+    return time.monotonic() - began
+
+
+def test_growing_keeps_every_queue_and_message(nodes: Nodes, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes.render(1)
+    nodes.start(1)
+    nodes.wait(1)
+    fill(nodes.broker(1))
+    seconds = grow(nodes)
+    left = read_definitions([nodes.broker(1).export_definitions()])
+    with capsys.disabled():
+        print(f"\nall of {len(left.queues)} queues on three nodes after {seconds:.1f} s", file=sys.stderr)
+    assert not list(find_single_copies(left))
+    assert [one.subject for one in find_fixed_copies(left)] == ["queue ranked"]
+    nodes.kill(1)
+    wait_until(lambda: nodes.count((2, 3)) == 2, seconds=60, what="two nodes")
+    second = nodes.broker(2)
+    for name in (QUEUE, "older"):
+        assert [body for _, body in read_all(second, name)] == NUMBERS
+    with session(second) as heard:
+        wait_until(lambda: len(heard) >= len(NUMBERS), seconds=30, what="what the session had kept")
+    assert heard == [(f"plant/{number % 3}/cmd", body) for number, body in enumerate(NUMBERS)]
