@@ -88,6 +88,9 @@ def _push(stack: Stack, services: Sequence[Service], registry: str) -> Mapping[s
         with console.working(f"Pushing {name}"):
             driver.tag(service.image, name)
             pushed[service.image] = driver.push(name)
+        if name != service.image:
+            # It would keep the image here when its revision is gone.
+            driver.remove_images([name])
     return pushed
 
 

@@ -293,7 +293,7 @@ def test_no_file_has_a_secret(name: str) -> None:
 def test_secrets_are_written_for_a_pipe() -> None:
     exported = export_case("everything")
     documents = [one for one in yaml.safe_load_all(render_secrets(exported.secrets, "plant")) if one]
-    assert {one["metadata"]["name"] for one in documents} == {one.name for one in exported.secrets}
+    assert {one["metadata"]["name"] for one in documents} == {"plant", *(one.name for one in exported.secrets)}
     for document in documents:
         assert find_mistakes(document, "1.31") == []
 

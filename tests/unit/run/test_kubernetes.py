@@ -1,6 +1,5 @@
 """export-kubernetes: what is written, told, pushed, and refused."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -63,7 +62,9 @@ def test_a_file_of_others_is_not_overwritten(root: Path) -> None:
 
 def test_secrets_are_printed_and_nothing_is_written(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     export_kubernetes(ExportRequest(namespace="plant", secrets=True))
-    (secret,) = [one for one in yaml.safe_load_all(capsys.readouterr().out) if one]
+    # The namespace first, so that it does not matter whether the base was applied before.
+    namespace, secret = [one for one in yaml.safe_load_all(capsys.readouterr().out) if one]
+    assert (namespace["kind"], namespace["metadata"]["name"]) == ("Namespace", "plant")
     assert (secret["kind"], secret["metadata"]["namespace"]) == ("Secret", "plant")
     assert set(secret["data"]) == {"username", "password", "url", "mqtt", "signature-key"}
     assert not (root / "kubernetes").exists()
@@ -71,17 +72,19 @@ def test_secrets_are_printed_and_nothing_is_written(root: Path, capsys: pytest.C
 
 def test_images_are_pushed_and_named_by_digest(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pushed: list[str] = []
-    here: Mapping[str, str] = {}
+    removed: list[str] = []
 
     def push(_: Driver, image: str) -> str:
         pushed.append(image)
         return f"{image.rpartition(':')[0]}@sha256:{'0' * 64}"
 
     monkeypatch.setattr(Driver, "check", lambda _: None)
-    monkeypatch.setattr(Engine, "images", lambda _, names: {*names, *here})
+    monkeypatch.setattr(Engine, "images", lambda _, names: set(names))
     monkeypatch.setattr(Driver, "tag", lambda _, image, name: None)
     monkeypatch.setattr(Driver, "push", push)
+    monkeypatch.setattr(Driver, "remove_images", lambda _, images: removed.extend(images))
     export_kubernetes(ExportRequest(registry="registry.example/team", push=True))
+    assert removed == pushed
     assert [one.rpartition(":")[0] for one in pushed] == ["registry.example/team/nuclio/processor-thermo"]
     assert read_image(root) == f"registry.example/team/nuclio/processor-thermo@sha256:{'0' * 64}"
 
