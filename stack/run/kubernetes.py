@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stack import console
 from stack.docker.driver import Driver
-from stack.docker.stack import Stack, open_stack, warn_ignored
+from stack.docker.stack import Stack, open_stack, warn_refused
 from stack.errors import ConflictError, FunctionError
 from stack.plan.kubernetes.export import (
     KUSTOMIZATION,
@@ -53,7 +53,7 @@ def export_kubernetes(request: ExportRequest) -> None:
     stack = open_stack()
     namespace = choose_namespace(request.namespace, stack.settings)
     services = [one for one in stack.inputs.services if not one.is_own]
-    warn_ignored(one.plan.function for one in services if not one.is_deployed)
+    warn_refused(stack)
     images = _push(stack, services, request.registry) if request.push else {}
     target = Target(
         namespace=namespace,

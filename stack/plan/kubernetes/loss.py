@@ -11,6 +11,8 @@ from stack.plan.store import URL_SECRET
 
 # Restarts that a pod of a Deployment can have.
 _RESTARTS = ("always", "unless-stopped")
+# What function.yaml may say of pods and Tidegate does not write.
+_FOR_OVERLAYS = {"sidecars", "init_containers", "deployment_strategy", "host_ipc", "custom_scaling_metric_specs"}
 
 
 def find_losses(workload: Workload, scaling: Scaling | None) -> Iterator[str]:
@@ -41,9 +43,8 @@ def _lose_of_machine(workload: Workload) -> Iterator[str]:
         yield f"spec.volumes: hostPath {path} is that of each node; choose nodes by spec.nodeSelector"
     if spec.platform.attributes.restart_policy.name not in _RESTARTS:
         yield "spec.platform.attributes.restartPolicy: a pod of a Deployment is always started again"
-    for key, value in (("sidecars", spec.sidecars), ("initContainers", spec.init_containers)):
-        if value:
-            yield f"spec.{key}: left out; add them by an overlay"
+    given = spec.model_dump(by_alias=True, include=_FOR_OVERLAYS, exclude_defaults=True)
+    yield from (f"spec.{key}: is left out; say it in an overlay" for key in given)
 
 
 def _lose_environment(workload: Workload) -> Iterator[str]:

@@ -26,6 +26,7 @@ DRAIN_SECONDS = 5
 # What a pod is counted for where its author says nothing: Compose reserves nothing for a container.
 _REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 _MEASURES: Mapping[str, Callable[[str], float]] = {"cpu": lambda text: float(cpus(text) or 0), "memory": memory_bytes}
+_PULL_POLICIES = ("IfNotPresent", "Always", "Never")
 _READY_SECONDS = 120
 _LIVE_SECONDS = 15
 _CONFIG = "/etc/nuclio/config/processor/processor.yaml"
@@ -166,6 +167,12 @@ class Workload:
         is_read_only = self.service.plan.spec.security_context.read_only_root_filesystem
         own = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         return {**own, **({"readOnlyRootFilesystem": True} if is_read_only else {})}
+
+    @property
+    def pull_policy(self) -> str:
+        """Return when a node pulls its image: where it is not there, unless its author says otherwise."""
+        given = self.service.plan.spec.image_pull_policy
+        return given if given in _PULL_POLICIES else _PULL_POLICIES[0]
 
     @property
     def scheduling(self) -> dict[str, Any]:

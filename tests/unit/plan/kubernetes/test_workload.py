@@ -66,6 +66,14 @@ def test_a_login_leaves_no_route() -> None:
     assert any("asks for a login" in line for line in find_losses(workload, None))
 
 
+def test_what_belongs_into_an_overlay_is_told() -> None:
+    workload = make_workload(sidecars=[{"name": "proxy"}], hostIPC=True, imagePullPolicy="Always")
+    told = [line.partition(":")[0] for line in find_losses(workload, None)]
+    assert sorted(told) == ["spec.hostIPC", "spec.sidecars"]
+    assert workload.pull_policy == "Always"
+    assert make_workload(imagePullPolicy="Sometimes").pull_policy == "IfNotPresent"
+
+
 def test_services_are_called_as_functions_look_for_them() -> None:
     assert make_workload("thermo").hosts == ("function-thermo", "nuclio-nuclio-thermo")
     # No Service can be called so, and no function finds it by this name either.
