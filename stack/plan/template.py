@@ -62,7 +62,7 @@ class _BlockDumper(_Dumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    is_plain = text[:1].isalpha() and text.isascii() and text.lower() not in _WORDS
+    is_plain = text[:1].isalpha() and text.isascii() and text.isprintable() and text.lower() not in _WORDS
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
 
 
