@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from stack.config.settings import Processor
 from stack.plan.base_image import chosen_processor
 from stack.plan.kubernetes.name import is_variable
-from stack.plan.kubernetes.scaling import Scaling
+from stack.plan.kubernetes.scaling import Scaling, find_counted
 from stack.plan.kubernetes.workload import Workload
 from stack.plan.store import URL_SECRET
 
@@ -18,6 +18,7 @@ _FOR_OVERLAYS = {"sidecars", "init_containers", "deployment_strategy", "host_ipc
 def find_losses(workload: Workload, scaling: Scaling | None) -> Iterator[str]:
     """Yield a line for each, with the key of function.yaml that it is about."""
     yield from _lose_requests(workload, scaling)
+    yield from _lose_counts(workload, scaling)
     yield from _lose_of_machine(workload)
     yield from _lose_environment(workload)
 
@@ -32,6 +33,12 @@ def _lose_requests(workload: Workload, scaling: Scaling | None) -> Iterator[str]
     if service.limits.is_automatic and not (scaling and (scaling.has_http or not service.is_routed)):
         what = "no one counts the requests that come to it" if service.plan.http else "nothing counts its events"
         yield f"spec.maxReplicas: {what}, so that they scale it no more"
+
+
+def _lose_counts(workload: Workload, scaling: Scaling | None) -> Iterator[str]:
+    for queue in find_counted(workload) if scaling else ():
+        if " " in queue:
+            yield f"the queue {queue!r}: KEDA finds none with a space in its name, and does not count its messages"
 
 
 def _lose_of_machine(workload: Workload) -> Iterator[str]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from stack.plan.broker import MANAGEMENT_PORT
-from stack.plan.function import own_queues
+from stack.plan.function import find_queues
 from stack.plan.kubernetes.broker import CLUSTER
 from stack.plan.kubernetes.workload import Workload
+from stack.plan.trigger.registry import find_kind
 
 # Where KEDA's own charts put the add-on.
 KEDA_NAMESPACE = "keda"
@@ -59,6 +60,13 @@ def plan_scaling(workload: Workload, namespace: str, *, has_route: bool) -> Scal
     )
 
 
+def find_counted(workload: Workload) -> tuple[str, ...]:
+    """Return the queues whose messages count: there is no other that only holds what failed of another broker's."""
+    plan = workload.service.plan
+    is_here = {name: find_kind(one).is_on_stack(one) for name, one in plan.triggers.items()}
+    return tuple(dict.fromkeys(bound.queue for name, bound in find_queues(plan).items() if is_here[name]))
+
+
 def _list_queues(workload: Workload, namespace: str) -> list[dict[str, Any]]:
     targets = workload.targets
     modes = {"QueueLength": targets.queue_length, "MessageRate": targets.message_rate}
@@ -77,7 +85,7 @@ def _list_queues(workload: Workload, namespace: str) -> list[dict[str, Any]]:
             },
             "authenticationRef": {"name": "tidegate-keda"},
         }
-        for queue in dict.fromkeys(own_queues(workload.service.plan))
+        for queue in find_counted(workload)
         for mode, target in modes.items()
         if target
     ]

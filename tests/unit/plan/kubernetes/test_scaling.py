@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from stack.plan.kubernetes.scaling import plan_scaling
+from stack.plan.kubernetes.loss import find_losses
+from stack.plan.kubernetes.scaling import find_counted, plan_scaling
 from tests.unit.plan.kubernetes.samples import make_workload
 
 QUEUE: dict[str, Any] = {"orders": {"kind": "rabbit-mq", "attributes": {"queueName": "orders"}}}
@@ -30,6 +31,19 @@ def test_requests_do_not_count_where_no_route_leads_to_the_add_on() -> None:
     assert found
     assert [one["type"] for one in found.triggers] == ["rabbitmq"]
     assert plan_scaling(make_workload(minReplicas=0, maxReplicas=4), "plant", has_route=False) is None
+
+
+def test_what_failed_of_another_broker_is_no_work_to_do() -> None:
+    far = {"kind": "mqtt", "url": "mqtt://far.example", "attributes": {"subscriptions": [{"topic": "a"}]}}
+    workload = make_workload(triggers={**QUEUE, "far": far}, minReplicas=1, maxReplicas=4)
+    assert find_counted(workload) == ("orders",)
+
+
+def test_a_queue_that_keda_cannot_find_is_told() -> None:
+    trigger = {"kind": "rabbit-mq", "attributes": {"queueName": "two words"}}
+    workload = make_workload(triggers={"a": trigger}, minReplicas=1, maxReplicas=4)
+    told = find_losses(workload, plan_scaling(workload, "plant", has_route=True))
+    assert any("'two words': KEDA finds none" in line for line in told)
 
 
 def test_a_rate_is_looked_at_where_it_is_asked_for() -> None:
