@@ -171,6 +171,8 @@ class Function:
     """What it imports of functions/.shared; paths are below that."""
     fetched: Fetched = field(default_factory=lambda: Fetched({}))
     """What is taken of the configuration beside the code."""
+    content: str = field(default="", compare=False)
+    """The digest of configuration and files, where the files themselves are not known any more."""
 
     @property
     def document(self) -> str:

@@ -57,6 +57,16 @@ class FunctionPlan:
         return self.function.config.metadata.labels.get(PROJECT_LABEL, DEFAULT_PROJECT)
 
     @property
+    def content(self) -> str:
+        """Return a digest of its configuration and its files, the same wherever it is deployed; nothing if unknown."""
+        function = self.function
+        files = (*function.files, *function.shared)
+        if function.content or not all(one.digest for one in files):
+            return function.content
+        parts = [function.config.model_dump_json(by_alias=True, exclude_unset=True), function.version]
+        return digest([*parts, *(text for one in files for text in (one.path, one.digest))])
+
+    @property
     def service(self) -> str:
         """Return its service's name in Compose."""
         return service_name(self.name)

@@ -70,6 +70,8 @@ class FunctionRecord(NuclioFunction):
     note: str = ""
     """What to know of what runs, where its folder does not hold that: it was rolled back, or its folder is gone."""
     is_rolled_back: bool = False
+    content: str = ""
+    """A digest of what runs, by which it is told from what runs elsewhere."""
 
     @property
     def outputs(self) -> Mapping[str, Output]:
@@ -214,6 +216,7 @@ def _record(stack: Stack, snapshot: FunctionSnapshot, state: State, containers: 
         reason=deployment.message if deployment else "",
         note=snapshot.note,
         is_rolled_back=deployment is not None and bool(deployment.restores),
+        content=deployment.content if deployment else "",
     )
 
 

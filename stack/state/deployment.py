@@ -60,6 +60,8 @@ class Deployment(BaseModel):
     """Why."""
     restores: int = 0
     """The revision that it is again, where a rollback deployed it: its folder holds another version then."""
+    content: str = ""
+    """A digest of its configuration and its files, by which it is told from others, at other sites too."""
 
     def plan(self, settings: Settings) -> FunctionPlan:
         """Return the plan that was deployed."""
@@ -75,6 +77,7 @@ class Deployment(BaseModel):
             shared=tuple(SourceFile(path, "") for path in self.shared),
             origin=self.origin,
             version=self.version,
+            content=self.content,
         )
         return complete_function(function, self.handler, settings)
 
@@ -230,6 +233,7 @@ def _describe(plan: FunctionPlan, image: str, *, revision: int, message: str, re
         author=load_author(),
         message=message,
         restores=restores,
+        content=plan.content,
     )
 
 

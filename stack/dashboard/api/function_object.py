@@ -104,6 +104,7 @@ def _describe_status(record: FunctionRecord, host: str, *, has_logs: bool) -> di
         **({"httpPort": record.port} if record.port and record.is_deployed else {}),
         **({"internalInvocationUrls": inside} if inside else {}),
         **({"externalInvocationUrls": outside} if outside else {}),
+        **({"revision": record.revision, "version": record.content} if record.is_deployed else {}),
     }
 
 

@@ -4,12 +4,14 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from aiodocker import Docker
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from stack.config.document import Document
 from stack.contract import parse_duration
 from stack.dashboard.api.function_object import (
     IMPORTED,
@@ -28,7 +30,7 @@ from stack.dashboard.api.function_object import (
     read_wanted,
 )
 from stack.dashboard.api.platform import find_addresses
-from stack.dashboard.api.request import is_true, read_object
+from stack.dashboard.api.request import is_true, read_model, read_object
 from stack.dashboard.security.auth import user_of
 from stack.dashboard.services import Services, add_troubles, services_of
 from stack.docker.container import Container
@@ -44,6 +46,12 @@ _ACCEPTED = 202
 _AUTHOR, _REASON = "dashboard", "through the API"
 
 
+class RollbackBody(Document):
+    """The revision to go back to; 0 is the one before what runs."""
+
+    revision: int = Field(0, ge=0)
+
+
 def routes() -> list[BaseRoute]:
     """Return the routes of this resource."""
     return [
@@ -53,6 +61,7 @@ def routes() -> list[BaseRoute]:
         Route("/api/functions/{name}", _find, methods=["GET"]),
         Route("/api/functions/{name}", _update, methods=["PUT"]),
         Route("/api/functions/{name}", _patch, methods=["PATCH"]),
+        Route("/api/functions/{name}/rollback", _roll_back, methods=["POST"]),
         Route("/api/functions/{name}/replicas", _list_replicas, methods=["GET"]),
         Route("/api/functions/{name}/logs/{replica}", _tell_logs, methods=["GET"]),
     ]
@@ -118,6 +127,20 @@ async def _patch(request: Request) -> Response:
             return Response(status_code=_ACCEPTED, media_type=_JSON)
         check_free(record)
         job = await _bring_to(request, record, desired)
+    if why := await job.wait():
+        raise HTTPException(412, why)
+    return Response(status_code=_ACCEPTED, media_type=_JSON)
+
+
+async def _roll_back(request: Request) -> Response:
+    services, name = services_of(request), request.path_params["name"]
+    wanted = await read_model(request, RollbackBody)
+    async with services.jobs.turn:
+        record = await find_record(services, name)
+        if record is None:
+            raise _missing(name)
+        check_free(record)
+        job = await services.jobs.roll_back(name, wanted.revision, author=_author(request))
     if why := await job.wait():
         raise HTTPException(412, why)
     return Response(status_code=_ACCEPTED, media_type=_JSON)

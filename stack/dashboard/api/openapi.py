@@ -109,6 +109,12 @@ FUNCTIONS = (
         Body("Desire"),
         parameters=(_NAMESPACE, flag("X-Nuclio-Imported-Function-Only", "Only if it was never deployed.")),
     ),
+    Operation(
+        "POST", "/api/functions/{name}/rollback", "Go back to an older revision; 0 is the one before what runs",
+        {202: ""},
+        {400: "The document is wrong.", **_MISSING, 412: "There is no such revision, or it did not come up."},
+        Body("Rollback", {"revision": 0}),
+    ),
     Operation("GET", "/api/functions/{name}/replicas", "List its containers", {200: "Replicas"}, _MISSING),
     Operation(
         "GET", "/api/functions/{name}/logs/{replica}", "Send what a container says", {200: "Text"},

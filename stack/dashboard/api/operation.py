@@ -146,6 +146,8 @@ _STATUS = _record(
     httpPort=_COUNT,
     internalInvocationUrls=_TEXTS,
     externalInvocationUrls=_TEXTS,
+    revision=_COUNT,
+    version=_TEXT,
 )
 _FUNCTION_METADATA = _record("name labels", name=_NAME, namespace=_TEXT, labels=_map(_TEXT), annotations=_map(_TEXT))
 _EXPORTED = _record("metadata spec", metadata=_OBJECT, spec=_OBJECT)
@@ -279,6 +281,7 @@ _BODIES: dict[str, Any] = {
     "NamedFunction": {"allOf": [refer("FunctionConfig"), _record("metadata spec", metadata=_IS_NAMED)]},
     "Named": _record("metadata", metadata=_IS_NAMED),
     "NamedProject": _record("metadata", metadata=_record("name", name=_NAME)),
+    "Rollback": _record("", revision=_COUNT),
     "Desire": _record("", desiredState={"enum": ["ready", "scaledToZero", None]}),
     "TwinChange": _record(
         "patch", patch=_OBJECT, part={"enum": ["desired", "reported"]}, version={"type": ["integer", "null"]}

@@ -138,6 +138,20 @@ def test_same_name_twice_is_refused(client: Client) -> None:
     assert client.send("POST", PATH, make()).status == 409
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "status"), [("reader", {"revision": -1}, 400), ("reader", [], 400), ("other", {}, 404)]
+)
+def test_rollback_that_is_wrong_is_refused(client: Client, name: str, body: Any, status: int) -> None:
+    client.send("POST", PATH, make())
+    assert client.send("POST", f"{PATH}/{name}/rollback", body).status == status
+
+
+def test_rollback_of_what_was_never_deployed_is_refused(client: Client) -> None:
+    client.send("POST", PATH, make())
+    answer = client.send("POST", f"{PATH}/reader/rollback", {})
+    assert (answer.status, "reader" in answer.json["error"]) == (412, True)
+
+
 def test_function_that_is_being_deployed_is_left_alone(client: Client, workspace: Workspace) -> None:
     client.send("POST", PATH, make())
     with lock(workspace, "function-reader"):
