@@ -13,6 +13,12 @@ from stack.run.message_tasks import dead_letters, publish, watch
 
 _NAME = {"name": "the function's name"}
 _JSON = {"json": "print one JSON document and nothing else"}
+_SITES = {
+    "via": "the address of a dashboard elsewhere, Tidegate's or Nuclio's, again for each; or a file such as sites.yaml",
+    "site": "a site of that file, by its name or as LABEL=VALUE; again for each label that it has to have",
+    "parallel": "how many sites are at work at a time",
+    "timeout": "how long a site may take, such as 30m",
+}
 
 
 @verb(
@@ -240,28 +246,39 @@ def test_function(_: Context, name: str = "") -> None:
 
 @verb(
     "name",
+    iterable=["via", "site"],
     help={
         **_NAME,
+        **_SITES,
+        **_JSON,
         "all": "deploy every function in functions/",
         "image-file": "deploy what `build-function --output` wrote, and build nothing",
         "message": "why, for `invoke functions NAME`",
         "force": "with --all, functions too that were rolled back",
-        "via": "deploy through the dashboard at this URL, Tidegate's or Nuclio's, and not here",
+        "waves": "how far each wave of sites goes, such as 1,10%,all; one begins when all of the last are ready",
     },
 )
-def deploy_function(
+def deploy_function(  # noqa: PLR0913 -- each is an option of the command line
     _: Context,
     name: str = "",
     all: bool = False,
     image_file: str = "",
     message: str = "",
-    via: str = "",
+    via: list[str] | None = None,
+    site: list[str] | None = None,
+    waves: str = "",
+    parallel: int = 10,
+    timeout: str = "30m",
     force: bool = False,
+    json: bool = False,
 ) -> None:
-    """Build a function and put it in the place of its older self, without a gap."""
+    """Build a function and put it in the place of its older self, without a gap; here, or at sites elsewhere."""
     from stack.run.deploy_request import DeployRequest, deploy_and_print
+    from stack.run.sites.choice import SiteChoice
+    from stack.run.sites.rollout import SiteRequest
 
-    deploy_and_print(DeployRequest(name, everything=all, image_file=image_file, message=message, via=via, force=force))
+    sites = SiteRequest(name, SiteChoice(via or (), site or ()), waves, parallel, timeout, json)
+    deploy_and_print(DeployRequest(name, all, image_file, message, force, sites))
 
 
 @verb("name", help={**_NAME, "output": "save the image in this file, for a machine that can build nothing"})
@@ -272,12 +289,47 @@ def build_function(_: Context, name: str, output: str = "") -> None:
     build_and_tell(name, output)
 
 
-@verb("name", help={**_NAME, "to": "the number of a revision; the one before what runs if left out"})
-def rollback_function(_: Context, name: str, to: int = 0) -> None:
+@verb(
+    "name",
+    iterable=["via", "site"],
+    help={**_NAME, **_SITES, **_JSON, "to": "the number of a revision; the one before what runs if left out"},
+)
+def rollback_function(
+    _: Context,
+    name: str,
+    to: int = 0,
+    via: list[str] | None = None,
+    site: list[str] | None = None,
+    parallel: int = 10,
+    timeout: str = "30m",
+    json: bool = False,
+) -> None:
     """Put an older revision of a function in the place of what runs, without a build and without a gap."""
     from stack.run.deploy_request import roll_back_and_print
+    from stack.run.sites.choice import SiteChoice
+    from stack.run.sites.rollout import SiteRequest
 
-    roll_back_and_print(name, to)
+    choice = SiteChoice(via or (), site or ())
+    roll_back_and_print(name, to, SiteRequest(name, choice, parallel=parallel, timeout=timeout, as_json=json))
+
+
+@verb("name", iterable=["via", "site"], help={**_SITES, **_JSON, "name": "a function; all if left out"})
+def sites(
+    _: Context,
+    name: str = "",
+    via: list[str] | None = None,
+    site: list[str] | None = None,
+    parallel: int = 50,
+    timeout: str = "10s",
+    json: bool = False,
+) -> None:
+    """Say which revision of each function the sites of sites.yaml run."""
+    from stack.run.sites.choice import SiteChoice
+    from stack.run.sites.rollout import SiteRequest
+    from stack.run.sites.status import print_sites
+
+    choice = SiteChoice(via or (), site or ())
+    print_sites(SiteRequest(name, choice, parallel=parallel, timeout=timeout, as_json=json))
 
 
 @verb("name", help={**_NAME, "yes": "do not ask"})
@@ -436,6 +488,7 @@ namespace = build_namespace(
             deploy_function,
             invoke_function,
             functions,
+            sites,
             scale_function,
             rollback_function,
             delete_function,

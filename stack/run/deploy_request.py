@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,23 +23,24 @@ from stack.plan.host_access import check_host_access
 from stack.plan.image import split_reference
 from stack.run.deploy import deploy_built, deploy_functions, roll_back
 from stack.run.function import build_functions
-from stack.run.function_status import FunctionStatus, print_functions_table
-from stack.run.remote import deploy_remotely
+from stack.run.function_status import FunctionStatus, show_functions
+from stack.run.remote_function import deploy_remotely
+from stack.run.sites.rollout import SiteRequest, deploy_to_sites, roll_back_at_sites
 from stack.state.deployment import Deployment
 from stack.state.lock import lock
 
 
 @dataclass(frozen=True)
 class DeployRequest:
-    """What is to be deployed: one function, all, or one from a file; why; and through which dashboard, if not here."""
+    """What is to be deployed: one function, all, or one from a file; why; and at which sites, if not here."""
 
     name: str = ""
     everything: bool = False
     image_file: str = ""
     message: str = ""
-    via: str = ""
     force: bool = False
     """With all, those too that were rolled back."""
+    sites: SiteRequest = field(default_factory=SiteRequest)
 
 
 def deploy_and_print(request: DeployRequest) -> None:
@@ -54,28 +55,38 @@ def deploy_and_print(request: DeployRequest) -> None:
         raise FunctionError("Name one function, or add --all or --image-file: invoke deploy-function NAME.")
     if asked > 1:
         raise FunctionError("Give only one of NAME, --all and --image-file; such a file knows its function's name.")
-    if request.via:
+    if request.sites.choice.is_elsewhere:
         _deploy_elsewhere(request)
         return
+    if request.sites.waves:
+        raise FunctionError("--waves is for many sites: name them by --via or --site.")
     if request.image_file:
-        print_functions_table(deploy_bundle(request.image_file, message=request.message))
+        show_functions(deploy_bundle(request.image_file, message=request.message), as_json=request.sites.as_json)
         return
     functions = deploy_functions([name] if name else [], message=request.message, force=request.force)
-    print_functions_table([one for one in functions if request.everything or one.name == name])
+    chosen = [one for one in functions if request.everything or one.name == name]
+    show_functions(chosen, as_json=request.sites.as_json)
     console.say(f"Next: `invoke logs {name} --follow`." if name else "Next: `invoke functions` lists them.")
 
 
 def _deploy_elsewhere(request: DeployRequest) -> None:
     if not request.name:
-        raise FunctionError("--via deploys one function: invoke deploy-function NAME --via URL.")
+        raise FunctionError("--via and --site deploy one function: invoke deploy-function NAME --via URL.")
     if request.message:
-        raise FunctionError("Nuclio's API has no place for a message; leave out --message, or --via.")
-    deploy_remotely(request.name, request.via)
+        raise FunctionError("Nuclio's API has no place for a message; leave out --message, or --via and --site.")
+    sites = request.sites
+    if sites.choice.is_one_address and not (sites.waves or sites.as_json):
+        deploy_remotely(request.name, sites.choice.via[0])
+    else:
+        deploy_to_sites(sites)
 
 
-def roll_back_and_print(name: str, number: int) -> None:
-    """Go back to an older revision, and say where it answers."""
-    print_functions_table([one for one in roll_back(name, number) if one.name == name])
+def roll_back_and_print(name: str, number: int, sites: SiteRequest) -> None:
+    """Go back to an older revision, here or at sites, and say where it answers."""
+    if sites.choice.is_elsewhere:
+        roll_back_at_sites(sites, number)
+        return
+    show_functions([one for one in roll_back(name, number) if one.name == name], as_json=sites.as_json)
     console.say(f"Next: `invoke functions {name}` lists the revisions.")
 
 
@@ -135,6 +146,7 @@ def _save(stack: Stack, plan: FunctionPlan, image: str, file: Path) -> None:
         shared=tuple(one.path for one in plan.function.shared),
         origin=plan.function.origin,
         version=plan.function.version,
+        content=plan.content,
     )
     content = deployment.model_dump_json(by_alias=True, exclude_unset=True).encode()
     partial = file.with_name(f".{file.name}.partial")

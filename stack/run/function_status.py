@@ -60,13 +60,19 @@ class FunctionStatus:
 def print_functions(*, as_json: bool) -> None:
     """Show every function."""
     functions = list_functions()
+    if as_json or functions:
+        show_functions(functions, as_json=as_json)
+    else:
+        console.say("There is no function yet; functions/NAME/function.yaml describes one.")
+
+
+def show_functions(functions: Sequence[FunctionStatus], *, as_json: bool) -> None:
+    """Show these functions, as a table or as JSON."""
     if as_json:
         documents = [asdict(one) for one in functions]
         console.show_json([{key: one[key] for key in one if key != "note" or one[key]} for one in documents])
-    elif functions:
-        print_functions_table(functions)
     else:
-        console.say("There is no function yet; functions/NAME/function.yaml describes one.")
+        print_functions_table(functions)
 
 
 def list_functions() -> tuple[FunctionStatus, ...]:

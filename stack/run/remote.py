@@ -1,32 +1,33 @@
 """Another dashboard, ours or Nuclio's own, over Nuclio's REST API."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from urllib3 import BaseHTTPResponse
+from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError
 
-from stack import console
-from stack.config.function import DEFAULT_PROJECT, PROJECT_LABEL
-from stack.config.settings import load_settings
-from stack.config.source import find_folder
+from stack.config.sites import name_address, split_address
 from stack.errors import FunctionError, HostError
-from stack.run.import_export import make_export
 from stack.state.http_client import basic_authorization, explain, open_local_pool, open_pool
-from stack.state.workspace import open_workspace
 
 # A bearer token, where the address has no user and password.
 TOKEN_VARIABLE = "TIDEGATE_TOKEN"
 
 # A server may hold its answer for a minute, until it has begun to build.
-_TIMEOUT_SECONDS = 90
+_TIMEOUT_SECONDS, _CONNECT_SECONDS = 90.0, 10.0
 _MOST_BYTES = 64 * 2**20
+
+
+class AwayError(HostError):
+    """No one answers at present, which may be another thing soon."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,23 @@ class RemoteDashboard:
 
     address: str
     authorization: str = field(default="", repr=False)
+    deadline: float = math.inf
+    """When its last answer has to be there, by the clock that only runs forward."""
 
     def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         """Send a request to a path below /api; return the answer, whatever its status.
 
         Raises:
-            HostError: no one answers, somebody else does, or asks for a login.
+            AwayError: no one answers.
+            HostError: somebody else does, or asks for a login.
         """
         is_local = _is_local(urlsplit(self.address).hostname or "")
+        seconds = min(_TIMEOUT_SECONDS, self.deadline - time.monotonic())
+        if seconds <= 0:
+            raise AwayError(f"{self.address} has not answered in time.")
         options: dict[str, Any] = {
             "headers": self._headers(headers or {}),
-            "timeout": _TIMEOUT_SECONDS,
+            "timeout": Timeout(connect=min(_CONNECT_SECONDS, seconds), read=seconds),
             "preload_content": False,
         }
         try:
@@ -75,7 +82,7 @@ class RemoteDashboard:
             ):
                 return Answer(answer.status, self._read(answer))
         except (HTTPError, ValueError) as error:
-            raise HostError(
+            raise AwayError(
                 f"{self.address} does not answer: {explain(error)}. Check the address, and that it runs."
             ) from error
 
@@ -106,31 +113,37 @@ class RemoteDashboard:
         try:
             return json.loads(content) if content else None
         except ValueError:
+            if answer.status in _AWAY:
+                raise AwayError(f"{self.address} is away: {HTTPStatus(answer.status).phrase}.") from None
             raise HostError(f"{self.address} is no dashboard of Nuclio's kind: its answer is no JSON.") from None
 
 
-def open_dashboard(url: str) -> RemoteDashboard:
-    """Return the dashboard at a URL, such as http://user:password@host:8070; a token may be in TIDEGATE_TOKEN.
+# What a proxy answers while the dashboard behind it starts.
+_AWAY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+
+
+def open_dashboard(url: str, login: str = "") -> RemoteDashboard:
+    """Return the dashboard at a URL, such as http://user:password@host:8070.
+
+    A login that is not in it is a token or USER:PASSWORD; without one a token may be in TIDEGATE_TOKEN.
 
     Raises:
         HostError: that is no URL.
     """
     try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        parts = split_address(url)
     except ValueError:
-        is_right = False
-    if not is_right:
-        raise HostError("--via should be a dashboard's address, such as http://localhost:8070.")
-    host = parts.netloc.rpartition("@")[2]
-    path = parts.path.rstrip("/").removesuffix("/api")
-    return RemoteDashboard(f"{parts.scheme}://{host}{path}", _authorize(parts))
+        raise HostError("--via should be a dashboard's address, such as http://localhost:8070.") from None
+    return RemoteDashboard(name_address(parts), _authorize(parts, login))
 
 
-def _authorize(parts: SplitResult) -> str:
+def _authorize(parts: SplitResult, login: str) -> str:
     if parts.username is not None:
         return basic_authorization(unquote(parts.username), unquote(parts.password or ""))
-    token = os.environ.get(TOKEN_VARIABLE, "")
+    user, colon, password = login.partition(":")
+    if colon:
+        return basic_authorization(user, password)
+    token = login or os.environ.get(TOKEN_VARIABLE, "")
     return f"Bearer {token}" if token else ""
 
 
@@ -139,92 +152,3 @@ def _is_local(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-# A function's states in which nothing more happens by itself.
-_GOOD = frozenset({"ready", "scaledToZero", "standby", "imported"})
-_BAD = frozenset({"error", "unhealthy"})
-# What Tidegate calls the logger of a build's own lines.
-_BUILD = "build"
-_INTERVAL_SECONDS = 1.0
-# A build that downloads a lot takes minutes.
-_PATIENCE_SECONDS = 1800.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a function is there, and where it answers."""
-
-    state: str
-    message: str
-    addresses: tuple[str, ...]
-
-
-def deploy_remotely(name: str, url: str) -> None:
-    """Deploy functions/NAME through the dashboard at a URL, show what it says meanwhile, and where it answers then.
-
-    Raises:
-        FunctionError: there is no such function, the dashboard refused it, or it does not come up there.
-        HostError: the dashboard cannot be reached.
-    """
-    workspace, dashboard = open_workspace(), open_dashboard(url)
-    exported = make_export(find_folder(workspace.root, name), load_settings(workspace.root))
-    for note in exported.notes:
-        console.warn(f"{note}.")
-    with console.working(f"Deploying {name} at {dashboard.address}") as work:
-        _submit(dashboard, exported.document)
-        outcome = _follow(dashboard, name, work)
-    if outcome.state in _BAD:
-        why = outcome.message.strip() or "its dashboard does not say why"
-        raise FunctionError(f"{name} did not come up at {dashboard.address}, it is {outcome.state}: {why}")
-    console.success(f"{name} is {outcome.state} at {dashboard.address}.")
-    for address in outcome.addresses:
-        console.show(f"http://{address}")
-
-
-def _submit(dashboard: RemoteDashboard, document: dict[str, Any]) -> None:
-    """Have a function deployed: created, or in the place of what has its name; its project is made if need be."""
-    metadata = document["metadata"]
-    project = metadata.setdefault("labels", {}).setdefault(PROJECT_LABEL, DEFAULT_PROJECT)
-    if project not in (dashboard.require("GET", "projects") or {}):
-        dashboard.require("POST", "projects", {"metadata": {"name": project}, "spec": {}})
-    path = f"functions/{metadata['name']}"
-    headers = {"X-Nuclio-Project-Name": project}
-    if dashboard.ask("GET", path).is_good:
-        dashboard.require("PUT", path, document, headers)
-    else:
-        dashboard.require("POST", "functions", document, headers)
-
-
-def _follow(dashboard: RemoteDashboard, name: str, work: console.Work) -> Outcome:
-    """Show a deploy's log as it grows, until it has ended."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    shown = 0
-    while True:
-        status = (dashboard.require("GET", f"functions/{name}") or {}).get("status") or {}
-        logs = status.get("logs") or []
-        # A log that is shorter than before is that of another deploy.
-        shown = shown if shown <= len(logs) else 0
-        _show(logs[shown:], work)
-        shown = len(logs)
-        state = str(status.get("state", ""))
-        if state in _GOOD | _BAD:
-            addresses = tuple(map(str, status.get("externalInvocationUrls") or ()))
-            return Outcome(state, str(status.get("message") or ""), addresses)
-        if time.monotonic() > deadline:
-            raise FunctionError(f"{name} is still {state or 'unknown'} at {dashboard.address}; look at it there.")
-        time.sleep(_INTERVAL_SECONDS)
-
-
-def _show(logs: list[Any], work: console.Work) -> None:
-    """Show the new entries of a log; a build's own lines, which are many, only in passing."""
-    for entry in logs:
-        if not isinstance(entry, dict):
-            continue
-        moment, message = entry.get("time"), str(entry.get("message", ""))
-        seconds = moment / 1000 if isinstance(moment, int | float) else time.time()
-        work.follow([message])
-        # A failure's whole message is told at the end.
-        message = message.partition("\n")[0]
-        if entry.get("name") != _BUILD:
-            console.note(f"{time.strftime('%H:%M:%S', time.localtime(seconds))} {message}".rstrip())

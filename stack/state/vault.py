@@ -88,6 +88,15 @@ def open_vault(workspace: Workspace) -> Vault:
     )
 
 
+def load_secret(workspace: Workspace, ref: SecretRef) -> SecretContent | None:
+    """Return one secret that was set; nothing if it was not.
+
+    Raises:
+        HostError: it belongs to somebody else.
+    """
+    return _read(workspace, str(ref)) if (workspace.secrets / str(ref)).is_file() else None
+
+
 def mount_secrets(workspace: Workspace, vault: Vault, mounts: Iterable[Mount]) -> None:
     """Copy secrets to where Compose mounts them from; of one that was removed, what was mounted stays.
 

@@ -16,6 +16,7 @@ from stack.config.device import DeviceType
 from stack.config.document import find_ignored, parse_model
 from stack.config.inline import find_block
 from stack.config.settings import Settings
+from stack.config.sites import Sites
 from stack.config.source import load_function
 from stack.config.yaml_loader import parse_mapping
 from stack.plan.function import plan_function
@@ -90,6 +91,8 @@ def test_files_in_yaml_are_valid(page: Path, tmp_path: Path) -> None:
             parse_model(AlertConfig, parse_mapping(block, found[1]), found[1])
         elif block.startswith("# device-types/"):
             parse_model(DeviceType, parse_mapping(block, "device-types"), "device-types")
+        elif block.startswith("# sites.yaml\n"):
+            parse_model(Sites, parse_mapping(block, "sites.yaml"), "sites.yaml")
         elif block.startswith("# stack.yaml\n"):
             parse_model(Settings, parse_mapping(block, "stack.yaml"), "stack.yaml")
         else:

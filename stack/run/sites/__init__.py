@@ -1,0 +1,1 @@
+"""Many sites: stacks elsewhere that run the same functions."""
