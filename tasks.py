@@ -439,6 +439,7 @@ def export_function(_: Context, name: str, json: bool = False) -> None:
         "gateway": "the Gateway that routes belong to, NAME or NAMESPACE/NAME; tidegate if left out",
         "ingress": "the class of Ingresses that take the place of HTTPRoutes",
         "external-secrets": "the SecretStore, or ClusterSecretStore/NAME, that values of secrets come from",
+        "nodes": "how many nodes the broker has: 1, 3 or 5; as in stack.yaml if left out",
         "secrets": "print the Secrets with their values, for kubectl, and write nothing",
     }
 )
@@ -451,13 +452,14 @@ def export_kubernetes(  # noqa: PLR0913 -- each is an option of the command line
     gateway: str = "",
     ingress: str = "",
     external_secrets: str = "",
+    nodes: int = 0,
     secrets: bool = False,
 ) -> None:
     """Write the functions and the broker as a base for Kustomize, which `kubectl apply -k` takes."""
     from stack.run.kubernetes import ExportRequest
     from stack.run.kubernetes import export_kubernetes as export
 
-    export(ExportRequest(output, namespace, registry, push, gateway, ingress, external_secrets, secrets))
+    export(ExportRequest(output, namespace, registry, push, gateway, ingress, external_secrets, nodes, secrets))
 
 
 # What `invoke --list` prints; a task that is in no group does not exist.

@@ -38,6 +38,7 @@ class ExportRequest:
     gateway: str = ""
     ingress: str = ""
     external_secrets: str = ""
+    nodes: int = 0
     secrets: bool = False
     """Print the Secrets with their values, and write nothing."""
 
@@ -61,6 +62,7 @@ def export_kubernetes(request: ExportRequest) -> None:
         images=images,
         gateway=request.gateway,
         ingress=request.ingress,
+        nodes=request.nodes,
         store=request.external_secrets,
     )
     exported = plan_export(stack.inputs, stack.vault, target)

@@ -67,7 +67,7 @@ def plan_cluster(inputs: Inputs) -> Cluster:
     plugins = re.findall(r"\w+", files["rabbitmq/enabled_plugins"].decode())
     return Cluster(
         image=f"{settings.images.mirror}{settings.images.rabbitmq}",
-        replicas=1,
+        replicas=settings.broker.nodes,
         config="\n".join([*kept, "mqtt.allow_anonymous = false"]),
         advanced_config=files["rabbitmq/advanced.config"].decode().rstrip(),
         plugins=tuple(one for one in plugins if one not in _OTHER_PLUGINS),
@@ -86,7 +86,8 @@ def _without_tls(inputs: Inputs) -> Inputs:
 def plan_topology(inputs: Inputs, workloads: Sequence[Workload], *, is_scaled: bool) -> list[Resource]:
     """Return queues, exchanges, bindings, policies and accounts, in the order in which one may need another."""
     plans = [one.service.plan for one in workloads]
-    declared = json.loads(topology([one for plan in plans for one in declared_on_broker(plan)]))
+    bound = [one for plan in plans for one in declared_on_broker(plan)]
+    declared = json.loads(topology(bound, is_replicated=inputs.settings.broker.nodes > 1))
     found = [
         *(_describe("Exchange", one["name"], one) for one in declared["exchanges"]),
         *map(_describe_queue, declared["queues"]),

@@ -1,9 +1,11 @@
 """A stack's functions and broker as a Kustomize base."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from stack.config.broker import Broker
+from stack.config.document import parse_model
 from stack.config.settings import Settings
 from stack.contract import HEALTH_PORT, METRICS_PORT
 from stack.errors import ConfigError
@@ -46,6 +48,8 @@ class Target:
     """The Gateway that HTTPRoutes belong to, NAME or NAMESPACE/NAME."""
     ingress: str = ""
     """The class of Ingresses that take the place of HTTPRoutes."""
+    nodes: int = 0
+    """How many nodes the broker has; 0 is as many as stack.yaml says."""
     store: str = ""
     """The SecretStore that values of secrets come from, or ClusterSecretStore/NAME."""
 
@@ -98,7 +102,12 @@ def choose_namespace(given: str, settings: Settings) -> str:
 
 
 def plan_export(inputs: Inputs, vault: Vault, target: Target) -> Exported:
-    """Render the base of a stack: of its functions and its broker, and nothing else of it."""
+    """Render the base of a stack: of its functions and its broker, and nothing else of it.
+
+    Raises:
+        ConfigError: the broker cannot have so many nodes.
+    """
+    inputs = _choose_nodes(inputs, target.nodes)
     services = [one for one in inputs.services if not one.is_own]
     workloads = [Workload(one, target.name_image(one), inputs.settings) for one in services]
     has_route = not target.ingress
@@ -122,6 +131,13 @@ def plan_export(inputs: Inputs, vault: Vault, target: Target) -> Exported:
     }
     files = dict(_render(context, workloads))
     return Exported(files, tuple(_find_notes(workloads, scalings, inputs, target)), secrets)
+
+
+def _choose_nodes(inputs: Inputs, nodes: int) -> Inputs:
+    if not nodes:
+        return inputs
+    broker = parse_model(Broker, {**inputs.settings.broker.model_dump(by_alias=True), "nodes": nodes}, "--nodes")
+    return replace(inputs, settings=inputs.settings.model_copy(update={"broker": broker}))
 
 
 def render_secrets(secrets: Sequence[NeededSecret], namespace: str) -> bytes:

@@ -8,8 +8,8 @@ from typing import Any
 from stack.config.function import FUNCTION_LABEL, PROJECT_LABEL
 from stack.config.settings import GPU, Settings
 from stack.config.value import cpus, memory_bytes
-from stack.contract import HTTP_PORT, TIMEOUT_VARIABLE, parse_duration
-from stack.plan.broker import BROKER_SECRET, MQTT_SECRET
+from stack.contract import HTTP_PORT, NODES_VARIABLE, TIMEOUT_VARIABLE, parse_duration
+from stack.plan.broker import BROKER_SECRET, MQTT_SECRET, describe_nodes
 from stack.plan.function import processor_document
 from stack.plan.gateway import find_guard
 from stack.plan.image import digest
@@ -113,7 +113,8 @@ class Workload:
         spec = self.service.plan.spec
         timeout = f"{parse_duration(self.settings.defaults.event_timeout):g}"
         own = {} if spec.event_timeout else {TIMEOUT_VARIABLE: timeout}
-        found = {**own, **self.service.environment}
+        given = {name: value for name, value in self.service.environment.items() if name != NODES_VARIABLE}
+        found = {**own, **given, **describe_nodes(self.settings)}
         return {name: value.replace("$(", "$$(") for name, value in found.items() if is_variable(name)}
 
     @property
