@@ -159,7 +159,8 @@ class Spec(NuclioDocument):
     scale_to_zero: ScaleToZero = ScaleToZero.model_construct()
     """When no container is left, where minReplicas is 0."""
     affinity: Annotated[dict[str, Any], KUBERNETES] = {}
-    node_selector: Annotated[Labels, KUBERNETES] = {}
+    node_selector: Labels = {}
+    """Labels that a machine has to have, of several (`engine: swarm`), to run the function."""
     node_name: Annotated[str, KUBERNETES] = ""
     tolerations: Annotated[list[Any], KUBERNETES] = []
     priority_class_name: Annotated[str, KUBERNETES] = ""

@@ -15,6 +15,7 @@ from stack.config.device import expand_rules
 from stack.config.document import Document, parse_model
 from stack.config.network import LOOPBACK, SECURE, Addresses, Bind, Ports, Tls
 from stack.config.notify import Notify
+from stack.config.swarm import Swarm
 from stack.config.value import Duration, check_memory
 from stack.config.yaml_loader import read_mapping
 from stack.errors import ConfigError
@@ -256,6 +257,9 @@ class Settings(Document):
     """The Compose project: the name before every container, network and volume."""
     namespace: str = "nuclio"
     """The namespace that functions see."""
+    engine: Literal["compose", "swarm"] = "compose"
+    """What runs the containers: Docker Compose, on this machine, or Docker Swarm, on several."""
+    swarm: Swarm = Swarm.model_construct()
     bind: Addresses = LOOPBACK
     """Where ports are published: one address for all, or one for each, such as {mqtts: 0.0.0.0}; anything wider than
     this machine needs `invoke credentials`, and `tls` or `plaintext`."""
@@ -297,6 +301,11 @@ class Settings(Document):
         elif isinstance(self.bind, Bind) and (wide := [one for one in SECURE if not self.get_address(one).is_loopback]):
             raise ValueError(f"bind.{wide[0]}: there is such a port with TLS only; add `tls: {{enabled: true}}`")
         return self
+
+    @property
+    def is_swarm(self) -> bool:
+        """Return whether the containers are those of Docker Swarm."""
+        return self.engine == "swarm"
 
     @property
     def has_store(self) -> bool:

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from http import HTTPStatus
 
 import docker
 from docker.errors import APIError
@@ -165,15 +166,30 @@ def _check(answer: Response) -> None:
         raise EngineError(explain(answer.json()["message"]))
 
 
-def _read_frames(answer: Response, errors: bytearray) -> Iterator[bytes]:
-    """Yield what a command writes; what it says of errors goes elsewhere."""
+def _read_frames(answer: Response, errors: bytearray | None = None) -> Iterator[bytes]:
+    """Yield what a command writes; what it says of errors goes elsewhere, if there is where."""
     while header := answer.raw.read(_FRAME.size):
         stream, length = _FRAME.unpack(header)
         content = answer.raw.read(length)
-        if stream == _ERRORS:
+        if stream == _ERRORS and errors is not None:
             errors += content
         else:
             yield content
+
+
+def fetch_task_log(task: str, *, tail: int, timestamps: bool) -> bytes:
+    """Return the last lines of a task of Swarm, on whatever machine; nothing if it is gone.
+
+    Raises:
+        EngineError: Docker does not answer.
+    """
+    options = {"stdout": True, "stderr": True, "tail": tail, "timestamps": timestamps}
+    # docker-py knows the logs of a whole service only.
+    with explained(), docker_api().get(_find_url(f"tasks/{task}/logs"), params=options, stream=True) as answer:
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return b""
+        _check(answer)
+        return b"".join(_read_frames(answer))
 
 
 def _regroup(pieces: Iterable[bytes]) -> Iterator[bytes]:

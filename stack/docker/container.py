@@ -57,6 +57,10 @@ class Container:
     """Whether it was taken off one of its networks, as far as the listing says."""
     network_addresses: tuple[tuple[str, str], ...] = ()
     """Where it is on each network, by Docker's name of it, as far as the listing says."""
+    task: str = ""
+    """The id of its task, where it is Docker Swarm's."""
+    node: str = ""
+    """The machine that it runs on, where it is another than this one."""
     answers: bool = False
     """Whether the function itself said that it is ready, which Docker may find out only later."""
 

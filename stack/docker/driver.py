@@ -207,6 +207,9 @@ class Driver:
             compose_project_name=self.engine.project,
         )
 
+    def prune(self) -> None:
+        """Remove what the engine keeps of what was deployed before; Compose keeps nothing."""
+
     def halt(self, containers: Sequence[Container]) -> None:
         """Stop containers, each within its own grace period, and keep them."""
         names = [one.id for one in containers]

@@ -26,6 +26,11 @@ class Engine:
     project: str
     compose_file: Path
 
+    @property
+    def is_swarm(self) -> bool:
+        """Return whether Docker Swarm updates services itself, and takes back what does not come up."""
+        return False
+
     def check_engine(self) -> None:
         """Make sure that the engine can tell what runs; Compose takes no part in that.
 
@@ -108,7 +113,13 @@ class Engine:
 
     def last_logs(self, container: Container, *, lines: int = _LOG_LINES) -> str:
         """Return the last lines that a container printed."""
-        return _read_log(container.id, tail=lines).decode(errors="replace").strip()
+        return self.read_log(container, tail=lines).decode(errors="replace").strip()
+
+    def read_log(self, container: Container, *, tail: int, timestamps: bool = False) -> bytes:
+        """Return the last lines of a container; nothing if it is gone."""
+        with explained(), suppress(NotFound):
+            return docker_api().logs(container.id, tail=tail, timestamps=timestamps)
+        return b""
 
     @property
     def logs_folder(self) -> Path:
@@ -120,7 +131,8 @@ class Engine:
         for one in containers:
             if one.function and "/" not in one.function and one.state != NEVER_RAN:
                 with suppress(HostError, OSError, EngineError):
-                    _keep_log(self.logs_folder / one.function, one)
+                    said = self.read_log(one, tail=_MOST_LINES, timestamps=True)
+                    _keep_log(self.logs_folder / one.function, one, said)
 
     def kept_logs(self, name: str) -> list[Path]:
         """Return the files of what containers of a function said, the newest last."""
@@ -132,8 +144,7 @@ _MOST_FILES, _MOST_LINES, _MOST_BYTES = 5, 10_000, 1_000_000
 _LETTERS = 12
 
 
-def _keep_log(folder: Path, container: Container) -> None:
-    said = _read_log(container.id, tail=_MOST_LINES, timestamps=True)
+def _keep_log(folder: Path, container: Container, said: bytes) -> None:
     if not said:
         return
     stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
@@ -147,13 +158,6 @@ def _keep_log(folder: Path, container: Container) -> None:
 def _cut(content: bytes) -> bytes:
     """Return the end of a log, from the beginning of a line on."""
     return content if len(content) <= _MOST_BYTES else content[-_MOST_BYTES:].partition(b"\n")[2]
-
-
-def _read_log(container: str, *, tail: int, timestamps: bool = False) -> bytes:
-    """Return the last lines of a container; nothing if it is gone."""
-    with explained(), suppress(NotFound):
-        return docker_api().logs(container, tail=tail, timestamps=timestamps)
-    return b""
 
 
 def _read_probes(container: str) -> list[dict[str, Any]]:

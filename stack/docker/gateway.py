@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from socket import AF_INET, SOCK_STREAM, getaddrinfo
 from typing import NamedTuple
 
 from stack import console
 from stack.config.settings import Settings
 from stack.docker.container import Container, ask
-from stack.docker.driver import Driver
 from stack.docker.engine import Engine
+from stack.docker.swarm.driver import open_driver
 from stack.plan.gateway import (
     CONTROL,
     CONTROL_PORT,
@@ -57,6 +58,9 @@ def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
     running = [one for one in engine.listed() if one.service == SERVICE and one.is_running]
     if not running:
         return
+    if engine.is_swarm:
+        open_driver(engine).up([SERVICE])
+        return
     engine.signal(running[0], _REREAD)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while _read_version(settings) != wanted:
@@ -69,15 +73,20 @@ def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
 def fetch_traffic(host: str = SERVICE) -> dict[str, Traffic]:
     """Ask the gateway, on the network of Tidegate's own programs, for every function's traffic, by name.
 
+    In a Swarm there is one on each machine, and the name has the addresses of all.
+
     Raises:
-        OSError: it does not answer.
+        OSError: one does not answer.
     """
-    return read_traffic(_ask(host, CONTROL_PORT, _STATS))
-
-
-def read_traffic(stats: str) -> dict[str, Traffic]:
-    """Read HAProxy's statistics."""
     found: dict[str, Traffic] = {}
+    for address in sorted({str(one[4][0]) for one in getaddrinfo(host, CONTROL_PORT, AF_INET, SOCK_STREAM)}):
+        found = read_traffic(_ask(address, CONTROL_PORT, _STATS), found)
+    return found
+
+
+def read_traffic(stats: str, others: Mapping[str, Traffic] | None = None) -> dict[str, Traffic]:
+    """Read HAProxy's statistics, and add them to those of other gateways."""
+    found = dict(others or {})
     for row in csv.DictReader(stats.removeprefix("# ").splitlines()):
         if row["pxname"].startswith(_BACKEND):
             name = row["pxname"].removeprefix(_BACKEND)
@@ -130,7 +139,7 @@ class Handover:
         try:
             self._wait_until_known(services, older)
         finally:
-            stopping = pool.submit(Driver(self.engine).stop, older)
+            stopping = pool.submit(open_driver(self.engine).stop, older)
             pool.shutdown(wait=False)
         self.wait_until_gone(find_endpoints(older), stopping)
         return stopping

@@ -118,7 +118,7 @@ class _Watch:
             return {}
         self._probed = time.monotonic()
         probes = self.engine.last_probes([one for one in containers if one.is_running and not one.is_ready])
-        return {id_: _read_trouble(output) for id_, output in probes.items()}
+        return {id_: read_trouble(output) for id_, output in probes.items()}
 
     def _find_failure(
         self, containers: Sequence[Container], troubles: Mapping[str, Trouble], *, late_after: float | None
@@ -126,13 +126,13 @@ class _Watch:
         patience = _PATIENCE_SECONDS if self._seconds() > self.grace else float("inf")
         for one in containers:
             if one.has_failed:
-                return _tell_failure(self.engine, one, "ended")
+                return tell_failure(self.engine, one, "ended")
             trouble = troubles.get(one.id, Trouble("", 0.0))
             why = f": {trouble.reason}" if trouble.reason else ""
             if trouble.failing_seconds >= patience:
-                return _tell_failure(self.engine, one, f"does not come up{why}")
+                return tell_failure(self.engine, one, f"does not come up{why}")
             if late_after is not None and not one.is_ready:
-                return _tell_failure(self.engine, one, f"was not ready within {late_after:g} s{why}")
+                return tell_failure(self.engine, one, f"was not ready within {late_after:g} s{why}")
         return "Docker did not start it." if late_after is not None and not containers else ""
 
 
@@ -173,7 +173,8 @@ def watch_services(
             time.sleep(_POLL_SECONDS * max(1, len(watch.waiting) / _POLLED_TOGETHER))
 
 
-def _read_trouble(output: str) -> Trouble:
+def read_trouble(output: str) -> Trouble:
+    """Read what a processor says of why it is not ready."""
     try:
         document = json.loads(output)
         return Trouble(str(document["error"]), float(document["failing_seconds"]))
@@ -181,7 +182,8 @@ def _read_trouble(output: str) -> Trouble:
         return Trouble("", 0.0)
 
 
-def _tell_failure(engine: Engine, container: Container, what: str) -> str:
+def tell_failure(engine: Engine, container: Container, what: str) -> str:
+    """Say what became of a container, with its last lines."""
     log = engine.last_logs(container) or "(it printed nothing)"
     indented = "\n".join(f"  {line}" for line in leave_out_repeats(log.splitlines()))
     return f"{container.service} {what}. Its last lines:\n{indented}"

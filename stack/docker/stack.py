@@ -16,6 +16,7 @@ from stack.config.source import FOLDER, Function, function_folders, load_functio
 from stack.docker.base_image import choose_base_images
 from stack.docker.container import Container
 from stack.docker.engine import Engine
+from stack.docker.swarm.engine import open_engine
 from stack.errors import AccessError, ConfigError, HostError
 from stack.plan.account import Accounts
 from stack.plan.alerter import plan_alerter
@@ -40,6 +41,7 @@ from stack.plan.render import (
 )
 from stack.plan.secret import Vault
 from stack.plan.stack import Service, plan_service
+from stack.plan.swarm import SWARM
 from stack.plan.tls import ServerCertificate
 from stack.state.access import Access, has_gateway_login, load_access, load_gateway_login
 from stack.state.credentials import load_credentials, load_former_credentials
@@ -52,13 +54,19 @@ from stack.state.tls import load_server_certificate
 from stack.state.vault import mount_secrets, open_vault
 from stack.state.workspace import Workspace, open_workspace, write_file
 
+_ONE_NODE = "spec.nodeSelector has no effect with one machine; `engine: swarm` has several"
 
-def warn_ignored(functions: Iterable[Function]) -> None:
-    """Name each key that has no effect, or a wrong one, once in a task, however often the task reads the functions."""
+
+def warn_ignored(functions: Iterable[Function], *, has_nodes: bool = False) -> None:
+    """Name each key that has no effect, or a wrong one, once in a task, however often the task reads the functions.
+
+    With several machines a key has an effect that chooses some of them.
+    """
     for function in functions:
         spec = function.config.spec
         unheeded = find_unheeded(spec.scale_to_zero, spec.auto_scale_metrics, spec.bounds)
-        for line in chain(find_ignored(function.config), unheeded, find_loopback(spec)):
+        placement = [_ONE_NODE] if spec.node_selector and not has_nodes else []
+        for line in chain(find_ignored(function.config), unheeded, placement, find_loopback(spec)):
             warn_once(f"{function.document}: {line}.")
 
 
@@ -77,7 +85,7 @@ def check_owner(workspace: Workspace, project: str, containers: Sequence[Contain
     own = workspace.rendered.resolve()
     others = {Path(one.folder).resolve() for one in containers if one.folder} - {own}
     for folder in sorted(others):
-        if (folder / COMPOSE).is_file():
+        if any((folder / name).is_file() for name in (COMPOSE, SWARM)):
             raise HostError(
                 f"The project {project} runs from {folder.parent}. Choose another `project`, and other "
                 f"ports, in {workspace.root / FILE}; or type `invoke down` there first."
@@ -333,7 +341,7 @@ def open_stack(workspace: Workspace | None = None, *, is_lenient: bool = False) 
     """
     workspace = workspace or open_workspace()
     settings = load_settings(workspace.root)
-    return Stack(workspace, settings, Engine(settings.project, workspace.compose), is_lenient)
+    return Stack(workspace, settings, open_engine(workspace, settings), is_lenient)
 
 
 def warn_refused(stack: Stack) -> None:

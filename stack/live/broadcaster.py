@@ -170,9 +170,16 @@ async def open_broadcaster(
     """Open the broadcaster of a stack; `records` lists its functions, `heard` is told of Docker's events."""
     project = stack.settings.project
     async with Docker() as docker, ClientSession(trust_env=False) as session:
-        stream = EventStream(docker, project)
+        stream = EventStream(docker, project, is_swarm=stack.engine.is_swarm)
         management = Management(session, lambda: find_broker(stack.reread()))
-        tools = _Tools(stack, AsyncEngine(docker, project), stream, session, management, records)
+        tools = _Tools(
+            stack,
+            AsyncEngine(docker, project, stack.engine if stack.engine.is_swarm else None),
+            stream,
+            session,
+            management,
+            records,
+        )
         broadcaster = Broadcaster()
         _fill(broadcaster, tools)
         for listener in (tools.engine.forget, *heard, lambda _: broadcaster.touch()):

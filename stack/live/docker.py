@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,9 @@ from aiohttp import ClientError, ClientTimeout
 
 from stack.config.function import FUNCTION_LABEL
 from stack.docker.container import PROJECT_LABEL, SERVICE_LABEL, Container, confirm, read_container
+from stack.docker.engine import Engine
+from stack.docker.node import STACK_LABEL
+from stack.docker.swarm.task import SWARM_SERVICE_LABEL
 
 # What Docker, or the way to it, may raise.
 FAILURES = (DockerError, ClientError, OSError, TimeoutError)
@@ -45,9 +48,10 @@ class Event:
 class EventStream:
     """Follows the events of one project's containers, and tells its listeners that something changed."""
 
-    def __init__(self, docker: Docker, project: str) -> None:
+    def __init__(self, docker: Docker, project: str, *, is_swarm: bool = False) -> None:
         self._docker = docker
         self._project = project
+        self._label = STACK_LABEL if is_swarm else PROJECT_LABEL
         self._since = time() - _PAST
         self._listeners: list[Callable[[Event | None], None]] = []
         self.events: deque[Event] = deque(maxlen=_KEPT)
@@ -65,13 +69,13 @@ class EventStream:
             await asyncio.sleep(_AGAIN)
 
     async def _follow(self) -> None:
-        labels = [f"{PROJECT_LABEL}={self._project}"]
+        labels = [f"{self._label}={self._project}"]
         filters = {"type": ["container"], "label": labels, "event": list(_ACTIONS)}
         stream: Any = self._docker.events
         subscriber = stream.subscribe(filters=json.dumps(filters), since=f"{self._since:.6f}")
         try:
             while (document := await subscriber.get()) is not None:
-                self._take(read_event(document))
+                self._take(read_event(document, self._project))
         finally:
             await stream.stop()
 
@@ -87,15 +91,15 @@ class EventStream:
             listener(event)
 
 
-def read_event(document: dict[str, Any]) -> Event:
-    """Read what Docker says of an event, such as the action `health_status: healthy`."""
+def read_event(document: dict[str, Any], project: str = "") -> Event:
+    """Read what Docker says of an event, such as the action `health_status: healthy`; Swarm's of this machine alone."""
     actor = document["Actor"]
     about = actor["Attributes"]
     action, _, health = str(document["Action"]).partition(": ")
     return Event(
         time=int(document["timeNano"]) / 1e9,
         container=str(actor["ID"]),
-        service=about.get(SERVICE_LABEL, ""),
+        service=about.get(SERVICE_LABEL, "") or about.get(SWARM_SERVICE_LABEL, "").removeprefix(f"{project}_"),
         function=about.get(FUNCTION_LABEL, ""),
         action=action,
         detail=health or about.get("exitCode", ""),
@@ -144,9 +148,11 @@ class _Sample:
 class AsyncEngine:
     """Docker, for one project; what no event has changed is not asked for again."""
 
-    def __init__(self, docker: Docker, project: str) -> None:
+    def __init__(self, docker: Docker, project: str, swarm: Engine | None = None) -> None:
         self.docker = docker
         self._project = project
+        self._swarm = swarm
+        """What lists the tasks of all machines, where they are Swarm's."""
         self._instances: tuple[Instance, ...] = ()
         self._is_stale = True
         self._listed_at = 0.0
@@ -184,8 +190,8 @@ class AsyncEngine:
 
     @property
     def _believed(self) -> float:
-        """Return for how many seconds the listing is believed: no event tells that a function is ready."""
-        is_doubtful = any(one.container.is_doubtful for one in self._instances)
+        """Return for how many seconds the listing is believed: no event tells of readiness, or of other machines."""
+        is_doubtful = bool(self._swarm) or any(one.container.is_doubtful for one in self._instances)
         return _DOUBTED_SECONDS if is_doubtful else _BELIEVED_SECONDS
 
     async def usages(self) -> dict[str, Usage]:
@@ -208,12 +214,15 @@ class AsyncEngine:
         return str(checks[-1]["Output"]) if checks else ""
 
     async def _list(self) -> tuple[Instance, ...]:
-        filters = json.dumps({"label": [f"{PROJECT_LABEL}={self._project}"]})
-        listed = [read_container(one) for one in await self.docker.containers.list(all=True, filters=filters)]
+        listed = await asyncio.to_thread(self._swarm.listed) if self._swarm else await self._list_here()
         is_doubtful = any(one.is_doubtful for one in listed)
         confirmed = await asyncio.to_thread(confirm, listed) if is_doubtful else listed
         instances = await asyncio.gather(*(self._read(one) for one in confirmed))
         return tuple(sorted(instances, key=lambda one: one.container.name))
+
+    async def _list_here(self) -> Sequence[Container]:
+        filters = json.dumps({"label": [f"{PROJECT_LABEL}={self._project}"]})
+        return [read_container(one) for one in await self.docker.containers.list(all=True, filters=filters)]
 
     async def _read(self, container: Container) -> Instance:
         if not container.is_running:

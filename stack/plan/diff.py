@@ -59,6 +59,8 @@ class Wanted:
     files: str = ""
     secrets: str = ""
     replicas: int = 1
+    is_global: bool = False
+    """Whether each machine of a Swarm has one."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Change:
 def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted, ...]:
     """Return the services that are to have containers, by the digests of all, with what they are made of."""
     broker = Wanted(SERVICE, "", rabbitmq_image(inputs), files=files_digest(render_broker(inputs)))
-    gateway = Wanted(GATEWAY, "", gateway_image(inputs))
+    gateway = Wanted(GATEWAY, "", gateway_image(inputs), is_global=inputs.settings.is_swarm)
     scaler = Wanted(SCALER, "", control_image(inputs), inputs.home.code)
     devices, mdns = replace(scaler, service=DEVICES), replace(scaler, service=MDNS)
     dashboard = replace(scaler, service=DASHBOARD, secrets=inputs.login)
@@ -153,6 +155,8 @@ def _compare(wanted: Wanted, containers: Sequence[Running]) -> Change:
         return Change(wanted.service, Action.REPLACE, "is cut off from the stack's network", surplus=cut_off)
     right = [one for one in containers if one.definition == wanted.definition]
     running = [one for one in right if one.is_running]
+    if wanted.is_global and running and len(running) == len(containers):
+        return Change(wanted.service, Action.KEEP, "runs as rendered")
     if len(running) >= wanted.replicas:
         surplus = _ids([one for one in containers if one not in running[: wanted.replicas]])
         reason = f"{len(surplus)} more than the {wanted.replicas} wanted" if surplus else "runs as rendered"

@@ -250,6 +250,7 @@ def render_gateway(
         "port": PORT,
         "control_port": CONTROL_PORT,
         "control_host": CONTROL_HOST,
+        "control_subnet": settings.swarm.find_subnet(settings.project) if settings.is_swarm else "",
         "containers_path": CONTAINERS_PATH,
         "again_port": _AGAIN_PORT,
         "stats_path": STATS_PATH,

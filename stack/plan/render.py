@@ -25,6 +25,7 @@ from stack.plan.gateway import (
     MDNS,
     PORT,
     find_networks,
+    find_version,
     render_gateway,
 )
 from stack.plan.gateway import FOLDER as LOGIN_FOLDER
@@ -53,6 +54,7 @@ from stack.plan.store import PORT as STORE_PORT
 from stack.plan.store import SCRAPE_FOLDER, SCRAPE_MOUNTED, store_arguments
 from stack.plan.store import SERVICE as STORE
 from stack.plan.store import VOLUME as STORE_VOLUME
+from stack.plan.swarm import SWARM, describe_swarm
 from stack.plan.template import fill
 
 COMPOSE = "compose.yaml"
@@ -85,14 +87,7 @@ Files = dict[str, bytes]
 
 def render(inputs: Inputs) -> Files:
     """Render the whole tree: path below .stack/ → content. The same inputs always give the same bytes."""
-    files = render_broker(inputs) | render_images(inputs) | render_nuclio(inputs.settings)
-    files |= render_gateway(
-        inputs.services,
-        inputs.settings,
-        names=inputs.home.names,
-        login=inputs.gateway_login.version,
-        certificate=inputs.certificate,
-    )
+    files = render_broker(inputs) | render_images(inputs) | render_nuclio(inputs.settings) | _render_gateway(inputs)
     for service in inputs.services:
         files |= render_function(service.plan, inputs)
     if inputs.settings.has_store:
@@ -106,13 +101,25 @@ def render(inputs: Inputs) -> Files:
     files |= _render_rules(inputs) if inputs.has_vmalert else {}
     files |= notify.render_notify(inputs.settings) if inputs.has_alertmanager else {}
     files |= grafana.render_grafana(inputs.settings) if inputs.settings.data.grafana else {}
-    files |= {LIMITS: _write_limits(inputs)} if inputs.has_devices else {}
-    files[COMPOSE] = render_compose(inputs)
+    limits = json.dumps(dict(inputs.device_rates), indent=2, sort_keys=True).encode() + b"\n"
+    files |= {LIMITS: limits} if inputs.has_devices else {}
+    files[name_stack_file(inputs.settings)] = render_compose(inputs)
     return files
 
 
-def _write_limits(inputs: Inputs) -> bytes:
-    return json.dumps(dict(inputs.device_rates), indent=2, sort_keys=True).encode() + b"\n"
+def name_stack_file(settings: Settings) -> str:
+    """Name the file that tells the engine of all services."""
+    return SWARM if settings.is_swarm else COMPOSE
+
+
+def _render_gateway(inputs: Inputs) -> Files:
+    return render_gateway(
+        inputs.services,
+        inputs.settings,
+        names=inputs.home.names,
+        login=inputs.gateway_login.version,
+        certificate=inputs.certificate,
+    )
 
 
 def _render_rules(inputs: Inputs) -> Files:
@@ -169,7 +176,7 @@ _NAMES = {
 
 
 def render_compose(inputs: Inputs) -> bytes:
-    """Render the Compose file alone."""
+    """Render the Compose file alone, or that of Swarm in its place."""
     settings, services = inputs.settings, inputs.services
     context = _NAMES | {
         "settings": settings,
@@ -209,8 +216,11 @@ def render_compose(inputs: Inputs) -> bytes:
         "secrets": sorted({mount.file for mount in used_secrets(services)}),
         "definitions": {},
     }
+    path = name_stack_file(settings)
+    if settings.is_swarm:
+        context |= describe_swarm(inputs, find_version(_render_gateway(inputs)), MOUNTED)
     # Twice, since each service has a digest of itself among its labels.
-    return fill(COMPOSE, context | {"definitions": digest_services(fill(COMPOSE, context))})
+    return fill(path, context | {"definitions": digest_services(fill(path, context))})
 
 
 def _describe_guard(inputs: Inputs) -> tuple[str, ...]:
@@ -391,16 +401,13 @@ def _render_images(settings: Settings, base_images: BaseImages, *, has_alertmana
         "feedback_folder": FEEDBACK_FOLDER,
         **ca_context(base_images.has_ca),
     }
-    names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile", *_list_layers())
+    layers = (f"{runtime.layer}/Dockerfile" for runtime in RUNTIMES.values() if runtime.layer)
+    names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile", *layers)
     files = {path: fill(path, context) for path in (f"images/{name}" for name in names)}
     wanted = {STORE: settings.has_store, notify.SERVICE: has_alertmanager}
     servers = () if base_images.is_registry else (*_SERVERS, *(name for name, is_there in wanted.items() if is_there))
     files |= {path: fill(path, context) for path in (f"images/{name}/Dockerfile" for name in servers)}
     return files
-
-
-def _list_layers() -> tuple[str, ...]:
-    return tuple(f"{runtime.layer}/Dockerfile" for runtime in RUNTIMES.values() if runtime.layer)
 
 
 def used_secrets(services: Sequence[Service]) -> list[Mount]:

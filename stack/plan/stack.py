@@ -260,7 +260,9 @@ def digest_services(compose: bytes) -> dict[str, str]:
 
 
 def _strip(service: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in service.items() if key not in _INDIFFERENT}
+    deploy = {key: value for key, value in service.get("deploy", {}).items() if key != "replicas"}
+    kept = {key: value for key, value in service.items() if key not in _INDIFFERENT}
+    return kept | ({"deploy": deploy} if deploy else {})
 
 
 def find_definitions(compose: bytes) -> dict[str, str]:

@@ -109,7 +109,7 @@ _MOUNTED = "/etc/rabbitmq/definitions"
 
 def ask_ahead(stack: Stack) -> Future[dict[str, Any]] | None:
     """Have the broker of a stack that was there before tell what it has, which takes it a while with many devices."""
-    if not stack.workspace.compose.exists():
+    if not stack.engine.compose_file.exists():
         return None
     answer, broker = Future[dict[str, Any]](), find_broker(stack)
 

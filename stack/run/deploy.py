@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from stack import console
 from stack.config.source import find_folder, function_folders
 from stack.docker.container import Container
-from stack.docker.driver import Driver
 from stack.docker.gateway import Handover, open_handover
 from stack.docker.image import Builder
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored
+from stack.docker.swarm.driver import open_driver
 from stack.errors import FunctionError, StackError
 from stack.plan.broker import SERVICE
 from stack.plan.function import FunctionPlan
@@ -22,6 +22,7 @@ from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.render import files_digest, function_image, render_broker, stack_images
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, plan_service
+from stack.plan.swarm import check_function
 from stack.rabbitmq.repair import mend_functions
 from stack.rabbitmq.stale_topology import clear_after_deploy
 from stack.run.deploy_progress import READY, DeployProgress, keep_progress
@@ -113,7 +114,7 @@ def _locked(stack: Stack, names: Sequence[str]) -> Iterator[None]:
         for name in sorted(names):
             locks.enter_context(lock(stack.workspace, f"function-{name}"))
         # What Docker lacks is told before anything else that is missing.
-        Driver(stack.engine).check()
+        open_driver(stack.engine).check()
         yield
 
 
@@ -154,6 +155,7 @@ class Deploy:
             StackError: it failed.
         """
         service = self._service(deployment.plan(self.stack.settings), deployment.image)
+        check_function(service.plan, self.stack.settings)
         check_secrets([service.plan], self.stack.vault)
         self.stack.check_login([service.plan])
         check_function_queues(self.stack, service.plan)
@@ -173,6 +175,7 @@ class Deploy:
         for name in self.progress.names:
             try:
                 plan = plan_folder(self.stack, name, is_to_run=True)
+                check_function(plan, self.stack.settings)
                 check_function_queues(self.stack, plan, plans, coming=self.progress.names)
                 plans.append(plan)
                 if told := explain_fetched(plan.function):
@@ -181,7 +184,7 @@ class Deploy:
                 self.progress.fail(name, str(error))
         if not plans:
             raise FunctionError("\n".join(self.progress.failures.values()))
-        warn_ignored(plan.function for plan in plans)
+        warn_ignored((plan.function for plan in plans), has_nodes=self.stack.engine.is_swarm)
         for name, hints in find_hints(self.stack, plans).items():
             for hint in hints:
                 console.warn(f"{name}: {hint}")
@@ -283,6 +286,7 @@ class Deploy:
             # The older containers bind no more, and the revisions that tell what they bound are still kept.
             clear_after_deploy(fresh, self.progress.names)
             prune_revisions(fresh, self.progress.names)
+            open_driver(fresh.engine).prune()
         settle_scaler(fresh)
         if failures:
             raise FunctionError("\n".join(f"{name} was not deployed: {why}" for name, why in failures.items()))

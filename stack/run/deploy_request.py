@@ -16,6 +16,7 @@ from stack.config.settings import Settings
 from stack.docker.container import shorten
 from stack.docker.driver import Driver
 from stack.docker.stack import Stack, open_stack
+from stack.docker.swarm.driver import open_driver
 from stack.errors import FunctionError
 from stack.plan.code_entry import runs_as_is
 from stack.plan.function import FunctionPlan
@@ -103,7 +104,7 @@ def build_and_tell(name: str, output: str) -> None:
         StackError: the function is wrong, its image cannot be built, or the file cannot be written.
     """
     stack = open_stack()
-    Driver(stack.engine).check()
+    open_driver(stack.engine).check()
     with lock(stack.workspace, f"function-{name}"):
         plan, image = build_functions(stack, [name])[name]
     console.show(image)
@@ -126,7 +127,7 @@ def deploy_bundle(path: str, *, message: str = "") -> tuple[FunctionStatus, ...]
     deployment = _read(file)
     stack = open_stack(is_lenient=True)
     _check(file, deployment, stack.settings)
-    Driver(stack.engine).check()
+    open_driver(stack.engine).check()
     with console.working(f"Loading {deployment.image}"):
         Driver(stack.engine).load(file)
     functions = deploy_built(stack, deployment, message or f"from {file.name}")

@@ -12,9 +12,9 @@ from stack import console
 from stack.config.function import FunctionConfig
 from stack.config.source import Function, find_folder, function_folders, load_function
 from stack.docker.container import Container
-from stack.docker.driver import Driver
 from stack.docker.image import Builder
 from stack.docker.stack import Stack, open_stack, warn_ignored
+from stack.docker.swarm.driver import open_driver
 from stack.errors import ConfigError, StackError
 from stack.plan.code_entry import runs_as_is
 from stack.plan.function import FunctionPlan, complete_function, inline_source, own_queues, plan_function
@@ -62,7 +62,7 @@ def build_functions(stack: Stack, names: Sequence[str]) -> dict[str, tuple[Funct
         StackError: a function is wrong, or its image could not be built; nothing that runs was touched.
     """
     plans = [plan_folder(stack, name) for name in names]
-    warn_ignored(plan.function for plan in plans)
+    warn_ignored((plan.function for plan in plans), has_nodes=stack.engine.is_swarm)
     builder = Builder(stack.workspace, stack.engine, stack.inputs)
     builder.prepare_stack()
     images = builder.prepare_functions(plans)
@@ -222,12 +222,12 @@ def delete_function(name: str) -> None:
         FunctionError: it is not deployed.
     """
     stack = open_stack(is_lenient=True)
-    Driver(stack.engine).check()
+    open_driver(stack.engine).check()
     _find_traces(stack, name)
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, TREE), console.working(f"Removing {name}"):
         # A deploy may have ended meanwhile.
         containers, revisions = _find_traces(stack, name)
-        Driver(stack.engine).stop(containers)
+        open_driver(stack.engine).stop(containers)
         forget_deployment(stack.workspace, name)
         forget_replicas(stack.workspace, name)
         forget_code(stack.workspace, name)

@@ -15,8 +15,8 @@ from stack.config.function import FunctionConfig
 from stack.config.settings import Settings
 from stack.config.source import FILE, FOLDER, Function, find_folder, function_folders, load_function
 from stack.config.yaml_loader import parse_mapping, read_mapping
-from stack.docker.driver import Driver
 from stack.docker.stack import Stack, open_stack, warn_ignored
+from stack.docker.swarm.driver import open_driver
 from stack.errors import ConfigError, FunctionError, StackError
 from stack.plan.function_export import (
     Exported,
@@ -165,7 +165,7 @@ def remove_function(name: str) -> None:
         StackError: Docker refused.
     """
     stack = open_stack(is_lenient=True)
-    Driver(stack.engine).check()
+    open_driver(stack.engine).check()
     if is_deployed(stack.workspace, name) or any(one.function == name for one in stack.engine.containers()):
         delete_function(name)
     with lock(stack.workspace, f"function-{name}"):
@@ -180,7 +180,7 @@ def remove_function(name: str) -> None:
 
 def _write_rendered(stack: Stack) -> None:
     """Have nothing rendered tell of a folder that is gone; what was never rendered stays so."""
-    if stack.workspace.compose.is_file():
+    if stack.engine.compose_file.is_file():
         with lock(stack.workspace, TREE):
             fresh = stack.reread()
             write_stack(fresh, fresh.inputs)

@@ -6,8 +6,8 @@ from functools import partial
 
 from stack import console
 from stack.docker.container import NEVER_RAN, Container
-from stack.docker.driver import Driver
 from stack.docker.stack import Stack
+from stack.docker.swarm.driver import open_driver
 from stack.errors import StackError
 from stack.plan.function import service_name
 from stack.plan.stack import FILES_LABEL, Service
@@ -78,13 +78,16 @@ def _clear(stack: Stack, name: str) -> bool:
 
 
 def _put_right(stack: Stack, name: str, stale_containers: Sequence[Container]) -> str:
-    Driver(stack.engine).stop(stale_containers)
+    if stack.engine.is_swarm and is_deployed(stack.workspace, name):
+        open_driver(stack.engine).up([service_name(name)])
+        return ""
+    open_driver(stack.engine).stop(stale_containers)
     if not is_deployed(stack.workspace, name):
         return ""
     service = find_service(stack, name)
     # Compose stops a container when the one in its place is made, and Docker ends it also without Compose.
     if service.port and any(one.state == NEVER_RAN for one in stale_containers):
-        Driver(stack.engine).halt([one for one in stack.engine.listed() if one.service == service.plan.service])
+        open_driver(stack.engine).halt([one for one in stack.engine.listed() if one.service == service.plan.service])
     return settle(stack, service, service.replicas)
 
 

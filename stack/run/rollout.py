@@ -8,16 +8,18 @@ of power, leaves a stack that is as it was, and a container beside it that the d
 """
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from stack.docker.container import Container, confirm
-from stack.docker.driver import Driver
 from stack.docker.readiness import find_timeout, watch_services
 from stack.docker.stack import Stack
+from stack.docker.swarm.driver import SwarmDriver, open_driver
+from stack.docker.swarm.engine import SwarmEngine
+from stack.docker.swarm.update import Goal, watch_updates
 from stack.errors import EngineError
 from stack.plan.hints import advise_start
 from stack.plan.inputs import Inputs
@@ -42,7 +44,8 @@ def open_rollout(stack: Stack, services: Sequence[Service], progress: DeployProg
 
     Who runs it shares the lock of the stack, and holds those of the functions' rollouts.
     """
-    rollout = Rollout(stack, tuple(services), progress)
+    kind = SwarmRollout if stack.engine.is_swarm else Rollout
+    rollout = kind(stack, tuple(services), progress)
     try:
         yield rollout
     except BaseException:
@@ -114,13 +117,13 @@ class Rollout:
         with uninterrupted():
             known = {one.id for one in self._before}
             new = [one for one in self._list_containers() if one.id not in known]
-            Driver(self.stack.engine).stop([one for one in new if one.service in _names(failed)])
+            open_driver(self.stack.engine).stop([one for one in new if one.service in _names(failed)])
             # The broker forgets the accounts of functions that are not deployed otherwise.
             settle_accounts(self.stack, self._render_accounts(failed), self.stack.rendered_accounts)
             fresh = self.stack.reread()
             write_stack(fresh, fresh.inputs, own=[one.plan.name for one in failed])
             if made_way := self._find_in_the_way(failed):
-                Driver(self.stack.engine).up(sorted(made_way))
+                open_driver(self.stack.engine).up(sorted(made_way))
 
     def find_older(self, services: Sequence[Service]) -> tuple[Container, ...]:
         """Return the containers whose place functions take, which still run."""
@@ -158,7 +161,7 @@ class Rollout:
     def _clear(self) -> None:
         """Remove older containers that are stopped, which Compose would start with the new."""
         lifeless = [one for one in self.find_older(self.pending) if one.is_stopped]
-        Driver(self.stack.engine).stop(lifeless)
+        open_driver(self.stack.engine).stop(lifeless)
         self._before = tuple(one for one in self._before if one not in lifeless)
 
     def _prepare(self) -> None:
@@ -187,10 +190,10 @@ class Rollout:
         beside = [one for one in services if one.plan.service not in in_place]
         if beside:
             scales = {one.plan.service: self._count(one) + one.replicas for one in beside}
-            Driver(engine).up(sorted(scales), scales=scales, file=self.file)
+            open_driver(engine).up(sorted(scales), scales=scales, file=self.file)
         if in_place:
             engine.keep_logs([one for one in self._before if one.service in in_place])
-            Driver(engine).up(sorted(in_place), file=self.file)
+            open_driver(engine).up(sorted(in_place), file=self.file)
 
     def _find_in_the_way(self, services: Sequence[Service]) -> set[str]:
         """Return the services whose older container holds the port of this machine that the new one needs.
@@ -205,7 +208,7 @@ class Rollout:
         settled = {one.plan.service: "" for one in self.pending if not one.replicas} | self._settled
         waiting = {one.plan.service: find_timeout(one) for one in self.pending if one.plan.service not in settled}
         came = time.monotonic()
-        for found in watch_services(self.stack.engine, waiting, ignored={one.id for one in self._before}):
+        for found in self._look(waiting):
             settled |= found
             if found:
                 came = time.monotonic()
@@ -214,6 +217,10 @@ class Rollout:
                 settled = {}
         yield settled
 
+    def _look(self, seconds: Mapping[str, float]) -> Iterator[dict[str, str]]:
+        """Yield again and again what has come up or failed of the services, within its seconds."""
+        return watch_services(self.stack.engine, seconds, ignored={one.id for one in self._before})
+
     def _list_containers(self) -> tuple[Container, ...]:
         return tuple(one for one in self.stack.engine.listed() if one.service in _names(self.services))
 
@@ -221,7 +228,58 @@ class Rollout:
         return sum(one.service == service.plan.service and not one.is_stopped for one in self._before)
 
 
-def _names(services: Collection[Service]) -> set[str]:
+class SwarmRollout(Rollout):
+    """A rollout by Docker Swarm, which itself puts the new containers in the place of the older ones.
+
+    What does not come up Swarm takes back; where it does not, such as when the task is killed, the rendered file has
+    the older definition.
+    """
+
+    @cached_property
+    def _driver(self) -> SwarmDriver:
+        assert isinstance(self.stack.engine, SwarmEngine)
+        return SwarmDriver(self.stack.engine)
+
+    @cached_property
+    def _goals(self) -> dict[str, Goal]:
+        wanted = find_definitions(self._candidate)
+        return {
+            one.plan.service: Goal(wanted[one.plan.service], one.replicas, find_timeout(one)) for one in self.services
+        }
+
+    def find_older(self, services: Sequence[Service]) -> tuple[Container, ...]:
+        """Return nothing: Swarm ends the older containers when the new are there."""
+        return ()
+
+    def _clear(self) -> None:
+        """Leave to Swarm what is stopped."""
+
+    def _up(self, services: Sequence[Service]) -> None:
+        asleep = [one for one in self._before if one.service in _names(s for s in services if not s.replicas)]
+        self._driver.stop(asleep)
+        if some := {one.plan.service: one.replicas for one in services if one.replicas}:
+            self._driver.deploy(some, self.file)
+
+    def _look(self, seconds: Mapping[str, float]) -> Iterator[dict[str, str]]:
+        return watch_updates(self._driver.engine, {name: self._goals[name] for name in seconds})
+
+    def restore(self, failed: Sequence[Service]) -> None:
+        """Have functions that did not come up be as they were: without a container, if they had none."""
+        if not failed:
+            return
+        with uninterrupted():
+            settle_accounts(self.stack, self._render_accounts(failed), self.stack.rendered_accounts)
+            fresh = self.stack.reread()
+            write_stack(fresh, fresh.inputs, own=[one.plan.name for one in failed])
+            before = {one.service for one in self._before}
+            there = {one.plan.service: one.replicas for one in fresh.inputs.services if one.plan.service in before}
+            again = {one.plan.service: there[one.plan.service] for one in failed if one.plan.service in there}
+            if again:
+                self._driver.deploy(again)
+            self._driver.remove_services(_names(failed).difference(again))
+
+
+def _names(services: Iterable[Service]) -> set[str]:
     return {one.plan.service for one in services}
 
 

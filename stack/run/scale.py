@@ -15,11 +15,11 @@ from pathlib import Path
 from stack import console
 from stack.config.scaling import MOST_REPLICAS
 from stack.docker.container import Container
-from stack.docker.driver import Driver
 from stack.docker.gateway import Traffic, fetch_traffic
 from stack.docker.image import Builder
 from stack.docker.readiness import find_failures, find_timeout
 from stack.docker.stack import Stack, open_stack
+from stack.docker.swarm.driver import open_driver
 from stack.errors import FunctionError, StackError
 from stack.plan.function import own_queues
 from stack.plan.inputs import Inputs
@@ -46,7 +46,7 @@ def scale_function(name: str, text: str) -> None:
         raise FunctionError(f"{text!r} is no number of containers: invoke scale-function {name} 3.")
     replicas = int(text)
     stack = open_stack(is_lenient=True)
-    Driver(stack.engine).check()
+    open_driver(stack.engine).check()
     with lock(stack.workspace, f"function-{name}"), lock(stack.workspace, STACK, is_shared=True):
         stack = stack.reread()
         _check(stack, name, replicas)
@@ -87,7 +87,7 @@ def settle(stack: Stack, service: Service, replicas: int) -> str:
 
 def finish(stack: Stack, service: Service, step: Step) -> str:
     """Wait until the surplus has finished its events, or what was started is ready; return why it is not."""
-    Driver(stack.engine).stop(step.surplus)
+    open_driver(stack.engine).stop(step.surplus)
     if not step.has_started:
         return ""
     return find_failures(stack.engine, [service.plan.service], find_timeout(service)).get(service.plan.service, "")
@@ -101,15 +101,16 @@ def begin(stack: Stack, service: Service, replicas: int) -> Step:
     """
     name = service.plan.service
     found = [one for one in stack.engine.containers() if one.service == name]
-    strange = [one for one in found if is_strange(one, service.image)]
-    Driver(stack.engine).stop(strange)
+    # Swarm itself sees to it that there is one version.
+    strange = [] if stack.engine.is_swarm else [one for one in found if is_strange(one, service.image)]
+    open_driver(stack.engine).stop(strange)
     before = [one for one in found if one not in strange]
     surplus = _surplus(before, len(before) - replicas)
     if sum(not one.is_stopped for one in before) >= replicas:
         return Step(surplus)
     # These are stopped already; Compose would choose others.
-    Driver(stack.engine).stop(surplus)
-    Driver(stack.engine).up([name], scales={name: replicas})
+    open_driver(stack.engine).stop(surplus)
+    open_driver(stack.engine).up([name], scales={name: replicas})
     return Step(has_started=True)
 
 
@@ -195,9 +196,9 @@ def settle_program(stack: Stack, service: str, is_wanted: Callable[[Inputs], boo
         fresh = stack.reread()
         found = _find_program(fresh, service)
         if is_wanted(fresh.inputs) and not found:
-            Driver(fresh.engine).up([service])
+            open_driver(fresh.engine).up([service])
         elif found and not is_wanted(fresh.inputs):
-            Driver(fresh.engine).stop(found)
+            open_driver(fresh.engine).stop(found)
 
 
 def _find_program(stack: Stack, service: str) -> list[Container]:

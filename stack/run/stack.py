@@ -4,9 +4,9 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from stack import console
-from stack.docker.driver import Driver
 from stack.docker.gateway import settle_gateway
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
+from stack.docker.swarm.driver import open_driver
 from stack.docker.volume import list_volumes, remove_volume
 from stack.errors import EngineError, FunctionError
 from stack.plan.inputs import Inputs
@@ -96,7 +96,7 @@ def render_stack() -> None:
     stack = open_stack()
     check_exposure(stack.settings, stack.credentials, has_login=stack.access is not None)
     stack.check_login()
-    warn_ignored(one.plan.function for one in stack.undeployed)
+    warn_ignored((one.plan.function for one in stack.undeployed), has_nodes=stack.engine.is_swarm)
     warn_refused(stack)
     with lock(stack.workspace, TREE):
         fresh = prepare_certificates(stack.reread())
@@ -115,14 +115,14 @@ def take_down(*, volumes: bool) -> None:
         HostError: they are another workspace's.
     """
     stack = open_stack()
-    Driver(stack.engine).check()
+    open_driver(stack.engine).check()
     check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
     with stack_lock(stack.workspace):
-        if not stack.workspace.compose.is_file():
+        if not stack.engine.compose_file.is_file():
             write_stack(stack, stack.inputs)
         with console.working("Stopping"):
             stack.engine.keep_logs(stack.engine.listed())
-            Driver(stack.engine).down(volumes=volumes)
+            open_driver(stack.engine).down(volumes=volumes)
             # Compose knows those of functions no more that are deleted.
             for one in list_volumes(stack.settings.project) if volumes else ():
                 remove_volume(one.name)
@@ -141,13 +141,13 @@ def print_logs(name: str, *, follow: bool, previous: bool = False) -> None:
     if previous:
         _print_previous(stack, name)
         return
-    Driver(stack.engine).check()
+    open_driver(stack.engine).check()
     services = {container.service for container in stack.engine.containers()}
     chosen = [service for service in (name, f"function-{name}") if service in services] if name else []
     if not services or (name and not chosen):
         known = ", ".join(sorted(service.removeprefix("function-") for service in services)) or "nothing"
         raise FunctionError(f"There is no container of {name or 'this stack'}. What runs: {known}.")
-    if Driver(stack.engine).follow_logs(chosen, follow=follow):
+    if open_driver(stack.engine).follow_logs(chosen, follow=follow):
         raise EngineError("Docker could not show the logs; the lines above say why.")
 
 

@@ -32,6 +32,7 @@ from stack.rabbitmq.management import find_broker
 from stack.run.function_snapshot import load_publishers
 from stack.run.notify import print_failing_channels
 from stack.state.account_use import AccountUse
+from stack.state.workspace import is_inside
 from stack.victoriametrics.state import fetch_state
 
 # So many clients of one account are named.
@@ -330,7 +331,8 @@ def fetch_figures(engine: Engine, containers: Sequence[Container]) -> dict[str, 
 
 def _fetch_state(container: Container) -> dict[str, object]:
     """Return what a container tells of itself; nothing if it cannot, or cannot be reached."""
-    if not container.network_address:
+    # Of Swarm's network this machine is no part.
+    if not container.network_address or (container.task and not is_inside()):
         return {}
     try:
         answer = ask(find_container_url(container.network_address, HEALTH_PORT, "/status"), _TIMEOUT_SECONDS)
@@ -341,8 +343,8 @@ def _fetch_state(container: Container) -> dict[str, object]:
 
 def _ask_within(engine: Engine, containers: Sequence[Container]) -> dict[str, dict[str, object]]:
     """Have one container ask all of these."""
-    hosts = {one.id: one.id[:_SHORT_ID] for one in containers}
-    asker = next((one for one in containers if one.is_ready), containers[0])
+    hosts = {one.id: one.network_address if one.task else one.id[:_SHORT_ID] for one in containers}
+    asker = min(containers, key=lambda one: (bool(one.node), not one.is_ready))
     states = _parse(engine.execute(asker, "processor", "--states", *hosts.values()))
     return {id_: state for id_, host in hosts.items() if isinstance(state := states.get(host), dict)}
 

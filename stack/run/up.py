@@ -7,11 +7,11 @@ from functools import cached_property
 from stack import console
 from stack.config.source import function_folders
 from stack.docker.container import Container
-from stack.docker.driver import Driver
 from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.docker.readiness import START_GRACE_SECONDS, find_failures, wait_ready
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
+from stack.docker.swarm.driver import check_binding, open_driver
 from stack.errors import FunctionError
 from stack.plan.alert import list_unknown
 from stack.plan.broker import SERVICE
@@ -22,11 +22,12 @@ from stack.plan.gateway_frontend import DASHBOARD
 from stack.plan.grafana import SERVICE as GRAFANA
 from stack.plan.grafana import check_grafana
 from stack.plan.notify import check_notify
-from stack.plan.render import COMPOSE, Files, function_image, render
+from stack.plan.render import Files, function_image, name_stack_file, render
 from stack.plan.secret import check_secrets
 from stack.plan.stack import Service, check_exposure, find_definitions
 from stack.plan.store import SERVICE as STORE
 from stack.plan.store import check_store
+from stack.plan.swarm import check_swarm
 from stack.rabbitmq.data import check_data, load_data, note_running_data
 from stack.rabbitmq.repair import ask_ahead, await_copies, mend_stack_broker
 from stack.run.alert_check import check_rules
@@ -66,9 +67,9 @@ class RollingRestart:
         """
         if not self.older:
             return
-        Driver(self.engine).stop([one for own in self.older.values() for one in own if not one.is_running])
+        open_driver(self.engine).stop([one for own in self.older.values() for one in own if not one.is_running])
         running = {name: sum(one.is_running for one in own) for name, own in self.older.items()}
-        Driver(self.engine).up(
+        open_driver(self.engine).up(
             sorted(running), scales={name: count + self.replicas[name] for name, count in running.items()}
         )
 
@@ -76,15 +77,16 @@ class RollingRestart:
         """Remove the older containers; of the services that failed the new ones, so that they run as before."""
         kept = self.older_ids
         new = [one for one in self.engine.containers() if one.service in self.older and one.id not in kept]
-        Driver(self.engine).stop([one for one in new if one.service in failed])
-        Driver(self.engine).stop([one for name, own in self.older.items() if name not in failed for one in own])
+        open_driver(self.engine).stop([one for one in new if one.service in failed])
+        open_driver(self.engine).stop([one for name, own in self.older.items() if name not in failed for one in own])
 
 
 def find_renewal(
     engine: Engine, changes: Iterable[Change], services: Iterable[Service], containers: Collection[Container]
 ) -> RollingRestart:
     """Find the functions that are to be replaced, run, and hold no port of this machine."""
-    able = {one.plan.service: one.replicas for one in services if one.is_deployed and not one.port}
+    # Swarm puts new containers beside the older ones itself.
+    able = {one.plan.service: one.replicas for one in services if one.is_deployed and not (one.port or engine.is_swarm)}
     older = {
         change.subject: tuple(one for one in containers if one.id in change.older)
         for change in changes
@@ -153,10 +155,12 @@ def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     check_store(stack.settings, stack.base_images)
     check_grafana(stack.settings, stack.base_images)
     check_notify(stack.settings, stack.vault)
+    check_swarm(stack.inputs)
+    check_binding(stack.engine, stack.settings)
     check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)
     files = render(stack.inputs)
     edits = find_edits(files, read_tree(stack.workspace))
-    wanted = find_wanted(stack.inputs, find_definitions(files[COMPOSE]))
+    wanted = find_wanted(stack.inputs, find_definitions(files[name_stack_file(stack.settings)]))
     left_alone = list_unreadable(stack.workspace)
     containers = tuple(one for one in stack.engine.containers() if one.function not in left_alone)
     check_owner(stack.workspace, stack.settings.project, containers)
@@ -203,6 +207,7 @@ def bring_up(
             note_running_data(stack)
     keep_revisions(stack)
     prune_attempts(stack)
+    open_driver(stack.engine).prune()
     return stack
 
 
@@ -221,10 +226,10 @@ def prepare_images() -> None:
 
 def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     """Find what is to be done, and write the rendered tree."""
-    Driver(stack.engine).check()
-    warn_ignored(one.plan.function for one in stack.undeployed)
+    open_driver(stack.engine).check()
+    warn_ignored((one.plan.function for one in stack.undeployed), has_nodes=stack.engine.is_swarm)
     warn_refused(stack)
-    is_new = not stack.workspace.compose.exists()
+    is_new = not stack.engine.compose_file.exists()
     stack = prepare_certificates(stack)
     found = survey(stack, is_upgrade=is_upgrade)
     check_rules(stack, found.files)
@@ -250,10 +255,10 @@ def _make_images(found: Survey) -> Survey:
 
 def _apply(found: Survey) -> None:
     with console.working("Starting " + _name_some(found.changing or found.wanted)):
-        Driver(found.stack.engine).stop(found.surplus)
+        open_driver(found.stack.engine).stop(found.surplus)
         if in_place := [name for name in found.changing if name not in found.renewal.older]:
             found.stack.engine.keep_logs([one for one in found.containers if one.id in found.outdated])
-            Driver(found.stack.engine).up(in_place)
+            open_driver(found.stack.engine).up(in_place)
         found.renewal.start()
 
 

@@ -13,6 +13,8 @@ from stack.docker.container import Container
 from stack.docker.driver import Driver
 from stack.docker.image import Builder
 from stack.docker.stack import OLD_DAYS, Stack, check_owner, find_age, open_stack
+from stack.docker.swarm.driver import open_driver
+from stack.docker.swarm.engine import check_one_machine
 from stack.docker.volume import create_volume, helper, remove_volume
 from stack.errors import BrokerError, ConflictError, StackError
 from stack.plan.broker import SERVICE
@@ -62,7 +64,8 @@ def upgrade_and_print(*, rebuild: bool, dry_run: bool, yes: bool) -> None:
         StackError: there is no way from the data to the RabbitMQ that is to be; nothing was changed.
     """
     stack = open_stack()
-    Driver(stack.engine).check()
+    check_one_machine(stack.engine, "upgrade")
+    open_driver(stack.engine).check()
     containers = stack.engine.listed()
     check_owner(stack.workspace, stack.settings.project, containers)
     upgrade = plan_upgrade(stack, containers, rebuild=rebuild)
@@ -117,7 +120,7 @@ def run_upgrade(stack: Stack, upgrade: Upgrade, containers: Sequence[Container])
     stack = bring_up(is_upgrade=True)
     if upgrade.renews and stack.base_images.is_registry:
         # Under the same names, of which Compose alone sees that they are other images.
-        Driver(stack.engine).up([SERVICE, GATEWAY])
+        open_driver(stack.engine).up([SERVICE, GATEWAY])
     if upgrade.moved:
         _finish(stack, upgrade.moved, before)
     console.success("Done.")
@@ -148,7 +151,7 @@ def _prepare_broker(stack: Stack, containers: Sequence[Container]) -> set[str]:
             execute(broker.id, "rabbitmqctl", "enable_feature_flag", "all")
         queues = _list_queues(stack)
     with console.working("Stopping the older RabbitMQ"):
-        Driver(stack.engine).stop([broker])
+        open_driver(stack.engine).stop([broker])
     return queues
 
 

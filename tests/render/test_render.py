@@ -28,6 +28,7 @@ from stack.config.notify import Notify
 from stack.config.requirements import Requirements
 from stack.config.settings import GPU, Allow, Dashboard, Images, ImageSource, Implementation, Processor, Settings
 from stack.config.source import Function, SourceFile
+from stack.config.swarm import Swarm
 from stack.contract import ALERTER
 from stack.plan.account import Accounts
 from stack.plan.alerter import plan_alerter
@@ -92,6 +93,19 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
         "platform": {"attributes": {"healthCheckInterval": "1m30s"}},
     },
     "scaled": {"minReplicas": 0, "maxReplicas": 3},
+    "placed": {
+        "nodeSelector": {"kubernetes.io/arch": "arm64", "line": "3"},
+        "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "api", "key": "token"}}}],
+        "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}},
+        "securityContext": {"readOnlyRootFilesystem": True},
+        "platform": {"attributes": {"restartPolicy": {"name": "on-failure", "maximumRetryCount": 3}}},
+        "volumes": [
+            {
+                "volume": {"name": "kept", "persistentVolumeClaim": {"claimName": "kept"}},
+                "volumeMount": {"name": "kept", "mountPath": "/kept"},
+            },
+        ],
+    },
     "everything": {
         "runtime": "python:3.13",
         "env": [
@@ -291,6 +305,20 @@ CASES = {
         base_images=BaseImages(ImageSource.REGISTRY, Archive("", ()), processor_digest="0"),
         deployed=["page", "required", "scripted"],
     ),
+    "swarm": Case(
+        settings=Settings(
+            engine="swarm",
+            swarm=Swarm(mtu=1420),
+            bind=IPv4Address("0.0.0.0"),
+            tls=Tls(enabled=True),
+            logger=Logger(service=True),
+            data=KEPT,
+        ),
+        credentials=MADE,
+        deployed=["consumer", "page", "placed", "ready", "scaled"],
+        undeployed=["subscriber"],
+        alerts=("steep",),
+    ),
     "credentials": Case(
         settings=Settings(
             project="plant-2",
@@ -403,7 +431,7 @@ def test_yaml_files_are_yaml(name: str) -> None:
     not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode != 0,
     reason="Docker Compose is not installed",
 )
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.settings.is_swarm])
 def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
     """And reads every text as it was meant, whatever signs are in it."""
     case = CASES[name]
@@ -430,6 +458,18 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
         # What Compose prints can be read by Compose, so a dollar is doubled.
         assert service["environment"]["PLAIN"].replace("$$", "$") == "a $b ${C} \"quoted\" 'single' #x: ü"
         assert service["volumes"][0]["source"].replace("$$", "$") == "/srv/data $1"
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="Docker is not installed")
+def test_swarm_accepts_the_file(tmp_path: Path) -> None:
+    """With nothing in it that Swarm would leave out, and say so."""
+    write_tree(Workspace(tmp_path), render_case("swarm"))
+    command = ["docker", "stack", "config", "--compose-file", str(tmp_path / ".stack/swarm.yaml")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    functions = {f"function-{one}" for one in (*CASES["swarm"].deployed, RECORDER, LOGGER, ALERTER)}
+    own = {"rabbitmq-mqtt", "gateway", "dashboard", "scaler", "victoria-metrics", "vmalert", "alertmanager"}
+    assert set(yaml.safe_load(result.stdout)["services"]) == own | functions
 
 
 def test_dashboard_begins_again_where_its_login_is_wanted() -> None:

@@ -23,9 +23,10 @@ from stack import console
 from stack.config.network import Ports
 from stack.config.settings import FILE, Settings
 from stack.docker.client import save_images
-from stack.docker.driver import Driver
 from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack, check_owner, open_stack
+from stack.docker.swarm.driver import open_driver
+from stack.docker.swarm.engine import check_one_machine
 from stack.errors import BrokerError, ConflictError, HostError, StackError
 from stack.plan.backup import (
     BROKER,
@@ -132,7 +133,8 @@ def make_backup(request: BackupRequest) -> tuple[Path, Manifest, str]:
     """
     stack = open_stack(is_lenient=True)
     check_one_node(stack.settings.broker.nodes)
-    Driver(stack.engine).check()
+    check_one_machine(stack.engine, "backup")
+    open_driver(stack.engine).check()
     check_owner(stack.workspace, stack.settings.project, stack.engine.listed())
     path = choose_path(stack.settings.project, request)
     word = choose_passphrase(request.passphrase_file)
@@ -309,7 +311,7 @@ def verify_backup(path: Path, word: str) -> None:
             lines = [*_compare_files(stack.workspace, backup), *_compare_broker(stack, backup)]
         finally:
             with console.working("Removing the trial"):
-                Driver(stack.engine).down(volumes=True)
+                open_driver(stack.engine).down(volumes=True)
     if lines:
         shown = "\n".join(f"  {line}" for line in lines[:_MOST_LINES])
         raise StackError(f"{path} was written, and does not restore as it should:\n{shown}")
@@ -360,7 +362,7 @@ def _compare_broker(stack: Stack, backup: Backup) -> list[str]:
         write_stack(stack, stack.inputs)
         with console.working("Starting RabbitMQ on trial"):
             # The gateway leads to the broker's management.
-            Driver(stack.engine).up([SERVICE, GATEWAY])
+            open_driver(stack.engine).up([SERVICE, GATEWAY])
             wait_ready(stack.engine, [SERVICE, GATEWAY], _BROKER_SECONDS)
     broker = find_broker(stack)
     deadline = time.monotonic() + _FIGURES_SECONDS

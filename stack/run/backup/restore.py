@@ -12,10 +12,10 @@ from stack import console
 from stack.config.container import CLAIM_PREFIX
 from stack.config.settings import FILE, Settings, load_settings
 from stack.docker.client import load_images
-from stack.docker.driver import Driver
-from stack.docker.engine import Engine
 from stack.docker.image import Builder
 from stack.docker.stack import Stack
+from stack.docker.swarm.driver import open_driver
+from stack.docker.swarm.engine import check_one_machine, open_engine
 from stack.docker.volume import list_volumes
 from stack.errors import ConflictError, StackError
 from stack.plan.backup import BROKER, IMAGES, STATE, VOLUMES, WORKSPACE, WRITTEN, Sealed
@@ -155,8 +155,9 @@ def restore_backup(workspace: Workspace, backup: Backup, request: RestoreRequest
             if request.keeps_settings:
                 (fresh / WORKSPACE / FILE).unlink(missing_ok=True)
             wanted = request.adapt(load_settings(workspace.root if request.keeps_settings else fresh / WORKSPACE))
-            stack = Stack(workspace, wanted, Engine(wanted.project, workspace.compose), is_lenient=True)
-            Driver(stack.engine).check()
+            stack = Stack(workspace, wanted, open_engine(workspace, wanted), is_lenient=True)
+            check_one_machine(stack.engine, "restore")
+            open_driver(stack.engine).check()
             check_target(stack, fresh, force=request.force)
             check_broker(stack, backup)
         with interruptible(_AGAIN), stack_lock(workspace):

@@ -19,6 +19,8 @@ _STATES |= {"c": ("created", "Created"), "a": ("restarting", "Restarting (1)")}
 class Engine:
     """Has containers, and notes what it is asked for."""
 
+    is_swarm = False
+
     def __init__(self, states: str) -> None:
         pairs = ((letter, *_STATES[letter]) for letter in states)
         own = {"service": "function-thermo", "image": "i"}
@@ -57,7 +59,7 @@ def test_containers_become_as_many_as_are_asked_for(
 ) -> None:
     failures: dict[str, str] = {}
     monkeypatch.setattr("stack.run.scale.find_failures", lambda *_: failures)
-    monkeypatch.setattr("stack.run.scale.Driver", lambda engine: engine)
+    monkeypatch.setattr("stack.run.scale.open_driver", lambda engine: engine)
     service = plan_service(make_plan(), Settings(), image="i", vault=make_vault(), is_deployed=True)
     engine = Engine(states)
     stack = cast("Stack", type("Fake", (), {"engine": engine}))

@@ -1,0 +1,38 @@
+"""The part of stack.yaml about Docker Swarm, which runs the stack on several machines."""
+
+import hashlib
+from ipaddress import IPv4Network
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from stack.config.document import Document
+
+# A gateway on each machine, the broker's nodes, and Tidegate's own programs, twice while they are updated.
+_LONGEST_PREFIX = 26
+# Of 10.0.0.0/8 Swarm gives networks away from the beginning on.
+_LEAST_BLOCK, _BLOCKS = 128, 96
+
+
+def _check_size(value: IPv4Network | None) -> IPv4Network | None:
+    if value and value.prefixlen > _LONGEST_PREFIX:
+        raise ValueError(f"should have room for 60 containers, such as 10.200.1.0/24, not {value}")
+    return value
+
+
+class Swarm(Document):
+    """What Docker Swarm is told besides, where `engine` is swarm."""
+
+    mtu: int = Field(1500, ge=576, le=65535)
+    """The largest packet that the network between the machines takes, such as 1420 where WireGuard connects them.
+    VXLAN needs 50 bytes of it, and containers are told so."""
+    subnet: Annotated[IPv4Network | None, AfterValidator(_check_size)] = None
+    """Addresses of the network of Tidegate's own programs, such as 10.200.1.0/24, by which the gateway knows them from
+    functions. Without it they are taken of 10.128.0.0 to 10.223.255.255, by the name of the project."""
+
+    def find_subnet(self, project: str) -> IPv4Network:
+        """Return the addresses of the network of Tidegate's own programs."""
+        if self.subnet:
+            return self.subnet
+        total = hashlib.sha256(project.encode()).digest()
+        return IPv4Network(f"10.{_LEAST_BLOCK + total[0] % _BLOCKS}.{total[1]}.0/24")

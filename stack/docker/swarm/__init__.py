@@ -1,0 +1,1 @@
+"""Docker Swarm: its tasks as containers, and what changes its services."""

@@ -1,0 +1,241 @@
+"""What changes the services of a Swarm: `docker stack deploy`, of some services of the rendered file at a time."""
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import yaml
+from docker.errors import APIError, NotFound
+from python_on_whales import DockerClient
+
+from stack.config.settings import Settings
+from stack.docker.client import docker_api
+from stack.docker.container import Container
+from stack.docker.driver import Driver, docker_cli, end_commands, explained, print_lines
+from stack.docker.engine import Engine
+from stack.docker.node import STACK_LABEL, fetch_nodes, require_manager, update_node
+from stack.docker.swarm.engine import SwarmEngine
+from stack.docker.swarm.task import Document
+from stack.docker.swarm.update import Goal, watch_updates
+from stack.errors import EngineError, FunctionError, HostError
+from stack.plan.broker import SERVICE as BROKER
+from stack.plan.stack import DEFINITION_LABEL
+from stack.plan.swarm import WORKSPACE_LABEL, select_services
+from stack.plan.template import write_yaml
+
+# How long a service may take to be as it is to be: a slow SD card, a large volume, three machines in turn.
+_SECONDS = 180.0
+# How long it is tried to remove what Swarm still holds for a moment, and how often.
+_REMOVAL_SECONDS, _POLL_SECONDS = 30.0, 0.3
+# What the command prints is for people, on the stream of results.
+_QUIET = ["sh", "-c", 'exec docker "$@" >/dev/null', "docker"]
+
+
+@dataclass(frozen=True)
+class SwarmDriver(Driver):
+    """Changes the services of a stack."""
+
+    engine: SwarmEngine
+
+    def check(self) -> None:
+        """Make sure that this machine is a manager, whose own label says that it has the workspace.
+
+        Raises:
+            EngineError: Docker is missing, too old, not running, or not permitted.
+            HostError: this machine is no manager, or another has the workspace.
+        """
+        self.engine.check_engine()
+        here, label = require_manager().node, f"{WORKSPACE_LABEL}{self.engine.project}"
+        nodes = fetch_nodes(self.engine.project)
+        if elsewhere := [one for one in nodes if label in one.labels and one.id != here]:
+            raise HostError(
+                f"The workspace of {self.engine.project} is on {elsewhere[0].name}, with all that broker and functions "
+                f"keep. Type this there; or, to begin without that here, "
+                f"`invoke nodes {elsewhere[0].name} --label {label}=` first."
+            )
+        (own,) = [one for one in nodes if one.id == here]
+        if label not in own.labels:
+            update_node(own, labels={label: "true"})
+
+    def up(self, services: Sequence[str], *, scales: Mapping[str, int] | None = None, file: Path | None = None) -> None:
+        """Deploy services of the rendered file, or of another, and wait for them; with scales nothing is waited for.
+
+        Raises:
+            EngineError: Docker refused.
+            FunctionError: one or more did not come up, which run as before.
+        """
+        if scales:
+            self.deploy(scales, file)
+            return
+        first = [one for one in services if one == BROKER]
+        for some in filter(None, (first, [one for one in services if one not in first])):
+            goals = self.deploy(dict.fromkeys(some), file)
+            looks = watch_updates(self.engine, goals, grace=_SECONDS)
+            failures = [reason for settled in looks for reason in settled.values() if reason]
+            if failures:
+                raise FunctionError("\n".join(failures))
+
+    def deploy(self, scales: Mapping[str, int | None], file: Path | None = None) -> dict[str, Goal]:
+        """Deploy services with so many containers each, or as many as the file says; return how they are to be.
+
+        Raises:
+            EngineError: Docker refused.
+        """
+        source = file or self.engine.compose_file
+        document = yaml.load(source.read_bytes(), yaml.CSafeLoader)
+        services = document["services"]
+        counts = {
+            name: services[name]["deploy"].get("replicas", 1) if count is None else count
+            for name, count in scales.items()
+        }
+        images = self.pin_images([services[name]["image"] for name in counts])
+        with self._written(select_services(document, counts, images, source.parent)) as path, explained():
+            DockerClient(client_call=_QUIET).stack.deploy(self.engine.project, [path], resolve_image="never")
+        return {
+            name: Goal(services[name]["labels"][DEFINITION_LABEL], count, _SECONDS) for name, count in counts.items()
+        }
+
+    @contextmanager
+    def _written(self, document: Mapping[str, Any]) -> Iterator[Path]:
+        """Yield a file of a stack, in a folder that only its owner can open."""
+        with TemporaryDirectory() as folder:
+            # Swarm takes no empty file.
+            for number, one in enumerate([*document["configs"].values(), *document["secrets"].values()]):
+                if not Path(one["file"]).stat().st_size:
+                    one["file"] = f"{folder}/{number}"
+                    Path(one["file"]).write_bytes(b"\n")
+            path = Path(folder) / "stack.yaml"
+            path.write_bytes(write_yaml(document))
+            yield path
+
+    def pin_images(self, images: Collection[str]) -> dict[str, str]:
+        """Return how every machine finds each of these images: by its id, where all have it by that.
+
+        Raises:
+            EngineError: one is not here.
+        """
+        ids = self.engine.image_ids()
+        if missing := [one for one in images if one not in ids]:
+            raise EngineError(f"The image {missing[0]} is not here. `invoke up` makes it.")
+        return {one: ids[one] for one in images}
+
+    def stop(self, containers: Sequence[Container]) -> None:
+        """Have services go without these containers; a service that has no other is removed.
+
+        Raises:
+            EngineError: Docker refused.
+        """
+        self.halt(containers)
+
+    def halt(self, containers: Sequence[Container]) -> None:
+        """Do the same: Swarm keeps no container that is stopped."""
+        names = {one.service for one in containers}
+        if not names:
+            return
+        gone = {one.task for one in containers}
+        left = [one.service for one in self.engine.listed() if one.task not in gone]
+        self.engine.keep_logs(containers)
+        if some := {name: left.count(name) for name in names if name in left and self._has(name)}:
+            self.deploy(some)
+        self.remove_services(names.difference(left))
+
+    def _has(self, service: str) -> bool:
+        document = yaml.load(self.engine.compose_file.read_bytes(), yaml.CSafeLoader)
+        return service in document["services"]
+
+    def remove_services(self, names: Collection[str]) -> None:
+        """Remove services, whose containers finish what they have begun; one that is gone is no failure."""
+        for name in sorted(names):
+            with explained(), suppress(NotFound):
+                docker_api().remove_service(f"{self.engine.project}_{name}")
+
+    def down(self, *, volumes: bool) -> None:
+        """Remove the stack; volumes of this machine are left to who calls."""
+        with explained():
+            DockerClient(client_call=_QUIET).stack.remove(self.engine.project)
+        deadline = time.monotonic() + _SECONDS
+        while self._is_there() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+    def _is_there(self) -> bool:
+        """Return whether anything of the stack runs here, or holds a network."""
+        own = {"label": f"{STACK_LABEL}={self.engine.project}"}
+        with explained():
+            return bool(docker_api().containers(all=True, filters=own) or docker_api().networks(filters=own))
+
+    def follow_logs(self, services: Sequence[str], *, follow: bool) -> int:
+        """Print the logs of services of all machines; return the exit status."""
+        chosen = services or sorted({one.service for one in self.engine.listed()})
+        names = [f"{self.engine.project}_{name}" for name in chosen]
+        # Each command follows one service; an interruption ends them all.
+        pool = ThreadPoolExecutor(len(names) if follow else 1)
+        asked = [pool.submit(lambda one: print_lines(_read_logs(one, follow=follow)), name) for name in names]
+        try:
+            return max(one.result() for one in asked)
+        except KeyboardInterrupt:
+            end_commands()
+            return 0
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def prune(self) -> None:
+        """Remove configs and secrets that no service has, nor had before its last update, which may be taken back."""
+        own = {"label": f"{STACK_LABEL}={self.engine.project}"}
+        with explained():
+            used = {
+                id_
+                for one in docker_api().services(filters=own)
+                for spec in (one["Spec"], one.get("PreviousSpec") or {})
+                for id_ in _find_files(spec)
+            }
+            lists = (
+                (docker_api().configs, docker_api().remove_config),
+                (docker_api().secrets, docker_api().remove_secret),
+            )
+            for list_, remove in lists:
+                for one in list_(filters=own):
+                    if one["ID"] not in used:
+                        with suppress(APIError):
+                            remove(one["ID"])
+
+
+def _read_logs(service: str, *, follow: bool) -> Iterable[tuple[str, bytes]]:
+    """Return the lines of a service's tasks, each with its task and machine before it."""
+    lines = docker_cli.service.logs(service, follow=follow, stream=True)
+    return cast(Iterable[tuple[str, bytes]], lines)
+
+
+def check_binding(engine: Engine, settings: Settings) -> None:
+    """Refuse an address that ports are not published at: Docker Swarm has one for all ports of a machine.
+
+    Raises:
+        EngineError: the machine's is another than `bind`.
+    """
+    if not engine.is_swarm:
+        return
+    address = settings.get_address("gateway")
+    with explained():
+        options = docker_api().inspect_network("docker_gwbridge")["Options"]
+    found = options.get("com.docker.network.bridge.host_binding_ipv4", "0.0.0.0")
+    if found != str(address):
+        raise EngineError(
+            f"stack.yaml: bind: {address} cannot be kept: Docker Swarm publishes the ports of this machine at {found}. "
+            f"Write `bind: {found}`; or, on a machine that is in no Swarm yet, "
+            f"`./bootstrap provision --swarm --bind {address}`."
+        )
+
+
+def _find_files(spec: Document) -> Iterator[str]:
+    container = spec.get("TaskTemplate", {}).get("ContainerSpec", {})
+    yield from (one["ConfigID"] for one in container.get("Configs") or ())
+    yield from (one["SecretID"] for one in container.get("Secrets") or ())
+
+
+def open_driver(engine: Engine) -> Driver:
+    """Return what changes the containers of an engine."""
+    return SwarmDriver(engine) if isinstance(engine, SwarmEngine) else Driver(engine)

@@ -1,0 +1,96 @@
+"""Docker Swarm, for one stack: what runs, on whatever machine, as the manager tells of it."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from stack.config.settings import Settings
+from stack.docker.client import docker_api, execute, explained, fetch_task_log
+from stack.docker.container import Container
+from stack.docker.engine import Engine
+from stack.docker.node import STACK_LABEL
+from stack.docker.swarm.task import Document, Swarm, read_tasks
+from stack.errors import ConflictError, EngineError
+from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.render import name_stack_file
+from stack.state.workspace import Workspace
+
+_READY_PORT, _READY_PATH = 8082, "/ready"
+# A page of a container, asked from the network that it is on.
+_ASK = """exec 3<>/dev/tcp/$0/$1 && printf 'GET %s HTTP/1.0\\r\\n\\r\\n' "$2" >&3 && timeout 2 cat <&3"""
+
+
+@dataclass(frozen=True)
+class SwarmEngine(Engine):
+    """Docker Swarm, for one stack."""
+
+    @property
+    def is_swarm(self) -> bool:
+        """Return that Swarm updates services itself."""
+        return True
+
+    def containers(self) -> tuple[Container, ...]:
+        """List the tasks of the stack: Swarm takes one for running only when its health check is well."""
+        return self.listed()
+
+    def listed(self) -> tuple[Container, ...]:
+        """List the tasks of the stack, one for each place of a service."""
+        swarm = self.fetch_swarm()
+        return tuple(read_tasks(self.fetch_tasks(), swarm))
+
+    def fetch_swarm(self) -> Swarm:
+        """Return the services and machines, as the manager has them.
+
+        Raises:
+            EngineError: this machine is no manager.
+        """
+        with explained():
+            services = docker_api().services(filters=self._own)
+            nodes, here = docker_api().nodes(), docker_api().info()["Swarm"]["NodeID"]
+        return Swarm(self.project, {one["ID"]: one for one in services}, {one["ID"]: one for one in nodes}, here)
+
+    def fetch_tasks(self) -> list[Document]:
+        """Return all tasks of the stack that the manager still knows."""
+        with explained():
+            tasks: list[dict[str, Any]] = docker_api().tasks(filters=self._own)
+        return list(tasks)
+
+    @property
+    def _own(self) -> dict[str, str]:
+        return {"label": f"{STACK_LABEL}={self.project}"}
+
+    def read_log(self, container: Container, *, tail: int, timestamps: bool = False) -> bytes:
+        """Return the last lines of a task, on whatever machine; nothing if it is gone."""
+        return fetch_task_log(container.task, tail=tail, timestamps=timestamps)
+
+    def last_probes(self, containers: Sequence[Container]) -> dict[str, str]:
+        """Return why containers are not ready, as they say themselves, by the container's id."""
+        asker = next((one for one in self.listed() if one.service == GATEWAY and one.is_ready and not one.node), None)
+        if asker is None:
+            return {}
+        return {one.id: page for one in containers if (page := _ask(asker, one.network_address))}
+
+
+def _ask(asker: Container, address: str) -> str:
+    """Have a container of this machine ask another whether it is ready; nothing if no one answers."""
+    with suppress(EngineError):
+        answer = execute(asker.id, "bash", "-c", _ASK, address, str(_READY_PORT), _READY_PATH)
+        return answer.partition("\r\n\r\n")[2]
+    return ""
+
+
+def check_one_machine(engine: Engine, task: str) -> None:
+    """Refuse a task that goes by what one machine has.
+
+    Raises:
+        ConflictError: the stack is on several.
+    """
+    if engine.is_swarm:
+        raise ConflictError(f"`invoke {task}` knows one machine only, and stack.yaml has `engine: swarm`.")
+
+
+def open_engine(workspace: Workspace, settings: Settings) -> Engine:
+    """Return what runs the containers of a workspace: Compose, or Swarm."""
+    kind = SwarmEngine if settings.is_swarm else Engine
+    return kind(settings.project, workspace.rendered / name_stack_file(settings))

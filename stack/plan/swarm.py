@@ -1,0 +1,201 @@
+"""Docker Swarm: what its stack file has besides that of Compose, and what it cannot do."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stack.config.settings import Settings
+from stack.errors import ConfigError
+from stack.plan.function import FunctionPlan, processor_document
+from stack.plan.gateway import FOLDER as LOGIN_FOLDER
+from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
+from stack.plan.image import digest
+from stack.plan.inputs import Inputs
+from stack.plan.secret import Mount
+from stack.plan.stack import Service, is_nuclio
+from stack.plan.tls import CERTIFICATE, KEY
+from stack.plan.tls import FOLDER as TLS_FOLDER
+from stack.plan.tls import MOUNTED as TLS_MOUNTED
+
+SWARM = "swarm.yaml"
+# Of containers: where the stack's files are, and the name of their image, which Docker tells by its digest.
+FOLDER_LABEL, IMAGE_LABEL = "io.tidegate.folder", "io.tidegate.image"
+# Before a project's name: of the machine that has its workspace.
+WORKSPACE_LABEL = "io.tidegate.workspace."
+# What Kubernetes calls what Swarm knows of each machine by itself.
+_KNOWN_LABELS = {
+    "kubernetes.io/hostname": "node.hostname",
+    "kubernetes.io/os": "node.platform.os",
+    "kubernetes.io/arch": "node.platform.arch",
+}
+_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
+_LABEL, _VALUE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]+"), re.compile(r"[A-Za-z0-9_.:-]+")
+_CONDITIONS = {"no": "none", "on-failure": "on-failure"}
+# Swarm's names have at most 64 characters, with the project's before them.
+_LONGEST = 24
+_KINDS = ("configs", "secrets")
+
+
+@dataclass(frozen=True)
+class SwarmFile:
+    """A config or a secret, which never changes: `key` has a digest of its content, `path` is below .stack/."""
+
+    key: str
+    path: str
+    target: str
+    is_secret: bool = True
+
+
+def describe_swarm(inputs: Inputs, gateway: str, mounted: str) -> dict[str, Any]:
+    """Return what the template needs besides: `gateway` is the version of its files, `mounted` has secrets' copies."""
+    settings = inputs.settings
+    own = list_gateway_files(inputs, gateway)
+    deployed = [one for one in inputs.services if one.is_deployed]
+    return {
+        "on_workspace": f"node.labels.{WORKSPACE_LABEL}{settings.project} == true",
+        "control_subnet": settings.swarm.find_subnet(settings.project),
+        "folder_label": FOLDER_LABEL,
+        "image_label": IMAGE_LABEL,
+        "gateway_files": own,
+        "files": sorted([*own, *_list_function_files(deployed, mounted)], key=lambda one: one.key),
+        "name_secret": name_secret,
+        "name_configuration": name_configuration,
+        "describe_limits": _describe_limits,
+        "list_constraints": list_constraints,
+        "find_condition": lambda one: _CONDITIONS.get(one.plan.spec.platform.attributes.restart_policy.name, "any"),
+    }
+
+
+def list_gateway_files(inputs: Inputs, version: str) -> list[SwarmFile]:
+    """Return what the gateway has: its configuration, its logins, and the certificate; it runs on every machine."""
+    login, folder = inputs.gateway_login, "/etc/tidegate/gateway"
+    files = [
+        SwarmFile(f"gateway-{name}-{version}", f"gateway/{name}", f"{folder}/{name}", is_secret=False)
+        for name in ("haproxy.cfg", "hold.lua")
+    ]
+    files += [
+        SwarmFile(f"gateway-{name}-{login.version}", f"{LOGIN_MOUNTED}/{name}", f"{LOGIN_FOLDER}/{name}")
+        for name in login.files
+    ]
+    if inputs.settings.tls.is_on:
+        files += [
+            SwarmFile(f"{name}-{digest([inputs.certificate.version])}", f"{TLS_MOUNTED}/{name}", f"{TLS_FOLDER}/{name}")
+            for name in (CERTIFICATE, KEY)
+        ]
+    return files
+
+
+def _list_function_files(services: Iterable[Service], mounted: str) -> Iterator[SwarmFile]:
+    for one in services:
+        for mount in one.mounts:
+            yield SwarmFile(name_secret(one, mount), f"{mounted}/{mount.file}", mount.target)
+        if one.runs_as_is:
+            path = f"functions/{one.plan.name}/processor.yaml"
+            yield SwarmFile(name_configuration(one), path, "", is_secret=False)
+
+
+def name_secret(service: Service, mount: Mount) -> str:
+    """Name a secret of Swarm by what changes with its content, and does not tell it."""
+    return f"{mount.file[:_LONGEST]}-{digest([service.plan.name, mount.file, mount.target, service.secrets_digest])}"
+
+
+def name_configuration(service: Service) -> str:
+    """Name the config of an image that was made elsewhere: what the processor is told."""
+    return f"{service.plan.name[:_LONGEST]}-{digest([processor_document(service.plan)])}"
+
+
+def list_constraints(service: Service, on_workspace: str) -> list[str]:
+    """Return which machines a function may run on: what lies on a machine is on the one that has the workspace."""
+    spec = service.plan.spec
+    pinned = [on_workspace] if spec.mounts or spec.claims else []
+    return [*pinned, *(_constrain(key, value) for key, value in spec.node_selector.items())]
+
+
+def _constrain(key: str, value: str) -> str:
+    if key == "kubernetes.io/arch":
+        value = _ARCHITECTURES.get(value, value)
+    return f"{_KNOWN_LABELS.get(key, f'node.labels.{key}')} == {value}"
+
+
+def _describe_limits(service: Service) -> str:
+    cpus = f'cpus: "{service.cpus}"' if service.cpus else ""
+    memory = f'memory: "{service.memory}"' if service.memory else ""
+    return ", ".join(filter(None, (cpus, memory, f"pids: {service.pids}")))
+
+
+def select_services(
+    document: Mapping[str, Any], scales: Mapping[str, int], images: Mapping[str, str], folder: Path
+) -> dict[str, Any]:
+    """Return a stack file of some services: with as many containers of each, images by digest, and whole paths."""
+    chosen = {name: _pin(document["services"][name], scales[name], images) for name in scales}
+    used = {one["source"] for service in chosen.values() for kind in _KINDS for one in service.get(kind, ())}
+    files = {
+        kind: {key: {"file": str(folder / one["file"])} for key, one in (document[kind] or {}).items() if key in used}
+        for kind in _KINDS
+    }
+    return {**document, "services": chosen, **files}
+
+
+def _pin(service: Mapping[str, Any], replicas: int, images: Mapping[str, str]) -> dict[str, Any]:
+    deploy = service["deploy"] | ({"replicas": replicas} if service["deploy"]["mode"] == "replicated" else {})
+    return {**service, "image": images[service["image"]], "deploy": deploy}
+
+
+def check_swarm(inputs: Inputs) -> None:
+    """Refuse what Docker Swarm cannot do, where the stack is to run on it.
+
+    Raises:
+        ConfigError: stack.yaml or a deployed function asks for it.
+    """
+    if not inputs.settings.is_swarm:
+        return
+    problems = [f"stack.yaml: {problem}" for problem in _find_problems(inputs)]
+    problems += [problem for one in inputs.services if one.is_deployed for problem in _find_obstacles(one.plan)]
+    if problems:
+        raise ConfigError(problems)
+
+
+def check_function(plan: FunctionPlan, settings: Settings) -> None:
+    """Refuse a function that Docker Swarm cannot run, where the stack runs on it.
+
+    Raises:
+        ConfigError: it asks for what there is on one machine only.
+    """
+    if settings.is_swarm and (problems := list(_find_obstacles(plan))):
+        raise ConfigError(problems)
+
+
+def _find_problems(inputs: Inputs) -> Iterator[str]:
+    settings = inputs.settings
+    if is_nuclio(settings):
+        yield "dashboard.implementation: Nuclio's dashboard knows one machine; write tidegate with engine: swarm."
+    if settings.allow.devices:
+        yield "allow.devices: Docker Swarm gives containers no devices; leave it out, or write engine: compose."
+    if inputs.mdns_names:
+        name = inputs.mdns_names[0]
+        yield (
+            f"tls.names: {name}: multicast DNS does not reach Docker Swarm's networks. Name the machines in your DNS; "
+            "or leave the name out."
+        )
+    if len(set(map(settings.get_address, settings.list_ports()))) > 1:
+        yield (
+            f"{settings.describe_bind()} cannot be kept: Docker Swarm publishes all ports at the same address of each "
+            "machine. Write one address, such as bind: 0.0.0.0, with plaintext: true where no one else is on the "
+            "network."
+        )
+
+
+def _find_obstacles(plan: FunctionPlan) -> Iterator[str]:
+    spec, where = plan.spec, plan.function.document
+    if spec.security_context.fs_group is not None:
+        yield f"{where}: spec.securityContext.fsGroup: a stack file of Docker Swarm has no groups; use runAsGroup."
+    if spec.devices or spec.resources.has_gpus:
+        yield f"{where}: Docker Swarm gives containers no devices; leave them out, or write engine: compose."
+    for key, value in spec.node_selector.items():
+        if not (key in _KNOWN_LABELS or _LABEL.fullmatch(key)) or not _VALUE.fullmatch(value):
+            yield (
+                f"{where}: spec.nodeSelector: Docker Swarm's labels have letters, digits, '-', '_' and '.', "
+                f"not {key}: {value}."
+            )
