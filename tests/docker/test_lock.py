@@ -1,0 +1,36 @@
+"""Which replica is on duty on a broker of several nodes: here of one, whose queues work alike."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from stack.contract import name_lock
+from stack.processor.source.lock import TokenLock
+from tests.docker.workspace import Broker, Workspace, wait_until
+
+QUEUE = name_lock("nuclio", "tick", "clock")
+
+
+@pytest.fixture
+def locks(workspace: Workspace, broker: Broker) -> Iterator[tuple[TokenLock, TokenLock]]:
+    first, second = TokenLock(workspace.amqp_url, QUEUE), TokenLock(workspace.amqp_url, QUEUE)
+    yield first, second
+    for one in (first, second):
+        one.close(10)
+
+
+def test_the_next_is_on_duty_when_the_first_has_gone(locks: tuple[TokenLock, TokenLock]) -> None:
+    first, second = locks
+    first.start()
+    wait_until(lambda: first.is_held, what="the first on duty")
+    second.start()
+    second.settle()
+    # Longer than the token is good for, so that the first has got it again meanwhile, and the second never.
+    until = time.monotonic() + 7
+    while time.monotonic() < until:
+        assert (first.is_held, second.is_held) == (True, False)
+        time.sleep(0.05)
+    first.close(10)
+    assert not first.is_held
+    wait_until(lambda: second.is_held, seconds=5, what="the second on duty")
