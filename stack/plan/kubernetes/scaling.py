@@ -14,8 +14,10 @@ from stack.plan.trigger.registry import find_kind
 KEDA_NAMESPACE = "keda"
 INTERCEPTOR, INTERCEPTOR_PORT = "keda-add-ons-http-interceptor-proxy", 8080
 _SCALER = f"keda-add-ons-http-external-scaler.{KEDA_NAMESPACE}:9090"
-# The header by which the add-on tells functions apart; the gateway of Compose sets it, too.
-PREFIX_HEADER = "X-Forwarded-Prefix"
+# The header by which the add-on tells apart the functions of all namespaces.
+ROUTE_HEADER = "X-Tidegate-Route"
+# Seconds for which a request waits for the first pod, as at the gateway of Compose; and longer than any event may take.
+WAKE_SECONDS, _LONGEST_SECONDS = 120, 24 * 3600
 # Seconds between two looks at the queues.
 POLLING_SECONDS = 5
 # The longest for which an autoscaler of Kubernetes looks back.
@@ -31,6 +33,10 @@ class Scaling:
     cool_down: int
     inactivity: int
     requests: int
+    route: str
+    """What ROUTE_HEADER says of requests to it."""
+    answer_seconds: int
+    """How long an answer may take to begin: as long as an event."""
     has_http: bool
     has_queues: bool
     triggers: tuple[dict[str, Any], ...]
@@ -54,6 +60,8 @@ def plan_scaling(workload: Workload, namespace: str, *, has_route: bool) -> Scal
         cool_down=min(_LONGEST_WINDOW, math.ceil(targets.cool_down)),
         inactivity=math.ceil(targets.inactivity),
         requests=max(1, round(targets.requests)),
+        route=f"{namespace}/{workload.service.plan.name}",
+        answer_seconds=math.ceil(workload.event_seconds) or _LONGEST_SECONDS,
         has_http=has_http,
         has_queues=bool(queues),
         triggers=(*queues, *pushed),

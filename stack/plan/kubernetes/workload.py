@@ -107,12 +107,15 @@ class Workload:
         """Return after how long it is killed that was told to end."""
         return self.service.grace + self.drain_seconds
 
+    @property
+    def event_seconds(self) -> float:
+        """Return the longest that an event may take; 0 is any time."""
+        return parse_duration(self.service.plan.spec.event_timeout or self.settings.defaults.event_timeout)
+
     @cached_property
     def environment(self) -> dict[str, str]:
         """Return its variables; what Kubernetes would take for the name of another one is written twice."""
-        spec = self.service.plan.spec
-        timeout = f"{parse_duration(self.settings.defaults.event_timeout):g}"
-        own = {} if spec.event_timeout else {TIMEOUT_VARIABLE: timeout}
+        own = {} if self.service.plan.spec.event_timeout else {TIMEOUT_VARIABLE: f"{self.event_seconds:g}"}
         given = {name: value for name, value in self.service.environment.items() if name != NODES_VARIABLE}
         found = {**own, **given, **describe_nodes(self.settings)}
         return {name: value.replace("$(", "$$(") for name, value in found.items() if is_variable(name)}

@@ -20,6 +20,8 @@ def test_messages_and_requests_count_together() -> None:
     assert found
     assert (found.least, found.most) == (0, 4)
     assert [one["type"] for one in found.triggers] == ["rabbitmq", "external-push"]
+    # In a cluster there may be a function of this name in more than one namespace.
+    assert found.route == "plant/thermo"
     metadata = found.triggers[0]["metadata"]
     assert metadata["host"] == "http://rabbitmq-mqtt.plant.svc:15672/"
     assert (metadata["protocol"], metadata["mode"], metadata["value"]) == ("http", "QueueLength", "20")
