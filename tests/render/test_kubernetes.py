@@ -239,6 +239,21 @@ def test_selectors_find_the_pods_of_one_function(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_pods_meet_the_restricted_standard(name: str) -> None:
+    """Kubernetes' Pod Security Standard; a function with a hostPath asks for more."""
+    for _, template in find_pods(name):
+        pod, (container,) = template["spec"], template["spec"]["containers"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+        kinds = {kind for volume in pod.get("volumes", ()) for kind in volume} - {"name"}
+        own = {"hostPath"} if "everything" in template["metadata"]["labels"].values() else set()
+        assert kinds <= {"secret", "configMap", "emptyDir", "persistentVolumeClaim", *own}
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_ports_are_there_that_probes_name(name: str) -> None:
     for _, template in find_pods(name):
         (container,) = template["spec"]["containers"]

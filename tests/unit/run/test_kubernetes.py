@@ -5,10 +5,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stack.config.settings import Settings
+from stack.config.source import load_function
 from stack.docker.driver import Driver
 from stack.docker.engine import Engine
 from stack.errors import ConflictError, FunctionError
+from stack.plan.function import plan_function
 from stack.run.kubernetes import ExportRequest, export_kubernetes
+from stack.state.deployment import record_deployment
+from stack.state.workspace import Workspace
 
 FUNCTION = "def handler(context, event):\n    return 1\n"
 
@@ -40,6 +45,17 @@ def test_a_base_is_written_and_told_of(root: Path, capsys: pytest.CaptureFixture
     assert read_image(root).startswith("nuclio/processor-thermo:")
     export_kubernetes(ExportRequest())
     assert "0 of 7 files changed" in capsys.readouterr().err
+
+
+def test_what_is_deployed_counts_and_not_what_its_folder_has_since(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_function(load_function(root / "functions/thermo"), Settings())
+    record_deployment(Workspace(root), plan, "nuclio/processor-thermo:deployed")
+    (root / "functions/thermo/main.py").write_text(f"{FUNCTION}# changed\n")
+    export_kubernetes(ExportRequest())
+    assert read_image(root) == "nuclio/processor-thermo:deployed"
+    assert "Not deployed here" not in capsys.readouterr().err
 
 
 def test_what_is_exported_no_more_goes_and_what_others_wrote_stays(root: Path) -> None:
