@@ -27,7 +27,7 @@ DRAIN_SECONDS = 5
 _REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 _MEASURES: Mapping[str, Callable[[str], float]] = {"cpu": lambda text: float(cpus(text) or 0), "memory": memory_bytes}
 _PULL_POLICIES = ("IfNotPresent", "Always", "Never")
-_READY_SECONDS = 120
+_READY_SECONDS, _PULL_SECONDS = 120, 60
 _LIVE_SECONDS = 15
 _CONFIG = "/etc/nuclio/config/processor/processor.yaml"
 
@@ -87,9 +87,9 @@ class Workload:
         return bool(self.service.plan.claims)
 
     @property
-    def start_attempts(self) -> int:
-        """Return how many times, a second apart, it is asked whether it is ready before it is started again."""
-        return self.service.plan.spec.readiness_timeout_seconds or _READY_SECONDS
+    def deadline_seconds(self) -> int:
+        """Return after how long an update is told to have failed: that of its readiness, and a pull of its image."""
+        return (self.service.plan.spec.readiness_timeout_seconds or _READY_SECONDS) + _PULL_SECONDS
 
     @property
     def live_seconds(self) -> int:
