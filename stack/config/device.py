@@ -77,6 +77,9 @@ def read_rate(text: str) -> int:
     return round(float(found[1]) * _UNITS[found[2]]) if found else 0
 
 
+Rate = Annotated[str, AfterValidator(_check_rate)]
+
+
 class Topics(Document):
     """On which topics a device may speak, and how much; {id} stands for its name."""
 
@@ -86,7 +89,7 @@ class Topics(Document):
     """Topics on which it may publish; + is any one level, # all that follow."""
     subscribe: TopicFilters = ()
     """Topics to which it may subscribe."""
-    rate: Annotated[str, AfterValidator(_check_rate)] = ""
+    rate: Rate = ""
     """How much it may send, such as 2 kB/s; without it, as much as it likes."""
 
 

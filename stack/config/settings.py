@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from stack.config.bridge import Bridge, check_bridges, check_place_name
 from stack.config.broker import Broker, DeadLetters, Logger, Queue
 from stack.config.data import Data
 from stack.config.device import expand_rules
 from stack.config.document import Document, parse_model
 from stack.config.network import LOOPBACK, SECURE, Addresses, Bind, Ports, Tls
 from stack.config.notify import Notify
+from stack.config.problem import refuse
 from stack.config.swarm import Swarm
 from stack.config.value import Duration, check_memory
 from stack.config.yaml_loader import read_mapping
@@ -279,6 +281,10 @@ class Settings(Document):
     logger: Logger = Logger.model_construct()
     data: Data = Data.model_construct()
     notify: Notify = Notify.model_construct()
+    site: Annotated[str, AfterValidator(check_place_name)] = ""
+    """What other places call this one, where `bridge` connects them; the project's name where left out."""
+    bridge: tuple[Bridge, ...] = ()
+    """Other places to which messages go, and from which they come, also after a line was cut."""
     gateway: Gateway = Gateway.model_construct()
     processor: Processor = Processor.TIDEGATE
     """What runs the handlers; `nuclio` is the original, where its registry can be reached. A function's annotation
@@ -300,12 +306,18 @@ class Settings(Document):
             self.ports.check(list(Ports.model_fields))
         elif isinstance(self.bind, Bind) and (wide := [one for one in SECURE if not self.get_address(one).is_loopback]):
             raise ValueError(f"bind.{wide[0]}: there is such a port with TLS only; add `tls: {{enabled: true}}`")
+        refuse(self, check_bridges(self.bridge))
         return self
 
     @property
     def is_swarm(self) -> bool:
         """Return whether the containers are those of Docker Swarm."""
         return self.engine == "swarm"
+
+    @property
+    def site_name(self) -> str:
+        """Return what other places call this one."""
+        return self.site or self.project
 
     @property
     def has_store(self) -> bool:

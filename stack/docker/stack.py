@@ -10,6 +10,7 @@ from pathlib import Path
 from stack import console
 from stack.config.alert import Alert, load_alerts
 from stack.config.document import attempt_all, find_ignored
+from stack.config.environment import SecretContent, SecretRef
 from stack.config.scaling import find_unheeded
 from stack.config.settings import FILE, Settings, load_settings
 from stack.config.source import FOLDER, Function, function_folders, load_function
@@ -232,7 +233,12 @@ class Stack:
             has_devices=has_devices,
             device_rates=rates,
             certificate=load_server_certificate(self.workspace) if self.settings.tls.is_on else ServerCertificate(),
+            bridge_accounts=self._find_bridge_accounts(),
         )
+
+    def _find_bridge_accounts(self) -> dict[SecretRef, SecretContent]:
+        wanted = {one.secret_ref for one in self.settings.bridge}
+        return {ref: content for ref, content in self.vault.contents.items() if ref in wanted}
 
     @property
     def registry(self) -> Registry:

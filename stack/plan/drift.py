@@ -10,6 +10,7 @@ from typing import Any
 
 from stack.contract import DEAD, RETRY
 from stack.plan.account import is_own_account
+from stack.plan.bridge import is_of_bridge
 from stack.plan.broker import find_operator_policies, find_overrides
 from stack.plan.definitions import (
     BINDING,
@@ -18,6 +19,7 @@ from stack.plan.definitions import (
     GLOBAL_PARAMETER,
     KINDS,
     OPERATOR_POLICY,
+    PARAMETER,
     PERMISSION,
     POLICY,
     QUEUE,
@@ -42,7 +44,7 @@ MOVED = "tidegate-moving"
 _FIXED = (EXCHANGE, QUEUE)
 # They lead the clients of MQTT into another virtual host than the declared one.
 _LEADING = ("mqtt_default_vhosts", "mqtt_port_to_vhost_mapping")
-# Never shown, not even as a hash.
+# Never shown, not even as a hash: there are passwords in it.
 _HIDDEN = {"password_hash": "its password was changed"}
 _VHOST = "/"
 GOES_ON = "was to be replaced, which goes on"
@@ -87,6 +89,7 @@ def find_drift(
         *_find_additions(wanted, found),
         *_find_old_accounts(wanted, found, kept),
         *_find_old_bindings(wanted, found),
+        *_find_old_bridges(wanted, found),
         *(_override(*one) for one in find_overrides(wanted, found, queues)),
         *(
             Difference(OPERATOR_POLICY, one, Action.REMOVE, f"limits the queue {queue}")
@@ -119,7 +122,8 @@ def name_thing(kind: Kind, one: Document) -> str:
     if kind is VHOST_LIMIT:
         return f"limit {one['name']} of virtual host {one['vhost']}"
     exchange = f" on {one['exchange']}" if kind is TOPIC_PERMISSION else ""
-    return f"{kind.word} {one['user'] if 'user' in kind.keys else one['name']}{exchange}"
+    word = one["component"] if kind is PARAMETER else kind.word
+    return f"{word} {one['user'] if 'user' in kind.keys else one['name']}{exchange}"
 
 
 def _compare(kind: Kind, wanted: Definitions, found: Definitions) -> Iterator[Difference]:
@@ -137,7 +141,8 @@ def _tell_fields(kind: Kind, wanted: Document, found: Document) -> Iterator[str]
     for name, default in kind.fields.items():
         is_, should = found.get(name, default), wanted.get(name, default)
         if is_ != should:
-            yield _HIDDEN.get(name) or f"{name.replace('_', ' ')}: {_show(is_)} instead of {_show(should)}"
+            hidden = "is not as declared" if kind is PARAMETER else _HIDDEN.get(name)
+            yield hidden or f"{name.replace('_', ' ')}: {_show(is_)} instead of {_show(should)}"
 
 
 def _find_taken(found: Definitions, taken: Collection[str]) -> Iterator[Difference]:
@@ -238,6 +243,17 @@ def _find_old_bindings(wanted: Definitions, found: Definitions) -> Iterator[Diff
         is_recorders = one["source"] and one["destination"].startswith(RECORDER_QUEUES)
         if wanted.of(USER) and is_recorders and identity not in wanted.of(BINDING):
             yield Difference(BINDING, one, Action.REMOVE, "is of a rule that is no more")
+
+
+def _find_old_bridges(wanted: Definitions, found: Definitions) -> Iterator[Difference]:
+    """Yield what is of a bridge that is no more; its queue goes last, when nothing is left in it.
+
+    A deploy declares no users and no bridges, and so judges none.
+    """
+    for kind in (PARAMETER, BINDING, POLICY, QUEUE) if wanted.of(USER) else ():
+        for identity, one in found.of(kind).items():
+            if identity not in wanted.of(kind) and is_of_bridge(kind, one) and (kind is not BINDING or one["source"]):
+                yield Difference(kind, one, Action.REMOVE, "is of a bridge or a topic that is no more")
 
 
 def _concerns(one: Document, wanted: Definitions) -> bool:

@@ -9,7 +9,16 @@ from stack.contract import ALERTER
 from stack.errors import ConfigError
 from stack.plan.broker import find_host, is_node
 from stack.plan.function import FunctionPlan, service_name
-from stack.plan.gateway_frontend import DASHBOARD, DASHBOARD_PORT, JSON, TEXT, Frontend, find_limits
+from stack.plan.gateway_frontend import (
+    CONTROL_HOST,
+    DASHBOARD,
+    DASHBOARD_PORT,
+    JSON,
+    TEXT,
+    Frontend,
+    find_limits,
+    find_lines,
+)
 from stack.plan.image import digest
 from stack.plan.stack import Service, is_nuclio
 from stack.plan.template import fill
@@ -169,7 +178,7 @@ SERVICE = "gateway"
 PORT = 8080
 # A port on the network of Tidegate's own programs, and the gateway's name there: it tells them how many requests there
 # are, and leads them to functions' containers, at /containers/ADDRESS/PORT/.
-CONTROL_PORT, CONTROL_HOST = 8405, "gateway-control"
+CONTROL_PORT = 8405
 CONTAINERS_PATH, STATS_PATH = "/containers/", "/stats"
 # What the gateway asks each container again and again. A processor that is stopping says so to it, and serves on until
 # the gateway knows; it can tell by the query that it is the gateway who asks.
@@ -257,6 +266,7 @@ def render_gateway(
         "check_port": _CHECK_PORT,
         "check_path": _CHECK_PATH,
         "version_path": VERSION_PATH,
+        "lines": find_lines(settings),
         "version": "",
     }
     unnamed = {path: fill(path, context) for path in _FILES}

@@ -10,10 +10,15 @@ from stack.plan.tls import GATEWAY_HTTPS_PORT, HTTPS_PORT, MANAGEMENT_HTTPS_PORT
 
 # The service of the pages and of Nuclio's REST API.
 DASHBOARD, DASHBOARD_PORT = "dashboard", 8070
+# The name by which Tidegate's own programs reach the gateway, on the network where no function is.
+CONTROL_HOST = "gateway-control"
 # Connections to the broker's management and figures; and those kept for the stack's own programs.
 _TO_MANAGEMENT, _TO_METRICS, _TO_CONTROL = 512, 128, 512
 # To the dashboard with TLS, and to MQTT over WebSocket; a process may not have many more files open everywhere.
 _TO_DASHBOARD = 512
+# To another place, where a bridge has a limit: a few connections, one after the other; the seconds that one is kept
+# without a word, since both ends speak every few seconds; and the port of the first.
+_TO_PLACE, _IDLE_LINE, FIRST_LINE = 8, 120, 5700
 # Connections of one address that are let in beyond its number, to be told why they are refused.
 _ANSWERED = 16
 JSON, TEXT = "application/json", "text/plain"
@@ -87,6 +92,8 @@ class Limits:
     body: int = 30
     idle: int = 60
     hold: int = 3_000
+    lines: int = 0
+    """How many ways to other places have a limit."""
 
     @property
     def _to_broker(self) -> int:
@@ -96,20 +103,42 @@ class Limits:
     def total(self) -> int:
         """Return the connections of all frontends; a request that waits for a container has one more, to itself."""
         to_dashboard = self.dashboard.connections if self.dashboard else 0
-        return 2 * self.public.connections + self.control + self._to_broker + to_dashboard
+        to_places = self.lines * _TO_PLACE
+        return 2 * self.public.connections + self.control + self._to_broker + to_dashboard + to_places
+
+
+@dataclass(frozen=True)
+class Line:
+    """A way through the gateway to another broker, which takes `rate` bytes a second of a connection."""
+
+    name: str
+    port: int
+    address: str
+    rate: int
+    connections: int = _TO_PLACE
+    idle: int = _IDLE_LINE
+
+
+def find_lines(settings: Settings) -> tuple[Line, ...]:
+    """Return the ways to other places that have a limit."""
+    limited = [one for one in settings.bridge if one.bytes_a_second]
+    return tuple(
+        Line(one.name, FIRST_LINE + number, one.authority, one.bytes_a_second) for number, one in enumerate(limited)
+    )
 
 
 def find_limits(settings: Settings, public_port: int) -> Limits:
     """Return the limits of a stack's gateway."""
-    gateway = settings.gateway
+    gateway, lines = settings.gateway, len(find_lines(settings))
     most, most_of_one = gateway.connections, gateway.connections_per_address
     public = Frontend("public", public_port, most, most_of_one, JSON)
     management = Frontend("management", MANAGEMENT_PORT, _TO_MANAGEMENT, _TO_MANAGEMENT // 2)
     metrics = Frontend("metrics", METRICS_PORT, _TO_METRICS, _TO_METRICS // 2)
     if not settings.tls.is_on:
-        return Limits(public, (management, metrics))
+        return Limits(public, (management, metrics), lines=lines)
     return Limits(
         replace(public, secure_port=GATEWAY_HTTPS_PORT),
         (replace(management, secure_port=MANAGEMENT_HTTPS_PORT), metrics),
         Frontend(DASHBOARD, 0, _TO_DASHBOARD, _TO_DASHBOARD // 2, secure_port=HTTPS_PORT),
+        lines=lines,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stack.config.alert import Alert
+from stack.config.environment import SecretContent, SecretRef
 from stack.config.settings import Settings
 from stack.plan.account import Accounts
 from stack.plan.gateway import GatewayLogin
@@ -49,6 +50,8 @@ class Inputs:
     """Of the broker and the gateway, where there is TLS."""
     device_rates: Mapping[str, int] = field(default_factory=dict)
     """How many bytes a second each device may send that has a limit."""
+    bridge_accounts: Mapping[SecretRef, SecretContent] = field(default_factory=dict)
+    """The secrets of bridges, as far as they are there."""
 
     @property
     def mdns_names(self) -> tuple[str, ...]:

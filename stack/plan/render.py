@@ -7,7 +7,7 @@ from functools import cache
 
 from stack.config.settings import Settings
 from stack.contract import FEEDBACK_FOLDER, TIMEOUT_VARIABLE, parse_duration
-from stack.plan import alert, grafana, image, notify, tls
+from stack.plan import alert, bridge, grafana, image, notify, tls
 from stack.plan.account import describe_accounts, describe_base_image
 from stack.plan.base_image import BaseImage, Kind, lay_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, list_nodes, policies, topology
@@ -20,18 +20,17 @@ from stack.plan.device_account import VOLUME as DEVICES_VOLUME
 from stack.plan.dockerfile import HEALTH_CHECK, ca_context, render_package
 from stack.plan.function import FunctionPlan, declared_on_broker, processor_document
 from stack.plan.gateway import CONTROL as CONTROL_NETWORK
+from stack.plan.gateway import FOLDER as LOGIN_FOLDER
 from stack.plan.gateway import (
-    CONTROL_HOST,
     MDNS,
     PORT,
     find_networks,
     find_version,
     render_gateway,
 )
-from stack.plan.gateway import FOLDER as LOGIN_FOLDER
 from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.plan.gateway_frontend import DASHBOARD, DASHBOARD_PORT
+from stack.plan.gateway_frontend import CONTROL_HOST, DASHBOARD, DASHBOARD_PORT
 from stack.plan.image import BaseImages
 from stack.plan.inputs import HostContext, Inputs
 from stack.plan.runtime.registry import RUNTIMES
@@ -81,6 +80,7 @@ _MOUNTED = (
 _SERVERS = ("rabbitmq", "gateway")
 ACCOUNTS = f"{DEFINITIONS}/15-accounts.json"
 _TOPOLOGY = f"{DEFINITIONS}/20-topology.json"
+_BRIDGES = f"{DEFINITIONS}/25-bridges.json"
 
 Files = dict[str, bytes]
 
@@ -172,6 +172,7 @@ _NAMES = {
     "scrape_mounted": SCRAPE_MOUNTED,
     "undeployed": UNDEPLOYED,
     "tls": tls,
+    "bridge": bridge,
 }
 
 
@@ -253,7 +254,11 @@ def render_broker(inputs: Inputs) -> Files:
         "policies": policies(inputs.settings).rstrip(),
         "has_deprecated_features": inputs.base_images.is_registry or inputs.base_images.archive.has_deprecated_features,
     }
-    return {path: fill(path, context) for path in (*_MOUNTED, ACCOUNTS, _TOPOLOGY)}
+    files = {path: fill(path, context) for path in (*_MOUNTED, ACCOUNTS, _TOPOLOGY)}
+    if inputs.settings.bridge:
+        text = bridge.render_bridges(inputs.settings, inputs.accounts.key, inputs.bridge_accounts)
+        files[_BRIDGES] = text.encode()
+    return files
 
 
 def render_images(inputs: Inputs) -> Files:

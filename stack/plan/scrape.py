@@ -10,7 +10,8 @@ from stack.plan.broker import METRICS_PORT as BROKER_PORT
 from stack.plan.broker import SERVICE as BROKER
 from stack.plan.device_account import LOGIN_PORT
 from stack.plan.device_account import SERVICE as DEVICES
-from stack.plan.gateway import CONTROL_HOST, CONTROL_PORT
+from stack.plan.gateway import CONTROL_PORT
+from stack.plan.gateway_frontend import CONTROL_HOST
 from stack.plan.stack import Service
 from stack.plan.store import FOLDER, OWN_JOBS, PASSWORD, PORT, SCRAPE, SCRAPE_MOUNTED, START, USERNAME
 from stack.plan.template import fill

@@ -8,6 +8,7 @@ from typing import Any
 
 from stack.docker.stack import Stack
 from stack.errors import BrokerError
+from stack.plan.bridge import list_shovels
 from stack.plan.broker import topology
 from stack.plan.definitions import QUEUE, Definitions, read_definitions
 from stack.plan.device_account import describe_devices
@@ -179,12 +180,14 @@ def read_stack_declared(stack: Stack) -> Declared:
     declared = read_declared(render_broker(stack.inputs), stack.inputs.services)
     in_use = {*list_deployed(stack.workspace), *find_rollouts(stack.workspace), *find_local_runs(stack.workspace)}
     kept = frozenset(map(service_name, in_use))
-    return replace(_add_devices(stack, declared), kept_users=kept, nodes=stack.settings.broker.nodes)
+    return replace(_add_unrendered(stack, declared), kept_users=kept, nodes=stack.settings.broker.nodes)
 
 
-def _add_devices(stack: Stack, declared: Declared) -> Declared:
-    """Return what is declared with the accounts of devices, which no rendered file has: they come and go one by one."""
+def _add_unrendered(stack: Stack, declared: Declared) -> Declared:
+    """Return what is declared with what no rendered file has: accounts of devices, and what has passwords in it."""
     devices = stack.registry.devices
     let_in = [devices[name] for name in sorted(list_logins(stack.workspace)) if name in devices]
-    found = read_definitions([describe_devices(stack.accounts.key, let_in)])
+    inputs = stack.inputs
+    shovels = list(list_shovels(stack.settings, inputs.accounts.key, inputs.bridge_accounts))
+    found = read_definitions([describe_devices(stack.accounts.key, let_in), {"parameters": shovels}])
     return replace(declared, definitions=declared.definitions.join(found))

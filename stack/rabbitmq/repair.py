@@ -67,6 +67,8 @@ def _mend(broker: Broker, declared: Declared, drift: Sequence[Difference], rewri
         if one.action is Action.REMOVE and one.kind is BINDING:
             queue = one.document["destination"]
             unbind(broker, queue, [Binding(queue, one.document["source"], one.document["routing_key"])])
+        elif one.action is Action.REMOVE and one.kind is QUEUE:
+            _remove_queue(broker, one)
         elif one.action is Action.REMOVE:
             broker.request("DELETE", one.kind.find_path(one.document))
     made = [one for one in drift if one.action is not Action.REMOVE]
@@ -79,6 +81,14 @@ def _mend(broker: Broker, declared: Declared, drift: Sequence[Difference], rewri
             declare_exchange(broker, one.document, _bindings_of(declared, one.document))
     bindings: list[tuple[Kind, Document]] = [(BINDING, one.document) for one in made if one.kind is BINDING]
     import_definitions(broker, as_document(bindings))
+
+
+def _remove_queue(broker: Broker, one: Difference) -> None:
+    """Remove a queue to which nothing is bound any more, unless it holds messages: those are the user's."""
+    if messages := broker.queues().get(one.document["name"], 0):
+        console.warn(f"The {one.subject} holds {messages} messages, and is kept; RabbitMQ's own pages show it.")
+    else:
+        broker.delete_queue(one.document["name"])
 
 
 def _is_replaced_queue(one: Difference) -> bool:

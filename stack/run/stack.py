@@ -9,6 +9,7 @@ from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, war
 from stack.docker.swarm.driver import open_driver
 from stack.docker.volume import list_volumes, remove_volume
 from stack.errors import EngineError, FunctionError
+from stack.plan.bridge import secure_bridges
 from stack.plan.inputs import Inputs
 from stack.plan.notify import list_secrets
 from stack.plan.render import ACCOUNTS, Files, render, used_secrets
@@ -16,6 +17,7 @@ from stack.plan.stack import check_exposure
 from stack.rabbitmq.account import settle_accounts
 from stack.run.alert_check import keep_checked
 from stack.state.access import (
+    write_bridge_authorities,
     write_devices_login,
     write_gateway_login,
     write_grafana_login,
@@ -60,6 +62,8 @@ def write_stack(
     if inputs.has_alertmanager:
         secrets = list_secrets(inputs.settings.notify, stack.vault)
         write_notify_secrets(stack.workspace, secrets, keeps_others=not is_checked)
+    if secure := secure_bridges(inputs.settings.bridge):
+        write_bridge_authorities(stack.workspace, secure)
     changed = write_tree(stack.workspace, files, theirs)
     settle_accounts(stack, before, files[ACCOUNTS])
     settle_gateway(stack.engine, stack.settings, files)

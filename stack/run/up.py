@@ -14,6 +14,7 @@ from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, war
 from stack.docker.swarm.driver import check_binding, open_driver
 from stack.errors import FunctionError
 from stack.plan.alert import list_unknown
+from stack.plan.bridge import check_bridges
 from stack.plan.broker import SERVICE
 from stack.plan.diff import Action, Change, Running, find_changes, find_edits, find_wanted
 from stack.plan.function import plan_function
@@ -155,6 +156,7 @@ def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     check_store(stack.settings, stack.base_images)
     check_grafana(stack.settings, stack.base_images)
     check_notify(stack.settings, stack.vault)
+    check_bridges(stack.settings, stack.base_images, stack.vault)
     check_swarm(stack.inputs)
     check_binding(stack.engine, stack.settings)
     check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)

@@ -4,16 +4,21 @@ import hashlib
 import json
 import re
 import secrets
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from argon2 import PasswordHasher
 
+from stack.config.bridge import Bridge
 from stack.config.environment import SecretContent
-from stack.errors import HostError
+from stack.config.settings import FILE
+from stack.errors import ConfigError, HostError
 from stack.plan.account import derive
+from stack.plan.bridge import AUTHORITIES
 from stack.plan.device_account import SERVICE_LOGIN, service_files
 from stack.plan.gateway import MOUNTED, GatewayLogin
 from stack.plan.grafana import LOGIN_MOUNTED as GRAFANA_MOUNTED
@@ -29,6 +34,8 @@ _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
 # No name of a secret of the user's begins with a dot.
 _FILE, _SESSION_KEY = ".dashboard", ".session-key"
 _KEY_BYTES = 32
+# Where this machine has the authorities that it trusts, if Python does not know.
+_SYSTEM_AUTHORITIES, _CERTIFICATE = "/etc/ssl/certs/ca-certificates.crt", b"-----BEGIN CERTIFICATE-----"
 # So many random bytes, as token_urlsafe writes them.
 _KEY = re.compile(r"[-_A-Za-z0-9]{43}")
 
@@ -250,6 +257,33 @@ def write_notify_secrets(workspace: Workspace, files: Mapping[str, bytes], *, ke
     for path in (workspace.rendered / SECRETS_MOUNTED).iterdir():
         if path.name not in files and not keeps_others:
             remove_file(path)
+
+
+def write_bridge_authorities(workspace: Workspace, bridges: Iterable[Bridge]) -> None:
+    """Write the certificates that vouch for the brokers of other places, by which the broker knows them.
+
+    Raises:
+        ConfigError: a file of the user's cannot be read, or is none of certificates.
+    """
+    files = {f"{one.name}.pem": content for one in bridges if (content := _read_authorities(workspace, one))}
+    _write_mounted(workspace, AUTHORITIES, files)
+
+
+def _read_authorities(workspace: Workspace, bridge: Bridge) -> bytes:
+    """Return the certificates of a bridge; nothing where those that were found before are to stay."""
+    own = ssl.get_default_verify_paths().cafile or _SYSTEM_AUTHORITIES
+    path = workspace.root / Path(bridge.ca or own).expanduser()
+    where = f"{FILE}: bridge.{bridge.name}.ca: {path}"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        if not bridge.ca and (workspace.rendered / AUTHORITIES / f"{bridge.name}.pem").is_file():
+            return b""
+        advice = "Name a file with the certificates of who vouches for the other broker"
+        raise ConfigError([f"{where} cannot be read: {error.strerror}. {advice}."]) from error
+    if _CERTIFICATE not in content:
+        raise ConfigError([f"{where} has no certificate in PEM, which begins with {_CERTIFICATE.decode()}."])
+    return content
 
 
 def _write_mounted(workspace: Workspace, path: str, files: Mapping[str, bytes]) -> None:

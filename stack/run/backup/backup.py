@@ -322,7 +322,9 @@ def _adapt(settings: Settings) -> Settings:
     names = tuple(Ports.model_fields)
     ports = Ports(**dict(zip(names, _find_free_ports(len(names)), strict=True)))
     project = f"tidegate-trial-{uuid4().hex[:8]}"
-    return settings.model_copy(update={"project": project, "ports": ports, "bind": IPv4Address("127.0.0.1")})
+    # Over a bridge the trial would send the messages of the backup once more.
+    alone = {"bind": IPv4Address("127.0.0.1"), "bridge": ()}
+    return settings.model_copy(update={"project": project, "ports": ports, **alone})
 
 
 def _find_free_ports(count: int) -> list[int]:

@@ -1,0 +1,217 @@
+"""The part `bridge` of stack.yaml: what goes to the broker of another place, and what comes from there."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product, zip_longest
+from typing import Annotated, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from stack.config.device import Rate, read_rate
+from stack.config.document import Document
+from stack.config.environment import SecretRef
+from stack.config.problem import Problem, refuse
+from stack.config.trigger.base import LONGEST_NAME, RESERVED, ShortName
+from stack.config.trigger.mqtt import check_filter
+from stack.contract import parse_days
+
+SECURE = "amqps"
+_PORTS = {"amqp": 5672, SECURE: 5671}
+_NAME = re.compile(r"[a-z0-9][-_a-z0-9]{0,62}")
+_MINUTE, _DAY = 60.0, 24 * 3600.0
+# RabbitMQ counts how long a message is kept in milliseconds, of which it takes less than 2**32.
+_MOST_DAYS, _MOST_MEGABYTES = 49, 1_000_000
+_OWN = "tidegate"
+
+
+def check_place_name(text: str) -> str:
+    """Return the name of a place as it is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"should be at most 63 small letters, digits, - and _, such as plant-7, not {text!r}")
+    return text
+
+
+# What is wrong with an address is told without it: somebody may have written a password into it.
+def _check_address(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in _PORTS or not parts.hostname):
+        raise ValueError("should be an address such as amqps://hq.example/%2f")
+    if "@" in parts.netloc:
+        raise ValueError("should be without the account, which `secret` names: amqps://hq.example/%2f")
+    if parts.query or parts.fragment:
+        raise ValueError("should end with the virtual host, such as amqps://hq.example/%2f")
+    _ = parts.port
+    return text
+
+
+def _check_topic(text: str) -> str:
+    if not text or len(text.encode()) > LONGEST_NAME or not text.isprintable():
+        raise ValueError(f"should be a topic filter of at most {LONGEST_NAME} bytes, not {text!r}")
+    check_filter(text)
+    first = _split(text)[0]
+    if first in ("+", "#") or first.startswith("$") or first == _OWN:
+        raise ValueError(
+            f"should begin with a level of your own, such as plant/#: topics of the stack's own stay here, not {text!r}"
+        )
+    return text
+
+
+def _check_secret(text: str) -> str:
+    SecretRef.parse(text)
+    return text
+
+
+Topics = tuple[Annotated[str, AfterValidator(_check_topic)], ...]
+
+
+class Bridge(Document):
+    """Another place, such as a headquarters or one of its sites, and what goes there and comes back.
+
+    Each of two places has one for the other; that of the place that connects says where `to`.
+    """
+
+    name: Annotated[str, AfterValidator(check_place_name)]
+    """What the other place is called; by the place that is connected to, as that one's `site` says."""
+    to: Annotated[str, AfterValidator(_check_address)] = ""
+    """Where its broker is, such as amqps://hq.example/%2f; without it, the other place connects to this one."""
+    secret: Annotated[str, AfterValidator(_check_secret)]
+    """The secret with the account at the broker that is connected to, as NAME.KEY; it holds USER:PASSWORD."""
+    topics: Topics = ()
+    """MQTT topics that go there; + is any one level, # all that follow."""
+    exchange: ShortName = ""
+    """A topic exchange of AMQP: what is published to it at the place that connects comes out of it at the other."""
+    durable: bool = False
+    """Whether the exchange is kept when the broker restarts."""
+    receive: Topics = ()
+    """MQTT topics that come from there."""
+    buffer: str = "7d"
+    """How long a message waits for the other place: days, or a duration such as 48h; then it goes."""
+    megabytes: int = Field(1000, ge=1, le=_MOST_MEGABYTES)
+    """The size of the messages that wait; then the oldest go."""
+    ca: str = ""
+    """For amqps, a file of the certificates that vouch for the other broker (PEM); without it, this machine's own."""
+    rate: Rate = ""
+    """How much may be sent there, such as 1 MB/s; without it, as much as the line carries."""
+
+    @property
+    def connects(self) -> bool:
+        """Return whether this place connects to the other."""
+        return bool(self.to)
+
+    @property
+    def is_secure(self) -> bool:
+        """Return whether it connects by TLS."""
+        return urlsplit(self.to).scheme == SECURE
+
+    @property
+    def host(self) -> str:
+        """Return the name or address of the other broker."""
+        return urlsplit(self.to).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Return the port of the other broker."""
+        parts = urlsplit(self.to)
+        return parts.port or _PORTS.get(parts.scheme, 0)
+
+    @property
+    def authority(self) -> str:
+        """Return host and port of the other broker, as addresses have them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def vhost(self) -> str:
+        """Return the virtual host there, / where the address names none."""
+        return unquote(urlsplit(self.to).path.removeprefix("/")) or "/"
+
+    @property
+    def buffer_seconds(self) -> float:
+        """Return how long a message waits."""
+        return parse_days(self.buffer)
+
+    @property
+    def bytes_a_second(self) -> int:
+        """Return how much may be sent a second; 0 for no limit."""
+        return read_rate(self.rate)
+
+    @property
+    def secret_ref(self) -> SecretRef:
+        """Return the secret with the account."""
+        return SecretRef.parse(self.secret)
+
+    @property
+    def sends(self) -> bool:
+        """Return whether anything goes to the other place."""
+        return bool(self.topics or (self.exchange and self.connects))
+
+    @property
+    def receives(self) -> bool:
+        """Return whether anything comes from the other place."""
+        return bool(self.receive or (self.exchange and not self.connects))
+
+    @field_validator("exchange")
+    @classmethod
+    def _is_own(cls, value: str) -> str:
+        if value.startswith(RESERVED):
+            raise ValueError(f"should be one of your own; what MQTT clients publish has topics: {value!r}")
+        return value
+
+    @field_validator("buffer")
+    @classmethod
+    def _is_buffer(cls, value: str) -> str:
+        try:
+            seconds = parse_days(value)
+        except ValueError:
+            raise ValueError(f"should be such as 30d or 48h, not {value!r}") from None
+        if not _MINUTE <= seconds <= _MOST_DAYS * _DAY:
+            raise ValueError(f"should be between 1m and {_MOST_DAYS}d, which is all that RabbitMQ takes, not {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        refuse(self, self._find_problems())
+        return self
+
+    def _find_problems(self) -> Iterator[Problem]:
+        if not (self.topics or self.receive or self.exchange):
+            yield Problem((), "should have topics that go there, such as plant/#, or some to receive")
+        for key, value in (("ca", self.ca), ("rate", self.rate)):
+            if value and not self.connects:
+                yield Problem((key,), "is for the place that connects, which says where `to`")
+        if self.ca and self.connects and not self.is_secure:
+            yield Problem(("ca",), "is for an address that begins with amqps://")
+        for sent, received in product(self.topics, self.receive):
+            if overlap(sent, received):
+                text = f"{received} and {sent} of topics have topics in common: what came from there would go back"
+                yield Problem(("receive",), text)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Return whether there is a topic that two filters match; a dot of a topic is a slash to RabbitMQ."""
+    for left, right in zip_longest(_split(one), _split(other)):
+        if "#" in (left, right):
+            return True
+        if left is None or right is None:
+            # What ends here may still match x/#, which is x as well.
+            return False
+        if left != right and "+" not in (left, right):
+            return False
+    return True
+
+
+def _split(topic: str) -> Sequence[str]:
+    return topic.replace(".", "/").split("/")
+
+
+def check_bridges(bridges: Iterable[Bridge]) -> Iterator[Problem]:
+    """Find names that two bridges have."""
+    known: set[str] = set()
+    for number, one in enumerate(bridges):
+        if one.name in known:
+            yield Problem(("bridge", str(number), "name"), f"{one.name} is the name of another bridge, too")
+        known.add(one.name)
