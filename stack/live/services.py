@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from time import monotonic, time
 from typing import Any
 
 from stack.docker.container import Container
@@ -10,10 +12,12 @@ from stack.errors import StackError
 from stack.live.docker import FAILURES, AsyncEngine, Instance, Usage
 from stack.plan.broker import SERVICE as BROKER
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.rabbitmq.drift import survey_stack_broker
+from stack.rabbitmq.drift import BrokerSurvey, survey_stack_broker
 from stack.victoriametrics.state import fetch_state
 
 _PAUSE = 5.0
+# Seconds between two looks at the oldest message of each bridge.
+_OLDEST_PAUSE = 60.0
 _NEEDED = (BROKER, GATEWAY)
 # States of a container that comes or goes.
 _PASSING = ("created", "removing")
@@ -29,6 +33,8 @@ class ServicesSource:
     def __init__(self, engine: AsyncEngine, stack: Stack) -> None:
         self._engine = engine
         self._stack = stack
+        self._looked = -_OLDEST_PAUSE
+        self._oldest: dict[str, float] = {}
 
     async def look(self) -> dict[str, Any]:
         """Return the services and the problems."""
@@ -37,15 +43,18 @@ class ServicesSource:
             usages = await self._engine.usages()
         except FAILURES:
             problem = _problem("Docker", "does not answer.", "It is tried again every second.")
-            return {"services": [], "problems": [problem]}
+            return {"services": [], "problems": [problem], "bridges": []}
+        survey, unasked = await self._survey_broker(instances)
         return {
             "services": describe_services(instances, usages),
             "problems": [
                 *find_missing(instances),
                 *await self._find_problems(instances),
-                *await self._find_broker_problems(instances),
+                *unasked,
+                *(one.as_document() for one in survey.all_troubles),
                 *await self._find_store_problems(),
             ],
+            "bridges": [one.as_document() for one in survey.bridges],
         }
 
     async def rest(self) -> None:
@@ -54,15 +63,25 @@ class ServicesSource:
     async def _find_problems(self, instances: Sequence[Instance]) -> list[dict[str, str]]:
         return [await self._explain(one.container) for one in instances if _is_bad(one.container)]
 
-    async def _find_broker_problems(self, instances: Sequence[Instance]) -> list[dict[str, str]]:
-        """Ask the broker what is wrong with it, if it runs; its container tells of one that does not answer."""
+    async def _survey_broker(self, instances: Sequence[Instance]) -> tuple[BrokerSurvey, list[dict[str, str]]]:
+        """Ask the broker how it is, if it runs; its container tells of one that does not answer."""
         if not any(one.container.service == BROKER and one.container.is_ready for one in instances):
-            return []
+            return BrokerSurvey(), []
         try:
-            survey = await asyncio.to_thread(survey_stack_broker, self._stack.reread())
+            return await asyncio.to_thread(self._survey), []
         except StackError as error:
-            return [_problem(BROKER, f"is not compared with what is declared: {error}", "Mend that.")]
-        return [one.as_document() for one in survey.all_troubles]
+            return BrokerSurvey(), [_problem(BROKER, f"is not compared with what is declared: {error}", "Mend that.")]
+
+    def _survey(self) -> BrokerSurvey:
+        """Ask the broker; how long the oldest message of a bridge waits, now and then, which takes seconds."""
+        looks = monotonic() - self._looked > _OLDEST_PAUSE
+        found = survey_stack_broker(self._stack.reread(), with_oldest=looks)
+        if looks:
+            self._looked, now = monotonic(), time()
+            self._oldest = {one.name: now - one.oldest for one in found.bridges if one.oldest is not None}
+        known = {name: max(0.0, time() - since) for name, since in self._oldest.items()}
+        bridges = (replace(one, oldest=known.get(one.name) if one.messages else None) for one in found.bridges)
+        return replace(found, bridges=tuple(bridges))
 
     async def _find_store_problems(self) -> list[dict[str, str]]:
         """Ask the store how much room it has; its container tells of one that does not answer."""

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stack.contract import DEAD, RETRY
+from stack.plan.bridge import BRIDGE
 from stack.plan.broker import EXAMPLES, SERVICE
 from stack.plan.drift import MOVING
 from stack.plan.store import SERVICE as STORE
@@ -70,7 +71,7 @@ def find_growing(queues: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
     """Yield queues without a consumer that hold much, and more than ten minutes ago.
 
     Retries and dead letters are not meant to be consumed, a stream keeps what was consumed, and an exclusive queue goes
-    with its client.
+    with its client. What waits for another place is told of as its bridge.
     """
     for queue in sorted(queues, key=lambda one: str(one["name"])):
         messages, size = int(queue.get("messages") or 0), int(queue.get("message_bytes") or 0)
@@ -84,7 +85,7 @@ def find_growing(queues: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
 
 def _is_meant_for_consumers(queue: Mapping[str, Any]) -> bool:
     name = str(queue["name"])
-    is_own = name.endswith((DEAD, MOVING)) or RETRY in name
+    is_own = name.endswith((DEAD, MOVING)) or RETRY in name or name.startswith(BRIDGE)
     return not is_own and not queue.get("exclusive") and queue.get("type") != _STREAM
 
 

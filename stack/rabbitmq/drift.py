@@ -9,6 +9,7 @@ from typing import Any
 from stack.docker.stack import Stack
 from stack.errors import BrokerError
 from stack.plan.bridge import list_shovels
+from stack.plan.bridge_state import BridgeState
 from stack.plan.broker import topology
 from stack.plan.definitions import QUEUE, Definitions, read_definitions
 from stack.plan.device_account import describe_devices
@@ -28,6 +29,7 @@ from stack.plan.trouble import (
     find_blocked,
     find_growing,
 )
+from stack.rabbitmq.bridge import fetch_bridges
 from stack.rabbitmq.management import DENIED, Broker, RefusedError, find_broker
 from stack.state.deployment import list_deployed
 from stack.state.devices import list_logins
@@ -61,6 +63,7 @@ class BrokerSurvey:
     messages: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
     is_locked: bool = False
+    bridges: tuple[BridgeState, ...] = ()
 
     def changes(self, username: str) -> tuple[Change, ...]:
         """Return what `up` would do."""
@@ -170,9 +173,18 @@ def _declare(documents: Sequence[Mapping[str, Any]], services: Iterable[Service]
     return Declared(definitions, loose, tuple(consumed))
 
 
-def survey_stack_broker(stack: Stack) -> BrokerSurvey:
-    """Find what of the stack's broker is not as declared, and what is wrong with it."""
-    return survey_broker(find_broker(stack), lambda: read_stack_declared(stack))
+def survey_stack_broker(stack: Stack, *, with_oldest: bool = False) -> BrokerSurvey:
+    """Find what of the stack's broker is not as declared, what is wrong, and perhaps how old what waits is."""
+    broker = find_broker(stack)
+    found = survey_broker(broker, lambda: read_stack_declared(stack))
+    if found.problem or not stack.settings.bridge:
+        return found
+    try:
+        bridges = fetch_bridges(stack, broker, with_oldest=with_oldest)
+    except BrokerError as error:
+        return replace(found, problem=str(error))
+    troubles = (trouble for one in bridges for trouble in one.troubles)
+    return replace(found, bridges=bridges, troubles=(*found.troubles, *troubles))
 
 
 def read_stack_declared(stack: Stack) -> Declared:

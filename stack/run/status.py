@@ -100,6 +100,7 @@ def print_status(*, as_json: bool) -> None:
         documents = [document | more.get(one.function, {}) for document, one in zip(dated, containers, strict=True)]
         told = [one | _describe_messages(one, broker, dead) for one in documents]
         accounted = {"accounts": [one.as_document() for one in accounts]}
+        accounted |= {"bridges": [one.as_document() for one in broker.bridges]} if broker.bridges else {}
         told = [one | accounted if one["service"] == SERVICE else one for one in told]
         console.show_json([one | _describe_store(store) if one["service"] == STORE else one for one in told])
     elif containers:
@@ -189,7 +190,7 @@ def _print_status(containers: Sequence[Container], figures: Mapping[str, Figures
 
 def _survey_broker(stack: Stack, containers: Sequence[Container]) -> BrokerSurvey:
     """Ask the broker, if it runs."""
-    return survey_stack_broker(stack) if _is_there(containers) else BrokerSurvey()
+    return survey_stack_broker(stack, with_oldest=True) if _is_there(containers) else BrokerSurvey()
 
 
 def _is_there(containers: Sequence[Container]) -> bool:
@@ -214,6 +215,8 @@ def _describe_messages(document: Mapping[str, Any], broker: BrokerSurvey, dead: 
 def _print_broker(broker: BrokerSurvey, dead: Mapping[str, int]) -> None:
     if broker.problem:
         console.warn(f"The broker was not asked: {broker.problem}")
+    for state in broker.bridges:
+        console.note(str(state))
     for one in broker.all_troubles:
         console.warn(f"{one.subject} {one.what} {one.advice}")
     for service, count in dead.items():

@@ -14,6 +14,7 @@ from stack.dashboard.figures import UNKNOWN, write_bytes, write_count, write_rat
 from stack.dashboard.live import Fragment, Known, look
 from stack.dashboard.page import render
 from stack.dashboard.services import Services
+from stack.plan.bridge_state import write_seconds
 from stack.plan.diagram import HEIGHT, WIDTH, lay_out
 from stack.plan.topology import (
     FUNCTION,
@@ -137,7 +138,17 @@ def sum_up(known: Known) -> list[Stat]:
         Stat("failures", "Failures", write_rate(failures), "error" if failures else ""),
         Stat("waiting", "Messages waiting", write_count(_sum(queues, "messages"))),
         Stat("memory", "Memory", write_bytes(_sum(known["stack"] and known["stack"]["services"], "memory"))),
+        *(_describe_bridge(one) for one in (known["stack"] or {}).get("bridges", ())),
     ]
+
+
+def _describe_bridge(bridge: Mapping[str, Any]) -> Stat:
+    """Return how a way to another place is, and how much waits for it."""
+    waiting = f"{write_count(bridge['messages'])} waiting"
+    oldest = f" for {write_seconds(bridge['oldest'])}" if bridge["oldest"] is not None else ""
+    level = "" if bridge["running"] else "error"
+    text = waiting + oldest if bridge["running"] else f"stopped · {waiting}{oldest}"
+    return Stat(f"bridge-{bridge['name']}", f"Bridge {bridge['name']}", text, level)
 
 
 def _sum(several: Iterable[Mapping[str, Any]] | None, field: str) -> float | None:

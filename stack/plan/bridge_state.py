@@ -1,0 +1,136 @@
+"""How a bridge is: what waits, since when, whether it runs, and why it does not."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from stack.plan.trouble import Trouble, write_megabytes
+
+RUNNING = "running"
+# Messages that a shovel has taken and waits for the confirm of.
+_ON_THE_WAY = 200
+# Of the room for messages that wait, and of their time, the share from which on it is told.
+_NEARLY = 0.8
+# Seconds for which a message may wait while the bridge runs, before it is told that it lags.
+_LATE = 600
+# What RabbitMQ's log says of a shovel that ended, the word that matters in it, and what it means.
+_SAYS = (
+    re.compile(r"failed to connect \(URI: [^)]*\): (.*)"),
+    re.compile(r"server_initiated_close,\s*(\d+,\s*<<\"[^\"]*)"),
+    re.compile(r"closed with code (\d+, reason: .*)"),
+)
+_MEANINGS = (
+    (r"econnrefused", "its broker takes no connections at that port"),
+    (r"nxdomain|unknown.host", "no one knows the name of its host"),
+    (r"ehostunreach|enetunreach", "there is no way to its host"),
+    (r"etimedout|\btimeout|heartbeat", "its broker does not answer"),
+    (r"unknown.ca|bad_cert|certificate.unknown|selfsigned", "its certificate is vouched for by none of `ca`"),
+    (r"hostname_check_failed", "its certificate is for another name"),
+    (r"cert_expired|certificate.expired", "its certificate has ended"),
+    (r"login was refused|auth_failure|authentication.failure", "its broker does not let the account in"),
+    (r"not_found.*no queue '([^']*)'", r"its broker has no queue \1"),
+    (r"not_found.*no exchange '([^']*)'", r"its broker has no exchange \1"),
+    (r"access.*to topic '([^']*)'", r"the account may not publish to \1"),
+    (r"access.*to (?:queue|exchange) '([^']*)'", r"the account may not use \1"),
+    (r"vhost|virtual host", "its broker does not let the account into that virtual host"),
+)
+
+
+@dataclass(frozen=True)
+class BridgeState:
+    """A bridge as it is now.
+
+    `shovels` are the states of those that run here by their way, `to` or `from`; `is_connected` says of a bridge
+    without any whether the other place is there.
+    """
+
+    name: str
+    messages: int = 0
+    size: int = 0
+    """Bytes of the messages that wait."""
+    most: int = 0
+    """Bytes that may wait."""
+    buffer: float = 0.0
+    """Seconds that a message may wait."""
+    oldest: float | None = None
+    """Seconds for which the oldest waits; nothing where it is not known."""
+    shovels: Mapping[str, str] = field(default_factory=dict)
+    is_connected: bool = False
+    reason: str = ""
+    """Why a shovel does not run, as far as RabbitMQ says."""
+
+    @property
+    def runs(self) -> bool:
+        """Return whether messages go."""
+        return all(one == RUNNING for one in self.shovels.values()) if self.shovels else self.is_connected
+
+    @property
+    def may_lag(self) -> bool:
+        """Return whether more waits than is on its way anyhow."""
+        return self.messages > (_ON_THE_WAY if self.runs else 0)
+
+    def __str__(self) -> str:
+        count = "no message waits" if not self.messages else f"{self.messages:,} messages wait"
+        count = "1 message waits" if self.messages == 1 else count
+        size = f" ({write_megabytes(self.size)})" if self.size >= 1_000_000 else ""
+        since = f", the oldest for {write_seconds(self.oldest)}" if self.oldest is not None else ""
+        return f"bridge {self.name}: {self._tell_state()}; {count}{size}{since}."
+
+    def _tell_state(self) -> str:
+        if self.runs:
+            return "runs" if self.shovels else "is connected"
+        why = f": {self.reason}" if self.reason else ""
+        return f"does not run{why}" if self.shovels else "is not connected"
+
+    def as_document(self) -> dict[str, Any]:
+        """Return it as `--json` prints it."""
+        return {**asdict(self), "running": self.runs}
+
+    @property
+    def troubles(self) -> Sequence[Trouble]:
+        """Return what is wrong with it."""
+        return tuple(self._find_troubles())
+
+    def _find_troubles(self) -> Iterator[Trouble]:
+        subject, kept = f"bridge {self.name}", f"{self.messages:,} messages wait, and go when it does."
+        if not self.runs and self.shovels:
+            why = f": {self.reason}" if self.reason else ""
+            yield Trouble(subject, f"does not run{why}.", f"It tries again every few seconds; {kept}", "warn")
+        elif not self.runs:
+            yield Trouble(subject, "is not connected.", f"The other place connects by itself; {kept}", "warn")
+        elif (self.oldest or 0) > _LATE:
+            what = f"lags: a message waits for {write_seconds(self.oldest)}."
+            yield Trouble(subject, what, f"The line or the other broker is slow; {kept}", "warn")
+        if self.most and self.size > _NEARLY * self.most:
+            what = f"has {write_megabytes(self.size)} waiting of {write_megabytes(self.most)}; then the oldest go."
+            yield Trouble(subject, what, "`megabytes` of the bridge in stack.yaml is how much may wait.", "warn")
+        if self.buffer and (self.oldest or 0) > _NEARLY * self.buffer:
+            what = f"has messages that wait for {write_seconds(self.oldest)}, and may for {write_seconds(self.buffer)}."
+            yield Trouble(subject, what, "Then they go; `buffer` of the bridge in stack.yaml is how long.", "warn")
+
+
+def write_seconds(seconds: float | None) -> str:
+    """Return a time as a person reads it."""
+    value = seconds or 0
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if value >= 2 * size:
+            return f"{value / size:.0f} {unit}"
+    return f"{value:.0f} s"
+
+
+def explain_end(log: str, shovel: str) -> str:
+    """Return why a shovel ended last, in plain words, by the lines of RabbitMQ's log; nothing where none says."""
+    mentions = log.split(f"'{shovel}'")
+    for text in reversed(mentions[1:]):
+        for pattern in _SAYS:
+            if found := pattern.search(text):
+                return _explain(found[1].strip())
+    return ""
+
+
+def _explain(text: str) -> str:
+    for pattern, meaning in _MEANINGS:
+        if found := re.search(pattern, text, re.IGNORECASE):
+            return found.expand(meaning)
+    return text.rstrip(".")

@@ -1,0 +1,125 @@
+"""How the stack's bridges are, as its broker tells."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from time import time
+from typing import Any
+from urllib.parse import quote
+
+from stack.config.bridge import Bridge
+from stack.docker.container import Container
+from stack.docker.stack import Stack
+from stack.errors import EngineError
+from stack.plan.bridge import FROM, TO, name_queue, name_shovels, needs_shovels
+from stack.plan.bridge_state import RUNNING, BridgeState, explain_end
+from stack.plan.broker import SERVICE
+from stack.rabbitmq.management import Broker, RefusedError
+
+_MEGABYTE = 1000 * 1000
+# Lines of the broker's log in which the reason of an end is looked for.
+_LINES = 400
+# RabbitMQ's program that shows a message of a queue by its place.
+_PEEK = ("rabbitmq-queues", "--silent", "--formatter", "json", "peek")
+_NOT_FOUND = 404
+_ABSENT = "absent"
+
+
+def fetch_bridges(stack: Stack, broker: Broker, *, with_oldest: bool = False) -> tuple[BridgeState, ...]:
+    """Return the state of each bridge; where one does not run, why.
+
+    To look at the oldest message RabbitMQ's own program is started, which takes it seconds.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
+    bridges = stack.settings.bridge
+    if not bridges:
+        return ()
+    shovels = _fetch_shovels(broker) if needs_shovels(bridges) else {}
+    states = [_fetch_bridge(broker, one, shovels) for one in bridges]
+    needs_log = any(one.shovels and not one.runs for one in states)
+    needs_oldest = with_oldest and any(one.may_lag for one in states)
+    container = _find_container(stack) if needs_log or needs_oldest else None
+    if container:
+        log = _read_log(stack, container) if needs_log else ""
+        states = [_add_reason(one, bridge, log) for one, bridge in zip(states, bridges, strict=True)]
+    if container and needs_oldest:
+        states = [replace(one, oldest=_look(stack, container, one)) for one in states]
+    return tuple(states)
+
+
+def _fetch_shovels(broker: Broker) -> dict[str, str]:
+    """Return the state of each shovel, by name; none where the broker has not been started with them yet."""
+    try:
+        found = broker.request("GET", "/api/shovels/%2F")
+    except RefusedError as error:
+        if error.code != _NOT_FOUND:
+            raise
+        return {}
+    return {str(one.get("name", "")): str(one.get("state", "")) for one in found}
+
+
+def _fetch_bridge(broker: Broker, bridge: Bridge, shovels: Mapping[str, str]) -> BridgeState:
+    queue = _fetch_queue(broker, name_queue(bridge.name)) if bridge.sends else {}
+    return BridgeState(
+        bridge.name,
+        messages=int(queue.get("messages") or 0),
+        size=int(queue.get("message_bytes") or 0),
+        most=bridge.megabytes * _MEGABYTE,
+        buffer=bridge.buffer_seconds,
+        shovels={way: shovels.get(name, _ABSENT) for name, way in name_shovels(bridge).items()},
+        is_connected=not bridge.connects and _is_connected(broker, name_queue(bridge.name)),
+    )
+
+
+def _is_connected(broker: Broker, user: str) -> bool:
+    return bool(broker.request("GET", f"/api/connections/username/{quote(user, safe='')}"))
+
+
+def _fetch_queue(broker: Broker, name: str) -> Mapping[str, Any]:
+    path = f"/api/queues/%2F/{quote(name, safe='')}?columns=messages,message_bytes"
+    try:
+        return dict(broker.request("GET", path))
+    except RefusedError as error:
+        if error.code != _NOT_FOUND:
+            raise
+        return {}
+
+
+def _add_reason(state: BridgeState, bridge: Bridge, log: str) -> BridgeState:
+    """Add why the first shovel that does not run ended last."""
+    stopped = [name for name, way in name_shovels(bridge).items() if state.shovels.get(way) != RUNNING]
+    if stopped and state.shovels.get(TO, state.shovels.get(FROM)) == _ABSENT:
+        return replace(state, reason="the broker does not know it yet; `invoke up` tells it")
+    return replace(state, reason=explain_end(log, stopped[0])) if stopped else state
+
+
+def _find_container(stack: Stack) -> Container | None:
+    """Return the broker's container; none where Docker does not tell it."""
+    try:
+        found = (one for one in stack.engine.containers() if one.service == SERVICE and one.is_running)
+        return next(found, None)
+    except EngineError:
+        return None
+
+
+def _read_log(stack: Stack, container: Container) -> str:
+    try:
+        return stack.engine.last_logs(container, lines=_LINES)
+    except EngineError:
+        return ""
+
+
+def _look(stack: Stack, container: Container, state: BridgeState) -> float | None:
+    """Return for how many seconds the oldest message waits; nothing where none does, or none that has its time.
+
+    It stays where it is: to take it and give it back would put it behind others.
+    """
+    if not state.may_lag:
+        return None
+    said = stack.engine.execute(container, *_PEEK, name_queue(state.name), "1")
+    with suppress(ValueError, TypeError, KeyError):
+        return max(0.0, time() - float(json.loads(said)["message"]["timestamp"]))
+    return None
