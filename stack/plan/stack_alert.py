@@ -12,6 +12,7 @@ from stack.config.settings import Settings
 from stack.config.trigger.base import TlsAttributes
 from stack.contract import ALERTS, DEAD, RETRY
 from stack.plan.alert import LAST_SEEN, SEEN, START, escape_pattern, write_firing, write_groups
+from stack.plan.bridge import BRIDGE, name_shovels
 from stack.plan.recorder import NAME as RECORDER
 from stack.plan.stack import Service
 from stack.plan.store import OWN_JOBS, READINGS
@@ -27,6 +28,9 @@ _WAITING, _ROOM = 100, 2
 # Queues that have no consumer by nature: dead letters, those of retries, the locks of cron triggers.
 # Likewise those of the example, of which the oldest messages go.
 _ASIDE = f".*({escape_pattern(DEAD)}|{escape_pattern(RETRY)}.*|{escape_pattern('.lock')})|iot/logs|{ALERTS}"
+# Messages that wait for another place while a bridge runs well, and seconds until it is told that more do, or that none
+# goes at all.
+_BEHIND, _BRIDGE_LATE, _BRIDGE_DOWN = 1000, 900, 300
 # How often it is written down when a device was heard last, in seconds, and how long that is known.
 _LOOK, _KNOWN, _FORGET, _FORGET_SECONDS = 60, "1h", "7d", 7 * 86400
 # A device is silent that is so for a quarter of an hour and three times longer than ever on a day with twenty pauses.
@@ -60,6 +64,7 @@ def list_stack_alerts(settings: Settings, services: Sequence[Service]) -> list[A
         *found,
         *_list_function_alerts(),
         *_list_broker_alerts(settings),
+        *_list_bridge_alerts(settings),
         _describe_disk(settings),
         _describe_errors(),
     ]
@@ -152,7 +157,8 @@ def _list_broker_alerts(settings: Settings) -> Iterator[Alert]:
         "RabbitMQ takes no messages, or soon will not: {alarm}.",
         severity=Severity.CRITICAL,
     )
-    dead, aside = (json.dumps(text) for text in (f".*{escape_pattern(DEAD)}", _ASIDE))
+    aside = json.dumps(f"{_ASIDE}|{escape_pattern(BRIDGE)}.*" if settings.bridge else _ASIDE)
+    dead = json.dumps(f".*{escape_pattern(DEAD)}")
     messages = "max(rabbitmq_detailed_queue_messages{%s}) by (queue)"
     yield _make(
         "dead-letters",
@@ -167,6 +173,34 @@ def _list_broker_alerts(settings: Settings) -> Iterator[Alert]:
         "{queue} grows, and has no consumer: {value} messages.",
         seconds=120,
     )
+
+
+def _list_bridge_alerts(settings: Settings) -> Iterator[Alert]:
+    """Yield the alerts on what waits for other places: no one fetches it, or it never gets less."""
+    if not settings.bridge:
+        return
+    own = f'{{queue=~"{escape_pattern(BRIDGE)}.*"}}'
+    named = f'label_replace(max(%s{own}) by (queue) %s, "bridge", "$1", "queue", "{escape_pattern(BRIDGE)}(.*)")'
+    yield _make(
+        "bridge-down",
+        named % ("rabbitmq_detailed_queue_consumers", "== 0"),
+        "Nothing goes over the bridge {bridge}, and waits; `invoke status` says why.",
+        seconds=_BRIDGE_DOWN,
+    )
+    yield _make(
+        "bridge-late",
+        named % ("rabbitmq_detailed_queue_messages", f"> {_BEHIND}"),
+        "The bridge {bridge} lags for a quarter of an hour: {value} messages wait.",
+        seconds=_BRIDGE_LATE,
+    )
+    if count := sum(len(name_shovels(one)) for one in settings.bridge):
+        running = '(sum(rabbitmq_shovel_dynamic{status="running"}) or (0 * sum(rabbitmq_identity_info)))'
+        yield _make(
+            "bridges-stopped",
+            f"({count} - {running}) > 0",
+            "Over {value} of the ways to and from other places nothing goes; `invoke status` says why.",
+            seconds=_BRIDGE_DOWN,
+        )
 
 
 def _describe_errors() -> Alert:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from stack.config.alert import Alert, AlertConfig
+from stack.config.bridge import Bridge
 from stack.config.data import Data, KeepRule
 from stack.config.notify import Notify
 from stack.config.settings import Settings
@@ -23,6 +24,11 @@ from tests.unit.plan.samples import make_plan, make_vault
 
 SETTINGS = Settings(
     data=Data(keep=(KeepRule(topic="#"),)),
+    bridge=(
+        Bridge.model_validate(
+            {"name": "hq", "to": "amqps://x", "secret": "hq.account", "topics": ["a"], "receive": ["b"]}
+        ),
+    ),
     notify=Notify.model_validate({"channels": {"hook": {"webhook": {"url": "http://x"}}}}),
 )
 QUIET = Alert("stack-quiet", AlertConfig.model_validate({"silent": "x/+", "after": "3m"}))
@@ -148,8 +154,30 @@ CASES = (
             queue("served", "consumers"): "1x80",
             queue("x.dead"): "0+10x80",
             queue("x.dead", "consumers"): "0x80",
+            queue("tidegate-bridge-hq"): "0+10x80",
+            queue("tidegate-bridge-hq", "consumers"): "0x80",
         },
         {"2m": (), "15m": ({"queue": "grows"},)},
+    ),
+    Case(
+        "bridge-down",
+        {queue("tidegate-bridge-hq", "consumers"): "1x8 0x52", queue("tidegate-bridge-b", "consumers"): "1x60"},
+        {"4m": (), "12m": ({"bridge": "hq", "queue": "tidegate-bridge-hq"},)},
+    ),
+    Case(
+        "bridge-late",
+        {queue("tidegate-bridge-hq"): "0x4 5000x120", queue("tidegate-bridge-b"): "5000x20 0x104"},
+        {"10m": (), "25m": ({"bridge": "hq", "queue": "tidegate-bridge-hq"},)},
+    ),
+    Case(
+        "bridges-stopped",
+        {'rabbitmq_shovel_dynamic{status="running"}': "2x8 1x52", "rabbitmq_identity_info": "1x60"},
+        {"4m": (), "12m": ({},)},
+    ),
+    Case(
+        "bridges-stopped",
+        {'rabbitmq_shovel_dynamic{status="starting"}': "2x60", "rabbitmq_identity_info": "1x60"},
+        {"4m": (), "12m": ({},)},
     ),
     Case(
         "disk",
