@@ -104,6 +104,9 @@ RETRY_HEADER = "x-nuclio-retry"
 # Headers of a request that asks for the log of its event, from a level onwards, and of the response that has it.
 LOG_LEVEL, LOGS = "X-Nuclio-Log-Level", "x-nuclio-logs"
 
+# The header of a message that came over a bridge, and that with when the first broker took it, in milliseconds.
+SHOVELLED, TAKEN = "x-shovelled", "timestamp_in_ms"
+
 # MQTT's topics as RabbitMQ writes them in AMQP: the routing key of a topic, or the binding key of a filter. It leaves a
 # dot of a topic as it is, so that for AMQP, and back in MQTT, it is as good as a slash (seen with RabbitMQ 4.0).
 _TO_KEY = str.maketrans("/+", ".*")

@@ -14,7 +14,7 @@ from typing import Any
 
 from nuclio_sdk import Event
 
-from stack.contract import MQTT_EXCHANGE, RESPONSES, to_topic
+from stack.contract import MQTT_EXCHANGE, RESPONSES, SHOVELLED, TAKEN, to_topic
 from stack.processor.recorder.pattern import HEADER, compile_filter, fill_label
 
 # Seconds since 1970 from which on a number is no count of something else, and milliseconds likewise.
@@ -178,7 +178,7 @@ class Message:
         return fill_label(text, self.levels)
 
     def find_time(self, place: str) -> int | None:
-        """Return the reading's own time in milliseconds; None if it has none.
+        """Return the reading's own time in milliseconds, or that of its message at another place; None if it has none.
 
         Raises:
             NoReadingError: a rule names where its time is, and there is none, or it is of tomorrow.
@@ -191,6 +191,8 @@ class Message:
             found = self._guess_time()
         if found is None and place:
             raise NoReadingError(f"{place} is no time: seconds or milliseconds since 1970, or as 2026-11-29T03:00:00Z")
+        if found is None:
+            found = self._find_taken()
         if found is None:
             return None
         latest = self.arrived * 1000
@@ -211,6 +213,14 @@ class Message:
                 if key in document and (found := _to_time(document[key])) is not None:
                     return found
         return None
+
+    def _find_taken(self) -> int | None:
+        """Return when a message that came over a bridge was taken at its place: it may have waited since.
+
+        So one that comes twice is one reading.
+        """
+        headers = self.event.headers or {}
+        return _to_time(headers.get(TAKEN)) if SHOVELLED in headers else None
 
     def _read_header(self, name: str) -> str:
         value = (self.event.headers or {}).get(name, "")
