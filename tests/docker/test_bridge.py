@@ -1,0 +1,203 @@
+"""Two whole stacks with a bridge between them, over a line that is cut."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pika
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from stack.docker.stack import open_stack
+from stack.rabbitmq.management import Broker as Management
+from stack.rabbitmq.management import find_broker
+from stack.state.workspace import Workspace as StackWorkspace
+from tests.docker.confirmed import Ledger
+from tests.docker.workspace import Workspace, make_workspace, run_docker, wait_until
+from tests.ports import free_ports
+
+# The name by which the site knows the headquarters, which is in its certificate.
+HOST, BROKER = "hq.example", "rabbitmq-mqtt"
+# It has what a URL has to have escaped.
+ACCOUNT = "tidegate-bridge-plant-7:a word/with:signs@%"
+AT_HQ = {"name": "plant-7", "secret": "plant-7.account", "topics": ["cmd/#"], "receive": ["plant/#"]}
+AT_SITE = {
+    "name": "hq",
+    "to": f"amqps://{HOST}/%2f",
+    "ca": "hq-ca.pem",
+    "secret": "hq.account",
+    "topics": ["plant/#"],
+    "receive": ["cmd/#"],
+}
+_SECURE = ("mqtts", "amqps", "https", "gateway_https", "management_https")
+# Queues of the test at either end.
+SEEN, COMMANDED = "test/seen", "test/commanded"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The stack of a site, that of the headquarters, and the line between them."""
+
+    site: Workspace
+    hq: Workspace
+
+    @property
+    def _line(self) -> tuple[str, str]:
+        (container,) = self.hq.containers(BROKER)
+        return f"{self.site.project}_default", container
+
+    def cut(self) -> None:
+        run_docker("network", "disconnect", "--force", *self._line)
+
+    def mend(self) -> None:
+        run_docker("network", "connect", "--alias", HOST, *self._line)
+
+    def tell(self) -> dict[str, Any]:
+        """Return the bridge as the site's `status` has it."""
+        (bridge,) = tell_bridges(self.site)
+        return bridge
+
+    def wait(self) -> None:
+        """Wait until messages go both ways."""
+        wait_until(lambda: self.tell()["running"], seconds=90, what="the bridge")
+
+
+def tell_bridges(workspace: Workspace) -> list[dict[str, Any]]:
+    found = json.loads(workspace.invoke("status", "--json").stdout)
+    return next(one.get("bridges", []) for one in found if one["service"] == BROKER)
+
+
+def power_cycle(workspace: Workspace) -> None:
+    """End the broker as a loss of power does, and start it again."""
+    (container,) = workspace.containers(BROKER)
+    run_docker("kill", "--signal", "KILL", container)
+    run_docker("start", container)
+
+
+def await_broker(workspace: Workspace) -> None:
+    (container,) = workspace.containers(BROKER)
+    state = ("inspect", "--format", "{{.State.Health.Status}}", container)
+    wait_until(lambda: run_docker(*state).stdout.strip() == "healthy", seconds=90, what="the broker")
+
+
+def manage(workspace: Workspace) -> Management:
+    return find_broker(open_stack(StackWorkspace(workspace.root)))
+
+
+def bind(workspace: Workspace, queue: str, key: str) -> None:
+    """Keep what is published for MQTT with a key."""
+    with pika.BlockingConnection(pika.URLParameters(workspace.amqp_url)) as connection:
+        channel = connection.channel()
+        channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+        channel.queue_bind(queue, "amq.topic", key)
+
+
+def read(workspace: Workspace, queue: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield key, body and headers of what is in a queue, and take it out."""
+    with pika.BlockingConnection(pika.URLParameters(workspace.amqp_url)) as connection:
+        channel = connection.channel()
+        while True:
+            method, properties, body = channel.basic_get(queue, auto_ack=True)
+            if method is None:
+                return
+            yield method.routing_key, body.decode(), properties.headers or {}
+
+
+def count(workspace: Workspace, queue: str) -> int:
+    return manage(workspace).queues().get(queue, 0)
+
+
+def publish(workspace: Workspace, topic: str, bodies: Iterable[str]) -> None:
+    """Publish over MQTT as a device does, and wait until the broker has all."""
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.username_pw_set("guest", "guest")
+    client.max_inflight_messages_set(0)
+    client.connect("127.0.0.1", workspace.settings.ports.mqtt)
+    client.loop_start()
+    for sent in [client.publish(topic, body, qos=1) for body in bodies]:
+        sent.wait_for_publish(30)
+        assert sent.is_published()
+    client.disconnect()
+    client.loop_stop()
+
+
+@dataclass
+class Devices:
+    """Devices of the site that number what they publish."""
+
+    workspace: Workspace
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def speak(self, times: int) -> None:
+        for name in ("oven", "press", "pump"):
+            said = self.ledger.confirmed.setdefault(name, [])
+            new = [f"{name}-{len(said) + number}" for number in range(times)]
+            publish(self.workspace, f"plant/7/{name}", new)
+            said += new
+
+    def check(self, pair: Pair, most_doubles: int) -> None:
+        """Wait until all have come, see that none is lost or out of order, and who sent them."""
+        wait_until(lambda: not count(self.workspace, "tidegate-bridge-hq"), seconds=120, what="the end of the messages")
+        found = list(read(pair.hq, SEEN))
+        lost, doubles, mixed = self.ledger.compare([body for _, body, _ in found])
+        assert (len(lost), mixed) == (0, [])
+        assert doubles <= most_doubles, doubles
+        for key, body, headers in found:
+            assert key == f"plant.7.{body.partition('-')[0]}"
+            assert [one["shovelled-by"] for one in headers["x-shovelled"]] == ["plant-7"]
+            assert abs(headers["timestamp_in_ms"] / 1000 - time.time()) < 600
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, foundation: None, used_images: set[str]) -> Iterator[Pair]:
+    """A site and its headquarters, which is connected to the site's network by a name of its own."""
+    root = tmp_path_factory.mktemp("bridge")
+    site, hq = (make_workspace(root / name, functions=False) for name in ("site", "hq"))
+    ports = hq.settings.ports.model_dump() | dict(zip(_SECURE, free_ports(len(_SECURE)), strict=True))
+    try:
+        hq.configure(ports=ports, tls={"names": [HOST]}, bridge=[AT_HQ])
+        hq.invoke("secret", "set", "plant-7", "account", input=ACCOUNT)
+        hq.invoke("up")
+        site.configure(site="plant-7", bridge=[AT_SITE])
+        site.invoke("secret", "set", "hq", "account", input=ACCOUNT)
+        trust = hq.rendered / "secrets" / "tls" / "mounted" / "authority.pem"
+        (site.root / "hq-ca.pem").write_bytes(trust.read_bytes())
+        site.invoke("up")
+        made = Pair(site, hq)
+        made.mend()
+        bind(hq, SEEN, "plant.#")
+        bind(site, COMMANDED, "cmd.#")
+        made.wait()
+        yield made
+    finally:
+        for workspace in (site, hq):
+            used_images |= workspace.clean_up()
+
+
+def test_nothing_is_lost_where_a_line_is_cut_and_power_fails(pair: Pair) -> None:
+    devices = Devices(pair.site)
+    devices.speak(20)
+    pair.cut()
+    devices.speak(200)
+    publish(pair.hq, "cmd/7/oven", ["on", "off"])
+    power_cycle(pair.site)
+    await_broker(pair.site)
+    # The queue is there a moment after the broker.
+    wait_until(lambda: pair.tell()["messages"] == 600, seconds=60, what="what waits")
+    bridge = pair.tell()
+    assert not bridge["running"]
+    assert bridge["oldest"] is not None and 0 <= bridge["oldest"] < 120
+    assert bridge["reason"] == "no one knows the name of its host"
+    devices.speak(20)
+    pair.mend()
+    # Messages are on their way when hq goes.
+    wait_until(lambda: count(pair.hq, SEEN) > 60, seconds=90, what="the first of them")
+    power_cycle(pair.hq)
+    await_broker(pair.hq)
+    devices.check(pair, most_doubles=600)
+    wait_until(lambda: count(pair.site, COMMANDED) >= 2, seconds=60, what="the commands")
+    assert [(key, body) for key, body, _ in read(pair.site, COMMANDED)] == [("cmd.7.oven", "on"), ("cmd.7.oven", "off")]
+    assert not count(pair.hq, "tidegate-bridge-plant-7")
