@@ -18,7 +18,7 @@ from stack.config.network import LOOPBACK, SECURE, Addresses, Bind, Ports, Tls
 from stack.config.notify import Notify
 from stack.config.problem import refuse
 from stack.config.swarm import Swarm
-from stack.config.value import Duration, check_memory
+from stack.config.value import Duration, Registry, check_memory
 from stack.config.yaml_loader import read_mapping
 from stack.errors import ConfigError
 
@@ -161,6 +161,11 @@ class Images(Document):
     """What tells people of alerts."""
     grafana: str = "grafana/grafana:12.0.2"
     """Grafana, where `data.grafana` asks for it."""
+    registry: Registry = ""
+    """Where the machines of a Swarm have all images from, which are pushed there, such as registry.example:5000/team;
+    empty is a registry of the stack's own, on the machine that has the workspace."""
+    registry_server: str = Field("registry:3", alias="registry_server")
+    """That registry."""
     nuclio: str = "1.13.0"
     """The release of Nuclio whose processor is taken where `processor` is nuclio."""
 
@@ -318,6 +323,11 @@ class Settings(Document):
     def site_name(self) -> str:
         """Return what other places call this one."""
         return self.site or self.project
+
+    @property
+    def has_own_registry(self) -> bool:
+        """Return whether the stack has a registry of its own, from which the machines of a Swarm have all images."""
+        return self.is_swarm and not self.images.registry
 
     @property
     def has_store(self) -> bool:

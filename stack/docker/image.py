@@ -28,6 +28,7 @@ from stack.plan.host_access import check_host_access
 from stack.plan.image import digest, grafana_base
 from stack.plan.inputs import Inputs
 from stack.plan.notify import SERVICE as ALERTMANAGER
+from stack.plan.registry import SERVICE as REGISTRY
 from stack.plan.render import (
     alertmanager_image,
     control_image,
@@ -37,6 +38,7 @@ from stack.plan.render import (
     gateway_image,
     processor_image,
     rabbitmq_image,
+    registry_image,
     render_function,
     render_images,
     rule_test_image,
@@ -117,6 +119,8 @@ class Builder:
         if self.inputs.settings.has_store:
             make_store = partial(self._make_server, folder=STORE)
             wanted[store_image(self.inputs)] = ("VictoriaMetrics", make_store)
+        if self.inputs.settings.has_own_registry:
+            wanted[registry_image(self.inputs)] = ("the registry", partial(self._make_server, folder=REGISTRY))
         if self.inputs.settings.data.grafana:
             name = grafana_base(self.inputs.settings, self.inputs.base_images)
             wanted[name] = ("Grafana", partial(self._make_server, folder=GRAFANA))

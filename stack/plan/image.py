@@ -14,6 +14,7 @@ GATEWAY = "tidegate/gateway"
 CONTROL = "tidegate/control"
 STORE = "tidegate/victoria-metrics"
 ALERTMANAGER = "tidegate/alertmanager"
+REGISTRY = "tidegate/registry"
 DEBIAN = "tidegate/debian"
 
 # Ubuntu 22.04's python3 is 3.10; its archive has 3.11 beside it.
@@ -150,6 +151,11 @@ def vmalert_base(settings: Settings, base_images: BaseImages) -> str:
 def alertmanager_base(settings: Settings, base_images: BaseImages) -> str:
     """Name the image that Alertmanager is, or is built on."""
     return _base(settings.images.alertmanager, settings, base_images)
+
+
+def registry_base(settings: Settings, base_images: BaseImages) -> str:
+    """Name the image that a Swarm's registry is, or is built on."""
+    return _base(settings.images.registry_server, settings, base_images)
 
 
 def grafana_base(settings: Settings, base_images: BaseImages) -> str:

@@ -7,7 +7,7 @@ from functools import cache
 
 from stack.config.settings import Settings
 from stack.contract import FEEDBACK_FOLDER, TIMEOUT_VARIABLE, parse_duration
-from stack.plan import alert, bridge, grafana, image, notify, tls
+from stack.plan import alert, bridge, grafana, image, notify, registry, tls
 from stack.plan.account import describe_accounts, describe_base_image
 from stack.plan.base_image import BaseImage, Kind, lay_base_image
 from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, list_nodes, policies, topology
@@ -348,6 +348,14 @@ def alertmanager_image(inputs: Inputs) -> str:
     return f"{image.ALERTMANAGER}:{image.digest([recipe])}"
 
 
+def registry_image(inputs: Inputs) -> str:
+    """Name the image of a Swarm's registry: another registry's, or a hash of its recipe."""
+    if inputs.base_images.is_registry:
+        return image.registry_base(inputs.settings, inputs.base_images)
+    recipe = render_images(inputs)[f"images/{registry.SERVICE}/Dockerfile"]
+    return f"{image.REGISTRY}:{image.digest([recipe])}"
+
+
 def control_image(inputs: Inputs) -> str:
     """Name the image in which Tidegate's own programs run: a hash of its recipe and of their libraries."""
     recipe = render_images(inputs)["images/control/Dockerfile"]
@@ -373,6 +381,7 @@ def stack_images(inputs: Inputs) -> tuple[str, ...]:
     own += [store_image(inputs)] if inputs.settings.has_store else []
     own += [vmalert_image(inputs)] if inputs.has_vmalert else []
     own += [alertmanager_image(inputs)] if inputs.has_alertmanager else []
+    own += [registry_image(inputs)] if inputs.settings.has_own_registry else []
     own += [image.grafana_base(inputs.settings, inputs.base_images)] if inputs.settings.data.grafana else []
     return tuple(own)
 
@@ -409,7 +418,7 @@ def _render_images(settings: Settings, base_images: BaseImages, *, has_alertmana
     layers = (f"{runtime.layer}/Dockerfile" for runtime in RUNTIMES.values() if runtime.layer)
     names = ("processor/Dockerfile", "processor/processor", "control/Dockerfile", *layers)
     files = {path: fill(path, context) for path in (f"images/{name}" for name in names)}
-    wanted = {STORE: settings.has_store, notify.SERVICE: has_alertmanager}
+    wanted = {STORE: settings.has_store, notify.SERVICE: has_alertmanager, registry.SERVICE: settings.has_own_registry}
     servers = () if base_images.is_registry else (*_SERVERS, *(name for name, is_there in wanted.items() if is_there))
     files |= {path: fill(path, context) for path in (f"images/{name}/Dockerfile" for name in servers)}
     return files

@@ -7,6 +7,7 @@ from stack import console
 from stack.docker.gateway import settle_gateway
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
 from stack.docker.swarm.driver import open_driver
+from stack.docker.swarm.registry import remove_registry
 from stack.docker.volume import list_volumes, remove_volume
 from stack.errors import EngineError, FunctionError
 from stack.plan.bridge import secure_bridges
@@ -127,6 +128,8 @@ def take_down(*, volumes: bool) -> None:
         with console.working("Stopping"):
             stack.engine.keep_logs(stack.engine.listed())
             open_driver(stack.engine).down(volumes=volumes)
+            if stack.settings.has_own_registry:
+                remove_registry(stack.settings.project, volumes=volumes)
             # Compose knows those of functions no more that are deleted.
             for one in list_volumes(stack.settings.project) if volumes else ():
                 remove_volume(one.name)

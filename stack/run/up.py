@@ -12,6 +12,7 @@ from stack.docker.image import Builder
 from stack.docker.readiness import START_GRACE_SECONDS, find_failures, wait_ready
 from stack.docker.stack import Stack, check_owner, open_stack, warn_ignored, warn_refused
 from stack.docker.swarm.driver import check_binding, open_driver
+from stack.docker.swarm.registry import start_registry
 from stack.errors import FunctionError
 from stack.plan.alert import list_unknown
 from stack.plan.bridge import check_bridges
@@ -251,6 +252,8 @@ def _make_images(found: Survey) -> Survey:
     _check_host(found.stack, found.containers)
     builder = Builder(found.stack.workspace, found.stack.engine, found.stack.inputs)
     builder.prepare_stack()
+    if found.stack.settings.has_own_registry:
+        start_registry(found.stack.workspace, found.stack.inputs)
     lost = _rebuild_functions(found.stack, builder)
     return replace(found, changes=tuple(one for one in found.changes if one.subject not in lost))
 

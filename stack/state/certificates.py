@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from stack.errors import HostError
+from stack.plan.registry import SERVICE as REGISTRY
 from stack.state.workspace import Workspace, advise, make_folder, remove_file, write_file
 
 _FOLDER = "tls"
+_NODE = "node.pem"
 _AUTHORITY, _SERVER = "authority", "server"
 _LOST = {_AUTHORITY: ", and devices' certificates, which are of this one, open nothing any more"}
 _PRIVATE, _PUBLIC, _PRIVATE_FOLDER = 0o600, 0o644, 0o700
@@ -94,6 +96,24 @@ def load_server(workspace: Workspace, project: str, names: Sequence[str]) -> Pai
     return _save(workspace, _SERVER, Pair(key, _sign(builder, authority.key)))
 
 
+def save_node_pair(workspace: Workspace, project: str) -> Path:
+    """Return the file of the key and the certificate by which the nodes of a Swarm and its registry know each other.
+
+    The certificate is its own authority: one of the stack's would let devices in, which have certificates of that.
+    """
+    path = workspace.secrets / _FOLDER / _NODE
+    if not path.exists():
+        key, name = ec.generate_private_key(ec.SECP256R1()), _name(f"Tidegate {project} node")
+        builder = _begin(name, name, key.public_key(), _AUTHORITY_DAYS)
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(REGISTRY)]), critical=False)
+        builder = _finish(builder, ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+        pair = Pair(key, _sign(builder, key))
+        make_folder(workspace.secrets, _PRIVATE_FOLDER)
+        make_folder(path.parent, _PRIVATE_FOLDER)
+        write_file(path, pair.certificate_pem + pair.key_pem, _PRIVATE)
+    return path
+
+
 def sign_revocations(authority: Pair, revoked: Mapping[str, float]) -> bytes:
     """Return a list of revoked certificates as PEM, given when each was, by its serial number in hexadecimal."""
     now = datetime.now(UTC)
@@ -152,10 +172,10 @@ def _begin(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
     )
 
 
-def _finish(builder: x509.CertificateBuilder, use: x509.ObjectIdentifier) -> x509.CertificateBuilder:
+def _finish(builder: x509.CertificateBuilder, *uses: x509.ObjectIdentifier) -> x509.CertificateBuilder:
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs=False), critical=True)
-    return builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+    return builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
 
 
 def _sign(builder: x509.CertificateBuilder, by: Key) -> x509.Certificate:

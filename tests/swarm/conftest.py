@@ -6,15 +6,18 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.docker.foundation import foundation, share, used_images
 from tests.docker.workspace import ROOT
 from tests.swarm.lab import Lab, NodeWorkspace, find_problem, open_lab
 
-__all__ = ["foundation", "share", "used_images"]
-
-# What every stack stands on; the first node alone has it at first, and the others pull what they run.
-_LIST_IMAGES = "from stack.docker.stack import open_stack; from stack.plan.render import stack_images; \
-print(*stack_images(open_stack().inputs))"
+# By this machine's engine, which reaches registries or archives.
+_PREPARE = """
+from stack.docker.image import Builder
+from stack.docker.stack import open_stack
+from stack.plan.render import stack_images
+stack = open_stack()
+Builder(stack.workspace, stack.engine, stack.inputs).prepare_stack()
+print(*stack_images(stack.inputs))
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,18 +46,20 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def workspace(lab: Lab, foundation: None) -> NodeWorkspace:
-    """A workspace on the first node, which has the images that every stack stands on."""
+def workspace(lab: Lab) -> NodeWorkspace:
+    """A workspace on the first node, which has the images that every stack stands on; nothing runs."""
     workspace = lab.make_workspace()
-    listed = subprocess.run(
-        [sys.executable, "-c", _LIST_IMAGES],
+    workspace.configure(engine="swarm", bind="0.0.0.0", plaintext=True, gateway={"login": "none"})
+    prepared = subprocess.run(
+        [sys.executable, "-c", _PREPARE],
         cwd=ROOT,
-        env={**workspace.environment(), "DOCKER_HOST": ""},
+        env={name: value for name, value in workspace.environment().items() if name != "DOCKER_HOST"},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    lab.load(listed.stdout.split(), lab.nodes[:1])
+    assert prepared.returncode == 0, prepared.stderr
+    lab.load(prepared.stdout.split(), lab.nodes[:1])
     return workspace
 
 

@@ -158,7 +158,7 @@ class Node:
     @property
     def log(self) -> str:
         """The end of what the engine printed."""
-        return "\n".join((self.folder / "log").read_text(errors="replace").splitlines()[-30:])
+        return "\n".join((self.folder / "log").read_text(errors="replace").splitlines()[-10:])
 
 
 @dataclass

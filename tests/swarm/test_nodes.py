@@ -45,7 +45,7 @@ def test_a_node_is_removed_and_joins_again_by_what_is_printed(lab: Lab, workspac
     assert "n1 is this machine" in wrong.stderr
     last.docker("swarm", "leave", "--force")
     provision, join = workspace.invoke("join", "--manager").stdout.splitlines()
-    assert provision == "./bootstrap provision --swarm --bind 127.0.0.1"
+    assert provision == "./bootstrap provision --swarm --bind 0.0.0.0"
     last.docker(*shlex.split(join)[1:])
     wait_until(lambda: set(list_nodes(workspace)) == {"n1", "n2", "n3"}, seconds=60, what="n3 being there")
     assert list_nodes(workspace)["n3"]["role"] == "manager"
@@ -58,10 +58,10 @@ def test_a_machine_is_made_ready_before_it_joins(lab: Lab, workspace: NodeWorksp
     binding = ("network", "inspect", "docker_gwbridge", "--format", "{{json .Options}}")
     environment = last.environment
     for _ in range(2):
-        done = workspace.invoke("provision", "--swarm", "--bind", "127.0.0.1", env=environment)
+        done = workspace.invoke("provision", "--swarm", "--bind", "0.0.0.0", env=environment)
         assert "2377/tcp" in done.stderr
     options = json.loads(last.docker(*binding).stdout)
-    assert options["com.docker.network.bridge.host_binding_ipv4"] == "127.0.0.1"
-    assert "not needed: have the ports of a Swarm's services listen at 127.0.0.1" in done.stderr
+    assert options["com.docker.network.bridge.host_binding_ipv4"] == "0.0.0.0"
+    assert "not needed: have the ports of a Swarm's services listen at 0.0.0.0" in done.stderr
     last.docker(*shlex.split(workspace.invoke("join", "--manager").stdout.splitlines()[1])[1:])
     wait_until(lambda: set(list_nodes(workspace)) == {"n1", "n2", "n3"}, seconds=60, what="n3 being there")

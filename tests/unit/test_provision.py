@@ -101,7 +101,7 @@ def test_a_machine_of_a_swarm_has_its_ports_bound(capfd: pytest.CaptureFixture[s
     shown = capfd.readouterr()
     assert "to do] have the ports of a Swarm's services listen at 10.0.0.7" in shown.out
     assert "--opt com.docker.network.bridge.host_binding_ipv4=10.0.0.7 docker_gwbridge" in shown.out
-    assert "2377/tcp, 7946/tcp, 7946/udp and 4789/udp" in shown.err
+    assert "2377/tcp, 7946/tcp, 7946/udp, 4789/udp and 5001/tcp" in shown.err
     with pytest.raises(HostError, match="--bind here: should be an address of this machine"):
         provision("distro", dry_run=True, cloud_init=False, swarm="here")
 

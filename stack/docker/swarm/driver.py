@@ -20,13 +20,16 @@ from stack.docker.driver import Driver, docker_cli, end_commands, explained, pri
 from stack.docker.engine import Engine
 from stack.docker.node import STACK_LABEL, fetch_nodes, require_manager, update_node
 from stack.docker.swarm.engine import SwarmEngine
+from stack.docker.swarm.registry import push_images
 from stack.docker.swarm.task import Document
 from stack.docker.swarm.update import Goal, watch_updates
 from stack.errors import EngineError, FunctionError, HostError
 from stack.plan.broker import SERVICE as BROKER
+from stack.plan.registry import LOCAL
 from stack.plan.stack import DEFINITION_LABEL
 from stack.plan.swarm import WORKSPACE_LABEL, select_services
 from stack.plan.template import write_yaml
+from stack.state.workspace import is_inside
 
 # How long a service may take to be as it is to be: a slow SD card, a large volume, three machines in turn.
 _SECONDS = 180.0
@@ -95,7 +98,13 @@ class SwarmDriver(Driver):
         }
         images = self.pin_images([services[name]["image"] for name in counts])
         with self._written(select_services(document, counts, images, source.parent)) as path, explained():
-            DockerClient(client_call=_QUIET).stack.deploy(self.engine.project, [path], resolve_image="never")
+            DockerClient(client_call=_QUIET).stack.deploy(
+                self.engine.project,
+                [path],
+                resolve_image="never",
+                # In a container there is no login; what was handed over before goes on.
+                with_registry_auth=self.engine.registry != LOCAL and not is_inside(),
+            )
         return {
             name: Goal(services[name]["labels"][DEFINITION_LABEL], count, _SECONDS) for name, count in counts.items()
         }
@@ -114,15 +123,12 @@ class SwarmDriver(Driver):
             yield path
 
     def pin_images(self, images: Collection[str]) -> dict[str, str]:
-        """Return how every machine finds each of these images: by its id, where all have it by that.
+        """Return how every machine finds each of these images: in the registry, by its digest.
 
         Raises:
-            EngineError: one is not here.
+            EngineError: one is not here, or the registry does not take it.
         """
-        ids = self.engine.image_ids()
-        if missing := [one for one in images if one not in ids]:
-            raise EngineError(f"The image {missing[0]} is not here. `invoke up` makes it.")
-        return {one: ids[one] for one in images}
+        return push_images(set(images), self.engine.registry)
 
     def stop(self, containers: Sequence[Container]) -> None:
         """Have services go without these containers; a service that has no other is removed.

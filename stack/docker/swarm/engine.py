@@ -13,6 +13,7 @@ from stack.docker.node import STACK_LABEL
 from stack.docker.swarm.task import Document, Swarm, read_tasks
 from stack.errors import ConflictError, EngineError
 from stack.plan.gateway import SERVICE as GATEWAY
+from stack.plan.registry import LOCAL
 from stack.plan.render import name_stack_file
 from stack.state.workspace import Workspace
 
@@ -24,6 +25,9 @@ _ASK = """exec 3<>/dev/tcp/$0/$1 && printf 'GET %s HTTP/1.0\\r\\n\\r\\n' "$2" >&
 @dataclass(frozen=True)
 class SwarmEngine(Engine):
     """Docker Swarm, for one stack."""
+
+    registry: str = LOCAL
+    """Where its machines have images from."""
 
     @property
     def is_swarm(self) -> bool:
@@ -92,5 +96,7 @@ def check_one_machine(engine: Engine, task: str) -> None:
 
 def open_engine(workspace: Workspace, settings: Settings) -> Engine:
     """Return what runs the containers of a workspace: Compose, or Swarm."""
-    kind = SwarmEngine if settings.is_swarm else Engine
-    return kind(settings.project, workspace.rendered / name_stack_file(settings))
+    file = workspace.rendered / name_stack_file(settings)
+    if settings.is_swarm:
+        return SwarmEngine(settings.project, file, registry=settings.images.registry or LOCAL)
+    return Engine(settings.project, file)

@@ -145,8 +145,8 @@ def provision(source: str, *, dry_run: bool, cloud_init: bool, yes: bool = False
 
 # What a firewall has to let in, which Docker opens no hole for.
 _SWARM_PORTS = (
-    "The machines of a Swarm speak with each other at 2377/tcp, 7946/tcp, 7946/udp and 4789/udp. A firewall has to let "
-    "these in from them, and from no one else: 4789 asks for no password."
+    "Machines of a Swarm speak with each other at 2377/tcp, 7946/tcp, 7946/udp, 4789/udp and 5001/tcp. A firewall has "
+    "to let these in from them, and from no one else: 4789 asks for no password."
 )
 _LIVE_RESTORE = (
     "live-restore is on, with which no engine joins a Swarm. Take it out of /etc/docker/daemon.json, type "

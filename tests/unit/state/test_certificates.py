@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from stack.errors import HostError
 from stack.state import certificates
-from stack.state.certificates import Pair, load_authority, load_server, make_device_pair
+from stack.state.certificates import Pair, load_authority, load_server, make_device_pair, save_node_pair
 from stack.state.workspace import Workspace
 
 NAMES = ("plant.local", "192.168.1.20", "fe80::1")
@@ -109,3 +110,16 @@ def test_certificate_of_the_authority_is_made_again_of_its_key(workspace: Worksp
     after = load_authority(workspace, "plant")
     assert after.key_pem == before.key_pem
     device.certificate.verify_directly_issued_by(after.certificate)
+
+
+def test_nodes_of_a_swarm_are_of_no_authority_of_the_stack(workspace: Workspace, tmp_path: Path) -> None:
+    path = save_node_pair(workspace, "plant")
+    assert save_node_pair(workspace, "plant") == path
+    assert path.stat().st_mode & 0o777 == 0o600
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    certificate.verify_directly_issued_by(certificate)
+    uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert set(uses) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    device = make_device_pair(workspace, "plant", "oven").certificate
+    with pytest.raises(ValueError, match="subject does not match"):
+        device.verify_directly_issued_by(certificate)
