@@ -14,6 +14,7 @@ from stack.docker.container import Container, ask
 from stack.docker.engine import Engine
 from stack.docker.swarm.driver import open_driver
 from stack.plan.gateway import (
+    CONFIGURATION,
     CONTROL,
     CONTROL_PORT,
     PORT,
@@ -59,9 +60,10 @@ def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
     if not running:
         return
     if engine.is_swarm:
-        open_driver(engine).up([SERVICE])
-        return
-    engine.signal(running[0], _REREAD)
+        # Each gateway fetches it by itself.
+        open_driver(engine).up([CONFIGURATION])
+    else:
+        engine.signal(running[0], _REREAD)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while _read_version(settings) != wanted:
         if time.monotonic() > deadline:

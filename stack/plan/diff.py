@@ -11,7 +11,7 @@ from enum import StrEnum
 from stack.plan.alert import SERVICE as VMALERT
 from stack.plan.broker import SERVICE, list_nodes
 from stack.plan.device_account import SERVICE as DEVICES
-from stack.plan.gateway import MDNS
+from stack.plan.gateway import CONFIGURATION, MDNS
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.gateway_frontend import DASHBOARD
 from stack.plan.inputs import Inputs
@@ -32,6 +32,7 @@ from stack.plan.render import (
 )
 from stack.plan.stack import FILES_LABEL, Service, is_nuclio
 from stack.plan.store import SERVICE as STORE
+from stack.plan.swarm import CONFIGURATION_REPLICAS
 
 UP, DEPLOY = "up", "deploy-function --all"
 _ABSENT = "has no container"
@@ -111,7 +112,8 @@ def find_wanted(inputs: Inputs, definitions: Mapping[str, str]) -> tuple[Wanted,
     if is_nuclio(inputs.settings):
         dashboard = Wanted(DASHBOARD, "", dashboard_image(inputs))
     nodes = [replace(broker, service=name) for name in list_nodes(inputs.settings)]
-    own = (*nodes, gateway, store, vmalert, alertmanager, scaler, devices, mdns, dashboard)
+    configuration = Wanted(CONFIGURATION, "", gateway_image(inputs), replicas=CONFIGURATION_REPLICAS)
+    own = (*nodes, gateway, configuration, store, vmalert, alertmanager, scaler, devices, mdns, dashboard)
     known = {one.service: one for one in (*own, *map(_want, inputs.services))}
     found = [replace(known.get(name, Wanted(name, "")), definition=text) for name, text in definitions.items()]
     return tuple(one for one in found if one.replicas)

@@ -189,6 +189,9 @@ _AGAIN_PORT = 8404
 # Where it tells which configuration it runs with; no function is called so.
 VERSION_PATH = "/-/version"
 _FILES = ("gateway/haproxy.cfg", "gateway/hold.lua")
+# The service of a Swarm that gives the gateways of all machines their configuration, and what both have besides.
+CONFIGURATION, CONFIGURATION_PORT = "gateway-configuration", 8406
+_SWARM_FILES = ("gateway/serve.cfg", "gateway/start.sh")
 # Two versions of a function, each with all its containers, and a few that come or go.
 _SPARE_SLOTS = 4
 # Milliseconds that a request waits for a container: of a function that runs, such as while it starts again; of one
@@ -263,6 +266,8 @@ def render_gateway(
         "containers_path": CONTAINERS_PATH,
         "again_port": _AGAIN_PORT,
         "stats_path": STATS_PATH,
+        "configuration_service": CONFIGURATION,
+        "configuration_port": CONFIGURATION_PORT,
         "check_port": _CHECK_PORT,
         "check_path": _CHECK_PATH,
         "version_path": VERSION_PATH,
@@ -273,7 +278,7 @@ def render_gateway(
     parts = [part for path in _FILES for part in (path, unnamed[path], login)]
     # With another certificate the configuration is read again.
     context["version"] = digest([*parts, served.version] if served.version else parts)
-    return {path: fill(path, context) for path in _FILES}
+    return {path: fill(path, context) for path in (*_FILES, *(_SWARM_FILES if settings.is_swarm else ()))}
 
 
 def _describe_tls(settings: Settings) -> dict[str, object]:
@@ -327,7 +332,7 @@ def _explain_absence(service: Service, name: str) -> str:
 FUNCTIONS, CONTROL = "default", "control"
 # The service that tells names by multicast DNS is in the machine's own network.
 MDNS = "mdns"
-_CONTROLLING = ("dashboard", "scaler", "devices", "vmalert", "alertmanager")
+_CONTROLLING = (CONFIGURATION, "dashboard", "scaler", "devices", "vmalert", "alertmanager")
 
 
 def network_name(project: str, network: str) -> str:

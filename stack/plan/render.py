@@ -25,7 +25,6 @@ from stack.plan.gateway import (
     MDNS,
     PORT,
     find_networks,
-    find_version,
     render_gateway,
 )
 from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
@@ -219,7 +218,7 @@ def render_compose(inputs: Inputs) -> bytes:
     }
     path = name_stack_file(settings)
     if settings.is_swarm:
-        context |= describe_swarm(inputs, find_version(_render_gateway(inputs)), MOUNTED)
+        context |= describe_swarm(inputs, _render_gateway(inputs), MOUNTED)
     # Twice, since each service has a digest of itself among its labels.
     return fill(path, context | {"definitions": digest_services(fill(path, context))})
 

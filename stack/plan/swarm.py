@@ -9,6 +9,7 @@ from typing import Any
 from stack.config.settings import Settings
 from stack.errors import ConfigError
 from stack.plan.function import FunctionPlan, processor_document
+from stack.plan.gateway import CONFIGURATION, CONFIGURATION_PORT
 from stack.plan.gateway import FOLDER as LOGIN_FOLDER
 from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
 from stack.plan.image import digest
@@ -36,6 +37,15 @@ _CONDITIONS = {"no": "none", "on-failure": "on-failure"}
 # Swarm's names have at most 64 characters, with the project's before them.
 _LONGEST = 24
 _KINDS = ("configs", "secrets")
+# What the gateway has of its files, by a word for each, and what gives all of them their configuration.
+_GATEWAY_CONFIGS = {
+    "configuration": "gateway/haproxy.cfg",
+    "hold": "gateway/hold.lua",
+    "serve": "gateway/serve.cfg",
+    "start": "gateway/start.sh",
+}
+# One is there also while the machine of the other is gone.
+CONFIGURATION_REPLICAS = 2
 
 
 @dataclass(frozen=True)
@@ -48,18 +58,23 @@ class SwarmFile:
     is_secret: bool = True
 
 
-def describe_swarm(inputs: Inputs, gateway: str, mounted: str) -> dict[str, Any]:
-    """Return what the template needs besides: `gateway` is the version of its files, `mounted` has secrets' copies."""
+def describe_swarm(inputs: Inputs, gateway: Mapping[str, bytes], mounted: str) -> dict[str, Any]:
+    """Return what the template needs besides: `gateway` are its rendered files, `mounted` has secrets' copies."""
     settings = inputs.settings
-    own = list_gateway_files(inputs, gateway)
+    own = {name: _find_config(path, gateway) for name, path in _GATEWAY_CONFIGS.items()}
+    login = _list_gateway_secrets(inputs)
     deployed = [one for one in inputs.services if one.is_deployed]
     return {
         "on_workspace": f"node.labels.{WORKSPACE_LABEL}{settings.project} == true",
         "control_subnet": settings.swarm.find_subnet(settings.project),
         "folder_label": FOLDER_LABEL,
         "image_label": IMAGE_LABEL,
-        "gateway_files": own,
-        "files": sorted([*own, *_list_function_files(deployed, mounted)], key=lambda one: one.key),
+        "gateway_configs": own,
+        "gateway_secrets": login,
+        "configuration": CONFIGURATION,
+        "configuration_port": CONFIGURATION_PORT,
+        "configuration_replicas": CONFIGURATION_REPLICAS,
+        "files": sorted([*own.values(), *login, *_list_function_files(deployed, mounted)], key=lambda one: one.key),
         "name_secret": name_secret,
         "name_configuration": name_configuration,
         "describe_limits": _describe_limits,
@@ -68,14 +83,15 @@ def describe_swarm(inputs: Inputs, gateway: str, mounted: str) -> dict[str, Any]
     }
 
 
-def list_gateway_files(inputs: Inputs, version: str) -> list[SwarmFile]:
-    """Return what the gateway has: its configuration, its logins, and the certificate; it runs on every machine."""
-    login, folder = inputs.gateway_login, "/etc/tidegate/gateway"
+def _find_config(path: str, files: Mapping[str, bytes]) -> SwarmFile:
+    key = f"{path.replace('/', '-')}-{digest([files[path]])}"
+    return SwarmFile(key, path, f"/etc/tidegate/{path}", is_secret=False)
+
+
+def _list_gateway_secrets(inputs: Inputs) -> list[SwarmFile]:
+    """Return the logins that the gateway knows, and its certificate; it runs on every machine."""
+    login = inputs.gateway_login
     files = [
-        SwarmFile(f"gateway-{name}-{version}", f"gateway/{name}", f"{folder}/{name}", is_secret=False)
-        for name in ("haproxy.cfg", "hold.lua")
-    ]
-    files += [
         SwarmFile(f"gateway-{name}-{login.version}", f"{LOGIN_MOUNTED}/{name}", f"{LOGIN_FOLDER}/{name}")
         for name in login.files
     ]

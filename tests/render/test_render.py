@@ -468,7 +468,8 @@ def test_swarm_accepts_the_file(tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     functions = {f"function-{one}" for one in (*CASES["swarm"].deployed, RECORDER, LOGGER, ALERTER)}
-    own = {"rabbitmq-mqtt", "gateway", "dashboard", "scaler", "victoria-metrics", "vmalert", "alertmanager"}
+    own = {"rabbitmq-mqtt", "gateway", "gateway-configuration", "dashboard", "scaler"}
+    own |= {"victoria-metrics", "vmalert", "alertmanager"}
     assert set(yaml.safe_load(result.stdout)["services"]) == own | functions
 
 

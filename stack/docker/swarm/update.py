@@ -13,6 +13,8 @@ from stack.plan.stack import DEFINITION_LABEL
 _POLL_SECONDS = 0.2
 # How often the containers that do not come up are asked why, and for how long they may have failed by then.
 _PROBE_SECONDS, _PATIENCE_SECONDS = 1.0, 5.0
+# How long older tasks are waited for, which may have long events to finish.
+_ENDING_SECONDS = 2.0
 _PAUSED = ("paused", "rollback_paused")
 _TAKING_BACK = "rollback_started"
 
@@ -36,7 +38,7 @@ class UpdateWatch:
     """For how many seconds a function that fails to start is waited for: its broker may be starting, too."""
     _began: float = field(default_factory=time.monotonic)
     _probed: float = field(default_factory=time.monotonic)
-    _failures: dict[str, str] = field(default_factory=dict)
+    _done: dict[str, float] = field(default_factory=dict)
 
     def look(self) -> dict[str, str]:
         """Return the services that have come up or failed by now, with why they failed, or nothing."""
@@ -49,11 +51,18 @@ class UpdateWatch:
             if service is None:
                 settled[name] = f"{name} was removed meanwhile."
             elif is_done(own, goal, is_global="Global" in service["Spec"]["Mode"]):
-                settled[name] = ""
+                if self._is_over(name, own):
+                    settled[name] = ""
             elif reason := self._find_failure(service, own, goal, swarm):
                 settled[name] = reason
         self.waiting = {name: goal for name, goal in self.waiting.items() if name not in settled}
         return settled
+
+    def _is_over(self, name: str, own: list[Document]) -> bool:
+        """Return whether older tasks have ended, or have been told to for long enough that nothing comes to them."""
+        since = self._done.setdefault(name, time.monotonic())
+        ending = [one for one in own if is_past(one) and one["Status"]["State"] == RUNNING]
+        return not ending or time.monotonic() > since + _ENDING_SECONDS
 
     def _find_failure(self, service: Document, own: list[Document], goal: Goal, swarm: Swarm) -> str:
         state = (service.get("UpdateStatus") or {}).get("State", "")
