@@ -16,8 +16,8 @@ _JSON = {"json": "print one JSON document and nothing else"}
 _SITES = {
     "via": "the address of a dashboard elsewhere, Tidegate's or Nuclio's, again for each; or a file such as sites.yaml",
     "site": "a site of that file, by its name or as LABEL=VALUE; again for each label that it has to have",
-    "parallel": "how many sites are at work at a time",
-    "timeout": "how long a site may take, such as 30m",
+    "parallel": "how many sites are at work at a time; 10 if left out",
+    "timeout": "how long a site may take, such as 5m; 30m if left out",
 }
 
 
@@ -267,8 +267,8 @@ def deploy_function(  # noqa: PLR0913 -- each is an option of the command line
     via: list[str] | None = None,
     site: list[str] | None = None,
     waves: str = "",
-    parallel: int = 10,
-    timeout: str = "30m",
+    parallel: int = 0,
+    timeout: str = "",
     force: bool = False,
     json: bool = False,
 ) -> None:
@@ -300,8 +300,8 @@ def rollback_function(
     to: int = 0,
     via: list[str] | None = None,
     site: list[str] | None = None,
-    parallel: int = 10,
-    timeout: str = "30m",
+    parallel: int = 0,
+    timeout: str = "",
     json: bool = False,
 ) -> None:
     """Put an older revision of a function in the place of what runs, without a build and without a gap."""

@@ -59,8 +59,7 @@ def deploy_and_print(request: DeployRequest) -> None:
     if request.sites.choice.is_elsewhere:
         _deploy_elsewhere(request)
         return
-    if request.sites.waves:
-        raise FunctionError("--waves is for many sites: name them by --via or --site.")
+    request.sites.refuse_here()
     if request.image_file:
         show_functions(deploy_bundle(request.image_file, message=request.message), as_json=request.sites.as_json)
         return
@@ -77,7 +76,7 @@ def _deploy_elsewhere(request: DeployRequest) -> None:
         raise FunctionError("Nuclio's API has no place for a message; leave out --message, or --via and --site.")
     sites = request.sites
     if sites.choice.is_one_address and not (sites.waves or sites.as_json):
-        deploy_remotely(request.name, sites.choice.via[0])
+        deploy_remotely(request.name, sites.choice.via[0], sites.seconds)
     else:
         deploy_to_sites(sites)
 
@@ -87,6 +86,7 @@ def roll_back_and_print(name: str, number: int, sites: SiteRequest) -> None:
     if sites.choice.is_elsewhere:
         roll_back_at_sites(sites, number)
         return
+    sites.refuse_here()
     show_functions([one for one in roll_back(name, number) if one.name == name], as_json=sites.as_json)
     console.say(f"Next: `invoke functions {name}` lists the revisions.")
 

@@ -93,7 +93,14 @@ class RemoteDashboard:
             FunctionError: the dashboard refused it; the message has its words.
             HostError: no one answers, somebody else does, or asks for a login.
         """
-        answer = self.ask(method, path, body, headers)
+        return self.expect(self.ask(method, path, body, headers))
+
+    def expect(self, answer: Answer) -> Any:
+        """Return what came back with an answer that has to be good.
+
+        Raises:
+            FunctionError: it is not; the message has the dashboard's words.
+        """
         if not answer.is_good:
             raise FunctionError(f"{self.address} refused it: {answer.error}")
         return answer.document

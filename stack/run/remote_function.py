@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from stack.config.source import find_folder
 from stack.errors import FunctionError
 from stack.plan.image import split_reference
 from stack.run.import_export import make_export
-from stack.run.remote import AwayError, RemoteDashboard, open_dashboard
+from stack.run.remote import Answer, AwayError, RemoteDashboard, open_dashboard
 from stack.state.workspace import open_workspace
 
 # A function's states in which nothing more happens by itself.
@@ -26,6 +26,8 @@ _INTERVAL_SECONDS = 1.0
 _PATIENCE_SECONDS = 1800.0
 
 
+# What is left of the time of a site for its last answer.
+_LAST_SECONDS = 0.5
 # How long a dashboard may be away meanwhile: it starts again, or its line is cut.
 _AWAY_SECONDS = 120.0
 
@@ -54,26 +56,31 @@ class RemoteFunction:
 
 def read_function(document: Any) -> RemoteFunction:
     """Read what a dashboard says of a function; of Nuclio's own, the version is its image's tag, if that says one."""
-    known: Mapping[str, Any] = document if isinstance(document, dict) else {}
-    status, spec = known.get("status") or {}, known.get("spec") or {}
+    known = _read_object(document)
+    status, spec = _read_object(known.get("status")), _read_object(known.get("spec"))
     tag = split_reference(str(spec.get("image") or ""))[1]
+    addresses, revision = status.get("externalInvocationUrls"), status.get("revision")
     return RemoteFunction(
-        str(status.get("state", "")),
+        str(status.get("state") or ""),
         str(status.get("message") or ""),
-        tuple(map(str, status.get("externalInvocationUrls") or ())),
-        int(status.get("revision") or 0),
+        tuple(map(str, addresses)) if isinstance(addresses, list) else (),
+        revision if isinstance(revision, int) else 0,
         str(status.get("version") or ("" if tag == "latest" else tag)),
     )
 
 
-def deploy_remotely(name: str, url: str) -> None:
+def _read_object(document: Any) -> Mapping[str, Any]:
+    return document if isinstance(document, dict) else {}
+
+
+def deploy_remotely(name: str, url: str, seconds: float) -> None:
     """Deploy functions/NAME through the dashboard at a URL, show what it says meanwhile, and where it answers then.
 
     Raises:
-        FunctionError: there is no such function, the dashboard refused it, or it does not come up there.
+        FunctionError: there is no such function, the dashboard refused it, or it does not come up there in time.
         HostError: the dashboard cannot be reached.
     """
-    workspace, dashboard = open_workspace(), open_dashboard(url)
+    workspace, dashboard = open_workspace(), replace(open_dashboard(url), deadline=time.monotonic() + seconds)
     exported = make_export(find_folder(workspace.root, name), load_settings(workspace.root))
     for note in exported.notes:
         console.warn(f"{note}.")
@@ -97,8 +104,21 @@ def deploy_at(dashboard: RemoteDashboard, document: dict[str, Any], tell: Tell) 
         FunctionError: the dashboard refused it, or it has not ended in time.
         HostError: the dashboard cannot be reached.
     """
-    _submit(dashboard, document)
-    return _follow(dashboard, document["metadata"]["name"], tell)
+    name = document["metadata"]["name"]
+    project = _prepare_project(dashboard, document)
+    answer = dashboard.ask("GET", f"functions/{name}")
+    before = read_function(answer.document) if answer.is_good else RemoteFunction("")
+    method, path = ("PUT", f"functions/{name}") if answer.is_good else ("POST", "functions")
+    labels = {**document["metadata"].get("labels", {}), PROJECT_LABEL: project}
+    sent = {**document, "metadata": {**document["metadata"], "labels": labels}}
+    headers = {"X-Nuclio-Project-Name": project}
+    try:
+        dashboard.require(method, path, sent, headers)
+    except AwayError:
+        # It may have heard that, or not; to send the same again changes nothing.
+        if not _has_begun(dashboard, name, before):
+            dashboard.require("PUT", f"functions/{name}", sent, headers)
+    return _follow(dashboard, name, tell)
 
 
 def roll_back_at(dashboard: RemoteDashboard, name: str, number: int) -> RemoteFunction:
@@ -108,47 +128,64 @@ def roll_back_at(dashboard: RemoteDashboard, name: str, number: int) -> RemoteFu
         FunctionError: the dashboard refused it, or it did not come up: what ran runs on.
         HostError: the dashboard cannot be reached.
     """
-    dashboard.require("POST", f"functions/{name}/rollback", {"revision": number})
-    return read_function(dashboard.require("GET", f"functions/{name}"))
+    before = read_function(dashboard.require("GET", f"functions/{name}"))
+    try:
+        dashboard.require("POST", f"functions/{name}/rollback", {"revision": number})
+    except AwayError:
+        # What it has heard must not be sent again: it would go one revision further.
+        if not _has_begun(dashboard, name, before):
+            raise
+    found = _follow(dashboard, name, lambda _: None)
+    if found.revision == before.revision:
+        raise FunctionError(f"{dashboard.address} has not gone back: {found.message or 'it does not say why'}")
+    return found
 
 
-def _submit(dashboard: RemoteDashboard, document: dict[str, Any]) -> None:
-    """Have a function deployed: created, or in the place of what has its name; its project is made if need be."""
-    metadata = document["metadata"]
-    project = metadata.get("labels", {}).get(PROJECT_LABEL, DEFAULT_PROJECT)
-    labels = {**metadata.get("labels", {}), PROJECT_LABEL: project}
-    document = {**document, "metadata": {**metadata, "labels": labels}}
+def _prepare_project(dashboard: RemoteDashboard, document: dict[str, Any]) -> str:
+    """Return the project of a function, which is made if need be."""
+    project = str(document["metadata"].get("labels", {}).get(PROJECT_LABEL, DEFAULT_PROJECT))
     if project not in (dashboard.require("GET", "projects") or {}):
         dashboard.require("POST", "projects", {"metadata": {"name": project}, "spec": {}})
-    path = f"functions/{metadata['name']}"
-    headers = {"X-Nuclio-Project-Name": project}
-    if dashboard.ask("GET", path).is_good:
-        dashboard.require("PUT", path, document, headers)
-    else:
-        dashboard.require("POST", "functions", document, headers)
+    return project
+
+
+def _has_begun(dashboard: RemoteDashboard, name: str, before: RemoteFunction) -> bool:
+    """Return whether a dashboard that was away has begun what it was asked, once it answers again."""
+    answer = _ask_patiently(dashboard, f"functions/{name}", time.monotonic())
+    now = read_function(answer.document)
+    return answer.is_good and (now.revision != before.revision or now.state not in _GOOD | _BAD)
+
+
+def _ask_patiently(dashboard: RemoteDashboard, path: str, heard: float) -> Answer:
+    """Return the answer of a dashboard that may be away for a while, since it was heard."""
+    while True:
+        try:
+            return dashboard.ask("GET", path)
+        except AwayError:
+            now = time.monotonic()
+            if now > min(heard + _AWAY_SECONDS, dashboard.deadline):
+                raise
+            time.sleep(_INTERVAL_SECONDS)
 
 
 def _follow(dashboard: RemoteDashboard, name: str, tell: Tell) -> RemoteFunction:
     """Tell of a deploy's log as it grows, until it has ended."""
-    deadline = min(dashboard.deadline, time.monotonic() + _PATIENCE_SECONDS)
-    shown, heard, found = 0, time.monotonic(), RemoteFunction("")
+    deadline = min(dashboard.deadline - _LAST_SECONDS, time.monotonic() + _PATIENCE_SECONDS)
+    shown, path = 0, f"functions/{name}"
     while True:
-        try:
-            document = dashboard.require("GET", f"functions/{name}") or {}
-            found, heard = read_function(document), time.monotonic()
-            logs = (document.get("status") or {}).get("logs") or []
-            # A log that is shorter than before is that of another deploy.
-            shown = shown if shown <= len(logs) else 0
-            tell(logs[shown:])
-            shown = len(logs)
-        except AwayError:
-            if time.monotonic() > heard + _AWAY_SECONDS:
-                raise
+        answer = _ask_patiently(dashboard, path, time.monotonic())
+        found = read_function(dashboard.expect(answer))
+        told = _read_object(_read_object(answer.document).get("status")).get("logs")
+        logs = told if isinstance(told, list) else []
+        # A log that is shorter than before is that of another deploy.
+        shown = shown if shown <= len(logs) else 0
+        tell(logs[shown:])
+        shown = len(logs)
         if found.state in _GOOD | _BAD:
             return found
         if time.monotonic() > deadline:
             raise FunctionError(f"{name} is still {found.state or 'unknown'} at {dashboard.address}; look at it there.")
-        time.sleep(_INTERVAL_SECONDS)
+        time.sleep(min(_INTERVAL_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
 def _show(work: console.Work, logs: Sequence[Any]) -> None:

@@ -1,7 +1,9 @@
 """/api/functions: what there is, how it is, changes of it, its containers and what they say."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 from aiodocker import Docker
 from pydantic import Field
@@ -42,6 +44,8 @@ from stack.run.job import Job
 
 _JSON = "application/json"
 _ACCEPTED = 202
+# Seconds that an answer waits for a rollback.
+_SOON = 20.0
 # Who deploys where no one has to log in, and why.
 _AUTHOR, _REASON = "dashboard", "through the API"
 
@@ -141,8 +145,10 @@ async def _roll_back(request: Request) -> Response:
             raise _missing(name)
         check_free(record)
         job = await services.jobs.roll_back(name, wanted.revision, author=_author(request))
-    if why := await job.wait():
-        raise HTTPException(412, why)
+    # What cannot be done fails soon, with a reason that stands nowhere else; what takes longer is seen by the state.
+    with suppress(TimeoutError):
+        if why := await asyncio.wait_for(job.wait(), _SOON):
+            raise HTTPException(412, why)
     return Response(status_code=_ACCEPTED, media_type=_JSON)
 
 

@@ -1,13 +1,15 @@
 """Which sites are meant: addresses that were typed, or those of sites.yaml by name and label; and a visit to each."""
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from stack.config.environment import SecretRef
 from stack.config.sites import EXAMPLE, FILE, Site, load_sites
@@ -130,31 +132,61 @@ def shorten(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
+# Beyond the time that a site has, for what it is to say at its end.
+_GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.5
+
+
+@dataclass
+class _Visits(Generic[Found]):
+    """Visits on their way: who waits for one, since when one is visited, and what came of them."""
+
+    visit: Callable[[ChosenSite], Found]
+    waiting: SimpleQueue[ChosenSite] = field(default_factory=SimpleQueue)
+    done: SimpleQueue[tuple[ChosenSite, Found | StackError]] = field(default_factory=SimpleQueue)
+    began: dict[str, float] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start a thread that makes visits; it keeps no program from its end, also where a site hangs."""
+        Thread(target=self._work, name="sites", daemon=True).start()
+
+    def _work(self) -> None:
+        with suppress(Empty):
+            while True:
+                site = self.waiting.get_nowait()
+                self.began[site.name] = time.monotonic()
+                self.done.put((site, self._try(site)))
+
+    def _try(self, site: ChosenSite) -> Found | StackError:
+        """Return what comes of one: whatever a site answers is no reason to forget the others."""
+        try:
+            return self.visit(site)
+        except StackError as error:
+            return error
+        except Exception as error:
+            return FunctionError(f"{site.dashboard.address} is not understood: {type(error).__name__}: {error}")
+
+
 def visit_sites(
-    sites: Sequence[ChosenSite], visit: Callable[[ChosenSite], Found], *, parallel: int
+    sites: Sequence[ChosenSite], visit: Callable[[ChosenSite], Found], *, parallel: int, seconds: float
 ) -> Iterator[tuple[ChosenSite, Found | StackError]]:
     """Visit so many sites at a time; yield each as it ends, with what came of it or why nothing did.
 
-    The threads keep no program from its end: after Ctrl-C a site that hangs is not waited for.
+    One that takes longer than so many seconds is given up, and another has its turn.
     """
-    waiting: SimpleQueue[ChosenSite] = SimpleQueue()
-    done: SimpleQueue[tuple[ChosenSite, Found | Exception]] = SimpleQueue()
+    visits = _Visits(visit)
     for site in sites:
-        waiting.put(site)
-
-    def work() -> None:
+        visits.waiting.put(site)
+    for _ in range(min(parallel, len(sites))):
+        visits.start()
+    left = {site.name: site for site in sites}
+    while left:
         with suppress(Empty):
-            while True:
-                site = waiting.get_nowait()
-                try:
-                    done.put((site, visit(site)))
-                except Exception as error:
-                    done.put((site, error))
-
-    for number in range(min(parallel, len(sites))):
-        Thread(target=work, name=f"site {number}", daemon=True).start()
-    for _ in sites:
-        site, found = done.get()
-        if isinstance(found, Exception) and not isinstance(found, StackError):
-            raise found
-        yield site, found
+            site, found = visits.done.get(timeout=_LOOK_SECONDS)
+            if left.pop(site.name, None):
+                yield site, found
+        limit = time.monotonic() - seconds - _GRACE_SECONDS
+        for late in [one for name, one in left.items() if visits.began.get(name, math.inf) < limit]:
+            del left[late.name]
+            visits.start()
+            yield late, FunctionError(f"{late.dashboard.address} has not ended in time.")

@@ -18,7 +18,8 @@ from stack.run.remote_function import RemoteFunction, deploy_at, roll_back_at
 from stack.run.sites.choice import ChosenSite, SiteChoice, choose_sites, shorten, visit_sites
 from stack.state.workspace import open_workspace
 
-PARALLEL, TIMEOUT = 10, "30m"
+# Where nothing else is typed.
+_PARALLEL, _TIMEOUT = 10, "30m"
 _ALL = "all"
 _SIZE = re.compile(r"([1-9]\d*)(%?)|all")
 _FAILED = "failed"
@@ -34,8 +35,8 @@ class SiteRequest:
     name: str = ""
     choice: SiteChoice = field(default_factory=SiteChoice)
     waves: str = ""
-    parallel: int = PARALLEL
-    timeout: str = TIMEOUT
+    parallel: int = 0
+    timeout: str = ""
     as_json: bool = False
 
     @property
@@ -46,12 +47,33 @@ class SiteRequest:
             FunctionError: it is no time.
         """
         try:
-            seconds = parse_duration(self.timeout)
+            seconds = parse_duration(self.timeout or _TIMEOUT)
         except ValueError as error:
             raise FunctionError(f"--timeout {error}") from None
-        if seconds < 1 or self.parallel < 1:
-            raise FunctionError("--timeout should be at least 1s, and --parallel at least 1.")
+        if seconds < 1:
+            raise FunctionError("--timeout should be at least 1s.")
         return seconds
+
+    @property
+    def side_by_side(self) -> int:
+        """Return how many sites are at work at a time.
+
+        Raises:
+            FunctionError: it is no such number.
+        """
+        if self.parallel < 0:
+            raise FunctionError("--parallel should be at least 1.")
+        return self.parallel or _PARALLEL
+
+    def refuse_here(self) -> None:
+        """Refuse what means nothing where no site is named.
+
+        Raises:
+            FunctionError: it was typed.
+        """
+        given = {"--waves": self.waves, "--parallel": self.parallel, "--timeout": self.timeout}
+        if typed := [name for name, value in given.items() if value]:
+            raise FunctionError(f"{', '.join(typed)}: for sites elsewhere; name them by --via or --site.")
 
 
 @dataclass(frozen=True)
@@ -174,7 +196,7 @@ def _run_wave(
         dashboard = replace(site.dashboard, deadline=time.monotonic() + seconds)
         return visit(replace(site, dashboard=dashboard))
 
-    for site, found in visit_sites(wave, limited, parallel=request.parallel):
+    for site, found in visit_sites(wave, limited, parallel=request.side_by_side, seconds=seconds):
         took = time.monotonic() - began[site.name]
         if isinstance(found, StackError):
             result = SiteResult(site, number, RemoteFunction(_FAILED), str(found), took)

@@ -104,7 +104,7 @@ def _fetch(request: SiteRequest, sites: Sequence[ChosenSite]) -> list[SiteStatus
         return {name: read_function(known[name]) for name in names}
 
     with console.working(f"Asking {len(sites)} sites"):
-        for site, functions in visit_sites(sites, fetch, parallel=request.parallel):
+        for site, functions in visit_sites(sites, fetch, parallel=request.side_by_side, seconds=seconds):
             if isinstance(functions, StackError):
                 found[site.name] = SiteStatus(site, {}, str(functions))
             else:

@@ -45,6 +45,7 @@ class Nuclio:
     def _roll_back(self, name: str, body: Any) -> tuple[int, Any]:
         if self.refusal[0]:
             return self.refusal[0], {"error": self.refusal[1], "errorStackTrace": ""}
+        self.polls = 0
         self.revision = body["revision"] or self.revision - 1
         return 202, None
 

@@ -2,17 +2,22 @@
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stack.errors import FunctionError, HostError
 from stack.run import remote_function
-from stack.run.remote import open_dashboard
-from stack.run.remote_function import deploy_remotely
+from stack.run.remote import Answer, AwayError, RemoteDashboard, open_dashboard
+from stack.run.remote_function import deploy_at, read_function, roll_back_at
 from stack.state.workspace import VARIABLE
 from tests.unit.run.nuclio_server import STEPS, Nuclio, serve_nuclio
+
+
+def deploy_remotely(name: str, url: str, seconds: float = 60) -> None:
+    remote_function.deploy_remotely(name, url, seconds)
 
 
 @pytest.fixture
@@ -90,6 +95,12 @@ def test_deploy_that_never_ends_is_given_up(nuclio: Nuclio, monkeypatch: pytest.
         deploy_remotely("reader", nuclio.url)
 
 
+def test_deploy_has_the_time_that_was_typed(nuclio: Nuclio) -> None:
+    nuclio.state = "building"
+    with pytest.raises(FunctionError, match="reader is still building"):
+        deploy_remotely("reader", nuclio.url, 0.3)
+
+
 def test_login_is_in_the_address_or_the_environment(nuclio: Nuclio, monkeypatch: pytest.MonkeyPatch) -> None:
     nuclio.login = "Basic YW5uOnAvdw=="
     with pytest.raises(HostError, match="asks for a login"):
@@ -124,3 +135,63 @@ def test_function_that_is_not_there(nuclio: Nuclio) -> None:
     with pytest.raises(FunctionError, match=r"There is no functions/missing"):
         deploy_remotely("missing", nuclio.url)
     assert nuclio.requests == []
+
+
+class CutDashboard(RemoteDashboard):
+    """One whose line is cut once, when it has heard a change or before."""
+
+    cuts: tuple[str, ...] = ()
+    hears = True
+
+    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+        if method in CutDashboard.cuts:
+            CutDashboard.cuts = ()
+            if CutDashboard.hears:
+                super().ask(method, path, body, headers)
+            raise AwayError("cut")
+        return super().ask(method, path, body, headers)
+
+
+def cut(nuclio: Nuclio, monkeypatch: pytest.MonkeyPatch, *, hears: bool) -> CutDashboard:
+    monkeypatch.setattr(CutDashboard, "cuts", ("POST", "PUT"))
+    monkeypatch.setattr(CutDashboard, "hears", hears)
+    return CutDashboard(nuclio.url)
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_line_that_is_cut_while_it_is_sent_does_no_harm(
+    nuclio: Nuclio, monkeypatch: pytest.MonkeyPatch, hears: bool
+) -> None:
+    document = {"metadata": {"name": "reader"}, "spec": {}}
+    found = deploy_at(cut(nuclio, monkeypatch, hears=hears), document, lambda _: None)
+    assert (found.state, found.revision) == ("ready", 1)
+
+
+@pytest.mark.parametrize(("hears", "revision"), [(True, 1), (False, 2)])
+def test_rollback_is_never_sent_twice(
+    nuclio: Nuclio, monkeypatch: pytest.MonkeyPatch, hears: bool, revision: int
+) -> None:
+    for _ in range(2):
+        deploy_remotely("reader", nuclio.url)
+    dashboard = cut(nuclio, monkeypatch, hears=hears)
+    if hears:
+        assert roll_back_at(dashboard, "reader", 0).revision == 1
+    else:
+        with pytest.raises(AwayError, match="cut"):
+            roll_back_at(dashboard, "reader", 0)
+    assert nuclio.revision == revision
+
+
+def test_rollback_that_did_not_come_up_says_why(nuclio: Nuclio) -> None:
+    deploy_remotely("reader", nuclio.url)
+    nuclio.message = "The last rollback to revision 1 failed: no module named x"
+    with pytest.raises(FunctionError, match="has not gone back: The last rollback to revision 1 failed"):
+        roll_back_at(open_dashboard(nuclio.url), "reader", 1)
+
+
+@pytest.mark.parametrize(
+    "document", [None, [], {"status": "odd"}, {"status": {"revision": "v3", "logs": 1}}, {"spec": [1]}]
+)
+def test_odd_answer_is_a_function_of_which_nothing_is_known(document: Any) -> None:
+    found = read_function(document)
+    assert (found.state, found.revision, found.version, found.addresses) == ("", 0, "", ())

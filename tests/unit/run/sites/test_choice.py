@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from stack.config.environment import SecretRef
-from stack.errors import ConfigError, FunctionError, HostError, StackError
+from stack.errors import ConfigError, FunctionError, HostError
 from stack.run.remote import RemoteDashboard
+from stack.run.sites import choice
 from stack.run.sites.choice import ChosenSite, SiteChoice, choose_sites, visit_sites
 from stack.state.vault import write_secret
 from stack.state.workspace import Workspace
@@ -109,7 +110,7 @@ def test_site_that_hangs_holds_up_no_other() -> None:
             hanging.wait(30)
         return site.name
 
-    visits = visit_sites(make_sites(20), visit, parallel=2)
+    visits = visit_sites(make_sites(20), visit, parallel=2, seconds=60)
     assert [next(visits)[1] for _ in range(19)] == [str(number) for number in range(1, 20)]
     hanging.set()
     assert next(visits)[1] == "0"
@@ -127,15 +128,30 @@ def test_so_many_are_visited_at_a_time() -> None:
         with lock:
             now -= 1
 
-    assert len(list(visit_sites(make_sites(9), visit, parallel=3))) == 9
+    assert len(list(visit_sites(make_sites(9), visit, parallel=3, seconds=60))) == 9
     assert most <= 3
 
 
-def test_error_of_a_site_is_its_result_and_a_defect_is_raised() -> None:
-    def visit(site: ChosenSite) -> None:
-        raise FunctionError("no") if site.name == "0" else KeyError("defect")
+def test_error_of_a_site_is_its_result() -> None:
+    def visit(site: ChosenSite) -> str:
+        if site.name == "2":
+            return "well"
+        raise FunctionError("no") if site.name == "0" else KeyError("odd")
 
-    ((_, error),) = visit_sites(make_sites(1), visit, parallel=1)
-    assert isinstance(error, StackError)
-    with pytest.raises(KeyError):
-        list(visit_sites(make_sites(2), visit, parallel=1))
+    told = {site.name: str(result) for site, result in visit_sites(make_sites(3), visit, parallel=1, seconds=60)}
+    assert told == {"0": "no", "1": "http://1 is not understood: KeyError: 'odd'", "2": "well"}
+
+
+def test_site_that_takes_too_long_is_given_up_and_another_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "_GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(choice, "_LOOK_SECONDS", 0.05)
+    hanging = threading.Event()
+
+    def visit(site: ChosenSite) -> str:
+        if site.name == "0":
+            hanging.wait(30)
+        return "well"
+
+    found = {site.name: str(result) for site, result in visit_sites(make_sites(3), visit, parallel=1, seconds=0.3)}
+    hanging.set()
+    assert found == {"0": "http://0 has not ended in time.", "1": "well", "2": "well"}

@@ -13,6 +13,7 @@ import yaml
 
 from stack.errors import FunctionError
 from stack.run import remote_function
+from stack.run.deploy_request import DeployRequest, deploy_and_print, roll_back_and_print
 from stack.run.remote import RemoteDashboard
 from stack.run.sites.choice import ChosenSite, SiteChoice
 from stack.run.sites.rollout import SiteRequest, deploy_to_sites, roll_back_at_sites, split_waves
@@ -171,8 +172,29 @@ def test_who_runs_what_is_shown(nuclios: list[Nuclio], tmp_path: Path, capsys: p
     assert document[1]["functions"]["reader"]["differs"]
 
 
-@pytest.mark.parametrize("options", [{"timeout": "soon"}, {"timeout": "10ms"}, {"parallel": 0}])
-def test_what_is_no_option(nuclios: list[Nuclio], options: dict[str, Any]) -> None:
-    with pytest.raises(FunctionError, match=r"--timeout"):
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"timeout": "soon"}, "--timeout"), ({"timeout": "10ms"}, "--timeout"), ({"parallel": -1}, "--parallel")],
+)
+def test_what_is_no_option(nuclios: list[Nuclio], options: dict[str, Any], told: str) -> None:
+    with pytest.raises(FunctionError, match=told):
         deploy_to_sites(ask(**options))
     assert not nuclios[0].requests
+
+
+@pytest.mark.parametrize("options", [{"timeout": "5m"}, {"parallel": 3}, {"waves": "1,all"}])
+def test_option_for_sites_is_refused_where_none_is_named(nuclios: list[Nuclio], options: dict[str, Any]) -> None:
+    request = SiteRequest("reader", **options)
+    with pytest.raises(FunctionError, match="for sites elsewhere; name them by --via or --site"):
+        deploy_and_print(DeployRequest("reader", sites=request))
+    with pytest.raises(FunctionError, match="for sites elsewhere"):
+        roll_back_and_print("reader", 0, request)
+
+
+def test_one_odd_site_is_a_site_that_failed(nuclios: list[Nuclio], capsys: pytest.CaptureFixture[str]) -> None:
+    nuclios[1].projects = ["default"]  # type: ignore[assignment]
+    nuclios[1].functions = None  # type: ignore[assignment]
+    with pytest.raises(FunctionError, match="reader failed at 1 site of 4"):
+        deploy_to_sites(ask(timeout="20s"))
+    assert [bool(one.functions) for one in nuclios] == [True, False, True, True]
+    assert "s3" in capsys.readouterr().out
