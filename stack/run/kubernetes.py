@@ -1,13 +1,14 @@
 """export-kubernetes: the functions and the broker for a cluster, and their images into its registry."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack import console
 from stack.docker.driver import Driver
 from stack.docker.stack import Stack, open_stack, warn_refused
 from stack.errors import ConflictError, FunctionError
+from stack.plan.kubernetes.conflict import TOPOLOGY, find_conflicts
 from stack.plan.kubernetes.export import (
     KUSTOMIZATION,
     MARK,
@@ -52,12 +53,12 @@ def export_kubernetes(request: ExportRequest) -> None:
     if request.push and not request.registry:
         raise FunctionError("--push needs a registry: add --registry, such as registry.example/team.")
     stack = open_stack()
-    namespace = choose_namespace(request.namespace, stack.settings)
     services = [one for one in stack.inputs.services if not one.is_own]
     warn_refused(stack)
     images = _push(stack, services, request.registry) if request.push else {}
     target = Target(
-        namespace=namespace,
+        namespace=choose_namespace(request.namespace, stack.settings),
+        is_own=not request.namespace,
         registry=request.registry,
         images=images,
         gateway=request.gateway,
@@ -67,10 +68,13 @@ def export_kubernetes(request: ExportRequest) -> None:
     )
     exported = plan_export(stack.inputs, stack.vault, target)
     if request.secrets:
-        console.show_text(render_secrets(exported.secrets, namespace).decode())
+        console.show_text(render_secrets(exported.secrets, target).decode())
         return
     folder = Path(request.output or stack.workspace.root / _FOLDER)
+    before = folder / TOPOLOGY
+    conflicts = list(find_conflicts(before.read_bytes(), exported.files[TOPOLOGY])) if before.is_file() else []
     changed = _write(folder, exported.files)
+    exported = replace(exported, notes=(*exported.notes, *conflicts))
     _tell(exported, services, folder, changed=changed, request=request)
 
 

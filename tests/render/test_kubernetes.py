@@ -104,7 +104,7 @@ def export_case(name: str) -> Exported:
     if name == "examples":
         inputs = make_examples()
         pushed = {one.image: f"registry.example/{one.plan.name}@{DIGEST}" for one in inputs.services}
-        return plan_export(inputs, vault, Target("tidegate", "registry.example", pushed))
+        return plan_export(inputs, vault, Target("tidegate", is_own=True, registry="registry.example", images=pushed))
     if name == "open":
         # To be reached by devices, and with all that can be otherwise.
         settings = Settings(bind=IPv4Address("0.0.0.0"), tls=Tls(names=("plant.local",)))
@@ -112,7 +112,9 @@ def export_case(name: str) -> Exported:
         target = Target("plant", ingress="nginx", store="ClusterSecretStore/vault", nodes=3)
         return plan_export(make_inputs(case), vault, target)
     case = Case(credentials=MADE, deployed=DEPLOYED)
-    return plan_export(make_inputs(case), vault, Target("plant", "registry.example/team", gateway="edge/public"))
+    return plan_export(
+        make_inputs(case), vault, Target("plant", registry="registry.example/team", gateway="edge/public")
+    )
 
 
 CASES = ("examples", "everything", "open")
@@ -231,7 +233,7 @@ def find_sources(name: str) -> set[tuple[str, str]]:
 def test_selectors_find_the_pods_of_one_function(name: str) -> None:
     labels = [template["metadata"]["labels"].items() for _, template in find_pods(name)]
     for document in list_objects(name):
-        is_brokers = document["metadata"]["name"] == "rabbitmq-mqtt"
+        is_brokers = document["metadata"]["name"].startswith("rabbitmq-mqtt")
         if document["kind"] in ("Deployment", "Service", "PodDisruptionBudget") and not is_brokers:
             selector = document["spec"]["selector"]
             wanted = selector.get("matchLabels", selector).items()
@@ -297,6 +299,20 @@ def test_accounts_have_their_secrets(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_the_topology_operator_takes_accounts_of_labelled_secrets(name: str) -> None:
+    """Its webhook refuses a User whose Secret is not labelled as its own."""
+    label = {"rabbitmq.com/topology-operator": "true"}
+    users = [one["spec"]["importCredentialsSecret"]["name"] for one in list_objects(name) if one["kind"] == "User"]
+    rendered = yaml.safe_load_all(render_secrets(export_case(name).secrets, Target("plant")))
+    labels = {one["metadata"]["name"]: one["metadata"].get("labels") for one in rendered if one}
+    assert users
+    assert all(labels[one] == label for one in users)
+    for document in list_objects(name):
+        if document["kind"] == "ExternalSecret" and document["metadata"]["name"] in users:
+            assert document["spec"]["target"]["template"] == {"metadata": {"labels": label}}
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_no_file_has_a_secret(name: str) -> None:
     exported = export_case(name)
     values = [one for secret in exported.secrets for one in secret.data.values()]
@@ -308,7 +324,8 @@ def test_no_file_has_a_secret(name: str) -> None:
 
 def test_secrets_are_written_for_a_pipe() -> None:
     exported = export_case("everything")
-    documents = [one for one in yaml.safe_load_all(render_secrets(exported.secrets, "plant")) if one]
+    rendered = render_secrets(exported.secrets, Target("plant", is_own=True))
+    documents = [one for one in yaml.safe_load_all(rendered) if one]
     assert {one["metadata"]["name"] for one in documents} == {"plant", *(one.name for one in exported.secrets)}
     for document in documents:
         assert find_mistakes(document, "1.31") == []

@@ -9,12 +9,13 @@ from typing import Any
 
 from stack.config.network import Tls
 from stack.plan.account import describe_accounts, function_account
-from stack.plan.broker import GUEST, SERVICE, policies, topology
+from stack.plan.broker import AMQP_PORT, GUEST, MQTT_PORT, SERVICE, policies, topology
 from stack.plan.function import declared_on_broker
 from stack.plan.inputs import Inputs
 from stack.plan.kubernetes.name import make_name
 from stack.plan.kubernetes.workload import Workload
 from stack.plan.render import render_broker
+from stack.plan.tls import AMQPS_PORT, MQTTS_PORT
 
 # What it is called, and so its Service: functions find it by the name that it has in Compose.
 CLUSTER = SERVICE
@@ -29,6 +30,7 @@ _OTHER_KEYS = re.compile(
 )
 _LEAST_GIBIBYTES = 10
 _NOTHING = "^$"
+_PORTS = {"amqp": AMQP_PORT, "mqtt": MQTT_PORT, "amqps": AMQPS_PORT, "mqtts": MQTTS_PORT}
 
 _REFERENCE = {"rabbitmqClusterReference": {"name": CLUSTER}}
 
@@ -44,8 +46,8 @@ class Cluster:
     plugins: tuple[str, ...]
     memory: str
     storage: str
-    is_open: bool
-    """Whether devices outside the cluster can reach it."""
+    ports: Mapping[str, int]
+    """The ports that devices outside the cluster can reach, by name."""
     has_tls: bool
 
 
@@ -73,7 +75,7 @@ def plan_cluster(inputs: Inputs) -> Cluster:
         plugins=tuple(one for one in plugins if one not in _OTHER_PLUGINS),
         memory=settings.broker.memory,
         storage=f"{max(_LEAST_GIBIBYTES, math.ceil(2 * settings.broker.disk_free_bytes / 1024**3))}Gi",
-        is_open=settings.is_open("amqp", "mqtt", "amqps", "mqtts"),
+        ports={name: port for name, port in _PORTS.items() if settings.is_open(name)},
         has_tls=settings.tls.is_on,
     )
 

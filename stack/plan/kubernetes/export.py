@@ -11,10 +11,11 @@ from stack.contract import HEALTH_PORT, METRICS_PORT
 from stack.errors import ConfigError
 from stack.plan.broker import MANAGEMENT_PORT
 from stack.plan.broker import METRICS_PORT as BROKER_METRICS_PORT
-from stack.plan.image import find_registry, split_reference
+from stack.plan.image import find_registry
 from stack.plan.inputs import Inputs
 from stack.plan.kubernetes import scaling
 from stack.plan.kubernetes.broker import CLUSTER, KEDA, plan_cluster, plan_topology
+from stack.plan.kubernetes.conflict import TOPOLOGY
 from stack.plan.kubernetes.loss import find_losses
 from stack.plan.kubernetes.name import choose_labels, is_namespace
 from stack.plan.kubernetes.scaling import Scaling, plan_scaling
@@ -30,8 +31,20 @@ KUSTOMIZATION = "kustomization.yaml"
 MARK = "# Written by `invoke export-kubernetes`; change it by an overlay, or the next export undoes it."
 # How an Ingress is told to cut off the path of a function, by what the name of its class begins with.
 _REWRITES = {
-    "nginx": ("/{name}(/|$)(.*)", {"nginx.ingress.kubernetes.io/rewrite-target": "/$2"}),
-    "haproxy": ("/{name}", {"haproxy.org/path-rewrite": r"/{name}/?(.*) /\1"}),
+    "nginx": (
+        "/{name}(/|$)(.*)",
+        {
+            "nginx.ingress.kubernetes.io/rewrite-target": "/$2",
+            "nginx.ingress.kubernetes.io/x-forwarded-prefix": "/{name}",
+        },
+    ),
+    "haproxy": (
+        "/{name}",
+        {
+            "haproxy.org/path-rewrite": r"/{name}/?(.*) /\1",
+            "haproxy.org/request-set-header": "X-Forwarded-Prefix /{name}",
+        },
+    ),
 }
 _CLUSTER_STORE = "ClusterSecretStore"
 
@@ -41,6 +54,8 @@ class Target:
     """Where an export goes: a namespace, and what the cluster has in it."""
 
     namespace: str
+    is_own: bool = False
+    """Whether the namespace is the stack's own, which comes and goes with it."""
     registry: str = ""
     images: Mapping[str, str] = field(default_factory=dict)
     """Images that were pushed, by their names here, each with its digest."""
@@ -140,9 +155,10 @@ def _choose_nodes(inputs: Inputs, nodes: int) -> Inputs:
     return replace(inputs, settings=inputs.settings.model_copy(update={"broker": broker}))
 
 
-def render_secrets(secrets: Sequence[NeededSecret], namespace: str) -> bytes:
-    """Return Secrets with their values, for `kubectl apply --filename -` and for no file."""
-    return fill(f"{_FOLDER}/secret.yaml", {"secrets": secrets, "namespace": namespace})
+def render_secrets(secrets: Sequence[NeededSecret], target: Target) -> bytes:
+    """Return Secrets with their values, for `kubectl apply --filename -` and for no file; a namespace before them."""
+    context = {"secrets": secrets, "namespace": target.namespace, "is_own": target.is_own}
+    return fill(f"{_FOLDER}/secret.yaml", context)
 
 
 _NAMES: Mapping[str, Any] = {
@@ -159,11 +175,11 @@ _NAMES: Mapping[str, Any] = {
     "management_port": MANAGEMENT_PORT,
     "broker_metrics_port": BROKER_METRICS_PORT,
 }
-_PARTS = ("namespace.yaml", "rabbitmq.yaml", "topology.yaml", "network.yaml", "monitoring.yaml")
+_PARTS = ("rabbitmq.yaml", TOPOLOGY, "network.yaml", "monitoring.yaml")
 
 
 def _render(context: dict[str, Any], workloads: Sequence[Workload]) -> Iterator[tuple[str, bytes]]:
-    parts = [*_PARTS]
+    parts = ["namespace.yaml", *_PARTS] if context["target"].is_own else [*_PARTS]
     parts += ["scaling.yaml"] if any(context["scalings"].values()) else []
     parts += ["volumes.yaml"] if context["claims"] else []
     parts += ["external-secrets.yaml"] if context["target"].store and context["secrets"] else []
@@ -172,10 +188,16 @@ def _render(context: dict[str, Any], workloads: Sequence[Workload]) -> Iterator[
     for one in workloads:
         route = _route(one, context["target"])
         scaled = context["scalings"][one.name]
-        own = {"one": one, "route": route, "scaled": scaled}
+        own = {"one": one, "hosts": [one.name, *list_aliases(one, workloads)], "route": route, "scaled": scaled}
         yield f"{one.name}.yaml", fill(f"{_FOLDER}/function.yaml", context | own)
     paths = [*parts, *(f"{one.name}.yaml" for one in workloads)]
     yield KUSTOMIZATION, fill(f"{_FOLDER}/{KUSTOMIZATION}", context | {"paths": paths})
+
+
+def list_aliases(workload: Workload, workloads: Sequence[Workload]) -> list[str]:
+    """Return a function's alias, unless another function has it, or is called so: names of hosts know no capitals."""
+    taken = [name for one in workloads for name in {one.name, one.alias}]
+    return [workload.alias] if workload.alias and taken.count(workload.alias) == 1 else []
 
 
 @dataclass(frozen=True)
@@ -196,22 +218,13 @@ def _route(workload: Workload, target: Target) -> _Ingress:
     return _Ingress(f"/{name}", "Prefix", {})
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A volume that outlives pods."""
-
-    name: str
-    is_shared: bool
-    """Whether pods on several nodes may have it at once."""
-
-
-def _list_claims(workloads: Sequence[Workload]) -> list[Claim]:
+def _list_claims(workloads: Sequence[Workload]) -> dict[str, int]:
+    """Return the volumes that outlive pods, each with how many pods may have it at once."""
     users: dict[str, int] = {}
     for workload in workloads:
-        claims = (item.volume.persistent_volume_claim for item in workload.service.plan.spec.claims)
-        for name in {one.claim_name for one in claims if one}:
+        for name in workload.claims:
             users[name] = users.get(name, 0) + workload.most
-    return [Claim(name, count > 1) for name, count in sorted(users.items())]
+    return dict(sorted(users.items()))
 
 
 def _find_notes(
@@ -219,6 +232,10 @@ def _find_notes(
 ) -> Iterator[str]:
     for one in workloads:
         yield from (f"{one.service.plan.function.document}: {loss}" for loss in find_losses(one, scalings[one.name]))
+    for claim, pods in _list_claims(workloads).items():
+        if pods > 1:
+            what = f"the volume {claim} is for {pods} pods, which have to be on one node"
+            yield f"{what}; an overlay with ReadWriteMany, before the first apply, lets them be on several"
     local = [one.service.plan.name for one in workloads if _is_local(one)]
     if local:
         images = f"the images of {', '.join(local)} have the names of this machine, which no cluster can pull"
@@ -226,9 +243,13 @@ def _find_notes(
     if target.ingress and not any(map(target.ingress.startswith, _REWRITES)):
         what = f"an Ingress of the class {target.ingress} leaves a function's name in the path, and its handler sees it"
         yield f"{what}; tell the controller to cut it off"
+    if inputs.settings.bridge:
+        yield "stack.yaml: bridge is not exported; the topology operator has Shovel for what is to go to other places"
     if inputs.accounts.current.is_guest:
         yield "guest is no account there: `invoke credentials` makes one for devices and people, then export again"
 
 
 def _is_local(workload: Workload) -> bool:
-    return workload.image == workload.service.image and "/" not in split_reference(workload.image)[0].partition(".")[2]
+    """Return whether an image was made here and has no registry in its name."""
+    image = workload.service.image
+    return workload.image == image and not workload.service.runs_as_is and find_registry(image) == find_registry("")

@@ -20,6 +20,7 @@ def find_losses(workload: Workload, scaling: Scaling | None) -> Iterator[str]:
     yield from _lose_requests(workload, scaling)
     yield from _lose_counts(workload, scaling)
     yield from _lose_of_machine(workload)
+    yield from _lose_image(workload)
     yield from _lose_environment(workload)
 
 
@@ -52,6 +53,11 @@ def _lose_of_machine(workload: Workload) -> Iterator[str]:
         yield "spec.platform.attributes.restartPolicy: a pod of a Deployment is always started again"
     given = spec.model_dump(by_alias=True, include=_FOR_OVERLAYS, exclude_defaults=True)
     yield from (f"spec.{key}: is left out; say it in an overlay" for key in given)
+
+
+def _lose_image(workload: Workload) -> Iterator[str]:
+    if workload.service.runs_as_is:
+        yield f"spec.image: the cluster has to be able to pull {workload.image}, which is not pushed"
 
 
 def _lose_environment(workload: Workload) -> Iterator[str]:

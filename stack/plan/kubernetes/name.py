@@ -30,6 +30,11 @@ def make_name(text: str, prefix: str) -> str:
     return f"{near}-{digest([text])[:_SALT]}"
 
 
+def name_claim(text: str) -> str:
+    """Return the name of a volume: as its author calls it, where Kubernetes has such names."""
+    return text if all(map(is_namespace, text.split("."))) else make_name(text, "claim-")
+
+
 def is_service_name(text: str) -> bool:
     """Return whether a Service can be called so."""
     return len(text) <= _LONGEST_SERVICE and _NAME.fullmatch(text) is not None

@@ -22,6 +22,12 @@ class NeededSecret:
     contents: Mapping[str, SecretContent | None]
 
     @property
+    def labels(self) -> dict[str, str]:
+        """Return its labels: the topology operator takes an account of no Secret without its own."""
+        is_account = {"username", "password"} <= set(self.contents)
+        return {"rabbitmq.com/topology-operator": "true"} if is_account else {}
+
+    @property
     def data(self) -> dict[str, str]:
         """Return the values as a Secret has them."""
         known = ((key, one) for key, one in self.contents.items() if one is not None)

@@ -6,21 +6,22 @@ from functools import cached_property
 from typing import Any
 
 from stack.config.function import FUNCTION_LABEL, PROJECT_LABEL
-from stack.config.settings import GPU, Settings
+from stack.config.settings import GPU, Settings, clean_path
 from stack.config.value import cpus, memory_bytes
 from stack.contract import HTTP_PORT, NODES_VARIABLE, TIMEOUT_VARIABLE, parse_duration
 from stack.plan.broker import BROKER_SECRET, MQTT_SECRET, describe_nodes
 from stack.plan.function import processor_document
 from stack.plan.gateway import find_guard
 from stack.plan.image import digest
-from stack.plan.kubernetes.name import choose_labels, is_service_name, is_variable, make_name
+from stack.plan.kubernetes.name import choose_labels, is_service_name, is_variable, make_name, name_claim
 from stack.plan.scale import Targets, read_targets
 from stack.plan.secret import Mount
 from stack.plan.stack import Service
 
 # By which a Deployment, a Service and policies find the pods of a function, and of all functions.
 NAME_LABEL, COMPONENT_LABEL = "app.kubernetes.io/name", "app.kubernetes.io/component"
-FUNCTION, ROUTED_LABEL = "function", "tidegate.io/routed"
+_LABELS = "tidegate.io/"
+FUNCTION, ROUTED_LABEL = "function", f"{_LABELS}routed"
 # Seconds for which a pod goes on as if nothing were, after it was told to end: until no one sends it anything more.
 DRAIN_SECONDS = 5
 # What a pod is counted for where its author says nothing: Compose reserves nothing for a container.
@@ -29,6 +30,7 @@ _MEASURES: Mapping[str, Callable[[str], float]] = {"cpu": lambda text: float(cpu
 _PULL_POLICIES = ("IfNotPresent", "Always", "Never")
 _READY_SECONDS, _PULL_SECONDS = 120, 60
 _LIVE_SECONDS = 15
+_TMP = "/tmp"
 _CONFIG = "/etc/nuclio/config/processor/processor.yaml"
 
 
@@ -46,10 +48,10 @@ class Workload:
         return make_name(self.service.plan.name, "function-")
 
     @property
-    def hosts(self) -> tuple[str, ...]:
-        """Return the names of its Services: its own, and the one by which Nuclio's call_function looks for it."""
+    def alias(self) -> str:
+        """Return the Service by which Nuclio's call_function looks for it; nothing where none can be called so."""
         alias = self.service.alias.lower()
-        return (self.name, *([alias] if is_service_name(alias) and alias != self.name else []))
+        return alias if is_service_name(alias) else ""
 
     @property
     def selector(self) -> dict[str, str]:
@@ -57,10 +59,18 @@ class Workload:
         return {NAME_LABEL: self.name, COMPONENT_LABEL: FUNCTION}
 
     @property
+    def claims(self) -> set[str]:
+        """Return the PersistentVolumeClaims that its pods have."""
+        found = (item.volume.persistent_volume_claim for item in self.service.plan.spec.claims)
+        return {name_claim(one.claim_name) for one in found if one}
+
+    @property
     def labels(self) -> dict[str, str]:
         """Return the labels of its pods: Nuclio's and its author's among them."""
         plan = self.service.plan
-        own = {FUNCTION_LABEL: plan.name, PROJECT_LABEL: plan.project, **plan.function.config.metadata.labels}
+        # An author's label may open no way in.
+        given = {key: one for key, one in plan.function.config.metadata.labels.items() if not key.startswith(_LABELS)}
+        own = {FUNCTION_LABEL: plan.name, PROJECT_LABEL: plan.project, **given}
         routed = {ROUTED_LABEL: "true"} if self.is_routed else {}
         return {**choose_labels(own), **self.selector, **routed}
 
@@ -114,11 +124,11 @@ class Workload:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """Return its variables; what Kubernetes would take for the name of another one is written twice."""
+        """Return its variables; Kubernetes makes one dollar of two, and a value of a name behind one."""
         own = {} if self.service.plan.spec.event_timeout else {TIMEOUT_VARIABLE: f"{self.event_seconds:g}"}
         given = {name: value for name, value in self.service.environment.items() if name != NODES_VARIABLE}
         found = {**own, **given, **describe_nodes(self.settings)}
-        return {name: value.replace("$(", "$$(") for name, value in found.items() if is_variable(name)}
+        return {name: value.replace("$", "$$") for name, value in found.items() if is_variable(name)}
 
     @property
     def references(self) -> list[dict[str, Any]]:
@@ -223,8 +233,9 @@ class Workload:
         if self.config_map:
             mount = {"mountPath": _CONFIG, "subPath": "processor.yaml", "readOnly": True}
             found.append(_volume("processor", {"configMap": {"name": self.config_map}}, mount))
-        if self.service.plan.spec.security_context.read_only_root_filesystem:
-            found.append(_volume("tmp", {"emptyDir": {"medium": "Memory"}}, {"mountPath": "/tmp"}))
+        is_read_only = self.service.plan.spec.security_context.read_only_root_filesystem
+        if is_read_only and all(clean_path(mount["mountPath"]) != _TMP for _, mount in found):
+            found.append(_volume("tmp", {"emptyDir": {"medium": "Memory"}}, {"mountPath": _TMP}))
         return found
 
     @property
@@ -247,7 +258,7 @@ class Workload:
                 yield _volume(name, {"hostPath": {"path": source.host_path.path}}, seen)
             elif claim := source.persistent_volume_claim:
                 seen |= {"readOnly": True} if claim.read_only else {}
-                yield _volume(name, {"persistentVolumeClaim": {"claimName": claim.claim_name}}, seen)
+                yield _volume(name, {"persistentVolumeClaim": {"claimName": name_claim(claim.claim_name)}}, seen)
             elif source.empty_dir is not None:
                 limit = {"sizeLimit": str(source.empty_dir.size)} if source.empty_dir.size else {}
                 medium = {"medium": "Memory"} if source.empty_dir.medium else {}

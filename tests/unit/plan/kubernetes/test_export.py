@@ -3,11 +3,14 @@
 import pytest
 import yaml
 
+from stack.config.document import parse_model
 from stack.config.settings import ImageSource, Settings
 from stack.errors import ConfigError
 from stack.plan.image import Archive, BaseImages
 from stack.plan.inputs import Inputs
-from stack.plan.kubernetes.export import Target, choose_namespace, name_in_registry, plan_export
+from stack.plan.kubernetes.conflict import find_conflicts
+from stack.plan.kubernetes.export import Target, choose_namespace, list_aliases, name_in_registry, plan_export
+from tests.unit.plan.kubernetes.samples import make_workload
 from tests.unit.plan.samples import GUEST_ACCOUNTS, make_vault
 
 
@@ -48,3 +51,46 @@ def test_gateways_and_stores() -> None:
     assert Target("a", gateway="edge/public").parent == {"namespace": "edge", "name": "public"}
     assert Target("a", store="vault").store_reference == {"kind": "SecretStore", "name": "vault"}
     assert Target("a", store="ClusterSecretStore/vault").store_reference["kind"] == "ClusterSecretStore"
+
+
+def test_a_namespace_that_others_have_does_not_come_and_go_with_the_stack() -> None:
+    inputs = Inputs(Settings(), BaseImages(ImageSource.DEBIAN, Archive("trixie", ())), GUEST_ACCOUNTS)
+    assert "namespace.yaml" not in plan_export(inputs, make_vault(), Target("team")).files
+    assert "namespace.yaml" in plan_export(inputs, make_vault(), Target("tidegate", is_own=True)).files
+
+
+def test_names_that_yaml_takes_for_numbers_are_texts() -> None:
+    inputs = Inputs(Settings(), BaseImages(ImageSource.DEBIAN, Archive("trixie", ())), GUEST_ACCOUNTS)
+    for content in plan_export(inputs, make_vault(), Target("1e5", is_own=True)).files.values():
+        for document in yaml.safe_load_all(content):
+            assert document.get("metadata", {}).get("namespace", "1e5") == "1e5"
+    assert b"namespace: 1e5" not in b"".join(plan_export(inputs, make_vault(), Target("1e5")).files.values())
+
+
+def test_devices_reach_the_ports_that_are_open_here_alone() -> None:
+    settings = parse_model(Settings, {"tls": {"enabled": True}, "bind": {"mqtts": "0.0.0.0"}}, "stack.yaml")
+    inputs = Inputs(settings, BaseImages(ImageSource.DEBIAN, Archive("trixie", ())), GUEST_ACCOUNTS)
+    files = plan_export(inputs, make_vault(), Target("plant")).files
+    cluster, _, service = yaml.safe_load_all(files["rabbitmq.yaml"])
+    assert cluster["spec"]["service"] == {"type": "ClusterIP"}
+    assert [one["port"] for one in service["spec"]["ports"]] == [8883]
+    *_, broker = yaml.safe_load_all(files["network.yaml"])
+    assert {"ports": [{"protocol": "TCP", "port": 8883}]} in broker["spec"]["ingress"]
+
+
+def test_functions_whose_names_differ_in_capitals_have_no_alias() -> None:
+    workloads = [make_workload("Foo"), make_workload("foo"), make_workload("bar"), make_workload("a_b")]
+    assert [list_aliases(one, workloads) for one in workloads] == [[], [], ["nuclio-nuclio-bar"], []]
+
+
+def test_what_no_one_can_change_is_told() -> None:
+    queue = {
+        "kind": "Queue",
+        "metadata": {"name": "queue-a", "namespace": "plant"},
+        "spec": {"name": "a", "type": "classic", "deletionPolicy": "delete"},
+    }
+    other = {**queue, "spec": {"name": "a", "type": "quorum", "deletionPolicy": "retain"}}
+    same = {**queue, "spec": {"name": "a", "type": "classic"}}
+    (told,) = find_conflicts(yaml.safe_dump(queue).encode(), yaml.safe_dump(other).encode())
+    assert "kubectl delete --namespace plant queue.rabbitmq.com/queue-a" in told
+    assert not list(find_conflicts(yaml.safe_dump(queue).encode(), yaml.safe_dump(same).encode()))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stack.plan.kubernetes.name import choose_labels, is_namespace, is_service_name, is_variable, make_name
+from stack.plan.kubernetes.name import choose_labels, is_namespace, is_service_name, is_variable, make_name, name_claim
 
 LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -28,6 +28,11 @@ def test_texts_that_look_alike_have_names_of_their_own() -> None:
 def test_labels_that_are_none_are_left_out() -> None:
     labels = {"tier": "a", "example.com/tier": "", "x": "has spaces", "no label": "a", "y": "a" * 64, "-z": "a"}
     assert choose_labels(labels) == {"tier": "a", "example.com/tier": ""}
+
+
+def test_a_volume_has_a_name_that_kubernetes_has() -> None:
+    assert name_claim("a.b-1") == "a.b-1"
+    assert name_claim("a..b").startswith("claim-a-b-")
 
 
 def test_what_is_a_name() -> None:

@@ -1,5 +1,6 @@
 """What a function's pod is given."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,8 +49,9 @@ def test_a_new_volume_is_the_functions_own() -> None:
 
 
 def test_a_variable_is_what_its_author_wrote() -> None:
-    workload = make_workload(env=[{"name": "A", "value": "$(B) $C"}, {"name": "x/y", "value": "1"}])
-    assert workload.environment["A"] == "$$(B) $C"
+    workload = make_workload(env=[{"name": "A", "value": "$(B) $C $$"}, {"name": "x/y", "value": "1"}])
+    # Kubernetes makes one dollar of two.
+    assert workload.environment["A"] == "$$(B) $$C $$$$"
     assert "x/y" not in workload.environment
     assert any("'x/y' is no name of a variable" in line for line in find_losses(workload, None))
 
@@ -75,6 +77,23 @@ def test_what_belongs_into_an_overlay_is_told() -> None:
 
 
 def test_services_are_called_as_functions_look_for_them() -> None:
-    assert make_workload("thermo").hosts == ("function-thermo", "nuclio-nuclio-thermo")
+    assert make_workload("thermo").alias == "nuclio-nuclio-thermo"
     # No Service can be called so, and no function finds it by this name either.
-    assert len(make_workload("a_b").hosts) == 1
+    assert not make_workload("a_b").alias
+
+
+def test_a_folder_of_the_authors_own_takes_the_place_of_tmp() -> None:
+    volume = {"volume": {"name": "a", "emptyDir": {}}, "volumeMount": {"name": "a", "mountPath": "/tmp/"}}
+    workload = make_workload(volumes=[volume], securityContext={"readOnlyRootFilesystem": True})
+    assert [mount["mountPath"] for _, mount in workload.volumes if "tmp" in mount["mountPath"]] == ["/tmp/"]
+
+
+def test_no_label_of_an_author_opens_a_way_in() -> None:
+    workload = make_workload(triggers={"web": {"kind": "http", "attributes": {"authentication": "basic"}}})
+    config = workload.service.plan.function.config
+    metadata = config.metadata.model_copy(update={"labels": {"tidegate.io/routed": "true", "tier": "a"}})
+    function = replace(workload.service.plan.function, config=config.model_copy(update={"metadata": metadata}))
+    service = replace(workload.service, plan=replace(workload.service.plan, function=function))
+    labels = replace(workload, service=service).labels
+    assert "tidegate.io/routed" not in labels
+    assert labels["tier"] == "a"
