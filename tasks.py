@@ -433,7 +433,7 @@ def export_function(_: Context, name: str, json: bool = False) -> None:
 @verb(
     help={
         "output": "the folder; kubernetes/ if left out",
-        "namespace": "the namespace; one that is called like the project if left out",
+        "namespace": "a namespace that is there; the stack's own, called like the project, if left out",
         "registry": "where the cluster pulls functions' images from, such as registry.example/team",
         "push": "push the images there first, and name them by digest",
         "gateway": "the Gateway that routes belong to, NAME or NAMESPACE/NAME; tidegate if left out",
