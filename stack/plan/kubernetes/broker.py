@@ -61,9 +61,9 @@ class Resource:
 
 
 def plan_cluster(inputs: Inputs) -> Cluster:
-    """Return the broker with the settings that it has here: without TLS, which the operator sets up."""
+    """Return the broker with the settings that it has here: without TLS, which the operator sets up, and bridges."""
     settings = inputs.settings
-    files = render_broker(_without_tls(inputs))
+    files = render_broker(_plainly(inputs))
     lines = (line.strip() for line in files["rabbitmq/rabbitmq.conf"].decode().splitlines())
     kept = [line for line in lines if line and not line.startswith("#") and not _OTHER_KEYS.match(line)]
     plugins = re.findall(r"\w+", files["rabbitmq/enabled_plugins"].decode())
@@ -80,8 +80,8 @@ def plan_cluster(inputs: Inputs) -> Cluster:
     )
 
 
-def _without_tls(inputs: Inputs) -> Inputs:
-    plain = inputs.settings.model_copy(update={"tls": Tls.model_construct()})
+def _plainly(inputs: Inputs) -> Inputs:
+    plain = inputs.settings.model_copy(update={"tls": Tls.model_construct(), "bridge": ()})
     return Inputs(plain, inputs.base_images, inputs.accounts, inputs.services)
 
 

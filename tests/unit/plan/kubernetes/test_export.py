@@ -94,3 +94,13 @@ def test_what_no_one_can_change_is_told() -> None:
     (told,) = find_conflicts(yaml.safe_dump(queue).encode(), yaml.safe_dump(other).encode())
     assert "kubectl delete --namespace plant queue.rabbitmq.com/queue-a" in told
     assert not list(find_conflicts(yaml.safe_dump(queue).encode(), yaml.safe_dump(same).encode()))
+
+
+def test_a_bridge_is_left_out_and_told() -> None:
+    bridge = {"name": "hq", "to": "amqps://hq.example", "secret": "hq.account", "topics": ["plant/#"]}
+    settings = parse_model(Settings, {"bridge": [bridge]}, "stack.yaml")
+    inputs = Inputs(settings, BaseImages(ImageSource.DEBIAN, Archive("trixie", ())), GUEST_ACCOUNTS)
+    exported = plan_export(inputs, make_vault(), Target("plant"))
+    assert any("bridge is not exported" in note for note in exported.notes)
+    assert b"shovel" not in exported.files["rabbitmq.yaml"]
+    assert b"cluster_name" not in exported.files["rabbitmq.yaml"]
