@@ -20,6 +20,7 @@ from stack.plan.kubernetes.loss import find_losses
 from stack.plan.kubernetes.name import choose_labels, is_namespace
 from stack.plan.kubernetes.scaling import Scaling, plan_scaling
 from stack.plan.kubernetes.secret import NeededSecret, find_secrets
+from stack.plan.kubernetes.volume import list_volumes
 from stack.plan.kubernetes.workload import COMPONENT_LABEL, FUNCTION, NAME_LABEL, ROUTED_LABEL, Workload
 from stack.plan.secret import Vault
 from stack.plan.stack import Service
@@ -186,9 +187,13 @@ def _render(context: dict[str, Any], workloads: Sequence[Workload]) -> Iterator[
     for part in parts:
         yield part, fill(f"{_FOLDER}/{part}", context)
     for one in workloads:
-        route = _route(one, context["target"])
-        scaled = context["scalings"][one.name]
-        own = {"one": one, "hosts": [one.name, *list_aliases(one, workloads)], "route": route, "scaled": scaled}
+        own = {
+            "one": one,
+            "hosts": [one.name, *list_aliases(one, workloads)],
+            "route": _route(one, context["target"]),
+            "scaled": context["scalings"][one.name],
+            "volumes": list_volumes(one),
+        }
         yield f"{one.name}.yaml", fill(f"{_FOLDER}/function.yaml", context | own)
     paths = [*parts, *(f"{one.name}.yaml" for one in workloads)]
     yield KUSTOMIZATION, fill(f"{_FOLDER}/{KUSTOMIZATION}", context | {"paths": paths})

@@ -1,12 +1,12 @@
 """A function as a Deployment: what its container is given there, of what Compose gives it here."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from stack.config.function import FUNCTION_LABEL, PROJECT_LABEL
-from stack.config.settings import GPU, Settings, clean_path
+from stack.config.settings import GPU, Settings
 from stack.config.value import cpus, memory_bytes
 from stack.contract import HTTP_PORT, NODES_VARIABLE, TIMEOUT_VARIABLE, parse_duration
 from stack.plan.broker import BROKER_SECRET, MQTT_SECRET, describe_nodes
@@ -30,8 +30,6 @@ _MEASURES: Mapping[str, Callable[[str], float]] = {"cpu": lambda text: float(cpu
 _PULL_POLICIES = ("IfNotPresent", "Always", "Never")
 _READY_SECONDS, _PULL_SECONDS = 120, 60
 _LIVE_SECONDS = 15
-_TMP = "/tmp"
-_CONFIG = "/etc/nuclio/config/processor/processor.yaml"
 
 
 @dataclass(frozen=True)
@@ -226,44 +224,6 @@ class Workload:
         """Return what the processor is told."""
         return processor_document(self.service.plan)
 
-    @cached_property
-    def volumes(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-        """Return its volumes, each with where it is seen, a volume once for each place."""
-        found = [*self._list_secrets(), *self._list_folders()]
-        if self.config_map:
-            mount = {"mountPath": _CONFIG, "subPath": "processor.yaml", "readOnly": True}
-            found.append(_volume("processor", {"configMap": {"name": self.config_map}}, mount))
-        is_read_only = self.service.plan.spec.security_context.read_only_root_filesystem
-        if is_read_only and all(clean_path(mount["mountPath"]) != _TMP for _, mount in found):
-            found.append(_volume("tmp", {"emptyDir": {"medium": "Memory"}}, {"mountPath": _TMP}))
-        return found
-
-    @property
-    def named_volumes(self) -> list[dict[str, Any]]:
-        """Return its volumes, each once."""
-        return list({volume["name"]: volume for volume, _ in self.volumes}.values())
-
-    def _list_secrets(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        for mount in self.service.mounts:
-            secret = self.name_secret(mount)
-            seen = {"mountPath": mount.target, "subPath": mount.secret.key, "readOnly": True}
-            yield _volume(make_name(secret, "secret-"), {"secret": {"secretName": secret}}, seen)
-
-    def _list_folders(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        for number, item in enumerate(self.service.plan.spec.volumes):
-            source, mount = item.volume, item.volume_mount
-            seen: dict[str, Any] = {"mountPath": mount.mount_path, **({"readOnly": True} if mount.read_only else {})}
-            name = f"volume-{number}"
-            if source.host_path:
-                yield _volume(name, {"hostPath": {"path": source.host_path.path}}, seen)
-            elif claim := source.persistent_volume_claim:
-                seen |= {"readOnly": True} if claim.read_only else {}
-                yield _volume(name, {"persistentVolumeClaim": {"claimName": name_claim(claim.claim_name)}}, seen)
-            elif source.empty_dir is not None:
-                limit = {"sizeLimit": str(source.empty_dir.size)} if source.empty_dir.size else {}
-                medium = {"medium": "Memory"} if source.empty_dir.medium else {}
-                yield _volume(name, {"emptyDir": {**medium, **limit}}, seen)
-
     @property
     def targets(self) -> Targets:
         """Return what one pod is to carry."""
@@ -273,10 +233,6 @@ class Workload:
     def port(self) -> int:
         """Return the port of its http trigger; 0 if it has none."""
         return HTTP_PORT if self.service.plan.http else 0
-
-
-def _volume(name: str, source: Mapping[str, Any], mount: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    return {"name": name, **source}, {"name": name, **mount}
 
 
 def _is_amount(key: str, text: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from stack.config.settings import Allow, Settings
 from stack.plan.kubernetes.loss import find_losses
+from stack.plan.kubernetes.volume import list_volumes
 from tests.unit.plan.kubernetes.samples import make_workload
 
 
@@ -85,7 +86,7 @@ def test_services_are_called_as_functions_look_for_them() -> None:
 def test_a_folder_of_the_authors_own_takes_the_place_of_tmp() -> None:
     volume = {"volume": {"name": "a", "emptyDir": {}}, "volumeMount": {"name": "a", "mountPath": "/tmp/"}}
     workload = make_workload(volumes=[volume], securityContext={"readOnlyRootFilesystem": True})
-    assert [mount["mountPath"] for _, mount in workload.volumes if "tmp" in mount["mountPath"]] == ["/tmp/"]
+    assert [mount["mountPath"] for _, mount in list_volumes(workload) if "tmp" in mount["mountPath"]] == ["/tmp/"]
 
 
 def test_no_label_of_an_author_opens_a_way_in() -> None:
