@@ -22,6 +22,7 @@ from uuid import uuid4
 from stack import console
 from stack.config.network import Ports
 from stack.config.settings import FILE, Settings
+from stack.config.sites import FILE as SITES
 from stack.docker.client import save_images
 from stack.docker.readiness import wait_ready
 from stack.docker.stack import Stack, check_owner, open_stack
@@ -83,9 +84,10 @@ def list_images(stack: Stack) -> tuple[str, ...]:
 
 
 def write_workspace(workspace: Workspace, archive: ArchiveWriter) -> None:
-    """Add stack.yaml, the functions, alerts and devices, and what .stack/state knows of them."""
-    if (workspace.root / FILE).is_file():
-        archive.add_file(WORKSPACE + FILE, workspace.root / FILE)
+    """Add stack.yaml, sites.yaml, the functions, alerts and devices, and what .stack/state knows of them."""
+    for file in (FILE, SITES):
+        if (workspace.root / file).is_file():
+            archive.add_file(WORKSPACE + file, workspace.root / file)
     for path in (path for folder in WRITTEN for path in list_backup_files(workspace.root / folder)):
         archive.add_file(WORKSPACE + path.relative_to(workspace.root).as_posix(), path)
     for name in KEPT_STATE:

@@ -8,8 +8,15 @@ import pytest
 
 from stack.errors import ConflictError, HostError, StackError
 from stack.run.backup import backup as module
-from stack.run.backup.archive import VARIABLE, choose_passphrase, load_passphrase
-from stack.run.backup.backup import BackupRequest, choose_path, list_backup_files, list_secrets, written_whole
+from stack.run.backup.archive import VARIABLE, choose_passphrase, load_passphrase, writing
+from stack.run.backup.backup import (
+    BackupRequest,
+    choose_path,
+    list_backup_files,
+    list_secrets,
+    write_workspace,
+    written_whole,
+)
 from stack.state.workspace import Workspace
 
 
@@ -27,6 +34,15 @@ def test_links_that_lead_out_and_caches_are_left_out(tmp_path: Path, capsys: pyt
     found = {path.relative_to(tmp_path / "f").as_posix() for path in list_backup_files(tmp_path / "f")}
     assert found == {"a/main.py", ".events/a/one.yaml", "a/inner", "a/folder"}
     assert "outer leads out of" in " ".join(capsys.readouterr().err.split())
+
+
+def test_files_that_people_write_are_kept(tmp_path: Path) -> None:
+    write(tmp_path, "stack.yaml", "sites.yaml", "functions/a/main.py", "alerts/hot.yaml", "notes.txt")
+    with (tmp_path / "backup").open("wb") as file, writing(file) as archive:
+        write_workspace(Workspace(tmp_path), archive)
+    assert sorted(archive.digests) == [
+        f"workspace/{name}" for name in ("alerts/hot.yaml", "functions/a/main.py", "sites.yaml", "stack.yaml")
+    ]
 
 
 def test_every_secret_is_kept_but_for_its_copies(tmp_path: Path) -> None:
