@@ -312,6 +312,11 @@ class Settings(Document):
         elif isinstance(self.bind, Bind) and (wide := [one for one in SECURE if not self.get_address(one).is_loopback]):
             raise ValueError(f"bind.{wide[0]}: there is such a port with TLS only; add `tls: {{enabled: true}}`")
         refuse(self, check_bridges(self.bridge))
+        if self.broker.nodes > 1 and not self.is_swarm:
+            raise ValueError(
+                f"broker.nodes: {self.broker.nodes} nodes are on as many machines, for which write `engine: swarm`; or "
+                "leave the key out"
+            )
         return self
 
     @property

@@ -10,7 +10,16 @@ from stack.contract import FEEDBACK_FOLDER, TIMEOUT_VARIABLE, parse_duration
 from stack.plan import alert, bridge, grafana, image, notify, registry, tls
 from stack.plan.account import describe_accounts, describe_base_image
 from stack.plan.base_image import BaseImage, Kind, lay_base_image
-from stack.plan.broker import MANAGEMENT_PORT, METRICS_PORT, SERVICE, list_nodes, policies, topology
+from stack.plan.broker import (
+    MANAGEMENT_PORT,
+    METRICS_PORT,
+    SERVICE,
+    describe_nodes,
+    find_host,
+    list_nodes,
+    policies,
+    topology,
+)
 from stack.plan.broker_data import name_volume
 from stack.plan.code_entry import runs_as_is
 from stack.plan.device_account import DATA_FOLDER, LIMITS, LOGIN_PATH, LOGIN_PORT, LOGINS, SERVICE_LOGIN
@@ -180,6 +189,9 @@ def render_compose(inputs: Inputs) -> bytes:
     settings, services = inputs.settings, inputs.services
     context = _NAMES | {
         "settings": settings,
+        "nodes": list_nodes(settings),
+        "broker_alias": find_host(settings),
+        "broker_environment": describe_nodes(settings),
         "services": services,
         "dockerfiles": {one.plan.name: _find_dockerfile(one.plan, inputs.home) for one in services},
         "broker_capabilities": _BROKER_CAPABILITIES if inputs.base_images.is_registry else (),
@@ -218,7 +230,7 @@ def render_compose(inputs: Inputs) -> bytes:
     }
     path = name_stack_file(settings)
     if settings.is_swarm:
-        context |= describe_swarm(inputs, _render_gateway(inputs), MOUNTED)
+        context |= describe_swarm(inputs, render_broker(inputs), _render_gateway(inputs), MOUNTED)
     # Twice, since each service has a digest of itself among its labels.
     return fill(path, context | {"definitions": digest_services(fill(path, context))})
 

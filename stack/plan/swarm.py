@@ -8,6 +8,7 @@ from typing import Any
 
 from stack.config.settings import Settings
 from stack.errors import ConfigError
+from stack.plan.account import erlang_cookie
 from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.gateway import CONFIGURATION, CONFIGURATION_PORT
 from stack.plan.gateway import FOLDER as LOGIN_FOLDER
@@ -25,6 +26,18 @@ SWARM = "swarm.yaml"
 FOLDER_LABEL, IMAGE_LABEL = "io.tidegate.folder", "io.tidegate.image"
 # Before a project's name: of the machine that has its workspace.
 WORKSPACE_LABEL = "io.tidegate.workspace."
+# And of each machine that has a node of the broker, its number.
+NODE_LABEL = "io.tidegate.broker."
+# Below .stack/, the secret by which nodes know each other; and what each node has.
+COOKIE_FILE = "secrets/erlang.cookie"
+_DEFINITIONS, _CONFIGURATION = "rabbitmq/definitions/", "/etc/rabbitmq"
+_NODE_FILES = {
+    "rabbitmq/enabled_plugins": f"{_CONFIGURATION}/enabled_plugins",
+    "rabbitmq/rabbitmq.conf": f"{_CONFIGURATION}/conf.d/20-tidegate.conf",
+    "rabbitmq/advanced.config": f"{_CONFIGURATION}/advanced.config",
+    f"{_DEFINITIONS}10-users.json": f"{_CONFIGURATION}/definitions/10-users.json",
+    f"{_DEFINITIONS}30-policies.json": f"{_CONFIGURATION}/definitions/30-policies.json",
+}
 # What Kubernetes calls what Swarm knows of each machine by itself.
 _KNOWN_LABELS = {
     "kubernetes.io/hostname": "node.hostname",
@@ -58,9 +71,14 @@ class SwarmFile:
     is_secret: bool = True
 
 
-def describe_swarm(inputs: Inputs, gateway: Mapping[str, bytes], mounted: str) -> dict[str, Any]:
-    """Return what the template needs besides: `gateway` are its rendered files, `mounted` has secrets' copies."""
-    settings = inputs.settings
+def describe_swarm(
+    inputs: Inputs, broker: Mapping[str, bytes], gateway: Mapping[str, bytes], mounted: str
+) -> dict[str, Any]:
+    """Return what the template needs besides.
+
+    `broker` and `gateway` are their rendered files, `mounted` has copies of secrets.
+    """
+    settings, nodes = inputs.settings, list_node_files(inputs, broker)
     own = {name: _find_config(path, gateway) for name, path in _GATEWAY_CONFIGS.items()}
     login = _list_gateway_secrets(inputs)
     deployed = [one for one in inputs.services if one.is_deployed]
@@ -69,12 +87,17 @@ def describe_swarm(inputs: Inputs, gateway: Mapping[str, bytes], mounted: str) -
         "control_subnet": settings.swarm.find_subnet(settings.project),
         "folder_label": FOLDER_LABEL,
         "image_label": IMAGE_LABEL,
+        "node_files": nodes,
+        "node_command": _write_node_command(inputs),
+        "place_node": lambda number: f"node.labels.{NODE_LABEL}{settings.project} == {number}",
         "gateway_configs": own,
         "gateway_secrets": login,
         "configuration": CONFIGURATION,
         "configuration_port": CONFIGURATION_PORT,
         "configuration_replicas": CONFIGURATION_REPLICAS,
-        "files": sorted([*own.values(), *login, *_list_function_files(deployed, mounted)], key=lambda one: one.key),
+        "files": sorted(
+            [*own.values(), *login, *nodes, *_list_function_files(deployed, mounted)], key=lambda one: one.key
+        ),
         "name_secret": name_secret,
         "name_configuration": name_configuration,
         "describe_limits": _describe_limits,
@@ -101,6 +124,31 @@ def _list_gateway_secrets(inputs: Inputs) -> list[SwarmFile]:
             for name in (CERTIFICATE, KEY)
         ]
     return files
+
+
+def _write_node_command(inputs: Inputs) -> str:
+    """Return the shell's line that starts a node with its cookie."""
+    is_registry = inputs.base_images.is_registry
+    owner = "-o rabbitmq -g rabbitmq " if is_registry else ""
+    start = "docker-entrypoint.sh rabbitmq-server" if is_registry else "/usr/lib/rabbitmq/bin/rabbitmq-server"
+    return f"install -m 400 {owner}/run/{COOKIE_FILE} /var/lib/rabbitmq/.erlang.cookie && exec {start}"
+
+
+def list_node_files(inputs: Inputs, broker: Mapping[str, bytes]) -> list[SwarmFile]:
+    """Return what each node of a broker of several has, of which only one is where the workspace is.
+
+    They begin with Tidegate's own account and the policies: all else `up` makes while they run.
+    """
+    if inputs.settings.broker.nodes == 1:
+        return []
+    cookie = erlang_cookie(inputs.accounts.key).get_secret_value()
+    found = [SwarmFile(f"broker-cookie-{digest([cookie])}", COOKIE_FILE, f"/run/{COOKIE_FILE}")]
+    for path, target in _NODE_FILES.items():
+        name, is_secret = path.rpartition("/")[2], path.startswith(_DEFINITIONS)
+        found.append(SwarmFile(f"broker-{name}-{digest([broker[path]])}", path, target, is_secret=is_secret))
+    for name, version in inputs.certificate.files if inputs.settings.tls.is_on else ():
+        found.append(SwarmFile(f"broker-{name}-{version}", f"{TLS_MOUNTED}/{name}", f"{TLS_FOLDER}/{name}"))
+    return found
 
 
 def _list_function_files(services: Iterable[Service], mounted: str) -> Iterator[SwarmFile]:

@@ -28,6 +28,8 @@ class ServerCertificate:
 
     names: tuple[str, ...] = ()
     version: str = ""
+    files: tuple[tuple[str, str], ...] = ()
+    """The files that servers mount, each with what changes with it."""
 
 
 def name_revocations(authority: x509.Name) -> str:

@@ -10,11 +10,13 @@ from stack.docker.swarm.driver import open_driver
 from stack.docker.swarm.registry import remove_registry
 from stack.docker.volume import list_volumes, remove_volume
 from stack.errors import EngineError, FunctionError
+from stack.plan.account import erlang_cookie
 from stack.plan.bridge import secure_bridges
 from stack.plan.inputs import Inputs
 from stack.plan.notify import list_secrets
 from stack.plan.render import ACCOUNTS, Files, render, used_secrets
 from stack.plan.stack import check_exposure
+from stack.plan.swarm import COOKIE_FILE
 from stack.rabbitmq.account import settle_accounts
 from stack.run.alert_check import keep_checked
 from stack.state.access import (
@@ -29,7 +31,7 @@ from stack.state.deployment import list_unreadable
 from stack.state.lock import TREE, find_rollouts, lock, stack_lock
 from stack.state.tls import find_authority_end, find_server_names, make_tls
 from stack.state.vault import mount_secrets, unmount_secrets
-from stack.state.workspace import is_inside, write_tree
+from stack.state.workspace import is_inside, write_file, write_tree
 
 # The last certificates of servers that end before it are made then.
 _AUTHORITY_SOON = timedelta(days=365)
@@ -58,6 +60,8 @@ def write_stack(
         write_store_login(stack.workspace, inputs.accounts.key)
     if inputs.settings.data.grafana:
         write_grafana_login(stack.workspace, inputs.accounts.key)
+    if inputs.settings.broker.nodes > 1:
+        write_file(stack.workspace.rendered / COOKIE_FILE, erlang_cookie(inputs.accounts.key).get_secret_value(), 0o600)
     if inputs.has_devices:
         write_devices_login(stack.workspace, inputs.accounts.key)
     if inputs.has_alertmanager:

@@ -33,6 +33,7 @@ from stack.plan.swarm import check_swarm
 from stack.rabbitmq.data import check_data, load_data, note_running_data
 from stack.rabbitmq.repair import ask_ahead, await_copies, mend_stack_broker
 from stack.run.alert_check import check_rules
+from stack.run.broker_nodes import start_nodes
 from stack.run.image import keep_revisions, prune_attempts
 from stack.run.interruption import interruptible
 from stack.run.stack import prepare_certificates, write_stack
@@ -263,7 +264,7 @@ def _apply(found: Survey) -> None:
         open_driver(found.stack.engine).stop(found.surplus)
         if in_place := [name for name in found.changing if name not in found.renewal.older]:
             found.stack.engine.keep_logs([one for one in found.containers if one.id in found.outdated])
-            open_driver(found.stack.engine).up(in_place)
+            open_driver(found.stack.engine).up(start_nodes(found.stack, in_place, found.containers))
         found.renewal.start()
 
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from stack.config.network import check_server_name
 from stack.config.settings import FILE, Settings
 from stack.errors import ConfigError
+from stack.plan.image import digest
 from stack.plan.tls import AUTHORITY, CERTIFICATE, KEY, MOUNTED, ServerCertificate, name_revocations
 from stack.state.certificates import DEVICE_DAYS, RENEW_BEFORE, load_authority, load_server, sign_revocations
 from stack.state.workspace import Workspace, make_folder, parse_json, write_file
@@ -73,7 +74,11 @@ def load_served(workspace: Workspace) -> Served | None:
 def load_server_certificate(workspace: Workspace) -> ServerCertificate:
     """Return what the rendered files depend on."""
     served = load_served(workspace)
-    return ServerCertificate(served.names, served.version) if served else ServerCertificate()
+    if not served:
+        return ServerCertificate()
+    folder = workspace.rendered / MOUNTED
+    files = ((one.name, digest([one.read_bytes()])) for one in sorted(folder.iterdir()) if one.is_file())
+    return ServerCertificate(served.names, served.version, tuple(files))
 
 
 def find_addresses() -> list[str]:

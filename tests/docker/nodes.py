@@ -1,12 +1,18 @@
 """A broker of several nodes: containers of the stack's own image on one network of their own, as Swarm runs them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+import pika
+from pika.exceptions import AMQPError
 
 from stack.docker.stack import Stack, open_stack
 from stack.errors import BrokerError
@@ -17,6 +23,9 @@ from stack.rabbitmq.management import Broker
 from stack.state.workspace import Workspace as StackWorkspace
 from tests.docker.workspace import Workspace, run_docker, wait_until
 
+QUEUE, PERSISTENT = "orders", pika.BasicProperties(delivery_mode=2)
+# Messages a second.
+_RATE = 200
 _FORMED_SECONDS = 120.0
 _COOKIE = "/var/lib/rabbitmq/.erlang.cookie"
 _CONF = "/etc/rabbitmq"
@@ -126,3 +135,57 @@ def open_nodes(workspace: Workspace, folder: Path, count: int = 3) -> Iterator[N
         yield nodes
     finally:
         nodes.remove()
+
+
+def connect(*brokers: Broker) -> pika.BlockingConnection:
+    """Connect to one of some nodes, whichever takes it first."""
+    parameters = [pika.URLParameters(f"{one.amqp_url}?heartbeat=5&socket_timeout=3") for one in brokers]
+    return pika.BlockingConnection(parameters)
+
+
+class Load(threading.Thread):
+    """Publishes numbered messages, each once the one before is confirmed, to whichever node takes them."""
+
+    def __init__(
+        self, brokers: list[Broker], place: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
+        super().__init__(daemon=True)
+        self._brokers, self._place, self._stopped = brokers, place, threading.Event()
+        self.confirmed: list[float] = []
+
+    def run(self) -> None:
+        with self._place():
+            self._publish_on()
+
+    def _publish_on(self) -> None:
+        while not self._stopped.is_set():
+            with suppress(AMQPError, OSError), connect(*self._brokers) as connection:
+                channel = connection.channel()
+                channel.confirm_delivery()
+                while not self._stopped.is_set():
+                    body = str(len(self.confirmed)).encode()
+                    channel.basic_publish("", QUEUE, body, PERSISTENT, mandatory=True)
+                    self.confirmed.append(time.monotonic())
+                    self._stopped.wait(1 / _RATE)
+            self._brokers.append(self._brokers.pop(0))
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join(30)
+
+    @property
+    def bodies(self) -> set[str]:
+        return set(map(str, range(len(self.confirmed))))
+
+    @property
+    def longest_pause(self) -> float:
+        return max(later - earlier for earlier, later in itertools.pairwise(self.confirmed))
+
+
+def read_all(broker: Broker, queue: str) -> list[tuple[str, bytes]]:
+    """Take all messages of a queue: their routing keys and bodies."""
+    with connect(broker) as connection:
+        channel, found = connection.channel(), []
+        while (delivery := channel.basic_get(queue, auto_ack=True))[0]:
+            found.append((delivery[0].routing_key, delivery[2]))
+        return found

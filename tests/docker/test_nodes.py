@@ -7,14 +7,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-import pika
 import pytest
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
-from pika.exceptions import AMQPError
 
 from stack.contract import MQTT_EXCHANGE, NODES_VARIABLE
 from stack.plan.account import administrator
@@ -25,15 +23,14 @@ from stack.plan.replication import find_fixed_copies, find_single_copies
 from stack.rabbitmq.drift import Declared, fetch_copies
 from stack.rabbitmq.management import Broker
 from stack.rabbitmq.repair import mend_broker
-from tests.docker.nodes import Nodes, open_nodes
+from tests.docker.nodes import PERSISTENT, QUEUE, Load, Nodes, connect, open_nodes, read_all
 from tests.docker.workspace import Workspace, run_docker, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(0)]
 
-QUEUE, QUORUM = "orders", {"x-queue-type": "quorum"}
-PERSISTENT = pika.BasicProperties(delivery_mode=2)
-# Messages a second, and seconds of load around each kill.
-_RATE, _LOAD = 200, 4.0
+QUORUM = {"x-queue-type": "quorum"}
+# Seconds of load around each kill.
+_LOAD = 4.0
 # Seconds in which somebody is on duty again whatever node is gone.
 _LEASED = 20.0
 NUMBERS = [str(number).encode() for number in range(300)]
@@ -43,54 +40,6 @@ NUMBERS = [str(number).encode() for number in range(300)]
 def nodes(fresh_workspace: Workspace, tmp_path: Path) -> Iterator[Nodes]:
     with open_nodes(fresh_workspace, tmp_path / "nodes") as opened:
         yield opened
-
-
-def connect(*brokers: Broker) -> pika.BlockingConnection:
-    """Connect to one of some nodes, whichever takes it first."""
-    parameters = [pika.URLParameters(f"{one.amqp_url}?heartbeat=5&socket_timeout=3") for one in brokers]
-    return pika.BlockingConnection(parameters)
-
-
-class Load(threading.Thread):
-    """Publishes numbered messages, each once the one before is confirmed, to whichever node takes them."""
-
-    def __init__(self, brokers: list[Broker]) -> None:
-        super().__init__(daemon=True)
-        self._brokers, self._stopped = brokers, threading.Event()
-        self.confirmed: list[float] = []
-
-    def run(self) -> None:
-        while not self._stopped.is_set():
-            with suppress(AMQPError, OSError), connect(*self._brokers) as connection:
-                channel = connection.channel()
-                channel.confirm_delivery()
-                while not self._stopped.is_set():
-                    body = str(len(self.confirmed)).encode()
-                    channel.basic_publish("", QUEUE, body, PERSISTENT, mandatory=True)
-                    self.confirmed.append(time.monotonic())
-                    self._stopped.wait(1 / _RATE)
-            self._brokers.append(self._brokers.pop(0))
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self.join(30)
-
-    @property
-    def bodies(self) -> set[str]:
-        return set(map(str, range(len(self.confirmed))))
-
-    @property
-    def longest_pause(self) -> float:
-        return max(later - earlier for earlier, later in itertools.pairwise(self.confirmed))
-
-
-def read_all(broker: Broker, queue: str) -> list[tuple[str, bytes]]:
-    """Take all messages of a queue: their routing keys and bodies."""
-    with connect(broker) as connection:
-        channel, found = connection.channel(), []
-        while (delivery := channel.basic_get(queue, auto_ack=True))[0]:
-            found.append((delivery[0].routing_key, delivery[2]))
-        return found
 
 
 def count_copies(nodes: Nodes, number: int) -> set[int]:

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from stack.config.alert import Alert, AlertConfig
-from stack.config.broker import Logger
+from stack.config.broker import Broker, Logger
 from stack.config.data import Data, KeepRule
 from stack.config.document import parse_model
 from stack.config.environment import Secret
@@ -32,7 +32,7 @@ from stack.config.swarm import Swarm
 from stack.contract import ALERTER
 from stack.plan.account import Accounts
 from stack.plan.alerter import plan_alerter
-from stack.plan.broker import GUEST_CREDENTIALS, Credentials
+from stack.plan.broker import GUEST_CREDENTIALS, Credentials, list_nodes
 from stack.plan.feedback import NAME as LOGGER
 from stack.plan.feedback import plan_logger
 from stack.plan.function import FunctionPlan, plan_function
@@ -319,6 +319,10 @@ CASES = {
         undeployed=["subscriber"],
         alerts=("steep",),
     ),
+    "swarm-nodes": Case(
+        settings=Settings(engine="swarm", broker=Broker(nodes=3)),
+        deployed=["placed"],
+    ),
     "credentials": Case(
         settings=Settings(
             project="plant-2",
@@ -461,15 +465,21 @@ def test_compose_accepts_the_file(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("docker"), reason="Docker is not installed")
-def test_swarm_accepts_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.settings.is_swarm])
+def test_swarm_accepts_the_file(name: str, tmp_path: Path) -> None:
     """With nothing in it that Swarm would leave out, and say so."""
-    write_tree(Workspace(tmp_path), render_case("swarm"))
+    case, workspace = CASES[name], Workspace(tmp_path)
+    write_tree(workspace, render_case(name))
+    workspace.secrets.mkdir(exist_ok=True)
+    (workspace.secrets / "erlang.cookie").write_text("c")
     command = ["docker", "stack", "config", "--compose-file", str(tmp_path / ".stack/swarm.yaml")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
-    functions = {f"function-{one}" for one in (*CASES["swarm"].deployed, RECORDER, LOGGER, ALERTER)}
-    own = {"rabbitmq-mqtt", "gateway", "gateway-configuration", "dashboard", "scaler"}
-    own |= {"victoria-metrics", "vmalert", "alertmanager"}
+    has_data = case.settings.data.is_kept
+    own = {"gateway", "gateway-configuration", "dashboard", *list_nodes(case.settings)}
+    own |= {"scaler"} if "scaled" in case.deployed else set()
+    own |= {"victoria-metrics", "vmalert", "alertmanager"} if has_data else set()
+    functions = {f"function-{one}" for one in (*case.deployed, *((RECORDER, LOGGER, ALERTER) if has_data else ()))}
     assert set(yaml.safe_load(result.stdout)["services"]) == own | functions
 
 

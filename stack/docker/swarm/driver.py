@@ -24,7 +24,7 @@ from stack.docker.swarm.registry import push_images
 from stack.docker.swarm.task import Document
 from stack.docker.swarm.update import Goal, watch_updates
 from stack.errors import EngineError, FunctionError, HostError
-from stack.plan.broker import SERVICE as BROKER
+from stack.plan.broker import is_node
 from stack.plan.registry import LOCAL
 from stack.plan.stack import DEFINITION_LABEL
 from stack.plan.swarm import WORKSPACE_LABEL, select_services
@@ -75,7 +75,7 @@ class SwarmDriver(Driver):
         if scales:
             self.deploy(scales, file)
             return
-        first = [one for one in services if one == BROKER]
+        first = [one for one in services if is_node(one)]
         for some in filter(None, (first, [one for one in services if one not in first])):
             goals = self.deploy(dict.fromkeys(some), file)
             looks = watch_updates(self.engine, goals, grace=_SECONDS)

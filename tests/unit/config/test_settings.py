@@ -186,3 +186,11 @@ def test_ports_with_tls_are_no_ones_without_it(tmp_path: Path) -> None:
 def test_nodes_of_which_no_more_may_be_lost_are_refused(tmp_path: Path, nodes: int, why: str) -> None:
     rule = f"should be 1, 3 or 5, not {nodes}: more than half of the nodes have to be there"
     assert problems_of(tmp_path, f"broker: {{nodes: {nodes}}}") == [f"stack.yaml: broker.nodes: {rule}{why}"]
+
+
+def test_several_nodes_want_several_machines(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, "broker: {nodes: 3}")
+    assert problem.startswith(
+        "stack.yaml: broker.nodes: 3 nodes are on as many machines, for which write `engine: swarm`"
+    )
+    assert load(tmp_path, "engine: swarm\nbroker: {nodes: 3}").broker.nodes == 3

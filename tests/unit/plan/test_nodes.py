@@ -25,7 +25,7 @@ from stack.plan.stack import plan_service
 from stack.plan.trigger.registry import find_kind
 from tests.unit.plan.samples import GUEST_ACCOUNTS, KEY, make_function, make_plan, make_vault
 
-ONE = Settings()
+ONE = Settings(engine="swarm")
 THREE = ONE.model_copy(update={"broker": ONE.broker.model_copy(update={"nodes": 3})})
 IMAGES = BaseImages(ImageSource.DEBIAN, Archive("trixie", ("deb http://deb.example/debian trixie main",)))
 
