@@ -2,9 +2,11 @@
 
 import socket
 
+from stack.docker.node import fetch_nodes
 from stack.docker.stack import Stack
 from stack.errors import HostError, StackError
 from stack.plan.device_program import Endpoint
+from stack.plan.swarm import NODE_LABEL
 from stack.state.tls import authority_path
 from stack.state.workspace import advise, is_inside
 
@@ -25,14 +27,27 @@ def find_endpoint(stack: Stack, seen_as: str = "") -> Endpoint:
     """
     settings, is_tls = stack.settings, stack.settings.tls.is_on
     mqtt, amqp = ("mqtts", "amqps") if is_tls else ("mqtt", "amqp")
+    host = _find_host(stack, mqtt, seen_as)
     return Endpoint(
-        _find_host(stack, mqtt, seen_as),
+        host,
         getattr(settings.ports, mqtt),
         getattr(settings.ports, amqp),
         is_tls,
         _read_authority(stack) if is_tls and not settings.tls.certificate else "",
         advise_wider(stack, mqtt),
+        tuple(one for one in _find_others(stack) if one != host),
     )
+
+
+def _find_others(stack: Stack) -> list[str]:
+    """Return the addresses of the other machines that have a node of the broker; none where no one can tell now."""
+    if stack.settings.broker.nodes == 1:
+        return []
+    label = f"{NODE_LABEL}{stack.settings.project}"
+    try:
+        return [one.address for one in fetch_nodes() if label in one.labels]
+    except StackError:
+        return []
 
 
 def advise_wider(stack: Stack, port: str) -> str:

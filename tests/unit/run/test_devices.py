@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from stack.devices.login import may_log_in
+from stack.docker.node import Node
 from stack.docker.stack import open_stack
 from stack.errors import HostError, StackError
+from stack.plan.swarm import NODE_LABEL
 from stack.run.devices.command import DeviceCommand, handle_device
 from stack.run.devices.connection import find_endpoint
 from stack.run.devices.guest import renew_credentials
@@ -223,6 +225,17 @@ def test_it_finds_the_broker_where_this_machine_was_found(workspace: Path, bind:
     endpoint = find_endpoint(open_stack(), seen_as)
     assert endpoint.host == host
     assert bool(endpoint.advice) is (bind == "127.0.0.1")
+
+
+def test_it_finds_every_node_of_the_broker(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = open_stack().settings.project
+    labels = {"10.0.0.1": {}, "10.0.0.2": {f"{NODE_LABEL}{project}": "2"}, "10.0.0.3": {f"{NODE_LABEL}{project}": "3"}}
+    machines = [Node(one, one, "manager", "active", "ready", one, own) for one, own in labels.items()]
+    monkeypatch.setattr("stack.run.devices.connection.fetch_nodes", lambda: machines)
+    assert find_endpoint(open_stack()).others == ()
+    with (workspace / "stack.yaml").open("a") as file:
+        file.write("engine: swarm\nbroker: {nodes: 3}\n")
+    assert find_endpoint(open_stack()).others == ("10.0.0.2", "10.0.0.3")
 
 
 def test_a_wide_stack_is_reached_at_no_address_of_its_own_alone(workspace: Path) -> None:
