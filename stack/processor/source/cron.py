@@ -81,9 +81,15 @@ class CronSource:
             due = self._schedule.find_next(last)
             if not self._wait_until(due):
                 return
+            is_to_run = self._claim(due)
             last = max(due, self._schedule.now())
-            if not self._lock or self._lock.is_held:
+            if is_to_run:
                 self._fire()
+
+    def _claim(self, due: float) -> bool:
+        """Return whether this replica runs what is due; only the moments of a crontab are the same in all of them."""
+        moment = due if self._schedule.is_of_clock else None
+        return not self._lock or (self._lock.claim(moment) and not self._is_stopping.is_set())
 
     def _wait_until(self, due: float) -> bool:
         """Wait for a moment; return whether it came before the order to stop."""

@@ -3,10 +3,14 @@
 RabbitMQ lets one connection alone consume a queue, and the next one in when that ends, however that comes about.
 """
 
+import hmac
 import threading
+from contextlib import suppress
+from functools import partial
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import uuid4
 
 from pika import BlockingConnection, URLParameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker
@@ -48,6 +52,10 @@ class Lock:
     def is_held(self) -> bool:
         """Return whether this replica is on duty."""
         return self._is_held
+
+    def claim(self, due: float | None) -> bool:
+        """Return whether this replica is to run what is due, at a moment of the clock if one is given."""
+        return self.is_held
 
     def start(self) -> None:
         """Try to get it, again and again."""
@@ -108,22 +116,33 @@ def _ignore(*_message: object) -> None:
     """Take what someone may send there."""
 
 
-# A queue that more than half of the nodes keep, with one message at most that waits. A quorum queue lets a second
-# exclusive consumer in, but only one active consumer; no attempt to hand the message on is one too many.
+# A queue that more than half of the nodes keep. A quorum queue lets a second exclusive consumer in, but only one active
+# consumer; no attempt to hand a message on is one too many.
 _TOKEN_QUEUE = {
     **_UNUSED,
     "x-queue-type": "quorum",
     "x-single-active-consumer": True,
     "x-delivery-limit": -1,
-    "x-max-length": 1,
+    "x-max-length": 100,
     "x-overflow": "reject-publish",
 }
+# More than there are messages in the queue: of several the active consumer keeps one.
+_AHEAD = 200
 # Seconds: after which the holder gives the message back, to get it again; for how long it is on duty without; and after
 # which one that has not got it sends another, should there be none. RabbitMQ takes a node for gone after 7.5 s at the
 # earliest (net_ticktime), a client after 10 s: whoever is cut off with too few nodes is off duty before another is on.
 _RENEWAL, _LEASE, _ANOTHER = 2.0, 6.0, 15.0
+# Seconds for which what is due waits for a replica on duty, and between looks.
+_LATE, _LOOK = 30.0, 0.02
 # Seconds that a node may take to answer before the next one is tried.
 _CONNECT_SECONDS = 3
+
+
+class Token(NamedTuple):
+    """What the message says: the last moment of the clock that was run, if any, and who has noted it."""
+
+    due: float = 0.0
+    note: str = ""
 
 
 class TokenLock(Lock):
@@ -136,24 +155,51 @@ class TokenLock(Lock):
     def __init__(self, url: str, queue: str) -> None:
         super().__init__(url, queue)
         self._parameters.socket_timeout = _CONNECT_SECONDS
+        self._connection: Any = None
         self._seen = -inf
         self._tag = 0
+        self._token = Token()
 
     @property
     def is_held(self) -> bool:
         """Return whether this replica is on duty."""
         return monotonic() - self._seen < _LEASE
 
+    def claim(self, due: float | None) -> bool:
+        """Return whether this replica is to run what is due; a moment of the clock waits for one that is on duty.
+
+        Such a moment is noted in the token first: no other replica runs it then, and one that is on duty next runs what
+        was not noted.
+        """
+        if due is None:
+            return self.is_held
+        token, until, is_sent = Token(due, uuid4().hex), monotonic() + _LATE, False
+        while monotonic() < until and not self._is_stopped.is_set():
+            if self._token.due >= due:
+                return self._token == token and self.is_held
+            if self.is_held and not is_sent:
+                is_sent = self._send(token)
+            self._is_stopped.wait(_LOOK)
+        return False
+
+    def _send(self, token: Token) -> bool:
+        """Have the connection's thread send a token; return whether it can."""
+        with suppress(AMQPError, AttributeError):
+            self._connection.add_callback_threadsafe(partial(self._publish, token))
+            return True
+        return False
+
     def _hold(self, connection: Any) -> None:
         """Consume the queue while the connection lasts; off duty as soon as it ends, since another is on duty then."""
-        channel = connection.channel()
-        channel.basic_qos(prefetch_count=1)
+        channel = self._channel = connection.channel()
+        channel.basic_qos(prefetch_count=_AHEAD)
         channel.queue_declare(self._queue, durable=True, arguments=_TOKEN_QUEUE)
         channel.basic_consume(self._queue, self._on_token)
+        self._connection = connection
         try:
             self._renew(connection, channel)
         finally:
-            self._tag, self._seen = 0, -inf
+            self._connection, self._tag, self._seen = None, 0, -inf
 
     def _renew(self, connection: Any, channel: Any) -> None:
         """Give the token back again and again, since to get it once more is a proof."""
@@ -161,7 +207,7 @@ class TokenLock(Lock):
         while not self._is_stopped.is_set() and channel.consumer_tags:
             now = monotonic()
             if not self.is_held and now - sent > _ANOTHER:
-                channel.basic_publish("", self._queue, b"")
+                self._publish(self._token)
                 sent = now
             connection.process_data_events(_AGAIN)
             self._is_settled.set()
@@ -169,8 +215,34 @@ class TokenLock(Lock):
                 channel.basic_nack(self._tag, requeue=True)
                 self._tag = 0
 
-    def _on_token(self, _channel: object, method: Any, *_message: object) -> None:
-        self._tag, self._seen = method.delivery_tag, monotonic()
+    def _publish(self, token: Token) -> None:
+        text = f"{token.due!r} {token.note}"
+        self._channel.basic_publish("", self._queue, f"{text} {self._sign(text)}".encode())
+
+    def _read(self, body: bytes) -> Token:
+        """Return what a message says; one that somebody else has sent says nothing."""
+        text, _, signature = body.decode(errors="replace").rpartition(" ")
+        if not hmac.compare_digest(self._sign(text).encode(), signature.encode()):
+            return Token()
+        due, _, note = text.partition(" ")
+        return Token(float(due), note)
+
+    def _sign(self, text: str) -> str:
+        """Sign a text by what only replicas of the function know: the password of its account."""
+        key = self._parameters.credentials.password.encode()
+        return hmac.digest(key, f"{self._queue} {text}".encode(), "sha256").hex()
+
+    def _on_token(self, channel: Any, method: Any, _properties: object, body: bytes) -> None:
+        """Keep one message, that of the latest moment, and have the others forgotten."""
+        found, self._seen = self._read(body), monotonic()
+        if self._tag and found.due <= self._token.due:
+            channel.basic_ack(method.delivery_tag)
+            return
+        if self._tag:
+            channel.basic_ack(self._tag)
+        self._tag = method.delivery_tag
+        if found.due > self._token.due:
+            self._token = found
 
 
 def open_lock(function: Function, trigger: Trigger) -> Lock | None:

@@ -31,6 +31,8 @@ class Schedule(Protocol):
     """The moments at which a trigger is due, by the clock that goes with it."""
 
     now: Callable[[], float]
+    is_of_clock: bool
+    """Whether its moments are the same wherever they are looked for."""
 
     def find_next(self, after: float) -> float:
         """Return the first moment after another."""
@@ -40,7 +42,7 @@ class Interval:
     """Every so many seconds from the start on, however long a run takes."""
 
     def __init__(self, seconds: float) -> None:
-        self.now = time.monotonic
+        self.now, self.is_of_clock = time.monotonic, False
         self._seconds = seconds
         self._start = self.now()
 
@@ -57,7 +59,7 @@ class Crontab:
     """
 
     def __init__(self, line: str, zone: tzinfo) -> None:
-        self.now = time.time
+        self.now, self.is_of_clock = time.time, True
         fields = _DESCRIPTORS.get(line, line).replace("?", "*").split()
         if len(fields) == _FIELDS_WITH_SECONDS and fields[0] == "*":
             # As with Nuclio: a function would otherwise run each second, where each minute is meant.
