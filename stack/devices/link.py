@@ -25,6 +25,7 @@ from stack import console
 from stack.contract import MQTT_EXCHANGE, to_key, to_topic
 from stack.devices.store import Store
 from stack.errors import BrokerError, ConfigError
+from stack.plan.account import ADMINISTRATOR
 from stack.plan.device_account import SERVICE_ACCOUNT, SERVICE_MESSAGES, write_expression
 from stack.plan.drift import MOVED
 from stack.processor.source.rabbitmq.field_table import to_text
@@ -63,6 +64,11 @@ class Delivery:
     headers: Mapping[str, Any]
     body: bytes
     properties: Any
+
+    @property
+    def was_moved(self) -> bool:
+        """Return whether `up` has put it into this queue from one that was replaced: its key alone tells what it is."""
+        return self.exchange == MOVED and getattr(self.properties, "user_id", "") == ADMINISTRATOR
 
     @property
     def topic(self) -> str:
@@ -113,8 +119,8 @@ class _Handler:
         return MESSAGES if self.exchange == MQTT_EXCHANGE else QUEUE
 
     def fits(self, delivery: Delivery) -> bool:
-        # One that was moved is known by its key alone.
-        return delivery.exchange in (self.exchange, MOVED) and bool(self.pattern.fullmatch(delivery.key))
+        is_here = delivery.exchange == self.exchange or delivery.was_moved
+        return is_here and bool(self.pattern.fullmatch(delivery.key))
 
 
 class Link:

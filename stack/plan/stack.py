@@ -261,7 +261,7 @@ def digest_services(compose: bytes) -> dict[str, str]:
 
 def _strip(service: dict[str, Any]) -> dict[str, Any]:
     deploy = {key: value for key, value in service.get("deploy", {}).items() if key != "replicas"}
-    kept = {key: value for key, value in service.items() if key not in _INDIFFERENT}
+    kept = {key: value for key, value in service.items() if key not in (*_INDIFFERENT, "deploy")}
     return kept | ({"deploy": deploy} if deploy else {})
 
 

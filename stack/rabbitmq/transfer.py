@@ -10,6 +10,7 @@ from pika import BlockingConnection
 from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
 
 from stack.errors import BrokerError
+from stack.plan.account import ADMINISTRATOR
 from stack.plan.device_account import SERVICE_ACCOUNT
 from stack.plan.drift import MOVED, MOVING
 from stack.processor.message import AmqpMessage
@@ -85,7 +86,7 @@ class Transfer:
         queue = occupation.queue.removesuffix(MOVING)
         with _keeping_keys(sender, queue, target) as exchange:
             for method, properties, body in occupation.deliveries():
-                given = properties if exchange else self._rewrite(queue, method, properties, body)
+                given = _sign(properties, queue) if exchange else self._rewrite(queue, method, properties, body)
                 key = method.routing_key if exchange else target
                 sender.basic_publish(exchange, key, body, given, mandatory=True)
                 occupation.channel.basic_ack(method.delivery_tag)
@@ -94,16 +95,28 @@ class Transfer:
         return count
 
 
+def _sign(properties: Any, queue: str) -> Any:
+    """Have messages to the service of devices tell who moved them, which RabbitMQ makes sure of."""
+    if queue.startswith(SERVICE_ACCOUNT):
+        properties.user_id = ADMINISTRATOR
+    return properties
+
+
 @contextmanager
 def _keeping_keys(channel: Any, queue: str, target: str) -> Iterator[str]:
     """Yield the exchange by which messages of a queue get into another under their own keys; nothing for others."""
     if not queue.startswith(_BY_KEY):
         yield ""
         return
+    # With the bindings of a move that was interrupted: another queue's messages would come there too.
+    channel.exchange_delete(MOVED)
     channel.exchange_declare(MOVED, "topic", auto_delete=True)
     channel.queue_bind(target, MOVED, "#")
-    yield MOVED
-    channel.queue_unbind(target, MOVED, "#")
+    try:
+        yield MOVED
+    finally:
+        if channel.is_open:
+            channel.exchange_delete(MOVED)
 
 
 def _consume(channel: Any, queue: str) -> Iterator[Any]:

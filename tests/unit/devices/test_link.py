@@ -16,7 +16,10 @@ from stack.config.environment import Secret
 from stack.devices.link import MESSAGES, Delivery, Link, Publication
 from stack.devices.store import Store, open_store
 from stack.errors import BrokerError, ConfigError
+from stack.plan.account import ADMINISTRATOR
 from stack.plan.broker import Credentials
+from stack.plan.device_account import EVENTS
+from stack.plan.drift import MOVED
 from stack.rabbitmq.management import Broker
 from tests.unit.dashboard.serving import wait_until
 
@@ -287,3 +290,17 @@ def test_what_is_due_is_looked_after(broker: MadeUpBroker, link: Link) -> None:
     assert said[0] == "open" and said.count("open") == 1
     # What had waited comes first.
     assert broker.published == [("amq.topic", "a.x.b.heard"), ("amq.topic", "opened")]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "user", "is_heard"),
+    [(EVENTS, None, True), (MOVED, ADMINISTRATOR, True), (MOVED, "people", False), (MOVED, None, False)],
+)
+def test_what_up_has_moved_is_heard_by_its_key_and_nothing_that_others_send_so(
+    exchange: str, user: str | None, is_heard: bool, store: Store
+) -> None:
+    link = Link(BROKER, store)
+    link.on(EVENTS, "connection.created", lambda _: ())
+    (handler,) = link._handlers
+    delivery = Delivery(exchange, "connection.created", {}, b"", BasicProperties(user_id=user))
+    assert handler.fits(delivery) is is_heard

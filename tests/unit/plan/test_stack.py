@@ -17,7 +17,7 @@ from stack.plan.function import plan_function
 from stack.plan.image import VERSION_LABEL, Archive, BaseImages
 from stack.plan.inputs import HostContext, Inputs
 from stack.plan.render import render_compose
-from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, check_exposure, plan_service
+from stack.plan.stack import FILES_LABEL, SECRETS_LABEL, Service, check_exposure, digest_services, plan_service
 from tests.unit.plan.samples import KEY, make_function, make_plan, make_vault
 
 VAULT = make_vault()
@@ -232,3 +232,11 @@ def test_dockerfile_is_found_from_the_folder_of_the_code(code: str, dockerfile: 
     build = yaml.safe_load(render_compose(inputs))["services"]["function-thermo"]["build"]
     assert build["dockerfile"] == dockerfile
     assert build["context"] == f"../{code or 'functions/thermo'}"
+
+
+def test_how_many_there_are_changes_no_digest() -> None:
+    digests = {
+        digest_services(f"services: {{f: {{image: i, deploy: {{replicas: {count}}}}}}}".encode())["f"]
+        for count in (1, 2)
+    }
+    assert digests == {digest_services(b"services: {f: {image: i}}")["f"]}
