@@ -140,6 +140,9 @@ def open_nodes(workspace: Workspace, folder: Path, count: int = 3) -> Iterator[N
 def connect(*brokers: Broker) -> pika.BlockingConnection:
     """Connect to one of some nodes, whichever takes it first."""
     parameters = [pika.URLParameters(f"{one.amqp_url}?heartbeat=5&socket_timeout=3") for one in brokers]
+    for one in parameters:
+        # Milliseconds until what was sent must have arrived: a node without power says nothing.
+        one.tcp_options = {"TCP_USER_TIMEOUT": 5000}
     return pika.BlockingConnection(parameters)
 
 
