@@ -3,13 +3,14 @@
 from collections.abc import Collection, Iterator, Sequence
 from time import monotonic, sleep
 
+from stack import console
 from stack.docker.container import Container
 from stack.docker.driver import docker_cli, explained
 from stack.docker.node import Node, fetch_nodes
 from stack.docker.stack import Stack
 from stack.docker.swarm.driver import open_driver
 from stack.errors import BrokerError, HostError
-from stack.plan.broker import is_node
+from stack.plan.broker import SERVICE, is_node, list_nodes
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.swarm import NODE_LABEL, WORKSPACE_LABEL
 from stack.rabbitmq.drift import fetch_copies
@@ -33,9 +34,10 @@ def start_nodes(stack: Stack, changing: Sequence[str], containers: Collection[Co
     mine = [one for one in changing if is_node(one)]
     if stack.settings.broker.nodes == 1 or not mine:
         return list(changing)
-    _place_nodes(stack)
+    placed = _place_nodes(stack)
     running = {one.service for one in containers if is_node(one.service) and one.is_running}
     driver, broker = open_driver(stack.engine), find_broker(stack)
+    _forget_lost(stack, broker, placed, containers)
     for name in (one for one in mine if one in running):
         driver.up([name])
         _await_nodes(broker, len(running))
@@ -46,13 +48,33 @@ def start_nodes(stack: Stack, changing: Sequence[str], containers: Collection[Co
     return [one for one in changing if one not in mine and one not in early]
 
 
-def _place_nodes(stack: Stack) -> None:
-    """Label a machine for each node but the first, which is where the workspace is."""
-    project = stack.settings.project
-    label = f"{NODE_LABEL}{project}"
-    for number, machine in choose_machines(fetch_nodes(), project, stack.settings.broker.nodes):
+def _place_nodes(stack: Stack) -> list[str]:
+    """Label a machine for each node but the first, which is where the workspace is; return those that had none."""
+    project, names = stack.settings.project, list_nodes(stack.settings)
+    placed = list(choose_machines(fetch_nodes(), project, stack.settings.broker.nodes))
+    for number, machine in placed:
         with explained():
-            docker_cli.node.update(machine.id, labels_add={label: str(number)})
+            docker_cli.node.update(machine.id, labels_add={f"{NODE_LABEL}{project}": str(number)})
+    return [names[number - 1] for number, _ in placed]
+
+
+def _forget_lost(stack: Stack, broker: Broker, placed: Collection[str], containers: Collection[Container]) -> None:
+    """Have the broker forget nodes whose machine is another now: without their data they would be brokers of their own.
+
+    Raises:
+        StackError: the broker does not, so that such a node must not start.
+    """
+    first = next((one for one in containers if one.service == SERVICE and one.is_running), None)
+    if first is None or not placed:
+        return
+    known = [one for one in broker.request("GET", "/api/nodes?columns=name,running") if isinstance(one, dict)]
+    for name in (f"rabbit@{one}" for one in placed):
+        if any(one["name"] == name and not one.get("running") for one in known):
+            console.note(f"{name} is on another machine now, without its data; the broker copies it from the others.")
+            if not stack.engine.execute(first, "rabbitmqctl", "forget_cluster_node", name):
+                raise BrokerError(
+                    f"RabbitMQ does not forget {name}. `invoke logs {SERVICE}` tells why; then this again."
+                )
 
 
 def choose_machines(machines: Sequence[Node], project: str, count: int) -> Iterator[tuple[int, Node]]:
