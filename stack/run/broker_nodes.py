@@ -11,6 +11,7 @@ from stack.docker.stack import Stack
 from stack.docker.swarm.driver import open_driver
 from stack.errors import BrokerError, HostError
 from stack.plan.broker import SERVICE, is_node, list_nodes
+from stack.plan.gateway import CONFIGURATION
 from stack.plan.gateway import SERVICE as GATEWAY
 from stack.plan.swarm import NODE_LABEL, WORKSPACE_LABEL
 from stack.rabbitmq.drift import fetch_copies
@@ -20,6 +21,8 @@ from stack.rabbitmq.repair import mend_stack_broker
 # How long nodes may take to be one broker: slow SD cards, large volumes; and seconds between two looks.
 _SECONDS, _LOOK = 300.0, 0.5
 _ACTIVE, _READY = "active", "ready"
+# By these Tidegate's own programs ask the broker.
+_GATEWAYS = (CONFIGURATION, GATEWAY)
 
 
 def start_nodes(stack: Stack, changing: Sequence[str], containers: Collection[Container]) -> list[str]:
@@ -41,7 +44,7 @@ def start_nodes(stack: Stack, changing: Sequence[str], containers: Collection[Co
     for name in (one for one in mine if one in running):
         driver.up([name])
         _await_nodes(broker, len(running))
-    early = [one for one in changing if (one in mine and one not in running) or one == GATEWAY]
+    early = [one for one in changing if (one in mine and one not in running) or one in _GATEWAYS]
     driver.up(early)
     _await_nodes(broker, stack.settings.broker.nodes)
     mend_stack_broker(stack.reread())
