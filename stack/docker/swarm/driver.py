@@ -15,7 +15,7 @@ from python_on_whales import DockerClient
 
 from stack.config.settings import Settings
 from stack.docker.client import docker_api
-from stack.docker.container import Container
+from stack.docker.container import PROJECT_LABEL, Container
 from stack.docker.driver import Driver, docker_cli, end_commands, explained, print_lines
 from stack.docker.engine import Engine
 from stack.docker.node import STACK_LABEL, fetch_nodes, require_manager, update_node
@@ -53,6 +53,13 @@ class SwarmDriver(Driver):
             HostError: this machine is no manager, or another has the workspace.
         """
         self.engine.check_engine()
+        with explained():
+            others = docker_api().containers(filters={"label": f"{PROJECT_LABEL}={self.engine.project}"})
+        if others:
+            raise HostError(
+                f"{self.engine.project} runs by Docker Compose. Write `engine: compose`, type `invoke down`, and then "
+                "this with `engine: swarm`; the broker's data and functions' volumes stay."
+            )
         here, label = require_manager().node, f"{WORKSPACE_LABEL}{self.engine.project}"
         nodes = fetch_nodes(self.engine.project)
         if elsewhere := [one for one in nodes if label in one.labels and one.id != here]:
