@@ -21,6 +21,7 @@ from stack.docker.swarm.engine import open_engine
 from stack.errors import AccessError, ConfigError, HostError
 from stack.plan.account import Accounts
 from stack.plan.alerter import plan_alerter
+from stack.plan.bridge import secure_bridges
 from stack.plan.broker import Credentials, find_host
 from stack.plan.feedback import plan_logger
 from stack.plan.function import FunctionPlan, plan_function
@@ -44,7 +45,7 @@ from stack.plan.secret import Vault
 from stack.plan.stack import Service, plan_service
 from stack.plan.swarm import SWARM
 from stack.plan.tls import ServerCertificate
-from stack.state.access import Access, has_gateway_login, load_access, load_gateway_login
+from stack.state.access import Access, has_gateway_login, list_authorities, load_access, load_gateway_login
 from stack.state.credentials import load_credentials, load_former_credentials
 from stack.state.deployment import Deployment, explain_folder, load_candidate, load_deployments
 from stack.state.devices import Registry, RegistryReader, list_logins
@@ -232,6 +233,7 @@ class Stack:
             alerts=self.alerts,
             has_devices=has_devices,
             device_rates=rates,
+            authorities=self._list_authorities(),
             certificate=load_server_certificate(self.workspace) if self.settings.tls.is_on else ServerCertificate(),
             bridge_accounts=self._find_bridge_accounts(),
         )
@@ -239,6 +241,12 @@ class Stack:
     def _find_bridge_accounts(self) -> dict[SecretRef, SecretContent]:
         wanted = {one.secret_ref for one in self.settings.bridge}
         return {ref: content for ref, content in self.vault.contents.items() if ref in wanted}
+
+    def _list_authorities(self) -> tuple[tuple[str, str], ...]:
+        """Return what each node of a broker of several has of bridges, of which the workspace is not beside all."""
+        if self.settings.broker.nodes == 1:
+            return ()
+        return list_authorities(self.workspace, secure_bridges(self.settings.bridge))
 
     @property
     def registry(self) -> Registry:

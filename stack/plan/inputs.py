@@ -50,6 +50,8 @@ class Inputs:
     """Of the broker and the gateway, where there is TLS."""
     device_rates: Mapping[str, int] = field(default_factory=dict)
     """How many bytes a second each device may send that has a limit."""
+    authorities: tuple[tuple[str, str], ...] = ()
+    """The files of certificates that nodes of a broker of several have for bridges, each with what changes with it."""
     bridge_accounts: Mapping[SecretRef, SecretContent] = field(default_factory=dict)
     """The secrets of bridges, as far as they are there."""
 

@@ -9,6 +9,8 @@ from typing import Any
 from stack.config.settings import Settings
 from stack.errors import ConfigError
 from stack.plan.account import erlang_cookie
+from stack.plan.bridge import AUTHORITIES
+from stack.plan.bridge import FOLDER as AUTHORITIES_FOLDER
 from stack.plan.function import FunctionPlan, processor_document
 from stack.plan.gateway import CONFIGURATION, CONFIGURATION_PORT
 from stack.plan.gateway import FOLDER as LOGIN_FOLDER
@@ -148,6 +150,9 @@ def list_node_files(inputs: Inputs, broker: Mapping[str, bytes]) -> list[SwarmFi
         found.append(SwarmFile(f"broker-{name}-{digest([broker[path]])}", path, target, is_secret=is_secret))
     for name, version in inputs.certificate.files if inputs.settings.tls.is_on else ():
         found.append(SwarmFile(f"broker-{name}-{version}", f"{TLS_MOUNTED}/{name}", f"{TLS_FOLDER}/{name}"))
+    for name, version in inputs.authorities:
+        path, target = f"{AUTHORITIES}/{name}", f"{AUTHORITIES_FOLDER}/{name}"
+        found.append(SwarmFile(f"broker-{name}-{version}", path, target, is_secret=False))
     return found
 
 

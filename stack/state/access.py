@@ -269,6 +269,18 @@ def write_bridge_authorities(workspace: Workspace, bridges: Iterable[Bridge]) ->
     _write_mounted(workspace, AUTHORITIES, files)
 
 
+def list_authorities(workspace: Workspace, bridges: Iterable[Bridge]) -> tuple[tuple[str, str], ...]:
+    """Return the names of the same files, each with what changes with it.
+
+    Raises:
+        ConfigError: as above.
+    """
+    kept = workspace.rendered / AUTHORITIES
+    names = {f"{one.name}.pem": one for one in bridges}
+    contents = {name: _read_authorities(workspace, one) or (kept / name).read_bytes() for name, one in names.items()}
+    return tuple((name, hashlib.sha256(content).hexdigest()[:12]) for name, content in contents.items())
+
+
 def _read_authorities(workspace: Workspace, bridge: Bridge) -> bytes:
     """Return the certificates of a bridge; nothing where those that were found before are to stay."""
     own = ssl.get_default_verify_paths().cafile or _SYSTEM_AUTHORITIES

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
+from stack.config.bridge import Bridge
 from stack.config.settings import ImageSource, Settings
 from stack.contract import NODES_VARIABLE
 from stack.errors import ConfigError
@@ -17,7 +19,7 @@ from stack.plan.function import plan_function
 from stack.plan.gateway import render_gateway
 from stack.plan.image import Archive, BaseImages
 from stack.plan.inputs import Inputs
-from stack.plan.render import render_broker
+from stack.plan.render import render_broker, render_compose
 from stack.plan.replication import find_fixed_copies, find_missing_copies, find_single_copies
 from stack.plan.scrape import render_scrape
 from stack.plan.secret import Vault
@@ -27,6 +29,7 @@ from tests.unit.plan.samples import GUEST_ACCOUNTS, KEY, make_function, make_pla
 
 ONE = Settings(engine="swarm")
 THREE = ONE.model_copy(update={"broker": ONE.broker.model_copy(update={"nodes": 3})})
+HQ = Bridge(name="hq", to="amqps://hq.example/%2f", secret="hq.account", topics=("plant/#",))
 IMAGES = BaseImages(ImageSource.DEBIAN, Archive("trixie", ("deb http://deb.example/debian trixie main",)))
 
 
@@ -162,3 +165,19 @@ def test_a_session_at_another_broker_is_one_replicas() -> None:
             if one["user"] == "function-thermo"
         ]
         assert bool(re.search(permission["configure"], "nuclio-nuclio-thermo-there.lock")) is is_own
+
+
+def test_each_node_knows_who_vouches_for_other_places() -> None:
+    settings = THREE.model_copy(update={"bridge": (HQ,)})
+    inputs = Inputs(settings, IMAGES, GUEST_ACCOUNTS, authorities=(("hq.pem", "0123"),))
+    document = yaml.safe_load(render_compose(inputs))
+    node = document["services"][f"{SERVICE}-2"]
+    assert {"source": "broker-hq.pem-0123", "target": "/etc/tidegate/bridge/hq.pem", "mode": 0o444} in node["configs"]
+    assert document["configs"]["broker-hq.pem-0123"] == {"file": "./secrets/bridge/hq.pem"}
+
+
+def test_one_node_has_them_of_its_machine() -> None:
+    settings = ONE.model_copy(update={"bridge": (HQ,)})
+    document = yaml.safe_load(render_compose(Inputs(settings, IMAGES, GUEST_ACCOUNTS)))
+    targets = {one["target"] for one in document["services"][SERVICE]["volumes"]}
+    assert "/etc/tidegate/bridge" in targets
