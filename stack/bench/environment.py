@@ -65,6 +65,8 @@ def make_references(folder: Path) -> Path:
 
 
 _PRIVATE = 0o600
+# Room for 10,000 sessions and for what waits; with less of it publishers are made to wait.
+_BROKER_MEMORY = "4Gi"
 _PORTS = ("amqp", "mqtt", "management", "metrics", "gateway", "dashboard")
 # Where Python is told to keep nothing, a program that has changed would be compiled by each task that is timed.
 _KEEPS_COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
@@ -145,6 +147,7 @@ class BenchEnv:
             "project": f"{self.settings.project}-bench",
             "ports": {name: find_port() for name in _PORTS},
             "images": self.settings.images.model_dump(mode="json"),
+            "broker": {"memory": _BROKER_MEMORY},
         }
         write_file(root / FILE, yaml.safe_dump(document, sort_keys=False).encode())
 

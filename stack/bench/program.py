@@ -29,17 +29,17 @@ class Program:
     process: "subprocess.Popen[bytes]"
     log: Path
 
-    def wait_for_line(self, text: str) -> None:
+    def wait_for_line(self, text: str, seconds: float = _READY_SECONDS) -> None:
         """Wait until it has printed something."""
-        self.wait_until(lambda: text in self.log.read_text(errors="replace"))
+        self.wait_until(lambda: text in self.log.read_text(errors="replace"), seconds)
 
-    def wait_until(self, condition: Callable[[], bool]) -> None:
+    def wait_until(self, condition: Callable[[], bool], seconds: float = _READY_SECONDS) -> None:
         """Ask again and again until the condition holds.
 
         Raises:
             StackError: the program ended, or takes too long; the message ends with its last lines.
         """
-        deadline = monotonic() + _READY_SECONDS
+        deadline = monotonic() + seconds
         while not condition():
             if self.process.poll() is not None or monotonic() > deadline:
                 raise StackError(f"{self.name} is not ready. It printed:\n{self.tell()}")
@@ -148,6 +148,10 @@ class Count:
         with path.open("r+b") as file:
             self._slots = memoryview(mmap.mmap(file.fileno(), 0)).cast("Q")
 
+    def read(self) -> int:
+        """Return the events until now."""
+        return sum(self._slots)
+
     def measure_rate(self, total: int, program: Program) -> float:
         """Return the events per second from the first to the last.
 
@@ -155,13 +159,13 @@ class Count:
             StackError: they do not come.
         """
         self._wait_for(1, program)
-        start, first = monotonic(), sum(self._slots)
+        start, first = monotonic(), self.read()
         self._wait_for(total, program)
         return (total - first) / (monotonic() - start)
 
     def _wait_for(self, count: int, program: Program) -> None:
         seen, deadline = 0, monotonic() + _PATIENCE
-        while (found := sum(self._slots)) < count:
+        while (found := self.read()) < count:
             if found > seen:
                 seen, deadline = found, monotonic() + _PATIENCE
             if monotonic() > deadline:

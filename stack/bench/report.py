@@ -23,6 +23,8 @@ from stack.bench.rows import (
     find_subjects,
     judge,
 )
+from stack.bench.scale import Load
+from stack.bench.sessions import MOST_SECONDS, MOST_SESSIONS, simulate
 from stack.bench.start import open_memory, open_start
 from stack.bench.tasks import open_deploy, show_growth
 from stack.config.settings import load_settings
@@ -72,6 +74,19 @@ def run_growth(*, quick: bool, as_json: bool) -> None:
     """
     with _making_env(quick=quick) as env:
         show_growth(env, quick=quick, as_json=as_json)
+
+
+def run_simulation(*, sessions: int, every: float, as_json: bool) -> None:
+    """Have so many devices at a broker of the benchmark's own, and compare what they cost with the model.
+
+    Raises:
+        StackError: the model is too far off, or the machine was too busy.
+    """
+    if not 1 <= sessions <= MOST_SESSIONS or not 0 < every <= MOST_SECONDS:
+        wanted = f"--sessions should be 1 to {MOST_SESSIONS}, and --every more than 0 and at most {MOST_SECONDS:g}"
+        raise StackError(f"{wanted} seconds.")
+    with _making_env(quick=True) as env:
+        simulate(env, Load(sessions, every, has_tls=False), as_json=as_json)
 
 
 @contextmanager

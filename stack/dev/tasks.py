@@ -70,14 +70,31 @@ def docs(_: Context, build: bool = False, port: int = 8000) -> None:
         "quick": "fewer messages and rounds, and figures that are less sure",
         "row": "only the rows whose name has this text",
         "growth": "measure how tasks and memory grow from 1 to 100 functions instead",
+        "scale": "print the machines and the money that 1,000 to 1,000,000 devices need instead, by a model",
+        "sessions": "hold that model against so many sessions of MQTT instead",
+        "every": "with --scale and --sessions: seconds between two messages of a device",
         **_JSON,
     }
 )
-def bench(_: Context, quick: bool = False, json: bool = False, row: str = "", growth: bool = False) -> None:
+def bench(
+    _: Context,
+    quick: bool = False,
+    json: bool = False,
+    row: str = "",
+    growth: bool = False,
+    scale: bool = False,
+    sessions: int = 0,
+    every: float = 10.0,
+) -> None:
     """Measure how fast functions are, against what else there is on this machine."""
-    from stack.bench.report import run_bench, run_growth
+    from stack.bench.report import run_bench, run_growth, run_simulation
+    from stack.bench.scale import print_scale
 
-    if growth:
+    if scale:
+        print_scale(every=every, as_json=json)
+    elif sessions:
+        run_simulation(sessions=sessions, every=every, as_json=json)
+    elif growth:
         run_growth(quick=quick, as_json=json)
     else:
         run_bench(quick=quick, as_json=json, text=row)
