@@ -18,10 +18,11 @@ import pytest
 import yaml
 
 from stack.config.alert import Alert, AlertConfig
+from stack.config.bridge import Bridge
 from stack.config.broker import Broker, Logger
 from stack.config.data import Data, KeepRule
 from stack.config.document import parse_model
-from stack.config.environment import Secret
+from stack.config.environment import Secret, SecretContent, SecretRef
 from stack.config.function import FunctionConfig
 from stack.config.network import Ports, Tls
 from stack.config.notify import Notify
@@ -231,6 +232,10 @@ NOTIFY = parse_model(
 
 TOLD = parse_model(Notify, {"channels": {"home": {"webhook": {"url": "http://home.example/"}}}}, "notify")
 DEFAULTS = Settings()
+# One way to a place that this one connects to, and one to a place that connects.
+_BRIDGE = {"secret": "hq.account", "topics": ["plant/#"], "receive": ["cmd/+"], "exchange": "iot/sensors"}
+_CONNECTING = {"name": "hq", "to": "amqps://hq.example/%2f", "rate": "1 MB/s", "buffer": "30d"}
+BRIDGES = tuple(Bridge.model_validate({**_BRIDGE, **more}) for more in (_CONNECTING, {"name": "plant-8"}))
 ALLOW = Allow(host_paths=("/srv/data $1",), devices=("/dev/ttyUSB0", GPU))
 
 
@@ -292,6 +297,7 @@ CASES = {
         credentials=MADE,
         deployed=["page"],
     ),
+    "bridge": Case(settings=Settings(site="plant-7", bridge=BRIDGES, notify=TOLD)),
     "certificates": Case(base_images=replace(PACKAGES, has_ca=True), deployed=["consumer"]),
     "builds": Case(base_images=replace(PACKAGES, has_ca=True), deployed=["based", "original", "ready", "required"]),
     "nodejs": Case(base_images=replace(PACKAGES, has_ca=True), deployed=["scripted", "scripted-by-nuclio", "sourced"]),
@@ -341,7 +347,9 @@ def make_inputs(case: Case) -> Inputs:
     if case.base_images.has_ca:
         home = replace(home, ca="/etc/ssl/plant.pem", environment=(("HTTPS_PROXY", "http://proxy.example:3128"),))
     alerts = tuple(Alert(name, parse_model(AlertConfig, ALERTS[name], name)) for name in case.alerts)
-    bare = Inputs(case.settings, case.base_images, Accounts(KEY, case.credentials), home=home, alerts=alerts)
+    secrets = {SecretRef("hq", "account"): SecretContent(f"tidegate-bridge-plant-8:{SECRET}".encode())}
+    accounts, bridged = Accounts(KEY, case.credentials), secrets if case.settings.bridge else {}
+    bare = Inputs(case.settings, case.base_images, accounts, home=home, alerts=alerts, bridge_accounts=bridged)
     services = []
     for name in sorted([*case.deployed, *case.undeployed]):
         document = {"metadata": {"annotations": ANNOTATIONS.get(name, {})}, "spec": FUNCTIONS[name]}
