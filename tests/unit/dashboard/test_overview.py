@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from stack.config.function import FunctionConfig
-from stack.dashboard.pages.overview import Trouble, find_troubles
+from stack.dashboard.pages.overview import Stat, Trouble, find_troubles, sum_up
 from stack.run.catalogue import FunctionRecord
 
 
@@ -50,3 +50,13 @@ def test_handlers_that_fail_or_are_stuck_are_told() -> None:
     assert (stuck.what, stuck.level) == ("a worker has been at one event for 5 min.", "warn")
     assert (failing.what, failing.address) == ("35 of its last 50 events failed.", "/functions/a/logs")
     assert find_troubles([_make("a")], {}, {"a": told | {"stuck_workers": 0, "recent_failures": 2}}) == []
+
+
+def test_each_bridge_has_a_figure() -> None:
+    runs = {"name": "hq", "messages": 3, "oldest": None, "running": True}
+    stopped = {"name": "b", "messages": 120, "oldest": 7300.0, "running": False}
+    known = {"stack": {"services": [], "problems": [], "bridges": [runs, stopped]}, "functions": {}, "broker": None}
+    assert sum_up(known)[-2:] == [
+        Stat("bridge-hq", "Bridge hq", "3 waiting"),
+        Stat("bridge-b", "Bridge b", "stopped · 120 waiting for 2 h", "error"),
+    ]

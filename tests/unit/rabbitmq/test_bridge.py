@@ -1,0 +1,107 @@
+"""How bridges are, of what a broker and its container tell."""
+
+import json
+from collections.abc import Mapping
+from time import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stack.config.bridge import Bridge
+from stack.config.settings import Settings
+from stack.docker.stack import Stack
+from stack.rabbitmq.bridge import fetch_bridges
+from stack.rabbitmq.management import Broker, RefusedError
+
+BROKER = Broker("host", 1, 2, 3, None)  # type: ignore[arg-type]
+SITE = {"name": "hq", "to": "amqps://hq", "secret": "hq.account", "topics": ["plant/#"], "receive": ["cmd/#"]}
+HQ = {"name": "plant-7", "secret": "plant-7.account", "receive": ["plant/#"], "topics": ["cmd/#"]}
+LOG = "Shovel 'tidegate-bridge-hq.receive' in virtual host '/' failed to connect (URI: amqps://hq): {econnrefused}\n"
+
+
+class Engine:
+    """Docker, where the broker runs; it counts how often its program was started."""
+
+    def __init__(self, said: str = "") -> None:
+        self.said = said
+        self.looks = 0
+
+    def containers(self) -> list[Any]:
+        return [SimpleNamespace(service="rabbitmq-mqtt", is_running=True)]
+
+    def last_logs(self, _container: Any, *, lines: int) -> str:
+        return LOG if lines else ""
+
+    def execute(self, _container: Any, *command: str) -> str:
+        assert command[-3:] == ("peek", "tidegate-bridge-hq", "1")
+        self.looks += 1
+        return self.said
+
+
+def make_stack(engine: Engine, *bridges: dict[str, Any]) -> Stack:
+    settings = Settings(bridge=tuple(map(Bridge.model_validate, bridges)))
+    return SimpleNamespace(settings=settings, engine=engine)  # type: ignore[return-value]
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, Any]) -> None:
+    def request(_: Broker, _method: str, path: str, _document: object = None) -> Any:
+        for part, found in answers.items():
+            if path.startswith(f"/api/{part}"):
+                return found
+        raise RefusedError("There is none.", 404)
+
+    monkeypatch.setattr(Broker, "request", request)
+
+
+def run(name: str, state: str = "running") -> dict[str, str]:
+    return {"name": name, "state": state}
+
+
+def test_stack_without_bridges_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Broker, "request", None)
+    assert fetch_bridges(make_stack(Engine()), BROKER, with_oldest=True) == ()
+
+
+def test_bridge_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    shovels = [run("tidegate-bridge-hq"), run("tidegate-bridge-hq.receive"), run("another", "terminated")]
+    answer(monkeypatch, {"shovels": shovels, "queues": {"messages": 3, "message_bytes": 300}})
+    engine = Engine()
+    (state,) = fetch_bridges(make_stack(engine, SITE), BROKER, with_oldest=True)
+    assert (state.runs, state.messages, state.size, state.reason) == (True, 3, 300, "")
+    # What is on its way is not old.
+    assert (state.oldest, engine.looks) == (None, 0)
+
+
+def test_bridge_that_stopped_says_why_and_how_old_what_waits_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    shovels = [run("tidegate-bridge-hq"), run("tidegate-bridge-hq.receive", "terminated")]
+    answer(monkeypatch, {"shovels": shovels, "queues": {"messages": 3}})
+    engine = Engine(json.dumps({"message": {"timestamp": int(time()) - 3600}, "result": "ok"}))
+    (state,) = fetch_bridges(make_stack(engine, SITE), BROKER, with_oldest=True)
+    assert (state.runs, state.reason) == (False, "its broker takes no connections at that port")
+    assert state.oldest == pytest.approx(3600, abs=5)
+    (state,) = fetch_bridges(make_stack(engine, SITE), BROKER)
+    assert (state.oldest, engine.looks) == (None, 1)
+
+
+@pytest.mark.parametrize("said", ["", "Error: no", '{"message": {}}', "[]"])
+def test_oldest_is_not_known_where_rabbitmq_does_not_tell(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    answer(monkeypatch, {"shovels": [], "queues": {"messages": 3}})
+    (state,) = fetch_bridges(make_stack(Engine(said), SITE), BROKER, with_oldest=True)
+    assert state.oldest is None
+    assert state.reason == "the broker does not know it yet; `invoke up` tells it"
+
+
+def test_broker_before_its_restart_has_no_shovels(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, {})
+    (state,) = fetch_bridges(make_stack(Engine(), SITE), BROKER)
+    assert (state.runs, state.messages) == (False, 0)
+
+
+@pytest.mark.parametrize(("connections", "is_connected"), [([{}], True), ([], False)])
+def test_place_that_connects_is_there_or_not(
+    monkeypatch: pytest.MonkeyPatch, connections: list[Any], is_connected: bool
+) -> None:
+    answer(monkeypatch, {"connections/username/tidegate-bridge-plant-7": connections, "queues": {"messages": 9}})
+    (state,) = fetch_bridges(make_stack(Engine(), HQ), BROKER)
+    assert (state.runs, state.messages, dict(state.shovels)) == (is_connected, 9, {})
