@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product, zip_longest
+from itertools import permutations, product, zip_longest
 from typing import Annotated, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from stack.config.device import Rate, read_rate
 from stack.config.document import Document
 from stack.config.environment import SecretRef
+from stack.config.network import check_server_name
 from stack.config.problem import Problem, refuse
 from stack.config.trigger.base import LONGEST_NAME, RESERVED, ShortName
 from stack.config.trigger.mqtt import check_filter
@@ -45,8 +46,22 @@ def _check_address(text: str) -> str:
         raise ValueError("should be without the account, which `secret` names: amqps://hq.example/%2f")
     if parts.query or parts.fragment:
         raise ValueError("should end with the virtual host, such as amqps://hq.example/%2f")
-    _ = parts.port
+    if text:
+        _check_host(parts)
     return text
+
+
+def _check_host(parts: SplitResult) -> None:
+    try:
+        check_server_name(parts.hostname or "")
+    except ValueError:
+        raise ValueError("should have the name of a host of letters, digits, - and dots, or its address") from None
+    try:
+        is_port = parts.port is None or parts.port > 0
+    except ValueError:
+        is_port = False
+    if not is_port:
+        raise ValueError("should have a port between 1 and 65535, if any, such as amqps://hq.example:5671/%2f")
 
 
 def _check_topic(text: str) -> str:
@@ -215,3 +230,14 @@ def check_bridges(bridges: Iterable[Bridge]) -> Iterator[Problem]:
         if one.name in known:
             yield Problem(("bridge", str(number), "name"), f"{one.name} is the name of another bridge, too")
         known.add(one.name)
+
+
+def find_rings(bridges: Sequence[Bridge]) -> Iterator[str]:
+    """Yield what comes from one place and goes on to another: in a ring of places it never comes to an end."""
+    for source, target in permutations(bridges, 2):
+        shared = [(one, other) for one, other in product(source.receive, target.topics) if overlap(one, other)]
+        for received, sent in shared[:1]:
+            yield (
+                f"bridge: what comes from {source.name} as {received} goes on to {target.name} as {sent}. "
+                f"Should it come back from there to {source.name}, by whatever way, it never ends."
+            )

@@ -17,7 +17,7 @@ from stack.contract import MQTT_EXCHANGE, to_key
 from stack.errors import ConfigError
 from stack.plan.account import Permission, derive, permission_entry, user_entry
 from stack.plan.broker import AMQP_PORT, Credentials, hash_password
-from stack.plan.definitions import BINDING, PARAMETER, Document, Kind
+from stack.plan.definitions import BINDING, PARAMETER, POLICY, QUEUE, Document, Kind
 from stack.plan.device_account import write_expression
 from stack.plan.gateway_frontend import CONTROL_HOST, find_lines
 from stack.plan.image import BaseImages
@@ -88,26 +88,36 @@ def find_account(bridge: Bridge, contents: Mapping[SecretRef, SecretContent]) ->
     return Credentials(user, Secret(word)) if user and colon and word else None
 
 
-def render_bridges(settings: Settings, key: SecretContent, contents: Mapping[SecretRef, SecretContent]) -> str:
-    """Return the definitions of queues, what is bound to them, their bounds, and the accounts for bridges."""
+def render_bridges(
+    settings: Settings,
+    key: SecretContent,
+    contents: Mapping[SecretRef, SecretContent],
+    *,
+    exchanges: Mapping[str, bool],
+) -> str:
+    """Return the definitions of queues, what is bound to them, their bounds, and the accounts for bridges.
+
+    `exchanges` says of those that functions declare whether they are durable: a bridge's is as they have it.
+    """
     accounts = [entry for one in settings.bridge for entry in _list_accounts(one, key, contents)]
     waiting = [one for one in settings.bridge if one.sends]
-    exchanges = {one.exchange: _describe_exchange(one) for one in settings.bridge if one.exchange}
+    durable = {one.exchange: one.durable for one in settings.bridge if one.exchange}
+    durable |= {name: is_durable for name, is_durable in exchanges.items() if name in durable}
     document = {
         "users": [user for user, _, _ in accounts],
         "permissions": [permission for _, permission, _ in accounts],
         "topic_permissions": [topics for _, _, topics in accounts],
         "policies": [_describe_policy(one) for one in waiting],
-        "exchanges": list(exchanges.values()),
+        "exchanges": [_describe_exchange(name, is_durable=is_durable) for name, is_durable in durable.items()],
         "queues": [_describe_queue(one) for one in waiting],
         "bindings": [binding for one in waiting for binding in _list_bindings(one)],
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def _describe_exchange(bridge: Bridge) -> dict[str, Any]:
-    flags = {"durable": bridge.durable, "auto_delete": False, "internal": False}
-    return {"name": bridge.exchange, "vhost": _VHOST, "type": "topic", **flags, "arguments": {}}
+def _describe_exchange(name: str, *, is_durable: bool) -> dict[str, Any]:
+    flags = {"durable": is_durable, "auto_delete": False, "internal": False}
+    return {"name": name, "vhost": _VHOST, "type": "topic", **flags, "arguments": {}}
 
 
 def _describe_queue(bridge: Bridge) -> dict[str, Any]:
@@ -221,6 +231,9 @@ def _describe_shovel(name: str, queue: str, source: str, destination: str) -> Do
 def write_address(bridge: Bridge, account: Credentials, authority: str = "") -> str:
     """Return the URI of the other broker, with the password in it; by another host and port, if they are given."""
     options: dict[str, str | int] = {"heartbeat": _HEARTBEAT, "connection_timeout": 10_000}
+    if authority:
+        # RabbitMQ passes over it. With another limit the shovel connects again: a connection keeps the one that it had.
+        options["rate"] = bridge.bytes_a_second
     if bridge.is_secure:
         authorities = f"{FOLDER}/{bridge.name}.pem"
         options |= {"cacertfile": authorities, "verify": "verify_peer", "server_name_indication": bridge.host}
@@ -228,6 +241,10 @@ def write_address(bridge: Bridge, account: Credentials, authority: str = "") -> 
     scheme = bridge.to.partition("://")[0]
     vhost = quote(bridge.vhost, safe="")
     return f"{scheme}://{user}:{word}@{authority or bridge.authority}/{vhost}?{urlencode(options, safe='/')}"
+
+
+# In the order in which they go when a bridge does: what brings messages, then what takes them.
+BRIDGE_KINDS = (BINDING, PARAMETER, POLICY, QUEUE)
 
 
 def is_of_bridge(kind: Kind, document: Document) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from stack.contract import DEAD, RETRY
 from stack.plan.account import is_own_account
-from stack.plan.bridge import is_of_bridge
+from stack.plan.bridge import BRIDGE_KINDS, is_of_bridge
 from stack.plan.broker import find_operator_policies, find_overrides
 from stack.plan.definitions import (
     BINDING,
@@ -250,7 +250,7 @@ def _find_old_bridges(wanted: Definitions, found: Definitions) -> Iterator[Diffe
 
     A deploy declares no users and no bridges, and so judges none.
     """
-    for kind in (PARAMETER, BINDING, POLICY, QUEUE) if wanted.of(USER) else ():
+    for kind in BRIDGE_KINDS if wanted.of(USER) else ():
         for identity, one in found.of(kind).items():
             if identity not in wanted.of(kind) and is_of_bridge(kind, one) and (kind is not BINDING or one["source"]):
                 yield Difference(kind, one, Action.REMOVE, "is of a bridge or a topic that is no more")

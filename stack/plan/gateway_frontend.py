@@ -121,9 +121,11 @@ class Line:
 
 def find_lines(settings: Settings) -> tuple[Line, ...]:
     """Return the ways to other places that have a limit."""
-    limited = [one for one in settings.bridge if one.bytes_a_second]
+    # By its place among all, so that a limit that is added leaves the others' ports alone.
     return tuple(
-        Line(one.name, FIRST_LINE + number, one.authority, one.bytes_a_second) for number, one in enumerate(limited)
+        Line(one.name, FIRST_LINE + number, one.authority, one.bytes_a_second)
+        for number, one in enumerate(settings.bridge)
+        if one.bytes_a_second
     )
 
 

@@ -252,22 +252,21 @@ def _find_dockerfile(plan: FunctionPlan, home: HostContext) -> str:
 def render_broker(inputs: Inputs) -> Files:
     """Render the files that the broker mounts."""
     deployed = [service for service in inputs.services if service.is_deployed]
+    declared = [one for service in deployed for one in declared_on_broker(service.plan)]
     context = _NAMES | {
         "settings": inputs.settings,
         "nodes": list_nodes(inputs.settings),
         "is_guest": inputs.accounts.current.is_guest,
         "foundation": describe_base_image(inputs.accounts.key).rstrip(),
         "accounts": describe_accounts(inputs.accounts, [one.plan for one in deployed], inputs.settings).rstrip(),
-        "topology": topology(
-            [one for service in deployed for one in declared_on_broker(service.plan)],
-            is_replicated=inputs.settings.broker.nodes > 1,
-        ).rstrip(),
+        "topology": topology(declared, is_replicated=inputs.settings.broker.nodes > 1).rstrip(),
         "policies": policies(inputs.settings).rstrip(),
         "has_deprecated_features": inputs.base_images.is_registry or inputs.base_images.archive.has_deprecated_features,
     }
     files = {path: fill(path, context) for path in (*_MOUNTED, ACCOUNTS, _TOPOLOGY)}
     if inputs.settings.bridge:
-        text = bridge.render_bridges(inputs.settings, inputs.accounts.key, inputs.bridge_accounts)
+        exchanges = {one.exchange: one.is_durable_exchange for one in declared}
+        text = bridge.render_bridges(inputs.settings, inputs.accounts.key, inputs.bridge_accounts, exchanges=exchanges)
         files[_BRIDGES] = text.encode()
     return files
 

@@ -4,17 +4,20 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from time import time
+from time import monotonic, sleep, time
 from typing import Any
 from urllib.parse import quote
+
+from pika.exceptions import AMQPError
 
 from stack.config.bridge import Bridge
 from stack.docker.container import Container
 from stack.docker.stack import Stack
-from stack.errors import EngineError
-from stack.plan.bridge import FROM, TO, name_queue, name_shovels, needs_shovels
+from stack.errors import BrokerError, EngineError
+from stack.plan.bridge import name_queue, name_shovels, needs_shovels
 from stack.plan.bridge_state import RUNNING, BridgeState, explain_end
-from stack.plan.broker import SERVICE
+from stack.plan.broker import is_node
+from stack.rabbitmq.connection import connected
 from stack.rabbitmq.management import Broker, RefusedError
 
 _MEGABYTE = 1000 * 1000
@@ -23,6 +26,9 @@ _LINES = 400
 # RabbitMQ's program that shows a message of a queue by its place.
 _PEEK = ("rabbitmq-queues", "--silent", "--formatter", "json", "peek")
 _NOT_FOUND = 404
+# Seconds that a shovel has to let go of a queue.
+_PATIENCE, _PAUSE = 5.0, 0.1
+# RabbitMQ tells nothing of a shovel between two attempts, or which it does not know.
 _ABSENT = "absent"
 
 
@@ -41,12 +47,12 @@ def fetch_bridges(stack: Stack, broker: Broker, *, with_oldest: bool = False) ->
     states = [_fetch_bridge(broker, one, shovels) for one in bridges]
     needs_log = any(one.shovels and not one.runs for one in states)
     needs_oldest = with_oldest and any(one.may_lag for one in states)
-    container = _find_container(stack) if needs_log or needs_oldest else None
-    if container:
-        log = _read_log(stack, container) if needs_log else ""
+    nodes = _list_containers(stack) if needs_log or needs_oldest else []
+    if needs_log:
+        log = "\n".join(_read_log(stack, one) for one in nodes)
         states = [_add_reason(one, bridge, log) for one, bridge in zip(states, bridges, strict=True)]
-    if container and needs_oldest:
-        states = [replace(one, oldest=_look(stack, container, one)) for one in states]
+    if nodes and needs_oldest:
+        states = [replace(one, oldest=_look(stack, nodes[0], one)) for one in states]
     return tuple(states)
 
 
@@ -91,18 +97,15 @@ def _fetch_queue(broker: Broker, name: str) -> Mapping[str, Any]:
 def _add_reason(state: BridgeState, bridge: Bridge, log: str) -> BridgeState:
     """Add why the first shovel that does not run ended last."""
     stopped = [name for name, way in name_shovels(bridge).items() if state.shovels.get(way) != RUNNING]
-    if stopped and state.shovels.get(TO, state.shovels.get(FROM)) == _ABSENT:
-        return replace(state, reason="the broker does not know it yet; `invoke up` tells it")
     return replace(state, reason=explain_end(log, stopped[0])) if stopped else state
 
 
-def _find_container(stack: Stack) -> Container | None:
-    """Return the broker's container; none where Docker does not tell it."""
+def _list_containers(stack: Stack) -> list[Container]:
+    """Return the containers of the broker, one of which runs the shovels; none where Docker does not tell them."""
     try:
-        found = (one for one in stack.engine.containers() if one.service == SERVICE and one.is_running)
-        return next(found, None)
+        return [one for one in stack.engine.containers() if is_node(one.service) and one.is_running]
     except EngineError:
-        return None
+        return []
 
 
 def _read_log(stack: Stack, container: Container) -> str:
@@ -123,3 +126,26 @@ def _look(stack: Stack, container: Container, state: BridgeState) -> float | Non
     with suppress(ValueError, TypeError, KeyError):
         return max(0.0, time() - float(json.loads(said)["message"]["timestamp"]))
     return None
+
+
+def delete_empty_queue(broker: Broker, name: str) -> int:
+    """Delete a queue that no one consumes and that holds nothing; return how many messages it holds otherwise.
+
+    The management API would tell a number that is seconds old. What a consumer had is back when it is gone.
+
+    Raises:
+        BrokerError: the broker does not answer, or refuses.
+    """
+    try:
+        with connected(broker, "tidegate-bridges", "Nothing was lost.") as connection:
+            channel = connection.channel()
+            deadline = monotonic() + _PATIENCE
+            found = channel.queue_declare(name, passive=True).method
+            while found.consumer_count and monotonic() < deadline:
+                sleep(_PAUSE)
+                found = channel.queue_declare(name, passive=True).method
+            if not (found.consumer_count or found.message_count):
+                channel.queue_delete(name)
+            return int(found.message_count or found.consumer_count)
+    except AMQPError as error:
+        raise BrokerError(f"RabbitMQ did not let the queue {name} be deleted: {error!r}.") from error

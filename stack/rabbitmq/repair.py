@@ -10,6 +10,7 @@ from stack import console
 from stack.contract import RETRY
 from stack.docker.stack import Stack
 from stack.errors import BrokerError
+from stack.plan.bridge import BRIDGE_KINDS, is_of_bridge
 from stack.plan.broker import SERVICE
 from stack.plan.definitions import BINDING, EXCHANGE, QUEUE, Document, Kind, as_document, read_definitions
 from stack.plan.diff import Action
@@ -18,6 +19,7 @@ from stack.plan.render import DEFINITIONS, render_broker
 from stack.plan.replication import find_missing_copies
 from stack.plan.stack import Service
 from stack.rabbitmq.account import find_keys
+from stack.rabbitmq.bridge import delete_empty_queue
 from stack.rabbitmq.drift import (
     Declared,
     fetch_beside,
@@ -62,15 +64,29 @@ def mend_broker(broker: Broker, read: Callable[[], Declared], rewrite: Rewrite) 
 
 
 def _mend(broker: Broker, declared: Declared, drift: Sequence[Difference], rewrite: Rewrite) -> None:
-    """Remove what is not to be, then make what others depend on first, and bindings last."""
+    """Remove what is not to be, then make what others depend on first, and bindings last.
+
+    What was of a bridge goes at the end: another may take its place, and no message is to slip between them.
+    """
+    gone = [one for one in drift if one.action is Action.REMOVE]
+    old_bridges = [one for one in gone if one.kind in BRIDGE_KINDS and is_of_bridge(one.kind, one.document)]
+    _remove(broker, [one for one in gone if one not in old_bridges])
+    _make(broker, declared, drift, rewrite)
+    _remove(broker, old_bridges)
+
+
+def _remove(broker: Broker, drift: Sequence[Difference]) -> None:
     for one in drift:
-        if one.action is Action.REMOVE and one.kind is BINDING:
+        if one.kind is BINDING:
             queue = one.document["destination"]
             unbind(broker, queue, [Binding(queue, one.document["source"], one.document["routing_key"])])
-        elif one.action is Action.REMOVE and one.kind is QUEUE:
+        elif one.kind is QUEUE:
             _remove_queue(broker, one)
-        elif one.action is Action.REMOVE:
+        else:
             broker.request("DELETE", one.kind.find_path(one.document))
+
+
+def _make(broker: Broker, declared: Declared, drift: Sequence[Difference], rewrite: Rewrite) -> None:
     made = [one for one in drift if one.action is not Action.REMOVE]
     plain = [one for one in made if one.kind not in (EXCHANGE, BINDING) and not _is_replaced_queue(one)]
     import_definitions(broker, as_document([(one.kind, one.document) for one in plain]))
@@ -85,10 +101,8 @@ def _mend(broker: Broker, declared: Declared, drift: Sequence[Difference], rewri
 
 def _remove_queue(broker: Broker, one: Difference) -> None:
     """Remove a queue to which nothing is bound any more, unless it holds messages: those are the user's."""
-    if messages := broker.queues().get(one.document["name"], 0):
+    if messages := delete_empty_queue(broker, one.document["name"]):
         console.warn(f"The {one.subject} holds {messages} messages, and is kept; RabbitMQ's own pages show it.")
-    else:
-        broker.delete_queue(one.document["name"])
 
 
 def _is_replaced_queue(one: Difference) -> bool:

@@ -36,7 +36,7 @@ class SecretCommand:
 
 @dataclass(frozen=True)
 class Usage:
-    """A secret and the functions that ask for it; those in `deployed` run with it, or were built with it."""
+    """A secret, and functions and bridges that ask for it; those in `deployed` run with it, or were built with it."""
 
     secret: SecretRef
     functions: tuple[str, ...]
@@ -77,6 +77,8 @@ def _set(stack: Stack, order: SecretCommand) -> None:
     console.success(f"{ref} is set.")
     if users := sorted({plan.name for plan in _deployed_plans(stack) if _runs_with(plan, ref)}):
         console.say(f"Next: `invoke up` replaces {', '.join(users)}, so that it is used.")
+    elif bridges := [one.name for one in stack.settings.bridge if one.secret_ref == ref]:
+        console.say(f"Next: `invoke up` has the broker use it for the bridge {', '.join(bridges)}.")
     else:
         console.say(f"Next: in function.yaml, valueFrom: {{secretKeyRef: {{name: {ref.name}, key: {ref.key}}}}}.")
 
@@ -87,7 +89,8 @@ def _remove(stack: Stack, order: SecretCommand) -> None:
     if not found:
         known = ", ".join(map(str, _list_known(stack)))
         raise HostError(f"There is no secret {name}{'.' if key else ''}{key}. Known: {known}.")
-    used = [usage for ref in found if (usage := _find_usage(ref, (), _deployed_plans(stack))).deployed]
+    deployed = _deployed_plans(stack)
+    used = [usage for ref in found if (usage := _find_usage(stack, ref, deployed=deployed)).deployed]
     if used and not order.force:
         lines = [f"{usage.secret} is used by {', '.join(usage.deployed)}." for usage in used]
         lines.append("Nothing was removed; --force does it, and they cannot start or be built again.")
@@ -98,8 +101,8 @@ def _remove(stack: Stack, order: SecretCommand) -> None:
 
 
 def _list(stack: Stack, *, as_json: bool) -> None:
-    plans, deployed = list(_written_plans(stack)), _deployed_plans(stack)
-    usages = [_find_usage(ref, plans, deployed) for ref in _list_known(stack)]
+    written, deployed = list(_written_plans(stack)), _deployed_plans(stack)
+    usages = [_find_usage(stack, ref, deployed=deployed, written=written) for ref in _list_known(stack)]
     if as_json:
         console.show_json([usage.describe() for usage in usages])
         return
@@ -115,8 +118,11 @@ def _list_known(stack: Stack) -> list[SecretRef]:
     return sorted({*stack.vault.contents, *STACK_SECRETS})
 
 
-def _find_usage(ref: SecretRef, written: Sequence[FunctionPlan], deployed: Sequence[FunctionPlan]) -> Usage:
+def _find_usage(
+    stack: Stack, ref: SecretRef, *, deployed: Sequence[FunctionPlan], written: Sequence[FunctionPlan] = ()
+) -> Usage:
     running = {plan.name for plan in deployed if _uses(plan, ref)}
+    running |= {f"bridge {one.name}" for one in stack.settings.bridge if one.secret_ref == ref}
     names = running | {plan.name for plan in written if _uses(plan, ref)}
     return Usage(ref, tuple(sorted(names)), tuple(sorted(running)))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 from stack import console
+from stack.config.bridge import find_rings
 from stack.config.source import function_folders
 from stack.docker.container import Container
 from stack.docker.engine import Engine
@@ -237,7 +238,7 @@ def _prepare(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     stack = prepare_certificates(stack)
     found = survey(stack, is_upgrade=is_upgrade)
     check_rules(stack, found.files)
-    for text in list_unknown(stack.alerts, stack.settings.data):
+    for text in (*list_unknown(stack.alerts, stack.settings.data), *find_rings(stack.settings.bridge)):
         console.warn(text)
     write_stack(stack, stack.inputs, files=found.files)
     if found.edits and not is_new:

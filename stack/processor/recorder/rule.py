@@ -192,9 +192,7 @@ class Message:
         if found is None and place:
             raise NoReadingError(f"{place} is no time: seconds or milliseconds since 1970, or as 2026-11-29T03:00:00Z")
         if found is None:
-            found = self._find_taken()
-        if found is None:
-            return None
+            return self._find_taken()
         latest = self.arrived * 1000
         if found > latest + _AHEAD or found < latest - self.retention * 1000:
             what = "in the future" if found > latest else "longer ago than readings are kept"
@@ -217,10 +215,12 @@ class Message:
     def _find_taken(self) -> int | None:
         """Return when a message that came over a bridge was taken at its place: it may have waited since.
 
-        So one that comes twice is one reading.
+        So one that comes twice is one reading. What a wrong clock there says does not count.
         """
-        headers = self.event.headers or {}
-        return _to_time(headers.get(TAKEN)) if SHOVELLED in headers else None
+        headers, latest = self.event.headers or {}, self.arrived * 1000
+        taken = _to_time(headers.get(TAKEN)) if SHOVELLED in headers else None
+        is_likely = taken is not None and latest - self.retention * 1000 <= taken <= latest + _AHEAD
+        return taken if is_likely else None
 
     def _read_header(self, name: str) -> str:
         value = (self.event.headers or {}).get(name, "")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stack.config.bridge import overlap
+from stack.config.bridge import find_rings, overlap
 from stack.config.document import parse_model
 from stack.config.settings import Settings
 from stack.errors import ConfigError
@@ -37,6 +37,12 @@ def test_site_is_called_as_its_project_unless_it_says_otherwise() -> None:
         ({"to": "http://hq.example"}, "bridge.0.to: should be an address such as amqps://hq.example/%2f"),
         ({"to": "amqps://me:word@hq.example"}, "bridge.0.to: should be without the account"),
         ({"to": "amqps://hq.example/%2f?verify=verify_none"}, "bridge.0.to: should end with the virtual host"),
+        ({"to": "amqps://hq example/%2f"}, "bridge.0.to: should have the name of a host"),
+        ({"to": "amqps://hö.example/%2f"}, "bridge.0.to: should have the name of a host"),
+        ({"to": 'amqps://h"q/%2f'}, "bridge.0.to: should have the name of a host"),
+        ({"to": "amqps://h%zz/%2f"}, "bridge.0.to: should have the name of a host"),
+        ({"to": "amqps://hq.example:0/%2f"}, "bridge.0.to: should have a port between 1 and 65535"),
+        ({"to": "amqps://hq.example:70000"}, "bridge.0.to: should have a port between 1 and 65535"),
         ({"secret": "hq"}, "bridge.0.secret: should be NAME.KEY"),
         ({"topics": ["#"]}, "bridge.0.topics.0: should begin with a level of your own"),
         ({"topics": ["+/temperature"]}, "bridge.0.topics.0: should begin with a level of your own"),
@@ -71,6 +77,14 @@ def test_every_mistake_is_told_at_once() -> None:
 def test_name_is_of_one_bridge() -> None:
     with pytest.raises(ConfigError, match=r"bridge\.1\.name: hq is the name of another bridge"):
         read(HQ, {**HQ, "topics": ["other/#"]})
+
+
+def test_what_goes_on_to_another_place_is_told() -> None:
+    onward = {**HQ, "name": "c", "topics": ["cmd/#"]}
+    from_hq = {**HQ, "receive": ["cmd/7/#"]}
+    (text,) = find_rings(read(from_hq, onward).bridge)
+    assert text.startswith("bridge: what comes from hq as cmd/7/# goes on to c as cmd/#.")
+    assert not list(find_rings(read(from_hq).bridge))
 
 
 @pytest.mark.parametrize(

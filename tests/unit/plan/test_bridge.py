@@ -13,6 +13,7 @@ from stack.errors import ConfigError
 from stack.plan.bridge import check_bridges, list_shovels, name_shovels, render_bridges
 from stack.plan.definitions import as_document, read_definitions
 from stack.plan.drift import find_drift
+from stack.plan.gateway import render_gateway
 from stack.plan.image import Archive, BaseImages
 from tests.unit.plan.samples import KEY, make_vault
 
@@ -34,6 +35,8 @@ HQ: dict[str, Any] = {
     "receive": ["plant/#"],
     "exchange": "iot/sensors",
 }
+# As functions declare them.
+EXCHANGES = {"iot/sensors": True, "other": False}
 TRIXIE = BaseImages(ImageSource.DEBIAN, Archive("trixie", ()))
 
 
@@ -42,7 +45,7 @@ def make_settings(*bridges: dict[str, Any]) -> Settings:
 
 
 def render(*bridges: dict[str, Any]) -> dict[str, Any]:
-    return dict(json.loads(render_bridges(make_settings(*bridges), KEY, CONTENTS)))
+    return dict(json.loads(render_bridges(make_settings(*bridges), KEY, CONTENTS, exchanges=EXCHANGES)))
 
 
 def list_values(*bridges: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -97,6 +100,10 @@ def test_limited_bridge_goes_by_the_gateway_there_and_not_back() -> None:
     uri = found["tidegate-bridge-hq"]["dest-uri"]
     assert "@gateway-control:5700/" in uri
     assert "server_name_indication=hq.example" in uri
+    # With another limit it connects again; that of one leaves the ports of others alone.
+    assert uri != list_values({**SITE, "rate": "2 MB/s"})["tidegate-bridge-hq"]["dest-uri"]
+    second = list_values({**SITE, "name": "b", "topics": ["b"], "receive": []}, {**SITE, "rate": "1 MB/s"})
+    assert "@gateway-control:5701/" in second["tidegate-bridge-hq"]["dest-uri"]
     assert "@hq.example:5671/" in found["tidegate-bridge-hq.receive"]["src-uri"]
 
 
@@ -171,6 +178,13 @@ def test_shovel_that_differs_is_told_without_its_password() -> None:
     assert as_document([(one.kind, one.document) for one in made]) == wanted
 
 
+def test_exchange_is_as_functions_declare_it() -> None:
+    (exchange,) = render(SITE)["exchanges"]
+    assert (exchange["name"], exchange["durable"]) == ("iot/sensors", True)
+    (own,) = render({**SITE, "exchange": "own", "durable": False})["exchanges"]
+    assert (own["name"], own["durable"]) == ("own", False)
+
+
 def test_what_is_of_a_bridge_that_is_no_more_goes() -> None:
     users = {"users": [{"name": "ann", "password_hash": "x", "tags": []}]}
     found = {**render(SITE), **users, "parameters": list(list_shovels(make_settings(SITE), KEY, CONTENTS))}
@@ -181,3 +195,14 @@ def test_what_is_of_a_bridge_that_is_no_more_goes() -> None:
     assert {one.partition(" ")[0] for one in told} == {"shovel", "policy", "queue", "binding"}
     # A deploy says nothing of bridges.
     assert not tell({}, found)
+
+
+@pytest.mark.parametrize(("engine", "bound"), [("compose", "bind gateway-control:5700"), ("swarm", "bind :5700")])
+def test_gateway_lets_the_broker_alone_use_a_limited_line(engine: str, bound: str) -> None:
+    settings = make_settings({**SITE, "rate": "1 MB/s"}).model_copy(update={"engine": engine})
+    (text,) = (one.decode() for path, one in render_gateway([], settings).items() if path.endswith("haproxy.cfg"))
+    line = text[text.index("frontend line-hq") :].partition("# What is no")[0]
+    assert bound in line
+    assert ("tcp-request connection reject unless" in line) is (engine == "swarm")
+    assert "bwlim-in line default-limit 1000000 default-period 1s" in line
+    assert "server there hq.example:5671 resolvers docker resolve-prefer ipv4 init-addr none" in line

@@ -72,6 +72,19 @@ def test_trouble_is_what_is_wrong(state: BridgeState, words: list[str]) -> None:
             "'other.7' in exchange 'amq.topic' in vhost '/' refused for user 'me'",
             "the account may not publish to other.7",
         ),
+        (
+            'failed to connect (URI: amqps://10.1.2.3): {tls_alert,{bad_certificate,"TLS client: In state wait_cert: '
+            'Bad Certificate\\n {bad_cert,\\n {hostname_check_failed,\\n {requested,[]}}}"}}',
+            "its certificate is for another name",
+        ),
+        (
+            "is stopping, reason: <<\"ACCESS_REFUSED - write access to topic 'plant.8' in 'amq.topic' refused\">>",
+            "the account may not publish to plant.8",
+        ),
+        (
+            "is stopping, reason: <<\"ACCESS_REFUSED - configure access to queue 'q' in vhost '/' refused\">>",
+            "its broker has no queue q",
+        ),
         ("failed to connect (URI: amqp://hq): {odd,thing}.", "{odd,thing}"),
     ],
 )

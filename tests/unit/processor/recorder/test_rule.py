@@ -127,6 +127,9 @@ def test_time_of_a_message_over_a_bridge_is_when_it_was_taken_first() -> None:
     bridged = {"timestamp_in_ms": MS - 3_600_000, "x-shovelled": [{"shovelled-by": "plant-7"}]}
     assert write(b"21", headers=bridged) == [f"t{{}} 21.0 {MS - 3_600_000}\n"]
     assert write({"t": 1, "time": NOW - 60}, values={"t": "/t"}, headers=bridged) == [f"t{{}} 1.0 {MS - 60_000}\n"]
+    # A clock that is wrong there says nothing.
+    wrong = {**bridged, "timestamp_in_ms": MS + 8_000_000}
+    assert write(b"21", headers=wrong) == [f"t{{}} 21.0 {MS}\n"]
     # No one else says when a message came.
     assert write(b"21", headers={"timestamp_in_ms": MS - 3_600_000}) == [f"t{{}} 21.0 {MS}\n"]
 
