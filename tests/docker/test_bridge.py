@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pika
@@ -16,6 +17,7 @@ from stack.rabbitmq.management import Broker as Management
 from stack.rabbitmq.management import find_broker
 from stack.state.workspace import Workspace as StackWorkspace
 from tests.docker.confirmed import Ledger
+from tests.docker.stack_alert_cases import make_certificate
 from tests.docker.workspace import Workspace, make_workspace, run_docker, wait_until
 from tests.ports import free_ports
 
@@ -138,10 +140,10 @@ class Devices:
             publish(self.workspace, f"plant/7/{name}", new)
             said += new
 
-    def check(self, pair: Pair, most_doubles: int) -> None:
+    def check(self, pair: Pair, most_doubles: int, others: Collection[str] = ()) -> None:
         """Wait until all have come, see that none is lost or out of order, and who sent them."""
         wait_until(lambda: not count(self.workspace, "tidegate-bridge-hq"), seconds=120, what="the end of the messages")
-        found = list(read(pair.hq, SEEN))
+        found = [one for one in read(pair.hq, SEEN) if one[0].rpartition(".")[2] not in others]
         lost, doubles, mixed = self.ledger.compare([body for _, body, _ in found])
         assert (len(lost), mixed) == (0, [])
         assert doubles <= most_doubles, doubles
@@ -201,3 +203,80 @@ def test_nothing_is_lost_where_a_line_is_cut_and_power_fails(pair: Pair) -> None
     wait_until(lambda: count(pair.site, COMMANDED) >= 2, seconds=60, what="the commands")
     assert [(key, body) for key, body, _ in read(pair.site, COMMANDED)] == [("cmd.7.oven", "on"), ("cmd.7.oven", "off")]
     assert not count(pair.hq, "tidegate-bridge-plant-7")
+
+
+@pytest.mark.slow
+def test_a_long_cut_with_power_lost_again_and_again(pair: Pair) -> None:
+    """An hour's messages of three devices that speak once a second, as fast as they go; each reading is stored once."""
+    pair.hq.configure(data={"keep": [{"topic": "plant/+/degrees"}]})
+    pair.hq.invoke("up")
+    pair.wait()
+    devices = Devices(pair.site)
+    pair.cut()
+    for _ in range(3):
+        devices.speak(1200)
+        for number in range(20):
+            publish(pair.site, f"plant/{number}/degrees", ["20"])
+        power_cycle(pair.site)
+        power_cycle(pair.hq)
+        await_broker(pair.site)
+        await_broker(pair.hq)
+    pair.mend()
+    for workspace in (pair.hq, pair.site, pair.hq):
+        held = count(pair.hq, SEEN)
+        wait_until(lambda held=held: count(pair.hq, SEEN) > held + 500, seconds=90, what="more of them")
+        power_cycle(workspace)
+        await_broker(workspace)
+    devices.check(pair, most_doubles=800, others=("degrees",))
+    wait_until(lambda: not count(pair.hq, "tidegate-recorder-topics"), seconds=60, what="the recorder")
+    points = pair.hq.invoke("readings", "degrees", "--since", "1h", "--format", "json").stdout.splitlines()
+    assert len(points) == 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("there", "reason"),
+    [
+        ({"to": f"amqps://{HOST}:5999/%2f"}, "its broker takes no connections at that port"),
+        ({"to": f"amqps://{HOST}/other"}, "its broker does not let the account into that virtual host"),
+        ({"ca": "other.pem"}, "its certificate is vouched for by none of `ca`"),
+    ],
+)
+def test_a_bridge_that_does_not_run_says_why(pair: Pair, there: dict[str, str], reason: str) -> None:
+    (pair.site.root / "other.pem").write_text(make_certificate(datetime.now(UTC) + timedelta(days=1)))
+    pair.site.configure(bridge=[{**AT_SITE, **there}])
+    pair.site.invoke("up")
+    try:
+        wait_until(lambda: pair.tell()["reason"] == reason, seconds=60, what=reason)
+        assert f"does not run: {reason}." in pair.site.invoke("status").stderr
+    finally:
+        pair.site.configure(bridge=[AT_SITE])
+        pair.site.invoke("up")
+        pair.wait()
+
+
+@pytest.mark.slow
+def test_a_bridge_is_as_stack_yaml_says(pair: Pair) -> None:
+    """What is not as declared is told and mended; a limit holds; what is of a bridge that is no more goes."""
+    manage(pair.site).request("DELETE", "/api/parameters/shovel/%2F/tidegate-bridge-hq")
+    told = pair.site.invoke("plan", check=False)
+    assert "shovel tidegate-bridge-hq" in told.stdout
+    assert "word" not in told.stdout + told.stderr
+    pair.site.configure(bridge=[{**AT_SITE, "rate": "200 kB/s"}])
+    pair.site.invoke("up")
+    pair.wait()
+    list(read(pair.hq, SEEN))
+    start = time.monotonic()
+    publish(pair.site, "plant/7/big", ["x" * 20_000] * 100)
+    wait_until(lambda: count(pair.hq, SEEN) == 100, seconds=60, what="what is limited")
+    # As much as the limit takes a second goes at once.
+    assert time.monotonic() - start > 8
+    list(read(pair.hq, SEEN))
+    pair.site.configure(bridge=[])
+    pair.site.invoke("up")
+    assert not pair.site.invoke("plan").stdout
+    assert "tidegate-bridge-hq" not in manage(pair.site).queues()
+    assert not manage(pair.site).request("GET", "/api/parameters")
+    pair.site.configure(bridge=[AT_SITE])
+    pair.site.invoke("up")
+    pair.wait()
