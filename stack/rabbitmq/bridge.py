@@ -128,8 +128,8 @@ def _look(stack: Stack, container: Container, state: BridgeState) -> float | Non
     return None
 
 
-def delete_empty_queue(broker: Broker, name: str) -> int:
-    """Delete a queue that no one consumes and that holds nothing; return how many messages it holds otherwise.
+def delete_empty_queue(broker: Broker, name: str) -> str:
+    """Delete a queue that no one consumes and that holds nothing; return why it is kept otherwise.
 
     The management API would tell a number that is seconds old. What a consumer had is back when it is gone.
 
@@ -144,8 +144,11 @@ def delete_empty_queue(broker: Broker, name: str) -> int:
             while found.consumer_count and monotonic() < deadline:
                 sleep(_PAUSE)
                 found = channel.queue_declare(name, passive=True).method
-            if not (found.consumer_count or found.message_count):
-                channel.queue_delete(name)
-            return int(found.message_count or found.consumer_count)
+            if found.message_count:
+                return f"holds {found.message_count} messages"
+            if found.consumer_count:
+                return "is consumed by the other place"
+            channel.queue_delete(name)
+            return ""
     except AMQPError as error:
         raise BrokerError(f"RabbitMQ did not let the queue {name} be deleted: {error!r}.") from error

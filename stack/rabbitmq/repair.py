@@ -101,8 +101,8 @@ def _make(broker: Broker, declared: Declared, drift: Sequence[Difference], rewri
 
 def _remove_queue(broker: Broker, one: Difference) -> None:
     """Remove a queue to which nothing is bound any more, unless it holds messages: those are the user's."""
-    if messages := delete_empty_queue(broker, one.document["name"]):
-        console.warn(f"The {one.subject} holds {messages} messages, and is kept; RabbitMQ's own pages show it.")
+    if reason := delete_empty_queue(broker, one.document["name"]):
+        console.warn(f"The {one.subject} {reason}, and is kept; RabbitMQ's own pages show it.")
 
 
 def _is_replaced_queue(one: Difference) -> bool:

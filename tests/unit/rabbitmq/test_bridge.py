@@ -1,7 +1,8 @@
 """How bridges are, of what a broker and its container tell."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import time
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from stack.config.bridge import Bridge
 from stack.config.settings import Settings
 from stack.docker.stack import Stack
-from stack.rabbitmq.bridge import fetch_bridges
+from stack.rabbitmq import bridge
+from stack.rabbitmq.bridge import delete_empty_queue, fetch_bridges
 from stack.rabbitmq.management import Broker, RefusedError
 
 BROKER = Broker("host", 1, 2, 3, None)  # type: ignore[arg-type]
@@ -104,3 +106,36 @@ def test_place_that_connects_is_there_or_not(
     answer(monkeypatch, {"connections/username/tidegate-bridge-plant-7": connections, "queues": {"messages": 9}})
     (state,) = fetch_bridges(make_stack(Engine(), HQ), BROKER)
     assert (state.runs, state.messages, dict(state.shovels)) == (is_connected, 9, {})
+
+
+@pytest.mark.parametrize(
+    ("messages", "consumers", "reason"),
+    [
+        (0, [0], ""),
+        (3, [0], "holds 3 messages"),
+        # A shovel lets go of it a moment after it was removed.
+        (0, [1, 1, 0], ""),
+        (0, [1] * 1000, "is consumed by the other place"),
+    ],
+)
+def test_queue_goes_with_its_bridge_unless_it_is_of_use(
+    monkeypatch: pytest.MonkeyPatch, messages: int, consumers: list[int], reason: str
+) -> None:
+    deleted = []
+
+    class Channel:
+        def queue_declare(self, _name: str, *, passive: bool) -> Any:
+            assert passive
+            return SimpleNamespace(method=SimpleNamespace(message_count=messages, consumer_count=consumers.pop(0)))
+
+        def queue_delete(self, name: str) -> None:
+            deleted.append(name)
+
+    @contextmanager
+    def connected(*_: object) -> Iterator[Any]:
+        yield SimpleNamespace(channel=Channel)
+
+    monkeypatch.setattr(bridge, "connected", connected)
+    monkeypatch.setattr(bridge, "_PATIENCE", 0.3)
+    assert delete_empty_queue(BROKER, "tidegate-bridge-hq") == reason
+    assert deleted == ([] if reason else ["tidegate-bridge-hq"])
