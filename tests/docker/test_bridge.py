@@ -13,6 +13,8 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from stack.docker.stack import open_stack
+from stack.plan.bridge_state import BridgeState
+from stack.rabbitmq.bridge import fetch_bridges
 from stack.rabbitmq.management import Broker as Management
 from stack.rabbitmq.management import find_broker
 from stack.state.workspace import Workspace as StackWorkspace
@@ -62,9 +64,15 @@ class Pair:
         (bridge,) = tell_bridges(self.site)
         return bridge
 
+    def look(self) -> BridgeState:
+        """Return how it is without starting a task."""
+        stack = open_stack(StackWorkspace(self.site.root))
+        (state,) = fetch_bridges(stack, find_broker(stack))
+        return state
+
     def wait(self) -> None:
         """Wait until messages go both ways."""
-        wait_until(lambda: self.tell()["running"], seconds=90, what="the bridge")
+        wait_until(lambda: self.look().runs, seconds=90, what="the bridge")
 
 
 def tell_bridges(workspace: Workspace) -> list[dict[str, Any]]:
@@ -142,8 +150,16 @@ class Devices:
 
     def check(self, pair: Pair, most_doubles: int, others: Collection[str] = ()) -> None:
         """Wait until all have come, see that none is lost or out of order, and who sent them."""
-        wait_until(lambda: not count(self.workspace, "tidegate-bridge-hq"), seconds=120, what="the end of the messages")
-        found = [one for one in read(pair.hq, SEEN) if one[0].rpartition(".")[2] not in others]
+        found: list[tuple[str, str, dict[str, Any]]] = []
+        wanted = {one for said in self.ledger.confirmed.values() for one in said}
+
+        def read_more() -> bool:
+            found.extend(one for one in read(pair.hq, SEEN) if one[0].rpartition(".")[2] not in others)
+            return wanted <= {body for _, body, _ in found}
+
+        wait_until(read_more, seconds=180, what="the last of the messages")
+        wait_until(lambda: not pair.look().messages, seconds=60, what="the end of what waits")
+        read_more()
         lost, doubles, mixed = self.ledger.compare([body for _, body, _ in found])
         assert (len(lost), mixed) == (0, [])
         assert doubles <= most_doubles, doubles
@@ -182,21 +198,23 @@ def pair(tmp_path_factory: pytest.TempPathFactory, foundation: None, used_images
 def test_nothing_is_lost_where_a_line_is_cut_and_power_fails(pair: Pair) -> None:
     devices = Devices(pair.site)
     devices.speak(20)
+    wait_until(lambda: count(pair.hq, SEEN) == 60, seconds=60, what="what goes at once")
     pair.cut()
     devices.speak(200)
     publish(pair.hq, "cmd/7/oven", ["on", "off"])
     power_cycle(pair.site)
     await_broker(pair.site)
-    # The queue is there a moment after the broker.
-    wait_until(lambda: pair.tell()["messages"] == 600, seconds=60, what="what waits")
+    # The queue is there a moment after the broker, and what was confirmed last may be in it still.
+    wait_until(lambda: pair.look().messages >= 600 and pair.look().reason, seconds=60, what="what waits, and why")
+    wait_until(lambda: pair.tell()["oldest"] is not None, seconds=60, what="the oldest message")
     bridge = pair.tell()
     assert not bridge["running"]
-    assert bridge["oldest"] is not None and 0 <= bridge["oldest"] < 120
-    assert bridge["reason"] == "no one knows the name of its host"
+    assert bridge["messages"] <= 660
+    assert 0 <= bridge["oldest"] < 300
     devices.speak(20)
     pair.mend()
     # Messages are on their way when hq goes.
-    wait_until(lambda: count(pair.hq, SEEN) > 60, seconds=90, what="the first of them")
+    wait_until(lambda: count(pair.hq, SEEN) > 100, seconds=90, what="the first of them")
     power_cycle(pair.hq)
     await_broker(pair.hq)
     devices.check(pair, most_doubles=600)
@@ -247,7 +265,7 @@ def test_a_bridge_that_does_not_run_says_why(pair: Pair, there: dict[str, str], 
     pair.site.configure(bridge=[{**AT_SITE, **there}])
     pair.site.invoke("up")
     try:
-        wait_until(lambda: pair.tell()["reason"] == reason, seconds=60, what=reason)
+        wait_until(lambda: pair.look().reason == reason, seconds=60, what=reason)
         assert f"does not run: {reason}." in pair.site.invoke("status").stderr
     finally:
         pair.site.configure(bridge=[AT_SITE])
