@@ -14,6 +14,7 @@ from stack.plan.kubernetes.export import (
     MARK,
     Exported,
     Target,
+    check_target,
     choose_namespace,
     name_in_registry,
     plan_export,
@@ -55,17 +56,18 @@ def export_kubernetes(request: ExportRequest) -> None:
     stack = open_stack()
     services = [one for one in stack.inputs.services if not one.is_own]
     warn_refused(stack)
-    images = _push(stack, services, request.registry) if request.push else {}
     target = Target(
         namespace=choose_namespace(request.namespace, stack.settings),
         is_own=not request.namespace,
         registry=request.registry,
-        images=images,
         gateway=request.gateway,
         ingress=request.ingress,
         nodes=request.nodes,
         store=request.external_secrets,
     )
+    check_target(target)
+    if request.push:
+        target = replace(target, images=_push(stack, services, request.registry))
     exported = plan_export(stack.inputs, stack.vault, target)
     if request.secrets:
         console.show_text(render_secrets(exported.secrets, target).decode())

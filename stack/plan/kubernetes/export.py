@@ -1,5 +1,6 @@
 """A stack's functions and broker as a Kustomize base."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +18,7 @@ from stack.plan.kubernetes import scaling
 from stack.plan.kubernetes.broker import CLUSTER, KEDA, plan_cluster, plan_topology
 from stack.plan.kubernetes.conflict import TOPOLOGY
 from stack.plan.kubernetes.loss import find_losses
-from stack.plan.kubernetes.name import choose_labels, is_namespace
+from stack.plan.kubernetes.name import choose_labels, is_namespace, is_subdomain
 from stack.plan.kubernetes.scaling import Scaling, plan_scaling
 from stack.plan.kubernetes.secret import NeededSecret, find_secrets
 from stack.plan.kubernetes.volume import list_volumes
@@ -48,6 +49,8 @@ _REWRITES = {
     ),
 }
 _CLUSTER_STORE = "ClusterSecretStore"
+# As images have it: a host, perhaps with a port, and lower-case names.
+_REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?")
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,32 @@ def name_in_registry(image: str, registry: str) -> str:
     return f"{registry.rstrip('/')}/{image.removeprefix(f'{host}/')}"
 
 
+def check_target(target: Target) -> None:
+    """Refuse what no cluster could take.
+
+    Raises:
+        ConfigError: a name is none, or two options exclude each other; all are told.
+    """
+    problems = list(_find_mistakes(target))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _find_mistakes(target: Target) -> Iterator[str]:
+    *namespaces, gateway = target.gateway.split("/")
+    if target.gateway and not (len(namespaces) <= 1 and all(map(is_subdomain, (*namespaces, gateway)))):
+        yield f"--gateway: should be NAME or NAMESPACE/NAME of a Gateway, not {target.gateway!r}"
+    *kinds, store = target.store.split("/")
+    if target.store and not (kinds in ([], [_CLUSTER_STORE]) and is_subdomain(store)):
+        yield f"--external-secrets: should be the NAME of a SecretStore, or {_CLUSTER_STORE}/NAME, not {target.store!r}"
+    if target.ingress and not is_subdomain(target.ingress):
+        yield f"--ingress: should be the name of a class of Ingresses, such as nginx, not {target.ingress!r}"
+    if target.ingress and target.gateway:
+        yield "--ingress and --gateway: requests come by one of them; leave the other out"
+    if target.registry and not _REGISTRY.fullmatch(target.registry):
+        yield f"--registry: should be a host with a path, such as registry.example/plant, not {target.registry!r}"
+
+
 def choose_namespace(given: str, settings: Settings) -> str:
     """Return the namespace that is asked for, or one that is called like the project.
 
@@ -152,7 +181,8 @@ def plan_export(inputs: Inputs, vault: Vault, target: Target) -> Exported:
 def _choose_nodes(inputs: Inputs, nodes: int) -> Inputs:
     if not nodes:
         return inputs
-    broker = parse_model(Broker, {**inputs.settings.broker.model_dump(by_alias=True), "nodes": nodes}, "--nodes")
+    document = {**inputs.settings.broker.model_dump(by_alias=True), "nodes": nodes}
+    broker = parse_model(Broker, document, "export-kubernetes --nodes")
     return replace(inputs, settings=inputs.settings.model_copy(update={"broker": broker}))
 
 

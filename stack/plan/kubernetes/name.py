@@ -8,7 +8,7 @@ from stack.plan.image import digest
 # What a Service has to be called: a label of DNS that begins with a letter (RFC 1035).
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_LONGEST_SERVICE = 63
+_LONGEST_SERVICE, _LONGEST_SUBDOMAIN = 63, 253
 # KEDA makes a name and a label of it, with keda-hpa- before it; and names of pods have 17 letters behind.
 _LONGEST = 46
 _SALT = 6
@@ -43,6 +43,11 @@ def is_service_name(text: str) -> bool:
 def is_namespace(text: str) -> bool:
     """Return whether a namespace, or another object whose name is a label of DNS, can be called so."""
     return _NAMESPACE.fullmatch(text) is not None
+
+
+def is_subdomain(text: str) -> bool:
+    """Return whether most objects, whose name may have dots between labels of DNS, can be called so."""
+    return len(text) <= _LONGEST_SUBDOMAIN and all(map(is_namespace, text.split(".")))
 
 
 def is_variable(text: str) -> bool:

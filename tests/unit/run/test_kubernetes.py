@@ -1,6 +1,7 @@
 """export-kubernetes: what is written, told, pushed, and refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -9,7 +10,7 @@ from stack.config.settings import Settings
 from stack.config.source import load_function
 from stack.docker.driver import Driver
 from stack.docker.engine import Engine
-from stack.errors import ConflictError, FunctionError
+from stack.errors import ConfigError, ConflictError, FunctionError
 from stack.plan.function import plan_function
 from stack.run.kubernetes import ExportRequest, export_kubernetes
 from stack.state.deployment import record_deployment
@@ -106,3 +107,22 @@ def test_images_are_pushed_and_named_by_digest(root: Path, monkeypatch: pytest.M
 def test_a_push_needs_a_registry(root: Path) -> None:
     with pytest.raises(FunctionError, match="--push needs a registry: add --registry"):
         export_kubernetes(ExportRequest(push=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"gateway": "a/b/c"}, "--gateway: should be NAME or NAMESPACE/NAME of a Gateway, not 'a/b/c'"),
+        ({"gateway": "Gate_way"}, "--gateway: should be NAME"),
+        ({"ingress": "nginx", "gateway": "a"}, "--ingress and --gateway: requests come by one of them"),
+        ({"ingress": "a b"}, "--ingress: should be the name of a class"),
+        ({"external_secrets": "a/b/c"}, "--external-secrets: should be the NAME of a SecretStore"),
+        ({"external_secrets": "ClusterSecretStore/"}, "--external-secrets: should be"),
+        ({"registry": "http://x/", "push": True}, "--registry: should be a host with a path"),
+        ({"nodes": 2}, "export-kubernetes --nodes: nodes: should be"),
+    ],
+)
+def test_what_no_cluster_takes_is_refused(root: Path, options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        export_kubernetes(ExportRequest(**options))
+    assert not (root / "kubernetes").exists()
