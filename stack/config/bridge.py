@@ -52,8 +52,11 @@ def _check_address(text: str) -> str:
 
 
 def _check_host(parts: SplitResult) -> None:
+    host = parts.hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127."):
+        raise ValueError(f"should not have {host}, which is the container of this broker: name the machine's address")
     try:
-        check_server_name(parts.hostname or "")
+        check_server_name(host)
     except ValueError:
         raise ValueError("should have the name of a host of letters, digits, - and dots, or its address") from None
     try:
@@ -68,6 +71,8 @@ def _check_topic(text: str) -> str:
     if not text or len(text.encode()) > LONGEST_NAME or not text.isprintable():
         raise ValueError(f"should be a topic filter of at most {LONGEST_NAME} bytes, not {text!r}")
     check_filter(text)
+    if "." in text:
+        raise ValueError(f"should have no dot, which RabbitMQ takes for a slash, not {text!r}")
     first = _split(text)[0]
     if first in ("+", "#") or first.startswith("$") or first == _OWN:
         raise ValueError(
@@ -198,6 +203,8 @@ class Bridge(Document):
         for key, value in (("ca", self.ca), ("rate", self.rate)):
             if value and not self.connects:
                 yield Problem((key,), "is for the place that connects, which says where `to`")
+        if self.durable and not self.exchange:
+            yield Problem(("durable",), "is for an `exchange`")
         if self.ca and self.connects and not self.is_secure:
             yield Problem(("ca",), "is for an address that begins with amqps://")
         for sent, received in product(self.topics, self.receive):

@@ -17,7 +17,7 @@ from stack.contract import MQTT_EXCHANGE, to_key
 from stack.errors import ConfigError
 from stack.plan.account import Permission, derive, permission_entry, user_entry
 from stack.plan.broker import AMQP_PORT, Credentials, hash_password
-from stack.plan.definitions import BINDING, PARAMETER, POLICY, QUEUE, Document, Kind
+from stack.plan.definitions import BINDING, PARAMETER, POLICY, Document, Kind
 from stack.plan.device_account import write_expression
 from stack.plan.gateway_frontend import CONTROL_HOST, find_lines
 from stack.plan.image import BaseImages
@@ -244,11 +244,11 @@ def write_address(bridge: Bridge, account: Credentials, authority: str = "") -> 
 
 
 # In the order in which they go when a bridge does: what brings messages, then what takes them.
-BRIDGE_KINDS = (BINDING, PARAMETER, POLICY, QUEUE)
+BRIDGE_KINDS = (BINDING, PARAMETER, POLICY)
 
 
 def is_of_bridge(kind: Kind, document: Document) -> bool:
-    """Return whether a policy, a shovel, a queue or a binding is of a bridge, of now or of before."""
+    """Return whether a policy, a shovel or a binding is of a bridge, of now or of before."""
     if kind is PARAMETER and document["component"] != SHOVEL:
         return False
     return str(document["destination" if kind is BINDING else "name"]).startswith(BRIDGE)

@@ -32,8 +32,8 @@ _MEANINGS = (
     (r"login was refused|auth_failure|authentication.failure", "its broker does not let the account in"),
     (r"not_found.*no queue '([^']*)'", r"its broker has no queue \1"),
     (r"not_found.*no exchange '([^']*)'", r"its broker has no exchange \1"),
-    (r"configure access to queue '([^']*)'", r"its broker has no queue \1"),
-    (r"access.*to topic '([^']*)'", r"the account may not publish to \1"),
+    (r"configure access to queue '([^']*)'", r"its broker has no queue \1, by `name` of its bridge and `site` here"),
+    (r"access.*to topic '([^']*)'", r"the account may not publish to \1, which `receive` there does not name"),
     (r"access.*to (?:queue|exchange) '([^']*)'", r"the account may not use \1"),
     (r"vhost|virtual host", "its broker does not let the account into that virtual host"),
 )

@@ -246,7 +246,7 @@ def _find_old_bindings(wanted: Definitions, found: Definitions) -> Iterator[Diff
 
 
 def _find_old_bridges(wanted: Definitions, found: Definitions) -> Iterator[Difference]:
-    """Yield what is of a bridge that is no more; its queue goes last, when nothing is left in it.
+    """Yield what is of a bridge that is no more; its queue goes with its policy, if nothing is left in it.
 
     A deploy declares no users and no bridges, and so judges none.
     """

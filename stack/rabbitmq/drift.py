@@ -1,14 +1,14 @@
 """What of the stack's broker is not as it is declared; repair.py makes it so."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stack.docker.stack import Stack
 from stack.errors import BrokerError
-from stack.plan.bridge import list_shovels
+from stack.plan.bridge import BRIDGE, list_queues, list_shovels
 from stack.plan.bridge_state import BridgeState
 from stack.plan.broker import topology
 from stack.plan.definitions import QUEUE, Definitions, read_definitions
@@ -177,14 +177,25 @@ def survey_stack_broker(stack: Stack, *, with_oldest: bool = False) -> BrokerSur
     """Find what of the stack's broker is not as declared, what is wrong, and perhaps how old what waits is."""
     broker = find_broker(stack)
     found = survey_broker(broker, lambda: read_stack_declared(stack))
+    left = _find_left_behind(found.messages, list_queues(stack.settings))
+    found = replace(found, troubles=(*found.troubles, *left))
     if found.problem or not stack.settings.bridge:
         return found
     try:
         bridges = fetch_bridges(stack, broker, with_oldest=with_oldest)
     except BrokerError as error:
         return replace(found, problem=str(error))
-    troubles = (trouble for one in bridges for trouble in one.troubles)
+    troubles = [trouble for one in bridges for trouble in one.troubles]
     return replace(found, bridges=bridges, troubles=(*found.troubles, *troubles))
+
+
+def _find_left_behind(messages: Mapping[str, int], queues: Collection[str]) -> Iterator[Trouble]:
+    """Yield the queues with messages of bridges that are no more."""
+    for name, count in sorted(messages.items()):
+        if count and name.startswith(BRIDGE) and name not in queues:
+            what = f"holds {count:,} messages of a bridge that is no more."
+            advice = "RabbitMQ's own pages show and delete it; with its bridge again, they go."
+            yield Trouble(f"queue {name}", what, advice, "warn")
 
 
 def read_stack_declared(stack: Stack) -> Declared:

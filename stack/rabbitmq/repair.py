@@ -12,7 +12,7 @@ from stack.docker.stack import Stack
 from stack.errors import BrokerError
 from stack.plan.bridge import BRIDGE_KINDS, is_of_bridge
 from stack.plan.broker import SERVICE
-from stack.plan.definitions import BINDING, EXCHANGE, QUEUE, Document, Kind, as_document, read_definitions
+from stack.plan.definitions import BINDING, EXCHANGE, POLICY, QUEUE, Document, Kind, as_document, read_definitions
 from stack.plan.diff import Action
 from stack.plan.drift import Binding, Difference
 from stack.plan.render import DEFINITIONS, render_broker
@@ -73,6 +73,9 @@ def _mend(broker: Broker, declared: Declared, drift: Sequence[Difference], rewri
     _remove(broker, [one for one in gone if one not in old_bridges])
     _make(broker, declared, drift, rewrite)
     _remove(broker, old_bridges)
+    for one in old_bridges:
+        if one.kind is POLICY:
+            _remove_queue(broker, one.document["name"])
 
 
 def _remove(broker: Broker, drift: Sequence[Difference]) -> None:
@@ -80,8 +83,6 @@ def _remove(broker: Broker, drift: Sequence[Difference]) -> None:
         if one.kind is BINDING:
             queue = one.document["destination"]
             unbind(broker, queue, [Binding(queue, one.document["source"], one.document["routing_key"])])
-        elif one.kind is QUEUE:
-            _remove_queue(broker, one)
         else:
             broker.request("DELETE", one.kind.find_path(one.document))
 
@@ -99,10 +100,10 @@ def _make(broker: Broker, declared: Declared, drift: Sequence[Difference], rewri
     import_definitions(broker, as_document(bindings))
 
 
-def _remove_queue(broker: Broker, one: Difference) -> None:
-    """Remove a queue to which nothing is bound any more, unless it holds messages: those are the user's."""
-    if reason := delete_empty_queue(broker, one.document["name"]):
-        console.warn(f"The {one.subject} {reason}, and is kept; RabbitMQ's own pages show it.")
+def _remove_queue(broker: Broker, name: str) -> None:
+    """Remove the queue of a bridge that is no more, unless it holds messages: those are the user's."""
+    if reason := delete_empty_queue(broker, name):
+        console.warn(f"The queue {name} {reason}, and is kept; RabbitMQ's own pages show it.")
 
 
 def _is_replaced_queue(one: Difference) -> bool:

@@ -16,7 +16,7 @@ from stack.docker.swarm.driver import check_binding, open_driver
 from stack.docker.swarm.registry import start_registry
 from stack.errors import FunctionError
 from stack.plan.alert import list_unknown
-from stack.plan.bridge import check_bridges
+from stack.plan.bridge import check_bridges, secure_bridges
 from stack.plan.broker import SERVICE
 from stack.plan.diff import Action, Change, Running, find_changes, find_edits, find_wanted
 from stack.plan.function import plan_function
@@ -39,6 +39,7 @@ from stack.run.image import keep_revisions, prune_attempts
 from stack.run.interruption import interruptible
 from stack.run.stack import prepare_certificates, write_stack
 from stack.run.status import find_address, find_urls, print_store
+from stack.state.access import list_authorities
 from stack.state.deployment import list_unreadable
 from stack.state.host import check_ports, check_space
 from stack.state.lock import stack_lock
@@ -160,6 +161,7 @@ def survey(stack: Stack, *, is_upgrade: bool = False) -> Survey:
     check_grafana(stack.settings, stack.base_images)
     check_notify(stack.settings, stack.vault)
     check_bridges(stack.settings, stack.base_images, stack.vault)
+    list_authorities(stack.workspace, secure_bridges(stack.settings.bridge))
     check_swarm(stack.inputs)
     check_binding(stack.engine, stack.settings)
     check_secrets([one.plan for one in stack.inputs.services if one.is_deployed], stack.vault)

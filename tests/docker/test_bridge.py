@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pika
@@ -19,7 +18,6 @@ from stack.rabbitmq.management import Broker as Management
 from stack.rabbitmq.management import find_broker
 from stack.state.workspace import Workspace as StackWorkspace
 from tests.docker.confirmed import Ledger
-from tests.docker.stack_alert_cases import make_certificate
 from tests.docker.workspace import Workspace, make_workspace, run_docker, wait_until
 from tests.ports import free_ports
 
@@ -257,11 +255,9 @@ def test_a_long_cut_with_power_lost_again_and_again(pair: Pair) -> None:
     [
         ({"to": f"amqps://{HOST}:5999/%2f"}, "its broker takes no connections at that port"),
         ({"to": f"amqps://{HOST}/other"}, "its broker does not let the account into that virtual host"),
-        ({"ca": "other.pem"}, "its certificate is vouched for by none of `ca`"),
     ],
 )
 def test_a_bridge_that_does_not_run_says_why(pair: Pair, there: dict[str, str], reason: str) -> None:
-    (pair.site.root / "other.pem").write_text(make_certificate(datetime.now(UTC) + timedelta(days=1)))
     pair.site.configure(bridge=[{**AT_SITE, **there}])
     pair.site.invoke("up")
     try:

@@ -192,7 +192,7 @@ def test_what_is_of_a_bridge_that_is_no_more_goes() -> None:
     reason = "remove: is of a bridge or a topic that is no more"
     told = tell(users, found)
     assert set(told.values()) == {reason}
-    assert {one.partition(" ")[0] for one in told} == {"shovel", "policy", "queue", "binding"}
+    assert {one.partition(" ")[0] for one in told} == {"shovel", "policy", "binding"}
     # A deploy says nothing of bridges.
     assert not tell({}, found)
 

@@ -70,7 +70,7 @@ def test_trouble_is_what_is_wrong(state: BridgeState, words: list[str]) -> None:
         (
             "is stopping: one of its connections closed with code 403, reason: ACCESS_REFUSED - write access to topic "
             "'other.7' in exchange 'amq.topic' in vhost '/' refused for user 'me'",
-            "the account may not publish to other.7",
+            "the account may not publish to other.7, which `receive` there does not name",
         ),
         (
             'failed to connect (URI: amqps://10.1.2.3): {tls_alert,{bad_certificate,"TLS client: In state wait_cert: '
@@ -79,11 +79,11 @@ def test_trouble_is_what_is_wrong(state: BridgeState, words: list[str]) -> None:
         ),
         (
             "is stopping, reason: <<\"ACCESS_REFUSED - write access to topic 'plant.8' in 'amq.topic' refused\">>",
-            "the account may not publish to plant.8",
+            "the account may not publish to plant.8, which `receive` there does not name",
         ),
         (
             "is stopping, reason: <<\"ACCESS_REFUSED - configure access to queue 'q' in vhost '/' refused\">>",
-            "its broker has no queue q",
+            "its broker has no queue q, by `name` of its bridge and `site` here",
         ),
         ("failed to connect (URI: amqp://hq): {odd,thing}.", "{odd,thing}"),
     ],
