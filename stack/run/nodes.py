@@ -157,7 +157,8 @@ def _await_empty(node: Node) -> None:
 def _remove(node: Node, nodes: Sequence[Node]) -> None:
     if node.id == require_manager().node:
         raise HostError(f"{node.name} is this machine. Type the same on another manager.")
-    if kept := find_kept(node, nodes):
+    kept = find_kept(node, nodes)
+    if kept and node.state == "ready":
         raise HostError(
             f"{', '.join(kept)} may run on {node.name} only, where its volume is; without it that data is gone. "
             "Move it first, as docs/guides/swarm.md tells, or take the service out of stack.yaml."
@@ -172,6 +173,8 @@ def _remove(node: Node, nodes: Sequence[Node]) -> None:
     if node.is_manager:
         update_node(node, role="worker")
     remove_node(node)
+    if kept:
+        console.warn(f"{', '.join(kept)} was kept on {node.name}, and what it had there is gone with it.")
     console.success(f"{node.name} is removed. On that machine, `docker swarm leave --force` makes its engine know.")
     if advice := advise_on_managers([one for one in nodes if one.id != node.id]):
         console.note(advice)

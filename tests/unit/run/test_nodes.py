@@ -105,6 +105,16 @@ def test_what_would_break_the_stack_is_not_removed(
     assert not changes
 
 
+def test_a_node_that_is_lost_is_removed_with_what_it_kept(
+    fake: FakeEngine, changes: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [make_node(1), make_node(2), make_node(3, state="down")]
+    serve(fake, nodes, [make_service("tidegate_rabbit3", "node.id == id3")])
+    handle_nodes(NodeCommand("n3", remove=True), as_json=False)
+    assert changes[-1] == ("n3", "removed")
+    assert "tidegate_rabbit3 was kept on n3" in capsys.readouterr().err
+
+
 def make_manager(number: int, *, reachable: bool = True) -> Node:
     reachability = "reachable" if reachable else "unreachable"
     return Node(f"id{number}", f"n{number}", "manager", "active", "ready", "", {}, reachability=reachability)
