@@ -30,6 +30,10 @@ class Swarm(Document):
     """Addresses of the network of Tidegate's own programs, such as 10.200.1.0/24, by which the gateway knows them from
     functions. Without it they are taken of 10.128.0.0 to 10.223.255.255, by the name of the project."""
 
+    registry: int = Field(5000, ge=1024, le=65534)
+    """The port at 127.0.0.1 of each machine where Docker finds the stack's own registry; the registry itself has the
+    port after it. Two stacks of one Swarm need two."""
+
     def find_subnet(self, project: str) -> IPv4Network:
         """Return the addresses of the network of Tidegate's own programs."""
         if self.subnet:

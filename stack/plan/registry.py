@@ -11,9 +11,8 @@ from stack.plan.image import digest
 from stack.plan.template import fill
 
 SERVICE, FORWARDER = "registry", "registry-forwarder"
-# Where the registry listens for other nodes, and where each node's engine finds it.
-PORT, LOCAL_PORT = 5001, 5000
-LOCAL = f"localhost:{LOCAL_PORT}"
+# Where each node's engine finds it.
+LOCAL = "localhost"
 CERTIFICATE = "/run/secrets/node.pem"
 STACK_FILE = "stack.yaml"
 
@@ -42,14 +41,24 @@ def name_stack(project: str) -> str:
     return f"{project}-registry"
 
 
+def find_port(settings: Settings) -> int:
+    """Return where the registry listens for other machines of the Swarm."""
+    return settings.swarm.registry + 1
+
+
+def find_prefix(settings: Settings) -> str:
+    """Return what stands before the names of images that machines pull: the user's own registry, or the stack's."""
+    return settings.images.registry or f"{LOCAL}:{settings.swarm.registry}"
+
+
 def render_registry(plan: RegistryPlan, settings: Settings) -> dict[str, bytes]:
     """Render the stack file and its configs, which stand beside it."""
     context = {
         "settings": settings,
         "service": SERVICE,
         "forwarder": FORWARDER,
-        "port": PORT,
-        "local_port": LOCAL_PORT,
+        "port": find_port(settings),
+        "local_port": settings.swarm.registry,
         "certificate": CERTIFICATE,
         "name": SERVICE,
         "secret": plan.version,

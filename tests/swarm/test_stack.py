@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from stack.plan.registry import LOCAL, LOCAL_PORT, PORT, name_stack
+from stack.plan.registry import find_port, find_prefix, name_stack
 from tests.docker.workspace import fetch, wait_until
 from tests.swarm.lab import Lab, NodeWorkspace
 
@@ -58,18 +58,20 @@ def test_a_function_runs_on_three_machines(lab: Lab, workspace: NodeWorkspace, g
 def test_images_are_pulled_by_their_digest(workspace: NodeWorkspace) -> None:
     images = list_services(workspace, workspace.project)
     assert {"function-echo", "gateway", "rabbitmq-mqtt"} <= set(images)
-    assert all(one.startswith(f"{LOCAL}/") and "@sha256:" in one for one in images.values()), images
+    assert all(
+        one.startswith(f"{find_prefix(workspace.settings)}/") and "@sha256:" in one for one in images.values()
+    ), images
 
 
-def test_no_other_machine_reaches_the_registry(lab: Lab) -> None:
+def test_no_other_machine_reaches_the_registry(lab: Lab, workspace: NodeWorkspace) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     first = lab.nodes[0].address
     with lab.outside():
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((first, LOCAL_PORT), timeout=5)
+            socket.create_connection((first, workspace.settings.swarm.registry), timeout=5)
         with (
-            socket.create_connection((first, PORT), timeout=5) as connection,
+            socket.create_connection((first, find_port(workspace.settings)), timeout=5) as connection,
             pytest.raises(ssl.SSLError, match=r"CERTIFICATE_REQUIRED"),
             context.wrap_socket(connection) as secure,
         ):

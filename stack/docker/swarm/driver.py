@@ -110,7 +110,7 @@ class SwarmDriver(Driver):
                 [path],
                 resolve_image="never",
                 # In a container there is no login; what was handed over before goes on.
-                with_registry_auth=self.engine.registry != LOCAL and not is_inside(),
+                with_registry_auth=not self.engine.registry.startswith(f"{LOCAL}:") and not is_inside(),
             )
         return {
             name: Goal(services[name]["labels"][DEFINITION_LABEL], count, _SECONDS) for name, count in counts.items()

@@ -13,7 +13,7 @@ from stack.docker.node import STACK_LABEL
 from stack.docker.swarm.task import Document, Swarm, read_tasks
 from stack.errors import ConflictError, EngineError
 from stack.plan.gateway import SERVICE as GATEWAY
-from stack.plan.registry import LOCAL
+from stack.plan.registry import find_prefix
 from stack.plan.render import name_stack_file
 from stack.state.workspace import Workspace
 
@@ -26,7 +26,7 @@ _ASK = """exec 3<>/dev/tcp/$0/$1 && printf 'GET %s HTTP/1.0\\r\\n\\r\\n' "$2" >&
 class SwarmEngine(Engine):
     """Docker Swarm, for one stack."""
 
-    registry: str = LOCAL
+    registry: str = ""
     """Where its machines have images from."""
 
     @property
@@ -98,5 +98,5 @@ def open_engine(workspace: Workspace, settings: Settings) -> Engine:
     """Return what runs the containers of a workspace: Compose, or Swarm."""
     file = workspace.rendered / name_stack_file(settings)
     if settings.is_swarm:
-        return SwarmEngine(settings.project, file, registry=settings.images.registry or LOCAL)
+        return SwarmEngine(settings.project, file, registry=find_prefix(settings))
     return Engine(settings.project, file)

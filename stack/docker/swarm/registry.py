@@ -151,14 +151,14 @@ def _tell_lacking(name: str, image: str) -> None:
             )
 
 
-def push_images(images: Collection[str], prefix: str = "") -> dict[str, str]:
+def push_images(images: Collection[str], prefix: str) -> dict[str, str]:
     """Push images to the user's registry, or to the stack's; return by image what every machine pulls, by its digest.
 
     Raises:
         EngineError: one is not here, or the registry does not take it.
     """
     with ThreadPoolExecutor(_PUSHES_AT_ONCE) as pool:
-        return dict(zip(images, pool.map(partial(_push, prefix or LOCAL), images), strict=True))
+        return dict(zip(images, pool.map(partial(_push, prefix), images), strict=True))
 
 
 def _push(prefix: str, image: str) -> str:
@@ -193,11 +193,11 @@ def _find_digest(image: str, name: str) -> str:
 def _has(reference: str) -> bool:
     """Return whether the registry has an image; one that cannot be asked from here is believed."""
     host, _, path = reference.partition("/")
-    if host != LOCAL:
+    if host.partition(":")[0] != LOCAL:
         return True
     name, _, version = path.partition("@")
     with suppress(HTTPError), open_local_pool() as pool:
-        url = f"http://{LOCAL}/v2/{name}/manifests/{version}"
+        url = f"http://{host}/v2/{name}/manifests/{version}"
         answer = pool.request("HEAD", url, headers={"Accept": _MANIFESTS}, timeout=_ASK_SECONDS)
         return answer.status != HTTPStatus.NOT_FOUND
     return True

@@ -5,7 +5,7 @@ import re
 import yaml
 
 from stack.config.settings import Settings
-from stack.plan.registry import RegistryPlan, render_registry
+from stack.plan.registry import RegistryPlan, find_prefix, render_registry
 
 PLAN = RegistryPlan("id1", "10.77.0.11", "sha256:aa", "sha256:bb", "/w/.stack/secrets/tls/node.pem", "0123abcd")
 
@@ -40,3 +40,11 @@ def test_what_changes_has_another_name_since_swarm_changes_none() -> None:
     assert (first[0], first[2]) == (moved[0], moved[2])
     assert first[1] != moved[1]
     assert "0123abcd" in first[2]
+
+
+def test_another_stack_of_the_swarm_has_other_ports() -> None:
+    settings = Settings.model_validate({"swarm": {"registry": 5002}})
+    files = render_registry(PLAN, settings)
+    assert b"bind 127.0.0.1:5002" in files["haproxy.cfg"]
+    assert b"addr: :5003" in files["config.yml"]
+    assert find_prefix(settings) == "localhost:5002"
