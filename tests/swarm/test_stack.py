@@ -63,6 +63,14 @@ def test_images_are_pulled_by_their_digest(workspace: NodeWorkspace) -> None:
     ), images
 
 
+def test_a_machine_can_take_over_without_the_registry(lab: Lab, workspace: NodeWorkspace) -> None:
+    workspace.write_function("alone", _NAME_MACHINE, "spec: {env: [{name: MACHINE, value: any}]}\n")
+    workspace.invoke("deploy-function", "alone")
+    image = list_services(workspace, workspace.project)["function-alone"]
+    assert [node.docker("image", "inspect", image, check=False).returncode for node in lab.nodes] == [0, 0, 0]
+    assert "pull-" not in workspace.docker("service", "ls").stdout
+
+
 def test_no_other_machine_reaches_the_registry(lab: Lab, workspace: NodeWorkspace) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

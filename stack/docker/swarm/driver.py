@@ -20,7 +20,7 @@ from stack.docker.driver import Driver, docker_cli, end_commands, explained, pri
 from stack.docker.engine import Engine
 from stack.docker.node import STACK_LABEL, fetch_nodes, require_manager, update_node
 from stack.docker.swarm.engine import SwarmEngine
-from stack.docker.swarm.registry import push_images
+from stack.docker.swarm.registry import push_images, spread_images
 from stack.docker.swarm.task import Document
 from stack.docker.swarm.update import Goal, watch_updates
 from stack.errors import EngineError, FunctionError, HostError
@@ -104,13 +104,16 @@ class SwarmDriver(Driver):
             for name, count in scales.items()
         }
         images = self.pin_images([services[name]["image"] for name in counts])
+        if is_own := self.engine.registry.startswith(f"{LOCAL}:"):
+            able = [name for name in counts if _may_move(services[name])]
+            spread_images(self.engine.project, [images[services[name]["image"]] for name in able])
         with self._written(select_services(document, counts, images, source.parent)) as path, explained():
             DockerClient(client_call=_QUIET).stack.deploy(
                 self.engine.project,
                 [path],
                 resolve_image="never",
                 # In a container there is no login; what was handed over before goes on.
-                with_registry_auth=not self.engine.registry.startswith(f"{LOCAL}:") and not is_inside(),
+                with_registry_auth=not is_own and not is_inside(),
             )
         return {
             name: Goal(services[name]["labels"][DEFINITION_LABEL], count, _SECONDS) for name, count in counts.items()
@@ -215,6 +218,12 @@ class SwarmDriver(Driver):
                     if one["ID"] not in used:
                         with suppress(APIError):
                             remove(one["ID"])
+
+
+def _may_move(service: Document) -> bool:
+    """Return whether a service may run on another machine when its own is gone, and is not on each already."""
+    deploy = service["deploy"]
+    return deploy["mode"] != "global" and not any(WORKSPACE_LABEL in one for one in deploy["placement"]["constraints"])
 
 
 def _read_logs(service: str, *, follow: bool) -> Iterable[tuple[str, bytes]]:

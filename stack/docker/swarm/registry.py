@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from docker.errors import NotFound
+from docker.types import ContainerSpec, RestartPolicy, ServiceMode, TaskTemplate
 from urllib3.exceptions import HTTPError
 
 from stack import console
@@ -49,6 +50,8 @@ _MANIFESTS = ", ".join(
         "application/vnd.oci.image.index.v1+json",
     )
 )
+# Of a task, whatever became of it.
+_ENDED = ("complete", "failed", "rejected", "shutdown")
 _PORT = re.compile(r":\d+(?=/)")
 
 
@@ -159,6 +162,44 @@ def push_images(images: Collection[str], prefix: str) -> dict[str, str]:
     """
     with ThreadPoolExecutor(_PUSHES_AT_ONCE) as pool:
         return dict(zip(images, pool.map(partial(_push, prefix), images), strict=True))
+
+
+def spread_images(project: str, references: Collection[str]) -> None:
+    """Have every machine pull images that no service of a project has yet, and wait for a while until they have.
+
+    The machine with the registry may be the one that is lost, and what ran there is to run elsewhere.
+    """
+    machines = [one.id for one in fetch_nodes() if one.state == "ready" and one.availability == "active"]
+    with explained():
+        services = docker_api().services(filters={"label": f"{STACK_LABEL}={project}"})
+    known = {one["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] for one in services}
+    wanted = set(references) - known
+    if len(machines) > 1 and wanted:
+        with ThreadPoolExecutor(_PUSHES_AT_ONCE) as pool:
+            list(pool.map(partial(_spread, project, len(machines)), wanted))
+
+
+def _spread(project: str, machines: int, reference: str) -> None:
+    """Run a job once on each machine, which does nothing: for it the image is pulled."""
+    template = TaskTemplate(ContainerSpec(reference, command=["true"]), restart_policy=RestartPolicy("none"))
+    stack = name_stack(project)
+    # What it is for is worth no failure; one that a killed task left goes with the registry's stack.
+    with suppress(EngineError), explained():
+        name, own = f"{stack}_pull-{digest([reference])}", {STACK_LABEL: stack}
+        job = docker_api().create_service(template, name=name, labels=own, mode=ServiceMode("global-job"))["ID"]
+        try:
+            _await_ends(job, machines)
+        finally:
+            docker_api().remove_service(job)
+
+
+def _await_ends(job: str, machines: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        states = [one["Status"]["State"] for one in docker_api().tasks(filters={"service": job})]
+        if sum(state in _ENDED for state in states) >= machines:
+            return
+        time.sleep(_POLL_SECONDS)
 
 
 def _push(prefix: str, image: str) -> str:
