@@ -176,14 +176,16 @@ def run_fuzz(arguments: Sequence[str] = (), *, minutes: float, seed: int) -> int
     return _run(*_MODULE, "pytest", *options, *arguments, _DOCKER[0])
 
 
-def run_swarm(arguments: Sequence[str] = ()) -> int:
-    """Run the tests on machines of their own; return the exit status of pytest.
+def run_swarm(arguments: Sequence[str] = (), *, slow: bool) -> int:
+    """Run the tests on machines of their own, those too that take long if asked for; return pytest's exit status.
 
     Raises:
         HostError: what the tests need cannot be installed.
     """
     install_test_tools(browser=False)
-    return _run(*_MODULE, "pytest", *arguments, _SWARM)
+    # They wait for machines to be missed and to come back; each worker has three of its own.
+    options = ("--numprocesses=2", "--dist=loadfile", *(["--slow"] if slow else []))
+    return _run(*_MODULE, "pytest", *options, *arguments, _SWARM)
 
 
 def run_checks(*, fix: bool = False) -> None:

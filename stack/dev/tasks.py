@@ -45,7 +45,7 @@ def test(  # noqa: PLR0913 -- each is an option of the command line
     if fuzz:
         raise Exit(code=run_fuzz(arguments, minutes=minutes, seed=seed))
     if swarm:
-        raise Exit(code=run_swarm(arguments))
+        raise Exit(code=run_swarm(arguments, slow=slow))
     raise Exit(code=run_tests(Selection(unit, docker, slow, last_failed, arguments)))
 
 

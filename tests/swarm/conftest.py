@@ -20,8 +20,14 @@ print(*stack_images(stack.inputs))
 """
 
 
+# Where no image is there yet, each is built first.
+_SECONDS = 900
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     own = [item for item in items if "lab" in getattr(item, "fixturenames", ())]
+    for item in own:
+        item.add_marker(pytest.mark.timeout(_SECONDS))
     if own and (problem := find_problem()):
         for item in own:
             item.add_marker(pytest.mark.skip(reason=problem))
