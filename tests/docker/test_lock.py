@@ -31,6 +31,12 @@ def test_the_next_is_on_duty_when_the_first_has_gone(locks: tuple[TokenLock, Tok
     while time.monotonic() < until:
         assert (first.is_held, second.is_held) == (True, False)
         time.sleep(0.05)
+    due = time.time()
+    assert first.claim(due)
+    assert not first.claim(due)
     first.close(10)
     assert not first.is_held
     wait_until(lambda: second.is_held, seconds=5, what="the second on duty")
+    # The token says what the first has run.
+    assert not second.claim(due)
+    assert second.claim(due + 1)
