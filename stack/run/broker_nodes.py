@@ -1,5 +1,6 @@
 """The nodes of a broker on the machines of a Swarm: where each is, and in which order they start."""
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 from time import monotonic, sleep
 
@@ -40,7 +41,7 @@ def start_nodes(stack: Stack, changing: Sequence[str], containers: Collection[Co
     placed = _place_nodes(stack)
     running = {one.service for one in containers if is_node(one.service) and one.is_running}
     driver, broker = open_driver(stack.engine), find_broker(stack)
-    _forget_lost(stack, broker, placed, containers)
+    _forget_lost(stack, placed, containers)
     for name in (one for one in mine if one in running):
         driver.up([name])
         _await_nodes(broker, len(running))
@@ -61,7 +62,7 @@ def _place_nodes(stack: Stack) -> list[str]:
     return [names[number - 1] for number, _ in placed]
 
 
-def _forget_lost(stack: Stack, broker: Broker, placed: Collection[str], containers: Collection[Container]) -> None:
+def _forget_lost(stack: Stack, placed: Collection[str], containers: Collection[Container]) -> None:
     """Have the broker forget nodes whose machine is another now: without their data they would be brokers of their own.
 
     Raises:
@@ -70,9 +71,15 @@ def _forget_lost(stack: Stack, broker: Broker, placed: Collection[str], containe
     first = next((one for one in containers if one.service == SERVICE and one.is_running), None)
     if first is None or not placed:
         return
-    known = [one for one in broker.request("GET", "/api/nodes?columns=name,running") if isinstance(one, dict)]
+    # The gateway may not lead to the broker before its nodes have their common name.
+    told = stack.engine.execute(first, "rabbitmqctl", "--quiet", "cluster_status", "--formatter", "json")
+    if not told:
+        raise BrokerError(
+            f"RabbitMQ does not say which nodes it has. `invoke logs {SERVICE}` tells why; then this again."
+        )
+    status = json.loads(told)
     for name in (f"rabbit@{one}" for one in placed):
-        if any(one["name"] == name and not one.get("running") for one in known):
+        if name in status["disk_nodes"] and name not in status["running_nodes"]:
             console.note(f"{name} is on another machine now, without its data; the broker copies it from the others.")
             if not stack.engine.execute(first, "rabbitmqctl", "forget_cluster_node", name):
                 raise BrokerError(

@@ -1,12 +1,13 @@
 """Which machine of a Swarm gets which node of the broker."""
 
+import json
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 
 from stack.docker.node import Node
-from stack.errors import HostError
+from stack.errors import BrokerError, HostError
 from stack.run.broker_nodes import _forget_lost, choose_machines
 
 HOME, BROKER = "io.tidegate.workspace.plant", "io.tidegate.broker.plant"
@@ -43,8 +44,17 @@ def test_too_few_machines_are_told(third: Node) -> None:
 def test_a_node_that_has_lost_its_data_is_forgotten_first(
     placed: list[str], is_running: bool, forgotten: list[str]
 ) -> None:
-    stack, broker, first = Mock(), Mock(), SimpleNamespace(service="rabbitmq-mqtt", is_running=True)
-    names = {"rabbit@rabbitmq-mqtt": True, "rabbit@rabbitmq-mqtt-3": is_running}
-    broker.request.return_value = [{"name": name, "running": running} for name, running in names.items()]
-    _forget_lost(stack, broker, placed, [first])  # type: ignore[list-item]
-    assert [one.args[-1] for one in stack.engine.execute.mock_calls] == forgotten
+    stack, first = Mock(), SimpleNamespace(service="rabbitmq-mqtt", is_running=True)
+    names = ["rabbit@rabbitmq-mqtt", "rabbit@rabbitmq-mqtt-3"]
+    running = names if is_running else names[:1]
+    stack.engine.execute.return_value = json.dumps({"disk_nodes": names, "running_nodes": running})
+    _forget_lost(stack, placed, [first])  # type: ignore[list-item]
+    commands = [one.args[1:] for one in stack.engine.execute.mock_calls]
+    assert [one[-1] for one in commands if "forget_cluster_node" in one] == forgotten
+
+
+def test_a_broker_that_says_nothing_of_its_nodes_is_not_guessed_at() -> None:
+    stack, first = Mock(), SimpleNamespace(service="rabbitmq-mqtt", is_running=True)
+    stack.engine.execute.return_value = ""
+    with pytest.raises(BrokerError, match="does not say which nodes it has"):
+        _forget_lost(stack, ["rabbitmq-mqtt-3"], [first])  # type: ignore[list-item]
