@@ -69,6 +69,7 @@ def test_a_broker_grows_to_three_machines(lab: Lab, stack: NodeWorkspace) -> Non
     assert services >= {f"rabbitmq-mqtt{suffix}" for suffix in ("", "-2", "-3")}
 
 
+@pytest.mark.slow
 def test_nothing_confirmed_is_lost_with_a_machine(
     lab: Lab, stack: NodeWorkspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
