@@ -13,6 +13,7 @@ from stack.config.settings import Settings
 from stack.docker.container import Container, ask
 from stack.docker.engine import Engine
 from stack.docker.swarm.driver import open_driver
+from stack.errors import StackError
 from stack.plan.gateway import (
     CONFIGURATION,
     CONTROL,
@@ -61,7 +62,11 @@ def settle_gateway(engine: Engine, settings: Settings, files: Files) -> None:
         return
     if engine.is_swarm:
         # Each gateway fetches it by itself.
-        open_driver(engine).up([CONFIGURATION])
+        try:
+            open_driver(engine).up([CONFIGURATION])
+        except StackError as error:
+            console.warn(f"The gateways go on with their older configuration: {error}")
+            return
     else:
         engine.signal(running[0], _REREAD)
     deadline = time.monotonic() + _PATIENCE_SECONDS

@@ -1,17 +1,20 @@
 """The machines of a Swarm, as a manager tells of them: labels, availability, and what runs on each."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from docker.errors import APIError
+from python_on_whales.exceptions import DockerException
 
 from stack.docker.client import docker_api, explained
 from stack.docker.driver import docker_cli
 from stack.docker.driver import explained as explained_driver
-from stack.errors import HostError
+from stack.errors import EngineError, HostError
 
+Answer = TypeVar("Answer")
 STACK_LABEL = "com.docker.stack.namespace"
 MANAGER_PORT = 2377
 
@@ -28,6 +31,8 @@ _HEADLESS = (
     "it takes half a minute then. Where they are lost for ever, `docker swarm init --force-new-cluster` here goes on "
     "without them."
 )
+# How long managers take to choose who leads, and no longer where a majority is there.
+_ELECTION_SECONDS = 40.0
 # What a manager says that has no majority with it.
 _NO_LEADER = re.compile(r"does not have a leader|DeadlineExceeded|deadline exceeded|lost leader status")
 _CONSTRAINT = re.compile(r"\s*node\.(id|hostname|role|labels\.[^=!\s]+)\s*(==|!=)\s*(\S+)\s*")
@@ -119,12 +124,33 @@ class _HeadlessError(Exception):
 
 def _ask(question: Any, **arguments: Any) -> Sequence[dict[str, Any]]:
     try:
-        answer: Sequence[dict[str, Any]] = question(**arguments)
+        answer: Sequence[dict[str, Any]] = await_leader(lambda: question(**arguments))
     except APIError as error:
-        if _NO_LEADER.search(error.explanation or str(error)):
+        if _is_leaderless(error):
             raise _HeadlessError from error
         raise
     return answer
+
+
+def await_leader(ask: Callable[[], Answer]) -> Answer:
+    """Ask, and again while the managers choose who leads: they do when one of them is lost, and when it is back.
+
+    Raises:
+        Exception: what `ask` raised last.
+    """
+    deadline = time.monotonic() + _ELECTION_SECONDS
+    while True:
+        try:
+            return ask()
+        except (APIError, DockerException, EngineError) as error:
+            if not _is_leaderless(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(1)
+
+
+def _is_leaderless(error: Exception) -> bool:
+    told = getattr(error, "explanation", None) or getattr(error, "stderr", None) or str(error)
+    return bool(_NO_LEADER.search(told))
 
 
 def _read_node(document: Mapping[str, Any], services: Sequence[str]) -> Node:

@@ -19,9 +19,10 @@ from stack.docker.container import PROJECT_LABEL, SERVICE_LABEL, Container, conf
 from stack.docker.engine import Engine
 from stack.docker.node import STACK_LABEL
 from stack.docker.swarm.task import SWARM_SERVICE_LABEL
+from stack.errors import EngineError
 
 # What Docker, or the way to it, may raise.
-FAILURES = (DockerError, ClientError, OSError, TimeoutError)
+FAILURES = (DockerError, ClientError, OSError, TimeoutError, EngineError)
 
 
 # What changes how a container is; health checks alone make three more events every few seconds.

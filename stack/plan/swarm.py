@@ -11,7 +11,7 @@ from stack.errors import ConfigError
 from stack.plan.account import erlang_cookie
 from stack.plan.bridge import AUTHORITIES
 from stack.plan.bridge import FOLDER as AUTHORITIES_FOLDER
-from stack.plan.function import FunctionPlan, processor_document
+from stack.plan.function import FunctionPlan, processor_document, service_name
 from stack.plan.gateway import CONFIGURATION, CONFIGURATION_PORT
 from stack.plan.gateway import FOLDER as LOGIN_FOLDER
 from stack.plan.gateway import MOUNTED as LOGIN_MOUNTED
@@ -40,6 +40,8 @@ _NODE_FILES = {
     f"{_DEFINITIONS}10-users.json": f"{_CONFIGURATION}/definitions/10-users.json",
     f"{_DEFINITIONS}30-policies.json": f"{_CONFIGURATION}/definitions/30-policies.json",
 }
+# By which it is known of a machine at which address it publishes ports.
+BIND_LABEL = "io.tidegate.bind"
 # What Kubernetes calls what Swarm knows of each machine by itself.
 _KNOWN_LABELS = {
     "kubernetes.io/hostname": "node.hostname",
@@ -49,8 +51,8 @@ _KNOWN_LABELS = {
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 _LABEL, _VALUE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]+"), re.compile(r"[A-Za-z0-9_.:-]+")
 _CONDITIONS = {"no": "none", "on-failure": "on-failure"}
-# Swarm's names have at most 64 characters, with the project's before them.
-_LONGEST = 24
+# Characters of a service's name, with the project's before it, and of the longest that a project has of its own.
+_LONGEST, _LONGEST_OWN = 63, 34
 _KINDS = ("configs", "secrets")
 # What the gateway has of its files, by a word for each, and what gives all of them their configuration.
 _GATEWAY_CONFIGS = {
@@ -167,12 +169,12 @@ def _list_function_files(services: Iterable[Service], mounted: str) -> Iterator[
 
 def name_secret(service: Service, mount: Mount) -> str:
     """Name a secret of Swarm by what changes with its content, and does not tell it."""
-    return f"{mount.file[:_LONGEST]}-{digest([service.plan.name, mount.file, mount.target, service.secrets_digest])}"
+    return f"secret-{digest([service.plan.name, mount.file, mount.target, service.secrets_digest])}"
 
 
 def name_configuration(service: Service) -> str:
     """Name the config of an image that was made elsewhere: what the processor is told."""
-    return f"{service.plan.name[:_LONGEST]}-{digest([processor_document(service.plan)])}"
+    return f"processor-{digest([service.plan.name, processor_document(service.plan)])}"
 
 
 def list_constraints(service: Service, on_workspace: str) -> list[str]:
@@ -221,7 +223,9 @@ def check_swarm(inputs: Inputs) -> None:
     if not inputs.settings.is_swarm:
         return
     problems = [f"stack.yaml: {problem}" for problem in _find_problems(inputs)]
-    problems += [problem for one in inputs.services if one.is_deployed for problem in _find_obstacles(one.plan)]
+    problems += [
+        problem for one in inputs.services if one.is_deployed for problem in _find_obstacles(one.plan, inputs.settings)
+    ]
     if problems:
         raise ConfigError(problems)
 
@@ -232,7 +236,7 @@ def check_function(plan: FunctionPlan, settings: Settings) -> None:
     Raises:
         ConfigError: it asks for what there is on one machine only.
     """
-    if settings.is_swarm and (problems := list(_find_obstacles(plan))):
+    if settings.is_swarm and (problems := list(_find_obstacles(plan, settings))):
         raise ConfigError(problems)
 
 
@@ -240,6 +244,8 @@ def _find_problems(inputs: Inputs) -> Iterator[str]:
     settings = inputs.settings
     if is_nuclio(settings):
         yield "dashboard.implementation: Nuclio's dashboard knows one machine; write tidegate with engine: swarm."
+    if len(settings.project) > (most := _LONGEST - _LONGEST_OWN):
+        yield f"project: Docker Swarm takes at most {most} characters, and {settings.project} has more."
     if settings.allow.devices:
         yield "allow.devices: Docker Swarm gives containers no devices; leave it out, or write engine: compose."
     if inputs.mdns_names:
@@ -256,8 +262,14 @@ def _find_problems(inputs: Inputs) -> Iterator[str]:
         )
 
 
-def _find_obstacles(plan: FunctionPlan) -> Iterator[str]:
+def _find_obstacles(plan: FunctionPlan, settings: Settings) -> Iterator[str]:
     spec, where = plan.spec, plan.function.document
+    most = _LONGEST - len(service_name("")) - len(settings.project) - 1
+    if "." in plan.name or len(plan.name) > most:
+        yield (
+            f"{where}: Docker Swarm's names have no dots, and with {settings.project} before it a function's has at "
+            f"most {most} characters. Rename {plan.function.folder}."
+        )
     if spec.security_context.fs_group is not None:
         yield f"{where}: spec.securityContext.fsGroup: a stack file of Docker Swarm has no groups; use runAsGroup."
     if spec.devices or spec.resources.has_gpus:

@@ -47,6 +47,9 @@ def _find_stale_containers(stack: Stack, name: str, listed: Sequence[Container])
     found = [one for one in listed if one.service == service_name(name)]
     if not is_deployed(stack.workspace, name):
         return found
+    if stack.engine.is_swarm and load_candidate(stack.workspace, name) is None:
+        # Swarm itself has taken back what failed later; to deploy it again is its user's decision.
+        return []
     service = stack.deployed_service(find_deployment(stack.workspace, name))
     strange = [one for one in found if _is_other(one, service)]
     return strange if not service.runs_as_is or _is_certain(stack, service, len(found) - len(strange)) else []

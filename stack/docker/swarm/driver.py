@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -18,16 +20,16 @@ from stack.docker.client import docker_api
 from stack.docker.container import PROJECT_LABEL, Container
 from stack.docker.driver import Driver, docker_cli, end_commands, explained, print_lines
 from stack.docker.engine import Engine
-from stack.docker.node import STACK_LABEL, fetch_nodes, require_manager, update_node
+from stack.docker.node import STACK_LABEL, await_leader, fetch_nodes, require_manager, update_node
 from stack.docker.swarm.engine import SwarmEngine
 from stack.docker.swarm.registry import push_images, spread_images
 from stack.docker.swarm.task import Document
 from stack.docker.swarm.update import Goal, watch_updates
-from stack.errors import EngineError, FunctionError, HostError
+from stack.errors import FunctionError, HostError
 from stack.plan.broker import is_node
 from stack.plan.registry import LOCAL
 from stack.plan.stack import DEFINITION_LABEL
-from stack.plan.swarm import WORKSPACE_LABEL, select_services
+from stack.plan.swarm import BIND_LABEL, WORKSPACE_LABEL, select_services
 from stack.plan.template import write_yaml
 from stack.state.workspace import is_inside
 
@@ -35,6 +37,7 @@ from stack.state.workspace import is_inside
 _SECONDS = 180.0
 # How long it is tried to remove what Swarm still holds for a moment, and how often.
 _REMOVAL_SECONDS, _POLL_SECONDS = 30.0, 0.3
+_YOUNG = timedelta(minutes=5)
 # What the command prints is for people, on the stream of results.
 _QUIET = ["sh", "-c", 'exec docker "$@" >/dev/null', "docker"]
 
@@ -80,7 +83,7 @@ class SwarmDriver(Driver):
             FunctionError: one or more did not come up, which run as before.
         """
         if scales:
-            self.deploy(scales, file)
+            self._scale(scales)
             return
         first = [one for one in services if is_node(one)]
         for some in filter(None, (first, [one for one in services if one not in first])):
@@ -89,6 +92,20 @@ class SwarmDriver(Driver):
             failures = [reason for settled in looks for reason in settled.values() if reason]
             if failures:
                 raise FunctionError("\n".join(failures))
+
+    def _scale(self, counts: Mapping[str, int]) -> None:
+        """Have so many containers of services, of what definition they are by now; deploy those that are not there."""
+        there = {one["Spec"]["Name"].removeprefix(f"{self.engine.project}_") for one in self._fetch_services()}
+        quiet = DockerClient(client_call=_QUIET)
+        for name in there.intersection(counts):
+            service = f"{self.engine.project}_{name}"
+            with explained():
+                await_leader(partial(quiet.service.update, service, replicas=counts[name], detach=True, quiet=True))
+        if missing := {name: count for name, count in counts.items() if name not in there}:
+            self.deploy(missing)
+
+    def _fetch_services(self) -> Iterable[Document]:
+        return self.engine.fetch_swarm().services.values()
 
     def deploy(self, scales: Mapping[str, int | None], file: Path | None = None) -> dict[str, Goal]:
         """Deploy services with so many containers each, or as many as the file says; return how they are to be.
@@ -108,12 +125,11 @@ class SwarmDriver(Driver):
             able = [name for name in counts if _may_move(services[name])]
             spread_images(self.engine.project, [images[services[name]["image"]] for name in able])
         with self._written(select_services(document, counts, images, source.parent)) as path, explained():
-            DockerClient(client_call=_QUIET).stack.deploy(
-                self.engine.project,
-                [path],
-                resolve_image="never",
-                # In a container there is no login; what was handed over before goes on.
-                with_registry_auth=not is_own and not is_inside(),
+            # In a container there is no login; what was handed over before goes on.
+            has_login = not is_own and not is_inside()
+            deploy = DockerClient(client_call=_QUIET).stack.deploy
+            await_leader(
+                lambda: deploy(self.engine.project, [path], resolve_image="never", with_registry_auth=has_login)
             )
         return {
             name: Goal(services[name]["labels"][DEFINITION_LABEL], count, _SECONDS) for name, count in counts.items()
@@ -156,24 +172,20 @@ class SwarmDriver(Driver):
         gone = {one.task for one in containers}
         left = [one.service for one in self.engine.listed() if one.task not in gone]
         self.engine.keep_logs(containers)
-        if some := {name: left.count(name) for name in names if name in left and self._has(name)}:
-            self.deploy(some)
+        if some := {name: left.count(name) for name in names if name in left}:
+            self._scale(some)
         self.remove_services(names.difference(left))
-
-    def _has(self, service: str) -> bool:
-        document = yaml.load(self.engine.compose_file.read_bytes(), yaml.CSafeLoader)
-        return service in document["services"]
 
     def remove_services(self, names: Collection[str]) -> None:
         """Remove services, whose containers finish what they have begun; one that is gone is no failure."""
         for name in sorted(names):
             with explained(), suppress(NotFound):
-                docker_api().remove_service(f"{self.engine.project}_{name}")
+                await_leader(partial(docker_api().remove_service, f"{self.engine.project}_{name}"))
 
     def down(self, *, volumes: bool) -> None:
         """Remove the stack; volumes of this machine are left to who calls."""
         with explained():
-            DockerClient(client_call=_QUIET).stack.remove(self.engine.project)
+            await_leader(lambda: DockerClient(client_call=_QUIET).stack.remove(self.engine.project))
         deadline = time.monotonic() + _SECONDS
         while self._is_there() and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
@@ -215,7 +227,9 @@ class SwarmDriver(Driver):
             )
             for list_, remove in lists:
                 for one in list_(filters=own):
-                    if one["ID"] not in used:
+                    # What is young may be of a service that another task is about to deploy.
+                    is_young = datetime.fromisoformat(one["CreatedAt"]) > datetime.now(UTC) - _YOUNG
+                    if one["ID"] not in used and not is_young:
                         with suppress(APIError):
                             remove(one["ID"])
 
@@ -236,7 +250,7 @@ def check_binding(engine: Engine, settings: Settings) -> None:
     """Refuse an address that ports are not published at: Docker Swarm has one for all ports of a machine.
 
     Raises:
-        EngineError: the machine's is another than `bind`.
+        HostError: that of a machine is another than `bind`, or is not known.
     """
     if not engine.is_swarm:
         return
@@ -245,10 +259,19 @@ def check_binding(engine: Engine, settings: Settings) -> None:
         options = docker_api().inspect_network("docker_gwbridge")["Options"]
     found = options.get("com.docker.network.bridge.host_binding_ipv4", "0.0.0.0")
     if found != str(address):
-        raise EngineError(
+        raise HostError(
             f"stack.yaml: bind: {address} cannot be kept: Docker Swarm publishes the ports of this machine at {found}. "
             f"Write `bind: {found}`; or, on a machine that is in no Swarm yet, "
             f"`./bootstrap provision --swarm --bind {address}`."
+        )
+    here = require_manager().node
+    unknown = [one for one in fetch_nodes() if one.id != here and one.labels.get(BIND_LABEL) != str(address)]
+    if unknown and not address.is_unspecified:
+        name = unknown[0].name
+        raise HostError(
+            f"stack.yaml: bind: {address} may not be kept on {name}: a machine publishes ports at all of its addresses "
+            f"unless `./bootstrap provision --swarm --bind {address}` was typed there before it joined. If it was, "
+            f"type `invoke nodes {name} --label {BIND_LABEL}={address}`; or write `bind: 0.0.0.0`."
         )
 
 

@@ -9,7 +9,7 @@ from stack.config.settings import Settings
 from stack.docker.client import docker_api, execute, explained, fetch_task_log
 from stack.docker.container import Container
 from stack.docker.engine import Engine
-from stack.docker.node import STACK_LABEL
+from stack.docker.node import STACK_LABEL, await_leader
 from stack.docker.swarm.task import Document, Swarm, read_tasks
 from stack.errors import ConflictError, EngineError
 from stack.plan.gateway import SERVICE as GATEWAY
@@ -50,14 +50,14 @@ class SwarmEngine(Engine):
             EngineError: this machine is no manager.
         """
         with explained():
-            services = docker_api().services(filters=self._own)
-            nodes, here = docker_api().nodes(), docker_api().info()["Swarm"]["NodeID"]
+            services = await_leader(lambda: docker_api().services(filters=self._own))
+            nodes, here = await_leader(docker_api().nodes), docker_api().info()["Swarm"]["NodeID"]
         return Swarm(self.project, {one["ID"]: one for one in services}, {one["ID"]: one for one in nodes}, here)
 
     def fetch_tasks(self) -> list[Document]:
         """Return all tasks of the stack that the manager still knows."""
         with explained():
-            tasks: list[dict[str, Any]] = docker_api().tasks(filters=self._own)
+            tasks: list[dict[str, Any]] = await_leader(lambda: docker_api().tasks(filters=self._own))
         return list(tasks)
 
     @property

@@ -46,6 +46,7 @@ def render_swarm(*services: Service) -> dict[str, Any]:
     ("settings", "problem"),
     [
         (Settings(dashboard=Dashboard(implementation=Implementation.NUCLIO)), "dashboard.implementation"),
+        (Settings(project="p" * 30), "at most 29 characters"),
         (Settings(allow=Allow(devices=("/dev/ttyUSB0",))), "allow.devices"),
         (Settings(bind=IPv4Address("0.0.0.0"), plaintext=True, tls=Tls(names=("a.local",))), "tls.names: a.local"),
         (Settings(bind=IPv4Address("0.0.0.0"), tls=Tls(enabled=True)), "cannot be kept"),
@@ -72,6 +73,13 @@ def test_function_that_swarm_cannot_run_is_refused(spec: dict[str, Any], problem
         check_function(plan, SETTINGS)
 
 
+@pytest.mark.parametrize("name", ["a.b", "n" * 46])
+def test_function_whose_name_swarm_does_not_take_is_refused(name: str) -> None:
+    check_function(make_plan("n" * 45), SETTINGS)
+    with pytest.raises(ConfigError, match="at most 45 characters"):
+        check_function(make_plan(name), SETTINGS)
+
+
 def test_function_is_placed_by_its_node_selector() -> None:
     service = make_service(nodeSelector={"kubernetes.io/arch": "arm64", "line": "3"})
     assert list_constraints(service, HERE) == ["node.platform.arch == aarch64", "node.labels.line == 3"]
@@ -91,7 +99,19 @@ def test_secret_of_swarm_is_another_with_another_content() -> None:
     service = make_service()
     names = {name_secret(one, mount) for one in (service, replace(service, secrets_digest="1"), make_service("other"))}
     assert len(names) == 3
-    assert all(len(f"{'p' * 20}_{one}") <= 64 for one in names)
+    assert all(len(f"{'p' * 29}_{one}") <= 64 for one in names)
+
+
+def test_function_is_given_the_time_that_it_may_take_to_be_ready() -> None:
+    services = (make_service(), make_service(readinessTimeoutSeconds=300))
+    checks = [render_swarm(one)["services"]["function-thermo"]["healthcheck"]["start_period"] for one in services]
+    assert checks == ["120s", "300s"]
+
+
+def test_names_have_room_beside_the_longest_name_of_a_project() -> None:
+    document = render_swarm()
+    names = [*document["services"], *document["configs"], *document["secrets"]]
+    assert max(len(f"{'p' * 29}_{one}") for one in names) <= 63
 
 
 def test_function_with_a_port_of_the_machine_makes_way_for_the_next() -> None:
